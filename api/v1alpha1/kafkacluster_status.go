@@ -1,0 +1,154 @@
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// Condition types. Ready, Reconciling and Stalled follow kstatus; Available is the cluster's own.
+const (
+	// ConditionReady: this generation is fully in force.
+	ConditionReady = "Ready"
+	// ConditionReconciling: something is being done or waited for.
+	ConditionReconciling = "Reconciling"
+	// ConditionStalled: the spec cannot be carried out until it is changed; the message names the field.
+	ConditionStalled = "Stalled"
+	// ConditionAvailable: the quorum has a leader, every partition has min ISR and every listener an unfenced broker.
+	ConditionAvailable = "Available"
+	// ConditionWarning: in force, and yet worth a second thought.
+	ConditionWarning = "Warning"
+)
+
+// KafkaClusterStatus is what was seen of the cluster.
+type KafkaClusterStatus struct {
+	// Generation of the spec that this status speaks of.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// Ready, Reconciling, Stalled, Available and Warning.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// Kafka's own id of the cluster, given out once.
+	// +optional
+	ClusterID string `json:"clusterId,omitempty"`
+	// Whether the first quorum has been seen with a leader; from then on no disk is formatted as an initial voter.
+	// +optional
+	Bootstrapped bool `json:"bootstrapped,omitempty"`
+	// The controllers of the first quorum, recorded before any disk is formatted.
+	// +optional
+	// +listType=map
+	// +listMapKey=nodeId
+	InitialVoters []InitialVoter `json:"initialVoters,omitempty"`
+	// Pools and the node ids that they were given.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	Pools []PoolStatus `json:"pools,omitempty"`
+	// Nodes, one entry each.
+	// +optional
+	// +listType=map
+	// +listMapKey=id
+	Nodes []NodeStatus `json:"nodes,omitempty"`
+	// What clients type to connect.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	Listeners []ListenerStatus `json:"listeners,omitempty"`
+	// Defaults that depend on the cluster's first size, computed once.
+	// +optional
+	Defaults *Defaults `json:"defaults,omitempty"`
+	// Version of Kafka that every node runs; empty while they differ.
+	// +optional
+	Version string `json:"version,omitempty"`
+	// Finalized metadata.version, as a feature level.
+	// +optional
+	MetadataVersion int32 `json:"metadataVersion,omitempty"`
+	// Brokers that are ready and desired, such as 3/3.
+	// +optional
+	Brokers string `json:"brokers,omitempty"`
+}
+
+// InitialVoter is a controller of the first quorum and the one disk that may be formatted as such.
+type InitialVoter struct {
+	// Node id.
+	NodeID int32 `json:"nodeId"`
+	// Directory id (KIP-853) that its metadata disk is formatted with.
+	DirectoryID string `json:"directoryId"`
+	// UID of the claim, or of the pod when the volume is ephemeral, that was told to format as an initial voter.
+	// +optional
+	DiskUID string `json:"diskUid,omitempty"`
+}
+
+// PoolStatus is a pool and its node ids.
+type PoolStatus struct {
+	// Name of the pool.
+	Name string `json:"name"`
+	// Node id of its first node.
+	FirstNodeID int32 `json:"firstNodeId"`
+}
+
+// NodeState is where a node stands.
+type NodeState string
+
+// Where a node stands.
+const (
+	NodeWaiting  NodeState = "Waiting"  // no pod, or a pod that cannot start yet
+	NodeStarting NodeState = "Starting" // the pod runs and is not ready
+	NodeServing  NodeState = "Serving"  // ready, and unfenced when it is a broker
+	NodeFenced   NodeState = "Fenced"   // ready, and yet Kafka does not count on it
+	NodeStopping NodeState = "Stopping"
+	NodeFailing  NodeState = "Failing" // crash loop, image that cannot be pulled, pod that cannot be scheduled
+)
+
+// NodeStatus is one node.
+type NodeStatus struct {
+	// Node id: the broker's or controller's node.id.
+	ID int32 `json:"id"`
+	// Pool that it belongs to.
+	Pool string `json:"pool"`
+	// Name of its pod.
+	Pod string `json:"pod"`
+	// What it does.
+	// +listType=set
+	Roles []Role `json:"roles"`
+	// Waiting, Starting, Serving, Fenced, Stopping or Failing.
+	State NodeState `json:"state"`
+	// What it waits for and why, when it does.
+	// +optional
+	Message string `json:"message,omitempty"`
+}
+
+// ListenerStatus is what clients of a listener type.
+type ListenerStatus struct {
+	// Name of the listener.
+	Name string `json:"name"`
+	// For bootstrap.servers of a client.
+	// +optional
+	BootstrapServers string `json:"bootstrapServers,omitempty"`
+	// For security.protocol of a client.
+	// +optional
+	SecurityProtocol string `json:"securityProtocol,omitempty"`
+	// What each broker advertises.
+	// +optional
+	// +listType=map
+	// +listMapKey=nodeId
+	Addresses []NodeAddress `json:"addresses,omitempty"`
+}
+
+// NodeAddress is what a broker advertises.
+type NodeAddress struct {
+	// Node id.
+	NodeID int32 `json:"nodeId"`
+	// Host name or IP address.
+	Host string `json:"host"`
+	// Port.
+	Port int32 `json:"port"`
+}
+
+// Defaults are values that depend on the cluster's first size.
+type Defaults struct {
+	// default.replication.factor and that of the internal topics: min(3, brokers).
+	ReplicationFactor int32 `json:"replicationFactor"`
+	// min.insync.replicas: 2 from three brokers on, else 1.
+	MinInsyncReplicas int32 `json:"minInsyncReplicas"`
+	// authorization.type when the spec says nothing.
+	Authorization AuthorizationType `json:"authorization"`
+}

@@ -1,0 +1,388 @@
+package v1alpha1
+
+import (
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+)
+
+// KafkaCluster is one Apache Kafka cluster in KRaft mode: pools of brokers and controllers, the listeners that clients
+// connect to, and the configuration that all of them share.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=kc,categories=kafka
+// +kubebuilder:printcolumn:name="Version",type=string,JSONPath=`.status.version`
+// +kubebuilder:printcolumn:name="Brokers",type=string,JSONPath=`.status.brokers`,description="ready / desired"
+// +kubebuilder:printcolumn:name="Available",type=string,JSONPath=`.status.conditions[?(@.type=="Available")].status`
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
+// +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 32 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="metadata.name: at most 32 characters, a lower-case DNS label that starts with a letter; the names of pods and Services are made from it"
+type KafkaCluster struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// Desired state of the cluster.
+	// +required
+	Spec KafkaClusterSpec `json:"spec"`
+	// Observed state of the cluster.
+	// +optional
+	Status KafkaClusterStatus `json:"status,omitempty"`
+}
+
+// KafkaClusterList is a list of KafkaClusters.
+//
+// +kubebuilder:object:root=true
+type KafkaClusterList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []KafkaCluster `json:"items"`
+}
+
+// KafkaClusterSpec is what the user asks for.
+//
+// +kubebuilder:validation:XValidation:rule="self.pools.exists(p, !has(p.roles) || 'Controller' in p.roles)",message="spec.pools: no pool has the role Controller; add it to a pool's roles, a cluster needs 1, 3 or 5 controllers"
+// +kubebuilder:validation:XValidation:rule="self.pools.exists(p, !has(p.roles) || 'Broker' in p.roles)",message="spec.pools: no pool has the role Broker; add it to a pool's roles"
+// +kubebuilder:validation:XValidation:rule="!has(self.listeners) || self.listeners.all(l, self.listeners.exists_one(m, m.port == l.port))",message="spec.listeners: two listeners have the same port; give each a port of its own"
+type KafkaClusterSpec struct {
+	// Version of Apache Kafka, such as 4.3.1, at most 16 characters. It changes only when you change it.
+	// +required
+	// +kubebuilder:validation:Pattern=`^[0-9]+\.[0-9]+\.[0-9]+$`
+	// +kubebuilder:validation:MaxLength=16
+	Version string `json:"version"`
+
+	// Groups of nodes that are alike, 1 to 20; one StatefulSet each. A pool cannot be renamed.
+	// +required
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=20
+	Pools []Pool `json:"pools"`
+
+	// What clients connect to, 1 to 16. Default: one listener named clients on port 9092, inside the Kubernetes
+	// cluster, with TLS and SCRAM-SHA-512.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:default={{name: "clients", port: 9092, authentication: {mechanisms: {"SCRAM-SHA-512"}}}}
+	Listeners []Listener `json:"listeners,omitempty"`
+
+	// Who may do what. Default: Simple when any listener authenticates, else None; recorded in status.defaults.
+	// +optional
+	Authorization *Authorization `json:"authorization,omitempty"`
+
+	// Kafka broker and controller configuration for all pools, as in server.properties, at most 256 keys. Keys that
+	// Kafka can change at run time are set without a restart. Keys that follow from other fields are refused. Default:
+	// none.
+	// +optional
+	Config Config `json:"config,omitempty"`
+
+	// Run-time keys that somebody else sets, at most 64 of at most 200 characters: they are neither changed nor removed.
+	// Default: none.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=200
+	UnmanagedConfig []string `json:"unmanagedConfig,omitempty"`
+
+	// How brokers learn their rack (failure domain).
+	// +optional
+	// +kubebuilder:default={}
+	Rack Rack `json:"rack,omitempty"`
+
+	// How restarts are carried out.
+	// +optional
+	// +kubebuilder:default={}
+	Rolling Rolling `json:"rolling,omitempty"`
+}
+
+// Config is Kafka configuration: keys and values as in server.properties.
+//
+// +kubebuilder:validation:MaxProperties=256
+// +kubebuilder:validation:XValidation:rule="self.all(k, size(k) >= 1 && size(k) <= 200 && k.matches('^[a-zA-Z0-9._-]+$'))",message="config: a key has 1 to 200 letters, digits, dots, underscores and dashes"
+// +kubebuilder:validation:XValidation:rule="self.all(k, !(k in ['listeners', 'advertised.listeners', 'listener.security.protocol.map', 'inter.broker.listener.name', 'security.inter.broker.protocol', 'controller.listener.names', 'early.start.listeners', 'control.plane.listener.name', 'host.name', 'port', 'advertised.host.name', 'advertised.port', 'connections.max.reauth.ms']) && !k.startsWith('listener.name.') && !k.startsWith('sasl.') && !k.startsWith('ssl.'))",message="config: listeners, advertised.listeners, sasl.*, ssl.* and what belongs to them are owned by the operator; use spec.listeners"
+// +kubebuilder:validation:XValidation:rule="self.all(k, !(k in ['node.id', 'broker.id', 'broker.id.generation.enable', 'process.roles', 'cluster.id']) && !k.startsWith('controller.quorum.bootstrap') && !k.startsWith('controller.quorum.voters') && !k.startsWith('controller.quorum.auto') && !k.startsWith('zookeeper.'))",message="config: node.id, process.roles and the quorum's members are owned by the operator; use spec.pools"
+// +kubebuilder:validation:XValidation:rule="self.all(k, !(k in ['log.dir', 'log.dirs', 'metadata.log.dir']))",message="config: log.dirs and metadata.log.dir are owned by the operator; use spec.pools[].storage.volumes"
+// +kubebuilder:validation:XValidation:rule="self.all(k, !(k in ['super.users', 'authorizer.class.name', 'allow.everyone.if.no.acl.found', 'principal.builder.class']))",message="config: super.users and the authorizer are owned by the operator; use spec.authorization"
+// +kubebuilder:validation:XValidation:rule="self.all(k, k != 'broker.rack')",message="config: broker.rack is owned by the operator; use spec.rack"
+type Config map[string]ConfigValue
+
+// ConfigValue is one line of at most 8192 characters.
+//
+// +kubebuilder:validation:MaxLength=8192
+// +kubebuilder:validation:Pattern=`^[^\r\n]*$`
+type ConfigValue = string
+
+// Role is what a node of a pool does.
+//
+// +kubebuilder:validation:Enum=Controller;Broker
+type Role string
+
+// The two roles of KRaft.
+const (
+	RoleController Role = "Controller"
+	RoleBroker     Role = "Broker"
+)
+
+// Pool is a group of nodes that are alike.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.firstNodeId) == has(oldSelf.firstNodeId) && (!has(self.firstNodeId) || self.firstNodeId == oldSelf.firstNodeId)",message="firstNodeId is immutable: node ids are given out once; make a new pool instead"
+type Pool struct {
+	// Name of the pool, at most 16 characters; part of the names of its pods.
+	// +required
+	// +kubebuilder:validation:Pattern=`^[a-z]([-a-z0-9]*[a-z0-9])?$`
+	// +kubebuilder:validation:MaxLength=16
+	Name string `json:"name"`
+
+	// Number of nodes, 0 to 100.
+	// +required
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100
+	Replicas int32 `json:"replicas"`
+
+	// What the nodes do: Controller, Broker or both (the default).
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=2
+	// +kubebuilder:default={Controller, Broker}
+	Roles []Role `json:"roles,omitempty"`
+
+	// Node id of the first node, 0 to 2000000000; the others count up from it. Default: the next free thousand, recorded
+	// in status.pools. Immutable.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=2000000000
+	FirstNodeID *int32 `json:"firstNodeId,omitempty"`
+
+	// Disks of each node.
+	// +required
+	Storage Storage `json:"storage"`
+
+	// Configuration that overrides spec.config for this pool, at most 256 keys. Default: none.
+	// +optional
+	Config Config `json:"config,omitempty"`
+
+	// Java virtual machine.
+	// +optional
+	JVM JVM `json:"jvm,omitempty"`
+
+	// CPU and memory of each node, requests and limits as in any container. Default: none.
+	// +optional
+	Resources Resources `json:"resources,omitempty"`
+
+	// Anything that a pod template may hold (labels, annotations, affinity, tolerations, further
+	// containers and volumes, ...). Names and fields that the operator owns are refused. Default: none.
+	// +optional
+	// +kubebuilder:pruning:PreserveUnknownFields
+	// +kubebuilder:validation:Schemaless
+	// +kubebuilder:validation:Type=object
+	PodTemplate *runtime.RawExtension `json:"podTemplate,omitempty"`
+}
+
+// Storage is the set of disks of one node.
+type Storage struct {
+	// Log directories, 1 to 16, one volume each; several are a JBOD. The first holds the metadata log too.
+	// +required
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=16
+	Volumes []Volume `json:"volumes"`
+}
+
+// Volume is one disk of a node.
+//
+// +kubebuilder:validation:XValidation:rule="!(has(self.ephemeral) && self.ephemeral && has(self.storageClassName))",message="storageClassName: an ephemeral volume has no storage class; remove one of the two"
+type Volume struct {
+	// Name of the volume, at most 16 characters; part of the name of its PersistentVolumeClaim.
+	// +required
+	// +kubebuilder:validation:Pattern=`^[a-z]([-a-z0-9]*[a-z0-9])?$`
+	// +kubebuilder:validation:MaxLength=16
+	Name string `json:"name"`
+
+	// Size in bytes, such as 100Gi; above zero.
+	// +required
+	Size resource.Quantity `json:"size"`
+
+	// Storage class of the claim, at most 253 characters. Default: the default class of the Kubernetes cluster.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	StorageClassName *string `json:"storageClassName,omitempty"`
+
+	// Whether the data is lost with the pod: for tests. Only in pools without controllers, and in a cluster of a single
+	// node. Default false.
+	// +optional
+	Ephemeral bool `json:"ephemeral,omitempty"`
+}
+
+// JVM sets the Java virtual machine of a node.
+type JVM struct {
+	// Heap in bytes, minimum and maximum alike (-Xms and -Xmx), at least 128Mi. Default: 1Gi for brokers, 512Mi for
+	// dedicated controllers.
+	// +optional
+	Heap *resource.Quantity `json:"heap,omitempty"`
+}
+
+// ResourceList maps a resource, such as cpu or memory, to a quantity.
+//
+// +kubebuilder:validation:MaxProperties=16
+type ResourceList map[string]resource.Quantity
+
+// Resources are the requests and limits of a container.
+type Resources struct {
+	// What the scheduler sets aside, such as cpu: 500m, at most 16 resources. Default: nothing.
+	// +optional
+	Requests ResourceList `json:"requests,omitempty"`
+	// What may not be exceeded, such as memory: 4Gi, at most 16 resources. Default: no limit.
+	// +optional
+	Limits ResourceList `json:"limits,omitempty"`
+}
+
+// Mechanism is a SASL mechanism.
+//
+// +kubebuilder:validation:Enum=PLAIN;SCRAM-SHA-256;SCRAM-SHA-512
+type Mechanism string
+
+// The SASL mechanisms of a listener and of a user.
+const (
+	MechanismPlain    Mechanism = "PLAIN"
+	MechanismScram256 Mechanism = "SCRAM-SHA-256"
+	MechanismScram512 Mechanism = "SCRAM-SHA-512"
+)
+
+// Listener is one address per broker that clients connect to.
+type Listener struct {
+	// Name, at most 11 lower-case letters and digits; in Kafka the listener has it in capitals.
+	// +required
+	// +kubebuilder:validation:Pattern=`^[a-z][a-z0-9]{0,10}$`
+	// +kubebuilder:validation:XValidation:rule="!(self in ['controller', 'replication'])",message="name: controller and replication are the names of the cluster's own listeners; choose another"
+	// +kubebuilder:validation:MaxLength=11
+	Name string `json:"name"`
+
+	// Port on the broker, 1024 to 65535, except 9091 and 9093, which the cluster itself uses.
+	// +required
+	// +kubebuilder:validation:Minimum=1024
+	// +kubebuilder:validation:Maximum=65535
+	// +kubebuilder:validation:XValidation:rule="!(self in [9091, 9093])",message="port: 9091 and 9093 are the cluster's own; choose another"
+	Port int32 `json:"port"`
+
+	// From where clients can reach it.
+	// +optional
+	// +kubebuilder:default={}
+	Exposure Exposure `json:"exposure,omitempty"`
+
+	// TLS (the default) or None.
+	// +optional
+	// +kubebuilder:default=TLS
+	Encryption Encryption `json:"encryption,omitempty"`
+
+	// Who may connect. Default: anybody, as User:ANONYMOUS.
+	// +optional
+	Authentication *ListenerAuthentication `json:"authentication,omitempty"`
+}
+
+// Encryption says whether a listener encrypts.
+//
+// +kubebuilder:validation:Enum=TLS;None
+type Encryption string
+
+// Whether a listener encrypts.
+const (
+	EncryptionTLS  Encryption = "TLS"
+	EncryptionNone Encryption = "None"
+)
+
+// ExposureType says from where a listener can be reached.
+//
+// +kubebuilder:validation:Enum=Internal;NodePort
+type ExposureType string
+
+// From where a listener can be reached.
+const (
+	ExposureInternal ExposureType = "Internal"
+	ExposureNodePort ExposureType = "NodePort"
+)
+
+// Exposure says how clients reach a listener.
+type Exposure struct {
+	// Internal (the default): from inside the Kubernetes cluster, by the pods' DNS names. NodePort: also from outside, at
+	// the address of the Kubernetes node on which each broker runs and a port that Kubernetes gives out.
+	// +optional
+	// +kubebuilder:default=Internal
+	Type ExposureType `json:"type,omitempty"`
+}
+
+// ListenerAuthentication says how clients of a listener prove who they are.
+type ListenerAuthentication struct {
+	// SASL mechanisms that the listener offers, 1 to 3.
+	// +required
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=3
+	Mechanisms []Mechanism `json:"mechanisms"`
+}
+
+// AuthorizationType says who decides what a principal may do.
+//
+// +kubebuilder:validation:Enum=Simple;None
+type AuthorizationType string
+
+// Who decides what a principal may do.
+const (
+	AuthorizationSimple AuthorizationType = "Simple"
+	AuthorizationNone   AuthorizationType = "None"
+)
+
+// Authorization says who may do what.
+type Authorization struct {
+	// Simple: Kafka's own ACLs (StandardAuthorizer), which KafkaUsers carry; what is not allowed is refused. None:
+	// everybody may do everything.
+	// +required
+	Type AuthorizationType `json:"type"`
+
+	// Users, by name, whom no ACL binds, at most 32. Default: none.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:items:Pattern=`^[A-Za-z0-9._@+-]{1,128}$`
+	SuperUsers []string `json:"superUsers,omitempty"`
+}
+
+// Rack says how brokers learn their failure domain.
+type Rack struct {
+	// Label of the Kubernetes nodes that names the failure domain; brokers are spread over its values and each gets its
+	// own as broker.rack. In this version always topology.kubernetes.io/zone, which is the default.
+	// +optional
+	// +kubebuilder:default="topology.kubernetes.io/zone"
+	// +kubebuilder:validation:Enum="topology.kubernetes.io/zone"
+	TopologyKey string `json:"topologyKey,omitempty"`
+}
+
+// UnavailablePolicy says what a restart does about partitions that cannot survive one.
+//
+// +kubebuilder:validation:Enum=Proceed;Wait
+type UnavailablePolicy string
+
+// What a restart does about partitions that cannot survive one.
+const (
+	UnavailableProceed UnavailablePolicy = "Proceed"
+	UnavailableWait    UnavailablePolicy = "Wait"
+)
+
+// Rolling says how restarts are carried out.
+type Rolling struct {
+	// What a restart does about partitions that no restart can spare (replication factor at most min.insync.replicas):
+	// Proceed (the default) takes them down for the length of the restart, with an event; Wait holds the restart back.
+	// +optional
+	// +kubebuilder:default=Proceed
+	Unavailable UnavailablePolicy `json:"unavailable,omitempty"`
+}
+
+func init() { SchemeBuilder.Register(&KafkaCluster{}, &KafkaClusterList{}) }

@@ -1,0 +1,47 @@
+package v1alpha1
+
+// Labels and annotations that the operator writes. They are part of the API: tools may select by them.
+const (
+	// LabelManagedBy holds ManagedBy on everything that the operator makes.
+	LabelManagedBy = "app.kubernetes.io/managed-by"
+	// ManagedBy is the operator's name.
+	ManagedBy = "castellan"
+	// LabelCluster holds the name of the KafkaCluster.
+	LabelCluster = "kafka.castellan.dev/cluster"
+	// LabelPool holds the name of the pool.
+	LabelPool = "kafka.castellan.dev/pool"
+	// LabelBroker and LabelController are "true" on pods with that role.
+	LabelBroker     = "kafka.castellan.dev/broker"
+	LabelController = "kafka.castellan.dev/controller"
+	// LabelNodeID holds the node id on claims and per-broker Services.
+	LabelNodeID = "kafka.castellan.dev/node-id"
+	// LabelListener holds the listener's name on its Services.
+	LabelListener = "kafka.castellan.dev/listener"
+	// LabelVolume holds the volume's name on claims.
+	LabelVolume = "kafka.castellan.dev/volume"
+	// LabelClusterID holds Kafka's cluster id on claims, so that a KafkaCluster made again takes its disks back.
+	LabelClusterID = "kafka.castellan.dev/cluster-id"
+	// LabelUser holds the name of the KafkaUser on its connection Secret.
+	LabelUser = "kafka.castellan.dev/user"
+
+	// AnnotationDirectoryID holds, on the claim of an initial voter, the directory id that it is formatted with.
+	AnnotationDirectoryID = "kafka.castellan.dev/directory-id"
+	// AnnotationFormat tells a pod's start script what to do with an empty metadata disk. Its value is
+	// "<pod UID> initial <cluster id> <voters>" or "<pod UID> join <cluster id>", voters as kafka-storage takes them:
+	// <id>@<host>:<port>:<directory id>, separated by commas.
+	AnnotationFormat = "kafka.castellan.dev/format"
+	// AnnotationTouched makes the kubelet refresh a pod's mounts at once; its value is a hash of what was changed.
+	AnnotationTouched = "kafka.castellan.dev/touched"
+	// AnnotationTemplateUser and AnnotationTemplateWhole hold the two fingerprints of a pod's template.
+	AnnotationTemplateUser  = "kafka.castellan.dev/template-user"
+	AnnotationTemplateWhole = "kafka.castellan.dev/template-whole"
+
+	// AnnotationAdopt, "true" on a KafkaTopic, asks for a topic that exists already to be taken over.
+	AnnotationAdopt = "kafka.castellan.dev/adopt"
+	// AnnotationCreating records on a KafkaTopic, before the topic is created, that this object is about to create it:
+	// "<cluster id> <UID of the object>". A topic that is found afterwards is its own, also when Kafka's answer was lost.
+	AnnotationCreating = "kafka.castellan.dev/creating"
+
+	// Finalizer keeps an object until what it stands for in Kafka has been dealt with.
+	Finalizer = "kafka.castellan.dev/finalizer"
+)
