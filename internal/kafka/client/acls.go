@@ -1,0 +1,198 @@
+package client
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/castellan-dev/castellan/internal/kafka"
+)
+
+// word pairs Kafka's number for something with its name. The numbers are the protocol's; those that the library has no
+// constant for are newer than it.
+type word[N ~int8] struct {
+	number N
+	name   string
+}
+
+type words[N ~int8] []word[N]
+
+var (
+	aclResources = words[kmsg.ACLResourceType]{
+		{kmsg.ACLResourceTypeTopic, "Topic"}, {kmsg.ACLResourceTypeGroup, "Group"}, {kmsg.ACLResourceTypeCluster, "Cluster"},
+		{kmsg.ACLResourceTypeTransactionalId, "TransactionalId"}, {kmsg.ACLResourceTypeDelegationToken, "DelegationToken"},
+		{kmsg.ACLResourceTypeUser, "User"},
+	}
+	aclPatterns = words[kmsg.ACLResourcePatternType]{
+		{kmsg.ACLResourcePatternTypeLiteral, "Literal"}, {kmsg.ACLResourcePatternTypePrefixed, "Prefixed"},
+	}
+	aclPermissions = words[kmsg.ACLPermissionType]{
+		{kmsg.ACLPermissionTypeAllow, "Allow"}, {kmsg.ACLPermissionTypeDeny, "Deny"},
+	}
+	aclOperations = words[kmsg.ACLOperation]{
+		{kmsg.ACLOperationAll, "All"}, {kmsg.ACLOperationRead, "Read"}, {kmsg.ACLOperationWrite, "Write"},
+		{kmsg.ACLOperationCreate, "Create"}, {kmsg.ACLOperationDelete, "Delete"}, {kmsg.ACLOperationAlter, "Alter"},
+		{kmsg.ACLOperationDescribe, "Describe"}, {kmsg.ACLOperationClusterAction, "ClusterAction"},
+		{kmsg.ACLOperationDescribeConfigs, "DescribeConfigs"}, {kmsg.ACLOperationAlterConfigs, "AlterConfigs"},
+		{kmsg.ACLOperationIdempotentWrite, "IdempotentWrite"}, {kmsg.ACLOperationCreateTokens, "CreateTokens"},
+		{kmsg.ACLOperationDescribeTokens, "DescribeTokens"},
+		{15, "TwoPhaseCommit"}, // KIP-939
+	}
+)
+
+func (w words[N]) number(name string) (N, error) {
+	for _, e := range w {
+		if e.name == name {
+			return e.number, nil
+		}
+	}
+	return 0, &kafka.Refusal{Code: kerr.InvalidRequest.Message, Message: fmt.Sprintf("%q is not a word of Kafka's ACLs", name)}
+}
+
+// name falls back to the number, so that an ACL that a newer Kafka knows is still listed.
+func (w words[N]) name(number N) string {
+	for _, e := range w {
+		if e.number == number {
+			return e.name
+		}
+	}
+	return fmt.Sprintf("#%d", int8(number))
+}
+
+// aclNumbers are the enumerated fields of one ACL.
+type aclNumbers struct {
+	resource   kmsg.ACLResourceType
+	pattern    kmsg.ACLResourcePatternType
+	operation  kmsg.ACLOperation
+	permission kmsg.ACLPermissionType
+}
+
+func numbersOf(a kafka.ACL) (n aclNumbers, err error) {
+	if n.resource, err = aclResources.number(a.ResourceType); err != nil {
+		return n, err
+	}
+	if n.pattern, err = aclPatterns.number(a.Pattern); err != nil {
+		return n, err
+	}
+	if n.operation, err = aclOperations.number(a.Operation); err != nil {
+		return n, err
+	}
+	n.permission, err = aclPermissions.number(a.Permission)
+	return n, err
+}
+
+// ACLs implements kafka.UserAdmin in one request.
+func (c *Client) ACLs(ctx context.Context) ([]kafka.ACL, error) {
+	req := kmsg.NewPtrDescribeACLsRequest()
+	req.ResourceType, req.ResourcePatternType = kmsg.ACLResourceTypeAny, kmsg.ACLResourcePatternTypeAny
+	req.Operation, req.PermissionType = kmsg.ACLOperationAny, kmsg.ACLPermissionTypeAny
+	resp, err := read[*kmsg.DescribeACLsResponse](ctx, c, req)
+	if err == nil {
+		err = answered(resp.ErrorCode, resp.ErrorMessage)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list ACLs: %w", err)
+	}
+	var acls []kafka.ACL
+	for _, r := range resp.Resources {
+		for _, a := range r.ACLs {
+			acls = append(acls, kafka.ACL{
+				Principal: a.Principal, Host: a.Host,
+				ResourceType: aclResources.name(r.ResourceType), ResourceName: r.ResourceName, Pattern: aclPatterns.name(r.ResourcePatternType),
+				Operation: aclOperations.name(a.Operation), Permission: aclPermissions.name(a.PermissionType),
+			})
+		}
+	}
+	return acls, nil
+}
+
+// CreateACLs implements kafka.UserAdmin; creating one that exists is no error.
+func (c *Client) CreateACLs(ctx context.Context, acls []kafka.ACL) ([]error, error) {
+	return eachACL(acls, "create ACL", func(chunk []numberedACL, failed func(numberedACL, error)) error {
+		req := kmsg.NewPtrCreateACLsRequest()
+		for _, a := range chunk {
+			item := kmsg.NewCreateACLsRequestCreation()
+			item.ResourceType, item.ResourceName, item.ResourcePatternType = a.resource, a.acl.ResourceName, a.pattern
+			item.Principal, item.Host = a.acl.Principal, a.acl.Host
+			item.Operation, item.PermissionType = a.operation, a.permission
+			req.Creations = append(req.Creations, item)
+		}
+		resp, err := write[*kmsg.CreateACLsResponse](ctx, c, req)
+		if err != nil {
+			return err
+		}
+		for i, a := range chunk {
+			if i >= len(resp.Results) {
+				failed(a, errNoAnswer)
+				continue
+			}
+			failed(a, answered(resp.Results[i].ErrorCode, resp.Results[i].ErrorMessage))
+		}
+		return nil
+	})
+}
+
+// DeleteACLs implements kafka.UserAdmin.
+func (c *Client) DeleteACLs(ctx context.Context, acls []kafka.ACL) ([]error, error) {
+	return eachACL(acls, "delete ACL", func(chunk []numberedACL, failed func(numberedACL, error)) error {
+		req := kmsg.NewPtrDeleteACLsRequest()
+		for _, a := range chunk {
+			item := kmsg.NewDeleteACLsRequestFilter()
+			item.ResourceType, item.ResourceName, item.ResourcePatternType = a.resource, kmsg.StringPtr(a.acl.ResourceName), a.pattern
+			item.Principal, item.Host = kmsg.StringPtr(a.acl.Principal), kmsg.StringPtr(a.acl.Host)
+			item.Operation, item.PermissionType = a.operation, a.permission
+			req.Filters = append(req.Filters, item)
+		}
+		resp, err := write[*kmsg.DeleteACLsResponse](ctx, c, req)
+		if err != nil {
+			return err
+		}
+		for i, a := range chunk {
+			if i >= len(resp.Results) {
+				failed(a, errNoAnswer)
+				continue
+			}
+			r := resp.Results[i]
+			err := answered(r.ErrorCode, r.ErrorMessage)
+			for _, m := range r.MatchingACLs {
+				if err == nil {
+					err = answered(m.ErrorCode, m.ErrorMessage)
+				}
+			}
+			failed(a, err)
+		}
+		return nil
+	})
+}
+
+// numberedACL is an ACL with its place in the caller's list.
+type numberedACL struct {
+	aclNumbers
+	acl   kafka.ACL
+	index int
+}
+
+// eachACL sends the ACLs that can be said in Kafka's words in chunks; the errors stand in the order of the list.
+func eachACL(acls []kafka.ACL, attempt string, send func([]numberedACL, func(numberedACL, error)) error) ([]error, error) {
+	results := make([]error, len(acls))
+	record := func(a numberedACL, err error) {
+		results[a.index] = attempting(err, fmt.Sprintf("%s of %s on %s %q", attempt, a.acl.Principal, a.acl.ResourceType, a.acl.ResourceName))
+	}
+	numbered := make([]numberedACL, 0, len(acls))
+	for i, a := range acls {
+		n, err := numbersOf(a)
+		item := numberedACL{n, a, i}
+		if err != nil {
+			record(item, err)
+			continue
+		}
+		numbered = append(numbered, item)
+	}
+	err := inBatches(batches(numbered, oneRecord), func(chunk []numberedACL) error { return send(chunk, record) }, record)
+	if err != nil {
+		return nil, fmt.Errorf("%s (%d of them): %w", attempt, len(acls), err)
+	}
+	return results, nil
+}

@@ -1,0 +1,200 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/castellan-dev/castellan/internal/kafka"
+)
+
+// read sends a request that any broker may answer and that may be sent twice.
+func read[R kmsg.Response](ctx context.Context, c *Client, req kmsg.Request) (R, error) {
+	return ask[R](ctx, c, req, connectionLost)
+}
+
+// write sends a request that any broker takes (it forwards to the controller, KIP-590). It goes to a second broker only
+// when the first was certainly not reached: a CreateTopics sent twice answers TOPIC_ALREADY_EXISTS for our own topic.
+func write[R kmsg.Response](ctx context.Context, c *Client, req kmsg.Request) (R, error) {
+	return ask[R](ctx, c, req, neverSent)
+}
+
+func ask[R kmsg.Response](ctx context.Context, c *Client, req kmsg.Request, again func(error) bool) (R, error) {
+	var none R
+	ids, err := c.brokers(ctx)
+	if err != nil {
+		return none, err
+	}
+	for _, id := range ids {
+		var resp R
+		if resp, err = askBroker[R](ctx, c, id, req); err == nil {
+			return resp, nil
+		}
+		c.demote(id)
+		if ctx.Err() != nil || !again(err) {
+			break
+		}
+	}
+	return none, err
+}
+
+// askBroker sends to one broker and to no other, once.
+func askBroker[R kmsg.Response](ctx context.Context, c *Client, id int32, req kmsg.Request) (R, error) {
+	var none R
+	resp, err := c.kgo.Broker(int(id)).Request(ctx, req)
+	if err != nil {
+		return none, fmt.Errorf("broker %d: %w", id, unanswered(ctx, err))
+	}
+	typed, ok := resp.(R)
+	if !ok {
+		return none, fmt.Errorf("broker %d: %s answered with %T", id, kmsg.NameForKey(req.Key()), resp)
+	}
+	return typed, nil
+}
+
+func neverSent(err error) bool {
+	_, ok := errors.AsType[*dialError](err)
+	return ok
+}
+
+func connectionLost(err error) bool {
+	if neverSent(err) {
+		return true
+	}
+	// A broker that was silent for the whole timeout may be one of many: its caller must not wait for each in turn.
+	if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() {
+		return false
+	}
+	return kgo.IsRetryableBrokerErr(err)
+}
+
+// unanswered sorts the failure of a request that brought no answer.
+func unanswered(ctx context.Context, err error) error {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return context.Cause(ctx)
+	}
+	if errors.Is(err, kerr.SaslAuthenticationFailed) {
+		return fmt.Errorf("%w: %w", kafka.ErrAuthenticationFailed, err)
+	}
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "remote error" {
+		// The other side sent a TLS alert: with TLS 1.3 this is how a refused client certificate looks.
+		return fmt.Errorf("%w: %w", kafka.ErrAuthenticationFailed, err)
+	}
+	return fmt.Errorf("%w: %w", kafka.ErrUnreachable, err)
+}
+
+// refusals are the codes that tell of a mistake in what was asked. All others may be gone at the next attempt.
+var refusals = []*kerr.Error{
+	kerr.DuplicateResource,
+	kerr.InvalidConfig,
+	kerr.InvalidPartitions,
+	kerr.InvalidPrincipalType,
+	kerr.InvalidReplicaAssignment,
+	kerr.InvalidReplicationFactor,
+	kerr.InvalidRequest,
+	kerr.InvalidTopicException,
+	kerr.PolicyViolation,
+	kerr.SecurityDisabled,
+	kerr.TopicDeletionDisabled,
+	kerr.UnacceptableCredential,
+	kerr.UnsupportedSaslMechanism,
+	kerr.UnsupportedVersion,
+}
+
+// answered turns the error code of an answer, or of one item in it, into the errors of the port.
+func answered(code int16, message *string) error {
+	err := kerr.ErrorForCode(code)
+	if err == nil {
+		return nil
+	}
+	text := ""
+	if message != nil {
+		text = *message
+	}
+	if errors.Is(err, kerr.TopicAlreadyExists) {
+		return kafka.ErrTopicExists
+	}
+	if errors.Is(err, kerr.UnknownTopicID) {
+		return kafka.ErrUnknownTopicID
+	}
+	for _, r := range refusals {
+		if errors.Is(err, r) {
+			return &kafka.Refusal{Code: r.Message, Message: text}
+		}
+	}
+	name := "error code " + strconv.Itoa(int(code))
+	if e, ok := errors.AsType[*kerr.Error](err); ok {
+		name = e.Message
+	}
+	if text == "" {
+		return &codeError{name, err}
+	}
+	return &codeError{text + " (" + name + ")", err}
+}
+
+// codeError prints Kafka's own sentence rather than the library's.
+type codeError struct {
+	text string
+	err  error
+}
+
+func (e *codeError) Error() string { return e.text }
+func (e *codeError) Unwrap() error { return e.err }
+
+// errNoAnswer stands for an item that the answer passes over.
+var errNoAnswer = errors.New("the answer does not mention it")
+
+const (
+	// itemsPerRequest keeps an answer with all of a topic's keys in the range of a megabyte or two.
+	itemsPerRequest = 1000
+	// recordsPerRequest is half of the metadata records that the controller writes in one piece (10,000). One request
+	// beyond that is refused whole, and every item in it gets a POLICY_VIOLATION that none deserves.
+	recordsPerRequest = 5000
+)
+
+// batches cuts items into runs of at most itemsPerRequest items and recordsPerRequest records; a single item may be larger.
+func batches[T any](items []T, records func(T) int) [][]T {
+	var all [][]T
+	start, sum := 0, 0
+	for i, item := range items {
+		n := min(max(records(item), 1), recordsPerRequest)
+		if i > start && (i-start == itemsPerRequest || sum+n > recordsPerRequest) {
+			all = append(all, items[start:i])
+			start, sum = i, 0
+		}
+		sum += n
+	}
+	if start < len(items) {
+		all = append(all, items[start:])
+	}
+	return all
+}
+
+func oneRecord[T any](T) int { return 1 }
+
+// inBatches sends one request per batch. It fails only while nothing is known about any item; once a request has been
+// answered, the items of a later one that was not are given the error one by one.
+func inBatches[T any](all [][]T, send func([]T) error, failed func(T, error)) error {
+	var broken error
+	for i, batch := range all {
+		if broken == nil {
+			broken = send(batch)
+		}
+		if broken == nil {
+			continue
+		}
+		if i == 0 {
+			return broken
+		}
+		for _, item := range batch {
+			failed(item, broken)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,70 @@
+package client
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/sasl"
+	"github.com/twmb/franz-go/pkg/sasl/plain"
+	"github.com/twmb/franz-go/pkg/sasl/scram"
+
+	"github.com/castellan-dev/castellan/internal/kafka"
+)
+
+// Prober is a kafka.Prober. Its zero value dials directly.
+type Prober struct {
+	Dialer DialFunc
+}
+
+var _ kafka.Prober = Prober{}
+
+// TryLogin implements kafka.Prober: one connection, no retry. A broker holds back a refusal for a tenth of a second.
+func (p Prober) TryLogin(ctx context.Context, login kafka.Login) error {
+	if err := p.tryLogin(ctx, login); err != nil {
+		return fmt.Errorf("log in to %s as user %q with %s: %w", login.Address, login.Username, login.Mechanism, err)
+	}
+	return nil
+}
+
+func (p Prober) tryLogin(ctx context.Context, login kafka.Login) error {
+	mechanism, err := mechanismOf(login)
+	if err != nil {
+		return err
+	}
+	var config *tls.Config
+	if login.CA != nil {
+		if config, err = TLSConfig(login.CA, nil, nil); err != nil {
+			return err
+		}
+		config.ServerName = login.ServerName
+	}
+	opts := append(baseOptions(p.Dialer, config, "castellan-probe"),
+		kgo.SeedBrokers(login.Address), kgo.SASL(mechanism), kgo.RequestRetries(0))
+	cl, err := kgo.NewClient(opts...)
+	if err != nil {
+		return err
+	}
+	defer cl.Close()
+	// Any request will do: the connection authenticates before it carries one. This one needs no permission.
+	req := kmsg.NewPtrApiVersionsRequest()
+	req.ClientSoftwareName, req.ClientSoftwareVersion = "castellan", "1"
+	if _, err := cl.SeedBrokers()[0].Request(ctx, req); err != nil {
+		return unanswered(ctx, err)
+	}
+	return nil
+}
+
+func mechanismOf(login kafka.Login) (sasl.Mechanism, error) {
+	switch login.Mechanism {
+	case "PLAIN":
+		return plain.Auth{User: login.Username, Pass: login.Password}.AsMechanism(), nil
+	case "SCRAM-SHA-256":
+		return scram.Auth{User: login.Username, Pass: login.Password}.AsSha256Mechanism(), nil
+	case "SCRAM-SHA-512":
+		return scram.Auth{User: login.Username, Pass: login.Password}.AsSha512Mechanism(), nil
+	}
+	return nil, fmt.Errorf("no SASL mechanism %q", login.Mechanism)
+}

@@ -1,0 +1,97 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+const userEntity = "user"
+
+// Quotas implements kafka.UserAdmin in one request. Quotas of a client id, of a user with a client id, and of the default
+// user are left out.
+func (c *Client) Quotas(ctx context.Context) (map[string]map[string]float64, error) {
+	req := kmsg.NewPtrDescribeClientQuotasRequest()
+	req.Strict = true
+	users := kmsg.NewDescribeClientQuotasRequestComponent()
+	users.EntityType, users.MatchType = userEntity, kmsg.QuotasMatchTypeAny
+	req.Components = append(req.Components, users)
+	resp, err := read[*kmsg.DescribeClientQuotasResponse](ctx, c, req)
+	if err == nil {
+		err = answered(resp.ErrorCode, resp.ErrorMessage)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list quotas: %w", err)
+	}
+	quotas := make(map[string]map[string]float64, len(resp.Entries))
+	for _, e := range resp.Entries {
+		user, ok := onlyUser(len(e.Entity), func(i int) (string, *string) { return e.Entity[i].Type, e.Entity[i].Name })
+		if !ok {
+			continue
+		}
+		quotas[user] = make(map[string]float64, len(e.Values))
+		for _, v := range e.Values {
+			quotas[user][v.Key] = v.Value
+		}
+	}
+	return quotas, nil
+}
+
+// AlterQuotas implements kafka.UserAdmin. The changes of one user take effect together or not at all.
+func (c *Client) AlterQuotas(ctx context.Context, changes map[string]map[string]*float64) (map[string]error, error) {
+	records := func(user string) int { return len(changes[user]) }
+	return eachName(changes, records, "alter quotas of user", func(users []string, results map[string]error) error {
+		req := kmsg.NewPtrAlterClientQuotasRequest()
+		for _, user := range users {
+			entity := kmsg.NewAlterClientQuotasRequestEntryEntity()
+			entity.Type, entity.Name = userEntity, kmsg.StringPtr(user)
+			entry := kmsg.NewAlterClientQuotasRequestEntry()
+			entry.Entity = append(entry.Entity, entity)
+			for _, key := range sortedKeys(changes[user]) {
+				op := kmsg.NewAlterClientQuotasRequestEntryOp()
+				op.Key = key
+				if value := changes[user][key]; value != nil {
+					op.Value = *value
+				} else {
+					op.Remove = true
+				}
+				entry.Ops = append(entry.Ops, op)
+			}
+			req.Entries = append(req.Entries, entry)
+		}
+		resp, err := write[*kmsg.AlterClientQuotasResponse](ctx, c, req)
+		if err != nil {
+			return err
+		}
+		for _, e := range resp.Entries {
+			user, ok := onlyUser(len(e.Entity), func(i int) (string, *string) { return e.Entity[i].Type, e.Entity[i].Name })
+			if ok {
+				results[user] = answered(e.ErrorCode, e.ErrorMessage)
+			}
+		}
+		return nil
+	})
+}
+
+// onlyUser returns the name of an entity that is one named user and nothing else.
+func onlyUser(n int, part func(int) (kind string, name *string)) (string, bool) {
+	if n != 1 {
+		return "", false
+	}
+	kind, name := part(0)
+	if kind != userEntity || name == nil {
+		return "", false
+	}
+	return *name, true
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for key := range m {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	return keys
+}

@@ -1,0 +1,252 @@
+package client
+
+import (
+	"cmp"
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/castellan-dev/castellan/internal/kafka"
+)
+
+// maxViewAge bounds how far the answering broker's copy of the metadata may be behind the quorum's leader. A broker that
+// was frozen believes itself unfenced and every replica in sync; its view must not become evidence. A healthy one is half
+// a second behind, and a frozen one is fenced after nine (broker.session.timeout.ms).
+const maxViewAge = 5 * time.Second
+
+// topicsPerMinISRRequest bounds one DescribeConfigs of a snapshot; up to so many topics the number of requests is fixed.
+const topicsPerMinISRRequest = 10_000
+
+// snapshotAttempts bounds how many brokers are asked before a snapshot is given up.
+const snapshotAttempts = 3
+
+const minISRKey = "min.insync.replicas"
+
+// Snapshot implements kafka.ClusterAdmin. All of it is read through one broker, whose metadata must be fresh; only each
+// broker's own run-time keys are asked of that broker. It costs eight requests and one more per unfenced broker, plus
+// one for every further 10,000 topics.
+func (c *Client) Snapshot(ctx context.Context) (*kafka.Snapshot, error) {
+	taken := time.Now()
+	ids, err := c.refresh(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read snapshot: %w", err)
+	}
+	for _, id := range ids[:min(len(ids), snapshotAttempts)] {
+		var s *kafka.Snapshot
+		if s, err = c.snapshotFrom(ctx, id); err == nil {
+			s.TakenAt = taken
+			return s, nil
+		}
+		c.demote(id)
+		if ctx.Err() != nil || !connectionLost(err) && !errors.Is(err, errStaleView) {
+			break
+		}
+	}
+	return nil, fmt.Errorf("read snapshot: %w", err)
+}
+
+var errStaleView = errors.New("its metadata is not current")
+
+func (c *Client) snapshotFrom(ctx context.Context, id int32) (*kafka.Snapshot, error) {
+	s := &kafka.Snapshot{}
+	// First the proof that the broker's copy is current, then what is read from that copy: the other way round a broker
+	// that has just woken up could answer from the past and be up to date a moment later.
+	if err := c.readQuorum(ctx, id, s); err != nil {
+		return nil, fmt.Errorf("describe quorum: %w", err)
+	}
+	if err := checkFresh(id, s.Quorum); err != nil {
+		return nil, err
+	}
+	return s, together(ctx,
+		func(ctx context.Context) error { return attempting(c.readPartitions(ctx, id, s), "list partitions") },
+		func(ctx context.Context) error { return attempting(c.readBrokers(ctx, id, s), "list brokers") },
+		func(ctx context.Context) error {
+			return attempting(c.readDefaults(ctx, id, s), "describe configuration")
+		},
+		func(ctx context.Context) error { return attempting(c.readFeatures(ctx, id, s), "read feature levels") },
+		func(ctx context.Context) error {
+			return attempting(c.readReassignments(ctx, id, s), "list reassignments")
+		},
+	)
+}
+
+func (c *Client) readPartitions(ctx context.Context, id int32, s *kafka.Snapshot) error {
+	req := kmsg.NewPtrMetadataRequest()
+	req.Topics = nil // all
+	req.AllowAutoTopicCreation = false
+	resp, err := askBroker[*kmsg.MetadataResponse](ctx, c, id, req)
+	if err != nil {
+		return err
+	}
+	names := make([]string, 0, len(resp.Topics))
+	for i := range resp.Topics {
+		t := &resp.Topics[i]
+		if t.Topic == nil {
+			return errors.New("a topic without a name")
+		}
+		if err := answered(t.ErrorCode, nil); err != nil {
+			return fmt.Errorf("topic %q: %w", *t.Topic, err)
+		}
+		names = append(names, *t.Topic)
+	}
+	minISR, err := c.minISR(ctx, id, names)
+	if err != nil {
+		return fmt.Errorf("describe %s: %w", minISRKey, err)
+	}
+	for i := range resp.Topics {
+		t := &resp.Topics[i]
+		floor, ok := minISR[*t.Topic]
+		if !ok {
+			continue // deleted between the two answers
+		}
+		for j := range t.Partitions {
+			p := &t.Partitions[j]
+			s.Partitions = append(s.Partitions, kafka.Partition{
+				Topic: *t.Topic, Number: p.Partition, Leader: p.Leader, Replicas: p.Replicas, ISR: p.ISR, MinISR: floor,
+			})
+		}
+	}
+	slices.SortFunc(s.Partitions, func(a, b kafka.Partition) int {
+		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Number, b.Number))
+	})
+	return nil
+}
+
+// minISR returns the effective min.insync.replicas by topic; a topic that is gone has no entry.
+func (c *Client) minISR(ctx context.Context, id int32, names []string) (map[string]int32, error) {
+	found := make(map[string]int32, len(names))
+	for chunk := range slices.Chunk(names, topicsPerMinISRRequest) {
+		resp, err := askBroker[*kmsg.DescribeConfigsResponse](ctx, c, id, describeTopics(chunk, minISRKey))
+		if err != nil {
+			return nil, err
+		}
+		for i := range resp.Resources {
+			r := &resp.Resources[i]
+			if isUnknownTopic(r.ErrorCode) {
+				continue
+			}
+			if err := answered(r.ErrorCode, r.ErrorMessage); err != nil {
+				return nil, fmt.Errorf("topic %q: %w", r.ResourceName, err)
+			}
+			if found[r.ResourceName], err = onlyInt(r.Configs); err != nil {
+				return nil, fmt.Errorf("topic %q: %w", r.ResourceName, err)
+			}
+		}
+	}
+	return found, nil
+}
+
+func (c *Client) readBrokers(ctx context.Context, id int32, s *kafka.Snapshot) error {
+	req := kmsg.NewPtrDescribeClusterRequest()
+	req.IncludeFencedBrokers = true
+	resp, err := askBroker[*kmsg.DescribeClusterResponse](ctx, c, id, req)
+	if err != nil {
+		return err
+	}
+	if err := answered(resp.ErrorCode, resp.ErrorMessage); err != nil {
+		return err
+	}
+	if resp.Version < 2 {
+		return fmt.Errorf("DescribeCluster v%d does not list fenced brokers (v2, Kafka 4.0)", resp.Version)
+	}
+	s.ClusterID = resp.ClusterID
+	var serving []int32
+	for _, b := range resp.Brokers {
+		broker := kafka.Broker{ID: b.NodeID, Fenced: b.IsFenced}
+		if b.Rack != nil {
+			broker.Rack = *b.Rack
+		}
+		if !b.IsFenced {
+			serving = append(serving, b.NodeID)
+		}
+		s.Brokers = append(s.Brokers, broker)
+	}
+	slices.SortFunc(s.Brokers, func(a, b kafka.Broker) int { return cmp.Compare(a.ID, b.ID) })
+	s.BrokerConfigs, err = c.ownConfigs(ctx, serving)
+	return err
+}
+
+func (c *Client) readQuorum(ctx context.Context, id int32, s *kafka.Snapshot) error {
+	req := kmsg.NewPtrDescribeQuorumRequest()
+	topic := kmsg.NewDescribeQuorumRequestTopic()
+	topic.Topic = "__cluster_metadata"
+	topic.Partitions = []kmsg.DescribeQuorumRequestTopicPartition{kmsg.NewDescribeQuorumRequestTopicPartition()}
+	req.Topics = append(req.Topics, topic)
+	bounded, cancel := context.WithTimeout(ctx, brokerTimeout)
+	defer cancel()
+	resp, err := askBroker[*kmsg.DescribeQuorumResponse](bounded, c, id, req)
+	if err != nil && bounded.Err() != nil && ctx.Err() == nil {
+		return fmt.Errorf("%w: %w", errStaleView, err) // silent, or cut off from the controllers
+	}
+	if err != nil {
+		return err
+	}
+	if err := answered(resp.ErrorCode, resp.ErrorMessage); err != nil {
+		return err
+	}
+	if len(resp.Topics) != 1 || len(resp.Topics[0].Partitions) != 1 {
+		return errNoAnswer
+	}
+	p := &resp.Topics[0].Partitions[0]
+	if err := answered(p.ErrorCode, p.ErrorMessage); err != nil {
+		return err
+	}
+	s.Quorum = kafka.Quorum{
+		LeaderID: p.LeaderID, LeaderEpoch: p.LeaderEpoch, HighWatermark: p.HighWatermark,
+		Voters: quorumReplicas(p.CurrentVoters), Observers: quorumReplicas(p.Observers),
+	}
+	return nil
+}
+
+func quorumReplicas(states []kmsg.DescribeQuorumResponseTopicPartitionReplicaState) []kafka.QuorumReplica {
+	replicas := make([]kafka.QuorumReplica, 0, len(states))
+	for _, st := range states {
+		r := kafka.QuorumReplica{ID: st.ReplicaID, DirectoryID: uuidText(st.ReplicaDirectoryID), LogEndOffset: st.LogEndOffset}
+		if st.LastCaughtUpTimestamp > 0 {
+			r.LastCaughtUp = time.UnixMilli(st.LastCaughtUpTimestamp)
+		}
+		replicas = append(replicas, r)
+	}
+	slices.SortFunc(replicas, func(a, b kafka.QuorumReplica) int {
+		return cmp.Or(cmp.Compare(a.ID, b.ID), cmp.Compare(a.DirectoryID, b.DirectoryID))
+	})
+	return replicas
+}
+
+// checkFresh compares two readings of the quorum leader's clock, so the clocks of others do not matter. The leader itself
+// writes to the metadata log twice a second, so an idle cluster's brokers are fresh too.
+func checkFresh(id int32, q kafka.Quorum) error {
+	if id == q.LeaderID {
+		return nil
+	}
+	leader, broker := lastCaughtUp(q, q.LeaderID), lastCaughtUp(q, id)
+	if leader.IsZero() {
+		return fmt.Errorf("the quorum names no leader with a clock (leader %d)", q.LeaderID)
+	}
+	if broker.IsZero() {
+		return fmt.Errorf("broker %d: %w: the quorum does not know when it was last caught up", id, errStaleView)
+	}
+	if age := leader.Sub(broker); age > maxViewAge {
+		return fmt.Errorf("broker %d: %w: it was last caught up %s ago", id, errStaleView, age.Round(time.Millisecond))
+	}
+	return nil
+}
+
+// lastCaughtUp takes the latest: an emptied disk leaves a second entry of the same id behind for a while.
+func lastCaughtUp(q kafka.Quorum, id int32) time.Time {
+	var latest time.Time
+	for _, r := range slices.Concat(q.Voters, q.Observers) {
+		if r.ID == id && r.LastCaughtUp.After(latest) {
+			latest = r.LastCaughtUp
+		}
+	}
+	return latest
+}
+
+// uuidText is Kafka's text form of a UUID.
+func uuidText(id [16]byte) string { return base64.RawURLEncoding.EncodeToString(id[:]) }

@@ -1,0 +1,129 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/castellan-dev/castellan/internal/kafka"
+)
+
+func (c *Client) readDefaults(ctx context.Context, id int32, s *kafka.Snapshot) error {
+	resp, err := askBroker[*kmsg.DescribeConfigsResponse](ctx, c, id, describeBroker(kafka.AllBrokers))
+	if err != nil {
+		return err
+	}
+	s.Config, err = brokerConfig(kafka.AllBrokers, resp)
+	return err
+}
+
+func (c *Client) readFeatures(ctx context.Context, id int32, s *kafka.Snapshot) error {
+	req := kmsg.NewPtrApiVersionsRequest()
+	req.ClientSoftwareName, req.ClientSoftwareVersion = "castellan", "1"
+	resp, err := askBroker[*kmsg.ApiVersionsResponse](ctx, c, id, req)
+	if err != nil {
+		return err
+	}
+	if err := answered(resp.ErrorCode, nil); err != nil {
+		return err
+	}
+	for _, f := range resp.FinalizedFeatures {
+		if f.Name == "metadata.version" {
+			s.MetadataVersion = f.MaxVersionLevel
+			return nil
+		}
+	}
+	return errors.New("no finalized metadata.version")
+}
+
+func (c *Client) readReassignments(ctx context.Context, id int32, s *kafka.Snapshot) error {
+	req := kmsg.NewPtrListPartitionReassignmentsRequest()
+	req.Topics = nil // all
+	req.TimeoutMillis = int32(requestTimeout.Milliseconds())
+	resp, err := askBroker[*kmsg.ListPartitionReassignmentsResponse](ctx, c, id, req)
+	if err != nil {
+		return err
+	}
+	if err := answered(resp.ErrorCode, resp.ErrorMessage); err != nil {
+		return err
+	}
+	for _, t := range resp.Topics {
+		s.Reassigning += len(t.Partitions)
+	}
+	return nil
+}
+
+// ownConfigs asks each broker for the run-time keys set for it alone, all at once. A broker that does not answer has no
+// entry; one that answers with an error fails the reading.
+func (c *Client) ownConfigs(ctx context.Context, ids []int32) (map[int32]map[string]string, error) {
+	configs := make(map[int32]map[string]string, len(ids))
+	var mu sync.Mutex
+	asks := make([]func(context.Context) error, 0, len(ids))
+	for _, id := range ids {
+		asks = append(asks, func(ctx context.Context) error {
+			bounded, cancel := context.WithTimeout(ctx, brokerTimeout)
+			defer cancel()
+			resp, err := askBroker[*kmsg.DescribeConfigsResponse](bounded, c, id, describeBroker(id))
+			if errors.Is(err, kafka.ErrUnreachable) && ctx.Err() == nil {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			config, err := brokerConfig(id, resp)
+			if err != nil {
+				return fmt.Errorf("describe configuration of broker %d: %w", id, err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			configs[id] = config
+			return nil
+		})
+	}
+	return configs, together(ctx, asks...)
+}
+
+// together runs all at once and returns the first failure, which cancels the others.
+func together(ctx context.Context, parts ...func(context.Context) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var (
+		wait  sync.WaitGroup
+		once  sync.Once
+		first error
+	)
+	for _, part := range parts {
+		wait.Go(func() {
+			if err := part(ctx); err != nil {
+				once.Do(func() {
+					first = err
+					cancel()
+				})
+			}
+		})
+	}
+	wait.Wait()
+	return first
+}
+
+func attempting(err error, attempt string) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", attempt, err)
+}
+
+func onlyInt(entries []kmsg.DescribeConfigsResponseResourceConfig) (int32, error) {
+	if len(entries) != 1 || entries[0].Value == nil {
+		return 0, errNoAnswer
+	}
+	n, err := strconv.ParseInt(*entries[0].Value, 10, 32)
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", entries[0].Name, err)
+	}
+	return int32(n), nil
+}

@@ -1,0 +1,285 @@
+package client
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/castellan-dev/castellan/internal/kafka"
+)
+
+const timeoutMillis = int32(10_000) // of Kafka's own work on a write
+
+// DescribeTopics implements kafka.TopicAdmin with two requests per thousand names, both to the same broker.
+func (c *Client) DescribeTopics(ctx context.Context, names []string) (map[string]kafka.Topic, error) {
+	found := make(map[string]kafka.Topic, len(names))
+	for chunk := range slices.Chunk(names, itemsPerRequest) {
+		if err := c.describeTopics(ctx, chunk, found); err != nil {
+			return nil, fmt.Errorf("describe %d topics: %w", len(names), err)
+		}
+	}
+	return found, nil
+}
+
+func (c *Client) describeTopics(ctx context.Context, names []string, found map[string]kafka.Topic) error {
+	req := kmsg.NewPtrMetadataRequest()
+	req.AllowAutoTopicCreation = false
+	for _, name := range names {
+		t := kmsg.NewMetadataRequestTopic()
+		t.Topic = kmsg.StringPtr(name)
+		req.Topics = append(req.Topics, t)
+	}
+	metadata, err := read[*kmsg.MetadataResponse](ctx, c, req)
+	if err != nil {
+		return err
+	}
+	existing := make(map[string]kafka.Topic, len(names))
+	for i := range metadata.Topics {
+		t := &metadata.Topics[i]
+		if isUnknownTopic(t.ErrorCode) || t.ErrorCode == kerr.InvalidTopicException.Code || t.Topic == nil {
+			continue
+		}
+		if err := answered(t.ErrorCode, nil); err != nil {
+			return fmt.Errorf("topic %q: %w", *t.Topic, err)
+		}
+		existing[*t.Topic] = topicOf(t)
+	}
+	if len(existing) == 0 {
+		return nil
+	}
+	return c.describeTopicConfigs(ctx, existing, found)
+}
+
+func topicOf(t *kmsg.MetadataResponseTopic) kafka.Topic {
+	topic := kafka.Topic{Name: *t.Topic, ID: kafka.TopicID(uuidText(t.TopicID)), Partitions: int32(len(t.Partitions))}
+	for i := range t.Partitions {
+		if n := int32(len(t.Partitions[i].Replicas)); i == 0 || n < topic.ReplicationFactor {
+			topic.ReplicationFactor = n
+		}
+	}
+	return topic
+}
+
+func (c *Client) describeTopicConfigs(ctx context.Context, existing, found map[string]kafka.Topic) error {
+	names := make([]string, 0, len(existing))
+	for name := range existing {
+		names = append(names, name)
+	}
+	configs, err := read[*kmsg.DescribeConfigsResponse](ctx, c, describeTopics(names))
+	if err != nil {
+		return err
+	}
+	for i := range configs.Resources {
+		r := &configs.Resources[i]
+		topic, ok := existing[r.ResourceName]
+		if !ok || isUnknownTopic(r.ErrorCode) { // deleted between the two answers
+			delete(existing, r.ResourceName)
+			continue
+		}
+		if err := answered(r.ErrorCode, r.ErrorMessage); err != nil {
+			return fmt.Errorf("topic %q: %w", r.ResourceName, err)
+		}
+		topic.Config = setHere(r.Configs, kmsg.ConfigSourceDynamicTopicConfig)
+		found[r.ResourceName] = topic
+		delete(existing, r.ResourceName)
+	}
+	for name := range existing {
+		return fmt.Errorf("topic %q: %w", name, errNoAnswer)
+	}
+	return nil
+}
+
+// CreateTopics implements kafka.TopicAdmin with one request per thousand topics or 5,000 partitions.
+func (c *Client) CreateTopics(ctx context.Context, topics []kafka.NewTopic) (map[string]kafka.TopicResult, error) {
+	results := make(map[string]kafka.TopicResult, len(topics))
+	failed := func(t kafka.NewTopic, err error) {
+		results[t.Name] = kafka.TopicResult{Topic: kafka.Topic{Name: t.Name}, Err: fmt.Errorf("create topic %q: %w", t.Name, err)}
+	}
+	err := inBatches(batches(topics, creationRecords), func(batch []kafka.NewTopic) error {
+		if err := c.createTopics(ctx, batch, results); err != nil {
+			return err
+		}
+		for _, t := range batch {
+			if _, ok := results[t.Name]; !ok {
+				failed(t, errNoAnswer)
+			}
+		}
+		return nil
+	}, failed)
+	if err != nil {
+		return nil, fmt.Errorf("create topics (%d of them): %w", len(topics), err)
+	}
+	return results, nil
+}
+
+func creationRecords(t kafka.NewTopic) int { return 1 + int(max(t.Partitions, 1)) + len(t.Config) }
+
+func (c *Client) createTopics(ctx context.Context, topics []kafka.NewTopic, results map[string]kafka.TopicResult) error {
+	req := kmsg.NewPtrCreateTopicsRequest()
+	req.TimeoutMillis = timeoutMillis
+	for _, t := range topics {
+		item := kmsg.NewCreateTopicsRequestTopic()
+		item.Topic, item.NumPartitions, item.ReplicationFactor = t.Name, -1, -1
+		if t.Partitions != 0 {
+			item.NumPartitions = t.Partitions
+		}
+		if t.ReplicationFactor != 0 {
+			item.ReplicationFactor = int16(min(t.ReplicationFactor, math.MaxInt16)) // Kafka refuses either
+		}
+		for key, value := range t.Config {
+			entry := kmsg.NewCreateTopicsRequestTopicConfig()
+			entry.Name, entry.Value = key, kmsg.StringPtr(value)
+			item.Configs = append(item.Configs, entry)
+		}
+		req.Topics = append(req.Topics, item)
+	}
+	resp, err := write[*kmsg.CreateTopicsResponse](ctx, c, req)
+	if err != nil {
+		return err
+	}
+	for _, t := range resp.Topics {
+		if err := answered(t.ErrorCode, t.ErrorMessage); err != nil {
+			results[t.Topic] = kafka.TopicResult{Topic: kafka.Topic{Name: t.Topic}, Err: fmt.Errorf("create topic %q: %w", t.Topic, err)}
+			continue
+		}
+		results[t.Topic] = kafka.TopicResult{Topic: kafka.Topic{
+			Name: t.Topic, ID: kafka.TopicID(uuidText(t.TopicID)),
+			Partitions: t.NumPartitions, ReplicationFactor: int32(t.ReplicationFactor),
+		}}
+	}
+	return nil
+}
+
+// CreatePartitions implements kafka.TopicAdmin.
+func (c *Client) CreatePartitions(ctx context.Context, totals map[string]int32) (map[string]error, error) {
+	records := func(name string) int { return int(totals[name]) } // at most: how many there are is not known here
+	return eachName(totals, records, "create partitions of topic", func(names []string, results map[string]error) error {
+		req := kmsg.NewPtrCreatePartitionsRequest()
+		req.TimeoutMillis = timeoutMillis
+		for _, name := range names {
+			item := kmsg.NewCreatePartitionsRequestTopic()
+			item.Topic, item.Count = name, totals[name]
+			req.Topics = append(req.Topics, item)
+		}
+		resp, err := write[*kmsg.CreatePartitionsResponse](ctx, c, req)
+		if err != nil {
+			return err
+		}
+		for _, t := range resp.Topics {
+			results[t.Topic] = answered(t.ErrorCode, t.ErrorMessage)
+		}
+		return nil
+	})
+}
+
+// AlterTopicConfigs implements kafka.TopicAdmin. The changes of one topic take effect together or not at all.
+func (c *Client) AlterTopicConfigs(ctx context.Context, changes map[string][]kafka.ConfigChange) (map[string]error, error) {
+	records := func(name string) int { return len(changes[name]) }
+	return eachName(changes, records, "alter configuration of topic", func(names []string, results map[string]error) error {
+		req := kmsg.NewPtrIncrementalAlterConfigsRequest()
+		for _, name := range names {
+			req.Resources = append(req.Resources, alteration(kmsg.ConfigResourceTypeTopic, name, changes[name]))
+		}
+		resp, err := write[*kmsg.IncrementalAlterConfigsResponse](ctx, c, req)
+		if err != nil {
+			return err
+		}
+		for _, r := range resp.Resources {
+			results[r.ResourceName] = answered(r.ErrorCode, r.ErrorMessage)
+		}
+		return nil
+	})
+}
+
+// DeleteTopics implements kafka.TopicAdmin.
+func (c *Client) DeleteTopics(ctx context.Context, ids []kafka.TopicID) (map[kafka.TopicID]error, error) {
+	results := make(map[kafka.TopicID]error, len(ids))
+	var raw [][16]byte
+	for _, id := range ids {
+		uuid, err := parseUUID(string(id))
+		if err != nil {
+			results[id] = fmt.Errorf("delete topic %s: %w", id, err)
+			continue
+		}
+		results[id] = fmt.Errorf("delete topic %s: %w", id, errNoAnswer)
+		raw = append(raw, uuid)
+	}
+	failed := func(id [16]byte, err error) {
+		results[kafka.TopicID(uuidText(id))] = attempting(err, "delete topic "+uuidText(id))
+	}
+	err := inBatches(batches(raw, oneRecord), func(chunk [][16]byte) error {
+		req := kmsg.NewPtrDeleteTopicsRequest()
+		req.TimeoutMillis = timeoutMillis
+		for _, id := range chunk {
+			item := kmsg.NewDeleteTopicsRequestTopic()
+			item.TopicID = id
+			req.Topics = append(req.Topics, item)
+		}
+		resp, err := write[*kmsg.DeleteTopicsResponse](ctx, c, req)
+		if err != nil {
+			return err
+		}
+		for _, t := range resp.Topics {
+			failed(t.TopicID, answered(t.ErrorCode, t.ErrorMessage))
+		}
+		return nil
+	}, failed)
+	if err != nil {
+		return nil, fmt.Errorf("delete %d topics: %w", len(ids), err)
+	}
+	return results, nil
+}
+
+// eachName sends the keys of items in batches and wraps what becomes of each.
+func eachName[V any](items map[string]V, records func(string) int, attempt string,
+	send func(names []string, results map[string]error) error,
+) (map[string]error, error) {
+	names := make([]string, 0, len(items))
+	for name := range items {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	results := make(map[string]error, len(names))
+	err := inBatches(batches(names, records),
+		func(chunk []string) error { return send(chunk, results) },
+		func(name string, err error) { results[name] = err })
+	if err != nil {
+		return nil, fmt.Errorf("%s (%d of them): %w", attempt, len(names), err)
+	}
+	for _, name := range names {
+		err, ok := results[name]
+		if !ok {
+			err = errNoAnswer
+		}
+		results[name] = attempting(err, fmt.Sprintf("%s %q", attempt, name))
+	}
+	return results, nil
+}
+
+func describeTopics(names []string, keys ...string) *kmsg.DescribeConfigsRequest {
+	req := kmsg.NewPtrDescribeConfigsRequest()
+	for _, name := range names {
+		res := kmsg.NewDescribeConfigsRequestResource()
+		res.ResourceType, res.ResourceName = kmsg.ConfigResourceTypeTopic, name
+		res.ConfigNames = keys // nil = all
+		req.Resources = append(req.Resources, res)
+	}
+	return req
+}
+
+func isUnknownTopic(code int16) bool { return code == kerr.UnknownTopicOrPartition.Code }
+
+func parseUUID(text string) ([16]byte, error) {
+	var id [16]byte
+	raw, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil || len(raw) != len(id) {
+		return id, &kafka.Refusal{Code: kerr.InvalidRequest.Message, Message: "not 22 characters of base64url"}
+	}
+	copy(id[:], raw)
+	return id, nil
+}

@@ -1,0 +1,195 @@
+// Package kafka is the language in which the rest of Castellan speaks about a live Kafka cluster: plain values for what
+// was seen (a Snapshot, topics, users) and for what is to be changed, and the Admin port that does both. The values are
+// pure; the port is implemented by internal/kafka/client, the only package that knows the wire protocol. Nothing here
+// may import Kubernetes.
+package kafka
+
+import (
+	"context"
+	"time"
+)
+
+// Admin is one live Kafka cluster, reached over its REPLICATION listener as the cluster's operator. All methods are safe
+// for concurrent use, bounded in time by ctx, and wrap their errors with what was attempted.
+type Admin interface {
+	ClusterAdmin
+	TopicAdmin
+	UserAdmin
+}
+
+// ClusterAdmin observes the cluster and sets its run-time configuration.
+type ClusterAdmin interface {
+	// Snapshot reads one consistent view of the cluster with a number of requests that does not depend on the number of
+	// topics. An error means that the view is incomplete: there is no half snapshot.
+	Snapshot(ctx context.Context) (*Snapshot, error)
+	// AlterBrokerConfig sets and deletes run-time keys of one broker, or of all brokers when id is AllBrokers.
+	AlterBrokerConfig(ctx context.Context, id int32, changes []ConfigChange) error
+	// BrokerConfig returns the run-time keys set for one broker, or with AllBrokers those set for all (values of
+	// sensitive keys are empty).
+	BrokerConfig(ctx context.Context, id int32) (map[string]string, error)
+	// ElectPreferredLeaders gives leadership back to the preferred replica wherever it is in sync.
+	ElectPreferredLeaders(ctx context.Context) error
+	// ReloadCertificates makes one broker read its listener certificates again (KAFKA-14136); persists nothing and
+	// proves nothing: the caller dials to see the new certificate.
+	ReloadCertificates(ctx context.Context, id int32) error
+}
+
+// AllBrokers is the id under which Kafka keeps the configuration that holds for every broker.
+const AllBrokers int32 = -1
+
+// TopicAdmin reads and changes topics, many at a time. The maps that come back hold an entry for each name that was
+// asked for; the error beside them means that nothing is known about any.
+type TopicAdmin interface {
+	// DescribeTopics reads partitions and dynamic configuration of the named topics; a name without a topic has no entry.
+	DescribeTopics(ctx context.Context, names []string) (map[string]Topic, error)
+	CreateTopics(ctx context.Context, topics []NewTopic) (map[string]TopicResult, error)
+	// CreatePartitions grows topics to the given total numbers of partitions.
+	CreatePartitions(ctx context.Context, totals map[string]int32) (map[string]error, error)
+	AlterTopicConfigs(ctx context.Context, changes map[string][]ConfigChange) (map[string]error, error)
+	// DeleteTopics deletes by UUID (KIP-516); ErrUnknownTopicID in the result means that it is gone already.
+	DeleteTopics(ctx context.Context, ids []TopicID) (map[TopicID]error, error)
+}
+
+// UserAdmin reads and changes SCRAM credentials, ACLs and quotas, many principals at a time.
+type UserAdmin interface {
+	// ScramCredentials lists which SCRAM mechanisms each user has, with iterations (KIP-554); nil users = all.
+	ScramCredentials(ctx context.Context, users []string) (map[string][]ScramCredential, error)
+	AlterScramCredentials(ctx context.Context, upserts []ScramUpsert, deletions []ScramDeletion) (map[string]error, error)
+	// ACLs lists every ACL of the cluster.
+	ACLs(ctx context.Context) ([]ACL, error)
+	CreateACLs(ctx context.Context, acls []ACL) ([]error, error)
+	// DeleteACLs removes exactly the given ACLs (no wildcards); one that is gone already is no error.
+	DeleteACLs(ctx context.Context, acls []ACL) ([]error, error)
+	// Quotas lists the client quotas of entities that are exactly one user (KIP-546), by user.
+	Quotas(ctx context.Context) (map[string]map[string]float64, error)
+	// AlterQuotas sets the given keys of each user; a nil value removes the key.
+	AlterQuotas(ctx context.Context, changes map[string]map[string]*float64) (map[string]error, error)
+}
+
+// Login is what Prober tries against one listener of one broker.
+type Login struct {
+	Address    string // host:port that is dialled; no other broker is asked
+	ServerName string // name the certificate must hold; empty when TLS is off
+	CA         []byte // PEM; nil = no TLS
+	Mechanism  string // PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512
+	Username   string
+	Password   string
+}
+
+// Prober proves from outside what a client would see.
+type Prober interface {
+	// TryLogin authenticates once and leaves. ErrAuthenticationFailed means that the broker refused; any other error
+	// means that nothing is known.
+	TryLogin(ctx context.Context, login Login) error
+}
+
+// Snapshot is one view of a cluster, all of it younger than TakenAt + the time the reading took.
+type Snapshot struct {
+	TakenAt         time.Time // before the first request was sent
+	ClusterID       string
+	Brokers         []Broker    // registered ones, fenced ones included, by id
+	Partitions      []Partition // of all topics, internal ones included, by topic and number
+	Quorum          Quorum
+	MetadataVersion int16             // finalized level of metadata.version
+	Config          map[string]string // run-time keys set for all brokers (AllBrokers)
+	// BrokerConfigs holds, per unfenced broker that answered, the run-time keys set for that broker alone.
+	BrokerConfigs map[int32]map[string]string
+	Reassigning   int // partitions under reassignment, by anybody
+}
+
+// Broker is one registered broker.
+type Broker struct {
+	ID     int32
+	Rack   string
+	Fenced bool // registered but not serving (KIP-1073)
+}
+
+// Partition is one partition as the controller sees it.
+type Partition struct {
+	Topic    string
+	Number   int32
+	Leader   int32 // -1 = none
+	Replicas []int32
+	ISR      []int32
+	MinISR   int32 // effective min.insync.replicas of its topic
+}
+
+// Quorum is the metadata quorum (KIP-595, KIP-853).
+type Quorum struct {
+	LeaderID      int32 // -1 = none
+	LeaderEpoch   int32
+	HighWatermark int64
+	Voters        []QuorumReplica
+	Observers     []QuorumReplica // brokers, and controllers that are not voters
+}
+
+// QuorumReplica is one follower of the metadata log.
+type QuorumReplica struct {
+	ID           int32
+	DirectoryID  string // base64url as in meta.properties
+	LogEndOffset int64
+	LastCaughtUp time.Time // zero = never or unknown
+}
+
+// ConfigChange sets one dynamic key, or deletes it when Value is nil.
+type ConfigChange struct {
+	Key   string
+	Value *string
+}
+
+// TopicID is a topic's UUID in Kafka's own text form (base64url, 22 characters).
+type TopicID string
+
+// Topic is one live topic.
+type Topic struct {
+	Name              string
+	ID                TopicID
+	Partitions        int32
+	ReplicationFactor int32             // the smallest of its partitions
+	Config            map[string]string // only keys set on the topic itself
+}
+
+// NewTopic asks for a topic; zero Partitions or ReplicationFactor = the broker's default (KIP-464).
+type NewTopic struct {
+	Name              string
+	Partitions        int32
+	ReplicationFactor int32
+	Config            map[string]string
+}
+
+// TopicResult is what became of one NewTopic: Topic.ID, Partitions and ReplicationFactor as created, or Err.
+type TopicResult struct {
+	Topic Topic
+	Err   error
+}
+
+// ScramCredential is what Kafka tells about a stored SCRAM credential.
+type ScramCredential struct {
+	Mechanism  string // SCRAM-SHA-256 or SCRAM-SHA-512
+	Iterations int32
+}
+
+// ScramUpsert stores a credential. The password is salted and hashed before it is sent.
+type ScramUpsert struct {
+	User       string
+	Mechanism  string
+	Iterations int32 // 4096..16384
+	Password   string
+}
+
+// ScramDeletion removes a credential.
+type ScramDeletion struct {
+	User      string
+	Mechanism string
+}
+
+// ACL is one access control entry in Kafka's own words.
+type ACL struct {
+	Principal    string // "User:app"
+	Host         string // "*" = any
+	ResourceType string // Topic, Group, Cluster, TransactionalId, DelegationToken, User
+	ResourceName string
+	Pattern      string // Literal, Prefixed
+	Operation    string // Read, Write, Create, Delete, Alter, Describe, ClusterAction, DescribeConfigs, AlterConfigs, IdempotentWrite, CreateTokens, DescribeTokens, TwoPhaseCommit, All
+	Permission   string // Allow, Deny
+}

@@ -1,0 +1,87 @@
+package kafkatest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+)
+
+// Version is the Apache Kafka that is started.
+const Version = "4.3.1"
+
+// LibsVariable names an environment variable with a directory of Kafka's jars that is used in place of the cache, such as
+// the libs directory of an unpacked distribution.
+const LibsVariable = "CASTELLAN_KAFKA_LIBS"
+
+const pom = `<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>dev.castellan</groupId>
+  <artifactId>kafkatest</artifactId>
+  <version>1</version>
+  <dependencies>
+    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>` + Version + `</version></dependency>
+    <dependency>
+      <groupId>org.apache.kafka</groupId><artifactId>kafka-tools</artifactId><version>` + Version + `</version>
+      <exclusions><exclusion><groupId>*</groupId><artifactId>*</artifactId></exclusion></exclusions>
+    </dependency>
+    <dependency><groupId>org.apache.logging.log4j</groupId><artifactId>log4j-slf4j-impl</artifactId><version>2.25.4</version></dependency>
+  </dependencies>
+</project>
+`
+
+// jars returns the directory of Kafka's jars and fills it at the first use on a machine.
+func jars(ctx context.Context) (string, error) {
+	if dir := os.Getenv(LibsVariable); dir != "" {
+		return dir, nil
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", err
+	}
+	home := filepath.Join(cache, "castellan", "kafka-"+Version)
+	libs := filepath.Join(home, "libs")
+	if err := os.MkdirAll(home, 0o755); err != nil {
+		return "", err
+	}
+	// Test binaries of several packages run at once: one fetches, the others wait.
+	lock, err := os.OpenFile(filepath.Join(home, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = lock.Close() }()
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		return "", fmt.Errorf("lock %s: %w", lock.Name(), err)
+	}
+	if _, err := os.Stat(libs); err == nil {
+		return libs, nil
+	} else if !errors.Is(err, os.ErrNotExist) {
+		return "", err
+	}
+	return libs, fetch(ctx, libs)
+}
+
+// fetch gives libs its name only when it is complete.
+func fetch(ctx context.Context, libs string) error {
+	work, err := os.MkdirTemp(filepath.Dir(libs), "fetch-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(work) }()
+	if err := os.WriteFile(filepath.Join(work, "pom.xml"), []byte(pom), 0o600); err != nil {
+		return err
+	}
+	part := filepath.Join(work, "libs")
+	cmd := exec.CommandContext(ctx, "mvn", "-q", "-B", "dependency:copy-dependencies", "-DincludeScope=runtime", "-DoutputDirectory="+part)
+	cmd.Dir = work
+	var output bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &output, &output
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("fetch jars with mvn (or set %s): %w: %s", LibsVariable, err, output.String())
+	}
+	return os.Rename(part, libs)
+}

@@ -1,0 +1,105 @@
+package pool
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/castellan-dev/castellan/internal/kafka"
+)
+
+// admin is what callers hold: each call takes the connection that is current when it begins.
+type admin struct{ e *entry }
+
+var _ kafka.Admin = admin{}
+
+// call makes one call on the cluster, or says why not.
+func call[T any](a admin, oneBroker bool, do func(kafka.Admin) (T, error)) (T, error) {
+	v, err := a.e.enter()
+	if err != nil {
+		var none T
+		return none, fmt.Errorf("ask %s: %w", a.e.key, err)
+	}
+	// A panic must not leave the entry with a caller that never leaves; it counts as no news.
+	err = context.Canceled
+	defer func() { a.e.leave(v, err, oneBroker) }()
+	var result T
+	result, err = do(v.conn.Conn)
+	return result, err
+}
+
+// just calls what returns only an error.
+func just(a admin, oneBroker bool, do func(kafka.Admin) error) error {
+	_, err := call(a, oneBroker, func(k kafka.Admin) (struct{}, error) { return struct{}{}, do(k) })
+	return err
+}
+
+// The silence of one broker says nothing about the cluster.
+func (a admin) AlterBrokerConfig(ctx context.Context, id int32, changes []kafka.ConfigChange) error {
+	return just(a, id != kafka.AllBrokers, func(k kafka.Admin) error { return k.AlterBrokerConfig(ctx, id, changes) })
+}
+
+func (a admin) BrokerConfig(ctx context.Context, id int32) (map[string]string, error) {
+	return call(a, id != kafka.AllBrokers, func(k kafka.Admin) (map[string]string, error) { return k.BrokerConfig(ctx, id) })
+}
+
+func (a admin) ReloadCertificates(ctx context.Context, id int32) error {
+	return just(a, true, func(k kafka.Admin) error { return k.ReloadCertificates(ctx, id) })
+}
+
+func (a admin) Snapshot(ctx context.Context) (*kafka.Snapshot, error) {
+	return call(a, false, func(k kafka.Admin) (*kafka.Snapshot, error) { return k.Snapshot(ctx) })
+}
+
+func (a admin) ElectPreferredLeaders(ctx context.Context) error {
+	return just(a, false, func(k kafka.Admin) error { return k.ElectPreferredLeaders(ctx) })
+}
+
+func (a admin) DescribeTopics(ctx context.Context, names []string) (map[string]kafka.Topic, error) {
+	return call(a, false, func(k kafka.Admin) (map[string]kafka.Topic, error) { return k.DescribeTopics(ctx, names) })
+}
+
+func (a admin) CreateTopics(ctx context.Context, topics []kafka.NewTopic) (map[string]kafka.TopicResult, error) {
+	return call(a, false, func(k kafka.Admin) (map[string]kafka.TopicResult, error) { return k.CreateTopics(ctx, topics) })
+}
+
+func (a admin) CreatePartitions(ctx context.Context, totals map[string]int32) (map[string]error, error) {
+	return call(a, false, func(k kafka.Admin) (map[string]error, error) { return k.CreatePartitions(ctx, totals) })
+}
+
+func (a admin) AlterTopicConfigs(ctx context.Context, changes map[string][]kafka.ConfigChange) (map[string]error, error) {
+	return call(a, false, func(k kafka.Admin) (map[string]error, error) { return k.AlterTopicConfigs(ctx, changes) })
+}
+
+func (a admin) DeleteTopics(ctx context.Context, ids []kafka.TopicID) (map[kafka.TopicID]error, error) {
+	return call(a, false, func(k kafka.Admin) (map[kafka.TopicID]error, error) { return k.DeleteTopics(ctx, ids) })
+}
+
+func (a admin) ScramCredentials(ctx context.Context, users []string) (map[string][]kafka.ScramCredential, error) {
+	return call(a, false, func(k kafka.Admin) (map[string][]kafka.ScramCredential, error) { return k.ScramCredentials(ctx, users) })
+}
+
+func (a admin) AlterScramCredentials(ctx context.Context, upserts []kafka.ScramUpsert, deletions []kafka.ScramDeletion) (map[string]error, error) {
+	return call(a, false, func(k kafka.Admin) (map[string]error, error) {
+		return k.AlterScramCredentials(ctx, upserts, deletions)
+	})
+}
+
+func (a admin) ACLs(ctx context.Context) ([]kafka.ACL, error) {
+	return call(a, false, func(k kafka.Admin) ([]kafka.ACL, error) { return k.ACLs(ctx) })
+}
+
+func (a admin) CreateACLs(ctx context.Context, acls []kafka.ACL) ([]error, error) {
+	return call(a, false, func(k kafka.Admin) ([]error, error) { return k.CreateACLs(ctx, acls) })
+}
+
+func (a admin) DeleteACLs(ctx context.Context, acls []kafka.ACL) ([]error, error) {
+	return call(a, false, func(k kafka.Admin) ([]error, error) { return k.DeleteACLs(ctx, acls) })
+}
+
+func (a admin) Quotas(ctx context.Context) (map[string]map[string]float64, error) {
+	return call(a, false, func(k kafka.Admin) (map[string]map[string]float64, error) { return k.Quotas(ctx) })
+}
+
+func (a admin) AlterQuotas(ctx context.Context, changes map[string]map[string]*float64) (map[string]error, error) {
+	return call(a, false, func(k kafka.Admin) (map[string]error, error) { return k.AlterQuotas(ctx, changes) })
+}
