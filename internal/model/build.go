@@ -1,0 +1,168 @@
+package model
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/version"
+)
+
+const (
+	defaultBrokerHeap     int64 = 1 << 30
+	defaultControllerHeap int64 = 512 << 20
+	minimumHeap           int64 = 128 << 20
+
+	defaultRackKey = corev1.LabelTopologyZone
+)
+
+// Resolve fills in every default and checks every rule. The faults are all that are found, sorted by field. A cluster
+// comes with the faults as long as one can be made sense of, and is nil otherwise: a spec that was accepted once, and
+// that a newer operator would no longer accept, is still cared for. A new spec with faults is never carried out.
+//
+// Node ids and defaults that are not recorded yet are computed as AssignNodeIDs and ComputeDefaults do.
+func Resolve(in Inputs) (*Cluster, []Fault) {
+	v, known := version.Find(in.Spec.Version)
+	pools, faults := AssignNodeIDs(in.Spec, in.Cluster.Status.Pools)
+	possible := known && len(faults) == 0 && withinBounds(in.Spec)
+	templates, templateFaults := decodePodTemplates(in.Spec)
+	faults = append(faults, templateFaults...)
+	faults = append(faults, validate(in, v)...)
+	faults = append(faults, validateChanges(in)...)
+
+	var c *Cluster
+	if possible {
+		c = build(in, v, pools, templates)
+		faults = append(faults, validateNames(c, in.Taken)...)
+		faults = append(faults, validateSizes(c)...)
+	}
+	slices.SortStableFunc(faults, func(a, b Fault) int {
+		return cmp.Or(cmp.Compare(a.Field, b.Field), cmp.Compare(a.Message, b.Message))
+	})
+	return c, slices.Compact(faults)
+}
+
+// build makes the cluster; it judges nothing.
+func build(in Inputs, v version.Version, pools []v1alpha1.PoolStatus, templates map[string]decodedTemplate) *Cluster {
+	status, spec := &in.Cluster.Status, in.Spec
+	c := &Cluster{
+		Namespace: in.Cluster.Namespace, Name: in.Cluster.Name, UID: string(in.Cluster.UID),
+		Version: spec.Version, Image: in.ImageRepository + ":" + spec.Version, Domain: in.Domain,
+		ClusterID: status.ClusterID, Bootstrapped: status.Bootstrapped, InitialVoters: slices.Clone(status.InitialVoters),
+		RackKey:     cmp.Or(spec.Rack.TopologyKey, defaultRackKey),
+		Unavailable: cmp.Or(spec.Rolling.Unavailable, v1alpha1.UnavailableProceed),
+	}
+	slices.SortFunc(c.InitialVoters, func(a, b v1alpha1.InitialVoter) int { return cmp.Compare(a.NodeID, b.NodeID) })
+	if status.Defaults != nil {
+		c.Defaults = *status.Defaults
+	} else {
+		c.Defaults = ComputeDefaults(spec)
+	}
+	c.Authorization = c.Defaults.Authorization
+	if spec.Authorization != nil {
+		c.Authorization = cmp.Or(spec.Authorization.Type, c.Authorization)
+		c.SuperUsers = slices.Sorted(slices.Values(spec.Authorization.SuperUsers))
+	}
+	c.UnmanagedConfig = map[string]bool{}
+	for _, key := range spec.UnmanagedConfig {
+		c.UnmanagedConfig[key] = true
+	}
+	c.DynamicConfig = dynamicConfig(spec, v, c)
+	c.Listeners = resolveListeners(c, spec, in.NodePorts)
+	for i := range spec.Pools {
+		first, _ := firstNodeID(pools, spec.Pools[i].Name)
+		c.Pools = append(c.Pools, buildPool(c, &spec.Pools[i], first, v, spec, templates[spec.Pools[i].Name]))
+	}
+	c.Nodes = buildNodes(c, in.NodePorts)
+	return c
+}
+
+func buildPool(c *Cluster, p *v1alpha1.Pool, first int32, v version.Version, spec *v1alpha1.KafkaClusterSpec, template decodedTemplate) Pool {
+	pool := Pool{
+		Name: p.Name, StatefulSet: c.Name + "-" + p.Name, FirstNodeID: first, Replicas: p.Replicas,
+		Controller: hasRole(*p, v1alpha1.RoleController), Broker: hasRole(*p, v1alpha1.RoleBroker),
+		Volumes:     slices.Clone(p.Storage.Volumes),
+		HeapBytes:   heapOf(p),
+		Resources:   corev1.ResourceRequirements{Requests: resourceList(p.Resources.Requests), Limits: resourceList(p.Resources.Limits)},
+		PodTemplate: template.value, PodTemplateText: template.text,
+	}
+	pool.StaticConfig, pool.DynamicConfig = poolConfig(spec, p, v)
+	return pool
+}
+
+func heapOf(p *v1alpha1.Pool) int64 {
+	switch {
+	case p.JVM.Heap != nil:
+		return p.JVM.Heap.Value()
+	case hasRole(*p, v1alpha1.RoleBroker):
+		return defaultBrokerHeap
+	default:
+		return defaultControllerHeap
+	}
+}
+
+func resourceList(list v1alpha1.ResourceList) corev1.ResourceList {
+	if len(list) == 0 {
+		return nil
+	}
+	out := corev1.ResourceList{}
+	for name, quantity := range list {
+		out[corev1.ResourceName(name)] = quantity
+	}
+	return out
+}
+
+func buildNodes(c *Cluster, ports map[string]int32) []Node {
+	var nodes []Node
+	for i := range c.Pools {
+		pool := &c.Pools[i]
+		for k := range pool.Replicas {
+			n := Node{ID: pool.FirstNodeID + k, Pool: pool.Name}
+			n.PodName = fmt.Sprintf("%s-%d", pool.StatefulSet, n.ID)
+			n.Host = n.PodName + "." + c.ServiceHost(c.NodesService())
+			n.Listeners, n.Waiting = nodeListeners(c, pool, &n, ports)
+			nodes = append(nodes, n)
+		}
+	}
+	slices.SortFunc(nodes, func(a, b Node) int { return cmp.Compare(a.ID, b.ID) })
+	return nodes
+}
+
+const minISRKey = "min.insync.replicas"
+
+// dynamicConfig is the run-time configuration of all brokers. min.insync.replicas is always among it: Kafka 4.3 ignores
+// the file after the first start (eligible leader replicas, KIP-966).
+func dynamicConfig(spec *v1alpha1.KafkaClusterSpec, v version.Version, c *Cluster) map[string]string {
+	config := map[string]string{minISRKey: fmt.Sprint(c.Defaults.MinInsyncReplicas)}
+	for key, value := range spec.Config {
+		if v.IsDynamic(key) {
+			config[key] = value
+		}
+	}
+	for key := range c.UnmanagedConfig {
+		delete(config, key)
+	}
+	return config
+}
+
+// poolConfig splits a pool's configuration. Run-time keys of a pool without brokers stay in its file: nobody can set
+// them through a broker, and all that they cost is a restart of a controller.
+func poolConfig(spec *v1alpha1.KafkaClusterSpec, p *v1alpha1.Pool, v version.Version) (static, dynamic map[string]string) {
+	static, dynamic = map[string]string{}, map[string]string{}
+	for key, value := range spec.Config {
+		if !v.IsDynamic(key) {
+			static[key] = value
+		}
+	}
+	for key, value := range p.Config {
+		if v.IsDynamic(key) && hasRole(*p, v1alpha1.RoleBroker) {
+			dynamic[key] = value
+		} else {
+			static[key] = value
+		}
+	}
+	return static, dynamic
+}

@@ -1,0 +1,161 @@
+// Package model is the vocabulary of one pass: what a cluster shall be (Cluster, resolved from the spec) and what it is
+// seen to be (Observation). Everything here is a plain value or a pure function: no client, no clock, no logging.
+// Downstream rooms read a Cluster and never the raw spec.
+package model
+
+import (
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+)
+
+// Ports of the listeners that the cluster keeps for itself, both mTLS with the cluster's own CA.
+const (
+	PortReplication int32 = 9091 // brokers among themselves, and the operator
+	PortController  int32 = 9093 // the metadata quorum
+)
+
+// Cluster is a KafkaCluster with every default filled in, every rule checked, and every version, address and node id
+// known or named as waited for.
+type Cluster struct {
+	Namespace string
+	Name      string
+	UID       string
+	Version   string // of Kafka, from the catalogue
+	Image     string // with registry and tag
+	Domain    string // DNS domain of the Kubernetes cluster, such as cluster.local
+
+	ClusterID     string // empty = not minted yet
+	Bootstrapped  bool   // the first quorum has been seen
+	InitialVoters []v1alpha1.InitialVoter
+
+	Pools     []Pool // in the order of the spec
+	Nodes     []Node // of all pools, by id
+	Listeners []Listener
+
+	Authorization v1alpha1.AuthorizationType
+	SuperUsers    []string // names, without "User:"
+	Defaults      v1alpha1.Defaults
+
+	// DynamicConfig holds the run-time keys for all brokers; they live in Kafka, never in a file.
+	DynamicConfig map[string]string
+	// UnmanagedConfig names the run-time keys that others set.
+	UnmanagedConfig map[string]bool
+	RackKey         string
+	Unavailable     v1alpha1.UnavailablePolicy
+}
+
+// Pool is one group of like nodes, and one StatefulSet.
+type Pool struct {
+	Name        string
+	StatefulSet string // <cluster>-<pool>
+	FirstNodeID int32
+	Replicas    int32
+	Controller  bool
+	Broker      bool
+	Volumes     []v1alpha1.Volume // the first holds the metadata log
+	// StaticConfig is spec.config overridden by the pool's, only keys that need a restart.
+	StaticConfig map[string]string
+	// DynamicConfig is the pool's own run-time keys, set broker by broker.
+	DynamicConfig map[string]string
+	HeapBytes     int64
+	Resources     corev1.ResourceRequirements
+	PodTemplate   *corev1.PodTemplateSpec // nil = none; strictly decoded and free of what the operator owns
+	// PodTemplateText is PodTemplate as the user wrote it, as JSON with sorted keys; empty = none. Fingerprints are made
+	// of it, because how the decoded value is encoded changes with the libraries of Kubernetes.
+	PodTemplateText string
+}
+
+// Node is one broker, controller, or both. Its id is its ordinal and the number in its pod's name.
+type Node struct {
+	ID        int32
+	Pool      string
+	PodName   string // <cluster>-<pool>-<id>
+	Host      string // <pod>.<cluster>-nodes.<namespace>.svc.<domain>
+	Listeners []NodeListener
+	// Waiting says what has to be known before the node's files can be rendered; empty = nothing.
+	Waiting string
+}
+
+// Listener is what clients of one listener see of the whole cluster.
+type Listener struct {
+	Name       string // as in the spec, lower case
+	Port       int32
+	Exposure   v1alpha1.ExposureType
+	TLS        bool
+	Mechanisms []v1alpha1.Mechanism // none = anonymous
+	Service    string               // <cluster>-<listener>: bootstrap Service
+	// BootstrapPort is what clients type: Port, or the NodePort given to the bootstrap Service (0 = not known yet).
+	BootstrapPort int32
+}
+
+// SecurityProtocol is Kafka's word for encryption and authentication together.
+func (l Listener) SecurityProtocol() string {
+	switch {
+	case l.TLS && len(l.Mechanisms) > 0:
+		return "SASL_SSL"
+	case l.TLS:
+		return "SSL"
+	case len(l.Mechanisms) > 0:
+		return "SASL_PLAINTEXT"
+	default:
+		return "PLAINTEXT"
+	}
+}
+
+// NodeListener is one listener of one node: what it binds, what it advertises, and what its certificate must name.
+// listeners, advertised.listeners, the protocol map, SANs, Services and status.listeners are printed from it.
+type NodeListener struct {
+	Name             string // Kafka's, upper case: CONTROLLER, REPLICATION, or a client listener's
+	Port             int32
+	SecurityProtocol string // SSL, PLAINTEXT, SASL_SSL, SASL_PLAINTEXT
+	// AdvertisedHost may be the placeholder HostIPPlaceholder, which the start script fills.
+	AdvertisedHost string
+	AdvertisedPort int32
+	Service        string   // Service of this node alone (NodePort), else empty
+	SANs           []string // DNS names that the certificate must hold; none without TLS
+	NeedsHostIP    bool     // the certificate must name the address of the Kubernetes node too
+}
+
+// Placeholders that stand in a node's files for placement facts. The placeholder is part of the content hash, its value
+// is not.
+const (
+	HostIPPlaceholder = "@HOST_IP@"
+	RackPlaceholder   = "@RACK@"
+)
+
+// PoolOf returns the pool of a node; the node must be of this cluster.
+func (c *Cluster) PoolOf(n *Node) *Pool {
+	for i := range c.Pools {
+		if c.Pools[i].Name == n.Pool {
+			return &c.Pools[i]
+		}
+	}
+	return nil
+}
+
+// Node returns the node with an id, or nil.
+func (c *Cluster) Node(id int32) *Node {
+	for i := range c.Nodes {
+		if c.Nodes[i].ID == id {
+			return &c.Nodes[i]
+		}
+	}
+	return nil
+}
+
+// IsBroker tells whether a node has the role Broker.
+func (c *Cluster) IsBroker(n *Node) bool { return c.PoolOf(n).Broker }
+
+// IsController tells whether a node has the role Controller.
+func (c *Cluster) IsController(n *Node) bool { return c.PoolOf(n).Controller }
+
+// IsInitialVoter tells whether a node is recorded as a controller of the first quorum.
+func (c *Cluster) IsInitialVoter(id int32) bool {
+	for _, v := range c.InitialVoters {
+		if v.NodeID == id {
+			return true
+		}
+	}
+	return false
+}

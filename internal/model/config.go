@@ -1,0 +1,126 @@
+package model
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/version"
+)
+
+// ownedConfig names the keys that follow from other fields, and those fields. A name that ends in '*' is a prefix.
+var ownedConfig = []struct {
+	keys []string
+	use  string
+}{
+	{[]string{
+		"listeners", "advertised.listeners", "listener.security.protocol.map", "inter.broker.listener.name",
+		"security.inter.broker.protocol", "controller.listener.names", "early.start.listeners", "control.plane.listener.name",
+		"host.name", "port", "advertised.host.name", "advertised.port", "connections.max.reauth.ms",
+		"listener.name.*", "sasl.*", "ssl.*",
+	}, "spec.listeners"},
+	{[]string{
+		"node.id", "broker.id", "broker.id.generation.enable", "process.roles", "cluster.id", "controller.quorum.bootstrap*",
+		"controller.quorum.voters*", "controller.quorum.auto*", "zookeeper.*",
+	}, "spec.pools"},
+	{[]string{"log.dir", "log.dirs", "metadata.log.dir"}, "spec.pools[].storage.volumes"},
+	{[]string{"super.users", "authorizer.class.name", "allow.everyone.if.no.acl.found", "principal.builder.class"}, "spec.authorization"},
+	{[]string{"broker.rack"}, "spec.rack"},
+}
+
+// ownerOf returns the field that a key follows from; empty = none.
+func ownerOf(key string) string {
+	for _, owned := range ownedConfig {
+		for _, name := range owned.keys {
+			prefix, isPrefix := strings.CutSuffix(name, "*")
+			if key == name || isPrefix && strings.HasPrefix(key, prefix) {
+				return owned.use
+			}
+		}
+	}
+	return ""
+}
+
+var configKey = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,200}$`)
+
+const maxConfigValue = 8192
+
+// validateConfig checks spec.config, every pool's config and the keys that others set.
+func validateConfig(spec *v1alpha1.KafkaClusterSpec, v version.Version) []Fault {
+	faults := validateKeys("spec.config", spec.Config)
+	for _, key := range sortedKeys(spec.Config) {
+		if slices.Contains(spec.UnmanagedConfig, key) {
+			faults = append(faults, Fault{ReasonInvalid, "spec.unmanagedConfig[" + key + "]",
+				"spec.config sets this key too; remove it from one of the two"})
+		}
+	}
+	for _, key := range spec.UnmanagedConfig {
+		faults = append(faults, validateUnmanaged(key, v)...)
+	}
+	for _, pool := range spec.Pools {
+		faults = append(faults, validatePoolConfig(spec, pool, v)...)
+	}
+	return faults
+}
+
+func validateKeys(field string, config v1alpha1.Config) []Fault {
+	var faults []Fault
+	for _, key := range sortedKeys(config) {
+		value, path := config[key], field+"["+key+"]"
+		switch use := ownerOf(key); {
+		case !configKey.MatchString(key):
+			faults = append(faults, Fault{ReasonInvalid, path, "a key has 1 to 200 letters, digits, dots, underscores and dashes"})
+		case use != "":
+			faults = append(faults, Fault{ReasonInvalid, path, "this key is owned by the operator; use " + use + " instead"})
+		case version.Foreign(key):
+			faults = append(faults, Fault{ReasonInvalid, path,
+				"this key belongs to whoever moves replicas or drains a broker, and the operator leaves it alone; remove it here and set it with Kafka's tools"})
+		case len(value) > maxConfigValue || strings.ContainsAny(value, "\r\n\x00"):
+			faults = append(faults, Fault{ReasonInvalid, path, fmt.Sprintf("a value is one line of at most %d characters", maxConfigValue)})
+		}
+	}
+	return faults
+}
+
+func validateUnmanaged(key string, v version.Version) []Fault {
+	path := "spec.unmanagedConfig[" + key + "]"
+	switch use := ownerOf(key); {
+	case use != "":
+		return []Fault{{ReasonInvalid, path, "this key is owned by the operator; use " + use + " instead"}}
+	case version.Foreign(key):
+		return nil // it is left alone anyhow
+	case v.Kafka != "" && !v.IsDynamic(key):
+		return []Fault{{ReasonInvalid, path, "Kafka " + v.Kafka + " cannot change this key at run time, so that nobody else can set it; remove it here, or set it in spec.config"}}
+	}
+	return nil
+}
+
+func validatePoolConfig(spec *v1alpha1.KafkaClusterSpec, pool v1alpha1.Pool, v version.Version) []Fault {
+	field := poolField(pool.Name, "config")
+	faults := validateKeys(field, pool.Config)
+	for _, key := range sortedKeys(pool.Config) {
+		path := field + "[" + key + "]"
+		_, inSpec := spec.Config[key]
+		switch {
+		case key == minISRKey:
+			faults = append(faults, Fault{ReasonInvalid, path, "Kafka has one min.insync.replicas for all brokers; use spec.config instead, or the topic's config"})
+		case slices.Contains(spec.UnmanagedConfig, key):
+			faults = append(faults, Fault{ReasonInvalid, path, "spec.unmanagedConfig names this key; remove it from one of the two"})
+		case inSpec && v.IsDynamic(key) && !hasRole(pool, v1alpha1.RoleBroker):
+			faults = append(faults, Fault{ReasonInvalid, path,
+				"spec.config sets this run-time key for all nodes, and a pool without brokers cannot override it; remove it from one of the two"})
+		}
+	}
+	return faults
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for key := range m {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	return keys
+}

@@ -1,0 +1,243 @@
+package model
+
+import (
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/version"
+)
+
+func template(json string) func(in *Inputs) {
+	return func(in *Inputs) { in.Spec.Pools[0].PodTemplate = &runtime.RawExtension{Raw: []byte(json)} }
+}
+
+func config(key, value string) func(in *Inputs) {
+	return func(in *Inputs) { in.Spec.Config[key] = value }
+}
+
+func ptr[T any](v T) *T { return &v }
+
+// badInput is one mistake: what is changed in a good spec, and the one fault that must come of it.
+type badInput struct {
+	name   string
+	change func(in *Inputs)
+	reason Reason
+	field  string
+	cure   string // a part of the message
+}
+
+func TestBadInputIsRefusedWithTheFieldAndTheCure(t *testing.T) {
+	for _, group := range [][]badInput{configFaults, shapeFaults, listenerFaults, changeFaults, templateFaults} {
+		for _, tc := range group {
+			t.Run(tc.name, func(t *testing.T) {
+				in := running(t, small)
+				tc.change(&in)
+				_, faults := Resolve(in)
+				if len(faults) != 1 {
+					t.Fatalf("%d faults, want one: %v", len(faults), faults)
+				}
+				f := faults[0]
+				if f.Reason != tc.reason || f.Field != tc.field || !strings.Contains(f.Message, tc.cure) {
+					t.Errorf("got %s %s\nwant %s %s: ...%s...", f.Reason, f.Error(), tc.reason, tc.field, tc.cure)
+				}
+			})
+		}
+	}
+}
+
+var configFaults = []badInput{
+	{"listeners are owned", config("listeners", "x"), ReasonInvalid, "spec.config[listeners]", "use spec.listeners"},
+	{"advertised listeners are owned", config("advertised.listeners", "x"), ReasonInvalid, "spec.config[advertised.listeners]", "use spec.listeners"},
+	{"a listener's own keys are owned", config("listener.name.clients.ssl.protocol", "x"), ReasonInvalid, "spec.config[listener.name.clients.ssl.protocol]", "use spec.listeners"},
+	{"the node id is owned", config("node.id", "1"), ReasonInvalid, "spec.config[node.id]", "use spec.pools"},
+	{"the roles are owned", config("process.roles", "broker"), ReasonInvalid, "spec.config[process.roles]", "use spec.pools"},
+	{"the quorum's members are owned", config("controller.quorum.voters", "x"), ReasonInvalid, "spec.config[controller.quorum.voters]", "use spec.pools"},
+	{"log directories are owned", config("log.dirs", "/x"), ReasonInvalid, "spec.config[log.dirs]", "use spec.pools[].storage.volumes"},
+	{"super users are owned", config("super.users", "User:x"), ReasonInvalid, "spec.config[super.users]", "use spec.authorization"},
+	{"the rack is owned", config("broker.rack", "x"), ReasonInvalid, "spec.config[broker.rack]", "use spec.rack"},
+	{"a value has one line", config("num.partitions", "1\nlisteners=x"), ReasonInvalid, "spec.config[num.partitions]", "one line"},
+	{"a key is a word", config("num partitions", "1"), ReasonInvalid, "spec.config[num partitions]", "letters"},
+	{"a throttle belongs to others", config("leader.replication.throttled.rate", "1"), ReasonInvalid, "spec.config[leader.replication.throttled.rate]", "remove it"},
+	{"min ISR has no pool", func(in *Inputs) { in.Spec.Pools[1].Config = v1alpha1.Config{"min.insync.replicas": "1"} },
+		ReasonInvalid, "spec.pools[extra].config[min.insync.replicas]", "use spec.config"},
+	{"an owned key of a pool is owned too", func(in *Inputs) { in.Spec.Pools[1].Config = v1alpha1.Config{"node.id": "1"} },
+		ReasonInvalid, "spec.pools[extra].config[node.id]", "use spec.pools"},
+	{"a key is set here or by others", func(in *Inputs) { in.Spec.UnmanagedConfig = []string{"log.segment.bytes"} },
+		ReasonInvalid, "spec.unmanagedConfig[log.segment.bytes]", "remove it from one"},
+	{"others can only set run-time keys", func(in *Inputs) { in.Spec.UnmanagedConfig = []string{"num.partitions"} },
+		ReasonInvalid, "spec.unmanagedConfig[num.partitions]", "set it in spec.config"},
+	{"configuration that fits no ConfigMap", func(in *Inputs) {
+		for i := range 40 {
+			in.Spec.Pools[1].Config = v1alpha1.Config{}
+			in.Spec.Config["metrics.x"+strings.Repeat("y", i)] = strings.Repeat("z", 8000)
+		}
+	}, ReasonInvalid, "spec.pools[main].config", "spread the nodes over more pools"},
+}
+
+var shapeFaults = []badInput{
+	{"a version that is not in the catalogue", func(in *Inputs) { in.Spec.Version = "4.2.9" }, ReasonUnknownVersion, "spec.version", "use one of: 4.3.1"},
+	{"a name that is too long", func(in *Inputs) { in.Cluster.Name = strings.Repeat("e", 33) }, ReasonInvalid, "metadata.name", "another name"},
+	{"a size of zero", func(in *Inputs) { in.Accepted = nil; in.Spec.Pools[1].Storage.Volumes[0].Size = resource.Quantity{} },
+		ReasonInvalid, "spec.pools[extra].storage.volumes[data].size", "above zero"},
+	{"a heap that is too small", func(in *Inputs) { in.Spec.Pools[0].JVM.Heap = ptr(resource.MustParse("64Mi")) },
+		ReasonInvalid, "spec.pools[main].jvm.heap", "128Mi"},
+	{"a heap that the memory limit kills", func(in *Inputs) {
+		in.Spec.Pools[0].Resources.Limits = v1alpha1.ResourceList{"memory": resource.MustParse("1Gi")}
+	}, ReasonInvalid, "spec.pools[main].jvm.heap", "raise resources.limits"},
+	{"an ephemeral controller among others", func(in *Inputs) {
+		in.Accepted = nil
+		in.Spec.Pools[0].Storage.Volumes[1].Ephemeral = true
+	}, ReasonInvalid, "spec.pools[main].storage.volumes[more].ephemeral", "single node"},
+	{"a volume with a name of ours", func(in *Inputs) { in.Accepted = nil; in.Spec.Pools[1].Storage.Volumes[0].Name = "castellan-x" },
+		ReasonInvalid, "spec.pools[extra].storage.volumes[castellan-x].name", "choose another"},
+	{"node ids of another pool", func(in *Inputs) {
+		in.Accepted = nil
+		in.Cluster.Status.Pools = nil
+		in.Spec.Pools[0].FirstNodeID = ptr[int32](5)
+		in.Spec.Pools[1].FirstNodeID = ptr[int32](7)
+	},
+		ReasonInvalid, "spec.pools[extra].firstNodeId", "choose ids that no pool has"},
+	{"node ids that were given out otherwise", func(in *Inputs) { in.Spec.Pools[0].FirstNodeID = ptr[int32](7) },
+		ReasonInvalid, "spec.pools[main].firstNodeId", "set it back to 0"},
+	{"a name that somebody else's StatefulSet has", func(in *Inputs) {
+		in.Taken = map[string]string{"StatefulSet/events-extra": "KafkaCluster events-extra"}
+	},
+		ReasonInvalid, "spec.pools[extra].name", "choose another name"},
+}
+
+func TestNoControllersAndNoBrokersAreRefused(t *testing.T) {
+	for role, other := range map[v1alpha1.Role]v1alpha1.Role{v1alpha1.RoleController: v1alpha1.RoleBroker, v1alpha1.RoleBroker: v1alpha1.RoleController} {
+		in := running(t, small)
+		in.Accepted = nil
+		for i := range in.Spec.Pools {
+			in.Spec.Pools[i].Roles = []v1alpha1.Role{other}
+		}
+		_, faults := Resolve(in)
+		if len(faults) != 1 || faults[0].Field != "spec.pools" || !strings.Contains(faults[0].Message, "no node has the role "+string(role)) {
+			t.Errorf("without %s: %v", role, faults)
+		}
+	}
+}
+
+var listenerFaults = []badInput{
+	{"two listeners on a port", func(in *Inputs) { in.Spec.Listeners[1].Port = 9092 }, ReasonInvalid, "spec.listeners[outside].port", "choose another"},
+	{"the port of the quorum", func(in *Inputs) { in.Spec.Listeners[1].Port = 9093 }, ReasonInvalid, "spec.listeners[outside].port", "choose another"},
+	{"the port of replication", func(in *Inputs) { in.Spec.Listeners[1].Port = 9091 }, ReasonInvalid, "spec.listeners[outside].port", "choose another"},
+	{"the name of the quorum's listener", func(in *Inputs) { in.Spec.Listeners[0].Name = "controller" }, ReasonInvalid, "spec.listeners[controller].name", "choose another"},
+	{"the name of the nodes' Service", func(in *Inputs) { in.Spec.Listeners[0].Name = "nodes" }, ReasonInvalid, "spec.listeners[nodes].name", "choose another"},
+	{"the name of the controllers' Service", func(in *Inputs) { in.Spec.Listeners[0].Name = "controllers" }, ReasonInvalid, "spec.listeners[controllers].name", "choose another"},
+	{"a mechanism that is not there", func(in *Inputs) { in.Spec.Listeners[0].Authentication.Mechanisms[0] = "GSSAPI" },
+		ReasonInvalid, "spec.listeners[clients].authentication.mechanisms", "use PLAIN"},
+	{"a Service whose name is too long", func(in *Inputs) {
+		in.Accepted = nil
+		in.Cluster.Name = strings.Repeat("e", 32)
+		in.Cluster.Status.Pools = nil
+		in.Spec.Pools = in.Spec.Pools[:1]
+		in.Spec.Pools[0].Replicas = 1
+		in.Spec.Pools[0].Name = strings.Repeat("p", 16)
+		in.Spec.Pools[0].FirstNodeID = ptr[int32](100000)
+	}, ReasonInvalid, "spec.listeners[outside].name", "1 characters shorter"},
+}
+
+func TestNamesThatAreEqualInCapitalsAreRefused(t *testing.T) {
+	in := running(t, small)
+	in.Spec.Listeners[1].Name = "CLIENTS"
+	_, faults := Resolve(in)
+	var messages []string
+	for _, f := range faults {
+		messages = append(messages, f.Error())
+	}
+	if all := strings.Join(messages, "\n"); !strings.Contains(all, "spec.listeners[CLIENTS].name: listener clients has the same name in Kafka, CLIENTS; choose another") {
+		t.Errorf("faults:\n%s", all)
+	}
+}
+
+var changeFaults = []badInput{
+	{"a volume shrinks", func(in *Inputs) { in.Spec.Pools[0].Storage.Volumes[0].Size = resource.MustParse("9Gi") },
+		ReasonInvalid, "spec.pools[main].storage.volumes[data].size", "set the size back to 10Gi"},
+	{"a volume grows", func(in *Inputs) { in.Spec.Pools[0].Storage.Volumes[0].Size = resource.MustParse("11Gi") },
+		ReasonNotYetSupported, "spec.pools[main].storage.volumes[data].size", "set the size back to 10Gi"},
+	{"a volume is removed", func(in *Inputs) { in.Spec.Pools[0].Storage.Volumes = in.Spec.Pools[0].Storage.Volumes[:1] },
+		ReasonNotYetSupported, "spec.pools[main].storage.volumes[more]", "put it back"},
+	{"a volume is added", func(in *Inputs) {
+		in.Spec.Pools[0].Storage.Volumes = append(in.Spec.Pools[0].Storage.Volumes, v1alpha1.Volume{Name: "third", Size: resource.MustParse("1Gi")})
+	}, ReasonNotYetSupported, "spec.pools[main].storage.volumes[third]", "remove it"},
+	{"volumes change places", func(in *Inputs) { v := in.Spec.Pools[0].Storage.Volumes; v[0], v[1] = v[1], v[0] },
+		ReasonInvalid, "spec.pools[main].storage.volumes", "in the order [data more]"},
+	{"another storage class", func(in *Inputs) { in.Spec.Pools[0].Storage.Volumes[0].StorageClassName = ptr("slow") },
+		ReasonInvalid, "spec.pools[main].storage.volumes[data].storageClassName", "set it back to fast"},
+	{"a storage class where there was none", func(in *Inputs) { in.Spec.Pools[0].Storage.Volumes[1].StorageClassName = ptr("slow") },
+		ReasonInvalid, "spec.pools[main].storage.volumes[more].storageClassName", "remove it"},
+	{"a disk becomes ephemeral", func(in *Inputs) { in.Spec.Pools[1].Storage.Volumes[0].Ephemeral = true },
+		ReasonInvalid, "spec.pools[extra].storage.volumes[data].ephemeral", "set it back to false"},
+	{"a pool is removed", func(in *Inputs) { in.Spec.Pools = in.Spec.Pools[:1] }, ReasonNotYetSupported, "spec.pools[extra]", "put it back"},
+	{"a pool of brokers is renamed", func(in *Inputs) { in.Spec.Pools[1].Name = "other" }, ReasonNotYetSupported, "spec.pools[extra]", "cannot be renamed"},
+	{"fewer brokers", func(in *Inputs) { in.Spec.Pools[1].Replicas = 1 }, ReasonNotYetSupported, "spec.pools[extra].replicas", "set it back to 2"},
+	{"fewer controllers", func(in *Inputs) { in.Spec.Pools[0].Replicas = 1 }, ReasonNotYetSupported, "spec.pools[main].replicas", "set it back to 3"},
+	{"more controllers", func(in *Inputs) { in.Spec.Pools[0].Replicas = 5 }, ReasonNotYetSupported, "spec.pools[main].replicas", "set it back to 3"},
+	{"a pool gets controllers", func(in *Inputs) { in.Spec.Pools[1].Roles = nil }, ReasonNotYetSupported, "spec.pools[extra].roles", "set them back"},
+	{"a new pool of controllers", func(in *Inputs) {
+		in.Spec.Pools = append(in.Spec.Pools, v1alpha1.Pool{Name: "third", Replicas: 2, Storage: in.Spec.Pools[1].Storage})
+	}, ReasonNotYetSupported, "spec.pools[third].roles", "set roles to [Broker]"},
+}
+
+var templateFaults = []badInput{
+	{"a container named as ours", template(`{"spec":{"containers":[{"name":"kafka","env":[{"name":"A","value":"b"}]}]}}`),
+		ReasonInvalid, "spec.pools[main].podTemplate.spec.containers[kafka].name", "choose another name"},
+	{"a field that does not exist", template(`{"spec":{"contaners":[]}}`), ReasonInvalid, "spec.pools[main].podTemplate.spec.contaners", "correct or remove it"},
+	{"no pod template at all", template(`{"spec":{"containers":7}}`), ReasonInvalid, "spec.pools[main].podTemplate", "not a pod template"},
+	{"a label of ours", template(`{"metadata":{"labels":{"kafka.castellan.dev/pool":"x"}}}`),
+		ReasonInvalid, "spec.pools[main].podTemplate.metadata.labels[kafka.castellan.dev/pool]", "remove it"},
+	{"the host's network", template(`{"spec":{"hostNetwork":true}}`), ReasonInvalid, "spec.pools[main].podTemplate.spec.hostNetwork", "use spec.listeners[].exposure"},
+	{"a service-account token", template(`{"spec":{"automountServiceAccountToken":true}}`),
+		ReasonInvalid, "spec.pools[main].podTemplate.spec.automountServiceAccountToken", "remove it"},
+	{"a token by the back door", template(`{"spec":{"volumes":[{"name":"t","projected":{"sources":[{"serviceAccountToken":{"path":"t"}}]}}]}}`),
+		ReasonInvalid, "spec.pools[main].podTemplate.spec.volumes[t].projected.sources[0].serviceAccountToken", "remove it"},
+	{"a volume named as a disk", template(`{"spec":{"volumes":[{"name":"data","emptyDir":{}}]}}`),
+		ReasonInvalid, "spec.pools[main].podTemplate.spec.volumes[data].name", "use storage.volumes"},
+	{"a volume named as ours", template(`{"spec":{"volumes":[{"name":"castellan-tmp","emptyDir":{}}]}}`),
+		ReasonInvalid, "spec.pools[main].podTemplate.spec.volumes[castellan-tmp].name", "choose another"},
+	{"a sidecar that mounts our keys", template(`{"spec":{"containers":[{"name":"s","image":"i","volumeMounts":[{"name":"castellan-internal","mountPath":"/k"}]}]}}`),
+		ReasonInvalid, "spec.pools[main].podTemplate.spec.containers[s].volumeMounts[castellan-internal]", "remove it"},
+	{"a privileged sidecar", template(`{"spec":{"containers":[{"name":"s","image":"i","securityContext":{"privileged":true}}]}}`),
+		ReasonInvalid, "spec.pools[main].podTemplate.spec.containers[s].securityContext.privileged", "restricted"},
+	{"another restart policy", template(`{"spec":{"restartPolicy":"Never"}}`), ReasonInvalid, "spec.pools[main].podTemplate.spec.restartPolicy", "remove it"},
+	{"another user", template(`{"spec":{"securityContext":{"runAsUser":0}}}`), ReasonInvalid, "spec.pools[main].podTemplate.spec.securityContext.runAsUser", "remove it"},
+}
+
+func TestAnotherVersionOfTheCatalogueIsNotYetSupported(t *testing.T) {
+	saved := version.Catalogue
+	defer func() { version.Catalogue = saved }()
+	next := saved[0]
+	next.Kafka = "4.3.2"
+	version.Catalogue = append(version.Catalogue, next)
+	in := running(t, small)
+	in.Spec.Version = "4.3.2"
+	_, faults := Resolve(in)
+	if len(faults) != 1 || faults[0].Reason != ReasonNotYetSupported || faults[0].Field != "spec.version" {
+		t.Errorf("faults: %v", faults)
+	}
+}
+
+func TestAllFaultsAreListedSortedByField(t *testing.T) {
+	in := running(t, small)
+	in.Spec.Config["node.id"] = "1"
+	in.Spec.Config["log.dirs"] = "/x"
+	in.Spec.Listeners[0].Port = 9091
+	in.Spec.Version = "3.9.0"
+	c, faults := Resolve(in)
+	var fields []string
+	for _, f := range faults {
+		fields = append(fields, f.Field)
+	}
+	if got, want := strings.Join(fields, " "), "spec.config[log.dirs] spec.config[node.id] spec.listeners[clients].port spec.version"; got != want {
+		t.Errorf("fields %s\n  want %s", got, want)
+	}
+	if c != nil {
+		t.Error("a cluster of an unknown version came out")
+	}
+}

@@ -1,0 +1,38 @@
+package model
+
+import "fmt"
+
+// NodesService names the headless Service over all nodes, which gives every pod its DNS name.
+func (c *Cluster) NodesService() string { return c.Name + "-nodes" }
+
+// ControllersService names the headless Service over all controllers, by which every node finds the quorum.
+func (c *Cluster) ControllersService() string { return c.Name + "-controllers" }
+
+// BootstrapService names the Service that clients of a listener connect to first.
+func (c *Cluster) BootstrapService(listener string) string { return c.Name + "-" + listener }
+
+// NodeService names the Service of one node alone, for a listener that is exposed node by node.
+func NodeService(podName, listener string) string { return podName + "-" + listener }
+
+// ServiceHost is the full DNS name of a Service of the cluster.
+func (c *Cluster) ServiceHost(service string) string {
+	return fmt.Sprintf("%s.%s.svc.%s", service, c.Namespace, c.Domain)
+}
+
+// QuorumServers is the value of controller.quorum.bootstrap.servers: one stable name over all controllers, so that
+// their number never enters a file.
+func (c *Cluster) QuorumServers() string {
+	return fmt.Sprintf("%s:%d", c.ServiceHost(c.ControllersService()), PortController)
+}
+
+// ClaimName names the claim of a node's volume as the StatefulSet would.
+func ClaimName(volume, podName string) string { return volume + "-" + podName }
+
+// reservedListenerNames are refused because a bootstrap Service of that name would be one of the cluster's own, or a
+// listener of that name would be one of Kafka's internal ones.
+var reservedListenerNames = map[string]string{
+	"controller":  "it is the cluster's own listener",
+	"replication": "it is the cluster's own listener",
+	"nodes":       "its Service would have the name of the headless Service over all nodes",
+	"controllers": "its Service would have the name of the headless Service over all controllers",
+}

@@ -1,0 +1,90 @@
+package model
+
+import (
+	"time"
+
+	"github.com/castellan-dev/castellan/internal/kafka"
+)
+
+// Fingerprint identifies rendered content twice over: User covers only what the user asked for, Whole everything that
+// the operator renders. A difference in User is a reason to restart; a difference in Whole alone waits for a restart
+// that happens anyway.
+type Fingerprint struct {
+	User  string
+	Whole string
+}
+
+// Desired is what rendering wants each node and each pool to run.
+type Desired struct {
+	Files     map[int32]Fingerprint  // by node id: the node's own files; a node that waits for a fact has no entry
+	Templates map[string]Fingerprint // by pool: the pod template without the name of the revision
+}
+
+// Observation is everything that one pass saw of a cluster. Absent values mean that nothing is known, never that all is
+// well.
+type Observation struct {
+	Pools map[string]ObservedPool // by pool name; pools that left the spec included
+	Nodes map[int32]ObservedNode  // by node id; only ids that have a pod or a claim
+	// CacheCurrent is false while the cache has not yet shown what this operator itself did last.
+	CacheCurrent bool
+	Kafka        *kafka.Snapshot // nil = no snapshot
+	KafkaError   string          // why there is none
+}
+
+// ObservedPool is a live StatefulSet.
+type ObservedPool struct {
+	Replicas int32
+	Revision string                // name of the ConfigMap that the template names
+	Files    map[int32]Fingerprint // by node id, as in that ConfigMap
+	Template Fingerprint
+	Deleting bool
+}
+
+// ObservedNode is what exists of a node.
+type ObservedNode struct {
+	Pod      *ObservedPod    // nil = none
+	DiskUID  string          // UID of the claim of the metadata volume; empty = none or ephemeral
+	Claims   []ObservedClaim // all volumes
+	DirectID string          // directory id recorded on the claim of an initial voter
+}
+
+// ObservedClaim is a PersistentVolumeClaim of a node.
+type ObservedClaim struct {
+	Volume    string
+	Name      string
+	ClusterID string // from its label
+	Bound     bool
+	Deleting  bool
+}
+
+// PodProblem tells apart why a pod does not run.
+type PodProblem string
+
+// Why a pod does not run.
+const (
+	ProblemNone          PodProblem = ""
+	ProblemUnschedulable PodProblem = "Unschedulable"
+	ProblemImagePull     PodProblem = "ImagePull"
+	ProblemCrashLoop     PodProblem = "CrashLoop"
+	ProblemConfig        PodProblem = "ContainerConfig" // a volume or a reference that the kubelet cannot set up
+)
+
+// ObservedPod is a live pod.
+type ObservedPod struct {
+	Name            string
+	UID             string
+	ResourceVersion string
+	CreatedAt       time.Time
+	Deleting        bool
+	Ready           bool
+	Running         bool // the container kafka runs
+	Restarts        int32
+	Problem         PodProblem
+	ProblemMessage  string // Kubernetes' own words, and the last line of the container where there is one
+	HostIP          string
+	Zone            string
+	KubernetesNode  string
+	Files           Fingerprint // of the node's own files in the revision that the pod names; zero = revision is gone
+	Template        Fingerprint
+	Format          string // what it was told about formatting, if that is bound to this pod's UID
+}

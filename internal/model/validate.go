@@ -1,0 +1,305 @@
+package model
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/version"
+)
+
+var (
+	dnsName      = regexp.MustCompile(`^[a-z]([-a-z0-9]*[a-z0-9])?$`)
+	listenerName = regexp.MustCompile(`^[a-z][a-z0-9]{0,10}$`)
+	superUser    = regexp.MustCompile(`^[A-Za-z0-9._@+-]{1,128}$`)
+)
+
+const (
+	maxClusterName = 32
+	maxPoolName    = 16
+	maxVolumeName  = 16
+	maxServiceName = 63
+
+	// OwnPrefix begins the names of the pod's volumes that the operator owns.
+	OwnPrefix = "castellan-"
+	// ContainerName is the container that runs Kafka.
+	ContainerName = "kafka"
+)
+
+// validate checks what a spec alone can be wrong about. What the CRD refuses is checked again: the spec may have been
+// stored under an older one.
+func validate(in Inputs, v version.Version) []Fault {
+	var faults []Fault
+	if name := in.Cluster.Name; len(name) > maxClusterName || !dnsName.MatchString(name) {
+		faults = append(faults, Fault{ReasonInvalid, "metadata.name", fmt.Sprintf(
+			"the name must be a lower-case DNS label of at most %d characters that starts with a letter, because the names of pods and Services are made from it; make the cluster under another name",
+			maxClusterName)})
+	}
+	if v.Kafka == "" {
+		faults = append(faults, Fault{ReasonUnknownVersion, "spec.version", fmt.Sprintf(
+			"Kafka %s is not in the catalogue of this operator; use one of: %s", in.Spec.Version, version.Names())})
+	}
+	faults = append(faults, validateRoles(in.Spec)...)
+	seen := map[string]bool{}
+	for i := range in.Spec.Pools {
+		p := &in.Spec.Pools[i]
+		if seen[p.Name] {
+			faults = append(faults, Fault{ReasonInvalid, poolField(p.Name, "name"), "two pools have this name; give each a name of its own"})
+		}
+		seen[p.Name] = true
+		faults = append(faults, validatePool(in.Spec, p)...)
+	}
+	faults = append(faults, validateListeners(in.Spec)...)
+	faults = append(faults, validateConfig(in.Spec, v)...)
+	return append(faults, validateRest(in.Spec)...)
+}
+
+// validateRoles asks for at least one controller and one broker, in nodes and not only in pools.
+func validateRoles(spec *v1alpha1.KafkaClusterSpec) []Fault {
+	var controllers, brokers int32
+	for _, p := range spec.Pools {
+		if hasRole(p, v1alpha1.RoleController) {
+			controllers += p.Replicas
+		}
+		if hasRole(p, v1alpha1.RoleBroker) {
+			brokers += p.Replicas
+		}
+	}
+	var faults []Fault
+	if controllers == 0 {
+		faults = append(faults, Fault{ReasonInvalid, "spec.pools",
+			"no node has the role Controller; give it to a pool with replicas above 0, a cluster needs 1, 3 or 5 controllers"})
+	}
+	if brokers == 0 {
+		faults = append(faults, Fault{ReasonInvalid, "spec.pools", "no node has the role Broker; give it to a pool with replicas above 0"})
+	}
+	return faults
+}
+
+func validatePool(spec *v1alpha1.KafkaClusterSpec, p *v1alpha1.Pool) []Fault {
+	var faults []Fault
+	if len(p.Name) > maxPoolName || !dnsName.MatchString(p.Name) {
+		faults = append(faults, Fault{ReasonInvalid, poolField(p.Name, "name"), fmt.Sprintf(
+			"the name must be a lower-case DNS label of at most %d characters that starts with a letter; choose another", maxPoolName)})
+	}
+	if p.Replicas < 0 || p.Replicas > maxReplicas {
+		faults = append(faults, Fault{ReasonInvalid, poolField(p.Name, "replicas"), fmt.Sprintf("a pool has 0 to %d nodes; use another pool for more", maxReplicas)})
+	}
+	if p.FirstNodeID != nil && (*p.FirstNodeID < 0 || *p.FirstNodeID > maxNodeID) {
+		faults = append(faults, Fault{ReasonInvalid, poolField(p.Name, "firstNodeId"), fmt.Sprintf("a node id is 0 to %d", maxNodeID)})
+	}
+	for _, role := range p.Roles {
+		if role != v1alpha1.RoleController && role != v1alpha1.RoleBroker {
+			faults = append(faults, Fault{ReasonInvalid, poolField(p.Name, "roles"), fmt.Sprintf("%s is no role; use Controller, Broker or both", role)})
+		}
+	}
+	faults = append(faults, validateVolumes(spec, p)...)
+	return append(faults, validateMemory(p)...)
+}
+
+func validateVolumes(spec *v1alpha1.KafkaClusterSpec, p *v1alpha1.Pool) []Fault {
+	var faults []Fault
+	if len(p.Storage.Volumes) == 0 {
+		faults = append(faults, Fault{ReasonInvalid, poolField(p.Name, "storage.volumes"), "a node needs at least one volume; add one"})
+	}
+	seen := map[string]bool{}
+	for _, v := range p.Storage.Volumes {
+		switch {
+		case len(v.Name) > maxVolumeName || !dnsName.MatchString(v.Name):
+			faults = append(faults, Fault{ReasonInvalid, volumeField(p.Name, v.Name, "name"), fmt.Sprintf(
+				"the name must be a lower-case DNS label of at most %d characters that starts with a letter; choose another", maxVolumeName)})
+		case strings.HasPrefix(v.Name, OwnPrefix):
+			faults = append(faults, Fault{ReasonInvalid, volumeField(p.Name, v.Name, "name"), "names that begin with " + OwnPrefix + " are the operator's own; choose another"})
+		case seen[v.Name]:
+			faults = append(faults, Fault{ReasonInvalid, volumeField(p.Name, v.Name, "name"), "two volumes of the pool have this name; give each a name of its own"})
+		}
+		seen[v.Name] = true
+		if v.Size.Sign() <= 0 {
+			faults = append(faults, Fault{ReasonInvalid, volumeField(p.Name, v.Name, "size"), "the size must be above zero, such as 100Gi"})
+		}
+		if v.Ephemeral && v.StorageClassName != nil {
+			faults = append(faults, Fault{ReasonInvalid, volumeField(p.Name, v.Name, "storageClassName"), "an ephemeral volume has no storage class; remove one of the two"})
+		}
+		if v.Ephemeral && hasRole(*p, v1alpha1.RoleController) && totalReplicas(spec) > 1 {
+			faults = append(faults, Fault{ReasonInvalid, volumeField(p.Name, v.Name, "ephemeral"),
+				"a controller that loses its disk with its pod endangers the quorum; use ephemeral volumes only in pools without the role Controller, or in a cluster of a single node"})
+		}
+	}
+	return faults
+}
+
+func totalReplicas(spec *v1alpha1.KafkaClusterSpec) int32 {
+	var total int32
+	for _, p := range spec.Pools {
+		total += p.Replicas
+	}
+	return total
+}
+
+// validateMemory refuses a heap that cannot start, and one that the kernel would kill.
+func validateMemory(p *v1alpha1.Pool) []Fault {
+	var faults []Fault
+	heap := heapOf(p)
+	if heap < minimumHeap {
+		faults = append(faults, Fault{ReasonInvalid, poolField(p.Name, "jvm.heap"), "the heap must be at least 128Mi"})
+	}
+	for _, name := range sortedKeys(p.Resources.Limits) {
+		limit := p.Resources.Limits[name]
+		request, both := p.Resources.Requests[name]
+		if both && request.Cmp(limit) > 0 {
+			faults = append(faults, Fault{ReasonInvalid, poolField(p.Name, "resources.requests["+name+"]"),
+				fmt.Sprintf("the request %s is above the limit %s; lower it or raise the limit", request.String(), limit.String())})
+		}
+		if name == "memory" && heap >= limit.Value() {
+			faults = append(faults, Fault{ReasonInvalid, poolField(p.Name, "jvm.heap"), fmt.Sprintf(
+				"the heap %s leaves nothing of the memory limit %s for the rest of the Java virtual machine; lower jvm.heap or raise resources.limits",
+				resource.NewQuantity(heap, resource.BinarySI), limit.String())})
+		}
+	}
+	return faults
+}
+
+func validateListeners(spec *v1alpha1.KafkaClusterSpec) []Fault {
+	var faults []Fault
+	ports, names := map[int32]string{}, map[string]string{}
+	for _, l := range listenersOf(spec) {
+		if why, reserved := reservedListenerNames[strings.ToLower(l.Name)]; reserved {
+			faults = append(faults, Fault{ReasonInvalid, listenerField(l.Name, "name"), "a listener cannot have this name, because " + why + "; choose another"})
+		} else if !listenerName.MatchString(l.Name) {
+			faults = append(faults, Fault{ReasonInvalid, listenerField(l.Name, "name"), "a name has at most 11 lower-case letters and digits and starts with a letter; choose another"})
+		}
+		if other, taken := names[strings.ToUpper(l.Name)]; taken {
+			faults = append(faults, Fault{ReasonInvalid, listenerField(l.Name, "name"), fmt.Sprintf(
+				"listener %s has the same name in Kafka, %s; choose another", other, strings.ToUpper(l.Name))})
+		}
+		if other, taken := ports[l.Port]; taken {
+			faults = append(faults, Fault{ReasonInvalid, listenerField(l.Name, "port"), fmt.Sprintf("listener %s has the port %d too; choose another", other, l.Port)})
+		}
+		names[strings.ToUpper(l.Name)], ports[l.Port] = l.Name, l.Name
+		switch {
+		case l.Port == PortReplication || l.Port == PortController:
+			faults = append(faults, Fault{ReasonInvalid, listenerField(l.Name, "port"), fmt.Sprintf("%d and %d are the cluster's own ports; choose another", PortReplication, PortController)})
+		case l.Port < 1024 || l.Port > 65535:
+			faults = append(faults, Fault{ReasonInvalid, listenerField(l.Name, "port"), "a port is 1024 to 65535"})
+		}
+		faults = append(faults, validateSecurity(l)...)
+	}
+	return faults
+}
+
+func validateSecurity(l v1alpha1.Listener) []Fault {
+	var faults []Fault
+	if e := exposureOf(l); e != v1alpha1.ExposureInternal && e != v1alpha1.ExposureNodePort {
+		faults = append(faults, Fault{ReasonInvalid, listenerField(l.Name, "exposure.type"), "use Internal or NodePort"})
+	}
+	if e := l.Encryption; e != "" && e != v1alpha1.EncryptionTLS && e != v1alpha1.EncryptionNone {
+		faults = append(faults, Fault{ReasonInvalid, listenerField(l.Name, "encryption"), "use TLS or None"})
+	}
+	if l.Authentication == nil {
+		return faults
+	}
+	if len(l.Authentication.Mechanisms) == 0 {
+		faults = append(faults, Fault{ReasonInvalid, listenerField(l.Name, "authentication.mechanisms"), "name at least one mechanism, or remove authentication to let anybody in"})
+	}
+	known := []v1alpha1.Mechanism{v1alpha1.MechanismPlain, v1alpha1.MechanismScram256, v1alpha1.MechanismScram512}
+	for i, m := range l.Authentication.Mechanisms {
+		if !slices.Contains(known, m) {
+			faults = append(faults, Fault{ReasonInvalid, listenerField(l.Name, "authentication.mechanisms"), fmt.Sprintf("%s is not offered; use PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512", m)})
+		}
+		if slices.Contains(l.Authentication.Mechanisms[:i], m) {
+			faults = append(faults, Fault{ReasonInvalid, listenerField(l.Name, "authentication.mechanisms"), fmt.Sprintf("%s stands there twice; remove one", m)})
+		}
+	}
+	return faults
+}
+
+func validateRest(spec *v1alpha1.KafkaClusterSpec) []Fault {
+	var faults []Fault
+	if a := spec.Authorization; a != nil {
+		if a.Type != "" && a.Type != v1alpha1.AuthorizationSimple && a.Type != v1alpha1.AuthorizationNone {
+			faults = append(faults, Fault{ReasonInvalid, "spec.authorization.type", "use Simple or None"})
+		}
+		for _, name := range a.SuperUsers {
+			if !superUser.MatchString(name) {
+				faults = append(faults, Fault{ReasonInvalid, "spec.authorization.superUsers[" + name + "]",
+					"a name has 1 to 128 letters, digits, dots, underscores, @, + and -, without User: before it"})
+			}
+		}
+	}
+	if key := spec.Rack.TopologyKey; key != "" && key != defaultRackKey {
+		faults = append(faults, Fault{ReasonInvalid, "spec.rack.topologyKey", "use " + defaultRackKey})
+	}
+	if u := spec.Rolling.Unavailable; u != "" && u != v1alpha1.UnavailableProceed && u != v1alpha1.UnavailableWait {
+		faults = append(faults, Fault{ReasonInvalid, "spec.rolling.unavailable", "use Proceed or Wait"})
+	}
+	return faults
+}
+
+// validateNames checks what the cluster's objects would be called: within Kubernetes' bounds, and nobody else's.
+func validateNames(c *Cluster, taken map[string]string) []Fault {
+	var faults []Fault
+	refuse := func(field, object string) {
+		if owner, is := taken[object]; is {
+			faults = append(faults, Fault{ReasonInvalid, field, fmt.Sprintf("%s is needed and belongs to %s; choose another name here, or remove that one", object, owner)})
+		}
+	}
+	refuse("metadata.name", "Service/"+c.NodesService())
+	refuse("metadata.name", "Service/"+c.ControllersService())
+	for _, p := range c.Pools {
+		refuse(poolField(p.Name, "name"), "StatefulSet/"+p.StatefulSet)
+	}
+	for _, l := range c.Listeners {
+		refuse(listenerField(l.Name, "name"), "Service/"+l.Service)
+	}
+	for i := range c.Nodes {
+		n := &c.Nodes[i]
+		for _, v := range c.PoolOf(n).Volumes {
+			if !v.Ephemeral {
+				refuse(volumeField(n.Pool, v.Name, "name"), "PersistentVolumeClaim/"+ClaimName(v.Name, n.PodName))
+			}
+		}
+		for _, l := range n.Listeners {
+			field := listenerField(strings.ToLower(l.Name), "name")
+			refuse(field, "Service/"+l.Service)
+			if over := len(l.Service) - maxServiceName; over > 0 {
+				faults = append(faults, Fault{ReasonInvalid, field, fmt.Sprintf(
+					"the Service %s would have a name longer than %d characters; make the name of the listener, the pool or the cluster %d characters shorter",
+					l.Service, maxServiceName, over)})
+			}
+		}
+	}
+	return faults
+}
+
+const (
+	maxRevisionBytes   = 900 << 10 // of the 1 MiB that a ConfigMap holds; scripts and labels have the rest
+	nodeFilesBaseBytes = 4 << 10   // what the operator itself writes for one node, generously
+)
+
+// validateSizes keeps the files of a pool's nodes within one ConfigMap.
+func validateSizes(c *Cluster) []Fault {
+	var faults []Fault
+	for _, p := range c.Pools {
+		size := nodeFilesBaseBytes
+		for key, value := range p.StaticConfig {
+			size += len(key) + len(value) + 2
+		}
+		if int(p.Replicas)*size > maxRevisionBytes {
+			faults = append(faults, Fault{ReasonInvalid, poolField(p.Name, "config"), fmt.Sprintf(
+				"the configuration of %d nodes with %d bytes each does not fit into a ConfigMap; shorten it, or spread the nodes over more pools",
+				p.Replicas, size)})
+		}
+	}
+	return faults
+}
+
+// withinBounds keeps numbers that no CRD of ours lets in from making a cluster of a million nodes.
+func withinBounds(spec *v1alpha1.KafkaClusterSpec) bool {
+	return !slices.ContainsFunc(spec.Pools, func(p v1alpha1.Pool) bool {
+		return p.Replicas < 0 || p.Replicas > maxReplicas || p.FirstNodeID != nil && (*p.FirstNodeID < 0 || *p.FirstNodeID > maxNodeID)
+	})
+}

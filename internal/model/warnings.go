@@ -1,0 +1,67 @@
+package model
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/version"
+)
+
+// Warnings are sentences about what is carried out as it is asked for and yet deserves a second thought.
+func Warnings(c *Cluster) []string {
+	var warnings []string
+	var controllers, brokers int32
+	for _, p := range c.Pools {
+		if p.Controller {
+			controllers += p.Replicas
+		}
+		if p.Broker {
+			brokers += p.Replicas
+		}
+	}
+	switch {
+	case controllers > 5:
+		warnings = append(warnings, fmt.Sprintf("spec.pools: %d controllers make every metadata change slower and nothing safer than 5 do", controllers))
+	case controllers%2 == 0:
+		warnings = append(warnings, fmt.Sprintf("spec.pools: %d controllers survive no more failures than %d do; 1, 3 or 5 are sound", controllers, controllers-1))
+	}
+	if minISR, err := strconv.Atoi(c.DynamicConfig[minISRKey]); err == nil && int32(minISR) > brokers {
+		warnings = append(warnings, fmt.Sprintf(
+			"spec.config[%s]: %d is more than the %d brokers, so that no producer with acks=all can write", minISRKey, minISR, brokers))
+	}
+	for _, l := range c.Listeners {
+		if len(l.Mechanisms) == 0 && c.Authorization == v1alpha1.AuthorizationSimple {
+			warnings = append(warnings, fmt.Sprintf(
+				"spec.listeners[%s]: everybody there is User:ANONYMOUS, who may do nothing without an ACL", l.Name))
+		}
+		if !l.TLS && slices.Contains(l.Mechanisms, v1alpha1.MechanismPlain) {
+			warnings = append(warnings, fmt.Sprintf(
+				"spec.listeners[%s]: PLAIN without TLS sends passwords as they are over the network", l.Name))
+		}
+	}
+	return append(warnings, unknownKeys(c)...)
+}
+
+// unknownKeys finds what is probably a typing error; it may as well be the key of a plug-in, so that it is passed on.
+func unknownKeys(c *Cluster) []string {
+	v, ok := version.Find(c.Version)
+	if !ok {
+		return nil
+	}
+	unknown := map[string]bool{}
+	for _, p := range c.Pools {
+		for key := range p.StaticConfig {
+			if v.Scope(key) == version.Unknown && !strings.HasPrefix(key, "config.providers.") {
+				unknown[key] = true
+			}
+		}
+	}
+	var warnings []string
+	for _, key := range sortedKeys(unknown) {
+		warnings = append(warnings, fmt.Sprintf("spec.config[%s]: Kafka %s has no such key; it is passed on for a plug-in to read", key, c.Version))
+	}
+	return warnings
+}
