@@ -1,0 +1,43 @@
+package plan
+
+const docsHead = `# What restarts a node, and what holds a restart back
+
+<!-- Written by go test ./internal/plan -update from the tables in internal/plan; do not edit. -->
+
+One place in the operator decides about every restart. It asks two questions, one after the other: why should this node
+be restarted, and may it be restarted now? The status of the KafkaCluster names the rule that holds a node back, with the
+facts.
+
+A new version of the operator is no reason. What it would render differently waits for a restart that happens anyway.
+`
+
+const docsBetween = `
+Nodes that serve nobody go first, then brokers, then nodes that are brokers and controllers, then dedicated controllers,
+and the leader of the metadata quorum last.
+
+## What has to be true first
+
+The rules are asked in this order, and the first that says no is the one that the status shows.
+`
+
+const docsTail = `
+## Pods that serve nobody
+
+A pod that is not ready is asked less, so that a bad change can be taken back while the cluster is in trouble.
+
+- A pod that cannot come back as it is (it crashes again and again, finds no machine, cannot pull its image, cannot be set
+  up) is asked only ` + "`cacheCurrent`, `comesBack` and `oneAtATime`" + `.
+- So is a pod that is not ready while no broker is ready at all (for controllers: while no node is), and every pod of a
+  cluster whose quorum was never seen, as long as no broker is ready.
+- A pod whose process does not run, or that is in sync with no partition and not needed for the majority of the quorum, is
+  asked ` + "`provenRevision`" + ` as well: it might come back by itself on what it last ran.
+
+## How a new revision spreads
+
+A new revision is tried on one node. Until it is ready there, the other nodes of the pool, should their pods die, come back
+on the files that they last ran. The pod template is one for the whole pool and has no such protection.
+
+## Time
+
+A view of Kafka counts for 10 seconds. A pod that was replaced counts once a view is 5 seconds younger than the pod.
+`

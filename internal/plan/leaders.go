@@ -1,0 +1,34 @@
+package plan
+
+import (
+	"slices"
+)
+
+// planLeaders gives leadership back after a roll, when all is quiet: no restart wanted, everybody ready and in sync. Kafka
+// does the same by itself every five minutes (auto.leader.rebalance.enable).
+func (v *view) planLeaders(p *Plan) {
+	fresh, _ := v.freshSnapshot()
+	newer, _ := v.snapshotNewerThanPods()
+	if !fresh || !newer || len(p.Held) > 0 || !v.obs.CacheCurrent {
+		return
+	}
+	for _, n := range v.nodes {
+		if !n.ready() || v.unready(n) != "" || len(v.kafka.lagging[n.ID]) > 0 {
+			return
+		}
+	}
+	var away listed
+	partitions := v.kafka.snapshot.Partitions
+	for i := range partitions {
+		t := &partitions[i]
+		if t.Leader < 0 || len(t.Replicas) == 0 || t.Leader == t.Replicas[0] || !slices.Contains(t.ISR, t.Replicas[0]) {
+			continue
+		}
+		if b, registered := v.kafka.brokers[t.Replicas[0]]; registered && !b.Fenced {
+			away.add("%s is led by broker %d and not by broker %d", partition(t), t.Leader, t.Replicas[0])
+		}
+	}
+	if away.count > 0 {
+		p.Steps = append(p.Steps, Step{Kind: ElectLeaders, Reasons: []string{away.String()}})
+	}
+}

@@ -1,0 +1,141 @@
+package plan
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+)
+
+// killers hold, for every predicate, the story that goes wrong without it, and the promise that is broken then.
+var killers = map[string]struct {
+	breaks string
+	play   func(s *sim)
+	make   func() *sim
+}{
+	"cacheCurrent": {"while node 2 is not ready", func(s *sim) {
+		s.lag, s.snapAge = 3, 9
+		s.edit("v2")
+		for range 60 {
+			if s.run(1); s.restarts[2] > 0 {
+				break
+			}
+		}
+		s.want.Files[2] = print2("v1") // node 2 needs no restart any more, and its old pod still stands in the cache
+		s.run(5)
+	}, combinedAtRest},
+	"comesBack": {"nobody makes its pod again", func(s *sim) {
+		s.edit("v2")
+		s.run(1)
+		s.sets["main"].deleting = true
+		s.run(5)
+	}, combinedAtRest},
+	"filesKnown": {"restarted twice for one change", func(s *sim) {
+		delete(s.want.Files, 1)
+		s.restarts = map[int32]int{}
+		s.want.Templates["main"] = print2("t2")
+		s.run(60)
+		s.want.Files[1] = print2("v2")
+		s.run(60)
+	}, combinedAtRest},
+	"revisionKnown": {"on a guess", func(s *sim) {
+		s.nodes[1].pod.Files = print2("v0")
+		s.nodes[1].pod.Files.User, s.nodes[1].pod.Files.Whole = "", ""
+		s.run(5)
+	}, combinedAtRest},
+	"snapshotFresh": {"is not in sync", func(s *sim) {
+		s.snapAge = 100
+		s.topic("lean", 1, []int32{0, 1, 2})
+		s.cached = nil
+		s.run(5)
+		s.broken[2] = true
+		s.power(s.nodes[2], true)
+		s.run(2)
+		s.power(s.nodes[2], false)
+		s.run(20)
+		s.edit("v2")
+		s.run(5)
+	}, combinedAtRest},
+	"snapshotNewer": {"is not in sync", func(s *sim) {
+		s.snapAge, s.ticks.boot, s.ticks.sync = 10, 2, 30
+		s.edit("v2", 1)
+		s.topic("lean", 1, []int32{0, 1, 2})
+		s.cached = nil
+		_, _ = s.snapshot()
+		s.kill(s.nodes[2])
+		s.run(9)
+	}, combinedAtRest},
+	"quorumMajority": {"the quorum keeps 1 of 3 voters", func(s *sim) {
+		s.nodes[2].frozen = true
+		s.edit("v2", 0, 1)
+		s.run(5)
+	}, func() *sim { return atRest("ctl:0:3:c", "brk:1000:3:b") }},
+	"offline": {"goes offline", func(s *sim) {
+		s.topic("orphans", 2, []int32{1000, 9})
+		s.parts[0].ISR = []int32{1000}
+		s.edit("v2", 1000)
+		s.run(5)
+	}, func() *sim { return atRest("ctl:0:3:c", "brk:1000:3:b") }},
+	"minISR": {"falls to 1 in-sync replicas", func(s *sim) {
+		s.c.Unavailable = v1alpha1.UnavailableWait
+		s.topic("pairs", 2, []int32{0, 1})
+		s.edit("v2")
+		s.run(20)
+	}, combinedAtRest},
+	"provenRevision": {"onto a revision that does not work", func(s *sim) {
+		s.topic("orders", 2, []int32{1000, 1001, 1002}, []int32{1001, 1002, 1003})
+		s.bad["v2"] = true
+		s.edit("v2", 1000, 1001, 1002, 1003)
+		s.run(20)
+		s.power(s.nodes[1003], true)
+		s.run(30)
+	}, func() *sim { return atRest("ctl:0:3:c", "brk:1000:4:b") }},
+	"othersReady": {"while node 4 is not ready", func(s *sim) {
+		s.power(s.nodes[4], true)
+		s.run(20)
+		s.edit("v2", 0, 1, 2)
+		s.run(5)
+	}, func() *sim { return atRest("ctl:0:5:c", "brk:1000:3:b") }},
+	"isrComplete": {"is not in sync", func(s *sim) {
+		s.ticks.sync = 10
+		s.topic("lean", 1, []int32{0, 1, 2})
+		s.edit("v2")
+		s.run(30)
+	}, combinedAtRest},
+	"oneAtATime": {"is not ready", func(s *sim) {
+		s.edit("v2")
+		s.run(20)
+	}, combinedAtRest},
+}
+
+func combinedAtRest() *sim { return atRest("main:0:3:cb") }
+
+func atRest(pools ...string) *sim {
+	s := newSim(simPools(pools...))
+	s.settle(300)
+	return s
+}
+
+func TestEveryPredicateIsMissedWhenItIsMadeToSayYes(t *testing.T) {
+	for i, p := range predicates {
+		t.Run(p.name, func(t *testing.T) {
+			k, told := killers[p.name]
+			if !told {
+				t.Fatalf("no story goes wrong without predicate %s", p.name)
+			}
+			s := k.make()
+			k.play(s)
+			if len(s.wrong) > 0 {
+				t.Errorf("the story goes wrong with all predicates:\n%s\n%s", strings.Join(s.wrong, "\n"), strings.Join(s.trace, "\n"))
+			}
+			s = k.make()
+			s.tables.predicates = slices.Clone(predicates)
+			s.tables.predicates[i].permits = func(*view, *node, []*node) (bool, string) { return true, "" }
+			k.play(s)
+			if !strings.Contains(strings.Join(s.wrong, "\n"), k.breaks) {
+				t.Errorf("without it, want a broken promise %q, got %q; trace:\n%s", k.breaks, s.wrong, strings.Join(s.trace, "\n"))
+			}
+		})
+	}
+}

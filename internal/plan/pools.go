@@ -1,0 +1,89 @@
+package plan
+
+import (
+	"github.com/castellan-dev/castellan/internal/model"
+)
+
+// How a pod formats its empty disk.
+const (
+	FormatInitial = "initial"
+	FormatJoin    = "join"
+)
+
+// planPools creates and grows StatefulSets, and returns the pools that it touches: nothing else is done to those in the
+// same pass, because what is known of them is about to change.
+func (v *view) planPools(p *Plan) (shaping map[string]bool) {
+	shaping = map[string]bool{}
+	for i := range v.c.Pools {
+		pool := &v.c.Pools[i]
+		set, exists := v.obs.Pools[pool.Name]
+		switch {
+		case exists && set.Deleting:
+			p.wait("StatefulSet %s is being deleted", pool.StatefulSet)
+		case !exists:
+			v.planPool(p, shaping, CreatePool, pool, pool.FirstNodeID, "the pool has no StatefulSet")
+		case set.Replicas < pool.Replicas:
+			v.planPool(p, shaping, ScalePool, pool, pool.FirstNodeID+set.Replicas, "more replicas are asked for")
+		}
+	}
+	return shaping
+}
+
+// planPool adds the nodes of a pool from an id on. All of their files have to be known: the StatefulSet makes all pods at
+// once, and one that started without its files would have to be restarted for them. Only when pods of the pool live
+// already (somebody deleted the StatefulSet and kept them) it is made again at once: their care cannot wait for an address.
+func (v *view) planPool(p *Plan, shaping map[string]bool, kind Kind, pool *model.Pool, from int32, reason string) {
+	var nodes []int32
+	var unknown listed
+	orphans := false
+	for _, n := range v.ofPool(pool.Name) {
+		orphans = orphans || kind == CreatePool && n.pod != nil
+		if n.ID < from {
+			continue
+		}
+		if n.known {
+			nodes = append(nodes, n.ID)
+		} else {
+			unknown.add("%s waits: %s", n.name(), n.Waiting)
+		}
+	}
+	if unknown.count > 0 && !orphans {
+		p.wait("%s", unknown.String())
+		return
+	}
+	if !v.obs.CacheCurrent {
+		return
+	}
+	shaping[pool.Name] = true
+	p.Steps = append(p.Steps, Step{Kind: kind, Pool: pool.Name, Nodes: nodes, Reasons: []string{reason}})
+}
+
+// planFormat tells pods how to format an empty disk. "initial" makes a node a founder of the quorum, and it is said once
+// per disk: said again to an emptied one, it would found a second quorum with the same cluster id (a split brain). So it
+// is said only of the disk that is on record, or, before the cluster has ever been seen to work, of the first disk of an
+// initial voter, which the actor puts on record before it says so. Every other disk joins what there is. A disk that is
+// formatted already ignores the word.
+func (v *view) planFormat(p *Plan) {
+	for _, n := range v.nodes {
+		if n.pod == nil || n.pod.Deleting || n.pod.Format != "" {
+			continue
+		}
+		if n.disk == "" {
+			p.wait("%s waits: the claim of its metadata volume has not been seen", n.name())
+			continue
+		}
+		if !v.obs.CacheCurrent {
+			continue
+		}
+		format := FormatJoin
+		for _, voter := range v.c.InitialVoters {
+			if voter.NodeID == n.ID && (voter.DiskUID == n.disk || voter.DiskUID == "" && !v.c.Bootstrapped) {
+				format = FormatInitial
+			}
+		}
+		p.Steps = append(p.Steps, Step{
+			Kind: SayFormat, Pool: n.Pool, Node: n.ID, PodUID: n.pod.UID, DiskUID: n.disk, Format: format,
+			Reasons: []string{"its pod has not been told how to format"},
+		})
+	}
+}

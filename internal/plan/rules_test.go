@@ -1,0 +1,236 @@
+package plan
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/model"
+)
+
+// stage is a cluster of three combined nodes at rest; tests change it and look at what Next says.
+type stage struct {
+	c    *model.Cluster
+	want model.Desired
+	obs  *model.Observation
+	now  time.Time
+}
+
+func newStage(t *testing.T) *stage {
+	t.Helper()
+	s := threeCombined(t)
+	return &stage{s.c, s.want, s.observe(), s.now}
+}
+
+func (s *stage) next() Plan                      { return Next(s.c, s.want, s.obs, s.now) }
+func (s *stage) pod(id int32) *model.ObservedPod { return s.obs.Nodes[id].Pod }
+func (s *stage) shot() *kafka.Snapshot           { return s.obs.Kafka }
+func (s *stage) partition(i int) *kafka.Partition {
+	return &s.obs.Kafka.Partitions[i]
+}
+
+// change asks for other files on some nodes and has them staged.
+func (s *stage) change(ids ...int32) {
+	for _, id := range ids {
+		s.want.Files[id] = print2("v2")
+		s.obs.Pools["main"].Files[id] = print2("v2")
+	}
+}
+
+func TestReasonsToRestart(t *testing.T) {
+	tests := []struct {
+		name   string
+		change func(s *stage)
+		reason string // empty = none
+	}{
+		{"a node that runs what is wanted is left alone", func(*stage) {}, ""},
+		{"filesChanged: files that the user changed are a reason", func(s *stage) { s.change(1) }, "configuration changed"},
+		{"files that only the operator renders otherwise are no reason", func(s *stage) {
+			s.want.Files[1] = model.Fingerprint{User: "v1", Whole: "other"}
+		}, ""},
+		{"files that wait for a fact are no reason", func(s *stage) { delete(s.want.Files, 1) }, ""},
+		{"templateChanged: a template that the user changed is a reason", func(s *stage) {
+			s.pod(1).Template = print2("t0")
+		}, "pod template changed"},
+		{"a template that nobody rendered is no reason", func(s *stage) { s.want.Templates = nil }, ""},
+		{"revisionGone: a revision that nobody can read is a reason", func(s *stage) {
+			s.pod(1).Files = model.Fingerprint{}
+		}, "the revision that it runs is gone"},
+		{"podMissing: a pod that no template was seen to make is a reason", func(s *stage) {
+			s.obs.Nodes[1] = model.ObservedNode{DiskUID: "claim-1"}
+			set := s.obs.Pools["main"]
+			set.Template = print2("refused")
+			s.obs.Pools["main"] = set
+		}, "no pod, and the pod template changed"},
+		{"a pod that died comes back on what it last ran", func(s *stage) {
+			s.obs.Nodes[1] = model.ObservedNode{DiskUID: "claim-1"}
+			s.want.Files[1], s.want.Templates["main"] = print2("v2"), print2("t2")
+		}, ""},
+		{"a pod that is being deleted needs no other reason", func(s *stage) {
+			s.change(1)
+			s.pod(1).Deleting = true
+		}, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newStage(t)
+			tt.change(s)
+			v := newView(s.c, s.want, s.obs, s.now)
+			v.choose(&Plan{}, tables{reasons, predicates})
+			if got := strings.Join(v.nodes[1].reasons, ", "); got != tt.reason {
+				t.Errorf("reasons of broker 1: %q, want %q", got, tt.reason)
+			}
+		})
+	}
+	for _, r := range reasons {
+		if !slices.ContainsFunc(tests, func(tt struct {
+			name   string
+			change func(s *stage)
+			reason string
+		}) bool {
+			return strings.HasPrefix(tt.name, r.name+":")
+		}) {
+			t.Errorf("reason %s has no test", r.name)
+		}
+	}
+}
+
+// predicateTests change node 1 of three and say which predicate holds it back with which words; an empty predicate
+// means that it may go.
+var predicateTests = []struct {
+	name, predicate, message string
+	change                   func(s *stage)
+}{
+	{"a cluster in good health lets a node restart", "", "", func(*stage) {}},
+	{"an act that the cache has not shown holds everything", "cacheCurrent", "the cache has not yet shown the last act", func(s *stage) {
+		s.obs.CacheCurrent = false
+	}},
+	{"a StatefulSet that goes would not make the pod again", "comesBack", "StatefulSet events-main would not make its pod again", func(s *stage) {
+		set := s.obs.Pools["main"]
+		set.Deleting = true
+		s.obs.Pools["main"] = set
+	}},
+	{"files that wait for a fact hold a change of the template", "filesKnown", "its files wait for something: the NodePort of broker 1", func(s *stage) {
+		s.pod(1).Template = print2("t0")
+		s.c.Nodes[1].Waiting = "the NodePort of broker 1"
+		delete(s.want.Files, 1)
+	}},
+	{"a serving pod of unknown content is not replaced on a guess", "revisionKnown", "the revision that it runs is gone", func(s *stage) {
+		s.pod(1).Files = model.Fingerprint{}
+	}},
+	{"a pod of unknown content that fails is replaced", "", "", func(s *stage) {
+		s.pod(1).Files, s.pod(1).Ready, s.pod(1).Problem = model.Fingerprint{}, false, model.ProblemConfig
+	}},
+	{"a revision that fails elsewhere goes no further", "provenRevision", "broker 2 tries the new revision and is not ready (CrashLoop)", func(s *stage) {
+		s.change(2)
+		s.pod(2).Files, s.pod(2).Ready, s.pod(2).Problem = print2("v2"), false, model.ProblemCrashLoop
+	}},
+	{"a pod that does not start elsewhere holds a restart", "othersReady", "broker 2 is not ready (Unschedulable)", func(s *stage) {
+		s.pod(2).Ready, s.pod(2).Problem = false, model.ProblemUnschedulable
+	}},
+	{"a pod that stops elsewhere holds a restart", "othersReady", "broker 2 is stopping", func(s *stage) { s.pod(2).Deleting = true }},
+	{"a fenced broker holds a restart", "othersReady", "broker 2 is fenced", func(s *stage) { s.shot().Brokers[2].Fenced = true }},
+	{"a broker that stopped following the metadata holds a restart", "othersReady", "broker 2 has not been heard of", func(s *stage) {
+		s.shot().Quorum.Voters[2].LastCaughtUp = s.now.Add(-6 * time.Second)
+	}},
+	{"no view of Kafka permits nothing", "snapshotFresh", "there is no view of Kafka: timeout", func(s *stage) {
+		s.obs.Kafka, s.obs.KafkaError = nil, "timeout"
+	}},
+	{"an old view of Kafka permits nothing", "snapshotFresh", "the view of Kafka is 11s old", func(s *stage) {
+		s.now = s.now.Add(11 * time.Second)
+	}},
+	{"a view of a foreign cluster permits nothing", "snapshotFresh", "Kafka answers with cluster id OTHER", func(s *stage) {
+		s.shot().ClusterID = "OTHER"
+	}},
+	{"a view from before a pod began permits nothing", "snapshotNewer", "too old to tell about the new pod of broker 2", func(s *stage) {
+		s.pod(2).CreatedAt = s.now.Add(-3 * time.Second)
+	}},
+	{"a quorum without a leader permits nothing", "quorumMajority", "the metadata quorum has no leader", func(s *stage) {
+		s.shot().Quorum.LeaderID = -1
+	}},
+	{"a voter that lags may be the one too many", "quorumMajority", "1 of 3 voters would stay caught up and the majority is 2", func(s *stage) {
+		s.shot().Quorum.Voters[2].LastCaughtUp = time.Time{}
+	}},
+	{"one voter of one may restart when pauses are accepted", "", "", func(s *stage) {
+		s.shot().Quorum.Voters = []kafka.QuorumReplica{{ID: 1, LastCaughtUp: s.now}}
+		s.shot().Quorum.LeaderID = 1
+	}},
+	{"one voter of one waits when they are not", "quorumMajority", "0 of 1 voter would stay caught up", func(s *stage) {
+		s.shot().Quorum.Voters = []kafka.QuorumReplica{{ID: 1, LastCaughtUp: s.now}}
+		s.shot().Quorum.LeaderID = 1
+		s.c.Unavailable = v1alpha1.UnavailableWait
+	}},
+	{"the last in-sync replica stays", "offline", "orders-0 is in sync on no other broker", func(s *stage) {
+		p := s.partition(0)
+		p.Replicas, p.ISR = []int32{1, 9}, []int32{1}
+	}},
+	{"min ISR is kept", "minISR", "orders-0 has 2 in-sync replicas and min.insync.replicas is 2", func(s *stage) {
+		p := s.partition(0)
+		p.Replicas, p.ISR = []int32{0, 1, 9}, []int32{0, 1}
+	}},
+	{"a partition below min ISR already holds its members", "minISR", "orders-0 has 2 in-sync replicas and min.insync.replicas is 3", func(s *stage) {
+		p := s.partition(0)
+		p.Replicas, p.ISR, p.MinISR = []int32{0, 1, 8, 9}, []int32{0, 1}, 3
+	}},
+	{"a partition below min ISR does not hold others", "", "", func(s *stage) {
+		p := s.partition(0)
+		p.Replicas, p.ISR = []int32{0, 8, 9}, []int32{0}
+	}},
+	{"a partition that cannot be spared pauses when pauses are accepted", "", "", func(s *stage) {
+		p := s.partition(0)
+		p.Replicas, p.ISR = []int32{0, 1}, []int32{0, 1}
+	}},
+	{"a partition that cannot be spared holds when they are not", "minISR", "orders-0 has 2 in-sync replicas", func(s *stage) {
+		p := s.partition(0)
+		p.Replicas, p.ISR = []int32{0, 1}, []int32{0, 1}
+		s.c.Unavailable = v1alpha1.UnavailableWait
+	}},
+	{"a broker that is still catching up holds a restart", "isrComplete", "broker 2 is not in sync with orders-0", func(s *stage) {
+		p := s.partition(0)
+		p.ISR, p.MinISR = []int32{0, 1}, 1
+	}},
+	{"another node goes first", "oneAtATime", "broker 2 goes first", func(s *stage) {
+		s.change(2)
+		s.shot().Quorum.LeaderID = 1
+	}},
+	{"a pod that crashes is replaced without any view of Kafka", "", "", func(s *stage) {
+		s.pod(1).Ready, s.pod(1).Problem, s.obs.Kafka = false, model.ProblemCrashLoop, nil
+	}},
+	{"a pod that runs, is not ready and may be in sync is not replaced without a view of Kafka", "snapshotFresh", "there is no view of Kafka", func(s *stage) {
+		s.pod(1).Ready, s.obs.Kafka = false, nil
+	}},
+}
+
+func TestPredicatesForARestart(t *testing.T) {
+	tested := map[string]bool{}
+	for _, tt := range predicateTests {
+		tested[tt.predicate] = true
+		t.Run(tt.name, func(t *testing.T) {
+			s := newStage(t)
+			s.change(1)
+			tt.change(s)
+			p := s.next()
+			if tt.predicate == "" {
+				if len(p.Steps) == 0 || p.Steps[len(p.Steps)-1].Kind != Restart || p.Steps[len(p.Steps)-1].Node != 1 {
+					t.Fatalf("broker 1 is not restarted:\n%s", p)
+				}
+				return
+			}
+			i := slices.IndexFunc(p.Held, func(h Held) bool { return h.Node == 1 })
+			if i < 0 {
+				t.Fatalf("broker 1 is not held:\n%s", p)
+			}
+			if h := p.Held[i]; h.Predicate != tt.predicate || !strings.Contains(h.Message, tt.message) {
+				t.Errorf("held by %s: %q, want %s: %q", h.Predicate, h.Message, tt.predicate, tt.message)
+			}
+		})
+	}
+	for _, p := range predicates {
+		if !tested[p.name] {
+			t.Errorf("predicate %s has no test", p.name)
+		}
+	}
+}

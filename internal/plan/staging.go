@@ -1,0 +1,73 @@
+package plan
+
+import (
+	"slices"
+
+	"github.com/castellan-dev/castellan/internal/model"
+)
+
+// planStaging decides what a new pod of each node would run, and tells whether anything has to be staged. A revision that
+// no node of its pool has shown to work is staged for the next node to restart and for nobody else: a pod that dies
+// meanwhile comes back on what it last ran. The template is one for the whole pool, so it changes with that first node.
+func (v *view) planStaging(p *Plan, chosen []*node, shaping map[string]bool) bool {
+	staging := false
+	for i := range v.c.Pools {
+		pool := &v.c.Pools[i]
+		set, exists := v.obs.Pools[pool.Name]
+		if !exists || set.Deleting || shaping[pool.Name] || !v.obs.CacheCurrent {
+			continue
+		}
+		nodes, template, reason := v.stage(pool, set, chosen)
+		if len(nodes) == 0 && !template {
+			continue
+		}
+		staging = true
+		p.Steps = append(p.Steps, Step{Kind: StageFiles, Pool: pool.Name, Nodes: nodes, Reasons: []string{reason}})
+	}
+	return staging
+}
+
+// stage returns the nodes of a pool whose files become the desired ones, whether the template does, and why.
+func (v *view) stage(pool *model.Pool, set model.ObservedPool, chosen []*node) (nodes []int32, template bool, reason string) {
+	desired, rendered := v.want.Templates[pool.Name]
+	templateDiffers := rendered && set.Template.Whole != desired.Whole
+	var all, next, safe []int32
+	for _, n := range v.ofPool(pool.Name) {
+		if !n.made || !n.known || n.isStaged && n.staged.Whole == n.wanted.Whole {
+			continue
+		}
+		all = append(all, n.ID)
+		switch {
+		case slices.Contains(chosen, n):
+			next = append(next, n.ID)
+		case !n.isStaged, n.runsWanted():
+			safe = append(safe, n.ID) // it has nothing to come back on, or runs the wanted files already
+		}
+	}
+	onlyOurs := !v.asksForMore(pool, set)
+	candidate := slices.ContainsFunc(chosen, func(n *node) bool { return n.Pool == pool.Name })
+	switch {
+	case onlyOurs:
+		return all, templateDiffers, "only what the operator itself renders changed"
+	case v.proven(pool.Name):
+		return all, templateDiffers, "the new revision works on another node of the pool"
+	case candidate:
+		return append(next, safe...), templateDiffers, "the next node to restart tries the new revision"
+	case len(safe) > 0 && set.Template.User == desired.User:
+		return safe, templateDiffers, "what is staged is not what the nodes run and shall run"
+	}
+	return nil, false, ""
+}
+
+// asksForMore tells that what is staged in a pool differs from what the user asks for.
+func (v *view) asksForMore(pool *model.Pool, set model.ObservedPool) bool {
+	pods := false
+	for _, n := range v.ofPool(pool.Name) {
+		pods = pods || n.pod != nil
+		if n.made && n.known && (!n.isStaged || n.staged.User != n.wanted.User) {
+			return true
+		}
+	}
+	desired, rendered := v.want.Templates[pool.Name]
+	return rendered && set.Template.User != desired.User && pods
+}

@@ -1,0 +1,249 @@
+package plan
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/castellan-dev/castellan/internal/model"
+)
+
+// view is the evidence of one pass, joined node by node.
+type view struct {
+	c     *model.Cluster
+	want  model.Desired
+	obs   *model.Observation
+	now   time.Time
+	nodes []*node
+	kafka *evidence
+	works map[string]bool // pools that have proven what is wanted of them
+}
+
+// node is one node of the cluster with everything that is known about it. What it runs stands in its pod, what a new pod
+// of it would run is staged, what it shall run is wanted.
+type node struct {
+	*model.Node
+	pool *model.Pool
+	set  model.ObservedPool // its StatefulSet; zero when there is none
+	made bool               // the StatefulSet exists and asks for this node
+	pod  *model.ObservedPod // nil = none
+	disk string             // identity of the metadata disk; empty = not known
+
+	wanted   model.Fingerprint
+	known    bool // wanted is known
+	staged   model.Fingerprint
+	isStaged bool
+	template model.Fingerprint // the pool's desired one
+	rendered bool              // template is known
+	makeable bool              // a ready pod of the pool was made from the template that a new pod would be made from
+
+	standing standing
+	reasons  []string // why it should be restarted
+	facts    []string // what the cluster has left while it restarts
+}
+
+func newView(c *model.Cluster, want model.Desired, obs *model.Observation, now time.Time) *view {
+	v := &view{c: c, want: want, obs: obs, now: now, kafka: newEvidence(c, obs.Kafka)}
+	for i := range c.Nodes {
+		v.nodes = append(v.nodes, v.join(&c.Nodes[i]))
+	}
+	v.works = map[string]bool{}
+	for i := range c.Pools {
+		v.works[c.Pools[i].Name] = v.isProven(c.Pools[i].Name)
+	}
+	makeable := map[string]bool{}
+	for _, n := range v.nodes {
+		makeable[n.Pool] = makeable[n.Pool] || n.ready() && n.pod.Template.User == n.set.Template.User
+	}
+	for _, n := range v.nodes {
+		n.makeable = makeable[n.Pool]
+		n.standing = v.standingOf(n)
+	}
+	return v
+}
+
+func (v *view) join(m *model.Node) *node {
+	n := &node{Node: m, pool: v.c.PoolOf(m)}
+	seen := v.obs.Nodes[m.ID]
+	n.pod = seen.Pod
+	n.disk = seen.DiskUID
+	if isEphemeral(n.pool) {
+		n.disk = ""
+		if n.pod != nil {
+			n.disk = n.pod.UID
+		}
+	}
+	set, exists := v.obs.Pools[m.Pool]
+	n.set = set
+	n.made = exists && m.ID < n.pool.FirstNodeID+set.Replicas
+	n.wanted, n.known = v.want.Files[m.ID]
+	n.staged, n.isStaged = set.Files[m.ID]
+	n.template, n.rendered = v.want.Templates[m.Pool]
+	return n
+}
+
+func isEphemeral(p *model.Pool) bool { return len(p.Volumes) > 0 && p.Volumes[0].Ephemeral }
+
+// ready tells that the pod does its work and stays.
+func (n *node) ready() bool { return n.pod != nil && n.pod.Ready && !n.pod.Deleting }
+
+// runsWanted tells that the pod runs what the user asked for.
+func (n *node) runsWanted() bool {
+	return n.pod != nil && n.known && n.rendered &&
+		n.pod.Files.User == n.wanted.User && n.pod.Template.User == n.template.User
+}
+
+// failsOnWanted tells that the pod does not start on what the user asked for. One that finds no machine has not tried.
+func (n *node) failsOnWanted() bool {
+	return n.runsWanted() && !n.pod.Ready && n.pod.Problem != model.ProblemNone && n.pod.Problem != model.ProblemUnschedulable
+}
+
+// willRunWanted tells that the pod is about to be replaced by one that runs what the user asked for.
+func (n *node) willRunWanted() bool {
+	gone := n.pod == nil || n.pod.Deleting
+	return n.made && gone && n.known && n.rendered && n.isStaged &&
+		n.staged.User == n.wanted.User && n.set.Template.User == n.template.User
+}
+
+// isStagedAsWanted tells that a new pod would run exactly what is wanted, as far as that is known.
+func (n *node) isStagedAsWanted() bool {
+	return (!n.known || n.isStaged && n.staged.Whole == n.wanted.Whole) &&
+		(!n.rendered || n.set.Template.Whole == n.template.Whole)
+}
+
+// name is what a Kafka administrator calls the node.
+func (n *node) name() string {
+	if n.pool.Broker {
+		return fmt.Sprintf("broker %d", n.ID)
+	}
+	return fmt.Sprintf("controller %d", n.ID)
+}
+
+// proven tells that some node of a pool runs what is wanted of it, healthily, and that none fails on what is wanted of
+// it: nodes of a pool may differ in their files, so one that works does not speak for one that does not.
+func (v *view) proven(pool string) bool { return v.works[pool] }
+
+func (v *view) isProven(pool string) bool {
+	works := false
+	for _, n := range v.nodes {
+		switch {
+		case n.Pool != pool || !n.runsWanted():
+		case n.ready():
+			works = true
+		case n.failsOnWanted():
+			return false
+		}
+	}
+	return works
+}
+
+func (v *view) ofPool(pool string) []*node {
+	var found []*node
+	for _, n := range v.nodes {
+		if n.Pool == pool {
+			found = append(found, n)
+		}
+	}
+	return found
+}
+
+// standing is how much others depend on a pod.
+type standing int
+
+// The standings, from the one that is asked everything to the one that is asked least.
+const (
+	serving standing = iota // somebody may depend on it
+	idle                    // nobody depends on it now, but it may come back by itself as it is
+	failed                  // it cannot come back by itself
+)
+
+// standingOf finds pods that can be replaced without asking what the cluster has left: a bad change must be taken back
+// while everything else is on fire, too. Whatever is not known to be harmless counts as serving.
+func (v *view) standingOf(n *node) standing {
+	switch {
+	case n.pod == nil:
+		return idle
+	case n.pod.Deleting:
+		return serving
+	case v.neverWorked():
+		return failed
+	case n.pod.Ready:
+		return serving
+	case n.pod.Problem != model.ProblemNone:
+		return failed // Kubernetes says why the process does not live; no view of Kafka is needed to believe it
+	case v.allDown(n):
+		return failed
+	case !n.pod.Running:
+		return idle
+	}
+	fresh, _ := v.freshSnapshot()
+	newer, _ := v.snapshotNewerThanPods()
+	if fresh && newer && len(v.kafka.inSync[n.ID]) == 0 && !v.neededForQuorum(n) {
+		return idle
+	}
+	return serving
+}
+
+// allDown tells that no broker of the cluster serves anybody, so that no proof and no snapshot can be had before pods are
+// replaced; a controller wants all controllers down as well. It wants every pod there and none stopping: if it was only
+// Kubernetes that lost sight of its machines, the first pod that is replaced hangs in its deletion, and no second one
+// follows. And it wants nobody to fail on what is wanted: the others may still come back on what they have.
+func (v *view) allDown(n *node) bool {
+	for _, m := range v.nodes {
+		if m.failsOnWanted() {
+			return false
+		}
+		if m.made && (m.pool.Broker || n.pool.Controller) && (m.pod == nil || m.pod.Deleting || m.pod.Ready) {
+			return false
+		}
+	}
+	return true
+}
+
+// neverWorked tells that there is nothing to lose yet: no quorum was ever seen, no broker is ready, none answers. A
+// controller is ready as soon as its port is open, also one whose configuration keeps it from ever finding the others.
+func (v *view) neverWorked() bool {
+	if v.c.Bootstrapped || v.kafka.snapshot != nil {
+		return false
+	}
+	for _, n := range v.nodes {
+		if n.pool.Broker && n.pod != nil && n.pod.Ready {
+			return false
+		}
+	}
+	return true
+}
+
+// listed is a set of facts told by its first and the number of the others.
+type listed struct {
+	first string
+	count int
+}
+
+func (l *listed) add(format string, args ...any) { l.addMany(1, format, args...) }
+
+func (l *listed) addMany(count int, format string, args ...any) {
+	if l.count == 0 {
+		l.first = fmt.Sprintf(format, args...)
+	}
+	l.count += count
+}
+
+func (l *listed) String() string {
+	if l.count < 2 {
+		return l.first
+	}
+	return fmt.Sprintf("%s (and %d more)", l.first, l.count-1)
+}
+
+func (p *Plan) wait(format string, args ...any) {
+	p.Waiting = append(p.Waiting, fmt.Sprintf(format, args...))
+}
+
+func joinIDs(ids []int32) string {
+	parts := make([]string, 0, len(ids))
+	for _, id := range ids {
+		parts = append(parts, fmt.Sprint(id))
+	}
+	return strings.Join(parts, ", ")
+}

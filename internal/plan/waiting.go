@@ -1,0 +1,61 @@
+package plan
+
+import "github.com/castellan-dev/castellan/internal/model"
+
+// planWaiting says what is under way and needs no act.
+func (v *view) planWaiting(p *Plan) {
+	if !v.obs.CacheCurrent {
+		p.wait("the cache has not yet shown the last act")
+	}
+	for _, n := range v.nodes {
+		v.waitForNode(p, n)
+	}
+	switch {
+	case v.kafka.foreign != "":
+		p.wait("Kafka answers with cluster id %s and not %s: nothing is done to it", v.kafka.foreign, v.c.ClusterID)
+	case v.kafka.snapshot == nil && v.obs.KafkaError != "":
+		p.wait("there is no view of Kafka: %s", v.obs.KafkaError)
+	case v.kafka.snapshot == nil:
+		p.wait("there is no view of Kafka")
+	case v.kafka.quorum.LeaderID < 0:
+		p.wait("the metadata quorum has no leader")
+	}
+}
+
+func (v *view) waitForNode(p *Plan, n *node) {
+	if !n.known && n.made {
+		p.wait("%s keeps its files: %s", n.name(), n.Waiting)
+	}
+	switch {
+	case !n.made && n.pod == nil: // its pool is created or grown first
+	case n.pod == nil:
+		p.wait("%s has no pod yet", n.name())
+	case n.pod.Deleting:
+		p.wait("%s is stopping", n.name())
+	case !n.pod.Ready:
+		p.wait("%s", v.notReady(n))
+	case v.unready(n) != "":
+		p.wait("%s %s", n.name(), v.unready(n))
+	case n.pool.Broker && len(v.kafka.lagging[n.ID]) > 0:
+		p.wait("%s is catching up on %s", n.name(), counted(len(v.kafka.lagging[n.ID]), "partition"))
+	}
+}
+
+// notReady tells the ways of not starting apart, in the words of Kubernetes where it has any.
+func (v *view) notReady(n *node) string {
+	said := ""
+	if n.pod.ProblemMessage != "" {
+		said = ": " + n.pod.ProblemMessage
+	}
+	switch n.pod.Problem {
+	case model.ProblemUnschedulable:
+		return n.name() + " finds no Kubernetes node" + said
+	case model.ProblemImagePull:
+		return n.name() + " cannot pull its image" + said
+	case model.ProblemCrashLoop:
+		return n.name() + " stops as soon as it starts (" + counted(int(n.pod.Restarts), "restart") + ")" + said
+	case model.ProblemConfig:
+		return n.name() + " cannot be set up" + said
+	}
+	return n.name() + " is starting"
+}
