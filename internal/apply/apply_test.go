@@ -1,0 +1,76 @@
+package apply
+
+import (
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+)
+
+func service(ports ...corev1.ServicePort) *corev1.Service {
+	return &corev1.Service{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Service"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: "kafka", Name: "events", Labels: map[string]string{"a": "b"}},
+		Spec:       corev1.ServiceSpec{Ports: ports},
+	}
+}
+
+func budget(unavailable int) *policyv1.PodDisruptionBudget {
+	bound := intstr.FromInt(unavailable)
+	return &policyv1.PodDisruptionBudget{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "policy/v1", Kind: "PodDisruptionBudget"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: "kafka", Name: "events"},
+		Spec:       policyv1.PodDisruptionBudgetSpec{MaxUnavailable: &bound},
+	}
+}
+
+func TestApply(t *testing.T) {
+	scheme := runtime.NewScheme()
+	if err := clientgoscheme.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	port := corev1.ServicePort{Name: "a", Port: 9092, Protocol: corev1.ProtocolTCP}
+	cases := map[string]struct {
+		first   client.Object
+		disturb func(client.Object)
+		second  client.Object
+		writes  bool
+	}{
+		"the same object again is not written":            {service(port), nil, service(port), false},
+		"what the server adds is not a difference":        {service(port), func(o client.Object) { o.(*corev1.Service).Spec.ClusterIP = "10.0.0.1" }, service(port), false},
+		"what somebody else changed is mended":            {service(port), func(o client.Object) { o.(*corev1.Service).Spec.Ports[0].Port = 1 }, service(port), true},
+		"a label that somebody else took away comes back": {service(port), func(o client.Object) { o.SetLabels(nil) }, service(port), true},
+		"a field that is no longer rendered is removed":   {service(port), nil, service(), true},
+		"zero is a value": {budget(1), nil, budget(0), true},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			ctx := t.Context()
+			cluster := fake.NewClientBuilder().WithScheme(scheme).Build()
+			applier := Applier{Client: cluster}
+			if changed, err := applier.Apply(ctx, c.first, nil); err != nil || !changed {
+				t.Fatalf("first apply: changed %v, error %v", changed, err)
+			}
+			live := c.first.DeepCopyObject().(client.Object)
+			if err := cluster.Get(ctx, client.ObjectKeyFromObject(c.first), live); err != nil {
+				t.Fatal(err)
+			}
+			if c.disturb != nil {
+				c.disturb(live)
+			}
+			changed, err := applier.Apply(ctx, c.second, live)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if changed != c.writes {
+				t.Errorf("second apply wrote: %v, expected %v", changed, c.writes)
+			}
+		})
+	}
+}

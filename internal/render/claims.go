@@ -1,0 +1,75 @@
+package render
+
+import (
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/model"
+)
+
+// Claims prints the claims of one node's disks, named as the StatefulSet would name them. They have no owner: the disks
+// outlive the KafkaCluster, and their labels and the directory id are how one that is made again takes them back.
+func Claims(c *model.Cluster, n *model.Node) []*corev1.PersistentVolumeClaim {
+	pool := c.PoolOf(n)
+	var claims []*corev1.PersistentVolumeClaim
+	for i, v := range pool.Volumes {
+		if v.Ephemeral {
+			continue
+		}
+		claim := &corev1.PersistentVolumeClaim{
+			TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "PersistentVolumeClaim"},
+			ObjectMeta: objectMeta(c, model.ClaimName(v.Name, n.PodName), poolLabels(c, pool)),
+			Spec:       claimSpec(v),
+		}
+		claim.Labels[v1alpha1.LabelNodeID] = fmt.Sprint(n.ID)
+		claim.Labels[v1alpha1.LabelVolume] = v.Name
+		claim.Labels[v1alpha1.LabelClusterID] = c.ClusterID
+		if i == 0 {
+			for _, voter := range c.InitialVoters {
+				if voter.NodeID == n.ID {
+					claim.Annotations = map[string]string{v1alpha1.AnnotationDirectoryID: voter.DirectoryID}
+				}
+			}
+		}
+		claims = append(claims, claim)
+	}
+	return claims
+}
+
+func claimSpec(v v1alpha1.Volume) corev1.PersistentVolumeClaimSpec {
+	return corev1.PersistentVolumeClaimSpec{
+		AccessModes:      []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
+		Resources:        corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: v.Size}},
+		StorageClassName: v.StorageClassName,
+	}
+}
+
+// FormatWord is what a pod is told about its empty metadata disk, bound to that pod: an initial voter is told of the
+// first quorum until that has been seen, everybody else joins. Whether to speak at all is the planner's decision: a disk
+// that was an initial voter's and is lost must hear FormatJoin.
+func FormatWord(c *model.Cluster, n *model.Node, podUID string) string {
+	if c.IsInitialVoter(n.ID) && !c.Bootstrapped {
+		return FormatInitial(c, podUID)
+	}
+	return FormatJoin(c, podUID)
+}
+
+// FormatInitial tells a pod to format its disk as one of the first quorum's voters.
+func FormatInitial(c *model.Cluster, podUID string) string {
+	var voters []string
+	for _, v := range c.InitialVoters {
+		if n := c.Node(v.NodeID); n != nil {
+			voters = append(voters, fmt.Sprintf("%d@%s:%d:%s", v.NodeID, n.Host, model.PortController, v.DirectoryID))
+		}
+	}
+	return fmt.Sprintf("%s initial %s %s", podUID, c.ClusterID, strings.Join(voters, ","))
+}
+
+// FormatJoin tells a pod to format its disk for a quorum that exists.
+func FormatJoin(c *model.Cluster, podUID string) string {
+	return fmt.Sprintf("%s join %s", podUID, c.ClusterID)
+}

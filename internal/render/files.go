@@ -1,0 +1,172 @@
+package render
+
+import (
+	"crypto/sha256"
+	_ "embed"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/model"
+	"github.com/castellan-dev/castellan/internal/plainauth"
+)
+
+// NodeFiles is what one node runs: its files by name, and the fingerprint of them and of what is beside them.
+type NodeFiles struct {
+	Data        map[string]string // server.properties, jvm, names
+	Fingerprint model.Fingerprint
+}
+
+// The files of one node.
+const (
+	fileProperties = "server.properties"
+	fileJVM        = "jvm"   // options of the Java virtual machine, one line
+	fileNames      = "names" // "<internal or a listener> <name that the certificate must hold>", one a line
+)
+
+//go:embed scripts/start.sh
+var startScript string
+
+//go:embed scripts/log4j2.properties
+var log4jConfig string
+
+// Nodes prints the files of every node; a node that waits for a fact has no entry.
+func Nodes(c *model.Cluster) map[int32]NodeFiles {
+	nodes := map[int32]NodeFiles{}
+	shared := digest(startScript, log4jConfig, string(plainauth.Jar()))
+	for i := range c.Nodes {
+		n := &c.Nodes[i]
+		if n.Waiting != "" {
+			continue
+		}
+		pool := c.PoolOf(n)
+		data := map[string]string{
+			fileProperties: serverProperties(c, pool, n),
+			fileJVM:        heapOptions(pool),
+			fileNames:      certificateNames(n),
+		}
+		nodes[n.ID] = NodeFiles{Data: data, Fingerprint: model.Fingerprint{
+			User:  digest(toJSON(askedOfNode(c, pool, n))),
+			Whole: digest(toJSON(data), shared),
+		}}
+	}
+	return nodes
+}
+
+// Desired gives the fingerprints of all that Nodes and StatefulSet print.
+func Desired(c *model.Cluster) model.Desired {
+	desired := model.Desired{Files: map[int32]model.Fingerprint{}, Templates: map[string]model.Fingerprint{}}
+	for id, files := range Nodes(c) {
+		desired.Files[id] = files.Fingerprint
+	}
+	for i := range c.Pools {
+		desired.Templates[c.Pools[i].Name] = templateFingerprint(c, &c.Pools[i])
+	}
+	return desired
+}
+
+// heapOptions fixes the heap: a broker that grows into its memory limit only under load fails at the worst moment.
+func heapOptions(pool *model.Pool) string {
+	return fmt.Sprintf("-Xms%[1]d -Xmx%[1]d\n", pool.HeapBytes)
+}
+
+// certificateNames lists what the node's certificates must name before it may advertise it; start.sh waits for them.
+func certificateNames(n *model.Node) string {
+	var lines []string
+	for _, l := range n.Listeners {
+		certificate := strings.ToLower(l.Name)
+		if l.IsInternal() {
+			certificate = "internal"
+		}
+		for _, name := range l.SANs {
+			if line := certificate + " " + name; !contains(lines, line) {
+				lines = append(lines, line)
+			}
+		}
+		if l.NeedsHostIP {
+			lines = append(lines, certificate+" "+model.HostIPPlaceholder)
+		}
+	}
+	return strings.Join(lines, "\n") + "\n"
+}
+
+func contains(lines []string, line string) bool {
+	for _, l := range lines {
+		if l == line {
+			return true
+		}
+	}
+	return false
+}
+
+// nodeRequest is what the user asked for, as far as one node's files depend on it. It is written out field by field,
+// and not taken from the rendered text, so that what the operator adds or words differently restarts nobody. A field
+// that is added here must be left out of the JSON when it is zero, or every cluster restarts with the next operator.
+type nodeRequest struct {
+	ID            int32                      `json:"id"`
+	Controller    bool                       `json:"controller,omitempty"`
+	Broker        bool                       `json:"broker,omitempty"`
+	Volumes       []string                   `json:"volumes"`
+	HeapBytes     int64                      `json:"heapBytes"`
+	Config        map[string]string          `json:"config,omitempty"`
+	Replication   int32                      `json:"replication"`
+	MinISR        int32                      `json:"minISR"`
+	Authorization v1alpha1.AuthorizationType `json:"authorization"`
+	SuperUsers    []string                   `json:"superUsers,omitempty"`
+	RackKey       string                     `json:"rackKey,omitempty"`
+	Listeners     []listenerRequest          `json:"listeners,omitempty"`
+}
+
+type listenerRequest struct {
+	Name           string               `json:"name"`
+	Port           int32                `json:"port"`
+	Protocol       string               `json:"protocol"`
+	Mechanisms     []v1alpha1.Mechanism `json:"mechanisms,omitempty"`
+	AdvertisedHost string               `json:"advertisedHost"`
+	AdvertisedPort int32                `json:"advertisedPort"`
+}
+
+func askedOfNode(c *model.Cluster, pool *model.Pool, n *model.Node) nodeRequest {
+	r := nodeRequest{
+		ID: n.ID, Controller: pool.Controller, Broker: pool.Broker, HeapBytes: pool.HeapBytes, Config: pool.StaticConfig,
+		Replication: c.Defaults.ReplicationFactor, MinISR: c.Defaults.MinInsyncReplicas, Authorization: c.Authorization,
+	}
+	if c.Authorization == v1alpha1.AuthorizationSimple {
+		r.SuperUsers = c.SuperUsers
+	}
+	for _, v := range pool.Volumes {
+		r.Volumes = append(r.Volumes, v.Name)
+	}
+	if !pool.Broker {
+		return r
+	}
+	r.RackKey = c.RackKey
+	for _, l := range c.Listeners {
+		nl := n.Listener(strings.ToUpper(l.Name))
+		r.Listeners = append(r.Listeners, listenerRequest{
+			Name: l.Name, Port: l.Port, Protocol: l.SecurityProtocol(), Mechanisms: l.Mechanisms,
+			AdvertisedHost: nl.AdvertisedHost, AdvertisedPort: nl.AdvertisedPort,
+		})
+	}
+	return r
+}
+
+// toJSON is canonical: maps are sorted by key, and nothing that is given to it can fail to be encoded.
+func toJSON(value any) string {
+	text, err := json.Marshal(value)
+	if err != nil {
+		panic(fmt.Sprintf("encode %T: %v", value, err))
+	}
+	return string(text)
+}
+
+// digest identifies texts; the length of each keeps neighbours apart.
+func digest(texts ...string) string {
+	h := sha256.New()
+	for _, text := range texts {
+		fmt.Fprintf(h, "%d:%s", len(text), text)
+	}
+	return hex.EncodeToString(h.Sum(nil))[:16]
+}

@@ -1,0 +1,243 @@
+package render
+
+import (
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/model"
+)
+
+func TestAnOperatorThatRendersOtherwiseIsNoReasonToRestart(t *testing.T) {
+	c := cluster(t, "demo", demo)
+	before := Desired(c)
+
+	saved := operatorDefaults
+	defer func() { operatorDefaults = saved }()
+	operatorDefaults = append([]property{{"controlled.shutdown.enable", "true"}}, saved...)
+	c.Image = "mirror.example.org/kafka:4.3.1"
+	after := Desired(c)
+
+	for id := range before.Files {
+		if before.Files[id].User != after.Files[id].User {
+			t.Errorf("node %d: the user's fingerprint changed with an operator's default", id)
+		}
+		if before.Files[id].Whole == after.Files[id].Whole {
+			t.Errorf("node %d: the whole fingerprint did not change with an operator's default", id)
+		}
+	}
+	if b, a := before.Templates["main"], after.Templates["main"]; b.User != a.User || b.Whole == a.Whole {
+		t.Errorf("another image repository: template was %v, is %v", b, a)
+	}
+}
+
+func TestAnOperatorThatWritesAnotherScriptIsNoReasonToRestart(t *testing.T) {
+	c := cluster(t, "demo", demo)
+	before := Desired(c).Files[0]
+	saved := startScript
+	defer func() { startScript = saved }()
+	startScript += "# more\n"
+	if after := Desired(c).Files[0]; after.User != before.User || after.Whole == before.Whole {
+		t.Errorf("another script: files were %v, are %v", before, after)
+	}
+}
+
+// TestWhatRestartsWhat is the list of what a change of the spec touches: "files" and "template" are reasons to restart.
+func TestWhatRestartsWhat(t *testing.T) {
+	quantity := resource.MustParse("1Gi")
+	for _, tc := range []struct {
+		name            string
+		change          func(in *model.Inputs)
+		files, template bool
+	}{
+		{"a static key changes the file", func(in *model.Inputs) { in.Spec.Config["log.retention.hours"] = "1" }, true, false},
+		{"a run-time key changes nothing", func(in *model.Inputs) { in.Spec.Config["log.segment.bytes"] = "1048576" }, false, false},
+		{"a run-time key of a pool changes nothing", func(in *model.Inputs) {
+			in.Spec.Pools[0].Config = v1alpha1.Config{"num.io.threads": "3"}
+		}, false, false},
+		{"min ISR changes nothing", func(in *model.Inputs) { in.Spec.Config["min.insync.replicas"] = "1" }, false, false},
+		{"another order of listeners changes nothing", func(in *model.Inputs) {
+			l := in.Spec.Listeners
+			l[0], l[1] = l[1], l[0]
+		}, false, false},
+		{"another order of mechanisms changes nothing", func(in *model.Inputs) {
+			m := in.Spec.Listeners[0].Authentication.Mechanisms
+			m[0], m[1] = m[1], m[0]
+		}, false, false},
+		{"a listener's port changes both", func(in *model.Inputs) { in.Spec.Listeners[0].Port = 9095 }, true, true},
+		{"another node port changes the file", func(in *model.Inputs) { in.NodePorts["demo-main-0-outside"] = 30999 }, true, false},
+		{"another node port of the bootstrap Service changes nothing", func(in *model.Inputs) { in.NodePorts["demo-outside"] = 30998 }, false, false},
+		{"authorization changes the file", func(in *model.Inputs) {
+			in.Spec.Authorization = &v1alpha1.Authorization{Type: v1alpha1.AuthorizationNone}
+		}, true, false},
+		{"authorization spelled out as it is changes nothing", func(in *model.Inputs) {
+			in.Spec.Authorization = &v1alpha1.Authorization{Type: v1alpha1.AuthorizationSimple}
+		}, false, false},
+		{"another heap changes the file", func(in *model.Inputs) {
+			heap := resource.MustParse("300Mi")
+			in.Spec.Pools[0].JVM.Heap = &heap
+		}, true, false},
+		{"the same heap in other words changes nothing", func(in *model.Inputs) {
+			heap := resource.MustParse("262144Ki")
+			in.Spec.Pools[0].JVM.Heap = &heap
+		}, false, false},
+		{"resources change the template", func(in *model.Inputs) {
+			in.Spec.Pools[0].Resources.Limits["memory"] = quantity
+		}, false, true},
+		{"a podTemplate changes the template", func(in *model.Inputs) {
+			in.Spec.Pools[0].PodTemplate = &runtime.RawExtension{Raw: []byte(`{"metadata":{"labels":{"a":"b"}}}`)}
+		}, false, true},
+		{"a rolling policy changes nothing", func(in *model.Inputs) { in.Spec.Rolling.Unavailable = v1alpha1.UnavailableWait }, false, false},
+		{"more nodes change nothing", func(in *model.Inputs) { in.Spec.Pools[0].Replicas = 4 }, false, false},
+		{"a new pool of brokers changes nothing", func(in *model.Inputs) {
+			in.Spec.Pools = append(in.Spec.Pools, v1alpha1.Pool{Name: "more", Replicas: 2, Roles: []v1alpha1.Role{v1alpha1.RoleBroker},
+				Storage: v1alpha1.Storage{Volumes: []v1alpha1.Volume{{Name: "data", Size: quantity}}}})
+			in.NodePorts["demo-more-1000-outside"], in.NodePorts["demo-more-1001-outside"] = 30300, 30301
+		}, false, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			before := Desired(cluster(t, "demo", demo))
+			in := inputs(t, "demo", demo)
+			tc.change(&in)
+			after := Desired(resolve(t, in))
+			if changed := before.Files[0] != after.Files[0]; changed != tc.files {
+				t.Errorf("files changed: %v, want %v (%v, %v)", changed, tc.files, before.Files[0], after.Files[0])
+			}
+			if changed := before.Files[0].User != after.Files[0].User; changed != tc.files {
+				t.Errorf("the user's fingerprint of the files changed: %v, want %v", changed, tc.files)
+			}
+			if changed := before.Templates["main"] != after.Templates["main"]; changed != tc.template {
+				t.Errorf("template changed: %v, want %v", changed, tc.template)
+			}
+			if changed := before.Templates["main"].User != after.Templates["main"].User; changed != tc.template {
+				t.Errorf("the user's fingerprint of the template changed: %v, want %v", changed, tc.template)
+			}
+		})
+	}
+}
+
+func TestScalingAPoolChangesNoOtherNode(t *testing.T) {
+	in := inputs(t, "dedicated", dedicated)
+	before := Desired(resolve(t, in))
+	in.Spec.Pools[1].Replicas = 3
+	after := Desired(resolve(t, in))
+	if len(after.Files) != len(before.Files)+1 {
+		t.Fatalf("%d nodes became %d", len(before.Files), len(after.Files))
+	}
+	for id, f := range before.Files {
+		if after.Files[id] != f {
+			t.Errorf("node %d: was %v, is %v", id, f, after.Files[id])
+		}
+	}
+	for pool, f := range before.Templates {
+		if after.Templates[pool] != f {
+			t.Errorf("pool %s: was %v, is %v", pool, f, after.Templates[pool])
+		}
+	}
+}
+
+func TestAWaitingNodeHasNoFiles(t *testing.T) {
+	in := inputs(t, "demo", demo)
+	delete(in.NodePorts, "demo-main-1-outside")
+	c := resolve(t, in)
+	files := Nodes(c)
+	if _, has := files[1]; has || len(files) != 2 {
+		t.Errorf("nodes with files: %v", files)
+	}
+	if want := "Service demo-main-1-outside has no node port yet"; c.Node(1).Waiting != want {
+		t.Errorf("node 1 waits for %q, want %q", c.Node(1).Waiting, want)
+	}
+}
+
+func TestTheStatefulSetKeepsWhatCannotBeChanged(t *testing.T) {
+	c := cluster(t, "demo", demo)
+	live := StatefulSet(c, &c.Pools[0], "old", 3, nil)
+	live.Spec.ServiceName = "another"
+	live.Spec.VolumeClaimTemplates[0].Labels = map[string]string{"of": "old"}
+	set := StatefulSet(c, &c.Pools[0], "new", 4, live)
+	if set.Spec.ServiceName != "another" || set.Spec.VolumeClaimTemplates[0].Labels["of"] != "old" {
+		t.Errorf("immutable parts changed: %s, %v", set.Spec.ServiceName, set.Spec.VolumeClaimTemplates[0].Labels)
+	}
+	if *set.Spec.Replicas != 4 || set.Spec.Template.Spec.Volumes[0].ConfigMap.Name != "new" || set.Spec.Ordinals.Start != 0 {
+		t.Errorf("replicas %d, revision %s", *set.Spec.Replicas, set.Spec.Template.Spec.Volumes[0].ConfigMap.Name)
+	}
+	if set.Spec.UpdateStrategy.Type != appsv1.OnDeleteStatefulSetStrategyType {
+		t.Errorf("update strategy %s disturbs pods without a plan", set.Spec.UpdateStrategy.Type)
+	}
+	desired := Desired(c).Templates["main"]
+	if a := set.Spec.Template.Annotations; a[v1alpha1.AnnotationTemplateUser] != desired.User || a[v1alpha1.AnnotationTemplateWhole] != desired.Whole {
+		t.Errorf("the template says %v, Desired says %v", a, desired)
+	}
+}
+
+func TestFormatWords(t *testing.T) {
+	c := cluster(t, "dedicated", dedicated)
+	c.Bootstrapped = true
+	if got, want := FormatWord(c, c.Node(1000), "U"), "U join 4L6g3nShT-eMCtK--X86sw"; got != want {
+		t.Errorf("after the first quorum an initial voter hears %q, want %q", got, want)
+	}
+	c.Bootstrapped = false
+	if got, want := FormatWord(c, c.Node(100), "U"), "U join 4L6g3nShT-eMCtK--X86sw"; got != want {
+		t.Errorf("a broker hears %q, want %q", got, want)
+	}
+}
+
+func TestValuesSurviveJavaProperties(t *testing.T) {
+	for value, want := range map[string]string{
+		"plain":     "plain",
+		`a\b`:       `a\\b`,
+		" lead":     `\ lead`,
+		"tail ":     "tail ",
+		"a=b:c#d!e": "a=b:c#d!e",
+		"é":         `\u00e9`,
+		"𝄞":         `\ud834\udd1e`,
+		"a\tb":      `a\tb`,
+	} {
+		if got := escapeValue(value); got != want {
+			t.Errorf("%q is written %q, want %q", value, got, want)
+		}
+	}
+}
+
+// TestFingerprintsOfTheUserStay: these values are written on running pods. Whoever must change them here restarts every
+// node of every cluster with the next operator; see nodeRequest.
+func TestFingerprintsOfTheUserStay(t *testing.T) {
+	for _, tc := range []struct {
+		name, spec string
+		node       int32
+		pool       string
+		files      string
+		template   string
+	}{
+		{"demo", demo, 0, "main", "65e3f1bcbb5e582d", "cbf5395b8402dd70"},
+		{"dedicated", dedicated, 100, "brokers", "d96d018a812dfd26", "9f66bd3298df5f32"},
+		{"dedicated", dedicated, 1000, "control", "cd60b1c575be99c9", "33a5c55603bc3efd"},
+	} {
+		d := Desired(cluster(t, tc.name, tc.spec))
+		if got := d.Files[tc.node].User; got != tc.files {
+			t.Errorf("%s: files of node %d: %s, were %s", tc.name, tc.node, got, tc.files)
+		}
+		if got := d.Templates[tc.pool].User; got != tc.template {
+			t.Errorf("%s: template of pool %s: %s, was %s", tc.name, tc.pool, got, tc.template)
+		}
+	}
+}
+
+func TestTheSameInOtherWordsIsTheSame(t *testing.T) {
+	before := Desired(cluster(t, "demo", demo)).Templates["main"]
+	for name, change := range map[string]func(p *v1alpha1.Pool){
+		"cpu in other words":         func(p *v1alpha1.Pool) { p.Resources.Requests["cpu"] = resource.MustParse("0.1") },
+		"memory in other words":      func(p *v1alpha1.Pool) { p.Resources.Limits["memory"] = resource.MustParse("786432Ki") },
+		"a pod template of nothing":  func(p *v1alpha1.Pool) { p.PodTemplate = &runtime.RawExtension{Raw: []byte(" { } ")} },
+		"a pod template that is nil": func(p *v1alpha1.Pool) { p.PodTemplate = &runtime.RawExtension{} },
+	} {
+		in := inputs(t, "demo", demo)
+		change(&in.Spec.Pools[0])
+		if after := Desired(resolve(t, in)).Templates["main"]; after.User != before.User {
+			t.Errorf("%s changed the template from %v to %v", name, before, after)
+		}
+	}
+}

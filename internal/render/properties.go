@@ -1,0 +1,220 @@
+package render
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/model"
+	"github.com/castellan-dev/castellan/internal/plainauth"
+)
+
+// property is one line of server.properties.
+type property struct{ key, value string }
+
+// operatorDefaults are the operator's own choices, the same for every node. They are no part of what the user asked
+// for: a new operator that chooses otherwise restarts nobody.
+var operatorDefaults = []property{
+	// Certificates of listeners are replaced on the running broker, and new ones may name other addresses.
+	{"ssl.allow.dn.changes", "true"},
+	{"ssl.allow.san.changes", "true"},
+}
+
+// reauthMillis cuts a removed user off: without it an open connection lives for ever. Five minutes.
+const reauthMillis = "300000"
+
+// serverProperties prints the file of one node.
+func serverProperties(c *model.Cluster, pool *model.Pool, n *model.Node) string {
+	lines := identity(c, pool, n)
+	lines = append(lines, storage(pool)...)
+	for _, l := range n.Listeners {
+		lines = append(lines, listenerSecurity(c, n, l)...)
+	}
+	if !pool.Controller {
+		// A broker is a client of the controllers' listener, which it does not have itself.
+		lines = append(lines, internalSecurity("controller", n)...)
+	}
+	lines = append(lines, authorization(c)...)
+	lines = append(lines, operatorDefaults...)
+	lines = append(lines, userConfig(c, pool)...)
+
+	var b strings.Builder
+	b.WriteString("# Written by Castellan from the KafkaCluster; a change there makes a new file.\n")
+	for _, p := range lines {
+		b.WriteString(p.key + "=" + escapeValue(p.value) + "\n")
+	}
+	return b.String()
+}
+
+// identity says who the node is, where it listens, and where the quorum is.
+func identity(c *model.Cluster, pool *model.Pool, n *model.Node) []property {
+	var listeners, advertised, protocols []string
+	for _, l := range n.Listeners {
+		listeners = append(listeners, fmt.Sprintf("%s://:%d", l.Name, l.Port))
+		advertised = append(advertised, fmt.Sprintf("%s://%s:%d", l.Name, l.AdvertisedHost, l.AdvertisedPort))
+		protocols = append(protocols, l.Name+":"+l.SecurityProtocol)
+	}
+	// Kafka wants a protocol for both internal listeners on every node, also for the one that the node does not have.
+	for _, name := range []string{"CONTROLLER", "REPLICATION"} {
+		if n.Listener(name) == nil {
+			protocols = append(protocols, name+":SSL")
+		}
+	}
+	lines := []property{
+		{"process.roles", processRoles(pool)},
+		{"node.id", fmt.Sprint(n.ID)},
+		{"controller.quorum.bootstrap.servers", c.QuorumServers()},
+		{"controller.listener.names", "CONTROLLER"},
+		{"inter.broker.listener.name", "REPLICATION"},
+		{"listeners", strings.Join(listeners, ",")},
+		{"advertised.listeners", strings.Join(advertised, ",")},
+		{"listener.security.protocol.map", strings.Join(protocols, ",")},
+	}
+	if pool.Broker {
+		lines = append(lines, property{"broker.rack", model.RackPlaceholder})
+	}
+	return lines
+}
+
+func processRoles(pool *model.Pool) string {
+	var roles []string
+	if pool.Broker {
+		roles = append(roles, "broker")
+	}
+	if pool.Controller {
+		roles = append(roles, "controller")
+	}
+	return strings.Join(roles, ",")
+}
+
+// logDir is a folder inside the volume, not its root: a fresh ext4 disk holds lost+found, which Kafka would take for a
+// partition.
+func logDir(volume string) string { return dataDir + "/" + volume + "/log" }
+
+func storage(pool *model.Pool) []property {
+	var dirs []string
+	for _, v := range pool.Volumes {
+		dirs = append(dirs, logDir(v.Name))
+	}
+	return []property{{"log.dirs", strings.Join(dirs, ",")}, {"metadata.log.dir", dirs[0]}}
+}
+
+func listenerSecurity(c *model.Cluster, n *model.Node, l model.NodeListener) []property {
+	name := strings.ToLower(l.Name)
+	if l.IsInternal() {
+		return internalSecurity(name, n)
+	}
+	prefix := "listener.name." + name + "."
+	var lines []property
+	if strings.HasSuffix(l.SecurityProtocol, "SSL") {
+		lines = append(lines,
+			property{prefix + "ssl.keystore.type", "PEM"},
+			property{prefix + "ssl.keystore.location", fmt.Sprintf("%s/%d.%s.pem", listenersDir, n.ID, name)},
+			property{prefix + "ssl.client.auth", "none"},
+		)
+	}
+	for _, listener := range c.Listeners {
+		if listener.Name == name && len(listener.Mechanisms) > 0 {
+			lines = append(lines, saslSecurity(prefix, listener.Mechanisms)...)
+		}
+	}
+	return lines
+}
+
+// internalSecurity is mutual TLS with the cluster's own CA.
+func internalSecurity(name string, n *model.Node) []property {
+	prefix := "listener.name." + name + ".ssl."
+	return []property{
+		{prefix + "keystore.type", "PEM"},
+		{prefix + "keystore.location", fmt.Sprintf("%s/%d.pem", internalDir, n.ID)},
+		{prefix + "truststore.type", "PEM"},
+		{prefix + "truststore.location", internalDir + "/" + CAEntry},
+		{prefix + "client.auth", "required"},
+	}
+}
+
+func saslSecurity(prefix string, mechanisms []v1alpha1.Mechanism) []property {
+	var names []string
+	for _, m := range mechanisms {
+		names = append(names, string(m))
+	}
+	lines := []property{
+		{prefix + "sasl.enabled.mechanisms", strings.Join(names, ",")},
+		{prefix + "connections.max.reauth.ms", reauthMillis},
+	}
+	for _, m := range mechanisms {
+		key := prefix + strings.ToLower(string(m)) + ".sasl."
+		if m == v1alpha1.MechanismPlain {
+			lines = append(lines,
+				property{key + "jaas.config", plainauth.JaasConfig(usersDir + "/" + UsersEntry)},
+				property{key + "server.callback.handler.class", plainauth.HandlerClass},
+			)
+			continue
+		}
+		lines = append(lines, property{key + "jaas.config", "org.apache.kafka.common.security.scram.ScramLoginModule required;"})
+	}
+	return lines
+}
+
+// authorization holds on controllers too: they carry out what brokers forward.
+func authorization(c *model.Cluster) []property {
+	if c.Authorization != v1alpha1.AuthorizationSimple {
+		return nil
+	}
+	super := []string{NodePrincipal, OperatorPrincipal}
+	for _, name := range c.SuperUsers {
+		super = append(super, "User:"+name)
+	}
+	return []property{
+		{"authorizer.class.name", "org.apache.kafka.metadata.authorizer.StandardAuthorizer"},
+		{"super.users", strings.Join(super, ";")},
+	}
+}
+
+// userConfig is what the user wrote, over the defaults that depend on the cluster's first size.
+func userConfig(c *model.Cluster, pool *model.Pool) []property {
+	replication, minISR := fmt.Sprint(c.Defaults.ReplicationFactor), fmt.Sprint(c.Defaults.MinInsyncReplicas)
+	config := map[string]string{
+		"default.replication.factor":                       replication,
+		"offsets.topic.replication.factor":                 replication,
+		"transaction.state.log.replication.factor":         replication,
+		"transaction.state.log.min.isr":                    minISR,
+		"share.coordinator.state.topic.replication.factor": replication,
+		"share.coordinator.state.topic.min.isr":            minISR,
+	}
+	for key, value := range pool.StaticConfig {
+		config[key] = value
+	}
+	var lines []property
+	for key, value := range config {
+		lines = append(lines, property{key, value})
+	}
+	slices.SortFunc(lines, func(a, b property) int { return strings.Compare(a.key, b.key) })
+	return lines
+}
+
+// escapeValue writes a value so that java.util.Properties, which Kafka reads as ISO 8859-1, gives it back as it is.
+func escapeValue(value string) string {
+	var b strings.Builder
+	for i, r := range value {
+		switch {
+		case r == '\\':
+			b.WriteString(`\\`)
+		case r == ' ' && i == 0:
+			b.WriteString(`\ `) // else it would be taken for the space around the equals sign
+		case r == '\t':
+			b.WriteString(`\t`)
+		case r == '\f':
+			b.WriteString(`\f`)
+		case r >= 0x20 && r < 0x7f:
+			b.WriteRune(r)
+		case r > 0xffff:
+			high, low := (r-0x10000)>>10+0xd800, (r-0x10000)&0x3ff+0xdc00
+			fmt.Fprintf(&b, `\u%04x\u%04x`, high, low)
+		default:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		}
+	}
+	return b.String()
+}

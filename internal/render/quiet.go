@@ -1,0 +1,123 @@
+package render
+
+import (
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/model"
+)
+
+// Object is any Kubernetes object.
+type Object interface {
+	metav1.Object
+	runtime.Object
+}
+
+// Quiet prints the objects that can be applied at any time, because they disturb nobody: Services and the
+// PodDisruptionBudget. disruptible says whether one pod may be evicted now; false closes the budget.
+func Quiet(c *model.Cluster, disruptible bool) []Object {
+	objects := []Object{nodesService(c), controllersService(c)}
+	for i := range c.Listeners {
+		objects = append(objects, bootstrapService(c, &c.Listeners[i]))
+	}
+	for i := range c.Nodes {
+		for _, l := range c.Nodes[i].Listeners {
+			if l.Service != "" {
+				objects = append(objects, nodeService(c, &c.Nodes[i], l))
+			}
+		}
+	}
+	return append(objects, budget(c, disruptible))
+}
+
+func service(c *model.Cluster, name string, more map[string]string, spec corev1.ServiceSpec) *corev1.Service {
+	return &corev1.Service{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Service"},
+		ObjectMeta: objectMeta(c, name, labels(c, more)),
+		Spec:       spec,
+	}
+}
+
+func servicePort(name string, port int32) corev1.ServicePort {
+	return corev1.ServicePort{Name: name, Port: port, TargetPort: intstr.FromInt32(port), Protocol: corev1.ProtocolTCP}
+}
+
+// nodesService gives every pod its DNS name, ready or not: nodes must find each other to become ready.
+func nodesService(c *model.Cluster) *corev1.Service {
+	ports := []corev1.ServicePort{servicePort("replication", model.PortReplication), servicePort("controller", model.PortController)}
+	for _, l := range c.Listeners {
+		ports = append(ports, servicePort(l.Name, l.Port))
+	}
+	return service(c, c.NodesService(), nil, corev1.ServiceSpec{
+		Type: corev1.ServiceTypeClusterIP, ClusterIP: corev1.ClusterIPNone, PublishNotReadyAddresses: true,
+		Selector: map[string]string{v1alpha1.LabelCluster: c.Name}, Ports: ports,
+	})
+}
+
+// controllersService is the one stable name of the quorum.
+func controllersService(c *model.Cluster) *corev1.Service {
+	return service(c, c.ControllersService(), nil, corev1.ServiceSpec{
+		Type: corev1.ServiceTypeClusterIP, ClusterIP: corev1.ClusterIPNone, PublishNotReadyAddresses: true,
+		Selector: map[string]string{v1alpha1.LabelCluster: c.Name, v1alpha1.LabelController: "true"},
+		Ports:    []corev1.ServicePort{servicePort("controller", model.PortController)},
+	})
+}
+
+// bootstrapService leads clients to any ready broker.
+func bootstrapService(c *model.Cluster, l *model.Listener) *corev1.Service {
+	spec := corev1.ServiceSpec{
+		Type:     corev1.ServiceTypeClusterIP,
+		Selector: map[string]string{v1alpha1.LabelCluster: c.Name, v1alpha1.LabelBroker: "true"},
+		Ports:    []corev1.ServicePort{servicePort(l.Name, l.Port)},
+	}
+	expose(&spec, l.Exposure)
+	return service(c, l.Service, map[string]string{v1alpha1.LabelListener: l.Name}, spec)
+}
+
+// expose opens a Service on the Kubernetes nodes. The traffic stays on the node that it came to: clients are sent only to
+// nodes that run a broker, the certificate there names that very node, and ACLs see the client's own address.
+func expose(spec *corev1.ServiceSpec, exposure v1alpha1.ExposureType) {
+	if exposure == v1alpha1.ExposureNodePort {
+		spec.Type = corev1.ServiceTypeNodePort
+		spec.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyLocal
+	}
+}
+
+// nodeService leads to one broker alone, ready or not: its clients know which one they want.
+func nodeService(c *model.Cluster, n *model.Node, l model.NodeListener) *corev1.Service {
+	name := strings.ToLower(l.Name)
+	spec := corev1.ServiceSpec{
+		Selector:                 map[string]string{v1alpha1.LabelCluster: c.Name, "statefulset.kubernetes.io/pod-name": n.PodName},
+		Ports:                    []corev1.ServicePort{servicePort(name, l.Port)},
+		PublishNotReadyAddresses: true,
+	}
+	expose(&spec, v1alpha1.ExposureNodePort)
+	return service(c, l.Service, map[string]string{
+		v1alpha1.LabelListener: name, v1alpha1.LabelPool: n.Pool, v1alpha1.LabelNodeID: fmt.Sprint(n.ID),
+	}, spec)
+}
+
+// budget covers brokers and controllers together: an eviction is a restart like any other, and there is one at a time. A
+// pod that is not ready serves nobody and may always go; else it would keep its Kubernetes node from being drained.
+func budget(c *model.Cluster, disruptible bool) *policyv1.PodDisruptionBudget {
+	unavailable := intstr.FromInt32(0)
+	if disruptible {
+		unavailable = intstr.FromInt32(1)
+	}
+	return &policyv1.PodDisruptionBudget{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "policy/v1", Kind: "PodDisruptionBudget"},
+		ObjectMeta: objectMeta(c, c.Name, labels(c, nil)),
+		Spec: policyv1.PodDisruptionBudgetSpec{
+			MaxUnavailable:             &unavailable,
+			Selector:                   &metav1.LabelSelector{MatchLabels: map[string]string{v1alpha1.LabelCluster: c.Name}},
+			UnhealthyPodEvictionPolicy: ptr(policyv1.AlwaysAllow),
+		},
+	}
+}

@@ -1,0 +1,107 @@
+// Package render prints a model.Cluster as what Kubernetes and Kafka read: objects, and each node's files. It is pure:
+// a resolved cluster and, for parts that cannot be changed, the live object go in; complete objects come out. No client,
+// no clock, no raw spec may enter.
+//
+// Everything that is printed is identified twice (model.Fingerprint): by what the user asked for, which is a reason to
+// restart a node, and by the whole of it, which is not.
+package render
+
+import (
+	"maps"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/model"
+)
+
+const (
+	// ContainerName is the container that runs Kafka.
+	ContainerName = model.ContainerName
+
+	// RevisionVolume is the pod's volume that names the ConfigMap of its revision.
+	RevisionVolume  = model.OwnPrefix + "revision"
+	internalVolume  = model.OwnPrefix + "internal"
+	listenersVolume = model.OwnPrefix + "listeners"
+	usersVolume     = model.OwnPrefix + "users"
+	podVolume       = model.OwnPrefix + "pod"
+	tmpVolume       = model.OwnPrefix + "tmp"
+
+	// Where the container finds its volumes. start.sh knows the same paths.
+	revisionDir  = "/etc/castellan/revision"
+	internalDir  = "/etc/castellan/internal"
+	listenersDir = "/etc/castellan/listeners"
+	usersDir     = "/etc/castellan/users"
+	podDir       = "/etc/castellan/pod"
+	dataDir      = "/var/lib/castellan"
+)
+
+// The subjects of the two internal certificates, and the principals that Kafka makes of them. All nodes share one, so
+// that super.users does not depend on the size of the cluster.
+const (
+	// NodeSubject is the distinguished name of every node (RFC 2253).
+	NodeSubject = "CN=kafka-node,O=castellan"
+	// OperatorSubject is the distinguished name of the operator.
+	OperatorSubject = "CN=castellan-operator,O=castellan"
+	// NodePrincipal is Kafka's principal of every node.
+	NodePrincipal = "User:" + NodeSubject
+	// OperatorPrincipal is Kafka's principal of the operator.
+	OperatorPrincipal = "User:" + OperatorSubject
+)
+
+// UsersEntry is the key of the users file in the Secret PlainUsersSecret.
+const UsersEntry = "users"
+
+// CAEntry is the key of the cluster's CA certificate in the Secret InternalSecret.
+const CAEntry = "ca.crt"
+
+// InternalSecret names the Secret with the nodes' keys and certificates for CONTROLLER and REPLICATION: ca.crt, and for
+// each node id <id>.pem (key and chain in one) and <id>.names (what the certificate names, one a line).
+func InternalSecret(c *model.Cluster, pool *model.Pool) string {
+	return c.Name + "-" + pool.Name + "-internal"
+}
+
+// ListenersSecret names the Secret with the nodes' keys and certificates for the listeners of clients:
+// <id>.<listener>.pem and <id>.<listener>.names.
+func ListenersSecret(c *model.Cluster, pool *model.Pool) string {
+	return c.Name + "-" + pool.Name + "-listeners"
+}
+
+// PlainUsersSecret names the Secret with the file of PLAIN users.
+func PlainUsersSecret(clusterName string) string { return clusterName + "-plain-users" }
+
+// clusterLabels are on everything of a cluster.
+func clusterLabels(c *model.Cluster) map[string]string {
+	return map[string]string{
+		v1alpha1.LabelManagedBy:      v1alpha1.ManagedBy,
+		"app.kubernetes.io/name":     "kafka",
+		"app.kubernetes.io/instance": c.Name,
+		v1alpha1.LabelCluster:        c.Name,
+	}
+}
+
+func labels(c *model.Cluster, more map[string]string) map[string]string {
+	all := clusterLabels(c)
+	maps.Copy(all, more)
+	return all
+}
+
+func poolLabels(c *model.Cluster, pool *model.Pool) map[string]string {
+	return labels(c, map[string]string{v1alpha1.LabelPool: pool.Name})
+}
+
+// podLabels tell brokers from controllers, so that Services can select them.
+func podLabels(c *model.Cluster, pool *model.Pool) map[string]string {
+	all := poolLabels(c, pool)
+	if pool.Broker {
+		all[v1alpha1.LabelBroker] = "true"
+	}
+	if pool.Controller {
+		all[v1alpha1.LabelController] = "true"
+	}
+	return all
+}
+
+func objectMeta(c *model.Cluster, name string, labels map[string]string) metav1.ObjectMeta {
+	return metav1.ObjectMeta{Namespace: c.Namespace, Name: name, Labels: labels}
+}

@@ -1,0 +1,345 @@
+package render
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/castellan-dev/castellan/internal/model"
+)
+
+func TestStartScriptIsBash(t *testing.T) {
+	if out, err := exec.Command("bash", "-n", "scripts/start.sh").CombinedOutput(); err != nil {
+		t.Fatalf("bash -n: %v\n%s", err, out)
+	}
+}
+
+// pod is a container's file system below a folder, with a Kafka that only tells how it was called.
+type pod struct {
+	t          *testing.T
+	root, name string
+	uid        string
+	hostIP     string
+	output     syncBuffer
+	cmd        *exec.Cmd
+	done       chan error
+}
+
+// syncBuffer is written by the process and read by the test.
+type syncBuffer struct {
+	mu     sync.Mutex
+	buffer bytes.Buffer
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buffer.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buffer.String()
+}
+
+const (
+	fakeRun = `#!/usr/bin/env bash
+root=$CASTELLAN_ROOT
+{ echo "arguments $*"; echo "heap $KAFKA_HEAP_OPTS"; echo "options $KAFKA_OPTS"; echo "class path $CLASSPATH"; } >"$root/started"
+echo "kafka runs"
+`
+	fakeStorage = `#!/usr/bin/env bash
+root=$CASTELLAN_ROOT
+echo "$*" >>"$root/formatted"
+echo "SCRAM storedKey=hunter2"
+if [ -f "$root/fail" ]; then
+	echo 'Exception in thread "main" java.lang.RuntimeException: cluster differs, password=hunter2 given' >&2
+	echo '	at kafka.tools.StorageTool' >&2
+	exit 1
+fi
+for directory in $(sed -n 's/^log.dirs=//p' "$root/tmp/castellan/server.properties" | tr , ' '); do
+	mkdir -p "$directory"
+	echo cluster.id=FORMATTED >"$directory/meta.properties"
+done
+`
+)
+
+// newPod lays out the container of one node of a cluster, with its keys in place and its disk empty.
+func newPod(t *testing.T, c *model.Cluster, id int32) *pod {
+	t.Helper()
+	n := c.Node(id)
+	p := &pod{t: t, root: t.TempDir(), name: n.PodName, uid: "uid-1", hostIP: "10.0.0.7"}
+	revision := Revision(c, c.PoolOf(n), Nodes(c))
+	for key, content := range revision.Data {
+		p.write(revisionDir+"/"+key, strings.ReplaceAll(content, dataDir, p.root+dataDir))
+	}
+	p.write("/opt/kafka/libs/a.jar", "")
+	p.write("/opt/kafka/libs/b-test.jar", "")
+	p.write("/opt/kafka/libs/c.jar", "")
+	p.write("/opt/kafka/bin/kafka-run-class.sh", fakeRun)
+	p.write("/opt/kafka/bin/kafka-storage.sh", fakeStorage)
+	p.write(podDir+"/rack", "zone-a")
+	p.write(podDir+"/format", "")
+	p.write(internalDir+"/ca.crt", "ca")
+	for certificate, names := range p.neededNames(n) {
+		p.write(certificate+".pem", "key")
+		p.write(certificate+".names", strings.Join(names, "\n")+"\n")
+	}
+	return p
+}
+
+// neededNames are the names that each certificate must hold, by the path of its files without ending.
+func (p *pod) neededNames(n *model.Node) map[string][]string {
+	id := strings.TrimPrefix(p.name[strings.LastIndex(p.name, "-"):], "-")
+	names := map[string][]string{}
+	for _, l := range n.Listeners {
+		path := internalDir + "/" + id
+		if !l.IsInternal() {
+			path = listenersDir + "/" + id + "." + strings.ToLower(l.Name)
+		}
+		names[path] = append(names[path], l.SANs...)
+		if l.NeedsHostIP {
+			names[path] = append(names[path], p.hostIP)
+		}
+	}
+	return names
+}
+
+func (p *pod) write(path, content string) {
+	p.t.Helper()
+	path = filepath.Join(p.root, path)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		p.t.Fatal(err)
+	}
+	if err := os.WriteFile(path+".new", []byte(content), 0o755); err != nil {
+		p.t.Fatal(err)
+	}
+	// As the kubelet does: a file is never seen half written.
+	if err := os.Rename(path+".new", path); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+func (p *pod) remove(path string) {
+	p.t.Helper()
+	if err := os.RemoveAll(filepath.Join(p.root, path)); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+func (p *pod) read(path string) string {
+	p.t.Helper()
+	content, err := os.ReadFile(filepath.Join(p.root, path))
+	if os.IsNotExist(err) {
+		return ""
+	}
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return string(content)
+}
+
+func (p *pod) start() {
+	p.t.Helper()
+	p.cmd = exec.Command("bash", filepath.Join(p.root, revisionDir, entryStart))
+	p.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "CASTELLAN_ROOT=" + p.root, "POD_NAME=" + p.name, "POD_UID=" + p.uid, "HOST_IP=" + p.hostIP}
+	p.cmd.Stdout, p.cmd.Stderr = &p.output, &p.output
+	if err := p.cmd.Start(); err != nil {
+		p.t.Fatal(err)
+	}
+	p.done = make(chan error, 1)
+	go func() { p.done <- p.cmd.Wait() }()
+	p.t.Cleanup(func() { _ = p.cmd.Process.Kill() })
+}
+
+// eventually waits for the script to say something.
+func (p *pod) eventually(says string) {
+	p.t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for !strings.Contains(p.output.String(), says) {
+		if time.Now().After(deadline) {
+			p.t.Fatalf("the script did not say %q, but:\n%s", says, p.output.String())
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// ends waits for the script, and tells its exit code.
+func (p *pod) ends() int {
+	p.t.Helper()
+	select {
+	case <-p.done:
+		return p.cmd.ProcessState.ExitCode()
+	case <-time.After(20 * time.Second):
+		p.t.Fatalf("the script did not end:\n%s", p.output.String())
+		return -1
+	}
+}
+
+func (p *pod) runsKafka() {
+	p.t.Helper()
+	if code := p.ends(); code != 0 || !strings.Contains(p.output.String(), "kafka runs") {
+		p.t.Fatalf("exit code %d:\n%s", code, p.output.String())
+	}
+}
+
+const metaProperties = dataDir + "/disk1/log/meta.properties"
+
+func TestAFormattedDiskStartsAtOnce(t *testing.T) {
+	p := newPod(t, cluster(t, "dedicated", dedicated), 100)
+	p.write(metaProperties, "cluster.id=OLD\n")
+	p.write(dataDir+"/disk2/log/meta.properties", "cluster.id=OLD\n")
+	p.write("/opt/kafka/kafka.jsa", "")
+	p.start()
+	p.runsKafka()
+	if got := p.read("/formatted"); got != "" {
+		t.Errorf("a formatted disk was formatted: %s", got)
+	}
+	if out := p.output.String(); strings.Contains(out, "waiting") {
+		t.Errorf("it waited:\n%s", out)
+	}
+	libs := p.root + "/opt/kafka/bin/../libs/"
+	want := "arguments kafka.Kafka " + p.root + "/tmp/castellan/server.properties\n" +
+		"heap -Xms1073741824 -Xmx1073741824\n" +
+		"options -XX:SharedArchiveFile=" + p.root + "/opt/kafka/kafka.jsa -Xshare:auto -XX:+ExitOnOutOfMemoryError\n" +
+		"class path " + libs + "a.jar:" + libs + "c.jar:" + p.root + revisionDir + "/castellan-plain.jar\n"
+	if got := p.read("/started"); got != want {
+		t.Errorf("Kafka was started with\n%swant\n%s", got, want)
+	}
+}
+
+func TestAnEmptyDiskWaitsForAWordToThisVeryPod(t *testing.T) {
+	c := cluster(t, "dedicated", dedicated)
+	for _, tc := range []struct {
+		name     string
+		id       int32
+		word     func(uid string) string
+		argument string
+	}{
+		{"a broker joins", 100, func(uid string) string { return FormatJoin(c, uid) }, "--no-initial-controllers"},
+		{"an initial voter knows the others", 1000, func(uid string) string { return FormatInitial(c, uid) },
+			"--initial-controllers " + strings.Fields(FormatInitial(c, "x"))[3]},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			p := newPod(t, c, tc.id)
+			p.write(podDir+"/format", tc.word("uid-of-another"))
+			p.start()
+			p.eventually("waiting for the operator to say how to format the empty disk")
+			time.Sleep(500 * time.Millisecond) // two more looks at the word for another pod
+			if p.read("/formatted") != "" {
+				t.Fatal("it took the word that was meant for another pod")
+			}
+			p.write(podDir+"/format", tc.word(p.uid))
+			p.runsKafka()
+			want := "format --ignore-formatted --cluster-id 4L6g3nShT-eMCtK--X86sw --config " + p.root + "/tmp/castellan/server.properties " + tc.argument + "\n"
+			if got := p.read("/formatted"); got != want {
+				t.Errorf("formatted with\n%swant\n%s", got, want)
+			}
+			if out := p.output.String(); strings.Contains(out, "hunter2") || strings.Count(out, "waiting for") != 1 {
+				t.Errorf("it says a secret, or too much:\n%s", out)
+			}
+		})
+	}
+}
+
+func TestANewDiskBesideFormattedOnesAsksNobody(t *testing.T) {
+	p := newPod(t, cluster(t, "dedicated", dedicated), 100)
+	p.write(metaProperties, "#\ncluster.id=OLD\nversion=1\n")
+	p.start()
+	p.runsKafka()
+	if got := p.read("/formatted"); !strings.Contains(got, "--cluster-id OLD ") || !strings.Contains(got, "--no-initial-controllers") {
+		t.Errorf("formatted with %q", got)
+	}
+}
+
+func TestAFailedFormatSaysWhyAndNoSecret(t *testing.T) {
+	c := cluster(t, "dedicated", dedicated)
+	p := newPod(t, c, 100)
+	p.write("/fail", "")
+	p.write(podDir+"/format", FormatJoin(c, p.uid))
+	p.start()
+	if code := p.ends(); code != 1 {
+		t.Errorf("exit code %d", code)
+	}
+	out := p.output.String()
+	if !strings.Contains(out, "cluster differs") || strings.Contains(out, "hunter2") || strings.Contains(out, "\tat ") {
+		t.Errorf("it says:\n%s", out)
+	}
+	if left := p.read("/tmp/castellan/format.out") + p.read("/tmp/castellan/format.err"); left != "" {
+		t.Errorf("what the tool printed is left behind: %s", left)
+	}
+}
+
+func TestPlaceholdersAreFilled(t *testing.T) {
+	in := inputs(t, "dedicated", dedicated)
+	in.Spec.Pools[1].Config["metrics.example"] = `@RACK@ & @HOST_IP@ \ stay`
+	c := resolve(t, in)
+	for _, tc := range []struct{ name, rack, hostIP, advertised, rackLine string }{
+		{"a zone and an IPv4 address", "zone-a", "10.0.0.7", "OUTSIDE://10.0.0.7:31100", "broker.rack=zone-a\n"},
+		{"no zone and an IPv6 address", "", "fd00::7", "OUTSIDE://[fd00::7]:31100", ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			p := newPod(t, c, 100)
+			p.hostIP = tc.hostIP
+			for path, names := range p.neededNames(c.Node(100)) {
+				p.write(path+".names", strings.Join(names, "\n")+"\n")
+			}
+			p.write(podDir+"/rack", tc.rack)
+			p.write(metaProperties, "cluster.id=OLD\n")
+			p.start()
+			p.runsKafka()
+			got := p.read("/tmp/castellan/server.properties")
+			if !strings.Contains(got, tc.advertised) {
+				t.Errorf("%s is not in\n%s", tc.advertised, got)
+			}
+			if has := strings.Contains(got, "broker.rack="); has != (tc.rackLine != "") || !strings.Contains(got, tc.rackLine) {
+				t.Errorf("rack line %q is not as it should be in\n%s", tc.rackLine, got)
+			}
+			if !strings.Contains(got, `metrics.example=@RACK@ & @HOST_IP@ \\ stay`) {
+				t.Errorf("a value of the user's was changed:\n%s", got)
+			}
+		})
+	}
+}
+
+func TestItWaitsForItsKeysAndForEveryName(t *testing.T) {
+	p := newPod(t, cluster(t, "dedicated", dedicated), 100)
+	p.write(metaProperties, "cluster.id=OLD\n")
+	names := p.read(listenersDir + "/100.outside.names")
+	p.write(listenersDir+"/100.outside.names", strings.ReplaceAll(names, p.hostIP, "10.0.0.99"))
+	p.remove(internalDir + "/100.pem")
+	p.start()
+	p.eventually("waiting for its key and certificate (100.pem)")
+	p.write(internalDir+"/100.pem", "key")
+	p.eventually("waiting for a certificate that names 10.0.0.7 (100.outside.pem)")
+	p.write(listenersDir+"/100.outside.names", names)
+	p.runsKafka()
+}
+
+func TestItEndsAtOnceWhenToldToStopWhileItWaits(t *testing.T) {
+	p := newPod(t, cluster(t, "dedicated", dedicated), 100)
+	p.start()
+	p.eventually("waiting for the operator")
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if code := p.ends(); code != 143 {
+		t.Errorf("exit code %d, want 143", code)
+	}
+}
+
+func TestANodeWithoutFilesSaysSo(t *testing.T) {
+	p := newPod(t, cluster(t, "dedicated", dedicated), 100)
+	p.name = "dedicated-brokers-199"
+	p.start()
+	if code := p.ends(); code != 1 || !strings.Contains(p.output.String(), "no files of node 199") {
+		t.Errorf("exit code %d:\n%s", code, p.output.String())
+	}
+}

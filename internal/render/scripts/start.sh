@@ -1,0 +1,183 @@
+#!/usr/bin/env bash
+# Starts one node of Kafka in its container. In this order it
+#
+#   1. waits until its keys are there, and its certificates name every address that it is going to advertise;
+#   2. fills the placeholders of its server.properties with what is known only where the pod landed;
+#   3. formats an empty disk, once the operator has said how: a formatted disk starts at once and needs nobody;
+#   4. becomes Kafka.
+#
+# It runs in the stock apache/kafka image with bash and either busybox or GNU tools, and prints no secret. A revision may
+# hold files of nodes that an earlier operator wrote: what is read here must stay readable.
+set -euo pipefail
+
+root=${CASTELLAN_ROOT:-} # where tests keep the folders below; empty in a pod
+kafka=$root/opt/kafka
+revision=$root/etc/castellan/revision
+internal=$root/etc/castellan/internal
+listeners=$root/etc/castellan/listeners
+pod=$root/etc/castellan/pod
+work=$root/tmp/castellan
+properties=$work/server.properties
+
+id=${POD_NAME##*-} # the node id is the ordinal
+
+# As process 1, bash would not hear of SIGTERM while it waits.
+trap 'exit 143' TERM INT
+
+say() { printf 'castellan: %s\n' "$*"; }
+
+fail() {
+	say "$*"
+	exit 1
+}
+
+# wait_until repeats a question until it is answered. What the question prints is what is missing; it is said when it
+# changes, and every 10 seconds.
+wait_until() {
+	local missing said='' next=0
+	until missing=$("$@"); do
+		if [ "$missing" != "$said" ] || [ "$SECONDS" -ge "$next" ]; then
+			say "waiting for $missing"
+			said=$missing
+			next=$((SECONDS + 10))
+		fi
+		sleep 0.2
+	done
+}
+
+# setting reads one key of the filled file.
+setting() { sed -n "s|^$1=||p" "$properties"; }
+
+# have_keys asks for the CA, and for each name that the node goes by: a key whose certificate holds it.
+have_keys() {
+	local certificate name file
+	if [ ! -s "$internal/ca.crt" ]; then
+		echo "the cluster's CA certificate"
+		return 1
+	fi
+	while read -r certificate name; do
+		case $certificate in
+		'') continue ;;
+		internal) file=$internal/$id ;;
+		*) file=$listeners/$id.$certificate ;;
+		esac
+		if [ "$name" = @HOST_IP@ ]; then
+			name=$HOST_IP
+		fi
+		if [ ! -s "$file.pem" ]; then
+			echo "its key and certificate (${file##*/}.pem)"
+			return 1
+		fi
+		if ! grep -Fxq -e "$name" "$file.names" 2>/dev/null; then
+			echo "a certificate that names $name (${file##*/}.pem)"
+			return 1
+		fi
+	done <"$revision/$id.names"
+}
+
+# fill writes the file that Kafka reads. Only the two keys that can hold a placeholder are touched, so that no value of
+# the user's is taken for one. Without a zone there is no rack.
+fill() {
+	local line rack host=$HOST_IP
+	rack=$(cat "$pod/rack" 2>/dev/null || true)
+	case $host in
+	*:*) host="[$host]" ;;
+	esac
+	while IFS= read -r line; do
+		case $line in
+		advertised.listeners=*) line=${line//@HOST_IP@/"$host"} ;;
+		broker.rack=*)
+			[ -n "$rack" ] || continue
+			line=${line//@RACK@/"$rack"}
+			;;
+		esac
+		printf '%s\n' "$line"
+	done <"$revision/$id.server.properties" >"$properties"
+}
+
+# told asks for the operator's word about the empty disk. It counts only when it is meant for this very pod: another pod
+# of that name may have been told something that must not be done twice.
+told() {
+	local uid=''
+	read -r uid _ 2>/dev/null <"$pod/format" || true
+	if [ "$uid" != "$POD_UID" ]; then
+		echo "the operator to say how to format the empty disk"
+		return 1
+	fi
+}
+
+# archive prints the options for a class-data archive of the image, which halves the start. One that does not fit is
+# passed over by the Java virtual machine.
+archive() {
+	if [ -f "$kafka/$1.jsa" ]; then
+		printf '%s' "-XX:SharedArchiveFile=$kafka/$1.jsa -Xshare:auto"
+	fi
+}
+
+# format_disks formats whatever log directory is not. On a formatted metadata directory nobody is asked: a further disk
+# that is empty belongs to the same cluster.
+format_disks() {
+	local metadata directories directory complete=yes word cluster voters arguments
+	metadata=$(setting metadata.log.dir)
+	IFS=, read -ra directories <<<"$(setting log.dirs)"
+	if [ -s /nonexistent ]; then
+		for directory in "${directories[@]}"; do
+			[ -s "$directory/meta.properties" ] || complete=no
+		done
+		[ "$complete" = no ] || return 0
+		cluster=$(sed -n 's|^cluster.id=||p' "$metadata/meta.properties")
+		arguments=(--no-initial-controllers)
+		say "formatting an empty disk beside formatted ones"
+	else
+		wait_until told
+		read -r _ word cluster voters <"$pod/format" || true
+		case $word in
+		initial) arguments=(--initial-controllers "$voters") ;;
+		join) arguments=(--no-initial-controllers) ;;
+		*) fail "cannot format the disk: the operator's word is not known: $word" ;;
+		esac
+		say "formatting the disk: $word"
+	fi
+	# What the tool prints may hold credentials; it is never shown.
+	if ! KAFKA_HEAP_OPTS=-Xmx256m KAFKA_OPTS=$(archive storage) "$kafka/bin/kafka-storage.sh" format --ignore-formatted \
+		--cluster-id "$cluster" --config "$properties" "${arguments[@]}" >"$work/format.out" 2>"$work/format.err"; then
+		fail "cannot format the disk: $(last_words)"
+	fi
+	rm -f "$work/format.out" "$work/format.err"
+}
+
+# last_words are the last line of an error that is not a stack trace, without the value of anything that looks secret.
+last_words() {
+	grep -Ev '^[[:space:]]|^$' "$work/format.err" 2>/dev/null | tail -n 1 |
+		sed -E 's/(([Pp]assword|[Kk]ey|[Ss]alt|[Ss]ecret)[A-Za-z]*)[=:][^ ,;)]*/\1=(hidden)/g' || true
+	rm -f "$work/format.out" "$work/format.err"
+}
+
+# class_path is Kafka's own, and our one jar after it. It lists the same files in the same order as Kafka's script does,
+# because an archive fits only a class path that begins as its own. A jar that stands there twice does no harm.
+class_path() {
+	local file all=''
+	for file in "$kafka"/bin/../libs/*; do
+		case $file in
+		*-test.jar | *-test-sources.jar | *-src.jar | *-scaladoc.jar | *-javadoc.jar | *jar.asc | *connect-file*.jar) ;;
+		*) all=$all:$file ;;
+		esac
+	done
+	printf '%s' "${all#:}:$revision/castellan-plain.jar"
+}
+
+[ -f "$revision/$id.server.properties" ] || fail "this revision has no files of node $id"
+mkdir -p "$work"
+export LOG_DIR=$work/logs
+export KAFKA_LOG4J_OPTS="-Dlog4j2.configurationFile=$revision/log4j2.properties"
+
+wait_until have_keys
+fill
+format_disks
+
+CLASSPATH=$(class_path)
+KAFKA_HEAP_OPTS=$(cat "$revision/$id.jvm")
+KAFKA_OPTS="$(archive kafka) -XX:+ExitOnOutOfMemoryError"
+export CLASSPATH KAFKA_HEAP_OPTS KAFKA_OPTS
+# exec, so that SIGTERM reaches Kafka and begins its controlled shutdown.
+exec "$kafka/bin/kafka-run-class.sh" kafka.Kafka "$properties"
