@@ -1,0 +1,136 @@
+package users
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+)
+
+// Endpoint is one listener as a certain user sees it.
+type Endpoint struct {
+	Listener  string
+	Bootstrap string // empty = not known yet
+	TLS       bool
+	Internal  bool
+	// Mechanisms are those of the user that the listener offers, the strongest first.
+	Mechanisms []v1alpha1.Mechanism
+	// Addresses of the listener, by node id.
+	Addresses map[int32]Address
+}
+
+// Address is where one broker is dialled, and the name that its certificate must hold.
+type Address struct {
+	Dial       string
+	ServerName string
+}
+
+// strength orders mechanisms, the best first.
+var strength = []v1alpha1.Mechanism{v1alpha1.MechanismScram512, v1alpha1.MechanismScram256, v1alpha1.MechanismPlain}
+
+// Endpoints lists the listeners that offer any of the mechanisms, the one to use by default first: internal ones before
+// others, those that offer all before those that offer some, and then in the order of the spec.
+func Endpoints(cluster *v1alpha1.KafkaCluster, mechanisms []v1alpha1.Mechanism) []Endpoint {
+	var endpoints []Endpoint
+	for _, l := range cluster.Spec.Listeners {
+		if l.Authentication == nil {
+			continue
+		}
+		e := Endpoint{Listener: l.Name, TLS: l.Encryption != v1alpha1.EncryptionNone, Internal: l.Exposure.Type != v1alpha1.ExposureNodePort}
+		for _, m := range strength {
+			if slices.Contains(mechanisms, m) && slices.Contains(l.Authentication.Mechanisms, m) {
+				e.Mechanisms = append(e.Mechanisms, m)
+			}
+		}
+		if len(e.Mechanisms) == 0 {
+			continue
+		}
+		e.locate(cluster, l)
+		endpoints = append(endpoints, e)
+	}
+	rank := func(e Endpoint) int {
+		r := 0
+		if !e.Internal {
+			r += 2
+		}
+		if len(e.Mechanisms) < len(mechanisms) {
+			r++
+		}
+		return r
+	}
+	slices.SortStableFunc(endpoints, func(a, b Endpoint) int { return cmp.Compare(rank(a), rank(b)) })
+	return endpoints
+}
+
+// locate fills in addresses. A listener that is reached from outside is dialled at its pods: the operator sits inside, and
+// what stands between it and a Kubernetes node's port is not what is to be proven.
+func (e *Endpoint) locate(cluster *v1alpha1.KafkaCluster, l v1alpha1.Listener) {
+	i := slices.IndexFunc(cluster.Status.Listeners, func(s v1alpha1.ListenerStatus) bool { return s.Name == l.Name })
+	if i < 0 {
+		return
+	}
+	pods := map[int32]string{}
+	for _, node := range cluster.Status.Nodes {
+		pods[node.ID] = node.Pod
+	}
+	e.Bootstrap = cluster.Status.Listeners[i].BootstrapServers
+	e.Addresses = map[int32]Address{}
+	for _, a := range cluster.Status.Listeners[i].Addresses {
+		dial := fmt.Sprintf("%s:%d", a.Host, a.Port)
+		if pod := pods[a.NodeID]; !e.Internal && pod != "" {
+			dial = fmt.Sprintf("%s.%s-nodes.%s.svc:%d", pod, cluster.Name, cluster.Namespace, l.Port)
+		}
+		e.Addresses[a.NodeID] = Address{Dial: dial, ServerName: a.Host}
+	}
+}
+
+// Protocol is the value of security.protocol.
+func (e Endpoint) Protocol() string {
+	if e.TLS {
+		return "SASL_SSL"
+	}
+	return "SASL_PLAINTEXT"
+}
+
+// For returns the endpoint at which logins by a mechanism are proven: the first that offers it.
+func For(endpoints []Endpoint, m v1alpha1.Mechanism) (Endpoint, bool) {
+	i := slices.IndexFunc(endpoints, func(e Endpoint) bool { return slices.Contains(e.Mechanisms, m) })
+	if i < 0 {
+		return Endpoint{}, false
+	}
+	return endpoints[i], true
+}
+
+// NotOffered says which of a user's mechanisms no listener offers; empty = all are offered.
+func NotOffered(cluster *v1alpha1.KafkaCluster, mechanisms []v1alpha1.Mechanism) string {
+	endpoints := Endpoints(cluster, mechanisms)
+	var lacking []string
+	for _, m := range mechanisms {
+		if _, ok := For(endpoints, m); !ok {
+			lacking = append(lacking, string(m))
+		}
+	}
+	if len(lacking) == 0 {
+		return ""
+	}
+	var offers []string
+	for _, l := range cluster.Spec.Listeners {
+		offer := "nobody logs in"
+		if l.Authentication != nil {
+			offer = join(l.Authentication.Mechanisms)
+		}
+		offers = append(offers, fmt.Sprintf("%s (%s)", l.Name, offer))
+	}
+	return fmt.Sprintf("spec.authentication.mechanisms: no listener of KafkaCluster %q offers %s; its listeners are %s; choose one of theirs, or add it to a listener",
+		cluster.Name, strings.Join(lacking, ", "), strings.Join(offers, ", "))
+}
+
+func join(mechanisms []v1alpha1.Mechanism) string {
+	names := make([]string, len(mechanisms))
+	for i, m := range mechanisms {
+		names[i] = string(m)
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,174 @@
+package users
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/kafka"
+)
+
+// Iterations is the PBKDF2 cost of a SCRAM credential: Kafka's least. Cost protects guessable passwords; ours have 32
+// random letters and digits, 190 bits, which no cost makes safer, while every login pays it.
+const Iterations int32 = 4096
+
+// clusterResource is the one name that Kafka knows for the resource Cluster.
+const clusterResource = "kafka-cluster"
+
+// Desired is what one principal should have. The zero value, but for the name, is a user who is to have nothing.
+type Desired struct {
+	Name       string
+	Mechanisms []v1alpha1.Mechanism
+	Password   string
+	ACLs       []kafka.ACL
+	Quotas     map[string]float64
+	// Recorded are the credentials on record, when they were made from this Password in this cluster; else nil.
+	Recorded *v1alpha1.Credentials
+}
+
+// Live is what Kafka has.
+type Live struct {
+	Scram  map[string][]kafka.ScramCredential
+	ACLs   []kafka.ACL
+	Quotas map[string]map[string]float64
+}
+
+// Changes is all that is to be sent, at most one request per kind.
+type Changes struct {
+	Upserts    []kafka.ScramUpsert
+	Deletions  []kafka.ScramDeletion
+	CreateACLs []kafka.ACL
+	DeleteACLs []kafka.ACL
+	Quotas     map[string]map[string]*float64
+}
+
+// Plan compares what is desired with what is live. Principals that are not desired are somebody else's and left alone.
+// Equal input gives no changes.
+func Plan(desired []Desired, live Live) Changes {
+	changes := Changes{Quotas: map[string]map[string]*float64{}}
+	acls := map[string][]kafka.ACL{}
+	for _, a := range live.ACLs {
+		acls[a.Principal] = append(acls[a.Principal], a)
+	}
+	for _, d := range desired {
+		changes.scram(d, live.Scram[d.Name])
+		changes.acls(d, acls[Principal(d.Name)])
+		changes.quotas(d, live.Quotas[d.Name])
+	}
+	return changes
+}
+
+// Principal is how ACLs name a user.
+func Principal(name string) string { return "User:" + name }
+
+// scram never writes what stands: whether it was made from the right password is told by the record.
+func (c *Changes) scram(d Desired, live []kafka.ScramCredential) {
+	stored := map[string]int32{}
+	for _, credential := range live {
+		stored[credential.Mechanism] = credential.Iterations
+	}
+	for _, m := range d.Mechanisms {
+		name := string(m)
+		iterations, exists := stored[name]
+		delete(stored, name)
+		if m == v1alpha1.MechanismPlain || exists && iterations == Iterations && recorded(d.Recorded, m) {
+			continue
+		}
+		c.Upserts = append(c.Upserts, kafka.ScramUpsert{User: d.Name, Mechanism: name, Iterations: Iterations, Password: d.Password})
+	}
+	for _, name := range slices.Sorted(maps.Keys(stored)) {
+		c.Deletions = append(c.Deletions, kafka.ScramDeletion{User: d.Name, Mechanism: name})
+	}
+}
+
+func recorded(c *v1alpha1.Credentials, m v1alpha1.Mechanism) bool {
+	return c != nil && slices.ContainsFunc(c.Mechanisms, func(s v1alpha1.CredentialStatus) bool { return s.Mechanism == m })
+}
+
+func (c *Changes) acls(d Desired, live []kafka.ACL) {
+	surplus := map[kafka.ACL]bool{}
+	for _, a := range live {
+		// What a newer Kafka knows and we have no word for was not set by this version, and cannot be named to be removed.
+		if !strings.HasPrefix(a.Operation, "#") && !strings.HasPrefix(a.ResourceType, "#") && !strings.HasPrefix(a.Pattern, "#") {
+			surplus[a] = true
+		}
+	}
+	for _, a := range d.ACLs {
+		if !surplus[a] {
+			c.CreateACLs = append(c.CreateACLs, a)
+		}
+		delete(surplus, a)
+	}
+	c.DeleteACLs = append(c.DeleteACLs, slices.SortedFunc(maps.Keys(surplus), compareACLs)...)
+}
+
+func (c *Changes) quotas(d Desired, live map[string]float64) {
+	alter := map[string]*float64{}
+	for key, value := range d.Quotas {
+		if have, set := live[key]; !set || have != value {
+			alter[key] = &value
+		}
+	}
+	for key := range live {
+		if _, wanted := d.Quotas[key]; !wanted {
+			alter[key] = nil
+		}
+	}
+	if len(alter) > 0 {
+		c.Quotas[d.Name] = alter
+	}
+}
+
+// ACLsOf spells out the rules of a user, one ACL for each operation, without repetition.
+func ACLsOf(name string, rules []v1alpha1.ACLRule) []kafka.ACL {
+	var acls []kafka.ACL
+	for _, rule := range rules {
+		resource := rule.Resource.Name
+		if rule.Resource.Type == v1alpha1.ResourceCluster {
+			resource = clusterResource
+		}
+		for _, operation := range rule.Operations {
+			acls = append(acls, kafka.ACL{
+				Principal:    Principal(name),
+				Host:         cmp.Or(rule.Host, "*"),
+				ResourceType: string(rule.Resource.Type),
+				ResourceName: resource,
+				Pattern:      string(cmp.Or(rule.Resource.Pattern, v1alpha1.PatternLiteral)),
+				Operation:    string(operation),
+				Permission:   cmp.Or(rule.Permission, "Allow"),
+			})
+		}
+	}
+	slices.SortFunc(acls, compareACLs)
+	return slices.Compact(acls)
+}
+
+// QuotasOf returns the quotas of a user by Kafka's keys.
+func QuotasOf(q *v1alpha1.Quotas) map[string]float64 {
+	quotas := map[string]float64{}
+	if q == nil {
+		return quotas
+	}
+	if q.ProducerByteRate != nil {
+		quotas["producer_byte_rate"] = float64(*q.ProducerByteRate)
+	}
+	if q.ConsumerByteRate != nil {
+		quotas["consumer_byte_rate"] = float64(*q.ConsumerByteRate)
+	}
+	if q.RequestPercentage != nil {
+		quotas["request_percentage"] = float64(*q.RequestPercentage)
+	}
+	if q.ControllerMutationRate != nil {
+		quotas["controller_mutation_rate"] = float64(*q.ControllerMutationRate)
+	}
+	return quotas
+}
+
+func compareACLs(a, b kafka.ACL) int {
+	return cmp.Or(
+		cmp.Compare(a.Principal, b.Principal), cmp.Compare(a.ResourceType, b.ResourceType), cmp.Compare(a.ResourceName, b.ResourceName),
+		cmp.Compare(a.Pattern, b.Pattern), cmp.Compare(a.Permission, b.Permission), cmp.Compare(a.Operation, b.Operation), cmp.Compare(a.Host, b.Host),
+	)
+}
