@@ -1,0 +1,114 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/kafka/pool"
+	"github.com/castellan-dev/castellan/internal/model"
+	"github.com/castellan-dev/castellan/internal/pki"
+)
+
+// identityLife is how long the operator's own certificate for a cluster lives. It is made in memory, from the cluster's
+// authority, and written nowhere.
+const identityLife = 30 * 24 * time.Hour
+
+// Connections gives a kafka.Admin for every KafkaCluster. It finds the addresses in the cluster's status and proves to
+// the brokers that it is the operator; dialling and backing off are the pool's matter.
+type Connections struct {
+	Client client.Reader
+	Pool   *pool.Pool
+	Domain string
+	Now    func() time.Time
+
+	mu         sync.Mutex
+	identities map[types.NamespacedName]identity
+}
+
+// identity is the operator's certificate for one cluster.
+type identity struct {
+	uid       types.UID // of the KafkaCluster
+	authority string    // the certificate that signed it
+	leaf      pki.Leaf
+}
+
+// Admin returns the connection to a cluster; it does not dial.
+func (c *Connections) Admin(ctx context.Context, cluster *v1alpha1.KafkaCluster) (kafka.Admin, error) {
+	key := client.ObjectKeyFromObject(cluster)
+	secret := &corev1.Secret{}
+	name := types.NamespacedName{Namespace: cluster.Namespace, Name: authoritySecret(cluster.Name)}
+	if err := c.Client.Get(ctx, name, secret); err != nil {
+		return nil, fmt.Errorf("read the certificate authority of KafkaCluster %s from Secret %s: %w", key, name.Name, err)
+	}
+	authority, err := pki.ParseAuthority(secret.Data[caCertificate], secret.Data[caKey])
+	if err != nil {
+		return nil, fmt.Errorf("read the certificate authority of KafkaCluster %s from Secret %s: %w", key, name.Name, err)
+	}
+	leaf, err := c.identity(key, cluster.UID, authority)
+	if err != nil {
+		return nil, err
+	}
+	options := pool.Options{Seeds: c.seeds(cluster), CA: authority.CertPEM, Certificate: leaf.CertPEM, Key: leaf.KeyPEM}
+	if len(options.Seeds) == 0 {
+		return nil, fmt.Errorf("connect to KafkaCluster %s: no broker is known yet: %w", key, kafka.ErrUnreachable)
+	}
+	return c.Pool.Get(pool.Key{UID: string(cluster.UID), Namespace: cluster.Namespace, Name: cluster.Name}, options)
+}
+
+// Forget ends the connection of a cluster that is gone.
+func (c *Connections) Forget(key types.NamespacedName) {
+	c.mu.Lock()
+	known, found := c.identities[key]
+	delete(c.identities, key)
+	c.mu.Unlock()
+	if found {
+		c.Pool.Forget(string(known.uid))
+	}
+}
+
+func (c *Connections) identity(key types.NamespacedName, uid types.UID, authority pki.Authority) (pki.Leaf, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	request := pki.Request{
+		CommonName: operatorName, Organization: organization,
+		Usages: pki.Usages{Client: true}, ValidFor: identityLife,
+	}
+	known := c.identities[key]
+	if known.uid == uid && known.authority == string(authority.CertPEM) {
+		if _, renew := pki.NeedsRenewal(known.leaf, request, authority, c.Now(), pki.LastThird); !renew {
+			return known.leaf, nil
+		}
+	}
+	leaf, err := pki.Issue(authority, request, c.Now())
+	if err != nil {
+		return pki.Leaf{}, fmt.Errorf("issue the operator's certificate for KafkaCluster %s: %w", key, err)
+	}
+	if known.uid != "" && known.uid != uid {
+		c.Pool.Forget(string(known.uid))
+	}
+	if c.identities == nil {
+		c.identities = map[types.NamespacedName]identity{}
+	}
+	c.identities[key] = identity{uid: uid, authority: string(authority.CertPEM), leaf: leaf}
+	return leaf, nil
+}
+
+// seeds are the REPLICATION addresses of the cluster's brokers.
+func (c *Connections) seeds(cluster *v1alpha1.KafkaCluster) []string {
+	var seeds []string
+	for _, node := range cluster.Status.Nodes {
+		if slices.Contains(node.Roles, v1alpha1.RoleBroker) {
+			seeds = append(seeds, fmt.Sprintf("%s.%s-nodes.%s.svc.%s:%d", node.Pod, cluster.Name, cluster.Namespace, c.Domain, model.PortReplication))
+		}
+	}
+	return seeds
+}

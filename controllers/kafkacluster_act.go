@@ -1,0 +1,236 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/apply"
+	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/model"
+	"github.com/castellan-dev/castellan/internal/observe"
+	"github.com/castellan-dev/castellan/internal/plan"
+	"github.com/castellan-dev/castellan/internal/render"
+)
+
+// act asks the planner and carries out its steps, in their order.
+func (r *KafkaClusterReconciler) act(ctx context.Context, s *scope) error {
+	if err := r.applyBudget(ctx, s); err != nil {
+		return err
+	}
+	s.plan = plan.Next(s.model, s.want, s.observation, s.now)
+	switch {
+	case len(s.plan.Steps) > 0 || len(s.plan.Waiting) > 0:
+		s.requeue = min(s.requeue, whenUnderway)
+	case len(s.plan.Held) > 0:
+		s.requeue = min(s.requeue, whenHeld)
+	}
+	drafts := map[string]*draft{}
+	for _, step := range s.plan.Steps {
+		if err := r.perform(ctx, s, step, drafts); err != nil {
+			return fmt.Errorf("%s of KafkaCluster %s: %w", describeStep(step), s.key(), err)
+		}
+	}
+	return nil
+}
+
+func (r *KafkaClusterReconciler) perform(ctx context.Context, s *scope, step plan.Step, drafts map[string]*draft) error {
+	switch step.Kind {
+	case plan.CreatePool, plan.ScalePool, plan.StageFiles:
+		return r.applyPool(ctx, s, step, drafts)
+	case plan.SayFormat:
+		return r.sayFormat(ctx, s, step)
+	case plan.AlterConfig:
+		admin, err := r.Connections.Admin(ctx, s.cluster)
+		if err != nil {
+			return err
+		}
+		if err := admin.AlterBrokerConfig(ctx, step.Node, step.Changes); err != nil {
+			return s.refused(step, err)
+		}
+		r.event(s, corev1.EventTypeNormal, "ConfigChanged", "set without a restart: "+strings.Join(step.Reasons, "; "))
+		return nil
+	case plan.ElectLeaders:
+		admin, err := r.Connections.Admin(ctx, s.cluster)
+		if err != nil {
+			return err
+		}
+		return admin.ElectPreferredLeaders(ctx)
+	case plan.Restart:
+		return r.restart(ctx, s, step)
+	default:
+		return fmt.Errorf("the planner asks for %q, which nobody knows how to do", step.Kind)
+	}
+}
+
+// refused makes Kafka's no to a run-time key the fault of the field that asked for it. Anything else is retried.
+func (s *scope) refused(step plan.Step, err error) error {
+	refusal := &kafka.Refusal{}
+	if !errors.As(err, &refusal) {
+		return err
+	}
+	keys := make([]string, len(step.Changes))
+	for i, change := range step.Changes {
+		keys[i] = change.Key
+	}
+	field := fmt.Sprintf("spec.config[%s]", strings.Join(keys, ", "))
+	if node := s.model.Node(step.Node); node != nil {
+		field = fmt.Sprintf("spec.pools[%s].config[%s]", node.Pool, strings.Join(keys, ", "))
+	}
+	s.faults = append(s.faults, model.Fault{Reason: model.ReasonInvalid, Field: field, Message: "Kafka refuses this: " + refusal.Error()})
+	s.requeue = max(s.requeue, whenHeld)
+	return nil
+}
+
+// draft is a pool's revision as the steps of one plan have it so far.
+type draft struct {
+	files    map[int32]render.NodeFiles
+	replicas int32
+}
+
+// applyPool lets the StatefulSet name a revision in which the step's nodes have their desired files and every other
+// node those it last ran: a pod that dies meanwhile comes back on what worked.
+func (r *KafkaClusterReconciler) applyPool(ctx context.Context, s *scope, step plan.Step, drafts map[string]*draft) error {
+	pool := s.pool(step.Pool)
+	if pool == nil {
+		return fmt.Errorf("pool %q is not in the spec", step.Pool)
+	}
+	live := s.live.StatefulSets[pool.StatefulSet]
+	d := drafts[step.Pool]
+	if d == nil {
+		d = &draft{files: s.lastRun(pool.Name, live), replicas: pool.Replicas}
+		if live != nil && live.Spec.Replicas != nil {
+			d.replicas = *live.Spec.Replicas
+		}
+		drafts[step.Pool] = d
+	}
+	for _, id := range step.Nodes {
+		if files, known := s.files[id]; known {
+			d.files[id] = files
+		}
+	}
+	if step.Kind != plan.StageFiles {
+		d.replicas = pool.Replicas
+	}
+	revision := render.Revision(s.model, pool, d.files)
+	if s.live.ConfigMaps[revision.Name] == nil {
+		apply.Own(revision, s.cluster, kindCluster, v1alpha1.GroupVersion.String())
+		if err := r.Create(ctx, revision, client.FieldOwner(apply.FieldOwner)); err != nil && !apierrors.IsAlreadyExists(err) {
+			return fmt.Errorf("create ConfigMap %s: %w", revision.Name, err)
+		}
+	}
+	set := render.StatefulSet(s.model, pool, revision.Name, d.replicas, live)
+	apply.Own(set, s.cluster, kindCluster, v1alpha1.GroupVersion.String())
+	if _, err := r.applier.Apply(ctx, set, orNil(live)); err != nil {
+		return err
+	}
+	if step.Kind != plan.StageFiles {
+		r.event(s, corev1.EventTypeNormal, string(step.Kind), fmt.Sprintf("pool %s has %d nodes", pool.Name, d.replicas))
+	}
+	s.requeue = min(s.requeue, whenBehind)
+	return nil
+}
+
+// lastRun is what each node of a pool runs, or ran last.
+func (s *scope) lastRun(pool string, live client.Object) map[int32]render.NodeFiles {
+	files := map[int32]render.NodeFiles{}
+	if live == nil || live.GetName() == "" {
+		return files
+	}
+	if configMap := s.live.ConfigMaps[s.observation.Pools[pool].Revision]; configMap != nil {
+		files = render.ReadRevision(configMap)
+	}
+	for i := range s.live.Pods {
+		pod := &s.live.Pods[i]
+		id, ok := observe.NodeID(pod.Name)
+		if !ok || pod.Labels[v1alpha1.LabelPool] != pool {
+			continue
+		}
+		if configMap := s.live.ConfigMaps[observe.RevisionName(pod.Spec.Volumes)]; configMap != nil {
+			if ran, known := render.ReadRevision(configMap)[id]; known {
+				files[id] = ran
+			}
+		}
+	}
+	return files
+}
+
+// sayFormat tells a pod what to do with an empty disk. For an initial voter, which disk may be formatted as such is
+// recorded first: saying it to a second disk would split the quorum.
+func (r *KafkaClusterReconciler) sayFormat(ctx context.Context, s *scope, step plan.Step) error {
+	node := s.model.Node(step.Node)
+	word := render.FormatJoin(s.model, step.PodUID)
+	if step.Format == plan.FormatInitial {
+		word = render.FormatInitial(s.model, step.PodUID)
+		if err := r.recordDisks(ctx, s, step); err != nil {
+			return err
+		}
+	}
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: s.cluster.Namespace, Name: node.PodName}}
+	patch := client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"metadata":{"uid":%q,"annotations":{%q:%q}}}`,
+		step.PodUID, v1alpha1.AnnotationFormat, word))
+	err := r.Patch(ctx, pod, patch, client.FieldOwner(apply.FieldOwner))
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+		return nil // another pod has taken its place: it is spoken to in its turn
+	}
+	return err
+}
+
+// recordDisks puts the disks of all initial voters on record at once, so that one whose pod comes up late, when the
+// others have formed the quorum already, is still told the same.
+func (r *KafkaClusterReconciler) recordDisks(ctx context.Context, s *scope, step plan.Step) error {
+	disks := map[int32]string{step.Node: step.DiskUID}
+	missing := false
+	for _, voter := range s.cluster.Status.InitialVoters {
+		if disk := s.observation.Nodes[voter.NodeID].DiskUID; disk != "" {
+			disks[voter.NodeID] = disk
+		}
+		if voter.NodeID == step.Node && voter.DiskUID != "" && voter.DiskUID != step.DiskUID {
+			return fmt.Errorf("node %d was told to format another disk as an initial voter", step.Node)
+		}
+		missing = missing || voter.DiskUID == "" && disks[voter.NodeID] != ""
+	}
+	if !missing {
+		return nil
+	}
+	return r.record(ctx, s, func(status *v1alpha1.KafkaClusterStatus) {
+		for i := range status.InitialVoters {
+			if voter := &status.InitialVoters[i]; voter.DiskUID == "" {
+				voter.DiskUID = disks[voter.NodeID]
+			}
+		}
+	})
+}
+
+// restart deletes the very pod that the planner judged.
+func (r *KafkaClusterReconciler) restart(ctx context.Context, s *scope, step plan.Step) error {
+	node := s.model.Node(step.Node)
+	uid := types.UID(step.PodUID)
+	r.expectations.deleted(s.key(), uid)
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: s.cluster.Namespace, Name: node.PodName}}
+	err := r.Delete(ctx, pod, client.Preconditions{UID: &uid})
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+		return nil // it is gone already; the cache will show it
+	}
+	if err != nil {
+		r.expectations.forget(s.key()) // nothing was deleted
+		return err
+	}
+	r.event(s, corev1.EventTypeNormal, "Restarted", fmt.Sprintf("%s: %s", node.PodName, strings.Join(step.Reasons, "; ")))
+	return nil
+}
+
+func describeStep(step plan.Step) string {
+	if step.Pool != "" {
+		return fmt.Sprintf("%s of pool %s", step.Kind, step.Pool)
+	}
+	return fmt.Sprintf("%s on node %d", step.Kind, step.Node)
+}

@@ -1,0 +1,139 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/apply"
+	"github.com/castellan-dev/castellan/internal/observe"
+	"github.com/castellan-dev/castellan/internal/render"
+)
+
+// apply writes what disturbs nobody: Services first, because the nodes' files hold the ports that they are given.
+func (r *KafkaClusterReconciler) apply(ctx context.Context, s *scope) error {
+	for _, object := range render.Quiet(s.model, false) {
+		service, ok := object.(*corev1.Service)
+		if !ok {
+			continue
+		}
+		apply.Own(service, s.cluster, kindCluster, v1alpha1.GroupVersion.String())
+		written, err := r.applier.Apply(ctx, service, orNil(s.live.Services[service.Name]))
+		if err != nil {
+			return err
+		}
+		if written {
+			s.requeue = min(s.requeue, whenBehind)
+		}
+	}
+	return r.createClaims(ctx, s)
+}
+
+// createClaims makes the claims that are missing. A claim that exists is never changed: it may hold somebody's records.
+func (r *KafkaClusterReconciler) createClaims(ctx context.Context, s *scope) error {
+	for i := range s.model.Nodes {
+		for _, claim := range render.Claims(s.model, &s.model.Nodes[i]) {
+			if s.live.Claims[claim.Name] != nil {
+				continue
+			}
+			err := r.Create(ctx, claim, client.FieldOwner(apply.FieldOwner))
+			if apierrors.IsAlreadyExists(err) {
+				s.wait(fmt.Sprintf("PersistentVolumeClaim %s exists without the label %s=%s: if it is this cluster's, label it", claim.Name, v1alpha1.LabelCluster, s.cluster.Name), whenHeld)
+				continue
+			}
+			if err != nil {
+				return fmt.Errorf("create PersistentVolumeClaim %s/%s: %w", claim.Namespace, claim.Name, err)
+			}
+			s.requeue = min(s.requeue, whenBehind)
+		}
+	}
+	return nil
+}
+
+// applyBudget lets Kubernetes evict one pod while every replica is in sync, and none otherwise.
+func (r *KafkaClusterReconciler) applyBudget(ctx context.Context, s *scope) error {
+	for _, object := range render.Quiet(s.model, spare(s)) {
+		budget, ok := object.(*policyv1.PodDisruptionBudget)
+		if !ok {
+			continue
+		}
+		apply.Own(budget, s.cluster, kindCluster, v1alpha1.GroupVersion.String())
+		if _, err := r.applier.Apply(ctx, budget, orNil(s.live.Budgets[budget.Name])); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// spare tells whether the cluster can spare a node: all are ready and every replica is in sync. Without a snapshot it
+// cannot.
+func spare(s *scope) bool {
+	if s.observation.Kafka == nil {
+		return false
+	}
+	for i := range s.model.Nodes {
+		pod := s.observation.Nodes[s.model.Nodes[i].ID].Pod
+		if pod == nil || !pod.Ready || pod.Deleting {
+			return false
+		}
+	}
+	return !slices.ContainsFunc(s.observation.Kafka.Partitions, underReplicated)
+}
+
+// prune removes what is no longer rendered, once nothing is under way: a listener that was taken out of the spec keeps
+// its Services until no node listens there, a revision until no pod and no StatefulSet names it.
+func (r *KafkaClusterReconciler) prune(ctx context.Context, s *scope) error {
+	if !s.plan.Empty() || len(s.waiting) > 0 || len(s.plan.Pending) > 0 {
+		return nil
+	}
+	var surplus []client.Object
+	rendered := map[string]bool{}
+	for _, object := range render.Quiet(s.model, false) {
+		rendered[object.GetName()] = true
+	}
+	for name, service := range s.live.Services {
+		if !rendered[name] {
+			surplus = append(surplus, service)
+		}
+	}
+	used := map[string]bool{}
+	for i := range s.live.Pods {
+		used[observe.RevisionName(s.live.Pods[i].Spec.Volumes)] = true
+	}
+	for _, set := range s.live.StatefulSets {
+		used[observe.RevisionName(set.Spec.Template.Spec.Volumes)] = true
+	}
+	for name, configMap := range s.live.ConfigMaps {
+		if render.ReadRevision(configMap) != nil && !used[name] {
+			surplus = append(surplus, configMap)
+		}
+	}
+	for _, object := range surplus {
+		if object.GetDeletionTimestamp() != nil {
+			continue
+		}
+		uid := object.GetUID()
+		err := r.Delete(ctx, object, client.Preconditions{UID: &uid})
+		if client.IgnoreNotFound(err) != nil {
+			return fmt.Errorf("remove %T %s/%s, which is no longer rendered: %w", object, object.GetNamespace(), object.GetName(), err)
+		}
+	}
+	return nil
+}
+
+// orNil makes a nil pointer a nil interface.
+func orNil[T any, P interface {
+	*T
+	client.Object
+}](object P) client.Object {
+	if object == nil {
+		return nil
+	}
+	return object
+}

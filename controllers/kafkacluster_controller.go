@@ -1,0 +1,93 @@
+// Package controllers carries out what the pure rooms have decided: one file family per kind. Nobody imports it but
+// main. A controller reads, asks a pure room what follows, does it, and reports; it decides nothing disruptive itself.
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/tools/events"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/apply"
+)
+
+// KafkaClusterReconciler keeps the brokers and controllers of every KafkaCluster.
+type KafkaClusterReconciler struct {
+	client.Client
+	// APIReader reads past the cache, before what must happen once in a life.
+	APIReader   client.Reader
+	Recorder    events.EventRecorder
+	Connections *Connections
+	Options     Options
+
+	applier      apply.Applier
+	expectations expectations
+}
+
+// Options are the operator's own settings.
+type Options struct {
+	// ImageRepository is where Kafka's image comes from, such as apache/kafka.
+	ImageRepository string
+	// Domain is the DNS domain of the Kubernetes cluster, such as cluster.local.
+	Domain string
+	// Now is the clock.
+	Now func() time.Time
+}
+
+// +kubebuilder:rbac:groups=kafka.castellan.dev,resources=kafkaclusters,verbs=get;list;watch
+// +kubebuilder:rbac:groups=kafka.castellan.dev,resources=kafkaclusters/status,verbs=get;update;patch
+// +kubebuilder:rbac:groups=kafka.castellan.dev,resources=kafkaclusters/finalizers,verbs=update
+// +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch;patch;delete
+// +kubebuilder:rbac:groups="",resources=configmaps;services,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups="",resources=secrets,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups="",resources=persistentvolumeclaims,verbs=get;list;watch;create
+// +kubebuilder:rbac:groups=apps,resources=statefulsets,verbs=get;list;watch;create;patch
+// +kubebuilder:rbac:groups=policy,resources=poddisruptionbudgets,verbs=get;list;watch;create;patch
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+
+// Reconcile brings one KafkaCluster a step nearer to its spec and says what it waits for.
+//
+// A deleted KafkaCluster needs nothing from us: it carries no finalizer, and Kubernetes removes what it owns.
+func (r *KafkaClusterReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	cluster := &v1alpha1.KafkaCluster{}
+	err := r.Get(ctx, req.NamespacedName, cluster)
+	if apierrors.IsNotFound(err) || err == nil && cluster.DeletionTimestamp != nil {
+		r.Connections.Forget(req.NamespacedName)
+		r.expectations.forget(req.NamespacedName)
+		return ctrl.Result{}, nil
+	}
+	if err != nil {
+		return ctrl.Result{}, fmt.Errorf("read KafkaCluster %s: %w", req, err)
+	}
+	s := newScope(cluster, r.Options.Now())
+	err = s.run(ctx,
+		r.dereference, // everything that exists of the cluster, from the cache
+		r.resolve,     // spec -> model.Cluster, or Stalled; what happens once is recorded
+		r.apply,       // render and apply what disturbs nobody
+		r.certify,     // keys and certificates
+		r.observe,     // pods, claims and one Kafka snapshot
+		r.act,         // the next steps of the plan
+		r.prune,       // what is no longer rendered
+	)
+	if err := errors.Join(err, r.report(ctx, s, err)); err != nil {
+		if apierrors.IsConflict(err) {
+			return ctrl.Result{RequeueAfter: whenBehind}, nil // the cache is behind: look again
+		}
+		return ctrl.Result{}, err
+	}
+	return ctrl.Result{RequeueAfter: s.requeue}, nil
+}
+
+// How soon to look again, where no watch would tell.
+const (
+	whenBehind   = 100 * time.Millisecond // the cache has to catch up
+	whenUnderway = time.Second            // Kafka has to catch up
+	whenHeld     = 5 * time.Second        // something has to become possible again
+	whenAtRest   = 30 * time.Second       // the health check
+)

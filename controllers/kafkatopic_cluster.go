@@ -1,0 +1,142 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/kafka"
+)
+
+// Clusters gives the connection to a KafkaCluster. It alone dials and backs off; an error means that nothing is known.
+type Clusters interface {
+	Admin(ctx context.Context, cluster *v1alpha1.KafkaCluster) (kafka.Admin, error)
+}
+
+const (
+	reasonClusterNotFound     = "ClusterNotFound"
+	reasonClusterNotAvailable = "ClusterNotAvailable"
+	reasonClusterUnreachable  = "ClusterUnreachable"
+)
+
+// hostCluster is the KafkaCluster that topics or users live in, as one flush sees it.
+type hostCluster struct {
+	key    types.NamespacedName
+	object *v1alpha1.KafkaCluster // nil = there is none
+}
+
+func getHostCluster(ctx context.Context, reader client.Reader, key types.NamespacedName) (hostCluster, error) {
+	object := &v1alpha1.KafkaCluster{}
+	switch err := reader.Get(ctx, key, object); {
+	case apierrors.IsNotFound(err):
+		return hostCluster{key: key}, nil
+	case err != nil:
+		return hostCluster{}, fmt.Errorf("get KafkaCluster %s: %w", key, err)
+	}
+	return hostCluster{key, object}, nil
+}
+
+// id is the incarnation of the cluster; empty = none yet.
+func (c hostCluster) id() string {
+	if c.object == nil {
+		return ""
+	}
+	return c.object.Status.ClusterID
+}
+
+// gone: what lived in the cluster needs no care any more.
+func (c hostCluster) gone() bool { return c.object == nil || c.object.DeletionTimestamp != nil }
+
+// goneText says in what way the cluster is gone.
+func (c hostCluster) goneText() string {
+	if c.object == nil {
+		return fmt.Sprintf("there is no KafkaCluster %q in namespace %q", c.key.Name, c.key.Namespace)
+	}
+	return fmt.Sprintf("KafkaCluster %q is being deleted", c.key.Name)
+}
+
+// awaited says what the cluster still needs before anything can be done in it; empty = nothing.
+func (c hostCluster) awaited() string {
+	available := meta.FindStatusCondition(c.object.Status.Conditions, v1alpha1.ConditionAvailable)
+	switch {
+	case available == nil || c.id() == "":
+		return fmt.Sprintf("waiting for KafkaCluster %q to start", c.key.Name)
+	case available.Status != metav1.ConditionTrue:
+		return fmt.Sprintf("waiting for KafkaCluster %q to be Available: %s", c.key.Name, available.Message)
+	}
+	return ""
+}
+
+// brokers counts the nodes with the role Broker.
+func (c hostCluster) brokers() int {
+	n := 0
+	for _, node := range c.object.Status.Nodes {
+		if slices.Contains(node.Roles, v1alpha1.RoleBroker) {
+			n++
+		}
+	}
+	return n
+}
+
+// serving lists the brokers that take clients, by node id.
+func serving(cluster *v1alpha1.KafkaCluster) []int32 {
+	var ids []int32
+	for _, node := range cluster.Status.Nodes {
+		if node.State == v1alpha1.NodeServing && slices.Contains(node.Roles, v1alpha1.RoleBroker) {
+			ids = append(ids, node.ID)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// clusterFacts is what of a KafkaCluster decides whether its topics and users can be cared for at all.
+type clusterFacts struct {
+	clusterID string
+	available metav1.ConditionStatus
+	deleted   bool
+}
+
+func factsOf(cluster *v1alpha1.KafkaCluster) clusterFacts {
+	f := clusterFacts{clusterID: cluster.Status.ClusterID, deleted: cluster.DeletionTimestamp != nil}
+	if c := meta.FindStatusCondition(cluster.Status.Conditions, v1alpha1.ConditionAvailable); c != nil {
+		f.available = c.Status
+	}
+	return f
+}
+
+func unreachable(err error) bool {
+	return errors.Is(err, kafka.ErrUnreachable) || errors.Is(err, context.DeadlineExceeded)
+}
+
+func unreachableText(cluster types.NamespacedName) string {
+	return fmt.Sprintf("no broker of KafkaCluster %q answers; tried again at growing intervals", cluster.Name)
+}
+
+func sameStatus(a, b any) bool { return equality.Semantic.DeepEqual(a, b) }
+
+// ignoreGone drops the errors of writing to an object that is gone or has been replaced: its successor has events of its
+// own.
+func ignoreGone(err error) error {
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) || apierrors.IsInvalid(err) && isUIDError(err) {
+		return nil
+	}
+	return err
+}
+
+func isUIDError(err error) bool {
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) || status.Status().Details == nil {
+		return false
+	}
+	return slices.ContainsFunc(status.Status().Details.Causes, func(c metav1.StatusCause) bool { return c.Field == "metadata.uid" })
+}

@@ -1,0 +1,176 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/batch"
+	"github.com/castellan-dev/castellan/internal/topics"
+)
+
+// KafkaTopicReconciler cares for the topics of one cluster at a time, many in one flush.
+//
+// +kubebuilder:rbac:groups=kafka.castellan.dev,resources=kafkatopics,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups=kafka.castellan.dev,resources=kafkatopics/status,verbs=patch
+// +kubebuilder:rbac:groups=kafka.castellan.dev,resources=kafkatopics/finalizers,verbs=update
+// +kubebuilder:rbac:groups=kafka.castellan.dev,resources=kafkaclusters,verbs=get;list;watch
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+type KafkaTopicReconciler struct {
+	// Client reads from the cache; it needs the field index topicIndex.
+	Client   client.Client
+	Clusters Clusters
+	Clock    Clock
+	Events   events.EventRecorder
+
+	queue  batch.Queue
+	writer batch.Writer
+	engine batch.Engine
+
+	mu     sync.Mutex
+	doubts map[topicKey]doubt
+}
+
+// Clock tells the time.
+type Clock interface{ Now() time.Time }
+
+type topicKey struct {
+	cluster types.NamespacedName
+	name    string
+}
+
+// doubt is a fault that has been seen once, in the answer of a broker that may have been a moment behind.
+type doubt struct {
+	reason string
+	since  time.Time
+}
+
+// confirmAfter is how long a doubtful fault must have been standing: longer than a broker's metadata lags.
+const confirmAfter = time.Second
+
+// writers is how many objects of a flush are written at once.
+const writers = 16
+
+// Reconcile takes the dirty topics of one cluster through one flush.
+func (r *KafkaTopicReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	return r.engine.Reconcile(ctx, req)
+}
+
+func (r *KafkaTopicReconciler) init() {
+	r.queue.Now = r.Clock.Now
+	r.writer.Client = r.Client
+	r.engine = batch.Engine{Queue: &r.queue, All: r.all, Flush: r.flush}
+	r.doubts = map[topicKey]doubt{}
+}
+
+func (r *KafkaTopicReconciler) all(ctx context.Context, cluster types.NamespacedName) ([]string, error) {
+	var list v1alpha1.KafkaTopicList
+	err := r.Client.List(ctx, &list, client.InNamespace(cluster.Namespace),
+		client.MatchingFields{clusterIndex: cluster.Name}, client.UnsafeDisableDeepCopy)
+	names := make([]string, len(list.Items))
+	for i := range list.Items {
+		names[i] = topics.Name(&list.Items[i])
+	}
+	return names, err
+}
+
+// flush brings the named topics of a cluster to what their objects ask for.
+func (r *KafkaTopicReconciler) flush(ctx context.Context, key types.NamespacedName, names []string) ([]string, error) {
+	cluster, err := getHostCluster(ctx, r.Client, key)
+	if err != nil {
+		return names, err
+	}
+	claims, err := r.claims(ctx, cluster, names)
+	if err != nil {
+		return names, err
+	}
+	p := newTopicPass(r, cluster, claims)
+	switch {
+	case cluster.gone():
+		return p.abandon(ctx)
+	case cluster.awaited() != "":
+		return p.wait(ctx, reasonClusterNotAvailable, cluster.awaited())
+	}
+	kafkaCtx, cancel := context.WithTimeout(ctx, batch.FlushTimeout)
+	defer cancel()
+	if err := p.change(kafkaCtx); err != nil {
+		if unreachable(err) {
+			if _, err := p.wait(ctx, reasonClusterUnreachable, unreachableText(key)); err != nil {
+				return names, err
+			}
+		}
+		return names, fmt.Errorf("topics of KafkaCluster %s: %w", key, err)
+	}
+	return p.report(ctx)
+}
+
+// claims sorts out who holds each name. A name of which the cache shows an object as it was before our own last write is
+// put off until the cache has caught up.
+func (r *KafkaTopicReconciler) claims(ctx context.Context, cluster hostCluster, names []string) ([]*topics.Claim, error) {
+	claims := make([]*topics.Claim, 0, len(names))
+	for _, name := range names {
+		var list v1alpha1.KafkaTopicList
+		err := r.Client.List(ctx, &list, client.InNamespace(cluster.key.Namespace),
+			client.MatchingFields{topicIndex: cluster.key.Name + "/" + name})
+		if err != nil {
+			return nil, fmt.Errorf("list KafkaTopics for topic %q of KafkaCluster %s: %w", name, cluster.key, err)
+		}
+		stale := false
+		objects := make([]*v1alpha1.KafkaTopic, len(list.Items))
+		for i := range list.Items {
+			objects[i] = &list.Items[i]
+			stale = stale || r.writer.Stale(objects[i])
+		}
+		switch {
+		case stale:
+			r.queue.Retry(cluster.key, name, cacheLag, time.Second)
+		case len(objects) > 0:
+			claim := topics.Sort(name, objects, cluster.id())
+			claims = append(claims, &claim)
+		default:
+			r.queue.Settled(cluster.key, name)
+			r.certain(cluster.key, name)
+		}
+	}
+	return claims, nil
+}
+
+// cacheLag is how soon the cache is looked at again after it was found behind.
+const cacheLag = 20 * time.Millisecond
+
+// believes tells whether a fault may be acted upon: at once when it is certain or the status says so already, else when
+// it has been standing for a while. In doubt the topic is looked at again.
+func (r *KafkaTopicReconciler) believes(cluster types.NamespacedName, t *v1alpha1.KafkaTopic, out topics.Outcome) bool {
+	key := topicKey{cluster, topics.Name(t)}
+	for _, f := range out.Faults {
+		if !f.Doubtful || stalledFor(t.Status.Conditions, f.Reason) {
+			continue
+		}
+		r.mu.Lock()
+		d, known := r.doubts[key]
+		if !known || d.reason != f.Reason {
+			d = doubt{f.Reason, r.Clock.Now()}
+			r.doubts[key] = d
+		}
+		r.mu.Unlock()
+		if r.Clock.Now().Sub(d.since) < confirmAfter {
+			r.queue.MarkAfter(cluster, confirmAfter, key.name)
+			return false
+		}
+	}
+	r.certain(cluster, key.name)
+	return true
+}
+
+func (r *KafkaTopicReconciler) certain(cluster types.NamespacedName, name string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.doubts, topicKey{cluster, name})
+}

@@ -1,0 +1,241 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/batch"
+	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/topics"
+)
+
+// topicPass is all that one flush knows of its topics.
+type topicPass struct {
+	*KafkaTopicReconciler
+	cluster  hostCluster
+	claims   []*topics.Claim
+	desired  map[string]topics.Desired
+	live     map[string]kafka.Topic
+	changes  topics.Changes
+	outcomes map[string]topics.Outcome
+	// announced are the topics of which this very flush has written that it creates them.
+	announced map[string]bool
+	// put off: topics that are looked at again later, with nothing to report now.
+	off map[string]bool
+	// unsettled: what did not go through, to be tried again.
+	unsettled map[string]error
+	errs      *errorList
+}
+
+func newTopicPass(r *KafkaTopicReconciler, cluster hostCluster, claims []*topics.Claim) *topicPass {
+	p := &topicPass{
+		KafkaTopicReconciler: r, cluster: cluster, claims: claims,
+		desired: map[string]topics.Desired{}, outcomes: map[string]topics.Outcome{},
+		announced: map[string]bool{}, off: map[string]bool{}, unsettled: map[string]error{},
+		errs: &errorList{},
+	}
+	for _, c := range claims {
+		p.desired[c.Name] = topics.DesiredOf(*c, c.Policy(cluster.id()))
+	}
+	return p
+}
+
+// change reads what is live, plans, announces and carries out. An error means that nothing is known about any topic.
+func (p *topicPass) change(ctx context.Context) error {
+	admin, err := p.Clusters.Admin(ctx, p.cluster.object)
+	if err != nil {
+		return err
+	}
+	var names []string
+	for name, d := range p.desired {
+		if d.NeedsLive() {
+			names = append(names, name)
+		}
+	}
+	if len(names) > 0 {
+		slices.Sort(names)
+		if p.live, err = admin.DescribeTopics(ctx, names); err != nil {
+			return err
+		}
+	}
+	desired := make([]topics.Desired, 0, len(p.claims))
+	for _, c := range p.claims {
+		desired = append(desired, p.desired[c.Name])
+	}
+	p.changes, p.outcomes = topics.Plan(desired, p.live)
+	p.announce(ctx)
+	for _, step := range []func(context.Context, kafka.TopicAdmin) error{p.create, p.grow, p.alter, p.delete} {
+		if err := step(ctx, admin); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// announce writes, before anything happens in Kafka, the finalizer and what is about to be created: one request per
+// object, and none once they stand.
+func (p *topicPass) announce(ctx context.Context) {
+	creates := map[string]bool{}
+	for _, t := range p.changes.Create {
+		creates[t.Name] = true
+	}
+	var todo []*topics.Claim
+	for _, c := range p.claims {
+		if c.Holder == nil || !p.outcomes[c.Name].Found {
+			continue
+		}
+		intent := topics.Intent(c.Holder, p.cluster.id())
+		if !controllerutil.ContainsFinalizer(c.Holder, v1alpha1.Finalizer) ||
+			creates[c.Name] && c.Holder.Annotations[v1alpha1.AnnotationCreating] != intent {
+			todo = append(todo, c)
+		}
+	}
+	failed := make(map[string]error, len(todo))
+	var mu sync.Mutex
+	batch.Each(writers, todo, func(c *topics.Claim) {
+		base := c.Holder.DeepCopy()
+		controllerutil.AddFinalizer(c.Holder, v1alpha1.Finalizer)
+		if creates[c.Name] {
+			metav1.SetMetaDataAnnotation(&c.Holder.ObjectMeta, v1alpha1.AnnotationCreating, topics.Intent(c.Holder, p.cluster.id()))
+		}
+		fresh := base.Annotations[v1alpha1.AnnotationCreating] != c.Holder.Annotations[v1alpha1.AnnotationCreating]
+		err := p.writer.PatchMetadata(ctx, c.Holder, base)
+		mu.Lock()
+		defer mu.Unlock()
+		failed[c.Name], p.announced[c.Name] = err, fresh && err == nil
+	})
+	for _, c := range todo {
+		err := failed[c.Name]
+		if err == nil {
+			continue
+		}
+		p.changes.Drop(c.Name)
+		p.off[c.Name] = true
+		if apierrors.IsConflict(err) || apierrors.IsNotFound(err) { // it has changed meanwhile: the cache will show how
+			p.queue.Retry(p.cluster.key, c.Name, cacheLag, confirmAfter)
+			continue
+		}
+		p.errs.add(c.Name, fmt.Errorf("add the finalizer to KafkaTopic %s/%s: %w", c.Holder.Namespace, c.Holder.Name, err))
+	}
+}
+
+func (p *topicPass) create(ctx context.Context, admin kafka.TopicAdmin) error {
+	if len(p.changes.Create) == 0 {
+		return nil
+	}
+	results, err := admin.CreateTopics(ctx, p.changes.Create)
+	if err != nil {
+		return err
+	}
+	for _, t := range p.changes.Create {
+		out, result := p.outcomes[t.Name], results[t.Name]
+		switch {
+		case result.Err == nil:
+			out.Record.ID, out.Topic = result.Topic.ID, result.Topic
+		case errors.Is(result.Err, kafka.ErrTopicExists) && p.announced[t.Name]:
+			// Somebody else was quicker between the reading and the creation: what was announced did not happen.
+			fault := topics.ExistsFault(t.Name)
+			fault.Doubtful = false
+			out = topics.Outcome{Faults: []topics.Fault{*fault}}
+			p.retract(ctx, t.Name)
+		case errors.Is(result.Err, kafka.ErrTopicExists):
+			// Announced earlier and created then; the broker that was asked did not know yet.
+			p.off[t.Name] = true
+			p.queue.Retry(p.cluster.key, t.Name, confirmAfter/2, confirmAfter)
+		default:
+			out = topics.Outcome{Faults: p.fault(t.Name, result.Err)}
+		}
+		p.outcomes[t.Name] = out
+	}
+	return nil
+}
+
+// retract takes back an announcement.
+func (p *topicPass) retract(ctx context.Context, name string) {
+	for _, c := range p.claims {
+		if c.Name != name {
+			continue
+		}
+		base := c.Holder.DeepCopy()
+		delete(c.Holder.Annotations, v1alpha1.AnnotationCreating)
+		controllerutil.RemoveFinalizer(c.Holder, v1alpha1.Finalizer)
+		if err := p.writer.PatchMetadata(ctx, c.Holder, base); err != nil {
+			p.errs.add(name, fmt.Errorf("take back the announcement on KafkaTopic %s/%s: %w", c.Holder.Namespace, c.Holder.Name, err))
+		}
+	}
+}
+
+func (p *topicPass) grow(ctx context.Context, admin kafka.TopicAdmin) error {
+	if len(p.changes.Grow) == 0 {
+		return nil
+	}
+	results, err := admin.CreatePartitions(ctx, p.changes.Grow)
+	if err != nil {
+		return err
+	}
+	for name := range p.changes.Grow {
+		if err := results[name]; err != nil {
+			out := p.outcomes[name]
+			out.Topic.Partitions = p.live[name].Partitions
+			out.Faults = append(out.Faults, p.fault(name, err)...)
+			p.outcomes[name] = out
+		}
+	}
+	return nil
+}
+
+func (p *topicPass) alter(ctx context.Context, admin kafka.TopicAdmin) error {
+	if len(p.changes.Alter) == 0 {
+		return nil
+	}
+	results, err := admin.AlterTopicConfigs(ctx, p.changes.Alter)
+	if err != nil {
+		return err
+	}
+	for name := range p.changes.Alter {
+		if err := results[name]; err != nil {
+			out := p.outcomes[name]
+			out.Record.ConfigKeys = p.desired[name].Known.ConfigKeys
+			out.Faults = append(out.Faults, p.fault(name, err)...)
+			p.outcomes[name] = out
+		}
+	}
+	return nil
+}
+
+func (p *topicPass) delete(ctx context.Context, admin kafka.TopicAdmin) error {
+	if len(p.changes.Delete) == 0 {
+		return nil
+	}
+	results, err := admin.DeleteTopics(ctx, slices.Sorted(maps.Values(p.changes.Delete)))
+	if err != nil {
+		return err
+	}
+	for name, id := range p.changes.Delete {
+		if err := results[id]; err != nil && !errors.Is(err, kafka.ErrUnknownTopicID) {
+			out := p.outcomes[name]
+			out.Faults = append(out.Faults, p.fault(name, err)...)
+			p.outcomes[name] = out
+		}
+	}
+	return nil
+}
+
+// fault turns what Kafka says of one topic into a fault of its spec; what may be gone at the next attempt is none and
+// leaves the topic unsettled.
+func (p *topicPass) fault(name string, err error) []topics.Fault {
+	if refusal, ok := errors.AsType[*kafka.Refusal](err); ok {
+		return []topics.Fault{topics.Explain(refusal, p.desired[name], p.cluster.brokers())}
+	}
+	p.unsettled[name] = err
+	return nil
+}

@@ -1,0 +1,155 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/batch"
+	"github.com/castellan-dev/castellan/internal/status"
+	"github.com/castellan-dev/castellan/internal/topics"
+)
+
+const (
+	// clusterIndex finds the objects that name a KafkaCluster; its value is the cluster's name.
+	clusterIndex = "castellan.cluster"
+	// topicIndex finds the KafkaTopics that stand for one topic: "<cluster>/<topic>".
+	topicIndex = "castellan.topic"
+
+	// concurrentClusters is how many clusters are flushed at once, so that those that do not answer, each of which keeps a
+	// worker for at most batch.FlushTimeout, leave some over.
+	concurrentClusters = 10
+)
+
+type queueOf = workqueue.TypedRateLimitingInterface[reconcile.Request]
+
+// SetupWithManager starts the controller with the manager.
+func (r *KafkaTopicReconciler) SetupWithManager(mgr ctrl.Manager) error {
+	r.init()
+	for name, value := range topicIndexes() {
+		if err := mgr.GetFieldIndexer().IndexField(context.Background(), &v1alpha1.KafkaTopic{}, name, value); err != nil {
+			return fmt.Errorf("index KafkaTopics by %s: %w", name, err)
+		}
+	}
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("kafkatopic").
+		Watches(&v1alpha1.KafkaTopic{}, r.topicEvents()).
+		Watches(&v1alpha1.KafkaCluster{}, r.clusterEvents()).
+		WithOptions(batchOptions()).
+		Complete(r)
+}
+
+func topicIndexes() map[string]client.IndexerFunc {
+	return map[string]client.IndexerFunc{
+		clusterIndex: func(o client.Object) []string {
+			t, ok := o.(*v1alpha1.KafkaTopic)
+			if !ok {
+				return nil
+			}
+			return []string{t.Spec.ClusterRef.Name}
+		},
+		topicIndex: func(o client.Object) []string {
+			t, ok := o.(*v1alpha1.KafkaTopic)
+			if !ok {
+				return nil
+			}
+			return []string{t.Spec.ClusterRef.Name + "/" + topics.Name(t)}
+		},
+	}
+}
+
+func batchOptions() controller.Options {
+	return controller.Options{
+		MaxConcurrentReconciles: concurrentClusters,
+		RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](200*time.Millisecond, 30*time.Second),
+	}
+}
+
+// topicEvents marks the topic of an object whenever its user has changed it; our own writes mark nothing.
+func (r *KafkaTopicReconciler) topicEvents() handler.EventHandler {
+	mark := func(o client.Object, q queueOf) {
+		if t, ok := o.(*v1alpha1.KafkaTopic); ok {
+			cluster := types.NamespacedName{Namespace: t.Namespace, Name: t.Spec.ClusterRef.Name}
+			r.queue.Mark(cluster, topics.Name(t))
+			enqueue(q, cluster)
+		}
+	}
+	return handler.Funcs{
+		CreateFunc: func(_ context.Context, e event.CreateEvent, q queueOf) { mark(e.Object, q) },
+		UpdateFunc: func(_ context.Context, e event.UpdateEvent, q queueOf) {
+			if userChanged(e.ObjectOld, e.ObjectNew) {
+				mark(e.ObjectNew, q)
+			}
+		},
+		DeleteFunc: func(_ context.Context, e event.DeleteEvent, q queueOf) {
+			r.writer.Forget(e.Object.GetUID())
+			mark(e.Object, q)
+		},
+	}
+}
+
+func userChanged(before, after client.Object) bool {
+	return before.GetUID() != after.GetUID() ||
+		before.GetGeneration() != after.GetGeneration() ||
+		before.GetDeletionTimestamp().IsZero() != after.GetDeletionTimestamp().IsZero() ||
+		before.GetAnnotations()[v1alpha1.AnnotationAdopt] != after.GetAnnotations()[v1alpha1.AnnotationAdopt]
+}
+
+// clusterEvents marks all topics of a cluster that comes, goes, becomes Available or has a new incarnation, and those
+// that are not in force when it has a new broker, which may be what they lacked.
+func (r *KafkaTopicReconciler) clusterEvents() handler.EventHandler {
+	mark := func(ctx context.Context, o client.Object, q queueOf, wanted func(*v1alpha1.KafkaTopic) bool) {
+		cluster := client.ObjectKeyFromObject(o)
+		var list v1alpha1.KafkaTopicList
+		err := r.Client.List(ctx, &list, client.InNamespace(cluster.Namespace),
+			client.MatchingFields{clusterIndex: cluster.Name}, client.UnsafeDisableDeepCopy)
+		if err != nil {
+			ctrl.LoggerFrom(ctx).Error(err, "list the topics of a KafkaCluster", "cluster", cluster)
+			return
+		}
+		marked := false
+		for i := range list.Items {
+			if t := &list.Items[i]; wanted(t) {
+				r.queue.Mark(cluster, topics.Name(t))
+				marked = true
+			}
+		}
+		if marked {
+			enqueue(q, cluster)
+		}
+	}
+	every := func(*v1alpha1.KafkaTopic) bool { return true }
+	notReady := func(t *v1alpha1.KafkaTopic) bool { return !status.IsReady(t.Status.Conditions, t.Generation) }
+	return handler.Funcs{
+		CreateFunc: func(ctx context.Context, e event.CreateEvent, q queueOf) { mark(ctx, e.Object, q, every) },
+		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q queueOf) { mark(ctx, e.Object, q, every) },
+		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q queueOf) {
+			before, ok1 := e.ObjectOld.(*v1alpha1.KafkaCluster)
+			after, ok2 := e.ObjectNew.(*v1alpha1.KafkaCluster)
+			switch {
+			case !ok1 || !ok2:
+			case factsOf(before) != factsOf(after):
+				mark(ctx, after, q, every)
+			case !slices.Equal(serving(before), serving(after)):
+				mark(ctx, after, q, notReady)
+			}
+		},
+	}
+}
+
+// enqueue asks for a flush of a cluster after a moment in which more events may come; one that is asked for already is
+// not put off.
+func enqueue(q queueOf, cluster types.NamespacedName) {
+	q.AddAfter(reconcile.Request{NamespacedName: cluster}, batch.Linger)
+}

@@ -1,0 +1,41 @@
+package controllers
+
+import (
+	"fmt"
+	"time"
+
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/castellan-dev/castellan/internal/kafka/client"
+	"github.com/castellan-dev/castellan/internal/kafka/pool"
+)
+
+// Setup starts all controllers with the manager. They share one pool of connections.
+func Setup(mgr ctrl.Manager, o Options) error {
+	connections := &Connections{Client: mgr.GetClient(), Pool: pool.New(pool.Config{}), Domain: o.Domain, Now: o.Now}
+	if err := mgr.Add(connections.Pool); err != nil {
+		return fmt.Errorf("run the pool of connections: %w", err)
+	}
+	recorder := mgr.GetEventRecorder("castellan")
+	reconcilers := []interface{ SetupWithManager(ctrl.Manager) error }{
+		&KafkaClusterReconciler{
+			Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Recorder: recorder, Connections: connections, Options: o,
+		},
+		&KafkaTopicReconciler{Client: mgr.GetClient(), Clusters: connections, Clock: clock(o.Now), Events: recorder},
+		&KafkaUserReconciler{
+			Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Clusters: connections, Prober: client.Prober{},
+			Clock: clock(o.Now), Events: recorder,
+		},
+	}
+	for _, reconciler := range reconcilers {
+		if err := reconciler.SetupWithManager(mgr); err != nil {
+			return fmt.Errorf("start %T: %w", reconciler, err)
+		}
+	}
+	return nil
+}
+
+// clock is a Clock made of a function.
+type clock func() time.Time
+
+func (c clock) Now() time.Time { return c() }

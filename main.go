@@ -1,0 +1,129 @@
+// Castellan is a Kubernetes operator for Apache Kafka. This file only wires it: options, manager, controllers.
+package main
+
+import (
+	"crypto/tls"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/go-logr/logr"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	_ "k8s.io/client-go/plugin/pkg/client/auth"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/controllers"
+)
+
+// version is set when the binary is linked.
+var version = "dev"
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "castellan:", err)
+		os.Exit(1)
+	}
+}
+
+// options are the operator's flags.
+type options struct {
+	metricsAddress  string
+	probeAddress    string
+	leaderElect     bool
+	namespaces      string
+	imageRepository string
+	domain          string
+	logLevel        slog.Level
+}
+
+func (o *options) bind(flags *flag.FlagSet) {
+	flags.StringVar(&o.metricsAddress, "metrics-bind-address", ":8443", "address of the metrics, over TLS and for authorized readers only; 0 = none")
+	flags.StringVar(&o.probeAddress, "health-probe-bind-address", ":8081", "address of /healthz and /readyz")
+	flags.BoolVar(&o.leaderElect, "leader-elect", false, "let one of several replicas work at a time")
+	flags.StringVar(&o.namespaces, "watch-namespaces", "", "namespaces to work in, separated by commas; none = all")
+	flags.StringVar(&o.imageRepository, "kafka-image-repository", "apache/kafka", "where Kafka's image comes from; the tag is the version")
+	flags.StringVar(&o.domain, "cluster-domain", "cluster.local", "DNS domain of the Kubernetes cluster")
+	flags.TextVar(&o.logLevel, "log-level", slog.LevelInfo, "what is logged: DEBUG, INFO, WARN or ERROR")
+}
+
+func run() error {
+	var o options
+	o.bind(flag.CommandLine)
+	flag.Parse()
+	ctrl.SetLogger(logr.FromSlogHandler(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: o.logLevel})))
+	ctrl.Log.Info("castellan begins", "version", version)
+
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			return fmt.Errorf("register the kinds: %w", err)
+		}
+	}
+	config, err := ctrl.GetConfig()
+	if err != nil {
+		return fmt.Errorf("find the Kubernetes API: %w", err)
+	}
+	config.QPS, config.Burst = 200, 400 // topics come by the thousand; the API server's own fairness bounds us
+	mgr, err := ctrl.NewManager(config, ctrl.Options{
+		Scheme:                        scheme,
+		Cache:                         cacheOptions(o.namespaces),
+		Metrics:                       metricsOptions(o.metricsAddress),
+		HealthProbeBindAddress:        o.probeAddress,
+		LeaderElection:                o.leaderElect,
+		LeaderElectionID:              "castellan.kafka.castellan.dev",
+		LeaderElectionReleaseOnCancel: true, // main ends when the manager does
+	})
+	if err != nil {
+		return fmt.Errorf("start the manager: %w", err)
+	}
+	for name, check := range map[string]func(string, healthz.Checker) error{"healthz": mgr.AddHealthzCheck, "readyz": mgr.AddReadyzCheck} {
+		if err := check(name, healthz.Ping); err != nil {
+			return fmt.Errorf("serve /%s: %w", name, err)
+		}
+	}
+	err = controllers.Setup(mgr, controllers.Options{ImageRepository: o.imageRepository, Domain: o.domain, Now: time.Now})
+	if err != nil {
+		return err
+	}
+	return mgr.Start(ctrl.SetupSignalHandler())
+}
+
+// cacheOptions keep in memory only what the operator itself has made, of the kinds that others use too.
+func cacheOptions(namespaces string) cache.Options {
+	ours := cache.ByObject{Label: labels.SelectorFromSet(labels.Set{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy})}
+	o := cache.Options{
+		DefaultTransform: cache.TransformStripManagedFields(),
+		ByObject: map[client.Object]cache.ByObject{
+			&corev1.Pod{}: ours, &corev1.Service{}: ours, &corev1.ConfigMap{}: ours, &corev1.Secret{}: ours,
+			&corev1.PersistentVolumeClaim{}: ours, &appsv1.StatefulSet{}: ours, &policyv1.PodDisruptionBudget{}: ours,
+		},
+	}
+	for _, namespace := range strings.FieldsFunc(namespaces, func(r rune) bool { return r == ',' || r == ' ' }) {
+		if o.DefaultNamespaces == nil {
+			o.DefaultNamespaces = map[string]cache.Config{}
+		}
+		o.DefaultNamespaces[namespace] = cache.Config{}
+	}
+	return o
+}
+
+func metricsOptions(address string) server.Options {
+	return server.Options{
+		BindAddress: address, SecureServing: true, FilterProvider: filters.WithAuthenticationAndAuthorization,
+		TLSOpts: []func(*tls.Config){func(c *tls.Config) { c.MinVersion = tls.VersionTLS13 }},
+	}
+}
