@@ -1,0 +1,138 @@
+package cluster
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/castellan-dev/castellan/hack/localcluster/internal/plan"
+)
+
+const cgroupRoot = "/sys/fs/cgroup"
+
+// Without these, all pods together weigh as much as one process of the host.
+const (
+	clusterShares = "32768"
+	nodeShares    = "8192"
+)
+
+// ensureCgroups makes the folder that the node's kubelet puts pods in. The
+// kubelet wants it to be there in every hierarchy.
+func (c *Cluster) ensureCgroups(n plan.Node) error {
+	if _, err := os.Stat(filepath.Join(cgroupRoot, "cgroup.controllers")); err == nil {
+		return c.ensureUnifiedCgroup(n)
+	}
+	hierarchies, err := hierarchies()
+	if err != nil {
+		return err
+	}
+	for _, h := range hierarchies {
+		if filepath.Base(h) == "unified" {
+			continue // hybrid mode: without controllers
+		}
+		above := filepath.Join(h, c.Plan.Name)
+		dir := filepath.Join(above, n.Name)
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+		err := errors.Join(
+			inherit(h, above, "cpuset.cpus"), inherit(h, above, "cpuset.mems"),
+			inherit(h, dir, "cpuset.cpus"), inherit(h, dir, "cpuset.mems"),
+			set(above, "cpu.shares", clusterShares), set(dir, "cpu.shares", nodeShares))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ensureUnifiedCgroup is for machines with cgroup version 2 only.
+func (c *Cluster) ensureUnifiedCgroup(n plan.Node) error {
+	content, err := os.ReadFile(filepath.Join(cgroupRoot, "cgroup.controllers"))
+	if err != nil {
+		return err
+	}
+	enable := "+" + strings.Join(strings.Fields(string(content)), " +")
+	above := filepath.Join(cgroupRoot, c.Plan.Name)
+	dir := filepath.Join(above, n.Name)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	return errors.Join(
+		set(cgroupRoot, "cgroup.subtree_control", enable), set(above, "cgroup.subtree_control", enable),
+		set(above, "cpu.weight", "1000"))
+}
+
+// hierarchies are the mounted folders of cgroup version 1; links such as
+// cpu,cpuacct are left out.
+func hierarchies() ([]string, error) {
+	entries, err := os.ReadDir(cgroupRoot)
+	if err != nil {
+		return nil, err
+	}
+	var dirs []string
+	for _, e := range entries {
+		if e.IsDir() {
+			dirs = append(dirs, filepath.Join(cgroupRoot, e.Name()))
+		}
+	}
+	return dirs, nil
+}
+
+// inherit copies a value from one cgroup to another where it exists; a new
+// cpuset is empty and takes no process.
+func inherit(from, to, file string) error {
+	content, err := os.ReadFile(filepath.Join(from, file))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return set(to, file, strings.TrimSpace(string(content)))
+}
+
+func set(dir, file, value string) error {
+	path := filepath.Join(dir, file)
+	if _, err := os.Stat(path); err != nil {
+		return nil
+	}
+	return os.WriteFile(path, []byte(value), 0o644)
+}
+
+// deleteCgroups removes the cluster's folders, or those of one node.
+func (c *Cluster) deleteCgroups(below ...string) error {
+	dirs, err := hierarchies()
+	if err != nil {
+		return err
+	}
+	for _, h := range append(dirs, cgroupRoot) {
+		dir := filepath.Join(append([]string{h, c.Plan.Name}, below...)...)
+		err = errors.Join(err, removeCgroup(dir))
+	}
+	return err
+}
+
+// removeCgroup removes folders from the innermost out; their files vanish by
+// themselves.
+func removeCgroup(root string) error {
+	var dirs []string
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if errors.Is(err, os.ErrNotExist) {
+			return nil
+		}
+		if err == nil && d.IsDir() {
+			dirs = append(dirs, path)
+		}
+		return err
+	})
+	for _, dir := range slices.Backward(dirs) {
+		if e := os.Remove(dir); e != nil && !errors.Is(e, os.ErrNotExist) {
+			err = errors.Join(err, e)
+		}
+	}
+	return err
+}

@@ -1,0 +1,65 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+)
+
+// object is a Kubernetes object and the path it is applied to.
+type object struct{ path, yaml string }
+
+// objects is what the cluster needs beyond what the API server makes itself.
+func (c *Cluster) objects() []object {
+	return []object{
+		{"/api/v1/namespaces/kube-system/services/kube-dns", fmt.Sprintf(`apiVersion: v1
+kind: Service
+metadata: {name: kube-dns, namespace: kube-system, labels: {k8s-app: kube-dns}}
+spec:
+  clusterIP: %s
+  ports:
+  - {name: dns, port: 53, protocol: UDP}
+  - {name: dns-tcp, port: 53, protocol: TCP}
+`, c.Plan.DNSIP())},
+		{"/apis/discovery.k8s.io/v1/namespaces/kube-system/endpointslices/kube-dns", fmt.Sprintf(`apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: kube-dns, namespace: kube-system, labels: {kubernetes.io/service-name: kube-dns}}
+addressType: IPv4
+endpoints: [{addresses: ["%s"], conditions: {ready: true}}]
+ports:
+- {name: dns, port: 53, protocol: UDP}
+- {name: dns-tcp, port: 53, protocol: TCP}
+`, c.Plan.ControlIP())},
+		{"/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/localcluster-proxy", `apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: localcluster-proxy}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: system:node-proxier}
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: "system:kube-proxy"}]
+`},
+		{"/apis/storage.k8s.io/v1/csidrivers/dir.csi.localcluster", `apiVersion: storage.k8s.io/v1
+kind: CSIDriver
+metadata: {name: dir.csi.localcluster}
+spec: {attachRequired: false, podInfoOnMount: false, fsGroupPolicy: File, storageCapacity: false, volumeLifecycleModes: [Persistent]}
+`},
+		{"/apis/storage.k8s.io/v1/storageclasses/standard", `apiVersion: storage.k8s.io/v1
+kind: StorageClass
+metadata: {name: standard, annotations: {storageclass.kubernetes.io/is-default-class: "true"}}
+provisioner: dir.csi.localcluster
+volumeBindingMode: WaitForFirstConsumer
+reclaimPolicy: Delete
+allowVolumeExpansion: true
+`},
+	}
+}
+
+func (c *Cluster) applyObjects(ctx context.Context) error {
+	client, err := c.Client()
+	if err != nil {
+		return err
+	}
+	for _, o := range c.objects() {
+		if err := client.Apply(ctx, o.path, o.yaml); err != nil {
+			return err
+		}
+	}
+	return nil
+}
