@@ -106,7 +106,7 @@ func (r *KafkaClusterReconciler) applyPool(ctx context.Context, s *scope, step p
 	live := s.live.StatefulSets[pool.StatefulSet]
 	d := drafts[step.Pool]
 	if d == nil {
-		d = &draft{files: s.lastRun(pool.Name, live), replicas: pool.Replicas}
+		d = &draft{files: s.lastRun(pool.Name), replicas: pool.Replicas}
 		if live != nil && live.Spec.Replicas != nil {
 			d.replicas = *live.Spec.Replicas
 		}
@@ -140,11 +140,8 @@ func (r *KafkaClusterReconciler) applyPool(ctx context.Context, s *scope, step p
 }
 
 // lastRun is what each node of a pool runs, or ran last.
-func (s *scope) lastRun(pool string, live client.Object) map[int32]render.NodeFiles {
+func (s *scope) lastRun(pool string) map[int32]render.NodeFiles {
 	files := map[int32]render.NodeFiles{}
-	if live == nil || live.GetName() == "" {
-		return files
-	}
 	if configMap := s.live.ConfigMaps[s.observation.Pools[pool].Revision]; configMap != nil {
 		files = render.ReadRevision(configMap)
 	}

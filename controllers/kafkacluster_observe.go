@@ -15,7 +15,7 @@ const snapshotPatience = 10 * time.Second
 // observe puts together what Kubernetes and Kafka show.
 func (r *KafkaClusterReconciler) observe(ctx context.Context, s *scope) error {
 	s.observation = observe.Kubernetes(s.model, s.live)
-	s.observation.CacheCurrent = r.expectations.met(s.key(), s.live.Pods)
+	s.observation.CacheCurrent = s.observation.CacheCurrent && r.expectations.met(s.key(), s.live.Pods)
 	if !anyBrokerReady(s) {
 		s.observation.KafkaError = "no broker is ready"
 		return nil

@@ -103,6 +103,10 @@ var shapeFaults = []badInput{
 		ReasonInvalid, "spec.pools[extra].firstNodeId", "choose ids that no pool has"},
 	{"node ids that were given out otherwise", func(in *Inputs) { in.Spec.Pools[0].FirstNodeID = ptr[int32](7) },
 		ReasonInvalid, "spec.pools[main].firstNodeId", "set it back to 0"},
+	{"a name that somebody else's Service has", func(in *Inputs) { in.Taken = map[string]string{"Service/events-main-0-outside": "a user"} },
+		ReasonInvalid, "spec.listeners[outside].name", "belongs to a user"},
+	{"a name that somebody else's claim has", func(in *Inputs) { in.Taken = map[string]string{"PersistentVolumeClaim/more-events-main-2": "a user"} },
+		ReasonInvalid, "spec.pools[main].storage.volumes[more].name", "belongs to a user"},
 	{"a name that somebody else's StatefulSet has", func(in *Inputs) {
 		in.Taken = map[string]string{"StatefulSet/events-extra": "KafkaCluster events-extra"}
 	},

@@ -18,7 +18,7 @@ const zoneLabel = corev1.LabelTopologyZone
 
 // Kubernetes tells what the live objects say about a cluster; Kafka's side stays empty.
 func Kubernetes(c *model.Cluster, live *Live) *model.Observation {
-	observation := &model.Observation{Pools: map[string]model.ObservedPool{}, Nodes: map[int32]model.ObservedNode{}}
+	observation := &model.Observation{Pools: map[string]model.ObservedPool{}, Nodes: map[int32]model.ObservedNode{}, CacheCurrent: true}
 	revisions := map[string]map[int32]render.NodeFiles{}
 	for name, configMap := range live.ConfigMaps {
 		if nodes := render.ReadRevision(configMap); nodes != nil {
@@ -28,6 +28,8 @@ func Kubernetes(c *model.Cluster, live *Live) *model.Observation {
 	for _, set := range live.StatefulSets {
 		if pool := set.Labels[v1alpha1.LabelPool]; pool != "" {
 			observation.Pools[pool] = observePool(set, revisions)
+			// A pod that is deleted before Kubernetes has taken note of a new template comes back on the old one.
+			observation.CacheCurrent = observation.CacheCurrent && set.Status.ObservedGeneration == set.Generation
 		}
 	}
 	for i := range live.Pods {

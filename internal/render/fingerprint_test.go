@@ -63,6 +63,9 @@ func TestWhatRestartsWhat(t *testing.T) {
 			l := in.Spec.Listeners
 			l[0], l[1] = l[1], l[0]
 		}, false, false},
+		{"super users change the file", func(in *model.Inputs) {
+			in.Spec.Authorization = &v1alpha1.Authorization{Type: v1alpha1.AuthorizationSimple, SuperUsers: []string{"a", "b"}}
+		}, true, false},
 		{"another order of mechanisms changes nothing", func(in *model.Inputs) {
 			m := in.Spec.Listeners[0].Authentication.Mechanisms
 			m[0], m[1] = m[1], m[0]
@@ -239,5 +242,17 @@ func TestTheSameInOtherWordsIsTheSame(t *testing.T) {
 		if after := Desired(resolve(t, in)).Templates["main"]; after.User != before.User {
 			t.Errorf("%s changed the template from %v to %v", name, before, after)
 		}
+	}
+}
+
+func TestTheOrderOfSuperUsersMeansNothing(t *testing.T) {
+	var seen []model.Fingerprint
+	for _, users := range [][]string{{"a", "b"}, {"b", "a"}} {
+		in := inputs(t, "demo", demo)
+		in.Spec.Authorization = &v1alpha1.Authorization{Type: v1alpha1.AuthorizationSimple, SuperUsers: users}
+		seen = append(seen, Desired(resolve(t, in)).Files[0])
+	}
+	if seen[0] != seen[1] {
+		t.Errorf("another order changed the files from %v to %v", seen[0], seen[1])
 	}
 }

@@ -120,7 +120,7 @@ format_disks() {
 	local metadata directories directory complete=yes word cluster voters arguments
 	metadata=$(setting metadata.log.dir)
 	IFS=, read -ra directories <<<"$(setting log.dirs)"
-	if [ -s /nonexistent ]; then
+	if [ -s "$metadata/meta.properties" ]; then
 		for directory in "${directories[@]}"; do
 			[ -s "$directory/meta.properties" ] || complete=no
 		done
