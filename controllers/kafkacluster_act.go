@@ -36,7 +36,7 @@ func (r *KafkaClusterReconciler) act(ctx context.Context, s *scope) error {
 	drafts := map[string]*draft{}
 	for _, step := range s.plan.Steps {
 		if err := r.perform(ctx, s, step, drafts); err != nil {
-			return fmt.Errorf("%s of KafkaCluster %s: %w", describeStep(step), s.key(), err)
+			return fmt.Errorf("KafkaCluster %s: %s: %w", s.key(), step, err)
 		}
 	}
 	return nil
@@ -56,7 +56,7 @@ func (r *KafkaClusterReconciler) perform(ctx context.Context, s *scope, step pla
 		if err := admin.AlterBrokerConfig(ctx, step.Node, step.Changes); err != nil {
 			return s.refused(step, err)
 		}
-		r.event(s, corev1.EventTypeNormal, "ConfigChanged", "set without a restart: "+strings.Join(step.Reasons, "; "))
+		r.event(s, corev1.EventTypeNormal, "ConfigChanged", step.String())
 		return nil
 	case plan.ElectLeaders:
 		admin, err := r.Connections.Admin(ctx, s.cluster)
@@ -221,13 +221,6 @@ func (r *KafkaClusterReconciler) restart(ctx context.Context, s *scope, step pla
 		r.expectations.forget(s.key()) // nothing was deleted
 		return err
 	}
-	r.event(s, corev1.EventTypeNormal, "Restarted", fmt.Sprintf("%s: %s", node.PodName, strings.Join(step.Reasons, "; ")))
+	r.event(s, corev1.EventTypeNormal, "Restarted", step.String())
 	return nil
-}
-
-func describeStep(step plan.Step) string {
-	if step.Pool != "" {
-		return fmt.Sprintf("%s of pool %s", step.Kind, step.Pool)
-	}
-	return fmt.Sprintf("%s on node %d", step.Kind, step.Node)
 }

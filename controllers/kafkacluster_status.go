@@ -80,7 +80,7 @@ func (s *scope) progress(failure error) (reason, message string) {
 	}
 	var doing, waits []string
 	for _, step := range s.plan.Steps {
-		doing = append(doing, describeStep(step)+": "+strings.Join(step.Reasons, ", "))
+		doing = append(doing, step.String())
 	}
 	for _, held := range s.plan.Held {
 		waits = append(waits, held.Message)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/castellan-dev/castellan/hack/localcluster/internal/console"
 	"github.com/castellan-dev/castellan/hack/localcluster/internal/image"
@@ -141,23 +142,33 @@ func runAPIServer(ctx context.Context, in invocation) error {
 	if err != nil {
 		return err
 	}
-	return standalone.Run(endWithInput(ctx, os.Stdin), standalone.Options{
+	ctx, cancel := endWithInput(ctx, os.Stdin)
+	defer cancel()
+	return standalone.Run(ctx, standalone.Options{
 		Dir: in.dir, Components: tools.ComponentsBinary(), Keep: in.keep, Extra: in.args,
 	}, os.Stdout)
 }
 
 // endWithInput returns a context that also ends when a pipe on standard input
 // is closed, which happens when the process that started us dies. Other kinds
-// of input, such as /dev/null, say nothing about anybody's life.
-func endWithInput(ctx context.Context, in *os.File) context.Context {
-	info, err := in.Stat()
-	if err != nil || info.Mode()&(os.ModeNamedPipe|os.ModeSocket) == 0 {
-		return ctx
-	}
+// of input, such as /dev/null, say nothing about anybody's life. It ends, too,
+// when our parent is `go run`, which passes no signals on, and that ends.
+func endWithInput(ctx context.Context, in *os.File) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
-	go func() {
-		_, _ = io.Copy(io.Discard, in)
-		cancel()
-	}()
-	return ctx
+	if info, err := in.Stat(); err == nil && info.Mode()&(os.ModeNamedPipe|os.ModeSocket) != 0 {
+		go func() {
+			_, _ = io.Copy(io.Discard, in)
+			cancel()
+		}()
+	}
+	parent := os.Getppid()
+	if name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", parent)); err == nil && string(name) == "go\n" {
+		go func() {
+			for os.Getppid() == parent {
+				time.Sleep(200 * time.Millisecond)
+			}
+			cancel()
+		}()
+	}
+	return ctx, cancel
 }

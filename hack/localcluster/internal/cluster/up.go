@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
+	"net/http"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -14,6 +16,7 @@ import (
 
 	"github.com/castellan-dev/castellan/hack/localcluster/internal/console"
 	"github.com/castellan-dev/castellan/hack/localcluster/internal/control"
+	"github.com/castellan-dev/castellan/hack/localcluster/internal/kube"
 	"github.com/castellan-dev/castellan/hack/localcluster/internal/node"
 	"github.com/castellan-dev/castellan/hack/localcluster/internal/plan"
 	"github.com/castellan-dev/castellan/hack/localcluster/internal/proc"
@@ -63,7 +66,32 @@ func (c *Cluster) Up(ctx context.Context, cache plan.Cache) error {
 	if err := c.pushImages(ctx); err != nil {
 		return err
 	}
-	return c.waitNodes(ctx, starts)
+	if err := c.waitNodes(ctx, starts); err != nil {
+		return err
+	}
+	return c.waitServices(ctx, client)
+}
+
+// waitServices waits for what pods and clients need from the first moment: a
+// service account, and cluster DNS at its service address.
+func (c *Cluster) waitServices(ctx context.Context, client *kube.Client) error {
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
+	dialer := net.Dialer{Timeout: time.Second}
+	for {
+		_, err := client.Do(ctx, http.MethodGet, "/api/v1/namespaces/default/serviceaccounts/default", "", nil)
+		if err == nil {
+			var conn net.Conn
+			if conn, err = dialer.DialContext(ctx, "tcp", net.JoinHostPort(c.Plan.DNSIP(), "53")); err == nil {
+				return conn.Close()
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("service account or cluster DNS: %w", err)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
 }
 
 // prepare writes everything that is read from files.

@@ -56,8 +56,7 @@ func (k Kafka) Build(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	keyFile := filepath.Join(dir, "made-from")
-	if have, err := os.ReadFile(keyFile); err == nil && string(have) == key {
+	if madeFrom(dir) == key {
 		return nil
 	}
 	if os.Geteuid() != 0 {
@@ -68,6 +67,9 @@ func (k Kafka) Build(ctx context.Context) error {
 		return err
 	}
 	defer unlock()
+	if madeFrom(dir) == key {
+		return nil // by the one that we waited for
+	}
 	if err := toolchain.EnsurePackages(ctx, k.Console, toolchain.ImageNeeds); err != nil {
 		return err
 	}
@@ -217,7 +219,18 @@ func (k Kafka) make(ctx context.Context, log io.Writer, base, java, jars, dir, k
 	if err := save(img, k.Ref(), dir); err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(dir, "made-from"), []byte(key), 0o644)
+	return os.WriteFile(filepath.Join(dir, keyFile), []byte(key), 0o644)
+}
+
+// keyFile in a layout tells which files it was made from.
+const keyFile = "made-from"
+
+func madeFrom(dir string) string {
+	key, err := os.ReadFile(filepath.Join(dir, keyFile))
+	if err != nil {
+		return ""
+	}
+	return string(key)
 }
 
 // layOut makes /opt/kafka and the folders that the stock image has.
@@ -267,6 +280,7 @@ const enterRoot = `set -e
 mount -t overlay overlay -o "lowerdir=$LOWER,upperdir=$WORK/upper,workdir=$WORK/overlay" "$WORK/root"
 mount -t proc proc "$WORK/root/proc"
 mount --rbind /dev "$WORK/root/dev"
+echo localhost >/proc/sys/kernel/hostname
 ip link set lo up
 exec chroot "$WORK/root" /bin/bash -s
 `
@@ -284,7 +298,7 @@ func train(ctx context.Context, log io.Writer, work string, parts []string) (str
 		return "", err
 	}
 	defer script.Close()
-	argv := append(apart("--net"), "sh", "-c", enterRoot)
+	argv := append(apart("--net", "--uts"), "sh", "-c", enterRoot)
 	return upper, proc.Command{Argv: argv, In: script, Env: []string{"WORK=" + work, "LOWER=" + strings.Join(parts, ":")}}.Run(ctx, log)
 }
 
