@@ -1,0 +1,94 @@
+# Everything that a developer does. `make` lists the targets; docs/development.md says more.
+# What is built or downloaded goes to the user's cache directory, never into the repository.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.ONESHELL:
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+.DEFAULT_GOAL := help
+
+# CONTEXT=name    an existing Kubernetes cluster of your kubeconfig (kind, a cloud) in place of the local one
+# IMAGE=ref       with CONTEXT: an operator image that this cluster can pull; without it a kind cluster is loaded
+# STAGES="unit …" which parts `make test` runs: unit chart api kafka e2e
+# RUN=regexp      tests of those parts whose names match
+# KEEP=1          keep the test cluster when `make test` ends
+CONTEXT ?=
+IMAGE ?=
+STAGES ?= unit chart api kafka e2e
+RUN ?=
+KEEP ?=
+export CONTEXT IMAGE STAGES RUN KEEP
+
+export CASTELLAN_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/castellan
+
+##@ Use
+help: ## list the targets
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	printf '\nVariables\n'
+	awk '/^# [A-Z]+=/ {sub(/^# /, "  "); print}' $(MAKEFILE_LIST)
+
+demo: ## a three-broker Kafka on Kubernetes from nothing, with 10,000 records through it; leaves it running
+	@go -C hack/demo run . up
+
+demo-down: ## remove all that `make demo` made
+	@go -C hack/demo run . down
+
+install: ## build the operator and install the chart, on the local cluster or on CONTEXT
+	@hack/install.sh
+
+cluster-up: ## start only the local Kubernetes cluster
+	@hack/localcluster.sh up
+
+cluster-down: ## stop and remove the local Kubernetes cluster
+	@hack/localcluster.sh down
+
+kubeconfig: ## print the path of the local cluster's kubeconfig
+	@hack/localcluster.sh kubeconfig
+
+##@ Build
+build: ## compile the operator; prints the path of the binary
+	@hack/image.sh binary
+
+image: ## build the operator image (an OCI layout, without Docker); prints its reference and folder
+	@hack/image.sh image
+
+load: ## build the operator image and load it into the local cluster
+	@hack/image.sh load
+
+generate: ## write CRDs, deepcopy, roles, chart files, API reference and the broker's jar from their sources
+	@hack/generate.sh
+
+tools: ## build all pinned tools ahead of need
+	@for tool in controller-gen gotestsum govulncheck helm kustomize golangci-lint; do hack/tool.sh "$$tool"; done
+
+##@ Check
+verify: ## generated files, formatting, vet, lint with the walls, known vulnerabilities, chart
+	@hack/verify.sh
+
+test: ## all tests, from unit tests to end-to-end cases on a local cluster; STAGES, RUN and KEEP narrow it
+	@hack/test.sh
+
+unit: ## only the tests that need nothing, in seconds
+	@STAGES=unit hack/test.sh
+
+golden: ## write the golden files anew; review the difference like code
+	@go test ./internal/... ./test/chart/... -update
+
+bench: ## the figures of docs/development.md, measured on the local cluster
+	@hack/bench.sh
+
+lint: ## golangci-lint alone
+	@hack/verify.sh lint
+
+clean: ## remove everything that was built or downloaded; first make demo-down
+	@if [ -d "$(CASTELLAN_CACHE)/clusters" ] && [ -n "$$(ls -A "$(CASTELLAN_CACHE)/clusters")" ]; then
+		echo "a local cluster is still there: make demo-down" >&2
+		exit 1
+	fi
+	case "$(CASTELLAN_CACHE)" in
+	*/castellan) rm -rf "$(CASTELLAN_CACHE)" ;;
+	*) echo "not removed, as its name is not castellan: $(CASTELLAN_CACHE)" >&2; exit 1 ;;
+	esac
+
+.PHONY: $(shell grep -oE '^[a-z-]+:' $(firstword $(MAKEFILE_LIST)) | tr -d :)

@@ -1,0 +1,150 @@
+#!/usr/bin/env bash
+# Runs the tests in stages, from those that need nothing to those that need a whole cluster, and counts them.
+# Whatever it starts ends with it: when it is done, when a stage fails, and when it is interrupted.
+#   STAGES  unit chart api kafka e2e (default: all)   RUN  only tests whose names match   KEEP  leave the cluster running
+#   CONTEXT run the e2e stage on an existing cluster of the kubeconfig
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cd "$root"
+export CASTELLAN_CACHE=${CASTELLAN_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/castellan}
+STAGES=${STAGES:-unit chart api kafka e2e}
+
+# A name and address ranges of its own: a demo that runs beside the tests is not touched.
+test_cluster=(--name cstl-test --index 1)
+
+work=$(mktemp -d)
+child=
+cluster=
+trap cleanup EXIT
+trap 'echo "interrupted: cleaning up" >&2; exit 130' INT TERM HUP
+
+# run starts a command in a process group of its own and waits for it, so that an interrupt reaches this script at once
+# and then the whole group.
+run() {
+	local rc=0
+	set -m
+	"$@" &
+	child=$!
+	set +m
+	wait "$child" || rc=$?
+	child=
+	return "$rc"
+}
+
+cleanup() {
+	local rc=$?
+	trap - EXIT INT TERM HUP
+	if [ -n "$child" ]; then
+		kill -TERM -- "-$child" 2>/dev/null || true
+		for _ in {1..100}; do
+			kill -0 -- "-$child" 2>/dev/null || break
+			sleep 0.2
+		done
+		kill -KILL -- "-$child" 2>/dev/null || true
+	fi
+	if [ -n "$cluster" ]; then
+		if [ -n "${KEEP:-}" ]; then
+			echo "kept; to remove it: hack/localcluster.sh down ${test_cluster[*]}"
+		else
+			hack/localcluster.sh down || rc=1
+		fi
+	fi
+	rm -rf "$work"
+	exit "$rc"
+}
+
+# gotest runs one stage's packages in a module: gotest STAGE MODULE TIMEOUT PACKAGE...
+gotest() {
+	local stage=$1 module=$2 timeout=$3 name flags=()
+	shift 3
+	name=$stage-$(tr / - <<<"$module")
+	[ -z "${RUN:-}" ] || flags+=(-run "$RUN")
+	run "$gotestsum" --format testname --format-hide-empty-pkg --hide-summary=skipped,output \
+		--jsonfile "$work/$name.json" -- \
+		-C "$module" -count=1 -timeout "$timeout" "${flags[@]}" "$@"
+}
+
+# packages lists those of the main module that are tested in stage unit.
+packages() {
+	go list ./... | grep -vE '/(test/(api|chart|e2e)|internal/kafka)(/|$)'
+}
+
+stage_unit() {
+	local rc=0 module list
+	mapfile -t list < <(packages)
+	gotest unit . 10m "${list[@]}" || rc=1
+	for module in hack/apidoc hack/demo hack/localcluster; do
+		gotest unit "$module" 10m ./... || rc=1
+	done
+	return "$rc"
+}
+
+stage_chart() { gotest chart . 5m ./test/chart/...; }
+
+stage_api() { gotest api . 10m ./test/api/...; }
+
+stage_kafka() { gotest kafka . 15m ./internal/kafka/...; }
+
+# existing_cluster points the end-to-end tests at CONTEXT and installs the operator there.
+existing_cluster() {
+	CASTELLAN_E2E_KUBECONFIG=$work/kubeconfig
+	kubectl config view --minify --flatten --context "$CONTEXT" >"$CASTELLAN_E2E_KUBECONFIG"
+	chmod 600 "$CASTELLAN_E2E_KUBECONFIG"
+	export CASTELLAN_E2E_KUBECONFIG CASTELLAN_E2E_INSTALLED=yes
+	run hack/install.sh
+}
+
+stage_e2e() {
+	if [ -n "${CONTEXT:-}" ]; then
+		existing_cluster || return 1
+	else
+		# A program in front of the real one that always means the cluster of the tests, whoever calls it.
+		printf '#!/bin/sh\nexec "%s" %s "$@"\n' "$CASTELLAN_LOCALCLUSTER" "${test_cluster[*]}" >"$work/localcluster"
+		chmod +x "$work/localcluster"
+		export CASTELLAN_LOCALCLUSTER=$work/localcluster
+		cluster=yes
+		run hack/localcluster.sh up || return 1
+	fi
+	gotest e2e . 60m ./test/e2e/...
+}
+
+# count prints how many tests of a stage ended so: count STAGE pass|fail|skip
+count() {
+	cat "$work/$1"-*.json 2>/dev/null | grep -F "\"Action\":\"$2\"" | grep -cF '"Test":' || true
+}
+
+titles=(
+	"unit=unit tests and golden files"
+	"chart=Helm chart, kustomize and permissions"
+	"api=CRDs against a real API server"
+	"kafka=client against a real Kafka"
+	"e2e=end to end: the operator in a cluster"
+)
+gotestsum=$(hack/tool.sh gotestsum)
+CASTELLAN_LOCALCLUSTER=$(hack/localcluster.sh path)
+export CASTELLAN_LOCALCLUSTER
+
+rows=()
+passed=0 failed=0 skipped=0
+for entry in "${titles[@]}"; do
+	stage=${entry%%=*}
+	[[ " $STAGES " == *" $stage "* ]] || continue
+	printf '\n=== %s\n' "${entry#*=}"
+	begun=$SECONDS rc=0
+	"stage_$stage" || rc=1
+	p=$(count "$stage" pass) f=$(count "$stage" fail) s=$(count "$stage" skip)
+	# A package that does not compile, or a cluster that does not start, fails no test of its own.
+	[ "$rc" = 0 ] || [ "$f" != 0 ] || f=1
+	passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+	rows+=("$(printf '%-6s %5d passed %4d failed %4d skipped %5ds' "$stage" "$p" "$f" "$s" $((SECONDS - begun)))")
+done
+
+printf '\n'
+[ "${#rows[@]}" = 0 ] || printf '%s\n' "${rows[@]}"
+printf '\n%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
+if [ $((passed + failed)) = 0 ]; then
+	echo "no test was run: STAGES=$STAGES RUN=${RUN:-}" >&2
+	exit 1
+fi
+[ "$failed" = 0 ]
