@@ -86,6 +86,8 @@ func (s *scope) progress(failure error) (reason, message string) {
 		waits = append(waits, held.Message)
 	}
 	switch {
+	case s.failing() != "":
+		return "NodeFailing", s.failing()
 	case len(s.plan.Held) > 0:
 		return "Held", first(waits)
 	case len(s.plan.Waiting) > 0:
@@ -97,6 +99,16 @@ func (s *scope) progress(failure error) (reason, message string) {
 		return "NotAvailable", available.Message
 	}
 	return "", ""
+}
+
+// failing tells of the first node that cannot start: it is the root of most that is held back.
+func (s *scope) failing() string {
+	for _, node := range s.cluster.Status.Nodes {
+		if node.State == v1alpha1.NodeFailing {
+			return fmt.Sprintf("%s does not start (%s)", node.Pod, node.Message)
+		}
+	}
+	return ""
 }
 
 func first(sentences []string) string {

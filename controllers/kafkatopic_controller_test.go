@@ -387,3 +387,15 @@ func TestDriftIsMended(t *testing.T) {
 		t.Errorf("%v %v", w.kafka.requests, w.requests)
 	}
 }
+
+func TestAFlushWaitsForACacheThatIsBehindItsOwnWrites(t *testing.T) {
+	w := newWorld(t, readyCluster(3), newTopic("orders", "u", time.Hour))
+	before := w.topic("orders")
+	w.settle("orders")
+	if !w.topics.writer.Stale(before) || w.topics.writer.Stale(w.topic("orders")) {
+		t.Error("what was read before our write is stale, what was read after it is not")
+	}
+	if !w.topics.writer.Wrote(w.topic("orders")) {
+		t.Error("the echo of our own write is not known as such")
+	}
+}

@@ -92,7 +92,7 @@ func observeContainer(pod *model.ObservedPod, container corev1.ContainerStatus) 
 	pod.Restarts = container.RestartCount
 	last := ""
 	if ended := container.LastTerminationState.Terminated; ended != nil {
-		last = lastLine(ended.Message)
+		last = cause(ended.Message)
 		if last == "" {
 			last = fmt.Sprintf("the container ended with exit code %d (%s)", ended.ExitCode, ended.Reason)
 		}
@@ -164,9 +164,4 @@ func formatOf(pod *corev1.Pod) string {
 		return ""
 	}
 	return word
-}
-
-func lastLine(text string) string {
-	text = strings.TrimSpace(text)
-	return strings.TrimSpace(text[strings.LastIndexByte(text, '\n')+1:])
 }

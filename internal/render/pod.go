@@ -14,8 +14,9 @@ import (
 const (
 	// kafkaUser is the uid and gid of appuser in the apache/kafka image.
 	kafkaUser int64 = 1000
-	// gracePeriodSeconds bounds a stop: a controlled shutdown takes seconds, and hangs for ever when the quorum is gone.
-	gracePeriodSeconds int64 = 120
+	// gracePeriodSeconds bounds a stop: a controlled shutdown takes seconds, and hangs for ever when the quorum is gone, as
+	// it is when all nodes stop at once. A broker with very many partitions may be given more by its podTemplate.
+	gracePeriodSeconds int64 = 45
 )
 
 // podTemplate lays what the operator needs over what the user gave, and hardens the result. revision may be empty, when

@@ -1,0 +1,169 @@
+package users
+
+import (
+	"bytes"
+	"crypto/rand"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/plainauth"
+)
+
+func acl(principal, operation string) kafka.ACL {
+	return kafka.ACL{Principal: principal, Host: "*", ResourceType: "Topic", ResourceName: "t", Pattern: "Literal", Operation: operation, Permission: "Allow"}
+}
+
+func TestPlanChangesOnlyWhatDiffersAndOnlyOfWhomIsDesired(t *testing.T) {
+	stored := &v1alpha1.Credentials{Mechanisms: []v1alpha1.CredentialStatus{{Mechanism: v1alpha1.MechanismScram512, Iterations: Iterations}}}
+	scram := func(m string, i int32) []kafka.ScramCredential {
+		return []kafka.ScramCredential{{Mechanism: m, Iterations: i}}
+	}
+	for _, c := range []struct {
+		name                     string
+		desired                  Desired
+		live                     Live
+		upserts, deletions       int
+		created, deleted, quotas int
+	}{
+		{name: "converged",
+			desired: Desired{Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismPlain, v1alpha1.MechanismScram512}, Recorded: stored, ACLs: []kafka.ACL{acl("User:a", "Read")}, Quotas: map[string]float64{"q": 1}},
+			live: Live{Scram: map[string][]kafka.ScramCredential{"a": scram("SCRAM-SHA-512", Iterations)}, ACLs: []kafka.ACL{acl("User:a", "Read")},
+				Quotas: map[string]map[string]float64{"a": {"q": 1}}}},
+		{name: "not on record is written again", desired: Desired{Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismScram512}},
+			live: Live{Scram: map[string][]kafka.ScramCredential{"a": scram("SCRAM-SHA-512", Iterations)}}, upserts: 1},
+		{name: "other iterations are written again", desired: Desired{Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismScram512}, Recorded: stored},
+			live: Live{Scram: map[string][]kafka.ScramCredential{"a": scram("SCRAM-SHA-512", 8192)}}, upserts: 1},
+		{name: "missing is written", desired: Desired{Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismScram512}, Recorded: stored}, upserts: 1},
+		{name: "nothing desired takes everything away", desired: Desired{},
+			live: Live{Scram: map[string][]kafka.ScramCredential{"a": scram("SCRAM-SHA-256", Iterations)}, ACLs: []kafka.ACL{acl("User:a", "Read"), acl("User:a", "Write")},
+				Quotas: map[string]map[string]float64{"a": {"q": 1}}}, deletions: 1, deleted: 2, quotas: 1},
+		{name: "a surplus ACL goes and a missing one comes", desired: Desired{ACLs: []kafka.ACL{acl("User:a", "Read")}}, live: Live{ACLs: []kafka.ACL{acl("User:a", "Write")}}, created: 1, deleted: 1},
+		{name: "an ACL beyond our words stays", desired: Desired{}, live: Live{ACLs: []kafka.ACL{acl("User:a", "#99")}}},
+		{name: "another quota is set", desired: Desired{Quotas: map[string]float64{"q": 2}}, live: Live{Quotas: map[string]map[string]float64{"a": {"q": 1}}}, quotas: 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			c.desired.Name = "a"
+			c.live.ACLs = append(c.live.ACLs, acl("User:foreign", "All"))
+			got := Plan([]Desired{c.desired}, c.live)
+			if len(got.Upserts) != c.upserts || len(got.Deletions) != c.deletions || len(got.CreateACLs) != c.created || len(got.DeleteACLs) != c.deleted || len(got.Quotas) != c.quotas {
+				t.Errorf("%d upserts, %d deletions, ACLs %v %v, quotas %v", len(got.Upserts), len(got.Deletions), got.CreateACLs, got.DeleteACLs, got.Quotas)
+			}
+		})
+	}
+}
+
+func TestRulesAreSpelledOutOnceEach(t *testing.T) {
+	rules := []v1alpha1.ACLRule{
+		{Resource: v1alpha1.ACLResource{Type: v1alpha1.ResourceCluster}, Operations: []v1alpha1.Operation{"Create"}},
+		{Resource: v1alpha1.ACLResource{Type: v1alpha1.ResourceTopic, Name: "t"}, Operations: []v1alpha1.Operation{"Read", "Write"}},
+		{Resource: v1alpha1.ACLResource{Type: v1alpha1.ResourceTopic, Name: "t", Pattern: v1alpha1.PatternLiteral}, Operations: []v1alpha1.Operation{"Read"}, Permission: "Allow", Host: "*"},
+	}
+	acls := ACLsOf("a", rules)
+	if len(acls) != 3 || acls[0].ResourceName != "kafka-cluster" || acls[0].Principal != "User:a" {
+		t.Errorf("%v", acls)
+	}
+}
+
+func TestPasswordsAreLongDifferentAndUsable(t *testing.T) {
+	a, err := NewPassword(rand.Reader)
+	b, _ := NewPassword(rand.Reader)
+	if err != nil || len(a) != 32 || a == b || !Usable(a) {
+		t.Error("not a password")
+	}
+	if _, err := NewPassword(bytes.NewReader(nil)); err == nil {
+		t.Error("no randomness is an error")
+	}
+	for _, bad := range []string{"", "short", strings.Repeat("a", 129), strings.Repeat("a", 20) + `"`, strings.Repeat("ä", 20), strings.Repeat("a", 20) + "\n"} {
+		if Usable(bad) {
+			t.Errorf("%q is usable", bad)
+		}
+	}
+	if PasswordHash("u1", a) == PasswordHash("u2", a) || strings.Contains(PasswordHash("u1", a), a) {
+		t.Error("the hash tells too much")
+	}
+}
+
+func TestThePlainFileKeepsWhatStillVerifies(t *testing.T) {
+	all := map[string]bool{"a": true, "b": true}
+	set := map[string]PlainUser{"a": {Password: "passwordpassword"}, "b": {Password: "otherotherother!"}}
+	file, entries, missing, err := PlainFile(nil, all, set, rand.Reader)
+	if err != nil || len(missing) != 0 || len(entries) != 2 {
+		t.Fatal(entries, missing, err)
+	}
+	again, _, _, _ := PlainFile(file, all, map[string]PlainUser{"a": set["a"]}, rand.Reader)
+	if !bytes.Equal(file, again) {
+		t.Error("an unchanged file is written anew")
+	}
+	proven, _, _, _ := PlainFile(file, all, map[string]PlainUser{"a": {Password: "passwordpassword", Proven: entries["a"]}}, nil)
+	if !bytes.Equal(file, proven) {
+		t.Error("a proven entry is kept without a look")
+	}
+	changed, _, _, _ := PlainFile(file, map[string]bool{"a": true, "c": true}, map[string]PlainUser{"a": {Password: "changedchanged!!", Proven: plainauth.Entry{}}}, rand.Reader)
+	parsed, _ := plainauth.ParseUsersFile(changed)
+	if len(parsed) != 1 || !parsed["a"].Verify("changedchanged!!") {
+		t.Errorf("%v", parsed)
+	}
+	_, _, missing, _ = PlainFile(file, map[string]bool{"a": true, "c": true}, nil, rand.Reader)
+	if !slices.Equal(missing, []string{"c"}) {
+		t.Errorf("missing %v", missing)
+	}
+}
+
+func TestTheDefaultEndpointIsInternalAndOffersAll(t *testing.T) {
+	listener := func(name string, exposure v1alpha1.ExposureType, mechanisms ...v1alpha1.Mechanism) v1alpha1.Listener {
+		return v1alpha1.Listener{Name: name, Exposure: v1alpha1.Exposure{Type: exposure}, Authentication: &v1alpha1.ListenerAuthentication{Mechanisms: mechanisms}}
+	}
+	cluster := &v1alpha1.KafkaCluster{Spec: v1alpha1.KafkaClusterSpec{Listeners: []v1alpha1.Listener{
+		listener("out", v1alpha1.ExposureNodePort, v1alpha1.MechanismPlain, v1alpha1.MechanismScram512),
+		listener("some", v1alpha1.ExposureInternal, v1alpha1.MechanismPlain),
+		{Name: "open"},
+		listener("all", v1alpha1.ExposureInternal, v1alpha1.MechanismPlain, v1alpha1.MechanismScram512),
+	}}}
+	var names []string
+	endpoints := Endpoints(cluster, []v1alpha1.Mechanism{v1alpha1.MechanismPlain, v1alpha1.MechanismScram512})
+	for _, e := range endpoints {
+		names = append(names, e.Listener)
+	}
+	if !slices.Equal(names, []string{"all", "some", "out"}) || endpoints[0].Mechanisms[0] != v1alpha1.MechanismScram512 {
+		t.Errorf("%v %v", names, endpoints[0].Mechanisms)
+	}
+	if message := NotOffered(cluster, []v1alpha1.Mechanism{v1alpha1.MechanismScram256}); !strings.Contains(message, "SCRAM-SHA-256") || !strings.Contains(message, "open (nobody logs in)") {
+		t.Error(message)
+	}
+}
+
+func TestTheConnectionSecretHoldsAllThatAClientNeeds(t *testing.T) {
+	data := Connection("app", "secretsecretsecret", []byte("-----BEGIN CERTIFICATE-----\nAA\n-----END CERTIFICATE-----\n"), []Endpoint{
+		{Listener: "clients", Bootstrap: "h:1", TLS: true, Internal: true, Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismScram512}},
+		{Listener: "outside", Bootstrap: "n:2", Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismPlain}},
+	})
+	for key, want := range map[string]string{
+		"type": "kafka", "provider": "castellan", "bootstrap.servers": "h:1", "security.protocol": "SASL_SSL", "sasl.mechanism": "SCRAM-SHA-512",
+		"username": "app", "password": "secretsecretsecret", "bootstrap.servers.outside": "n:2",
+		"sasl.jaas.config": `org.apache.kafka.common.security.scram.ScramLoginModule required username="app" password="secretsecretsecret";`,
+		"client.properties": "bootstrap.servers=h:1\nsecurity.protocol=SASL_SSL\nsasl.mechanism=SCRAM-SHA-512\n" +
+			`sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required username="app" password="secretsecretsecret";` + "\n" +
+			`ssl.truststore.type=PEM` + "\n" + `ssl.truststore.certificates=-----BEGIN CERTIFICATE-----\nAA\n-----END CERTIFICATE-----` + "\n",
+		"librdkafka.outside.config": "bootstrap.servers=n:2\nsecurity.protocol=SASL_PLAINTEXT\nsasl.mechanisms=PLAIN\nsasl.username=app\nsasl.password=secretsecretsecret\n",
+	} {
+		if got := string(data[key]); got != want {
+			t.Errorf("%s = %q", key, got)
+		}
+	}
+	if len(data["ca.crt"]) == 0 || strings.Contains(string(data["client.outside.properties"]), "ssl.") {
+		t.Error("the CA stands where there is TLS, and only there")
+	}
+}
+
+func TestSecretNamesFit(t *testing.T) {
+	if got := SecretName("app"); got != "app-kafka" {
+		t.Error(got)
+	}
+	long := SecretName(strings.Repeat("a", 253))
+	if len(long) > 253 || long == SecretName(strings.Repeat("a", 252)) {
+		t.Error(long)
+	}
+}
