@@ -7,6 +7,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/castellan-dev/castellan/hack/localcluster/internal/plan"
 )
@@ -103,21 +106,32 @@ func set(dir, file, value string) error {
 	return os.WriteFile(path, []byte(value), 0o644)
 }
 
-// deleteCgroups removes the cluster's folders, or those of one node.
+// cgroupPatience is how long processes that have been killed may take to be gone: a Java virtual machine that gives a
+// gigabyte back on a busy machine takes seconds.
+const cgroupPatience = 30 * time.Second
+
+// deleteCgroups removes the cluster's folders, or those of one node, once the last process in them has ended.
 func (c *Cluster) deleteCgroups(below ...string) error {
 	dirs, err := hierarchies()
 	if err != nil {
 		return err
 	}
-	for _, h := range append(dirs, cgroupRoot) {
-		dir := filepath.Join(append([]string{h, c.Plan.Name}, below...)...)
-		err = errors.Join(err, removeCgroup(dir))
+	deadline := time.Now().Add(cgroupPatience)
+	for {
+		err = nil
+		for _, h := range append(dirs, cgroupRoot) {
+			dir := filepath.Join(append([]string{h, c.Plan.Name}, below...)...)
+			err = errors.Join(err, removeCgroup(dir))
+		}
+		if !errors.Is(err, unix.EBUSY) || time.Now().After(deadline) {
+			return err
+		}
+		time.Sleep(100 * time.Millisecond)
 	}
-	return err
 }
 
-// removeCgroup removes folders from the innermost out; their files vanish by
-// themselves.
+// removeCgroup removes folders from the innermost out; their files vanish by themselves. It stops at the first that
+// cannot go, for those around it cannot either.
 func removeCgroup(root string) error {
 	var dirs []string
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
@@ -131,7 +145,7 @@ func removeCgroup(root string) error {
 	})
 	for _, dir := range slices.Backward(dirs) {
 		if e := os.Remove(dir); e != nil && !errors.Is(e, os.ErrNotExist) {
-			err = errors.Join(err, e)
+			return errors.Join(err, e)
 		}
 	}
 	return err

@@ -132,9 +132,11 @@ func (in Inputs) scheduler() []string {
 }
 
 // proxy lets the API server call webhooks by their service address, and
-// forwards what the host sends to services.
+// forwards what the host sends to services. kube-proxy waits for half a minute
+// for the node that it runs on, and the control plane is none; so it poses as
+// the first node, of which it needs only that it is there.
 func (in Inputs) proxy() []string {
-	return append(Proxy(in.Dir, in.Plan, in.Plan.ControlNetNS()), "--nodeport-addresses=0.0.0.0/0")
+	return append(Proxy(in.Dir, in.Plan, in.Plan.Node(1).Name), "--nodeport-addresses=0.0.0.0/0")
 }
 
 // Proxy is the command line of kube-proxy on any machine. The last two flags

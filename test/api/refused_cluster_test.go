@@ -1,0 +1,182 @@
+package api
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/yaml"
+)
+
+// refusal is an input that the server itself must refuse, and the words of the refusal: the field, then the cure.
+type refusal struct {
+	over string
+	says []string
+}
+
+func runRefusals(t *testing.T, kind string, cases map[string]refusal) {
+	t.Helper()
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := tryCreate(t, manifest(t, kind, c.over))
+			mustRefuse(t, err, c.says...)
+			if !apierrors.IsInvalid(err) && !apierrors.IsBadRequest(err) {
+				t.Errorf("refused for another reason than its content: %v", err)
+			}
+		})
+	}
+}
+
+// pool prints a pool list of one: the shortest pool with more fields, or other values, laid over it.
+func pool(over string) string {
+	main := map[string]any{
+		"name": "main", "replicas": 3, "storage": map[string]any{"volumes": []any{map[string]any{"name": "data", "size": "1Gi"}}},
+	}
+	var change map[string]any
+	if err := yaml.Unmarshal([]byte("{"+over+"}"), &change); err != nil {
+		panic(err) // the test's own YAML
+	}
+	text, err := yaml.Marshal(map[string]any{"spec": map[string]any{"pools": []any{lay(main, change)}}})
+	if err != nil {
+		panic(err)
+	}
+	return string(text)
+}
+
+func listeners(items ...string) string {
+	return "spec: {listeners: [" + strings.Join(items, ", ") + "]}"
+}
+
+func TestKafkaClusterRefused(t *testing.T) {
+	t.Parallel()
+	runRefusals(t, "KafkaCluster", map[string]refusal{
+		"no version":                         {`spec: {version: null}`, []string{"spec.version", "Required"}},
+		"a version that is only two numbers": {`spec: {version: "4.3"}`, []string{"spec.version", "should match"}},
+		"a version by nickname":              {`spec: {version: latest}`, []string{"spec.version", "should match"}},
+		"no pools":                           {`spec: {pools: null}`, []string{"spec.pools", "Required"}},
+		"an empty list of pools":             {`spec: {pools: []}`, []string{"spec.pools", "at least 1"}},
+		"a name of 33 characters": {"metadata: {name: " + strings.Repeat("a", 33) + "}",
+			[]string{"metadata.name", "at most 32 characters"}},
+		"a name that begins with a digit": {`metadata: {name: 4events}`, []string{"metadata.name", "starts with a letter"}},
+		"a name with a dot":               {`metadata: {name: a.b}`, []string{"metadata.name", "DNS label"}},
+		"no controllers":                  {pool("roles: [Broker]"), []string{"spec.pools", "no pool has the role Controller", "add it to a pool's roles"}},
+		"no brokers":                      {pool("roles: [Controller]"), []string{"spec.pools", "no pool has the role Broker", "add it to a pool's roles"}},
+		"a role in lower case":            {pool("roles: [broker]"), []string{"roles", `supported values: "Controller", "Broker"`}},
+		"a role twice":                    {pool("roles: [Broker, Broker]"), []string{"roles[1]", "Duplicate"}},
+		"no roles":                        {pool("roles: []"), []string{"roles", "at least 1"}},
+		"a negative number of replicas":   {pool("replicas: -1"), []string{"replicas", "greater than or equal to 0"}},
+		"101 replicas":                    {pool("replicas: 101"), []string{"replicas", "less than or equal to 100"}},
+		"a negative first node id":        {pool("firstNodeId: -1"), []string{"firstNodeId", "greater than or equal to 0"}},
+		"a first node id beyond Kafka's":  {pool("firstNodeId: 2000000001"), []string{"firstNodeId", "less than or equal to 2000000000"}},
+		"a pool name of 17 characters":    {pool("name: " + strings.Repeat("a", 17)), []string{"spec.pools[0].name", "16"}},
+		"a pool name in capitals":         {pool("name: Main"), []string{"spec.pools[0].name", "should match"}},
+		"no storage":                      {`spec: {pools: [{name: main, replicas: 3}]}`, []string{"spec.pools[0].storage", "Required"}},
+		"no volumes":                      {pool("storage: {volumes: []}"), []string{"storage.volumes", "at least 1"}},
+		"a volume without a size":         {pool("storage: {volumes: [{name: data}]}"), []string{"volumes[0].size", "Required"}},
+		"a size that is no quantity":      {pool("storage: {volumes: [{name: data, size: big}]}"), []string{"volumes[0].size", "should match"}},
+		"a volume twice": {pool("storage: {volumes: [{name: data, size: 1Gi}, {name: data, size: 1Gi}]}"),
+			[]string{"volumes[1]", "Duplicate"}},
+		"a volume name of 17 characters": {pool("storage: {volumes: [{name: " + strings.Repeat("v", 17) + ", size: 1Gi}]}"),
+			[]string{"volumes[0].name", "16"}},
+		"a storage class for an ephemeral volume": {pool("storage: {volumes: [{name: data, size: 1Gi, ephemeral: true, storageClassName: fast}]}"),
+			[]string{"storageClassName", "remove one of the two"}},
+		"a podTemplate that is text": {pool("podTemplate: none"), []string{"podTemplate", "object"}},
+		"a heap that is no quantity": {pool("jvm: {heap: lots}"), []string{"jvm.heap", "should match"}},
+		"no listeners but the list":  {listeners(), []string{"spec.listeners", "at least 1"}},
+		"two listeners on a port": {listeners("{name: a, port: 9092}", "{name: b, port: 9092}"),
+			[]string{"spec.listeners", "the same port", "give each a port of its own"}},
+		"two listeners of a name": {listeners("{name: a, port: 9092}", "{name: a, port: 9094}"),
+			[]string{"spec.listeners[1]", "Duplicate"}},
+		"listener names that are equal in upper case": {listeners("{name: app, port: 9092}", "{name: APP, port: 9094}"),
+			[]string{"spec.listeners[1].name", "should match"}},
+		"a listener named as the controllers' own": {listeners("{name: controller, port: 9092}"),
+			[]string{"spec.listeners[0].name", "the cluster's own", "choose another"}},
+		"a listener named as the brokers' own": {listeners("{name: replication, port: 9092}"),
+			[]string{"spec.listeners[0].name", "the cluster's own", "choose another"}},
+		"a listener name of 12 characters":     {listeners("{name: abcdefghijkl, port: 9092}"), []string{"spec.listeners[0].name", "11"}},
+		"a listener on 9091":                   {listeners("{name: a, port: 9091}"), []string{"spec.listeners[0].port", "9091 and 9093", "choose another"}},
+		"a listener on 9093":                   {listeners("{name: a, port: 9093}"), []string{"spec.listeners[0].port", "9091 and 9093", "choose another"}},
+		"a privileged port":                    {listeners("{name: a, port: 443}"), []string{"spec.listeners[0].port", "1024"}},
+		"a port beyond the last":               {listeners("{name: a, port: 65536}"), []string{"spec.listeners[0].port", "65535"}},
+		"an exposure that is not there yet":    {listeners("{name: a, port: 9092, exposure: {type: Ingress}}"), []string{"exposure.type", `supported values: "Internal", "NodePort"`}},
+		"an unknown encryption":                {listeners("{name: a, port: 9092, encryption: Plain}"), []string{"encryption", `supported values: "TLS", "None"`}},
+		"an unknown mechanism":                 {listeners("{name: a, port: 9092, authentication: {mechanisms: [GSSAPI]}}"), []string{"mechanisms", `supported values: "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"`}},
+		"authentication by no mechanism":       {listeners("{name: a, port: 9092, authentication: {mechanisms: []}}"), []string{"mechanisms", "at least 1"}},
+		"a mechanism twice":                    {listeners("{name: a, port: 9092, authentication: {mechanisms: [PLAIN, PLAIN]}}"), []string{"mechanisms[1]", "Duplicate"}},
+		"an unknown authorization":             {`spec: {authorization: {type: OPA}}`, []string{"spec.authorization.type", `supported values: "Simple", "None"`}},
+		"a super user with Kafka's prefix":     {`spec: {authorization: {type: Simple, superUsers: ["User:admin"]}}`, []string{"superUsers[0]", "should match"}},
+		"an unknown rolling policy":            {`spec: {rolling: {unavailable: Force}}`, []string{"spec.rolling.unavailable", `supported values: "Proceed", "Wait"`}},
+		"a rack by another label":              {`spec: {rack: {topologyKey: example.com/row}}`, []string{"spec.rack.topologyKey", "topology.kubernetes.io/zone"}},
+		"a key with a blank in it":             {`spec: {config: {"log retention": "1"}}`, []string{"config", "letters, digits, dots"}},
+		"a value of two lines":                 {"spec: {config: {log.retention.hours: \"1\\nnode.id=7\"}}", []string{"spec.config.log.retention.hours", `[^\r\n]`}},
+		"a value that is a number":             {`spec: {config: {log.retention.hours: 72}}`, []string{"spec.config.log.retention.hours", "string"}},
+		"an unmanaged key twice":               {`spec: {unmanagedConfig: [a, a]}`, []string{"unmanagedConfig[1]", "Duplicate"}},
+		"a field that does not exist":          {`spec: {replicas: 3}`, []string{`unknown field "spec.replicas"`}},
+		"a field that does not exist, deeper":  {pool("heap: 1Gi"), []string{`unknown field "spec.pools[0].heap"`}},
+		"a field that does not exist, deepest": {pool("storage: {volumes: [{name: data, size: 1Gi, class: fast}]}"), []string{`unknown field "spec.pools[0].storage.volumes[0].class"`}},
+	})
+}
+
+// ownedKeys are configuration keys that follow from other fields, with the field to use instead.
+var ownedKeys = map[string]string{
+	"listeners":                            "spec.listeners",
+	"advertised.listeners":                 "spec.listeners",
+	"listener.security.protocol.map":       "spec.listeners",
+	"inter.broker.listener.name":           "spec.listeners",
+	"security.inter.broker.protocol":       "spec.listeners",
+	"controller.listener.names":            "spec.listeners",
+	"early.start.listeners":                "spec.listeners",
+	"listener.name.clients.ssl.key":        "spec.listeners",
+	"sasl.enabled.mechanisms":              "spec.listeners",
+	"sasl.mechanism.inter.broker.protocol": "spec.listeners",
+	"ssl.keystore.location":                "spec.listeners",
+	"connections.max.reauth.ms":            "spec.listeners",
+	"node.id":                              "spec.pools",
+	"broker.id":                            "spec.pools",
+	"process.roles":                        "spec.pools",
+	"controller.quorum.voters":             "spec.pools",
+	"controller.quorum.bootstrap.servers":  "spec.pools",
+	"controller.quorum.auto.join.enable":   "spec.pools",
+	"log.dir":                              "spec.pools[].storage.volumes",
+	"log.dirs":                             "spec.pools[].storage.volumes",
+	"metadata.log.dir":                     "spec.pools[].storage.volumes",
+	"super.users":                          "spec.authorization",
+	"authorizer.class.name":                "spec.authorization",
+	"allow.everyone.if.no.acl.found":       "spec.authorization",
+	"principal.builder.class":              "spec.authorization",
+	"broker.rack":                          "spec.rack",
+}
+
+func TestConfigKeysThatFollowFromOtherFieldsAreRefused(t *testing.T) {
+	t.Parallel()
+	cases := map[string]refusal{}
+	for key, instead := range ownedKeys {
+		cases["spec.config "+key] = refusal{fmt.Sprintf("spec: {config: {%q: x}}", key), []string{"spec.config", "use " + instead}}
+		cases["pool config "+key] = refusal{pool(fmt.Sprintf("config: {%q: x}", key)), []string{"spec.pools[0].config", "use " + instead}}
+	}
+	runRefusals(t, "KafkaCluster", cases)
+}
+
+func TestListsHaveAnEnd(t *testing.T) {
+	t.Parallel()
+	many := func(n int, item string) string {
+		items := make([]string, n)
+		for i := range items {
+			items[i] = fmt.Sprintf(item, i)
+		}
+		return strings.Join(items, ", ")
+	}
+	runRefusals(t, "KafkaCluster", map[string]refusal{
+		"21 pools": {"spec: {pools: [" + many(21, "{name: p%d, replicas: 1, storage: {volumes: [{name: data, size: 1Gi}]}}") + "]}",
+			[]string{"spec.pools", "at most 20"}},
+		"17 listeners":         {listeners(many(17, "{name: l%[1]d, port: 2%03[1]d}")), []string{"spec.listeners", "at most 16"}},
+		"17 volumes":           {pool("storage: {volumes: [" + many(17, "{name: v%d, size: 1Gi}") + "]}"), []string{"storage.volumes", "at most 16"}},
+		"257 keys":             {"spec: {config: {" + many(257, "a%d: x") + "}}", []string{"spec.config", "at most 256"}},
+		"33 super users":       {"spec: {authorization: {type: Simple, superUsers: [" + many(33, "u%d") + "]}}", []string{"superUsers", "at most 32"}},
+		"65 unmanaged keys":    {"spec: {unmanagedConfig: [" + many(65, "k%d") + "]}", []string{"unmanagedConfig", "at most 64"}},
+		"a value of 8193":      {"spec: {config: {a: " + strings.Repeat("x", 8193) + "}}", []string{"spec.config.a", "8192"}},
+		"17 kinds of resource": {pool("resources: {limits: {" + many(17, "r%d: 1") + "}}"), []string{"resources.limits", "at most 16"}},
+	})
+}

@@ -1,0 +1,102 @@
+package api
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestKafkaTopicRefused(t *testing.T) {
+	t.Parallel()
+	runRefusals(t, "KafkaTopic", map[string]refusal{
+		"no cluster":                       {`spec: {clusterRef: null}`, []string{"spec.clusterRef", "Required"}},
+		"a cluster without a name":         {`spec: {clusterRef: {name: ""}}`, []string{"spec.clusterRef.name", "at least 1"}},
+		"a cluster in another namespace":   {`spec: {clusterRef: {namespace: other}}`, []string{`unknown field "spec.clusterRef.namespace"`}},
+		"a cluster's name of 33":           {"spec: {clusterRef: {name: " + strings.Repeat("a", 33) + "}}", []string{"spec.clusterRef.name", "32"}},
+		"the name .":                       {`spec: {name: "."}`, []string{"spec.name", ". and .. are not names of topics", "choose another"}},
+		"the name ..":                      {`spec: {name: ".."}`, []string{"spec.name", ". and .. are not names of topics", "choose another"}},
+		"a name of 250 characters":         {"spec: {name: " + strings.Repeat("a", 250) + "}", []string{"spec.name", "249"}},
+		"a metadata.name of 250":           {"metadata: {name: " + strings.Repeat("a", 250) + "}", []string{"spec.name", "249", "give the topic a name of its own"}},
+		"an empty name":                    {`spec: {name: ""}`, []string{"spec.name", "at least 1"}},
+		"a name with a slash":              {`spec: {name: a/b}`, []string{"spec.name", "should match"}},
+		"a name with a blank":              {`spec: {name: "a b"}`, []string{"spec.name", "should match"}},
+		"the name of an internal topic":    {`spec: {name: __consumer_offsets}`, []string{"spec.name", "internal topics", "choose another"}},
+		"the metadata topic":               {`spec: {name: __cluster_metadata}`, []string{"spec.name", "internal topics", "choose another"}},
+		"partitions 0":                     {`spec: {partitions: 0}`, []string{"spec.partitions", "greater than or equal to 1"}},
+		"partitions -1":                    {`spec: {partitions: -1}`, []string{"spec.partitions", "greater than or equal to 1"}},
+		"partitions beyond the bound":      {`spec: {partitions: 100001}`, []string{"spec.partitions", "100000"}},
+		"replication factor 0":             {`spec: {replicationFactor: 0}`, []string{"spec.replicationFactor", "greater than or equal to 1"}},
+		"replication factor 101":           {`spec: {replicationFactor: 101}`, []string{"spec.replicationFactor", "100"}},
+		"partitions as text":               {`spec: {partitions: "6"}`, []string{"spec.partitions", "integer"}},
+		"an unknown deletion policy":       {`spec: {deletionPolicy: Orphan}`, []string{"spec.deletionPolicy", `supported values: "Delete", "Retain"`}},
+		"a config value that is a number":  {`spec: {config: {retention.ms: 1000}}`, []string{"spec.config.retention.ms", "string"}},
+		"a field that does not exist":      {`spec: {replicas: 3}`, []string{`unknown field "spec.replicas"`}},
+		"a status field that is not there": {`status: {phase: Ready}`, []string{`unknown field "status.phase"`}},
+	})
+}
+
+// rule prints a KafkaUser's list of one ACL.
+func rule(resource, operations string) string {
+	return "spec: {acls: [{resource: " + resource + ", operations: [" + operations + "]}]}"
+}
+
+func TestKafkaUserRefused(t *testing.T) {
+	t.Parallel()
+	cases := map[string]refusal{
+		"no authentication":              {`spec: {authentication: null}`, []string{"spec.authentication", "Required"}},
+		"no mechanism":                   {`spec: {authentication: {mechanisms: []}}`, []string{"mechanisms", "at least 1"}},
+		"an unknown mechanism":           {`spec: {authentication: {mechanisms: [GSSAPI]}}`, []string{"mechanisms", "supported values"}},
+		"a mechanism twice":              {`spec: {authentication: {mechanisms: [PLAIN, PLAIN]}}`, []string{"mechanisms[1]", "Duplicate"}},
+		"no cluster":                     {`spec: {clusterRef: null}`, []string{"spec.clusterRef", "Required"}},
+		"a cluster in another namespace": {`spec: {clusterRef: {namespace: other}}`, []string{`unknown field "spec.clusterRef.namespace"`}},
+		"ANONYMOUS":                      {`spec: {name: ANONYMOUS}`, []string{"spec.name", "choose another"}},
+		"a distinguished name":           {`spec: {name: "CN=app"}`, []string{"spec.name", "should match"}},
+		"a name of 129 characters":       {"spec: {name: " + strings.Repeat("a", 129) + "}", []string{"spec.name", "128"}},
+		"a metadata.name of 129":         {"metadata: {name: " + strings.Repeat("a", 129) + "}", []string{"spec.name", "128", "give the user a name of its own"}},
+		"a rule on a topic without name": {rule("{type: Topic}", "Read"), []string{"resource", "need a name"}},
+		"a rule on a cluster by name":    {rule("{type: Cluster, name: events}", "Create"), []string{"resource", "Cluster has neither name nor prefix"}},
+		"a rule on a cluster by prefix":  {rule("{type: Cluster, pattern: Prefixed}", "Create"), []string{"resource", "Cluster has neither name nor prefix"}},
+		"an unknown type of resource":    {rule("{type: Table, name: a}", "Read"), []string{"resource.type", "supported values"}},
+		"an unknown pattern":             {rule("{type: Topic, name: a, pattern: Regex}", "Read"), []string{"resource.pattern", `supported values: "Literal", "Prefixed"`}},
+		"an unknown operation":           {rule("{type: Topic, name: a}", "Publish"), []string{"operations", "supported values"}},
+		"no operation":                   {rule("{type: Topic, name: a}", ""), []string{"operations", "at least 1"}},
+		"an operation twice":             {rule("{type: Topic, name: a}", "Read, Read"), []string{"operations[1]", "Duplicate"}},
+		"an unknown permission": {`spec: {acls: [{resource: {type: Topic, name: a}, operations: [Read], permission: Maybe}]}`,
+			[]string{"permission", `supported values: "Allow", "Deny"`}},
+		"a rule in Kafka's own format": {`spec: {acls: [{topic: a, operations: [Read], resource: {type: Topic, name: a}}]}`, []string{`unknown field "spec.acls[0].topic"`}},
+		"a byte rate of 0":             {`spec: {quotas: {producerByteRate: 0}}`, []string{"spec.quotas.producerByteRate", "greater than or equal to 1"}},
+		"a request percentage of 0":    {`spec: {quotas: {requestPercentage: 0}}`, []string{"spec.quotas.requestPercentage", "greater than or equal to 1"}},
+		"a mutation rate of 0":         {`spec: {quotas: {controllerMutationRate: 0}}`, []string{"spec.quotas.controllerMutationRate", "greater than or equal to 1"}},
+		"a password in the spec":       {`spec: {authentication: {password: secret}}`, []string{`unknown field "spec.authentication.password"`}},
+	}
+	foreign := map[string][]string{
+		"Topic":           {"ClusterAction", "IdempotentWrite", "TwoPhaseCommit"},
+		"Group":           {"Write", "Create", "Alter", "ClusterAction", "IdempotentWrite", "TwoPhaseCommit"},
+		"TransactionalId": {"Read", "Create", "Delete", "Alter", "ClusterAction", "DescribeConfigs", "AlterConfigs", "IdempotentWrite"},
+		"Cluster":         {"Read", "Write", "Delete", "TwoPhaseCommit"},
+	}
+	for kind, operations := range foreign {
+		for _, operation := range operations {
+			resource := "{type: " + kind + ", name: a}"
+			if kind == "Cluster" {
+				resource = "{type: Cluster}"
+			}
+			cases[operation+" on a "+kind] = refusal{rule(resource, operation), []string{"operations", kind + " knows"}}
+		}
+	}
+	runRefusals(t, "KafkaUser", cases)
+}
+
+func TestKafkaUserMayHoldEveryOperationThatItsResourceHas(t *testing.T) {
+	t.Parallel()
+	own := map[string]string{
+		"{type: Topic, name: a}":           "All, Read, Write, Create, Delete, Alter, Describe, DescribeConfigs, AlterConfigs",
+		"{type: Group, name: '*'}":         "All, Read, Delete, Describe, DescribeConfigs, AlterConfigs",
+		"{type: TransactionalId, name: a}": "All, Write, Describe, TwoPhaseCommit",
+		"{type: Cluster}":                  "All, Create, Alter, Describe, ClusterAction, DescribeConfigs, AlterConfigs, IdempotentWrite",
+	}
+	for resource, operations := range own {
+		if _, err := tryCreate(t, manifest(t, "KafkaUser", rule(resource, operations))); err != nil {
+			t.Errorf("%s on %s: %v", operations, resource, err)
+		}
+	}
+}

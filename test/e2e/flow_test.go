@@ -1,0 +1,199 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// flow is a producer with acks=all and idempotence, as a library has it by default, beside a consumer that counts. It
+// keeps a ledger of every acknowledged record, so that at the end nothing acknowledged may be missing.
+type flow struct {
+	topic    string
+	login    login
+	producer *kgo.Client
+	consumer *kgo.Client
+	cancel   context.CancelFunc
+	running  sync.WaitGroup
+
+	mu       sync.Mutex
+	sent     int
+	acked    map[string]place // by key
+	errors   []error
+	lastAck  time.Time
+	stall    time.Duration // longest time between two acknowledgements
+	consumed int
+	lastRead time.Time
+}
+
+// place is where a record was acknowledged to be.
+type place struct {
+	partition int32
+	offset    int64
+}
+
+// record is what a flow sends.
+type record struct {
+	ID   int       `json:"id"`
+	Sent time.Time `json:"sent"`
+	Text string    `json:"text"`
+}
+
+const flowPause = 5 * time.Millisecond
+
+// startFlow begins to send and to read, and returns after the first acknowledgement.
+func startFlow(t *testing.T, l login, topic, group string) *flow {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	f := &flow{
+		topic: topic, login: l, cancel: cancel, acked: map[string]place{},
+		producer: l.client(t, kgo.DefaultProduceTopic(topic), kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerLinger(0)),
+		consumer: l.client(t, kgo.ConsumeTopics(topic), kgo.ConsumerGroup(group), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart())),
+	}
+	f.running.Go(func() { f.produce(ctx) })
+	f.running.Go(func() { f.consume(ctx) })
+	t.Cleanup(func() { cancel(); f.running.Wait() })
+	eventually(t, time.Minute, "records flow", func(context.Context) error {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if len(f.acked) == 0 || f.consumed == 0 {
+			return fmt.Errorf("%d records acknowledged, %d read; errors: %w", len(f.acked), f.consumed, errors.Join(f.errors...))
+		}
+		return nil
+	})
+	return f
+}
+
+func (f *flow) produce(ctx context.Context) {
+	tick := time.NewTicker(flowPause)
+	defer tick.Stop()
+	for id := 0; ; id++ {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		now := time.Now()
+		value, _ := json.Marshal(record{id, now, "the quick brown fox"}) // a struct of plain fields
+		key := fmt.Sprintf("key-%d", id)
+		f.mu.Lock()
+		f.sent++
+		f.mu.Unlock()
+		// Not ctx: what was begun is seen through, and stop waits for it.
+		f.producer.Produce(context.Background(), &kgo.Record{Key: []byte(key), Value: value}, f.promise)
+	}
+}
+
+func (f *flow) promise(r *kgo.Record, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err != nil {
+		f.errors = append(f.errors, fmt.Errorf("%s %s: %w", time.Now().Format(time.TimeOnly), r.Key, err))
+		return
+	}
+	now := time.Now()
+	if !f.lastAck.IsZero() {
+		f.stall = max(f.stall, now.Sub(f.lastAck))
+	}
+	f.lastAck = now
+	f.acked[string(r.Key)] = place{r.Partition, r.Offset}
+}
+
+func (f *flow) consume(ctx context.Context) {
+	for ctx.Err() == nil {
+		fetches := f.consumer.PollFetches(ctx)
+		f.mu.Lock()
+		if n := fetches.NumRecords(); n > 0 {
+			f.consumed += n
+			f.lastRead = time.Now()
+		}
+		f.mu.Unlock()
+	}
+}
+
+// progress waits until the flow has acknowledged and read records that were sent after now: the clients go on.
+func (f *flow) progress(t *testing.T, within time.Duration) {
+	t.Helper()
+	since := time.Now()
+	eventually(t, within, "the clients go on", func(context.Context) error {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if f.lastAck.Before(since) || f.lastRead.Before(since) {
+			return fmt.Errorf("the last acknowledgement is %s old and the last read %s",
+				time.Since(f.lastAck).Round(time.Second), time.Since(f.lastRead).Round(time.Second))
+		}
+		return nil
+	})
+}
+
+// stop ends the producer, waits for what is under way, and checks the ledger: no error came through the library's own
+// retries, and every acknowledged record can be read where it was acknowledged.
+func (f *flow) stop(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	f.cancel()
+	f.running.Wait()
+	if err := f.producer.Flush(ctx); err != nil {
+		t.Fatalf("records are still not acknowledged: %v", err)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.errors) > 0 {
+		t.Errorf("the producer saw %d errors, the first: %v", len(f.errors), f.errors[0])
+	}
+	say(t, "%d records acknowledged of %d sent, %d read, longest stall %.1fs", len(f.acked), f.sent, f.consumed, f.stall.Seconds())
+	found := readAll(ctx, t, f.login, f.topic)
+	lost := 0
+	for key, at := range f.acked {
+		if found[key] != at {
+			if lost++; lost <= 5 {
+				t.Errorf("%s was acknowledged at partition %d, offset %d, and is not there", key, at.partition, at.offset)
+			}
+		}
+	}
+	if lost > 0 {
+		t.Errorf("%d of %d acknowledged records are lost", lost, len(f.acked))
+	}
+}
+
+// readAll reads a topic from its beginning to its present end, without a group.
+func readAll(ctx context.Context, t *testing.T, l login, topic string) map[string]place {
+	t.Helper()
+	cl := l.client(t, kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	defer cl.Close()
+	ends, err := kadm.NewClient(cl).ListEndOffsets(ctx, topic)
+	if err == nil {
+		err = ends.Error()
+	}
+	if err != nil {
+		t.Fatalf("ask for the end of topic %s: %v", topic, err)
+	}
+	left := map[int32]int64{}
+	ends.Each(func(o kadm.ListedOffset) {
+		if o.Offset > 0 {
+			left[o.Partition] = o.Offset
+		}
+	})
+	found := map[string]place{}
+	for len(left) > 0 {
+		fetches := cl.PollFetches(ctx)
+		if ctx.Err() != nil {
+			t.Fatalf("read topic %s: %d partitions are not read to their end: %v", topic, len(left), ctx.Err())
+		}
+		fetches.EachRecord(func(r *kgo.Record) {
+			found[string(r.Key)] = place{r.Partition, r.Offset}
+			if r.Offset >= left[r.Partition]-1 {
+				delete(left, r.Partition)
+			}
+		})
+	}
+	return found
+}
