@@ -39,8 +39,8 @@ func authoritySecret(cluster string) string { return cluster + "-ca" }
 
 // certify keeps the cluster's certificate authority and the keys of every node.
 func (r *KafkaClusterReconciler) certify(ctx context.Context, s *scope) error {
-	authority, err := r.authority(ctx, s)
-	if err != nil || authority == nil {
+	authority, found, err := r.authority(ctx, s)
+	if err != nil || !found {
 		return err
 	}
 	for i := range s.model.Pools {
@@ -55,7 +55,7 @@ func (r *KafkaClusterReconciler) certify(ctx context.Context, s *scope) error {
 			if len(purpose.leaves) == 0 && s.live.Secrets[purpose.secret] == nil {
 				continue
 			}
-			if err := r.issue(ctx, s, *authority, purpose.secret, purpose.leaves); err != nil {
+			if err := r.issue(ctx, s, authority, purpose.secret, purpose.leaves); err != nil {
 				return err
 			}
 		}
@@ -63,31 +63,30 @@ func (r *KafkaClusterReconciler) certify(ctx context.Context, s *scope) error {
 	return nil
 }
 
-// authority reads the certificate authority, or makes it when the cluster begins. One that is lost while nodes run is
-// not replaced: they trust no other, and would part from each other one by one.
-func (r *KafkaClusterReconciler) authority(ctx context.Context, s *scope) (*pki.Authority, error) {
+// authority reads the certificate authority, or makes it when the cluster begins. One that is lost or damaged while nodes
+// run is not replaced: they trust no other, and would part from each other one by one. Then none is found, and the status
+// says what to restore.
+func (r *KafkaClusterReconciler) authority(ctx context.Context, s *scope) (authority pki.Authority, found bool, err error) {
 	name := authoritySecret(s.cluster.Name)
 	if secret := s.live.Secrets[name]; secret != nil {
 		authority, err := pki.ParseAuthority(secret.Data[caCertificate], secret.Data[caKey])
-		if err != nil {
+		if err != nil { // the error may quote the Secret, and is not told
 			s.wait(fmt.Sprintf("Secret %s does not hold a certificate authority (%s and %s): restore it", name, caCertificate, caKey), whenHeld)
-			return nil, nil
 		}
-		return &authority, nil
+		return authority, err == nil, nil
 	}
 	if len(s.live.Pods) > 0 {
 		s.wait(fmt.Sprintf("Secret %s, the certificate authority that the running nodes trust, is missing: restore it from a backup", name), whenHeld)
-		return nil, nil
+		return pki.Authority{}, false, nil
 	}
-	authority, err := pki.NewAuthority(s.cluster.Namespace+"/"+s.cluster.Name, s.now)
-	if err != nil {
-		return nil, fmt.Errorf("make a certificate authority for %s: %w", s.key(), err)
+	if authority, err = pki.NewAuthority(s.cluster.Namespace+"/"+s.cluster.Name, s.now); err != nil {
+		return pki.Authority{}, false, fmt.Errorf("make a certificate authority for %s: %w", s.key(), err)
 	}
 	secret := s.secret(name, map[string][]byte{caCertificate: authority.CertPEM, caKey: authority.KeyPEM})
 	if err := r.Create(ctx, secret, client.FieldOwner(apply.FieldOwner)); err != nil {
-		return nil, fmt.Errorf("create Secret %s/%s: %w", secret.Namespace, name, err)
+		return pki.Authority{}, false, fmt.Errorf("create Secret %s/%s: %w", secret.Namespace, name, err)
 	}
-	return &authority, nil
+	return authority, true, nil
 }
 
 // leaf is one entry of a pool's key Secret.

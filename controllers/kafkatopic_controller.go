@@ -16,13 +16,13 @@ import (
 	"github.com/castellan-dev/castellan/internal/topics"
 )
 
-// KafkaTopicReconciler cares for the topics of one cluster at a time, many in one flush.
-//
 // +kubebuilder:rbac:groups=kafka.castellan.dev,resources=kafkatopics,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups=kafka.castellan.dev,resources=kafkatopics/status,verbs=patch
 // +kubebuilder:rbac:groups=kafka.castellan.dev,resources=kafkatopics/finalizers,verbs=update
 // +kubebuilder:rbac:groups=kafka.castellan.dev,resources=kafkaclusters,verbs=get;list;watch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+
+// KafkaTopicReconciler cares for the topics of one cluster at a time, many in one flush.
 type KafkaTopicReconciler struct {
 	// Client reads from the cache; it needs the field index topicIndex.
 	Client   client.Client

@@ -99,8 +99,8 @@ func (w *world) counters() interceptor.Funcs {
 	note := func(verb string, o client.Object) error {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		what := fmt.Sprintf("%s %T", verb, o)
-		w.requests[what[:strings.Index(what, "*")]+what[strings.LastIndex(what, ".")+1:]]++
+		kind := fmt.Sprintf("%T", o)
+		w.requests[verb+" "+kind[strings.LastIndex(kind, ".")+1:]]++
 		return w.failing[verb+" "+o.GetName()]
 	}
 	return interceptor.Funcs{

@@ -17,8 +17,6 @@ import (
 	"github.com/castellan-dev/castellan/internal/users"
 )
 
-// KafkaUserReconciler cares for the users of one cluster at a time, many in one flush.
-//
 // +kubebuilder:rbac:groups=kafka.castellan.dev,resources=kafkausers,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups=kafka.castellan.dev,resources=kafkausers/status,verbs=patch
 // +kubebuilder:rbac:groups=kafka.castellan.dev,resources=kafkausers/finalizers,verbs=update
@@ -27,6 +25,8 @@ import (
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=get;list;watch;create;update
 // +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+
+// KafkaUserReconciler cares for the users of one cluster at a time, many in one flush.
 type KafkaUserReconciler struct {
 	// Client reads from the cache, which holds Secrets with our label only; it needs the field index userIndex.
 	Client client.Client

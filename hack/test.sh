@@ -7,6 +7,8 @@ set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
+# As the operator is built: with another value everything would be compiled a second time.
+export CGO_ENABLED=0
 export CASTELLAN_CACHE=${CASTELLAN_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/castellan}
 STAGES=${STAGES:-unit chart api kafka e2e}
 
@@ -60,9 +62,9 @@ gotest() {
 	shift 3
 	name=$stage-$(tr / - <<<"$module")
 	[ -z "${RUN:-}" ] || flags+=(-run "$RUN")
-	run "$gotestsum" --format testname --format-hide-empty-pkg --hide-summary=skipped,output \
+	run env -C "$module" "$gotestsum" --format testname --format-hide-empty-pkg --hide-summary=skipped,output \
 		--jsonfile "$work/$name.json" -- \
-		-C "$module" -count=1 -timeout "$timeout" "${flags[@]}" "$@"
+		-count=1 -timeout "$timeout" "${flags[@]}" "$@"
 }
 
 # packages lists those of the main module that are tested in stage unit.

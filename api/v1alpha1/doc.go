@@ -7,15 +7,18 @@
 package v1alpha1
 
 import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"sigs.k8s.io/controller-runtime/pkg/scheme"
 )
 
-var (
-	// GroupVersion is the group and version of every kind in this package.
-	GroupVersion = schema.GroupVersion{Group: "kafka.castellan.dev", Version: "v1alpha1"}
-	// SchemeBuilder collects the kinds of this package.
-	SchemeBuilder = &scheme.Builder{GroupVersion: GroupVersion}
-	// AddToScheme registers them.
-	AddToScheme = SchemeBuilder.AddToScheme
-)
+// GroupVersion is the group and version of every kind in this package.
+var GroupVersion = schema.GroupVersion{Group: "kafka.castellan.dev", Version: "v1alpha1"}
+
+// AddToScheme registers the kinds of this package.
+func AddToScheme(scheme *runtime.Scheme) error {
+	scheme.AddKnownTypes(GroupVersion,
+		&KafkaCluster{}, &KafkaClusterList{}, &KafkaTopic{}, &KafkaTopicList{}, &KafkaUser{}, &KafkaUserList{})
+	metav1.AddToGroupVersion(scheme, GroupVersion)
+	return nil
+}

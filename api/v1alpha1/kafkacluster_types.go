@@ -384,5 +384,3 @@ type Rolling struct {
 	// +kubebuilder:default=Proceed
 	Unavailable UnavailablePolicy `json:"unavailable,omitempty"`
 }
-
-func init() { SchemeBuilder.Register(&KafkaCluster{}, &KafkaClusterList{}) }

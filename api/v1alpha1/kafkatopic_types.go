@@ -147,5 +147,3 @@ type KafkaTopicStatus struct {
 	// +listType=set
 	ConfigKeys []string `json:"configKeys,omitempty"`
 }
-
-func init() { SchemeBuilder.Register(&KafkaTopic{}, &KafkaTopicList{}) }

@@ -228,5 +228,3 @@ type CredentialStatus struct {
 	// +optional
 	Iterations int32 `json:"iterations,omitempty"`
 }
-
-func init() { SchemeBuilder.Register(&KafkaUser{}, &KafkaUserList{}) }

@@ -68,9 +68,10 @@ func canonicalJSON(raw []byte) string {
 // strictFault moves the path out of the decoder's sentence (unknown field "spec.contaners") into the field.
 func strictFault(field, message string) Fault {
 	what, path, quoted := strings.Cut(message, ` "`)
-	if path, quoted = strings.CutSuffix(path, `"`); !quoted {
+	if !quoted || !strings.HasSuffix(path, `"`) {
 		return Fault{ReasonInvalid, field, message}
 	}
+	path = strings.TrimSuffix(path, `"`)
 	switch what {
 	case "unknown field":
 		return Fault{ReasonInvalid, field + "." + path, "a pod template has no such field; correct or remove it"}

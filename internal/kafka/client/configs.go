@@ -104,13 +104,14 @@ func brokerConfig(id int32, resp *kmsg.DescribeConfigsResponse) (map[string]stri
 	if id == kafka.AllBrokers {
 		source = kmsg.ConfigSourceDynamicDefaultBrokerConfig
 	}
-	for _, r := range resp.Resources {
-		if err := answered(r.ErrorCode, r.ErrorMessage); err != nil {
-			return nil, err
-		}
-		return setHere(r.Configs, source), nil
+	if len(resp.Resources) == 0 {
+		return nil, errNoAnswer
 	}
-	return nil, errNoAnswer
+	r := resp.Resources[0] // one was asked about
+	if err := answered(r.ErrorCode, r.ErrorMessage); err != nil {
+		return nil, err
+	}
+	return setHere(r.Configs, source), nil
 }
 
 func setHere(entries []kmsg.DescribeConfigsResponseResourceConfig, source kmsg.ConfigSource) map[string]string {
