@@ -28,7 +28,7 @@ type pod struct {
 	hostIP     string
 	output     syncBuffer
 	cmd        *exec.Cmd
-	done       chan error
+	done       chan struct{} // closed when the script has ended
 }
 
 // syncBuffer is written by the process and read by the test.
@@ -154,8 +154,11 @@ func (p *pod) start() {
 	if err := p.cmd.Start(); err != nil {
 		p.t.Fatal(err)
 	}
-	p.done = make(chan error, 1)
-	go func() { p.done <- p.cmd.Wait() }()
+	p.done = make(chan struct{})
+	go func() {
+		defer close(p.done)
+		_ = p.cmd.Wait() // how it ended is asked of ProcessState
+	}()
 	p.t.Cleanup(func() { _ = p.cmd.Process.Kill() })
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -195,7 +196,7 @@ func TestCase01_ADeletedUserIsRefusedBeforeItsObjectIsGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	took := eventually(t, time.Minute, "KafkaUser leaver is gone", func(ctx context.Context) error {
-		if err := refresh(ctx, user); client.IgnoreNotFound(err) == nil && err != nil {
+		if apierrors.IsNotFound(refresh(ctx, user)) {
 			return nil
 		}
 		return fmt.Errorf("it is still there, finalizers %v, conditions %s", user.Finalizers, told(user.conditions()))

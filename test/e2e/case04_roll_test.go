@@ -88,7 +88,7 @@ func TestCase04_ARunTimeKeyRestartsNobody(t *testing.T) {
 	})
 	waitReady(t, time.Minute, cluster)
 	waitBrokerValue(t, admin, "min.insync.replicas", "2")
-	waitBrokerValue(t, admin, "log.retention.ms", "604800000")
+	waitBrokerValue(t, admin, "log.retention.ms", "") // its default: log.retention.hours counts
 	mustLiveOn(t, ns, sharedName, before)
 }
 

@@ -97,6 +97,7 @@ func TestCase09_ANamespaceDeletedWholeTerminates(t *testing.T) {
 	}{
 		"with a running cluster":        {smallManifest(true, ""), true},
 		"with a cluster that is broken": {brokenManifest(), false},
+		"with three running brokers":    {sharedManifest, true},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
