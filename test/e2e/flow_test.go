@@ -169,13 +169,14 @@ func readAll(ctx context.Context, t *testing.T, l login, topic string) map[strin
 	t.Helper()
 	cl := l.client(t, kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	defer cl.Close()
-	ends, err := kadm.NewClient(cl).ListEndOffsets(ctx, topic)
-	if err == nil {
-		err = ends.Error()
-	}
-	if err != nil {
-		t.Fatalf("ask for the end of topic %s: %v", topic, err)
-	}
+	var ends kadm.ListedOffsets
+	// A NodePort opens a moment after the endpoint behind it is ready: what Kubernetes takes for that is nobody's fault.
+	eventually(t, 20*time.Second, "the end of topic "+topic+" is known", func(ctx context.Context) (err error) {
+		if ends, err = kadm.NewClient(cl).ListEndOffsets(ctx, topic); err == nil {
+			err = ends.Error()
+		}
+		return err
+	})
 	left := map[int32]int64{}
 	ends.Each(func(o kadm.ListedOffset) {
 		if o.Offset > 0 {

@@ -25,7 +25,11 @@ func (c *Cluster) Down(ctx context.Context, keepData bool) error {
 	for _, n := range c.Plan.AllNodes() {
 		err = errors.Join(err, c.powerOff(n))
 	}
-	err = errors.Join(err, c.stopControl(), c.stopStragglers())
+	grace := time.Duration(0)
+	if keepData {
+		grace = controlGrace
+	}
+	err = errors.Join(err, c.stopControl(grace), c.stopStragglers())
 	if err != nil {
 		return err
 	}
@@ -51,12 +55,17 @@ func (c *Cluster) powerOff(n plan.Node) error {
 }
 
 // stopControl ends the supervisor, and what a killed supervisor left behind.
-func (c *Cluster) stopControl() error {
+// The list of programs goes first: a supervisor without it is about to end,
+// and Up must not count on it.
+func (c *Cluster) stopControl(grace time.Duration) error {
+	if err := os.Remove(c.Dir.Path(specsFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
 	supervisor, err := proc.Read(c.Dir.Run(), supervisorRecord)
 	if err != nil {
 		return err
 	}
-	if err := supervisor.Stop(controlGrace); err != nil {
+	if err := supervisor.Stop(grace); err != nil {
 		return err
 	}
 	records, err := proc.ReadAll(c.Dir.Run())
@@ -95,7 +104,12 @@ func (c *Cluster) stopStragglers() error {
 
 func (c *Cluster) deleteState(keepData bool) error {
 	if !keepData {
-		return os.RemoveAll(string(c.Dir))
+		// Without half a state when it is cut short.
+		deleted := string(c.Dir) + ".deleted"
+		if err := os.RemoveAll(deleted); err != nil {
+			return err
+		}
+		return errors.Join(os.Rename(string(c.Dir), deleted), os.RemoveAll(deleted))
 	}
 	entries, err := os.ReadDir(string(c.Dir))
 	for _, e := range entries {

@@ -78,6 +78,24 @@ func ip(ctx context.Context, netns string, lines ...string) error {
 	return nil
 }
 
+// ensurePair connects two namespaces by a link with an end in each. A link
+// that is there with only one of its ends leads to a namespace that has lost
+// its name, and is made anew.
+func ensurePair(ctx context.Context, netns, link, peerNetns, peer string) error {
+	here, there := hasLink(ctx, netns, link), hasLink(ctx, peerNetns, peer)
+	if here && there {
+		return nil
+	}
+	var err error
+	if here {
+		err = ip(ctx, netns, "link del "+link)
+	}
+	if there {
+		err = errors.Join(err, ip(ctx, peerNetns, "link del "+peer))
+	}
+	return errors.Join(err, ip(ctx, netns, "link add "+link+" type veth peer name "+peer+" netns "+peerNetns))
+}
+
 func hasLink(ctx context.Context, netns, link string) bool {
 	args := []string{"ip", "link", "show", "dev", link}
 	if netns != "" {
@@ -105,10 +123,8 @@ func (c *Cluster) ensureNetwork(ctx context.Context) error {
 	if err := ip(ctx, cp, "link set lo up", "addr replace "+p.ControlIP()+"/24 dev br0", "link set br0 up"); err != nil {
 		return err
 	}
-	if !hasLink(ctx, "", p.HostLink()) {
-		if err := ip(ctx, "", "link add "+p.HostLink()+" type veth peer name host netns "+cp); err != nil {
-			return err
-		}
+	if err := ensurePair(ctx, "", p.HostLink(), cp, "host"); err != nil {
+		return err
 	}
 	if err := ip(ctx, cp, "link set host master br0 up"); err != nil {
 		return err
@@ -135,10 +151,8 @@ func (c *Cluster) ensureNodeNetwork(ctx context.Context, n plan.Node) error {
 	if err := ensureNetNS(n.NetNS); err != nil {
 		return err
 	}
-	if !hasLink(ctx, cp, n.Name) {
-		if err := ip(ctx, cp, "link add "+n.Name+" type veth peer name eth0 netns "+n.NetNS); err != nil {
-			return err
-		}
+	if err := ensurePair(ctx, cp, n.Name, n.NetNS, "eth0"); err != nil {
+		return err
 	}
 	if err := ip(ctx, cp, "link set "+n.Name+" master br0 up", "route replace "+n.PodCIDR+" via "+n.IP); err != nil {
 		return err

@@ -117,6 +117,9 @@ func (c *Cluster) pushImages(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := waitFor(ctx, "the registry", func() error { return dial(ctx, c.Plan.Registry()) }); err != nil {
+		return err
+	}
 	for _, l := range layouts {
 		if _, pushErr := image.Push(ctx, filepath.Dir(l), "", c.Plan.Registry()); pushErr != nil {
 			err = errors.Join(err, pushErr)

@@ -27,6 +27,7 @@ const (
 	specsFile        = "specs.json"
 	apiTimeout       = 2 * time.Minute
 	nodesTimeout     = 3 * time.Minute
+	partTimeout      = 90 * time.Second
 )
 
 // Up brings the cluster up, or heals it.
@@ -42,7 +43,6 @@ func (c *Cluster) Up(ctx context.Context, cache plan.Cache) error {
 	if err := c.ensureNetwork(ctx); err != nil {
 		return err
 	}
-	begin := time.Now()
 	if err := c.ensureSupervisor(); err != nil {
 		return err
 	}
@@ -50,10 +50,9 @@ func (c *Cluster) Up(ctx context.Context, cache plan.Cache) error {
 	if err != nil {
 		return err
 	}
-	if err := client.WaitReady(ctx, apiTimeout, nil); err != nil {
+	if err := c.timed("API server ready", func() error { return client.WaitReady(ctx, apiTimeout, nil) }); err != nil {
 		return fmt.Errorf("%w; see %s", err, c.Dir.Log("kube-apiserver"))
 	}
-	c.Console.Say("API server ready: %s", console.Elapsed(time.Since(begin)))
 	if err := c.applyObjects(ctx); err != nil {
 		return err
 	}
@@ -63,34 +62,57 @@ func (c *Cluster) Up(ctx context.Context, cache plan.Cache) error {
 			return err
 		}
 	}
-	if err := c.pushImages(ctx); err != nil {
+	if err := c.timed("images pushed", func() error { return c.pushImages(ctx) }); err != nil {
 		return err
 	}
-	if err := c.waitNodes(ctx, starts); err != nil {
+	if err := c.timed("nodes ready", func() error { return c.waitNodes(ctx, starts) }); err != nil {
 		return err
 	}
-	return c.waitServices(ctx, client)
+	return c.timed("cluster DNS ready", func() error { return c.waitServices(ctx, client) })
+}
+
+// timed tells how long a part of Up took.
+func (c *Cluster) timed(what string, f func() error) error {
+	begin := time.Now()
+	err := f()
+	if err == nil {
+		c.Console.Say("%s: %s", what, console.Elapsed(time.Since(begin)))
+	}
+	return err
 }
 
 // waitServices waits for what pods and clients need from the first moment: a
 // service account, and cluster DNS at its service address.
 func (c *Cluster) waitServices(ctx context.Context, client *kube.Client) error {
-	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
-	defer cancel()
+	const account = "/api/v1/namespaces/default/serviceaccounts/default"
+	return waitFor(ctx, "service account and cluster DNS", func() error {
+		if _, err := client.Do(ctx, http.MethodGet, account, "", nil); err != nil {
+			return err
+		}
+		return dial(ctx, net.JoinHostPort(c.Plan.DNSIP(), "53"))
+	})
+}
+
+func dial(ctx context.Context, address string) error {
 	dialer := net.Dialer{Timeout: time.Second}
-	for {
-		_, err := client.Do(ctx, http.MethodGet, "/api/v1/namespaces/default/serviceaccounts/default", "", nil)
+	conn, err := dialer.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
+}
+
+// waitFor repeats check until it succeeds.
+func waitFor(ctx context.Context, what string, check func() error) error {
+	for end := time.Now().Add(partTimeout); ; {
+		err := check()
 		if err == nil {
-			var conn net.Conn
-			if conn, err = dialer.DialContext(ctx, "tcp", net.JoinHostPort(c.Plan.DNSIP(), "53")); err == nil {
-				return conn.Close()
-			}
+			return nil
 		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("service account or cluster DNS: %w", err)
-		case <-time.After(100 * time.Millisecond):
+		if time.Now().After(end) || ctx.Err() != nil {
+			return fmt.Errorf("%s: %w", what, err)
 		}
+		time.Sleep(100 * time.Millisecond)
 	}
 }
 
@@ -136,7 +158,7 @@ func (c *Cluster) ensureSupervisor() error {
 	if record.Alive() && bytes.Equal(old, specs) && c.controlInNetNS() {
 		return nil
 	}
-	if err := c.stopControl(); err != nil {
+	if err := c.stopControl(controlGrace); err != nil {
 		return err
 	}
 	if err := os.WriteFile(path, specs, 0o644); err != nil {
