@@ -24,6 +24,7 @@ import (
 	"github.com/castellan-dev/castellan/internal/batch"
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/plainauth"
+	"github.com/castellan-dev/castellan/internal/render"
 	"github.com/castellan-dev/castellan/internal/users"
 )
 
@@ -273,8 +274,8 @@ func (w *world) TryLogin(_ context.Context, l kafka.Login) error {
 	file, mounted := w.mounts[node]
 	if !mounted {
 		var s corev1.Secret
-		if err := w.client.Get(context.Background(), secretKey(clusterKey.Namespace, users.PlainUsersSecret(clusterKey.Name)), &s); err == nil {
-			file = s.Data[users.PlainUsersKey]
+		if err := w.client.Get(context.Background(), secretKey(clusterKey.Namespace, render.PlainUsersSecret(clusterKey.Name)), &s); err == nil {
+			file = s.Data[render.UsersEntry]
 		}
 	}
 	entries, _ := plainauth.ParseUsersFile(file)

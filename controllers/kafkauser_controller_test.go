@@ -13,6 +13,7 @@ import (
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/render"
 	"github.com/castellan-dev/castellan/internal/users"
 )
 
@@ -87,7 +88,7 @@ func (w *world) secret(name string) map[string]string {
 }
 
 func (w *world) mountAll(brokers int32) {
-	file := []byte(w.secret(users.PlainUsersSecret(clusterKey.Name))[users.PlainUsersKey])
+	file := []byte(w.secret(render.PlainUsersSecret(clusterKey.Name))[render.UsersEntry])
 	w.mounts = map[int32][]byte{}
 	for id := range brokers {
 		w.mounts[id] = file

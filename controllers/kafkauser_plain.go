@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/render"
 	"github.com/castellan-dev/castellan/internal/users"
 )
 
@@ -31,7 +32,7 @@ func (p *userPass) plain(ctx context.Context) error {
 		return err
 	}
 	secret := &corev1.Secret{}
-	key := secretKey(p.cluster.key.Namespace, users.PlainUsersSecret(p.cluster.key.Name))
+	key := secretKey(p.cluster.key.Namespace, render.PlainUsersSecret(p.cluster.key.Name))
 	err = p.Client.Get(ctx, key, secret)
 	if err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("get Secret %s: %w", key, err)
@@ -40,7 +41,7 @@ func (p *userPass) plain(ctx context.Context) error {
 	if p.writer.Stale(secret) {
 		return errStalePlainFile
 	}
-	current := secret.Data[users.PlainUsersKey]
+	current := secret.Data[render.UsersEntry]
 	file, entries, missing, err := users.PlainFile(current, all, set, rand.Reader)
 	if err != nil {
 		return err
@@ -149,7 +150,7 @@ func (p *userPass) writePlainFile(ctx context.Context, secret *corev1.Secret, ke
 	if secret.Data == nil {
 		secret.Data = map[string][]byte{}
 	}
-	secret.Data[users.PlainUsersKey] = file
+	secret.Data[render.UsersEntry] = file
 	write := p.writer.Update
 	if !exists {
 		write = p.writer.Create

@@ -24,16 +24,12 @@ func (f *secretFault) Error() string { return f.message }
 // authority reads the certificate of the CA that signs the brokers; nil = not there yet.
 func (p *userPass) authority(ctx context.Context) ([]byte, error) {
 	var secret corev1.Secret
-	key := secretKey(p.cluster.key.Namespace, caSecret(p.cluster.key.Name))
+	key := secretKey(p.cluster.key.Namespace, authoritySecret(p.cluster.key.Name))
 	if err := p.Client.Get(ctx, key, &secret); err != nil {
 		return nil, client.IgnoreNotFound(err)
 	}
-	return secret.Data[caSecretKey], nil
+	return secret.Data[caCertificate], nil
 }
-
-const caSecretKey = "ca.crt"
-
-func caSecret(cluster string) string { return cluster + "-ca" }
 
 // connect makes sure of the connection Secret of a holder and returns the password in it. The Secret is the password's
 // only home: it is made once, and when the Secret is lost so is the password. An empty password without an error means
@@ -46,7 +42,7 @@ func (p *userPass) connect(ctx context.Context, i *userItem) (string, error) {
 		}
 		if e.TLS && len(p.ca) == 0 {
 			i.await(users.ReasonAuthority, fmt.Sprintf("waiting for Secret %q, which holds the certificate of the CA of KafkaCluster %q",
-				caSecret(p.cluster.key.Name), p.cluster.key.Name))
+				authoritySecret(p.cluster.key.Name), p.cluster.key.Name))
 			return "", nil
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/render"
 	"github.com/castellan-dev/castellan/internal/users"
 )
 
@@ -137,7 +138,7 @@ func (r *KafkaUserReconciler) secretEvents() handler.EventHandler {
 				r.queue.Mark(cluster, users.Name(&u))
 				enqueue(q, cluster)
 			}
-		case o.GetName() == caSecret(cluster.Name), o.GetName() == users.PlainUsersSecret(cluster.Name):
+		case o.GetName() == authoritySecret(cluster.Name), o.GetName() == render.PlainUsersSecret(cluster.Name):
 			r.markAll(ctx, cluster, q)
 		}
 	}

@@ -5,16 +5,8 @@ import (
 	"slices"
 
 	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/version"
 )
-
-// foreignKeys are run-time keys that other tools set for a while and remove themselves: replication throttles and
-// cordoned log directories (KIP-1066).
-var foreignKeys = []string{
-	"leader.replication.throttled.rate",
-	"follower.replication.throttled.rate",
-	"replica.alter.log.dirs.io.max.bytes.per.second",
-	"cordoned.log.dirs",
-}
 
 // minISRKey is never deleted: with eligible leader replicas (KIP-966) Kafka refuses that.
 const minISRKey = "min.insync.replicas"
@@ -58,7 +50,7 @@ func (v *view) diff(desired, live map[string]string) []kafka.ConfigChange {
 	}
 	for key := range live {
 		_, wanted := desired[key]
-		if wanted || v.c.UnmanagedConfig[key] || slices.Contains(foreignKeys, key) || key == minISRKey {
+		if wanted || v.c.UnmanagedConfig[key] || version.Foreign(key) || key == minISRKey {
 			continue
 		}
 		changes = append(changes, kafka.ConfigChange{Key: key})

@@ -8,12 +8,6 @@ import (
 	"github.com/castellan-dev/castellan/internal/plainauth"
 )
 
-// PlainUsersKey is the key of the users file in its Secret.
-const PlainUsersKey = "users"
-
-// PlainUsersSecret names the Secret that the brokers of a cluster mount for their PLAIN users.
-func PlainUsersSecret(cluster string) string { return cluster + "-plain-users" }
-
 // PlainUser is a user whose line is to be as the password asks.
 type PlainUser struct {
 	Password string
