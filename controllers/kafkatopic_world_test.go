@@ -25,7 +25,6 @@ import (
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/plainauth"
 	"github.com/castellan-dev/castellan/internal/render"
-	"github.com/castellan-dev/castellan/internal/users"
 )
 
 // fakeClock stands still until it is moved.

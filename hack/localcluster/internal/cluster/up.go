@@ -68,7 +68,7 @@ func (c *Cluster) Up(ctx context.Context, cache plan.Cache) error {
 	if err := c.timed("nodes ready", func() error { return c.waitNodes(ctx, starts) }); err != nil {
 		return err
 	}
-	return c.timed("cluster DNS ready", func() error { return c.waitServices(ctx, client) })
+	return c.timed("service accounts and cluster DNS ready", func() error { return c.waitServices(ctx, client) })
 }
 
 // timed tells how long a part of Up took.

@@ -114,6 +114,9 @@ func (in Inputs) controllers() []string {
 		"--use-service-account-credentials", "--root-ca-file=" + s.Cert(CA),
 		"--service-account-private-key-file=" + s.Key(accountKeys),
 		"--cluster-signing-cert-file=" + s.Cert(CA), "--cluster-signing-key-file=" + s.Key(CA),
+		// Each controller asks for an account of its own, and none starts before
+		// all have one: 4 s with the default rate.
+		"--kube-api-qps=200", "--kube-api-burst=400",
 		// The address plan gives nodes their pod ranges and routes.
 		"--allocate-node-cidrs=false", "--cluster-cidr=" + in.Plan.PodCIDR(),
 		"--controllers=*,-node-ipam-controller,-node-route-controller,-service-lb-controller",
