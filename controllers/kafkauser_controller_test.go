@@ -14,7 +14,6 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/render"
-	"github.com/castellan-dev/castellan/internal/users"
 )
 
 var (

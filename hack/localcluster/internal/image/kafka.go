@@ -28,6 +28,8 @@ const DefaultKafka = "4.3.1"
 const (
 	log4j = "2.25.4"
 	suite = "bookworm"
+	// made counts changes of how the image is made that no file tells.
+	made = 2
 	// user is appuser of the stock image.
 	user = 1000
 )
@@ -208,11 +210,11 @@ func (k Kafka) make(ctx context.Context, log io.Writer, base, java, jars, dir, k
 	if err := errors.Join(setTimes(kafka), setTimes(java)); err != nil {
 		return err
 	}
-	made, err := train(ctx, log, work, []string{kafka, java, base})
+	archives, err := train(ctx, log, work, []string{kafka, java, base})
 	if err != nil {
 		return err
 	}
-	img, err := k.layers(work, base, java, kafka, made)
+	img, err := k.layers(work, base, java, kafka, archives)
 	if err != nil {
 		return err
 	}
@@ -303,7 +305,7 @@ func train(ctx context.Context, log io.Writer, work string, parts []string) (str
 }
 
 // layers makes the image's layers: what changes least comes first.
-func (k Kafka) layers(work, base, java, kafka, made string) (v1.Image, error) {
+func (k Kafka) layers(work, base, java, kafka, archives string) (v1.Image, error) {
 	const runtimeArchive, home = "opt/java/openjdk/lib/server", "opt/kafka"
 	baseLayer, err := layerFile(filepath.Join(work, "base.tar"), func(w *tar.Writer) error { return tree(w, base, "", skipBase) })
 	if err != nil {
@@ -311,13 +313,13 @@ func (k Kafka) layers(work, base, java, kafka, made string) (v1.Image, error) {
 	}
 	javaLayer, err := layerFile(filepath.Join(work, "java.tar"), func(w *tar.Writer) error {
 		return errors.Join(tree(w, java, "", nil),
-			tree(w, filepath.Join(made, runtimeArchive), runtimeArchive, onlyArchives))
+			tree(w, filepath.Join(archives, runtimeArchive), runtimeArchive, onlyArchives))
 	})
 	if err != nil {
 		return nil, err
 	}
 	kafkaLayer, err := layerFile(filepath.Join(work, "kafka.tar"), func(w *tar.Writer) error {
-		return errors.Join(tree(w, kafka, "", nil), tree(w, filepath.Join(made, home), home, onlyArchives))
+		return errors.Join(tree(w, kafka, "", nil), tree(w, filepath.Join(archives, home), home, onlyArchives))
 	})
 	if err != nil {
 		return nil, err
@@ -347,7 +349,7 @@ func onlyArchives(path string) bool { return !strings.HasSuffix(path, ".jsa") }
 // filesKey is a digest of the files that this program puts into the image.
 func filesKey() (string, error) {
 	h := sha256.New()
-	fmt.Fprintln(h, log4j, suite, modules, epoch.Format(time.RFC3339))
+	fmt.Fprintln(h, made, log4j, suite, modules, epoch.Format(time.RFC3339))
 	err := fs.WalkDir(kafkaFiles, ".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
