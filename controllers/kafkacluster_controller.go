@@ -87,7 +87,7 @@ func (r *KafkaClusterReconciler) Reconcile(ctx context.Context, req ctrl.Request
 // How soon to look again, where no watch would tell.
 const (
 	whenBehind   = 100 * time.Millisecond // the cache has to catch up
-	whenUnderway = time.Second            // Kafka has to catch up
+	whenUnderway = 500 * time.Millisecond // Kafka has to catch up
 	whenHeld     = 5 * time.Second        // something has to become possible again
 	whenAtRest   = 30 * time.Second       // the health check
 )
