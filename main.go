@@ -27,6 +27,7 @@ import (
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/controllers"
+	"github.com/castellan-dev/castellan/internal/batch"
 )
 
 // version is set when the binary is linked.
@@ -47,6 +48,7 @@ type options struct {
 	namespaces      string
 	imageRepository string
 	domain          string
+	drift           time.Duration
 	logLevel        slog.Level
 }
 
@@ -57,6 +59,7 @@ func (o *options) bind(flags *flag.FlagSet) {
 	flags.StringVar(&o.namespaces, "watch-namespaces", "", "namespaces to work in, separated by commas; none = all")
 	flags.StringVar(&o.imageRepository, "kafka-image-repository", "apache/kafka", "where Kafka's image comes from; the tag is the version")
 	flags.StringVar(&o.domain, "cluster-domain", "cluster.local", "DNS domain of the Kubernetes cluster")
+	flags.DurationVar(&o.drift, "drift-interval", batch.DriftInterval, "how often topics and users are compared with Kafka when nothing has happened, give or take a tenth")
 	flags.TextVar(&o.logLevel, "log-level", slog.LevelInfo, "what is logged: DEBUG, INFO, WARN or ERROR")
 }
 
@@ -95,7 +98,7 @@ func run() error {
 			return fmt.Errorf("serve /%s: %w", name, err)
 		}
 	}
-	err = controllers.Setup(mgr, controllers.Options{ImageRepository: o.imageRepository, Domain: o.domain, Now: time.Now})
+	err = controllers.Setup(mgr, controllers.Options{ImageRepository: o.imageRepository, Domain: o.domain, DriftInterval: o.drift, Now: time.Now})
 	if err != nil {
 		return err
 	}

@@ -36,6 +36,8 @@ type Options struct {
 	ImageRepository string
 	// Domain is the DNS domain of the Kubernetes cluster, such as cluster.local.
 	Domain string
+	// DriftInterval is how often topics and users are compared with Kafka when nothing has happened.
+	DriftInterval time.Duration
 	// Now is the clock.
 	Now func() time.Time
 }

@@ -29,6 +29,8 @@ type KafkaTopicReconciler struct {
 	Clusters Clusters
 	Clock    Clock
 	Events   events.EventRecorder
+	// Drift is how often what others changed is looked for; zero = batch.DriftInterval.
+	Drift time.Duration
 
 	queue  batch.Queue
 	writer batch.Writer
@@ -66,7 +68,7 @@ func (r *KafkaTopicReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 func (r *KafkaTopicReconciler) init() {
 	r.queue.Now = r.Clock.Now
 	r.writer.Client = r.Client
-	r.engine = batch.Engine{Queue: &r.queue, All: r.all, Flush: r.flush}
+	r.engine = batch.Engine{Queue: &r.queue, Interval: r.Drift, All: r.all, Flush: r.flush}
 	r.doubts = map[topicKey]doubt{}
 }
 

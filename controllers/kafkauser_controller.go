@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
@@ -36,6 +37,8 @@ type KafkaUserReconciler struct {
 	Prober    kafka.Prober
 	Clock     Clock
 	Events    events.EventRecorder
+	// Drift is how often what others changed is looked for; zero = batch.DriftInterval.
+	Drift time.Duration
 
 	queue  batch.Queue
 	writer batch.Writer
@@ -64,7 +67,7 @@ func (r *KafkaUserReconciler) Reconcile(ctx context.Context, req ctrl.Request) (
 func (r *KafkaUserReconciler) init() {
 	r.queue.Now = r.Clock.Now
 	r.writer.Client = r.Client
-	r.engine = batch.Engine{Queue: &r.queue, All: r.all, Flush: r.flush}
+	r.engine = batch.Engine{Queue: &r.queue, Interval: r.Drift, All: r.all, Flush: r.flush}
 	r.verified = map[userKey]verifiedEntry{}
 }
 

@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -14,7 +15,8 @@ const (
 	Linger = 30 * time.Millisecond
 	// Bound is the largest number of names in one flush.
 	Bound = 500
-	// DriftInterval is how often live state is compared with what was asked when nothing has happened.
+	// DriftInterval is how often live state is compared with what was asked when nothing has happened, unless an Engine
+	// says otherwise.
 	DriftInterval = 10 * time.Minute
 	// FlushTimeout bounds what a flush asks of Kafka, so that a cluster that does not answer gives its worker back. What
 	// has been seen is reported all the same.
@@ -24,6 +26,8 @@ const (
 // Engine reconciles clusters: the request is the cluster, the work is its dirty names.
 type Engine struct {
 	Queue *Queue
+	// Interval takes the place of DriftInterval unless it is zero.
+	Interval time.Duration
 	// All lists every name that is claimed on a cluster.
 	All func(ctx context.Context, cluster types.NamespacedName) ([]string, error)
 	// Flush brings the given names up to date. It returns those of which nothing is known, with the error that the whole
@@ -35,7 +39,7 @@ type Engine struct {
 // nothing but the next drift check.
 func (e *Engine) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
 	cluster := req.NamespacedName
-	due, drift := e.Queue.Drift(cluster, DriftInterval)
+	due, drift := e.Queue.Drift(cluster, cmp.Or(e.Interval, DriftInterval))
 	if due {
 		names, err := e.All(ctx, cluster)
 		if err != nil {

@@ -161,6 +161,7 @@ func TestValuesThatMeanNothingAreRefused(t *testing.T) {
 		"a digest that is none":      "image.digest=sha256:12",
 		"a limit without a unit":     "resources.limits.memory=134217728",
 		"a level that is none":       "logLevel=loud",
+		"an interval without a unit": "driftInterval=10",
 		"a namespace that is none":   "watchNamespaces={Not_a_namespace}",
 		"the same namespace twice":   "watchNamespaces={a,a}",
 		"a negative replica count":   "replicas=-1",
