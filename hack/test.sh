@@ -7,8 +7,10 @@ set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
-# As the operator is built: with another value everything would be compiled a second time.
+# As the programs are built: with other values everything, Kubernetes included, would be compiled a second time.
 export CGO_ENABLED=0
+GOFLAGS="$(go env GOFLAGS) -trimpath"
+export GOFLAGS
 export CASTELLAN_CACHE=${CASTELLAN_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/castellan}
 STAGES=${STAGES:-unit chart api kafka e2e}
 

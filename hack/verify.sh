@@ -4,8 +4,10 @@ set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
-# As the operator is built: with another value everything would be compiled a second time.
+# As the programs are built: with other values everything, Kubernetes included, would be compiled a second time.
 export CGO_ENABLED=0
+GOFLAGS="$(go env GOFLAGS) -trimpath"
+export GOFLAGS
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 

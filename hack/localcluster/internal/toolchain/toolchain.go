@@ -230,7 +230,7 @@ func (b Builder) key(r recipe) (string, error) {
 	fmt.Fprintln(h, runtime.Version(), runtime.GOOS, runtime.GOARCH, r.cgo, r.packages, r.flags)
 	for _, root := range r.sources {
 		err := fs.WalkDir(b.Sources, root, func(path string, d fs.DirEntry, err error) error {
-			if err != nil || d.IsDir() {
+			if err != nil || d.IsDir() || strings.HasSuffix(path, "_test.go") {
 				return err
 			}
 			content, err := fs.ReadFile(b.Sources, path)

@@ -1,0 +1,94 @@
+package cluster
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/castellan-dev/castellan/hack/localcluster/internal/plan"
+)
+
+func TestOverlap(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		want bool
+	}{
+		{"10.200.0.5/24", "10.200.0.0/24", true},
+		{"10.0.0.1/8", "10.201.0.0/16", true},
+		{"10.201.3.4/32", "10.201.0.0/16", true},
+		{"192.168.0.1/24", "10.200.0.0/24", false},
+		{"fe80::1/64", "10.200.0.0/24", false},
+	} {
+		if got := overlap(c.a, c.b); got != c.want {
+			t.Errorf("%+v: %v", c, got)
+		}
+	}
+}
+
+func TestSave(t *testing.T) {
+	cache := plan.Cache(t.TempDir())
+	make := func(name string, index, nodes int) error {
+		return New(cache, Config{Plan: plan.Plan{Name: name, Index: index, Nodes: nodes}}, nil).save(cache)
+	}
+	for _, c := range []struct {
+		name         string
+		index, nodes int
+		ok           bool
+	}{
+		{"a", 0, 3, true},
+		{"a", 0, 3, true},
+		{"b", 0, 3, false}, // the index is in use
+		{"b", 1, 1, true},
+		{"a", 2, 3, false}, // another index
+		{"a", 0, 2, false}, // fewer nodes
+		{"a", 0, 4, true},
+	} {
+		if err := make(c.name, c.index, c.nodes); (err == nil) != c.ok {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+	if c, err := Load(cache, "a", nil); err != nil || c.Plan.Nodes != 4 {
+		t.Errorf("%+v %v", c, err)
+	}
+	if _, err := Load(cache, "c", nil); err == nil {
+		t.Error("a cluster that is not there is loaded")
+	}
+}
+
+func TestDeleteState(t *testing.T) {
+	cache := plan.Cache(t.TempDir())
+	c := New(cache, Config{Plan: plan.Plan{Name: "a", Nodes: 1}}, nil)
+	for _, d := range []string{"etcd", "run", "log"} {
+		if err := os.MkdirAll(c.Dir.Path(d), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := c.deleteState(true); err != nil {
+		t.Fatal(err)
+	}
+	left, err := filepath.Glob(c.Dir.Path("*"))
+	if err != nil || len(left) != 1 || filepath.Base(left[0]) != "etcd" {
+		t.Errorf("%v %v", left, err)
+	}
+	if err := c.deleteState(false); err != nil {
+		t.Fatal(err)
+	}
+	if left, _ := os.ReadDir(cache.Clusters()); len(left) != 0 {
+		t.Errorf("%v", left)
+	}
+}
+
+func TestRemoveCgroup(t *testing.T) {
+	root := filepath.Join(t.TempDir(), "c")
+	if err := os.MkdirAll(filepath.Join(root, "n1", "pods", "x"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := removeCgroup(root); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := os.Stat(root); !os.IsNotExist(err) {
+		t.Error(err)
+	}
+}
