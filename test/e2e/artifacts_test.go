@@ -29,6 +29,12 @@ func (a *artifactStore) dir() string {
 	return a.path
 }
 
+func (a *artifactStore) collectIfFailed(t *testing.T, namespace string) {
+	if t.Failed() {
+		a.collect(t, namespace)
+	}
+}
+
 // collect writes descriptions of a namespace's objects and the logs of its pods and of the operator. It is best effort.
 func (a *artifactStore) collect(t *testing.T, namespace string) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)

@@ -52,6 +52,11 @@ func auditMark(t *testing.T) int64 {
 	return info.Size()
 }
 
+// ofLeadership tells the leader's lease, and the event that says who took it, from everything else.
+func (e auditEvent) ofLeadership() bool {
+	return e.ObjectRef.Resource == "leases" || e.ObjectRef.Resource == "events" && e.ObjectRef.Namespace == releaseNamespace
+}
+
 // auditSince returns the requests of one user since a mark, other than those for its lease.
 func auditSince(t *testing.T, mark int64, user string) (writes, reads []auditEvent) {
 	t.Helper()
@@ -71,7 +76,7 @@ func auditSince(t *testing.T, mark int64, user string) (writes, reads []auditEve
 			continue // the last line, half written
 		}
 		switch {
-		case e.User.Username != user || e.ObjectRef.Resource == "leases":
+		case e.User.Username != user || e.ofLeadership():
 		case e.writes():
 			writes = append(writes, e)
 		default:

@@ -17,7 +17,6 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -53,21 +52,17 @@ func script(ctx context.Context, args ...string) (string, error) {
 	return lines[len(lines)-1], err
 }
 
-// localcluster runs a command of hack/localcluster on the cluster that the suite uses.
+// localcluster runs a command of hack/localcluster, on the cluster that CASTELLAN_LOCALCLUSTER means, else on the demo's.
 func localcluster(ctx context.Context, args ...string) (string, error) {
-	flags := strings.Fields(os.Getenv("CASTELLAN_CLUSTER"))
-	return script(ctx, append(append([]string{"hack/localcluster.sh"}, args...), flags...)...)
+	return script(ctx, append([]string{"hack/localcluster.sh"}, args...)...)
 }
 
 // isLocal tells whether the cluster is hack/localcluster's, whose nodes can be powered off and whose audit log we can read.
-func isLocal() bool { return os.Getenv("CONTEXT") == "" }
+func isLocal() bool { return os.Getenv("CASTELLAN_E2E_KUBECONFIG") == "" }
 
 func ensureKubernetes(ctx context.Context) (string, error) {
 	if !isLocal() {
-		return clientcmd.NewDefaultPathOptions().GetDefaultFilename(), nil
-	}
-	if path := os.Getenv("KUBECONFIG"); path != "" && os.Getenv("CASTELLAN_CLUSTER") != "" {
-		return path, nil
+		return os.Getenv("CASTELLAN_E2E_KUBECONFIG"), nil
 	}
 	if _, err := localcluster(ctx, "up"); err != nil {
 		return "", fmt.Errorf("start the local cluster: %w", err)
@@ -75,49 +70,33 @@ func ensureKubernetes(ctx context.Context) (string, error) {
 	return localcluster(ctx, "kubeconfig")
 }
 
-// operatorImage returns the reference of the operator's image, which the cluster has or can pull.
-func operatorImage(ctx context.Context) (string, error) {
-	for _, name := range []string{"CASTELLAN_IMAGE", "IMAGE"} {
-		if image := os.Getenv(name); image != "" {
-			return image, nil
-		}
-	}
-	if !isLocal() {
-		return "", errors.New("CONTEXT needs IMAGE, an operator image that its cluster can pull")
-	}
-	return script(ctx, append([]string{"hack/image.sh", "load"}, strings.Fields(os.Getenv("CASTELLAN_CLUSTER"))...)...)
-}
-
 // release is the chart's release; its namespace is the documentation's.
 const release, releaseNamespace = "castellan", "castellan-system"
 
 // installOperator installs or upgrades the chart with an image and more values, and waits until it works.
 func installOperator(ctx context.Context, image string, values ...string) error {
-	helm := os.Getenv("CASTELLAN_HELM")
-	if helm == "" {
-		var err error
-		if helm, err = script(ctx, "hack/tool.sh", "helm"); err != nil {
-			return err
-		}
+	helm, err := script(ctx, "hack/tool.sh", "helm")
+	if err != nil {
+		return err
 	}
 	name, tag := image[:strings.LastIndex(image, ":")], image[strings.LastIndex(image, ":")+1:]
 	args := []string{"upgrade", "--install", release, "charts/castellan", "--kubeconfig", kubeconfig,
 		"--namespace", releaseNamespace, "--create-namespace", "--wait", "--timeout", "3m",
 		"--set-string", "image.repository=" + name, "--set-string", "image.tag=" + tag}
-	if !isLocal() {
-		args = append(args, "--kube-context", os.Getenv("CONTEXT"))
-	}
 	for _, value := range values {
 		args = append(args, "--set-string", value)
 	}
-	_, err := run(ctx, nil, helm, args...)
+	_, err = run(ctx, nil, helm, args...)
 	return err
 }
 
 // ensureOperator installs the operator as the documentation says and waits until it works.
 func ensureOperator(ctx context.Context) error {
 	if os.Getenv("CASTELLAN_E2E_INSTALLED") == "" {
-		image, err := operatorImage(ctx)
+		if !isLocal() {
+			return errors.New("CASTELLAN_E2E_KUBECONFIG names a cluster of your own: install the operator there and set CASTELLAN_E2E_INSTALLED")
+		}
+		image, err := script(ctx, "hack/image.sh", "load")
 		if err != nil {
 			return fmt.Errorf("build the operator's image: %w", err)
 		}
@@ -234,9 +213,6 @@ func kubectl(ctx context.Context, args ...string) (string, error) {
 	path, err := kubectlPath()
 	if err != nil {
 		return "", err
-	}
-	if name := os.Getenv("CONTEXT"); name != "" {
-		args = append([]string{"--context", name}, args...)
 	}
 	return run(ctx, nil, path, args...)
 }

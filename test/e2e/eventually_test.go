@@ -23,8 +23,11 @@ func eventually(t *testing.T, within time.Duration, what string, check func(ctx 
 	begin := time.Now()
 	var last error
 	err := wait.PollUntilContextTimeout(t.Context(), pollInterval, within, true, func(ctx context.Context) (bool, error) {
-		last = check(ctx)
-		return last == nil, nil
+		now := check(ctx)
+		if now == nil || last == nil || ctx.Err() == nil { // else it only says that time is up
+			last = now
+		}
+		return now == nil, nil
 	})
 	took := time.Since(begin)
 	if err != nil {
@@ -38,8 +41,8 @@ func eventually(t *testing.T, within time.Duration, what string, check func(ctx 
 func always(t *testing.T, during time.Duration, what string, check func(ctx context.Context) error) {
 	t.Helper()
 	var broken error
-	_ = wait.PollUntilContextTimeout(t.Context(), pollInterval, during, true, func(ctx context.Context) (bool, error) {
-		broken = check(ctx)
+	_ = wait.PollUntilContextTimeout(t.Context(), pollInterval, during, true, func(context.Context) (bool, error) {
+		broken = check(t.Context()) // not the poll's own, whose end is no fault
 		return broken != nil, nil
 	})
 	if broken != nil {

@@ -102,11 +102,7 @@ func shared(t *testing.T) string {
 		figureSeconds(t, "cluster-apply-to-ready", common.readyIn)
 		apply(t, name, adminManifest+"\n---\n"+topicManifest(sharedTopic, ", partitions: 6, replicationFactor: 3"))
 	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			artifacts.collect(t, common.namespace)
-		}
-	})
+	t.Cleanup(func() { artifacts.collectIfFailed(t, common.namespace) })
 	waitReady(t, 3*time.Minute, clusterNamed(common.namespace, sharedName))
 	waitReady(t, time.Minute, userNamed(common.namespace, adminUser))
 	waitReady(t, time.Minute, topicNamed(common.namespace, sharedTopic))

@@ -1,24 +1,21 @@
 // Package e2e holds the whole product to its word: the operator runs in a real Kubernetes cluster and makes real Kafka
 // clusters there, and each case checks one promise from outside, as a user would see it broken.
 //
-// `make test` starts a cluster of its own, builds and loads the operator's image, and tells where all that is. Without its
-// variables, as under `go test ./test/e2e`, the suite uses the local cluster of `make demo`, which it starts when it does
-// not run, and builds and loads the image itself. In both cases it installs the chart. The environment:
+// Without any setting the suite uses the local cluster of `make demo`, which it starts when it does not run, builds the
+// operator's image and installs the chart. `make test` has a local cluster of its own. The environment says what differs:
 //
-//	KUBECONFIG, CASTELLAN_CLUSTER   a running local cluster, and the flags that name it to hack/localcluster
-//	CASTELLAN_IMAGE, CASTELLAN_HELM the operator's image, loaded already, and the program helm
-//	CONTEXT, IMAGE                  an existing cluster of the kubeconfig, and the operator's image that it can pull
-//	CASTELLAN_E2E_INSTALLED         any value: the operator is installed already, leave it as it is
-//	CASTELLAN_E2E_REST              how long case 10 watches a cluster at rest (default 240s)
-//	CASTELLAN_E2E_ARTIFACTS         where descriptions and logs of failed cases go (default: a temporary folder)
-//	CASTELLAN_E2E_KEEP              any value: leave the namespaces of failed cases for a look at them
+//	CASTELLAN_LOCALCLUSTER     the program of hack/localcluster, with which cluster it means already settled
+//	CASTELLAN_E2E_KUBECONFIG   an existing cluster instead (KUBECONFIG is not used: a suite that powers nodes off must be asked)
+//	CASTELLAN_E2E_INSTALLED    any value: the operator is installed already, leave it as it is
+//	CASTELLAN_E2E_REST         how long case 10 watches a cluster at rest (default 240s)
+//	CASTELLAN_E2E_ARTIFACTS    where descriptions and logs of failed cases go (default: a temporary folder)
+//	CASTELLAN_E2E_KEEP         any value: leave the namespaces of failed cases for a look at them
 package e2e
 
 import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -68,10 +65,7 @@ func setUp(ctx context.Context) error {
 	if kubeconfig, err = ensureKubernetes(ctx); err != nil {
 		return err
 	}
-	restConfig, err = clientcmd.NewNonInteractiveDeferredLoadingClientConfig(
-		&clientcmd.ClientConfigLoadingRules{Precedence: filepath.SplitList(kubeconfig)},
-		&clientcmd.ConfigOverrides{CurrentContext: os.Getenv("CONTEXT")}).ClientConfig()
-	if err != nil {
+	if restConfig, err = clientcmd.BuildConfigFromFlags("", kubeconfig); err != nil {
 		return err
 	}
 	restConfig.QPS, restConfig.Burst = 200, 400

@@ -106,20 +106,28 @@ func apply(t *testing.T, namespace, documents string) {
 
 func tryApply(ctx context.Context, namespace, documents string) error {
 	for document := range strings.SplitSeq(documents, "\n---\n") {
-		u := &unstructured.Unstructured{}
-		if err := yaml.UnmarshalStrict([]byte(document), &u.Object); err != nil {
-			return fmt.Errorf("the test's own YAML: %w\n%s", err, document)
+		u, err := decode(document)
+		if err != nil {
+			return err
 		}
 		if u.GetAPIVersion() == "" {
 			u.SetAPIVersion("kafka.castellan.dev/v1alpha1")
 		}
 		u.SetNamespace(namespace)
-		err := kube.Apply(ctx, client.ApplyConfigurationFromUnstructured(u), client.FieldOwner("e2e"), client.ForceOwnership)
+		err = kube.Apply(ctx, client.ApplyConfigurationFromUnstructured(u), client.FieldOwner("e2e"), client.ForceOwnership)
 		if err != nil {
 			return fmt.Errorf("apply %s %s: %w", u.GetKind(), u.GetName(), err)
 		}
 	}
 	return nil
+}
+
+func decode(document string) (*unstructured.Unstructured, error) {
+	u := &unstructured.Unstructured{}
+	if err := yaml.UnmarshalStrict([]byte(document), &u.Object); err != nil {
+		return nil, fmt.Errorf("%w in\n%s", err, document)
+	}
+	return u, nil
 }
 
 // change alters the spec of a live object and retries when somebody else has written it meanwhile.

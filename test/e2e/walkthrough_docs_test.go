@@ -1,0 +1,196 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+const (
+	fence      = "```"
+	testFence  = "```sh test"
+	quickstart = "quickstart.md"
+)
+
+// testBlocks returns the blocks of a page that are fenced as sh test, in order.
+func testBlocks(page string) ([]string, error) {
+	text, err := os.ReadFile(page)
+	if err != nil {
+		return nil, err
+	}
+	var blocks, block []string
+	inside := false
+	for line := range strings.SplitSeq(string(text), "\n") {
+		switch {
+		case !inside && strings.TrimSpace(line) == testFence:
+			inside, block = true, nil
+		case inside && strings.TrimSpace(line) == fence:
+			inside, blocks = false, append(blocks, strings.Join(block, "\n"))
+		case inside:
+			block = append(block, line)
+		}
+	}
+	if inside {
+		return nil, fmt.Errorf("%s: the last block is not closed", page)
+	}
+	return blocks, nil
+}
+
+// runBlocks runs blocks one after the other in one shell, as docs/development.md says.
+func runBlocks(t *testing.T, page string, blocks []string) {
+	t.Helper()
+	path, err := kubectlPath()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", filepath.Dir(path)+string(os.PathListSeparator)+os.Getenv("PATH"))
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	defer cancel()
+	out, err := run(ctx, []byte(strings.Join(blocks, "\n")+"\n"), "bash", "-euo", "pipefail", "-x")
+	if err != nil {
+		t.Fatalf("%s: %v", page, err)
+	}
+	say(t, "%s: %d blocks, %d bytes of output", page, len(blocks), len(out))
+}
+
+// TestWalkthrough runs every command of the documentation that is fenced for it. The quick start brings the operator and
+// the samples about and takes the samples away at its end; the other pages are read in between.
+func TestWalkthrough_EveryCommandOfTheDocumentationWorks(t *testing.T) {
+	if !isLocal() {
+		t.Skip("the quick start installs the operator anew, with an image that is loaded into the local cluster")
+	}
+	pages, err := filepath.Glob(filepath.Join(repository, "docs", "*.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages = append(pages, filepath.Join(repository, "README.md"))
+	begin, err := testBlocks(filepath.Join(repository, "docs", quickstart))
+	if err != nil || len(begin) < 3 {
+		t.Fatalf("the quick start has %d blocks to test (error %v)", len(begin), err)
+	}
+	prepareQuickstart(t)
+	last := len(begin) - 1
+	runBlocks(t, quickstart, begin[:last])
+	for _, page := range pages {
+		blocks, err := testBlocks(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if filepath.Base(page) == quickstart || len(blocks) == 0 {
+			continue
+		}
+		t.Run(filepath.Base(page), func(t *testing.T) { runBlocks(t, filepath.Base(page), blocks) })
+	}
+	runBlocks(t, quickstart, begin[last:])
+	if err := waitGone(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "kafka"}}); err != nil {
+		t.Error(err)
+	}
+}
+
+// prepareQuickstart takes the operator away, loads its image under the name that config/default has, and puts the chart
+// back at the end.
+func prepareQuickstart(t *testing.T) {
+	t.Helper()
+	image := operator(t).Spec.Template.Spec.Containers[0].Image
+	helm, err := script(t.Context(), "hack/tool.sh", "helm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	line, err := script(t.Context(), "hack/image.sh", "image")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, folder, _ := strings.Cut(line, " ")
+	if _, err := localcluster(t.Context(), "load-image", folder, "--ref", manifestImage(t)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := run(t.Context(), nil, helm, "uninstall", release, "--namespace", releaseNamespace, "--wait"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 6*time.Minute)
+		defer cancel()
+		artifacts.collectIfFailed(t, "kafka")
+		_, err := kubectl(ctx, "delete", "-k", "config/samples", "--ignore-not-found", "--timeout=3m")
+		for _, folder := range []string{"config/manager", "config/rbac"} {
+			_, more := kubectl(ctx, "delete", "-k", folder, "--ignore-not-found", "--timeout=2m")
+			err = errors.Join(err, more)
+		}
+		if err := errors.Join(err, installOperator(ctx, image)); err != nil {
+			t.Errorf("put the operator back: %v", err)
+		}
+	})
+}
+
+// manifestImage is the image that config/manager names.
+func manifestImage(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(repository, "config", "manager", "deployment.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.SplitSeq(string(text), "\n") {
+		if name, ok := strings.CutPrefix(strings.TrimSpace(line), "image: "); ok {
+			return name
+		}
+	}
+	t.Fatal("config/manager/deployment.yaml names no image")
+	return ""
+}
+
+// TestWalkthrough_ThePagesAreThere: what issue and README promise to exist.
+func TestWalkthrough_ThePagesAreThere(t *testing.T) {
+	for _, page := range []string{"quickstart.md", "concepts.md", "api.md", "listeners.md", "restarts.md", "security.md", "troubleshooting.md", "development.md"} {
+		text, err := os.ReadFile(filepath.Join(repository, "docs", page))
+		if err != nil || len(text) == 0 {
+			t.Errorf("docs/%s: %v", page, err)
+		}
+	}
+	text, err := os.ReadFile(filepath.Join(repository, "docs", "predicates.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, rule := range []string{"minISR", "quorumMajority", "oneAtATime"} {
+		if !strings.Contains(string(text), rule) {
+			t.Errorf("docs/predicates.md does not explain %s", rule)
+		}
+	}
+}
+
+// TestWalkthrough_TheReadmesTwentyLinesOfYAMLWork applies the manifests of the first screen, in a namespace of their own.
+func TestWalkthrough_TheReadmesManifestsAreAccepted(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(repository, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, found := strings.Cut(string(text), fence+"yaml\n")
+	manifests, _, closed := strings.Cut(rest, fence)
+	if !found || !closed {
+		t.Fatal("README.md shows no YAML")
+	}
+	kinds := []string{}
+	for document := range strings.SplitSeq(manifests, "\n---\n") {
+		o, err := decode(document)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.SetNamespace(metav1.NamespaceDefault)
+		if err := kube.Create(t.Context(), o, client.DryRunAll, client.FieldValidation(metav1.FieldValidationStrict)); err != nil {
+			t.Errorf("%s %s: %v", o.GetKind(), o.GetName(), err)
+		}
+		kinds = append(kinds, o.GetKind())
+	}
+	if want := []string{"KafkaCluster", "KafkaTopic", "KafkaUser"}; !slices.Equal(kinds, want) {
+		t.Errorf("kinds %v, expected %v", kinds, want)
+	}
+}
