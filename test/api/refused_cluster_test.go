@@ -95,6 +95,8 @@ func TestKafkaClusterRefused(t *testing.T) {
 			[]string{"spec.listeners[0].name", "the cluster's own", "choose another"}},
 		"a listener named as the brokers' own": {listeners("{name: replication, port: 9092}"),
 			[]string{"spec.listeners[0].name", "the cluster's own", "choose another"}},
+		"a listener whose Service would be the nodes'": {listeners("{name: nodes, port: 9092}"),
+			[]string{"spec.listeners[0].name", "the cluster's own", "choose another"}},
 		"a listener name of 12 characters":     {listeners("{name: abcdefghijkl, port: 9092}"), []string{"spec.listeners[0].name", "11"}},
 		"a listener on 9091":                   {listeners("{name: a, port: 9091}"), []string{"spec.listeners[0].port", "9091 and 9093", "choose another"}},
 		"a listener on 9093":                   {listeners("{name: a, port: 9093}"), []string{"spec.listeners[0].port", "9091 and 9093", "choose another"}},
