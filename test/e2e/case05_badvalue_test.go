@@ -37,7 +37,7 @@ func TestCase05_ABadValueStopsTheRollAtTheFirstNodeAndTakingItBackHeals(t *testi
 		if failing.Pod == "" {
 			return fmt.Errorf("no node is Failing: %+v", cluster.Status.Nodes)
 		}
-		if ready == nil || !strings.Contains(ready.Error(), fmt.Sprintf("broker %d tries the new revision and is not ready", failing.ID)) {
+		if ready == nil || !strings.Contains(ready.Error(), failing.Pod+" does not start") || !strings.Contains(ready.Error(), poisonKey) {
 			return fmt.Errorf("node %s is Failing and Ready does not say so: %w", failing.Pod, ready)
 		}
 		return nil

@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"regexp"
@@ -11,8 +10,6 @@ import (
 	"testing"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
@@ -56,11 +53,10 @@ func TestCase10_AtRestNothingIsWritten(t *testing.T) {
 	say(t, "asleep for %s", restTime(t))
 
 	rest := restTime(t)
-	before := measureOperator(t)
+	before := readMetrics(t)
 	mark := auditMarkIfLocal(t)
 	log := metadataEnd(t, ns)
 	always(t, rest, "everything stays Ready", func(ctx context.Context) error { return isReady(ctx, clusterNamed(ns, sharedName)) })
-	after := measureOperator(t)
 	if mark >= 0 {
 		writes, reads := auditSince(t, mark, operatorUser(t))
 		if len(writes) > 0 {
@@ -73,8 +69,10 @@ func TestCase10_AtRestNothingIsWritten(t *testing.T) {
 	if written := metadataSince(t, ns, log); len(written) > 0 {
 		t.Errorf("Kafka's metadata log has records that nobody asked for in %s at rest: %v", rest, written)
 	}
-	figure(t, "operator-memory", "%.1f MiB", float64(after.memory)/(1<<20))
-	figure(t, "operator-cpu-at-rest", "%.2f %% of a core", 100*(after.cpu-before.cpu).Seconds()/rest.Seconds())
+	if after := readMetrics(t); after != nil {
+		figure(t, "operator-memory", "%.1f MiB", after["process_resident_memory_bytes"]/(1<<20))
+		figure(t, "operator-cpu-at-rest", "%.2f %% of a core", 100*(after["process_cpu_seconds_total"]-before["process_cpu_seconds_total"])/rest.Seconds())
+	}
 }
 
 // allReady tells which object of a namespace is not Ready.
@@ -155,51 +153,4 @@ func metadataSince(t *testing.T, ns string, from int64) map[string]int {
 		t.Fatalf("the metadata log cannot be read: %s", tail(out))
 	}
 	return counts
-}
-
-// usage is what the kubelet tells about the operator.
-type usage struct {
-	memory uint64 // resident bytes
-	cpu    time.Duration
-}
-
-func measureOperator(t *testing.T) usage {
-	t.Helper()
-	pods, err := operatorPods(t.Context())
-	if err != nil || len(pods) == 0 {
-		t.Fatalf("%d operator pods (error %v)", len(pods), err)
-	}
-	clients, err := kubernetes.NewForConfig(restConfig)
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw, err := clients.CoreV1().RESTClient().Get().AbsPath("/api/v1/nodes", pods[0].Spec.NodeName, "proxy/stats/summary").DoRaw(t.Context())
-	if err != nil {
-		t.Fatalf("ask the kubelet for statistics: %v", err)
-	}
-	return usageOf(t, raw, &pods[0])
-}
-
-func usageOf(t *testing.T, raw []byte, pod *corev1.Pod) usage {
-	t.Helper()
-	var summary struct {
-		Pods []struct {
-			PodRef     struct{ UID string }
-			Containers []struct {
-				Memory struct{ RSSBytes, WorkingSetBytes uint64 }
-				CPU    struct{ UsageCoreNanoSeconds uint64 }
-			}
-		}
-	}
-	if err := json.Unmarshal(raw, &summary); err != nil {
-		t.Fatal(err)
-	}
-	for _, p := range summary.Pods {
-		if p.PodRef.UID == string(pod.UID) && len(p.Containers) == 1 {
-			c := p.Containers[0]
-			return usage{max(c.Memory.RSSBytes, c.Memory.WorkingSetBytes), time.Duration(c.CPU.UsageCoreNanoSeconds)} //nolint:gosec // centuries fit
-		}
-	}
-	t.Fatalf("the kubelet has no statistics of pod %s", pod.Name)
-	return usage{}
 }
