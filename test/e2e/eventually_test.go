@@ -14,7 +14,10 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 )
 
-const pollInterval = 200 * time.Millisecond
+const (
+	pollInterval = 200 * time.Millisecond
+	checkLimit   = 15 * time.Second // of one check
+)
 
 // eventually asks until check returns nil. The error of the last time is the reason in the failure message. It returns how
 // long it took.
@@ -22,12 +25,12 @@ func eventually(t *testing.T, within time.Duration, what string, check func(ctx 
 	t.Helper()
 	begin := time.Now()
 	var last error
-	err := wait.PollUntilContextTimeout(t.Context(), pollInterval, within, true, func(ctx context.Context) (bool, error) {
-		now := check(ctx)
-		if now == nil || last == nil || ctx.Err() == nil { // else it only says that time is up
-			last = now
-		}
-		return now == nil, nil
+	err := wait.PollUntilContextTimeout(t.Context(), pollInterval, within, true, func(context.Context) (bool, error) {
+		// Not the poll's own context: at its end, the last reason would be that time is up.
+		ctx, cancel := context.WithTimeout(t.Context(), checkLimit)
+		defer cancel()
+		last = check(ctx)
+		return last == nil, nil
 	})
 	took := time.Since(begin)
 	if err != nil {
