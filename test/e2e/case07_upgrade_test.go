@@ -88,6 +88,7 @@ func TestCase07_AnOtherOperatorRestartsNobody(t *testing.T) {
 func TestCase07_TheOperatorAloneIsRestartedAndNobodyElse(t *testing.T) {
 	ns := shared(t)
 	before := lives(t, ns, sharedName)
+	waitQuiet(t)
 	mark := auditMarkIfLocal(t)
 	if err := killOperator(t.Context()); err != nil {
 		t.Fatal(err)
@@ -101,6 +102,27 @@ func TestCase07_TheOperatorAloneIsRestartedAndNobodyElse(t *testing.T) {
 			t.Errorf("an operator that starts beside a converged cluster sent %d writes:%s", len(writes), tally(writes))
 		}
 	}
+}
+
+// waitQuiet waits until the operator has written nothing for a while: what an earlier case has set off has ended.
+func waitQuiet(t *testing.T) {
+	t.Helper()
+	if !isLocal() {
+		return
+	}
+	user := operatorUser(t)
+	eventually(t, time.Minute, "the operator writes nothing", func(ctx context.Context) error {
+		mark := auditMark(t)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(5 * time.Second):
+		}
+		if writes, _ := auditSince(t, mark, user); len(writes) > 0 {
+			return fmt.Errorf("it wrote:%s", tally(writes))
+		}
+		return nil
+	})
 }
 
 func auditMarkIfLocal(t *testing.T) int64 {
