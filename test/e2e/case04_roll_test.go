@@ -114,7 +114,9 @@ func watchSync(t *testing.T, admin *kadm.Client) func() []syncPoint {
 				return
 			case <-tick.C:
 			}
-			full := underReplicated(ctx, admin) == nil
+			asked, done := context.WithTimeout(ctx, time.Second)
+			full := underReplicated(asked, admin) == nil
+			done()
 			if len(seen) == 0 || seen[len(seen)-1].full != full {
 				seen = append(seen, syncPoint{time.Now(), full})
 			}
@@ -135,27 +137,39 @@ func (l *timeline) needed(synced []syncPoint) time.Duration {
 		if e.what != "deleting" {
 			continue
 		}
-		var ready time.Time
-		for _, later := range events[i:] {
-			if later.pod == e.pod && later.uid != e.uid && later.what == "ready" {
-				ready = later.at
-				break
+		end := time.Time{}
+		for _, later := range events[i+1:] {
+			if end.IsZero() && later.pod == e.pod && later.uid != e.uid && later.what == "ready" {
+				end = syncedAfter(synced, later.at)
 			}
-		}
-		if ready.IsZero() {
-			continue
-		}
-		end := ready
-		for j, p := range synced {
-			gone := j+1 == len(synced) || synced[j+1].at.After(ready)
-			if p.full && gone {
-				if p.at.After(ready) {
-					end = p.at
+			// The next deletion bounds it: we look for the replicas less often than the operator.
+			if later.what == "deleting" {
+				if !end.IsZero() && later.at.Before(end) {
+					end = later.at
 				}
 				break
 			}
 		}
-		sum += end.Sub(e.at)
+		if !end.IsZero() {
+			sum += end.Sub(e.at)
+		}
 	}
 	return sum
+}
+
+// syncedAfter is when, at or after a moment, every replica was first seen in sync.
+func syncedAfter(synced []syncPoint, moment time.Time) time.Time {
+	full := true
+	for _, p := range synced {
+		if p.at.After(moment) {
+			if full {
+				break
+			}
+			if p.full {
+				return p.at
+			}
+		}
+		full = p.full
+	}
+	return moment
 }

@@ -50,6 +50,7 @@ func TestCase10_AtRestNothingIsWritten(t *testing.T) {
 	})
 	figureSeconds(t, "50-topics-and-20-users-to-ready", time.Since(begin))
 	waitInSync(t, admin)
+	waitQuiet(t)
 	say(t, "asleep for %s", restTime(t))
 
 	rest := restTime(t)
