@@ -73,7 +73,7 @@ unit: ## only the tests that need nothing, in seconds
 	@STAGES=unit hack/test.sh
 
 golden: ## write the golden files anew; review the difference like code
-	@go test ./internal/... ./test/chart/... -update
+	@go test ./internal/... ./test/chart/... ./test/timeline -update
 
 bench: ## the figures of docs/development.md, measured on the local cluster
 	@hack/bench.sh

@@ -23,10 +23,15 @@ import (
 
 // act asks the planner and carries out its steps, in their order.
 func (r *KafkaClusterReconciler) act(ctx context.Context, s *scope) error {
+	s.plan = plan.Next(s.model, s.want, s.observation, s.now)
 	if err := r.applyBudget(ctx, s); err != nil {
 		return err
 	}
-	s.plan = plan.Next(s.model, s.want, s.observation, s.now)
+	for _, held := range s.plan.Held {
+		if held.Field != "" {
+			s.faults = append(s.faults, model.Fault{Reason: model.ReasonHeld, Field: held.Field, Message: held.Message})
+		}
+	}
 	switch {
 	case len(s.plan.Steps) > 0 || len(s.plan.Waiting) > 0:
 		s.requeue = min(s.requeue, whenUnderway)
@@ -48,46 +53,79 @@ func (r *KafkaClusterReconciler) perform(ctx context.Context, s *scope, step pla
 		return r.applyPool(ctx, s, step, drafts)
 	case plan.SayFormat:
 		return r.sayFormat(ctx, s, step)
-	case plan.AlterConfig:
-		admin, err := r.Connections.Admin(ctx, s.cluster)
-		if err != nil {
-			return err
-		}
-		if err := admin.AlterBrokerConfig(ctx, step.Node, step.Changes); err != nil {
-			return s.refused(step, err)
-		}
-		r.event(s, corev1.EventTypeNormal, "ConfigChanged", step.String())
-		return nil
-	case plan.ElectLeaders:
-		admin, err := r.Connections.Admin(ctx, s.cluster)
-		if err != nil {
-			return err
-		}
-		return admin.ElectPreferredLeaders(ctx)
 	case plan.Restart:
 		return r.restart(ctx, s, step)
+	case plan.ReplaceDisk:
+		return r.replaceDisk(ctx, s, step)
+	case plan.ShrinkPool:
+		return r.shrinkPool(ctx, s, step)
+	case plan.RemovePool:
+		return r.removePool(ctx, s, step)
 	default:
-		return fmt.Errorf("the planner asks for %q, which nobody knows how to do", step.Kind)
+		return r.askKafka(ctx, s, step)
 	}
 }
 
-// refused makes Kafka's no to a run-time key the fault of the field that asked for it. Anything else is retried.
-func (s *scope) refused(step plan.Step, err error) error {
-	refusal := &kafka.Refusal{}
-	if !errors.As(err, &refusal) {
+// askKafka carries out the steps that are one request to Kafka.
+func (r *KafkaClusterReconciler) askKafka(ctx context.Context, s *scope, step plan.Step) error {
+	admin, err := r.Connections.Admin(ctx, s.cluster)
+	if err != nil {
 		return err
 	}
-	keys := make([]string, len(step.Changes))
-	for i, change := range step.Changes {
-		keys[i] = change.Key
+	field := ""
+	switch step.Kind {
+	case plan.AlterConfig:
+		field = s.configField(step)
+		err = admin.AlterBrokerConfig(ctx, step.Node, step.Changes)
+	case plan.ElectLeaders:
+		return admin.ElectPreferredLeaders(ctx)
+	case plan.AddVoter:
+		err = admin.AddVoter(ctx, step.Member, step.Endpoint)
+	case plan.RemoveVoter:
+		err = admin.RemoveVoter(ctx, step.Member)
+	case plan.Unregister:
+		err = admin.UnregisterBroker(ctx, step.Node)
+	case plan.FinalizeVersion:
+		field = "spec.metadataVersion"
+		err = admin.SetMetadataVersion(ctx, step.Level)
+	default:
+		return fmt.Errorf("the planner asks for %q, which nobody knows how to do", step.Kind)
 	}
-	field := fmt.Sprintf("spec.config[%s]", strings.Join(keys, ", "))
-	if node := s.model.Node(step.Node); node != nil {
-		field = fmt.Sprintf("spec.pools[%s].config[%s]", node.Pool, strings.Join(keys, ", "))
+	if err != nil {
+		return s.refused(field, err)
+	}
+	r.event(s, corev1.EventTypeNormal, eventReasons[step.Kind], step.String())
+	s.requeue = min(s.requeue, whenBehind)
+	return nil
+}
+
+// eventReasons tell in the past what a step has done.
+var eventReasons = map[plan.Kind]string{
+	plan.AlterConfig: "ConfigChanged", plan.AddVoter: "VoterAdded", plan.RemoveVoter: "VoterRemoved",
+	plan.Unregister: "BrokerUnregistered", plan.FinalizeVersion: "MetadataVersionFinalized",
+}
+
+// refused makes Kafka's no the fault of the field that asked for it. Anything else is retried.
+func (s *scope) refused(field string, err error) error {
+	refusal := &kafka.Refusal{}
+	if field == "" || !errors.As(err, &refusal) {
+		return err
 	}
 	s.faults = append(s.faults, model.Fault{Reason: model.ReasonInvalid, Field: field, Message: "Kafka refuses this: " + refusal.Error()})
 	s.requeue = max(s.requeue, whenHeld)
 	return nil
+}
+
+// configField names the keys of a step where the user wrote them.
+func (s *scope) configField(step plan.Step) string {
+	keys := make([]string, len(step.Changes))
+	for i, change := range step.Changes {
+		keys[i] = change.Key
+	}
+	if node := s.model.Node(step.Node); node != nil {
+		return fmt.Sprintf("spec.pools[%s].config[%s]", node.Pool, strings.Join(keys, ", "))
+	}
+	return fmt.Sprintf("spec.config[%s]", strings.Join(keys, ", "))
 }
 
 // draft is a pool's revision as the steps of one plan have it so far.
@@ -163,7 +201,6 @@ func (s *scope) lastRun(pool string) map[int32]render.NodeFiles {
 // sayFormat tells a pod what to do with an empty disk. For an initial voter, which disk may be formatted as such is
 // recorded first: saying it to a second disk would split the quorum.
 func (r *KafkaClusterReconciler) sayFormat(ctx context.Context, s *scope, step plan.Step) error {
-	node := s.model.Node(step.Node)
 	word := render.FormatJoin(s.model, step.PodUID)
 	if step.Format == plan.FormatInitial {
 		word = render.FormatInitial(s.model, step.PodUID)
@@ -171,7 +208,7 @@ func (r *KafkaClusterReconciler) sayFormat(ctx context.Context, s *scope, step p
 			return err
 		}
 	}
-	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: s.cluster.Namespace, Name: node.PodName}}
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: s.cluster.Namespace, Name: s.podName(step)}}
 	patch := client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"metadata":{"uid":%q,"annotations":{%q:%q}}}`,
 		step.PodUID, v1alpha1.AnnotationFormat, word))
 	err := r.Patch(ctx, pod, patch, client.FieldOwner(apply.FieldOwner))
@@ -205,22 +242,4 @@ func (r *KafkaClusterReconciler) recordDisks(ctx context.Context, s *scope, step
 			}
 		}
 	})
-}
-
-// restart deletes the very pod that the planner judged.
-func (r *KafkaClusterReconciler) restart(ctx context.Context, s *scope, step plan.Step) error {
-	node := s.model.Node(step.Node)
-	uid := types.UID(step.PodUID)
-	r.expectations.deleted(s.key(), uid)
-	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: s.cluster.Namespace, Name: node.PodName}}
-	err := r.Delete(ctx, pod, client.Preconditions{UID: &uid})
-	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
-		return nil // it is gone already; the cache will show it
-	}
-	if err != nil {
-		r.expectations.forget(s.key()) // nothing was deleted
-		return err
-	}
-	r.event(s, corev1.EventTypeNormal, "Restarted", step.String())
-	return nil
 }

@@ -3,10 +3,8 @@ package controllers
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	corev1 "k8s.io/api/core/v1"
-	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -18,7 +16,7 @@ import (
 
 // apply writes what disturbs nobody: Services first, because the nodes' files hold the ports that they are given.
 func (r *KafkaClusterReconciler) apply(ctx context.Context, s *scope) error {
-	for _, object := range render.Quiet(s.model, false) {
+	for _, object := range render.Quiet(s.model) {
 		service, ok := object.(*corev1.Service)
 		if !ok {
 			continue
@@ -56,34 +54,12 @@ func (r *KafkaClusterReconciler) createClaims(ctx context.Context, s *scope) err
 	return nil
 }
 
-// applyBudget lets Kubernetes evict one pod while every replica is in sync, and none otherwise.
+// applyBudget tells Kubernetes how many pods it may evict by itself: the planner's word.
 func (r *KafkaClusterReconciler) applyBudget(ctx context.Context, s *scope) error {
-	for _, object := range render.Quiet(s.model, spare(s)) {
-		budget, ok := object.(*policyv1.PodDisruptionBudget)
-		if !ok {
-			continue
-		}
-		apply.Own(budget, s.cluster, kindCluster, v1alpha1.GroupVersion.String())
-		if _, err := r.applier.Apply(ctx, budget, orNil(s.live.Budgets[budget.Name])); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// spare tells whether the cluster can spare a node: all are ready and every replica is in sync. Without a snapshot it
-// cannot.
-func spare(s *scope) bool {
-	if s.observation.Kafka == nil {
-		return false
-	}
-	for i := range s.model.Nodes {
-		pod := s.observation.Nodes[s.model.Nodes[i].ID].Pod
-		if pod == nil || !pod.Ready || pod.Deleting {
-			return false
-		}
-	}
-	return !slices.ContainsFunc(s.observation.Kafka.Partitions, underReplicated)
+	budget := render.Budget(s.model, s.plan.Evictable)
+	apply.Own(budget, s.cluster, kindCluster, v1alpha1.GroupVersion.String())
+	_, err := r.applier.Apply(ctx, budget, orNil(s.live.Budgets[budget.Name]))
+	return err
 }
 
 // prune removes what is no longer rendered, once nothing is under way: a listener that was taken out of the spec keeps
@@ -94,7 +70,7 @@ func (r *KafkaClusterReconciler) prune(ctx context.Context, s *scope) error {
 	}
 	var surplus []client.Object
 	rendered := map[string]bool{}
-	for _, object := range render.Quiet(s.model, false) {
+	for _, object := range render.Quiet(s.model) {
 		rendered[object.GetName()] = true
 	}
 	for name, service := range s.live.Services {

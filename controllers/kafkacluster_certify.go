@@ -108,6 +108,8 @@ func internalLeaves(c *model.Cluster, pool *model.Pool) []leaf {
 				names = append(names, listener.SANs...)
 			}
 		}
+		// Also for a node that is no controller: one that ceases to be may have to come back as one first.
+		names = append(names, c.ServiceHost(c.ControllersService()))
 		leaves = append(leaves, leaf{entry: fmt.Sprint(node.ID), request: nodeRequest(names, "")})
 	}
 	return leaves
@@ -149,7 +151,8 @@ func nodeRequest(names []string, host string) pki.Request {
 	return request
 }
 
-// issue keeps a Secret of keys: an entry that still serves stays as it is, one for a node that is gone goes.
+// issue keeps a Secret of keys: an entry that still serves stays as it is, one for a node that is gone goes. A node that
+// the spec no longer asks for keeps its own until then.
 func (r *KafkaClusterReconciler) issue(ctx context.Context, s *scope, authority pki.Authority, name string, leaves []leaf) error {
 	live := s.live.Secrets[name]
 	have := map[string][]byte{}
@@ -168,6 +171,14 @@ func (r *KafkaClusterReconciler) issue(ctx context.Context, s *scope, authority 
 		}
 		data[leaf.entry+".pem"] = bundle
 		data[leaf.entry+".names"] = []byte(namesOf(leaf.request))
+	}
+	leaving, _ := s.model.Leaving(s.observation)
+	for _, node := range leaving {
+		for entry, bytes := range have {
+			if strings.HasPrefix(entry, fmt.Sprintf("%d.", node.ID)) {
+				data[entry] = bytes
+			}
+		}
 	}
 	if live != nil && maps.EqualFunc(data, live.Data, bytes.Equal) {
 		return nil

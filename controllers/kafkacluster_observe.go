@@ -6,7 +6,6 @@ import (
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/kafka"
-	"github.com/castellan-dev/castellan/internal/observe"
 )
 
 // snapshotPatience bounds the reading of one snapshot.
@@ -14,7 +13,6 @@ const snapshotPatience = 10 * time.Second
 
 // observe puts together what Kubernetes and Kafka show.
 func (r *KafkaClusterReconciler) observe(ctx context.Context, s *scope) error {
-	s.observation = observe.Kubernetes(s.model, s.live)
 	s.observation.CacheCurrent = s.observation.CacheCurrent && r.expectations.met(s.key(), s.live.Pods)
 	if !anyBrokerReady(s) {
 		s.observation.KafkaError = "no broker is ready"
@@ -44,10 +42,8 @@ func (r *KafkaClusterReconciler) noteBootstrapped(ctx context.Context, s *scope)
 }
 
 func anyBrokerReady(s *scope) bool {
-	for i := range s.model.Nodes {
-		node := &s.model.Nodes[i]
-		pod := s.observation.Nodes[node.ID].Pod
-		if s.model.IsBroker(node) && pod != nil && pod.Ready {
+	for _, seen := range s.observation.Nodes {
+		if seen.Pod != nil && seen.Pod.Broker && seen.Pod.Ready {
 			return true
 		}
 	}

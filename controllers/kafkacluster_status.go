@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -17,6 +18,7 @@ import (
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/status"
+	"github.com/castellan-dev/castellan/internal/version"
 )
 
 // report writes what the pass has found to the status: one patch, none when nothing has changed.
@@ -31,6 +33,7 @@ func (r *KafkaClusterReconciler) report(ctx context.Context, s *scope, failure e
 	}
 	setAvailable(s)
 	setWarning(s)
+	setPlan(s, failure)
 	r.setReady(s, failure)
 	s.cluster.Status.ObservedGeneration = s.cluster.Generation
 	if equality.Semantic.DeepEqual(s.cluster.Status, s.seen.Status) {
@@ -173,20 +176,18 @@ func available(s *scope) (metav1.ConditionStatus, string, string) {
 	return metav1.ConditionTrue, "Serving", "the quorum has a leader and every partition its minimum of in-sync replicas"
 }
 
+// setNodes lists the nodes of the spec, and those that have not left yet.
 func setNodes(s *scope) {
+	emptySince := map[int32]*metav1.Time{}
+	for _, node := range s.cluster.Status.Nodes {
+		emptySince[node.ID] = node.EmptySince
+	}
 	var nodes []v1alpha1.NodeStatus
 	ready, brokers := 0, 0
 	for i := range s.model.Nodes {
 		node := &s.model.Nodes[i]
 		pool := s.model.PoolOf(node)
-		entry := v1alpha1.NodeStatus{ID: node.ID, Pool: node.Pool, Pod: node.PodName}
-		if pool.Controller {
-			entry.Roles = append(entry.Roles, v1alpha1.RoleController)
-		}
-		if pool.Broker {
-			entry.Roles = append(entry.Roles, v1alpha1.RoleBroker)
-		}
-		entry.State, entry.Message = nodeState(s, node)
+		entry := nodeEntry(s, node, pool)
 		if pool.Broker {
 			brokers++
 			if entry.State == v1alpha1.NodeServing {
@@ -195,8 +196,45 @@ func setNodes(s *scope) {
 		}
 		nodes = append(nodes, entry)
 	}
+	leaving, pools := s.model.Leaving(s.observation)
+	for i := range leaving {
+		entry := nodeEntry(s, &leaving[i], pools[leaving[i].ID])
+		if entry.State == v1alpha1.NodeServing || entry.State == v1alpha1.NodeFenced {
+			entry.State = v1alpha1.NodeLeaving
+		}
+		entry.EmptySince = emptyNow(s, entry.ID, emptySince[entry.ID])
+		nodes = append(nodes, entry)
+	}
+	slices.SortFunc(nodes, func(a, b v1alpha1.NodeStatus) int { return cmp.Compare(a.ID, b.ID) })
 	s.cluster.Status.Nodes = nodes
 	s.cluster.Status.Brokers = fmt.Sprintf("%d/%d", ready, brokers)
+}
+
+func nodeEntry(s *scope, node *model.Node, pool *model.Pool) v1alpha1.NodeStatus {
+	entry := v1alpha1.NodeStatus{ID: node.ID, Pool: node.Pool, Pod: node.PodName}
+	if pool.Controller {
+		entry.Roles = append(entry.Roles, v1alpha1.RoleController)
+	}
+	if pool.Broker {
+		entry.Roles = append(entry.Roles, v1alpha1.RoleBroker)
+	}
+	entry.State, entry.Message = nodeState(s, node)
+	return entry
+}
+
+// emptyNow is since when a broker that leaves has held no partition. What cannot be seen changes nothing.
+func emptyNow(s *scope, id int32, before *metav1.Time) *metav1.Time {
+	snapshot := s.observation.Kafka
+	if snapshot == nil {
+		return before
+	}
+	if slices.ContainsFunc(snapshot.Partitions, func(p kafka.Partition) bool { return slices.Contains(p.Replicas, id) }) {
+		return nil
+	}
+	if before != nil {
+		return before
+	}
+	return &metav1.Time{Time: snapshot.TakenAt}
 }
 
 func nodeState(s *scope, node *model.Node) (v1alpha1.NodeState, string) {
@@ -237,8 +275,58 @@ func setListeners(s *scope) {
 func setFacts(s *scope) {
 	if snapshot := s.observation.Kafka; snapshot != nil {
 		s.cluster.Status.MetadataVersion = int32(snapshot.MetadataVersion)
+		s.cluster.Status.Features = map[string]int32{}
+		for name, level := range snapshot.Features {
+			s.cluster.Status.Features[name] = int32(level)
+		}
 	}
-	s.cluster.Status.Version = s.model.Version
+	var versions []string
+	for _, seen := range s.observation.Nodes {
+		if seen.Pod != nil && seen.Pod.Version != "" {
+			versions = append(versions, seen.Pod.Version)
+		}
+	}
+	slices.SortFunc(versions, version.Compare)
+	s.cluster.Status.Version = strings.Join(slices.Compact(versions), ", ")
+}
+
+// The most that the status tells of a plan.
+const (
+	maxTold    = 10
+	maxSummary = 160
+)
+
+// setPlan tells what is done next, and what is held back.
+func setPlan(s *scope, failure error) {
+	told := v1alpha1.PlanStatus{Pending: int32(len(s.plan.Pending))}
+	for _, step := range s.plan.Steps {
+		told.Next = append(told.Next, step.String())
+	}
+	for _, held := range s.plan.Held {
+		told.Held = append(told.Held, fmt.Sprintf("%s [%s]", held.Message, held.Predicate))
+	}
+	told.Next, told.Held = atMost(told.Next), atMost(told.Held)
+	if reason, message := s.progress(failure); reason != "" {
+		told.Summary = message
+		if s.plan.Current < s.plan.Total {
+			verb := "rolling"
+			if !s.cluster.Status.Bootstrapped {
+				verb = "starting"
+			}
+			told.Summary = fmt.Sprintf("%s %d/%d: %s", verb, s.plan.Current, s.plan.Total, message)
+		}
+		if len(told.Summary) > maxSummary {
+			told.Summary = told.Summary[:maxSummary-3] + "..."
+		}
+	}
+	s.cluster.Status.Plan = told
+}
+
+func atMost(sentences []string) []string {
+	if len(sentences) <= maxTold {
+		return sentences
+	}
+	return append(slices.Clone(sentences[:maxTold-1]), fmt.Sprintf("and %d more", len(sentences)-maxTold+1))
 }
 
 // event tells a transition; losing one harms nobody.

@@ -55,12 +55,18 @@ type KafkaClusterStatus struct {
 	// Defaults that depend on the cluster's first size, computed once.
 	// +optional
 	Defaults *Defaults `json:"defaults,omitempty"`
-	// Version of Kafka that every node runs; empty while they differ.
+	// Version of Kafka that the nodes run; several while they differ.
 	// +optional
 	Version string `json:"version,omitempty"`
 	// Finalized metadata.version, as a feature level.
 	// +optional
 	MetadataVersion int32 `json:"metadataVersion,omitempty"`
+	// Finalized features (KIP-584) and their levels, metadata.version among them.
+	// +optional
+	Features map[string]int32 `json:"features,omitempty"`
+	// What is done next and what is held back, in sentences.
+	// +optional
+	Plan PlanStatus `json:"plan,omitempty"`
 	// Brokers that are ready and desired, such as 3/3.
 	// +optional
 	Brokers string `json:"brokers,omitempty"`
@@ -85,6 +91,24 @@ type PoolStatus struct {
 	FirstNodeID int32 `json:"firstNodeId"`
 }
 
+// PlanStatus is what the operator is about to do. Its lists are cut; the counts are not.
+type PlanStatus struct {
+	// One line: what is under way and what it waits for, such as "rolling 2/6: broker 2 is starting". Empty at rest.
+	// +optional
+	Summary string `json:"summary,omitempty"`
+	// Next steps with their reasons, at most 10.
+	// +optional
+	// +listType=atomic
+	Next []string `json:"next,omitempty"`
+	// What should be done and may not be yet, with the rule that holds it in brackets, at most 10.
+	// +optional
+	// +listType=atomic
+	Held []string `json:"held,omitempty"`
+	// Nodes that this version of the operator would render differently, which waits for their next restart.
+	// +optional
+	Pending int32 `json:"pending,omitempty"`
+}
+
 // NodeState is where a node stands.
 type NodeState string
 
@@ -95,6 +119,7 @@ const (
 	NodeServing  NodeState = "Serving"  // ready, and unfenced when it is a broker
 	NodeFenced   NodeState = "Fenced"   // ready, and yet Kafka does not count on it
 	NodeStopping NodeState = "Stopping"
+	NodeLeaving  NodeState = "Leaving" // no longer asked for, and not gone yet
 	NodeFailing  NodeState = "Failing" // crash loop, image that cannot be pulled, pod that cannot be scheduled
 )
 
@@ -114,6 +139,9 @@ type NodeStatus struct {
 	// What it waits for and why, when it does.
 	// +optional
 	Message string `json:"message,omitempty"`
+	// Since when a leaving broker has been seen to hold no partition.
+	// +optional
+	EmptySince *metav1.Time `json:"emptySince,omitempty"`
 }
 
 // ListenerStatus is what clients of a listener type.

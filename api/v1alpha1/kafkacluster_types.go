@@ -17,6 +17,7 @@ import (
 // +kubebuilder:printcolumn:name="Available",type=string,JSONPath=`.status.conditions[?(@.type=="Available")].status`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Doing",type=string,JSONPath=`.status.plan.summary`,description="what is under way and what it waits for; empty at rest"
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
 // +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 32 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="metadata.name: at most 32 characters, a lower-case DNS label that starts with a letter; the names of pods and Services are made from it"
@@ -52,6 +53,14 @@ type KafkaClusterSpec struct {
 	// +kubebuilder:validation:Pattern=`^[0-9]+\.[0-9]+\.[0-9]+$`
 	// +kubebuilder:validation:MaxLength=16
 	Version string `json:"version"`
+
+	// How far Kafka's own formats follow the version: a metadata.version, such as 4.3 or 4.3-IV0, or Auto for the latest
+	// that the version knows; at most 16 characters. It is raised only after every node runs the version, and from then
+	// on Kafka may refuse to go back. Default: it stays what it is.
+	// +optional
+	// +kubebuilder:validation:Pattern=`^(Auto|[0-9]+\.[0-9]+(-IV[0-9]+)?)$`
+	// +kubebuilder:validation:MaxLength=16
+	MetadataVersion string `json:"metadataVersion,omitempty"`
 
 	// Groups of nodes that are alike, 1 to 20; one StatefulSet each. A pool cannot be renamed.
 	// +required
@@ -383,4 +392,11 @@ type Rolling struct {
 	// +optional
 	// +kubebuilder:default=Proceed
 	Unavailable UnavailablePolicy `json:"unavailable,omitempty"`
+
+	// The most nodes that restart at the same time, 1 to 100. They are always of one rack, and every partition keeps
+	// min.insync.replicas without them. Default: as many as one rack has, or one where brokers have no rack.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100
+	MaxUnavailable *int32 `json:"maxUnavailable,omitempty"`
 }

@@ -36,6 +36,14 @@ const (
 	AnnotationTemplateUser  = "kafka.castellan.dev/template-user"
 	AnnotationTemplateWhole = "kafka.castellan.dev/template-whole"
 
+	// AnnotationPause, "true" on a KafkaCluster, holds back everything that disturbs. Care goes on.
+	AnnotationPause = "kafka.castellan.dev/pause"
+	// AnnotationRestart on a KafkaCluster asks for restarts: "<time>" for every node whose pod is older, or a list of
+	// "<pool or node id>=<time>" separated by commas; times as in RFC 3339.
+	AnnotationRestart = "kafka.castellan.dev/restart"
+	// AnnotationReplace, "true" on the claim of a node, permits the claim to be deleted and a new disk to take its place.
+	AnnotationReplace = "kafka.castellan.dev/replace"
+
 	// AnnotationAdopt, "true" on a KafkaTopic, asks for a topic that exists already to be taken over.
 	AnnotationAdopt = "kafka.castellan.dev/adopt"
 	// AnnotationCreating records on a KafkaTopic, before the topic is created, that this object is about to create it:

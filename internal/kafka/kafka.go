@@ -29,6 +29,17 @@ type ClusterAdmin interface {
 	BrokerConfig(ctx context.Context, id int32) (map[string]string, error)
 	// ElectPreferredLeaders gives leadership back to the preferred replica wherever it is in sync.
 	ElectPreferredLeaders(ctx context.Context) error
+	// AddVoter makes an observer a voter of the metadata quorum (KIP-853). endpoint is the host:port of its CONTROLLER
+	// listener. A replica that is a voter already is no error. Kafka makes one change of membership at a time.
+	AddVoter(ctx context.Context, replica QuorumMember, endpoint string) error
+	// RemoveVoter takes a voter out of the quorum; it lives on as an observer. One that is no voter is no error.
+	RemoveVoter(ctx context.Context, replica QuorumMember) error
+	// UnregisterBroker makes Kafka forget a broker. Its process must be gone: a running one would go on outside the
+	// cluster. One that is not registered is no error.
+	UnregisterBroker(ctx context.Context, id int32) error
+	// SetMetadataVersion finalizes a level of metadata.version (KIP-584, KIP-778). A lower level is asked for as a safe
+	// downgrade, which Kafka refuses (*Refusal) when metadata would be lost. A level that is in force is no error.
+	SetMetadataVersion(ctx context.Context, level int16) error
 	// ReloadCertificates makes one broker read its listener certificates again (KAFKA-14136); persists nothing and
 	// proves nothing: the caller dials to see the new certificate.
 	ReloadCertificates(ctx context.Context, id int32) error
@@ -91,6 +102,7 @@ type Snapshot struct {
 	Partitions      []Partition // of all topics, internal ones included, by topic and number
 	Quorum          Quorum
 	MetadataVersion int16             // finalized level of metadata.version
+	Features        map[string]int16  // finalized levels of all features, metadata.version among them (KIP-584)
 	Config          map[string]string // run-time keys set for all brokers (AllBrokers)
 	// BrokerConfigs holds, per unfenced broker that answered, the run-time keys set for that broker alone.
 	BrokerConfigs map[int32]map[string]string
@@ -129,6 +141,12 @@ type QuorumReplica struct {
 	DirectoryID  string // base64url as in meta.properties
 	LogEndOffset int64
 	LastCaughtUp time.Time // zero = never or unknown
+}
+
+// QuorumMember names one replica of the metadata log: a node id alone may stand for an old disk and a new one.
+type QuorumMember struct {
+	ID          int32
+	DirectoryID string // base64url as in meta.properties
 }
 
 // ConfigChange sets one dynamic key, or deletes it when Value is nil.

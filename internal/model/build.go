@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -31,11 +32,13 @@ func Resolve(in Inputs) (*Cluster, []Fault) {
 	templates, templateFaults := decodePodTemplates(in.Spec)
 	faults = append(faults, templateFaults...)
 	faults = append(faults, validate(in, v)...)
-	faults = append(faults, validateChanges(in)...)
+	faults = append(faults, validateAnnotations(in.Cluster.Annotations)...)
+	faults = append(faults, validateChanges(in, v)...)
 
 	var c *Cluster
 	if possible {
 		c = build(in, v, pools, templates)
+		faults = append(faults, restarts(c, in.Cluster.Annotations)...)
 		faults = append(faults, validateNames(c, in.Taken)...)
 		faults = append(faults, validateSizes(c)...)
 	}
@@ -54,6 +57,24 @@ func build(in Inputs, v version.Version, pools []v1alpha1.PoolStatus, templates 
 		ClusterID: status.ClusterID, Bootstrapped: status.Bootstrapped, InitialVoters: slices.Clone(status.InitialVoters),
 		RackKey:     cmp.Or(spec.Rack.TopologyKey, defaultRackKey),
 		Unavailable: cmp.Or(spec.Rolling.Unavailable, v1alpha1.UnavailableProceed),
+		Paused:      paused(in.Cluster.Annotations),
+	}
+	if spec.Rolling.MaxUnavailable != nil {
+		c.MaxUnavailable = *spec.Rolling.MaxUnavailable
+	}
+	if spec.MetadataVersion != "" {
+		c.MetadataVersion, _ = v.MetadataLevel(spec.MetadataVersion)
+	}
+	c.EmptySince = map[int32]time.Time{}
+	for _, n := range status.Nodes {
+		if n.EmptySince != nil {
+			c.EmptySince[n.ID] = n.EmptySince.Time
+		}
+	}
+	for _, p := range status.Pools {
+		if !slices.ContainsFunc(spec.Pools, func(q v1alpha1.Pool) bool { return q.Name == p.Name }) {
+			c.FormerPools = append(c.FormerPools, p)
+		}
 	}
 	slices.SortFunc(c.InitialVoters, func(a, b v1alpha1.InitialVoter) int { return cmp.Compare(a.NodeID, b.NodeID) })
 	if status.Defaults != nil {

@@ -8,51 +8,78 @@ import (
 	"github.com/castellan-dev/castellan/internal/version"
 )
 
-// validateChanges judges the step from the last accepted spec to this one.
-func validateChanges(in Inputs) []Fault {
+// validateChanges judges the step from the last accepted spec to this one, and from what Kafka has finalized.
+func validateChanges(in Inputs, v version.Version) []Fault {
+	faults := validateFeatures(in, v)
 	if in.Accepted == nil {
-		return nil
+		return faults
 	}
-	var faults []Fault
-	if _, known := version.Find(in.Spec.Version); known && in.Spec.Version != in.Accepted.Version {
-		faults = append(faults, Fault{ReasonNotYetSupported, "spec.version", fmt.Sprintf(
-			"this operator cannot change the version of a running cluster yet; set it back to %s", in.Accepted.Version)})
-	}
-	// From the moment the first voters are recorded, the quorum is what they say.
-	formed := in.Cluster.Status.Bootstrapped || len(in.Cluster.Status.InitialVoters) > 0
+	// From the moment the first voters are recorded until their quorum is seen, its members are what the record says.
+	forming := !in.Cluster.Status.Bootstrapped && len(in.Cluster.Status.InitialVoters) > 0
 	for _, before := range in.Accepted.Pools {
 		i := slices.IndexFunc(in.Spec.Pools, func(p v1alpha1.Pool) bool { return p.Name == before.Name })
-		if i < 0 {
-			faults = append(faults, Fault{ReasonNotYetSupported, poolField(before.Name, ""),
-				"a pool cannot be renamed, and this operator cannot remove one yet; put it back under its name"})
-			continue
+		switch {
+		case i >= 0:
+			faults = append(faults, validatePoolChange(&before, &in.Spec.Pools[i], forming)...)
+		case forming && hasRole(before, v1alpha1.RoleController):
+			faults = append(faults, Fault{ReasonInvalid, poolField(before.Name, ""),
+				"its controllers are to found the cluster, which has not happened yet; put the pool back, or delete the KafkaCluster and its claims"})
 		}
-		faults = append(faults, validatePoolChange(&before, &in.Spec.Pools[i], formed)...)
 	}
 	for _, p := range in.Spec.Pools {
 		isNew := !slices.ContainsFunc(in.Accepted.Pools, func(q v1alpha1.Pool) bool { return q.Name == p.Name })
-		if isNew && formed && hasRole(p, v1alpha1.RoleController) && p.Replicas > 0 {
-			faults = append(faults, Fault{ReasonNotYetSupported, poolField(p.Name, "roles"),
-				"this operator cannot add controllers to a running cluster yet; set roles to [Broker]"})
+		if isNew && forming && hasRole(p, v1alpha1.RoleController) && p.Replicas > 0 {
+			faults = append(faults, Fault{ReasonInvalid, poolField(p.Name, "roles"),
+				"the first quorum has not formed yet; add controllers once the cluster is Available"})
 		}
 	}
 	return faults
 }
 
-func validatePoolChange(before, after *v1alpha1.Pool, formed bool) []Fault {
+// validateFeatures refuses a version of Kafka that could not read what a newer one has written (KIP-584), and a
+// metadata.version that the version does not know.
+func validateFeatures(in Inputs, v version.Version) []Fault {
+	if v.Kafka == "" {
+		return nil
+	}
+	var faults []Fault
+	for _, feature := range sortedKeys(in.Cluster.Status.Features) {
+		level := int16(in.Cluster.Status.Features[feature])
+		if v.Supports(feature, level) {
+			continue
+		}
+		name := fmt.Sprint(level)
+		if feature == version.MetadataVersion {
+			name = metadataName(level)
+		}
+		faults = append(faults, Fault{ReasonInvalid, "spec.version", fmt.Sprintf(
+			"Kafka %s cannot run with %s %s, which this cluster has finalized; use a newer version", v.Kafka, feature, name)})
+	}
+	if asked := in.Spec.MetadataVersion; asked != "" {
+		if _, known := v.MetadataLevel(asked); !known {
+			faults = append(faults, Fault{ReasonInvalid, "spec.metadataVersion", fmt.Sprintf(
+				"Kafka %s knows no metadata.version %s; use Auto, or one of: %s", v.Kafka, asked, v.MetadataNames())})
+		}
+	}
+	return faults
+}
+
+// metadataName asks the newest version of the catalogue, which knows the names of the older ones too.
+func metadataName(level int16) string {
+	return version.Catalogue[len(version.Catalogue)-1].MetadataName(level)
+}
+
+func validatePoolChange(before, after *v1alpha1.Pool, forming bool) []Fault {
 	var faults []Fault
 	wasController, wasBroker := hasRole(*before, v1alpha1.RoleController), hasRole(*before, v1alpha1.RoleBroker)
 	isController, isBroker := hasRole(*after, v1alpha1.RoleController), hasRole(*after, v1alpha1.RoleBroker)
 	switch {
-	case wasController != isController || wasBroker != isBroker:
-		faults = append(faults, Fault{ReasonNotYetSupported, poolField(after.Name, "roles"),
-			"this operator cannot change the roles of a pool yet; set them back"})
-	case isController && formed && after.Replicas != before.Replicas:
-		faults = append(faults, Fault{ReasonNotYetSupported, poolField(after.Name, "replicas"), fmt.Sprintf(
-			"this operator cannot change the number of controllers of a running cluster yet; set it back to %d", before.Replicas)})
-	case after.Replicas < before.Replicas:
-		faults = append(faults, Fault{ReasonNotYetSupported, poolField(after.Name, "replicas"), fmt.Sprintf(
-			"this operator cannot remove nodes yet; set it back to %d", before.Replicas)})
+	case wasBroker && !isBroker:
+		faults = append(faults, Fault{ReasonInvalid, poolField(after.Name, "roles"),
+			"the role Broker cannot be taken from nodes that may hold records; set it back, and make a new pool for controllers"})
+	case forming && (wasController != isController || isController && after.Replicas != before.Replicas):
+		faults = append(faults, Fault{ReasonInvalid, poolField(after.Name, "replicas"), fmt.Sprintf(
+			"the first quorum has not formed yet; set replicas back to %d and the roles as they were, and change them once the cluster is Available", before.Replicas)})
 	}
 	return append(faults, validateVolumeChanges(before, after)...)
 }

@@ -4,6 +4,8 @@
 package model
 
 import (
+	"time"
+
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
@@ -43,6 +45,15 @@ type Cluster struct {
 	UnmanagedConfig map[string]bool
 	RackKey         string
 	Unavailable     v1alpha1.UnavailablePolicy
+	MaxUnavailable  int32 // most nodes that restart together; 0 = all of one rack, or one without racks
+	// MetadataVersion is the level of metadata.version that the user asks for; 0 = it stays what it is.
+	MetadataVersion int16
+	// Paused tells that the user wants nothing to be disturbed.
+	Paused bool
+	// EmptySince tells since when a leaving broker has been seen to hold no partition, by node id.
+	EmptySince map[int32]time.Time
+	// FormerPools are recorded pools that are no longer in the spec; their node ids are never given out again.
+	FormerPools []v1alpha1.PoolStatus
 }
 
 // Pool is one group of like nodes, and one StatefulSet.
@@ -75,6 +86,8 @@ type Node struct {
 	Listeners []NodeListener
 	// Waiting says what has to be known before the node's files can be rendered; empty = nothing.
 	Waiting string
+	// RestartBefore asks for a restart of a pod that was made before then; zero = nobody asks.
+	RestartBefore time.Time
 }
 
 // Listener is what clients of one listener see of the whole cluster.
@@ -125,14 +138,7 @@ const (
 )
 
 // PoolOf returns the pool of a node; the node must be of this cluster.
-func (c *Cluster) PoolOf(n *Node) *Pool {
-	for i := range c.Pools {
-		if c.Pools[i].Name == n.Pool {
-			return &c.Pools[i]
-		}
-	}
-	return nil
-}
+func (c *Cluster) PoolOf(n *Node) *Pool { return c.Pool(n.Pool) }
 
 // Node returns the node with an id, or nil.
 func (c *Cluster) Node(id int32) *Node {

@@ -1,6 +1,7 @@
 package model
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -178,15 +179,28 @@ var changeFaults = []badInput{
 		ReasonInvalid, "spec.pools[main].storage.volumes[more].storageClassName", "remove it"},
 	{"a disk becomes ephemeral", func(in *Inputs) { in.Spec.Pools[1].Storage.Volumes[0].Ephemeral = true },
 		ReasonInvalid, "spec.pools[extra].storage.volumes[data].ephemeral", "set it back to false"},
-	{"a pool is removed", func(in *Inputs) { in.Spec.Pools = in.Spec.Pools[:1] }, ReasonNotYetSupported, "spec.pools[extra]", "put it back"},
-	{"a pool of brokers is renamed", func(in *Inputs) { in.Spec.Pools[1].Name = "other" }, ReasonNotYetSupported, "spec.pools[extra]", "cannot be renamed"},
-	{"fewer brokers", func(in *Inputs) { in.Spec.Pools[1].Replicas = 1 }, ReasonNotYetSupported, "spec.pools[extra].replicas", "set it back to 2"},
-	{"fewer controllers", func(in *Inputs) { in.Spec.Pools[0].Replicas = 1 }, ReasonNotYetSupported, "spec.pools[main].replicas", "set it back to 3"},
-	{"more controllers", func(in *Inputs) { in.Spec.Pools[0].Replicas = 5 }, ReasonNotYetSupported, "spec.pools[main].replicas", "set it back to 3"},
-	{"a pool gets controllers", func(in *Inputs) { in.Spec.Pools[1].Roles = nil }, ReasonNotYetSupported, "spec.pools[extra].roles", "set them back"},
-	{"a new pool of controllers", func(in *Inputs) {
-		in.Spec.Pools = append(in.Spec.Pools, v1alpha1.Pool{Name: "third", Replicas: 2, Storage: in.Spec.Pools[1].Storage})
-	}, ReasonNotYetSupported, "spec.pools[third].roles", "set roles to [Broker]"},
+	{"brokers lose their role", func(in *Inputs) { in.Spec.Pools[1].Roles = []v1alpha1.Role{v1alpha1.RoleController} },
+		ReasonInvalid, "spec.pools[extra].roles", "set it back, and make a new pool"},
+	{"founders are taken away before the cluster is founded", func(in *Inputs) {
+		in.Cluster.Status.Bootstrapped = false
+		in.Cluster.Status.InitialVoters = []v1alpha1.InitialVoter{{NodeID: 0}, {NodeID: 1}, {NodeID: 2}}
+		in.Spec.Pools[0].Replicas = 5
+	}, ReasonInvalid, "spec.pools[main].replicas", "set replicas back to 3"},
+	{"a version that does not know what is finalized", func(in *Inputs) { in.Cluster.Status.Features = map[string]int32{version.MetadataVersion: 31} },
+		ReasonInvalid, "spec.version", "cannot run with metadata.version level 31"},
+	{"a metadata.version that is not known", func(in *Inputs) { in.Spec.MetadataVersion = "4.9" },
+		ReasonInvalid, "spec.metadataVersion", "use Auto, or one of: 4.3-IV0"},
+	{"as many restarts as there are brokers", func(in *Inputs) { in.Spec.Rolling.MaxUnavailable = ptr[int32](5) },
+		ReasonInvalid, "spec.rolling.maxUnavailable", "less than the 5 brokers"},
+	{"a pause with a typing error", func(in *Inputs) { in.Cluster.Annotations = map[string]string{v1alpha1.AnnotationPause: "ture"} },
+		ReasonInvalid, "metadata.annotations[kafka.castellan.dev/pause]", "the cluster is paused"},
+	{"an annotation with a typing error", func(in *Inputs) { in.Cluster.Annotations = map[string]string{"kafka.castellan.dev/puase": "true"} },
+		ReasonInvalid, "metadata.annotations[kafka.castellan.dev/puase]", "use kafka.castellan.dev/pause or"},
+	{"a restart of a node that is not there", func(in *Inputs) {
+		in.Cluster.Annotations = map[string]string{v1alpha1.AnnotationRestart: "77=2026-01-31T12:00:00Z"}
+	}, ReasonInvalid, "metadata.annotations[kafka.castellan.dev/restart]", "its pools are main, extra"},
+	{"a restart at no time", func(in *Inputs) { in.Cluster.Annotations = map[string]string{v1alpha1.AnnotationRestart: "now"} },
+		ReasonInvalid, "metadata.annotations[kafka.castellan.dev/restart]", "write one such as 2026-01-31T12:00:00Z"},
 }
 
 var templateFaults = []badInput{
@@ -213,17 +227,36 @@ var templateFaults = []badInput{
 	{"another user", template(`{"spec":{"securityContext":{"runAsUser":0}}}`), ReasonInvalid, "spec.pools[main].podTemplate.spec.securityContext.runAsUser", "remove it"},
 }
 
-func TestAnotherVersionOfTheCatalogueIsNotYetSupported(t *testing.T) {
-	saved := version.Catalogue
-	defer func() { version.Catalogue = saved }()
-	next := saved[0]
-	next.Kafka = "4.3.2"
-	version.Catalogue = append(version.Catalogue, next)
+func TestChangesOfMembershipAreAccepted(t *testing.T) {
+	for name, change := range map[string]func(in *Inputs){
+		"a pool goes":           func(in *Inputs) { in.Spec.Pools = in.Spec.Pools[:1] },
+		"fewer brokers":         func(in *Inputs) { in.Spec.Pools[1].Replicas = 1 },
+		"fewer controllers":     func(in *Inputs) { in.Spec.Pools[0].Replicas = 1 },
+		"more controllers":      func(in *Inputs) { in.Spec.Pools[0].Replicas = 5 },
+		"dedicated controllers": func(in *Inputs) { in.Spec.Pools[1].Roles = nil },
+	} {
+		in := running(t, small)
+		in.Cluster.Status.Bootstrapped = true
+		change(&in)
+		if c, faults := Resolve(in); len(faults) > 0 || c == nil {
+			t.Errorf("%s: %v", name, faults)
+		}
+	}
+}
+
+func TestRestartsAreAskedForByTime(t *testing.T) {
 	in := running(t, small)
-	in.Spec.Version = "4.3.2"
-	_, faults := Resolve(in)
-	if len(faults) != 1 || faults[0].Reason != ReasonNotYetSupported || faults[0].Field != "spec.version" {
-		t.Errorf("faults: %v", faults)
+	in.Cluster.Annotations = map[string]string{v1alpha1.AnnotationRestart: "2026-01-01T00:00:00Z, extra=2026-01-02T00:00:00Z,0=2026-01-03T00:00:00Z"}
+	c, faults := Resolve(in)
+	if len(faults) > 0 {
+		t.Fatal(faults)
+	}
+	var days []string
+	for _, n := range c.Nodes {
+		days = append(days, fmt.Sprintf("%s-%d:%d", n.Pool, n.ID, n.RestartBefore.Day()))
+	}
+	if got := strings.Join(days, " "); got != "main-0:3 main-1:1 main-2:1 extra-1000:2 extra-1001:2" {
+		t.Errorf("restarts %s", got)
 	}
 }
 

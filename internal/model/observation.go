@@ -27,17 +27,24 @@ type Observation struct {
 	Nodes map[int32]ObservedNode  // by node id; only ids that have a pod or a claim
 	// CacheCurrent is false while the cache has not yet shown what this operator itself did last.
 	CacheCurrent bool
+	// BudgetClosed tells that Kubernetes has taken note of a PodDisruptionBudget that lets nobody evict a pod.
+	BudgetClosed bool
 	Kafka        *kafka.Snapshot // nil = no snapshot
 	KafkaError   string          // why there is none
 }
 
-// ObservedPool is a live StatefulSet.
+// ObservedPool is a live StatefulSet. FirstNodeID and the roles are what its template says, also of a pool that left the
+// spec.
 type ObservedPool struct {
-	Replicas int32
-	Revision string                // name of the ConfigMap that the template names
-	Files    map[int32]Fingerprint // by node id, as in that ConfigMap
-	Template Fingerprint
-	Deleting bool
+	UID         string
+	FirstNodeID int32
+	Controller  bool
+	Broker      bool
+	Replicas    int32
+	Revision    string                // name of the ConfigMap that the template names
+	Files       map[int32]Fingerprint // by node id, as in that ConfigMap
+	Template    Fingerprint
+	Deleting    bool
 }
 
 // ObservedNode is what exists of a node.
@@ -46,15 +53,21 @@ type ObservedNode struct {
 	DiskUID  string          // UID of the claim of the metadata volume; empty = none or ephemeral
 	Claims   []ObservedClaim // all volumes
 	DirectID string          // directory id recorded on the claim of an initial voter
+	// Changes tell what differs between what the pod runs and what is wanted of it, such as
+	// "config log.segment.bytes 1073741824 -> 536870912"; no value of an unknown or secret key is among them.
+	Changes []string
 }
 
 // ObservedClaim is a PersistentVolumeClaim of a node.
 type ObservedClaim struct {
 	Volume    string
 	Name      string
+	UID       string
 	ClusterID string // from its label
 	Bound     bool
+	Lost      bool // its volume is gone
 	Deleting  bool
+	Replace   bool // the user permits that a new disk takes its place
 }
 
 // PodProblem tells apart why a pod does not run.
@@ -86,5 +99,9 @@ type ObservedPod struct {
 	KubernetesNode  string
 	Files           Fingerprint // of the node's own files in the revision that the pod names; zero = revision is gone
 	Template        Fingerprint
+	Pool            string // from its label
+	Version         string // of Kafka, as its image says
+	Controller      bool   // it runs the role Controller
+	Broker          bool   // it runs the role Broker
 	Format          string // what it was told about formatting, if that is bound to this pod's UID
 }

@@ -10,6 +10,7 @@ const (
 	ReasonInvalid         Reason = "Invalid"         // no version of Castellan will do it
 	ReasonNotYetSupported Reason = "NotYetSupported" // a change that this version of Castellan cannot make yet
 	ReasonUnknownVersion  Reason = "UnknownVersion"  // not in the catalogue
+	ReasonHeld            Reason = "Held"            // under way, and only the user can end what holds it back
 )
 
 // Fault is a user's mistake: the field and the cure.

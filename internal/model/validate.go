@@ -140,6 +140,16 @@ func totalReplicas(spec *v1alpha1.KafkaClusterSpec) int32 {
 	return total
 }
 
+func totalBrokers(spec *v1alpha1.KafkaClusterSpec) int32 {
+	var total int32
+	for _, p := range spec.Pools {
+		if hasRole(p, v1alpha1.RoleBroker) {
+			total += p.Replicas
+		}
+	}
+	return total
+}
+
 // validateMemory refuses a heap that cannot start, and one that the kernel would kill.
 func validateMemory(p *v1alpha1.Pool) []Fault {
 	var faults []Fault
@@ -232,6 +242,12 @@ func validateRest(spec *v1alpha1.KafkaClusterSpec) []Fault {
 	}
 	if key := spec.Rack.TopologyKey; key != "" && key != defaultRackKey {
 		faults = append(faults, Fault{ReasonInvalid, "spec.rack.topologyKey", "use " + defaultRackKey})
+	}
+	if m := spec.Rolling.MaxUnavailable; m != nil {
+		if brokers := totalBrokers(spec); *m < 1 || *m >= max(brokers, 2) {
+			faults = append(faults, Fault{ReasonInvalid, "spec.rolling.maxUnavailable", fmt.Sprintf(
+				"it is at least 1 and less than the %d brokers of the cluster, or nobody would be left to serve; lower it, or remove it for one rack at a time", brokers)})
+		}
 	}
 	if u := spec.Rolling.Unavailable; u != "" && u != v1alpha1.UnavailableProceed && u != v1alpha1.UnavailableWait {
 		faults = append(faults, Fault{ReasonInvalid, "spec.rolling.unavailable", "use Proceed or Wait"})

@@ -7,17 +7,20 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/render"
+	"github.com/castellan-dev/castellan/internal/version"
 )
 
 // zoneLabel is what Kubernetes copies from the node to the pod (1.35 and later).
 const zoneLabel = corev1.LabelTopologyZone
 
 // Kubernetes tells what the live objects say about a cluster; Kafka's side stays empty.
-func Kubernetes(c *model.Cluster, live *Live) *model.Observation {
+// files are what the nodes shall run, for the words in which a difference is told.
+func Kubernetes(c *model.Cluster, live *Live, files map[int32]render.NodeFiles) *model.Observation {
 	observation := &model.Observation{Pools: map[string]model.ObservedPool{}, Nodes: map[int32]model.ObservedNode{}, CacheCurrent: true}
 	revisions := map[string]map[int32]render.NodeFiles{}
 	for name, configMap := range live.ConfigMaps {
@@ -32,6 +35,9 @@ func Kubernetes(c *model.Cluster, live *Live) *model.Observation {
 			observation.CacheCurrent = observation.CacheCurrent && set.Status.ObservedGeneration == set.Generation
 		}
 	}
+	if budget := live.Budgets[c.Name]; budget != nil {
+		observation.BudgetClosed = isClosed(budget)
+	}
 	for i := range live.Pods {
 		pod := &live.Pods[i]
 		id, ok := NodeID(pod.Name)
@@ -43,15 +49,29 @@ func Kubernetes(c *model.Cluster, live *Live) *model.Observation {
 		observation.Nodes[id] = node
 	}
 	observeClaims(c, live, observation)
+	observeChanges(c, live, revisions, files, observation)
 	return observation
 }
 
+// isClosed tells that Kubernetes has taken note of the budget as it stands, and lets nobody evict.
+func isClosed(budget *policyv1.PodDisruptionBudget) bool {
+	most := budget.Spec.MaxUnavailable
+	return most != nil && most.IntValue() == 0 && budget.Status.ObservedGeneration == budget.Generation && budget.Status.DisruptionsAllowed == 0
+}
+
 func observePool(set *appsv1.StatefulSet, revisions map[string]map[int32]render.NodeFiles) model.ObservedPool {
+	labels := set.Spec.Template.Labels
 	pool := model.ObservedPool{
-		Revision: RevisionName(set.Spec.Template.Spec.Volumes),
-		Files:    map[int32]model.Fingerprint{},
-		Template: templateOf(set.Spec.Template.Annotations),
-		Deleting: set.DeletionTimestamp != nil,
+		UID:        string(set.UID),
+		Controller: labels[v1alpha1.LabelController] == "true",
+		Broker:     labels[v1alpha1.LabelBroker] == "true",
+		Revision:   RevisionName(set.Spec.Template.Spec.Volumes),
+		Files:      map[int32]model.Fingerprint{},
+		Template:   templateOf(set.Spec.Template.Annotations),
+		Deleting:   set.DeletionTimestamp != nil,
+	}
+	if set.Spec.Ordinals != nil {
+		pool.FirstNodeID = set.Spec.Ordinals.Start
 	}
 	if set.Spec.Replicas != nil {
 		pool.Replicas = *set.Spec.Replicas
@@ -67,6 +87,10 @@ func observePod(pod *corev1.Pod, id int32, revisions map[string]map[int32]render
 		Name: pod.Name, UID: string(pod.UID), ResourceVersion: pod.ResourceVersion, CreatedAt: pod.CreationTimestamp.Time,
 		Deleting: pod.DeletionTimestamp != nil, HostIP: pod.Status.HostIP, Zone: pod.Labels[zoneLabel],
 		KubernetesNode: pod.Spec.NodeName,
+		Pool:           pod.Labels[v1alpha1.LabelPool],
+		Version:        versionOf(pod),
+		Controller:     pod.Labels[v1alpha1.LabelController] == "true",
+		Broker:         pod.Labels[v1alpha1.LabelBroker] == "true",
 		Files:          revisions[RevisionName(pod.Spec.Volumes)][id].Fingerprint,
 		Template:       templateOf(pod.Annotations),
 		Format:         formatOf(pod),
@@ -116,6 +140,17 @@ func observeContainer(pod *model.ObservedPod, container corev1.ContainerStatus) 
 	}
 }
 
+// versionOf is the tag of the image that the pod runs.
+func versionOf(pod *corev1.Pod) string {
+	for _, container := range pod.Spec.Containers {
+		if container.Name == render.ContainerName {
+			_, tag, _ := strings.Cut(container.Image[strings.LastIndexByte(container.Image, '/')+1:], ":")
+			return tag
+		}
+	}
+	return ""
+}
+
 func observeClaims(c *model.Cluster, live *Live, observation *model.Observation) {
 	for _, claim := range live.Claims {
 		id, err := strconv.ParseInt(claim.Labels[v1alpha1.LabelNodeID], 10, 32)
@@ -125,14 +160,32 @@ func observeClaims(c *model.Cluster, live *Live, observation *model.Observation)
 		node := observation.Nodes[int32(id)]
 		volume := claim.Labels[v1alpha1.LabelVolume]
 		node.Claims = append(node.Claims, model.ObservedClaim{
-			Volume: volume, Name: claim.Name, ClusterID: claim.Labels[v1alpha1.LabelClusterID],
-			Bound: claim.Status.Phase == corev1.ClaimBound, Deleting: claim.DeletionTimestamp != nil,
+			Volume: volume, Name: claim.Name, UID: string(claim.UID), ClusterID: claim.Labels[v1alpha1.LabelClusterID],
+			Bound: claim.Status.Phase == corev1.ClaimBound, Lost: claim.Status.Phase == corev1.ClaimLost,
+			Deleting: claim.DeletionTimestamp != nil, Replace: claim.Annotations[v1alpha1.AnnotationReplace] == "true",
 		})
 		if desired := c.Node(int32(id)); desired != nil && c.PoolOf(desired).Volumes[0].Name == volume {
 			node.DiskUID = string(claim.UID)
 			node.DirectID = claim.Annotations[v1alpha1.AnnotationDirectoryID]
 		}
 		observation.Nodes[int32(id)] = node
+	}
+}
+
+// observeChanges says of each pod that does not run what is wanted how the two differ.
+func observeChanges(c *model.Cluster, live *Live, revisions map[string]map[int32]render.NodeFiles, files map[int32]render.NodeFiles, observation *model.Observation) {
+	catalogued, _ := version.Find(c.Version)
+	for i := range live.Pods {
+		pod := &live.Pods[i]
+		id, _ := NodeID(pod.Name)
+		ran, known := revisions[RevisionName(pod.Spec.Volumes)][id]
+		wanted, rendered := files[id]
+		if !known || !rendered || ran.Fingerprint.User == wanted.Fingerprint.User {
+			continue
+		}
+		node := observation.Nodes[id]
+		node.Changes = render.Differences(catalogued, ran, wanted)
+		observation.Nodes[id] = node
 	}
 }
 

@@ -24,7 +24,7 @@ func (v *view) planConfig(p *Plan) {
 	}
 	for _, n := range v.nodes {
 		live, answered := v.kafka.snapshot.BrokerConfigs[n.ID]
-		if !answered || !n.pool.Broker {
+		if !answered || n.leaving || n.gone {
 			continue
 		}
 		if changes := v.diff(n.pool.DynamicConfig, live); len(changes) > 0 {

@@ -1,19 +1,21 @@
 package plan
 
-const docsHead = `# What restarts a node, and what holds a restart back
+const docsHead = `# What disturbs a cluster, and what holds that back
 
 <!-- Written by go test ./internal/plan -update from the tables in internal/plan; do not edit. -->
 
-One place in the operator decides about every restart. It asks two questions, one after the other: why should this node
-be restarted, and may it be restarted now? The status of the KafkaCluster names the rule that holds a node back, with the
-facts.
+One place in the operator decides about everything that disturbs: restarts, changes of the metadata quorum, nodes and
+pools that go, disks that are replaced, metadata.version. It asks two questions, one after the other: why should this be
+done, and may it be done now? The status of the KafkaCluster names the rule that holds something back, with the facts.
+
+A plan disturbs in one way at a time. Restarts go together: brokers of one rack, as many as their partitions can spare.
 
 A new version of the operator is no reason. What it would render differently waits for a restart that happens anyway.
 `
 
 const docsBetween = `
-Nodes that serve nobody go first, then brokers, then nodes that are brokers and controllers, then dedicated controllers,
-and the leader of the metadata quorum last.
+Nodes that serve nobody are restarted first, then brokers rack by rack, then nodes that are brokers and controllers, then
+dedicated controllers, and the leader of the metadata quorum last. To a newer version of Kafka controllers go first.
 
 ## What has to be true first
 
@@ -26,7 +28,7 @@ const docsTail = `
 A pod that is not ready is asked less, so that a bad change can be taken back while the cluster is in trouble.
 
 - A pod that cannot come back as it is (it crashes again and again, finds no machine, cannot pull its image, cannot be set
-  up) is asked only ` + "`cacheCurrent`, `comesBack` and `oneAtATime`" + `.
+  up) is asked only ` + "`cacheCurrent`, `notPaused`, `oneThing`, `comesBack`, `leftQuorum` and `trialAlone`" + `.
 - So is a pod that is not ready while no broker is ready at all (for controllers: while no node is), and every pod of a
   cluster whose quorum was never seen, as long as no broker is ready.
 - A pod whose process does not run, or that is in sync with no partition and not needed for the majority of the quorum, is

@@ -30,9 +30,10 @@ type evidence struct {
 	foreign  string          // cluster id of a snapshot that is not ours
 	brokers  map[int32]kafka.Broker
 	quorum   kafka.Quorum
-	inSync   map[int32][]*kafka.Partition // by broker: partitions in whose ISR it is
-	lagging  map[int32][]*kafka.Partition // by broker: partitions that it replicates without being in the ISR
-	seen     map[int32]time.Time          // by node: when it last held all of the metadata log
+	inSync   map[int32][]int // by broker: partitions in whose ISR it is, as indexes into the snapshot
+	lagging  map[int32][]int // by broker: partitions that it replicates without being in the ISR
+	short    int             // partitions that lack an in-sync replica
+	seen     map[int32]time.Time
 }
 
 func newEvidence(c *model.Cluster, s *kafka.Snapshot) *evidence {
@@ -50,19 +51,36 @@ func newEvidence(c *model.Cluster, s *kafka.Snapshot) *evidence {
 		e.brokers[b.ID] = b
 	}
 	e.seen = latest(s.Quorum)
-	e.inSync, e.lagging = map[int32][]*kafka.Partition{}, map[int32][]*kafka.Partition{}
+	e.inSync, e.lagging = map[int32][]int{}, map[int32][]int{}
 	for i := range s.Partitions {
 		p := &s.Partitions[i]
 		for _, id := range p.ISR {
-			e.inSync[id] = append(e.inSync[id], p)
+			e.inSync[id] = append(e.inSync[id], i)
 		}
+		if len(p.ISR) >= len(p.Replicas) {
+			continue
+		}
+		e.short++
 		for _, id := range p.Replicas {
 			if !slices.Contains(p.ISR, id) {
-				e.lagging[id] = append(e.lagging[id], p)
+				e.lagging[id] = append(e.lagging[id], i)
 			}
 		}
 	}
 	return e
+}
+
+func (e *evidence) partition(i int) *kafka.Partition { return &e.snapshot.Partitions[i] }
+
+// replicas counts the partitions that a broker is assigned to, in sync or not, and names one.
+func (e *evidence) replicas(id int32) (count int, example *kafka.Partition) {
+	for _, held := range [][]int{e.inSync[id], e.lagging[id]} {
+		if len(held) > 0 {
+			count += len(held)
+			example = e.partition(held[0])
+		}
+	}
+	return count, example
 }
 
 // leaderClock is when the quorum's leader wrote the answer, by its own clock: it is always caught up with itself.
@@ -79,12 +97,13 @@ func latest(q kafka.Quorum) map[int32]time.Time {
 	return seen
 }
 
-// isCaughtUp compares two readings of the leader's clock, so nobody else's clock matters.
+// isCaughtUp compares two readings of the leader's clock, so nobody else's clock matters. An entry of the leader's id is
+// the leader itself only when it is the latest of that id.
 func (e *evidence) isCaughtUp(r kafka.QuorumReplica) bool {
-	if r.ID == e.quorum.LeaderID {
+	clock := e.leaderClock()
+	if r.ID == e.quorum.LeaderID && r.LastCaughtUp.Equal(clock) {
 		return true
 	}
-	clock := e.leaderClock()
 	return !clock.IsZero() && !r.LastCaughtUp.IsZero() && clock.Sub(r.LastCaughtUp) <= maxLag
 }
 
@@ -95,37 +114,52 @@ func (e *evidence) isSilent(id int32) bool {
 	return id != e.quorum.LeaderID && !seen.IsZero() && !clock.IsZero() && clock.Sub(seen) > maxLag
 }
 
-func (e *evidence) isVoter(id int32) bool {
-	return slices.ContainsFunc(e.quorum.Voters, func(r kafka.QuorumReplica) bool { return r.ID == id })
+// voter is the entry of a node among the voters. After its disk was lost a node can have a second one for a moment; the
+// one that is caught up counts.
+func (e *evidence) voter(id int32) (kafka.QuorumReplica, bool) {
+	var found kafka.QuorumReplica
+	is := false
+	for _, r := range e.quorum.Voters {
+		if r.ID == id && (!is || e.isCaughtUp(r)) {
+			found, is = r, true
+		}
+	}
+	return found, is
 }
 
-// votersWithout counts the caught-up voters that remain when one stops.
-func (e *evidence) votersWithout(id int32) int {
+// follower is the caught-up observer of a node's id.
+func (e *evidence) follower(id int32) (kafka.QuorumReplica, bool) {
+	for _, r := range e.quorum.Observers {
+		if r.ID == id && e.isCaughtUp(r) {
+			return r, true
+		}
+	}
+	return kafka.QuorumReplica{}, false
+}
+
+// votersWithout counts the caught-up voters that remain when some nodes stop.
+func (e *evidence) votersWithout(stops func(id int32) bool) int {
 	left := 0
 	for _, r := range e.quorum.Voters {
-		if r.ID != id && e.isCaughtUp(r) {
+		if !stops(r.ID) && e.isCaughtUp(r) {
 			left++
 		}
 	}
 	return left
 }
 
-// majority of the voters, dead ones counted.
-func (e *evidence) majority() int { return len(e.quorum.Voters)/2 + 1 }
+// majority of so many voters, dead ones counted.
+func majority(voters int) int { return voters/2 + 1 }
 
 // neededForQuorum tells that stopping a node now would take the majority away.
 func (v *view) neededForQuorum(n *node) bool {
-	if !n.pool.Controller {
+	if !n.isController() {
 		return false
 	}
 	e := v.kafka
 	if e.quorum.LeaderID < 0 {
 		return true // nothing is known
 	}
-	for _, r := range e.quorum.Voters {
-		if r.ID == n.ID && e.isCaughtUp(r) {
-			return e.votersWithout(n.ID) < e.majority()
-		}
-	}
-	return false
+	entry, is := e.voter(n.ID)
+	return is && e.isCaughtUp(entry) && e.votersWithout(n.is) < majority(len(e.quorum.Voters))
 }

@@ -9,11 +9,11 @@ import (
 func (v *view) planLeaders(p *Plan) {
 	fresh, _ := v.freshSnapshot()
 	newer, _ := v.snapshotNewerThanPods()
-	if !fresh || !newer || len(p.Held) > 0 || !v.obs.CacheCurrent {
+	if !fresh || !newer || !v.obs.CacheCurrent || v.kafka.short > 0 {
 		return
 	}
 	for _, n := range v.nodes {
-		if !n.ready() || v.unready(n) != "" || len(v.kafka.lagging[n.ID]) > 0 {
+		if !n.gone && v.unready(n) != "" {
 			return
 		}
 	}

@@ -27,7 +27,7 @@ var killers = map[string]struct {
 	}, combinedAtRest},
 	"comesBack": {"nobody makes its pod again", func(s *sim) {
 		s.edit("v2")
-		s.run(1)
+		s.run(2)
 		s.sets["main"].deleting = true
 		s.run(5)
 	}, combinedAtRest},
@@ -103,10 +103,6 @@ var killers = map[string]struct {
 		s.edit("v2")
 		s.run(30)
 	}, combinedAtRest},
-	"oneAtATime": {"is not ready", func(s *sim) {
-		s.edit("v2")
-		s.run(20)
-	}, combinedAtRest},
 }
 
 func combinedAtRest() *sim { return atRest("main:0:3:cb") }
@@ -122,7 +118,10 @@ func TestEveryPredicateIsMissedWhenItIsMadeToSayYes(t *testing.T) {
 		t.Run(p.name, func(t *testing.T) {
 			k, told := killers[p.name]
 			if !told {
-				t.Fatalf("no story goes wrong without predicate %s", p.name)
+				if !slices.ContainsFunc(actTests, func(tt actTest) bool { return tt.predicate == p.name }) {
+					t.Fatalf("nothing goes wrong without predicate %s", p.name)
+				}
+				return
 			}
 			s := k.make()
 			k.play(s)
@@ -131,7 +130,7 @@ func TestEveryPredicateIsMissedWhenItIsMadeToSayYes(t *testing.T) {
 			}
 			s = k.make()
 			s.tables.predicates = slices.Clone(predicates)
-			s.tables.predicates[i].permits = func(*view, *node, []*node) (bool, string) { return true, "" }
+			s.tables.predicates[i].permits = func(*view, *act, *batch) (bool, string) { return true, "" }
 			k.play(s)
 			if !strings.Contains(strings.Join(s.wrong, "\n"), k.breaks) {
 				t.Errorf("without it, want a broken promise %q, got %q; trace:\n%s", k.breaks, s.wrong, strings.Join(s.trace, "\n"))

@@ -15,7 +15,7 @@ import (
 // Kind is what a step does.
 type Kind string
 
-// The steps, in the order in which they are considered. Restart is the only one that disturbs anybody.
+// The steps. The first six disturb nobody.
 const (
 	CreatePool   Kind = "CreatePool"   // create the StatefulSet of a pool
 	ScalePool    Kind = "ScalePool"    // raise its replicas; its template and the other nodes' files stay what they are
@@ -23,21 +23,35 @@ const (
 	StageFiles   Kind = "StageFiles"   // let new pods start on the desired template and, of Nodes, on the desired files; the others' files stay
 	AlterConfig  Kind = "AlterConfig"  // set and delete run-time keys in Kafka
 	ElectLeaders Kind = "ElectLeaders" // give leadership back to the preferred replicas
-	Restart      Kind = "Restart"      // delete one pod
+
+	ReplaceDisk     Kind = "ReplaceDisk"     // delete the claims of a node, and its pod: a new disk takes their place
+	RemoveVoter     Kind = "RemoveVoter"     // take a controller out of the metadata quorum
+	AddVoter        Kind = "AddVoter"        // make a controller that follows a voter
+	Restart         Kind = "Restart"         // delete one pod
+	ShrinkPool      Kind = "ShrinkPool"      // lower the replicas of a StatefulSet; the highest node ids go
+	RemovePool      Kind = "RemovePool"      // delete a StatefulSet that has no nodes any more
+	Unregister      Kind = "Unregister"      // make Kafka forget a broker that is gone
+	FinalizeVersion Kind = "FinalizeVersion" // raise or lower metadata.version
 )
 
 // Step is one act.
 type Step struct {
-	Kind    Kind
-	Pool    string
-	Node    int32   // SayFormat, Restart, AlterConfig (kafka.AllBrokers = all)
-	Nodes   []int32 // StageFiles, CreatePool, ScalePool: whose files become the desired ones
-	PodUID  string  // Restart, SayFormat: the very pod that was judged
-	DiskUID string  // SayFormat: the disk that was judged; to be recorded before "initial" is said
-	Format  string  // SayFormat: FormatInitial or FormatJoin
-	Changes []kafka.ConfigChange
-	Reasons []string // why, as sentences
-	Facts   string   // Restart: what the cluster has left meanwhile
+	Kind     Kind
+	Pool     string
+	Node     int32   // SayFormat, Restart, AlterConfig (kafka.AllBrokers = all)
+	Nodes    []int32 // StageFiles, CreatePool, ScalePool: whose files become the desired ones
+	PodUID   string  // Restart, SayFormat: the very pod that was judged
+	DiskUID  string  // SayFormat: the disk that was judged; to be recorded before "initial" is said
+	Format   string  // SayFormat: FormatInitial or FormatJoin
+	Changes  []kafka.ConfigChange
+	Member   kafka.QuorumMember    // AddVoter, RemoveVoter
+	Endpoint string                // AddVoter: host:port of its CONTROLLER listener
+	Replicas int32                 // ShrinkPool
+	SetUID   string                // RemovePool: the very StatefulSet that was judged
+	Level    int16                 // FinalizeVersion
+	Claims   []model.ObservedClaim // ReplaceDisk: the very claims that were judged
+	Reasons  []string              // why, as sentences
+	Facts    string                // Restart: what the cluster has left meanwhile
 }
 
 // Held is something that should be done and may not be yet.
@@ -46,14 +60,19 @@ type Held struct {
 	Reasons   []string // why it should be done
 	Predicate string   // name of the rule that holds it
 	Message   string   // the facts, as a sentence
+	Field     string   // of the spec, when only the user can end it; empty = it ends by itself
 }
 
 // Plan is what to do next.
 type Plan struct {
-	Steps []Step // in order; at most one Restart, and it is the last
+	Steps []Step // in order; those that disturb are the last, and all of one kind
 	Held  []Held
 	// Pending names nodes that the operator itself would render differently, which waits for a restart that happens anyway.
 	Pending []int32
+	// Current counts the nodes that are ready on what the spec asks for, and Total those that it asks for.
+	Current, Total int
+	// Evictable is how many pods Kubernetes may evict now: what the PodDisruptionBudget says.
+	Evictable int32
 	// Waiting are sentences about what is under way and needs no act: pods starting, replicas catching up.
 	Waiting []string
 }
@@ -83,16 +102,18 @@ func next(c *model.Cluster, want model.Desired, obs *model.Observation, now time
 	}
 	shaping := v.planPools(p)
 	v.planFormat(p)
-	chosen := v.choose(p, t)
-	staging := v.planStaging(p, chosen, shaping)
+	chosen, wanted := v.choose(p, t)
+	staging := v.planStaging(p, chosen.restarting(), shaping)
 	v.planConfig(p)
-	if len(chosen) == 0 && !staging && len(shaping) == 0 {
+	if len(wanted) == 0 && !staging && len(shaping) == 0 {
 		v.planLeaders(p)
 	}
 	if !staging && len(shaping) == 0 {
-		v.planRestart(p, chosen)
+		v.carryOut(p, chosen)
 	}
+	v.planEviction(p, t, chosen, wanted)
 	v.planPending(p)
+	v.count(p)
 	v.planWaiting(p)
 	return *p
 }

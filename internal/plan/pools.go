@@ -58,17 +58,17 @@ func (v *view) planPool(p *Plan, shaping map[string]bool, kind Kind, pool *model
 	p.Steps = append(p.Steps, Step{Kind: kind, Pool: pool.Name, Nodes: nodes, Reasons: []string{reason}})
 }
 
-// planFormat tells pods how to format an empty disk. "initial" makes a node a founder of the quorum, and it is said once
-// per disk: said again to an emptied one, it would found a second quorum with the same cluster id (a split brain). So it
-// is said only of the disk that is on record, or, before the cluster has ever been seen to work, of the first disk of an
-// initial voter, which the actor puts on record before it says so. Every other disk joins what there is. A disk that is
-// formatted already ignores the word.
+// planFormat tells pods how to format an empty disk. "initial" makes a node a founder of the quorum. It is said only until
+// the quorum has been seen, and once per disk, which the actor puts on record before it says so: said to an emptied disk,
+// it would found a second quorum with the same cluster id (a split brain), or let a voter come back without what it had
+// promised to keep. Every other disk joins what there is, and becomes a voter by request; so does a founder that is late. A
+// disk that is formatted already ignores the word.
 func (v *view) planFormat(p *Plan) {
 	for _, n := range v.nodes {
 		if n.pod == nil || n.pod.Deleting || n.pod.Format != "" {
 			continue
 		}
-		if n.disk == "" {
+		if n.disk == "" && !n.leaving {
 			p.wait("%s waits: the claim of its metadata volume has not been seen", n.name())
 			continue
 		}
@@ -77,7 +77,7 @@ func (v *view) planFormat(p *Plan) {
 		}
 		format := FormatJoin
 		for _, voter := range v.c.InitialVoters {
-			if voter.NodeID == n.ID && (voter.DiskUID == n.disk || voter.DiskUID == "" && !v.c.Bootstrapped) {
+			if !v.c.Bootstrapped && voter.NodeID == n.ID && (voter.DiskUID == n.disk || voter.DiskUID == "") {
 				format = FormatInitial
 			}
 		}

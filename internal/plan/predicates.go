@@ -3,145 +3,126 @@ package plan
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
-	"github.com/castellan-dev/castellan/api/v1alpha1"
-	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/model"
 )
 
-// predicate is one answer to "may this node be restarted now". The facts say why not or, where it helps, why.
+// predicate is one answer to "may this be done now". The facts say why not or, where it helps, why.
 type predicate struct {
 	name     string
 	sentence string // for the documentation
-	// asks is the last standing that the predicate is asked about: serving = only pods that somebody may depend on,
-	// failed = every pod.
+	guards   []Kind // what it is asked about
+	// asks is the last standing of a restart that the predicate is asked about: serving = only pods that somebody may
+	// depend on, failed = every pod.
 	asks    standing
-	permits func(v *view, n *node, chosen []*node) (bool, string)
+	permits func(v *view, a *act, chosen *batch) (bool, string)
+	// field names what in the spec the user has to change, when nothing else can end a refusal; nil = it ends by itself.
+	field func(v *view, a *act) string
+	tells bool // its facts are worth reading when it says yes, too
 }
+
+// evict is what Kubernetes does to a pod when one of its nodes is drained. It is no step: the PodDisruptionBudget permits
+// it ahead.
+const evict Kind = "eviction"
+
+var (
+	everything = disturbing
+	members    = []Kind{AddVoter, RemoveVoter}
+	stops      = []Kind{Restart, evict}
+)
+
+const budgetClosedName = "budgetClosed"
 
 // predicates in the order in which they are asked. The first that says no is the one the status shows, so what is most
 // likely the cause of the others comes first: a pod that does not start before the partitions that miss it.
 var predicates = []predicate{
-	{"cacheCurrent", "The operator sees what it did last.", failed, cacheCurrent},
-	{"comesBack", "The StatefulSet that makes the pod anew exists, stays, and counts this node.", failed, comesBack},
-	{"filesKnown", "Everything that the node's files depend on is known.", serving, filesKnown},
-	{"revisionKnown", "What the pod runs is known; a serving pod is not replaced on a guess.", serving, revisionKnown},
-	{"provenRevision", "No other node runs a new revision that no node of its pool has shown to work.", idle, provenRevision},
-	{"othersReady", "Every other node has a pod that is ready and stays, and every other broker is unfenced.", serving, othersReady},
-	{"snapshotFresh", "There is a complete view of Kafka, it is of this cluster, and it is at most 10 seconds old.", serving, snapshotFresh},
-	{"snapshotNewer", "The view of Kafka is at least 5 seconds younger than every pod, so that it shows the processes that run now.", serving, snapshotNewer},
-	{"quorumMajority", "The metadata quorum has a leader and keeps a majority of caught-up voters without the node. With one or two voters none can be spared, and spec.rolling.unavailable decides.", serving, quorumMajority},
-	{"offline", "No partition has the node as its only in-sync replica, unless it has no other replica at all.", serving, offline},
-	{"minISR", "Every partition that the node is in sync with keeps min.insync.replicas without it. Where the replication factor makes that impossible, spec.rolling.unavailable decides.", serving, minISR},
-	{"isrComplete", "Every other broker is in sync with all partitions that it replicates.", serving, isrComplete},
-	{"oneAtATime", "No other node is being restarted by the same plan.", failed, oneAtATime},
+	{name: "cacheCurrent", sentence: "The operator sees what it did last.", guards: everything, asks: failed, permits: cacheCurrent},
+	{name: "notPaused", sentence: "The annotation kafka.castellan.dev/pause does not say true.", guards: everything, asks: failed, permits: notPaused},
+	{name: "oneThing", sentence: "Nothing else is being disturbed by the same plan. Only restarts go together, of pods that all serve.", guards: everything, asks: failed, permits: oneThing},
+	{name: "comesBack", sentence: "The StatefulSet that makes the pod anew exists, stays, and counts this node.", guards: []Kind{Restart, ReplaceDisk}, asks: failed, permits: comesBack},
+	{name: "filesKnown", sentence: "Everything that the node's files depend on is known.", guards: []Kind{Restart}, permits: filesKnown},
+	{name: "revisionKnown", sentence: "What the pod runs is known; a serving pod is not replaced on a guess.", guards: []Kind{Restart}, permits: revisionKnown},
+	{name: "leftQuorum", sentence: "A node that is to lose the role Controller, and all others of its pool, are no voters any more.", guards: []Kind{Restart}, asks: failed, permits: leftQuorum},
+	{name: "provenRevision", sentence: "No other node runs a new revision that no node of its pool has shown to work.", guards: []Kind{Restart}, asks: idle, permits: provenRevision},
+	{name: "notServing", sentence: "A node whose disk is to be replaced is not ready.", guards: []Kind{ReplaceDisk}, permits: notServing},
+	{name: "othersReady", sentence: "Every other node has a pod that is ready and stays, and every other broker is unfenced.", guards: []Kind{Restart, ShrinkPool}, permits: othersReady},
+	{name: "snapshotFresh", sentence: "There is a complete view of Kafka, it is of this cluster, and it is at most 10 seconds old.", guards: []Kind{Restart, ReplaceDisk, AddVoter, RemoveVoter, ShrinkPool, Unregister, FinalizeVersion, evict}, permits: snapshotFresh},
+	{name: "snapshotNewer", sentence: "The view of Kafka is at least 5 seconds younger than every pod, so that it shows the processes that run now.", guards: []Kind{Restart, ReplaceDisk, AddVoter, RemoveVoter, ShrinkPool, FinalizeVersion, evict}, permits: snapshotNewer},
+	{name: "canVote", sentence: "A node that is to become a voter is ready and follows the metadata log without a lag.", guards: []Kind{AddVoter}, permits: canVote},
+	{name: "replacementsVote", sentence: "Every controller that is asked for is a voter before one that is not is taken out, unless that one is dead.", guards: []Kind{RemoveVoter}, permits: replacementsVote},
+	{name: "notVoter", sentence: "A node that is to go is no voter of the metadata quorum.", guards: []Kind{ShrinkPool, Unregister}, permits: notVoter},
+	{name: "quorumMajority", sentence: "The metadata quorum has a leader and keeps a majority of caught-up voters, before and after. With one or two voters none can be spared for a restart, and spec.rolling.unavailable decides.", guards: slices.Concat(stops, members, []Kind{ReplaceDisk}), permits: quorumMajority, tells: true},
+	{name: "offline", sentence: "No partition has only stopping nodes for in-sync replicas, unless it has no other replica at all.", guards: stops, permits: offline},
+	{name: "lastReplica", sentence: "No partition has its only in-sync replica on the disk that is to be replaced.", guards: []Kind{ReplaceDisk}, permits: lastReplica},
+	{name: "minISR", sentence: "Every partition that stopping nodes are in sync with keeps min.insync.replicas without them. Where the replication factor makes that impossible, spec.rolling.unavailable decides.", guards: stops, permits: minISR, tells: true},
+	{name: "keepsListener", sentence: "Some broker stays unfenced, so that every listener is carried by somebody, unless there is only one broker.", guards: []Kind{Restart, ShrinkPool, evict}, permits: keepsListener},
+	{name: "isrComplete", sentence: "Every other broker is in sync with all partitions that it replicates.", guards: []Kind{Restart}, permits: isrComplete},
+	{name: "oneRack", sentence: "Nodes that restart together are in one rack. Without racks they go one at a time, or as spec.rolling.maxUnavailable says.", guards: []Kind{Restart}, permits: oneRack},
+	{name: "maxUnavailable", sentence: "At most spec.rolling.maxUnavailable nodes restart together.", guards: []Kind{Restart}, permits: maxUnavailable},
+	{name: "trialAlone", sentence: "A node that tries a revision which no node of its pool has shown to work goes alone.", guards: []Kind{Restart}, asks: failed, permits: trialAlone},
+	{name: "leaderAlone", sentence: "The leader of the metadata quorum goes alone, after the others.", guards: []Kind{Restart}, permits: leaderAlone},
+	{name: "highestFirst", sentence: "The highest node id of a pool goes first, as StatefulSets have it.", guards: []Kind{ShrinkPool}, permits: highestFirst},
+	{name: "holdsNothing", sentence: "A broker that is to go, or is gone, has no replica of any partition.", guards: []Kind{ShrinkPool, Unregister}, permits: holdsNothing, field: fieldOfPool},
+	{name: "notReassigning", sentence: "No partition is being reassigned, by anybody.", guards: []Kind{ShrinkPool, Unregister}, permits: notReassigning},
+	{name: "emptyTwice", sentence: "A broker that is to go was seen to hold nothing twice, at least 5 seconds apart.", guards: []Kind{ShrinkPool}, permits: emptyTwice},
+	{name: "podsGone", sentence: "No pod of a pool that is to go is left.", guards: []Kind{RemovePool}, permits: podsGone},
+	{name: "isFenced", sentence: "A broker that is to be forgotten is fenced: Kafka has given it up already.", guards: []Kind{Unregister}, permits: isFenced},
+	{name: "allOnVersion", sentence: "Every node is ready, unfenced, and runs what the spec asks for.", guards: []Kind{FinalizeVersion}, permits: allOnVersion},
+	{name: budgetClosedName, sentence: "Kubernetes has taken note that it may evict no pod meanwhile.", guards: []Kind{Restart}, permits: budgetClosed},
 }
 
-func cacheCurrent(v *view, _ *node, _ []*node) (bool, string) {
+// permitted asks all predicates about an act and returns the first that refuses, or the facts in favour.
+func (v *view) permitted(a *act, t tables, chosen *batch) (refusal *predicate, facts []string) {
+	for i := range t.predicates {
+		p := &t.predicates[i]
+		if !slices.Contains(p.guards, a.kind) || a.kind == Restart && a.node.standing > p.asks {
+			continue
+		}
+		ok, fact := p.permits(v, a, chosen)
+		if !ok {
+			return p, []string{fact}
+		}
+		if fact != "" && p.tells {
+			facts = append(facts, fact)
+		}
+	}
+	return nil, facts
+}
+
+func cacheCurrent(v *view, _ *act, _ *batch) (bool, string) {
 	return v.obs.CacheCurrent, "the cache has not yet shown the last act"
 }
 
-func comesBack(_ *view, n *node, _ []*node) (bool, string) {
-	return n.made && !n.set.Deleting, fmt.Sprintf("StatefulSet %s would not make its pod again", n.pool.StatefulSet)
+func notPaused(v *view, _ *act, _ *batch) (bool, string) {
+	return !v.c.Paused, "the cluster is paused"
 }
 
-func filesKnown(_ *view, n *node, _ []*node) (bool, string) {
-	return n.known, "its files wait for something: " + n.Waiting
-}
-
-func revisionKnown(_ *view, n *node, _ []*node) (bool, string) {
-	return !isGone(n.pod), "the revision that it runs is gone and it works; delete its pod to replace it"
-}
-
-func snapshotFresh(v *view, _ *node, _ []*node) (bool, string) { return v.freshSnapshot() }
-
-func (v *view) freshSnapshot() (bool, string) {
-	switch {
-	case v.kafka.foreign != "":
-		return false, fmt.Sprintf("Kafka answers with cluster id %s", v.kafka.foreign)
-	case v.kafka.snapshot == nil && v.obs.KafkaError != "":
-		return false, "there is no view of Kafka: " + v.obs.KafkaError
-	case v.kafka.snapshot == nil:
-		return false, "there is no view of Kafka"
-	}
-	age := v.now.Sub(v.kafka.snapshot.TakenAt)
-	if age > SnapshotMaxAge || age < -maxClockSkew {
-		return false, fmt.Sprintf("the view of Kafka is %s old", age.Round(time.Second))
-	}
-	return true, ""
-}
-
-func snapshotNewer(v *view, _ *node, _ []*node) (bool, string) { return v.snapshotNewerThanPods() }
-
-func (v *view) snapshotNewerThanPods() (bool, string) {
-	if v.kafka.snapshot == nil {
-		return false, "there is no view of Kafka"
-	}
-	for _, n := range v.nodes {
-		if n.pod != nil && v.kafka.snapshot.TakenAt.Before(n.pod.CreatedAt.Add(podHeadStart)) {
-			return false, fmt.Sprintf("the view of Kafka is too old to tell about the new pod of %s", n.name())
-		}
-	}
-	return true, ""
-}
-
-func quorumMajority(v *view, n *node, _ []*node) (bool, string) {
-	e := v.kafka
-	if e.quorum.LeaderID < 0 {
-		return false, "the metadata quorum has no leader"
-	}
-	if !e.isVoter(n.ID) {
+func oneThing(_ *view, a *act, chosen *batch) (bool, string) {
+	if chosen.empty() {
 		return true, ""
 	}
-	voters, left := len(e.quorum.Voters), e.votersWithout(n.ID)
-	switch {
-	case left >= e.majority():
-		return true, fmt.Sprintf("%d of %d voters stay", left, voters)
-	case voters <= 2 && left == voters-1 && v.c.Unavailable != v1alpha1.UnavailableWait:
-		return true, fmt.Sprintf("the metadata quorum pauses: %s", counted(voters, "voter"))
-	}
-	return false, fmt.Sprintf("%d of %s would stay caught up and the majority is %d", left, counted(voters, "voter"), e.majority())
+	before := chosen.acts[0]
+	together := a.kind == Restart && before.kind == Restart && a.node.standing == serving && before.node.standing == serving
+	return together, before.subject() + " goes first"
 }
 
-func offline(v *view, n *node, _ []*node) (bool, string) {
-	var only listed
-	for _, p := range v.kafka.inSync[n.ID] {
-		if len(p.ISR) == 1 && len(p.Replicas) > 1 {
-			only.add("%s is in sync on no other broker", partition(p))
-		}
-	}
-	return only.count == 0, only.String()
+func comesBack(_ *view, a *act, _ *batch) (bool, string) {
+	return a.node.made && !a.node.set.Deleting, fmt.Sprintf("StatefulSet %s would not make its pod again", a.node.pool.StatefulSet)
 }
 
-// minISR ignores partitions that the node is not in sync with: stopping it takes nothing from them.
-func minISR(v *view, n *node, _ []*node) (bool, string) {
-	var short, spent listed
-	carried := v.kafka.inSync[n.ID]
-	for _, p := range carried {
-		if int32(len(p.ISR)-1) >= p.MinISR {
-			continue
-		}
-		if int32(len(p.Replicas)) > p.MinISR || v.c.Unavailable == v1alpha1.UnavailableWait {
-			short.add("%s has %s and min.insync.replicas is %d", partition(p), counted(len(p.ISR), "in-sync replica"), p.MinISR)
-		} else {
-			spent.add("%s pauses, its replication factor is %d and min.insync.replicas is %d", partition(p), len(p.Replicas), p.MinISR)
-		}
-	}
-	switch {
-	case short.count > 0:
-		return false, short.String()
-	case spent.count > 0:
-		return true, fmt.Sprintf("%d of %d partitions keep min ISR; %s", len(carried)-spent.count, len(carried), spent.String())
-	case len(carried) > 0:
-		return true, fmt.Sprintf("%d of %d partitions keep min ISR", len(carried), len(carried))
-	}
-	return true, ""
+func filesKnown(_ *view, a *act, _ *batch) (bool, string) {
+	return a.node.known, "its files wait for something: " + a.node.Waiting
 }
 
-func provenRevision(v *view, n *node, _ []*node) (bool, string) {
+func revisionKnown(_ *view, a *act, _ *batch) (bool, string) {
+	return !isGone(a.node.pod), "the revision that it runs is gone and it works; delete its pod to replace it"
+}
+
+func provenRevision(v *view, a *act, _ *batch) (bool, string) {
 	for _, m := range v.nodes {
-		if m == n || m.ready() || !m.runsWanted() && !m.willRunWanted() || v.proven(m.Pool) {
+		if m == a.node || m.ready() || !m.runsWanted() && !m.willRunWanted() || v.proven(m.Pool) {
 			continue
 		}
 		return false, fmt.Sprintf("%s tries the new revision and is not ready%s", m.name(), problem(m.pod))
@@ -150,10 +131,10 @@ func provenRevision(v *view, n *node, _ []*node) (bool, string) {
 }
 
 // othersReady looks only at nodes that a StatefulSet has been asked for: one that never was carries nothing.
-func othersReady(v *view, n *node, _ []*node) (bool, string) {
+func othersReady(v *view, a *act, _ *batch) (bool, string) {
 	var not listed
 	for _, m := range v.nodes {
-		if m == n || !m.made && m.pod == nil {
+		if m == a.node || !m.made && m.pod == nil {
 			continue
 		}
 		if state := v.unready(m); state != "" {
@@ -173,7 +154,7 @@ func (v *view) unready(n *node) string {
 		return "is stopping"
 	case !n.pod.Ready:
 		return "is not ready" + problem(n.pod)
-	case !n.pool.Broker || v.kafka.snapshot == nil:
+	case !n.isBroker() || v.kafka.snapshot == nil:
 		return ""
 	case !registered:
 		return "is not registered"
@@ -185,32 +166,36 @@ func (v *view) unready(n *node) string {
 	return ""
 }
 
-// isrComplete looks at the brokers of this cluster only. What a broker that is not ours keeps out of sync is counted by
-// minISR and offline, partition by partition: it must not stop every roll for ever.
-func isrComplete(v *view, n *node, _ []*node) (bool, string) {
-	var behind listed
-	for _, m := range v.nodes {
-		if late := v.kafka.lagging[m.ID]; m != n && len(late) > 0 {
-			behind.addMany(len(late), "%s is not in sync with %s", m.name(), partition(late[0]))
+func snapshotFresh(v *view, _ *act, _ *batch) (bool, string) { return v.freshSnapshot() }
+
+func (v *view) freshSnapshot() (bool, string) {
+	switch {
+	case v.kafka.foreign != "":
+		return false, fmt.Sprintf("Kafka answers with cluster id %s", v.kafka.foreign)
+	case v.kafka.snapshot == nil && v.obs.KafkaError != "":
+		return false, "there is no view of Kafka: " + v.obs.KafkaError
+	case v.kafka.snapshot == nil:
+		return false, "there is no view of Kafka"
+	}
+	age := v.now.Sub(v.kafka.snapshot.TakenAt)
+	if age > SnapshotMaxAge || age < -maxClockSkew {
+		return false, fmt.Sprintf("the view of Kafka is %s old", age.Round(time.Second))
+	}
+	return true, ""
+}
+
+func snapshotNewer(v *view, _ *act, _ *batch) (bool, string) { return v.snapshotNewerThanPods() }
+
+func (v *view) snapshotNewerThanPods() (bool, string) {
+	if v.kafka.snapshot == nil {
+		return false, "there is no view of Kafka"
+	}
+	for _, n := range v.nodes {
+		if n.pod != nil && v.kafka.snapshot.TakenAt.Before(n.pod.CreatedAt.Add(podHeadStart)) {
+			return false, fmt.Sprintf("the view of Kafka is too old to tell about the new pod of %s", n.name())
 		}
 	}
-	return behind.count == 0, behind.String()
-}
-
-func oneAtATime(_ *view, _ *node, chosen []*node) (bool, string) {
-	if len(chosen) == 0 {
-		return true, ""
-	}
-	return false, chosen[0].name() + " goes first"
-}
-
-func partition(p *kafka.Partition) string { return fmt.Sprintf("%s-%d", p.Topic, p.Number) }
-
-func counted(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
+	return true, ""
 }
 
 // problem tells why a pod does not run, in brackets.
@@ -221,23 +206,11 @@ func problem(pod *model.ObservedPod) string {
 	return fmt.Sprintf(" (%s)", pod.Problem)
 }
 
-// permitted asks all predicates about a node and returns the first that refuses, or the facts in favour.
-func (v *view) permitted(n *node, t tables, chosen []*node) (refusal *predicate, facts []string) {
-	for i := range t.predicates {
-		p := &t.predicates[i]
-		if n.standing > p.asks {
-			continue
-		}
-		ok, fact := p.permits(v, n, chosen)
-		if !ok {
-			return p, []string{fact}
-		}
-		if fact != "" && slices.Contains(tellingWhenPermitted, p.name) {
-			facts = append(facts, fact)
-		}
+func counted(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
 	}
-	return nil, facts
+	return fmt.Sprintf("%d %ss", n, noun)
 }
 
-// tellingWhenPermitted are the predicates whose facts are worth reading when they say yes.
-var tellingWhenPermitted = []string{"quorumMajority", "minISR"}
+func joinFacts(facts []string) string { return strings.Join(facts, "; ") }

@@ -4,24 +4,34 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 )
 
-const defaultPropertyRuns = 300
+const defaultPropertyRuns = 10000
 
 // A random cluster under random edits and faults keeps the promises that judge() holds it to, and comes to rest.
 func TestRandomClustersComeToRestWithoutABrokenPromise(t *testing.T) {
 	runs, seed := envInt("CASTELLAN_PROPERTY_RUNS", defaultPropertyRuns), uint64(envInt("CASTELLAN_PROPERTY_SEED", 1))
-	for i := range uint64(runs) {
-		r := &randomRun{rng: rand.New(rand.NewPCG(seed+i, 0))}
-		if complaint := r.play(); complaint != "" {
-			t.Fatalf("CASTELLAN_PROPERTY_RUNS=1 CASTELLAN_PROPERTY_SEED=%d: %s\ntrace:\n%s",
-				seed+i, complaint, strings.Join(r.trace, "\n"))
-		}
+	var work sync.WaitGroup
+	var next atomic.Uint64
+	for range runtime.GOMAXPROCS(0) {
+		work.Go(func() {
+			for i := next.Add(1) - 1; i < uint64(runs) && !t.Failed(); i = next.Add(1) - 1 {
+				r := &randomRun{rng: rand.New(rand.NewPCG(seed+i, 0))}
+				if complaint := r.play(); complaint != "" {
+					t.Errorf("CASTELLAN_PROPERTY_RUNS=1 CASTELLAN_PROPERTY_SEED=%d: %s\ntrace:\n%s",
+						seed+i, complaint, strings.Join(r.trace, "\n"))
+				}
+			}
+		})
 	}
+	work.Wait()
 }
 
 func envInt(key string, otherwise int) int {

@@ -1,46 +1,82 @@
 package plan
 
-import "github.com/castellan-dev/castellan/internal/model"
+import (
+	"fmt"
+	"strings"
+	"time"
 
-// reason is one answer to "why should this node be restarted". It looks at nothing but the node; whether the restart may
-// happen now is the predicates' matter.
+	"github.com/castellan-dev/castellan/internal/model"
+)
+
+// reason is one answer to "why should this be disturbed". Whether it may happen now is the predicates' matter.
 type reason struct {
 	name     string
 	sentence string // for the documentation
-	holds    func(n *node) (bool, string)
+	leads    Kind   // what it leads to
+	holds    func(v *view, n *node) (bool, string)
 }
 
 // reasons in the order in which they are told.
 var reasons = []reason{
-	{"filesChanged", "The node's configuration files differ from what its pod runs, in something that the user asked for.", filesChanged},
-	{"templateChanged", "The pod template of its pool differs from what its pod runs, in something that the user asked for.", templateChanged},
-	{"revisionGone", "The revision that its pod runs exists no more, so nobody can tell whether it is current.", revisionGone},
-	{"podMissing", "The node has no pod, and the template that one would be made from is neither the wanted one nor known to work. The wanted one is staged; nothing is deleted.", podMissing},
+	{"filesChanged", "The node's configuration files differ from what its pod runs, in something that the user asked for.", Restart, filesChanged},
+	{"templateChanged", "The pod template of its pool differs from what its pod runs, in something that the user asked for: the version of Kafka, resources, roles, the podTemplate.", Restart, templateChanged},
+	{"revisionGone", "The revision that its pod runs exists no more, so nobody can tell whether it is current.", Restart, revisionGone},
+	{"podMissing", "The node has no pod, and the template that one would be made from is neither the wanted one nor known to work. The wanted one is staged; nothing is deleted.", Restart, podMissing},
+	{"restartAsked", "The annotation kafka.castellan.dev/restart asks for it.", Restart, restartAsked},
+	{"replaceAsked", "The annotation kafka.castellan.dev/replace on a claim of the node permits an empty disk in its place.", ReplaceDisk, replaceAsked},
+	{"diskChanged", "A voter of the metadata quorum came back with another disk: the entry of the lost one is removed first.", RemoveVoter, diskChanged},
+	{"notAController", "A voter of the metadata quorum is no longer asked for as a controller.", RemoveVoter, notAController},
+	{"notAVoter", "A node that is asked for as a controller runs, and is no voter of the metadata quorum.", AddVoter, notAVoter},
+	{"notAskedFor", "The spec asks for fewer nodes, or for none of this pool.", ShrinkPool, notAskedFor},
+	{"poolGone", "The spec has no such pool, and its StatefulSet has no nodes any more.", RemovePool, poolGone},
+	{"brokerGone", "Kafka remembers a broker of this cluster that has no pod and never will.", Unregister, brokerGone},
+	{"metadataAsked", "spec.metadataVersion asks for another metadata.version than is finalized.", FinalizeVersion, metadataAsked},
 }
 
-func filesChanged(n *node) (bool, string) {
+func filesChanged(_ *view, n *node) (bool, string) {
 	if n.pod == nil || n.pod.Deleting || !n.known || isGone(n.pod) {
 		return false, ""
 	}
-	return n.pod.Files.User != n.wanted.User, "configuration changed"
+	if n.pod.Files.User == n.wanted.User {
+		return false, ""
+	}
+	if len(n.changes) == 0 {
+		return true, "configuration changed"
+	}
+	return true, "config " + strings.Join(n.changes, ", ")
 }
 
-func templateChanged(n *node) (bool, string) {
+func templateChanged(v *view, n *node) (bool, string) {
 	if n.pod == nil || n.pod.Deleting || !n.rendered || isGone(n.pod) {
 		return false, ""
 	}
-	return n.pod.Template.User != n.template.User, "pod template changed"
+	if n.pod.Template.User == n.template.User {
+		return false, ""
+	}
+	if n.pod.Version != "" && n.pod.Version != v.c.Version {
+		return true, fmt.Sprintf("version %s -> %s", n.pod.Version, v.c.Version)
+	}
+	return true, "pod template changed"
 }
 
-func revisionGone(n *node) (bool, string) {
+func revisionGone(_ *view, n *node) (bool, string) {
 	return n.pod != nil && !n.pod.Deleting && isGone(n.pod), "the revision that it runs is gone"
 }
 
 // podMissing leaves a pod that merely died to come back on what it last ran. Only a template can keep a pod from being
 // made at all (a quota, an admission rule), so only a template that works nowhere is replaced before it has made a pod.
-func podMissing(n *node) (bool, string) {
+func podMissing(_ *view, n *node) (bool, string) {
 	differs := n.rendered && n.set.Template.User != n.template.User
 	return n.made && n.pod == nil && differs && !n.makeable, "no pod, and the pod template changed"
+}
+
+// restartAsked takes no notice of a time that has not come: a pod that was made before it would be too old again at once.
+func restartAsked(v *view, n *node) (bool, string) {
+	asked := n.RestartBefore
+	if n.pod == nil || n.pod.Deleting || asked.IsZero() || asked.After(v.now) {
+		return false, ""
+	}
+	return n.pod.CreatedAt.Before(asked), "asked for at " + asked.UTC().Format(time.RFC3339)
 }
 
 // isGone tells that what a pod runs cannot be read any more.
@@ -52,22 +88,23 @@ func isGone(pod *model.ObservedPod) bool {
 type Rule struct {
 	Name     string
 	Sentence string
+	Kinds    []Kind // what it leads to, or guards
 }
 
-// Reasons lists why a node is restarted.
+// Reasons lists why anything is disturbed.
 func Reasons() []Rule {
 	rules := make([]Rule, 0, len(reasons))
 	for _, r := range reasons {
-		rules = append(rules, Rule{r.name, r.sentence})
+		rules = append(rules, Rule{r.name, r.sentence, []Kind{r.leads}})
 	}
 	return rules
 }
 
-// Predicates lists what has to be true before a node is restarted.
+// Predicates lists what has to be true before anything is disturbed.
 func Predicates() []Rule {
 	rules := make([]Rule, 0, len(predicates))
 	for _, p := range predicates {
-		rules = append(rules, Rule{p.name, p.sentence})
+		rules = append(rules, Rule{p.name, p.sentence, p.guards})
 	}
 	return rules
 }

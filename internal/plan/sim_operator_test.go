@@ -24,7 +24,7 @@ func (s *sim) observe() *model.Observation {
 }
 
 func (s *sim) objects() *model.Observation {
-	o := &model.Observation{CacheCurrent: true, Pools: map[string]model.ObservedPool{}, Nodes: map[int32]model.ObservedNode{}}
+	o := &model.Observation{CacheCurrent: true, BudgetClosed: s.budgetClosed, Pools: map[string]model.ObservedPool{}, Nodes: map[int32]model.ObservedNode{}}
 	for name, set := range s.sets {
 		o.Pools[name] = model.ObservedPool{
 			Replicas: set.replicas, Files: maps.Clone(set.files), Template: set.template, Deleting: set.deleting,
@@ -108,6 +108,9 @@ func (s *sim) act(step Step) {
 				p.Leader = p.Replicas[0]
 			}
 		}
+		return
+	case AddVoter:
+		s.quorum = append(slices.Clone(s.voters()), step.Member.ID)
 		return
 	case Restart:
 		n := s.nodes[step.Node]

@@ -15,35 +15,37 @@ import (
 // sim is a Kubernetes and a Kafka that move second by second, and an operator that acts on what Next says. It knows the
 // truth, which the observation may lag behind, and judges every act by it.
 type sim struct {
-	now      time.Time
-	start    time.Time
-	c        *model.Cluster
-	want     model.Desired
-	bad      map[string]bool // user fingerprints with which the process dies at once
-	refused  map[string]bool // templates that no pod can be made from
-	hangs    map[string]bool // user fingerprints with which the process lives and never works
-	broken   map[int32]bool  // brokers that never get in sync
-	sets     map[string]*simSet
-	nodes    map[int32]*simNode
-	parts    []kafka.Partition
-	leader   int32 // of the quorum
-	config   map[string]string
-	tables   tables
-	ticks    timings
-	cached   *kafka.Snapshot
-	dark     bool               // Kafka cannot be reached by the operator
-	stale    *model.Observation // what the lagging cache shows
-	staleFor int                // seconds until the cache has caught up with the operator
-	lag      int                // seconds that the cache takes after an act
-	snapAge  int                // seconds a snapshot is used before the next is taken
-	uids     int
-	steps    int // performed ones
-	crashAt  int // number of the step before which the operator dies; 0 = never
-	restarts map[int32]int
-	said     map[int32]string // disk that was told "initial", by node
-	last     string
-	trace    []string
-	wrong    []string
+	now          time.Time
+	start        time.Time
+	c            *model.Cluster
+	want         model.Desired
+	bad          map[string]bool // user fingerprints with which the process dies at once
+	refused      map[string]bool // templates that no pod can be made from
+	hangs        map[string]bool // user fingerprints with which the process lives and never works
+	broken       map[int32]bool  // brokers that never get in sync
+	sets         map[string]*simSet
+	nodes        map[int32]*simNode
+	parts        []kafka.Partition
+	quorum       []int32 // voters; nil = the initial ones
+	leader       int32   // of the quorum
+	config       map[string]string
+	tables       tables
+	ticks        timings
+	cached       *kafka.Snapshot
+	dark         bool               // Kafka cannot be reached by the operator
+	stale        *model.Observation // what the lagging cache shows
+	staleFor     int                // seconds until the cache has caught up with the operator
+	budgetClosed bool
+	lag          int // seconds that the cache takes after an act
+	snapAge      int // seconds a snapshot is used before the next is taken
+	uids         int
+	steps        int // performed ones
+	crashAt      int // number of the step before which the operator dies; 0 = never
+	restarts     map[int32]int
+	said         map[int32]string // disk that was told "initial", by node
+	last         string
+	trace        []string
+	wrong        []string
 }
 
 // timings in seconds.
@@ -152,6 +154,7 @@ func (s *sim) moveNode(n *simNode) {
 		s.uids++
 		n.pod = &model.ObservedPod{
 			UID: fmt.Sprintf("pod-%d", s.uids), CreatedAt: s.now, Files: set.files[n.id], Template: set.template,
+			Pool: n.pool, Broker: s.pool(n).Broker, Controller: s.pool(n).Controller,
 		}
 		n.goneFor, n.age, n.syncIn = 0, 0, s.ticks.sync
 		return
@@ -169,6 +172,9 @@ func (s *sim) moveNode(n *simNode) {
 }
 
 func (s *sim) voters() []int32 {
+	if s.quorum != nil {
+		return s.quorum
+	}
 	var ids []int32
 	for _, v := range s.c.InitialVoters {
 		ids = append(ids, v.NodeID)
@@ -323,6 +329,7 @@ const settledFor = 25
 // pass is one pass of the operator; it tells whether there was nothing to do and nothing to wait for.
 func (s *sim) pass() bool {
 	p := next(s.c, s.want, s.observe(), s.now, s.tables)
+	s.budgetClosed = p.Evictable == 0
 	text := p.String()
 	for line := range strings.Lines(text) {
 		if !strings.Contains(s.last, line) {

@@ -9,7 +9,7 @@ import (
 // planStaging decides what a new pod of each node would run, and tells whether anything has to be staged. A revision that
 // no node of its pool has shown to work is staged for the next node to restart and for nobody else: a pod that dies
 // meanwhile comes back on what it last ran. The template is one for the whole pool, so it changes with that first node.
-func (v *view) planStaging(p *Plan, chosen []*node, shaping map[string]bool) bool {
+func (v *view) planStaging(p *Plan, restarting []*node, shaping map[string]bool) bool {
 	staging := false
 	for i := range v.c.Pools {
 		pool := &v.c.Pools[i]
@@ -17,7 +17,7 @@ func (v *view) planStaging(p *Plan, chosen []*node, shaping map[string]bool) boo
 		if !exists || set.Deleting || shaping[pool.Name] || !v.obs.CacheCurrent {
 			continue
 		}
-		nodes, template, reason := v.stage(pool, set, chosen)
+		nodes, template, reason := v.stage(pool, set, restarting)
 		if len(nodes) == 0 && !template {
 			continue
 		}
@@ -28,7 +28,7 @@ func (v *view) planStaging(p *Plan, chosen []*node, shaping map[string]bool) boo
 }
 
 // stage returns the nodes of a pool whose files become the desired ones, whether the template does, and why.
-func (v *view) stage(pool *model.Pool, set model.ObservedPool, chosen []*node) (nodes []int32, template bool, reason string) {
+func (v *view) stage(pool *model.Pool, set model.ObservedPool, restarting []*node) (nodes []int32, template bool, reason string) {
 	desired, rendered := v.want.Templates[pool.Name]
 	templateDiffers := rendered && set.Template.Whole != desired.Whole
 	var all, next, safe []int32
@@ -38,14 +38,14 @@ func (v *view) stage(pool *model.Pool, set model.ObservedPool, chosen []*node) (
 		}
 		all = append(all, n.ID)
 		switch {
-		case slices.Contains(chosen, n):
+		case slices.Contains(restarting, n):
 			next = append(next, n.ID)
 		case !n.isStaged, n.runsWanted():
 			safe = append(safe, n.ID) // it has nothing to come back on, or runs the wanted files already
 		}
 	}
 	onlyOurs := !v.asksForMore(pool, set)
-	candidate := slices.ContainsFunc(chosen, func(n *node) bool { return n.Pool == pool.Name })
+	candidate := slices.ContainsFunc(restarting, func(n *node) bool { return n.Pool == pool.Name })
 	switch {
 	case onlyOurs:
 		return all, templateDiffers, "only what the operator itself renders changed"

@@ -103,7 +103,8 @@ func TestFormattingIsSaidOncePerDisk(t *testing.T) {
 		{"the first disk of an initial voter founds the quorum", func(s *stage) {
 			s.c.Bootstrapped, s.c.InitialVoters[1].DiskUID = false, ""
 		}, FormatInitial},
-		{"the disk on record is told the same again", func(*stage) {}, FormatInitial},
+		{"a founder that comes up late is told the same", func(s *stage) { s.c.Bootstrapped = false }, FormatInitial},
+		{"a disk that was emptied joins, though it is on record", func(*stage) {}, FormatJoin},
 		{"another disk of an initial voter joins", func(s *stage) {
 			s.obs.Nodes[1] = model.ObservedNode{Pod: s.pod(1), DiskUID: "claim-new"}
 		}, FormatJoin},
@@ -117,7 +118,7 @@ func TestFormattingIsSaidOncePerDisk(t *testing.T) {
 		{"a node that was no initial voter joins", func(s *stage) { s.c.InitialVoters = s.c.InitialVoters[:1] }, FormatJoin},
 		{"an ephemeral disk is known by its pod", func(s *stage) {
 			s.c.Pools[0].Volumes[0].Ephemeral = true
-			s.c.InitialVoters[1].DiskUID = s.pod(1).UID
+			s.c.Bootstrapped, s.c.InitialVoters[1].DiskUID = false, s.pod(1).UID
 		}, FormatInitial},
 		{"an ephemeral disk of a later pod joins", func(s *stage) { s.c.Pools[0].Volumes[0].Ephemeral = true }, FormatJoin},
 		{"a claim that nobody has seen says nothing", func(s *stage) { s.obs.Nodes[1] = model.ObservedNode{Pod: s.pod(1)} }, ""},
@@ -224,7 +225,9 @@ func TestOrderOfRestarts(t *testing.T) {
 	s.edit("v2")
 	v := newView(s.c, s.want, obs, s.now)
 	p := &Plan{}
-	none := tables{reasons, []predicate{{"never", "", failed, func(*view, *node, []*node) (bool, string) { return false, "x" }}}}
+	none := tables{reasons, []predicate{{
+		name: "never", guards: everything, asks: failed, permits: func(*view, *act, *batch) (bool, string) { return false, "x" },
+	}}}
 	v.choose(p, none)
 	var order []string
 	for _, h := range p.Held {
@@ -284,12 +287,16 @@ func documentation() string {
 	b.WriteString(docsHead)
 	rows := func(rules []Rule) {
 		for _, r := range rules {
-			fmt.Fprintf(&b, "| `%s` | %s |\n", r.Name, r.Sentence)
+			kinds := make([]string, len(r.Kinds))
+			for i, kind := range r.Kinds {
+				kinds[i] = string(kind)
+			}
+			fmt.Fprintf(&b, "| `%s` | %s | %s |\n", r.Name, r.Sentence, strings.Join(kinds, ", "))
 		}
 	}
-	b.WriteString("\n## Why a node is restarted\n\n| Reason | What it means |\n|---|---|\n")
+	b.WriteString("\n## Why\n\n| Reason | What it means | Leads to |\n|---|---|---|\n")
 	rows(Reasons())
-	b.WriteString(docsBetween + "\n| Predicate | What has to be true |\n|---|---|\n")
+	b.WriteString(docsBetween + "\n| Predicate | What has to be true | Before |\n|---|---|---|\n")
 	rows(Predicates())
 	b.WriteString(docsTail)
 	return b.String()

@@ -51,11 +51,35 @@ func (s Step) String() string {
 	case Restart:
 		what = fmt.Sprintf("restart %s-%d", s.Pool, s.Node)
 	}
+	if text := s.membership(); text != "" {
+		what = text
+	}
 	line := what + ": " + strings.Join(s.Reasons, ", ")
 	if s.Facts != "" {
 		line += "; " + s.Facts
 	}
 	return line
+}
+
+// membership prints the steps that change who belongs to the cluster.
+func (s Step) membership() string {
+	switch s.Kind {
+	case ReplaceDisk:
+		return fmt.Sprintf("replace the disk of %s-%d", s.Pool, s.Node)
+	case AddVoter:
+		return fmt.Sprintf("add voter %d", s.Node)
+	case RemoveVoter:
+		return fmt.Sprintf("remove voter %d", s.Node)
+	case ShrinkPool:
+		return fmt.Sprintf("remove %s-%d", s.Pool, s.Node)
+	case RemovePool:
+		return "remove pool " + s.Pool
+	case Unregister:
+		return fmt.Sprintf("unregister broker %d", s.Node)
+	case FinalizeVersion:
+		return fmt.Sprintf("finalize metadata.version %d", s.Level)
+	}
+	return ""
 }
 
 // changesText names keys without values: a value may be a secret.

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,11 +24,15 @@ type view struct {
 // of it would run is staged, what it shall run is wanted.
 type node struct {
 	*model.Node
-	pool *model.Pool
-	set  model.ObservedPool // its StatefulSet; zero when there is none
-	made bool               // the StatefulSet exists and asks for this node
-	pod  *model.ObservedPod // nil = none
-	disk string             // identity of the metadata disk; empty = not known
+	pool    *model.Pool
+	leaving bool               // the spec does not ask for it, and it is not gone yet
+	gone    bool               // nothing of it is left but what Kafka remembers
+	set     model.ObservedPool // its StatefulSet; zero when there is none
+	made    bool               // the StatefulSet exists and asks for this node
+	pod     *model.ObservedPod // nil = none
+	disk    string             // identity of the metadata disk; empty = not known
+	claims  []model.ObservedClaim
+	changes []string // what a restart would change, in words
 
 	wanted   model.Fingerprint
 	known    bool // wanted is known
@@ -38,15 +43,15 @@ type node struct {
 	makeable bool              // a ready pod of the pool was made from the template that a new pod would be made from
 
 	standing standing
-	reasons  []string // why it should be restarted
-	facts    []string // what the cluster has left while it restarts
 }
 
 func newView(c *model.Cluster, want model.Desired, obs *model.Observation, now time.Time) *view {
 	v := &view{c: c, want: want, obs: obs, now: now, kafka: newEvidence(c, obs.Kafka)}
 	for i := range c.Nodes {
-		v.nodes = append(v.nodes, v.join(&c.Nodes[i]))
+		v.nodes = append(v.nodes, v.join(&c.Nodes[i], c.PoolOf(&c.Nodes[i])))
 	}
+	v.addLeaving()
+	v.addGone()
 	v.works = map[string]bool{}
 	for i := range c.Pools {
 		v.works[c.Pools[i].Name] = v.isProven(c.Pools[i].Name)
@@ -62,9 +67,60 @@ func newView(c *model.Cluster, want model.Desired, obs *model.Observation, now t
 	return v
 }
 
-func (v *view) join(m *model.Node) *node {
-	n := &node{Node: m, pool: v.c.PoolOf(m)}
+// addLeaving adds what the spec no longer asks for.
+func (v *view) addLeaving() {
+	leaving, pools := v.c.Leaving(v.obs)
+	for i := range leaving {
+		n := v.join(&leaving[i], pools[leaving[i].ID])
+		n.leaving, n.known, n.rendered = true, false, false
+		v.nodes = append(v.nodes, n)
+	}
+}
+
+// idsOfPool is how many node ids a pool can ever have given out, from its first on.
+const idsOfPool = 100
+
+// addGone adds brokers and voters of this cluster that Kafka remembers and Kubernetes does not: their ids are of a pool
+// that is or was in the spec. Others are none of ours.
+func (v *view) addGone() {
+	known := map[int32]bool{}
+	for _, n := range v.nodes {
+		known[n.ID] = true
+	}
+	var remembered []int32
+	for id := range v.kafka.brokers {
+		remembered = append(remembered, id)
+	}
+	for _, r := range v.kafka.quorum.Voters {
+		remembered = append(remembered, r.ID)
+	}
+	slices.Sort(remembered)
+	for _, id := range slices.Compact(remembered) {
+		if pool := v.poolOfID(id); !known[id] && pool != nil {
+			v.nodes = append(v.nodes, &node{Node: &model.Node{ID: id, Pool: pool.Name}, pool: pool, gone: true})
+		}
+	}
+}
+
+// poolOfID is the pool that an id was given out for, or nil.
+func (v *view) poolOfID(id int32) *model.Pool {
+	for i := range v.c.Pools {
+		if first := v.c.Pools[i].FirstNodeID; first <= id && id < first+idsOfPool {
+			return &v.c.Pools[i]
+		}
+	}
+	for _, former := range v.c.FormerPools {
+		if former.FirstNodeID <= id && id < former.FirstNodeID+idsOfPool {
+			return &model.Pool{Name: former.Name, FirstNodeID: former.FirstNodeID, Broker: true}
+		}
+	}
+	return nil
+}
+
+func (v *view) join(m *model.Node, pool *model.Pool) *node {
+	n := &node{Node: m, pool: pool}
 	seen := v.obs.Nodes[m.ID]
+	n.claims, n.changes = seen.Claims, seen.Changes
 	n.pod = seen.Pod
 	n.disk = seen.DiskUID
 	if isEphemeral(n.pool) {
@@ -86,6 +142,27 @@ func isEphemeral(p *model.Pool) bool { return len(p.Volumes) > 0 && p.Volumes[0]
 
 // ready tells that the pod does its work and stays.
 func (n *node) ready() bool { return n.pod != nil && n.pod.Ready && !n.pod.Deleting }
+
+// is tells whether an id is this node's.
+func (n *node) is(id int32) bool { return n.ID == id }
+
+// isBroker and isController tell what the node is now: a pool may have been given other roles that its pods do not run yet.
+func (n *node) isBroker() bool {
+	if n.pod != nil {
+		return n.pod.Broker
+	}
+	return n.pool.Broker
+}
+
+func (n *node) isController() bool {
+	if n.pod != nil {
+		return n.pod.Controller
+	}
+	return n.pool.Controller
+}
+
+// votes tells that the spec wants the node in the metadata quorum.
+func (n *node) votes() bool { return n.pool.Controller && !n.leaving && !n.gone }
 
 // runsWanted tells that the pod runs what the user asked for.
 func (n *node) runsWanted() bool {
@@ -113,7 +190,7 @@ func (n *node) isStagedAsWanted() bool {
 
 // name is what a Kafka administrator calls the node.
 func (n *node) name() string {
-	if n.pool.Broker {
+	if n.isBroker() {
 		return fmt.Sprintf("broker %d", n.ID)
 	}
 	return fmt.Sprintf("controller %d", n.ID)
@@ -193,7 +270,7 @@ func (v *view) allDown(n *node) bool {
 		if m.failsOnWanted() {
 			return false
 		}
-		if m.made && (m.pool.Broker || n.pool.Controller) && (m.pod == nil || m.pod.Deleting || m.pod.Ready) {
+		if m.made && (m.isBroker() || n.isController()) && (m.pod == nil || m.pod.Deleting || m.pod.Ready) {
 			return false
 		}
 	}
@@ -207,7 +284,7 @@ func (v *view) neverWorked() bool {
 		return false
 	}
 	for _, n := range v.nodes {
-		if n.pool.Broker && n.pod != nil && n.pod.Ready {
+		if n.isBroker() && n.pod != nil && n.pod.Ready {
 			return false
 		}
 	}

@@ -1,6 +1,9 @@
 package plan
 
-import "github.com/castellan-dev/castellan/internal/model"
+import (
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/model"
+)
 
 // planWaiting says what is under way and needs no act.
 func (v *view) planWaiting(p *Plan) {
@@ -23,8 +26,14 @@ func (v *view) planWaiting(p *Plan) {
 }
 
 func (v *view) waitForNode(p *Plan, n *node) {
-	if !n.known && n.made {
+	if !n.known && n.made && !n.leaving {
 		p.wait("%s keeps its files: %s", n.name(), n.Waiting)
+	}
+	for _, claim := range n.claims {
+		if claim.Lost && !claim.Deleting && !n.ready() {
+			p.wait("%s has lost the volume of its claim %s: bring it back, or permit an empty disk in its place by the annotation %s=true on the claim",
+				n.name(), claim.Name, v1alpha1.AnnotationReplace)
+		}
 	}
 	switch {
 	case !n.made && n.pod == nil: // its pool is created or grown first
@@ -36,7 +45,7 @@ func (v *view) waitForNode(p *Plan, n *node) {
 		p.wait("%s", v.notReady(n))
 	case v.unready(n) != "":
 		p.wait("%s %s", n.name(), v.unready(n))
-	case n.pool.Broker && len(v.kafka.lagging[n.ID]) > 0:
+	case n.isBroker() && len(v.kafka.lagging[n.ID]) > 0:
 		p.wait("%s is catching up on %s", n.name(), counted(len(v.kafka.lagging[n.ID]), "partition"))
 	}
 }

@@ -18,7 +18,7 @@ func TestWhatIsSaidOfAListenerAgreesEverywhere(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := cluster(t, name, spec)
 			services := map[string]*corev1.Service{}
-			for _, object := range Quiet(c, false) {
+			for _, object := range Quiet(c) {
 				if s, is := object.(*corev1.Service); is {
 					services[s.Name] = s
 				}
@@ -147,9 +147,9 @@ func TestEveryPodKeepsToTheRestrictedStandard(t *testing.T) {
 
 func TestTheBudgetCloses(t *testing.T) {
 	c := cluster(t, "demo", demo)
-	for disruptible, want := range map[bool]int{true: 1, false: 0} {
-		if got := budget(c, disruptible).Spec.MaxUnavailable.IntValue(); got != want {
-			t.Errorf("disruptible %v: maxUnavailable %d", disruptible, got)
+	for _, evictable := range []int32{0, 1} {
+		if got := Budget(c, evictable).Spec.MaxUnavailable.IntValue(); got != int(evictable) {
+			t.Errorf("evictable %d: maxUnavailable %d", evictable, got)
 		}
 	}
 }

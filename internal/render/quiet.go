@@ -20,9 +20,8 @@ type Object interface {
 	runtime.Object
 }
 
-// Quiet prints the objects that can be applied at any time, because they disturb nobody: Services and the
-// PodDisruptionBudget. disruptible says whether one pod may be evicted now; false closes the budget.
-func Quiet(c *model.Cluster, disruptible bool) []Object {
+// Quiet prints the objects that can be applied at any time, because they disturb nobody: Services.
+func Quiet(c *model.Cluster) []Object {
 	objects := []Object{nodesService(c), controllersService(c)}
 	for i := range c.Listeners {
 		objects = append(objects, bootstrapService(c, &c.Listeners[i]))
@@ -34,7 +33,7 @@ func Quiet(c *model.Cluster, disruptible bool) []Object {
 			}
 		}
 	}
-	return append(objects, budget(c, disruptible))
+	return objects
 }
 
 func service(c *model.Cluster, name string, more map[string]string, spec corev1.ServiceSpec) *corev1.Service {
@@ -104,13 +103,11 @@ func nodeService(c *model.Cluster, n *model.Node, l model.NodeListener) *corev1.
 	}, spec)
 }
 
-// budget covers brokers and controllers together: an eviction is a restart like any other, and there is one at a time. A
+// Budget covers brokers and controllers together: an eviction is a restart like any other, and there is one at a time. A
 // pod that is not ready serves nobody and may always go; else it would keep its Kubernetes node from being drained.
-func budget(c *model.Cluster, disruptible bool) *policyv1.PodDisruptionBudget {
-	unavailable := intstr.FromInt32(0)
-	if disruptible {
-		unavailable = intstr.FromInt32(1)
-	}
+// How many pods Kubernetes may evict now is the plan's word.
+func Budget(c *model.Cluster, evictable int32) *policyv1.PodDisruptionBudget {
+	unavailable := intstr.FromInt32(evictable)
 	return &policyv1.PodDisruptionBudget{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "policy/v1", Kind: "PodDisruptionBudget"},
 		ObjectMeta: objectMeta(c, c.Name, labels(c, nil)),

@@ -24,9 +24,12 @@ const (
 type Version struct {
 	Kafka string // such as 4.3.1; also the tag of the image
 	keys  map[string]Scope
+
+	features map[string]feature
+	levels   []metadataLevel // of metadata.version, the oldest first
 }
 
-//go:embed keys/*.txt
+//go:embed keys/*.txt features/*.txt
 var tables embed.FS
 
 // Catalogue lists the versions that Castellan can run, the oldest first. A version enters with its table of keys and
@@ -73,26 +76,35 @@ var foreign = map[string]bool{
 // Foreign tells that a run-time key is set by others as part of their work, and neither managed nor removed.
 func Foreign(key string) bool { return foreign[key] }
 
-// load reads the table of one version. The tables are part of the program, so that a bad one is a bug that the first
-// test shows.
+// load reads the tables of one version. They are part of the program, so that a bad one is a bug that the first test
+// shows.
 func load(kafka string) Version {
-	text, err := tables.ReadFile("keys/" + kafka + ".txt")
-	if err != nil {
-		panic(err)
-	}
-	v := Version{Kafka: kafka, keys: map[string]Scope{}}
-	for line := range strings.Lines(string(text)) {
-		line = strings.TrimSpace(line)
-		if line == "" || strings.HasPrefix(line, "#") {
-			continue
+	v := Version{Kafka: kafka, keys: map[string]Scope{}, features: map[string]feature{}}
+	for table, read := range map[string]func(string) error{"keys": v.readKey, "features": v.readFeature} {
+		text, err := tables.ReadFile(table + "/" + kafka + ".txt")
+		if err != nil {
+			panic(err)
 		}
-		key, mode, _ := strings.Cut(line, " ")
-		switch scope := Scope(mode); scope {
-		case Static, AtRunTime, PerBroker:
-			v.keys[key] = scope
-		default:
-			panic(fmt.Sprintf("keys of Kafka %s: %q has an update mode that is not known", kafka, line))
+		for line := range strings.Lines(string(text)) {
+			line = strings.TrimSpace(line)
+			if line == "" || strings.HasPrefix(line, "#") {
+				continue
+			}
+			if err := read(line); err != nil {
+				panic(fmt.Sprintf("%s of Kafka %s: %v", table, kafka, err))
+			}
 		}
 	}
 	return v
+}
+
+// readKey reads one line of a table: "<key> <update mode>".
+func (v *Version) readKey(line string) error {
+	key, mode, _ := strings.Cut(line, " ")
+	switch scope := Scope(mode); scope {
+	case Static, AtRunTime, PerBroker:
+		v.keys[key] = scope
+		return nil
+	}
+	return fmt.Errorf("%q has an update mode that is not known", line)
 }

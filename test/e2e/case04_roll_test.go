@@ -130,7 +130,7 @@ func watchSync(t *testing.T, admin *kadm.Client) func() []syncPoint {
 
 // needed is the time that Kafka itself took: for each restart, from the deletion of the pod until the new one was ready
 // and every replica was in sync again. What a roll takes beyond it is the operator's.
-func (l *timeline) needed(synced []syncPoint) time.Duration {
+func (l *podLog) needed(synced []syncPoint) time.Duration {
 	var sum time.Duration
 	events := l.all()
 	for i, e := range events {

@@ -18,15 +18,17 @@ const kafkaVersion = "4.3.1"
 // allMechanisms are what the listeners of the fixtures offer.
 var allMechanisms = []v1alpha1.Mechanism{v1alpha1.MechanismPlain, v1alpha1.MechanismScram256, v1alpha1.MechanismScram512}
 
-// sharedCluster is one cluster of three combined brokers that many cases use one after another; none may leave it other
-// than it found it. It exists from the first case that needs it to the end of the suite.
+// sharedCluster is a cluster that many cases use one after another; none may leave it other than it found it. It exists
+// from the first case that needs it to the end of the suite, or to the last case that does.
 type sharedCluster struct {
+	what      string
+	manifest  string
 	namespace string
 	made      bool
-	readyIn   time.Duration
 }
 
-var common sharedCluster
+// common has three combined brokers.
+var common = sharedCluster{what: "shared cluster", manifest: sharedManifest}
 
 const (
 	sharedName  = "events"
@@ -87,26 +89,40 @@ spec:
 `, name, topic, strings.Join(list, ", "))
 }
 
-// shared returns the shared cluster, Ready; the first call makes it.
+// shared returns the namespace of the shared cluster, Ready; the first call makes it.
 func shared(t *testing.T) string {
 	t.Helper()
-	if !common.made {
+	if took, made := common.get(t); made {
+		figureSeconds(t, "cluster-apply-to-ready", took)
+	}
+	return common.namespace
+}
+
+// get makes the cluster when it is not there, and waits until it is Ready, with its super user and its topic.
+func (s *sharedCluster) get(t *testing.T) (readyIn time.Duration, made bool) {
+	t.Helper()
+	if !s.made {
 		name, err := makeNamespace(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		common.namespace, common.made = name, true
-		say(t, "the shared cluster is made in namespace %s", name)
-		apply(t, name, sharedManifest)
-		common.readyIn = waitReady(t, 4*time.Minute, clusterNamed(name, sharedName))
-		figureSeconds(t, "cluster-apply-to-ready", common.readyIn)
+		s.namespace, s.made, made = name, true, true
+		say(t, "the %s is made in namespace %s", s.what, name)
+		apply(t, name, s.manifest)
+		readyIn = waitReady(t, 5*time.Minute, clusterNamed(name, sharedName))
 		apply(t, name, adminManifest+"\n---\n"+topicManifest(sharedTopic, ", partitions: 6, replicationFactor: 3"))
 	}
-	t.Cleanup(func() { artifacts.collectIfFailed(t, common.namespace) })
-	waitReady(t, 3*time.Minute, clusterNamed(common.namespace, sharedName))
-	waitReady(t, time.Minute, userNamed(common.namespace, adminUser))
-	waitReady(t, time.Minute, topicNamed(common.namespace, sharedTopic))
-	return common.namespace
+	t.Cleanup(func() { artifacts.collectIfFailed(t, s.namespace) })
+	waitReady(t, 3*time.Minute, clusterNamed(s.namespace, sharedName))
+	waitReady(t, time.Minute, userNamed(s.namespace, adminUser))
+	waitReady(t, time.Minute, topicNamed(s.namespace, sharedTopic))
+	return readyIn, made
+}
+
+// login is a super user of the cluster, from outside.
+func (s *sharedCluster) login(t *testing.T) login {
+	t.Helper()
+	return loginOf(t, s.namespace, adminUser).at(t, s.namespace, sharedName, "outside")
 }
 
 func (s *sharedCluster) remove(ctx context.Context) error {
@@ -115,7 +131,9 @@ func (s *sharedCluster) remove(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	defer cancel()
-	return removeNamespace(ctx, s.namespace)
+	err := removeNamespace(ctx, s.namespace)
+	s.made = err != nil
+	return err
 }
 
 // sharedAdmin is a super user of the shared cluster, from outside.

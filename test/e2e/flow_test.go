@@ -17,11 +17,14 @@ import (
 // keeps a ledger of every acknowledged record, so that at the end nothing acknowledged may be missing.
 type flow struct {
 	topic    string
+	group    string // also in the keys: many flows go through one topic
 	login    login
 	producer *kgo.Client
 	consumer *kgo.Client
-	cancel   context.CancelFunc
-	running  sync.WaitGroup
+	cancel   context.CancelFunc // ends the sending
+	hangUp   context.CancelFunc // ends the reading
+	sending  sync.WaitGroup
+	reading  sync.WaitGroup
 
 	mu       sync.Mutex
 	sent     int
@@ -29,7 +32,9 @@ type flow struct {
 	errors   []error
 	lastAck  time.Time
 	stall    time.Duration // longest time between two acknowledgements
+	slowest  time.Duration // longest time from a record to its acknowledgement
 	consumed int
+	read     map[string]bool // by key
 	lastRead time.Time
 }
 
@@ -48,18 +53,23 @@ type record struct {
 
 const flowPause = 5 * time.Millisecond
 
+// deliveryTimeout is how long a record may take until it is acknowledged before we call the cluster unavailable: a
+// quarter of what Java's producer gives it (delivery.timeout.ms), and as long as it waits for one answer.
+const deliveryTimeout = 30 * time.Second
+
 // startFlow begins to send and to read, and returns after the first acknowledgement.
 func startFlow(t *testing.T, l login, topic, group string) *flow {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
+	listening, hangUp := context.WithCancel(context.Background())
 	f := &flow{
-		topic: topic, login: l, cancel: cancel, acked: map[string]place{},
+		topic: topic, group: group, login: l, cancel: cancel, hangUp: hangUp, acked: map[string]place{}, read: map[string]bool{},
 		producer: l.client(t, kgo.DefaultProduceTopic(topic), kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerLinger(0)),
 		consumer: l.client(t, kgo.ConsumeTopics(topic), kgo.ConsumerGroup(group), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart())),
 	}
-	f.running.Go(func() { f.produce(ctx) })
-	f.running.Go(func() { f.consume(ctx) })
-	t.Cleanup(func() { cancel(); f.running.Wait() })
+	f.sending.Go(func() { f.produce(ctx) })
+	f.reading.Go(func() { f.consume(listening) })
+	t.Cleanup(func() { cancel(); hangUp(); f.sending.Wait(); f.reading.Wait() })
 	eventually(t, time.Minute, "records flow", func(context.Context) error {
 		f.mu.Lock()
 		defer f.mu.Unlock()
@@ -82,7 +92,7 @@ func (f *flow) produce(ctx context.Context) {
 		}
 		now := time.Now()
 		value, _ := json.Marshal(record{id, now, "the quick brown fox"}) // a struct of plain fields
-		key := fmt.Sprintf("key-%d", id)
+		key := fmt.Sprintf("%s-%d", f.group, id)
 		f.mu.Lock()
 		f.sent++
 		f.mu.Unlock()
@@ -103,6 +113,7 @@ func (f *flow) promise(r *kgo.Record, err error) {
 		f.stall = max(f.stall, now.Sub(f.lastAck))
 	}
 	f.lastAck = now
+	f.slowest = max(f.slowest, now.Sub(r.Timestamp))
 	f.acked[string(r.Key)] = place{r.Partition, r.Offset}
 }
 
@@ -113,6 +124,7 @@ func (f *flow) consume(ctx context.Context) {
 		if n := fetches.NumRecords(); n > 0 {
 			f.consumed += n
 			f.lastRead = time.Now()
+			fetches.EachRecord(func(r *kgo.Record) { f.read[string(r.Key)] = true })
 		}
 		f.mu.Unlock()
 	}
@@ -134,22 +146,26 @@ func (f *flow) progress(t *testing.T, within time.Duration) {
 }
 
 // stop ends the producer, waits for what is under way, and checks the ledger: no error came through the library's own
-// retries, and every acknowledged record can be read where it was acknowledged.
+// retries, every acknowledged record reached the consumer, and can be read where it was acknowledged.
 func (f *flow) stop(t *testing.T) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	f.cancel()
-	f.running.Wait()
+	f.sending.Wait()
 	if err := f.producer.Flush(ctx); err != nil {
 		t.Fatalf("records are still not acknowledged: %v", err)
 	}
+	eventually(t, time.Minute, "the consumer has read what was acknowledged", func(context.Context) error { return f.unread() })
+	f.hangUp()
+	f.reading.Wait()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(f.errors) > 0 {
 		t.Errorf("the producer saw %d errors, the first: %v", len(f.errors), f.errors[0])
 	}
-	say(t, "%d records acknowledged of %d sent, %d read, longest stall %.1fs", len(f.acked), f.sent, f.consumed, f.stall.Seconds())
+	say(t, "%d records acknowledged of %d sent, %d read; longest stall %.1fs, slowest record %.1fs",
+		len(f.acked), f.sent, f.consumed, f.stall.Seconds(), f.slowest.Seconds())
 	found := readAll(ctx, t, f.login, f.topic)
 	lost := 0
 	for key, at := range f.acked {
@@ -161,6 +177,37 @@ func (f *flow) stop(t *testing.T) {
 	}
 	if lost > 0 {
 		t.Errorf("%d of %d acknowledged records are lost", lost, len(f.acked))
+	}
+}
+
+// unread tells of acknowledged records that the consumer has not read.
+func (f *flow) unread() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	missing := 0
+	for key := range f.acked {
+		if !f.read[key] {
+			missing++
+		}
+	}
+	if missing > 0 {
+		return fmt.Errorf("%d of %d acknowledged records", missing, len(f.acked))
+	}
+	return nil
+}
+
+// stopServed is stop, and fails when the cluster was unavailable to a record: when its acknowledgement took longer than
+// deliveryTimeout.
+func (f *flow) stopServed(t *testing.T) {
+	t.Helper()
+	f.stop(t)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.slowest > deliveryTimeout {
+		t.Errorf("a record was acknowledged after %s, expected within %s", f.slowest, deliveryTimeout)
+	}
+	if len(f.acked) != f.sent {
+		t.Errorf("%d of %d records were acknowledged", len(f.acked), f.sent)
 	}
 }
 

@@ -126,7 +126,8 @@ func (l login) client(t *testing.T, more ...kgo.Opt) *kgo.Client {
 
 func (l login) admin(t *testing.T) *kadm.Client {
 	t.Helper()
-	return kadm.NewClient(l.client(t, kgo.RetryTimeout(10*time.Second)))
+	// kadm answers from what it knows already, when that is younger; the cases ask what is true now.
+	return kadm.NewClient(l.client(t, kgo.RetryTimeout(10*time.Second), kgo.MetadataMinAge(pollInterval/2)))
 }
 
 // clusterResolver asks the Kubernetes cluster's own DNS, which this machine can reach but does not use.

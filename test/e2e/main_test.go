@@ -14,6 +14,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"testing"
@@ -49,7 +50,7 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	code := m.Run()
-	if err := common.remove(context.Background()); err != nil {
+	if err := errors.Join(common.remove(context.Background()), fleet.remove(context.Background())); err != nil {
 		fmt.Fprintln(os.Stderr, "test/e2e: clean up:", err)
 		code = 1
 	}

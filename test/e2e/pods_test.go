@@ -80,8 +80,8 @@ type podEvent struct {
 	what string // created, deleting, started, ready, unready, gone
 }
 
-// timeline records what happens to the pods of a cluster.
-type timeline struct {
+// podLog records what happens to the pods of a cluster.
+type podLog struct {
 	mu     sync.Mutex
 	events []podEvent
 	seen   map[types.UID]string
@@ -89,7 +89,7 @@ type timeline struct {
 }
 
 // watchPods records until the case ends or stop is called.
-func watchPods(t *testing.T, namespace, cluster string) *timeline {
+func watchPods(t *testing.T, namespace, cluster string) *podLog {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	w, err := kube.Watch(ctx, &corev1.PodList{}, client.InNamespace(namespace), client.MatchingLabels{v1alpha1.LabelCluster: cluster})
@@ -97,7 +97,7 @@ func watchPods(t *testing.T, namespace, cluster string) *timeline {
 		cancel()
 		t.Fatalf("watch pods: %v", err)
 	}
-	l := &timeline{seen: map[types.UID]string{}}
+	l := &podLog{seen: map[types.UID]string{}}
 	var done sync.WaitGroup
 	done.Go(func() {
 		for event := range w.ResultChan() {
@@ -111,7 +111,7 @@ func watchPods(t *testing.T, namespace, cluster string) *timeline {
 	return l
 }
 
-func (l *timeline) note(pod *corev1.Pod, kind watch.EventType) {
+func (l *podLog) note(pod *corev1.Pod, kind watch.EventType) {
 	state := "created"
 	switch {
 	case kind == watch.Deleted:
@@ -131,14 +131,14 @@ func (l *timeline) note(pod *corev1.Pod, kind watch.EventType) {
 	}
 }
 
-func (l *timeline) all() []podEvent {
+func (l *podLog) all() []podEvent {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.Clone(l.events)
 }
 
 // restarted lists the pods that were deleted, in order.
-func (l *timeline) restarted() []string {
+func (l *podLog) restarted() []string {
 	var names []string
 	for _, e := range l.all() {
 		if e.what == "deleting" {
@@ -149,7 +149,7 @@ func (l *timeline) restarted() []string {
 }
 
 // mostDown is how many of the pods that had been ready were not ready at one time, and when.
-func (l *timeline) mostDown() (most int, when string) {
+func (l *podLog) mostDown() (most int, when string) {
 	up, down := map[string]bool{}, map[string]bool{}
 	for _, e := range l.all() {
 		switch {
@@ -167,7 +167,7 @@ func (l *timeline) mostDown() (most int, when string) {
 	return most, when
 }
 
-func (l *timeline) String() string {
+func (l *podLog) String() string {
 	var b strings.Builder
 	for _, e := range l.all() {
 		fmt.Fprintf(&b, "\n  %s %s %s", e.at.Format("15:04:05.0"), e.pod, e.what)

@@ -92,6 +92,7 @@ func unanswered(ctx context.Context, err error) error {
 // refusals are the codes that tell of a mistake in what was asked. All others may be gone at the next attempt.
 var refusals = []*kerr.Error{
 	kerr.DuplicateResource,
+	kerr.DuplicateVoter,
 	kerr.InvalidConfig,
 	kerr.InvalidPartitions,
 	kerr.InvalidPrincipalType,
@@ -99,12 +100,14 @@ var refusals = []*kerr.Error{
 	kerr.InvalidReplicationFactor,
 	kerr.InvalidRequest,
 	kerr.InvalidTopicException,
+	kerr.InvalidUpdateVersion,
 	kerr.PolicyViolation,
 	kerr.SecurityDisabled,
 	kerr.TopicDeletionDisabled,
 	kerr.UnacceptableCredential,
 	kerr.UnsupportedSaslMechanism,
 	kerr.UnsupportedVersion,
+	kerr.VoterNotFound,
 }
 
 // answered turns the error code of an answer, or of one item in it, into the errors of the port.

@@ -82,8 +82,13 @@ func total(counts map[string]int) int {
 func connect(t *testing.T) (*client.Client, *requests) {
 	t.Helper()
 	needKafka(t)
+	return connectTo(t, cluster)
+}
+
+func connectTo(t *testing.T, k *kafkatest.Cluster) (*client.Client, *requests) {
+	t.Helper()
 	counter := &requests{}
-	c, err := client.New(client.Options{Seeds: cluster.Admins(), OnRequest: counter.on})
+	c, err := client.New(client.Options{Seeds: k.Admins(), OnRequest: counter.on})
 	if err != nil {
 		t.Fatal(err)
 	}

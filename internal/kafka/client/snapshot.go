@@ -172,35 +172,43 @@ func (c *Client) readBrokers(ctx context.Context, id int32, s *kafka.Snapshot) e
 }
 
 func (c *Client) readQuorum(ctx context.Context, id int32, s *kafka.Snapshot) error {
-	req := kmsg.NewPtrDescribeQuorumRequest()
-	topic := kmsg.NewDescribeQuorumRequestTopic()
-	topic.Topic = "__cluster_metadata"
-	topic.Partitions = []kmsg.DescribeQuorumRequestTopicPartition{kmsg.NewDescribeQuorumRequestTopicPartition()}
-	req.Topics = append(req.Topics, topic)
 	bounded, cancel := context.WithTimeout(ctx, brokerTimeout)
 	defer cancel()
-	resp, err := askBroker[*kmsg.DescribeQuorumResponse](bounded, c, id, req)
+	resp, err := askBroker[*kmsg.DescribeQuorumResponse](bounded, c, id, describeQuorum())
 	if err != nil && bounded.Err() != nil && ctx.Err() == nil {
 		return fmt.Errorf("%w: %w", errStaleView, err) // silent, or cut off from the controllers
 	}
 	if err != nil {
 		return err
 	}
+	s.Quorum, err = quorumOf(resp)
+	return err
+}
+
+func describeQuorum() *kmsg.DescribeQuorumRequest {
+	req := kmsg.NewPtrDescribeQuorumRequest()
+	topic := kmsg.NewDescribeQuorumRequestTopic()
+	topic.Topic = "__cluster_metadata"
+	topic.Partitions = []kmsg.DescribeQuorumRequestTopicPartition{kmsg.NewDescribeQuorumRequestTopicPartition()}
+	req.Topics = append(req.Topics, topic)
+	return req
+}
+
+func quorumOf(resp *kmsg.DescribeQuorumResponse) (kafka.Quorum, error) {
 	if err := answered(resp.ErrorCode, resp.ErrorMessage); err != nil {
-		return err
+		return kafka.Quorum{}, err
 	}
 	if len(resp.Topics) != 1 || len(resp.Topics[0].Partitions) != 1 {
-		return errNoAnswer
+		return kafka.Quorum{}, errNoAnswer
 	}
 	p := &resp.Topics[0].Partitions[0]
 	if err := answered(p.ErrorCode, p.ErrorMessage); err != nil {
-		return err
+		return kafka.Quorum{}, err
 	}
-	s.Quorum = kafka.Quorum{
+	return kafka.Quorum{
 		LeaderID: p.LeaderID, LeaderEpoch: p.LeaderEpoch, HighWatermark: p.HighWatermark,
 		Voters: quorumReplicas(p.CurrentVoters), Observers: quorumReplicas(p.Observers),
-	}
-	return nil
+	}, nil
 }
 
 func quorumReplicas(states []kmsg.DescribeQuorumResponseTopicPartitionReplicaState) []kafka.QuorumReplica {

@@ -22,22 +22,34 @@ func (c *Client) readDefaults(ctx context.Context, id int32, s *kafka.Snapshot) 
 }
 
 func (c *Client) readFeatures(ctx context.Context, id int32, s *kafka.Snapshot) error {
-	req := kmsg.NewPtrApiVersionsRequest()
-	req.ClientSoftwareName, req.ClientSoftwareVersion = "castellan", "1"
-	resp, err := askBroker[*kmsg.ApiVersionsResponse](ctx, c, id, req)
+	resp, err := askBroker[*kmsg.ApiVersionsResponse](ctx, c, id, askFeatures())
 	if err != nil {
 		return err
 	}
+	s.Features, err = finalized(resp)
+	s.MetadataVersion = s.Features[metadataVersion]
+	return err
+}
+
+func askFeatures() *kmsg.ApiVersionsRequest {
+	req := kmsg.NewPtrApiVersionsRequest()
+	req.ClientSoftwareName, req.ClientSoftwareVersion = "castellan", "1"
+	return req
+}
+
+// finalized returns the levels in force. A feature at level 0 is not named by Kafka and has no entry.
+func finalized(resp *kmsg.ApiVersionsResponse) (map[string]int16, error) {
 	if err := answered(resp.ErrorCode, nil); err != nil {
-		return err
+		return nil, err
 	}
+	levels := make(map[string]int16, len(resp.FinalizedFeatures))
 	for _, f := range resp.FinalizedFeatures {
-		if f.Name == "metadata.version" {
-			s.MetadataVersion = f.MaxVersionLevel
-			return nil
-		}
+		levels[f.Name] = f.MaxVersionLevel
 	}
-	return errors.New("no finalized metadata.version")
+	if levels[metadataVersion] == 0 {
+		return nil, errors.New("no finalized metadata.version")
+	}
+	return levels, nil
 }
 
 func (c *Client) readReassignments(ctx context.Context, id int32, s *kafka.Snapshot) error {

@@ -1,29 +1,34 @@
-// Package kafkatest starts real Apache Kafka clusters (KRaft, combined nodes) on loopback for tests, and leaves nothing
-// behind. Only test code may import it. It needs java (17 or later); the first use also needs mvn and the network, to
+// Package kafkatest starts real Apache Kafka clusters (KRaft, combined or dedicated nodes) on loopback for tests, and
+// leaves nothing behind. Only test code may import it. It needs java (17 or later); the first use also needs mvn and the network, to
 // fetch Kafka's jars from Maven Central into the user's cache directory.
 package kafkatest
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"maps"
 	"net"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 )
 
 // Options describe a cluster.
 type Options struct {
+	// Version is the Apache Kafka that is started; default Version.
+	Version string
 	// Nodes is the number of combined nodes, with ids 1..Nodes; default 1.
 	Nodes int
+	// Controllers is the number of dedicated controllers, with ids 101 and on; the Nodes are brokers only then. The first
+	// controller founds the quorum as its only voter, and the others are observers of it (KIP-853).
+	Controllers int
+	// Release is the metadata.version that the cluster is formatted with, such as 4.2-IV1; default the newest.
+	Release string
 	// Users are those that PLAIN knows, with their passwords. SCRAM users are made through the admin listener.
 	Users map[string]string
 	// Config is added to every node's file.
@@ -32,47 +37,36 @@ type Options struct {
 
 // Cluster is a running cluster. The authorizer is on; ANONYMOUS and the DN of the operator's certificate are super users.
 type Cluster struct {
-	ID    string
-	Nodes []*Node
-	CA    *Authority // signs the certificates of the Secure and Mutual listeners
+	ID          string
+	Nodes       []*Node
+	Controllers []*Node    // dedicated ones, the founder first
+	CA          *Authority // signs the certificates of the Secure and Mutual listeners
 
-	dir  string
-	libs string
-}
-
-// Node is one process of the cluster with the addresses (host:port) of its listeners.
-type Node struct {
-	NodeID  int32
-	Admin   string // plaintext, anonymous: a super user
-	Clients string // SASL_PLAINTEXT with PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512
-	Secure  string // the same mechanisms over TLS
-	Mutual  string // TLS with client certificates
-
-	controller  string
-	directoryID string
-	dir         string
-	process     *process
+	options Options
+	dir     string
+	libs    string
 }
 
 // Start formats and starts a cluster and returns when every broker serves. Close must be called also after ctx is over.
 func Start(ctx context.Context, o Options) (*Cluster, error) {
-	libs, err := jars(ctx)
+	o.Version = cmp.Or(o.Version, Version)
+	libs, err := jars(ctx, o.Version)
 	if err != nil {
-		return nil, fmt.Errorf("get Kafka %s: %w", Version, err)
+		return nil, fmt.Errorf("get Kafka %s: %w", o.Version, err)
 	}
 	dir, err := os.MkdirTemp("", "kafkatest-")
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{ID: uuid(), dir: dir, libs: libs}
-	if err := c.start(ctx, o); err != nil {
+	c := &Cluster{ID: uuid(), options: o, dir: dir, libs: libs}
+	if err := c.start(ctx); err != nil {
 		c.Close()
-		return nil, fmt.Errorf("start Kafka %s: %w", Version, err)
+		return nil, fmt.Errorf("start Kafka %s: %w", o.Version, err)
 	}
 	return c, nil
 }
 
-// Admins are the admin addresses of all nodes.
+// Admins are the admin addresses of all brokers.
 func (c *Cluster) Admins() []string {
 	var all []string
 	for _, n := range c.Nodes {
@@ -83,7 +77,7 @@ func (c *Cluster) Admins() []string {
 
 // Node returns the node with that id, or nil.
 func (c *Cluster) Node(id int32) *Node {
-	for _, n := range c.Nodes {
+	for _, n := range c.all() {
 		if n.NodeID == id {
 			return n
 		}
@@ -99,6 +93,16 @@ func (c *Cluster) StartNode(ctx context.Context, id int32) error {
 // StopNode ends a node as the kubelet would (SIGTERM, then SIGKILL when ctx is over).
 func (c *Cluster) StopNode(ctx context.Context, id int32) { c.Node(id).process.stop(ctx) }
 
+// EmptyNode takes away the disk of a stopped node and gives it a new one, formatted as that of a node which waits to be
+// made a voter.
+func (c *Cluster) EmptyNode(ctx context.Context, id int32) error {
+	n := c.Node(id)
+	if err := os.RemoveAll(filepath.Join(n.dir, "data")); err != nil {
+		return err
+	}
+	return c.format(ctx, n, "--no-initial-controllers")
+}
+
 // Pause freezes a node (SIGSTOP) until Resume.
 func (c *Cluster) Pause(id int32) error { return c.Node(id).process.pause() }
 
@@ -110,7 +114,7 @@ func (c *Cluster) Log(id int32) string { return tail(filepath.Join(c.Node(id).di
 
 // Close kills all nodes and removes their files.
 func (c *Cluster) Close() {
-	for _, n := range c.Nodes {
+	for _, n := range c.all() {
 		if n.process != nil {
 			n.process.kill()
 		}
@@ -118,7 +122,7 @@ func (c *Cluster) Close() {
 	_ = os.RemoveAll(c.dir)
 }
 
-func (c *Cluster) start(ctx context.Context, o Options) error {
+func (c *Cluster) start(ctx context.Context) error {
 	var err error
 	if c.CA, err = NewAuthority(); err != nil {
 		return err
@@ -126,27 +130,38 @@ func (c *Cluster) start(ctx context.Context, o Options) error {
 	if err = os.WriteFile(filepath.Join(c.dir, "log4j2.properties"), []byte(log4j), 0o600); err != nil {
 		return err
 	}
-	for i := range max(o.Nodes, 1) {
-		n := &Node{NodeID: int32(i + 1), directoryID: uuid(), dir: filepath.Join(c.dir, strconv.Itoa(i+1))}
-		for _, address := range []*string{&n.Admin, &n.Clients, &n.Secure, &n.Mutual, &n.controller} {
-			if *address, err = freeAddress(); err != nil {
-				return err
-			}
+	for i := range max(c.options.Nodes, 1) {
+		n, err := c.newNode(int32(i+1), c.options.Controllers == 0, true)
+		if err != nil {
+			return err
 		}
 		c.Nodes = append(c.Nodes, n)
 	}
+	for i := range c.options.Controllers {
+		n, err := c.newNode(int32(firstController+i), true, false)
+		if err != nil {
+			return err
+		}
+		c.Controllers = append(c.Controllers, n)
+	}
 	return c.each(func(n *Node) error {
-		if err := c.format(ctx, n, o); err != nil {
+		if err := n.prepare(c); err != nil {
+			return err
+		}
+		if err := c.format(ctx, n, c.birth(n)...); err != nil {
 			return err
 		}
 		return c.run(ctx, n)
 	})
 }
 
+func (c *Cluster) all() []*Node { return slices.Concat(c.Nodes, c.Controllers) }
+
 func (c *Cluster) each(do func(*Node) error) error {
-	errs := make([]error, len(c.Nodes))
+	nodes := c.all()
+	errs := make([]error, len(nodes))
 	var wait sync.WaitGroup
-	for i, n := range c.Nodes {
+	for i, n := range nodes {
 		wait.Go(func() {
 			if err := do(n); err != nil {
 				errs[i] = fmt.Errorf("node %d: %w", n.NodeID, err)
@@ -167,7 +182,7 @@ func (c *Cluster) run(ctx context.Context, n *Node) error {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", n.Admin)
+		conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", n.door())
 		if err == nil {
 			return conn.Close()
 		}
@@ -179,113 +194,6 @@ func (c *Cluster) run(ctx context.Context, n *Node) error {
 		case <-tick.C:
 		}
 	}
-}
-
-func (c *Cluster) format(ctx context.Context, n *Node, o Options) error {
-	if err := os.MkdirAll(n.dir, 0o700); err != nil {
-		return err
-	}
-	if err := n.Certify(c.CA); err != nil {
-		return err
-	}
-	files := map[string]string{
-		"server.properties": c.properties(n, o),
-		"ca.pem":            string(c.CA.PEM),
-	}
-	for name, content := range files {
-		if err := os.WriteFile(filepath.Join(n.dir, name), []byte(content), 0o600); err != nil {
-			return err
-		}
-	}
-	var voters []string
-	for _, v := range c.Nodes {
-		voters = append(voters, fmt.Sprintf("%d@%s:%s", v.NodeID, v.controller, v.directoryID))
-	}
-	log := filepath.Join(n.dir, "format.log")
-	p, err := spawn(log, c.java("kafka.tools.StorageTool", "format", "-t", c.ID, "-c", filepath.Join(n.dir, "server.properties"),
-		"--initial-controllers", strings.Join(voters, ","))...)
-	if err != nil {
-		return err
-	}
-	defer p.kill()
-	select {
-	case <-p.done:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	if p.err != nil {
-		return fmt.Errorf("format: %w: %s", p.err, tail(log, 2000))
-	}
-	return nil
-}
-
-func (c *Cluster) java(main string, args ...string) []string {
-	return append([]string{
-		"java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
-		"-Dlog4j2.configurationFile=" + filepath.Join(c.dir, "log4j2.properties"),
-		"-cp", filepath.Join(c.libs, "*"), main,
-	}, args...)
-}
-
-func (c *Cluster) properties(n *Node, o Options) string {
-	var bootstrap []string
-	for _, v := range c.Nodes {
-		bootstrap = append(bootstrap, v.controller)
-	}
-	replicas := strconv.Itoa(min(len(c.Nodes), 3))
-	config := map[string]string{
-		"node.id":                             strconv.Itoa(int(n.NodeID)),
-		"process.roles":                       "broker,controller",
-		"log.dirs":                            filepath.Join(n.dir, "data"),
-		"controller.quorum.bootstrap.servers": strings.Join(bootstrap, ","),
-		"controller.listener.names":           "CONTROLLER",
-		"inter.broker.listener.name":          "ADMIN",
-		"listeners": fmt.Sprintf("CONTROLLER://%s,ADMIN://%s,CLIENTS://%s,SECURE://%s,MUTUAL://%s",
-			n.controller, n.Admin, n.Clients, n.Secure, n.Mutual),
-		"listener.security.protocol.map":                   "CONTROLLER:PLAINTEXT,ADMIN:PLAINTEXT,CLIENTS:SASL_PLAINTEXT,SECURE:SASL_SSL,MUTUAL:SSL",
-		"authorizer.class.name":                            "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-		"super.users":                                      "User:ANONYMOUS;User:CN=" + OperatorName,
-		"ssl.keystore.type":                                "PEM",
-		"ssl.keystore.location":                            filepath.Join(n.dir, "server.pem"),
-		"ssl.truststore.type":                              "PEM",
-		"ssl.truststore.location":                          filepath.Join(n.dir, "ca.pem"),
-		"listener.name.mutual.ssl.client.auth":             "required",
-		"offsets.topic.replication.factor":                 replicas,
-		"offsets.topic.num.partitions":                     "1",
-		"transaction.state.log.replication.factor":         replicas,
-		"transaction.state.log.num.partitions":             "1",
-		"share.coordinator.state.topic.replication.factor": replicas,
-		"share.coordinator.state.topic.num.partitions":     "1",
-		"default.replication.factor":                       replicas,
-		"num.network.threads":                              "1",
-		"num.io.threads":                                   "2",
-		"log.cleaner.dedupe.buffer.size":                   "4194304",
-		"auto.create.topics.enable":                        "true", // so that a test sees a client that forgets to forbid it
-	}
-	for _, listener := range []string{"clients", "secure"} {
-		prefix := "listener.name." + listener + "."
-		config[prefix+"sasl.enabled.mechanisms"] = "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512"
-		config[prefix+"plain.sasl.jaas.config"] = plainLogin(o.Users)
-		for _, mechanism := range []string{"scram-sha-256", "scram-sha-512"} {
-			config[prefix+mechanism+".sasl.jaas.config"] = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
-		}
-	}
-	maps.Copy(config, o.Config)
-	var lines []string
-	for key, value := range config {
-		lines = append(lines, key+"="+strings.ReplaceAll(value, `\`, `\\`))
-	}
-	slices.Sort(lines)
-	return strings.Join(lines, "\n") + "\n"
-}
-
-func plainLogin(users map[string]string) string {
-	var b strings.Builder
-	b.WriteString("org.apache.kafka.common.security.plain.PlainLoginModule required")
-	for user, password := range users {
-		fmt.Fprintf(&b, " user_%s=%q", user, password)
-	}
-	return b.String() + ";"
 }
 
 const log4j = `rootLogger.level=INFO

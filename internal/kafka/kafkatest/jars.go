@@ -11,39 +11,36 @@ import (
 	"syscall"
 )
 
-// Version is the Apache Kafka that is started.
+// Version is the Apache Kafka that is started if no other is asked for.
 const Version = "4.3.1"
 
-// LibsVariable names an environment variable with a directory of Kafka's jars that is used in place of the cache, such as
-// the libs directory of an unpacked distribution.
+// LibsVariable names an environment variable with a directory of the jars of Version that is used in place of the cache,
+// such as the libs directory of an unpacked distribution.
 const LibsVariable = "CASTELLAN_KAFKA_LIBS"
 
+// pom holds the server and a place for its log lines to go; %s is Kafka's version.
 const pom = `<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
   <groupId>dev.castellan</groupId>
   <artifactId>kafkatest</artifactId>
   <version>1</version>
   <dependencies>
-    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>` + Version + `</version></dependency>
-    <dependency>
-      <groupId>org.apache.kafka</groupId><artifactId>kafka-tools</artifactId><version>` + Version + `</version>
-      <exclusions><exclusion><groupId>*</groupId><artifactId>*</artifactId></exclusion></exclusions>
-    </dependency>
+    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>%s</version></dependency>
     <dependency><groupId>org.apache.logging.log4j</groupId><artifactId>log4j-slf4j-impl</artifactId><version>2.25.4</version></dependency>
   </dependencies>
 </project>
 `
 
 // jars returns the directory of Kafka's jars and fills it at the first use on a machine.
-func jars(ctx context.Context) (string, error) {
-	if dir := os.Getenv(LibsVariable); dir != "" {
+func jars(ctx context.Context, version string) (string, error) {
+	if dir := os.Getenv(LibsVariable); dir != "" && version == Version {
 		return dir, nil
 	}
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return "", err
 	}
-	home := filepath.Join(cache, "castellan", "kafka-"+Version)
+	home := filepath.Join(cache, "castellan", "kafka-"+version)
 	libs := filepath.Join(home, "libs")
 	if err := os.MkdirAll(home, 0o755); err != nil {
 		return "", err
@@ -62,17 +59,17 @@ func jars(ctx context.Context) (string, error) {
 	} else if !errors.Is(err, os.ErrNotExist) {
 		return "", err
 	}
-	return libs, fetch(ctx, libs)
+	return libs, fetch(ctx, version, libs)
 }
 
 // fetch gives libs its name only when it is complete.
-func fetch(ctx context.Context, libs string) error {
+func fetch(ctx context.Context, version, libs string) error {
 	work, err := os.MkdirTemp(filepath.Dir(libs), "fetch-")
 	if err != nil {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(work) }()
-	if err := os.WriteFile(filepath.Join(work, "pom.xml"), []byte(pom), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(work, "pom.xml"), fmt.Appendf(nil, pom, version), 0o600); err != nil {
 		return err
 	}
 	part := filepath.Join(work, "libs")

@@ -50,6 +50,22 @@ func (a admin) Snapshot(ctx context.Context) (*kafka.Snapshot, error) {
 	return call(a, false, func(k kafka.Admin) (*kafka.Snapshot, error) { return k.Snapshot(ctx) })
 }
 
+func (a admin) AddVoter(ctx context.Context, replica kafka.QuorumMember, endpoint string) error {
+	return just(a, false, func(k kafka.Admin) error { return k.AddVoter(ctx, replica, endpoint) })
+}
+
+func (a admin) RemoveVoter(ctx context.Context, replica kafka.QuorumMember) error {
+	return just(a, false, func(k kafka.Admin) error { return k.RemoveVoter(ctx, replica) })
+}
+
+func (a admin) UnregisterBroker(ctx context.Context, id int32) error {
+	return just(a, false, func(k kafka.Admin) error { return k.UnregisterBroker(ctx, id) })
+}
+
+func (a admin) SetMetadataVersion(ctx context.Context, level int16) error {
+	return just(a, false, func(k kafka.Admin) error { return k.SetMetadataVersion(ctx, level) })
+}
+
 func (a admin) ElectPreferredLeaders(ctx context.Context) error {
 	return just(a, false, func(k kafka.Admin) error { return k.ElectPreferredLeaders(ctx) })
 }

@@ -1,0 +1,172 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/kafka"
+)
+
+// What the cluster has left while nodes stop. All of it is judged for the whole batch, on the real assignments.
+
+// quorumMajority holds before the act and after it.
+func quorumMajority(v *view, a *act, chosen *batch) (bool, string) {
+	e := v.kafka
+	if e.quorum.LeaderID < 0 {
+		return false, "the metadata quorum has no leader"
+	}
+	voters, left := len(e.quorum.Voters), 0
+	_, is := e.voter(a.node.ID)
+	switch {
+	case a.kind == AddVoter:
+		voters, left = voters+1, e.votersWithout(v.isDown)+1
+	case !is:
+		return true, ""
+	case a.kind == RemoveVoter:
+		voters, left = voters-1, e.votersWithout(func(id int32) bool { return id == a.node.ID || v.isDown(id) })
+	default:
+		left = e.votersWithout(func(id int32) bool { return id == a.node.ID || chosen.has(id) })
+	}
+	spared := a.kind == Restart || a.kind == evict
+	switch {
+	case voters > 0 && left >= majority(voters):
+		return true, fmt.Sprintf("%d of %d voters stay", left, voters)
+	case spared && voters <= 2 && left == voters-1 && v.c.Unavailable != v1alpha1.UnavailableWait:
+		return true, fmt.Sprintf("the metadata quorum pauses: %s", counted(voters, "voter"))
+	}
+	return false, fmt.Sprintf("%d of %s would be caught up and the majority is %d", left, counted(voters, "voter"), majority(voters))
+}
+
+// isDown tells that a node of ours has no pod that is ready: whatever Kafka has last heard of it, it does not vote.
+func (v *view) isDown(id int32) bool {
+	for _, n := range v.nodes {
+		if n.ID == id {
+			return !n.ready()
+		}
+	}
+	return false
+}
+
+// left is how many in-sync replicas of a partition stay when a node that is in sync stops beside those chosen.
+func (b *batch) left(p *kafka.Partition, index int) int32 {
+	left := int32(len(p.ISR)) - 1
+	if b.lost != nil {
+		left -= b.lost[index]
+	}
+	return left
+}
+
+func offline(v *view, a *act, chosen *batch) (bool, string) {
+	var only listed
+	for _, i := range v.kafka.inSync[a.node.ID] {
+		if p := v.kafka.partition(i); chosen.left(p, i) <= 0 && len(p.Replicas) > 1 {
+			only.add("%s is in sync on no other broker", partition(p))
+		}
+	}
+	return only.count == 0, only.String()
+}
+
+// minISR ignores partitions that the node is not in sync with: stopping it takes nothing from them.
+func minISR(v *view, a *act, chosen *batch) (bool, string) {
+	var short, spent listed
+	carried := v.kafka.inSync[a.node.ID]
+	for _, i := range carried {
+		p := v.kafka.partition(i)
+		if chosen.left(p, i) >= p.MinISR {
+			continue
+		}
+		if int32(len(p.Replicas)) > p.MinISR || v.c.Unavailable == v1alpha1.UnavailableWait {
+			short.add("%s has %s and min.insync.replicas is %d", partition(p), counted(len(p.ISR), "in-sync replica"), p.MinISR)
+		} else {
+			spent.add("%s pauses, its replication factor is %d and min.insync.replicas is %d", partition(p), len(p.Replicas), p.MinISR)
+		}
+	}
+	switch {
+	case short.count > 0:
+		return false, short.String()
+	case spent.count > 0:
+		return true, fmt.Sprintf("%d of %d partitions keep min ISR; %s", len(carried)-spent.count, len(carried), spent.String())
+	case len(carried) > 0:
+		p := v.kafka.partition(carried[0])
+		return true, fmt.Sprintf("%d of %d partitions keep min ISR, such as %s with %d of %d", len(carried), len(carried),
+			partition(p), chosen.left(p, carried[0]), len(p.Replicas))
+	}
+	return true, ""
+}
+
+// keepsListener: every broker carries every listener.
+func keepsListener(v *view, a *act, chosen *batch) (bool, string) {
+	if !a.node.isBroker() {
+		return true, ""
+	}
+	brokers := 0
+	for _, n := range v.nodes {
+		if n.gone || !n.isBroker() {
+			continue
+		}
+		brokers++
+		if b := v.kafka.brokers[n.ID]; n != a.node && !chosen.has(n.ID) && n.ready() && b.ID == n.ID && !b.Fenced {
+			return true, ""
+		}
+	}
+	return brokers == 1 && a.kind != ShrinkPool, "no other broker would carry the listeners"
+}
+
+// isrComplete looks at the brokers of this cluster only. What a broker that is not ours keeps out of sync is counted by
+// minISR and offline, partition by partition: it must not stop every roll for ever.
+func isrComplete(v *view, a *act, _ *batch) (bool, string) {
+	var behind listed
+	for _, m := range v.nodes {
+		if late := v.kafka.lagging[m.ID]; m != a.node && len(late) > 0 {
+			behind.addMany(len(late), "%s is not in sync with %s", m.name(), partition(v.kafka.partition(late[0])))
+		}
+	}
+	return behind.count == 0, behind.String()
+}
+
+func oneRack(v *view, a *act, chosen *batch) (bool, string) {
+	if chosen.empty() || v.rack(a.node) == chosen.rack && (chosen.rack != "" || v.c.MaxUnavailable > 0) {
+		return true, ""
+	}
+	if chosen.rack == "" {
+		return false, chosen.acts[0].subject() + " goes first"
+	}
+	return false, "rack " + chosen.rack + " goes first"
+}
+
+func maxUnavailable(v *view, _ *act, chosen *batch) (bool, string) {
+	return v.c.MaxUnavailable == 0 || len(chosen.acts) < int(v.c.MaxUnavailable),
+		counted(len(chosen.acts), "node") + " restart together already"
+}
+
+func trialAlone(v *view, a *act, chosen *batch) (bool, string) {
+	for _, before := range chosen.acts {
+		if !v.proven(before.node.Pool) {
+			return false, before.node.name() + " tries the new revision first"
+		}
+	}
+	return chosen.empty() || v.proven(a.node.Pool), "it would try the new revision of its pool, and goes alone"
+}
+
+func leaderAlone(v *view, a *act, chosen *batch) (bool, string) {
+	return chosen.empty() || !v.leadsQuorum(a.node), "it leads the metadata quorum and goes after the others"
+}
+
+func budgetClosed(v *view, _ *act, _ *batch) (bool, string) {
+	return v.obs.BudgetClosed, "Kubernetes is told first to evict no pod meanwhile"
+}
+
+func partition(p *kafka.Partition) string { return fmt.Sprintf("%s-%d", p.Topic, p.Number) }
+
+// Racks lists the failure domains that the brokers of a view of Kafka have told.
+func Racks(s *kafka.Snapshot) []string {
+	var racks []string
+	for _, b := range s.Brokers {
+		if b.Rack != "" {
+			racks = append(racks, b.Rack)
+		}
+	}
+	slices.Sort(racks)
+	return slices.Compact(racks)
+}

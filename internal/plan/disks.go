@@ -1,0 +1,41 @@
+package plan
+
+import "fmt"
+
+func replaceAsked(_ *view, n *node) (bool, string) {
+	for _, claim := range n.claims {
+		if claim.Replace && !claim.Deleting {
+			return true, "the annotation of claim " + claim.Name + " permits it"
+		}
+	}
+	return false, ""
+}
+
+func notServing(_ *view, a *act, _ *batch) (bool, string) {
+	return !a.node.ready(), "it is ready, and its disk works; take the annotation off, or delete the claim and the pod yourself"
+}
+
+// lastReplica looks at partitions of a single replica too: with the disk their records would be gone.
+func lastReplica(v *view, a *act, _ *batch) (bool, string) {
+	var only listed
+	count := func(indexes []int) {
+		for _, i := range indexes {
+			p := v.kafka.partition(i)
+			others := 0
+			for _, id := range p.ISR {
+				if id != a.node.ID {
+					others++
+				}
+			}
+			if others == 0 {
+				only.add("%s is in sync on no other broker", partition(p))
+			}
+		}
+	}
+	count(v.kafka.inSync[a.node.ID])
+	count(v.kafka.lagging[a.node.ID])
+	if only.count == 0 {
+		return true, ""
+	}
+	return false, fmt.Sprintf("%s; if its records are lost anyway, delete the claim yourself", only.String())
+}

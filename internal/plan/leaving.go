@@ -1,0 +1,105 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/castellan-dev/castellan/internal/model"
+)
+
+// emptyFor is for how long a leaving broker has to hold nothing before it goes: it is looked at twice.
+const emptyFor = 5 * time.Second
+
+func notAskedFor(_ *view, n *node) (bool, string) {
+	return n.leaving && n.made, "the spec asks for fewer nodes"
+}
+
+func poolGone(_ *view, _ *node) (bool, string) { return true, "the spec has no such pool" }
+
+func brokerGone(v *view, n *node) (bool, string) {
+	_, registered := v.kafka.brokers[n.ID]
+	return n.gone && registered, "it is gone for good"
+}
+
+// emptied are the StatefulSets without nodes of pools that are not in the spec.
+func (v *view) emptied() []*node {
+	var pools []*node
+	for name, set := range v.obs.Pools {
+		if set.Replicas == 0 && !set.Deleting && v.c.Pool(name) == nil {
+			pool := &model.Pool{Name: name, StatefulSet: v.c.Name + "-" + name}
+			pools = append(pools, &node{Node: &model.Node{ID: -1, Pool: name}, pool: pool, set: set})
+		}
+	}
+	slices.SortFunc(pools, func(a, b *node) int { return strings.Compare(a.Pool, b.Pool) })
+	return pools
+}
+
+// highestFirst is how a StatefulSet lets go.
+func highestFirst(v *view, a *act, _ *batch) (bool, string) {
+	for _, m := range v.nodes {
+		if m.leaving && m.Pool == a.node.Pool && m.ID > a.node.ID {
+			return false, m.name() + " of its pool goes first"
+		}
+	}
+	return true, ""
+}
+
+func holdsNothing(v *view, a *act, _ *batch) (bool, string) {
+	count, example := v.kafka.replicas(a.node.ID)
+	if count == 0 {
+		return true, ""
+	}
+	text := fmt.Sprintf("it holds %s, among them %s; move them to other brokers", counted(count, "partition"), partition(example))
+	if stay := v.brokersToStay(); len(example.Replicas) > stay {
+		text += fmt.Sprintf(", though the replication factor of topic %s is %d and %s would stay: lower it first, or ask for more brokers",
+			example.Topic, len(example.Replicas), counted(stay, "broker"))
+	}
+	return false, text
+}
+
+func (v *view) brokersToStay() int {
+	stay := 0
+	for _, n := range v.nodes {
+		if n.pool.Broker && !n.leaving && !n.gone {
+			stay++
+		}
+	}
+	return stay
+}
+
+// fieldOfPool is where the user takes back that a node leaves.
+func fieldOfPool(v *view, a *act) string {
+	if v.c.Pool(a.node.Pool) == nil {
+		return fmt.Sprintf("spec.pools[%s]", a.node.Pool)
+	}
+	return fmt.Sprintf("spec.pools[%s].replicas", a.node.Pool)
+}
+
+func emptyTwice(v *view, a *act, _ *batch) (bool, string) {
+	if !a.node.isBroker() {
+		return true, ""
+	}
+	since, noted := v.c.EmptySince[a.node.ID]
+	return noted && !v.kafka.snapshot.TakenAt.Before(since.Add(emptyFor)), "it is looked at once more, whether it holds nothing"
+}
+
+func notReassigning(v *view, _ *act, _ *batch) (bool, string) {
+	moving := v.kafka.snapshot.Reassigning
+	return moving == 0, counted(moving, "partition") + " are being reassigned"
+}
+
+func podsGone(v *view, a *act, _ *batch) (bool, string) {
+	for id, seen := range v.obs.Nodes {
+		if seen.Pod != nil && seen.Pod.Pool == a.node.Pool {
+			return false, fmt.Sprintf("the pod of node %d has not ended", id)
+		}
+	}
+	return true, ""
+}
+
+// isFenced: a running broker that is unregistered goes on outside the cluster, as a zombie.
+func isFenced(v *view, a *act, _ *batch) (bool, string) {
+	return v.kafka.brokers[a.node.ID].Fenced, "Kafka still counts on it"
+}

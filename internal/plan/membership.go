@@ -1,0 +1,91 @@
+package plan
+
+import (
+	"fmt"
+
+	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/model"
+)
+
+// The metadata quorum changes one member at a time, by Kafka's own requests (KIP-853). A replica is a node and a disk: one
+// that comes back with another disk is a stranger that happens to have the same number.
+
+// votesNow tells that a node is a voter and alive as one.
+func (v *view) votesNow(n *node) bool {
+	entry, is := v.kafka.voter(n.ID)
+	return is && v.kafka.isCaughtUp(entry)
+}
+
+// notAVoter waits for the entry of a lost disk to be removed first.
+func notAVoter(v *view, n *node) (bool, string) {
+	if v.kafka.snapshot == nil || v.kafka.quorum.LeaderID < 0 || !n.votes() || n.pod == nil || n.pod.Deleting || !n.pod.Controller {
+		return false, ""
+	}
+	_, is := v.kafka.voter(n.ID)
+	return !is, "it is asked for as a controller"
+}
+
+func notAController(v *view, n *node) (bool, string) {
+	_, is := v.kafka.voter(n.ID)
+	return is && !n.votes(), "it is no longer asked for as a controller"
+}
+
+func diskChanged(v *view, n *node) (bool, string) {
+	entry, is := v.kafka.voter(n.ID)
+	if !is || !n.votes() || !n.ready() || v.kafka.isCaughtUp(entry) {
+		return false, ""
+	}
+	now, follows := v.kafka.follower(n.ID)
+	return follows && now.DirectoryID != entry.DirectoryID, "it came back with another disk"
+}
+
+// member names the replica of a change of the quorum, and where it listens.
+func (v *view) member(a *act) (kafka.QuorumMember, string) {
+	entry, _ := v.kafka.voter(a.node.ID)
+	if a.kind == AddVoter {
+		entry, _ = v.kafka.follower(a.node.ID)
+	}
+	return kafka.QuorumMember{ID: entry.ID, DirectoryID: entry.DirectoryID}, fmt.Sprintf("%s:%d", a.node.Host, model.PortController)
+}
+
+func canVote(v *view, a *act, _ *batch) (bool, string) {
+	if !a.node.ready() {
+		return false, "its pod is not ready" + problem(a.node.pod)
+	}
+	_, follows := v.kafka.follower(a.node.ID)
+	return follows, "it has not caught up with the metadata log"
+}
+
+// replacementsVote lets a voter that is dead go at once: it only makes the majority harder to reach.
+func replacementsVote(v *view, a *act, _ *batch) (bool, string) {
+	if !v.votesNow(a.node) {
+		return true, ""
+	}
+	for _, n := range v.nodes {
+		if n.votes() && !v.votesNow(n) {
+			return false, fmt.Sprintf("controller %d does not vote yet", n.ID)
+		}
+	}
+	return true, ""
+}
+
+// leftQuorum looks at the whole pool: once the new roles have worked on one node, every node of it may come back on them.
+func leftQuorum(v *view, a *act, _ *batch) (bool, string) {
+	if a.node.pool.Controller || a.node.pod == nil || !a.node.pod.Controller || !v.c.Bootstrapped {
+		return true, ""
+	}
+	if fresh, why := v.freshSnapshot(); !fresh {
+		return false, "it would leave the metadata quorum, and " + why
+	}
+	for _, n := range v.nodes {
+		if _, is := v.kafka.voter(n.ID); is && n.Pool == a.node.Pool {
+			return false, fmt.Sprintf("its pool is to have no controllers, and node %d is still a voter", n.ID)
+		}
+	}
+	return true, ""
+}
+
+func notVoter(v *view, a *act, _ *batch) (bool, string) {
+	_, is := v.kafka.voter(a.node.ID)
+	return !is, "it is still a voter of the metadata quorum"
+}

@@ -1,0 +1,87 @@
+package render
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/castellan-dev/castellan/internal/version"
+)
+
+// Differences tells in words what changes when a node goes from one set of files to another, such as
+// "log.segment.bytes 1073741824 -> 536870912". Values are told only of keys that Kafka has, and of none that may hold a
+// secret: what comes from here stands in events and in the status.
+func Differences(v version.Version, before, after NodeFiles) []string {
+	old, next := readProperties(before.Data[fileProperties]), readProperties(after.Data[fileProperties])
+	keys := slices.Sorted(maps.Keys(old))
+	for key := range next {
+		if _, both := old[key]; !both {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	var texts []string
+	for _, key := range keys {
+		was, had := old[key]
+		is, has := next[key]
+		if was == is && had == has {
+			continue
+		}
+		open := v.Scope(key) != version.Unknown && !mayHoldSecret(key)
+		switch {
+		case !open:
+			texts = append(texts, key)
+		case !had:
+			texts = append(texts, fmt.Sprintf("%s %s", key, shorten(is)))
+		case !has:
+			texts = append(texts, key+" removed")
+		default:
+			texts = append(texts, fmt.Sprintf("%s %s -> %s", key, shorten(was), shorten(is)))
+		}
+	}
+	if before.Data[fileJVM] != after.Data[fileJVM] {
+		texts = append(texts, "jvm.heap")
+	}
+	return cut(texts)
+}
+
+// The most that is told of one change.
+const (
+	maxDifferences = 5
+	maxValueShown  = 60
+)
+
+func cut(texts []string) []string {
+	if len(texts) <= maxDifferences {
+		return texts
+	}
+	more := len(texts) - maxDifferences
+	return append(slices.Clone(texts[:maxDifferences]), fmt.Sprintf("and %d more", more))
+}
+
+func shorten(value string) string {
+	if len(value) > maxValueShown {
+		return value[:maxValueShown] + "..."
+	}
+	return value
+}
+
+// mayHoldSecret goes by the name: Kafka's own list of sensitive keys is not among what it tells of a file.
+func mayHoldSecret(key string) bool {
+	return slices.ContainsFunc([]string{"password", "secret", "token", "jaas", "credential", "keystore.key", "private"}, func(word string) bool {
+		return strings.Contains(strings.ToLower(key), word)
+	})
+}
+
+// readProperties reads back what serverProperties wrote, as it stands there.
+func readProperties(text string) map[string]string {
+	values := map[string]string{}
+	for line := range strings.Lines(text) {
+		key, value, found := strings.Cut(strings.TrimSuffix(line, "\n"), "=")
+		if found && !strings.HasPrefix(key, "#") {
+			values[key] = value
+		}
+	}
+	return values
+}
