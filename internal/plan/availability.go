@@ -16,7 +16,8 @@ func quorumMajority(v *view, a *act, chosen *batch) (bool, string) {
 	if e.quorum.LeaderID < 0 {
 		return false, "the metadata quorum has no leader"
 	}
-	voters, left := len(e.quorum.Voters), 0
+	voters := len(e.quorum.Voters)
+	var left int
 	_, is := e.voter(a.node.ID)
 	switch {
 	case a.kind == AddVoter:

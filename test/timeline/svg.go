@@ -78,9 +78,9 @@ func (r *Record) svgX(at time.Duration) int {
 // svgAxis draws a line every so many seconds, at most a dozen.
 func (r *Record) svgAxis(out *strings.Builder, bottom int) {
 	step := 5 * time.Second
-	for _, wider := range []time.Duration{10, 20, 30, 60, 120, 300, 600} {
+	for _, seconds := range []int{10, 20, 30, 60, 120, 300, 600} {
 		if r.end/step > 12 {
-			step = wider * time.Second
+			step = time.Duration(seconds) * time.Second
 		}
 	}
 	for at := time.Duration(0); at <= r.end; at += step {
