@@ -160,7 +160,7 @@ func TestWalkthrough_ThePagesAreThere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, rule := range []string{"minISR", "quorumMajority", "oneAtATime"} {
+	for _, rule := range []string{"minISR", "quorumMajority", "oneThing"} {
 		if !strings.Contains(string(text), rule) {
 			t.Errorf("docs/predicates.md does not explain %s", rule)
 		}
