@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -23,6 +24,7 @@ var allMechanisms = []v1alpha1.Mechanism{v1alpha1.MechanismPlain, v1alpha1.Mecha
 type sharedCluster struct {
 	what      string
 	manifest  string
+	topic     string // more of its topic's manifest; empty = 6 partitions on 3 brokers
 	namespace string
 	made      bool
 }
@@ -110,7 +112,7 @@ func (s *sharedCluster) get(t *testing.T) (readyIn time.Duration, made bool) {
 		say(t, "the %s is made in namespace %s", s.what, name)
 		apply(t, name, s.manifest)
 		readyIn = waitReady(t, 5*time.Minute, clusterNamed(name, sharedName))
-		apply(t, name, adminManifest+"\n---\n"+topicManifest(sharedTopic, ", partitions: 6, replicationFactor: 3"))
+		apply(t, name, adminManifest+"\n---\n"+topicManifest(sharedTopic, cmp.Or(s.topic, ", partitions: 6, replicationFactor: 3")))
 	}
 	t.Cleanup(func() { artifacts.collectIfFailed(t, s.namespace) })
 	waitReady(t, 3*time.Minute, clusterNamed(s.namespace, sharedName))

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/test/timeline"
 )
 
@@ -42,6 +43,9 @@ spec:
     group.initial.rebalance.delay.ms: "0"
 `
 
+// fleetLabel selects the fleet's pods among those of a Kubernetes node.
+const fleetLabel = "example.com/cluster=fleet"
+
 // Names of the fleet's brokers, as a recorder has them.
 var fleetBrokers = []string{"main-0", "main-1", "main-2", "main-3", "main-4", "main-5"}
 
@@ -61,6 +65,7 @@ type voyage struct {
 	login   login
 	flow    *flow
 	rec     *recorder
+	first   map[string]string // Kubernetes nodes at the start of a drain, by broker
 }
 
 // sail begins a case on the cluster: it is healthy, records flow, and every broker is watched. When the case fails, it
@@ -100,6 +105,14 @@ func (v *voyage) arrive(t *testing.T, within time.Duration, title string) *timel
 	waitInSync(t, v.login.admin(t))
 	v.flow.stopServed(t)
 	return v.rec.finish(t, title)
+}
+
+// setMain sets a key for the pool of brokers alone.
+func setMain(c kafkaCluster, key, value string) {
+	if mainPool(c).Config == nil {
+		mainPool(c).Config = v1alpha1.Config{}
+	}
+	mainPool(c).Config[key] = value
 }
 
 // waitRestarts waits until so many of the recorded brokers were restarted.

@@ -127,7 +127,10 @@ func (l login) client(t *testing.T, more ...kgo.Opt) *kgo.Client {
 func (l login) admin(t *testing.T) *kadm.Client {
 	t.Helper()
 	// kadm answers from what it knows already, when that is younger; the cases ask what is true now.
-	return kadm.NewClient(l.client(t, kgo.RetryTimeout(10*time.Second), kgo.MetadataMinAge(pollInterval/2)))
+	cl := l.client(t, kgo.RetryTimeout(10*time.Second), kgo.MetadataMinAge(pollInterval/2))
+	// A node's port refuses for a moment after the pod is ready, until kube-proxy has heard of it.
+	eventually(t, 15*time.Second, "the brokers answer at "+l.servers, cl.Ping)
+	return kadm.NewClient(cl)
 }
 
 // clusterResolver asks the Kubernetes cluster's own DNS, which this machine can reach but does not use.

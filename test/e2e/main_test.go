@@ -14,7 +14,6 @@ package e2e
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"testing"
@@ -50,9 +49,11 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	code := m.Run()
-	if err := errors.Join(common.remove(context.Background()), fleet.remove(context.Background())); err != nil {
-		fmt.Fprintln(os.Stderr, "test/e2e: clean up:", err)
-		code = 1
+	for _, cluster := range []*sharedCluster{&fleet, &ruled, &common} {
+		if err := cluster.remove(context.Background()); err != nil {
+			fmt.Fprintln(os.Stderr, "test/e2e: clean up:", err)
+			code = 1
+		}
 	}
 	printFigures(os.Stdout)
 	if artifacts.used() {

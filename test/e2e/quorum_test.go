@@ -20,6 +20,20 @@ type quorum struct {
 
 // quorumBy asks through one broker, so that a split brain would give different answers; -1 = through any.
 func quorumBy(ctx context.Context, cl *kgo.Client, broker int32) (quorum, error) {
+	p, err := describeQuorum(ctx, cl, broker)
+	if err != nil {
+		return quorum{}, err
+	}
+	q := quorum{leader: p.LeaderID, epoch: p.LeaderEpoch, highWatermark: p.HighWatermark}
+	for _, v := range p.CurrentVoters {
+		q.voters = append(q.voters, v.ReplicaID)
+	}
+	slices.Sort(q.voters)
+	return q, nil
+}
+
+// describeQuorum asks through one broker; -1 = through any.
+func describeQuorum(ctx context.Context, cl *kgo.Client, broker int32) (*kmsg.DescribeQuorumResponseTopicPartition, error) {
 	req := kmsg.NewPtrDescribeQuorumRequest()
 	partition := kmsg.NewDescribeQuorumRequestTopicPartition()
 	topic := kmsg.NewDescribeQuorumRequestTopic()
@@ -33,25 +47,17 @@ func quorumBy(ctx context.Context, cl *kgo.Client, broker int32) (quorum, error)
 		answer, err = cl.Broker(int(broker)).RetriableRequest(ctx, req)
 	}
 	if err != nil {
-		return quorum{}, err
+		return nil, err
 	}
 	resp := answer.(*kmsg.DescribeQuorumResponse)
 	if err := kerr.ErrorForCode(resp.ErrorCode); err != nil {
-		return quorum{}, err
+		return nil, err
 	}
 	if len(resp.Topics) != 1 || len(resp.Topics[0].Partitions) != 1 {
-		return quorum{}, fmt.Errorf("an answer about %d topics", len(resp.Topics))
+		return nil, fmt.Errorf("an answer about %d topics", len(resp.Topics))
 	}
-	p := resp.Topics[0].Partitions[0]
-	if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
-		return quorum{}, err
-	}
-	q := quorum{leader: p.LeaderID, epoch: p.LeaderEpoch, highWatermark: p.HighWatermark}
-	for _, v := range p.CurrentVoters {
-		q.voters = append(q.voters, v.ReplicaID)
-	}
-	slices.Sort(q.voters)
-	return q, nil
+	p := &resp.Topics[0].Partitions[0]
+	return p, kerr.ErrorForCode(p.ErrorCode)
 }
 
 // mustBeOneQuorum fails unless every broker knows the same leader and the given voters.
