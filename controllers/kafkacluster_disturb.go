@@ -35,17 +35,24 @@ func (r *KafkaClusterReconciler) restart(ctx context.Context, s *scope, step pla
 // deletePod leaves alone what is gone already or has been replaced: the cache will show it.
 func (r *KafkaClusterReconciler) deletePod(ctx context.Context, s *scope, step plan.Step) error {
 	uid := types.UID(step.PodUID)
-	r.expectations.deleted(s.key(), uid)
+	r.expectations.expect(s.key(), uid, doubted)
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: s.cluster.Namespace, Name: s.podName(step)}}
 	err := r.Delete(ctx, pod, client.Preconditions{UID: &uid})
-	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+	switch {
+	case err == nil, apierrors.IsNotFound(err), apierrors.IsConflict(err):
+		r.expectations.expect(s.key(), uid, answered)
 		return nil
-	}
-	if err != nil {
+	case isRefusal(err):
 		r.expectations.kept(s.key(), uid)
-		return fmt.Errorf("delete pod %s: %w", pod.Name, err)
 	}
-	return nil
+	return fmt.Errorf("delete pod %s: %w", pod.Name, err)
+}
+
+// isRefusal tells whether the API server itself said that it did not do what was asked. After any other error it may
+// have been done.
+func isRefusal(err error) bool {
+	return apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) ||
+		apierrors.IsTooManyRequests(err)
 }
 
 // replaceDisk deletes the claims of a node and then its pod: Kubernetes keeps a claim until no pod uses it, and the next

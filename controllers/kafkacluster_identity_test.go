@@ -96,24 +96,6 @@ func TestEphemeralQuorumLost(t *testing.T) {
 	}
 }
 
-func TestAStaleCacheCannotDeleteASecondPod(t *testing.T) {
-	cluster := types.NamespacedName{Namespace: "kafka", Name: "events"}
-	standing := []corev1.Pod{{ObjectMeta: metav1.ObjectMeta{UID: "a"}}, {ObjectMeta: metav1.ObjectMeta{UID: "b"}}}
-	e := &expectations{}
-	if !e.met(cluster, standing) {
-		t.Fatal("nothing was deleted, and yet something is expected")
-	}
-	e.deleted(cluster, "a")
-	if e.met(cluster, standing) {
-		t.Error("the cache still shows the deleted pod, and yet the expectation is met")
-	}
-	now := metav1.Now()
-	standing[0].DeletionTimestamp = &now
-	if !e.met(cluster, standing) {
-		t.Error("the cache shows that the pod is going, and yet the expectation is not met")
-	}
-}
-
 func TestNewUUIDFitsKafkaAndLabels(t *testing.T) {
 	form := regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{21}$`)
 	for range 2000 {

@@ -13,7 +13,11 @@ const snapshotPatience = 10 * time.Second
 
 // observe puts together what Kubernetes and Kafka show.
 func (r *KafkaClusterReconciler) observe(ctx context.Context, s *scope) error {
-	s.observation.CacheCurrent = s.observation.CacheCurrent && r.expectations.met(s.key(), s.live.Pods)
+	met, err := r.expectations.met(ctx, r.APIReader, s.key(), s.live.Pods)
+	if err != nil {
+		return err
+	}
+	s.observation.CacheCurrent = s.observation.CacheCurrent && met
 	if !anyBrokerReady(s) {
 		s.observation.KafkaError = "no broker is ready"
 		return nil
