@@ -44,13 +44,15 @@ func TestCase15_ARestartIsAskedForByAnnotationAndAPauseHoldsItInTheMiddle(t *tes
 		"a restart at no time":                {v1alpha1.AnnotationRestart, "main=yesterday", "yesterday"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			defer func() {
+				annotate(t, v.cluster, typo.key, "")
+				waitReady(t, stallLimit, v.cluster)
+			}()
 			annotate(t, v.cluster, typo.key, typo.value)
 			says := []string{"metadata.annotations[" + typo.key + "]", typo.cure}
 			eventually(t, stallLimit, "Stalled names the annotation and the cure", func(ctx context.Context) error {
 				return isStalled(ctx, v.cluster, "", says)
 			})
-			annotate(t, v.cluster, typo.key, "")
-			waitReady(t, stallLimit, v.cluster)
 		})
 	}
 	mustLiveOn(t, v.ns, sharedName, before)
