@@ -35,8 +35,8 @@ func TestCase19_ABrokerLeavesOnlyOnceItHoldsNothing(t *testing.T) {
 
 	v.rec.mark(t, "broker 5 shall go, and holds partitions")
 	change(t, v.cluster, func(c kafkaCluster) { mainPool(c).Replicas = 5 })
-	eventually(t, stallLimit, "Stalled names the field, the broker and what it holds", func(ctx context.Context) error {
-		return isStalled(ctx, v.cluster, "", []string{"spec.pools[main].replicas", "main-5", sharedTopic + "-"})
+	eventually(t, stallLimit, "Stalled names the field, the broker, what it holds and the cure", func(ctx context.Context) error {
+		return isStalled(ctx, v.cluster, "", []string{"spec.pools[main].replicas", "broker 5", "it holds", "move them"})
 	})
 	always(t, 10*time.Second, "it stays while it holds anything", func(ctx context.Context) error {
 		ids, err := registered(ctx, cl)
