@@ -18,8 +18,8 @@ const cgroupRoot = "/sys/fs/cgroup"
 
 // Without these, all pods together weigh as much as one process of the host.
 const (
-	clusterShares = "32768"
-	nodeShares    = "8192"
+	clusterShares = "8192"
+	nodeShares    = "2048"
 )
 
 // ensureCgroups makes the folder that the node's kubelet puts pods in. The
