@@ -2,10 +2,12 @@ package controllers
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
@@ -33,11 +35,15 @@ func (r *KafkaClusterReconciler) apply(ctx context.Context, s *scope) error {
 	return r.createClaims(ctx, s)
 }
 
-// createClaims makes the claims that are missing. A claim that exists is never changed: it may hold somebody's records.
+// createClaims makes the claims that are missing. A claim that exists may hold somebody's records: it is labelled, if the
+// controller of StatefulSets was faster to make it, and never changed otherwise.
 func (r *KafkaClusterReconciler) createClaims(ctx context.Context, s *scope) error {
 	for i := range s.model.Nodes {
 		for _, claim := range render.Claims(s.model, &s.model.Nodes[i]) {
-			if s.live.Claims[claim.Name] != nil {
+			if live := s.live.Claims[claim.Name]; live != nil {
+				if err := r.labelClaim(ctx, s, live, claim); err != nil {
+					return err
+				}
 				continue
 			}
 			err := r.Create(ctx, claim, client.FieldOwner(apply.FieldOwner))
@@ -51,6 +57,24 @@ func (r *KafkaClusterReconciler) createClaims(ctx context.Context, s *scope) err
 			s.requeue = min(s.requeue, whenBehind)
 		}
 	}
+	return nil
+}
+
+// labelClaim gives a claim that was made from the template of its StatefulSet what a template cannot say: whose it is.
+func (r *KafkaClusterReconciler) labelClaim(ctx context.Context, s *scope, live, claim *corev1.PersistentVolumeClaim) error {
+	if live.Labels[v1alpha1.LabelNodeID] != "" || live.DeletionTimestamp != nil {
+		return nil
+	}
+	told := map[string]any{"uid": live.UID, "labels": claim.Labels, "annotations": claim.Annotations}
+	patch, err := json.Marshal(map[string]any{"metadata": told})
+	if err != nil {
+		return fmt.Errorf("say whose PersistentVolumeClaim %s/%s is: %w", live.Namespace, live.Name, err)
+	}
+	err = r.Patch(ctx, live.DeepCopy(), client.RawPatch(types.MergePatchType, patch), client.FieldOwner(apply.FieldOwner))
+	if err = ignoreGone(err); err != nil {
+		return fmt.Errorf("label PersistentVolumeClaim %s/%s: %w", live.Namespace, live.Name, err)
+	}
+	s.requeue = min(s.requeue, whenBehind)
 	return nil
 }
 
