@@ -17,8 +17,9 @@ type feature struct{ lowest, highest int16 }
 
 // metadataLevel is one level of metadata.version, such as 4.3-IV0.
 type metadataLevel struct {
-	name  string
-	level int16
+	name    string
+	level   int16
+	changed bool // what the metadata log holds, so that Kafka does not go back behind it
 }
 
 // MetadataLevel finds a level of metadata.version by its name: 4.3-IV0, or 4.3 for the latest of that release, or Auto.
@@ -55,6 +56,12 @@ func (v Version) MetadataNames() string {
 	return strings.Join(names, ", ")
 }
 
+// CanLower tells whether Kafka lowers metadata.version from one level to another, which it does only while nothing can be
+// lost (KIP-778).
+func (v Version) CanLower(from, to int16) bool {
+	return !slices.ContainsFunc(v.levels, func(m metadataLevel) bool { return m.changed && to < m.level && m.level <= from })
+}
+
 // Supports tells whether this version of Kafka can run in a cluster that has finalized a level of a feature. Level 0 is
 // that the feature is off.
 func (v Version) Supports(name string, level int16) bool {
@@ -65,7 +72,7 @@ func (v Version) Supports(name string, level int16) bool {
 	return level == 0 && name != MetadataVersion || known.lowest <= level && level <= known.highest
 }
 
-// readFeature reads one line of a table: "feature <name> <lowest> <highest>" or "level <name> <level>".
+// readFeature reads one line of a table: "feature <name> <lowest> <highest>" or "level <name> <level> [changed]".
 func (v *Version) readFeature(line string) error {
 	fields := strings.Fields(line)
 	if len(fields) == 4 && fields[0] == "feature" {
@@ -76,8 +83,8 @@ func (v *Version) readFeature(line string) error {
 		v.features[fields[1]] = f
 		return nil
 	}
-	if len(fields) == 3 && fields[0] == "level" {
-		m := metadataLevel{name: fields[1]}
+	if n := len(fields); fields[0] == "level" && (n == 3 || n == 4 && fields[3] == "changed") {
+		m := metadataLevel{name: fields[1], changed: n == 4}
 		if _, err := fmt.Sscan(fields[2], &m.level); err != nil {
 			return err
 		}

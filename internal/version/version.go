@@ -1,6 +1,6 @@
 // Package version is the catalogue of the Kafka versions that Castellan can run, and what it knows about each: which
-// broker keys there are and how a new value of a key takes effect. It is pure; the tables come from Kafka itself
-// (hack/kafkakeys).
+// broker keys there are and how a new value of a key takes effect, and which levels of which features it supports. It is
+// pure; the tables come from Kafka itself (hack/kafkakeys).
 package version
 
 import (
@@ -34,7 +34,7 @@ var tables embed.FS
 
 // Catalogue lists the versions that Castellan can run, the oldest first. A version enters with its table of keys and
 // its tests.
-var Catalogue = []Version{load("4.3.1")}
+var Catalogue = []Version{load("4.1.2"), load("4.2.2"), load("4.3.1")}
 
 // Find returns a version of the catalogue.
 func Find(kafka string) (Version, bool) {
@@ -47,10 +47,15 @@ func Find(kafka string) (Version, bool) {
 }
 
 // Names lists the catalogue for a message.
-func Names() string {
-	names := make([]string, 0, len(Catalogue))
+func Names() string { return NamesWhere(func(Version) bool { return true }) }
+
+// NamesWhere lists some of the catalogue for a message.
+func NamesWhere(suits func(Version) bool) string {
+	var names []string
 	for _, v := range Catalogue {
-		names = append(names, v.Kafka)
+		if suits(v) {
+			names = append(names, v.Kafka)
+		}
 	}
 	return strings.Join(names, ", ")
 }

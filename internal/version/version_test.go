@@ -3,10 +3,7 @@ package version
 import "testing"
 
 func TestScopeOfKeys(t *testing.T) {
-	v, ok := Find("4.3.1")
-	if !ok {
-		t.Fatal("4.3.1 is not in the catalogue")
-	}
+	v := find(t, "4.3.1")
 	for _, tc := range []struct {
 		name, key string
 		scope     Scope
@@ -34,17 +31,49 @@ func TestUnknownVersionIsNotFound(t *testing.T) {
 	if _, ok := Find("4.2.0"); ok {
 		t.Error("4.2.0 was found")
 	}
-	if Names() != "4.3.1" {
+	if Names() != "4.1.2, 4.2.2, 4.3.1" {
 		t.Errorf("catalogue reads %q", Names())
 	}
 }
 
-func TestForeignKeysAreDynamicKeysOfEveryVersion(t *testing.T) {
+func TestForeignKeysAreDynamicKeysOfEveryVersionThatHasThem(t *testing.T) {
+	newest := Catalogue[len(Catalogue)-1]
 	for key := range foreign {
+		if newest.Scope(key) == Unknown {
+			t.Errorf("the newest version does not know %s", key)
+		}
 		for _, v := range Catalogue {
-			if s := v.Scope(key); s != AtRunTime && s != PerBroker {
-				t.Errorf("%s: %s has scope %q, so that nobody could set it at run time", v.Kafka, key, s)
+			if v.Scope(key) == Static {
+				t.Errorf("%s: %s is read-only, so that nobody could set it at run time", v.Kafka, key)
 			}
 		}
 	}
+}
+
+func TestKeysThatNotEveryVersionTreatsAlike(t *testing.T) {
+	for _, tc := range []struct {
+		kafka, key string
+		want       Scope
+	}{
+		{"4.1.2", "leader.replication.throttled.rate", AtRunTime}, // a quota, no key of the file
+		{"4.2.2", "leader.replication.throttled.rate", AtRunTime},
+		{"4.2.2", "cordoned.log.dirs", Unknown}, // KIP-1066 came with 4.3
+		{"4.3.1", "cordoned.log.dirs", PerBroker},
+		{"4.1.2", "config.providers", Static},
+		{"4.1.2", "controller.quorum.auto.join.enable", Unknown}, // KIP-1186 came with 4.2
+		{"4.2.2", "controller.quorum.auto.join.enable", Static},
+	} {
+		if got := find(t, tc.kafka).Scope(tc.key); got != tc.want {
+			t.Errorf("%s: scope of %s = %q, want %q", tc.kafka, tc.key, got, tc.want)
+		}
+	}
+}
+
+func find(t *testing.T, kafka string) Version {
+	t.Helper()
+	v, ok := Find(kafka)
+	if !ok {
+		t.Fatalf("%s is not in the catalogue", kafka)
+	}
+	return v
 }
