@@ -37,36 +37,64 @@ func validateChanges(in Inputs, v version.Version) []Fault {
 }
 
 // validateFeatures refuses a version of Kafka that could not read what a newer one has written (KIP-584), and a
-// metadata.version that the version does not know.
+// metadata.version that the version does not know or cannot go back to.
 func validateFeatures(in Inputs, v version.Version) []Fault {
 	if v.Kafka == "" {
 		return nil
 	}
+	if faults := validateFinalized(in.Cluster.Status.Features, v); len(faults) > 0 {
+		return faults
+	}
+	asked := in.Spec.MetadataVersion
+	if asked == "" {
+		return nil
+	}
+	level, known := v.MetadataLevel(asked)
+	if !known {
+		return []Fault{{ReasonInvalid, "spec.metadataVersion", fmt.Sprintf(
+			"Kafka %s knows no metadata.version %s; use Auto, or one of: %s", v.Kafka, asked, v.MetadataNames())}}
+	}
+	if finalized := int16(in.Cluster.Status.Features[version.MetadataVersion]); !v.CanLower(finalized, level) {
+		return []Fault{{ReasonInvalid, "spec.metadataVersion", fmt.Sprintf(
+			"metadata.version %[1]s is finalized, and Kafka cannot go back to %[2]s without losing metadata; remove the field, or set it to %[1]s",
+			v.MetadataName(finalized), v.MetadataName(level))}}
+	}
+	return nil
+}
+
+// validateFinalized holds a version against the features that the cluster has finalized.
+func validateFinalized(features map[string]int32, v version.Version) []Fault {
+	newest := version.Catalogue[len(version.Catalogue)-1] // it knows the names of the older levels too
+	cure := "upgrade the operator to one that has a version which can"
+	if suitable := version.NamesWhere(func(w version.Version) bool { return supportsAll(w, features) }); suitable != "" {
+		cure = "use one of: " + suitable
+	}
 	var faults []Fault
-	for _, feature := range sortedKeys(in.Cluster.Status.Features) {
-		level := int16(in.Cluster.Status.Features[feature])
+	for _, feature := range sortedKeys(features) {
+		level := int16(features[feature])
 		if v.Supports(feature, level) {
 			continue
 		}
-		name := fmt.Sprint(level)
+		name, first := fmt.Sprint(level), ""
 		if feature == version.MetadataVersion {
-			name = metadataName(level)
+			name = newest.MetadataName(level)
+			if latest, _ := v.MetadataLevel(version.AutoMetadata); newest.Supports(feature, level) && newest.CanLower(level, latest) {
+				first = fmt.Sprintf("set spec.metadataVersion to %s before the version, or ", newest.MetadataName(latest))
+			}
 		}
 		faults = append(faults, Fault{ReasonInvalid, "spec.version", fmt.Sprintf(
-			"Kafka %s cannot run with %s %s, which this cluster has finalized; use a newer version", v.Kafka, feature, name)})
-	}
-	if asked := in.Spec.MetadataVersion; asked != "" {
-		if _, known := v.MetadataLevel(asked); !known {
-			faults = append(faults, Fault{ReasonInvalid, "spec.metadataVersion", fmt.Sprintf(
-				"Kafka %s knows no metadata.version %s; use Auto, or one of: %s", v.Kafka, asked, v.MetadataNames())})
-		}
+			"Kafka %s cannot run with %s %s, which this cluster has finalized; %s%s", v.Kafka, feature, name, first, cure)})
 	}
 	return faults
 }
 
-// metadataName asks the newest version of the catalogue, which knows the names of the older ones too.
-func metadataName(level int16) string {
-	return version.Catalogue[len(version.Catalogue)-1].MetadataName(level)
+func supportsAll(v version.Version, features map[string]int32) bool {
+	for feature, level := range features {
+		if !v.Supports(feature, int16(level)) {
+			return false
+		}
+	}
+	return true
 }
 
 func validatePoolChange(before, after *v1alpha1.Pool, forming bool) []Fault {

@@ -49,7 +49,7 @@ const maxConfigValue = 8192
 
 // validateConfig checks spec.config, every pool's config and the keys that others set.
 func validateConfig(spec *v1alpha1.KafkaClusterSpec, v version.Version) []Fault {
-	faults := validateKeys("spec.config", spec.Config)
+	faults := validateKeys("spec.config", spec.Config, v)
 	for _, key := range sortedKeys(spec.Config) {
 		if slices.Contains(spec.UnmanagedConfig, key) {
 			faults = append(faults, Fault{ReasonInvalid, "spec.unmanagedConfig[" + key + "]",
@@ -65,10 +65,11 @@ func validateConfig(spec *v1alpha1.KafkaClusterSpec, v version.Version) []Fault 
 	return faults
 }
 
-func validateKeys(field string, config v1alpha1.Config) []Fault {
+func validateKeys(field string, config v1alpha1.Config, v version.Version) []Fault {
 	var faults []Fault
 	for _, key := range sortedKeys(config) {
 		value, path := config[key], field+"["+key+"]"
+		others := version.NamesWhere(func(w version.Version) bool { return w.Scope(key) != version.Unknown })
 		switch use := ownerOf(key); {
 		case !configKey.MatchString(key):
 			faults = append(faults, Fault{ReasonInvalid, path, "a key has 1 to 200 letters, digits, dots, underscores and dashes"})
@@ -79,6 +80,9 @@ func validateKeys(field string, config v1alpha1.Config) []Fault {
 				"this key belongs to whoever moves replicas or drains a broker, and the operator leaves it alone; remove it here and set it with Kafka's tools"})
 		case len(value) > maxConfigValue || strings.ContainsAny(value, "\r\n\x00"):
 			faults = append(faults, Fault{ReasonInvalid, path, fmt.Sprintf("a value is one line of at most %d characters", maxConfigValue)})
+		case v.Kafka != "" && v.Scope(key) == version.Unknown && others != "":
+			// A key that no version has may be a plug-in's; this one is Kafka's own.
+			faults = append(faults, Fault{ReasonInvalid, path, fmt.Sprintf("Kafka %s has no such key; remove it, or use a version that has it: %s", v.Kafka, others)})
 		}
 	}
 	return faults
@@ -99,7 +103,7 @@ func validateUnmanaged(key string, v version.Version) []Fault {
 
 func validatePoolConfig(spec *v1alpha1.KafkaClusterSpec, pool v1alpha1.Pool, v version.Version) []Fault {
 	field := poolField(pool.Name, "config")
-	faults := validateKeys(field, pool.Config)
+	faults := validateKeys(field, pool.Config, v)
 	for _, key := range sortedKeys(pool.Config) {
 		path := field + "[" + key + "]"
 		_, inSpec := spec.Config[key]

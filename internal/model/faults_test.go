@@ -69,6 +69,12 @@ var configFaults = []badInput{
 		ReasonInvalid, "spec.pools[extra].config[node.id]", "use spec.pools"},
 	{"a key is set here or by others", func(in *Inputs) { in.Spec.UnmanagedConfig = []string{"log.segment.bytes"} },
 		ReasonInvalid, "spec.unmanagedConfig[log.segment.bytes]", "remove it from one"},
+	{"a key of a later version", func(in *Inputs) {
+		in.Spec.Version = "4.2.2"
+		in.Spec.Config["group.coordinator.background.threads"] = "2"
+	}, ReasonInvalid, "spec.config[group.coordinator.background.threads]", "Kafka 4.2.2 has no such key; remove it, or use a version that has it: 4.3.1"},
+	{"a key of earlier versions in a pool", func(in *Inputs) { in.Spec.Pools[1].Config = v1alpha1.Config{"group.share.enable": "true"} },
+		ReasonInvalid, "spec.pools[extra].config[group.share.enable]", "Kafka 4.3.1 has no such key; remove it, or use a version that has it: 4.1.2, 4.2.2"},
 	{"others can only set run-time keys", func(in *Inputs) { in.Spec.UnmanagedConfig = []string{"num.partitions"} },
 		ReasonInvalid, "spec.unmanagedConfig[num.partitions]", "set it in spec.config"},
 	{"configuration that fits no ConfigMap", func(in *Inputs) {
@@ -80,7 +86,7 @@ var configFaults = []badInput{
 }
 
 var shapeFaults = []badInput{
-	{"a version that is not in the catalogue", func(in *Inputs) { in.Spec.Version = "4.2.9" }, ReasonUnknownVersion, "spec.version", "use one of: 4.3.1"},
+	{"a version that is not in the catalogue", func(in *Inputs) { in.Spec.Version = "4.2.9" }, ReasonUnknownVersion, "spec.version", "use one of: 4.1.2, 4.2.2, 4.3.1"},
 	{"a name that is too long", func(in *Inputs) { in.Cluster.Name = strings.Repeat("e", 33) }, ReasonInvalid, "metadata.name", "another name"},
 	{"a size of zero", func(in *Inputs) { in.Accepted = nil; in.Spec.Pools[1].Storage.Volumes[0].Size = resource.Quantity{} },
 		ReasonInvalid, "spec.pools[extra].storage.volumes[data].size", "above zero"},
@@ -186,10 +192,28 @@ var changeFaults = []badInput{
 		in.Cluster.Status.InitialVoters = []v1alpha1.InitialVoter{{NodeID: 0}, {NodeID: 1}, {NodeID: 2}}
 		in.Spec.Pools[0].Replicas = 5
 	}, ReasonInvalid, "spec.pools[main].replicas", "set replicas back to 3"},
-	{"a version that does not know what is finalized", func(in *Inputs) { in.Cluster.Status.Features = map[string]int32{version.MetadataVersion: 31} },
-		ReasonInvalid, "spec.version", "cannot run with metadata.version level 31"},
+	{"a version that does not know what is finalized", func(in *Inputs) {
+		in.Spec.Version = "4.2.2"
+		in.Cluster.Status.Features = map[string]int32{version.MetadataVersion: 30}
+	}, ReasonInvalid, "spec.version", "Kafka 4.2.2 cannot run with metadata.version 4.3-IV0, which this cluster has finalized; use one of: 4.3.1"},
+	{"a version that no version of the catalogue could follow", func(in *Inputs) { in.Cluster.Status.Features = map[string]int32{version.MetadataVersion: 31} },
+		ReasonInvalid, "spec.version", "cannot run with metadata.version level 31, which this cluster has finalized; upgrade the operator"},
+	{"a version that comes before the metadata.version is lowered", func(in *Inputs) {
+		in.Spec.Version, in.Spec.MetadataVersion = "4.1.2", "4.1"
+		in.Cluster.Status.Features = map[string]int32{version.MetadataVersion: 29}
+	}, ReasonInvalid, "spec.version", "set spec.metadataVersion to 4.1-IV1 before the version, or use one of: 4.2.2, 4.3.1"},
+	{"a version that has not heard of a feature", func(in *Inputs) {
+		in.Spec.Version = "4.1.2"
+		in.Cluster.Status.Features = map[string]int32{version.MetadataVersion: 27, "streams.version": 1}
+	}, ReasonInvalid, "spec.version", "cannot run with streams.version 1, which this cluster has finalized; use one of: 4.2.2, 4.3.1"},
 	{"a metadata.version that is not known", func(in *Inputs) { in.Spec.MetadataVersion = "4.9" },
 		ReasonInvalid, "spec.metadataVersion", "use Auto, or one of: 4.3-IV0"},
+	{"a metadata.version of a later version", func(in *Inputs) { in.Spec.Version, in.Spec.MetadataVersion = "4.2.2", "4.3" },
+		ReasonInvalid, "spec.metadataVersion", "Kafka 4.2.2 knows no metadata.version 4.3; use Auto, or one of: 4.2-IV1"},
+	{"a metadata.version that Kafka cannot go back to", func(in *Inputs) {
+		in.Spec.MetadataVersion = "4.2"
+		in.Cluster.Status.Features = map[string]int32{version.MetadataVersion: 30}
+	}, ReasonInvalid, "spec.metadataVersion", "cannot go back to 4.2-IV1 without losing metadata; remove the field, or set it to 4.3-IV0"},
 	{"as many restarts as there are brokers", func(in *Inputs) { in.Spec.Rolling.MaxUnavailable = ptr[int32](5) },
 		ReasonInvalid, "spec.rolling.maxUnavailable", "less than the 5 brokers"},
 	{"a pause with a typing error", func(in *Inputs) { in.Cluster.Annotations = map[string]string{v1alpha1.AnnotationPause: "ture"} },
@@ -240,6 +264,27 @@ func TestChangesOfMembershipAreAccepted(t *testing.T) {
 		change(&in)
 		if c, faults := Resolve(in); len(faults) > 0 || c == nil {
 			t.Errorf("%s: %v", name, faults)
+		}
+	}
+}
+
+func TestChangesOfVersionsAreAccepted(t *testing.T) {
+	for _, tc := range []struct {
+		name              string
+		finalized         int32
+		version, metadata string
+	}{
+		{"up", 29, "4.3.1", ""},
+		{"up, over a release", 27, "4.3.1", ""},
+		{"up, and the metadata.version after it", 29, "4.3.1", "Auto"},
+		{"down, while nothing of the new version is finalized", 27, "4.1.2", ""},
+		{"a lower metadata.version that loses nothing", 29, "4.3.1", "4.1"},
+	} {
+		in := running(t, small)
+		in.Cluster.Status.Features = map[string]int32{version.MetadataVersion: tc.finalized, "kraft.version": 1}
+		in.Spec.Version, in.Spec.MetadataVersion = tc.version, tc.metadata
+		if c, faults := Resolve(in); len(faults) > 0 || c.Image != "apache/kafka:"+tc.version {
+			t.Errorf("%s: %v", tc.name, faults)
 		}
 	}
 }
