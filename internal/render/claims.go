@@ -9,6 +9,7 @@ import (
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/model"
+	"github.com/castellan-dev/castellan/internal/version"
 )
 
 // Claims prints the claims of one node's disks, named as the StatefulSet would name them. They have no owner: the disks
@@ -58,7 +59,8 @@ func FormatWord(c *model.Cluster, n *model.Node, podUID string) string {
 	return FormatJoin(c, podUID)
 }
 
-// FormatInitial tells a pod to format its disk as one of the first quorum's voters.
+// FormatInitial tells a pod to format its disk as one of the first quorum's voters, and with which metadata.version when
+// the user asks for one: Kafka cannot always go back to it from the version's own.
 func FormatInitial(c *model.Cluster, podUID string) string {
 	var voters []string
 	for _, v := range c.InitialVoters {
@@ -66,7 +68,11 @@ func FormatInitial(c *model.Cluster, podUID string) string {
 			voters = append(voters, fmt.Sprintf("%d@%s:%d:%s", v.NodeID, n.Host, model.PortController, v.DirectoryID))
 		}
 	}
-	return fmt.Sprintf("%s initial %s %s", podUID, c.ClusterID, strings.Join(voters, ","))
+	word := fmt.Sprintf("%s initial %s %s", podUID, c.ClusterID, strings.Join(voters, ","))
+	if v, known := version.Find(c.Version); known && c.MetadataVersion != 0 {
+		word += " " + v.MetadataName(c.MetadataVersion)
+	}
+	return word
 }
 
 // FormatJoin tells a pod to format its disk for a quorum that exists.

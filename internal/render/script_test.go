@@ -220,6 +220,8 @@ func TestAFormattedDiskStartsAtOnce(t *testing.T) {
 
 func TestAnEmptyDiskWaitsForAWordToThisVeryPod(t *testing.T) {
 	c := cluster(t, "dedicated", dedicated)
+	lower := cluster(t, "dedicated", dedicated+"metadataVersion: \"4.2\"\n")
+	voters := strings.Fields(FormatInitial(c, "x"))[3]
 	for _, tc := range []struct {
 		name     string
 		id       int32
@@ -228,7 +230,9 @@ func TestAnEmptyDiskWaitsForAWordToThisVeryPod(t *testing.T) {
 	}{
 		{"a broker joins", 100, func(uid string) string { return FormatJoin(c, uid) }, "--no-initial-controllers"},
 		{"an initial voter knows the others", 1000, func(uid string) string { return FormatInitial(c, uid) },
-			"--initial-controllers " + strings.Fields(FormatInitial(c, "x"))[3]},
+			"--initial-controllers " + voters},
+		{"an initial voter knows the metadata.version that is asked for", 1000, func(uid string) string { return FormatInitial(lower, uid) },
+			"--initial-controllers " + voters + " --release-version 4.2-IV1"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			p := newPod(t, c, tc.id)

@@ -117,7 +117,7 @@ archive() {
 # format_disks formats whatever log directory is not. On a formatted metadata directory nobody is asked: a further disk
 # that is empty belongs to the same cluster.
 format_disks() {
-	local metadata directories directory complete=yes word cluster voters arguments
+	local metadata directories directory complete=yes word cluster voters release arguments
 	metadata=$(setting metadata.log.dir)
 	IFS=, read -ra directories <<<"$(setting log.dirs)"
 	if [ -s "$metadata/meta.properties" ]; then
@@ -130,9 +130,9 @@ format_disks() {
 		say "formatting an empty disk beside formatted ones"
 	else
 		wait_until told
-		read -r _ word cluster voters <"$pod/format" || true
+		read -r _ word cluster voters release <"$pod/format" || true
 		case $word in
-		initial) arguments=(--initial-controllers "$voters") ;;
+		initial) arguments=(--initial-controllers "$voters" ${release:+--release-version "$release"}) ;;
 		join) arguments=(--no-initial-controllers) ;;
 		*) fail "cannot format the disk: the operator's word is not known: $word" ;;
 		esac
