@@ -2,6 +2,7 @@ package image
 
 import (
 	"archive/tar"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"embed"
@@ -33,6 +34,9 @@ const (
 	// user is appuser of the stock image.
 	user = 1000
 )
+
+// toolsOf names the tools to take for a version whose own are not on Maven Central.
+var toolsOf = map[string]string{"4.2.2": "4.2.1"}
 
 //go:embed kafka
 var kafkaFiles embed.FS
@@ -176,10 +180,12 @@ const pom = `<project xmlns="http://maven.apache.org/POM/4.0.0">
 
 func (k Kafka) maven(ctx context.Context, log io.Writer, dir string) error {
 	var dependencies strings.Builder
+	tools := cmp.Or(toolsOf[k.Version], k.Version)
 	for _, d := range [][3]string{
+		// The first decides which version of a jar is taken that several ask for: the broker's.
 		{"org.apache.kafka", "kafka_2.13", k.Version},
-		{"org.apache.kafka", "kafka-tools", k.Version},
-		{"org.apache.kafka", "kafka-shell", k.Version},
+		{"org.apache.kafka", "kafka-tools", tools},
+		{"org.apache.kafka", "kafka-shell", tools},
 		{"org.apache.logging.log4j", "log4j-slf4j-impl", log4j},
 		{"org.apache.logging.log4j", "log4j-1.2-api", log4j},
 	} {
