@@ -56,7 +56,7 @@ type KafkaClusterSpec struct {
 
 	// How far Kafka's own formats follow the version: a metadata.version, such as 4.3 or 4.3-IV0, or Auto for the latest
 	// that the version knows; at most 16 characters. It is raised only after every node runs the version, and from then
-	// on Kafka may refuse to go back. Default: it stays what it is.
+	// on Kafka may refuse to go back. Default: it stays what it is; a new cluster has the latest that its version knows.
 	// +optional
 	// +kubebuilder:validation:Pattern=`^(Auto|[0-9]+\.[0-9]+(-IV[0-9]+)?)$`
 	// +kubebuilder:validation:MaxLength=16

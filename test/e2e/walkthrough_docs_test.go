@@ -150,7 +150,7 @@ func manifestImage(t *testing.T) string {
 
 // TestWalkthrough_ThePagesAreThere: what issue and README promise to exist.
 func TestWalkthrough_ThePagesAreThere(t *testing.T) {
-	for _, page := range []string{"quickstart.md", "concepts.md", "api.md", "listeners.md", "restarts.md", "security.md", "troubleshooting.md", "development.md"} {
+	for _, page := range []string{"quickstart.md", "concepts.md", "api.md", "listeners.md", "restarts.md", "upgrades.md", "security.md", "troubleshooting.md", "development.md"} {
 		text, err := os.ReadFile(filepath.Join(repository, "docs", page))
 		if err != nil || len(text) == 0 {
 			t.Errorf("docs/%s: %v", page, err)
