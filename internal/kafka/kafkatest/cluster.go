@@ -31,6 +31,8 @@ type Options struct {
 	Release string
 	// Users are those that PLAIN knows, with their passwords. SCRAM users are made through the admin listener.
 	Users map[string]string
+	// Jars come after Kafka's own on the class path.
+	Jars []string
 	// Config is added to every node's file.
 	Config map[string]string
 }

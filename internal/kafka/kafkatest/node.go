@@ -118,7 +118,7 @@ func (c *Cluster) java(main string, args ...string) []string {
 	return append([]string{
 		"java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
 		"-Dlog4j2.configurationFile=" + filepath.Join(c.dir, "log4j2.properties"),
-		"-cp", filepath.Join(c.libs, "*"), main,
+		"-cp", strings.Join(append([]string{filepath.Join(c.libs, "*")}, c.options.Jars...), ":"), main,
 	}, args...)
 }
 
