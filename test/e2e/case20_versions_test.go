@@ -62,7 +62,7 @@ func TestCase20_UpAndDownAndUpAndFromThereOnlyForward(t *testing.T) {
 	mustRefuseForwardSteps(t, v, older)
 
 	v.changeOfMind(t)
-	v.toVersion(t, kafkaVersion)
+	v.toVersion(t, kafkaVersion, "upgrade-of-3")
 	v.mustRun(t, kafkaVersion, levelOf(t, older, releaseOf(olderKafka)+"-IV0"))
 	plain.mustLogIn(t)
 
@@ -71,7 +71,7 @@ func TestCase20_UpAndDownAndUpAndFromThereOnlyForward(t *testing.T) {
 	change(t, v.cluster, func(c kafkaCluster) { c.Spec.MetadataVersion = named })
 	waitReady(t, time.Minute, v.cluster)
 	v.mustRun(t, kafkaVersion, levelOf(t, older, named))
-	v.toVersion(t, olderKafka) // nothing of the newer one is finalized: Kafka can go back
+	v.toVersion(t, olderKafka, "downgrade-of-3") // nothing of the newer one is finalized: Kafka can go back
 	v.mustRun(t, olderKafka, levelOf(t, older, named))
 
 	v.rec.mark(t, "version %s is asked for, with metadataVersion Auto", kafkaVersion)
@@ -113,14 +113,14 @@ func levelOf(t *testing.T, v version.Version, name string) int32 {
 	return int32(level)
 }
 
-// toVersion asks for a version and waits until every node runs it.
-func (v *voyage) toVersion(t *testing.T, kafka string) {
+// toVersion asks for a version and waits until every node runs it; the figure is how long that took.
+func (v *voyage) toVersion(t *testing.T, kafka, name string) {
 	t.Helper()
 	v.rec.mark(t, "version %s is asked for", kafka)
 	begin := time.Now()
 	change(t, v.cluster, func(c kafkaCluster) { c.Spec.Version = kafka })
 	waitReady(t, 5*time.Minute, v.cluster)
-	figureSeconds(t, "3-nodes-to-"+kafka, time.Since(begin))
+	figureSeconds(t, name, time.Since(begin))
 }
 
 // changeOfMind asks for the newer version, and for the older one again once a node has been given the newer one.
@@ -137,7 +137,7 @@ func (v *voyage) changeOfMind(t *testing.T) {
 		}
 		return nil
 	})
-	v.toVersion(t, olderKafka)
+	v.toVersion(t, olderKafka, "change-of-mind-in-mid-upgrade")
 }
 
 // mustRun asks Kafka itself, too, what is finalized.
