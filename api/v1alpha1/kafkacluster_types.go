@@ -271,7 +271,7 @@ type Listener struct {
 	// Name, at most 11 lower-case letters and digits; in Kafka the listener has it in capitals.
 	// +required
 	// +kubebuilder:validation:Pattern=`^[a-z][a-z0-9]{0,10}$`
-	// +kubebuilder:validation:XValidation:rule="!(self in ['controller', 'controllers', 'nodes', 'replication'])",message="name: controller, controllers, nodes and replication name the cluster's own listeners and Services; choose another"
+	// +kubebuilder:validation:XValidation:rule="!(self in ['controller', 'controllers', 'handover', 'nodes', 'replication'])",message="name: controller, controllers, handover, nodes and replication name the cluster's own listeners and Services; choose another"
 	// +kubebuilder:validation:MaxLength=11
 	Name string `json:"name"`
 

@@ -54,6 +54,8 @@ type Cluster struct {
 	EmptySince map[int32]time.Time
 	// FormerPools are recorded pools that are no longer in the spec; their node ids are never given out again.
 	FormerPools []v1alpha1.PoolStatus
+	// Successor is the pod of a controller that stays while others leave; empty = none does. Not from the spec.
+	Successor string
 }
 
 // Pool is one group of like nodes, and one StatefulSet.

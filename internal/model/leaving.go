@@ -48,3 +48,26 @@ func (c *Cluster) Pool(name string) *Pool {
 	}
 	return nil
 }
+
+// FindSuccessor names the pod of a controller that stays while others leave, or lose the role; empty = none leaves, or
+// none that stays is ready.
+func (c *Cluster) FindSuccessor(o *Observation) string {
+	leaves, successor := false, ""
+	lowest := int32(-1)
+	for id, seen := range o.Nodes {
+		if seen.Pod == nil || !seen.Pod.Controller {
+			continue
+		}
+		n := c.Node(id)
+		switch {
+		case n == nil || !c.PoolOf(n).Controller:
+			leaves = true
+		case seen.Pod.Ready && (lowest < 0 || id < lowest):
+			lowest, successor = id, n.PodName
+		}
+	}
+	if !leaves {
+		return ""
+	}
+	return successor
+}

@@ -17,7 +17,7 @@ func nodeListeners(c *Cluster, pool *Pool, n *Node, ports map[string]int32) ([]N
 		listeners = append(listeners, NodeListener{
 			Name: "CONTROLLER", Port: PortController, SecurityProtocol: "SSL",
 			AdvertisedHost: n.Host, AdvertisedPort: PortController,
-			SANs: []string{n.Host, c.ServiceHost(c.ControllersService())},
+			SANs: []string{n.Host, c.ServiceHost(c.ControllersService()), c.ServiceHost(c.HandoverService())},
 		})
 	}
 	if !pool.Broker {

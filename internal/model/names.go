@@ -8,6 +8,9 @@ func (c *Cluster) NodesService() string { return c.Name + "-nodes" }
 // ControllersService names the headless Service over all controllers, by which every node finds the quorum.
 func (c *Cluster) ControllersService() string { return c.Name + "-controllers" }
 
+// HandoverService names the headless Service over one controller that stays, which is there only while others leave.
+func (c *Cluster) HandoverService() string { return c.Name + "-handover" }
+
 // BootstrapService names the Service that clients of a listener connect to first.
 func (c *Cluster) BootstrapService(listener string) string { return c.Name + "-" + listener }
 
@@ -19,10 +22,12 @@ func (c *Cluster) ServiceHost(service string) string {
 	return fmt.Sprintf("%s.%s.svc.%s", service, c.Namespace, c.Domain)
 }
 
-// QuorumServers is the value of controller.quorum.bootstrap.servers: one stable name over all controllers, so that
-// their number never enters a file.
+// QuorumServers is the value of controller.quorum.bootstrap.servers: stable names, so that the number of the controllers
+// never enters a file. Kafka tries them in turn, and keeps its connection to each. The one to all controllers may lead to
+// a node that is no voter any more and knows no leader, itself perhaps, and it would ask there for ever; nothing has been
+// connected to the other before controllers leave.
 func (c *Cluster) QuorumServers() string {
-	return fmt.Sprintf("%s:%d", c.ServiceHost(c.ControllersService()), PortController)
+	return fmt.Sprintf("%s:%d,%s:%[2]d", c.ServiceHost(c.ControllersService()), PortController, c.ServiceHost(c.HandoverService()))
 }
 
 // ClaimName names the claim of a node's volume as the StatefulSet would.
@@ -35,4 +40,5 @@ var reservedListenerNames = map[string]string{
 	"replication": "it is the cluster's own listener",
 	"nodes":       "its Service would have the name of the headless Service over all nodes",
 	"controllers": "its Service would have the name of the headless Service over all controllers",
+	"handover":    "its Service would have the name of the headless Service over a controller that stays",
 }

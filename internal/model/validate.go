@@ -265,6 +265,7 @@ func validateNames(c *Cluster, taken map[string]string) []Fault {
 	}
 	refuse("metadata.name", "Service/"+c.NodesService())
 	refuse("metadata.name", "Service/"+c.ControllersService())
+	refuse("metadata.name", "Service/"+c.HandoverService())
 	for _, p := range c.Pools {
 		refuse(poolField(p.Name, "name"), "StatefulSet/"+p.StatefulSet)
 	}

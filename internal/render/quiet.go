@@ -23,6 +23,9 @@ type Object interface {
 // Quiet prints the objects that can be applied at any time, because they disturb nobody: Services.
 func Quiet(c *model.Cluster) []Object {
 	objects := []Object{nodesService(c), controllersService(c)}
+	if c.Successor != "" {
+		objects = append(objects, handoverService(c))
+	}
 	for i := range c.Listeners {
 		objects = append(objects, bootstrapService(c, &c.Listeners[i]))
 	}
@@ -65,6 +68,15 @@ func controllersService(c *model.Cluster) *corev1.Service {
 	return service(c, c.ControllersService(), nil, corev1.ServiceSpec{
 		Type: corev1.ServiceTypeClusterIP, ClusterIP: corev1.ClusterIPNone, PublishNotReadyAddresses: true,
 		Selector: map[string]string{v1alpha1.LabelCluster: c.Name, v1alpha1.LabelController: "true"},
+		Ports:    []corev1.ServicePort{servicePort("controller", model.PortController)},
+	})
+}
+
+// handoverService leads to a controller that stays. See model.QuorumServers.
+func handoverService(c *model.Cluster) *corev1.Service {
+	return service(c, c.HandoverService(), nil, corev1.ServiceSpec{
+		Type: corev1.ServiceTypeClusterIP, ClusterIP: corev1.ClusterIPNone, PublishNotReadyAddresses: true,
+		Selector: map[string]string{v1alpha1.LabelCluster: c.Name, "statefulset.kubernetes.io/pod-name": c.Successor},
 		Ports:    []corev1.ServicePort{servicePort("controller", model.PortController)},
 	})
 }
