@@ -90,7 +90,8 @@ type ObservedPod struct {
 	CreatedAt       time.Time
 	Deleting        bool
 	Ready           bool
-	Running         bool // the container kafka runs
+	Running         bool      // the container kafka runs
+	StartedAt       time.Time // since when it does
 	Restarts        int32
 	Problem         PodProblem
 	ProblemMessage  string // Kubernetes' own words, and the last line of the container where there is one

@@ -112,7 +112,9 @@ func observePod(pod *corev1.Pod, id int32, revisions map[string]map[int32]render
 }
 
 func observeContainer(pod *model.ObservedPod, container corev1.ContainerStatus) {
-	pod.Running = container.State.Running != nil
+	if running := container.State.Running; running != nil {
+		pod.Running, pod.StartedAt = true, running.StartedAt.Time
+	}
 	pod.Restarts = container.RestartCount
 	last := ""
 	if ended := container.LastTerminationState.Terminated; ended != nil {

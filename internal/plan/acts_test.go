@@ -137,9 +137,9 @@ var actTests = []actTest{
 		s.partition(0).Replicas, s.partition(0).ISR = []int32{1}, []int32{1}
 	}},
 
-	{"metadata.version is raised at the end", "", "", FinalizeVersion, 0, func(s *stage) { s.c.MetadataVersion = 30 }},
+	{"metadata.version is raised at the end", "", "", FinalizeVersion, 0, func(s *stage) { s.askVersion() }},
 	{"not before every node runs the version", "allOnVersion", "broker 1 does not run what is asked for", FinalizeVersion, -1, func(s *stage) {
-		s.c.MetadataVersion = 30
+		s.askVersion()
 		delete(s.want.Files, 1)
 	}},
 }
@@ -250,4 +250,9 @@ func (s *stage) permitReplacement(id int32) {
 	s.obs.Nodes[id] = seen
 	s.pod(id).Ready, s.pod(id).Problem = false, model.ProblemUnschedulable
 	s.shot().Quorum.Voters[id].LastCaughtUp = s.now.Add(-time.Minute)
+}
+
+// askVersion asks for a metadata.version above the one that is finalized.
+func (s *stage) askVersion() {
+	s.shot().MetadataVersion, s.c.MetadataVersion = 29, 30
 }

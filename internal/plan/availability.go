@@ -151,6 +151,9 @@ func trialAlone(v *view, a *act, chosen *batch) (bool, string) {
 }
 
 func leaderAlone(v *view, a *act, chosen *batch) (bool, string) {
+	if leader := v.kafka.quorum.LeaderID; chosen.has(leader) {
+		return false, fmt.Sprintf("node %d leads the metadata quorum and goes alone", leader)
+	}
 	return chosen.empty() || !v.leadsQuorum(a.node), "it leads the metadata quorum and goes after the others"
 }
 

@@ -41,5 +41,6 @@ on the files that they last ran. The pod template is one for the whole pool and 
 
 ## Time
 
-A view of Kafka counts for 10 seconds. A pod that was replaced counts once a view is 5 seconds younger than the pod.
+A view of Kafka counts for 10 seconds. A pod that was replaced, or whose process has started
+again, counts once a view is 5 seconds younger.
 `

@@ -17,8 +17,8 @@ const (
 	// shorter than the session after which Kafka itself gives up on a broker (9 s): within that, a dead broker still
 	// stands in the ISRs.
 	maxLag = 5 * time.Second
-	// podHeadStart is how much younger than a pod a snapshot has to be. With maxLag it makes sure that a broker seen
-	// alive is the process of this pod and not the one before it.
+	// podHeadStart is how much younger than a pod and its process a snapshot has to be. With maxLag it makes sure that a
+	// broker seen alive is the process of this pod and not the one before it.
 	podHeadStart = maxLag
 	// maxClockSkew is how far the operator's clock may be behind the one of a snapshot.
 	maxClockSkew = 5 * time.Second

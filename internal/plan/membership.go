@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/model"
@@ -71,18 +72,26 @@ func replacementsVote(v *view, a *act, _ *batch) (bool, string) {
 
 // leftQuorum looks at the whole pool: once the new roles have worked on one node, every node of it may come back on them.
 func leftQuorum(v *view, a *act, _ *batch) (bool, string) {
-	if a.node.pool.Controller || a.node.pod == nil || !a.node.pod.Controller || !v.c.Bootstrapped {
-		return true, ""
+	voting := v.stillVoting(a.node.pool)
+	return voting == "", voting
+}
+
+// stillVoting says why a pool cannot lose the role Controller yet, if that is what the spec asks for; empty = it can.
+func (v *view) stillVoting(pool *model.Pool) string {
+	nodes := v.ofPool(pool.Name)
+	runsControllers := func(n *node) bool { return n.set.Controller || n.pod != nil && n.pod.Controller }
+	if pool.Controller || !v.c.Bootstrapped || !slices.ContainsFunc(nodes, runsControllers) {
+		return ""
 	}
 	if fresh, why := v.freshSnapshot(); !fresh {
-		return false, "it would leave the metadata quorum, and " + why
+		return "it would leave the metadata quorum, and " + why
 	}
-	for _, n := range v.nodes {
-		if _, is := v.kafka.voter(n.ID); is && n.Pool == a.node.Pool {
-			return false, fmt.Sprintf("its pool is to have no controllers, and node %d is still a voter", n.ID)
+	for _, n := range nodes {
+		if _, is := v.kafka.voter(n.ID); is {
+			return fmt.Sprintf("its pool is to have no controllers, and node %d is still a voter", n.ID)
 		}
 	}
-	return true, ""
+	return ""
 }
 
 func notVoter(v *view, a *act, _ *batch) (bool, string) {

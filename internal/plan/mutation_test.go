@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/model"
 )
 
 // killers hold, for every predicate, the story that goes wrong without it, and the promise that is broken then.
@@ -18,11 +19,11 @@ var killers = map[string]struct {
 		s.lag, s.snapAge = 3, 9
 		s.edit("v2")
 		for range 60 {
-			if s.run(1); s.restarts[2] > 0 {
+			if s.run(1); s.started[2] > 0 {
 				break
 			}
 		}
-		s.want.Files[2] = print2("v1") // node 2 needs no restart any more, and its old pod still stands in the cache
+		s.edit("v1", 2) // node 2 needs no restart any more, and its old pod still stands in the cache
 		s.run(5)
 	}, combinedAtRest},
 	"comesBack": {"nobody makes its pod again", func(s *sim) {
@@ -32,16 +33,15 @@ var killers = map[string]struct {
 		s.run(5)
 	}, combinedAtRest},
 	"filesKnown": {"restarted twice for one change", func(s *sim) {
-		delete(s.want.Files, 1)
-		s.restarts = map[int32]int{}
-		s.want.Templates["main"] = print2("t2")
+		s.learn(1, "the NodePort of broker 1")
+		s.edit("v2")
+		s.editTemplate("main", "t2")
 		s.run(60)
-		s.want.Files[1] = print2("v2")
+		s.learn(1, "")
 		s.run(60)
 	}, combinedAtRest},
 	"revisionKnown": {"on a guess", func(s *sim) {
-		s.nodes[1].pod.Files = print2("v0")
-		s.nodes[1].pod.Files.User, s.nodes[1].pod.Files.Whole = "", ""
+		s.nodes[1].change(func(p *model.ObservedPod) { p.Files = model.Fingerprint{} })
 		s.run(5)
 	}, combinedAtRest},
 	"snapshotFresh": {"is not in sync", func(s *sim) {
@@ -49,10 +49,7 @@ var killers = map[string]struct {
 		s.topic("lean", 1, []int32{0, 1, 2})
 		s.cached = nil
 		s.run(5)
-		s.broken[2] = true
-		s.power(s.nodes[2], true)
-		s.run(2)
-		s.power(s.nodes[2], false)
+		s.fallBehind(2)
 		s.run(20)
 		s.edit("v2")
 		s.run(5)
@@ -68,12 +65,13 @@ var killers = map[string]struct {
 	}, combinedAtRest},
 	"quorumMajority": {"the quorum keeps 1 of 3 voters", func(s *sim) {
 		s.nodes[2].frozen = true
+		s.run(10)
 		s.edit("v2", 0, 1)
 		s.run(5)
 	}, func() *sim { return atRest("ctl:0:3:c", "brk:1000:3:b") }},
 	"offline": {"goes offline", func(s *sim) {
 		s.topic("orphans", 2, []int32{1000, 9})
-		s.parts[0].ISR = []int32{1000}
+		s.kafka.parts[0].ISR = []int32{1000}
 		s.edit("v2", 1000)
 		s.run(5)
 	}, func() *sim { return atRest("ctl:0:3:c", "brk:1000:3:b") }},
@@ -106,12 +104,6 @@ var killers = map[string]struct {
 }
 
 func combinedAtRest() *sim { return atRest("main:0:3:cb") }
-
-func atRest(pools ...string) *sim {
-	s := newSim(simPools(pools...))
-	s.settle(300)
-	return s
-}
 
 func TestEveryPredicateIsMissedWhenItIsMadeToSayYes(t *testing.T) {
 	for i, p := range predicates {

@@ -38,7 +38,7 @@ const budgetClosedName = "budgetClosed"
 // predicates in the order in which they are asked. The first that says no is the one the status shows, so what is most
 // likely the cause of the others comes first: a pod that does not start before the partitions that miss it.
 var predicates = []predicate{
-	{name: "cacheCurrent", sentence: "The operator sees what it did last.", guards: everything, asks: failed, permits: cacheCurrent},
+	{name: "cacheCurrent", sentence: "The operator sees what it did last.", guards: slices.Concat(everything, []Kind{evict}), asks: failed, permits: cacheCurrent},
 	{name: "notPaused", sentence: "The annotation kafka.castellan.dev/pause does not say true.", guards: everything, asks: failed, permits: notPaused},
 	{name: "oneThing", sentence: "Nothing else is being disturbed by the same plan. Only restarts go together, of pods that all serve.", guards: everything, asks: failed, permits: oneThing},
 	{name: "comesBack", sentence: "The StatefulSet that makes the pod anew exists, stays, and counts this node.", guards: []Kind{Restart, ReplaceDisk}, asks: failed, permits: comesBack},
@@ -47,9 +47,9 @@ var predicates = []predicate{
 	{name: "leftQuorum", sentence: "A node that is to lose the role Controller, and all others of its pool, are no voters any more.", guards: []Kind{Restart}, asks: failed, permits: leftQuorum},
 	{name: "provenRevision", sentence: "No other node runs a new revision that no node of its pool has shown to work.", guards: []Kind{Restart}, asks: idle, permits: provenRevision},
 	{name: "notServing", sentence: "A node whose disk is to be replaced is not ready.", guards: []Kind{ReplaceDisk}, permits: notServing},
-	{name: "othersReady", sentence: "Every other node has a pod that is ready and stays, and every other broker is unfenced.", guards: []Kind{Restart, ShrinkPool}, permits: othersReady},
+	{name: "othersReady", sentence: "Every other node has a pod that is ready and stays, and every other broker is unfenced. A node that is to go, does not vote and holds no partition need not be.", guards: []Kind{Restart, ShrinkPool}, permits: othersReady},
 	{name: "snapshotFresh", sentence: "There is a complete view of Kafka, it is of this cluster, and it is at most 10 seconds old.", guards: []Kind{Restart, ReplaceDisk, AddVoter, RemoveVoter, ShrinkPool, Unregister, FinalizeVersion, evict}, permits: snapshotFresh},
-	{name: "snapshotNewer", sentence: "The view of Kafka is at least 5 seconds younger than every pod, so that it shows the processes that run now.", guards: []Kind{Restart, ReplaceDisk, AddVoter, RemoveVoter, ShrinkPool, FinalizeVersion, evict}, permits: snapshotNewer},
+	{name: "snapshotNewer", sentence: "The view of Kafka is at least 5 seconds younger than every pod and its process, so that it shows the processes that run now.", guards: []Kind{Restart, ReplaceDisk, AddVoter, RemoveVoter, ShrinkPool, FinalizeVersion, evict}, permits: snapshotNewer},
 	{name: "canVote", sentence: "A node that is to become a voter is ready and follows the metadata log without a lag.", guards: []Kind{AddVoter}, permits: canVote},
 	{name: "replacementsVote", sentence: "Every controller that is asked for is a voter before one that is not is taken out, unless that one is dead.", guards: []Kind{RemoveVoter}, permits: replacementsVote},
 	{name: "notVoter", sentence: "A node that is to go is no voter of the metadata quorum.", guards: []Kind{ShrinkPool, Unregister}, permits: notVoter},
@@ -130,14 +130,15 @@ func provenRevision(v *view, a *act, _ *batch) (bool, string) {
 	return true, ""
 }
 
-// othersReady looks only at nodes that a StatefulSet has been asked for: one that never was carries nothing.
+// othersReady looks only at nodes that a StatefulSet has been asked for: one that never was carries nothing. Nor does one
+// that leaves and is missed by nobody, though it may never be ready again: nobody mends what the spec does not ask for.
 func othersReady(v *view, a *act, _ *batch) (bool, string) {
 	var not listed
 	for _, m := range v.nodes {
 		if m == a.node || !m.made && m.pod == nil {
 			continue
 		}
-		if state := v.unready(m); state != "" {
+		if state := v.unready(m); state != "" && !v.isMissedByNobody(m) {
 			not.add("%s %s", m.name(), state)
 		}
 	}
@@ -191,8 +192,11 @@ func (v *view) snapshotNewerThanPods() (bool, string) {
 		return false, "there is no view of Kafka"
 	}
 	for _, n := range v.nodes {
-		if n.pod != nil && v.kafka.snapshot.TakenAt.Before(n.pod.CreatedAt.Add(podHeadStart)) {
-			return false, fmt.Sprintf("the view of Kafka is too old to tell about the new pod of %s", n.name())
+		if n.pod == nil {
+			continue
+		}
+		if seenBy := v.kafka.snapshot.TakenAt.Add(-podHeadStart); seenBy.Before(n.pod.CreatedAt) || seenBy.Before(n.pod.StartedAt) {
+			return false, fmt.Sprintf("the view of Kafka is too old to tell about the new process of %s", n.name())
 		}
 	}
 	return true, ""

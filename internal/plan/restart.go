@@ -4,7 +4,6 @@ import (
 	"cmp"
 
 	"github.com/castellan-dev/castellan/internal/model"
-	"github.com/castellan-dev/castellan/internal/version"
 )
 
 // order puts first what disturbs least: pods that serve nobody, then brokers, then nodes that are controllers too, then
@@ -21,13 +20,12 @@ func (v *view) order(x, y *act) int {
 	case ShrinkPool:
 		return cmp.Compare(b.ID, a.ID)
 	}
-	up := v.upgrades()
 	return cmp.Or(
 		first(a.fails(), b.fails()),
 		cmp.Compare(b.standing, a.standing),
 		first(a.pod == nil || !a.pod.Ready, b.pod == nil || !b.pod.Ready),
 		first(v.isOnTrial(a), v.isOnTrial(b)),
-		first(up && !a.isBroker(), up && !b.isBroker()),
+		first(v.rises && !a.isBroker(), v.rises && !b.isBroker()),
 		first(!v.leadsQuorum(a), !v.leadsQuorum(b)),
 		first(!a.isController(), !b.isController()),
 		first(a.isBroker(), b.isBroker()),
@@ -50,16 +48,6 @@ func first(a, b bool) int {
 }
 
 func (v *view) leadsQuorum(n *node) bool { return v.kafka.quorum.LeaderID == n.ID }
-
-// upgrades tells that some node runs an older version of Kafka than the spec asks for.
-func (v *view) upgrades() bool {
-	for _, n := range v.nodes {
-		if n.pod != nil && !n.leaving && n.pod.Version != "" && version.Compare(n.pod.Version, v.c.Version) < 0 {
-			return true
-		}
-	}
-	return false
-}
 
 // rack is the failure domain of a node, as Kafka was told and else as Kubernetes says; empty = none.
 func (v *view) rack(n *node) string {

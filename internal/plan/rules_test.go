@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -21,7 +22,7 @@ type stage struct {
 
 func newStage(t *testing.T) *stage {
 	t.Helper()
-	s := threeCombined(t)
+	s := threeCombined()
 	obs := s.observe()
 	obs.BudgetClosed = true
 	return &stage{s.c, s.want, obs, s.now}
@@ -63,7 +64,7 @@ func TestReasonsToRestart(t *testing.T) {
 		{"a node that runs what is wanted is left alone", func(*stage) {}, ""},
 		{"filesChanged: files that the user changed are a reason", func(s *stage) { s.change(1) }, "configuration changed"},
 		{"files that only the operator renders otherwise are no reason", func(s *stage) {
-			s.want.Files[1] = model.Fingerprint{User: "v1", Whole: "other"}
+			s.want.Files[1] = model.Fingerprint{User: s.want.Files[1].User, Whole: "other"}
 		}, ""},
 		{"files that wait for a fact are no reason", func(s *stage) { delete(s.want.Files, 1) }, ""},
 		{"templateChanged: a template that the user changed is a reason", func(s *stage) {
@@ -154,7 +155,7 @@ var predicateTests = []struct {
 	{"a view of a foreign cluster permits nothing", "snapshotFresh", "Kafka answers with cluster id OTHER", func(s *stage) {
 		s.shot().ClusterID = "OTHER"
 	}},
-	{"a view from before a pod began permits nothing", "snapshotNewer", "too old to tell about the new pod of broker 2", func(s *stage) {
+	{"a view from before a pod began permits nothing", "snapshotNewer", "too old to tell about the new process of broker 2", func(s *stage) {
 		s.pod(2).CreatedAt = s.now.Add(-3 * time.Second)
 	}},
 	{"a quorum without a leader permits nothing", "quorumMajority", "the metadata quorum has no leader", func(s *stage) {
@@ -235,4 +236,12 @@ func TestPredicatesForARestart(t *testing.T) {
 			}
 		})
 	}
+}
+
+func print2(user string) model.Fingerprint {
+	return model.Fingerprint{User: user, Whole: user + "/op1"}
+}
+
+func addNode(c *model.Cluster, pool *model.Pool, id int32) {
+	c.Nodes = append(c.Nodes, model.Node{ID: id, Pool: pool.Name, PodName: fmt.Sprintf("%s-%d", pool.StatefulSet, id)})
 }

@@ -1,149 +1,249 @@
 package plan
 
 import (
+	"errors"
+	"fmt"
 	"maps"
 	"slices"
-	"time"
+	"strings"
 
-	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/model"
 )
 
 // observe is what the operator sees: the truth, unless its cache has not yet shown its own last act.
 func (s *sim) observe() *model.Observation {
-	if s.stale != nil {
-		o := *s.stale
-		o.CacheCurrent = false
-		o.Kafka, o.KafkaError = s.snapshot()
-		return &o
+	o := s.stale
+	if o == nil {
+		o = s.objects()
 	}
-	o := s.objects()
-	o.Kafka, o.KafkaError = s.snapshot()
-	return o
+	seen := *o
+	seen.CacheCurrent = s.stale == nil
+	seen.Kafka, seen.KafkaError = s.snapshot()
+	return &seen
 }
 
 func (s *sim) objects() *model.Observation {
-	o := &model.Observation{CacheCurrent: true, BudgetClosed: s.budgetClosed, Pools: map[string]model.ObservedPool{}, Nodes: map[int32]model.ObservedNode{}}
+	o := &model.Observation{
+		BudgetClosed: s.budget.allowed == 0 && s.budgetCounted(),
+		Pools:        make(map[string]model.ObservedPool, len(s.sets)), Nodes: make(map[int32]model.ObservedNode, len(s.order)),
+	}
 	for name, set := range s.sets {
+		shape := s.contents[set.template.User]
 		o.Pools[name] = model.ObservedPool{
-			Replicas: set.replicas, Files: maps.Clone(set.files), Template: set.template, Deleting: set.deleting,
+			UID: set.uid, FirstNodeID: set.first, Controller: shape.controller, Broker: shape.broker,
+			Replicas: set.replicas, Files: set.files, Template: set.template, Deleting: set.deleting,
 		}
 	}
-	for id, n := range s.nodes {
-		seen := model.ObservedNode{DiskUID: n.claim}
-		if n.pod != nil {
-			pod := *n.pod
-			seen.Pod = &pod
+	for _, n := range s.order {
+		if n.claim == "" && n.pod == nil {
+			continue
 		}
-		o.Nodes[id] = seen
+		seen := model.ObservedNode{DiskUID: n.claim, Pod: n.pod}
+		if n.claim != "" {
+			seen.Claims = []model.ObservedClaim{{
+				Volume: "data", Name: fmt.Sprintf("data-%d", n.id), UID: n.claim, ClusterID: "CID", Bound: true,
+				Lost: n.lost, Replace: n.replace,
+			}}
+		}
+		o.Nodes[n.id] = seen
 	}
 	return o
 }
 
-// snapshot reads Kafka through any living broker, and uses what it read for snapAge seconds.
-func (s *sim) snapshot() (*kafka.Snapshot, string) {
-	if s.cached != nil && s.now.Sub(s.cached.TakenAt) < time.Duration(s.snapAge)*time.Second {
-		return s.cached, ""
+// errDied ends a pass of an operator that dies in it.
+var errDied = errors.New("the operator died")
+
+// pass is one pass of the operator; it tells whether there was nothing to do and nothing to wait for.
+func (s *sim) pass() bool {
+	obs := s.observe()
+	s.seen = obs.Kafka
+	s.noteEmpty(obs.Kafka)
+	p := next(s.c, s.want, obs, s.now, s.tables)
+	s.tell(p)
+	s.judgePlan(p, obs)
+	if s.budget.allowed != p.Evictable {
+		if s.perform(func() error { s.budget = budget{p.Evictable, s.tick}; return nil }) != nil {
+			return false
+		}
 	}
-	reachable := false
-	for _, n := range s.nodes {
-		reachable = reachable || n.unfenced && n.alive()
+	if slices.ContainsFunc(p.Steps, func(step Step) bool { return step.Kind == Restart }) {
+		s.rounds++
 	}
-	if !reachable || s.leader < 0 || s.dark {
-		s.cached = nil
-		return nil, "no broker answers"
+	for i := range p.Steps {
+		if s.perform(func() error { return s.act(&p.Steps[i], p.Steps) }) != nil {
+			return false
+		}
 	}
-	shot := &kafka.Snapshot{TakenAt: s.now, ClusterID: "CID", Config: maps.Clone(s.config)}
-	shot.Quorum = kafka.Quorum{LeaderID: s.leader}
-	voters := s.voters()
-	for _, id := range s.ids() {
-		n := s.nodes[id]
-		if !n.formatted {
+	return p.Empty()
+}
+
+// perform does one thing, unless the operator dies before it, or the answer is lost, or the request is.
+func (s *sim) perform(do func() error) error {
+	s.steps++
+	switch s.steps {
+	case s.crashAt:
+		s.note("(the operator dies before the next step)")
+		s.stale, s.hidden, s.cached = nil, 0, nil // the next one reads everything anew
+		return errDied
+	case s.loseAt:
+		s.note("(an answer is lost)")
+		if s.performed {
+			_ = do()
+		}
+		return errors.New("timeout")
+	}
+	return do()
+}
+
+// tell keeps the lines of a plan that the last one did not have.
+func (s *sim) tell(p Plan) {
+	if s.mute {
+		if !p.Empty() {
+			s.last = "not empty"
+		}
+		return
+	}
+	text := p.String()
+	for line := range strings.Lines(text) {
+		if !strings.Contains(s.last, line) {
+			s.note("%s", strings.TrimSuffix(line, "\n"))
+		}
+	}
+	s.last = text
+}
+
+// noteEmpty writes down since when a broker that leaves is seen to hold nothing.
+func (s *sim) noteEmpty(shot *kafka.Snapshot) {
+	if shot == nil {
+		return
+	}
+	for _, n := range s.order {
+		if !s.slot(n) || s.wanted(n.id) != nil {
+			delete(s.c.EmptySince, n.id)
 			continue
 		}
-		r := kafka.QuorumReplica{ID: id, LastCaughtUp: s.now.Add(-time.Duration(n.silent) * time.Second)}
-		if slices.Contains(voters, id) {
-			shot.Quorum.Voters = append(shot.Quorum.Voters, r)
-		} else {
-			shot.Quorum.Observers = append(shot.Quorum.Observers, r)
-		}
-		if s.pool(n).Broker {
-			shot.Brokers = append(shot.Brokers, kafka.Broker{ID: id, Fenced: !n.unfenced})
+		holds := slices.ContainsFunc(shot.Partitions, func(p kafka.Partition) bool { return slices.Contains(p.Replicas, n.id) })
+		if _, noted := s.c.EmptySince[n.id]; holds {
+			delete(s.c.EmptySince, n.id)
+		} else if !noted {
+			s.c.EmptySince[n.id] = shot.TakenAt
 		}
 	}
-	for _, p := range s.parts {
-		p.ISR = slices.Clone(p.ISR)
-		shot.Partitions = append(shot.Partitions, p)
-	}
-	s.cached = shot
-	return shot, ""
 }
 
 // act does what a step says, and judges it.
-func (s *sim) act(step Step) {
-	before := s.objects()
+func (s *sim) act(step *Step, all []Step) error {
+	switch step.Kind {
+	case AddVoter, RemoveVoter, Unregister, FinalizeVersion, AlterConfig, ElectLeaders:
+		defer func() { s.cached = nil }() // what was read before the act is not used after it
+		return s.actOnKafka(step)
+	}
+	if s.lag > 0 && s.stale == nil {
+		s.stale, s.hidden = s.objects(), s.lag
+	}
 	set := s.sets[step.Pool]
 	switch step.Kind {
 	case CreatePool:
-		set = &simSet{files: map[int32]model.Fingerprint{}, template: s.want.Templates[step.Pool]}
+		s.uids++
+		p := s.poolOf(step.Pool)
+		set = &simSet{uid: fmt.Sprintf("set-%d", s.uids), first: p.FirstNodeID, template: s.want.Templates[step.Pool], files: map[int32]model.Fingerprint{}}
 		s.sets[step.Pool] = set
-		s.resize(step.Pool, set)
+		s.resize(set, p.Replicas, step.Pool)
 	case ScalePool:
-		s.resize(step.Pool, set)
+		s.resize(set, s.poolOf(step.Pool).Replicas, step.Pool)
 	case StageFiles:
+		s.judgeStaging(step)
 		set.template = s.want.Templates[step.Pool]
 	case SayFormat:
 		s.sayFormat(step)
+	case ShrinkPool:
+		s.judgeShrink(step)
+		set.replicas = step.Replicas
+	case RemovePool:
+		s.judgeRemovePool(step)
+		delete(s.sets, step.Pool)
+	case ReplaceDisk:
+		s.replaceDisk(step)
+	case Restart:
+		if n := s.nodes[step.Node]; n != nil && n.pod != nil && n.pod.UID == step.PodUID && !n.pod.Deleting {
+			s.judgeRestart(n, all)
+			s.started[n.id]++
+			s.stop(n)
+			n.byPlan = true
+		}
+	default:
+		s.violate("nobody knows how to %s", step.Kind)
+	}
+	if len(step.Nodes) > 0 {
+		set.files = maps.Clone(set.files)
+		for _, id := range step.Nodes {
+			set.files[id] = s.want.Files[id]
+		}
+	}
+	return nil
+}
+
+func (s *sim) actOnKafka(step *Step) error {
+	switch step.Kind {
 	case AlterConfig:
+		s.kafka.config = maps.Clone(s.kafka.config)
 		for _, c := range step.Changes {
-			if delete(s.config, c.Key); c.Value != nil {
-				s.config[c.Key] = *c.Value
+			if delete(s.kafka.config, c.Key); c.Value != nil {
+				s.kafka.config[c.Key] = *c.Value
 			}
 		}
-		return
 	case ElectLeaders:
-		for i := range s.parts {
-			if p := &s.parts[i]; slices.Contains(p.ISR, p.Replicas[0]) && s.up(p.Replicas[0]) {
+		for i := range s.kafka.parts {
+			if p := &s.kafka.parts[i]; slices.Contains(p.ISR, p.Replicas[0]) && s.up(p.Replicas[0]) {
 				p.Leader = p.Replicas[0]
 			}
 		}
-		return
 	case AddVoter:
-		s.quorum = append(slices.Clone(s.voters()), step.Member.ID)
-		return
-	case Restart:
-		n := s.nodes[step.Node]
-		if n.pod != nil && n.pod.UID == step.PodUID && !n.pod.Deleting {
-			s.judge(n)
-			s.restarts[n.id]++
-			s.stop(n)
+		return s.changeVoters(step, s.addVoter)
+	case RemoveVoter:
+		return s.changeVoters(step, s.removeVoter)
+	case Unregister:
+		s.judgeUnregister(step)
+		if n := s.nodes[step.Node]; n != nil {
+			n.registered, n.unfenced = false, false
 		}
+	case FinalizeVersion:
+		s.judgeVersion(step)
+		s.kafka.level = step.Level
 	}
-	for _, id := range step.Nodes {
-		set.files[id] = s.want.Files[id]
+	return nil
+}
+
+func (s *sim) changeVoters(step *Step, change func(kafka.QuorumMember) error) error {
+	before := s.kafka.voters
+	if err := change(step.Member); err != nil {
+		s.note("(Kafka refuses: %v)", err)
+		return err
 	}
-	if s.lag > 0 && s.stale == nil {
-		s.stale, s.staleFor = before, s.lag
+	s.judgeVoters(step, before)
+	return nil
+}
+
+func (s *sim) resize(set *simSet, replicas int32, pool string) {
+	set.replicas = replicas
+	for id := set.first; id < set.first+replicas; id++ {
+		s.node(id, pool)
 	}
 }
 
-func (s *sim) resize(pool string, set *simSet) {
-	for _, p := range s.c.Pools {
-		if p.Name == pool {
-			set.replicas = p.Replicas
-		}
-	}
-}
-
-func (s *sim) sayFormat(step Step) {
+func (s *sim) sayFormat(step *Step) {
 	n := s.nodes[step.Node]
 	if n.pod == nil || n.pod.UID != step.PodUID {
 		return
 	}
 	if step.Format == FormatInitial {
-		if disk, before := s.said[n.id]; before && disk != n.claim {
+		disk, before := s.said[n.id]
+		if before && disk != n.claim {
 			s.violate("node %d was told initial for two disks", n.id)
+		}
+		if n.dir == "" && n.founded {
+			s.violate("node %d was told initial for a disk that was emptied", n.id)
 		}
 		s.said[n.id] = n.claim
 		for i := range s.c.InitialVoters {
@@ -152,81 +252,17 @@ func (s *sim) sayFormat(step Step) {
 			}
 		}
 	}
-	n.pod.Format = step.Format
+	n.change(func(p *model.ObservedPod) { p.Format = step.Format })
 }
 
-// judge holds a restart against the truth. A pod that serves nobody may always be replaced.
-func (s *sim) judge(n *simNode) {
-	if s.restarts[n.id] > 0 {
-		s.violate("node %d is restarted twice for one change", n.id)
+// replaceDisk deletes the claims of a node and its pod; the StatefulSet makes both anew.
+func (s *sim) replaceDisk(step *Step) {
+	n := s.nodes[step.Node]
+	s.judgeReplace(n, step)
+	if slices.ContainsFunc(step.Claims, func(c model.ObservedClaim) bool { return c.UID == n.claim }) {
+		n.claim, n.dir, n.lost, n.replace = "", "", false, false
 	}
-	if set := s.sets[n.pool]; set == nil || set.deleting {
-		s.violate("node %d is stopped and nobody makes its pod again", n.id)
-	}
-	trial := 0
-	for _, m := range s.nodes {
-		if m != n && m.pod != nil && m.pod.Problem != model.ProblemNone && s.bad[m.pod.Files.User] &&
-			m.pod.Files == s.want.Files[m.id] && m.pod.Template == s.want.Templates[m.pool] {
-			trial++
-		}
-	}
-	if s.c.Bootstrapped && trial > 0 && s.bad[s.want.Files[n.id].User] && n.pod.Problem == model.ProblemNone {
-		s.violate("node %d follows another onto a revision that does not work", n.id)
-	}
-	if !n.alive() || !n.pod.Ready || !s.c.Bootstrapped {
-		return
-	}
-	if n.pod.Files == (model.Fingerprint{}) {
-		s.violate("node %d is stopped on a guess", n.id)
-	}
-	for _, id := range s.ids() {
-		if m := s.nodes[id]; m != n && s.sets[m.pool] != nil && m.id < s.pool(m).FirstNodeID+s.sets[m.pool].replicas && (m.pod == nil || !m.pod.Ready) {
-			s.violate("node %d is stopped while node %d is not ready", n.id, m.id)
-		}
-	}
-	s.judgePartitions(n)
-	s.judgeQuorum(n)
-}
-
-func (s *sim) judgePartitions(n *simNode) {
-	for i := range s.parts {
-		p := &s.parts[i]
-		living := slices.DeleteFunc(slices.Clone(p.ISR), func(id int32) bool {
-			m := s.nodes[id]
-			return m == nil || !m.alive() || !m.unfenced
-		})
-		for _, id := range p.Replicas {
-			if m := s.nodes[id]; id != n.id && m != nil && m.syncIn > 0 && !slices.Contains(p.ISR, id) {
-				s.violate("node %d is stopped while node %d is not in sync", n.id, id)
-				return
-			}
-		}
-		if !slices.Contains(living, n.id) {
-			continue
-		}
-		left := int32(len(living) - 1)
-		spare := int32(len(p.Replicas)) > p.MinISR || s.c.Unavailable == v1alpha1.UnavailableWait
-		if left < p.MinISR && spare {
-			s.violate("%s falls to %d in-sync replicas", partition(p), left)
-		}
-		if left == 0 && len(p.Replicas) > 1 {
-			s.violate("%s goes offline", partition(p))
-		}
-	}
-}
-
-func (s *sim) judgeQuorum(n *simNode) {
-	voters := s.voters()
-	if !slices.Contains(voters, n.id) {
-		return
-	}
-	left := 0
-	for _, id := range voters {
-		if m := s.nodes[id]; m != n && m.alive() && m.silent == 0 {
-			left++
-		}
-	}
-	if left < len(voters)/2+1 && (len(voters) > 2 || s.c.Unavailable == v1alpha1.UnavailableWait) {
-		s.violate("the quorum keeps %d of %d voters", left, len(voters))
+	if n.pod != nil && !n.pod.Deleting {
+		s.stop(n)
 	}
 }

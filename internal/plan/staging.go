@@ -49,6 +49,8 @@ func (v *view) stage(pool *model.Pool, set model.ObservedPool, restarting []*nod
 	switch {
 	case onlyOurs:
 		return all, templateDiffers, "only what the operator itself renders changed"
+	case v.stillVoting(pool) != "":
+		return nil, false, "" // a pod that dies meanwhile comes back as the voter that it is
 	case v.proven(pool.Name):
 		return all, templateDiffers, "the new revision works on another node of the pool"
 	case candidate:

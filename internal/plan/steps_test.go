@@ -218,7 +218,7 @@ func TestWaitingTellsTheWaysOfNotStartingApart(t *testing.T) {
 func TestOrderOfRestarts(t *testing.T) {
 	s := newSim(simPools("ctl:0:3:c", "mix:10:1:cb", "brk:1000:2:b"))
 	s.settle(300)
-	s.leader = 10
+	s.kafka.leader = 10
 	s.cached = nil
 	obs := s.observe()
 	obs.Nodes[1001].Pod.Ready = false

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/castellan-dev/castellan/internal/model"
+	"github.com/castellan-dev/castellan/internal/version"
 )
 
 // view is the evidence of one pass, joined node by node.
@@ -18,6 +19,7 @@ type view struct {
 	nodes []*node
 	kafka *evidence
 	works map[string]bool // pools that have proven what is wanted of them
+	rises bool            // some node runs an older version of Kafka than the spec asks for
 }
 
 // node is one node of the cluster with everything that is known about it. What it runs stands in its pod, what a new pod
@@ -56,6 +58,9 @@ func newView(c *model.Cluster, want model.Desired, obs *model.Observation, now t
 	for i := range c.Pools {
 		v.works[c.Pools[i].Name] = v.isProven(c.Pools[i].Name)
 	}
+	v.rises = slices.ContainsFunc(v.nodes, func(n *node) bool {
+		return n.pod != nil && !n.leaving && n.pod.Version != "" && version.Compare(n.pod.Version, c.Version) < 0
+	})
 	makeable := map[string]bool{}
 	for _, n := range v.nodes {
 		makeable[n.Pool] = makeable[n.Pool] || n.ready() && n.pod.Template.User == n.set.Template.User

@@ -1,0 +1,218 @@
+package plan
+
+import (
+	"fmt"
+
+	"github.com/castellan-dev/castellan/internal/model"
+)
+
+// simSet is a StatefulSet. What it hands out is never changed in place: observations hold it.
+type simSet struct {
+	uid      string
+	first    int32
+	replicas int32
+	files    map[int32]model.Fingerprint
+	template model.Fingerprint
+	deleting bool
+}
+
+// simNode is one slot of a StatefulSet, its disk, and the process in it.
+type simNode struct {
+	id   int32
+	pool string
+	rack string
+
+	claim   string // UID; empty = none
+	dir     string // directory id on the disk; empty = not formatted
+	founded bool   // it has been formatted as a founder of the quorum
+	lost    bool   // the volume is gone
+	emptied bool   // what was on the disk is gone, and Kafka may still count on it
+	replace bool
+	lostFor int
+	holding int // seconds for which it has been leaving
+
+	pod        *model.ObservedPod // never changed in place: observations hold it
+	files      content            // what the process runs
+	template   content
+	fails      bool // the process dies at once
+	goneFor    int  // seconds without a pod
+	age        int  // seconds that the process has been up
+	stopping   int  // seconds until a deleted pod is gone
+	byPlan     bool // the planner stopped it last
+	poweredOff bool
+	frozen     bool // its port is open and it follows nobody
+
+	registered bool // Kafka knows it as a broker
+	unfenced   bool
+	silent     int // seconds since the process was last alive
+	syncIn     int // seconds until it is in sync again
+	metaIn     int // seconds until it holds all of the metadata log
+}
+
+// budget is a PodDisruptionBudget. Kubernetes takes note of a change in the second after it, and evicts nobody until then.
+type budget struct {
+	allowed int32
+	written int
+}
+
+func (s *sim) budgetCounted() bool { return s.tick > s.budget.written }
+
+func (n *simNode) change(f func(p *model.ObservedPod)) {
+	p := *n.pod
+	f(&p)
+	n.pod = &p
+}
+
+func (n *simNode) setReady(ready bool) {
+	if n.pod != nil && n.pod.Ready != ready {
+		n.change(func(p *model.ObservedPod) { p.Ready = ready })
+	}
+}
+
+// alive tells that the process runs.
+func (n *simNode) alive() bool {
+	return n.pod != nil && n.stopping == 0 && !n.poweredOff && n.pod.Running && n.dir != "" && !n.lost
+}
+
+// slot tells that a StatefulSet asks for the node.
+func (s *sim) slot(n *simNode) bool {
+	set := s.sets[n.pool]
+	return set != nil && n.id >= set.first && n.id < set.first+set.replicas
+}
+
+func (s *sim) moveNode(n *simNode) {
+	set := s.sets[n.pool]
+	switch {
+	case n.poweredOff:
+		n.setReady(false)
+		return
+	case n.stopping > 0:
+		if n.stopping--; n.stopping == 0 {
+			n.pod = nil
+		}
+		return
+	case n.pod == nil:
+		n.goneFor++
+		if s.slot(n) && !set.deleting && !s.refused[s.contents[set.template.User].text] && n.goneFor >= s.ticks.create {
+			s.makePod(n, set)
+		}
+		return
+	case set != nil && !set.deleting && !s.slot(n):
+		s.stop(n)
+		return
+	}
+	n.age++
+	s.run1(n)
+}
+
+func (s *sim) makePod(n *simNode, set *simSet) {
+	s.uids++
+	if n.claim == "" {
+		n.claim, n.dir, n.lost, n.replace, n.lostFor = fmt.Sprintf("claim-%d-%d", n.id, s.uids), "", false, false, 0
+	}
+	n.files, n.template = s.contents[set.files[n.id].User], s.contents[set.template.User]
+	n.pod = &model.ObservedPod{
+		Name: fmt.Sprintf("events-%s-%d", n.pool, n.id), UID: fmt.Sprintf("pod-%d", s.uids), Pool: n.pool, CreatedAt: s.now,
+		Files: set.files[n.id], Template: set.template,
+		Controller: n.files.controller, Broker: n.files.broker, Version: n.template.version,
+	}
+	n.goneFor, n.age, n.syncIn, n.metaIn, n.byPlan = 0, 0, s.ticks.sync, s.ticks.meta, false
+	n.fails = s.bad[n.files.text] || s.bad[n.template.text] || n.files.text == ""
+}
+
+// run1 is a second of a pod's container.
+func (s *sim) run1(n *simNode) {
+	fails := n.fails || n.lost || levels[n.template.version] < s.kafka.level
+	if running := !fails; n.pod.Running != running {
+		n.change(func(p *model.ObservedPod) {
+			p.Running = running
+			if p.Problem = model.ProblemNone; running {
+				p.ProblemMessage = ""
+			}
+		})
+	}
+	if fails && n.age > 2 && n.pod.Problem == model.ProblemNone {
+		n.change(func(p *model.ObservedPod) {
+			p.Problem, p.Restarts, p.ProblemMessage = model.ProblemCrashLoop, 3, "invalid value"
+		})
+	}
+	if n.dir != "" || n.pod.Format == "" || fails {
+		return
+	}
+	n.age, n.metaIn = 0, 2*s.ticks.meta
+	s.uids++
+	n.dir = fmt.Sprintf("dir-%d-%d", n.id, s.uids)
+	if n.pod.Format == FormatInitial {
+		n.dir, n.founded = fmt.Sprintf("first-%d", n.id), true
+	}
+}
+
+// stop is a graceful deletion of a pod: the broker leaves the ISRs before its process ends.
+func (s *sim) stop(n *simNode) {
+	n.change(func(p *model.ObservedPod) { p.Deleting, p.Ready = true, false })
+	n.stopping, n.unfenced, n.syncIn = s.ticks.stop, false, s.ticks.sync
+	s.movePartitions()
+}
+
+// kill is a pod that is gone at once; Kafka notices when the session ends or the next process registers.
+func (s *sim) kill(n *simNode) {
+	if n.pod != nil && n.stopping == 0 && !n.poweredOff {
+		n.pod, n.syncIn, n.silent = nil, s.ticks.sync, 1
+	}
+}
+
+// power turns the Kubernetes node of a pod off or on; the pod's process starts again in the same pod.
+func (s *sim) power(n *simNode, off bool) {
+	n.poweredOff = off
+	n.age, n.syncIn, n.metaIn, n.silent = 0, s.ticks.sync, s.ticks.meta, n.silent+1
+	if n.setReady(false); !off {
+		s.startAnew(n)
+	}
+}
+
+// startAnew is a container that starts again in its pod.
+func (s *sim) startAnew(n *simNode) {
+	if n.pod != nil {
+		n.change(func(p *model.ObservedPod) { p.Ready, p.StartedAt = false, s.now })
+	}
+}
+
+// loseDisk takes the volume of a node away under its claim.
+func (s *sim) loseDisk(n *simNode) {
+	s.wipe(n)
+	n.lost, n.replace, n.lostFor = true, false, 0
+}
+
+// wipe empties the disk of a node under its claim; the process dies and starts again in its pod.
+func (s *sim) wipe(n *simNode) {
+	n.dir, n.emptied = "", true
+	n.age, n.syncIn, n.silent = 0, s.ticks.sync, n.silent+1
+	s.startAnew(n)
+}
+
+// evict is the Eviction API under unhealthyPodEvictionPolicy AlwaysAllow; it tells whether the pod goes.
+func (s *sim) evict(n *simNode) bool {
+	if !n.pod.Ready {
+		if s.countsOnEmptied() {
+			return false
+		}
+		s.stop(n)
+		return true
+	}
+	healthy, expected := int32(0), int32(0)
+	for _, set := range s.sets {
+		expected += set.replicas
+	}
+	for _, m := range s.order {
+		if s.slot(m) && m.pod != nil && m.pod.Ready && !m.pod.Deleting {
+			healthy++
+		}
+	}
+	if !s.budgetCounted() || s.budget.allowed-(expected-healthy) < 1 {
+		return false
+	}
+	s.note("(the pod of node %d is evicted)", n.id)
+	s.judgeStop(n, "evicted")
+	s.stop(n)
+	return true
+}

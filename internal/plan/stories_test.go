@@ -1,0 +1,175 @@
+package plan
+
+import (
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/model"
+)
+
+// restartStories tell why nodes restart, how many together, and when not.
+var restartStories = []story{
+	{"creation", func() *sim { return newSim(simPools("main:0:3:cb")) }, func(*sim) {}},
+	{"static change over three combined nodes", threeCombined, func(s *sim) { s.edit("v2") }},
+	{"static change over dedicated controllers and brokers", dedicated, func(s *sim) { s.edit("v2") }},
+	{"static change goes rack by rack", zoned, func(s *sim) { s.edit("v2", 1000, 1001, 1002, 1003, 1004, 1005) }},
+	{"no more nodes than allowed restart together", func() *sim {
+		s := newSim(simPools("ctl:0:3:c", "brk:1000:9:b"))
+		s.users.racks, s.c.RackKey, s.c.MaxUnavailable = 3, "zone", 2
+		s.settle(300)
+		s.topic("orders", 2, []int32{1000, 1001, 1002})
+		return toldAnew(s)
+	}, func(s *sim) { s.editTemplate("brk", "t2") }},
+	{"two brokers without racks restart together when that is allowed", func() *sim {
+		s := dedicated()
+		s.c.MaxUnavailable = 2
+		return s
+	}, func(s *sim) { s.edit("v2", 1000, 1001, 1002, 1003) }},
+	{"brokers of one rack that share a partition go one after the other", func() *sim {
+		s := zoned()
+		s.topic("close", 2, []int32{1000, 1003, 1001})
+		return toldAnew(s)
+	}, func(s *sim) { s.edit("v2", 1000, 1003) }},
+	{"run-time change", threeCombined, func(s *sim) {
+		s.kafka.config = map[string]string{"message.max.bytes": "1", "min.insync.replicas": "2"}
+		s.c.DynamicConfig = map[string]string{"min.insync.replicas": "1", "log.cleaner.threads": "2"}
+	}},
+	{"another operator version restarts nobody", threeCombined, func(s *sim) { s.upgradeOperator() }},
+	{"what another operator version changes goes along with the next restart", threeCombined, func(s *sim) {
+		s.upgradeOperator()
+		s.run(10)
+		s.note("(the user changes the files of node 1)")
+		s.edit("v2", 1)
+	}},
+	{"a restart on demand", threeCombined, func(s *sim) { s.askRestart(1) }},
+	{"a partition of one replica pauses", func() *sim {
+		s := threeCombined()
+		s.topic("single", 1, []int32{1})
+		return toldAnew(s)
+	}, func(s *sim) { s.edit("v2") }},
+	{"a partition of one replica waits for consent", func() *sim {
+		s := threeCombined()
+		s.topic("single", 1, []int32{1})
+		s.c.Unavailable = v1alpha1.UnavailableWait
+		return toldAnew(s)
+	}, func(s *sim) {
+		s.edit("v2")
+		s.run(60)
+		s.note("(the user consents)")
+		s.c.Unavailable = v1alpha1.UnavailableProceed
+	}},
+	{"a change taken back restarts only those that took it", dedicated, func(s *sim) {
+		s.edit("v2", 1000, 1001, 1002, 1003)
+		for s.started[1001] == 0 {
+			s.run(1)
+		}
+		s.note("(the user takes the change back)")
+		s.edit("v1", 1000, 1001, 1002, 1003)
+	}},
+	{"stale cache cannot delete two pods", func() *sim {
+		s := threeCombined()
+		s.lag = 3
+		return s
+	}, func(s *sim) { s.edit("v2") }},
+	{"no view of Kafka in mid-roll", dedicated, func(s *sim) {
+		s.edit("v2", 1000, 1001, 1002, 1003)
+		s.run(20)
+		s.note("(the operator cannot reach Kafka)")
+		s.dark, s.cached = true, nil
+		s.run(30)
+		s.note("(the operator can reach Kafka)")
+		s.dark = false
+	}},
+	{"a node waits for a fact and the others go on", dedicated, func(s *sim) {
+		s.learn(1001, "the NodePort of broker 1001")
+		s.editTemplate("brk", "t2")
+		s.run(90)
+		s.note("(the NodePort is known)")
+		s.learn(1001, "")
+	}},
+}
+
+// repairStories tell what becomes of what is broken.
+var repairStories = []story{
+	{"bad value and back", threeCombined, func(s *sim) {
+		s.bad["v2"] = true
+		s.edit("v2")
+		s.run(60)
+		s.note("(the user takes the value back)")
+		s.edit("v1")
+	}},
+	{"bad template and forward", threeCombined, func(s *sim) {
+		s.bad["t2"] = true
+		s.editTemplate("main", "t2")
+		s.run(60)
+		s.note("(the user mends the template)")
+		s.editTemplate("main", "t3")
+	}},
+	{"bad value from the very first start", func() *sim { return newSim(simPools("main:0:3:cb")) }, func(s *sim) {
+		s.bad["v1"] = true
+		s.run(20)
+		s.note("(the user mends the value)")
+		s.edit("v2")
+	}},
+	{"brokers that hang from the very first start", func() *sim { return newSim(simPools("ctl:0:3:c", "brk:1000:2:b")) }, func(s *sim) {
+		s.hangs["bad"] = true
+		s.edit("bad", 1000, 1001)
+		s.run(20)
+		s.note("(the user mends the value)")
+		s.edit("v2", 1000, 1001)
+	}},
+	{"controllers that never find each other", func() *sim { return newSim(simPools("ctl:0:3:c", "brk:1000:2:b")) }, func(s *sim) {
+		s.hangs["bad"] = true
+		s.edit("bad", 0, 1, 2)
+		s.run(20)
+		s.note("(the user mends the value)")
+		s.edit("v2", 0, 1, 2)
+	}},
+	{"a template that no pod can be made from", threeCombined, func(s *sim) {
+		s.refused["t2"] = true
+		s.editTemplate("main", "t2")
+		s.run(20)
+		s.note("(the user mends the template)")
+		s.editTemplate("main", "t3")
+	}},
+	{"a pod whose revision is gone fails and is replaced", threeCombined, func(s *sim) {
+		n := s.nodes[1]
+		n.change(func(p *model.ObservedPod) { p.Files, p.Template = model.Fingerprint{}, model.Fingerprint{} })
+		s.run(5)
+		s.note("(its process fails)")
+		n.fails = true
+	}},
+	{"pod deleted in mid-roll", threeCombined, func(s *sim) {
+		s.edit("v2")
+		s.run(6)
+		s.note("(somebody deletes the pod of node 2)")
+		s.stop(s.nodes[2])
+	}},
+	{"node lost in mid-roll", threeCombined, func(s *sim) {
+		s.edit("v2")
+		s.run(20)
+		s.note("(the machine of node 2 loses power)")
+		s.power(s.nodes[2], true)
+		s.run(60)
+		s.note("(the machine of node 2 is back)")
+		s.power(s.nodes[2], false)
+	}},
+	{"a broker's disk is lost and replaced when that is permitted", dedicated, func(s *sim) {
+		s.note("(the disk of node 1001 is lost)")
+		s.users.replaceAfter = 40
+		s.loseDisk(s.nodes[1001])
+	}},
+	{"a controller's disk is lost and replaced when that is permitted", dedicated, func(s *sim) {
+		s.note("(the disk of node 1 is lost)")
+		s.loseDisk(s.nodes[1])
+	}},
+	{"a disk that is emptied never founds a quorum", threeCombined, func(s *sim) {
+		s.note("(the disk of node 1 is emptied)")
+		s.wipe(s.nodes[1])
+		s.kill(s.nodes[1])
+	}},
+	{"a disk that serves is not replaced", threeCombined, func(s *sim) {
+		s.nodes[1].replace = true
+		s.run(20)
+		s.note("(the user takes the permission back)")
+		s.nodes[1].replace = false
+	}},
+}
