@@ -80,7 +80,7 @@ func (r *KafkaClusterReconciler) labelClaim(ctx context.Context, s *scope, live,
 
 // applyBudget tells Kubernetes how many pods it may evict by itself: the planner's word.
 func (r *KafkaClusterReconciler) applyBudget(ctx context.Context, s *scope) error {
-	budget := render.Budget(s.model, s.plan.Evictable)
+	budget := render.Budget(s.model, s.plan.Evictable, s.plan.Spared)
 	apply.Own(budget, s.cluster, kindCluster, v1alpha1.GroupVersion.String())
 	_, err := r.applier.Apply(ctx, budget, orNil(s.live.Budgets[budget.Name]))
 	return err

@@ -68,6 +68,8 @@ type ObservedClaim struct {
 	Lost      bool // its volume is gone
 	Deleting  bool
 	Replace   bool // the user permits that a new disk takes its place
+	// KubernetesNode is the one that the volume was made for; empty = not known.
+	KubernetesNode string
 }
 
 // PodProblem tells apart why a pod does not run.
@@ -98,7 +100,8 @@ type ObservedPod struct {
 	HostIP          string
 	Zone            string
 	KubernetesNode  string
-	Files           Fingerprint // of the node's own files in the revision that the pod names; zero = revision is gone
+	Files           Fingerprint           // of the node's own files in the revision that the pod names; zero = revision is gone
+	Revision        map[int32]Fingerprint // of the files of all nodes in that revision, by node id
 	Template        Fingerprint
 	Pool            string // from its label
 	Version         string // of Kafka, as its image says

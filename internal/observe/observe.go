@@ -18,19 +18,25 @@ import (
 // zoneLabel is what Kubernetes copies from the node to the pod (1.35 and later).
 const zoneLabel = corev1.LabelTopologyZone
 
+// selectedNode is the annotation of a claim in which the scheduler names the node that a volume is to be made for.
+const selectedNode = "volume.kubernetes.io/selected-node"
+
 // Kubernetes tells what the live objects say about a cluster; Kafka's side stays empty.
 // files are what the nodes shall run, for the words in which a difference is told.
 func Kubernetes(c *model.Cluster, live *Live, files map[int32]render.NodeFiles) *model.Observation {
 	observation := &model.Observation{Pools: map[string]model.ObservedPool{}, Nodes: map[int32]model.ObservedNode{}, CacheCurrent: true}
-	revisions := map[string]map[int32]render.NodeFiles{}
+	revisions, fingerprints := map[string]map[int32]render.NodeFiles{}, map[string]map[int32]model.Fingerprint{}
 	for name, configMap := range live.ConfigMaps {
 		if nodes := render.ReadRevision(configMap); nodes != nil {
-			revisions[name] = nodes
+			revisions[name], fingerprints[name] = nodes, map[int32]model.Fingerprint{}
+			for id, files := range nodes {
+				fingerprints[name][id] = files.Fingerprint
+			}
 		}
 	}
 	for _, set := range live.StatefulSets {
 		if pool := set.Labels[v1alpha1.LabelPool]; pool != "" {
-			observation.Pools[pool] = observePool(set, revisions)
+			observation.Pools[pool] = observePool(set, fingerprints)
 			// A pod that is deleted before Kubernetes has taken note of a new template comes back on the old one.
 			observation.CacheCurrent = observation.CacheCurrent && set.Status.ObservedGeneration == set.Generation
 		}
@@ -45,7 +51,7 @@ func Kubernetes(c *model.Cluster, live *Live, files map[int32]render.NodeFiles) 
 			continue
 		}
 		node := observation.Nodes[id]
-		node.Pod = observePod(pod, id, revisions)
+		node.Pod = observePod(pod, id, fingerprints)
 		observation.Nodes[id] = node
 	}
 	observeClaims(c, live, observation)
@@ -53,20 +59,19 @@ func Kubernetes(c *model.Cluster, live *Live, files map[int32]render.NodeFiles) 
 	return observation
 }
 
-// isClosed tells that Kubernetes has taken note of the budget as it stands, and lets nobody evict.
+// isClosed tells that Kubernetes has taken note of the budget as it stands, and lets nobody evict any pod.
 func isClosed(budget *policyv1.PodDisruptionBudget) bool {
-	most := budget.Spec.MaxUnavailable
-	return most != nil && most.IntValue() == 0 && budget.Status.ObservedGeneration == budget.Generation && budget.Status.DisruptionsAllowed == 0
+	most, selector := budget.Spec.MaxUnavailable, budget.Spec.Selector
+	return most != nil && most.IntValue() == 0 && selector != nil && len(selector.MatchExpressions) == 0 && budget.Status.ObservedGeneration == budget.Generation && budget.Status.DisruptionsAllowed == 0
 }
 
-func observePool(set *appsv1.StatefulSet, revisions map[string]map[int32]render.NodeFiles) model.ObservedPool {
+func observePool(set *appsv1.StatefulSet, revisions map[string]map[int32]model.Fingerprint) model.ObservedPool {
 	labels := set.Spec.Template.Labels
 	pool := model.ObservedPool{
 		UID:        string(set.UID),
 		Controller: labels[v1alpha1.LabelController] == "true",
 		Broker:     labels[v1alpha1.LabelBroker] == "true",
 		Revision:   RevisionName(set.Spec.Template.Spec.Volumes),
-		Files:      map[int32]model.Fingerprint{},
 		Template:   templateOf(set.Spec.Template.Annotations),
 		Deleting:   set.DeletionTimestamp != nil,
 	}
@@ -76,13 +81,11 @@ func observePool(set *appsv1.StatefulSet, revisions map[string]map[int32]render.
 	if set.Spec.Replicas != nil {
 		pool.Replicas = *set.Spec.Replicas
 	}
-	for id, files := range revisions[pool.Revision] {
-		pool.Files[id] = files.Fingerprint
-	}
+	pool.Files = revisions[pool.Revision]
 	return pool
 }
 
-func observePod(pod *corev1.Pod, id int32, revisions map[string]map[int32]render.NodeFiles) *model.ObservedPod {
+func observePod(pod *corev1.Pod, id int32, revisions map[string]map[int32]model.Fingerprint) *model.ObservedPod {
 	observed := &model.ObservedPod{
 		Name: pod.Name, UID: string(pod.UID), ResourceVersion: pod.ResourceVersion, CreatedAt: pod.CreationTimestamp.Time,
 		Deleting: pod.DeletionTimestamp != nil, HostIP: pod.Status.HostIP, Zone: pod.Labels[zoneLabel],
@@ -91,10 +94,11 @@ func observePod(pod *corev1.Pod, id int32, revisions map[string]map[int32]render
 		Version:        versionOf(pod),
 		Controller:     pod.Labels[v1alpha1.LabelController] == "true",
 		Broker:         pod.Labels[v1alpha1.LabelBroker] == "true",
-		Files:          revisions[RevisionName(pod.Spec.Volumes)][id].Fingerprint,
+		Revision:       revisions[RevisionName(pod.Spec.Volumes)],
 		Template:       templateOf(pod.Annotations),
 		Format:         formatOf(pod),
 	}
+	observed.Files = observed.Revision[id]
 	for _, condition := range pod.Status.Conditions {
 		switch {
 		case condition.Type == corev1.PodReady:
@@ -165,6 +169,7 @@ func observeClaims(c *model.Cluster, live *Live, observation *model.Observation)
 			Volume: volume, Name: claim.Name, UID: string(claim.UID), ClusterID: claim.Labels[v1alpha1.LabelClusterID],
 			Bound: claim.Status.Phase == corev1.ClaimBound, Lost: claim.Status.Phase == corev1.ClaimLost,
 			Deleting: claim.DeletionTimestamp != nil, Replace: claim.Annotations[v1alpha1.AnnotationReplace] == "true",
+			KubernetesNode: claim.Annotations[selectedNode],
 		})
 		if desired := c.Node(int32(id)); desired != nil && c.PoolOf(desired).Volumes[0].Name == volume {
 			node.DiskUID = string(claim.UID)

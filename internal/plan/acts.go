@@ -44,7 +44,7 @@ func (b *batch) restarting() []*node {
 
 func (v *view) add(b *batch, a *act) {
 	b.acts = append(b.acts, a)
-	if a.kind != Restart {
+	if a.kind != Restart && a.kind != evict {
 		return
 	}
 	b.rack = v.rack(a.node)
@@ -199,25 +199,4 @@ func (v *view) count(p *Plan) {
 			p.Current++
 		}
 	}
-}
-
-// planEviction says how many pods Kubernetes may evict by itself, to drain one of its nodes: one, where each of them could
-// be restarted alone, and none while the planner is about to disturb something itself.
-func (v *view) planEviction(p *Plan, t tables, chosen *batch, wanted []*act) {
-	about := slices.ContainsFunc(wanted, func(a *act) bool { return a.held == budgetClosedName })
-	if !chosen.empty() || about || v.kafka.short > 0 {
-		return
-	}
-	for _, n := range v.nodes {
-		if n.gone {
-			continue
-		}
-		if v.unready(n) != "" {
-			return
-		}
-		if refusal, _ := v.permitted(&act{kind: evict, node: n}, t, &batch{}); refusal != nil {
-			return
-		}
-	}
-	p.Evictable = 1
 }

@@ -68,6 +68,14 @@ var actTests = []actTest{
 		s.spare()
 		s.shot().Quorum.LeaderID = 2
 	}},
+	{"nobody goes together with the quorum's leader", "leaderAlone", "node 1 leads the metadata quorum and goes alone", Restart, 2, func(s *stage) {
+		s.prove()
+		s.change(1, 2)
+		s.racks("a", "b", "b")
+		s.spare()
+		s.shot().Quorum.LeaderID = 1
+		s.pod(1).Broker, s.pod(1).Version = false, "4.1.2" // to a newer version controllers go first
+	}},
 	{"somebody carries the listeners", "keepsListener", "no other broker would carry the listeners", Restart, 2, func(s *stage) {
 		s.prove()
 		s.change(1, 2)

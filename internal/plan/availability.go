@@ -115,11 +115,11 @@ func keepsListener(v *view, a *act, chosen *batch) (bool, string) {
 }
 
 // isrComplete looks at the brokers of this cluster only. What a broker that is not ours keeps out of sync is counted by
-// minISR and offline, partition by partition: it must not stop every roll for ever.
-func isrComplete(v *view, a *act, _ *batch) (bool, string) {
+// minISR and offline, partition by partition: it must not stop every roll for ever. So is what those miss that stop too.
+func isrComplete(v *view, a *act, chosen *batch) (bool, string) {
 	var behind listed
 	for _, m := range v.nodes {
-		if late := v.kafka.lagging[m.ID]; m != a.node && len(late) > 0 {
+		if late := v.kafka.lagging[m.ID]; m != a.node && !chosen.has(m.ID) && len(late) > 0 {
 			behind.addMany(len(late), "%s is not in sync with %s", m.name(), partition(v.kafka.partition(late[0])))
 		}
 	}

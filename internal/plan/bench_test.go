@@ -22,7 +22,7 @@ func largeCluster(partitions int32) (*sim, *model.Observation) {
 	s.settle(60)
 	s.assignAtRandom(1000, 500, partitions, true)
 	s.edit("v2")
-	s.cached, s.budget = nil, budget{0, s.tick - 5}
+	s.cached, s.budget = nil, budget{written: s.tick - 5}
 	return s, s.observe()
 }
 

@@ -23,13 +23,6 @@ func brokerGone(v *view, n *node) (bool, string) {
 	return n.gone && registered, "it is gone for good"
 }
 
-// isMissedByNobody tells that a node that is to go does nothing for the cluster any more.
-func (v *view) isMissedByNobody(n *node) bool {
-	fresh, _ := v.freshSnapshot()
-	held, _ := v.kafka.replicas(n.ID)
-	return n.leaving && !n.ready() && fresh && held == 0 && !v.votesNow(n)
-}
-
 // emptied are the StatefulSets without nodes of pools that are not in the spec.
 func (v *view) emptied() []*node {
 	var pools []*node

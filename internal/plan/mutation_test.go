@@ -89,12 +89,12 @@ var killers = map[string]struct {
 		s.power(s.nodes[1003], true)
 		s.run(30)
 	}, func() *sim { return atRest("ctl:0:3:c", "brk:1000:4:b") }},
-	"othersReady": {"while node 4 is not ready", func(s *sim) {
-		s.power(s.nodes[4], true)
+	"othersReady": {"while node 1002 is not ready", func(s *sim) {
+		s.power(s.nodes[1002], true)
 		s.run(20)
 		s.edit("v2", 0, 1, 2)
 		s.run(5)
-	}, func() *sim { return atRest("ctl:0:5:c", "brk:1000:3:b") }},
+	}, func() *sim { return atRest("ctl:0:3:c", "brk:1000:3:b") }},
 	"isrComplete": {"is not in sync", func(s *sim) {
 		s.ticks.sync = 10
 		s.topic("lean", 1, []int32{0, 1, 2})

@@ -71,8 +71,10 @@ type Plan struct {
 	Pending []int32
 	// Current counts the nodes that are ready on what the spec asks for, and Total those that it asks for.
 	Current, Total int
-	// Evictable is how many pods Kubernetes may evict now: what the PodDisruptionBudget says.
+	// Evictable is how many pods Kubernetes may evict now: what the PodDisruptionBudget says. Spared names pods that it
+	// does not speak of: all of them may be evicted.
 	Evictable int32
+	Spared    []string
 	// Waiting are sentences about what is under way and needs no act: pods starting, replicas catching up.
 	Waiting []string
 }

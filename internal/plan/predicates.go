@@ -58,14 +58,14 @@ var predicates = []predicate{
 	{name: "lastReplica", sentence: "No partition has its only in-sync replica on the disk that is to be replaced.", guards: []Kind{ReplaceDisk}, permits: lastReplica},
 	{name: "minISR", sentence: "Every partition that stopping nodes are in sync with keeps min.insync.replicas without them. Where the replication factor makes that impossible, spec.rolling.unavailable decides.", guards: stops, permits: minISR, tells: true},
 	{name: "keepsListener", sentence: "Some broker stays unfenced, so that every listener is carried by somebody, unless there is only one broker.", guards: []Kind{Restart, ShrinkPool, evict}, permits: keepsListener},
-	{name: "isrComplete", sentence: "Every other broker is in sync with all partitions that it replicates.", guards: []Kind{Restart}, permits: isrComplete},
+	{name: "isrComplete", sentence: "Every other broker is in sync with all partitions that it replicates.", guards: stops, permits: isrComplete},
 	{name: "oneRack", sentence: "Nodes that restart together are in one rack. Without racks they go one at a time, or as spec.rolling.maxUnavailable says.", guards: []Kind{Restart}, permits: oneRack},
 	{name: "maxUnavailable", sentence: "At most spec.rolling.maxUnavailable nodes restart together.", guards: []Kind{Restart}, permits: maxUnavailable},
 	{name: "trialAlone", sentence: "A node that tries a revision which no node of its pool has shown to work goes alone.", guards: []Kind{Restart}, asks: failed, permits: trialAlone},
 	{name: "leaderAlone", sentence: "The leader of the metadata quorum goes alone, after the others.", guards: []Kind{Restart}, permits: leaderAlone},
 	{name: "highestFirst", sentence: "The highest node id of a pool goes first, as StatefulSets have it.", guards: []Kind{ShrinkPool}, permits: highestFirst},
 	{name: "holdsNothing", sentence: "A broker that is to go, or is gone, has no replica of any partition.", guards: []Kind{ShrinkPool, Unregister}, permits: holdsNothing, field: fieldOfPool},
-	{name: "notReassigning", sentence: "No partition is being reassigned, by anybody.", guards: []Kind{ShrinkPool, Unregister}, permits: notReassigning},
+	{name: "notReassigning", sentence: "No partition is being reassigned, by anybody.", guards: []Kind{ShrinkPool, Unregister, evict}, permits: notReassigning},
 	{name: "emptyTwice", sentence: "A broker that is to go was seen to hold nothing twice, at least 5 seconds apart.", guards: []Kind{ShrinkPool}, permits: emptyTwice},
 	{name: "podsGone", sentence: "No pod of a pool that is to go is left.", guards: []Kind{RemovePool}, permits: podsGone},
 	{name: "isFenced", sentence: "A broker that is to be forgotten is fenced: Kafka has given it up already.", guards: []Kind{Unregister}, permits: isFenced},
@@ -125,24 +125,33 @@ func provenRevision(v *view, a *act, _ *batch) (bool, string) {
 		if m == a.node || m.ready() || !m.runsWanted() && !m.willRunWanted() || v.proven(m.Pool) {
 			continue
 		}
-		return false, fmt.Sprintf("%s tries the new revision and is not ready%s", m.name(), problem(m.pod))
+		return false, fmt.Sprintf("%s is not ready%s, and nobody has shown that the new revision works", m.name(), problem(m.pod))
 	}
 	return true, ""
 }
 
-// othersReady looks only at nodes that a StatefulSet has been asked for: one that never was carries nothing. Nor does one
-// that leaves and is missed by nobody, though it may never be ready again: nobody mends what the spec does not ask for.
 func othersReady(v *view, a *act, _ *batch) (bool, string) {
 	var not listed
 	for _, m := range v.nodes {
-		if m == a.node || !m.made && m.pod == nil {
+		if m == a.node || !v.isCountedOn(m) {
 			continue
 		}
-		if state := v.unready(m); state != "" && !v.isMissedByNobody(m) {
+		if state := v.unready(m); state != "" {
 			not.add("%s %s", m.name(), state)
 		}
 	}
 	return not.count == 0, not.String()
+}
+
+// isCountedOn tells that the cluster may miss a node that is not ready: a StatefulSet has been asked for it, and it has
+// not been left with nothing to do before it goes. Nobody mends what the spec does not ask for, so that may never be ready.
+func (v *view) isCountedOn(n *node) bool {
+	if !n.leaving || n.ready() {
+		return n.made || n.pod != nil
+	}
+	fresh, _ := v.freshSnapshot()
+	held, _ := v.kafka.replicas(n.ID)
+	return !fresh || held > 0 || v.votesNow(n)
 }
 
 // unready says what a node lacks; empty = nothing.

@@ -18,6 +18,12 @@ func (r *randomRun) happen() {
 			}
 		}
 	}
+	for id := range r.closed {
+		if r.closed[id]--; r.closed[id] == 0 {
+			delete(r.closed, id)
+			r.cordon(false, id)
+		}
+	}
 	n := r.order[r.rng.IntN(len(r.order))]
 	if r.rng.IntN(8) > 0 {
 		return
@@ -63,6 +69,10 @@ func (r *randomRun) change(n *simNode) {
 	case 13:
 		m := r.order[r.rng.IntN(len(r.order))]
 		r.note("(nodes %d and %d are drained)", n.id, m.id)
+		if r.rng.IntN(2) == 0 {
+			r.closed[n.id], r.closed[m.id] = 20+r.rng.IntN(40), 20+r.rng.IntN(40)
+			r.cordon(true, n.id, m.id)
+		}
 		r.drain(n.id, m.id)
 	}
 }

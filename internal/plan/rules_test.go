@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -25,6 +26,9 @@ func newStage(t *testing.T) *stage {
 	s := threeCombined()
 	obs := s.observe()
 	obs.BudgetClosed = true
+	set := obs.Pools["main"]
+	set.Files = maps.Clone(set.Files) // tests write into it, and the pods remember what it was
+	obs.Pools["main"] = set
 	return &stage{s.c, s.want, obs, s.now}
 }
 
@@ -134,14 +138,18 @@ var predicateTests = []struct {
 	{"a pod of unknown content that fails is replaced", "", "", func(s *stage) {
 		s.pod(1).Files, s.pod(1).Ready, s.pod(1).Problem = model.Fingerprint{}, false, model.ProblemConfig
 	}},
-	{"a revision that fails elsewhere goes no further", "provenRevision", "broker 2 tries the new revision and is not ready (CrashLoop)", func(s *stage) {
+	{"a revision that fails elsewhere goes no further", "provenRevision", "broker 2 is not ready (CrashLoop), and nobody has shown that the new revision works", func(s *stage) {
 		s.change(2)
 		s.pod(2).Files, s.pod(2).Ready, s.pod(2).Problem = print2("v2"), false, model.ProblemCrashLoop
 	}},
 	{"a pod that does not start elsewhere holds a restart", "othersReady", "broker 2 is not ready (Unschedulable)", func(s *stage) {
+		s.prove()
 		s.pod(2).Ready, s.pod(2).Problem = false, model.ProblemUnschedulable
 	}},
-	{"a pod that stops elsewhere holds a restart", "othersReady", "broker 2 is stopping", func(s *stage) { s.pod(2).Deleting = true }},
+	{"a pod that stops elsewhere holds a restart", "othersReady", "broker 2 is stopping", func(s *stage) {
+		s.prove()
+		s.pod(2).Deleting = true
+	}},
 	{"a fenced broker holds a restart", "othersReady", "broker 2 is fenced", func(s *stage) { s.shot().Brokers[2].Fenced = true }},
 	{"a broker that stopped following the metadata holds a restart", "othersReady", "broker 2 has not been heard of", func(s *stage) {
 		s.shot().Quorum.Voters[2].LastCaughtUp = s.now.Add(-6 * time.Second)

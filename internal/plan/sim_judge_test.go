@@ -47,8 +47,8 @@ func (s *sim) judgePlan(p Plan, obs *model.Observation) {
 	if kind != "" && !obs.CacheCurrent {
 		s.violate("%s before the cache has shown the last act", kind)
 	}
-	if p.Evictable < 0 || p.Evictable > 1 || p.Evictable > 0 && (kind != "" || obs.Kafka == nil || s.now.Sub(obs.Kafka.TakenAt) > 10*time.Second) {
-		s.violate("evictable is %d", p.Evictable)
+	if open := p.Evictable > 0 || len(p.Spared) > 0; p.Evictable < 0 || p.Evictable > 1 || open && (kind != "" || obs.Kafka == nil || s.now.Sub(obs.Kafka.TakenAt) > 10*time.Second) {
+		s.violate("evictable are %d and %v", p.Evictable, p.Spared)
 	}
 	if len(batch) > 1 {
 		s.judgeBatch(batch, obs.Kafka)
@@ -120,7 +120,7 @@ func (s *sim) judgeRestart(n *simNode, all []Step) {
 	if !n.alive() || !n.pod.Ready || !s.c.Bootstrapped {
 		return
 	}
-	if s.budget.allowed > 0 || !s.budgetCounted() {
+	if s.budget.allowed > 0 || len(s.budget.spared) > 0 || !s.budgetCounted() {
 		s.violate("node %d is stopped while others may be evicted", n.id)
 	}
 	if n.pod.Files == (model.Fingerprint{}) {
@@ -141,7 +141,7 @@ func (s *sim) judgeRestart(n *simNode, all []Step) {
 }
 
 func (s *sim) failsOnWanted(n *simNode) bool {
-	return n.pod != nil && n.pod.Problem != model.ProblemNone && s.bad[n.files.text] && s.runsWanted(n)
+	return n.pod != nil && n.pod.Problem == model.ProblemCrashLoop && s.bad[n.files.text] && s.runsWanted(n)
 }
 
 // judgeStop holds the loss of one serving pod against what the cluster has left.
@@ -184,7 +184,7 @@ func (s *sim) judgePartitions(n *simNode, how string) {
 			}
 		}
 		for _, id := range p.Replicas {
-			if m := s.nodes[id]; m != n && m != nil && m.syncIn > 0 && !m.byPlan && !slices.Contains(p.ISR, id) {
+			if m := s.nodes[id]; m != n && m != nil && m.alive() && m.syncIn > 0 && !m.byPlan && !slices.Contains(p.ISR, id) {
 				behind = id
 			}
 		}
@@ -198,7 +198,7 @@ func (s *sim) judgePartitions(n *simNode, how string) {
 			s.violate("node %d is %s and %s goes offline", n.id, how, p.name())
 		}
 	}
-	if behind >= 0 {
+	if behind >= 0 && how == "stopped" { // an eviction promises min ISR only
 		s.violate("node %d is %s while node %d is not in sync", n.id, how, behind)
 	}
 }

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/castellan-dev/castellan/internal/model"
 )
@@ -40,6 +41,7 @@ type simNode struct {
 	stopping   int  // seconds until a deleted pod is gone
 	byPlan     bool // the planner stopped it last
 	poweredOff bool
+	cordoned   bool // no pod is put on its machine, and its disk is on no other
 	frozen     bool // its port is open and it follows nobody
 
 	registered bool // Kafka knows it as a broker
@@ -52,6 +54,7 @@ type simNode struct {
 // budget is a PodDisruptionBudget. Kubernetes takes note of a change in the second after it, and evicts nobody until then.
 type budget struct {
 	allowed int32
+	spared  []string
 	written int
 }
 
@@ -72,6 +75,14 @@ func (n *simNode) setReady(ready bool) {
 // alive tells that the process runs.
 func (n *simNode) alive() bool {
 	return n.pod != nil && n.stopping == 0 && !n.poweredOff && n.pod.Running && n.dir != "" && !n.lost
+}
+
+// machine is the Kubernetes node that its disk is on: one a rack, or one for each.
+func (n *simNode) machine() string {
+	if n.rack == "" {
+		return fmt.Sprintf("machine-%d", n.id)
+	}
+	return "machine-" + n.rack
 }
 
 // slot tells that a StatefulSet asks for the node.
@@ -100,6 +111,13 @@ func (s *sim) moveNode(n *simNode) {
 	case set != nil && !set.deleting && !s.slot(n):
 		s.stop(n)
 		return
+	case n.pod.Problem == model.ProblemUnschedulable:
+		if !n.cordoned {
+			n.change(func(p *model.ObservedPod) {
+				p.KubernetesNode, p.Zone, p.Problem = n.machine(), n.rack, model.ProblemNone
+			})
+		}
+		return
 	}
 	n.age++
 	s.run1(n)
@@ -113,8 +131,11 @@ func (s *sim) makePod(n *simNode, set *simSet) {
 	n.files, n.template = s.contents[set.files[n.id].User], s.contents[set.template.User]
 	n.pod = &model.ObservedPod{
 		Name: fmt.Sprintf("events-%s-%d", n.pool, n.id), UID: fmt.Sprintf("pod-%d", s.uids), Pool: n.pool, CreatedAt: s.now,
-		Files: set.files[n.id], Template: set.template,
+		Files: set.files[n.id], Revision: set.files, Template: set.template,
 		Controller: n.files.controller, Broker: n.files.broker, Version: n.template.version,
+	}
+	if n.pod.KubernetesNode, n.pod.Zone = n.machine(), n.rack; n.cordoned {
+		n.pod.KubernetesNode, n.pod.Zone, n.pod.Problem = "", "", model.ProblemUnschedulable
 	}
 	n.goneFor, n.age, n.syncIn, n.metaIn, n.byPlan = 0, 0, s.ticks.sync, s.ticks.meta, false
 	n.fails = s.bad[n.files.text] || s.bad[n.template.text] || n.files.text == ""
@@ -190,6 +211,11 @@ func (s *sim) wipe(n *simNode) {
 	s.startAnew(n)
 }
 
+// isSurprised tells that a node went down after the operator's last pass: Kubernetes counts only the pods of a budget.
+func (s *sim) isSurprised() bool {
+	return slices.ContainsFunc(s.order, func(n *simNode) bool { return !n.alive() && s.sawAlive[n.id] })
+}
+
 // evict is the Eviction API under unhealthyPodEvictionPolicy AlwaysAllow; it tells whether the pod goes.
 func (s *sim) evict(n *simNode) bool {
 	if !n.pod.Ready {
@@ -208,11 +234,14 @@ func (s *sim) evict(n *simNode) bool {
 			healthy++
 		}
 	}
-	if !s.budgetCounted() || s.budget.allowed-(expected-healthy) < 1 {
+	spared := slices.Contains(s.budget.spared, n.pod.Name)
+	if !spared && (!s.budgetCounted() || s.budget.allowed-(expected-healthy) < 1) {
 		return false
 	}
 	s.note("(the pod of node %d is evicted)", n.id)
-	s.judgeStop(n, "evicted")
+	if !spared || !s.isSurprised() {
+		s.judgeStop(n, "evicted")
+	}
 	s.stop(n)
 	return true
 }

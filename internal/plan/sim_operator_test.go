@@ -25,7 +25,7 @@ func (s *sim) observe() *model.Observation {
 
 func (s *sim) objects() *model.Observation {
 	o := &model.Observation{
-		BudgetClosed: s.budget.allowed == 0 && s.budgetCounted(),
+		BudgetClosed: s.budget.allowed == 0 && len(s.budget.spared) == 0 && s.budgetCounted(),
 		Pools:        make(map[string]model.ObservedPool, len(s.sets)), Nodes: make(map[int32]model.ObservedNode, len(s.order)),
 	}
 	for name, set := range s.sets {
@@ -43,7 +43,7 @@ func (s *sim) objects() *model.Observation {
 		if n.claim != "" {
 			seen.Claims = []model.ObservedClaim{{
 				Volume: "data", Name: fmt.Sprintf("data-%d", n.id), UID: n.claim, ClusterID: "CID", Bound: true,
-				Lost: n.lost, Replace: n.replace,
+				Lost: n.lost, Replace: n.replace, KubernetesNode: n.machine(),
 			}}
 		}
 		o.Nodes[n.id] = seen
@@ -58,12 +58,15 @@ var errDied = errors.New("the operator died")
 func (s *sim) pass() bool {
 	obs := s.observe()
 	s.seen = obs.Kafka
+	for _, n := range s.order {
+		s.sawAlive[n.id] = n.alive()
+	}
 	s.noteEmpty(obs.Kafka)
 	p := next(s.c, s.want, obs, s.now, s.tables)
 	s.tell(p)
 	s.judgePlan(p, obs)
-	if s.budget.allowed != p.Evictable {
-		if s.perform(func() error { s.budget = budget{p.Evictable, s.tick}; return nil }) != nil {
+	if s.budget.allowed != p.Evictable || !slices.Equal(s.budget.spared, p.Spared) {
+		if s.perform(func() error { s.budget = budget{p.Evictable, p.Spared, s.tick}; return nil }) != nil {
 			return false
 		}
 	}

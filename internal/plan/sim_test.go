@@ -45,9 +45,11 @@ type sim struct {
 	lag     int                // seconds that the cache takes after an act
 	snapAge int                // seconds a snapshot is used before the next is taken
 	uids    int
-	steps   int // performed ones
-	crashAt int // number of the step before which the operator dies; 0 = never
-	loseAt  int // number of the step whose request or answer is lost; 0 = none
+	// sawAlive holds the nodes that were alive in the operator's last pass.
+	sawAlive map[int32]bool
+	steps    int // performed ones
+	crashAt  int // number of the step before which the operator dies; 0 = never
+	loseAt   int // number of the step whose request or answer is lost; 0 = none
 
 	performed bool             // it is the answer that is lost
 	started   map[int32]int    // restarts by the operator since the last edit, by node
@@ -84,7 +86,7 @@ func newSim(c *model.Cluster) *sim {
 	s := &sim{
 		now: start, start: start, c: c, contents: map[string]content{},
 		bad: map[string]bool{}, refused: map[string]bool{}, hangs: map[string]bool{}, broken: map[int32]bool{},
-		sets: map[string]*simSet{}, nodes: map[int32]*simNode{}, started: map[int32]int{}, said: map[int32]string{},
+		sets: map[string]*simSet{}, nodes: map[int32]*simNode{}, started: map[int32]int{}, sawAlive: map[int32]bool{}, said: map[int32]string{},
 		kafka:  simKafka{leader: -1, config: map[string]string{}, level: levels[c.Version]},
 		users:  users{emptyAfter: 10, replaceAfter: 20},
 		tables: tables{reasons, predicates},

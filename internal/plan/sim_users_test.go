@@ -192,6 +192,13 @@ func (s *sim) moveUsers() {
 	}
 }
 
+// cordon closes the machines of nodes, or opens them.
+func (s *sim) cordon(closed bool, ids ...int32) {
+	for _, id := range ids {
+		s.nodes[id].cordoned = closed
+	}
+}
+
 func (s *sim) drain(ids ...int32) {
 	if s.users.draining == nil {
 		s.users.draining = map[int32]string{}

@@ -62,6 +62,12 @@ func TestStepsOfAPass(t *testing.T) {
 		{"a change that was staged and taken back is staged back without a restart", func(s *stage) {
 			s.obs.Pools["main"].Files[1] = print2("v2")
 		}, []string{"stage main for nodes 1:", "!restart"}},
+		{"a pool that is to have no controllers keeps what is staged while one of them votes", func(s *stage) {
+			s.c.Pools[0].Controller = false
+			s.change(1)
+			s.pod(1).Files = print2("v2")
+			s.want.Files[0], s.want.Files[2] = print2("v2"), print2("v2")
+		}, []string{"!stage"}},
 		{"a node that waits for a fact keeps its files and goes on", func(s *stage) {
 			delete(s.want.Files, 1)
 			s.c.Nodes[1].Waiting = "the NodePort of broker 1"

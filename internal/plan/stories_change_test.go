@@ -1,5 +1,7 @@
 package plan
 
+import "slices"
+
 // upgradeStories tell of versions of Kafka.
 var upgradeStories = []story{
 	{"upgrade, then metadata.version", func() *sim {
@@ -135,6 +137,28 @@ var careStories = []story{
 		s.drain(0, 1003)
 	}},
 	{"a rack is drained", zoned, func(s *sim) { s.drain(0, 1001, 1004) }},
+	{"two machines are drained at once and no disk can leave them", zoned, func(s *sim) {
+		drained := [][]int32{{1, 1000, 1003}, {2, 1001, 1004}}
+		for _, nodes := range drained {
+			s.cordon(true, nodes...)
+			s.drain(nodes...)
+		}
+		for range drained {
+			s.run(60)
+			for _, nodes := range drained {
+				if s.nodes[nodes[0]].cordoned && !slices.ContainsFunc(nodes, func(id int32) bool { _, waits := s.users.draining[id]; return waits }) {
+					s.note("(the machine of nodes %v is back)", nodes)
+					s.cordon(false, nodes...)
+				}
+			}
+		}
+		if len(s.users.draining) > 0 {
+			s.violate("a machine is never drained")
+		}
+		for _, nodes := range drained {
+			s.cordon(false, nodes...)
+		}
+	}},
 	{"paused", dedicated, func(s *sim) {
 		s.edit("v2", 1000, 1001, 1002, 1003)
 		s.scale("ctl", 5)

@@ -201,22 +201,28 @@ func (n *node) name() string {
 	return fmt.Sprintf("controller %d", n.ID)
 }
 
-// proven tells that some node of a pool runs what is wanted of it, healthily, and that none fails on what is wanted of
-// it: nodes of a pool may differ in their files, so one that works does not speak for one that does not.
+// proven tells that some node of a pool took what is wanted of the pool and runs it, healthily, and that none fails on
+// what is wanted of it: nodes of a pool may differ in their files, so one that works does not speak for one that does not.
 func (v *view) proven(pool string) bool { return v.works[pool] }
 
 func (v *view) isProven(pool string) bool {
-	works := false
-	for _, n := range v.nodes {
-		switch {
-		case n.Pool != pool || !n.runsWanted():
-		case n.ready():
-			works = true
-		case n.failsOnWanted():
+	nodes := v.ofPool(pool)
+	if slices.ContainsFunc(nodes, (*node).failsOnWanted) {
+		return false
+	}
+	return slices.ContainsFunc(nodes, func(n *node) bool { return n.ready() && n.runsWanted() && n.tookChange(nodes) })
+}
+
+// tookChange tells that a node ran something else when the pods were made that are still to change. One whose own files
+// stay the same says nothing about those of the others.
+func (n *node) tookChange(nodes []*node) bool {
+	return !slices.ContainsFunc(nodes, func(m *node) bool {
+		if m.pod == nil || isGone(m.pod) || !m.known || !m.rendered || m.runsWanted() {
 			return false
 		}
-	}
-	return works
+		before, there := m.pod.Revision[n.ID]
+		return m.pod.Template.User == n.pod.Template.User && (!there || before.User == n.pod.Files.User)
+	})
 }
 
 func (v *view) ofPool(pool string) []*node {

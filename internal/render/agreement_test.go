@@ -6,7 +6,10 @@ import (
 	"strings"
 	"testing"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	k8slabels "k8s.io/apimachinery/pkg/labels"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/model"
@@ -148,8 +151,22 @@ func TestEveryPodKeepsToTheRestrictedStandard(t *testing.T) {
 func TestTheBudgetCloses(t *testing.T) {
 	c := cluster(t, "demo", demo)
 	for _, evictable := range []int32{0, 1} {
-		if got := Budget(c, evictable).Spec.MaxUnavailable.IntValue(); got != int(evictable) {
+		if got := Budget(c, evictable, nil).Spec.MaxUnavailable.IntValue(); got != int(evictable) {
 			t.Errorf("evictable %d: maxUnavailable %d", evictable, got)
+		}
+	}
+}
+
+func TestTheBudgetSpeaksOfEveryPodButTheSpared(t *testing.T) {
+	c := cluster(t, "demo", demo)
+	selector, err := metav1.LabelSelectorAsSelector(Budget(c, 0, []string{"demo-main-1"}).Spec.Selector)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for pod, want := range map[string]bool{"demo-main-0": true, "demo-main-1": false} {
+		set := k8slabels.Set{v1alpha1.LabelCluster: c.Name, appsv1.StatefulSetPodNameLabel: pod}
+		if got := selector.Matches(set); got != want {
+			t.Errorf("pod %s: covered %t, want %t", pod, got, want)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -105,7 +106,7 @@ func expose(spec *corev1.ServiceSpec, exposure v1alpha1.ExposureType) {
 func nodeService(c *model.Cluster, n *model.Node, l model.NodeListener) *corev1.Service {
 	name := strings.ToLower(l.Name)
 	spec := corev1.ServiceSpec{
-		Selector:                 map[string]string{v1alpha1.LabelCluster: c.Name, "statefulset.kubernetes.io/pod-name": n.PodName},
+		Selector:                 map[string]string{v1alpha1.LabelCluster: c.Name, appsv1.StatefulSetPodNameLabel: n.PodName},
 		Ports:                    []corev1.ServicePort{servicePort(name, l.Port)},
 		PublishNotReadyAddresses: true,
 	}
@@ -117,15 +118,21 @@ func nodeService(c *model.Cluster, n *model.Node, l model.NodeListener) *corev1.
 
 // Budget covers brokers and controllers together: an eviction is a restart like any other, and there is one at a time. A
 // pod that is not ready serves nobody and may always go; else it would keep its Kubernetes node from being drained.
-// How many pods Kubernetes may evict now is the plan's word.
-func Budget(c *model.Cluster, evictable int32) *policyv1.PodDisruptionBudget {
+// How many pods Kubernetes may evict now, and which ones it may evict in any case, is the plan's word.
+func Budget(c *model.Cluster, evictable int32, spared []string) *policyv1.PodDisruptionBudget {
 	unavailable := intstr.FromInt32(evictable)
+	selector := &metav1.LabelSelector{MatchLabels: map[string]string{v1alpha1.LabelCluster: c.Name}}
+	if len(spared) > 0 {
+		selector.MatchExpressions = []metav1.LabelSelectorRequirement{{
+			Key: appsv1.StatefulSetPodNameLabel, Operator: metav1.LabelSelectorOpNotIn, Values: spared,
+		}}
+	}
 	return &policyv1.PodDisruptionBudget{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "policy/v1", Kind: "PodDisruptionBudget"},
 		ObjectMeta: objectMeta(c, c.Name, labels(c, nil)),
 		Spec: policyv1.PodDisruptionBudgetSpec{
 			MaxUnavailable:             &unavailable,
-			Selector:                   &metav1.LabelSelector{MatchLabels: map[string]string{v1alpha1.LabelCluster: c.Name}},
+			Selector:                   selector,
 			UnhealthyPodEvictionPolicy: ptr(policyv1.AlwaysAllow),
 		},
 	}
