@@ -72,11 +72,17 @@ test: ## all tests, from unit tests to end-to-end cases on a local cluster; STAG
 unit: ## only the tests that need nothing, in seconds
 	@STAGES=unit hack/test.sh
 
+mutation: ## break the planner's rules one by one; prints which test turns red
+	@hack/mutation.sh
+
 golden: ## write the golden files anew; review the difference like code
 	@go test ./internal/... ./test/chart/... ./test/timeline -update
 
 bench: ## the figures of docs/development.md, measured on the local cluster
 	@hack/bench.sh
+
+bench-plan: ## time, memory and rounds of the planner at 500 brokers, and what a view of Kafka costs
+	@hack/bench-plan.sh
 
 lint: ## golangci-lint alone
 	@hack/verify.sh lint

@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -8,6 +10,34 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/model"
 )
+
+// breakRule is the environment variable in which hack/mutation.sh names a rule to be broken for a whole run of the tests.
+const breakRule = "CASTELLAN_MUTATE"
+
+func TestMain(m *testing.M) {
+	if name := os.Getenv(breakRule); name != "" && !broke(name) {
+		fmt.Fprintf(os.Stderr, "%s: there is no reason or predicate %q\n", breakRule, name)
+		os.Exit(2)
+	}
+	os.Exit(m.Run())
+}
+
+// broke makes a predicate say yes to everything, or a reason hold nowhere; it tells whether there is one of that name.
+func broke(name string) bool {
+	for i := range predicates {
+		if predicates[i].name == name {
+			predicates[i].permits = func(*view, *act, *batch) (bool, string) { return true, "" }
+			return true
+		}
+	}
+	for i := range reasons {
+		if reasons[i].name == name {
+			reasons[i].holds = func(*view, *node) (bool, string) { return false, "" }
+			return true
+		}
+	}
+	return false
+}
 
 // killers hold, for every predicate, the story that goes wrong without it, and the promise that is broken then.
 var killers = map[string]struct {
