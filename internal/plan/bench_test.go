@@ -27,7 +27,7 @@ func largeCluster(partitions int32) (*sim, *model.Observation) {
 }
 
 func BenchmarkNext(b *testing.B) {
-	for _, partitions := range []int32{10_000, 50_000, 100_000} {
+	for _, partitions := range []int32{12_500, 25_000, 50_000, 100_000} {
 		b.Run(fmt.Sprintf("brokers=500/partitions=%d", partitions), func(b *testing.B) {
 			s, obs := largeCluster(partitions)
 			b.ReportAllocs()

@@ -270,18 +270,32 @@ func TestAnEmptyObservationOfAnEmptyClusterDoesNotPanic(t *testing.T) {
 	}
 }
 
-// docs/predicates.md holds the tables of the code, word for word.
+// docs/predicates.md holds the tables of the code, word for word, and docs/restarts.md what brings a reason about.
 func TestTheDocumentationHoldsEveryRule(t *testing.T) {
-	const page = "../../docs/predicates.md"
-	text := documentation()
+	compare(t, "../../docs/predicates.md", func(string) string { return documentation() })
+	compare(t, "../../docs/restarts.md", func(page string) string {
+		head, rest, begins := strings.Cut(page, tableBegins)
+		_, tail, ends := strings.Cut(rest, tableEnds)
+		if !begins || !ends {
+			t.Fatalf("docs/restarts.md has no place for the table, between %q and %q", tableBegins, tableEnds)
+		}
+		return head + tableBegins + effects() + tableEnds + tail
+	})
+}
+
+// compare holds a page against what the code makes of it.
+func compare(t *testing.T, page string, written func(page string) string) {
+	t.Helper()
+	got, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := written(string(got))
 	if *update {
 		if err := os.WriteFile(page, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
-	}
-	got, err := os.ReadFile(page)
-	if err != nil {
-		t.Fatal(err)
+		return
 	}
 	if string(got) != text {
 		t.Errorf("%s differs from the tables of the code; go test ./internal/plan -update writes it anew", page)
