@@ -24,7 +24,7 @@ import (
 // act asks the planner and carries out its steps, in their order.
 func (r *KafkaClusterReconciler) act(ctx context.Context, s *scope) error {
 	s.plan = plan.Next(s.model, s.want, s.observation, s.now)
-	if err := r.applyBudget(ctx, s); err != nil {
+	if err := errors.Join(r.applyBudget(ctx, s), r.applyHandover(ctx, s)); err != nil {
 		return err
 	}
 	for _, held := range s.plan.Held {

@@ -86,6 +86,17 @@ func (r *KafkaClusterReconciler) applyBudget(ctx context.Context, s *scope) erro
 	return err
 }
 
+// applyHandover leads nodes that look for the quorum to a controller that knows it, while the quorum changes.
+func (r *KafkaClusterReconciler) applyHandover(ctx context.Context, s *scope) error {
+	if s.model.Successor = s.model.FindSuccessor(s.observation); s.model.Successor == "" {
+		return nil
+	}
+	handover := render.Handover(s.model)
+	apply.Own(handover, s.cluster, kindCluster, v1alpha1.GroupVersion.String())
+	_, err := r.applier.Apply(ctx, handover, orNil(s.live.Services[handover.Name]))
+	return err
+}
+
 // prune removes what is no longer rendered, once nothing is under way: a listener that was taken out of the spec keeps
 // its Services until no node listens there, a revision until no pod and no StatefulSet names it.
 func (r *KafkaClusterReconciler) prune(ctx context.Context, s *scope) error {

@@ -84,7 +84,6 @@ func (r *KafkaClusterReconciler) resolve(ctx context.Context, s *scope) error {
 	s.warnings = model.Warnings(s.model)
 	s.files, s.want = render.Nodes(s.model), render.Desired(s.model)
 	s.observation = observe.Kubernetes(s.model, s.live, s.files)
-	s.model.Successor = s.model.FindSuccessor(s.observation)
 	return r.recordAccepted(ctx, s, spec)
 }
 

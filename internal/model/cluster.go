@@ -54,7 +54,7 @@ type Cluster struct {
 	EmptySince map[int32]time.Time
 	// FormerPools are recorded pools that are no longer in the spec; their node ids are never given out again.
 	FormerPools []v1alpha1.PoolStatus
-	// Successor is the pod of a controller that stays while others leave; empty = none does. Not from the spec.
+	// Successor is the pod that HandoverService leads to; empty = there is none now. From FindSuccessor, not from the spec.
 	Successor string
 }
 

@@ -49,25 +49,49 @@ func (c *Cluster) Pool(name string) *Pool {
 	return nil
 }
 
-// FindSuccessor names the pod of a controller that stays while others leave, or lose the role; empty = none leaves, or
-// none that stays is ready.
+// FindSuccessor names the pod of a controller that knows the quorum's leader, as long as others join or leave, or nothing
+// is known of the quorum: one that stays, if there is one. Empty = nobody needs it, or there is none.
 func (c *Cluster) FindSuccessor(o *Observation) string {
-	leaves, successor := false, ""
-	lowest := int32(-1)
+	if !c.Bootstrapped {
+		return "" // the founders know each other
+	}
+	known := o.Kafka != nil && o.Kafka.ClusterID == c.ClusterID && o.Kafka.Quorum.LeaderID >= 0
+	votes := map[int32]bool{}
+	if known {
+		for _, r := range o.Kafka.Quorum.Voters {
+			votes[r.ID] = true
+		}
+	}
+	isAsked := func(id int32) bool {
+		n := c.Node(id)
+		return n != nil && c.PoolOf(n).Controller
+	}
+	needed := !known
+	for id := range votes {
+		needed = needed || !isAsked(id)
+	}
+	for i := range c.Nodes {
+		id := c.Nodes[i].ID
+		needed = needed || isAsked(id) && !votes[id]
+	}
+	var stays, leaves []int32
 	for id, seen := range o.Nodes {
 		if seen.Pod == nil || !seen.Pod.Controller {
 			continue
 		}
-		n := c.Node(id)
+		needed = needed || !isAsked(id)
 		switch {
-		case n == nil || !c.PoolOf(n).Controller:
-			leaves = true
-		case seen.Pod.Ready && (lowest < 0 || id < lowest):
-			lowest, successor = id, n.PodName
+		case !seen.Pod.Ready || known && !votes[id]:
+		case isAsked(id):
+			stays = append(stays, id)
+		default:
+			leaves = append(leaves, id)
 		}
 	}
-	if !leaves {
-		return ""
+	slices.Sort(stays)
+	slices.Sort(leaves)
+	if knowing := slices.Concat(stays, leaves); needed && len(knowing) > 0 {
+		return o.Nodes[knowing[0]].Pod.Name
 	}
-	return successor
+	return ""
 }

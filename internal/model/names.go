@@ -8,7 +8,8 @@ func (c *Cluster) NodesService() string { return c.Name + "-nodes" }
 // ControllersService names the headless Service over all controllers, by which every node finds the quorum.
 func (c *Cluster) ControllersService() string { return c.Name + "-controllers" }
 
-// HandoverService names the headless Service over one controller that stays, which is there only while others leave.
+// HandoverService names the headless Service over one controller that knows the quorum's leader. It is there only while
+// others join or leave.
 func (c *Cluster) HandoverService() string { return c.Name + "-handover" }
 
 // BootstrapService names the Service that clients of a listener connect to first.
@@ -23,9 +24,9 @@ func (c *Cluster) ServiceHost(service string) string {
 }
 
 // QuorumServers is the value of controller.quorum.bootstrap.servers: stable names, so that the number of the controllers
-// never enters a file. Kafka tries them in turn, and keeps its connection to each. The one to all controllers may lead to
-// a node that is no voter any more and knows no leader, itself perhaps, and it would ask there for ever; nothing has been
-// connected to the other before controllers leave.
+// never enters a file. Kafka tries them at random, and keeps its connection to each. The one to all controllers may lead
+// to a node that is no voter, yet or any more, and knows no leader, itself perhaps, and it would ask there for ever; to
+// the other nothing is connected before the quorum changes.
 func (c *Cluster) QuorumServers() string {
 	return fmt.Sprintf("%s:%d,%s:%[2]d", c.ServiceHost(c.ControllersService()), PortController, c.ServiceHost(c.HandoverService()))
 }

@@ -25,7 +25,7 @@ type Object interface {
 func Quiet(c *model.Cluster) []Object {
 	objects := []Object{nodesService(c), controllersService(c)}
 	if c.Successor != "" {
-		objects = append(objects, handoverService(c))
+		objects = append(objects, Handover(c))
 	}
 	for i := range c.Listeners {
 		objects = append(objects, bootstrapService(c, &c.Listeners[i]))
@@ -73,8 +73,8 @@ func controllersService(c *model.Cluster) *corev1.Service {
 	})
 }
 
-// handoverService leads to a controller that stays. See model.QuorumServers.
-func handoverService(c *model.Cluster) *corev1.Service {
+// Handover leads to a controller that knows the leader of the quorum. See model.QuorumServers.
+func Handover(c *model.Cluster) *corev1.Service {
 	return service(c, c.HandoverService(), nil, corev1.ServiceSpec{
 		Type: corev1.ServiceTypeClusterIP, ClusterIP: corev1.ClusterIPNone, PublishNotReadyAddresses: true,
 		Selector: map[string]string{v1alpha1.LabelCluster: c.Name, "statefulset.kubernetes.io/pod-name": c.Successor},
