@@ -23,7 +23,7 @@ func (u *users) rackOf(id int32) string {
 	if u.racks == 0 {
 		return ""
 	}
-	return string(rune('a' + id%int32(u.racks)))
+	return string('a' + id%int32(u.racks))
 }
 
 // levels are the metadata.version that each version of Kafka knows at most.
@@ -168,7 +168,7 @@ func (s *sim) removePool(name string) {
 func (s *sim) moveUsers() {
 	for _, n := range s.order {
 		wanted := s.wanted(n.id) != nil
-		if n.holding = n.holding + 1; wanted || !s.slot(n) {
+		if n.holding++; wanted || !s.slot(n) {
 			n.holding = 0
 		}
 		if s.users.emptyAfter > 0 && n.holding >= s.users.emptyAfter {
