@@ -77,7 +77,7 @@ packages() {
 stage_unit() {
 	local rc=0 module list
 	mapfile -t list < <(packages)
-	gotest unit . 10m "${list[@]}" || rc=1
+	gotest unit . 20m "${list[@]}" || rc=1
 	for module in hack/apidoc hack/demo hack/localcluster; do
 		gotest unit "$module" 10m ./... || rc=1
 	done
