@@ -53,7 +53,7 @@ type kafkaFacts struct {
 	at       time.Time
 	unfenced map[int32]string // racks, by broker
 	behind   map[int32]bool   // brokers that are not in sync with all that they replicate
-	short    []string         // partitions below min ISR
+	short    []string         // partitions below min ISR that have a replica to spare
 }
 
 // startRecorder records until finish is called or the case ends.
@@ -170,7 +170,8 @@ func factsOf(metadata *kmsg.MetadataResponse, now time.Time) kafkaFacts {
 					facts.behind[id] = true
 				}
 			}
-			if len(p.ISR) < min(minISR, len(p.Replicas)) {
+			// With no replica to spare, no restart can keep it there: spec.rolling.unavailable has the word on those.
+			if len(p.Replicas) > minISR && len(p.ISR) < minISR {
 				facts.short = append(facts.short, fmt.Sprintf("%s-%d with %v of %v", *topic.Topic, p.Partition, p.ISR, p.Replicas))
 			}
 		}
