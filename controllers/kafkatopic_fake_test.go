@@ -23,8 +23,13 @@ type fakeKafka struct {
 	refuse   map[string]error // by topic or user
 	stale    map[string]bool  // topics that the broker that is asked does not show yet
 	brokers  int32
+	racks    map[int32]string
+	fenced   map[int32]bool
+	slow     bool // reassignments go on until they are told to arrive
 
 	nextID int
+	moving map[string]map[int32]kafka.Reassignment
+	config map[string]string // of all brokers
 	topics map[string]kafka.Topic
 	scram  map[string]map[string]scramCredential
 	acls   map[kafka.ACL]bool
@@ -38,6 +43,7 @@ type scramCredential struct {
 
 func newFakeKafka() *fakeKafka {
 	return &fakeKafka{
+		moving: map[string]map[int32]kafka.Reassignment{}, config: map[string]string{},
 		requests: map[string]int{}, refuse: map[string]error{}, stale: map[string]bool{}, brokers: 3,
 		topics: map[string]kafka.Topic{}, scram: map[string]map[string]scramCredential{},
 		acls: map[kafka.ACL]bool{}, quotas: map[string]map[string]float64{},
@@ -75,7 +81,7 @@ func (k *fakeKafka) count(kinds ...string) int {
 }
 
 func (k *fakeKafka) writes() int {
-	return k.count("create", "grow", "alter", "delete", "scram-alter", "acl-create", "acl-delete", "quota-alter")
+	return k.count("create", "grow", "alter", "delete", "reassign", "alter-brokers", "scram-alter", "acl-create", "acl-delete", "quota-alter")
 }
 
 func (k *fakeKafka) add(name string, partitions, replicas int32, config map[string]string) kafka.Topic {
@@ -84,8 +90,143 @@ func (k *fakeKafka) add(name string, partitions, replicas int32, config map[stri
 	if t.Config == nil {
 		t.Config = map[string]string{}
 	}
+	for range partitions {
+		k.place(&t, replicas)
+	}
 	k.topics[name] = t
 	return t
+}
+
+// place gives a topic one more partition, on as many brokers.
+func (k *fakeKafka) place(t *kafka.Topic, replicas int32) {
+	var ids []int32
+	for i := range replicas {
+		ids = append(ids, (int32(len(t.Replicas))+i)%k.brokers)
+	}
+	t.Replicas = append(t.Replicas, ids)
+}
+
+func (k *fakeKafka) Brokers(context.Context) ([]kafka.Broker, error) {
+	end, err := k.begin("brokers")
+	if err != nil {
+		return nil, err
+	}
+	var all []kafka.Broker
+	for id := range k.brokers {
+		all = append(all, kafka.Broker{ID: id, Rack: k.racks[id], Fenced: k.fenced[id]})
+	}
+	return all, end()
+}
+
+func (k *fakeKafka) Reassignments(context.Context) (map[string]map[int32]kafka.Reassignment, error) {
+	end, err := k.begin("reassignments")
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]map[int32]kafka.Reassignment{}
+	for name, partitions := range k.moving {
+		all[name] = maps.Clone(partitions)
+	}
+	return all, end()
+}
+
+func (k *fakeKafka) Reassign(_ context.Context, moves map[string][]kafka.Move) (map[string]error, error) {
+	end, err := k.begin("reassign")
+	if err != nil {
+		return nil, err
+	}
+	results := map[string]error{}
+	for name, list := range moves {
+		if results[name] = k.refuse[name]; results[name] != nil {
+			continue
+		}
+		for _, m := range list {
+			k.begins(name, m)
+		}
+	}
+	return results, end()
+}
+
+// begins is what Kafka makes of one move: what copies goes on beside what is there.
+func (k *fakeKafka) begins(name string, m kafka.Move) {
+	t := k.topics[name]
+	t.Replicas = slices.Clone(t.Replicas)
+	now := t.Replicas[m.Partition]
+	if r, under := k.moving[name][m.Partition]; under {
+		now = slices.DeleteFunc(slices.Clone(r.Replicas), func(id int32) bool { return slices.Contains(r.Adding, id) })
+		delete(k.moving[name], m.Partition)
+	}
+	if m.Replicas == nil {
+		t.Replicas[m.Partition] = now
+		k.put(t)
+		return
+	}
+	r := kafka.Reassignment{Replicas: slices.Clone(m.Replicas)}
+	for _, id := range now {
+		if !slices.Contains(m.Replicas, id) {
+			r.Removing, r.Replicas = append(r.Removing, id), append(r.Replicas, id)
+		}
+	}
+	for _, id := range m.Replicas {
+		if !slices.Contains(now, id) {
+			r.Adding = append(r.Adding, id)
+		}
+	}
+	t.Replicas[m.Partition] = r.Replicas
+	if !k.slow || len(r.Adding) == 0 {
+		t.Replicas[m.Partition] = slices.Clone(m.Replicas)
+		k.put(t)
+		return
+	}
+	if k.moving[name] == nil {
+		k.moving[name] = map[int32]kafka.Reassignment{}
+	}
+	k.moving[name][m.Partition] = r
+	k.put(t)
+}
+
+// arrive ends reassignments of a topic.
+func (k *fakeKafka) arrive(name string, partitions ...int32) {
+	t := k.topics[name]
+	t.Replicas = slices.Clone(t.Replicas)
+	for _, p := range partitions {
+		r := k.moving[name][p]
+		t.Replicas[p] = slices.DeleteFunc(slices.Clone(r.Replicas), func(id int32) bool { return slices.Contains(r.Removing, id) })
+		delete(k.moving[name], p)
+	}
+	k.put(t)
+}
+
+func (k *fakeKafka) put(t kafka.Topic) {
+	for i, r := range t.Replicas {
+		if i == 0 || int32(len(r)) < t.ReplicationFactor {
+			t.ReplicationFactor = int32(len(r))
+		}
+	}
+	k.topics[t.Name] = t
+}
+
+func (k *fakeKafka) BrokerConfig(context.Context, int32) (map[string]string, error) {
+	end, err := k.begin("describe-brokers")
+	if err != nil {
+		return nil, err
+	}
+	return maps.Clone(k.config), end()
+}
+
+func (k *fakeKafka) AlterBrokerConfig(_ context.Context, _ int32, changes []kafka.ConfigChange) error {
+	end, err := k.begin("alter-brokers")
+	if err != nil {
+		return err
+	}
+	for _, c := range changes {
+		if c.Value == nil {
+			delete(k.config, c.Key)
+		} else {
+			k.config[c.Key] = *c.Value
+		}
+	}
+	return end()
 }
 
 func (k *fakeKafka) DescribeTopics(_ context.Context, names []string) (map[string]kafka.Topic, error) {
@@ -120,7 +261,12 @@ func (k *fakeKafka) CreateTopics(_ context.Context, topics []kafka.NewTopic) (ma
 		case replicas > k.brokers:
 			results[t.Name] = kafka.TopicResult{Err: &kafka.Refusal{Code: "INVALID_REPLICATION_FACTOR", Message: fmt.Sprintf("only %d broker(s) are registered", k.brokers)}}
 		default:
-			results[t.Name] = kafka.TopicResult{Topic: k.add(t.Name, partitions, replicas, t.Config)}
+			created := k.add(t.Name, partitions, replicas, t.Config)
+			if t.Assignment != nil {
+				created.Replicas = t.Assignment
+				k.topics[t.Name] = created
+			}
+			results[t.Name] = kafka.TopicResult{Topic: created}
 		}
 	}
 	return results, end()
@@ -135,7 +281,9 @@ func (k *fakeKafka) CreatePartitions(_ context.Context, totals map[string]int32)
 	for name, total := range totals {
 		if results[name] = k.refuse[name]; results[name] == nil {
 			t := k.topics[name]
-			t.Partitions = total
+			for t.Partitions = total; int32(len(t.Replicas)) < total; {
+				k.place(&t, t.ReplicationFactor)
+			}
 			k.topics[name] = t
 		}
 	}

@@ -1,6 +1,10 @@
 package kafka
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+	"time"
+)
 
 // Errors that callers decide by. Everything else is retried.
 var (
@@ -26,3 +30,20 @@ func (r *Refusal) Error() string {
 	}
 	return r.Message + " (" + r.Code + ")"
 }
+
+// Throttled is Kafka's not now to one item of a request: the quota on changes is used up (KIP-599).
+type Throttled struct {
+	After time.Duration // until Kafka takes it, by its own word
+}
+
+func (t *Throttled) Error() string {
+	return fmt.Sprintf("the quota on changes is used up for %s (THROTTLING_QUOTA_EXCEEDED)", t.After)
+}
+
+// Denied is Kafka's no to the operator itself: its principal lacks a permission.
+type Denied struct {
+	Code    string // TOPIC_AUTHORIZATION_FAILED or CLUSTER_AUTHORIZATION_FAILED
+	Message string // Kafka's sentence, often empty
+}
+
+func (d *Denied) Error() string { return (&Refusal{Code: d.Code, Message: d.Message}).Error() }

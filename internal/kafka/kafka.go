@@ -54,11 +54,19 @@ type TopicAdmin interface {
 	// DescribeTopics reads partitions and dynamic configuration of the named topics; a name without a topic has no entry.
 	DescribeTopics(ctx context.Context, names []string) (map[string]Topic, error)
 	CreateTopics(ctx context.Context, topics []NewTopic) (map[string]TopicResult, error)
-	// CreatePartitions grows topics to the given total numbers of partitions.
+	// CreatePartitions grows topics to the given total numbers of partitions. Like CreateTopics and DeleteTopics it may
+	// be refused for a while (*Throttled); all changes may be refused to the operator itself (*Denied).
 	CreatePartitions(ctx context.Context, totals map[string]int32) (map[string]error, error)
 	AlterTopicConfigs(ctx context.Context, changes map[string][]ConfigChange) (map[string]error, error)
 	// DeleteTopics deletes by UUID (KIP-516); ErrUnknownTopicID in the result means that it is gone already.
 	DeleteTopics(ctx context.Context, ids []TopicID) (map[TopicID]error, error)
+	// Brokers lists the registered brokers by id, fenced ones included.
+	Brokers(ctx context.Context) ([]Broker, error)
+	// Reassignments lists all reassignments under way (KIP-455), by topic and partition, whoever began them.
+	Reassignments(ctx context.Context) (map[string]map[int32]Reassignment, error)
+	// Reassign begins and cancels reassignments, by topic; the error of a topic is that of the first partition that has
+	// one. Cancelling what is not under way is no error.
+	Reassign(ctx context.Context, moves map[string][]Move) (map[string]error, error)
 }
 
 // UserAdmin reads and changes SCRAM credentials, ACLs and quotas, many principals at a time.
@@ -165,6 +173,22 @@ type Topic struct {
 	Partitions        int32
 	ReplicationFactor int32             // the smallest of its partitions
 	Config            map[string]string // only keys set on the topic itself
+	Replicas          [][]int32         // node ids by partition; those that a reassignment adds or removes are among them
+	UnderReplicated   int32             // partitions with replicas that are not in sync
+	Offline           int32             // partitions without a leader
+}
+
+// Reassignment is what is under way for one partition.
+type Reassignment struct {
+	Replicas []int32 // all of them, Adding and Removing included
+	Adding   []int32
+	Removing []int32
+}
+
+// Move asks for a partition's replicas to be these, the preferred leader first; nil cancels what is under way.
+type Move struct {
+	Partition int32
+	Replicas  []int32
 }
 
 // NewTopic asks for a topic; zero Partitions or ReplicationFactor = the broker's default (KIP-464).
@@ -173,9 +197,10 @@ type NewTopic struct {
 	Partitions        int32
 	ReplicationFactor int32
 	Config            map[string]string
+	Assignment        [][]int32 // node ids by partition, in place of the two numbers; nil = Kafka places them
 }
 
-// TopicResult is what became of one NewTopic: Topic.ID, Partitions and ReplicationFactor as created, or Err.
+// TopicResult is what became of one NewTopic: Topic.ID, Partitions, ReplicationFactor and Config as created, or Err.
 type TopicResult struct {
 	Topic Topic
 	Err   error

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -126,6 +127,9 @@ func answered(code int16, message *string) error {
 	if errors.Is(err, kerr.UnknownTopicID) {
 		return kafka.ErrUnknownTopicID
 	}
+	if errors.Is(err, kerr.TopicAuthorizationFailed) || errors.Is(err, kerr.ClusterAuthorizationFailed) {
+		return &kafka.Denied{Code: kerr.TypedErrorForCode(code).Message, Message: text}
+	}
 	for _, r := range refusals {
 		if errors.Is(err, r) {
 			return &kafka.Refusal{Code: r.Message, Message: text}
@@ -139,6 +143,14 @@ func answered(code int16, message *string) error {
 		return &codeError{name, err}
 	}
 	return &codeError{text + " (" + name + ")", err}
+}
+
+// mutated is answered for an item of a request that a quota may hold back (KIP-599); the answer says for how long.
+func mutated(code int16, message *string, throttleMillis int32) error {
+	if code == kerr.ThrottlingQuotaExceeded.Code {
+		return &kafka.Throttled{After: time.Duration(throttleMillis) * time.Millisecond}
+	}
+	return answered(code, message)
 }
 
 // codeError prints Kafka's own sentence rather than the library's.

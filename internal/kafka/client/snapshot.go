@@ -142,31 +142,20 @@ func (c *Client) minISR(ctx context.Context, id int32, names []string) (map[stri
 }
 
 func (c *Client) readBrokers(ctx context.Context, id int32, s *kafka.Snapshot) error {
-	req := kmsg.NewPtrDescribeClusterRequest()
-	req.IncludeFencedBrokers = true
-	resp, err := askBroker[*kmsg.DescribeClusterResponse](ctx, c, id, req)
+	resp, err := askBroker[*kmsg.DescribeClusterResponse](ctx, c, id, describeCluster())
 	if err != nil {
 		return err
 	}
-	if err := answered(resp.ErrorCode, resp.ErrorMessage); err != nil {
+	if s.Brokers, err = brokersOf(resp); err != nil {
 		return err
-	}
-	if resp.Version < 2 {
-		return fmt.Errorf("DescribeCluster v%d does not list fenced brokers (v2, Kafka 4.0)", resp.Version)
 	}
 	s.ClusterID = resp.ClusterID
 	var serving []int32
-	for _, b := range resp.Brokers {
-		broker := kafka.Broker{ID: b.NodeID, Fenced: b.IsFenced}
-		if b.Rack != nil {
-			broker.Rack = *b.Rack
+	for _, b := range s.Brokers {
+		if !b.Fenced {
+			serving = append(serving, b.ID)
 		}
-		if !b.IsFenced {
-			serving = append(serving, b.NodeID)
-		}
-		s.Brokers = append(s.Brokers, broker)
 	}
-	slices.SortFunc(s.Brokers, func(a, b kafka.Broker) int { return cmp.Compare(a.ID, b.ID) })
 	s.BrokerConfigs, err = c.ownConfigs(ctx, serving)
 	return err
 }

@@ -53,10 +53,7 @@ func finalized(resp *kmsg.ApiVersionsResponse) (map[string]int16, error) {
 }
 
 func (c *Client) readReassignments(ctx context.Context, id int32, s *kafka.Snapshot) error {
-	req := kmsg.NewPtrListPartitionReassignmentsRequest()
-	req.Topics = nil // all
-	req.TimeoutMillis = int32(requestTimeout.Milliseconds())
-	resp, err := askBroker[*kmsg.ListPartitionReassignmentsResponse](ctx, c, id, req)
+	resp, err := askBroker[*kmsg.ListPartitionReassignmentsResponse](ctx, c, id, listReassignments())
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"fmt"
@@ -57,9 +58,18 @@ func (c *Client) describeTopics(ctx context.Context, names []string, found map[s
 
 func topicOf(t *kmsg.MetadataResponseTopic) kafka.Topic {
 	topic := kafka.Topic{Name: *t.Topic, ID: kafka.TopicID(uuidText(t.TopicID)), Partitions: int32(len(t.Partitions))}
+	slices.SortFunc(t.Partitions, func(a, b kmsg.MetadataResponseTopicPartition) int { return cmp.Compare(a.Partition, b.Partition) })
 	for i := range t.Partitions {
-		if n := int32(len(t.Partitions[i].Replicas)); i == 0 || n < topic.ReplicationFactor {
+		p := &t.Partitions[i]
+		if n := int32(len(p.Replicas)); i == 0 || n < topic.ReplicationFactor {
 			topic.ReplicationFactor = n
+		}
+		topic.Replicas = append(topic.Replicas, p.Replicas)
+		if p.Leader < 0 {
+			topic.Offline++
+		}
+		if len(p.ISR) < len(p.Replicas) {
+			topic.UnderReplicated++
 		}
 	}
 	return topic
@@ -131,6 +141,12 @@ func (c *Client) createTopics(ctx context.Context, topics []kafka.NewTopic, resu
 		if t.ReplicationFactor != 0 {
 			item.ReplicationFactor = int16(min(t.ReplicationFactor, math.MaxInt16)) // Kafka refuses either
 		}
+		for partition, replicas := range t.Assignment {
+			item.NumPartitions, item.ReplicationFactor = -1, -1 // Kafka takes the one or the other
+			placed := kmsg.NewCreateTopicsRequestTopicReplicaAssignment()
+			placed.Partition, placed.Replicas = int32(partition), replicas
+			item.ReplicaAssignment = append(item.ReplicaAssignment, placed)
+		}
 		for key, value := range t.Config {
 			entry := kmsg.NewCreateTopicsRequestTopicConfig()
 			entry.Name, entry.Value = key, kmsg.StringPtr(value)
@@ -143,16 +159,26 @@ func (c *Client) createTopics(ctx context.Context, topics []kafka.NewTopic, resu
 		return err
 	}
 	for _, t := range resp.Topics {
-		if err := answered(t.ErrorCode, t.ErrorMessage); err != nil {
+		if err := mutated(t.ErrorCode, t.ErrorMessage, resp.ThrottleMillis); err != nil {
 			results[t.Topic] = kafka.TopicResult{Topic: kafka.Topic{Name: t.Topic}, Err: fmt.Errorf("create topic %q: %w", t.Topic, err)}
 			continue
 		}
 		results[t.Topic] = kafka.TopicResult{Topic: kafka.Topic{
 			Name: t.Topic, ID: kafka.TopicID(uuidText(t.TopicID)),
-			Partitions: t.NumPartitions, ReplicationFactor: int32(t.ReplicationFactor),
+			Partitions: t.NumPartitions, ReplicationFactor: int32(t.ReplicationFactor), Config: createdWith(t.Configs),
 		}}
 	}
 	return nil
+}
+
+func createdWith(entries []kmsg.CreateTopicsResponseTopicConfig) map[string]string {
+	config := map[string]string{}
+	for _, e := range entries {
+		if kmsg.ConfigSource(e.Source) == kmsg.ConfigSourceDynamicTopicConfig && e.Value != nil {
+			config[e.Name] = *e.Value
+		}
+	}
+	return config
 }
 
 // CreatePartitions implements kafka.TopicAdmin.
@@ -171,7 +197,7 @@ func (c *Client) CreatePartitions(ctx context.Context, totals map[string]int32) 
 			return err
 		}
 		for _, t := range resp.Topics {
-			results[t.Topic] = answered(t.ErrorCode, t.ErrorMessage)
+			results[t.Topic] = mutated(t.ErrorCode, t.ErrorMessage, resp.ThrottleMillis)
 		}
 		return nil
 	})
@@ -225,7 +251,7 @@ func (c *Client) DeleteTopics(ctx context.Context, ids []kafka.TopicID) (map[kaf
 			return err
 		}
 		for _, t := range resp.Topics {
-			failed(t.TopicID, answered(t.ErrorCode, t.ErrorMessage))
+			failed(t.TopicID, mutated(t.ErrorCode, t.ErrorMessage, resp.ThrottleMillis))
 		}
 		return nil
 	}, failed)

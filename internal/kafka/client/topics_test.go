@@ -1,11 +1,15 @@
 package client_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/castellan-dev/castellan/internal/kafka"
 )
@@ -201,5 +205,102 @@ func refused(t *testing.T, err error, code string) {
 	refusal, ok := errors.AsType[*kafka.Refusal](err)
 	if !ok || refusal.Code != code || refusal.Message == "" {
 		t.Errorf("got %v, want a refusal with %s and a sentence", err, code)
+	}
+}
+
+func TestReplicasAreMovedListedAndCancelledUnderAThrottle(t *testing.T) {
+	c, counter := connect(t)
+	ctx := t.Context()
+	brokers, err := c.Brokers(ctx)
+	cost(t, counter, "DescribeCluster", 1)
+	if err != nil || len(brokers) != 3 || brokers[0].ID != 1 || brokers[0].Fenced {
+		t.Fatal(err, brokers)
+	}
+	created, err := c.CreateTopics(ctx, []kafka.NewTopic{{Name: "moving", Assignment: [][]int32{{1}, {2}}, Config: map[string]string{"cleanup.policy": "compact, delete"}}})
+	if r := created["moving"]; err != nil || r.Err != nil || r.Topic.Partitions != 2 || r.Topic.ReplicationFactor != 1 || r.Topic.Config["cleanup.policy"] != "compact,delete" {
+		t.Fatalf("%v %+v", err, created)
+	}
+	fill(t, "moving", 20<<20)
+
+	// One byte a second for all brokers: what copies is still under way when it is listed.
+	rates := []string{"leader.replication.throttled.rate", "follower.replication.throttled.rate"}
+	var on, off []kafka.ConfigChange
+	for _, key := range rates {
+		on, off = append(on, kafka.ConfigChange{Key: key, Value: ptr("1")}), append(off, kafka.ConfigChange{Key: key})
+	}
+	if err := c.AlterBrokerConfig(ctx, kafka.AllBrokers, on); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.AlterBrokerConfig(context.Background(), kafka.AllBrokers, off) })
+	noErrors(t)(c.AlterTopicConfigs(ctx, map[string][]kafka.ConfigChange{"moving": {
+		{Key: "leader.replication.throttled.replicas", Value: ptr("0:1")}, {Key: "follower.replication.throttled.replicas", Value: ptr("0:2")},
+	}}))
+	eventually(t, "every broker keeps to the rate", func() error {
+		live, err := c.DescribeTopics(ctx, []string{"moving"})
+		if err != nil || live["moving"].Config["follower.replication.throttled.replicas"] != "0:2" {
+			return fmt.Errorf("%v %+v", err, live)
+		}
+		return nil
+	})
+	counter.take()
+	noErrors(t)(c.Reassign(ctx, map[string][]kafka.Move{"moving": {{Partition: 0, Replicas: []int32{1, 2}}}}))
+	cost(t, counter, "AlterPartitionReassignments", 1)
+	eventually(t, "it is under way", func() error {
+		counter.take()
+		all, err := c.Reassignments(ctx)
+		cost(t, counter, "ListPartitionReassignments", 1)
+		if r := all["moving"][0]; err != nil || len(all["moving"]) != 1 || !slices.Equal(r.Adding, []int32{2}) || len(r.Replicas) != 2 {
+			return fmt.Errorf("%v %+v", err, all)
+		}
+		return nil
+	})
+	live, err := c.DescribeTopics(ctx, []string{"moving"})
+	if topic := live["moving"]; err != nil || len(topic.Replicas) != 2 || !slices.Equal(topic.Replicas[1], []int32{2}) || topic.UnderReplicated != 1 || topic.Offline != 0 {
+		t.Errorf("%v %+v", err, live)
+	}
+	noErrors(t)(c.Reassign(ctx, map[string][]kafka.Move{"moving": {{Partition: 0}, {Partition: 1}}})) // one of them is not under way
+	eventually(t, "it is cancelled", func() error {
+		all, err := c.Reassignments(ctx)
+		if err != nil || len(all["moving"]) != 0 {
+			return fmt.Errorf("%v %+v", err, all)
+		}
+		return nil
+	})
+	if err := c.AlterBrokerConfig(ctx, kafka.AllBrokers, off); err != nil {
+		t.Fatal(err)
+	}
+	noErrors(t)(c.Reassign(ctx, map[string][]kafka.Move{"moving": {{Partition: 0, Replicas: []int32{2, 3}}}}))
+	eventually(t, "without a rate it arrives", func() error {
+		live, err := c.DescribeTopics(ctx, []string{"moving"})
+		if err != nil || !slices.Equal(live["moving"].Replicas[0], []int32{2, 3}) {
+			return fmt.Errorf("%v %+v", err, live)
+		}
+		return nil
+	})
+	bad, err := c.Reassign(ctx, map[string][]kafka.Move{"moving": {{Partition: 1, Replicas: []int32{77}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused(t, bad["moving"], "INVALID_REPLICA_ASSIGNMENT")
+}
+
+// fill writes so many bytes to partition 0 of a topic.
+func fill(t *testing.T, topic string, bytes int) {
+	t.Helper()
+	producer, err := kgo.NewClient(kgo.SeedBrokers(cluster.Admins()...), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchCompression(kgo.NoCompression()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer producer.Close()
+	value := make([]byte, 100<<10)
+	for range bytes / len(value) {
+		producer.Produce(t.Context(), &kgo.Record{Topic: topic, Value: value}, func(_ *kgo.Record, err error) {
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	if err := producer.Flush(t.Context()); err != nil {
+		t.Fatal(err)
 	}
 }

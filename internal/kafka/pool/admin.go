@@ -90,6 +90,18 @@ func (a admin) DeleteTopics(ctx context.Context, ids []kafka.TopicID) (map[kafka
 	return call(a, false, func(k kafka.Admin) (map[kafka.TopicID]error, error) { return k.DeleteTopics(ctx, ids) })
 }
 
+func (a admin) Brokers(ctx context.Context) ([]kafka.Broker, error) {
+	return call(a, false, func(k kafka.Admin) ([]kafka.Broker, error) { return k.Brokers(ctx) })
+}
+
+func (a admin) Reassignments(ctx context.Context) (map[string]map[int32]kafka.Reassignment, error) {
+	return call(a, false, func(k kafka.Admin) (map[string]map[int32]kafka.Reassignment, error) { return k.Reassignments(ctx) })
+}
+
+func (a admin) Reassign(ctx context.Context, moves map[string][]kafka.Move) (map[string]error, error) {
+	return call(a, false, func(k kafka.Admin) (map[string]error, error) { return k.Reassign(ctx, moves) })
+}
+
 func (a admin) ScramCredentials(ctx context.Context, users []string) (map[string][]kafka.ScramCredential, error) {
 	return call(a, false, func(k kafka.Admin) (map[string][]kafka.ScramCredential, error) { return k.ScramCredentials(ctx, users) })
 }

@@ -1,0 +1,113 @@
+package client
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/castellan-dev/castellan/internal/kafka"
+)
+
+// Brokers implements kafka.TopicAdmin with one request.
+func (c *Client) Brokers(ctx context.Context) ([]kafka.Broker, error) {
+	resp, err := read[*kmsg.DescribeClusterResponse](ctx, c, describeCluster())
+	if err == nil {
+		var brokers []kafka.Broker
+		if brokers, err = brokersOf(resp); err == nil {
+			return brokers, nil
+		}
+	}
+	return nil, fmt.Errorf("list brokers: %w", err)
+}
+
+func describeCluster() *kmsg.DescribeClusterRequest {
+	req := kmsg.NewPtrDescribeClusterRequest()
+	req.IncludeFencedBrokers = true
+	return req
+}
+
+func brokersOf(resp *kmsg.DescribeClusterResponse) ([]kafka.Broker, error) {
+	if err := answered(resp.ErrorCode, resp.ErrorMessage); err != nil {
+		return nil, err
+	}
+	if resp.Version < 2 {
+		return nil, fmt.Errorf("DescribeCluster v%d does not list fenced brokers (v2, Kafka 4.0)", resp.Version)
+	}
+	brokers := make([]kafka.Broker, 0, len(resp.Brokers))
+	for _, b := range resp.Brokers {
+		broker := kafka.Broker{ID: b.NodeID, Fenced: b.IsFenced}
+		if b.Rack != nil {
+			broker.Rack = *b.Rack
+		}
+		brokers = append(brokers, broker)
+	}
+	slices.SortFunc(brokers, func(a, b kafka.Broker) int { return cmp.Compare(a.ID, b.ID) })
+	return brokers, nil
+}
+
+// Reassignments implements kafka.TopicAdmin with one request.
+func (c *Client) Reassignments(ctx context.Context) (map[string]map[int32]kafka.Reassignment, error) {
+	resp, err := read[*kmsg.ListPartitionReassignmentsResponse](ctx, c, listReassignments())
+	if err == nil {
+		err = answered(resp.ErrorCode, resp.ErrorMessage)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list reassignments: %w", err)
+	}
+	found := make(map[string]map[int32]kafka.Reassignment, len(resp.Topics))
+	for _, t := range resp.Topics {
+		partitions := make(map[int32]kafka.Reassignment, len(t.Partitions))
+		for _, p := range t.Partitions {
+			partitions[p.Partition] = kafka.Reassignment{Replicas: p.Replicas, Adding: p.AddingReplicas, Removing: p.RemovingReplicas}
+		}
+		found[t.Topic] = partitions
+	}
+	return found, nil
+}
+
+func listReassignments() *kmsg.ListPartitionReassignmentsRequest {
+	req := kmsg.NewPtrListPartitionReassignmentsRequest()
+	req.Topics = nil // all
+	req.TimeoutMillis = int32(requestTimeout.Milliseconds())
+	return req
+}
+
+// Reassign implements kafka.TopicAdmin.
+func (c *Client) Reassign(ctx context.Context, moves map[string][]kafka.Move) (map[string]error, error) {
+	records := func(name string) int { return len(moves[name]) }
+	return eachName(moves, records, "reassign partitions of topic", func(names []string, results map[string]error) error {
+		req := kmsg.NewPtrAlterPartitionAssignmentsRequest()
+		req.TimeoutMillis = timeoutMillis
+		for _, name := range names {
+			item := kmsg.NewAlterPartitionAssignmentsRequestTopic()
+			item.Topic = name
+			for _, m := range moves[name] {
+				p := kmsg.NewAlterPartitionAssignmentsRequestTopicPartition()
+				p.Partition, p.Replicas = m.Partition, m.Replicas
+				item.Partitions = append(item.Partitions, p)
+			}
+			req.Topics = append(req.Topics, item)
+		}
+		resp, err := write[*kmsg.AlterPartitionAssignmentsResponse](ctx, c, req)
+		if err == nil {
+			err = answered(resp.ErrorCode, resp.ErrorMessage)
+		}
+		if err != nil {
+			return err
+		}
+		for _, t := range resp.Topics {
+			results[t.Topic] = nil
+			for _, p := range t.Partitions {
+				if p.ErrorCode == kerr.NoReassignmentInProgress.Code || results[t.Topic] != nil {
+					continue
+				}
+				results[t.Topic] = attempting(answered(p.ErrorCode, p.ErrorMessage), fmt.Sprintf("partition %d", p.Partition))
+			}
+		}
+		return nil
+	})
+}
