@@ -49,6 +49,7 @@ type options struct {
 	imageRepository string
 	domain          string
 	drift           time.Duration
+	moveRate        int64
 	logLevel        slog.Level
 }
 
@@ -60,6 +61,7 @@ func (o *options) bind(flags *flag.FlagSet) {
 	flags.StringVar(&o.imageRepository, "kafka-image-repository", "apache/kafka", "where Kafka's image comes from; the tag is the version")
 	flags.StringVar(&o.domain, "cluster-domain", "cluster.local", "DNS domain of the Kubernetes cluster")
 	flags.DurationVar(&o.drift, "drift-interval", batch.DriftInterval, "how often topics and users are compared with Kafka when nothing has happened, give or take a tenth")
+	flags.Int64Var(&o.moveRate, "reassignment-rate", 50<<20, "bytes per second that each broker sends and receives while replicas of topics are moved, unless the cluster has a limit of its own; 0 = no limit")
 	flags.TextVar(&o.logLevel, "log-level", slog.LevelInfo, "what is logged: DEBUG, INFO, WARN or ERROR")
 }
 
@@ -98,7 +100,7 @@ func run() error {
 			return fmt.Errorf("serve /%s: %w", name, err)
 		}
 	}
-	err = controllers.Setup(mgr, controllers.Options{ImageRepository: o.imageRepository, Domain: o.domain, DriftInterval: o.drift, Now: time.Now})
+	err = controllers.Setup(mgr, controllers.Options{ImageRepository: o.imageRepository, Domain: o.domain, DriftInterval: o.drift, ReassignmentRate: o.moveRate, Now: time.Now})
 	if err != nil {
 		return err
 	}

@@ -38,6 +38,9 @@ type Options struct {
 	Domain string
 	// DriftInterval is how often topics and users are compared with Kafka when nothing has happened.
 	DriftInterval time.Duration
+	// ReassignmentRate is how many bytes per second each broker may send and receive while the operator moves replicas;
+	// zero = no limit.
+	ReassignmentRate int64
 	// Now is the clock.
 	Now func() time.Time
 }

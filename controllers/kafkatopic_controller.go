@@ -29,6 +29,8 @@ type KafkaTopicReconciler struct {
 	Clusters Clusters
 	Clock    Clock
 	Events   events.EventRecorder
+	// Rate is how many bytes per second each broker may send and receive while the operator moves replicas; zero = no limit.
+	Rate int64
 	// Drift is how often what others changed is looked for; zero = batch.DriftInterval.
 	Drift time.Duration
 

@@ -112,10 +112,11 @@ func TestAnExistingTopicIsTakenOverOnlyWhenAsked(t *testing.T) {
 	if len(w.topic("orders").Finalizers) != 0 {
 		t.Error("an object that holds nothing has a finalizer")
 	}
-	w.changeTopic("orders", func(t *v1alpha1.KafkaTopic) { t.Annotations = map[string]string{v1alpha1.AnnotationAdopt: "true"} })
+	w.changeTopic("orders", func(t *v1alpha1.KafkaTopic) { t.Spec.Adoption = v1alpha1.AdoptionAlways })
 	w.settle("orders")
 	w.wantTopic("orders", "Ready")
-	if s := w.topic("orders").Status; s.Origin != v1alpha1.OriginAdopted || s.DeletionPolicy != v1alpha1.DeletionRetain || s.Partitions != 4 {
+	if s := w.topic("orders").Status; s.Origin != v1alpha1.OriginAdopted || s.DeletionPolicy != v1alpha1.DeletionRetain || s.Partitions != 4 ||
+		!maps.Equal(s.Config, map[string]string{"retention.ms": "5", "cleanup.policy": "compact"}) {
 		t.Errorf("status %+v", s)
 	}
 	w.remove(w.topic("orders"))
@@ -257,7 +258,7 @@ func TestWhatCannotBeChangedIsStalledAndTheRestIsCaredFor(t *testing.T) {
 	w := newWorld(t, readyCluster(3), newTopic("orders", "u", time.Hour, sized(6, 2)))
 	w.settle("orders")
 	w.changeTopic("orders", func(t *v1alpha1.KafkaTopic) {
-		t.Spec.Partitions, t.Spec.ReplicationFactor = ptrTo(int32(3)), ptrTo(int32(3))
+		t.Spec.Partitions, t.Spec.ReplicationFactor = ptrTo(int32(3)), ptrTo(int32(4))
 		t.Spec.Config = map[string]string{"retention.ms": "9"}
 	})
 	w.settle("orders")

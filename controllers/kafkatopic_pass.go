@@ -10,6 +10,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
@@ -71,9 +72,14 @@ func (p *topicPass) change(ctx context.Context) error {
 	for _, c := range p.claims {
 		desired = append(desired, p.desired[c.Name])
 	}
-	p.changes, p.outcomes = topics.Plan(desired, p.live)
+	survey, err := p.survey(ctx, admin)
+	if err != nil {
+		return err
+	}
+	p.changes, p.outcomes = topics.Plan(desired, p.live, survey)
 	p.announce(ctx)
-	for _, step := range []func(context.Context, kafka.TopicAdmin) error{p.create, p.grow, p.alter, p.delete} {
+	p.writeAhead(ctx)
+	for _, step := range []func(context.Context, kafka.Admin) error{p.create, p.grow, p.alter, p.move, p.delete} {
 		if err := step(ctx, admin); err != nil {
 			return err
 		}
@@ -93,7 +99,7 @@ func (p *topicPass) announce(ctx context.Context) {
 		if c.Holder == nil || !p.outcomes[c.Name].Found {
 			continue
 		}
-		intent := topics.Intent(c.Holder, p.cluster.id())
+		intent := topics.Intent(c.Holder, p.cluster.id(), c.Known.ID)
 		if !controllerutil.ContainsFinalizer(c.Holder, v1alpha1.Finalizer) ||
 			creates[c.Name] && c.Holder.Annotations[v1alpha1.AnnotationCreating] != intent {
 			todo = append(todo, c)
@@ -105,7 +111,7 @@ func (p *topicPass) announce(ctx context.Context) {
 		base := c.Holder.DeepCopy()
 		controllerutil.AddFinalizer(c.Holder, v1alpha1.Finalizer)
 		if creates[c.Name] {
-			metav1.SetMetaDataAnnotation(&c.Holder.ObjectMeta, v1alpha1.AnnotationCreating, topics.Intent(c.Holder, p.cluster.id()))
+			metav1.SetMetaDataAnnotation(&c.Holder.ObjectMeta, v1alpha1.AnnotationCreating, topics.Intent(c.Holder, p.cluster.id(), c.Known.ID))
 		}
 		fresh := base.Annotations[v1alpha1.AnnotationCreating] != c.Holder.Annotations[v1alpha1.AnnotationCreating]
 		err := p.writer.PatchMetadata(ctx, c.Holder, base)
@@ -128,7 +134,7 @@ func (p *topicPass) announce(ctx context.Context) {
 	}
 }
 
-func (p *topicPass) create(ctx context.Context, admin kafka.TopicAdmin) error {
+func (p *topicPass) create(ctx context.Context, admin kafka.Admin) error {
 	if len(p.changes.Create) == 0 {
 		return nil
 	}
@@ -144,7 +150,7 @@ func (p *topicPass) create(ctx context.Context, admin kafka.TopicAdmin) error {
 		case errors.Is(result.Err, kafka.ErrTopicExists) && p.announced[t.Name]:
 			// Somebody else was quicker between the reading and the creation: what was announced did not happen.
 			fault := topics.ExistsFault(t.Name)
-			fault.Doubtful = false
+			fault.Doubtful, fault.After, fault.AtMost = false, retryFirst, retryLimit // or Kafka is still deleting another of this name
 			out = topics.Outcome{Faults: []topics.Fault{*fault}}
 			p.retract(ctx, t.Name)
 		case errors.Is(result.Err, kafka.ErrTopicExists):
@@ -152,7 +158,10 @@ func (p *topicPass) create(ctx context.Context, admin kafka.TopicAdmin) error {
 			p.off[t.Name] = true
 			p.queue.Retry(p.cluster.key, t.Name, confirmAfter/2, confirmAfter)
 		default:
-			out = topics.Outcome{Faults: p.fault(t.Name, result.Err)}
+			out = topics.Outcome{Faults: p.fault(t.Name, "Create", result.Err)}
+			if p.unsettled[t.Name] != nil {
+				out.Record = p.desired[t.Name].Known // it may have been created after all, in place of that one
+			}
 		}
 		p.outcomes[t.Name] = out
 	}
@@ -162,19 +171,27 @@ func (p *topicPass) create(ctx context.Context, admin kafka.TopicAdmin) error {
 // retract takes back an announcement.
 func (p *topicPass) retract(ctx context.Context, name string) {
 	for _, c := range p.claims {
-		if c.Name != name {
-			continue
-		}
-		base := c.Holder.DeepCopy()
-		delete(c.Holder.Annotations, v1alpha1.AnnotationCreating)
-		controllerutil.RemoveFinalizer(c.Holder, v1alpha1.Finalizer)
-		if err := p.writer.PatchMetadata(ctx, c.Holder, base); err != nil {
-			p.errs.add(name, fmt.Errorf("take back the announcement on KafkaTopic %s/%s: %w", c.Holder.Namespace, c.Holder.Name, err))
+		if c.Name == name {
+			p.errs.add(name, p.letGo(ctx, c.Holder))
 		}
 	}
 }
 
-func (p *topicPass) grow(ctx context.Context, admin kafka.TopicAdmin) error {
+// letGo takes off what marks an object as the holder of its topic.
+func (p *topicPass) letGo(ctx context.Context, t *v1alpha1.KafkaTopic) error {
+	if _, announced := t.Annotations[v1alpha1.AnnotationCreating]; !announced && !controllerutil.ContainsFinalizer(t, v1alpha1.Finalizer) {
+		return nil
+	}
+	base := t.DeepCopy()
+	delete(t.Annotations, v1alpha1.AnnotationCreating)
+	controllerutil.RemoveFinalizer(t, v1alpha1.Finalizer)
+	if err := client.IgnoreNotFound(p.writer.PatchMetadata(ctx, t, base)); err != nil {
+		return fmt.Errorf("take finalizer and announcement off KafkaTopic %s/%s: %w", t.Namespace, t.Name, err)
+	}
+	return nil
+}
+
+func (p *topicPass) grow(ctx context.Context, admin kafka.Admin) error {
 	if len(p.changes.Grow) == 0 {
 		return nil
 	}
@@ -186,14 +203,16 @@ func (p *topicPass) grow(ctx context.Context, admin kafka.TopicAdmin) error {
 		if err := results[name]; err != nil {
 			out := p.outcomes[name]
 			out.Topic.Partitions = p.live[name].Partitions
-			out.Faults = append(out.Faults, p.fault(name, err)...)
+			out.Faults = append(out.Faults, p.fault(name, "Alter", err)...)
 			p.outcomes[name] = out
+		} else if len(p.desired[name].Racks) > 0 {
+			p.queue.MarkAfter(p.cluster.key, confirmAfter, name) // Kafka has placed the new ones anywhere
 		}
 	}
 	return nil
 }
 
-func (p *topicPass) alter(ctx context.Context, admin kafka.TopicAdmin) error {
+func (p *topicPass) alter(ctx context.Context, admin kafka.Admin) error {
 	if len(p.changes.Alter) == 0 {
 		return nil
 	}
@@ -204,15 +223,15 @@ func (p *topicPass) alter(ctx context.Context, admin kafka.TopicAdmin) error {
 	for name := range p.changes.Alter {
 		if err := results[name]; err != nil {
 			out := p.outcomes[name]
-			out.Record.ConfigKeys = p.desired[name].Known.ConfigKeys
-			out.Faults = append(out.Faults, p.fault(name, err)...)
+			out.Record.ConfigKeys, out.Topic.Config = p.desired[name].Known.ConfigKeys, p.live[name].Config
+			out.Faults = append(out.Faults, p.fault(name, "AlterConfigs", err)...)
 			p.outcomes[name] = out
 		}
 	}
 	return nil
 }
 
-func (p *topicPass) delete(ctx context.Context, admin kafka.TopicAdmin) error {
+func (p *topicPass) delete(ctx context.Context, admin kafka.Admin) error {
 	if len(p.changes.Delete) == 0 {
 		return nil
 	}
@@ -223,18 +242,18 @@ func (p *topicPass) delete(ctx context.Context, admin kafka.TopicAdmin) error {
 	for name, id := range p.changes.Delete {
 		if err := results[id]; err != nil && !errors.Is(err, kafka.ErrUnknownTopicID) {
 			out := p.outcomes[name]
-			out.Faults = append(out.Faults, p.fault(name, err)...)
+			out.Faults = append(out.Faults, p.fault(name, "Delete", err)...)
 			p.outcomes[name] = out
 		}
 	}
 	return nil
 }
 
-// fault turns what Kafka says of one topic into a fault of its spec; what may be gone at the next attempt is none and
-// leaves the topic unsettled.
-func (p *topicPass) fault(name string, err error) []topics.Fault {
-	if refusal, ok := errors.AsType[*kafka.Refusal](err); ok {
-		return []topics.Fault{topics.Explain(refusal, p.desired[name], p.cluster.brokers())}
+// fault turns what Kafka says of one topic into a fault; what may be gone at the next attempt is none and leaves the topic
+// unsettled.
+func (p *topicPass) fault(name, attempted string, err error) []topics.Fault {
+	if f, known := topics.Explain(err, attempted, p.desired[name], p.cluster.brokers()); known {
+		return []topics.Fault{f}
 	}
 	p.unsettled[name] = err
 	return nil

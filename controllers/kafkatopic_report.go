@@ -38,8 +38,11 @@ func (p *topicPass) report(ctx context.Context) ([]string, error) {
 func (p *topicPass) settle(ctx context.Context, c *topics.Claim) error {
 	if err := p.unsettled[c.Name]; err != nil {
 		p.queue.Retry(p.cluster.key, c.Name, retryFirst, retryLimit)
-	} else {
+	} else if !p.lookAgain(c.Name) {
 		p.queue.Settled(p.cluster.key, c.Name)
+	}
+	if err := p.settleObservers(ctx, c); err != nil {
+		return err
 	}
 	if c.Holder == nil {
 		return p.settleLeaving(ctx, c)
@@ -61,6 +64,35 @@ func (p *topicPass) settle(ctx context.Context, c *topics.Claim) error {
 	}
 	// The holder has the topic on record now: whoever had it before may go, and the topic stays.
 	return p.release(ctx, c.Leaving)
+}
+
+// lookAgain asks for another flush of a topic, at growing intervals, where one of its faults may pass by itself.
+func (p *topicPass) lookAgain(name string) bool {
+	again := false
+	for _, f := range p.outcomes[name].Faults {
+		if f.After > 0 {
+			p.queue.Retry(p.cluster.key, name, f.After, f.AtMost)
+			again = true
+		}
+	}
+	return again
+}
+
+// settleObservers reports the topic to those who only watch it. One that has held it before lets go first.
+func (p *topicPass) settleObservers(ctx context.Context, c *topics.Claim) error {
+	topic, exists := p.live[c.Name]
+	if out := p.outcomes[c.Name]; c.Holder != nil && out.Found && out.Topic.ID != "" {
+		topic, exists = out.Topic, true
+	}
+	for _, t := range c.Observers {
+		if err := p.letGo(ctx, t); err != nil {
+			return err
+		}
+		if err := p.writeStatus(ctx, t, topics.ObservedStatus(t, topic, exists, p.cluster.id(), p.Clock.Now())); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // settleLeaving lets go of objects whose topic has been dealt with, or says why it has not been.

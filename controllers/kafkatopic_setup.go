@@ -102,8 +102,7 @@ func (r *KafkaTopicReconciler) topicEvents() handler.EventHandler {
 func userChanged(before, after client.Object) bool {
 	return before.GetUID() != after.GetUID() ||
 		before.GetGeneration() != after.GetGeneration() ||
-		before.GetDeletionTimestamp().IsZero() != after.GetDeletionTimestamp().IsZero() ||
-		before.GetAnnotations()[v1alpha1.AnnotationAdopt] != after.GetAnnotations()[v1alpha1.AnnotationAdopt]
+		before.GetDeletionTimestamp().IsZero() != after.GetDeletionTimestamp().IsZero()
 }
 
 // clusterEvents marks all topics of a cluster that comes, goes, becomes Available or has a new incarnation, and those

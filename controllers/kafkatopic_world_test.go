@@ -87,12 +87,19 @@ func newWorld(t *testing.T, objects ...client.Object) *world {
 	}
 	w.client = builder.Build()
 	counted := interceptor.NewClient(w.client, w.counters())
-	w.topics = &KafkaTopicReconciler{Client: counted, Clusters: w, Clock: w.clock, Events: w.events}
+	w.topics = &KafkaTopicReconciler{Client: counted, Clusters: w, Clock: w.clock, Events: w.events, Rate: 1000}
 	w.topics.init()
 	w.users = &KafkaUserReconciler{Client: counted, APIReader: w.client, Clusters: w, Clock: w.clock, Events: w.events, Prober: w}
 	w.users.init()
 	w.queue, w.run = &w.topics.queue, w.topics
 	return w
+}
+
+// restart forgets everything that an operator keeps in memory.
+func (w *world) restart() {
+	w.topics = &KafkaTopicReconciler{Client: w.topics.Client, Clusters: w, Clock: w.clock, Events: w.events, Rate: 1000}
+	w.topics.init()
+	w.queue, w.run = &w.topics.queue, w.topics
 }
 
 func (w *world) counters() interceptor.Funcs {

@@ -21,7 +21,7 @@ func Setup(mgr ctrl.Manager, o Options) error {
 		&KafkaClusterReconciler{
 			Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Recorder: recorder, Connections: connections, Options: o,
 		},
-		&KafkaTopicReconciler{Client: mgr.GetClient(), Clusters: connections, Clock: clock(o.Now), Events: recorder, Drift: o.DriftInterval},
+		&KafkaTopicReconciler{Client: mgr.GetClient(), Clusters: connections, Clock: clock(o.Now), Events: recorder, Drift: o.DriftInterval, Rate: o.ReassignmentRate},
 		&KafkaUserReconciler{
 			Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Clusters: connections, Prober: client.Prober{},
 			Clock: clock(o.Now), Events: recorder, Drift: o.DriftInterval,

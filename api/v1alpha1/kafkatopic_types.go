@@ -25,6 +25,7 @@ type ClusterRef struct {
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
 // +kubebuilder:validation:XValidation:rule="has(self.spec.name) || size(self.metadata.name) <= 249",message="spec.name: metadata.name is longer than the 249 characters of a topic's name; give the topic a name of its own"
+// +kubebuilder:validation:XValidation:rule="!has(self.spec.name) || !self.spec.name.startsWith('__') || !has(self.spec.deletionPolicy) || self.spec.deletionPolicy != 'Delete'",message="spec.deletionPolicy: Kafka's internal topics are never deleted; use Retain"
 // +kubebuilder:validation:XValidation:rule="has(self.spec.name) == has(oldSelf.spec.name) && (!has(self.spec.name) || self.spec.name == oldSelf.spec.name)",message="spec.name is immutable: Kafka cannot rename a topic; make a new KafkaTopic"
 type KafkaTopic struct {
 	metav1.TypeMeta   `json:",inline"`
@@ -47,7 +48,22 @@ type KafkaTopicList struct {
 	Items           []KafkaTopic `json:"items"`
 }
 
+// TopicPlacement says where the replicas of a topic are.
+type TopicPlacement struct {
+	// Racks (broker.rack) that hold the replicas, 1 to 20, each partition's spread over them as evenly as their brokers
+	// allow. Brokers in other racks hold none.
+	// +required
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=20
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=128
+	// +listType=set
+	Racks []string `json:"racks"`
+}
+
 // KafkaTopicSpec is what the user asks for.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.placement) || has(self.partitions) && has(self.replicationFactor)",message="placement: say partitions and replicationFactor too; what is placed is not left to the brokers' defaults"
 type KafkaTopicSpec struct {
 	// The cluster that the topic lives in. Immutable.
 	// +required
@@ -55,13 +71,15 @@ type KafkaTopicSpec struct {
 	ClusterRef ClusterRef `json:"clusterRef"`
 
 	// Name of the topic in Kafka, 1 to 249 letters, digits, dots, underscores and dashes. Default: metadata.name.
-	// Immutable, also from set to unset.
+	// Immutable, also from set to unset. Of Kafka's internal topics, __consumer_offsets, __transaction_state,
+	// __share_group_state and __remote_log_metadata may be named: they are observed and configured, and never created,
+	// given partitions or deleted.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=249
 	// +kubebuilder:validation:Pattern=`^[a-zA-Z0-9._-]+$`
 	// +kubebuilder:validation:XValidation:rule="!(self in ['.', '..'])",message="name: . and .. are not names of topics; choose another"
-	// +kubebuilder:validation:XValidation:rule="!self.startsWith('__')",message="name: names that begin with two underscores are Kafka's own internal topics; choose another"
+	// +kubebuilder:validation:XValidation:rule="!self.startsWith('__') || self in ['__consumer_offsets', '__transaction_state', '__share_group_state', '__remote_log_metadata']",message="name: names that begin with two underscores are Kafka's own internal topics, of which __consumer_offsets, __transaction_state, __share_group_state and __remote_log_metadata can be cared for; choose another"
 	Name string `json:"name,omitempty"`
 
 	// Number of partitions, 1 to 100000; it can only grow. Default: the broker's num.partitions when the topic is
@@ -78,18 +96,94 @@ type KafkaTopicSpec struct {
 	// +kubebuilder:validation:Maximum=100
 	ReplicationFactor *int32 `json:"replicationFactor,omitempty"`
 
+	// Where the replicas are. Needs partitions and replicationFactor. Default: anywhere, and spread over racks when Kafka
+	// or the operator places one.
+	// +optional
+	Placement *TopicPlacement `json:"placement,omitempty"`
+
 	// Topic configuration, such as retention.ms, at most 64 keys. A key that is taken away goes back to the broker's
-	// default; keys that others set are left alone. Default: none.
+	// default; configPolicy says what becomes of keys that others set. Default: none.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=64
 	// +kubebuilder:validation:XValidation:rule="self.all(k, size(k) >= 1 && size(k) <= 200)",message="config: a key has 1 to 200 characters"
+	// +kubebuilder:validation:XValidation:rule="!self.exists(k, k in ['leader.replication.throttled.replicas', 'follower.replication.throttled.replicas'])",message="config: throttled replicas are named by whoever moves them; remove the key"
 	Config map[string]ConfigValue `json:"config,omitempty"`
+
+	// What becomes of keys that others have set on the topic. Merge (the default): they stay, and status.config tells of
+	// them. Exact: they are removed.
+	// +optional
+	// +kubebuilder:default=Merge
+	ConfigPolicy ConfigPolicy `json:"configPolicy,omitempty"`
+
+	// Full (the default): the topic is made what this object says. Observe: it is reported and never changed, created or
+	// deleted, whatever else stands here; any number of objects may observe one topic.
+	// +optional
+	// +kubebuilder:default=Full
+	Management Management `json:"management,omitempty"`
+
+	// Whether a topic that exists already and that this object did not create is taken over. Never (the default): it is a
+	// conflict. IfMatching: when its partitions, replicas and configuration are what stands here. Always: as it is, and
+	// then changed to what stands here. Once taken over, a topic is known by its UUID.
+	// +optional
+	// +kubebuilder:default=Never
+	Adoption Adoption `json:"adoption,omitempty"`
+
+	// Whether a topic that somebody else has deleted is created again, empty. Never (the default): the object says so and
+	// waits. Always: it is created; where another topic has taken its name, adoption decides about that one.
+	// +optional
+	// +kubebuilder:default=Never
+	Recreate Recreate `json:"recreate,omitempty"`
 
 	// What becomes of the topic and its records when this object is deleted. Default: Delete for a topic that this
 	// object created, Retain for one that was there before.
 	// +optional
 	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
 }
+
+// ConfigPolicy says what becomes of configuration that others have set.
+//
+// +kubebuilder:validation:Enum=Merge;Exact
+type ConfigPolicy string
+
+// What becomes of configuration that others have set.
+const (
+	ConfigMerge ConfigPolicy = "Merge"
+	ConfigExact ConfigPolicy = "Exact"
+)
+
+// Management says whether a topic is cared for or only reported.
+//
+// +kubebuilder:validation:Enum=Full;Observe
+type Management string
+
+// Whether a topic is cared for or only reported.
+const (
+	ManagementFull    Management = "Full"
+	ManagementObserve Management = "Observe"
+)
+
+// Adoption says whether a topic that exists already is taken over.
+//
+// +kubebuilder:validation:Enum=Never;IfMatching;Always
+type Adoption string
+
+// Whether a topic that exists already is taken over.
+const (
+	AdoptionNever      Adoption = "Never"
+	AdoptionIfMatching Adoption = "IfMatching"
+	AdoptionAlways     Adoption = "Always"
+)
+
+// Recreate says whether a topic that somebody else has deleted is created again.
+//
+// +kubebuilder:validation:Enum=Never;Always
+type Recreate string
+
+// Whether a topic that somebody else has deleted is created again.
+const (
+	RecreateNever  Recreate = "Never"
+	RecreateAlways Recreate = "Always"
+)
 
 // DeletionPolicy says what becomes of a topic when its object is deleted.
 //
@@ -136,7 +230,7 @@ type KafkaTopicStatus struct {
 	// Actual replication factor (the smallest, where partitions differ).
 	// +optional
 	ReplicationFactor int32 `json:"replicationFactor,omitempty"`
-	// Created: this object made the topic. Adopted: it was there before.
+	// Created: this object made the topic. Adopted: it was there before. Empty: it is only observed.
 	// +optional
 	Origin Origin `json:"origin,omitempty"`
 	// What becomes of the topic when this object is deleted.
@@ -146,4 +240,46 @@ type KafkaTopicStatus struct {
 	// +optional
 	// +listType=set
 	ConfigKeys []string `json:"configKeys,omitempty"`
+	// Actual values of the keys that are set on the topic itself; those that are not in configKeys others have set.
+	// +optional
+	Config map[string]string `json:"config,omitempty"`
+	// Replicas that the operator is moving; absent when none are.
+	// +optional
+	Reassignment *ReassignmentStatus `json:"reassignment,omitempty"`
+}
+
+// ReassignmentStatus tells of the replicas that the operator moves. It is written before anything is moved, so that whoever
+// takes over knows which reassignments and throttles are the operator's own.
+type ReassignmentStatus struct {
+	// When it began.
+	// +required
+	StartedAt metav1.Time `json:"startedAt"`
+	// Partitions that have been moved.
+	// +optional
+	Moved int32 `json:"moved,omitempty"`
+	// Partitions that have not.
+	// +optional
+	Left int32 `json:"left,omitempty"`
+	// When it ends if it goes on as it has; absent until the first partitions have been moved.
+	// +optional
+	EstimatedCompletion *metav1.Time `json:"estimatedCompletion,omitempty"`
+	// Bytes per second that each broker sends and receives for this, where the operator has set the limit.
+	// +optional
+	BytesPerSecond int64 `json:"bytesPerSecond,omitempty"`
+	// Partitions under way, at most 50, with the replicas that they will have.
+	// +optional
+	// +listType=map
+	// +listMapKey=partition
+	InFlight []PartitionReplicas `json:"inFlight,omitempty"`
+}
+
+// PartitionReplicas are the replicas of one partition.
+type PartitionReplicas struct {
+	// Number of the partition.
+	// +required
+	Partition int32 `json:"partition"`
+	// Node ids, the preferred leader first.
+	// +required
+	// +listType=atomic
+	Replicas []int32 `json:"replicas"`
 }

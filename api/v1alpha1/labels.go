@@ -44,10 +44,9 @@ const (
 	// AnnotationReplace, "true" on the claim of a node, permits the claim to be deleted and a new disk to take its place.
 	AnnotationReplace = "kafka.castellan.dev/replace"
 
-	// AnnotationAdopt, "true" on a KafkaTopic, asks for a topic that exists already to be taken over.
-	AnnotationAdopt = "kafka.castellan.dev/adopt"
 	// AnnotationCreating records on a KafkaTopic, before the topic is created, that this object is about to create it:
-	// "<cluster id> <UID of the object>". A topic that is found afterwards is its own, also when Kafka's answer was lost.
+	// "<cluster id> <UID of the object>", and " <UUID>" of the lost topic that it replaces. A topic that is found
+	// afterwards is its own, also when Kafka's answer was lost.
 	AnnotationCreating = "kafka.castellan.dev/creating"
 
 	// Finalizer keeps an object until what it stands for in Kafka has been dealt with.

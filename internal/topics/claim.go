@@ -5,6 +5,9 @@ package topics
 import (
 	"cmp"
 	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/meta"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/kafka"
@@ -18,24 +21,44 @@ type Record struct {
 	ID         kafka.TopicID // empty = nothing recorded
 	Origin     v1alpha1.Origin
 	ConfigKeys []string
+	// Moving is the reassignment that the operator has begun; nil = none.
+	Moving *v1alpha1.ReassignmentStatus
 }
 
 // RecordOf returns what the status records for the given incarnation of the cluster; what it records for another one is
-// void, for that topic went with its cluster.
+// void, for that topic went with its cluster. An object that observes holds nothing, whatever it held before.
 func RecordOf(t *v1alpha1.KafkaTopic, clusterID string) Record {
-	if t.Status.TopicID == "" || t.Status.ClusterID != clusterID {
+	if t.Status.Origin == "" || t.Status.ClusterID != clusterID || observes(t) {
 		return Record{}
 	}
-	return Record{ID: kafka.TopicID(t.Status.TopicID), Origin: t.Status.Origin, ConfigKeys: t.Status.ConfigKeys}
+	return Record{ID: kafka.TopicID(t.Status.TopicID), Origin: t.Status.Origin, ConfigKeys: t.Status.ConfigKeys, Moving: t.Status.Reassignment}
 }
 
 // Intent is the value of the annotation by which an object says, ahead, that it creates its topic in this incarnation of
-// the cluster. It names the object's UID: copied to another object, it says nothing.
-func Intent(t *v1alpha1.KafkaTopic, clusterID string) string { return clusterID + " " + string(t.UID) }
-
-func intends(t *v1alpha1.KafkaTopic, clusterID string) bool {
-	return t.Annotations[v1alpha1.AnnotationCreating] == Intent(t, clusterID)
+// the cluster. It names the object's UID: copied to another object, it says nothing. after is the topic that was lost and
+// is created again, empty for the first one: once the new topic is on record, the announcement is spent.
+func Intent(t *v1alpha1.KafkaTopic, clusterID string, after kafka.TopicID) string {
+	return strings.TrimSuffix(clusterID+" "+string(t.UID)+" "+string(after), " ")
 }
+
+func intends(t *v1alpha1.KafkaTopic, clusterID string, after kafka.TopicID) bool {
+	return !observes(t) && !spent(t) && t.Annotations[v1alpha1.AnnotationCreating] == Intent(t, clusterID, after)
+}
+
+// spent tells whether what came of an announcement is known and told: the topic is on record, or was not created. What
+// bears its name later is somebody else's.
+func spent(t *v1alpha1.KafkaTopic) bool {
+	ready := meta.FindStatusCondition(t.Status.Conditions, v1alpha1.ConditionReady)
+	if ready == nil || t.Status.TopicID != "" {
+		return false // or the announcement names the topic on record, and is compared with that
+	}
+	return !slices.Contains([]string{ReasonRetrying, ReasonUnreachable, ReasonUnavailable}, ready.Reason)
+}
+
+func observes(t *v1alpha1.KafkaTopic) bool { return t.Spec.Management == v1alpha1.ManagementObserve }
+
+// Internal tells whether a topic is one of Kafka's own, which Kafka creates when it needs it and nobody may delete.
+func Internal(name string) bool { return strings.HasPrefix(name, "__") }
 
 // Claim is every KafkaTopic that stands for one topic of one cluster.
 type Claim struct {
@@ -46,9 +69,11 @@ type Claim struct {
 	Losers []*v1alpha1.KafkaTopic
 	// Leaving are those being deleted. They decide about the topic only when there is no holder.
 	Leaving []*v1alpha1.KafkaTopic
+	// Observers report the topic and decide nothing; none of them is being deleted.
+	Observers []*v1alpha1.KafkaTopic
 	// Known is what the holder records, or else what a leaving object does: a topic is handed over, not deleted.
 	Known Record
-	// Intended: one of them had said that it creates the topic.
+	// Intended: one of them has said that it creates the topic, in place of the one on record if there is one.
 	Intended bool
 }
 
@@ -67,6 +92,8 @@ func Sort(name string, objects []*v1alpha1.KafkaTopic, clusterID string) Claim {
 		switch {
 		case t.DeletionTimestamp != nil:
 			c.Leaving = append(c.Leaving, t)
+		case observes(t):
+			c.Observers = append(c.Observers, t)
 		case c.Holder == nil:
 			c.Holder = t
 			continue // its own record comes before anybody else's
@@ -82,7 +109,9 @@ func Sort(name string, objects []*v1alpha1.KafkaTopic, clusterID string) Claim {
 		if c.Known.ID == "" {
 			c.Known = RecordOf(t, clusterID)
 		}
-		c.Intended = c.Intended || intends(t, clusterID)
+	}
+	for _, t := range claims {
+		c.Intended = c.Intended || intends(t, clusterID, c.Known.ID)
 	}
 	return c
 }
@@ -91,7 +120,7 @@ func standing(t *v1alpha1.KafkaTopic, clusterID string) int {
 	switch {
 	case RecordOf(t, clusterID).ID != "":
 		return 2
-	case intends(t, clusterID):
+	case intends(t, clusterID, ""):
 		return 1
 	default:
 		return 0
@@ -104,7 +133,7 @@ func (c Claim) Policy(clusterID string) v1alpha1.DeletionPolicy {
 	policy := v1alpha1.DeletionDelete
 	for _, t := range c.Leaving {
 		record := RecordOf(t, clusterID)
-		if record.ID == "" && !intends(t, clusterID) {
+		if record.ID == "" && !intends(t, clusterID, "") {
 			continue
 		}
 		if EffectivePolicy(t, record.Origin) == v1alpha1.DeletionRetain {
@@ -115,9 +144,11 @@ func (c Claim) Policy(clusterID string) v1alpha1.DeletionPolicy {
 }
 
 // EffectivePolicy returns the deletion policy of an object: what it says, else Delete for a topic that it created and
-// Retain for one that was there before.
+// Retain for one that was there before. What is Kafka's own, or only observed, is always retained.
 func EffectivePolicy(t *v1alpha1.KafkaTopic, origin v1alpha1.Origin) v1alpha1.DeletionPolicy {
 	switch {
+	case Internal(Name(t)) || observes(t):
+		return v1alpha1.DeletionRetain
 	case t.Spec.DeletionPolicy != "":
 		return t.Spec.DeletionPolicy
 	case origin == v1alpha1.OriginAdopted:
@@ -129,8 +160,9 @@ func EffectivePolicy(t *v1alpha1.KafkaTopic, origin v1alpha1.Origin) v1alpha1.De
 
 // Living are the objects that are not being deleted, the holder first.
 func (c Claim) Living() []*v1alpha1.KafkaTopic {
+	living := slices.Concat(c.Losers, c.Observers)
 	if c.Holder == nil {
-		return nil
+		return living
 	}
-	return append([]*v1alpha1.KafkaTopic{c.Holder}, c.Losers...)
+	return append([]*v1alpha1.KafkaTopic{c.Holder}, living...)
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -40,16 +41,28 @@ func TestPlan(t *testing.T) {
 		{name: "absent is created", desired: Desired{Partitions: 1}, absent: true, create: true},
 		{name: "partitions grow", desired: Desired{Known: known, Partitions: 9, Config: map[string]string{"k": "1"}}, grow: 9},
 		{name: "partitions cannot shrink", desired: Desired{Known: known, Partitions: 2, Config: map[string]string{"k": "2"}}, alter: "k", faults: ReasonShrink},
-		{name: "another factor is not supported", desired: Desired{Known: known, ReplicationFactor: 3, Config: map[string]string{"k": "1"}}, faults: ReasonUnsupported},
 		{name: "a key of ours that leaves the spec is removed, a foreign one is not", desired: Desired{Known: known}, alter: "-k"},
 		{name: "a key of ours that somebody removed needs no removal", desired: Desired{Known: Record{ID: "id", ConfigKeys: []string{"gone"}}}},
 		{name: "exists", desired: Desired{}, faults: ReasonExists},
-		{name: "exists and is asked for", desired: Desired{Adopt: true}},
+		{name: "exists and is asked for", desired: Desired{Adoption: v1alpha1.AdoptionAlways, Config: map[string]string{"k": "2"}}, alter: "k"},
+		{name: "exists and matches", desired: Desired{Adoption: v1alpha1.AdoptionIfMatching, Partitions: 3, ReplicationFactor: 2, Config: map[string]string{"k": "1"}}},
+		{name: "exists and has other partitions", desired: Desired{Adoption: v1alpha1.AdoptionIfMatching, Partitions: 4}, faults: ReasonExists},
+		{name: "exists and has other replicas", desired: Desired{Adoption: v1alpha1.AdoptionIfMatching, ReplicationFactor: 1}, faults: ReasonExists},
+		{name: "exists and has another value", desired: Desired{Adoption: v1alpha1.AdoptionIfMatching, Config: map[string]string{"k": "2"}}, faults: ReasonExists},
+		{name: "exists and is to match exactly", desired: Desired{Adoption: v1alpha1.AdoptionIfMatching, Exact: true, Config: map[string]string{"k": "1"}}, faults: ReasonExists},
 		{name: "exists and was announced", desired: Desired{Intended: true}},
-		{name: "lost", desired: Desired{Known: known, Intended: true, Adopt: true}, absent: true, faults: ReasonLost},
-		{name: "replaced", desired: Desired{Known: Record{ID: "before"}, Intended: true, Adopt: true}, faults: ReasonReplaced},
+		{name: "lost", desired: Desired{Known: known, LossTold: true, Adoption: v1alpha1.AdoptionAlways}, absent: true, faults: ReasonLost},
+		{name: "replaced", desired: Desired{Known: Record{ID: "before"}, LossTold: true, Adoption: v1alpha1.AdoptionAlways}, faults: ReasonReplaced},
+		{name: "lost and to be made good: first it is told", desired: Desired{Known: known, Recreate: true}, absent: true, faults: ReasonLost},
+		{name: "lost, told and made good", desired: Desired{Known: known, Recreate: true, LossTold: true}, absent: true, create: true},
+		{name: "replaced, told, and not to be adopted", desired: Desired{Known: Record{ID: "before"}, Recreate: true, LossTold: true}, faults: ReasonExists},
+		{name: "replaced, told and adopted; keys of the topic before are not ours", desired: Desired{
+			Known: Record{ID: "before", ConfigKeys: []string{"k"}}, Recreate: true, LossTold: true, Adoption: v1alpha1.AdoptionAlways}},
+		{name: "made good, and the answer was lost", desired: Desired{Known: Record{ID: "before"}, Intended: true, Recreate: true}},
+		{name: "exact removes what others set", desired: Desired{Known: known, Exact: true, Config: map[string]string{"k": "1"}}, alter: "-other"},
 		{name: "deleted by the UUID on record", desired: Desired{Known: Record{ID: "before"}, Gone: true}, remove: "before"},
 		{name: "deleted when announced and not recorded", desired: Desired{Intended: true, Gone: true}, remove: "id"},
+		{name: "made good, not recorded, and deleted", desired: Desired{Known: Record{ID: "before"}, Intended: true, Gone: true}, remove: "id"},
 		{name: "not deleted when neither", desired: Desired{Gone: true}},
 		{name: "kept as it is", desired: Desired{Known: known, Kept: true}},
 	} {
@@ -59,7 +72,7 @@ func TestPlan(t *testing.T) {
 			if c.absent {
 				delete(all, "a")
 			}
-			changes, outcomes := Plan([]Desired{c.desired}, all)
+			changes, outcomes := Plan([]Desired{c.desired}, all, Survey{})
 			if got := len(changes.Create) == 1; got != c.create {
 				t.Errorf("create: %v", changes.Create)
 			}
@@ -192,8 +205,77 @@ func TestConflictRecordsNothing(t *testing.T) {
 func TestPlanLeavesItsInputAlone(t *testing.T) {
 	config := map[string]string{"k": "2"}
 	live := map[string]kafka.Topic{"a": {Name: "a", ID: "id", Partitions: 1, Config: map[string]string{"k": "1"}}}
-	Plan([]Desired{{Name: "a", Known: Record{ID: "id"}, Config: config}}, live)
+	Plan([]Desired{{Name: "a", Known: Record{ID: "id"}, Config: config}}, live, Survey{})
 	if !maps.Equal(config, map[string]string{"k": "2"}) || live["a"].Config["k"] != "1" || !slices.Equal(keys(config), []string{"k"}) {
 		t.Error("changed")
+	}
+}
+
+func observing(t *v1alpha1.KafkaTopic) { t.Spec.Management = v1alpha1.ManagementObserve }
+
+func TestWhoeverObservesDecidesNothing(t *testing.T) {
+	c := Sort("x", []*v1alpha1.KafkaTopic{claimant("old", 9e9, recording, announcing, observing), claimant("young", 1)}, "c")
+	if c.Holder == nil || c.Holder.Name != "young" || c.Known.ID != "" || c.Intended || len(c.Losers) != 0 || len(c.Observers) != 1 {
+		t.Errorf("%+v", c)
+	}
+	alone := Sort("x", []*v1alpha1.KafkaTopic{claimant("a", 1, recording, announcing, observing, leaving)}, "c")
+	live := map[string]kafka.Topic{"x": {Name: "x", ID: "id-a"}}
+	if changes, _ := Plan([]Desired{DesiredOf(alone, alone.Policy("c"))}, live, Survey{}); !changes.Empty() {
+		t.Errorf("deleting an observer changes %+v", changes)
+	}
+}
+
+func TestAnAnnouncementIsSpentOnceItsTopicIsOnRecord(t *testing.T) {
+	again := claimant("a", 0, recording, func(t *v1alpha1.KafkaTopic) {
+		t.Annotations = map[string]string{v1alpha1.AnnotationCreating: Intent(t, "c", "id-a")}
+	})
+	if !Sort("x", []*v1alpha1.KafkaTopic{again}, "c").Intended {
+		t.Error("the topic that replaces the one on record is announced")
+	}
+	if Sort("x", []*v1alpha1.KafkaTopic{claimant("a", 0, recording, announcing)}, "c").Intended {
+		t.Error("the announcement of the topic on record counts for another one")
+	}
+}
+
+func TestKafkasOwnTopicsAreOnlyConfigured(t *testing.T) {
+	d := Desired{Name: "__consumer_offsets", Partitions: 60, Config: map[string]string{"segment.bytes": "1"}, Adoption: v1alpha1.AdoptionAlways}
+	for name, c := range map[string]struct {
+		live    map[string]kafka.Topic
+		creates int
+		faults  string
+		alters  int
+	}{
+		"absent": {faults: ReasonInternal},
+		"live":   {live: map[string]kafka.Topic{d.Name: {Name: d.Name, ID: "id", Partitions: 50}}, faults: ReasonInternal, alters: 1},
+	} {
+		changes, outcomes := Plan([]Desired{d}, c.live, Survey{})
+		if len(changes.Create)+len(changes.Grow)+len(changes.Delete) != 0 || len(changes.Alter) != c.alters || reasons(outcomes[d.Name].Faults) != c.faults {
+			t.Errorf("%s: %+v, %+v", name, changes, outcomes)
+		}
+	}
+	created := claimant("a", 0, recording, leaving, func(t *v1alpha1.KafkaTopic) { t.Spec.Name, t.Spec.DeletionPolicy = d.Name, v1alpha1.DeletionDelete })
+	if got := Sort(d.Name, []*v1alpha1.KafkaTopic{created}, "c").Policy("c"); got != v1alpha1.DeletionRetain {
+		t.Errorf("policy %s", got)
+	}
+}
+
+func TestMinISRAboveTheFactorIsAWarning(t *testing.T) {
+	object := claimant("a", 0)
+	out := Outcome{Record: Record{ID: "id", Origin: v1alpha1.OriginCreated}, Found: true,
+		Topic: kafka.Topic{Name: "a", ID: "id", Partitions: 1, ReplicationFactor: 1, Config: map[string]string{minISR: "2"}}}
+	object.Status = StatusOf(object, out, "c", time.Unix(3e6, 0))
+	if c := meta.FindStatusCondition(object.Status.Conditions, v1alpha1.ConditionWarning); c == nil || c.Reason != ReasonMinISR {
+		t.Errorf("%+v", object.Status.Conditions)
+	}
+	out.Topic.ReplicationFactor = 2
+	if s := StatusOf(object, out, "c", time.Unix(3e6, 0)); meta.FindStatusCondition(s.Conditions, v1alpha1.ConditionWarning) != nil {
+		t.Error("it stays after its cause")
+	}
+}
+
+func TestTheStatusKeepsAValueThatKafkaSpellsInAnotherWay(t *testing.T) {
+	got := reported(map[string]string{"a": "true", "b": "7", LeaderThrottled: "0:1"}, map[string]string{"a": "TRUE", "b": "6"})
+	if !maps.Equal(got, map[string]string{"a": "TRUE", "b": "7"}) {
+		t.Errorf("%v", got)
 	}
 }

@@ -2,31 +2,90 @@ package topics
 
 import (
 	"fmt"
+	"strconv"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/status"
 )
 
 // Reasons of Ready and Reconciling.
 const (
 	ReasonInForce     = "InForce"
+	ReasonObserved    = "Observed"
+	ReasonNotFound    = "TopicNotFound"
 	ReasonRetrying    = "Retrying"
 	ReasonDeleting    = "Deleting"
 	ReasonUnavailable = "ClusterNotAvailable"
 	ReasonUnreachable = "ClusterUnreachable"
 )
 
+// ReasonMinISR is a reason of Warning.
+const ReasonMinISR = "MinISRAboveReplicationFactor"
+
 // StatusOf returns the status of a claim's holder for an outcome that has come true.
 func StatusOf(t *v1alpha1.KafkaTopic, out Outcome, clusterID string, now time.Time) v1alpha1.KafkaTopicStatus {
 	s := *t.Status.DeepCopy()
 	record(&s, t, out, clusterID)
-	if len(out.Faults) > 0 {
-		status.Stalled(&s.Conditions, t.Generation, out.Faults[0].Reason, text(out.Faults), now)
+	warn(&s, t.Generation, now)
+	switch f := gravest(out.Faults); {
+	case f == nil:
+		message := fmt.Sprintf("%d partitions, %d replicas", out.Topic.Partitions, out.Topic.ReplicationFactor)
+		status.Ready(&s.Conditions, t.Generation, ReasonInForce, message, now)
+	case f.Passing:
+		status.Reconciling(&s.Conditions, t.Generation, f.Reason, text(out.Faults), now)
+	default:
+		status.Stalled(&s.Conditions, t.Generation, f.Reason, text(out.Faults), now)
+	}
+	return s
+}
+
+// gravest returns the first fault that somebody has to cure, else the first; nil = there is none.
+func gravest(faults []Fault) *Fault {
+	for i := range faults {
+		if !faults[i].Passing {
+			return &faults[i]
+		}
+	}
+	if len(faults) > 0 {
+		return &faults[0]
+	}
+	return nil
+}
+
+const minISR = "min.insync.replicas"
+
+// warn tells of configuration that Kafka accepts and that cannot work.
+func warn(s *v1alpha1.KafkaTopicStatus, generation int64, now time.Time) {
+	floor, err := strconv.Atoi(s.Config[minISR])
+	if err != nil || int32(floor) <= s.ReplicationFactor {
+		meta.RemoveStatusCondition(&s.Conditions, v1alpha1.ConditionWarning)
+		return
+	}
+	message := fmt.Sprintf("%s is %d and the topic has %d replicas: every write with acks=all is refused; lower the one or raise "+
+		"spec.replicationFactor", minISR, floor, s.ReplicationFactor)
+	status.Set(&s.Conditions, v1alpha1.ConditionWarning, metav1.ConditionTrue, generation, ReasonMinISR, message, now)
+}
+
+// ObservedStatus returns the status of an object that only reports its topic.
+func ObservedStatus(t *v1alpha1.KafkaTopic, topic kafka.Topic, exists bool, clusterID string, now time.Time) v1alpha1.KafkaTopicStatus {
+	s := *t.Status.DeepCopy()
+	s.ObservedGeneration, s.Name, s.Reassignment = t.Generation, Name(t), nil
+	if !exists {
+		status.Reconciling(&s.Conditions, t.Generation, ReasonNotFound, fmt.Sprintf("there is no topic %q; it is reported once it is there", Name(t)), now)
 		return s
 	}
-	message := fmt.Sprintf("%d partitions, %d replicas", out.Topic.Partitions, out.Topic.ReplicationFactor)
-	status.Ready(&s.Conditions, t.Generation, ReasonInForce, message, now)
+	if s.TopicID != string(topic.ID) || s.ClusterID != clusterID {
+		s.Origin, s.ConfigKeys = "", nil // what was recorded of the topic before says nothing of this one
+	}
+	s.TopicID, s.ClusterID, s.DeletionPolicy = string(topic.ID), clusterID, v1alpha1.DeletionRetain
+	s.Partitions, s.ReplicationFactor, s.Config = topic.Partitions, topic.ReplicationFactor, reported(topic.Config, s.Config)
+	warn(&s, t.Generation, now)
+	status.Ready(&s.Conditions, t.Generation, ReasonObserved, fmt.Sprintf("%d partitions, %d replicas", topic.Partitions, topic.ReplicationFactor), now)
 	return s
 }
 
@@ -66,7 +125,9 @@ func ConflictStatus(t, holder *v1alpha1.KafkaTopic, now time.Time) v1alpha1.Kafk
 func record(s *v1alpha1.KafkaTopicStatus, t *v1alpha1.KafkaTopic, out Outcome, clusterID string) {
 	s.ObservedGeneration, s.Name = t.Generation, Name(t)
 	s.TopicID, s.ClusterID, s.Origin, s.ConfigKeys = string(out.Record.ID), "", out.Record.Origin, out.Record.ConfigKeys
-	s.DeletionPolicy, s.Partitions, s.ReplicationFactor = "", 0, 0
+	before := s.Config
+	s.DeletionPolicy, s.Partitions, s.ReplicationFactor, s.Config = "", 0, 0, nil
+	s.Reassignment = out.Record.Moving
 	if out.Record.ID == "" {
 		s.Origin, s.ConfigKeys = "", nil
 		return
@@ -74,6 +135,6 @@ func record(s *v1alpha1.KafkaTopicStatus, t *v1alpha1.KafkaTopic, out Outcome, c
 	s.ClusterID = clusterID
 	s.DeletionPolicy = EffectivePolicy(t, out.Record.Origin)
 	if out.Found {
-		s.Partitions, s.ReplicationFactor = out.Topic.Partitions, out.Topic.ReplicationFactor
+		s.Partitions, s.ReplicationFactor, s.Config = out.Topic.Partitions, out.Topic.ReplicationFactor, reported(out.Topic.Config, before)
 	}
 }

@@ -1,0 +1,198 @@
+package controllers
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/kafka"
+)
+
+func recreating(t *v1alpha1.KafkaTopic) { t.Spec.Recreate = v1alpha1.RecreateAlways }
+func observing(t *v1alpha1.KafkaTopic)  { t.Spec.Management = v1alpha1.ManagementObserve }
+
+func TestALostTopicIsCreatedAgainWhereTheSpecSaysSo(t *testing.T) {
+	w := newWorld(t, readyCluster(3), newTopic("orders", "u", time.Hour, recreating))
+	w.settle("orders")
+	before := w.kafka.topics["orders"].ID
+	delete(w.kafka.topics, "orders")
+	w.kafka.lose = "create"
+	w.settle("orders")
+	w.wantTopic("orders", "Ready")
+	live := w.kafka.topics["orders"]
+	if s := w.topic("orders").Status; s.TopicID != string(live.ID) || live.ID == before || s.Origin != v1alpha1.OriginCreated {
+		t.Errorf("status %+v, live %+v", s, live)
+	}
+	if got := w.kafka.count("create"); got != 2 {
+		t.Errorf("%d creations", got)
+	}
+	w.reset()
+	w.settle("orders")
+	if w.apiWrites() != 0 || w.kafka.writes() != 0 {
+		t.Errorf("converged: %v, %v", w.requests, w.kafka.requests)
+	}
+}
+
+func TestATopicThatTookTheNameOfALostOneIsNotOurs(t *testing.T) {
+	w := newWorld(t, readyCluster(3), newTopic("orders", "u", time.Hour, recreating))
+	w.settle("orders")
+	delete(w.kafka.topics, "orders")
+	foreign := w.kafka.add("orders", 9, 1, nil)
+	w.reset()
+	w.settle("orders")
+	w.wantTopic("orders", "Stalled/TopicExists")
+	w.remove(w.topic("orders"))
+	w.settle("orders")
+	if w.kafka.writes() != 0 || w.kafka.topics["orders"].ID != foreign.ID || w.topic("orders") != nil {
+		t.Errorf("%v", w.kafka.requests)
+	}
+}
+
+func TestObservingReportsAndNeverWrites(t *testing.T) {
+	w := newWorld(t, readyCluster(3), newTopic("orders", "u", time.Hour, observing, sized(9, 1), configured("retention.ms", "5")),
+		newTopic("second", "v", time.Hour, observing, named("orders")))
+	w.settle("orders")
+	w.wantTopic("orders", "Reconciling/TopicNotFound")
+	w.kafka.add("orders", 4, 2, map[string]string{"cleanup.policy": "compact"})
+	w.settle("orders")
+	w.wantTopic("orders", "Ready")
+	w.wantTopic("second", "Ready")
+	s := w.topic("orders").Status
+	if s.Partitions != 4 || s.ReplicationFactor != 2 || s.Origin != "" || s.DeletionPolicy != v1alpha1.DeletionRetain || s.Config["cleanup.policy"] != "compact" {
+		t.Errorf("%+v", s)
+	}
+	if len(w.topic("orders").Finalizers) != 0 {
+		t.Error("an observer has a finalizer")
+	}
+	w.remove(w.topic("orders"))
+	w.settle("orders")
+	if w.kafka.writes() != 0 || w.topic("orders") != nil {
+		t.Errorf("%v", w.kafka.requests)
+	}
+}
+
+func TestAHolderThatBeginsToObserveLetsGoAndCanComeBack(t *testing.T) {
+	w := newWorld(t, readyCluster(3), newTopic("orders", "u", time.Hour))
+	w.settle("orders")
+	w.changeTopic("orders", observing)
+	w.settle("orders")
+	w.wantTopic("orders", "Ready")
+	if o := w.topic("orders"); len(o.Finalizers) != 0 || len(o.Annotations) != 0 {
+		t.Errorf("%v %v", o.Finalizers, o.Annotations)
+	}
+	w.changeTopic("orders", func(t *v1alpha1.KafkaTopic) { t.Spec.Management = v1alpha1.ManagementFull })
+	w.settle("orders")
+	w.wantTopic("orders", "Ready")
+	if s := w.topic("orders").Status; s.Origin != v1alpha1.OriginCreated {
+		t.Errorf("%+v", s)
+	}
+	w.changeTopic("orders", observing)
+	w.settle("orders")
+	delete(w.kafka.topics, "orders")
+	w.kafka.add("orders", 1, 1, nil)
+	w.settle("orders")
+	w.changeTopic("orders", func(t *v1alpha1.KafkaTopic) { t.Spec.Management = v1alpha1.ManagementFull })
+	w.settle("orders")
+	w.wantTopic("orders", "Stalled/TopicExists")
+}
+
+func TestExactConfigurationRemovesWhatOthersSet(t *testing.T) {
+	w := newWorld(t, readyCluster(3), newTopic("orders", "u", time.Hour, configured("retention.ms", "5")))
+	w.settle("orders")
+	w.kafka.topics["orders"].Config["segment.ms"] = "7"
+	w.settle("orders")
+	s := w.topic("orders").Status
+	if s.Config["segment.ms"] != "7" || slices.Contains(s.ConfigKeys, "segment.ms") {
+		t.Errorf("what others set is reported as theirs: %+v", s)
+	}
+	w.changeTopic("orders", func(t *v1alpha1.KafkaTopic) { t.Spec.ConfigPolicy = v1alpha1.ConfigExact })
+	w.settle("orders")
+	if _, left := w.kafka.topics["orders"].Config["segment.ms"]; left {
+		t.Error("it stays")
+	}
+}
+
+func TestKafkasOwnTopicIsAwaitedConfiguredAndLeft(t *testing.T) {
+	const name = "__consumer_offsets"
+	w := newWorld(t, readyCluster(3), newTopic("offsets", "u", time.Hour, named(name), configured("segment.bytes", "5"),
+		func(t *v1alpha1.KafkaTopic) { t.Spec.Adoption = v1alpha1.AdoptionAlways }))
+	w.settle(name)
+	w.wantTopic("offsets", "Reconciling/InternalTopic")
+	w.kafka.add(name, 50, 3, nil)
+	w.settle(name)
+	w.wantTopic("offsets", "Ready")
+	w.remove(w.topic("offsets"))
+	w.settle(name)
+	if w.kafka.count("create", "delete", "grow") != 0 || w.kafka.topics[name].Config["segment.bytes"] != "5" || w.topic("offsets") != nil {
+		t.Errorf("%v %+v", w.kafka.requests, w.kafka.topics)
+	}
+}
+
+func TestATopicThatKafkaIsStillDeletingIsCreatedOnceItIsGone(t *testing.T) {
+	w := newWorld(t, readyCluster(3), newTopic("orders", "u", time.Hour))
+	lingering := w.kafka.add("orders", 1, 1, nil)
+	w.kafka.stale["orders"] = true // neither described nor gone
+	_ = w.once("orders")
+	w.wantTopic("orders", "Stalled/TopicExists")
+	delete(w.kafka.topics, "orders")
+	w.kafka.stale["orders"] = false
+	w.settle()
+	w.wantTopic("orders", "Ready")
+	if w.kafka.topics["orders"].ID == lingering.ID {
+		t.Error("not a new topic")
+	}
+}
+
+func TestRefusalsAreToldApart(t *testing.T) {
+	for code, c := range map[string]struct{ want, says string }{
+		"POLICY_VIOLATION":             {"Stalled/PolicyViolation", "policy"},
+		"TOPIC_AUTHORIZATION_FAILED":   {"Reconciling/NotAuthorized", "Create"},
+		"CLUSTER_AUTHORIZATION_FAILED": {"Reconciling/NotAuthorized", "Create"},
+	} {
+		w := newWorld(t, readyCluster(3), newTopic("orders", "u", time.Hour))
+		w.kafka.refuse["orders"] = error(&kafka.Denied{Code: code})
+		if code == "POLICY_VIOLATION" {
+			w.kafka.refuse["orders"] = &kafka.Refusal{Code: code, Message: "no"}
+		}
+		_ = w.once("orders")
+		w.wantTopic("orders", c.want)
+		if m := message(w.topic("orders").Status.Conditions); !strings.Contains(m, c.says) {
+			t.Errorf("%s: %s", code, m)
+		}
+		delete(w.kafka.refuse, "orders")
+		if c.want != "Stalled/PolicyViolation" {
+			w.settle()
+			w.wantTopic("orders", "Ready")
+		}
+	}
+}
+
+func TestAQuotaIsWaitedForAsLongAsKafkaSays(t *testing.T) {
+	w := newWorld(t, readyCluster(3), newTopic("orders", "u", time.Hour))
+	w.kafka.refuse["orders"] = &kafka.Throttled{After: 7 * time.Second}
+	_ = w.once("orders")
+	w.wantTopic("orders", "Reconciling/QuotaExceeded")
+	if next, waits := w.queue.Next(clusterKey); !waits || next != 7*time.Second {
+		t.Errorf("next in %s", next)
+	}
+	delete(w.kafka.refuse, "orders")
+	w.settle()
+	w.wantTopic("orders", "Ready")
+}
+
+func TestATopicThatAppearsAfterOurCreationWasRefusedIsNotOurs(t *testing.T) {
+	w := newWorld(t, readyCluster(2), newTopic("orders", "u", time.Hour, sized(1, 3)))
+	w.kafka.brokers = 2
+	w.settle("orders")
+	w.wantTopic("orders", "Stalled/InvalidReplicationFactor")
+	foreign := w.kafka.add("orders", 1, 1, nil)
+	w.settle("orders")
+	w.wantTopic("orders", "Stalled/TopicExists")
+	w.remove(w.topic("orders"))
+	w.settle("orders")
+	if w.topic("orders") != nil || w.kafka.topics["orders"].ID != foreign.ID {
+		t.Error("somebody else's topic went with our object")
+	}
+}

@@ -1,0 +1,184 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/batch"
+	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/topics"
+)
+
+// The keys that bound the copying of throttled replicas (KIP-73), set for all brokers.
+var throttleRates = []string{"leader.replication.throttled.rate", "follower.replication.throttled.rate"}
+
+// survey reads what moving replicas takes, and nothing where no topic of the flush asks for it.
+func (p *topicPass) survey(ctx context.Context, admin kafka.Admin) (topics.Survey, error) {
+	s := topics.Survey{Rate: p.Rate, Now: p.Clock.Now()}
+	needed := false
+	for _, d := range p.desired {
+		needed = needed || d.NeedsSurvey(p.live)
+	}
+	if !needed {
+		return s, nil
+	}
+	var err error
+	if s.Brokers, err = admin.Brokers(ctx); err != nil {
+		return s, err
+	}
+	if s.Reassigning, err = admin.Reassignments(ctx); err != nil {
+		return s, err
+	}
+	others, err := p.othersMoving(ctx)
+	s.Free = topics.MaxMoving
+	for _, r := range others {
+		s.Free -= len(r.InFlight)
+	}
+	for _, d := range p.desired {
+		if d.Known.Moving != nil {
+			s.Free -= len(d.Known.Moving.InFlight)
+		}
+	}
+	return s, err
+}
+
+// othersMoving returns what is under way for topics of the cluster that this flush does not look at.
+func (p *topicPass) othersMoving(ctx context.Context) ([]v1alpha1.ReassignmentStatus, error) {
+	var list v1alpha1.KafkaTopicList
+	err := p.Client.List(ctx, &list, client.InNamespace(p.cluster.key.Namespace),
+		client.MatchingFields{clusterIndex: p.cluster.key.Name}, client.UnsafeDisableDeepCopy)
+	if err != nil {
+		return nil, fmt.Errorf("list KafkaTopics of KafkaCluster %s: %w", p.cluster.key, err)
+	}
+	var moving []v1alpha1.ReassignmentStatus
+	for i := range list.Items {
+		t := &list.Items[i]
+		if _, here := p.desired[topics.Name(t)]; !here && t.Status.Reassignment != nil && t.Status.ClusterID == p.cluster.id() {
+			moving = append(moving, *t.Status.Reassignment)
+		}
+	}
+	return moving, nil
+}
+
+// writeAhead records in the status what is about to be moved, before anything is.
+func (p *topicPass) writeAhead(ctx context.Context) {
+	var todo []*topics.Claim
+	for _, c := range p.claims {
+		if _, moves := p.changes.Move[c.Name]; moves && c.Holder != nil && !p.off[c.Name] {
+			todo = append(todo, c)
+		}
+	}
+	failed := make([]error, len(todo))
+	indexes := make([]int, len(todo))
+	for i := range indexes {
+		indexes[i] = i
+	}
+	batch.Each(writers, indexes, func(i int) {
+		c := todo[i]
+		failed[i] = p.writeStatus(ctx, c.Holder, topics.StatusOf(c.Holder, p.outcomes[c.Name], p.cluster.id(), p.Clock.Now()))
+	})
+	for i, c := range todo {
+		if failed[i] != nil {
+			out := p.outcomes[c.Name]
+			out.Record.Moving = p.desired[c.Name].Known.Moving
+			p.outcomes[c.Name] = out
+			p.changes.Drop(c.Name)
+			p.off[c.Name] = true
+			p.errs.add(c.Name, failed[i])
+		}
+	}
+}
+
+// move begins and cancels reassignments under the throttle, and takes the throttle off when nothing is under way any more.
+func (p *topicPass) move(ctx context.Context, admin kafka.Admin) error {
+	if err := p.limit(ctx, admin); err != nil {
+		return err
+	}
+	if len(p.changes.Throttle) > 0 {
+		results, err := admin.AlterTopicConfigs(ctx, p.changes.Throttle)
+		if err != nil {
+			return err
+		}
+		for name := range p.changes.Throttle {
+			if results[name] != nil {
+				delete(p.changes.Move, name) // nothing moves without its throttle
+				p.notMoved(name, "AlterConfigs", results[name])
+			}
+		}
+	}
+	if len(p.changes.Move) == 0 {
+		return nil
+	}
+	results, err := admin.Reassign(ctx, p.changes.Move)
+	if err != nil {
+		return err
+	}
+	for name := range p.changes.Move {
+		if results[name] != nil {
+			p.notMoved(name, "Alter", results[name])
+		}
+	}
+	return nil
+}
+
+// notMoved keeps on record what may be under way.
+func (p *topicPass) notMoved(name, attempted string, err error) {
+	out := p.outcomes[name]
+	if out.Record.Moving == nil {
+		out.Record.Moving = p.desired[name].Known.Moving
+	}
+	out.Faults = append(out.Faults, p.fault(name, attempted, err)...)
+	p.outcomes[name] = out
+}
+
+// limit sets the rate for all brokers while replicas copy by the operator's word, and removes it afterwards. A rate that
+// somebody else has set is theirs: it holds for the operator too, and stays.
+func (p *topicPass) limit(ctx context.Context, admin kafka.Admin) error {
+	copying, touched := false, false
+	ours := []int64{p.Rate}
+	for name, d := range p.desired {
+		before, after := d.Known.Moving, p.outcomes[name].Record.Moving
+		if before != nil {
+			ours = append(ours, before.BytesPerSecond)
+		}
+		copying = copying || after != nil && after.BytesPerSecond > 0 && !d.Gone && !d.Kept
+		touched = touched || before != nil || after != nil
+	}
+	if !touched {
+		return nil
+	}
+	others, err := p.othersMoving(ctx)
+	if err != nil {
+		return err
+	}
+	for _, r := range others {
+		ours = append(ours, r.BytesPerSecond)
+		copying = copying || r.BytesPerSecond > 0
+	}
+	config, err := admin.BrokerConfig(ctx, kafka.AllBrokers)
+	if err != nil {
+		return err
+	}
+	var changes []kafka.ConfigChange
+	for _, key := range throttleRates {
+		have, set := config[key]
+		rate, err := strconv.ParseInt(have, 10, 64)
+		mine := err == nil && slices.Contains(ours, rate)
+		switch want := strconv.FormatInt(p.Rate, 10); {
+		case set && !mine:
+		case copying && have != want:
+			changes = append(changes, kafka.ConfigChange{Key: key, Value: &want})
+		case !copying && set:
+			changes = append(changes, kafka.ConfigChange{Key: key})
+		}
+	}
+	if len(changes) == 0 {
+		return nil
+	}
+	return admin.AlterBrokerConfig(ctx, kafka.AllBrokers, changes)
+}

@@ -1,0 +1,233 @@
+package controllers
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/topics"
+)
+
+func (w *world) wantNoThrottle() {
+	w.t.Helper()
+	if len(w.kafka.config) != 0 {
+		w.t.Errorf("brokers keep %v", w.kafka.config)
+	}
+	for name, t := range w.kafka.topics {
+		if t.Config[topics.LeaderThrottled]+t.Config[topics.FollowerThrottled] != "" {
+			w.t.Errorf("topic %s keeps %v", name, t.Config)
+		}
+	}
+}
+
+func replicas(n int32) func(*v1alpha1.KafkaTopic) {
+	return func(t *v1alpha1.KafkaTopic) { t.Spec.ReplicationFactor = &n }
+}
+
+func TestReplicasAreAddedUnderAThrottleThatIsTakenOff(t *testing.T) {
+	w := newWorld(t, readyCluster(3), newTopic("orders", "u", time.Hour, sized(4, 1)))
+	w.settle("orders")
+	w.kafka.slow = true
+	w.changeTopic("orders", replicas(3))
+	w.reset()
+	_ = w.once("orders")
+	w.wantTopic("orders", "Reconciling/Reassigning")
+	if w.apiWrites() != 1 {
+		t.Errorf("beginning costs %v", w.requests)
+	}
+	live, s := w.kafka.topics["orders"], w.topic("orders").Status
+	if len(w.kafka.moving["orders"]) != 4 || live.Config[topics.FollowerThrottled] == "" || w.kafka.config["leader.replication.throttled.rate"] != "1000" {
+		t.Errorf("live %+v, brokers %v", live, w.kafka.config)
+	}
+	if s.ReplicationFactor != 1 || s.Reassignment == nil || s.Reassignment.Left != 4 || s.Reassignment.BytesPerSecond != 1000 || len(s.Config) != 0 {
+		t.Errorf("status %+v", s)
+	}
+	w.reset()
+	w.clock.move(time.Minute)
+	_ = w.once("orders")
+	if w.apiWrites() != 0 || w.kafka.writes() != 0 {
+		t.Errorf("nothing has arrived: %v %v", w.requests, w.kafka.requests)
+	}
+	w.kafka.arrive("orders", 0, 1, 2)
+	_ = w.once("orders")
+	if r := w.topic("orders").Status.Reassignment; r == nil || r.Moved != 3 || r.Left != 1 || r.EstimatedCompletion == nil {
+		t.Errorf("%+v", r)
+	}
+	w.kafka.arrive("orders", 3)
+	w.settle("orders")
+	w.wantTopic("orders", "Ready")
+	w.wantNoThrottle()
+	if s := w.topic("orders").Status; s.ReplicationFactor != 3 || s.Reassignment != nil {
+		t.Errorf("%+v", s)
+	}
+	w.reset()
+	w.settle("orders")
+	if w.apiWrites() != 0 || w.kafka.writes() != 0 {
+		t.Errorf("converged: %v, %v", w.requests, w.kafka.requests)
+	}
+}
+
+func TestMovesAreCancelledWhenTheSpecGoesBack(t *testing.T) {
+	w := newWorld(t, readyCluster(3), newTopic("orders", "u", time.Hour, sized(3, 2)))
+	w.settle("orders")
+	before := w.kafka.topics["orders"].Replicas
+	w.kafka.slow = true
+	w.changeTopic("orders", replicas(3))
+	_ = w.once("orders")
+	w.kafka.arrive("orders", 1)
+	w.changeTopic("orders", replicas(2))
+	w.settle("orders")
+	w.wantTopic("orders", "Ready")
+	w.wantNoThrottle()
+	after := w.kafka.topics["orders"].Replicas
+	if len(w.kafka.moving["orders"]) != 0 || !slices.Equal(after[0], before[0]) || !slices.Equal(after[2], before[2]) || len(after[1]) != 2 {
+		t.Errorf("%v, before %v", after, before)
+	}
+}
+
+func TestThrottleAndRecordSurviveACrashAtEveryRequest(t *testing.T) {
+	for _, lost := range []string{"alter-brokers", "alter", "reassign", "describe-brokers", "brokers", "reassignments"} {
+		w := newWorld(t, readyCluster(3), newTopic("orders", "u", time.Hour, sized(3, 2)))
+		w.settle("orders")
+		w.kafka.slow = true
+		w.changeTopic("orders", replicas(3))
+		w.kafka.lose = lost
+		_ = w.once("orders")
+		w.restart()
+		w.clock.move(time.Minute)
+		_ = w.once("orders")
+		w.kafka.arrive("orders", slices.Collect(maps.Keys(w.kafka.moving["orders"]))...)
+		w.kafka.lose = lost
+		_ = w.once("orders")
+		w.restart()
+		w.settle("orders")
+		w.wantTopic("orders", "Ready")
+		w.wantNoThrottle()
+		if got := w.kafka.topics["orders"].ReplicationFactor; got != 3 {
+			t.Errorf("%s: %d replicas", lost, got)
+		}
+	}
+}
+
+func TestNothingMovesBeforeItIsOnRecord(t *testing.T) {
+	w := newWorld(t, readyCluster(3), newTopic("orders", "u", time.Hour, sized(3, 2)))
+	w.settle("orders")
+	w.changeTopic("orders", replicas(3))
+	w.failing["status orders"] = errors.New("the API server is away")
+	w.reset()
+	_ = w.once("orders")
+	if w.kafka.writes() != 0 {
+		t.Errorf("%v", w.kafka.requests)
+	}
+}
+
+func TestSomebodyElsesReassignmentIsLeftToEnd(t *testing.T) {
+	w := newWorld(t, readyCluster(3), newTopic("orders", "u", time.Hour, sized(2, 2)))
+	w.settle("orders")
+	w.kafka.slow = true
+	w.kafka.begins("orders", kafka.Move{Partition: 0, Replicas: []int32{2, 1}})
+	w.changeTopic("orders", replicas(3))
+	w.reset()
+	_ = w.once("orders")
+	w.wantTopic("orders", "Reconciling/ForeignReassignment")
+	if w.kafka.writes() != 0 {
+		t.Errorf("%v", w.kafka.requests)
+	}
+	w.kafka.slow = false
+	w.kafka.arrive("orders", 0)
+	w.settle("orders")
+	w.wantTopic("orders", "Ready")
+	w.wantNoThrottle()
+}
+
+func TestARateThatSomebodyElseHasSetHoldsAndStays(t *testing.T) {
+	w := newWorld(t, readyCluster(3), newTopic("orders", "u", time.Hour, sized(2, 2)))
+	w.settle("orders")
+	w.kafka.config["leader.replication.throttled.rate"] = "77"
+	w.changeTopic("orders", replicas(3))
+	w.settle("orders")
+	w.wantTopic("orders", "Ready")
+	if !maps.Equal(w.kafka.config, map[string]string{"leader.replication.throttled.rate": "77"}) {
+		t.Errorf("%v", w.kafka.config)
+	}
+}
+
+func TestTheLimitOfPartitionsUnderWayIsTheClusters(t *testing.T) {
+	w := newWorld(t, readyCluster(3), newTopic("a", "a", time.Hour, sized(40, 1)), newTopic("b", "b", time.Hour, sized(40, 1)))
+	w.settle("a", "b")
+	w.kafka.slow = true
+	for _, name := range []string{"a", "b"} {
+		w.changeTopic(name, replicas(2))
+		_ = w.once(name)
+	}
+	if a, b := len(w.kafka.moving["a"]), len(w.kafka.moving["b"]); a != 40 || b != 10 {
+		t.Errorf("%d and %d under way", a, b)
+	}
+	w.kafka.arrive("a", slices.Collect(maps.Keys(w.kafka.moving["a"]))...)
+	w.kafka.slow = false
+	w.clock.move(time.Minute)
+	_ = w.once("a")
+	if w.kafka.config["leader.replication.throttled.rate"] == "" {
+		t.Error("the rate goes while another topic's replicas copy")
+	}
+	w.kafka.arrive("b", slices.Collect(maps.Keys(w.kafka.moving["b"]))...)
+	w.settle("a", "b")
+	w.wantTopic("b", "Ready")
+	w.wantNoThrottle()
+}
+
+func TestATopicLivesInItsRacks(t *testing.T) {
+	inRacks := func(racks ...string) func(*v1alpha1.KafkaTopic) {
+		return func(t *v1alpha1.KafkaTopic) { t.Spec.Placement = &v1alpha1.TopicPlacement{Racks: racks} }
+	}
+	w := newWorld(t, readyCluster(3), newTopic("orders", "u", time.Hour, sized(4, 2), inRacks("a", "b")))
+	w.kafka.racks = map[int32]string{0: "a", 1: "b", 2: "c"}
+	w.settle("orders")
+	w.wantTopic("orders", "Ready")
+	if w.kafka.count("reassign") != 0 || slices.ContainsFunc(w.kafka.topics["orders"].Replicas, func(r []int32) bool { return slices.Contains(r, 2) }) {
+		t.Errorf("created at %v", w.kafka.topics["orders"].Replicas)
+	}
+	w.changeTopic("orders", inRacks("b", "c"))
+	w.settle("orders")
+	w.wantTopic("orders", "Ready")
+	if slices.ContainsFunc(w.kafka.topics["orders"].Replicas, func(r []int32) bool { return slices.Contains(r, 0) }) {
+		t.Errorf("moved to %v", w.kafka.topics["orders"].Replicas)
+	}
+	w.changeTopic("orders", func(t *v1alpha1.KafkaTopic) { *t.Spec.Partitions = 7 })
+	w.settle("orders")
+	if slices.ContainsFunc(w.kafka.topics["orders"].Replicas, func(r []int32) bool { return slices.Contains(r, 0) }) {
+		t.Errorf("grown at %v", w.kafka.topics["orders"].Replicas)
+	}
+	w.changeTopic("orders", inRacks("b", "x"))
+	w.settle("orders")
+	w.wantTopic("orders", "Stalled/InvalidPlacement")
+	if m := message(w.topic("orders").Status.Conditions); !strings.Contains(m, "a, b, c") {
+		t.Error(m)
+	}
+}
+
+func TestATopicThatIsLetGoWhileItMovesKeepsNoThrottle(t *testing.T) {
+	for name, letGo := range map[string]func(*world){
+		"deleted": func(w *world) { w.remove(w.topic("orders")) },
+		"retained": func(w *world) {
+			w.changeTopic("orders", func(t *v1alpha1.KafkaTopic) { t.Spec.DeletionPolicy = v1alpha1.DeletionRetain })
+			w.remove(w.topic("orders"))
+		},
+		"observed": func(w *world) { w.changeTopic("orders", observing) },
+	} {
+		w := newWorld(t, readyCluster(3), newTopic("orders", "u", time.Hour, sized(3, 2)))
+		w.settle("orders")
+		w.kafka.slow = true
+		w.changeTopic("orders", replicas(3))
+		_ = w.once("orders")
+		letGo(w)
+		w.settle("orders")
+		t.Log(name)
+		w.wantNoThrottle()
+	}
+}

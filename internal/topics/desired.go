@@ -1,0 +1,107 @@
+package topics
+
+import (
+	"slices"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/kafka"
+)
+
+// Desired is what one topic should be, and what is known of it.
+type Desired struct {
+	Name              string
+	Partitions        int32    // 0 = as it is
+	ReplicationFactor int32    // 0 = as it is
+	Racks             []string // that hold the replicas; none = any
+	Config            map[string]string
+	// Exact: keys that others have set are removed.
+	Exact bool
+	// Adoption says whether a topic that exists already is to be taken over.
+	Adoption v1alpha1.Adoption
+	// Recreate: a topic that was lost is to be created again. LossTold: the status tells of the loss already.
+	Recreate, LossTold bool
+	// Known is what is on record; Intended tells that creating the topic, in place of that one, was announced.
+	Known    Record
+	Intended bool
+	// Observed: somebody wants to know of the live topic.
+	Observed bool
+	// Gone: the topic is to be deleted, if it is the one on record or was announced.
+	Gone bool
+	// Kept: nobody holds the topic any more and it stays as it is.
+	Kept bool
+}
+
+// DesiredOf returns what a claim asks for. policy is that of Claim.Policy and counts when nobody holds the topic.
+func DesiredOf(c Claim, policy v1alpha1.DeletionPolicy) Desired {
+	d := Desired{Name: c.Name, Known: c.Known, Intended: c.Intended, Observed: len(c.Observers) > 0}
+	if c.Holder == nil {
+		d.Gone = policy == v1alpha1.DeletionDelete && len(c.Leaving) > 0
+		d.Kept = !d.Gone
+		if len(c.Leaving) == 0 {
+			d.Known = begun(c.Observers)
+		}
+		return d
+	}
+	spec := c.Holder.Spec
+	if spec.Partitions != nil {
+		d.Partitions = *spec.Partitions
+	}
+	if spec.ReplicationFactor != nil {
+		d.ReplicationFactor = *spec.ReplicationFactor
+	}
+	if spec.Placement != nil {
+		d.Racks = spec.Placement.Racks
+	}
+	d.Config, d.Exact = spec.Config, spec.ConfigPolicy == v1alpha1.ConfigExact
+	d.Adoption = spec.Adoption
+	// Kafka creates its own topics again by itself; whether the new one is cared for is a matter of adoption.
+	d.Recreate = spec.Recreate == v1alpha1.RecreateAlways || Internal(c.Name)
+	d.LossTold = tellsOfLoss(c.Holder)
+	return d
+}
+
+// begun returns what an observer had begun to move when it still held the topic: the throttle is to be taken off.
+func begun(observers []*v1alpha1.KafkaTopic) Record {
+	for _, t := range observers {
+		if t.Status.Reassignment != nil {
+			return Record{ID: kafka.TopicID(t.Status.TopicID), Moving: t.Status.Reassignment}
+		}
+	}
+	return Record{}
+}
+
+func tellsOfLoss(t *v1alpha1.KafkaTopic) bool {
+	ready := meta.FindStatusCondition(t.Status.Conditions, v1alpha1.ConditionReady)
+	return ready != nil && isLoss(ready.Reason)
+}
+
+func isLoss(reason string) bool { return reason == ReasonLost || reason == ReasonReplaced }
+
+func (d Desired) placement() Placement {
+	return Placement{Factor: int(d.ReplicationFactor), Racks: d.Racks}
+}
+
+// NeedsSurvey tells whether brokers and reassignments must be read before planning: where replicas are to be placed, are
+// not as they shall be, or are on their way.
+func (d Desired) NeedsSurvey(live map[string]kafka.Topic) bool {
+	topic, exists := live[d.Name]
+	if d.Kept || d.Gone {
+		return false
+	}
+	return len(d.Racks) > 0 || exists && d.moves(topic)
+}
+
+// moves tells whether a live topic's replicas are, or have been, a matter of moving.
+func (d Desired) moves(topic kafka.Topic) bool {
+	if d.Known.Moving != nil || len(d.Racks) > 0 {
+		return true
+	}
+	return d.ReplicationFactor != 0 && slices.ContainsFunc(topic.Replicas, func(replicas []int32) bool { return len(replicas) != int(d.ReplicationFactor) })
+}
+
+// NeedsLive tells whether the live topic must be read before planning: one that is kept, or deleted by its UUID, need not.
+func (d Desired) NeedsLive() bool {
+	return d.Observed || d.Known.Moving != nil || !d.Kept && (!d.Gone || d.Intended)
+}

@@ -1,0 +1,221 @@
+package topics
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/kafka"
+)
+
+// MaxMoving is how many partitions of a cluster the operator moves at a time. The next ones begin when some have arrived, so
+// that disks hold few replicas twice and a change of mind has little to undo.
+const MaxMoving = 50
+
+// moveLook is how soon moving replicas are looked at again, at most moveLookLimit.
+const (
+	moveLook      = 2 * time.Second
+	moveLookLimit = 15 * time.Second
+)
+
+// Survey is what is known of a cluster when replicas are a matter of moving.
+type Survey struct {
+	Brokers     []kafka.Broker
+	Reassigning map[string]map[int32]kafka.Reassignment
+	// Free is how many partitions more may begin to move.
+	Free int
+	// Rate is the limit, in bytes per second and broker, that the operator sets while replicas move; zero = none.
+	Rate int64
+	Now  time.Time
+}
+
+// movement is what is known of one topic whose replicas are a matter of moving.
+type movement struct {
+	placer *placer
+	// base are the replicas without what is under way, next those once that has ended.
+	base, next [][]int32
+	ours       []int32 // partitions under way by the operator's own word
+	foreign    []int32 // those by anybody else's
+}
+
+func (d Desired) movement(topic kafka.Topic, s *Survey) movement {
+	m := movement{base: slices.Clone(topic.Replicas), next: slices.Clone(topic.Replicas)}
+	for partition := range int32(len(topic.Replicas)) {
+		r, under := s.Reassigning[d.Name][partition]
+		if !under {
+			continue
+		}
+		m.base[partition], m.next[partition] = without(r.Replicas, r.Adding), without(r.Replicas, r.Removing)
+		if began(d.Known.Moving, partition, m.next[partition]) {
+			m.ours = append(m.ours, partition)
+		} else {
+			m.foreign = append(m.foreign, partition)
+		}
+	}
+	return m
+}
+
+// began tells whether a reassignment is the one on record.
+func began(moving *v1alpha1.ReassignmentStatus, partition int32, replicas []int32) bool {
+	if moving == nil {
+		return false
+	}
+	i := slices.IndexFunc(moving.InFlight, func(p v1alpha1.PartitionReplicas) bool { return p.Partition == partition })
+	return i >= 0 && slices.Equal(slices.Sorted(slices.Values(moving.InFlight[i].Replicas)), slices.Sorted(slices.Values(replicas)))
+}
+
+func without(replicas, some []int32) []int32 {
+	return slices.DeleteFunc(slices.Clone(replicas), func(id int32) bool { return slices.Contains(some, id) })
+}
+
+// move brings replicas to where they shall be, some at a time: what is under way and as wanted goes on, what is under way by
+// the operator and no longer wanted is cancelled, and nothing begins where somebody else moves replicas of the topic.
+func (c *Changes) move(d Desired, topic kafka.Topic, s *Survey, out *Outcome) {
+	m := d.movement(topic, s)
+	out.Topic.ReplicationFactor = smallest(m.base)
+	var fault *Fault
+	if m.placer, fault = newPlacer(d.Name, d.placement(), s.Brokers); fault != nil {
+		// What is under way ends by itself; nothing can be said of the rest.
+		out.Faults = append(out.Faults, *fault)
+		c.record(d, topic, m, s, nil, int32(len(m.ours)), out)
+		return
+	}
+	var wrong, cancelled []int32
+	for partition, replicas := range m.next {
+		number := int32(partition)
+		switch {
+		case m.placer.satisfied(replicas):
+		case slices.Contains(m.ours, number):
+			cancelled = append(cancelled, number)
+			c.Move[d.Name] = append(c.Move[d.Name], kafka.Move{Partition: number})
+		default:
+			wrong = append(wrong, number)
+		}
+	}
+	m.ours = slices.DeleteFunc(m.ours, func(p int32) bool { return slices.Contains(cancelled, p) })
+	left := int32(len(m.ours) + len(wrong) + len(cancelled))
+	var starts []kafka.Move
+	switch {
+	case len(wrong) == 0 || len(cancelled) > 0: // what was cancelled is placed anew when Kafka has undone it
+	case len(m.foreign) > 0:
+		out.Faults = append(out.Faults, Fault{Reason: ReasonForeignMove, Passing: true, After: moveLook, AtMost: moveLookLimit, Message: fmt.Sprintf(
+			"waiting for a reassignment of topic %q that somebody else has begun (partition %d); it is left to end", d.Name, m.foreign[0])})
+	default:
+		if starts, fault = m.starts(wrong, s); fault != nil {
+			out.Faults = append(out.Faults, *fault)
+		}
+		if fault == nil && len(starts)+len(m.ours) == 0 {
+			out.Faults = append(out.Faults, Fault{Reason: ReasonMoving, Passing: true, After: moveLook, AtMost: moveLookLimit,
+				Message: fmt.Sprintf("waiting to move replicas: %d partitions of the cluster are under way, which is the most at a time", MaxMoving)})
+		}
+	}
+	if len(starts) > 0 {
+		c.Move[d.Name] = append(c.Move[d.Name], starts...)
+	}
+	if len(starts)+len(m.ours) > 0 {
+		delete(c.Grow, d.Name) // Kafka does one or the other
+		out.Topic.Partitions = topic.Partitions
+	}
+	c.record(d, topic, m, s, starts, left, out)
+}
+
+// starts returns the moves that begin now, no more than may.
+func (m movement) starts(wrong []int32, s *Survey) ([]kafka.Move, *Fault) {
+	target, fault := m.placer.assign(m.next)
+	if fault != nil {
+		return nil, fault
+	}
+	var starts []kafka.Move
+	for _, partition := range wrong[:min(len(wrong), max(s.Free, 0))] {
+		starts = append(starts, kafka.Move{Partition: partition, Replicas: target[partition]})
+	}
+	s.Free -= len(starts)
+	return starts, nil
+}
+
+// record says what will be under way, names its replicas to the throttle, and tells how far it is.
+func (c *Changes) record(d Desired, topic kafka.Topic, m movement, s *Survey, starts []kafka.Move, left int32, out *Outcome) {
+	known := d.Known.Moving
+	if left == 0 || known == nil && len(starts) == 0 {
+		c.throttle(d.Name, topic, known, m, nil)
+		return
+	}
+	next := &v1alpha1.ReassignmentStatus{StartedAt: metav1.NewTime(s.Now.Truncate(time.Second)), Left: left}
+	for _, partition := range m.ours {
+		next.InFlight = append(next.InFlight, v1alpha1.PartitionReplicas{Partition: partition, Replicas: m.next[partition]})
+	}
+	for _, start := range starts {
+		next.InFlight = append(next.InFlight, v1alpha1.PartitionReplicas{Partition: start.Partition, Replicas: start.Replicas})
+	}
+	slices.SortFunc(next.InFlight, func(a, b v1alpha1.PartitionReplicas) int { return int(a.Partition - b.Partition) })
+	if known != nil {
+		next.StartedAt, next.Moved, next.EstimatedCompletion = known.StartedAt, known.Moved+max(known.Left-left, 0), known.EstimatedCompletion
+		if next.Moved != known.Moved {
+			took := s.Now.Sub(next.StartedAt.Time)
+			at := metav1.NewTime(s.Now.Add(took / time.Duration(next.Moved) * time.Duration(left)).Truncate(time.Second))
+			next.EstimatedCompletion = &at
+		}
+	}
+	if c.throttle(d.Name, topic, known, m, next.InFlight) {
+		next.BytesPerSecond = s.Rate
+	}
+	out.Record.Moving = next
+	out.Faults = append(out.Faults, Fault{Reason: ReasonMoving, Passing: true, After: moveLook, AtMost: moveLookLimit,
+		Message: fmt.Sprintf("moving replicas: %d of %d partitions have arrived", next.Moved, next.Moved+left)})
+}
+
+// throttle names the replicas that copy (KIP-73), and no other: a throttled replica in sync would fall behind. What somebody
+// else has named stays where nothing of ours is or was under way. It tells whether any copy.
+func (c *Changes) throttle(name string, topic kafka.Topic, known *v1alpha1.ReassignmentStatus, m movement, inFlight []v1alpha1.PartitionReplicas) bool {
+	var from, to []string
+	for _, p := range inFlight {
+		adding := without(p.Replicas, m.base[p.Partition])
+		if len(adding) == 0 {
+			continue
+		}
+		for _, id := range m.base[p.Partition] {
+			from = append(from, fmt.Sprintf("%d:%d", p.Partition, id))
+		}
+		for _, id := range adding {
+			to = append(to, fmt.Sprintf("%d:%d", p.Partition, id))
+		}
+	}
+	if known == nil && len(inFlight) == 0 {
+		return false
+	}
+	c.nameThrottled(name, LeaderThrottled, from, topic.Config)
+	c.nameThrottled(name, FollowerThrottled, to, topic.Config)
+	return len(to) > 0
+}
+
+func (c *Changes) nameThrottled(name, key string, replicas []string, config map[string]string) {
+	have, set := config[key]
+	switch want := strings.Join(replicas, ","); {
+	case want == "" && set:
+		c.Throttle[name] = append(c.Throttle[name], kafka.ConfigChange{Key: key})
+	case want != have:
+		c.Throttle[name] = append(c.Throttle[name], kafka.ConfigChange{Key: key, Value: &want})
+	}
+}
+
+// unthrottle takes the throttle off a topic that is let go while its replicas move; they arrive without the operator.
+func (c *Changes) unthrottle(d Desired, topic kafka.Topic) {
+	if d.Known.Moving == nil || topic.ID != d.Known.ID {
+		return
+	}
+	c.throttle(d.Name, topic, d.Known.Moving, movement{}, nil)
+}
+
+func smallest(replicas [][]int32) int32 {
+	least := 0
+	for i, r := range replicas {
+		if i == 0 || len(r) < least {
+			least = len(r)
+		}
+	}
+	return int32(least)
+}
