@@ -13,6 +13,7 @@ import (
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/batch"
+	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/topics"
 )
 
@@ -39,7 +40,8 @@ type KafkaTopicReconciler struct {
 	engine batch.Engine
 
 	mu     sync.Mutex
-	doubts map[topicKey]doubt
+	doubts map[topicKey]doubt // faults that one broker's answer tells of
+	ailing map[topicKey]doubt // health that is not what the status says
 }
 
 // Clock tells the time.
@@ -50,10 +52,10 @@ type topicKey struct {
 	name    string
 }
 
-// doubt is a fault that has been seen once, in the answer of a broker that may have been a moment behind.
+// doubt is what has been seen and may be over in a moment.
 type doubt struct {
-	reason string
-	since  time.Time
+	what  string
+	since time.Time
 }
 
 // confirmAfter is how long a doubtful fault must have been standing: longer than a broker's metadata lags.
@@ -71,7 +73,7 @@ func (r *KafkaTopicReconciler) init() {
 	r.queue.Now = r.Clock.Now
 	r.writer.Client = r.Client
 	r.engine = batch.Engine{Queue: &r.queue, Interval: r.Drift, All: r.all, Flush: r.flush}
-	r.doubts = map[topicKey]doubt{}
+	r.doubts, r.ailing = map[topicKey]doubt{}, map[topicKey]doubt{}
 }
 
 func (r *KafkaTopicReconciler) all(ctx context.Context, cluster types.NamespacedName) ([]string, error) {
@@ -157,20 +159,47 @@ func (r *KafkaTopicReconciler) believes(cluster types.NamespacedName, t *v1alpha
 		if !f.Doubtful || stalledFor(t.Status.Conditions, f.Reason) {
 			continue
 		}
-		r.mu.Lock()
-		d, known := r.doubts[key]
-		if !known || d.reason != f.Reason {
-			d = doubt{f.Reason, r.Clock.Now()}
-			r.doubts[key] = d
-		}
-		r.mu.Unlock()
-		if r.Clock.Now().Sub(d.since) < confirmAfter {
-			r.queue.MarkAfter(cluster, confirmAfter, key.name)
+		if !r.stands(r.doubts, key, f.Reason, confirmAfter) {
 			return false
 		}
 	}
 	r.certain(cluster, key.name)
 	return true
+}
+
+// stands tells whether something has been seen for long enough, and has it looked at again when not.
+func (r *KafkaTopicReconciler) stands(seen map[topicKey]doubt, key topicKey, what string, long time.Duration) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	d, known := seen[key]
+	if !known || d.what != what {
+		d = doubt{what, r.Clock.Now()}
+		seen[key] = d
+	}
+	if r.Clock.Now().Sub(d.since) < long {
+		r.queue.MarkAfter(key.cluster, long, key.name)
+		return false
+	}
+	return true
+}
+
+// ailAfter is how long a topic must have been doing better or worse before the status says so: longer than a broker takes
+// to restart, or a roll would write the status of every topic twice.
+const ailAfter = time.Minute
+
+// health returns how a topic does, as far as the status is to say so; empty = as it says already.
+func (r *KafkaTopicReconciler) health(cluster types.NamespacedName, t *v1alpha1.KafkaTopic, topic kafka.Topic, moving bool) v1alpha1.TopicHealth {
+	key, health := topicKey{cluster, topics.Name(t)}, topics.HealthOf(topic, moving)
+	if before := t.Status.Health; health == before || before == "" && health == v1alpha1.HealthHealthy {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		delete(r.ailing, key)
+		return health
+	}
+	if !r.stands(r.ailing, key, string(health), ailAfter) {
+		return ""
+	}
+	return health
 }
 
 func (r *KafkaTopicReconciler) certain(cluster types.NamespacedName, name string) {

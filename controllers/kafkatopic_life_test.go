@@ -196,3 +196,43 @@ func TestATopicThatAppearsAfterOurCreationWasRefusedIsNotOurs(t *testing.T) {
 		t.Error("somebody else's topic went with our object")
 	}
 }
+
+func TestHealthIsToldWhenItLastsAndNotWithEveryReplicaThatFallsBehind(t *testing.T) {
+	w := newWorld(t, readyCluster(3), newTopic("orders", "u", time.Hour, sized(4, 2)))
+	w.settle("orders")
+	ail := func(under, offline int32) {
+		live := w.kafka.topics["orders"]
+		live.UnderReplicated, live.Offline = under, offline
+		w.kafka.topics["orders"] = live
+	}
+	ail(3, 0)
+	w.reset()
+	_ = w.once("orders")
+	w.clock.move(30 * time.Second)
+	ail(0, 0)
+	w.settle("orders")
+	if w.apiWrites() != 0 {
+		t.Errorf("a broker restarts: %v", w.requests)
+	}
+	ail(3, 0)
+	w.settle("orders")
+	if s := w.topic("orders").Status; s.Health != v1alpha1.HealthUnderReplicated || s.UnderReplicated != 3 || w.apiWrites() != 1 {
+		t.Errorf("%+v, %v", s, w.requests)
+	}
+	w.reset()
+	ail(2, 0)
+	w.settle("orders")
+	if w.apiWrites() != 0 {
+		t.Errorf("still under-replicated: %v", w.requests)
+	}
+	ail(2, 1)
+	w.settle("orders")
+	if s := w.topic("orders").Status; s.Health != v1alpha1.HealthOffline || s.Offline != 1 {
+		t.Errorf("%+v", s)
+	}
+	ail(0, 0)
+	w.settle("orders")
+	if s := w.topic("orders").Status; s.Health != v1alpha1.HealthHealthy || s.Offline+s.UnderReplicated != 0 {
+		t.Errorf("%+v", s)
+	}
+}

@@ -53,6 +53,9 @@ func (p *topicPass) settle(ctx context.Context, c *topics.Claim) error {
 		}
 	}
 	out := p.outcomes[c.Name]
+	if out.Found {
+		out.Health = p.health(p.cluster.key, c.Holder, out.Topic, out.Record.Moving != nil)
+	}
 	if err := p.unsettled[c.Name]; err != nil {
 		return p.writeStatus(ctx, c.Holder, topics.RetryStatus(c.Holder, out, p.cluster.id(), err.Error(), p.Clock.Now()))
 	}
@@ -88,7 +91,8 @@ func (p *topicPass) settleObservers(ctx context.Context, c *topics.Claim) error 
 		if err := p.letGo(ctx, t); err != nil {
 			return err
 		}
-		if err := p.writeStatus(ctx, t, topics.ObservedStatus(t, topic, exists, p.cluster.id(), p.Clock.Now())); err != nil {
+		health := p.health(p.cluster.key, t, topic, false)
+		if err := p.writeStatus(ctx, t, topics.ObservedStatus(t, topic, exists, health, p.cluster.id(), p.Clock.Now())); err != nil {
 			return err
 		}
 	}

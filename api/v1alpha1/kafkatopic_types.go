@@ -205,6 +205,18 @@ const (
 	OriginAdopted Origin = "Adopted"
 )
 
+// TopicHealth says how a topic does, as clients see it.
+//
+// +kubebuilder:validation:Enum=Healthy;UnderReplicated;Offline
+type TopicHealth string
+
+// How a topic does. Offline: some partition can be neither written nor read.
+const (
+	HealthHealthy         TopicHealth = "Healthy"
+	HealthUnderReplicated TopicHealth = "UnderReplicated"
+	HealthOffline         TopicHealth = "Offline"
+)
+
 // KafkaTopicStatus is what was seen of the topic.
 type KafkaTopicStatus struct {
 	// Generation of the spec that this status speaks of.
@@ -243,6 +255,16 @@ type KafkaTopicStatus struct {
 	// Actual values of the keys that are set on the topic itself; those that are not in configKeys others have set.
 	// +optional
 	Config map[string]string `json:"config,omitempty"`
+	// How the topic does: Healthy, UnderReplicated or Offline. It and the two counts are written when it changes for
+	// longer than a broker takes to restart, and not with every replica that falls behind.
+	// +optional
+	Health TopicHealth `json:"health,omitempty"`
+	// Partitions with replicas that were not in sync when health changed.
+	// +optional
+	UnderReplicated int32 `json:"underReplicated,omitempty"`
+	// Partitions without a leader when health changed.
+	// +optional
+	Offline int32 `json:"offline,omitempty"`
 	// Replicas that the operator is moving; absent when none are.
 	// +optional
 	Reassignment *ReassignmentStatus `json:"reassignment,omitempty"`

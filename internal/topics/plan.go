@@ -42,6 +42,8 @@ type Outcome struct {
 	Topic  kafka.Topic // as it will be; only what is known
 	// Found: a live topic was seen, or is being created.
 	Found bool
+	// Health is how the topic does; empty = as the status says.
+	Health v1alpha1.TopicHealth
 	// Faults keep the topic from being as desired; those beside them are carried out all the same.
 	Faults []Fault
 }

@@ -72,7 +72,7 @@ func warn(s *v1alpha1.KafkaTopicStatus, generation int64, now time.Time) {
 }
 
 // ObservedStatus returns the status of an object that only reports its topic.
-func ObservedStatus(t *v1alpha1.KafkaTopic, topic kafka.Topic, exists bool, clusterID string, now time.Time) v1alpha1.KafkaTopicStatus {
+func ObservedStatus(t *v1alpha1.KafkaTopic, topic kafka.Topic, exists bool, health v1alpha1.TopicHealth, clusterID string, now time.Time) v1alpha1.KafkaTopicStatus {
 	s := *t.Status.DeepCopy()
 	s.ObservedGeneration, s.Name, s.Reassignment = t.Generation, Name(t), nil
 	if !exists {
@@ -84,6 +84,7 @@ func ObservedStatus(t *v1alpha1.KafkaTopic, topic kafka.Topic, exists bool, clus
 	}
 	s.TopicID, s.ClusterID, s.DeletionPolicy = string(topic.ID), clusterID, v1alpha1.DeletionRetain
 	s.Partitions, s.ReplicationFactor, s.Config = topic.Partitions, topic.ReplicationFactor, reported(topic.Config, s.Config)
+	tellHealth(&s, topic, health)
 	warn(&s, t.Generation, now)
 	status.Ready(&s.Conditions, t.Generation, ReasonObserved, fmt.Sprintf("%d partitions, %d replicas", topic.Partitions, topic.ReplicationFactor), now)
 	return s
@@ -127,9 +128,11 @@ func record(s *v1alpha1.KafkaTopicStatus, t *v1alpha1.KafkaTopic, out Outcome, c
 	s.TopicID, s.ClusterID, s.Origin, s.ConfigKeys = string(out.Record.ID), "", out.Record.Origin, out.Record.ConfigKeys
 	before := s.Config
 	s.DeletionPolicy, s.Partitions, s.ReplicationFactor, s.Config = "", 0, 0, nil
+	tellHealth(s, out.Topic, out.Health)
 	s.Reassignment = out.Record.Moving
 	if out.Record.ID == "" {
 		s.Origin, s.ConfigKeys = "", nil
+		s.Health, s.UnderReplicated, s.Offline = "", 0, 0
 		return
 	}
 	s.ClusterID = clusterID

@@ -27,7 +27,8 @@ func TestTheShortestManifestIsFilledIn(t *testing.T) {
 			"spec.version":             "4.3.1",
 		},
 		"KafkaTopic": {
-			"spec.name": nil, "spec.partitions": nil, "spec.replicationFactor": nil, "spec.deletionPolicy": nil,
+			"spec.name": nil, "spec.partitions": nil, "spec.replicationFactor": nil, "spec.deletionPolicy": nil, "spec.placement": nil,
+			"spec.adoption": "Never", "spec.recreate": "Never", "spec.management": "Full", "spec.configPolicy": "Merge",
 		},
 		"KafkaUser": {
 			"spec.name": nil, "spec.acls": nil, "spec.quotas": nil,
@@ -109,6 +110,8 @@ func TestWhatMayChange(t *testing.T) {
 		"a pool more with a first id":  {"KafkaCluster", `{}`, `spec: {pools: [{name: main, replicas: 3, storage: {volumes: [{name: data, size: 10Gi}]}}, {name: more, replicas: 1, firstNodeId: 50, roles: [Broker], storage: {volumes: [{name: data, size: 10Gi}]}}]}`},
 		"partitions":                   {"KafkaTopic", `{}`, `spec: {partitions: 12}`},
 		"a topic's deletion policy":    {"KafkaTopic", `{}`, `spec: {deletionPolicy: Retain}`},
+		"a topic's care":               {"KafkaTopic", `spec: {partitions: 1, replicationFactor: 1}`, `spec: {adoption: Always, recreate: Always, management: Observe, configPolicy: Exact, replicationFactor: 2, placement: {racks: [a]}}`},
+		"an internal topic's config":   {"KafkaTopic", `spec: {name: __consumer_offsets}`, `spec: {config: {segment.bytes: "1"}}`},
 		"a user's mechanisms and ACLs": {"KafkaUser", `{}`, `spec: {authentication: {mechanisms: [PLAIN]}, acls: [{resource: {type: Cluster}, operations: [Describe]}]}`},
 	}
 	for name, c := range cases {

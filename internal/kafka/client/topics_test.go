@@ -216,8 +216,8 @@ func TestReplicasAreMovedListedAndCancelledUnderAThrottle(t *testing.T) {
 	if err != nil || len(brokers) != 3 || brokers[0].ID != 1 || brokers[0].Fenced {
 		t.Fatal(err, brokers)
 	}
-	created, err := c.CreateTopics(ctx, []kafka.NewTopic{{Name: "moving", Assignment: [][]int32{{1}, {2}}, Config: map[string]string{"cleanup.policy": "compact, delete"}}})
-	if r := created["moving"]; err != nil || r.Err != nil || r.Topic.Partitions != 2 || r.Topic.ReplicationFactor != 1 || r.Topic.Config["cleanup.policy"] != "compact,delete" {
+	created, err := c.CreateTopics(ctx, []kafka.NewTopic{{Name: "moving", Assignment: [][]int32{{1}, {2}}, Config: map[string]string{"retention.ms": "60000"}}})
+	if r := created["moving"]; err != nil || r.Err != nil || r.Topic.Partitions != 2 || r.Topic.ReplicationFactor != 1 || !maps.Equal(r.Topic.Config, map[string]string{"retention.ms": "60000"}) {
 		t.Fatalf("%v %+v", err, created)
 	}
 	fill(t, "moving", 20<<20)
