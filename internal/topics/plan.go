@@ -108,6 +108,7 @@ func Plan(desired []Desired, live map[string]kafka.Topic, s Survey) (Changes, ma
 			out := Outcome{Faults: []Fault{*fault}}
 			if isLoss(fault.Reason) {
 				out.Record = d.Known // until the loss has been told
+				out.Record.Moving = nil
 			}
 			outcomes[d.Name] = out
 		case !exists:

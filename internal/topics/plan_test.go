@@ -202,6 +202,13 @@ func TestConflictRecordsNothing(t *testing.T) {
 	}
 }
 
+func TestALostTopicMovesNoMore(t *testing.T) {
+	d := Desired{Name: "a", Known: Record{ID: "id", Origin: v1alpha1.OriginCreated, Moving: moving("0:0,1")}}
+	if _, outcomes := Plan([]Desired{d}, nil, Survey{}); outcomes["a"].Record.Moving != nil || outcomes["a"].Record.ID != "id" {
+		t.Errorf("%+v", outcomes["a"])
+	}
+}
+
 func TestPlanLeavesItsInputAlone(t *testing.T) {
 	config := map[string]string{"k": "2"}
 	live := map[string]kafka.Topic{"a": {Name: "a", ID: "id", Partitions: 1, Config: map[string]string{"k": "1"}}}

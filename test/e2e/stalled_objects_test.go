@@ -36,7 +36,7 @@ func badObjects() map[string]bad {
 		"a topic whose replication factor is above the brokers": badTopic("too-many", ", replicationFactor: 2",
 			"InvalidReplicationFactor", "spec.replicationFactor", "2 replicas asked", "1 brokers"),
 		"a topic with a configuration that Kafka does not know": badTopic("odd", ", config: {retention.msec: \"1\"}",
-			"InvalidConfig", "spec.config[retention.msec]"),
+			"InvalidConfig", "spec.config[retention.msec]", "did you mean retention.ms?"),
 		"a topic with a value that Kafka refuses": badTopic("odd-value", ", config: {retention.ms: soon}",
 			"InvalidConfig", "spec.config[retention.ms]"),
 		"a topic whose name collides but for a dot": badTopic("collides", ", name: a_b",
@@ -44,7 +44,7 @@ func badObjects() map[string]bad {
 		"a topic in a cluster that is not there": {nowhere, func(ns string) object { return topicNamed(ns, "nowhere") },
 			"ClusterNotFound", []string{"spec.clusterRef.name", "not-there", "create it, or delete"}},
 		"a topic that is there already and is not asked for": badTopic("taken", ", name: foreign",
-			"TopicExists", "foreign", "annotate"),
+			"TopicExists", "foreign", "spec.adoption"),
 		"a user in a cluster that is not there": badUser("nobody",
 			"kind: KafkaUser\nmetadata: {name: nobody}\nspec: {clusterRef: {name: not-there}, authentication: {mechanisms: [PLAIN]}}\n",
 			"ClusterNotFound", "spec.clusterRef.name", "not-there", "create it, or delete"),
@@ -122,8 +122,8 @@ func TestStalled_ATopicsChangeThatCannotBeIsNamedWithItsCureAndChangesNothing(t 
 	}{
 		"partitions shrunk": {func(o kafkaTopic) { o.Spec.Partitions = number(2) },
 			"PartitionsCannotShrink", []string{"spec.partitions", "set spec.partitions to 4"}},
-		"another replication factor": {func(o kafkaTopic) { o.Spec.ReplicationFactor = number(3) },
-			"NotYetSupported", []string{"spec.replicationFactor", "set spec.replicationFactor to 2"}},
+		"more replicas than brokers": {func(o kafkaTopic) { o.Spec.ReplicationFactor = number(9) },
+			"InvalidReplicationFactor", []string{"spec.replicationFactor", "9 replicas asked", "lower it, or add brokers"}},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

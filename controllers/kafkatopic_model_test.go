@@ -1,0 +1,246 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/kafka"
+)
+
+// history is one random life of a few topics, and what must hold in it whatever happens.
+type history struct {
+	*world
+	random *rand.Rand
+	trace  []string
+	serial int
+	// foreign are the topics that somebody else made, with what the user has said of them.
+	foreign map[kafka.TopicID]kafka.Topic
+	// doomed are the topics whose deletion a user or somebody else has asked for.
+	doomed map[kafka.TopicID]bool
+}
+
+var historyNames = []string{"a", "b", "c"}
+
+func (h *history) say(format string, args ...any) {
+	h.trace = append(h.trace, fmt.Sprintf(format, args...))
+}
+
+func (h *history) objects() []v1alpha1.KafkaTopic {
+	var list v1alpha1.KafkaTopicList
+	if err := h.client.List(context.Background(), &list, client.InNamespace(clusterKey.Namespace)); err != nil {
+		h.t.Fatal(err)
+	}
+	return list.Items
+}
+
+func pick[T any](r *rand.Rand, of ...T) T { return of[r.IntN(len(of))] }
+
+// shape gives an object a random wish.
+func (h *history) shape(t *v1alpha1.KafkaTopic) {
+	r := h.random
+	sized(int32(1+r.IntN(4)), int32(1+r.IntN(3)))(t)
+	t.Spec.Config = nil
+	if r.IntN(2) == 0 {
+		configured("retention.ms", pick(r, "1", "2"))(t)
+	}
+	t.Spec.ConfigPolicy = pick(r, v1alpha1.ConfigMerge, v1alpha1.ConfigExact)
+	t.Spec.Recreate = pick(r, v1alpha1.RecreateNever, v1alpha1.RecreateAlways)
+	t.Spec.DeletionPolicy = pick(r, "", v1alpha1.DeletionDelete, v1alpha1.DeletionRetain)
+	t.Spec.Management = pick(r, v1alpha1.ManagementFull, v1alpha1.ManagementFull, v1alpha1.ManagementFull, v1alpha1.ManagementObserve)
+}
+
+// event lets one thing happen: to objects, in Kafka, or to the operator.
+func (h *history) event() {
+	r, all := h.random, h.objects()
+	name := pick(r, historyNames...)
+	switch r.IntN(10) {
+	case 0, 1:
+		h.serial++
+		id := fmt.Sprintf("o%d", h.serial)
+		o := newTopic(id, id, time.Duration(-h.serial)*time.Second, named(name), h.shape)
+		o.Spec.Adoption = v1alpha1.AdoptionNever // what is foreign stays so
+		h.apply(o)
+		h.say("create %s for %s: %+v", id, name, o.Spec)
+	case 2:
+		if len(all) > 0 {
+			o := pick(r, all...)
+			h.changeTopic(o.Name, h.shape)
+			h.say("change %s", o.Name)
+		}
+	case 3:
+		if len(all) > 0 {
+			o := pick(r, all...)
+			if o.DeletionTimestamp == nil {
+				h.doomed[kafka.TopicID(o.Status.TopicID)] = true
+				h.remove(&o)
+				h.say("delete %s", o.Name)
+			}
+		}
+	case 4:
+		if t, ok := h.kafka.topics[name]; ok && !h.unrecorded(name) {
+			delete(h.kafka.topics, name)
+			delete(h.kafka.moving, name)
+			delete(h.foreign, t.ID)
+			h.say("somebody deletes %s %s", name, t.ID)
+		}
+	case 5:
+		if _, ok := h.kafka.topics[name]; !ok && !h.unrecorded(name) {
+			h.made(name)
+		}
+	case 6:
+		if t, ok := h.kafka.topics[name]; ok && h.foreign[t.ID].ID == "" {
+			t.Config["segment.ms"] = "7"
+			h.say("somebody configures %s", name)
+		}
+	case 7:
+		h.kafka.lose = pick(r, "describe", "create", "grow", "alter", "delete", "reassign", "alter-brokers", "brokers")
+		h.say("lose the next %s", h.kafka.lose)
+	case 8:
+		h.restart()
+		h.say("the operator starts again")
+	case 9:
+		h.kafka.slow = !h.kafka.slow
+		h.say("slow %v", h.kafka.slow)
+	}
+	h.queue.Mark(clusterKey, historyNames...)
+}
+
+// unrecorded tells whether a creation is announced and not on record yet. What somebody else does in that moment cannot be
+// told from what the operator did.
+func (h *history) unrecorded(name string) bool {
+	return slices.ContainsFunc(h.objects(), func(o v1alpha1.KafkaTopic) bool {
+		return o.Spec.Name == name && o.Annotations[v1alpha1.AnnotationCreating] != "" && (o.Status.TopicID == "" || o.Status.TopicID != string(h.kafka.topics[name].ID))
+	})
+}
+
+// made is a topic that somebody else makes.
+func (h *history) made(name string) {
+	t := h.kafka.add(name, 2, 2, map[string]string{"flush.ms": "3"})
+	h.foreign[t.ID] = t
+	h.say("somebody makes %s %s", name, t.ID)
+}
+
+// flush runs the operator for a while, in which an API request may fail and replicas arrive.
+func (h *history) flush() {
+	if h.random.IntN(4) == 0 {
+		for _, o := range h.objects() {
+			h.failing[pick(h.random, "patch ", "status ")+o.Name] = fmt.Errorf("the API server is away")
+		}
+	}
+	for range 1 + h.random.IntN(3) {
+		before := h.topicIDs()
+		_, _ = h.run.Reconcile(context.Background(), reconcile.Request{NamespacedName: clusterKey})
+		h.judge(before)
+		h.clock.move(time.Duration(h.random.IntN(3000)) * time.Millisecond)
+	}
+	clear(h.failing)
+	for name, partitions := range h.kafka.moving {
+		for p := range partitions {
+			if h.random.IntN(2) == 0 {
+				h.kafka.arrive(name, p)
+			}
+		}
+	}
+}
+
+func (h *history) topicIDs() map[string]kafka.TopicID {
+	ids := map[string]kafka.TopicID{}
+	for name, t := range h.kafka.topics {
+		ids[name] = t.ID
+	}
+	return ids
+}
+
+// judge checks what one flush has done.
+func (h *history) judge(before map[string]kafka.TopicID) {
+	h.t.Helper()
+	for id, was := range h.foreign {
+		is := h.kafka.topics[was.Name]
+		if is.ID != id || is.Partitions != was.Partitions || len(is.Config) != 1 || is.ReplicationFactor != was.ReplicationFactor {
+			h.fail("foreign topic %+v is %+v", was, is)
+		}
+	}
+	for name, id := range before {
+		if h.kafka.topics[name].ID != id && !h.doomed[id] && !h.orphan(name) {
+			h.fail("topic %s %s was deleted and nobody had asked for it", name, id)
+		}
+	}
+}
+
+// orphan tells whether every object of a topic that was not recorded yet has been deleted.
+func (h *history) orphan(name string) bool {
+	return !slices.ContainsFunc(h.objects(), func(o v1alpha1.KafkaTopic) bool {
+		return o.Spec.Name == name && o.DeletionTimestamp == nil && o.Spec.Management == v1alpha1.ManagementFull
+	})
+}
+
+func (h *history) fail(format string, args ...any) {
+	h.t.Helper()
+	for _, line := range h.trace {
+		h.t.Log(line)
+	}
+	h.t.Fatalf(format, args...)
+}
+
+// converge lets everything come to rest and checks what must hold then.
+func (h *history) converge() {
+	h.kafka.slow, h.kafka.lose = false, ""
+	for name, partitions := range h.kafka.moving {
+		for p := range partitions {
+			h.kafka.arrive(name, p)
+		}
+	}
+	h.settle(historyNames...)
+	h.settle(historyNames...)
+	h.judge(nil)
+	if h.wantNoThrottle(); h.t.Failed() {
+		h.fail("something is left of a throttle")
+	}
+	h.reset()
+	h.settle(historyNames...)
+	if h.apiWrites() != 0 || h.kafka.writes() != 0 {
+		h.fail("converged and yet written: %v %v", h.requests, h.kafka.requests)
+	}
+	ready := map[string]string{}
+	for _, o := range h.objects() {
+		s := state(o.Status.Conditions)
+		switch {
+		case o.DeletionTimestamp != nil:
+			h.fail("%s is not let go: %s", o.Name, message(o.Status.Conditions))
+		case s != "Ready" || o.Spec.Management == v1alpha1.ManagementObserve:
+			continue
+		case ready[o.Spec.Name] != "":
+			h.fail("%s and %s both hold %s", o.Name, ready[o.Spec.Name], o.Spec.Name)
+		}
+		ready[o.Spec.Name] = o.Name
+		live := h.kafka.topics[o.Spec.Name]
+		if string(live.ID) != o.Status.TopicID || live.Partitions != *o.Spec.Partitions || live.ReplicationFactor != *o.Spec.ReplicationFactor ||
+			live.Config["retention.ms"] != o.Spec.Config["retention.ms"] {
+			h.fail("%s is Ready with %+v, and the topic is %+v", o.Name, o.Spec, live)
+		}
+		if _, theirs := live.Config["segment.ms"]; theirs && o.Spec.ConfigPolicy == v1alpha1.ConfigExact {
+			h.fail("%s is exact, and the topic has %v", o.Name, live.Config)
+		}
+	}
+}
+
+func TestRandomLivesOfTopics(t *testing.T) {
+	for seed := range uint64(60) {
+		w := newWorld(t, readyCluster(3))
+		h := &history{world: w, random: rand.New(rand.NewPCG(seed, 1)), foreign: map[kafka.TopicID]kafka.Topic{}, doomed: map[kafka.TopicID]bool{}}
+		h.say("seed %d", seed)
+		for range 25 {
+			h.event()
+			h.flush()
+		}
+		h.converge()
+	}
+}
