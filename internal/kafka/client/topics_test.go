@@ -254,10 +254,14 @@ func TestReplicasAreMovedListedAndCancelledUnderAThrottle(t *testing.T) {
 		}
 		return nil
 	})
-	live, err := c.DescribeTopics(ctx, []string{"moving"})
-	if topic := live["moving"]; err != nil || len(topic.Replicas) != 2 || !slices.Equal(topic.Replicas[1], []int32{2}) || topic.UnderReplicated != 1 || topic.Offline != 0 {
-		t.Errorf("%v %+v", err, live)
-	}
+	eventually(t, "the broker that is asked tells of the replica that copies", func() error {
+		live, err := c.DescribeTopics(ctx, []string{"moving"})
+		if topic := live["moving"]; err != nil || len(topic.Replicas) != 2 || len(topic.Replicas[0]) != 2 || !slices.Equal(topic.Replicas[1], []int32{2}) ||
+			topic.UnderReplicated != 1 || topic.Offline != 0 {
+			return fmt.Errorf("%v %+v", err, live)
+		}
+		return nil
+	})
 	noErrors(t)(c.Reassign(ctx, map[string][]kafka.Move{"moving": {{Partition: 0}, {Partition: 1}}})) // one of them is not under way
 	eventually(t, "it is cancelled", func() error {
 		all, err := c.Reassignments(ctx)
