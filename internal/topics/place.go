@@ -155,7 +155,7 @@ func (p *placer) assign(current [][]int32) ([][]int32, *Fault) {
 func (p *placer) keep(replicas []int32) []int32 {
 	kept := slices.DeleteFunc(slices.Clone(replicas), func(id int32) bool { return !p.wanted(id) })
 	for i := p.surplus(kept); i >= 0; i = p.surplus(kept) {
-		kept = slices.Delete(kept, i, i+1)
+		kept = append(kept[:i], kept[i+1:]...)
 	}
 	return kept
 }
