@@ -1,0 +1,191 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+)
+
+const (
+	movingTopic      = "moving"
+	movingPartitions = 12
+	movingBytes      = 48 << 20
+	// slowly is the limit of somebody else, under which copying takes long enough to be looked at.
+	slowly = 1 << 20
+)
+
+var throttleRates = []string{"leader.replication.throttled.rate", "follower.replication.throttled.rate"}
+
+// Replicas are added, taken away and moved to other racks while records flow, under a limit that somebody else has set; a
+// change of mind in the middle is followed.
+func TestCase23_ReplicasAreAddedAndMovedUnderLoadAndAChangeOfMindIsFollowed(t *testing.T) {
+	v := fleet.sail(t)
+	admin := v.login.admin(t)
+	apply(t, v.ns, topicManifest(movingTopic, fmt.Sprintf(", partitions: %d, replicationFactor: 2", movingPartitions)))
+	topic := topicNamed(v.ns, movingTopic)
+	waitReady(t, time.Minute, topic)
+	fill(t, v.login, movingTopic, movingBytes)
+	records := startFlow(t, v.login, movingTopic, "moved")
+	limitReplication(t, admin, slowly)
+
+	v.rec.mark(t, "a third replica is asked for")
+	change(t, topic, func(o kafkaTopic) { three := int32(3); o.Spec.ReplicationFactor = &three })
+	waitMoving(t, topic)
+	figureSeconds(t, "replicas-2-to-3", waitReady(t, 5*time.Minute, topic))
+	mustBeSpread(t, admin, 3, "a", "b", "c")
+	mustNotThrottle(t, admin)
+
+	v.rec.mark(t, "two replicas are asked for, in racks a and b")
+	change(t, topic, func(o kafkaTopic) {
+		two := int32(2)
+		o.Spec.ReplicationFactor, o.Spec.Placement = &two, &v1alpha1.TopicPlacement{Racks: []string{"a", "b"}}
+	})
+	waitReady(t, 5*time.Minute, topic)
+	mustBeSpread(t, admin, 2, "a", "b")
+
+	v.rec.mark(t, "racks b and c are asked for, and while replicas copy a and b again")
+	before := assignment(t, admin)
+	change(t, topic, func(o kafkaTopic) { o.Spec.Placement.Racks = []string{"b", "c"} })
+	waitMoving(t, topic)
+	change(t, topic, func(o kafkaTopic) { o.Spec.Placement.Racks = []string{"a", "b"} })
+	figureSeconds(t, "reassignment-cancelled", waitReady(t, 5*time.Minute, topic))
+	if after := assignment(t, admin); after != before {
+		// What had arrived by then is moved back, perhaps to another broker of its rack.
+		say(t, "before the change of mind: %s\nafter it: %s", before, after)
+	}
+	mustBeSpread(t, admin, 2, "a", "b")
+	mustNotThrottle(t, admin)
+
+	// The limit is not the operator's to remove.
+	for id := range int32(6) {
+		for _, key := range throttleRates {
+			if value, err := brokerValue(t.Context(), admin, id, key); value != fmt.Sprint(slowly) {
+				t.Errorf("broker %d has %s=%s (error %v), expected the limit that somebody else has set", id, key, value, err)
+			}
+		}
+	}
+	limitReplication(t, admin, 0)
+	v.rec.mark(t, "racks b and c are asked for, and nobody else sets a limit")
+	change(t, topic, func(o kafkaTopic) { o.Spec.Placement.Racks = []string{"b", "c"} })
+	waitReady(t, 5*time.Minute, topic)
+	mustBeSpread(t, admin, 2, "b", "c")
+	mustNotThrottle(t, admin)
+	for _, key := range throttleRates {
+		if value, err := brokerValue(t.Context(), admin, 0, key); value == fmt.Sprint(50<<20) {
+			t.Errorf("the operator's own %s stays after its moves (error %v)", key, err)
+		}
+	}
+	records.stopServed(t)
+	v.arrive(t, time.Minute, "Replicas are added, and moved to other racks")
+}
+
+// fill writes so many bytes to a topic.
+func fill(t *testing.T, l login, topic string, size int) {
+	t.Helper()
+	producer := l.client(t, kgo.DefaultProduceTopic(topic), kgo.ProducerBatchCompression(kgo.NoCompression()))
+	value := []byte(strings.Repeat("0123456789abcdef", 4096))
+	records := make([]*kgo.Record, size/len(value))
+	for i := range records {
+		records[i] = &kgo.Record{Value: value, Key: fmt.Appendf(nil, "fill-%d", i)}
+	}
+	if err := producer.ProduceSync(t.Context(), records...).FirstErr(); err != nil {
+		t.Fatalf("fill topic %s: %v", topic, err)
+	}
+}
+
+// limitReplication sets the rate of throttled replicas for all brokers; zero removes it.
+func limitReplication(t *testing.T, admin *kadm.Client, bytesPerSecond int) {
+	t.Helper()
+	var changes []kadm.AlterConfig
+	for _, key := range throttleRates {
+		change := kadm.AlterConfig{Op: kadm.DeleteConfig, Name: key}
+		if bytesPerSecond > 0 {
+			change = kadm.AlterConfig{Op: kadm.SetConfig, Name: key, Value: kadm.StringPtr(fmt.Sprint(bytesPerSecond))}
+		}
+		changes = append(changes, change)
+	}
+	answers, err := admin.AlterBrokerConfigs(t.Context(), changes)
+	for _, a := range answers {
+		if err == nil {
+			err = a.Err
+		}
+	}
+	if err != nil {
+		t.Fatalf("limit replication to %d bytes a second: %v", bytesPerSecond, err)
+	}
+}
+
+// waitMoving waits until replicas are under way, and status says how far they are.
+func waitMoving(t *testing.T, topic kafkaTopic) {
+	t.Helper()
+	eventually(t, time.Minute, "status tells how far the replicas are", func(ctx context.Context) error {
+		ready := isReady(ctx, topic)
+		r := topic.Status.Reassignment
+		if r == nil || r.Left == 0 || ready == nil || missingIn(ready.Error(), []string{"Reassigning", "have arrived"}) != "" {
+			return fmt.Errorf("reassignment %+v: %w", r, ready)
+		}
+		return nil
+	})
+}
+
+func movingReplicas(t *testing.T, admin *kadm.Client) kadm.PartitionDetails {
+	t.Helper()
+	all, err := admin.ListTopics(t.Context(), movingTopic)
+	if err == nil {
+		err = all.Error()
+	}
+	if err != nil {
+		t.Fatalf("list topic %s: %v", movingTopic, err)
+	}
+	return all[movingTopic].Partitions
+}
+
+func assignment(t *testing.T, admin *kadm.Client) string {
+	t.Helper()
+	var all []string
+	for _, p := range movingReplicas(t, admin).Sorted() {
+		all = append(all, fmt.Sprint(p.Replicas))
+	}
+	return strings.Join(all, " ")
+}
+
+// mustBeSpread fails unless every partition has so many replicas, in these racks and in as many of them as there can be.
+func mustBeSpread(t *testing.T, admin *kadm.Client, factor int, racks ...string) {
+	t.Helper()
+	brokers, err := admin.ListBrokers(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	rackOf := map[int32]string{}
+	for _, b := range brokers {
+		rackOf[b.NodeID] = *b.Rack
+	}
+	for _, p := range movingReplicas(t, admin) {
+		var in []string
+		for _, id := range p.Replicas {
+			in = append(in, rackOf[id])
+		}
+		slices.Sort(in)
+		if len(in) != factor || !slices.Equal(slices.Compact(slices.Clone(in)), racks) {
+			t.Errorf("partition %d is on %v in racks %v, expected %d replicas spread over %v", p.Partition, p.Replicas, in, factor, racks)
+		}
+	}
+}
+
+// mustNotThrottle fails when replicas are named that nobody moves any more.
+func mustNotThrottle(t *testing.T, admin *kadm.Client) {
+	t.Helper()
+	for _, key := range []string{"leader.replication.throttled.replicas", "follower.replication.throttled.replicas"} {
+		if value, err := topicConfig(t.Context(), admin, movingTopic, key); value != "" || err != nil {
+			t.Errorf("%s=%q (error %v) after replicas have moved", key, value, err)
+		}
+	}
+}
