@@ -100,11 +100,18 @@ func run() error {
 			return fmt.Errorf("serve /%s: %w", name, err)
 		}
 	}
-	err = controllers.Setup(mgr, controllers.Options{ImageRepository: o.imageRepository, Domain: o.domain, DriftInterval: o.drift, ReassignmentRate: o.moveRate, Now: time.Now})
+	err = controllers.Setup(mgr, controllers.Options{
+		ImageRepository: o.imageRepository, Domain: o.domain, DriftInterval: o.drift,
+		ReassignmentRate: o.moveRate, Namespaces: namespacesOf(o.namespaces), Now: time.Now,
+	})
 	if err != nil {
 		return err
 	}
 	return mgr.Start(ctrl.SetupSignalHandler())
+}
+
+func namespacesOf(text string) []string {
+	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })
 }
 
 // cacheOptions keep in memory only what the operator itself has made, of the kinds that others use too.
@@ -117,7 +124,7 @@ func cacheOptions(namespaces string) cache.Options {
 			&corev1.PersistentVolumeClaim{}: ours, &appsv1.StatefulSet{}: ours, &policyv1.PodDisruptionBudget{}: ours,
 		},
 	}
-	for _, namespace := range strings.FieldsFunc(namespaces, func(r rune) bool { return r == ',' || r == ' ' }) {
+	for _, namespace := range namespacesOf(namespaces) {
 		if o.DefaultNamespaces == nil {
 			o.DefaultNamespaces = map[string]cache.Config{}
 		}

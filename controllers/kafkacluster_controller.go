@@ -36,6 +36,8 @@ type Options struct {
 	ImageRepository string
 	// Domain is the DNS domain of the Kubernetes cluster, such as cluster.local.
 	Domain string
+	// Namespaces that the operator works in; none = all.
+	Namespaces []string
 	// DriftInterval is how often topics and users are compared with Kafka when nothing has happened.
 	DriftInterval time.Duration
 	// ReassignmentRate is how many bytes per second each broker may send and receive while the operator moves replicas;

@@ -32,9 +32,14 @@ const (
 type hostCluster struct {
 	key    types.NamespacedName
 	object *v1alpha1.KafkaCluster // nil = there is none
+	// elsewhere: the operator does not work in its namespace, and knows nothing of it.
+	elsewhere bool
 }
 
-func getHostCluster(ctx context.Context, reader client.Reader, key types.NamespacedName) (hostCluster, error) {
+func getHostCluster(ctx context.Context, reader client.Reader, n Namespaces, key types.NamespacedName) (hostCluster, error) {
+	if len(n.Only) > 0 && !slices.Contains(n.Only, key.Namespace) {
+		return hostCluster{key: key, elsewhere: true}, nil
+	}
 	object := &v1alpha1.KafkaCluster{}
 	switch err := reader.Get(ctx, key, object); {
 	case apierrors.IsNotFound(err):
@@ -42,7 +47,7 @@ func getHostCluster(ctx context.Context, reader client.Reader, key types.Namespa
 	case err != nil:
 		return hostCluster{}, fmt.Errorf("get KafkaCluster %s: %w", key, err)
 	}
-	return hostCluster{key, object}, nil
+	return hostCluster{key: key, object: object}, nil
 }
 
 // id is the incarnation of the cluster; empty = none yet.
@@ -58,7 +63,10 @@ func (c hostCluster) gone() bool { return c.object == nil || c.object.DeletionTi
 
 // goneText says in what way the cluster is gone.
 func (c hostCluster) goneText() string {
-	if c.object == nil {
+	switch {
+	case c.elsewhere:
+		return fmt.Sprintf("the operator does not look after namespace %q (its flag --watch-namespaces)", c.key.Namespace)
+	case c.object == nil:
 		return fmt.Sprintf("there is no KafkaCluster %q in namespace %q", c.key.Name, c.key.Namespace)
 	}
 	return fmt.Sprintf("KafkaCluster %q is being deleted", c.key.Name)
@@ -104,10 +112,14 @@ type clusterFacts struct {
 	clusterID string
 	available metav1.ConditionStatus
 	deleted   bool
+	access    string
 }
 
 func factsOf(cluster *v1alpha1.KafkaCluster) clusterFacts {
 	f := clusterFacts{clusterID: cluster.Status.ClusterID, deleted: cluster.DeletionTimestamp != nil}
+	if a := cluster.Spec.Access; a != nil {
+		f.access = fmt.Sprintf("%v", *a) // prints maps in the order of their keys
+	}
 	if c := meta.FindStatusCondition(cluster.Status.Conditions, v1alpha1.ConditionAvailable); c != nil {
 		f.available = c.Status
 	}

@@ -26,10 +26,11 @@ import (
 // KafkaTopicReconciler cares for the topics of one cluster at a time, many in one flush.
 type KafkaTopicReconciler struct {
 	// Client reads from the cache; it needs the field index topicIndex.
-	Client   client.Client
-	Clusters Clusters
-	Clock    Clock
-	Events   events.EventRecorder
+	Client     client.Client
+	Namespaces Namespaces
+	Clusters   Clusters
+	Clock      Clock
+	Events     events.EventRecorder
 	// Rate is how many bytes per second each broker may send and receive while the operator moves replicas; zero = no limit.
 	Rate int64
 	// Drift is how often what others changed is looked for; zero = batch.DriftInterval.
@@ -78,8 +79,7 @@ func (r *KafkaTopicReconciler) init() {
 
 func (r *KafkaTopicReconciler) all(ctx context.Context, cluster types.NamespacedName) ([]string, error) {
 	var list v1alpha1.KafkaTopicList
-	err := r.Client.List(ctx, &list, client.InNamespace(cluster.Namespace),
-		client.MatchingFields{clusterIndex: cluster.Name}, client.UnsafeDisableDeepCopy)
+	err := r.Client.List(ctx, &list, client.MatchingFields{clusterIndex: cluster.String()}, client.UnsafeDisableDeepCopy)
 	names := make([]string, len(list.Items))
 	for i := range list.Items {
 		names[i] = topics.Name(&list.Items[i])
@@ -89,15 +89,18 @@ func (r *KafkaTopicReconciler) all(ctx context.Context, cluster types.Namespaced
 
 // flush brings the named topics of a cluster to what their objects ask for.
 func (r *KafkaTopicReconciler) flush(ctx context.Context, key types.NamespacedName, names []string) ([]string, error) {
-	cluster, err := getHostCluster(ctx, r.Client, key)
+	cluster, err := getHostCluster(ctx, r.Client, r.Namespaces, key)
 	if err != nil {
 		return names, err
 	}
-	claims, err := r.claims(ctx, cluster, names)
+	claims, admission, err := r.claims(ctx, cluster, names)
 	if err != nil {
 		return names, err
 	}
-	p := newTopicPass(r, cluster, claims)
+	p := newTopicPass(r, cluster, claims, admission)
+	if !cluster.gone() {
+		p.bar(ctx)
+	}
 	switch {
 	case cluster.gone():
 		return p.abandon(ctx)
@@ -119,33 +122,41 @@ func (r *KafkaTopicReconciler) flush(ctx context.Context, key types.NamespacedNa
 
 // claims sorts out who holds each name. A name of which the cache shows an object as it was before our own last write is
 // put off until the cache has caught up.
-func (r *KafkaTopicReconciler) claims(ctx context.Context, cluster hostCluster, names []string) ([]*topics.Claim, error) {
-	claims := make([]*topics.Claim, 0, len(names))
+func (r *KafkaTopicReconciler) claims(ctx context.Context, cluster hostCluster, names []string) ([]*topics.Claim, admission, error) {
+	objects, namespaces := map[string][]*v1alpha1.KafkaTopic{}, map[string]bool{}
 	for _, name := range names {
 		var list v1alpha1.KafkaTopicList
-		err := r.Client.List(ctx, &list, client.InNamespace(cluster.key.Namespace),
-			client.MatchingFields{topicIndex: cluster.key.Name + "/" + name})
+		err := r.Client.List(ctx, &list, client.MatchingFields{topicIndex: cluster.key.String() + "/" + name})
 		if err != nil {
-			return nil, fmt.Errorf("list KafkaTopics for topic %q of KafkaCluster %s: %w", name, cluster.key, err)
+			return nil, admission{}, fmt.Errorf("list KafkaTopics for topic %q of KafkaCluster %s: %w", name, cluster.key, err)
 		}
 		stale := false
-		objects := make([]*v1alpha1.KafkaTopic, len(list.Items))
 		for i := range list.Items {
-			objects[i] = &list.Items[i]
-			stale = stale || r.writer.Stale(objects[i])
+			objects[name] = append(objects[name], &list.Items[i])
+			namespaces[list.Items[i].Namespace] = true
+			stale = stale || r.writer.Stale(&list.Items[i])
 		}
 		switch {
 		case stale:
+			delete(objects, name)
 			r.queue.Retry(cluster.key, name, cacheLag, time.Second)
-		case len(objects) > 0:
-			claim := topics.Sort(name, objects, cluster.id())
-			claims = append(claims, &claim)
-		default:
+		case len(objects[name]) == 0:
 			r.queue.Settled(cluster.key, name)
 			r.certain(cluster.key, name)
 		}
 	}
-	return claims, nil
+	admission, err := r.Namespaces.admission(ctx, cluster, namespaces)
+	if err != nil {
+		return nil, admission, err
+	}
+	claims := make([]*topics.Claim, 0, len(objects))
+	for _, name := range names {
+		if len(objects[name]) > 0 {
+			claim := topics.Sort(name, objects[name], cluster.id(), admission.admits)
+			claims = append(claims, &claim)
+		}
+	}
+	return claims, admission, nil
 }
 
 // cacheLag is how soon the cache is looked at again after it was found behind.

@@ -50,8 +50,7 @@ func (p *topicPass) survey(ctx context.Context, admin kafka.Admin) (topics.Surve
 // othersMoving returns what is under way for topics of the cluster that this flush does not look at.
 func (p *topicPass) othersMoving(ctx context.Context) ([]v1alpha1.ReassignmentStatus, error) {
 	var list v1alpha1.KafkaTopicList
-	err := p.Client.List(ctx, &list, client.InNamespace(p.cluster.key.Namespace),
-		client.MatchingFields{clusterIndex: p.cluster.key.Name}, client.UnsafeDisableDeepCopy)
+	err := p.Client.List(ctx, &list, client.MatchingFields{clusterIndex: p.cluster.key.String()}, client.UnsafeDisableDeepCopy)
 	if err != nil {
 		return nil, fmt.Errorf("list KafkaTopics of KafkaCluster %s: %w", p.cluster.key, err)
 	}

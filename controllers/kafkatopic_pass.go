@@ -22,12 +22,13 @@ import (
 // topicPass is all that one flush knows of its topics.
 type topicPass struct {
 	*KafkaTopicReconciler
-	cluster  hostCluster
-	claims   []*topics.Claim
-	desired  map[string]topics.Desired
-	live     map[string]kafka.Topic
-	changes  topics.Changes
-	outcomes map[string]topics.Outcome
+	cluster   hostCluster
+	admission admission
+	claims    []*topics.Claim
+	desired   map[string]topics.Desired
+	live      map[string]kafka.Topic
+	changes   topics.Changes
+	outcomes  map[string]topics.Outcome
 	// announced are the topics of which this very flush has written that it creates them.
 	announced map[string]bool
 	// put off: topics that are looked at again later, with nothing to report now.
@@ -37,9 +38,9 @@ type topicPass struct {
 	errs      *errorList
 }
 
-func newTopicPass(r *KafkaTopicReconciler, cluster hostCluster, claims []*topics.Claim) *topicPass {
+func newTopicPass(r *KafkaTopicReconciler, cluster hostCluster, claims []*topics.Claim, a admission) *topicPass {
 	p := &topicPass{
-		KafkaTopicReconciler: r, cluster: cluster, claims: claims,
+		KafkaTopicReconciler: r, cluster: cluster, admission: a, claims: claims,
 		desired: map[string]topics.Desired{}, outcomes: map[string]topics.Outcome{},
 		announced: map[string]bool{}, off: map[string]bool{}, unsettled: map[string]error{},
 		errs: &errorList{},

@@ -35,6 +35,24 @@ func (p *topicPass) report(ctx context.Context) ([]string, error) {
 	return p.errs.result()
 }
 
+// bar tells those whom the cluster does not admit, and lets go of those among them that are being deleted: nothing of
+// theirs is in Kafka.
+func (p *topicPass) bar(ctx context.Context) {
+	batch.Each(writers, p.claims, func(c *topics.Claim) {
+		barred := slices.Clone(c.Barred)
+		if c.Frozen {
+			barred = append(barred, c.Holder)
+		}
+		p.errs.add(c.Name, p.release(ctx, deleted(barred)))
+		for _, t := range barred {
+			if t.DeletionTimestamp == nil {
+				s := topics.StalledStatus(t, reasonNotAdmitted, notAdmitted(p.cluster.key, t.Namespace), p.Clock.Now())
+				p.errs.add(c.Name, p.writeStatus(ctx, t, s))
+			}
+		}
+	})
+}
+
 func (p *topicPass) settle(ctx context.Context, c *topics.Claim) error {
 	if err := p.unsettled[c.Name]; err != nil {
 		p.queue.Retry(p.cluster.key, c.Name, retryFirst, retryLimit)
@@ -51,6 +69,9 @@ func (p *topicPass) settle(ctx context.Context, c *topics.Claim) error {
 		if err := p.writeStatus(ctx, loser, topics.ConflictStatus(loser, c.Holder, p.Clock.Now())); err != nil {
 			return err
 		}
+	}
+	if c.Frozen {
+		return p.release(ctx, c.Leaving) // they have handed it over
 	}
 	out := p.outcomes[c.Name]
 	if out.Found {
@@ -143,13 +164,29 @@ func (p *topicPass) abandon(ctx context.Context) ([]string, error) {
 func (p *topicPass) wait(ctx context.Context, reason, message string) ([]string, error) {
 	batch.Each(writers, p.claims, func(c *topics.Claim) {
 		for _, t := range append(held(c.Leaving), c.Living()...) {
-			if t.DeletionTimestamp == nil && status.IsReady(t.Status.Conditions, t.Generation) {
+			if t.DeletionTimestamp == nil && status.IsReady(t.Status.Conditions, t.Generation) || c.Frozen && t == c.Holder {
 				continue
+			}
+			if orphaned, left := p.admission.orphaned(t, p.Clock.Now()); orphaned {
+				p.errs.add(c.Name, p.leaveBehind(ctx, t))
+				continue
+			} else if left > 0 {
+				p.queue.MarkAfter(p.cluster.key, left, c.Name)
 			}
 			p.errs.add(c.Name, p.writeStatus(ctx, t, topics.WaitStatus(t, reason, message, p.Clock.Now())))
 		}
 	})
 	return p.errs.result()
+}
+
+// leaveBehind lets go of an object whose namespace goes while its cluster, in another one, does not answer, and tells those
+// who own the cluster what is left there.
+func (p *topicPass) leaveBehind(ctx context.Context, t *v1alpha1.KafkaTopic) error {
+	if t.Status.TopicID != "" {
+		p.Events.Eventf(p.cluster.object, t, corev1.EventTypeWarning, "TopicLeftBehind", "Delete", "Namespace %s goes and Kafka has not answered for %s: topic %q (UUID %s) is left",
+			t.Namespace, orphanAfter, topics.Name(t), t.Status.TopicID)
+	}
+	return p.release(ctx, []*v1alpha1.KafkaTopic{t})
 }
 
 func (p *topicPass) writeStatus(ctx context.Context, t *v1alpha1.KafkaTopic, s v1alpha1.KafkaTopicStatus) error {
@@ -174,6 +211,10 @@ func (p *topicPass) release(ctx context.Context, leaving []*v1alpha1.KafkaTopic)
 		}
 	}
 	return errors.Join(errs...)
+}
+
+func deleted(all []*v1alpha1.KafkaTopic) []*v1alpha1.KafkaTopic {
+	return slices.DeleteFunc(slices.Clone(all), func(t *v1alpha1.KafkaTopic) bool { return t.DeletionTimestamp == nil })
 }
 
 // held are those that our finalizer still keeps.

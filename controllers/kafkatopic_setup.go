@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -22,9 +23,9 @@ import (
 )
 
 const (
-	// clusterIndex finds the objects that name a KafkaCluster; its value is the cluster's name.
+	// clusterIndex finds the objects that name a KafkaCluster: "<namespace>/<cluster>".
 	clusterIndex = "castellan.cluster"
-	// topicIndex finds the KafkaTopics that stand for one topic: "<cluster>/<topic>".
+	// topicIndex finds the KafkaTopics that stand for one topic: "<namespace>/<cluster>/<topic>".
 	topicIndex = "castellan.topic"
 
 	// concurrentClusters is how many clusters are flushed at once, so that those that do not answer, each of which keeps a
@@ -42,12 +43,14 @@ func (r *KafkaTopicReconciler) SetupWithManager(mgr ctrl.Manager) error {
 			return fmt.Errorf("index KafkaTopics by %s: %w", name, err)
 		}
 	}
-	return ctrl.NewControllerManagedBy(mgr).
+	b := ctrl.NewControllerManagedBy(mgr).
 		Named("kafkatopic").
 		Watches(&v1alpha1.KafkaTopic{}, r.topicEvents()).
-		Watches(&v1alpha1.KafkaCluster{}, r.clusterEvents()).
-		WithOptions(batchOptions()).
-		Complete(r)
+		Watches(&v1alpha1.KafkaCluster{}, r.clusterEvents())
+	if len(r.Namespaces.Only) == 0 {
+		b = b.WatchesMetadata(&corev1.Namespace{}, namespaceEvents(r.markNamespace))
+	}
+	return b.WithOptions(batchOptions()).Complete(r)
 }
 
 func topicIndexes() map[string]client.IndexerFunc {
@@ -57,14 +60,14 @@ func topicIndexes() map[string]client.IndexerFunc {
 			if !ok {
 				return nil
 			}
-			return []string{t.Spec.ClusterRef.Name}
+			return []string{t.Spec.ClusterRef.From(t.Namespace).String()}
 		},
 		topicIndex: func(o client.Object) []string {
 			t, ok := o.(*v1alpha1.KafkaTopic)
 			if !ok {
 				return nil
 			}
-			return []string{t.Spec.ClusterRef.Name + "/" + topics.Name(t)}
+			return []string{t.Spec.ClusterRef.From(t.Namespace).String() + "/" + topics.Name(t)}
 		},
 	}
 }
@@ -80,7 +83,7 @@ func batchOptions() controller.Options {
 func (r *KafkaTopicReconciler) topicEvents() handler.EventHandler {
 	mark := func(o client.Object, q queueOf) {
 		if t, ok := o.(*v1alpha1.KafkaTopic); ok {
-			cluster := types.NamespacedName{Namespace: t.Namespace, Name: t.Spec.ClusterRef.Name}
+			cluster := t.Spec.ClusterRef.From(t.Namespace)
 			r.queue.Mark(cluster, topics.Name(t))
 			enqueue(q, cluster)
 		}
@@ -99,6 +102,22 @@ func (r *KafkaTopicReconciler) topicEvents() handler.EventHandler {
 	}
 }
 
+// markNamespace marks the topics of a namespace that belong to clusters in other ones.
+func (r *KafkaTopicReconciler) markNamespace(ctx context.Context, namespace string, q queueOf) error {
+	var list v1alpha1.KafkaTopicList
+	if err := r.Client.List(ctx, &list, client.InNamespace(namespace), client.UnsafeDisableDeepCopy); err != nil {
+		return err
+	}
+	for i := range list.Items {
+		t := &list.Items[i]
+		if cluster := t.Spec.ClusterRef.From(namespace); cluster.Namespace != namespace {
+			r.queue.Mark(cluster, topics.Name(t))
+			enqueue(q, cluster)
+		}
+	}
+	return nil
+}
+
 func userChanged(before, after client.Object) bool {
 	return before.GetUID() != after.GetUID() ||
 		before.GetGeneration() != after.GetGeneration() ||
@@ -111,8 +130,7 @@ func (r *KafkaTopicReconciler) clusterEvents() handler.EventHandler {
 	mark := func(ctx context.Context, o client.Object, q queueOf, wanted func(*v1alpha1.KafkaTopic) bool) {
 		cluster := client.ObjectKeyFromObject(o)
 		var list v1alpha1.KafkaTopicList
-		err := r.Client.List(ctx, &list, client.InNamespace(cluster.Namespace),
-			client.MatchingFields{clusterIndex: cluster.Name}, client.UnsafeDisableDeepCopy)
+		err := r.Client.List(ctx, &list, client.MatchingFields{clusterIndex: cluster.String()}, client.UnsafeDisableDeepCopy)
 		if err != nil {
 			ctrl.LoggerFrom(ctx).Error(err, "list the topics of a KafkaCluster", "cluster", cluster)
 			return

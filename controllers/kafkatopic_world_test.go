@@ -87,9 +87,9 @@ func newWorld(t *testing.T, objects ...client.Object) *world {
 	}
 	w.client = builder.Build()
 	counted := interceptor.NewClient(w.client, w.counters())
-	w.topics = &KafkaTopicReconciler{Client: counted, Clusters: w, Clock: w.clock, Events: w.events, Rate: 1000}
+	w.topics = &KafkaTopicReconciler{Client: counted, Namespaces: Namespaces{Reader: w.client}, Clusters: w, Clock: w.clock, Events: w.events, Rate: 1000}
 	w.topics.init()
-	w.users = &KafkaUserReconciler{Client: counted, APIReader: w.client, Clusters: w, Clock: w.clock, Events: w.events, Prober: w}
+	w.users = &KafkaUserReconciler{Client: counted, APIReader: w.client, Namespaces: Namespaces{Reader: w.client}, Clusters: w, Clock: w.clock, Events: w.events, Prober: w}
 	w.users.init()
 	w.queue, w.run = &w.topics.queue, w.topics
 	return w
@@ -97,7 +97,7 @@ func newWorld(t *testing.T, objects ...client.Object) *world {
 
 // restart forgets everything that an operator keeps in memory.
 func (w *world) restart() {
-	w.topics = &KafkaTopicReconciler{Client: w.topics.Client, Clusters: w, Clock: w.clock, Events: w.events, Rate: 1000}
+	w.topics = &KafkaTopicReconciler{Client: w.topics.Client, Namespaces: w.topics.Namespaces, Clusters: w, Clock: w.clock, Events: w.events, Rate: 1000}
 	w.topics.init()
 	w.queue, w.run = &w.topics.queue, w.topics
 }
@@ -201,9 +201,11 @@ func (w *world) remove(o client.Object) {
 	}
 }
 
-func (w *world) topic(name string) *v1alpha1.KafkaTopic {
+func (w *world) topic(name string) *v1alpha1.KafkaTopic { return w.topicIn(clusterKey.Namespace, name) }
+
+func (w *world) topicIn(namespace, name string) *v1alpha1.KafkaTopic {
 	t := &v1alpha1.KafkaTopic{}
-	if err := w.client.Get(context.Background(), secretKey(clusterKey.Namespace, name), t); err != nil {
+	if err := w.client.Get(context.Background(), secretKey(namespace, name), t); err != nil {
 		return nil
 	}
 	return t

@@ -32,11 +32,12 @@ type KafkaUserReconciler struct {
 	// Client reads from the cache, which holds Secrets with our label only; it needs the field index userIndex.
 	Client client.Client
 	// APIReader asks the API server: for Secrets of others.
-	APIReader client.Reader
-	Clusters  Clusters
-	Prober    kafka.Prober
-	Clock     Clock
-	Events    events.EventRecorder
+	APIReader  client.Reader
+	Namespaces Namespaces
+	Clusters   Clusters
+	Prober     kafka.Prober
+	Clock      Clock
+	Events     events.EventRecorder
 	// Drift is how often what others changed is looked for; zero = batch.DriftInterval.
 	Drift time.Duration
 
@@ -73,8 +74,7 @@ func (r *KafkaUserReconciler) init() {
 
 func (r *KafkaUserReconciler) list(ctx context.Context, cluster types.NamespacedName) ([]v1alpha1.KafkaUser, error) {
 	var list v1alpha1.KafkaUserList
-	err := r.Client.List(ctx, &list, client.InNamespace(cluster.Namespace),
-		client.MatchingFields{clusterIndex: cluster.Name}, client.UnsafeDisableDeepCopy)
+	err := r.Client.List(ctx, &list, client.MatchingFields{clusterIndex: cluster.String()}, client.UnsafeDisableDeepCopy)
 	if err != nil {
 		return nil, fmt.Errorf("list KafkaUsers of KafkaCluster %s: %w", cluster, err)
 	}
@@ -92,17 +92,20 @@ func (r *KafkaUserReconciler) all(ctx context.Context, cluster types.NamespacedN
 
 // flush brings the named users of a cluster to what their objects ask for.
 func (r *KafkaUserReconciler) flush(ctx context.Context, key types.NamespacedName, names []string) ([]string, error) {
-	cluster, err := getHostCluster(ctx, r.Client, key)
+	cluster, err := getHostCluster(ctx, r.Client, r.Namespaces, key)
 	if err != nil {
 		return names, err
 	}
-	claims, err := r.claims(ctx, cluster, names)
+	claims, admission, err := r.claims(ctx, cluster, names)
 	if err != nil {
 		return names, err
 	}
-	p := &userPass{KafkaUserReconciler: r, cluster: cluster, errs: &errorList{}}
+	p := &userPass{KafkaUserReconciler: r, cluster: cluster, admission: admission, errs: &errorList{}}
 	for _, c := range claims {
 		p.items = append(p.items, &userItem{Claim: c})
+	}
+	if !cluster.gone() {
+		p.bar(ctx)
 	}
 	switch {
 	case cluster.gone():
@@ -125,32 +128,40 @@ func (r *KafkaUserReconciler) flush(ctx context.Context, key types.NamespacedNam
 
 // claims sorts out who holds each name. A name of which the cache shows an object as it was before our own last write is
 // put off until the cache has caught up.
-func (r *KafkaUserReconciler) claims(ctx context.Context, cluster hostCluster, names []string) ([]users.Claim, error) {
-	claims := make([]users.Claim, 0, len(names))
+func (r *KafkaUserReconciler) claims(ctx context.Context, cluster hostCluster, names []string) ([]users.Claim, admission, error) {
+	objects, namespaces := map[string][]*v1alpha1.KafkaUser{}, map[string]bool{}
 	for _, name := range names {
 		var list v1alpha1.KafkaUserList
-		err := r.Client.List(ctx, &list, client.InNamespace(cluster.key.Namespace),
-			client.MatchingFields{userIndex: cluster.key.Name + "/" + name})
+		err := r.Client.List(ctx, &list, client.MatchingFields{userIndex: cluster.key.String() + "/" + name})
 		if err != nil {
-			return nil, fmt.Errorf("list KafkaUsers for user %q of KafkaCluster %s: %w", name, cluster.key, err)
+			return nil, admission{}, fmt.Errorf("list KafkaUsers for user %q of KafkaCluster %s: %w", name, cluster.key, err)
 		}
 		stale := false
-		objects := make([]*v1alpha1.KafkaUser, len(list.Items))
 		for i := range list.Items {
-			objects[i] = &list.Items[i]
-			stale = stale || r.writer.Stale(objects[i])
+			objects[name] = append(objects[name], &list.Items[i])
+			namespaces[list.Items[i].Namespace] = true
+			stale = stale || r.writer.Stale(&list.Items[i])
 		}
 		switch {
 		case stale:
+			delete(objects, name)
 			r.queue.MarkAfter(cluster.key, cacheLag, name)
-		case len(objects) > 0:
-			claims = append(claims, users.Sort(name, objects, cluster.id()))
-		default:
+		case len(objects[name]) == 0:
 			r.queue.Settled(cluster.key, name)
 			r.mu.Lock()
 			delete(r.verified, userKey{cluster.key, name})
 			r.mu.Unlock()
 		}
 	}
-	return claims, nil
+	admission, err := r.Namespaces.admission(ctx, cluster, namespaces)
+	if err != nil {
+		return nil, admission, err
+	}
+	claims := make([]users.Claim, 0, len(objects))
+	for _, name := range names {
+		if len(objects[name]) > 0 {
+			claims = append(claims, users.Sort(name, objects[name], cluster.id(), admission.admits))
+		}
+	}
+	return claims, admission, nil
 }

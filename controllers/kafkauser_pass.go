@@ -20,6 +20,7 @@ import (
 type userPass struct {
 	*KafkaUserReconciler
 	cluster    hostCluster
+	admission  admission
 	items      []*userItem
 	authorizer bool
 	ca         []byte
@@ -83,7 +84,7 @@ func (p *userPass) change(ctx context.Context) error {
 // connection Secret.
 func (p *userPass) prepare(ctx context.Context, i *userItem) {
 	i.desired = users.Desired{Name: i.Name}
-	if i.Holder != nil && p.hold(ctx, i) {
+	if i.idle = i.Frozen; i.idle || i.Holder != nil && p.hold(ctx, i) {
 		return
 	}
 	// Nobody in force holds the principal: what those that leave had is taken away.
@@ -109,6 +110,11 @@ func (p *userPass) prepare(ctx context.Context, i *userItem) {
 // hold fills in what the holder asks for; false = the holder cannot be in force.
 func (p *userPass) hold(ctx context.Context, i *userItem) bool {
 	u := i.Holder
+	if fault := users.Presumes(u, p.cluster.object); fault != nil {
+		i.fault(*fault)
+		i.Credentials, i.Secret = u.Status.Credentials, boundSecret(u)
+		return false
+	}
 	i.endpoints = users.Endpoints(p.cluster.object, u.Spec.Authentication.Mechanisms)
 	if message := users.NotOffered(p.cluster.object, u.Spec.Authentication.Mechanisms); message != "" {
 		i.fault(users.Fault{Reason: users.ReasonMechanism, Message: message})

@@ -18,7 +18,7 @@ import (
 	"github.com/castellan-dev/castellan/internal/users"
 )
 
-// userIndex finds the KafkaUsers that stand for one principal: "<cluster>/<name>".
+// userIndex finds the KafkaUsers that stand for one principal: "<namespace>/<cluster>/<name>".
 const userIndex = "castellan.user"
 
 // SetupWithManager starts the controller with the manager.
@@ -29,13 +29,31 @@ func (r *KafkaUserReconciler) SetupWithManager(mgr ctrl.Manager) error {
 			return fmt.Errorf("index KafkaUsers by %s: %w", name, err)
 		}
 	}
-	return ctrl.NewControllerManagedBy(mgr).
+	b := ctrl.NewControllerManagedBy(mgr).
 		Named("kafkauser").
 		Watches(&v1alpha1.KafkaUser{}, r.userEvents()).
 		Watches(&v1alpha1.KafkaCluster{}, r.clusterEvents()).
-		Watches(&corev1.Secret{}, r.secretEvents()).
-		WithOptions(batchOptions()).
-		Complete(r)
+		Watches(&corev1.Secret{}, r.secretEvents())
+	if len(r.Namespaces.Only) == 0 {
+		b = b.WatchesMetadata(&corev1.Namespace{}, namespaceEvents(r.markNamespace))
+	}
+	return b.WithOptions(batchOptions()).Complete(r)
+}
+
+// markNamespace marks the users of a namespace that belong to clusters in other ones.
+func (r *KafkaUserReconciler) markNamespace(ctx context.Context, namespace string, q queueOf) error {
+	var list v1alpha1.KafkaUserList
+	if err := r.Client.List(ctx, &list, client.InNamespace(namespace), client.UnsafeDisableDeepCopy); err != nil {
+		return err
+	}
+	for i := range list.Items {
+		u := &list.Items[i]
+		if cluster := u.Spec.ClusterRef.From(namespace); cluster.Namespace != namespace {
+			r.queue.Mark(cluster, users.Name(u))
+			enqueue(q, cluster)
+		}
+	}
+	return nil
 }
 
 func userIndexes() map[string]client.IndexerFunc {
@@ -45,14 +63,14 @@ func userIndexes() map[string]client.IndexerFunc {
 			if !ok {
 				return nil
 			}
-			return []string{u.Spec.ClusterRef.Name}
+			return []string{u.Spec.ClusterRef.From(u.Namespace).String()}
 		},
 		userIndex: func(o client.Object) []string {
 			u, ok := o.(*v1alpha1.KafkaUser)
 			if !ok {
 				return nil
 			}
-			return []string{u.Spec.ClusterRef.Name + "/" + users.Name(u)}
+			return []string{u.Spec.ClusterRef.From(u.Namespace).String() + "/" + users.Name(u)}
 		},
 	}
 }
@@ -61,7 +79,7 @@ func userIndexes() map[string]client.IndexerFunc {
 func (r *KafkaUserReconciler) userEvents() handler.EventHandler {
 	mark := func(o client.Object, q queueOf) {
 		if u, ok := o.(*v1alpha1.KafkaUser); ok {
-			cluster := types.NamespacedName{Namespace: u.Namespace, Name: u.Spec.ClusterRef.Name}
+			cluster := u.Spec.ClusterRef.From(u.Namespace)
 			r.queue.Mark(cluster, users.Name(u))
 			enqueue(q, cluster)
 		}
@@ -135,6 +153,7 @@ func (r *KafkaUserReconciler) secretEvents() handler.EventHandler {
 		case owner != nil && owner.Kind == "KafkaUser":
 			var u v1alpha1.KafkaUser
 			if r.Client.Get(ctx, types.NamespacedName{Namespace: o.GetNamespace(), Name: owner.Name}, &u) == nil {
+				cluster = u.Spec.ClusterRef.From(u.Namespace)
 				r.queue.Mark(cluster, users.Name(&u))
 				enqueue(q, cluster)
 			}

@@ -17,13 +17,20 @@ func Setup(mgr ctrl.Manager, o Options) error {
 		return fmt.Errorf("run the pool of connections: %w", err)
 	}
 	recorder := mgr.GetEventRecorder("castellan")
+	namespaces := Namespaces{Reader: mgr.GetClient(), Only: o.Namespaces}
+	if len(o.Namespaces) > 0 {
+		namespaces.Reader = mgr.GetAPIReader()
+	}
 	reconcilers := []interface{ SetupWithManager(ctrl.Manager) error }{
 		&KafkaClusterReconciler{
 			Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Recorder: recorder, Connections: connections, Options: o,
 		},
-		&KafkaTopicReconciler{Client: mgr.GetClient(), Clusters: connections, Clock: clock(o.Now), Events: recorder, Drift: o.DriftInterval, Rate: o.ReassignmentRate},
+		&KafkaTopicReconciler{
+			Client: mgr.GetClient(), Namespaces: namespaces, Clusters: connections,
+			Clock: clock(o.Now), Events: recorder, Drift: o.DriftInterval, Rate: o.ReassignmentRate,
+		},
 		&KafkaUserReconciler{
-			Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Clusters: connections, Prober: client.Prober{},
+			Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Namespaces: namespaces, Clusters: connections, Prober: client.Prober{},
 			Clock: clock(o.Now), Events: recorder, Drift: o.DriftInterval,
 		},
 	}

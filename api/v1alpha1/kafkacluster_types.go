@@ -108,6 +108,60 @@ type KafkaClusterSpec struct {
 	// +optional
 	// +kubebuilder:default={}
 	Rolling Rolling `json:"rolling,omitempty"`
+
+	// Who else may have topics and users here. Default: the cluster's own namespace alone.
+	// +optional
+	Access *Access `json:"access,omitempty"`
+}
+
+// Access says from where topics and users of a cluster may be asked for, beside its own namespace. When it is withdrawn,
+// what was asked for from there stays in Kafka as it is, and is neither changed nor deleted.
+type Access struct {
+	// Namespaces whose labels are these. The label kubernetes.io/metadata.name is a namespace's name. An empty selector
+	// admits all.
+	// +required
+	Namespaces NamespaceSelector `json:"namespaces"`
+}
+
+// NamespaceSelector selects namespaces by their labels; all of it has to hold.
+type NamespaceSelector struct {
+	// Labels with these values, at most 16 of at most 317 characters. Default: none.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=16
+	// +kubebuilder:validation:XValidation:rule="self.all(k, size(k) >= 1 && size(k) <= 317)",message="matchLabels: a key has 1 to 317 characters"
+	MatchLabels map[string]LabelValue `json:"matchLabels,omitempty"`
+
+	// What is asked of labels beyond one value, at most 16. Default: nothing.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=16
+	MatchExpressions []LabelExpression `json:"matchExpressions,omitempty"`
+}
+
+// LabelValue is the value of a label, at most 63 characters.
+//
+// +kubebuilder:validation:MaxLength=63
+// +kubebuilder:validation:Pattern=`^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$`
+type LabelValue = string
+
+// LabelExpression asks something of one label.
+//
+// +kubebuilder:validation:XValidation:rule="self.operator in ['Exists', 'DoesNotExist'] ? !has(self.values) || self.values.size() == 0 : has(self.values) && self.values.size() > 0",message="values: In and NotIn need some, Exists and DoesNotExist have none"
+type LabelExpression struct {
+	// Key of the label, 1 to 317 characters.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=317
+	Key string `json:"key"`
+	// In, NotIn, Exists or DoesNotExist.
+	// +required
+	// +kubebuilder:validation:Enum=In;NotIn;Exists;DoesNotExist
+	Operator metav1.LabelSelectorOperator `json:"operator"`
+	// Values of the label, at most 64. Default: none.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	Values []LabelValue `json:"values,omitempty"`
 }
 
 // Config is Kafka configuration: keys and values as in server.properties.

@@ -1,14 +1,31 @@
 package v1alpha1
 
-import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+import (
+	"cmp"
 
-// ClusterRef names a KafkaCluster in the same namespace.
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// ClusterRef names a KafkaCluster.
 type ClusterRef struct {
-	// Name of the KafkaCluster, in this object's namespace, at most 32 characters.
+	// Name of the KafkaCluster, at most 32 characters.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=32
 	Name string `json:"name"`
+
+	// Namespace of the KafkaCluster, at most 63 characters. One in another namespace has to admit this object's namespace
+	// (its spec.access). Default: this object's namespace.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	Namespace string `json:"namespace,omitempty"`
+}
+
+// From returns the namespace and the name of the KafkaCluster that an object in the given namespace names.
+func (r ClusterRef) From(namespace string) types.NamespacedName {
+	return types.NamespacedName{Namespace: cmp.Or(r.Namespace, namespace), Name: r.Name}
 }
 
 // KafkaTopic is one topic of a KafkaCluster.

@@ -249,6 +249,9 @@ func validateRest(spec *v1alpha1.KafkaClusterSpec) []Fault {
 				"it is at least 1 and less than the %d brokers of the cluster, or nobody would be left to serve; lower it, or remove it for one rack at a time", brokers)})
 		}
 	}
+	if _, err := Admits(spec.Access, nil); err != nil {
+		faults = append(faults, Fault{ReasonInvalid, "spec.access.namespaces", strings.TrimPrefix(err.Error(), "spec.access.namespaces: ")})
+	}
 	if u := spec.Rolling.Unavailable; u != "" && u != v1alpha1.UnavailableProceed && u != v1alpha1.UnavailableWait {
 		faults = append(faults, Fault{ReasonInvalid, "spec.rolling.unavailable", "use Proceed or Wait"})
 	}

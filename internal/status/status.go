@@ -16,6 +16,14 @@ import (
 // maxMessage keeps what Kafka says in a status at a length that people read; the API would take 32768 bytes.
 const maxMessage = 2048
 
+// NameFrom names an object as one says it to another: with its namespace where that is not the other's too.
+func NameFrom(other, o metav1.Object) string {
+	if o.GetNamespace() == other.GetNamespace() {
+		return o.GetName()
+	}
+	return o.GetNamespace() + "/" + o.GetName()
+}
+
 // Ready says that this generation is fully in force.
 func Ready(conds *[]metav1.Condition, gen int64, reason, message string, now time.Time) {
 	meta.RemoveStatusCondition(conds, v1alpha1.ConditionReconciling)

@@ -71,16 +71,30 @@ type Claim struct {
 	Leaving []*v1alpha1.KafkaTopic
 	// Observers report the topic and decide nothing; none of them is being deleted.
 	Observers []*v1alpha1.KafkaTopic
+	// Barred are objects from namespaces that the cluster does not admit and that have nothing on record: they take no part.
+	Barred []*v1alpha1.KafkaTopic
+	// Frozen: the cluster has ceased to admit the holder. It keeps the topic, and nothing is done about it.
+	Frozen bool
 	// Known is what the holder records, or else what a leaving object does: a topic is handed over, not deleted.
 	Known Record
 	// Intended: one of them has said that it creates the topic, in place of the one on record if there is one.
 	Intended bool
+
+	admits func(namespace string) bool
 }
 
-// Sort sorts out who holds a topic: whoever has it on record, then the oldest, then the lowest UID.
-func Sort(name string, objects []*v1alpha1.KafkaTopic, clusterID string) Claim {
-	c := Claim{Name: name}
-	sorted := slices.Clone(objects)
+// Sort sorts out who holds a topic: whoever has it on record, then the oldest, then the lowest UID. admits tells from which
+// namespaces the cluster takes objects.
+func Sort(name string, objects []*v1alpha1.KafkaTopic, clusterID string, admits func(namespace string) bool) Claim {
+	c := Claim{Name: name, admits: admits}
+	var sorted []*v1alpha1.KafkaTopic
+	for _, t := range objects {
+		if admits(t.Namespace) || RecordOf(t, clusterID).ID != "" {
+			sorted = append(sorted, t)
+		} else {
+			c.Barred = append(c.Barred, t)
+		}
+	}
 	slices.SortStableFunc(sorted, func(a, b *v1alpha1.KafkaTopic) int {
 		return cmp.Or(
 			cmp.Compare(standing(b, clusterID), standing(a, clusterID)),
@@ -103,6 +117,7 @@ func Sort(name string, objects []*v1alpha1.KafkaTopic, clusterID string) Claim {
 	}
 	claims := c.Leaving
 	if c.Holder != nil {
+		c.Frozen = !admits(c.Holder.Namespace)
 		claims = append([]*v1alpha1.KafkaTopic{c.Holder}, claims...)
 	}
 	for _, t := range claims {
@@ -128,7 +143,7 @@ func standing(t *v1alpha1.KafkaTopic, clusterID string) int {
 }
 
 // Policy says what becomes of a claim's topic when nobody holds it any more: Retain when any object that has the topic on
-// record, or had said that it creates it, wants that.
+// record, or had said that it creates it, wants that, or is not admitted any more.
 func (c Claim) Policy(clusterID string) v1alpha1.DeletionPolicy {
 	policy := v1alpha1.DeletionDelete
 	for _, t := range c.Leaving {
@@ -136,7 +151,7 @@ func (c Claim) Policy(clusterID string) v1alpha1.DeletionPolicy {
 		if record.ID == "" && !intends(t, clusterID, "") {
 			continue
 		}
-		if EffectivePolicy(t, record.Origin) == v1alpha1.DeletionRetain {
+		if EffectivePolicy(t, record.Origin) == v1alpha1.DeletionRetain || !c.admits(t.Namespace) {
 			policy = v1alpha1.DeletionRetain
 		}
 	}

@@ -29,7 +29,7 @@ type Desired struct {
 	Observed bool
 	// Gone: the topic is to be deleted, if it is the one on record or was announced.
 	Gone bool
-	// Kept: nobody holds the topic any more and it stays as it is.
+	// Kept: nobody holds the topic any more, or the holder may do nothing: it stays as it is.
 	Kept bool
 }
 
@@ -42,6 +42,10 @@ func DesiredOf(c Claim, policy v1alpha1.DeletionPolicy) Desired {
 		if len(c.Leaving) == 0 {
 			d.Known = begun(c.Observers)
 		}
+		return d
+	}
+	if c.Frozen {
+		d.Kept = true
 		return d
 	}
 	spec := c.Holder.Spec

@@ -135,6 +135,8 @@ func announcing(t *v1alpha1.KafkaTopic) {
 	t.Annotations = map[string]string{v1alpha1.AnnotationCreating: "c " + t.Name}
 }
 
+func everywhere(string) bool { return true }
+
 func TestWhoHoldsATopic(t *testing.T) {
 	for _, c := range []struct {
 		name    string
@@ -150,7 +152,7 @@ func TestWhoHoldsATopic(t *testing.T) {
 		{"nobody when all leave", []*v1alpha1.KafkaTopic{claimant("a", 1, recording, leaving)}, "", "id-a"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			claim := Sort("x", c.objects, "c")
+			claim := Sort("x", c.objects, "c", everywhere)
 			holder := ""
 			if claim.Holder != nil {
 				holder = claim.Holder.Name
@@ -170,7 +172,7 @@ func TestTheRecordOfAnotherIncarnationIsVoid(t *testing.T) {
 
 func TestAnAnnouncementCopiedToAnotherObjectSaysNothing(t *testing.T) {
 	copied := claimant("b", 0, func(t *v1alpha1.KafkaTopic) { t.Annotations = map[string]string{v1alpha1.AnnotationCreating: "c a"} })
-	if Sort("x", []*v1alpha1.KafkaTopic{copied}, "c").Intended {
+	if Sort("x", []*v1alpha1.KafkaTopic{copied}, "c", everywhere).Intended {
 		t.Error("taken for its own")
 	}
 }
@@ -189,7 +191,7 @@ func TestTheLastOnesPolicy(t *testing.T) {
 		{"any that has it on record wants it kept", []*v1alpha1.KafkaTopic{claimant("a", 0, recording, leaving), claimant("b", 1, recording, retain, leaving)}, v1alpha1.DeletionRetain},
 		{"a loser's wish does not count", []*v1alpha1.KafkaTopic{claimant("a", 0, recording, leaving), claimant("b", 1, retain, leaving)}, v1alpha1.DeletionDelete},
 	} {
-		if got := Sort("x", c.objects, "c").Policy("c"); got != c.want {
+		if got := Sort("x", c.objects, "c", everywhere).Policy("c"); got != c.want {
 			t.Errorf("%s: %s", c.name, got)
 		}
 	}
@@ -221,11 +223,11 @@ func TestPlanLeavesItsInputAlone(t *testing.T) {
 func observing(t *v1alpha1.KafkaTopic) { t.Spec.Management = v1alpha1.ManagementObserve }
 
 func TestWhoeverObservesDecidesNothing(t *testing.T) {
-	c := Sort("x", []*v1alpha1.KafkaTopic{claimant("old", 9e9, recording, announcing, observing), claimant("young", 1)}, "c")
+	c := Sort("x", []*v1alpha1.KafkaTopic{claimant("old", 9e9, recording, announcing, observing), claimant("young", 1)}, "c", everywhere)
 	if c.Holder == nil || c.Holder.Name != "young" || c.Known.ID != "" || c.Intended || len(c.Losers) != 0 || len(c.Observers) != 1 {
 		t.Errorf("%+v", c)
 	}
-	alone := Sort("x", []*v1alpha1.KafkaTopic{claimant("a", 1, recording, announcing, observing, leaving)}, "c")
+	alone := Sort("x", []*v1alpha1.KafkaTopic{claimant("a", 1, recording, announcing, observing, leaving)}, "c", everywhere)
 	live := map[string]kafka.Topic{"x": {Name: "x", ID: "id-a"}}
 	if changes, _ := Plan([]Desired{DesiredOf(alone, alone.Policy("c"))}, live, Survey{}); !changes.Empty() {
 		t.Errorf("deleting an observer changes %+v", changes)
@@ -236,10 +238,10 @@ func TestAnAnnouncementIsSpentOnceItsTopicIsOnRecord(t *testing.T) {
 	again := claimant("a", 0, recording, func(t *v1alpha1.KafkaTopic) {
 		t.Annotations = map[string]string{v1alpha1.AnnotationCreating: Intent(t, "c", "id-a")}
 	})
-	if !Sort("x", []*v1alpha1.KafkaTopic{again}, "c").Intended {
+	if !Sort("x", []*v1alpha1.KafkaTopic{again}, "c", everywhere).Intended {
 		t.Error("the topic that replaces the one on record is announced")
 	}
-	if Sort("x", []*v1alpha1.KafkaTopic{claimant("a", 0, recording, announcing)}, "c").Intended {
+	if Sort("x", []*v1alpha1.KafkaTopic{claimant("a", 0, recording, announcing)}, "c", everywhere).Intended {
 		t.Error("the announcement of the topic on record counts for another one")
 	}
 }
@@ -261,7 +263,7 @@ func TestKafkasOwnTopicsAreOnlyConfigured(t *testing.T) {
 		}
 	}
 	created := claimant("a", 0, recording, leaving, func(t *v1alpha1.KafkaTopic) { t.Spec.Name, t.Spec.DeletionPolicy = d.Name, v1alpha1.DeletionDelete })
-	if got := Sort(d.Name, []*v1alpha1.KafkaTopic{created}, "c").Policy("c"); got != v1alpha1.DeletionRetain {
+	if got := Sort(d.Name, []*v1alpha1.KafkaTopic{created}, "c", everywhere).Policy("c"); got != v1alpha1.DeletionRetain {
 		t.Errorf("policy %s", got)
 	}
 }

@@ -5,6 +5,7 @@ package users
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
@@ -30,13 +31,24 @@ type Claim struct {
 	Losers []*v1alpha1.KafkaUser
 	// Leaving are those being deleted.
 	Leaving []*v1alpha1.KafkaUser
+	// Barred are objects from namespaces that the cluster does not admit and that have no credentials: they take no part.
+	Barred []*v1alpha1.KafkaUser
+	// Frozen: the cluster has ceased to admit the holder. It keeps what it has, and nothing is done about it.
+	Frozen bool
 }
 
 // Sort sorts out who holds a principal: whoever has credentials on record, then whoever has begun to, then the oldest,
-// then the lowest UID.
-func Sort(name string, objects []*v1alpha1.KafkaUser, clusterID string) Claim {
+// then the lowest UID. admits tells from which namespaces the cluster takes objects.
+func Sort(name string, objects []*v1alpha1.KafkaUser, clusterID string, admits func(namespace string) bool) Claim {
 	c := Claim{Name: name}
-	sorted := slices.Clone(objects)
+	var sorted []*v1alpha1.KafkaUser
+	for _, u := range objects {
+		if admits(u.Namespace) || Recorded(u, clusterID) != nil {
+			sorted = append(sorted, u)
+		} else {
+			c.Barred = append(c.Barred, u)
+		}
+	}
 	slices.SortStableFunc(sorted, func(a, b *v1alpha1.KafkaUser) int {
 		return cmp.Or(
 			cmp.Compare(standing(b, clusterID), standing(a, clusterID)),
@@ -54,7 +66,18 @@ func Sort(name string, objects []*v1alpha1.KafkaUser, clusterID string) Claim {
 			c.Losers = append(c.Losers, u)
 		}
 	}
+	c.Frozen = c.Holder != nil && !admits(c.Holder.Namespace)
 	return c
+}
+
+// Presumes tells that a user from another namespace than its cluster's asks for a name that stands above all ACLs; nil = it
+// does not.
+func Presumes(u *v1alpha1.KafkaUser, cluster *v1alpha1.KafkaCluster) *Fault {
+	if u.Namespace == cluster.Namespace || cluster.Spec.Authorization == nil || !slices.Contains(cluster.Spec.Authorization.SuperUsers, Name(u)) {
+		return nil
+	}
+	return &Fault{ReasonSuperUser, fmt.Sprintf("spec.name: %q is a super user of KafkaCluster %s/%s and can only be asked for in the cluster's own namespace; choose another name",
+		Name(u), cluster.Namespace, cluster.Name)}
 }
 
 // Living are the objects that are not being deleted, the holder first.

@@ -23,6 +23,7 @@ const (
 	ReasonMechanism     = "MechanismNotOffered"
 	ReasonAuthorization = "AuthorizationDisabled"
 	ReasonRefused       = "Refused"
+	ReasonSuperUser     = "SuperUserElsewhere"
 )
 
 // Fault is why a user cannot be as desired until somebody changes something.
@@ -101,7 +102,7 @@ func StalledStatus(u *v1alpha1.KafkaUser, reason, message string, now time.Time)
 func ConflictStatus(u, holder *v1alpha1.KafkaUser, now time.Time) v1alpha1.KafkaUserStatus {
 	s := v1alpha1.KafkaUserStatus{Conditions: u.DeepCopy().Status.Conditions, ObservedGeneration: u.Generation, Name: Name(u)}
 	status.Stalled(&s.Conditions, u.Generation, ReasonConflict, fmt.Sprintf("spec.name: user %q is held by KafkaUser %q, which is older; "+
-		"delete one of the two, or choose another spec.name", Name(u), holder.Name), now)
+		"delete one of the two, or choose another spec.name", Name(u), status.NameFrom(u, holder)), now)
 	return s
 }
 

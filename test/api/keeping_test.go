@@ -106,6 +106,7 @@ func TestWhatMayChange(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct{ kind, first, then string }{
 		"replicas":                     {"KafkaCluster", pool("replicas: 3"), pool("replicas: 4")},
+		"access":                       {"KafkaCluster", `{}`, `spec: {access: {namespaces: {matchLabels: {team: a}, matchExpressions: [{key: b, operator: In, values: [c, d]}]}}}`},
 		"config":                       {"KafkaCluster", `{}`, `spec: {config: {log.retention.hours: "1"}}`},
 		"a pool more with a first id":  {"KafkaCluster", `{}`, `spec: {pools: [{name: main, replicas: 3, storage: {volumes: [{name: data, size: 10Gi}]}}, {name: more, replicas: 1, firstNodeId: 50, roles: [Broker], storage: {volumes: [{name: data, size: 10Gi}]}}]}`},
 		"partitions":                   {"KafkaTopic", `{}`, `spec: {partitions: 12}`},

@@ -10,7 +10,8 @@ func TestKafkaTopicRefused(t *testing.T) {
 	runRefusals(t, "KafkaTopic", map[string]refusal{
 		"no cluster":                       {`spec: {clusterRef: null}`, []string{"spec.clusterRef", "Required"}},
 		"a cluster without a name":         {`spec: {clusterRef: {name: ""}}`, []string{"spec.clusterRef.name", "at least 1"}},
-		"a cluster in another namespace":   {`spec: {clusterRef: {namespace: other}}`, []string{`unknown field "spec.clusterRef.namespace"`}},
+		"a namespace that is none":         {`spec: {clusterRef: {namespace: Not_One}}`, []string{"spec.clusterRef.namespace", "should match"}},
+		"a namespace of 64 characters":     {"spec: {clusterRef: {namespace: " + strings.Repeat("a", 64) + "}}", []string{"spec.clusterRef.namespace", "63"}},
 		"a cluster's name of 33":           {"spec: {clusterRef: {name: " + strings.Repeat("a", 33) + "}}", []string{"spec.clusterRef.name", "32"}},
 		"the name .":                       {`spec: {name: "."}`, []string{"spec.name", ". and .. are not names of topics", "choose another"}},
 		"the name ..":                      {`spec: {name: ".."}`, []string{"spec.name", ". and .. are not names of topics", "choose another"}},
@@ -56,7 +57,7 @@ func TestKafkaUserRefused(t *testing.T) {
 		"an unknown mechanism":           {`spec: {authentication: {mechanisms: [GSSAPI]}}`, []string{"mechanisms", "supported values"}},
 		"a mechanism twice":              {`spec: {authentication: {mechanisms: [PLAIN, PLAIN]}}`, []string{"mechanisms[1]", "Duplicate"}},
 		"no cluster":                     {`spec: {clusterRef: null}`, []string{"spec.clusterRef", "Required"}},
-		"a cluster in another namespace": {`spec: {clusterRef: {namespace: other}}`, []string{`unknown field "spec.clusterRef.namespace"`}},
+		"a namespace that is none":       {`spec: {clusterRef: {namespace: Not_One}}`, []string{"spec.clusterRef.namespace", "should match"}},
 		"ANONYMOUS":                      {`spec: {name: ANONYMOUS}`, []string{"spec.name", "choose another"}},
 		"a distinguished name":           {`spec: {name: "CN=app"}`, []string{"spec.name", "should match"}},
 		"a name of 129 characters":       {"spec: {name: " + strings.Repeat("a", 129) + "}", []string{"spec.name", "128"}},

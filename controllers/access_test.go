@@ -1,0 +1,246 @@
+package controllers
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+)
+
+const guests = "guests" // a namespace that is not the cluster's
+
+func fromGuests[O client.Object](o O) O {
+	o.SetNamespace(guests)
+	switch o := any(o).(type) {
+	case *v1alpha1.KafkaTopic:
+		o.Spec.ClusterRef.Namespace = clusterKey.Namespace
+	case *v1alpha1.KafkaUser:
+		o.Spec.ClusterRef.Namespace = clusterKey.Namespace
+	}
+	return o
+}
+
+// admit lets the cluster take what namespaces with a label ask for.
+func admit(c *v1alpha1.KafkaCluster) {
+	c.Spec.Access = &v1alpha1.Access{Namespaces: v1alpha1.NamespaceSelector{MatchLabels: map[string]string{"team": "guests"}}}
+}
+
+func guestNamespace() *corev1.Namespace {
+	return &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: guests, Labels: map[string]string{"team": "guests"}}}
+}
+
+func (w *world) wantTopicIn(namespace, name, want string, says ...string) {
+	w.t.Helper()
+	t := w.topicIn(namespace, name)
+	if t == nil {
+		w.t.Fatalf("KafkaTopic %s/%s is gone, want %s", namespace, name, want)
+	}
+	text := message(t.Status.Conditions)
+	if got := state(t.Status.Conditions); got != want {
+		w.t.Fatalf("KafkaTopic %s/%s is %s (%s), want %s", namespace, name, got, text, want)
+	}
+	for _, s := range says {
+		if !strings.Contains(text, s) {
+			w.t.Errorf("KafkaTopic %s/%s says %q, not %q", namespace, name, text, s)
+		}
+	}
+}
+
+func TestATopicFromAnotherNamespaceNeedsTheClustersConsent(t *testing.T) {
+	w := newWorld(t, readyCluster(3), guestNamespace(), fromGuests(newTopic("orders", "uid-1", 0, sized(2, 1))))
+	w.settle("orders")
+	w.wantTopicIn(guests, "orders", "Stalled/NotAdmitted", "spec.clusterRef", "shop/events", `"guests"`, "spec.access.namespaces")
+	if len(w.kafka.topics) != 0 || len(w.topicIn(guests, "orders").Finalizers) != 0 {
+		t.Errorf("topics %v, finalizers %v", w.kafka.topics, w.topicIn(guests, "orders").Finalizers)
+	}
+	w.reset()
+	w.settle("orders")
+	if w.apiWrites() != 0 {
+		t.Errorf("said again: %v", w.requests)
+	}
+	w.changeCluster(admit)
+	w.settle("orders")
+	w.wantTopicIn(guests, "orders", "Ready")
+	if w.kafka.topics["orders"].Partitions != 2 {
+		t.Errorf("topics %v", w.kafka.topics)
+	}
+}
+
+func TestWithdrawnConsentFreezesATopicAndDeletesNothing(t *testing.T) {
+	cluster := readyCluster(3)
+	admit(cluster)
+	w := newWorld(t, cluster, guestNamespace(), fromGuests(newTopic("orders", "uid-1", 0, configured("retention.ms", "1000"))))
+	w.settle("orders")
+	w.wantTopicIn(guests, "orders", "Ready")
+	id := w.topicIn(guests, "orders").Status.TopicID
+
+	w.changeCluster(func(c *v1alpha1.KafkaCluster) { c.Spec.Access = nil })
+	held := w.topicIn(guests, "orders")
+	held.Spec.Config["retention.ms"] = "2000"
+	held.Generation++
+	if err := w.client.Update(context.Background(), held); err != nil {
+		t.Fatal(err)
+	}
+	w.apply(newTopic("orders", "uid-2", 0, func(t *v1alpha1.KafkaTopic) { t.Spec.Adoption = v1alpha1.AdoptionAlways }))
+	w.reset()
+	w.settle("orders")
+	w.wantTopicIn(guests, "orders", "Stalled/NotAdmitted")
+	w.wantTopic("orders", "Stalled/Conflict") // the topic has its holder still
+	if got := w.kafka.topics["orders"].Config["retention.ms"]; got != "1000" || w.topicIn(guests, "orders").Status.TopicID != id {
+		t.Errorf("retention.ms=%s, on record %s", got, w.topicIn(guests, "orders").Status.TopicID)
+	}
+	w.remove(w.topic("orders"))
+	w.remove(w.topicIn(guests, "orders"))
+	w.settle("orders")
+	if w.topicIn(guests, "orders") != nil {
+		t.Error("the finalizer holds an object that may do nothing")
+	}
+	if _, stays := w.kafka.topics["orders"]; !stays {
+		t.Error("the topic was deleted on the word of a namespace that is not admitted")
+	}
+}
+
+func TestWhoeverIsNotAdmittedHoldsNoName(t *testing.T) {
+	old := fromGuests(newTopic("orders", "uid-1", time.Hour))
+	old.Finalizers = []string{v1alpha1.Finalizer}
+	old.Annotations = map[string]string{v1alpha1.AnnotationCreating: "incarnation-1 uid-1"}
+	w := newWorld(t, readyCluster(3), guestNamespace(), old, newTopic("orders", "uid-2", 0))
+	w.settle("orders")
+	w.wantTopic("orders", "Ready")
+	w.wantTopicIn(guests, "orders", "Stalled/NotAdmitted")
+	w.remove(w.topicIn(guests, "orders"))
+	w.settle("orders")
+	if w.topicIn(guests, "orders") != nil || len(w.kafka.topics) != 1 {
+		t.Errorf("topics %v, or the object is still there", w.kafka.topics)
+	}
+}
+
+func TestANamespaceThatCannotBeReadIsNoWithdrawal(t *testing.T) {
+	cluster := readyCluster(3)
+	admit(cluster)
+	w := newWorld(t, cluster, guestNamespace(), fromGuests(newTopic("orders", "uid-1", 0)))
+	w.settle("orders")
+	w.topics.Namespaces.Reader = unreadable{w.client}
+	if err := w.once("orders"); err == nil || !strings.Contains(err.Error(), "get Namespace guests") {
+		t.Errorf("error %v", err)
+	}
+	w.wantTopicIn(guests, "orders", "Ready")
+}
+
+// unreadable is an API server that does not answer.
+type unreadable struct{ client.Reader }
+
+func (unreadable) Get(context.Context, client.ObjectKey, client.Object, ...client.GetOption) error {
+	return context.DeadlineExceeded
+}
+
+func TestANamespaceThatGoesWaitsForAClusterElsewhereFiveMinutes(t *testing.T) {
+	cluster := readyCluster(3)
+	admit(cluster)
+	going := guestNamespace()
+	w := newWorld(t, cluster, going, fromGuests(newTopic("orders", "uid-1", 0)), newTopic("local", "uid-2", 0))
+	w.settle("orders", "local")
+	going.Finalizers = []string{"kubernetes"}
+	if err := w.client.Update(context.Background(), going); err != nil {
+		t.Fatal(err)
+	}
+	w.remove(going)
+	w.remove(w.topicIn(guests, "orders"))
+	w.remove(w.topic("local"))
+	deleted := w.topicIn(guests, "orders").DeletionTimestamp.Time
+	w.clock.move(deleted.Sub(w.clock.Now()))
+	w.changeCluster(func(c *v1alpha1.KafkaCluster) { c.Status.Conditions[0].Status = metav1.ConditionFalse })
+	if err := w.once("orders", "local"); err != nil {
+		t.Fatal(err)
+	}
+	w.wantTopicIn(guests, "orders", "Reconciling/ClusterNotAvailable")
+	w.clock.move(4*time.Minute + 59*time.Second)
+	if err := w.once("orders"); err != nil || w.topicIn(guests, "orders") == nil {
+		t.Fatalf("let go too early (error %v)", err)
+	}
+	w.clock.move(2 * time.Second)
+	if err := w.once("orders", "local"); err != nil || w.topicIn(guests, "orders") != nil {
+		t.Fatalf("still there after five minutes (error %v)", err)
+	}
+	if w.topic("local") == nil {
+		t.Error("what lives in the cluster's own namespace does not go without an answer")
+	}
+	select {
+	case e := <-w.events.Events:
+		if !strings.Contains(e, "TopicLeftBehind") || !strings.Contains(e, "guests") || !strings.Contains(e, `"orders"`) {
+			t.Errorf("event %q", e)
+		}
+	default:
+		t.Error("nobody is told what is left behind")
+	}
+	if len(w.kafka.topics) != 2 {
+		t.Errorf("topics %v", w.kafka.topics)
+	}
+}
+
+func (w *world) userIn(namespace, name string) *v1alpha1.KafkaUser {
+	u := &v1alpha1.KafkaUser{}
+	if err := w.client.Get(context.Background(), secretKey(namespace, name), u); err != nil {
+		return nil
+	}
+	return u
+}
+
+func TestWithdrawnConsentFreezesAUserWhoIsRevokedWhenDeleted(t *testing.T) {
+	w := newUserWorld(t, 3)
+	w.changeCluster(admit)
+	w.apply(guestNamespace(), fromGuests(newUser("app", 0, v1alpha1.MechanismPlain, v1alpha1.MechanismScram512)))
+	w.settle("app")
+	if got := state(w.userIn(guests, "app").Status.Conditions); got != "Ready" {
+		t.Fatalf("%s: %s", got, message(w.userIn(guests, "app").Status.Conditions))
+	}
+	w.changeCluster(func(c *v1alpha1.KafkaCluster) { c.Spec.Access = nil })
+	u := w.userIn(guests, "app")
+	u.Spec.ACLs = nil
+	u.Generation++
+	if err := w.client.Update(context.Background(), u); err != nil {
+		t.Fatal(err)
+	}
+	w.apply(newUser("beside", 0, v1alpha1.MechanismPlain)) // so that the file of PLAIN users is written
+	w.settle("app", "beside")
+	if got := state(w.userIn(guests, "app").Status.Conditions); got != "Stalled/NotAdmitted" {
+		t.Errorf("%s: %s", got, message(w.userIn(guests, "app").Status.Conditions))
+	}
+	if len(w.kafka.scram["app"]) != 1 || len(w.kafka.acls) != 4 || !strings.Contains(w.secret("events-plain-users")["users"], "app") {
+		t.Errorf("scram %v, ACLs %v, PLAIN %q", w.kafka.scram, w.kafka.acls, w.secret("events-plain-users"))
+	}
+	w.remove(w.userIn(guests, "app"))
+	w.settle("app")
+	if w.userIn(guests, "app") != nil || len(w.kafka.scram["app"]) != 0 {
+		t.Errorf("a deleted user can still log in: %v", w.kafka.scram)
+	}
+}
+
+func TestASuperUserIsAskedForInTheClustersOwnNamespaceAlone(t *testing.T) {
+	w := newUserWorld(t, 3)
+	w.changeCluster(func(c *v1alpha1.KafkaCluster) {
+		admit(c)
+		c.Spec.Authorization = &v1alpha1.Authorization{Type: v1alpha1.AuthorizationSimple, SuperUsers: []string{"root"}}
+	})
+	w.apply(guestNamespace(), fromGuests(newUser("root", 0, v1alpha1.MechanismScram512)))
+	w.settle("root")
+	u := w.userIn(guests, "root")
+	if got := state(u.Status.Conditions); got != "Stalled/SuperUserElsewhere" || !strings.Contains(message(u.Status.Conditions), "spec.name") {
+		t.Errorf("%s: %s", got, message(u.Status.Conditions))
+	}
+	if len(w.kafka.scram) != 0 {
+		t.Errorf("credentials %v", w.kafka.scram)
+	}
+	w.remove(u)
+	ours := newUser("root", 0, v1alpha1.MechanismScram512)
+	ours.UID = "uid-of-ours"
+	w.apply(ours)
+	w.settle("root")
+	w.wantUser("root", "Ready")
+}
