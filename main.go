@@ -22,12 +22,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
-	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/controllers"
 	"github.com/castellan-dev/castellan/internal/batch"
+	"github.com/castellan-dev/castellan/internal/metricsauth"
 )
 
 // version is set when the binary is linked.
@@ -82,7 +82,7 @@ func run() error {
 	if err != nil {
 		return fmt.Errorf("find the Kubernetes API: %w", err)
 	}
-	config.QPS, config.Burst = 200, 400 // topics come by the thousand; the API server's own fairness bounds us
+	config.QPS = -1 // topics come by the thousand; the API server itself sees to fairness
 	mgr, err := ctrl.NewManager(config, ctrl.Options{
 		Scheme:                        scheme,
 		Cache:                         cacheOptions(o.namespaces),
@@ -135,7 +135,7 @@ func cacheOptions(namespaces string) cache.Options {
 
 func metricsOptions(address string) server.Options {
 	return server.Options{
-		BindAddress: address, SecureServing: true, FilterProvider: filters.WithAuthenticationAndAuthorization,
+		BindAddress: address, SecureServing: true, FilterProvider: metricsauth.Filter,
 		TLSOpts: []func(*tls.Config){func(c *tls.Config) { c.MinVersion = tls.VersionTLS13 }},
 	}
 }
