@@ -178,16 +178,16 @@ func available(s *scope) (metav1.ConditionStatus, string, string) {
 
 // setNodes lists the nodes of the spec, and those that have not left yet.
 func setNodes(s *scope) {
-	emptySince := map[int32]*metav1.Time{}
+	before := map[int32]v1alpha1.NodeStatus{}
 	for _, node := range s.cluster.Status.Nodes {
-		emptySince[node.ID] = node.EmptySince
+		before[node.ID] = node
 	}
 	var nodes []v1alpha1.NodeStatus
 	ready, brokers := 0, 0
 	for i := range s.model.Nodes {
 		node := &s.model.Nodes[i]
 		pool := s.model.PoolOf(node)
-		entry := nodeEntry(s, node, pool)
+		entry := nodeEntry(s, node, pool, before[node.ID])
 		if pool.Broker {
 			brokers++
 			if entry.State == v1alpha1.NodeServing {
@@ -198,11 +198,11 @@ func setNodes(s *scope) {
 	}
 	leaving, pools := s.model.Leaving(s.observation)
 	for i := range leaving {
-		entry := nodeEntry(s, &leaving[i], pools[leaving[i].ID])
+		entry := nodeEntry(s, &leaving[i], pools[leaving[i].ID], before[leaving[i].ID])
 		if entry.State == v1alpha1.NodeServing || entry.State == v1alpha1.NodeFenced {
 			entry.State = v1alpha1.NodeLeaving
 		}
-		entry.EmptySince = emptyNow(s, entry.ID, emptySince[entry.ID])
+		entry.EmptySince = emptyNow(s, entry.ID, before[entry.ID].EmptySince)
 		nodes = append(nodes, entry)
 	}
 	slices.SortFunc(nodes, func(a, b v1alpha1.NodeStatus) int { return cmp.Compare(a.ID, b.ID) })
@@ -210,8 +210,12 @@ func setNodes(s *scope) {
 	s.cluster.Status.Brokers = fmt.Sprintf("%d/%d", ready, brokers)
 }
 
-func nodeEntry(s *scope, node *model.Node, pool *model.Pool) v1alpha1.NodeStatus {
-	entry := v1alpha1.NodeStatus{ID: node.ID, Pool: node.Pool, Pod: node.PodName}
+// nodeEntry keeps the rack that a node was last seen in: it is not unknown only because its pod is being replaced.
+func nodeEntry(s *scope, node *model.Node, pool *model.Pool, before v1alpha1.NodeStatus) v1alpha1.NodeStatus {
+	entry := v1alpha1.NodeStatus{ID: node.ID, Pool: node.Pool, Pod: node.PodName, Rack: before.Rack}
+	if pod := s.observation.Nodes[node.ID].Pod; pod != nil && pod.Zone != "" {
+		entry.Rack = pod.Zone
+	}
 	if pool.Controller {
 		entry.Roles = append(entry.Roles, v1alpha1.RoleController)
 	}

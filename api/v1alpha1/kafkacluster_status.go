@@ -136,6 +136,9 @@ type NodeStatus struct {
 	Roles []Role `json:"roles"`
 	// Waiting, Starting, Serving, Fenced, Stopping or Failing.
 	State NodeState `json:"state"`
+	// Failure domain that its pod was last seen in: the zone of its Kubernetes node.
+	// +optional
+	Rack string `json:"rack,omitempty"`
 	// What it waits for and why, when it does.
 	// +optional
 	Message string `json:"message,omitempty"`

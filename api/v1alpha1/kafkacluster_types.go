@@ -447,8 +447,9 @@ type Rolling struct {
 	// +kubebuilder:default=Proceed
 	Unavailable UnavailablePolicy `json:"unavailable,omitempty"`
 
-	// The most nodes that restart at the same time, 1 to 100. They are always of one rack, and every partition keeps
-	// min.insync.replicas without them. Default: as many as one rack has, or one where brokers have no rack.
+	// The most nodes that restart at the same time, 1 to 100: not more than the brokers of the largest rack. They are always
+	// of one rack, and every partition keeps min.insync.replicas without them. Default: as many as one rack has, or one where
+	// brokers have no rack.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=100

@@ -39,6 +39,7 @@ func Resolve(in Inputs) (*Cluster, []Fault) {
 	if possible {
 		c = build(in, v, pools, templates)
 		faults = append(faults, restarts(c, in.Cluster.Annotations)...)
+		faults = append(faults, validateRacks(c, in.Cluster.Status.Nodes)...)
 		faults = append(faults, validateNames(c, in.Taken)...)
 		faults = append(faults, validateSizes(c)...)
 	}

@@ -216,6 +216,19 @@ var changeFaults = []badInput{
 	}, ReasonInvalid, "spec.metadataVersion", "cannot go back to 4.2-IV1 without losing metadata; remove the field, or set it to 4.3-IV0"},
 	{"as many restarts as there are brokers", func(in *Inputs) { in.Spec.Rolling.MaxUnavailable = ptr[int32](5) },
 		ReasonInvalid, "spec.rolling.maxUnavailable", "less than the 5 brokers"},
+	{"more restarts than the largest rack has brokers", func(in *Inputs) {
+		in.Spec.Rolling.MaxUnavailable = ptr[int32](3)
+		inRacks(in, "a", "b", "c", "b", "c")
+	}, ReasonInvalid, "spec.rolling.maxUnavailable", "the largest rack, b, has only 2 of the brokers; lower it to at most 2, or remove it"},
+	{"more restarts than brokers, whatever their racks", func(in *Inputs) {
+		in.Spec.Rolling.MaxUnavailable = ptr[int32](5)
+		inRacks(in, "a", "b", "c", "b", "c")
+	}, ReasonInvalid, "spec.rolling.maxUnavailable", "less than the 5 brokers"},
+	{"so few brokers that no rack has as many as may restart", func(in *Inputs) {
+		in.Spec.Rolling.MaxUnavailable = ptr[int32](2)
+		in.Spec.Pools[1].Replicas = 0
+		inRacks(in, "a", "b", "c", "b", "c")
+	}, ReasonInvalid, "spec.rolling.maxUnavailable", "the largest rack, a, has only 1 of the brokers"},
 	{"a pause with a typing error", func(in *Inputs) { in.Cluster.Annotations = map[string]string{v1alpha1.AnnotationPause: "ture"} },
 		ReasonInvalid, "metadata.annotations[kafka.castellan.dev/pause]", "the cluster is paused"},
 	{"an annotation with a typing error", func(in *Inputs) { in.Cluster.Annotations = map[string]string{"kafka.castellan.dev/puase": "true"} },
@@ -225,6 +238,28 @@ var changeFaults = []badInput{
 	}, ReasonInvalid, "metadata.annotations[kafka.castellan.dev/restart]", "its pools are main, extra"},
 	{"a restart at no time", func(in *Inputs) { in.Cluster.Annotations = map[string]string{v1alpha1.AnnotationRestart: "now"} },
 		ReasonInvalid, "metadata.annotations[kafka.castellan.dev/restart]", "write one such as 2026-01-31T12:00:00Z"},
+}
+
+// inRacks tells where the brokers of small were last seen.
+func inRacks(in *Inputs, racks ...string) {
+	for i, id := range []int32{0, 1, 2, 1000, 1001} {
+		in.Cluster.Status.Nodes = append(in.Cluster.Status.Nodes, v1alpha1.NodeStatus{ID: id, Rack: racks[i]})
+	}
+}
+
+func TestAsManyRestartsAsTheRacksAllowAreAccepted(t *testing.T) {
+	for name, racks := range map[string][]string{
+		"a rack that has as many":           {"a", "b", "a", "b", "a"},
+		"no racks":                          {"", "", "", "", ""},
+		"a broker that has not been placed": {"a", "b", "c", "a", ""},
+	} {
+		in := running(t, small)
+		in.Spec.Rolling.MaxUnavailable = ptr[int32](3)
+		inRacks(&in, racks...)
+		if _, faults := Resolve(in); len(faults) > 0 {
+			t.Errorf("%s: %v", name, faults)
+		}
+	}
 }
 
 var templateFaults = []badInput{

@@ -258,6 +258,34 @@ func validateRest(spec *v1alpha1.KafkaClusterSpec) []Fault {
 	return faults
 }
 
+// validateRacks refuses more restarts at once than the largest rack has brokers, because a batch never spans racks. It says
+// nothing until every broker has been seen in a rack, nor of a number that is too large for any cluster of this size.
+func validateRacks(c *Cluster, seen []v1alpha1.NodeStatus) []Fault {
+	rackOf, brokersIn := map[int32]string{}, map[string]int32{}
+	for _, n := range seen {
+		rackOf[n.ID] = n.Rack
+	}
+	total := int32(0)
+	for i := range c.Nodes {
+		if n := &c.Nodes[i]; c.IsBroker(n) {
+			total++
+			brokersIn[rackOf[n.ID]]++
+		}
+	}
+	largest := ""
+	for _, rack := range sortedKeys(brokersIn) {
+		if brokersIn[rack] > brokersIn[largest] {
+			largest = rack
+		}
+	}
+	if brokersIn[""] > 0 || c.MaxUnavailable <= brokersIn[largest] || c.MaxUnavailable >= total {
+		return nil
+	}
+	return []Fault{{ReasonInvalid, "spec.rolling.maxUnavailable", fmt.Sprintf(
+		"nodes that restart together are in one rack, and the largest rack, %s, has only %d of the brokers; lower it to at most %[2]d, or remove it for one rack at a time",
+		largest, brokersIn[largest])}}
+}
+
 // validateNames checks what the cluster's objects would be called: within Kubernetes' bounds, and nobody else's.
 func validateNames(c *Cluster, taken map[string]string) []Fault {
 	var faults []Fault

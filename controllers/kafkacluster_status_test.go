@@ -1,0 +1,39 @@
+package controllers
+
+import (
+	"testing"
+	"time"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/model"
+)
+
+// oneNode is a pass over a cluster of one node that is seen as given.
+func oneNode(seen model.ObservedNode) *scope {
+	s := newScope(&v1alpha1.KafkaCluster{}, time.Now())
+	s.model = &model.Cluster{
+		Name: "events", Pools: []model.Pool{{Name: "main", StatefulSet: "events-main", Replicas: 1, Controller: true, Broker: true}},
+		Nodes: []model.Node{{ID: 0, Pool: "main", PodName: "events-main-0"}},
+	}
+	s.observation = &model.Observation{Nodes: map[int32]model.ObservedNode{0: seen}}
+	return s
+}
+
+func TestTheRackOfANodeIsRememberedWhileItsPodIsReplaced(t *testing.T) {
+	s := oneNode(model.ObservedNode{Pod: &model.ObservedPod{Zone: "a", Ready: true}})
+	for _, step := range []struct {
+		name string
+		pod  *model.ObservedPod
+		rack string
+	}{
+		{"it runs in a", &model.ObservedPod{Zone: "a", Ready: true}, "a"},
+		{"its pod is gone", nil, "a"},
+		{"its new pod has no machine yet", &model.ObservedPod{}, "a"},
+		{"its new pod is in b", &model.ObservedPod{Zone: "b"}, "b"},
+	} {
+		s.observation.Nodes[0] = model.ObservedNode{Pod: step.pod}
+		if setNodes(s); s.cluster.Status.Nodes[0].Rack != step.rack {
+			t.Errorf("%s: rack %q, want %q", step.name, s.cluster.Status.Nodes[0].Rack, step.rack)
+		}
+	}
+}
