@@ -42,7 +42,7 @@ func validateFeatures(in Inputs, v version.Version) []Fault {
 	if v.Kafka == "" {
 		return nil
 	}
-	if faults := validateFinalized(in.Cluster.Status.Features, v); len(faults) > 0 {
+	if faults := ValidateFinalized(in.Cluster.Status.Features, v); len(faults) > 0 {
 		return faults
 	}
 	asked := in.Spec.MetadataVersion
@@ -62,8 +62,9 @@ func validateFeatures(in Inputs, v version.Version) []Fault {
 	return nil
 }
 
-// validateFinalized holds a version against the features that the cluster has finalized.
-func validateFinalized(features map[string]int32, v version.Version) []Fault {
+// ValidateFinalized holds a version against the features that the cluster has finalized: by their names, the levels as the
+// status or a view of Kafka has them.
+func ValidateFinalized[level int16 | int32](features map[string]level, v version.Version) []Fault {
 	newest := version.Catalogue[len(version.Catalogue)-1] // it knows the names of the older levels too
 	cure := "upgrade the operator to one that has a version which can"
 	if suitable := version.NamesWhere(func(w version.Version) bool { return supportsAll(w, features) }); suitable != "" {
@@ -88,7 +89,7 @@ func validateFinalized(features map[string]int32, v version.Version) []Fault {
 	return faults
 }
 
-func supportsAll(v version.Version, features map[string]int32) bool {
+func supportsAll[level int16 | int32](v version.Version, features map[string]level) bool {
 	for feature, level := range features {
 		if !v.Supports(feature, int16(level)) {
 			return false

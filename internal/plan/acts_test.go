@@ -8,6 +8,7 @@ import (
 
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/model"
+	"github.com/castellan-dev/castellan/internal/version"
 )
 
 // actTest is a cluster in which one predicate alone stands between the plan and an act. An empty predicate means that
@@ -30,6 +31,25 @@ var actTests = []actTest{
 	{"nothing else is disturbed beside a restart", "oneThing", "broker 1 goes first", Unregister, 7, func(s *stage) {
 		s.change(1)
 		s.remember(7, true)
+	}},
+	{"nobody tries a version that cannot read what is finalized", "knowsFeatures", "Kafka 4.2.2 cannot run with metadata.version 4.3-IV0, which this cluster has finalized; use one of: 4.3.1", Restart, 1, func(s *stage) {
+		s.change(1)
+		s.c.Version = "4.2.2"
+	}},
+	{"not even a pod that fails", "knowsFeatures", "cannot run with metadata.version 4.3-IV0", Restart, 1, func(s *stage) {
+		s.change(1)
+		s.c.Version = "4.2.2"
+		s.pod(1).Ready, s.pod(1).Problem = false, model.ProblemCrashLoop
+	}},
+	{"a version that can read it is tried", "", "version 4.1.2 -> 4.2.2", Restart, 1, func(s *stage) {
+		s.c.Version = "4.2.2"
+		s.pod(1).Version, s.pod(1).Template = "4.1.2", print2("t0")
+		s.shot().Features = map[string]int16{version.MetadataVersion: 27}
+	}},
+	{"a node that runs the version goes on as it is", "", "configuration changed", Restart, 1, func(s *stage) {
+		s.change(1)
+		s.c.Version = "4.2.2"
+		s.pod(1).Version = "4.2.2"
 	}},
 	{"roles are taken from nobody who votes", "leftQuorum", "node 1 is still a voter", Restart, 1, func(s *stage) {
 		s.change(1)

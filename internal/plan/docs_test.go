@@ -55,7 +55,7 @@ const docsTail = `
 A pod that is not ready is asked less, so that a bad change can be taken back while the cluster is in trouble.
 
 - A pod that cannot come back as it is (it crashes again and again, finds no machine, cannot pull its image, cannot be set
-  up) is asked only ` + "`cacheCurrent`, `notPaused`, `oneThing`, `comesBack`, `leftQuorum` and `trialAlone`" + `.
+  up) is asked only ` + "`cacheCurrent`, `notPaused`, `oneThing`, `comesBack`, `knowsFeatures`, `leftQuorum` and `trialAlone`" + `.
 - So is a pod that is not ready while no broker is ready at all (for controllers: while no node is), and every pod of a
   cluster whose quorum was never seen, as long as no broker is ready.
 - A pod whose process does not run, or that is in sync with no partition and not needed for the majority of the quorum, is

@@ -1,6 +1,11 @@
 package plan
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/castellan-dev/castellan/internal/model"
+	"github.com/castellan-dev/castellan/internal/version"
+)
 
 func metadataAsked(v *view, _ *node) (bool, string) {
 	s := v.kafka.snapshot
@@ -25,3 +30,18 @@ func allOnVersion(v *view, _ *act, _ *batch) (bool, string) {
 	}
 	return true, ""
 }
+
+// knowsFeatures asks what Kafka shows now: a version is accepted by the status, which may be older than a metadata.version
+// that somebody has just raised. A node that runs the version already is not told that it cannot.
+func knowsFeatures(v *view, a *act, _ *batch) (bool, string) {
+	asked, known := version.Find(v.c.Version)
+	if !known || v.kafka.snapshot == nil || a.node.pod != nil && a.node.pod.Version == v.c.Version {
+		return true, ""
+	}
+	if faults := model.ValidateFinalized(v.kafka.snapshot.Features, asked); len(faults) > 0 {
+		return false, faults[0].Message
+	}
+	return true, ""
+}
+
+func fieldOfVersion(*view, *act) string { return "spec.version" }

@@ -42,6 +42,7 @@ var predicates = []predicate{
 	{name: "notPaused", sentence: "The annotation kafka.castellan.dev/pause does not say true.", guards: everything, asks: failed, permits: notPaused},
 	{name: "oneThing", sentence: "Nothing else is being disturbed by the same plan. Only restarts go together, of pods that all serve.", guards: everything, asks: failed, permits: oneThing},
 	{name: "comesBack", sentence: "The StatefulSet that makes the pod anew exists, stays, and counts this node.", guards: []Kind{Restart, ReplaceDisk}, asks: failed, permits: comesBack},
+	{name: "knowsFeatures", sentence: "The version of Kafka that the spec asks for can run with the metadata.version and the other features that Kafka has finalized.", guards: []Kind{Restart}, asks: failed, permits: knowsFeatures, field: fieldOfVersion},
 	{name: "filesKnown", sentence: "Everything that the node's files depend on is known.", guards: []Kind{Restart}, permits: filesKnown},
 	{name: "revisionKnown", sentence: "What the pod runs is known; a serving pod is not replaced on a guess.", guards: []Kind{Restart}, permits: revisionKnown},
 	{name: "leftQuorum", sentence: "A node that is to lose the role Controller, and all others of its pool, are no voters any more.", guards: []Kind{Restart}, asks: failed, permits: leftQuorum},
