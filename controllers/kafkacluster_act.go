@@ -27,11 +27,7 @@ func (r *KafkaClusterReconciler) act(ctx context.Context, s *scope) error {
 	if err := errors.Join(r.applyBudget(ctx, s), r.applyHandover(ctx, s)); err != nil {
 		return err
 	}
-	for _, held := range s.plan.Held {
-		if held.Field != "" {
-			s.faults = append(s.faults, model.Fault{Reason: model.ReasonHeld, Field: held.Field, Message: held.Message})
-		}
-	}
+	s.faults = append(s.faults, heldFaults(s.plan.Held)...)
 	switch {
 	case len(s.plan.Steps) > 0 || len(s.plan.Waiting) > 0:
 		s.requeue = min(s.requeue, whenUnderway)
@@ -45,6 +41,26 @@ func (r *KafkaClusterReconciler) act(ctx context.Context, s *scope) error {
 		}
 	}
 	return nil
+}
+
+// heldFaults are what only the user can end: one fault for each field, however many nodes it holds back.
+func heldFaults(held []plan.Held) []model.Fault {
+	var fields []string
+	messages := map[string][]string{}
+	for _, h := range held {
+		if h.Field == "" {
+			continue
+		}
+		if messages[h.Field] == nil {
+			fields = append(fields, h.Field)
+		}
+		messages[h.Field] = append(messages[h.Field], h.Message)
+	}
+	var faults []model.Fault
+	for _, field := range fields {
+		faults = append(faults, model.Fault{Reason: model.ReasonHeld, Field: field, Message: first(messages[field])})
+	}
+	return faults
 }
 
 func (r *KafkaClusterReconciler) perform(ctx context.Context, s *scope, step plan.Step, drafts map[string]*draft) error {

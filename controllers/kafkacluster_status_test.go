@@ -1,11 +1,13 @@
 package controllers
 
 import (
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/model"
+	"github.com/castellan-dev/castellan/internal/plan"
 )
 
 // oneNode is a pass over a cluster of one node that is seen as given.
@@ -35,5 +37,21 @@ func TestTheRackOfANodeIsRememberedWhileItsPodIsReplaced(t *testing.T) {
 		if setNodes(s); s.cluster.Status.Nodes[0].Rack != step.rack {
 			t.Errorf("%s: rack %q, want %q", step.name, s.cluster.Status.Nodes[0].Rack, step.rack)
 		}
+	}
+}
+
+func TestAFieldThatHoldsManyNodesIsTheFaultOnce(t *testing.T) {
+	faults := heldFaults([]plan.Held{
+		{Node: 0, Message: "it ends by itself"},
+		{Node: 1, Field: "spec.rolling.unavailable", Message: "broker 1 not restarted: a"},
+		{Node: 2, Field: "spec.pools[main].replicas", Message: "broker 2 not removed: b"},
+		{Node: 3, Field: "spec.rolling.unavailable", Message: "broker 3 not restarted: c"},
+	})
+	want := []model.Fault{
+		{Reason: model.ReasonHeld, Field: "spec.rolling.unavailable", Message: "broker 1 not restarted: a; and 1 more"},
+		{Reason: model.ReasonHeld, Field: "spec.pools[main].replicas", Message: "broker 2 not removed: b"},
+	}
+	if !slices.Equal(faults, want) {
+		t.Errorf("got %v, want %v", faults, want)
 	}
 }

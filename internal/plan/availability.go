@@ -33,10 +33,37 @@ func quorumMajority(v *view, a *act, chosen *batch) (bool, string) {
 	switch {
 	case voters > 0 && left >= majority(voters):
 		return true, fmt.Sprintf("%d of %d voters stay", left, voters)
-	case spared && voters <= 2 && left == voters-1 && v.c.Unavailable != v1alpha1.UnavailableWait:
+	case spared && sparesNone(voters, left) && v.c.Unavailable != v1alpha1.UnavailableWait:
 		return true, fmt.Sprintf("the metadata quorum pauses: %s", counted(voters, "voter"))
+	case a.kind == Restart && v.waitsForQuorum(a.node):
+		return false, fmt.Sprintf("the metadata quorum has %s and can spare none; set spec.rolling.unavailable to Proceed, or ask for three controllers", counted(voters, "voter"))
 	}
 	return false, fmt.Sprintf("%d of %s would be caught up and the majority is %d", left, counted(voters, "voter"), majority(voters))
+}
+
+// sparesNone tells that voters who have all caught up are too few for one of them to stop.
+func sparesNone(voters, left int) bool { return voters <= 2 && left == voters-1 }
+
+// waitsForQuorum tells that a restart waits for a majority that the quorum which is asked for can never have without it.
+func (v *view) waitsForQuorum(n *node) bool {
+	_, is := v.kafka.voter(n.ID)
+	asked := 0
+	for _, m := range v.nodes {
+		if m.votes() {
+			asked++
+		}
+	}
+	return is && asked <= 2 && v.c.Unavailable == v1alpha1.UnavailableWait &&
+		sparesNone(len(v.kafka.quorum.Voters), v.kafka.votersWithout(n.is))
+}
+
+const fieldUnavailable = "spec.rolling.unavailable"
+
+func fieldOfQuorum(v *view, a *act) string {
+	if a.kind == Restart && v.kafka.quorum.LeaderID >= 0 && v.waitsForQuorum(a.node) {
+		return fieldUnavailable
+	}
+	return ""
 }
 
 // isDown tells that a node of ours has no pod that is ready: whatever Kafka has last heard of it, it does not vote.
@@ -70,20 +97,25 @@ func offline(v *view, a *act, chosen *batch) (bool, string) {
 
 // minISR ignores partitions that the node is not in sync with: stopping it takes nothing from them.
 func minISR(v *view, a *act, chosen *batch) (bool, string) {
-	var short, spent listed
+	var short, spent, never listed
 	carried := v.kafka.inSync[a.node.ID]
 	for _, i := range carried {
 		p := v.kafka.partition(i)
 		if chosen.left(p, i) >= p.MinISR {
 			continue
 		}
-		if int32(len(p.Replicas)) > p.MinISR || v.c.Unavailable == v1alpha1.UnavailableWait {
+		switch {
+		case int32(len(p.Replicas)) > p.MinISR:
 			short.add("%s has %s and min.insync.replicas is %d", partition(p), counted(len(p.ISR), "in-sync replica"), p.MinISR)
-		} else {
+		case v.c.Unavailable == v1alpha1.UnavailableWait:
+			never.add("%s has %s and min.insync.replicas is %d, so that it can spare none", partition(p), counted(len(p.Replicas), "replica"), p.MinISR)
+		default:
 			spent.add("%s pauses, its replication factor is %d and min.insync.replicas is %d", partition(p), len(p.Replicas), p.MinISR)
 		}
 	}
 	switch {
+	case never.count > 0:
+		return false, never.String() + "; set spec.rolling.unavailable to Proceed, or give it more replicas than that"
 	case short.count > 0:
 		return false, short.String()
 	case spent.count > 0:
@@ -94,6 +126,15 @@ func minISR(v *view, a *act, chosen *batch) (bool, string) {
 			partition(p), chosen.left(p, carried[0]), len(p.Replicas))
 	}
 	return true, ""
+}
+
+// fieldOfMinISR: a partition that can spare none of its replicas keeps a restart waiting for ever.
+func fieldOfMinISR(v *view, a *act) string {
+	never := func(i int) bool { p := v.kafka.partition(i); return int32(len(p.Replicas)) <= p.MinISR }
+	if v.c.Unavailable == v1alpha1.UnavailableWait && slices.ContainsFunc(v.kafka.inSync[a.node.ID], never) {
+		return fieldUnavailable
+	}
+	return ""
 }
 
 // keepsListener: every broker carries every listener.

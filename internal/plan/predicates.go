@@ -18,7 +18,7 @@ type predicate struct {
 	// depend on, failed = every pod.
 	asks    standing
 	permits func(v *view, a *act, chosen *batch) (bool, string)
-	// field names what in the spec the user has to change, when nothing else can end a refusal; nil = it ends by itself.
+	// field names what in the spec the user has to change, when nothing else can end a refusal; nil or empty = it ends by itself.
 	field func(v *view, a *act) string
 	tells bool // its facts are worth reading when it says yes, too
 }
@@ -54,10 +54,10 @@ var predicates = []predicate{
 	{name: "canVote", sentence: "A node that is to become a voter is ready and follows the metadata log without a lag.", guards: []Kind{AddVoter}, permits: canVote},
 	{name: "replacementsVote", sentence: "Every controller that is asked for is a voter before one that is not is taken out, unless that one is dead.", guards: []Kind{RemoveVoter}, permits: replacementsVote},
 	{name: "notVoter", sentence: "A node that is to go is no voter of the metadata quorum.", guards: []Kind{ShrinkPool, Unregister}, permits: notVoter},
-	{name: "quorumMajority", sentence: "The metadata quorum has a leader and keeps a majority of caught-up voters, before and after. With one or two voters none can be spared for a restart, and spec.rolling.unavailable decides.", guards: slices.Concat(stops, members, []Kind{ReplaceDisk}), permits: quorumMajority, tells: true},
+	{name: "quorumMajority", sentence: "The metadata quorum has a leader and keeps a majority of caught-up voters, before and after. With one or two voters none can be spared for a restart, and spec.rolling.unavailable decides.", guards: slices.Concat(stops, members, []Kind{ReplaceDisk}), permits: quorumMajority, field: fieldOfQuorum, tells: true},
 	{name: "offline", sentence: "No partition has only stopping nodes for in-sync replicas, unless it has no other replica at all.", guards: stops, permits: offline},
 	{name: "lastReplica", sentence: "No partition has its only in-sync replica on the disk that is to be replaced.", guards: []Kind{ReplaceDisk}, permits: lastReplica},
-	{name: "minISR", sentence: "Every partition that stopping nodes are in sync with keeps min.insync.replicas without them. Where the replication factor makes that impossible, spec.rolling.unavailable decides.", guards: stops, permits: minISR, tells: true},
+	{name: "minISR", sentence: "Every partition that stopping nodes are in sync with keeps min.insync.replicas without them. Where the replication factor makes that impossible, spec.rolling.unavailable decides.", guards: stops, permits: minISR, field: fieldOfMinISR, tells: true},
 	{name: "keepsListener", sentence: "Some broker stays unfenced, so that every listener is carried by somebody, unless there is only one broker.", guards: []Kind{Restart, ShrinkPool, evict}, permits: keepsListener},
 	{name: "isrComplete", sentence: "Every other broker is in sync with all partitions that it replicates.", guards: stops, permits: isrComplete},
 	{name: "oneRack", sentence: "Nodes that restart together are in one rack. Without racks they go one at a time, or as spec.rolling.maxUnavailable says.", guards: []Kind{Restart}, permits: oneRack},

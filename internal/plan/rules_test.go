@@ -23,12 +23,16 @@ type stage struct {
 
 func newStage(t *testing.T) *stage {
 	t.Helper()
-	s := threeCombined()
+	return stageOf(threeCombined())
+}
+
+func stageOf(s *sim) *stage {
 	obs := s.observe()
 	obs.BudgetClosed = true
-	set := obs.Pools["main"]
-	set.Files = maps.Clone(set.Files) // tests write into it, and the pods remember what it was
-	obs.Pools["main"] = set
+	for name, set := range obs.Pools {
+		set.Files = maps.Clone(set.Files) // tests write into it, and the pods remember what it was
+		obs.Pools[name] = set
+	}
 	return &stage{s.c, s.want, obs, s.now}
 }
 
@@ -199,7 +203,7 @@ var predicateTests = []struct {
 		p := s.partition(0)
 		p.Replicas, p.ISR = []int32{0, 1}, []int32{0, 1}
 	}},
-	{"a partition that cannot be spared holds when they are not", "minISR", "orders-0 has 2 in-sync replicas", func(s *stage) {
+	{"a partition that cannot be spared holds when they are not", "minISR", "orders-0 has 2 replicas and min.insync.replicas is 2, so that it can spare none; set spec.rolling.unavailable to Proceed, or give it more replicas", func(s *stage) {
 		p := s.partition(0)
 		p.Replicas, p.ISR = []int32{0, 1}, []int32{0, 1}
 		s.c.Unavailable = v1alpha1.UnavailableWait
@@ -253,3 +257,53 @@ func print2(user string) model.Fingerprint {
 func addNode(c *model.Cluster, pool *model.Pool, id int32) {
 	c.Nodes = append(c.Nodes, model.Node{ID: id, Pool: pool.Name, PodName: fmt.Sprintf("%s-%d", pool.StatefulSet, id)})
 }
+
+// What ends by itself must not be Stalled, and what only the user can end must be.
+func TestAFieldIsNamedExactlyWhenOnlyTheUserCanEndIt(t *testing.T) {
+	pair := func(p *kafka.Partition) { p.Replicas, p.ISR = []int32{0, 1}, []int32{0, 1} }
+	late := func(p *kafka.Partition) { p.Replicas, p.ISR = []int32{0, 1, 9}, []int32{0, 1} }
+	tests := []struct {
+		name, predicate, field string
+		begin                  func() *sim
+		change                 func(s *stage)
+	}{
+		{"a partition with as many replicas as it needs", "minISR", fieldUnavailable, threeCombined, func(s *stage) { pair(s.partition(0)) }},
+		{"one of them, among others that catch up", "minISR", fieldUnavailable, threeCombined, func(s *stage) {
+			late(s.partition(0))
+			pair(s.partition(1))
+		}},
+		{"a partition that lacks a replica now", "minISR", "", threeCombined, func(s *stage) { late(s.partition(0)) }},
+		{"a partition with as many replicas as it needs, on others", "minISR", "", threeCombined, func(s *stage) {
+			late(s.partition(0))
+			s.partition(1).Replicas, s.partition(1).ISR = []int32{1, 2}, []int32{1, 2}
+		}},
+		{"the only voter", "quorumMajority", fieldUnavailable, oneController, func(*stage) {}},
+		{"one of two voters", "quorumMajority", fieldUnavailable, twoControllers, func(*stage) {}},
+		{"one of two voters while the other lags", "quorumMajority", "", twoControllers, func(s *stage) {
+			s.shot().Quorum.LeaderID = 0
+			s.shot().Quorum.Voters[1].LastCaughtUp = time.Time{}
+		}},
+		{"the only voter until others join", "quorumMajority", "", threeCombined, func(s *stage) { s.onlyVoter(0) }},
+		{"a quorum without a leader", "quorumMajority", "", oneController, func(s *stage) { s.shot().Quorum.LeaderID = -1 }},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := stageOf(tt.begin())
+			s.c.Unavailable = v1alpha1.UnavailableWait
+			s.c.Nodes[0].RestartBefore = s.now.Add(-time.Second)
+			tt.change(s)
+			p := s.next()
+			i := slices.IndexFunc(p.Held, func(h Held) bool { return h.Node == 0 })
+			if i < 0 || p.Held[i].Predicate != tt.predicate || p.Held[i].Field != tt.field {
+				t.Errorf("want node 0 held by %s with field %q, got %+v", tt.predicate, tt.field, p.Held)
+			}
+			s.c.Unavailable = v1alpha1.UnavailableProceed
+			if p := s.next(); slices.ContainsFunc(p.Held, func(h Held) bool { return h.Field != "" }) {
+				t.Errorf("the cure does not help:\n%s", p)
+			}
+		})
+	}
+}
+
+func oneController() *sim  { return atRest("ctl:0:1:c", "brk:1000:3:b") }
+func twoControllers() *sim { return atRest("ctl:0:2:c", "brk:1000:3:b") }
