@@ -131,6 +131,12 @@ var actTests = []actTest{
 		s.leave(false)
 		s.partition(0).Replicas, s.partition(0).ISR = []int32{0, 1, 3}, []int32{0, 1, 3}
 	}},
+	{"one that holds a topic with more replicas than brokers would stay says so first", "holdsNothing",
+		"broker 3 not removed: topic orders has the replication factor 4 and 3 brokers would stay; ask for 1 broker more, or lower the replication factor first; it holds 2 partitions", ShrinkPool, 3, func(s *stage) {
+			s.leave(false)
+			s.partition(0).Replicas, s.partition(0).ISR = []int32{0, 1, 3}, []int32{0, 1, 3}
+			s.partition(1).Replicas, s.partition(1).ISR = []int32{0, 1, 2, 3}, []int32{0, 1, 2, 3}
+		}},
 	{"one that was not looked at twice does not", "emptyTwice", "looked at once more", ShrinkPool, 3, func(s *stage) {
 		s.leave(false)
 		s.c.EmptySince[3] = s.now

@@ -83,6 +83,17 @@ func (e *evidence) replicas(id int32) (count int, example *kafka.Partition) {
 	return count, example
 }
 
+// widest is the partition with the most replicas of those that a broker is assigned to; nil = it has none.
+func (e *evidence) widest(id int32) *kafka.Partition {
+	var widest *kafka.Partition
+	for _, i := range slices.Concat(e.inSync[id], e.lagging[id]) {
+		if p := e.partition(i); widest == nil || len(p.Replicas) > len(widest.Replicas) {
+			widest = p
+		}
+	}
+	return widest
+}
+
 // leaderClock is when the quorum's leader wrote the answer, by its own clock: it is always caught up with itself.
 func (e *evidence) leaderClock() time.Time { return e.seen[e.quorum.LeaderID] }
 

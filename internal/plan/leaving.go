@@ -51,12 +51,14 @@ func holdsNothing(v *view, a *act, _ *batch) (bool, string) {
 	if count == 0 {
 		return true, ""
 	}
-	text := fmt.Sprintf("it holds %s, among them %s; move them to other brokers", counted(count, "partition"), partition(example))
-	if stay := v.brokersToStay(); len(example.Replicas) > stay {
-		text += fmt.Sprintf(", though the replication factor of topic %s is %d and %s would stay: lower it first, or ask for more brokers",
-			example.Topic, len(example.Replicas), counted(stay, "broker"))
+	holds := fmt.Sprintf("it holds %s, among them %s", counted(count, "partition"), partition(example))
+	widest, stay := v.kafka.widest(a.node.ID), v.brokersToStay()
+	// While partitions move they have more replicas than their replication factor.
+	if factor := len(widest.Replicas); factor > stay && v.kafka.snapshot.Reassigning == 0 {
+		return false, fmt.Sprintf("topic %s has the replication factor %d and %s would stay; ask for %s more, or lower the replication factor first; %s",
+			widest.Topic, factor, counted(stay, "broker"), counted(factor-stay, "broker"), holds)
 	}
-	return false, text
+	return false, holds + "; move them to other brokers"
 }
 
 func (v *view) brokersToStay() int {
