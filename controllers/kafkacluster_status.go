@@ -242,7 +242,8 @@ func emptyNow(s *scope, id int32, before *metav1.Time) *metav1.Time {
 }
 
 func nodeState(s *scope, node *model.Node) (v1alpha1.NodeState, string) {
-	pod := s.observation.Nodes[node.ID].Pod
+	seen := s.observation.Nodes[node.ID]
+	pod, lost := seen.Pod, seen.LostVolume()
 	message := ""
 	for _, held := range s.plan.Held {
 		if held.Node == node.ID {
@@ -250,6 +251,8 @@ func nodeState(s *scope, node *model.Node) (v1alpha1.NodeState, string) {
 		}
 	}
 	switch {
+	case lost != "" && (pod == nil || !pod.Deleting):
+		return v1alpha1.NodeFailing, joinSentences(lost, message, problemOf(pod))
 	case pod == nil && node.Waiting != "":
 		return v1alpha1.NodeWaiting, node.Waiting
 	case pod == nil:
@@ -257,7 +260,7 @@ func nodeState(s *scope, node *model.Node) (v1alpha1.NodeState, string) {
 	case pod.Deleting:
 		return v1alpha1.NodeStopping, ""
 	case pod.Problem != model.ProblemNone:
-		return v1alpha1.NodeFailing, fmt.Sprintf("%s: %s", pod.Problem, pod.ProblemMessage)
+		return v1alpha1.NodeFailing, problemOf(pod)
 	case !pod.Ready:
 		return v1alpha1.NodeStarting, message
 	case fenced(s.observation.Kafka, node.ID):
@@ -265,6 +268,18 @@ func nodeState(s *scope, node *model.Node) (v1alpha1.NodeState, string) {
 	default:
 		return v1alpha1.NodeServing, message
 	}
+}
+
+// problemOf is why a pod does not run, in Kubernetes' words; empty = nothing is known.
+func problemOf(pod *model.ObservedPod) string {
+	if pod == nil || pod.Problem == model.ProblemNone {
+		return ""
+	}
+	return fmt.Sprintf("%s: %s", pod.Problem, pod.ProblemMessage)
+}
+
+func joinSentences(sentences ...string) string {
+	return strings.Join(slices.DeleteFunc(sentences, func(s string) bool { return s == "" }), "; ")
 }
 
 func fenced(snapshot *kafka.Snapshot, id int32) bool {

@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -53,5 +54,34 @@ func TestAFieldThatHoldsManyNodesIsTheFaultOnce(t *testing.T) {
 	}
 	if !slices.Equal(faults, want) {
 		t.Errorf("got %v, want %v", faults, want)
+	}
+}
+
+func TestALostVolumeAndItsCureAreToldBeforeTheScheduler(t *testing.T) {
+	unschedulable := &model.ObservedPod{Problem: model.ProblemUnschedulable, ProblemMessage: "0/3 nodes are available"}
+	lost := model.ObservedClaim{Name: "data-events-main-0", Lost: true}
+	permitted := lost
+	permitted.Replace = true
+	for name, tt := range map[string]struct {
+		seen model.ObservedNode
+		held string
+		want string // the beginning of what is told of the node that fails; empty = it does not
+	}{
+		"its volume is lost": {model.ObservedNode{Pod: unschedulable, Claims: []model.ObservedClaim{lost}}, "",
+			"events-main-0 does not start (claim data-events-main-0 has lost its volume: bring that back, or annotate the claim kafka.castellan.dev/replace=true for an empty disk; Unschedulable: 0/3 nodes are available)"},
+		"it has no pod either": {model.ObservedNode{Claims: []model.ObservedClaim{lost}}, "",
+			"events-main-0 does not start (claim data-events-main-0 has lost its volume: bring"},
+		"an empty disk is permitted, and not yet given": {model.ObservedNode{Pod: unschedulable, Claims: []model.ObservedClaim{permitted}}, "broker 0 keeps its disk: why",
+			"events-main-0 does not start (claim data-events-main-0 has lost its volume, and an empty disk may take its place; broker 0 keeps its disk: why; Unsch"},
+		"only its machine is gone": {model.ObservedNode{Pod: unschedulable, Claims: []model.ObservedClaim{{Name: "data-events-main-0", Bound: true}}}, "",
+			"events-main-0 does not start (Unschedulable: 0/3 nodes are available)"},
+		"it works": {model.ObservedNode{Pod: &model.ObservedPod{Ready: true}, Claims: []model.ObservedClaim{lost}}, "", ""},
+	} {
+		s := oneNode(tt.seen)
+		s.plan.Held = []plan.Held{{Node: 0, Message: tt.held}}
+		setNodes(s)
+		if got := s.failing(); !strings.HasPrefix(got, tt.want) || tt.want == "" && got != "" {
+			t.Errorf("%s: %q, want %q", name, got, tt.want)
+		}
 	}
 }

@@ -1,8 +1,10 @@
 package model
 
 import (
+	"fmt"
 	"time"
 
+	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/kafka"
 )
 
@@ -56,6 +58,24 @@ type ObservedNode struct {
 	// Changes tell what differs between what the pod runs and what is wanted of it, such as
 	// "config log.segment.bytes 1073741824 -> 536870912"; no value of an unknown or secret key is among them.
 	Changes []string
+}
+
+// LostVolume says which claim of a node that does not work has lost its volume, and the cure; empty = none has.
+func (n ObservedNode) LostVolume() string {
+	if n.Pod != nil && n.Pod.Ready && !n.Pod.Deleting {
+		return ""
+	}
+	for _, claim := range n.Claims {
+		switch {
+		case !claim.Lost || claim.Deleting:
+		case claim.Replace:
+			return fmt.Sprintf("claim %s has lost its volume, and an empty disk may take its place", claim.Name)
+		default:
+			return fmt.Sprintf("claim %s has lost its volume: bring that back, or annotate the claim %s=true for an empty disk",
+				claim.Name, v1alpha1.AnnotationReplace)
+		}
+	}
+	return ""
 }
 
 // ObservedClaim is a PersistentVolumeClaim of a node.

@@ -1,9 +1,6 @@
 package plan
 
-import (
-	"github.com/castellan-dev/castellan/api/v1alpha1"
-	"github.com/castellan-dev/castellan/internal/model"
-)
+import "github.com/castellan-dev/castellan/internal/model"
 
 // planWaiting says what is under way and needs no act.
 func (v *view) planWaiting(p *Plan) {
@@ -29,11 +26,8 @@ func (v *view) waitForNode(p *Plan, n *node) {
 	if !n.known && n.made && !n.leaving {
 		p.wait("%s keeps its files: %s", n.name(), n.Waiting)
 	}
-	for _, claim := range n.claims {
-		if claim.Lost && !claim.Deleting && !n.ready() {
-			p.wait("%s has lost the volume of its claim %s: bring it back, or permit an empty disk in its place by the annotation %s=true on the claim",
-				n.name(), claim.Name, v1alpha1.AnnotationReplace)
-		}
+	if lost := v.obs.Nodes[n.ID].LostVolume(); lost != "" {
+		p.wait("%s does not start: %s", n.name(), lost)
 	}
 	switch {
 	case !n.made && n.pod == nil: // its pool is created or grown first
