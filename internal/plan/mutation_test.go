@@ -62,6 +62,10 @@ var killers = map[string]struct {
 		s.sets["main"].deleting = true
 		s.run(5)
 	}, combinedAtRest},
+	"knowsFeatures": {"which cannot read metadata.version 30", func(s *sim) {
+		s.editVersion("4.2.2")
+		s.run(20)
+	}, combinedAtRest},
 	"filesKnown": {"restarted twice for one change", func(s *sim) {
 		s.learn(1, "the NodePort of broker 1")
 		s.edit("v2")

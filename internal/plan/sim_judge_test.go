@@ -117,6 +117,9 @@ func (s *sim) judgeRestart(n *simNode, all []Step) {
 		slices.ContainsFunc(s.order, func(m *simNode) bool { return m != n && s.failsOnWanted(m) }) {
 		s.violate("node %d follows another onto a revision that does not work", n.id)
 	}
+	if s.seen != nil && s.seen.MetadataVersion > levels[s.c.Version] && n.pod.Version != s.c.Version {
+		s.violate("node %d is to run %s, which cannot read metadata.version %d", n.id, s.c.Version, s.seen.MetadataVersion)
+	}
 	if !n.alive() || !n.pod.Ready || !s.c.Bootstrapped {
 		return
 	}
