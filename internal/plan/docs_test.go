@@ -69,5 +69,5 @@ on the files that they last ran. The pod template is one for the whole pool and 
 ## Time
 
 A view of Kafka counts for 10 seconds. A pod that was replaced, or whose process has started
-again, counts once a view is 5 seconds younger.
+again, counts once a view is 6 seconds younger.
 `

@@ -18,8 +18,8 @@ const (
 	// stands in the ISRs.
 	maxLag = 5 * time.Second
 	// podHeadStart is how much younger than a pod and its process a snapshot has to be. With maxLag it makes sure that a
-	// broker seen alive is the process of this pod and not the one before it.
-	podHeadStart = maxLag
+	// broker seen alive is the process of this pod and not the one before it; Kubernetes cuts the times of both to the second.
+	podHeadStart = maxLag + time.Second
 	// maxClockSkew is how far the operator's clock may be behind the one of a snapshot.
 	maxClockSkew = 5 * time.Second
 )

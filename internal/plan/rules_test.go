@@ -170,6 +170,9 @@ var predicateTests = []struct {
 	{"a view from before a pod began permits nothing", "snapshotNewer", "too old to tell about the new process of broker 2", func(s *stage) {
 		s.pod(2).CreatedAt = s.now.Add(-3 * time.Second)
 	}},
+	{"a view that may still show what ran in the second before a process began permits nothing", "snapshotNewer", "the new process of broker 2", func(s *stage) {
+		s.pod(2).StartedAt = s.shot().TakenAt.Add(-maxLag)
+	}},
 	{"a quorum without a leader permits nothing", "quorumMajority", "the metadata quorum has no leader", func(s *stage) {
 		s.shot().Quorum.LeaderID = -1
 	}},
