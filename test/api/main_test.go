@@ -4,16 +4,10 @@
 package api
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -25,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/test/apiserver"
 )
 
 // repository is the top folder of the repository, seen from a test of this package.
@@ -51,85 +46,18 @@ func TestMain(m *testing.M) {
 func run(m *testing.M) (code int, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
-	server, err := startServer(ctx)
+	server, err := apiserver.Start(ctx, repository)
 	if err != nil {
 		return 1, err
 	}
-	defer func() { err = errors.Join(err, server.stop()) }()
-	if err := connect(server.kubeconfig); err != nil {
+	defer func() { err = errors.Join(err, server.Stop()) }()
+	if err := connect(server.Kubeconfig); err != nil {
 		return 1, err
 	}
-	if err := applyCRDs(ctx); err != nil {
+	if err := apiserver.ApplyCRDs(ctx, kube, repository); err != nil {
 		return 1, err
 	}
 	return m.Run(), nil
-}
-
-// server is an API server that lives as long as the pipe to its standard input, and so never longer than this process.
-type server struct {
-	kubeconfig string
-	command    *exec.Cmd
-	input      io.Closer
-}
-
-// startServer runs the local cluster's API server and waits until it is ready.
-func startServer(ctx context.Context) (*server, error) {
-	command := exec.Command("go", "-C", filepath.Join(repository, "hack", "localcluster"), "run", ".", "apiserver")
-	if binary := os.Getenv("CASTELLAN_LOCALCLUSTER"); binary != "" {
-		command = exec.Command(binary, "apiserver")
-	}
-	command.Stderr = os.Stderr
-	// A group of its own: an interrupt from the terminal ends us, which closes the pipe, which ends the server in order.
-	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	input, err := command.StdinPipe()
-	if err != nil {
-		return nil, err
-	}
-	output, err := command.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := command.Start(); err != nil {
-		return nil, fmt.Errorf("start %s: %w", command, err)
-	}
-	s := &server{command: command, input: input}
-	ready := make(chan error, 1)
-	go func() { ready <- s.readUntilReady(output) }()
-	select {
-	case err = <-ready:
-	case <-ctx.Done():
-		err = ctx.Err()
-	}
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("wait for %s: %w", command, err), s.stop())
-	}
-	return s, nil
-}
-
-// readUntilReady reads KUBECONFIG=path and READY, and goes on reading so that the server never blocks on its output.
-func (s *server) readUntilReady(output io.Reader) error {
-	lines := bufio.NewScanner(output)
-	for lines.Scan() {
-		if path, ok := strings.CutPrefix(lines.Text(), "KUBECONFIG="); ok {
-			s.kubeconfig = path
-		}
-		if lines.Text() == "READY" {
-			go func() { _, _ = io.Copy(io.Discard, output) }()
-			return nil
-		}
-	}
-	return errors.Join(errors.New("it ended before it was ready"), lines.Err())
-}
-
-func (s *server) stop() error {
-	_ = s.input.Close()
-	if err := s.command.Wait(); err != nil {
-		return fmt.Errorf("stop the API server: %w", err)
-	}
-	if _, err := os.Stat(s.kubeconfig); s.kubeconfig != "" && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("the API server left %s behind", s.kubeconfig)
-	}
-	return nil
 }
 
 func connect(kubeconfig string) error {

@@ -22,13 +22,14 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/test/apiserver"
 )
 
 // maxBytes bounds all CRDs together: kubectl, Helm and etcd all have to carry them.
 const maxBytes = 150 * 1024
 
 func TestTheCRDsAreSmall(t *testing.T) {
-	files, err := crdFiles()
+	files, err := apiserver.CRDFiles(repository)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +46,7 @@ func TestTheCRDsAreSmall(t *testing.T) {
 // schemas returns the schema of each kind.
 func schemas(t *testing.T) map[string]apiextensionsv1.JSONSchemaProps {
 	t.Helper()
-	files, err := crdFiles()
+	files, err := apiserver.CRDFiles(repository)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package api
+package apiserver
 
 import (
 	"context"
@@ -16,8 +16,8 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 )
 
-// crdFiles returns the generated CRDs, by path.
-func crdFiles() (map[string][]byte, error) {
+// CRDFiles returns the generated CRDs, by path.
+func CRDFiles(repository string) (map[string][]byte, error) {
 	paths, err := filepath.Glob(filepath.Join(repository, "config", "crd", "bases", "*.yaml"))
 	if err != nil {
 		return nil, err
@@ -34,9 +34,10 @@ func crdFiles() (map[string][]byte, error) {
 	return files, nil
 }
 
-// applyCRDs installs the CRDs by server-side apply and waits until their objects can be written.
-func applyCRDs(ctx context.Context) error {
-	files, err := crdFiles()
+// ApplyCRDs installs the CRDs by server-side apply and waits until their objects can be written. The client must know
+// the kind CustomResourceDefinition.
+func ApplyCRDs(ctx context.Context, kube client.Client, repository string) error {
+	files, err := CRDFiles(repository)
 	if err != nil {
 		return err
 	}
@@ -48,14 +49,14 @@ func applyCRDs(ctx context.Context) error {
 		if err := kube.Apply(ctx, client.ApplyConfigurationFromUnstructured(crd), client.FieldOwner("test")); err != nil {
 			return fmt.Errorf("apply %s: %w", path, err)
 		}
-		if err := waitEstablished(ctx, crd.GetName()); err != nil {
+		if err := waitEstablished(ctx, kube, crd.GetName()); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func waitEstablished(ctx context.Context, name string) error {
+func waitEstablished(ctx context.Context, kube client.Client, name string) error {
 	var seen []apiextensionsv1.CustomResourceDefinitionCondition
 	err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, 30*time.Second, true, func(ctx context.Context) (bool, error) {
 		crd := &apiextensionsv1.CustomResourceDefinition{}
@@ -65,7 +66,7 @@ func waitEstablished(ctx context.Context, name string) error {
 		seen = crd.Status.Conditions
 		for _, c := range seen {
 			if c.Type == apiextensionsv1.Established && c.Status == apiextensionsv1.ConditionTrue {
-				return served(ctx, crd), nil
+				return served(ctx, kube, crd), nil
 			}
 		}
 		return false, nil
@@ -77,7 +78,7 @@ func waitEstablished(ctx context.Context, name string) error {
 }
 
 // served tells whether the handler of a CRD's objects is in place, which follows its condition by a moment.
-func served(ctx context.Context, crd *apiextensionsv1.CustomResourceDefinition) bool {
+func served(ctx context.Context, kube client.Client, crd *apiextensionsv1.CustomResourceDefinition) bool {
 	list := &unstructured.UnstructuredList{}
 	list.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(crd.Spec.Names.ListKind))
 	return kube.List(ctx, list) == nil
