@@ -33,6 +33,8 @@ type Options struct {
 	Users map[string]string
 	// Jars come after Kafka's own on the class path.
 	Jars []string
+	// JVM are options of Java that follow the defaults, which are small and start fast.
+	JVM []string
 	// Config is added to every node's file.
 	Config map[string]string
 }

@@ -115,11 +115,10 @@ func (c *Cluster) format(ctx context.Context, n *Node, flags ...string) error {
 }
 
 func (c *Cluster) java(main string, args ...string) []string {
-	return append([]string{
-		"java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
+	return slices.Concat([]string{"java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"}, c.options.JVM, []string{
 		"-Dlog4j2.configurationFile=" + filepath.Join(c.dir, "log4j2.properties"),
 		"-cp", strings.Join(append([]string{filepath.Join(c.libs, "*")}, c.options.Jars...), ":"), main,
-	}, args...)
+	}, args)
 }
 
 func (c *Cluster) properties(n *Node) string {
