@@ -13,11 +13,15 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 # STAGES="unit …" which parts `make test` runs: unit chart api kafka e2e
 # RUN=regexp      tests of those parts whose names match
 # KEEP=1          keep the test cluster when `make test` ends
+# N=1000          how many topics `make bench-topics` takes
+# REST=240s       how long it watches them at rest
 CONTEXT ?=
 IMAGE ?=
 STAGES ?= unit chart api kafka e2e
 RUN ?=
 KEEP ?=
+N ?= 1000
+REST ?= 240s
 export CONTEXT IMAGE STAGES RUN KEEP
 
 export CASTELLAN_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/castellan
@@ -83,6 +87,9 @@ bench: ## the figures of docs/development.md, measured on the local cluster
 
 bench-plan: ## time, memory and rounds of the planner at 500 brokers, and what a view of Kafka costs
 	@hack/bench-plan.sh
+
+bench-topics: ## N topics from creation to deletion, beside what Kubernetes and Kafka take for them; as root
+	@hack/bench-topics.sh -n $(N) -rest $(REST)
 
 lint: ## golangci-lint alone
 	@hack/verify.sh lint

@@ -88,7 +88,11 @@ stage_chart() { gotest chart . 5m ./test/chart/...; }
 
 stage_api() { gotest api . 10m ./test/api/...; }
 
-stage_kafka() { gotest kafka . 15m ./internal/kafka/...; }
+stage_kafka() {
+	CASTELLAN_BENCH_OPERATOR=$(hack/image.sh binary) || return 1
+	export CASTELLAN_BENCH_OPERATOR
+	gotest kafka . 20m ./internal/kafka/... ./test/benchtopics
+}
 
 # existing_cluster points the end-to-end tests at CONTEXT and installs the operator there.
 existing_cluster() {
@@ -122,7 +126,7 @@ titles=(
 	"unit=unit tests and golden files"
 	"chart=Helm chart, kustomize and permissions"
 	"api=CRDs against a real API server"
-	"kafka=client against a real Kafka"
+	"kafka=client and topics against a real Kafka"
 	"e2e=end to end: the operator in a cluster"
 )
 gotestsum=$(hack/tool.sh gotestsum)

@@ -1,0 +1,32 @@
+//go:build linux
+
+package main
+
+import (
+	"os"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+)
+
+// The real program, a real API server and a real broker: requests are counted from the audit log and on the wire.
+func TestTheLifeOf250TopicsCostsTwoRequestsOneOneAndNone(t *testing.T) {
+	operator := os.Getenv("CASTELLAN_BENCH_OPERATOR")
+	if operator == "" {
+		t.Skip("needs CASTELLAN_BENCH_OPERATOR, the operator's program; make test STAGES=kafka sets it")
+	}
+	log.SetLogger(logr.Discard())
+	figures, err := live(t.Context(), options{
+		topics: 250, rest: 10 * time.Second, echo: 2 * time.Second,
+		operator: operator, repository: "../..", out: t.TempDir(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("\n%s", figures.Table())
+	for _, wrong := range figures.Miscounted() {
+		t.Error(wrong)
+	}
+}

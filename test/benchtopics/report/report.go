@@ -1,0 +1,168 @@
+// Package report holds what the benchmark of topics has measured, and prints it as a table and as a picture. It is pure:
+// nothing is measured here.
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Run is one run of the benchmark. Durations are in seconds, memory is in MiB.
+type Run struct {
+	Topics  int       `json:"topics"`
+	Started time.Time `json:"started"`
+	Cores   int       `json:"cores"`
+	Phases  []Phase   `json:"phases"`
+}
+
+// Phase is what the operator did with all topics, beside the floor of the same minute.
+type Phase struct {
+	Name string `json:"name"`
+	// Done lasts from the first write to the last topic that is Ready or gone; P50 and P99 are when that share of the
+	// topics was. All are zero in a phase at rest.
+	Done float64 `json:"doneSeconds,omitempty"`
+	P50  float64 `json:"p50Seconds,omitempty"`
+	P99  float64 `json:"p99Seconds,omitempty"`
+	// KafkaLag is how long after the last Ready Kafka itself agreed; zero = when it was first asked.
+	KafkaLag float64 `json:"kafkaLagSeconds"`
+	// What follows holds for the phase and the seconds after it in which echoes are waited for.
+	OperatorCPU   float64        `json:"operatorCPUSeconds"`
+	PeakRSS       float64        `json:"operatorPeakRSSMiB"`
+	APIRequests   map[string]int `json:"apiRequests"`   // of the operator, by verb; renewed watches are not among them
+	KafkaRequests map[string]int `json:"kafkaRequests"` // of the operator, by API
+	ServerCPU     float64        `json:"apiServerAndEtcdCPUSeconds"`
+	Load          float64        `json:"loadAverage"`
+	Floor         *Floor         `json:"floor,omitempty"` // nil at rest
+}
+
+// Floor is what the same change takes without an operator.
+type Floor struct {
+	API       float64 `json:"apiSeconds"`   // all objects, with the writes that an operator cannot do without
+	Kafka     float64 `json:"kafkaSeconds"` // all topics, as few requests as Kafka takes
+	ServerCPU float64 `json:"apiServerAndEtcdCPUSeconds"`
+}
+
+// Total is the time of one after the other.
+func (f Floor) Total() float64 { return f.API + f.Kafka }
+
+// Ratio is how many times the floor a phase took; zero = it has none.
+func (p Phase) Ratio() float64 {
+	if p.Floor == nil || p.Floor.Total() == 0 {
+		return 0
+	}
+	return p.Done / p.Floor.Total()
+}
+
+// Miscounted tells of phases in which the operator did not send exactly as many requests to the API as there must be: two
+// patches a topic that is created, one for one that is changed or deleted, and nothing at rest, to the API or to Kafka.
+func (r Run) Miscounted() []string {
+	var wrong []string
+	for _, p := range r.Phases {
+		patches := r.Topics
+		switch {
+		case p.Floor == nil:
+			patches = 0
+		case strings.HasPrefix(p.Name, "create"):
+			patches = 2 * r.Topics
+		}
+		if got := counted(p.APIRequests); p.APIRequests["patch"] != patches || len(p.APIRequests) > min(patches, 1) {
+			wrong = append(wrong, fmt.Sprintf("%s: %s requests to the API, and there must be %d patches", p.Name, got, patches))
+		}
+		if p.Floor == nil && len(p.KafkaRequests) > 0 {
+			wrong = append(wrong, fmt.Sprintf("%s: %s requests to Kafka, and there must be none", p.Name, counted(p.KafkaRequests)))
+		}
+	}
+	return wrong
+}
+
+// Percentile is the smallest of the durations that at least the given share (0 to 1) of them does not exceed, in seconds;
+// zero without any.
+func Percentile(durations []time.Duration, share float64) float64 {
+	if len(durations) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(durations))
+	rank := int(math.Ceil(share * float64(len(sorted))))
+	return sorted[min(max(rank, 1), len(sorted))-1].Seconds()
+}
+
+// Table prints the run in the form of Markdown.
+func (r Run) Table() string {
+	rows := [][]string{{
+		"phase", "done s", "p50 / p99 s", "floor s", "ratio", "CPU s", "RSS max MiB", "API requests", "Kafka requests",
+		"API server + etcd CPU s", "of the floor", "load",
+	}}
+	for _, p := range r.Phases {
+		rows = append(rows, p.cells())
+	}
+	var out strings.Builder
+	fmt.Fprintf(&out, "%d topics, %d cores, %s\n\n", r.Topics, r.Cores, r.Started.UTC().Format("2006-01-02 15:04 MST"))
+	for i, row := range aligned(rows) {
+		fmt.Fprintf(&out, "| %s |\n", strings.Join(row, " | "))
+		if i == 0 {
+			rule := make([]string, len(row))
+			for j := range row {
+				rule[j] = strings.Repeat("-", len(row[j])+2)
+			}
+			fmt.Fprintf(&out, "|%s|\n", strings.Join(rule, "|"))
+		}
+	}
+	return out.String()
+}
+
+func (p Phase) cells() []string {
+	done, percentiles, floor, ratio, floorCPU := "-", "-", "-", "-", "-"
+	if p.Floor != nil {
+		done = fmt.Sprintf("%.1f", p.Done)
+		percentiles = fmt.Sprintf("%.1f / %.1f", p.P50, p.P99)
+		floor = fmt.Sprintf("%.1f + %.1f", p.Floor.API, p.Floor.Kafka)
+		ratio = fmt.Sprintf("%.2f", p.Ratio())
+		floorCPU = fmt.Sprintf("%.1f", p.Floor.ServerCPU)
+	}
+	return []string{
+		p.Name, done, percentiles, floor, ratio,
+		fmt.Sprintf("%.2f", p.OperatorCPU), fmt.Sprintf("%.0f", p.PeakRSS), counted(p.APIRequests), counted(p.KafkaRequests),
+		fmt.Sprintf("%.1f", p.ServerCPU), floorCPU, fmt.Sprintf("%.1f", p.Load),
+	}
+}
+
+// counted prints the sum, and what it is made of.
+func counted(by map[string]int) string {
+	sum := 0
+	var parts []string
+	for _, name := range sortedByCount(by) {
+		sum += by[name]
+		parts = append(parts, fmt.Sprintf("%d %s", by[name], name))
+	}
+	if len(parts) == 0 {
+		return "0"
+	}
+	return fmt.Sprintf("%d (%s)", sum, strings.Join(parts, ", "))
+}
+
+func sortedByCount(by map[string]int) []string {
+	names := make([]string, 0, len(by))
+	for name := range by {
+		names = append(names, name)
+	}
+	slices.SortFunc(names, func(a, b string) int { return cmp.Or(cmp.Compare(by[b], by[a]), cmp.Compare(a, b)) })
+	return names
+}
+
+// aligned pads every column to its widest cell.
+func aligned(rows [][]string) [][]string {
+	for column := range rows[0] {
+		width := 0
+		for _, row := range rows {
+			width = max(width, len(row[column]))
+		}
+		for _, row := range rows {
+			row[column] = fmt.Sprintf("%-*s", width, row[column])
+		}
+	}
+	return rows
+}
