@@ -254,6 +254,28 @@ func TestOneRefusedTopicDelaysNoOther(t *testing.T) {
 	w.wantTopic("flaky", "Ready")
 }
 
+func TestATopicThatTheOperatorMayNotSeeKeepsItsRecordAndDelaysNoOther(t *testing.T) {
+	w := newWorld(t, readyCluster(3), newTopic("hidden", "h", time.Hour), newTopic("good", "g", time.Hour))
+	w.settle("hidden")
+	id := w.topic("hidden").Status.TopicID
+	w.kafka.hidden["hidden"] = true
+	w.changeTopic("hidden", func(t *v1alpha1.KafkaTopic) { t.Spec.Config = map[string]string{"retention.ms": "9"} })
+	if err := w.once("hidden", "good"); err != nil {
+		t.Fatal(err)
+	}
+	w.wantTopic("good", "Ready")
+	w.wantTopic("hidden", "Reconciling/NotAuthorized")
+	if m := message(w.topic("hidden").Status.Conditions); !strings.Contains(m, `grant its principal Describe and DescribeConfigs on topic "hidden"`) {
+		t.Error(m)
+	}
+	if got := w.topic("hidden").Status.TopicID; got != id || w.kafka.requests["alter"] != 0 {
+		t.Errorf("on record %q, was %q; requests %v", got, id, w.kafka.requests)
+	}
+	delete(w.kafka.hidden, "hidden")
+	w.settle()
+	w.wantTopic("hidden", "Ready")
+}
+
 func TestWhatCannotBeChangedIsStalledAndTheRestIsCaredFor(t *testing.T) {
 	w := newWorld(t, readyCluster(3), newTopic("orders", "u", time.Hour, sized(6, 2)))
 	w.settle("orders")

@@ -22,6 +22,7 @@ type fakeKafka struct {
 	lose     string           // the answer of the next request of this kind is lost after it took effect
 	refuse   map[string]error // by topic or user
 	stale    map[string]bool  // topics that the broker that is asked does not show yet
+	hidden   map[string]bool  // topics that the operator may not see
 	brokers  int32
 	racks    map[int32]string
 	fenced   map[int32]bool
@@ -44,7 +45,7 @@ type scramCredential struct {
 func newFakeKafka() *fakeKafka {
 	return &fakeKafka{
 		moving: map[string]map[int32]kafka.Reassignment{}, config: map[string]string{},
-		requests: map[string]int{}, refuse: map[string]error{}, stale: map[string]bool{}, brokers: 3,
+		requests: map[string]int{}, refuse: map[string]error{}, stale: map[string]bool{}, hidden: map[string]bool{}, brokers: 3,
 		topics: map[string]kafka.Topic{}, scram: map[string]map[string]scramCredential{},
 		acls: map[kafka.ACL]bool{}, quotas: map[string]map[string]float64{},
 	}
@@ -236,7 +237,9 @@ func (k *fakeKafka) DescribeTopics(_ context.Context, names []string) (map[strin
 	}
 	found := map[string]kafka.Topic{}
 	for _, name := range names {
-		if t, ok := k.topics[name]; ok && !k.stale[name] {
+		if k.hidden[name] {
+			found[name] = kafka.Topic{Name: name, Denied: &kafka.Denied{Code: "TOPIC_AUTHORIZATION_FAILED"}}
+		} else if t, ok := k.topics[name]; ok && !k.stale[name] {
 			t.Config = maps.Clone(t.Config)
 			found[name] = t
 		}

@@ -54,6 +54,9 @@ func (p *topicPass) bar(ctx context.Context) {
 }
 
 func (p *topicPass) settle(ctx context.Context, c *topics.Claim) error {
+	if fault, unread := p.unread[c.Name]; unread {
+		return p.settleUnread(ctx, c, fault)
+	}
 	if err := p.unsettled[c.Name]; err != nil {
 		p.queue.Retry(p.cluster.key, c.Name, retryFirst, retryLimit)
 	} else if !p.lookAgain(c.Name) {
@@ -88,6 +91,18 @@ func (p *topicPass) settle(ctx context.Context, c *topics.Claim) error {
 	}
 	// The holder has the topic on record now: whoever had it before may go, and the topic stays.
 	return p.release(ctx, c.Leaving)
+}
+
+// settleUnread says why nothing is known of a topic; what is on record stays.
+func (p *topicPass) settleUnread(ctx context.Context, c *topics.Claim, fault topics.Fault) error {
+	p.queue.Retry(p.cluster.key, c.Name, fault.After, fault.AtMost)
+	var errs []error
+	for _, t := range append(held(c.Leaving), c.Living()...) {
+		if !c.Frozen || t != c.Holder {
+			errs = append(errs, p.writeStatus(ctx, t, topics.WaitStatus(t, fault.Reason, fault.Message, p.Clock.Now())))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // lookAgain asks for another flush of a topic, at growing intervals, where one of its faults may pass by itself.

@@ -176,6 +176,8 @@ type Topic struct {
 	Replicas          [][]int32         // node ids by partition; those that a reassignment adds or removes are among them
 	UnderReplicated   int32             // partitions with replicas that are not in sync
 	Offline           int32             // partitions without a leader
+	// Denied is why nothing but the name is known of the topic, though the others were told; nil = all is known.
+	Denied *Denied
 }
 
 // Reassignment is what is under way for one partition.

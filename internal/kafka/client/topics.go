@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -45,7 +46,12 @@ func (c *Client) describeTopics(ctx context.Context, names []string, found map[s
 		if isUnknownTopic(t.ErrorCode) || t.ErrorCode == kerr.InvalidTopicException.Code || t.Topic == nil {
 			continue
 		}
-		if err := answered(t.ErrorCode, nil); err != nil {
+		err := answered(t.ErrorCode, nil)
+		if denied, is := errors.AsType[*kafka.Denied](err); is {
+			found[*t.Topic] = kafka.Topic{Name: *t.Topic, Denied: denied}
+			continue
+		}
+		if err != nil {
 			return fmt.Errorf("topic %q: %w", *t.Topic, err)
 		}
 		existing[*t.Topic] = topicOf(t)
@@ -91,7 +97,13 @@ func (c *Client) describeTopicConfigs(ctx context.Context, existing, found map[s
 			delete(existing, r.ResourceName)
 			continue
 		}
-		if err := answered(r.ErrorCode, r.ErrorMessage); err != nil {
+		err := answered(r.ErrorCode, r.ErrorMessage)
+		if denied, is := errors.AsType[*kafka.Denied](err); is {
+			found[r.ResourceName] = kafka.Topic{Name: r.ResourceName, Denied: denied}
+			delete(existing, r.ResourceName)
+			continue
+		}
+		if err != nil {
 			return fmt.Errorf("topic %q: %w", r.ResourceName, err)
 		}
 		topic.Config = setHere(r.Configs, kmsg.ConfigSourceDynamicTopicConfig)

@@ -1,0 +1,144 @@
+package client_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/kafka/client"
+	"github.com/castellan-dev/castellan/internal/kafka/kafkatest"
+)
+
+func TestWhatTheOperatorMayNotSeeOrDoIsToldTopicByTopic(t *testing.T) {
+	admin, _ := connect(t)
+	for _, name := range []string{"seen", "unseen"} {
+		if r, err := admin.CreateTopics(t.Context(), []kafka.NewTopic{{Name: name, Partitions: 1, ReplicationFactor: 1}}); err != nil || r[name].Err != nil {
+			t.Fatal(err, r)
+		}
+	}
+	acl := func(name, operation string) kafka.ACL {
+		return kafka.ACL{Principal: "User:CN=stranger", Host: "*", ResourceType: "Topic", ResourceName: name, Pattern: "Literal", Operation: operation, Permission: "Allow"}
+	}
+	acls := []kafka.ACL{acl("seen", "Describe"), acl("seen", "DescribeConfigs"), acl("unseen", "Describe")}
+	if results, err := admin.CreateACLs(t.Context(), acls); err != nil || errors.Join(results...) != nil {
+		t.Fatal(err, results)
+	}
+	certificate, key, err := cluster.CA.Issue("stranger")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := client.TLSConfig(cluster.CA.PEM, certificate, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stranger, err := client.New(client.Options{Seeds: []string{cluster.Nodes[0].Mutual}, TLS: config})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stranger.Close()
+	eventually(t, "one topic is seen and the other is not", func() error {
+		found, err := stranger.DescribeTopics(t.Context(), []string{"seen", "unseen", "absent"})
+		switch {
+		case err != nil:
+			return err
+		case found["seen"].Partitions != 1 || found["seen"].Denied != nil:
+			return fmt.Errorf("seen: %+v", found["seen"])
+		case found["unseen"].Denied == nil || found["unseen"].Denied.Code != "TOPIC_AUTHORIZATION_FAILED":
+			return fmt.Errorf("unseen: %+v", found["unseen"])
+		case found["absent"].Denied == nil: // whether it is there is not told either
+			return fmt.Errorf("absent: %+v", found["absent"])
+		}
+		return nil
+	})
+	denied := func(what string, err error) {
+		t.Helper()
+		if _, ok := errors.AsType[*kafka.Denied](err); !ok {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	created, err := stranger.CreateTopics(t.Context(), []kafka.NewTopic{{Name: "mine", Partitions: 1, ReplicationFactor: 1}})
+	denied("create", errors.Join(err, created["mine"].Err))
+	altered, err := stranger.AlterTopicConfigs(t.Context(), map[string][]kafka.ConfigChange{"seen": {{Key: "retention.ms", Value: ptr("1000")}}})
+	denied("alter", errors.Join(err, altered["seen"]))
+	grown, err := stranger.CreatePartitions(t.Context(), map[string]int32{"seen": 2})
+	denied("grow", errors.Join(err, grown["seen"]))
+}
+
+const policySource = `
+import java.util.Map;
+import org.apache.kafka.common.errors.PolicyViolationException;
+import org.apache.kafka.server.policy.CreateTopicPolicy;
+
+public class FewPartitions implements CreateTopicPolicy {
+    public void configure(Map<String, ?> configs) {}
+    public void close() {}
+    public void validate(RequestMetadata topic) {
+        if (topic.numPartitions() != null && topic.numPartitions() > 3) {
+            throw new PolicyViolationException("more than 3 partitions need a permit");
+        }
+    }
+}
+`
+
+func TestAPolicyAndAQuotaRefuseInTheirOwnWords(t *testing.T) {
+	needKafka(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	libs, err := kafkatest.Libs(ctx, kafkatest.Version)
+	if err != nil {
+		t.Fatal(err)
+	}
+	classes := t.TempDir()
+	source := filepath.Join(classes, "FewPartitions.java")
+	if err := os.WriteFile(source, []byte(policySource), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.CommandContext(ctx, "javac", "-cp", filepath.Join(libs, "*"), "-d", classes, source).CombinedOutput(); err != nil {
+		t.Fatalf("compile the policy: %v: %s", err, out)
+	}
+	k, err := kafkatest.Start(ctx, kafkatest.Options{Jars: []string{classes}, Config: map[string]string{"create.topic.policy.class.name": "FewPartitions"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer k.Close()
+	c, _ := connectTo(t, k)
+	results, err := c.CreateTopics(ctx, []kafka.NewTopic{
+		{Name: "small", Partitions: 3, ReplicationFactor: 1}, {Name: "large", Partitions: 4, ReplicationFactor: 1},
+	})
+	if err != nil || results["small"].Err != nil {
+		t.Fatal(err, results)
+	}
+	refused(t, results["large"].Err, "POLICY_VIOLATION")
+	if !strings.Contains(results["large"].Err.Error(), "more than 3 partitions need a permit") {
+		t.Errorf("the policy's words are lost: %v", results["large"].Err)
+	}
+
+	alter, err := c.AlterQuotas(ctx, map[string]map[string]*float64{"ANONYMOUS": {"controller_mutation_rate": ptr(0.1)}})
+	if err != nil || alter["ANONYMOUS"] != nil {
+		t.Fatal(err, alter)
+	}
+	n := 0
+	eventually(t, "the quota is used up", func() error {
+		n++
+		name := fmt.Sprintf("quota-%d", n)
+		results, err := c.CreateTopics(ctx, []kafka.NewTopic{{Name: name, Partitions: 3, ReplicationFactor: 1}})
+		if err != nil {
+			return err
+		}
+		throttled, ok := errors.AsType[*kafka.Throttled](results[name].Err)
+		if !ok {
+			return fmt.Errorf("topic %s: %w", name, results[name].Err)
+		}
+		if throttled.After < time.Second || throttled.After > time.Hour {
+			t.Errorf("Kafka asks to wait for %s", throttled.After)
+		}
+		return nil
+	})
+}
