@@ -22,16 +22,20 @@ import (
 // authority, and written nowhere.
 const identityLife = 30 * 24 * time.Hour
 
-// Connections gives a kafka.Admin for every KafkaCluster. It finds the addresses in the cluster's status and proves to
-// the brokers that it is the operator; dialling and backing off are the pool's matter.
+// Connections gives a kafka.Admin for every KafkaCluster. Of the operator's own it finds the addresses in the status and
+// proves to the brokers that it is the operator; an external one says how it is reached. Dialling and backing off are the
+// pool's matter.
 type Connections struct {
 	Client client.Reader
-	Pool   *pool.Pool
-	Domain string
-	Now    func() time.Time
+	// APIReader reads past the cache, which holds no Secret of others.
+	APIReader client.Reader
+	Pool      *pool.Pool
+	Domain    string
+	Now       func() time.Time
 
 	mu         sync.Mutex
 	identities map[types.NamespacedName]identity
+	accesses   map[types.NamespacedName]knownAccess
 }
 
 // identity is the operator's certificate for one cluster.
@@ -44,6 +48,13 @@ type identity struct {
 // Admin returns the connection to a cluster; it does not dial.
 func (c *Connections) Admin(ctx context.Context, cluster *v1alpha1.KafkaCluster) (kafka.Admin, error) {
 	key := client.ObjectKeyFromObject(cluster)
+	if cluster.IsExternal() {
+		access, err := c.Access(ctx, cluster)
+		if err != nil {
+			return nil, err
+		}
+		return c.Pool.Get(poolKey(cluster), externalOptions(access, cluster.Status.ClusterID))
+	}
 	secret := &corev1.Secret{}
 	name := types.NamespacedName{Namespace: cluster.Namespace, Name: authoritySecret(cluster.Name)}
 	if err := c.Client.Get(ctx, name, secret); err != nil {
@@ -61,7 +72,11 @@ func (c *Connections) Admin(ctx context.Context, cluster *v1alpha1.KafkaCluster)
 	if len(options.Seeds) == 0 {
 		return nil, fmt.Errorf("connect to KafkaCluster %s: no broker is known yet: %w", key, kafka.ErrUnreachable)
 	}
-	return c.Pool.Get(pool.Key{UID: string(cluster.UID), Namespace: cluster.Namespace, Name: cluster.Name}, options)
+	return c.Pool.Get(poolKey(cluster), options)
+}
+
+func poolKey(cluster *v1alpha1.KafkaCluster) pool.Key {
+	return pool.Key{UID: string(cluster.UID), Namespace: cluster.Namespace, Name: cluster.Name}
 }
 
 // Forget ends the connection of a cluster that is gone.
@@ -69,9 +84,14 @@ func (c *Connections) Forget(key types.NamespacedName) {
 	c.mu.Lock()
 	known, found := c.identities[key]
 	delete(c.identities, key)
+	access, external := c.accesses[key]
+	delete(c.accesses, key)
 	c.mu.Unlock()
 	if found {
 		c.Pool.Forget(string(known.uid))
+	}
+	if external {
+		c.Pool.Forget(string(access.uid))
 	}
 }
 

@@ -72,6 +72,9 @@ func (r *KafkaClusterReconciler) Reconcile(ctx context.Context, req ctrl.Request
 	if err != nil {
 		return ctrl.Result{}, fmt.Errorf("read KafkaCluster %s: %w", req, err)
 	}
+	if cluster.IsExternal() {
+		return ctrl.Result{}, nil // a labelled object of its users has led here
+	}
 	s := newScope(cluster, r.Options.Now())
 	err = s.run(ctx,
 		r.dereference, // everything that exists of the cluster, from the cache

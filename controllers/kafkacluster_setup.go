@@ -35,7 +35,7 @@ func (r *KafkaClusterReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	// A pause and a restart are asked for by annotation.
 	asked := predicate.Or(predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{})
 	build := ctrl.NewControllerManagedBy(mgr).
-		For(&v1alpha1.KafkaCluster{}, builder.WithPredicates(asked)).
+		For(&v1alpha1.KafkaCluster{}, builder.WithPredicates(externalOnly(false), asked)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: clustersAtOnce})
 	for _, object := range []client.Object{
 		&appsv1.StatefulSet{}, &corev1.Pod{}, &corev1.PersistentVolumeClaim{}, &corev1.ConfigMap{}, &corev1.Secret{},

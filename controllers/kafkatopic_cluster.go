@@ -14,12 +14,15 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/external"
 	"github.com/castellan-dev/castellan/internal/kafka"
 )
 
 // Clusters gives the connection to a KafkaCluster. It alone dials and backs off; an error means that nothing is known.
 type Clusters interface {
 	Admin(ctx context.Context, cluster *v1alpha1.KafkaCluster) (kafka.Admin, error)
+	// Access tells how an external cluster is reached.
+	Access(ctx context.Context, cluster *v1alpha1.KafkaCluster) (external.Access, error)
 }
 
 const (
@@ -124,6 +127,18 @@ func factsOf(cluster *v1alpha1.KafkaCluster) clusterFacts {
 		f.available = c.Status
 	}
 	return f
+}
+
+// unanswered says what to wait for after a flush of which nothing came; empty = it failed for another reason.
+func unanswered(cluster hostCluster, err error) (reason, message string) {
+	_, other := errors.AsType[*kafka.AnotherCluster](err)
+	switch {
+	case other && cluster.object.IsExternal():
+		return reasonClusterNotAvailable, external.Explain(err, cluster.object.Spec.External).Message
+	case unreachable(err):
+		return reasonClusterUnreachable, unreachableText(cluster.key)
+	}
+	return "", ""
 }
 
 func unreachable(err error) bool {

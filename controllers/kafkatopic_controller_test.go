@@ -268,8 +268,8 @@ func TestATopicThatTheOperatorMayNotSeeKeepsItsRecordAndDelaysNoOther(t *testing
 	if m := message(w.topic("hidden").Status.Conditions); !strings.Contains(m, `grant its principal Describe and DescribeConfigs on topic "hidden"`) {
 		t.Error(m)
 	}
-	if got := w.topic("hidden").Status.TopicID; got != id || w.kafka.requests["alter"] != 0 {
-		t.Errorf("on record %q, was %q; requests %v", got, id, w.kafka.requests)
+	if got := w.topic("hidden").Status; got.TopicID != id || got.Partitions != 1 || w.kafka.requests["alter"] != 0 {
+		t.Errorf("on record %+v, its UUID was %q; requests %v", got, id, w.kafka.requests)
 	}
 	delete(w.kafka.hidden, "hidden")
 	w.settle()

@@ -10,6 +10,7 @@ import (
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/batch"
+	"github.com/castellan-dev/castellan/internal/external"
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/topics"
 )
@@ -19,7 +20,7 @@ var throttleRates = []string{"leader.replication.throttled.rate", "follower.repl
 
 // survey reads what moving replicas takes, and nothing where no topic of the flush asks for it.
 func (p *topicPass) survey(ctx context.Context, admin kafka.Admin) (topics.Survey, error) {
-	s := topics.Survey{Rate: p.Rate, Now: p.Clock.Now()}
+	s := topics.Survey{Rate: p.Rate, Now: p.Clock.Now(), HidesFenced: external.Lacks(p.cluster.object, kafka.FeatureFenced) != ""}
 	needed := false
 	for _, d := range p.desired {
 		needed = needed || d.NeedsSurvey(p.live)

@@ -33,8 +33,6 @@ type topicPass struct {
 	announced map[string]bool
 	// put off: topics that are looked at again later, with nothing to report now.
 	off map[string]bool
-	// unread: topics of which nothing is known, though the others were told, and why.
-	unread map[string]topics.Fault
 	// unsettled: what did not go through, to be tried again.
 	unsettled map[string]error
 	errs      *errorList
@@ -44,7 +42,7 @@ func newTopicPass(r *KafkaTopicReconciler, cluster hostCluster, claims []*topics
 	p := &topicPass{
 		KafkaTopicReconciler: r, cluster: cluster, admission: a, claims: claims,
 		desired: map[string]topics.Desired{}, outcomes: map[string]topics.Outcome{},
-		announced: map[string]bool{}, off: map[string]bool{}, unread: map[string]topics.Fault{}, unsettled: map[string]error{},
+		announced: map[string]bool{}, off: map[string]bool{}, unsettled: map[string]error{},
 		errs: &errorList{},
 	}
 	for _, c := range claims {
@@ -73,11 +71,6 @@ func (p *topicPass) change(ctx context.Context) error {
 	}
 	desired := make([]topics.Desired, 0, len(p.claims))
 	for _, c := range p.claims {
-		if denied := p.live[c.Name].Denied; denied != nil {
-			fault, _ := topics.Explain(denied, "Describe and DescribeConfigs", p.desired[c.Name], p.cluster.brokers())
-			p.unread[c.Name] = fault
-			continue
-		}
 		desired = append(desired, p.desired[c.Name])
 	}
 	survey, err := p.survey(ctx, admin)
@@ -153,6 +146,8 @@ func (p *topicPass) create(ctx context.Context, admin kafka.Admin) error {
 	for _, t := range p.changes.Create {
 		out, result := p.outcomes[t.Name], results[t.Name]
 		switch {
+		case result.Err == nil && result.Topic.ID == "":
+			out = topics.Outcome{Faults: []topics.Fault{*topics.NoUUIDFault(t.Name)}}
 		case result.Err == nil:
 			out.Record.ID, out.Topic = result.Topic.ID, result.Topic
 		case errors.Is(result.Err, kafka.ErrTopicExists) && p.announced[t.Name]:

@@ -54,9 +54,6 @@ func (p *topicPass) bar(ctx context.Context) {
 }
 
 func (p *topicPass) settle(ctx context.Context, c *topics.Claim) error {
-	if fault, unread := p.unread[c.Name]; unread {
-		return p.settleUnread(ctx, c, fault)
-	}
 	if err := p.unsettled[c.Name]; err != nil {
 		p.queue.Retry(p.cluster.key, c.Name, retryFirst, retryLimit)
 	} else if !p.lookAgain(c.Name) {
@@ -77,6 +74,9 @@ func (p *topicPass) settle(ctx context.Context, c *topics.Claim) error {
 		return p.release(ctx, c.Leaving) // they have handed it over
 	}
 	out := p.outcomes[c.Name]
+	if p.live[c.Name].Denied != nil { // what was seen before stays in the status
+		return p.writeStatus(ctx, c.Holder, topics.WaitStatus(c.Holder, out.Faults[0].Reason, out.Faults[0].Message, p.Clock.Now()))
+	}
 	if out.Found {
 		out.Health = p.health(p.cluster.key, c.Holder, out.Topic, out.Record.Moving != nil)
 	}
@@ -91,18 +91,6 @@ func (p *topicPass) settle(ctx context.Context, c *topics.Claim) error {
 	}
 	// The holder has the topic on record now: whoever had it before may go, and the topic stays.
 	return p.release(ctx, c.Leaving)
-}
-
-// settleUnread says why nothing is known of a topic; what is on record stays.
-func (p *topicPass) settleUnread(ctx context.Context, c *topics.Claim, fault topics.Fault) error {
-	p.queue.Retry(p.cluster.key, c.Name, fault.After, fault.AtMost)
-	var errs []error
-	for _, t := range append(held(c.Leaving), c.Living()...) {
-		if !c.Frozen || t != c.Holder {
-			errs = append(errs, p.writeStatus(ctx, t, topics.WaitStatus(t, fault.Reason, fault.Message, p.Clock.Now())))
-		}
-	}
-	return errors.Join(errs...)
 }
 
 // lookAgain asks for another flush of a topic, at growing intervals, where one of its faults may pass by itself.
@@ -126,6 +114,13 @@ func (p *topicPass) settleObservers(ctx context.Context, c *topics.Claim) error 
 	for _, t := range c.Observers {
 		if err := p.letGo(ctx, t); err != nil {
 			return err
+		}
+		if topic.Denied != nil {
+			denied, _ := topics.Explain(topic.Denied, topics.MayDescribe, topics.Desired{Name: c.Name}, 0)
+			if err := p.writeStatus(ctx, t, topics.WaitStatus(t, denied.Reason, denied.Message, p.Clock.Now())); err != nil {
+				return err
+			}
+			continue
 		}
 		health := p.health(p.cluster.key, t, topic, false)
 		if err := p.writeStatus(ctx, t, topics.ObservedStatus(t, topic, exists, health, p.cluster.id(), p.Clock.Now())); err != nil {

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/batch"
@@ -46,7 +47,8 @@ func (r *KafkaTopicReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	b := ctrl.NewControllerManagedBy(mgr).
 		Named("kafkatopic").
 		Watches(&v1alpha1.KafkaTopic{}, r.topicEvents()).
-		Watches(&v1alpha1.KafkaCluster{}, r.clusterEvents())
+		Watches(&v1alpha1.KafkaCluster{}, r.clusterEvents()).
+		WatchesRawSource(source.Channel(r.Woken, r.clusterEvents()))
 	if len(r.Namespaces.Only) == 0 {
 		b = b.WatchesMetadata(&corev1.Namespace{}, namespaceEvents(r.markNamespace))
 	}
@@ -151,6 +153,8 @@ func (r *KafkaTopicReconciler) clusterEvents() handler.EventHandler {
 	return handler.Funcs{
 		CreateFunc: func(ctx context.Context, e event.CreateEvent, q queueOf) { mark(ctx, e.Object, q, every) },
 		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q queueOf) { mark(ctx, e.Object, q, every) },
+		// It answers again: what waits need not wait out its interval.
+		GenericFunc: func(ctx context.Context, e event.GenericEvent, q queueOf) { mark(ctx, e.Object, q, notReady) },
 		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q queueOf) {
 			before, ok1 := e.ObjectOld.(*v1alpha1.KafkaCluster)
 			after, ok2 := e.ObjectNew.(*v1alpha1.KafkaCluster)

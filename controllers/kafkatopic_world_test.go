@@ -22,6 +22,7 @@ import (
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/batch"
+	"github.com/castellan-dev/castellan/internal/external"
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/plainauth"
 	"github.com/castellan-dev/castellan/internal/render"
@@ -62,10 +63,15 @@ type world struct {
 	serial   int
 	mounts   map[int32][]byte // the users file as each broker sees it; nil map = always fresh
 	logins   int
+	access   external.Access
 }
 
 func (w *world) Admin(context.Context, *v1alpha1.KafkaCluster) (kafka.Admin, error) {
 	return w.kafka, nil
+}
+
+func (w *world) Access(context.Context, *v1alpha1.KafkaCluster) (external.Access, error) {
+	return w.access, nil
 }
 
 func newWorld(t *testing.T, objects ...client.Object) *world {

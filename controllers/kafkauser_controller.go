@@ -10,6 +10,7 @@ import (
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/batch"
@@ -40,6 +41,8 @@ type KafkaUserReconciler struct {
 	Events     events.EventRecorder
 	// Drift is how often what others changed is looked for; zero = batch.DriftInterval.
 	Drift time.Duration
+	// Woken names clusters that answer again.
+	Woken <-chan event.GenericEvent
 
 	queue  batch.Queue
 	writer batch.Writer
@@ -116,8 +119,8 @@ func (r *KafkaUserReconciler) flush(ctx context.Context, key types.NamespacedNam
 	kafkaCtx, cancel := context.WithTimeout(ctx, batch.FlushTimeout)
 	defer cancel()
 	if err := p.change(kafkaCtx); err != nil {
-		if unreachable(err) {
-			if _, err := p.wait(ctx, reasonClusterUnreachable, unreachableText(key)); err != nil {
+		if reason, message := unanswered(cluster, err); reason != "" {
+			if _, err := p.wait(ctx, reason, message); err != nil {
 				return names, err
 			}
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/batch"
 	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/users"
 )
 
@@ -24,6 +25,7 @@ type userPass struct {
 	items      []*userItem
 	authorizer bool
 	ca         []byte
+	self       string // the user that the operator itself logs in as to an external cluster
 	errs       *errorList
 }
 
@@ -66,7 +68,13 @@ func (p *userPass) change(ctx context.Context) error {
 		return err
 	}
 	p.authorizer = authorizes(p.cluster.object)
-	if p.ca, err = p.authority(ctx); err != nil {
+	if p.cluster.object.IsExternal() {
+		access, err := p.Clusters.Access(ctx, p.cluster.object)
+		if err != nil {
+			return err
+		}
+		p.ca, p.self = access.CA, access.Username
+	} else if p.ca, err = p.authority(ctx); err != nil {
 		return err
 	}
 	batch.Each(writers, p.items, func(i *userItem) { p.prepare(ctx, i) })
@@ -84,6 +92,10 @@ func (p *userPass) change(ctx context.Context) error {
 // connection Secret.
 func (p *userPass) prepare(ctx context.Context, i *userItem) {
 	i.desired = users.Desired{Name: i.Name}
+	if f := users.Refused(p.cluster.object, i.Name, p.self); f != nil {
+		p.leaveAlone(i, *f)
+		return
+	}
 	if i.idle = i.Frozen; i.idle || i.Holder != nil && p.hold(ctx, i) {
 		return
 	}
@@ -105,6 +117,18 @@ func (p *userPass) prepare(ctx context.Context, i *userItem) {
 		}
 	}
 	i.endpoints = users.Endpoints(p.cluster.object, i.mechanisms)
+}
+
+// leaveAlone changes nothing of a user, neither for its holder nor for those that leave, and says why.
+func (p *userPass) leaveAlone(i *userItem, f users.Fault) {
+	i.idle = true
+	u := i.Holder
+	if u == nil {
+		i.await(f.Reason, f.Message)
+		return
+	}
+	i.fault(f)
+	i.Credentials, i.Secret = u.Status.Credentials, boundSecret(u)
 }
 
 // hold fills in what the holder asks for; false = the holder cannot be in force.
@@ -298,12 +322,14 @@ func (i *userItem) refusedBy(err error, field string) {
 // authorizes tells whether the cluster minds ACLs.
 func authorizes(cluster *v1alpha1.KafkaCluster) bool {
 	switch {
+	case cluster.IsExternal():
+		return true // whether it does, the brokers say
 	case cluster.Spec.Authorization != nil:
 		return cluster.Spec.Authorization.Type == v1alpha1.AuthorizationSimple
 	case cluster.Status.Defaults != nil && cluster.Status.Defaults.Authorization != "":
 		return cluster.Status.Defaults.Authorization == v1alpha1.AuthorizationSimple
 	default:
-		return slices.ContainsFunc(cluster.Spec.Listeners, func(l v1alpha1.Listener) bool { return l.Authentication != nil })
+		return slices.ContainsFunc(model.Listeners(&cluster.Spec), func(l v1alpha1.Listener) bool { return l.Authentication != nil })
 	}
 }
 

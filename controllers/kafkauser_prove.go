@@ -61,7 +61,7 @@ func (p *userPass) prove(ctx context.Context) {
 			t.err, _ = err.(error)
 			return
 		}
-		if t.err = p.try(ctx, t); unreachable(t.err) {
+		if t.err = p.try(ctx, t); unreachable(t.err) && !notOffered(t.err) {
 			silent.Store(t.node, t.err)
 		}
 	})
@@ -95,7 +95,7 @@ func (p *userPass) try(ctx context.Context, t *probe) error {
 		login.Password = t.item.password
 	}
 	if endpoint.TLS {
-		login.CA, login.ServerName = p.ca, address.ServerName
+		login.CA, login.ServerName, login.SystemRoots = p.ca, address.ServerName, len(p.ca) == 0
 	}
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
@@ -103,6 +103,11 @@ func (p *userPass) try(ctx context.Context, t *probe) error {
 }
 
 var errNoAddress = errors.New("its address is not known yet")
+
+func notOffered(err error) bool {
+	u, ok := errors.AsType[*kafka.Unanswered](err)
+	return ok && (u.Cause == kafka.CauseMechanism || u.Cause == kafka.CauseNoLogin)
+}
 
 // judge draws the conclusion from what was tried of one user.
 func (i *userItem) judge(probes []*probe, brokers []int32) {
@@ -118,6 +123,8 @@ func (i *userItem) judge(probes []*probe, brokers []int32) {
 			continue
 		case t.err == nil:
 			word = "still let in"
+		case notOffered(t.err):
+			word = "not offered by the listener"
 		case errors.Is(t.err, kafka.ErrAuthenticationFailed):
 			word = "refused"
 		case errors.Is(t.err, errNoAddress):

@@ -40,7 +40,7 @@ func (p *userPass) connect(ctx context.Context, i *userItem) (string, error) {
 			i.await(users.ReasonListener, fmt.Sprintf("waiting for the address of listener %q of KafkaCluster %q", e.Listener, p.cluster.key.Name))
 			return "", nil
 		}
-		if e.TLS && len(p.ca) == 0 {
+		if e.TLS && len(p.ca) == 0 && !p.cluster.object.IsExternal() {
 			i.await(users.ReasonAuthority, fmt.Sprintf("waiting for Secret %q, which holds the certificate of the CA of KafkaCluster %q",
 				authoritySecret(p.cluster.key.Name), p.cluster.key.Name))
 			return "", nil

@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/render"
@@ -33,6 +34,7 @@ func (r *KafkaUserReconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Named("kafkauser").
 		Watches(&v1alpha1.KafkaUser{}, r.userEvents()).
 		Watches(&v1alpha1.KafkaCluster{}, r.clusterEvents()).
+		WatchesRawSource(source.Channel(r.Woken, r.clusterEvents())).
 		Watches(&corev1.Secret{}, r.secretEvents())
 	if len(r.Namespaces.Only) == 0 {
 		b = b.WatchesMetadata(&corev1.Namespace{}, namespaceEvents(r.markNamespace))
@@ -120,6 +122,9 @@ func (r *KafkaUserReconciler) clusterEvents() handler.EventHandler {
 		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q queueOf) {
 			r.markAll(ctx, client.ObjectKeyFromObject(e.Object), q)
 		},
+		GenericFunc: func(ctx context.Context, e event.GenericEvent, q queueOf) {
+			r.markAll(ctx, client.ObjectKeyFromObject(e.Object), q)
+		},
 		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q queueOf) {
 			before, ok1 := e.ObjectOld.(*v1alpha1.KafkaCluster)
 			after, ok2 := e.ObjectNew.(*v1alpha1.KafkaCluster)
@@ -136,6 +141,8 @@ func sameForUsers(before, after *v1alpha1.KafkaCluster) bool {
 		authorizes(before) == authorizes(after) &&
 		len(lacking(serving(after), serving(before))) == 0 &&
 		equality.Semantic.DeepEqual(before.Spec.Listeners, after.Spec.Listeners) &&
+		equality.Semantic.DeepEqual(before.Spec.External, after.Spec.External) &&
+		equality.Semantic.DeepEqual(before.Status.External, after.Status.External) &&
 		equality.Semantic.DeepEqual(before.Status.Listeners, after.Status.Listeners)
 }
 

@@ -12,7 +12,8 @@ import (
 
 // Setup starts all controllers with the manager. They share one pool of connections.
 func Setup(mgr ctrl.Manager, o Options) error {
-	connections := &Connections{Client: mgr.GetClient(), Pool: pool.New(pool.Config{}), Domain: o.Domain, Now: o.Now}
+	woken := newWakers(3)
+	connections := &Connections{Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Pool: pool.New(pool.Config{OnReachable: woken.wake}), Domain: o.Domain, Now: o.Now}
 	if err := mgr.Add(connections.Pool); err != nil {
 		return fmt.Errorf("run the pool of connections: %w", err)
 	}
@@ -25,13 +26,14 @@ func Setup(mgr ctrl.Manager, o Options) error {
 		&KafkaClusterReconciler{
 			Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Recorder: recorder, Connections: connections, Options: o,
 		},
+		&ExternalClusterReconciler{Client: mgr.GetClient(), Recorder: recorder, Connections: connections, Now: o.Now, Woken: woken[0]},
 		&KafkaTopicReconciler{
 			Client: mgr.GetClient(), Namespaces: namespaces, Clusters: connections,
-			Clock: clock(o.Now), Events: recorder, Drift: o.DriftInterval, Rate: o.ReassignmentRate,
+			Clock: clock(o.Now), Events: recorder, Drift: o.DriftInterval, Rate: o.ReassignmentRate, Woken: woken[1],
 		},
 		&KafkaUserReconciler{
 			Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Namespaces: namespaces, Clusters: connections, Prober: client.Prober{},
-			Clock: clock(o.Now), Events: recorder, Drift: o.DriftInterval,
+			Clock: clock(o.Now), Events: recorder, Drift: o.DriftInterval, Woken: woken[2],
 		},
 	}
 	for _, reconciler := range reconcilers {

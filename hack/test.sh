@@ -71,7 +71,7 @@ gotest() {
 
 # packages lists those of the main module that are tested in stage unit.
 packages() {
-	go list ./... | grep -vE '/(test/(api|chart|e2e)|internal/kafka)(/|$)'
+	go list ./... | grep -vE '/(test/(api|chart|e2e)|internal/kafka|controllers/onkafka)(/|$)'
 }
 
 stage_unit() {
@@ -91,7 +91,7 @@ stage_api() { gotest api . 10m ./test/api/...; }
 stage_kafka() {
 	CASTELLAN_BENCH_OPERATOR=$(hack/image.sh binary) || return 1
 	export CASTELLAN_BENCH_OPERATOR
-	gotest kafka . 20m ./internal/kafka/... ./test/benchtopics
+	gotest kafka . 20m ./internal/kafka/... ./controllers/onkafka ./test/benchtopics
 }
 
 # existing_cluster points the end-to-end tests at CONTEXT and installs the operator there.

@@ -10,7 +10,8 @@ const (
 	ConditionReconciling = "Reconciling"
 	// ConditionStalled: the spec cannot be carried out until it is changed; the message names the field.
 	ConditionStalled = "Stalled"
-	// ConditionAvailable: the quorum has a leader, every partition has min ISR and every listener an unfenced broker.
+	// ConditionAvailable: the quorum has a leader, every partition has min ISR and every listener an unfenced broker; of an
+	// external cluster, that its brokers answer and let the operator in.
 	ConditionAvailable = "Available"
 	// ConditionWarning: in force, and yet worth a second thought.
 	ConditionWarning = "Warning"
@@ -26,7 +27,7 @@ type KafkaClusterStatus struct {
 	// +listType=map
 	// +listMapKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
-	// Kafka's own id of the cluster, given out once.
+	// Kafka's own id of the cluster, given out once; of an external cluster, as it was first seen.
 	// +optional
 	ClusterID string `json:"clusterId,omitempty"`
 	// Whether the first quorum has been seen with a leader; from then on no disk is formatted as an initial voter.
@@ -67,9 +68,12 @@ type KafkaClusterStatus struct {
 	// What is done next and what is held back, in sentences.
 	// +optional
 	Plan PlanStatus `json:"plan,omitempty"`
-	// Brokers that are ready and desired, such as 3/3.
+	// Brokers that are ready and desired, such as 3/3; of an external cluster, those that serve and those it knows.
 	// +optional
 	Brokers string `json:"brokers,omitempty"`
+	// What concerns external clusters only.
+	// +optional
+	External *ExternalStatus `json:"external,omitempty"`
 }
 
 // InitialVoter is a controller of the first quorum and the one disk that may be formatted as such.
@@ -127,10 +131,12 @@ const (
 type NodeStatus struct {
 	// Node id: the broker's or controller's node.id.
 	ID int32 `json:"id"`
-	// Pool that it belongs to.
-	Pool string `json:"pool"`
-	// Name of its pod.
-	Pod string `json:"pod"`
+	// Pool that it belongs to; empty for a broker of an external cluster.
+	// +optional
+	Pool string `json:"pool,omitempty"`
+	// Name of its pod; empty for a broker of an external cluster.
+	// +optional
+	Pod string `json:"pod,omitempty"`
 	// What it does.
 	// +listType=set
 	Roles []Role `json:"roles"`

@@ -7,7 +7,7 @@ import (
 )
 
 // KafkaCluster is one Apache Kafka cluster in KRaft mode: pools of brokers and controllers, the listeners that clients
-// connect to, and the configuration that all of them share.
+// connect to, and the configuration that all of them share. With spec.external it is a cluster that somebody else runs.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
@@ -44,15 +44,22 @@ type KafkaClusterList struct {
 
 // KafkaClusterSpec is what the user asks for.
 //
-// +kubebuilder:validation:XValidation:rule="self.pools.exists(p, !has(p.roles) || 'Controller' in p.roles)",message="spec.pools: no pool has the role Controller; add it to a pool's roles, a cluster needs 1, 3 or 5 controllers"
-// +kubebuilder:validation:XValidation:rule="self.pools.exists(p, !has(p.roles) || 'Broker' in p.roles)",message="spec.pools: no pool has the role Broker; add it to a pool's roles"
+// +kubebuilder:validation:XValidation:rule="has(self.external) == has(oldSelf.external)",message="spec.external cannot be added to a KafkaCluster, nor taken from it: a cluster that the operator runs and one that it does not are two; make a new KafkaCluster"
+// +kubebuilder:validation:XValidation:rule="has(self.pools) || has(self.external)",message="spec.pools: Required value: name the pools of the cluster, or in spec.external the addresses of one that somebody else runs"
+// +kubebuilder:validation:XValidation:rule="has(self.version) || has(self.external)",message="spec.version: Required value: name the version of Kafka, or in spec.external the addresses of a cluster that somebody else runs"
+// +kubebuilder:validation:XValidation:rule="!has(self.external) || !has(self.pools)",message="spec.external: a cluster that somebody else runs has no pools here; remove spec.pools or spec.external"
+// +kubebuilder:validation:XValidation:rule="!has(self.external) || !has(self.version) && !has(self.metadataVersion) && !has(self.listeners) && !has(self.authorization) && !has(self.config) && !has(self.unmanagedConfig)",message="spec.external: the brokers are somebody else's; remove version, metadataVersion, listeners, authorization, config and unmanagedConfig"
+// +kubebuilder:validation:XValidation:rule="!has(self.external) || !has(self.rolling) || !has(self.rolling.maxUnavailable) && (!has(self.rolling.unavailable) || self.rolling.unavailable == 'Proceed')",message="spec.external: the brokers are somebody else's and are not restarted; remove rolling"
+// +kubebuilder:validation:XValidation:rule="!has(self.pools) || self.pools.exists(p, !has(p.roles) || 'Controller' in p.roles)",message="spec.pools: no pool has the role Controller; add it to a pool's roles, a cluster needs 1, 3 or 5 controllers"
+// +kubebuilder:validation:XValidation:rule="!has(self.pools) || self.pools.exists(p, !has(p.roles) || 'Broker' in p.roles)",message="spec.pools: no pool has the role Broker; add it to a pool's roles"
 // +kubebuilder:validation:XValidation:rule="!has(self.listeners) || self.listeners.all(l, self.listeners.exists_one(m, m.port == l.port))",message="spec.listeners: two listeners have the same port; give each a port of its own"
 type KafkaClusterSpec struct {
-	// Version of Apache Kafka, such as 4.3.1, at most 16 characters. It changes only when you change it.
-	// +required
+	// Version of Apache Kafka, such as 4.3.1, at most 16 characters. It changes only when you change it. Default: none,
+	// it is required, except with external.
+	// +optional
 	// +kubebuilder:validation:Pattern=`^[0-9]+\.[0-9]+\.[0-9]+$`
 	// +kubebuilder:validation:MaxLength=16
-	Version string `json:"version"`
+	Version string `json:"version,omitempty"`
 
 	// How far Kafka's own formats follow the version: a metadata.version, such as 4.3 or 4.3-IV0, or Auto for the latest
 	// that the version knows; at most 16 characters. It is raised only after every node runs the version, and from then
@@ -62,13 +69,19 @@ type KafkaClusterSpec struct {
 	// +kubebuilder:validation:MaxLength=16
 	MetadataVersion string `json:"metadataVersion,omitempty"`
 
-	// Groups of nodes that are alike, 1 to 20; one StatefulSet each. A pool cannot be renamed.
-	// +required
+	// Groups of nodes that are alike, 1 to 20; one StatefulSet each. A pool cannot be renamed. Default: none, they are
+	// required, except with external.
+	// +optional
 	// +listType=map
 	// +listMapKey=name
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=20
-	Pools []Pool `json:"pools"`
+	Pools []Pool `json:"pools,omitempty"`
+
+	// A cluster that somebody else runs, for whose topics and users the operator is to care; in place of version, pools and
+	// whatever else configures brokers. It can be neither added later nor removed. Default: the operator runs the cluster.
+	// +optional
+	External *External `json:"external,omitempty"`
 
 	// What clients connect to, 1 to 16. Default: one listener named clients on port 9092, inside the Kubernetes
 	// cluster, with TLS and SCRAM-SHA-512.
@@ -77,7 +90,6 @@ type KafkaClusterSpec struct {
 	// +listMapKey=name
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=16
-	// +kubebuilder:default={{name: "clients", port: 9092, authentication: {mechanisms: {"SCRAM-SHA-512"}}}}
 	Listeners []Listener `json:"listeners,omitempty"`
 
 	// Who may do what. Default: Simple when any listener authenticates, else None; recorded in status.defaults.

@@ -16,7 +16,47 @@ var (
 	ErrTopicExists = errors.New("topic exists already")
 	// ErrUnknownTopicID: no topic has this UUID.
 	ErrUnknownTopicID = errors.New("no topic has this id")
+	// ErrTooOld: the cluster is older than Kafka 2.8, which gave topics their UUIDs.
+	ErrTooOld = errors.New("the brokers are older than Kafka 2.8")
 )
+
+// Cause is why no answer came.
+type Cause string
+
+// Causes that can be told apart from outside.
+const (
+	CauseNoHost      Cause = "the name is not known to DNS"
+	CauseRefused     Cause = "the connection is refused"
+	CauseNoRoute     Cause = "there is no route to it"
+	CauseSilent      Cause = "it does not answer in time"
+	CauseClosed      Cause = "it closes the connection without an answer"
+	CauseLost        Cause = "the connection has broken off"
+	CauseNotKafka    Cause = "what answers is not Kafka"
+	CauseNoTLS       Cause = "what answers does not speak TLS"
+	CauseWantsTLS    Cause = "what answers speaks TLS only"
+	CauseUntrusted   Cause = "its certificate is not trusted"
+	CauseCertificate Cause = "it refuses the client's certificate, or wants one"
+	CauseLogin       Cause = "it refuses the login"
+	CauseMechanism   Cause = "it does not offer the SASL mechanism"
+	CauseNoLogin     Cause = "the listener takes no login"
+)
+
+// Unanswered is an ErrUnreachable, or an ErrAuthenticationFailed, of which the cause is known.
+type Unanswered struct {
+	Cause Cause
+	Kind  error // ErrUnreachable or ErrAuthenticationFailed
+	Err   error
+}
+
+func (u *Unanswered) Error() string   { return fmt.Sprintf("%s: %s", u.Kind, u.Err) }
+func (u *Unanswered) Unwrap() []error { return []error{u.Kind, u.Err} }
+
+// AnotherCluster tells that the addresses lead to another cluster than they did; nothing has been asked of that one.
+type AnotherCluster struct{ Want, Have string } // cluster ids
+
+func (a *AnotherCluster) Error() string {
+	return fmt.Sprintf("the cluster that answers has the id %s, not %s", a.Have, a.Want)
+}
 
 // Refusal is Kafka's own no to one item of a request: a user's mistake or a limit, which no retry will cure.
 type Refusal struct {

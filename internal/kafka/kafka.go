@@ -9,8 +9,9 @@ import (
 	"time"
 )
 
-// Admin is one live Kafka cluster, reached over its REPLICATION listener as the cluster's operator. All methods are safe
-// for concurrent use, bounded in time by ctx, and wrap their errors with what was attempted.
+// Admin is one live Kafka cluster: one of the operator's own, reached over its REPLICATION listener, or an external one,
+// reached as its KafkaCluster says. All methods are safe for concurrent use, bounded in time by ctx, and wrap their errors
+// with what was attempted.
 type Admin interface {
 	ClusterAdmin
 	TopicAdmin
@@ -19,6 +20,9 @@ type Admin interface {
 
 // ClusterAdmin observes the cluster and sets its run-time configuration.
 type ClusterAdmin interface {
+	// Overview asks with two requests who the cluster is and what it lacks; any Kafka from 2.8 on answers it, an older one
+	// gives ErrTooOld.
+	Overview(ctx context.Context) (*Overview, error)
 	// Snapshot reads one consistent view of the cluster with a number of requests that does not depend on the number of
 	// topics. An error means that the view is incomplete: there is no half snapshot.
 	Snapshot(ctx context.Context) (*Snapshot, error)
@@ -51,7 +55,8 @@ const AllBrokers int32 = -1
 // TopicAdmin reads and changes topics, many at a time. The maps that come back hold an entry for each name that was
 // asked for; the error beside them means that nothing is known about any.
 type TopicAdmin interface {
-	// DescribeTopics reads partitions and dynamic configuration of the named topics; a name without a topic has no entry.
+	// DescribeTopics reads partitions and dynamic configuration of the named topics; a name without a topic has no entry, and
+	// a topic that may not be described has one that says so.
 	DescribeTopics(ctx context.Context, names []string) (map[string]Topic, error)
 	CreateTopics(ctx context.Context, topics []NewTopic) (map[string]TopicResult, error)
 	// CreatePartitions grows topics to the given total numbers of partitions. Like CreateTopics and DeleteTopics it may
@@ -60,7 +65,7 @@ type TopicAdmin interface {
 	AlterTopicConfigs(ctx context.Context, changes map[string][]ConfigChange) (map[string]error, error)
 	// DeleteTopics deletes by UUID (KIP-516); ErrUnknownTopicID in the result means that it is gone already.
 	DeleteTopics(ctx context.Context, ids []TopicID) (map[TopicID]error, error)
-	// Brokers lists the registered brokers by id, fenced ones included.
+	// Brokers lists the registered brokers by id, fenced ones included; a Kafka that lacks FeatureFenced leaves those out.
 	Brokers(ctx context.Context) ([]Broker, error)
 	// Reassignments lists all reassignments under way (KIP-455), by topic and partition, whoever began them.
 	Reassignments(ctx context.Context) (map[string]map[int32]Reassignment, error)
@@ -89,18 +94,38 @@ type UserAdmin interface {
 type Login struct {
 	Address    string // host:port that is dialled; no other broker is asked
 	ServerName string // name the certificate must hold; empty when TLS is off
-	CA         []byte // PEM; nil = no TLS
-	Mechanism  string // PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512
-	Username   string
-	Password   string
+	CA         []byte // PEM; nil = no TLS, or with SystemRoots whatever this machine trusts
+	// SystemRoots: TLS without a CA of its own.
+	SystemRoots bool
+	Mechanism   string // PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512
+	Username    string
+	Password    string
 }
 
 // Prober proves from outside what a client would see.
 type Prober interface {
 	// TryLogin authenticates once and leaves. ErrAuthenticationFailed means that the broker refused; any other error
-	// means that nothing is known.
+	// means that nothing is known, with CauseMechanism or CauseNoLogin because the listener does not take the mechanism.
 	TryLogin(ctx context.Context, login Login) error
 }
+
+// Overview is what a cluster tells of itself at little cost.
+type Overview struct {
+	ClusterID string
+	Brokers   []Broker  // as of Brokers, with their addresses
+	Lacking   []Feature // in the order of Features
+}
+
+// Feature is something that not every Kafka from 2.8 on can do.
+type Feature string
+
+// Features, all of them.
+const (
+	// FeatureScram: SCRAM credentials can be read and written (KIP-554; with KRaft KIP-900).
+	FeatureScram Feature = "ScramCredentials"
+	// FeatureFenced: brokers that are down are told from those that are gone (KIP-1073).
+	FeatureFenced Feature = "FencedBrokers"
+)
 
 // Snapshot is one view of a cluster, all of it younger than TakenAt + the time the reading took.
 type Snapshot struct {
@@ -122,6 +147,9 @@ type Broker struct {
 	ID     int32
 	Rack   string
 	Fenced bool // registered but not serving (KIP-1073)
+	// Host and Port are what the broker advertises on the listener that was asked; known from Overview only.
+	Host string
+	Port int32
 }
 
 // Partition is one partition as the controller sees it.
@@ -169,14 +197,14 @@ type TopicID string
 // Topic is one live topic.
 type Topic struct {
 	Name              string
-	ID                TopicID
+	ID                TopicID // empty = Kafka has given it none (inter.broker.protocol.version below 2.8)
 	Partitions        int32
 	ReplicationFactor int32             // the smallest of its partitions
 	Config            map[string]string // only keys set on the topic itself
 	Replicas          [][]int32         // node ids by partition; those that a reassignment adds or removes are among them
 	UnderReplicated   int32             // partitions with replicas that are not in sync
 	Offline           int32             // partitions without a leader
-	// Denied is why nothing but the name is known of the topic, though the others were told; nil = all is known.
+	// Denied is why nothing but the name is known of the topic, not even whether it exists; nil = all is known.
 	Denied *Denied
 }
 

@@ -118,7 +118,7 @@ func ComputeDefaults(spec *v1alpha1.KafkaClusterSpec) v1alpha1.Defaults {
 	if brokers >= 3 {
 		defaults.MinInsyncReplicas = 2
 	}
-	for _, l := range listenersOf(spec) {
+	for _, l := range Listeners(spec) {
 		if l.Authentication != nil && len(l.Authentication.Mechanisms) > 0 {
 			defaults.Authorization = v1alpha1.AuthorizationSimple
 		}
@@ -148,8 +148,9 @@ func hasRole(pool v1alpha1.Pool, role v1alpha1.Role) bool {
 	return len(pool.Roles) == 0 || slices.Contains(pool.Roles, role)
 }
 
-// listenersOf knows the default, which an older CRD may not have filled in.
-func listenersOf(spec *v1alpha1.KafkaClusterSpec) []v1alpha1.Listener {
+// Listeners are those of a spec, or the default: one that clients inside reach. The default does not stand in the CRD, where
+// it would be added to external clusters too.
+func Listeners(spec *v1alpha1.KafkaClusterSpec) []v1alpha1.Listener {
 	if len(spec.Listeners) > 0 {
 		return spec.Listeners
 	}

@@ -176,7 +176,7 @@ func validateMemory(p *v1alpha1.Pool) []Fault {
 func validateListeners(spec *v1alpha1.KafkaClusterSpec) []Fault {
 	var faults []Fault
 	ports, names := map[int32]string{}, map[string]string{}
-	for _, l := range listenersOf(spec) {
+	for _, l := range Listeners(spec) {
 		if why, reserved := reservedListenerNames[strings.ToLower(l.Name)]; reserved {
 			faults = append(faults, Fault{ReasonInvalid, listenerField(l.Name, "name"), "a listener cannot have this name, because " + why + "; choose another"})
 		} else if !listenerName.MatchString(l.Name) {

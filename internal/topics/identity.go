@@ -20,6 +20,8 @@ func doomed(d Desired, topic kafka.Topic) kafka.TopicID {
 // a live topic means that it may be created.
 func identify(d Desired, topic kafka.Topic, exists bool) (*Fault, v1alpha1.Origin) {
 	switch {
+	case exists && topic.ID == "":
+		return NoUUIDFault(d.Name), ""
 	case exists && topic.ID == d.Known.ID:
 		return nil, d.Known.Origin
 	case exists && d.Intended:
@@ -34,6 +36,12 @@ func identify(d Desired, topic kafka.Topic, exists bool) (*Fault, v1alpha1.Origi
 	default:
 		return adoptionFault(d, topic), v1alpha1.OriginAdopted
 	}
+}
+
+// NoUUIDFault says why a topic without a UUID is neither changed nor deleted: it cannot be told from another one of its name.
+func NoUUIDFault(name string) *Fault {
+	return &Fault{Reason: ReasonNoUUID, Message: fmt.Sprintf("spec.name: topic %q has no UUID; it needs Kafka 2.8 with inter.broker.protocol.version "+
+		"2.8 or newer; raise that on the brokers", name)}
 }
 
 // lossFault tells that the topic on record is not there. A loss that is to be made good is told first and acted upon when

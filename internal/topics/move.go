@@ -28,6 +28,8 @@ type Survey struct {
 	Reassigning map[string]map[int32]kafka.Reassignment
 	// Free is how many partitions more may begin to move.
 	Free int
+	// HidesFenced: the brokers that are down are not among Brokers, as in Kafka before 4.0.
+	HidesFenced bool
 	// Rate is the limit, in bytes per second and broker, that the operator sets while replicas move; zero = none.
 	Rate int64
 	Now  time.Time
@@ -77,8 +79,11 @@ func without(replicas, some []int32) []int32 {
 func (c *Changes) move(d Desired, topic kafka.Topic, s *Survey, out *Outcome) {
 	m := d.movement(topic, s)
 	out.Topic.ReplicationFactor = smallest(m.base)
-	var fault *Fault
-	if m.placer, fault = newPlacer(d.Name, d.placement(), s.Brokers); fault != nil {
+	fault := s.hidden(m.base)
+	if fault == nil {
+		m.placer, fault = newPlacer(d.Name, d.placement(), s.Brokers)
+	}
+	if fault != nil {
 		// What is under way ends by itself; nothing can be said of the rest.
 		out.Faults = append(out.Faults, *fault)
 		c.record(d, topic, m, s, nil, int32(len(m.ours)), out)
@@ -121,6 +126,21 @@ func (c *Changes) move(d Desired, topic kafka.Topic, s *Survey, out *Outcome) {
 		out.Topic.Partitions = topic.Partitions
 	}
 	c.record(d, topic, m, s, starts, left, out)
+}
+
+// hidden says why nothing can be moved while a broker is down of which only the node id is known: whether it comes back and
+// in which rack it is, no answer tells.
+func (s *Survey) hidden(replicas [][]int32) *Fault {
+	if !s.HidesFenced {
+		return nil
+	}
+	for _, id := range slices.Concat(replicas...) {
+		if !slices.ContainsFunc(s.Brokers, func(b kafka.Broker) bool { return b.ID == id }) {
+			return &Fault{Reason: ReasonMoving, Passing: true, After: moveLook, AtMost: moveLookLimit, Message: fmt.Sprintf(
+				"waiting for broker %d, which is down: to move replicas meanwhile needs Kafka 4.0", id)}
+		}
+	}
+	return nil
 }
 
 // starts returns the moves that begin now, no more than may.

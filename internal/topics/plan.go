@@ -71,6 +71,7 @@ const (
 	ReasonPlacement    = "InvalidPlacement"
 	ReasonMoving       = "Reassigning"
 	ReasonForeignMove  = "ForeignReassignment"
+	ReasonNoUUID       = "NoTopicID"
 	ReasonExists       = "TopicExists"
 	ReasonReplaced     = "TopicReplaced"
 	ReasonLost         = "TopicLost"
@@ -96,6 +97,9 @@ func Plan(desired []Desired, live map[string]kafka.Topic, s Survey) (Changes, ma
 	for _, d := range desired {
 		topic, exists := live[d.Name]
 		switch fault, ours := identify(d, topic, exists); {
+		case topic.Denied != nil && !d.Kept && (!d.Gone || d.Intended):
+			denied, _ := Explain(topic.Denied, MayDescribe, d, 0)
+			outcomes[d.Name] = Outcome{Record: d.Known, Faults: []Fault{denied}}
 		case d.Kept:
 			changes.unthrottle(d, topic)
 			outcomes[d.Name] = Outcome{Record: d.Known}

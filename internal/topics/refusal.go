@@ -10,6 +10,9 @@ import (
 	"github.com/castellan-dev/castellan/internal/kafka"
 )
 
+// MayDescribe is what the operator needs to see a topic.
+const MayDescribe = "Describe and DescribeConfigs"
+
 // Explain says in the language of the KafkaTopic's fields why Kafka did not do what was attempted, such as "Create"; false =
 // it is no answer of Kafka's and may be another one the next time. brokers is how many brokers the cluster has; zero = not
 // known.

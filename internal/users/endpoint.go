@@ -3,10 +3,15 @@ package users
 import (
 	"cmp"
 	"fmt"
+	"net"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/external"
+	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/model"
 )
 
 // Endpoint is one listener as a certain user sees it.
@@ -34,7 +39,7 @@ var strength = []v1alpha1.Mechanism{v1alpha1.MechanismScram512, v1alpha1.Mechani
 // others, those that offer all before those that offer some, and then in the order of the spec.
 func Endpoints(cluster *v1alpha1.KafkaCluster, mechanisms []v1alpha1.Mechanism) []Endpoint {
 	var endpoints []Endpoint
-	for _, l := range cluster.Spec.Listeners {
+	for _, l := range listeners(cluster) {
 		if l.Authentication == nil {
 			continue
 		}
@@ -64,6 +69,24 @@ func Endpoints(cluster *v1alpha1.KafkaCluster, mechanisms []v1alpha1.Mechanism) 
 	return endpoints
 }
 
+// listeners are those that users log in at. Of an external cluster one is known: that at which the operator does, where it
+// takes a login. PLAIN is not offered there: its passwords stand in files of the brokers, which are not the operator's.
+func listeners(cluster *v1alpha1.KafkaCluster) []v1alpha1.Listener {
+	e := cluster.Spec.External
+	if e == nil {
+		return model.Listeners(&cluster.Spec)
+	}
+	if !external.Sasl(e) {
+		return nil
+	}
+	l := v1alpha1.Listener{Name: external.Listener, Encryption: v1alpha1.EncryptionTLS, Authentication: &v1alpha1.ListenerAuthentication{
+		Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismScram256, v1alpha1.MechanismScram512}}}
+	if e.TLS == nil {
+		l.Encryption = v1alpha1.EncryptionNone
+	}
+	return []v1alpha1.Listener{l}
+}
+
 // locate fills in addresses. A listener that is reached from outside is dialled at its pods: the operator sits inside, and
 // what stands between it and a Kubernetes node's port is not what is to be proven.
 func (e *Endpoint) locate(cluster *v1alpha1.KafkaCluster, l v1alpha1.Listener) {
@@ -78,7 +101,7 @@ func (e *Endpoint) locate(cluster *v1alpha1.KafkaCluster, l v1alpha1.Listener) {
 	e.Bootstrap = cluster.Status.Listeners[i].BootstrapServers
 	e.Addresses = map[int32]Address{}
 	for _, a := range cluster.Status.Listeners[i].Addresses {
-		dial := fmt.Sprintf("%s:%d", a.Host, a.Port)
+		dial := net.JoinHostPort(a.Host, strconv.Itoa(int(a.Port)))
 		if pod := pods[a.NodeID]; !e.Internal && pod != "" {
 			dial = fmt.Sprintf("%s.%s-nodes.%s.svc:%d", pod, cluster.Name, cluster.Namespace, l.Port)
 		}
@@ -115,8 +138,11 @@ func NotOffered(cluster *v1alpha1.KafkaCluster, mechanisms []v1alpha1.Mechanism)
 	if len(lacking) == 0 {
 		return ""
 	}
+	if cluster.IsExternal() {
+		return notOfferedOutside(cluster, lacking)
+	}
 	var offers []string
-	for _, l := range cluster.Spec.Listeners {
+	for _, l := range listeners(cluster) {
 		offer := "nobody logs in"
 		if l.Authentication != nil {
 			offer = join(l.Authentication.Mechanisms)
@@ -125,6 +151,32 @@ func NotOffered(cluster *v1alpha1.KafkaCluster, mechanisms []v1alpha1.Mechanism)
 	}
 	return fmt.Sprintf("spec.authentication.mechanisms: no listener of KafkaCluster %q offers %s; its listeners are %s; choose one of theirs, or add it to a listener",
 		cluster.Name, strings.Join(lacking, ", "), strings.Join(offers, ", "))
+}
+
+func notOfferedOutside(cluster *v1alpha1.KafkaCluster, lacking []string) string {
+	if !external.Sasl(cluster.Spec.External) {
+		return fmt.Sprintf("spec.clusterRef: the operator reaches KafkaCluster %q at a listener without SASL, so that no user could log in there; "+
+			"in spec.external of the KafkaCluster, name a listener with SASL", cluster.Name)
+	}
+	return fmt.Sprintf("spec.authentication.mechanisms: %s: KafkaCluster %q is external, and the operator has no access to the files in which its "+
+		"brokers keep such passwords; use SCRAM-SHA-512 or SCRAM-SHA-256", strings.Join(lacking, ", "), cluster.Name)
+}
+
+// Refused says why a user cannot be cared for in an external cluster, of which the operator knows that it logs in there as
+// self; nil = it can.
+func Refused(cluster *v1alpha1.KafkaCluster, name, self string) *Fault {
+	if !cluster.IsExternal() {
+		return nil
+	}
+	if needs := external.Lacks(cluster, kafka.FeatureScram); needs != "" {
+		return &Fault{ReasonTooOld, fmt.Sprintf("spec.clusterRef: a user's SCRAM credentials need %s, and KafkaCluster %q is older; upgrade it, or delete "+
+			"this KafkaUser", needs, cluster.Name)}
+	}
+	if name == self {
+		return &Fault{ReasonOwn, fmt.Sprintf("spec.name: the operator itself logs in to KafkaCluster %q as user %q, and would lock itself out; choose another "+
+			"name, or give the operator a user of its own", cluster.Name, name)}
+	}
+	return nil
 }
 
 func join(mechanisms []v1alpha1.Mechanism) string {

@@ -23,6 +23,8 @@ const (
 	ReasonMechanism     = "MechanismNotOffered"
 	ReasonAuthorization = "AuthorizationDisabled"
 	ReasonRefused       = "Refused"
+	ReasonTooOld        = "KafkaTooOld"
+	ReasonOwn           = "OperatorsOwnUser"
 	ReasonSuperUser     = "SuperUserElsewhere"
 )
 
@@ -43,7 +45,7 @@ func Explain(r *kafka.Refusal, field string) Fault {
 // NoAuthorizer says that ACLs are asked for and nobody would mind them.
 func NoAuthorizer() Fault {
 	return Fault{ReasonAuthorization, "spec.acls: the cluster has no authorizer (authorization.type None), so that everybody may do everything; " +
-		"remove spec.acls, or set spec.authorization.type of the KafkaCluster to Simple"}
+		"remove spec.acls, or set spec.authorization.type of the KafkaCluster to Simple (authorizer.class.name on brokers of somebody else's)"}
 }
 
 // Report is what is known of a holder after a pass.

@@ -13,11 +13,8 @@ func TestTheShortestManifestIsFilledIn(t *testing.T) {
 	t.Parallel()
 	cases := map[string]map[string]any{
 		"KafkaCluster": {
-			"spec.listeners": []any{map[string]any{
-				"name": "clients", "port": int64(9092), "encryption": "TLS",
-				"exposure":       map[string]any{"type": "Internal"},
-				"authentication": map[string]any{"mechanisms": []any{"SCRAM-SHA-512"}},
-			}},
+			"spec.listeners":           nil, // the default is the operator's: an external cluster has none
+			"spec.external":            nil,
 			"spec.pools.0.roles":       []any{"Controller", "Broker"},
 			"spec.pools.0.firstNodeId": nil,
 			"spec.rack.topologyKey":    "topology.kubernetes.io/zone",
@@ -88,6 +85,10 @@ func TestWhatCannotChange(t *testing.T) {
 		"a user's name":          {"KafkaUser", `spec: {name: a}`, `spec: {name: b}`, []string{"spec.name", "immutable", "make a new KafkaUser"}},
 		"a user's name, set":     {"KafkaUser", `{}`, `spec: {name: b}`, []string{"spec.name", "immutable"}},
 		"a user's name, unset":   {"KafkaUser", `spec: {name: a}`, `spec: {name: null}`, []string{"spec.name", "immutable"}},
+		"an own cluster, to external": {"KafkaCluster", `{}`, external(`bootstrapServers: ["a:9092"]`),
+			[]string{"spec.external cannot be added", "make a new KafkaCluster"}},
+		"an external cluster, to own": {"KafkaCluster", external(`bootstrapServers: ["a:9092"]`), `spec: {version: 4.3.1, external: null, pools: [{name: main, replicas: 1, storage: {volumes: [{name: data, size: 1Gi}]}}]}`,
+			[]string{"spec.external cannot be added", "taken from it"}},
 		"a pool's first id":      {"KafkaCluster", pool("firstNodeId: 10"), pool("firstNodeId: 20"), []string{"spec.pools[0]", "firstNodeId is immutable", "make a new pool"}},
 		"a pool's first id, set": {"KafkaCluster", pool("replicas: 3"), pool("firstNodeId: 0"), []string{"firstNodeId is immutable"}},
 		"a pool's first id, unset": {"KafkaCluster", pool("firstNodeId: 0"), pool("replicas: 3"),
@@ -105,10 +106,12 @@ func TestWhatCannotChange(t *testing.T) {
 func TestWhatMayChange(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct{ kind, first, then string }{
-		"replicas":                     {"KafkaCluster", pool("replicas: 3"), pool("replicas: 4")},
-		"access":                       {"KafkaCluster", `{}`, `spec: {access: {namespaces: {matchLabels: {team: a}, matchExpressions: [{key: b, operator: In, values: [c, d]}]}}}`},
-		"config":                       {"KafkaCluster", `{}`, `spec: {config: {log.retention.hours: "1"}}`},
-		"a pool more with a first id":  {"KafkaCluster", `{}`, `spec: {pools: [{name: main, replicas: 3, storage: {volumes: [{name: data, size: 10Gi}]}}, {name: more, replicas: 1, firstNodeId: 50, roles: [Broker], storage: {volumes: [{name: data, size: 10Gi}]}}]}`},
+		"replicas":                    {"KafkaCluster", pool("replicas: 3"), pool("replicas: 4")},
+		"config":                      {"KafkaCluster", `{}`, `spec: {config: {log.retention.hours: "1"}}`},
+		"a pool more with a first id": {"KafkaCluster", `{}`, `spec: {pools: [{name: main, replicas: 3, storage: {volumes: [{name: data, size: 10Gi}]}}, {name: more, replicas: 1, firstNodeId: 50, roles: [Broker], storage: {volumes: [{name: data, size: 10Gi}]}}]}`},
+		"access":                      {"KafkaCluster", `{}`, `spec: {access: {namespaces: {matchLabels: {team: a}, matchExpressions: [{key: b, operator: In, values: [c, d]}]}}}`},
+		"everything of an external cluster": {"KafkaCluster", external(`bootstrapServers: ["a:9092"]`),
+			`spec: {external: {bootstrapServers: ["b:9093"], tls: {caSecret: {name: trust}}, authentication: {mechanism: TLS, secretName: login}}}`},
 		"partitions":                   {"KafkaTopic", `{}`, `spec: {partitions: 12}`},
 		"a topic's deletion policy":    {"KafkaTopic", `{}`, `spec: {deletionPolicy: Retain}`},
 		"a topic's care":               {"KafkaTopic", `spec: {partitions: 1, replicationFactor: 1}`, `spec: {adoption: Always, recreate: Always, management: Observe, configPolicy: Exact, replicationFactor: 2, placement: {racks: [a]}}`},
@@ -204,7 +207,7 @@ func TestTwoManagersShareTheListsOfACluster(t *testing.T) {
 	}
 }
 
-func TestASecondManagerAddsAListenerToTheDefaultOne(t *testing.T) {
+func TestASecondManagersListenerStandsInPlaceOfTheDefaultOne(t *testing.T) {
 	t.Parallel()
 	ns := namespace(t)
 	create(t, ns, manifest(t, "KafkaCluster", "{}"))
@@ -215,7 +218,7 @@ func TestASecondManagerAddsAListenerToTheDefaultOne(t *testing.T) {
 	if err := kube.Get(t.Context(), client.ObjectKey{Namespace: ns, Name: "events"}, live); err != nil {
 		t.Fatal(err)
 	}
-	if got, _ := dig(live, "spec.listeners").([]any); len(got) != 2 {
-		t.Errorf("listeners: %v, expected clients and outside", got)
+	if got, _ := dig(live, "spec.listeners").([]any); len(got) != 1 {
+		t.Errorf("listeners: %v, expected outside alone", got)
 	}
 }

@@ -45,6 +45,11 @@ func pool(over string) string {
 	return string(text)
 }
 
+// external prints a cluster that somebody else runs.
+func external(over string) string {
+	return "spec: {version: null, pools: null, external: {" + over + "}}"
+}
+
 func listeners(items ...string) string {
 	return "spec: {listeners: [" + strings.Join(items, ", ") + "]}"
 }
@@ -156,6 +161,56 @@ var ownedKeys = map[string]string{
 	"broker.rack":                          "spec.rack",
 }
 
+func TestExternalClustersRefused(t *testing.T) {
+	t.Parallel()
+	const servers = `bootstrapServers: ["kafka.example.com:9092"]`
+	cases := map[string]refusal{
+		"neither pools nor external":     {`spec: {pools: null, version: null}`, []string{"spec.pools", "spec.external"}},
+		"pools and external":             {`spec: {version: null, external: {` + servers + `}}`, []string{"spec.external", "remove spec.pools or spec.external"}},
+		"no servers":                     {external(""), []string{"spec.external.bootstrapServers", "Required"}},
+		"an empty list of servers":       {external("bootstrapServers: []"), []string{"bootstrapServers", "at least 1"}},
+		"a server twice":                 {external(`bootstrapServers: ["a:1", "a:1"]`), []string{"bootstrapServers[1]", "Duplicate"}},
+		"a listener's certificate alone": {external(servers + ", authentication: {mechanism: TLS, secretName: login}"), []string{"spec.external", "authentication.mechanism", "set external.tls"}},
+		"an unknown mechanism":           {external(servers + ", authentication: {mechanism: GSSAPI, secretName: login}"), []string{"mechanism", `supported values: "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "TLS"`}},
+		"no Secret":                      {external(servers + ", authentication: {mechanism: PLAIN}"), []string{"authentication.secretName", "Required"}},
+		"a password in the spec":         {external(servers + ", authentication: {mechanism: PLAIN, secretName: a, password: b}"), []string{`unknown field "spec.external.authentication.password"`}},
+	}
+	for _, server := range []string{"a", "a:", ":9092", "a:0", "a:65536", "a:9092,b:9092", "http://a:9092", "a b:9092", "-a:9092", "SSL://a:1"} {
+		cases["server "+server] = refusal{external(fmt.Sprintf("bootstrapServers: [%q]", server)), []string{"spec.external.bootstrapServers[0]", "such as kafka.example.com:9092"}}
+	}
+	for field, value := range map[string]string{
+		"version": `4.3.1`, "metadataVersion": `"4.3"`, "listeners": `[{name: a, port: 9092}]`, "authorization": `{type: None}`,
+		"config": `{a: b}`, "unmanagedConfig": `[a]`, "rolling": `{maxUnavailable: 1}`,
+	} {
+		also := "version: null, " + field + ": " + value
+		if field == "version" {
+			also = "version: " + value
+		}
+		cases["with "+field] = refusal{fmt.Sprintf("spec: {pools: null, %s, external: {%s}}", also, servers),
+			[]string{"spec.external", "the brokers are somebody else's", field}}
+	}
+	runRefusals(t, "KafkaCluster", cases)
+}
+
+func TestExternalClustersAccepted(t *testing.T) {
+	t.Parallel()
+	for _, over := range []string{
+		`bootstrapServers: ["kafka.example.com:9092", "10.0.0.1:65535", "[2001:db8::1]:1", "KAFKA_0.local.:9092"]`,
+		`bootstrapServers: ["a:9092"], tls: {}`,
+		`bootstrapServers: ["a:9092"], tls: {caSecret: {name: trust}}, authentication: {mechanism: TLS, secretName: login}`,
+		`bootstrapServers: ["a:9092"], authentication: {mechanism: SCRAM-SHA-256, secretName: login}`,
+	} {
+		kept, err := tryCreate(t, manifest(t, "KafkaCluster", external(over)))
+		if err != nil {
+			t.Errorf("%s: %v", over, err)
+			continue
+		}
+		if dig(kept, "spec.external.tls.caSecret") != nil && dig(kept, "spec.external.tls.caSecret.key") != "ca.crt" {
+			t.Errorf("the key of the CA is %v", dig(kept, "spec.external.tls.caSecret.key"))
+		}
+	}
+}
+
 func TestConfigKeysThatFollowFromOtherFieldsAreRefused(t *testing.T) {
 	t.Parallel()
 	cases := map[string]refusal{}
@@ -179,6 +234,7 @@ func TestListsHaveAnEnd(t *testing.T) {
 		"21 pools": {"spec: {pools: [" + many(21, "{name: p%d, replicas: 1, storage: {volumes: [{name: data, size: 1Gi}]}}") + "]}",
 			[]string{"spec.pools", "at most 20"}},
 		"17 listeners":         {listeners(many(17, "{name: l%[1]d, port: 2%03[1]d}")), []string{"spec.listeners", "at most 16"}},
+		"33 servers":           {external("bootstrapServers: [" + many(33, `"a%d:9092"`) + "]"), []string{"spec.external.bootstrapServers", "at most 32"}},
 		"17 volumes":           {pool("storage: {volumes: [" + many(17, "{name: v%d, size: 1Gi}") + "]}"), []string{"storage.volumes", "at most 16"}},
 		"257 keys":             {"spec: {config: {" + many(257, "a%d: x") + "}}", []string{"spec.config", "at most 256"}},
 		"33 super users":       {"spec: {authorization: {type: Simple, superUsers: [" + many(33, "u%d") + "]}}", []string{"superUsers", "at most 32"}},

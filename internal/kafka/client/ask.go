@@ -80,14 +80,15 @@ func unanswered(ctx context.Context, err error) error {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return context.Cause(ctx)
 	}
-	if errors.Is(err, kerr.SaslAuthenticationFailed) {
-		return fmt.Errorf("%w: %w", kafka.ErrAuthenticationFailed, err)
+	kind, cause := kafka.ErrUnreachable, causeOf(err)
+	// A listener that does not take this way to log in has refused nobody: it may let the same user in by another.
+	if cause == kafka.CauseLogin || cause == kafka.CauseCertificate {
+		kind = kafka.ErrAuthenticationFailed
 	}
-	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "remote error" {
-		// The other side sent a TLS alert: with TLS 1.3 this is how a refused client certificate looks.
-		return fmt.Errorf("%w: %w", kafka.ErrAuthenticationFailed, err)
+	if cause == "" {
+		return fmt.Errorf("%w: %w", kind, err)
 	}
-	return fmt.Errorf("%w: %w", kafka.ErrUnreachable, err)
+	return &kafka.Unanswered{Cause: cause, Kind: kind, Err: err}
 }
 
 // refusals are the codes that tell of a mistake in what was asked. All others may be gone at the next attempt.

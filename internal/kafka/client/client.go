@@ -43,8 +43,12 @@ type DialFunc func(ctx context.Context, network, address string) (net.Conn, erro
 
 // Options say how a cluster is reached.
 type Options struct {
-	// Seeds are host:port of listeners that speak without SASL; one that answers is enough.
+	// Seeds are host:port of one listener of any brokers; one that answers is enough.
 	Seeds []string
+	// Login is nil for a listener without SASL.
+	Login *Login
+	// ClusterID, if set, is the only cluster that is asked for anything; another one gives a *kafka.AnotherCluster.
+	ClusterID string
 	// TLS is nil for a plaintext listener. An empty ServerName is replaced by the host that is dialled.
 	TLS *tls.Config
 	// Dialer defaults to a net.Dialer. TLS is spoken over what it returns.
@@ -56,13 +60,23 @@ type Options struct {
 	OnRequest func(api string, broker int32)
 }
 
+// Login is how the operator logs in to a listener with SASL.
+type Login struct {
+	Mechanism          string // PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512
+	Username, Password string
+}
+
 // Client is a kafka.Admin. It dials when first asked, not before.
 type Client struct {
-	kgo *kgo.Client
+	kgo       *kgo.Client
+	clusterID string
+	seeds     []string
+	dials     dialLog
 
 	mu       sync.Mutex
-	live     []int32 // brokers of the last answer, the one to ask first in front; empty = ask the seeds
-	outdated bool    // one of them has failed since
+	live     []int32   // brokers of the last answer, the one to ask first in front; empty = ask the seeds
+	outdated bool      // one of them has failed since
+	seen     time.Time // when the last answer came
 }
 
 var _ kafka.Admin = (*Client)(nil)
@@ -75,19 +89,28 @@ func New(o Options) (*Client, error) {
 	if o.ClientID == "" {
 		o.ClientID = "castellan"
 	}
+	c := &Client{clusterID: o.ClusterID, seeds: slices.Clone(o.Seeds)}
 	opts := append(baseOptions(o.Dialer, o.TLS, o.ClientID),
+		kgo.Dialer(c.dials.watch(dialer(o.Dialer, o.TLS))),
 		kgo.SeedBrokers(o.Seeds...),
 		// Every seed gets its turn in one request, and one more for a connection that had died unnoticed.
 		kgo.RequestRetries(len(o.Seeds)+1),
 	)
+	if o.Login != nil {
+		mechanism, err := mechanismOf(*o.Login)
+		if err != nil {
+			return nil, err
+		}
+		opts = append(opts, kgo.SASL(mechanism))
+	}
 	if o.OnRequest != nil {
 		opts = append(opts, kgo.WithHooks(requestHook(o.OnRequest)))
 	}
-	cl, err := kgo.NewClient(opts...)
-	if err != nil {
+	var err error
+	if c.kgo, err = kgo.NewClient(opts...); err != nil {
 		return nil, fmt.Errorf("make Kafka client for %v: %w", o.Seeds, err)
 	}
-	return &Client{kgo: cl}, nil
+	return c, nil
 }
 
 // Close closes all connections; requests under way fail.
@@ -100,7 +123,15 @@ func TLSConfig(ca, certificate, key []byte) (*tls.Config, error) {
 	if !roots.AppendCertsFromPEM(ca) {
 		return nil, errors.New("the CA holds no PEM certificate")
 	}
-	config := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}
+	return present(&tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}, certificate, key)
+}
+
+// SystemTLSConfig is TLSConfig with the CAs that this machine trusts.
+func SystemTLSConfig(certificate, key []byte) (*tls.Config, error) {
+	return present(&tls.Config{MinVersion: tls.VersionTLS12}, certificate, key)
+}
+
+func present(config *tls.Config, certificate, key []byte) (*tls.Config, error) {
 	if len(certificate) == 0 && len(key) == 0 {
 		return config, nil
 	}
@@ -125,6 +156,8 @@ func baseOptions(dial DialFunc, config *tls.Config, clientID string) []kgo.Opt {
 	}
 }
 
+var errHandshakeTimeout = errors.New("it did not finish the handshake")
+
 // dialError marks a failure before the first request was written: whatever was to be asked has certainly not happened.
 type dialError struct{ err error }
 
@@ -146,7 +179,7 @@ func dialer(dial DialFunc, config *tls.Config) DialFunc {
 		}
 		if ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
 			// The caller's time is not over: this address is at fault and another may be tried.
-			err = fmt.Errorf("%s did not finish the handshake within %s", address, dialTimeout)
+			err = fmt.Errorf("%s: %w within %s", address, errHandshakeTimeout, dialTimeout)
 		}
 		return nil, &net.OpError{Op: "dial", Net: network, Err: &dialError{err}}
 	}
@@ -186,7 +219,7 @@ func (h requestHook) OnBrokerWrite(meta kgo.BrokerMetadata, key int16, _ int, _,
 func (c *Client) refresh(ctx context.Context) ([]int32, error) {
 	resp, err := c.liveBrokers(ctx)
 	if err != nil {
-		return nil, unanswered(ctx, err)
+		return nil, unanswered(ctx, c.dials.first(c.seeds, err))
 	}
 	ids := make([]int32, 0, len(resp.Brokers))
 	for _, b := range resp.Brokers {
@@ -194,6 +227,9 @@ func (c *Client) refresh(ctx context.Context) ([]int32, error) {
 	}
 	if len(ids) == 0 {
 		return nil, fmt.Errorf("%w: the cluster names no live broker", kafka.ErrUnreachable)
+	}
+	if err := c.checkIdentity(resp.ClusterID); err != nil {
+		return nil, err
 	}
 	slices.Sort(ids)
 
@@ -207,8 +243,22 @@ func (c *Client) refresh(ctx context.Context) ([]int32, error) {
 			known = append(known, id)
 		}
 	}
-	c.live, c.outdated = known, false
+	c.live, c.outdated, c.seen = known, false, time.Now()
 	return slices.Clone(known), nil
+}
+
+// identityAge is how long an answer may speak for the cluster behind the addresses, where that is minded.
+const identityAge = 2 * time.Second
+
+func (c *Client) checkIdentity(id *string) error {
+	if c.clusterID == "" || id != nil && *id == c.clusterID {
+		return nil
+	}
+	other := &kafka.AnotherCluster{Want: c.clusterID}
+	if id != nil {
+		other.Have = *id
+	}
+	return other
 }
 
 // liveBrokers goes through the library's own choice of a broker, because only so the library learns the addresses. That
@@ -245,10 +295,14 @@ func (c *Client) liveBrokers(ctx context.Context) (*kmsg.MetadataResponse, error
 	}
 }
 
-// brokers returns whom to ask, in order; it costs a request only when nothing is known or somebody has failed.
+// brokers returns whom to ask, in order; it costs a request only when nothing is known, when somebody has failed, or when
+// the cluster has to be seen to be the same.
 func (c *Client) brokers(ctx context.Context) ([]int32, error) {
 	c.mu.Lock()
 	ids, outdated := slices.Clone(c.live), c.outdated
+	if c.clusterID != "" && time.Since(c.seen) > identityAge {
+		outdated = true
+	}
 	c.mu.Unlock()
 	if len(ids) > 0 && !outdated {
 		return ids, nil

@@ -30,15 +30,21 @@ func (p Prober) TryLogin(ctx context.Context, login kafka.Login) error {
 }
 
 func (p Prober) tryLogin(ctx context.Context, login kafka.Login) error {
-	mechanism, err := mechanismOf(login)
+	mechanism, err := mechanismOf(Login{login.Mechanism, login.Username, login.Password})
 	if err != nil {
 		return err
 	}
 	var config *tls.Config
-	if login.CA != nil {
-		if config, err = TLSConfig(login.CA, nil, nil); err != nil {
-			return err
-		}
+	switch {
+	case login.CA != nil:
+		config, err = TLSConfig(login.CA, nil, nil)
+	case login.SystemRoots:
+		config, err = SystemTLSConfig(nil, nil)
+	}
+	if err != nil {
+		return err
+	}
+	if config != nil {
 		config.ServerName = login.ServerName
 	}
 	opts := append(baseOptions(p.Dialer, config, "castellan-probe"),
@@ -57,7 +63,7 @@ func (p Prober) tryLogin(ctx context.Context, login kafka.Login) error {
 	return nil
 }
 
-func mechanismOf(login kafka.Login) (sasl.Mechanism, error) {
+func mechanismOf(login Login) (sasl.Mechanism, error) {
 	switch login.Mechanism {
 	case "PLAIN":
 		return plain.Auth{User: login.Username, Pass: login.Password}.AsMechanism(), nil

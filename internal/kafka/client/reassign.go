@@ -34,9 +34,6 @@ func brokersOf(resp *kmsg.DescribeClusterResponse) ([]kafka.Broker, error) {
 	if err := answered(resp.ErrorCode, resp.ErrorMessage); err != nil {
 		return nil, err
 	}
-	if resp.Version < 2 {
-		return nil, fmt.Errorf("DescribeCluster v%d does not list fenced brokers (v2, Kafka 4.0)", resp.Version)
-	}
 	brokers := make([]kafka.Broker, 0, len(resp.Brokers))
 	for _, b := range resp.Brokers {
 		broker := kafka.Broker{ID: b.NodeID, Fenced: b.IsFenced}

@@ -146,6 +146,9 @@ func (c *Client) readBrokers(ctx context.Context, id int32, s *kafka.Snapshot) e
 	if err != nil {
 		return err
 	}
+	if resp.Version < fencedVersion { // what is decided from a snapshot must know who is down
+		return fmt.Errorf("DescribeCluster v%d does not list fenced brokers (v%d, Kafka 4.0)", resp.Version, fencedVersion)
+	}
 	if s.Brokers, err = brokersOf(resp); err != nil {
 		return err
 	}

@@ -63,7 +63,7 @@ func (c *Client) describeTopics(ctx context.Context, names []string, found map[s
 }
 
 func topicOf(t *kmsg.MetadataResponseTopic) kafka.Topic {
-	topic := kafka.Topic{Name: *t.Topic, ID: kafka.TopicID(uuidText(t.TopicID)), Partitions: int32(len(t.Partitions))}
+	topic := kafka.Topic{Name: *t.Topic, ID: topicID(t.TopicID), Partitions: int32(len(t.Partitions))}
 	slices.SortFunc(t.Partitions, func(a, b kmsg.MetadataResponseTopicPartition) int { return cmp.Compare(a.Partition, b.Partition) })
 	for i := range t.Partitions {
 		p := &t.Partitions[i]
@@ -176,7 +176,7 @@ func (c *Client) createTopics(ctx context.Context, topics []kafka.NewTopic, resu
 			continue
 		}
 		results[t.Topic] = kafka.TopicResult{Topic: kafka.Topic{
-			Name: t.Topic, ID: kafka.TopicID(uuidText(t.TopicID)),
+			Name: t.Topic, ID: topicID(t.TopicID),
 			Partitions: t.NumPartitions, ReplicationFactor: int32(t.ReplicationFactor), Config: createdWith(t.Configs),
 		}}
 	}
@@ -308,6 +308,14 @@ func describeTopics(names []string, keys ...string) *kmsg.DescribeConfigsRequest
 		req.Resources = append(req.Resources, res)
 	}
 	return req
+}
+
+// topicID is empty where Kafka has given the topic none.
+func topicID(id [16]byte) kafka.TopicID {
+	if id == [16]byte{} {
+		return ""
+	}
+	return kafka.TopicID(uuidText(id))
 }
 
 func isUnknownTopic(code int16) bool { return code == kerr.UnknownTopicOrPartition.Code }

@@ -1,5 +1,5 @@
-// Package kafkatest starts real Apache Kafka clusters (KRaft, combined or dedicated nodes) on loopback for tests, and
-// leaves nothing behind. Only test code may import it. It needs java (17 or later); the first use also needs mvn and the network, to
+// Package kafkatest starts real Apache Kafka clusters (KRaft, combined or dedicated nodes; one combined node of Kafka 3, and
+// one broker beside a ZooKeeper of Kafka 2) on loopback for tests, and leaves nothing behind. Only test code may import it. It needs java (17 or later); the first use also needs mvn and the network, to
 // fetch Kafka's jars from Maven Central into the user's cache directory.
 package kafkatest
 
@@ -46,9 +46,10 @@ type Cluster struct {
 	Controllers []*Node    // dedicated ones, the founder first
 	CA          *Authority // signs the certificates of the Secure and Mutual listeners
 
-	options Options
-	dir     string
-	libs    string
+	options   Options
+	dir       string
+	libs      string
+	zookeeper *zookeeper // of Kafka 2; else nil
 }
 
 // Start formats and starts a cluster and returns when every broker serves. Close must be called also after ctx is over.
@@ -123,6 +124,9 @@ func (c *Cluster) Close() {
 			n.process.kill()
 		}
 	}
+	if c.zookeeper != nil {
+		c.zookeeper.process.kill()
+	}
 	_ = os.RemoveAll(c.dir)
 }
 
@@ -133,6 +137,11 @@ func (c *Cluster) start(ctx context.Context) error {
 	}
 	if err = os.WriteFile(filepath.Join(c.dir, "log4j2.properties"), []byte(log4j), 0o600); err != nil {
 		return err
+	}
+	if before(c.options.Version, 3) {
+		if c.zookeeper, err = c.startZooKeeper(ctx); err != nil {
+			return err
+		}
 	}
 	for i := range max(c.options.Nodes, 1) {
 		n, err := c.newNode(int32(i+1), c.options.Controllers == 0, true)
@@ -152,8 +161,10 @@ func (c *Cluster) start(ctx context.Context) error {
 		if err := n.prepare(c); err != nil {
 			return err
 		}
-		if err := c.format(ctx, n, c.birth(n)...); err != nil {
-			return err
+		if c.zookeeper == nil {
+			if err := c.format(ctx, n, c.birth(n)...); err != nil {
+				return err
+			}
 		}
 		return c.run(ctx, n)
 	})

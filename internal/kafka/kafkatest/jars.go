@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
 )
 
@@ -18,7 +20,8 @@ const Version = "4.3.1"
 // such as the libs directory of an unpacked distribution.
 const LibsVariable = "CASTELLAN_KAFKA_LIBS"
 
-// pom holds the server and a place for its log lines to go; %s is Kafka's version.
+// pom holds the server and a place for its log lines to go; the first %s is Kafka's version, the second what older ones
+// need beside it.
 const pom = `<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
   <groupId>dev.castellan</groupId>
@@ -27,9 +30,20 @@ const pom = `<project xmlns="http://maven.apache.org/POM/4.0.0">
   <dependencies>
     <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>%s</version></dependency>
     <dependency><groupId>org.apache.logging.log4j</groupId><artifactId>log4j-slf4j-impl</artifactId><version>2.25.4</version></dependency>
+%s
   </dependencies>
 </project>
 `
+
+// oldLogging is what the classes of Kafka before 4.0 are linked with.
+const oldLogging = "<dependency><groupId>org.apache.logging.log4j</groupId><artifactId>log4j-1.2-api</artifactId><version>2.25.4</version></dependency>"
+
+// before tells whether a version is older than major.0.
+func before(version string, major int) bool {
+	first, _, _ := strings.Cut(version, ".")
+	n, err := strconv.Atoi(first)
+	return err == nil && n < major
+}
 
 // Libs returns the directory of the jars of a Kafka, for what is compiled against them.
 func Libs(ctx context.Context, version string) (string, error) { return jars(ctx, version) }
@@ -72,7 +86,11 @@ func fetch(ctx context.Context, version, libs string) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(work) }()
-	if err := os.WriteFile(filepath.Join(work, "pom.xml"), fmt.Appendf(nil, pom, version), 0o600); err != nil {
+	more := ""
+	if before(version, 4) {
+		more = oldLogging
+	}
+	if err := os.WriteFile(filepath.Join(work, "pom.xml"), fmt.Appendf(nil, pom, version, more), 0o600); err != nil {
 		return err
 	}
 	part := filepath.Join(work, "libs")

@@ -77,6 +77,8 @@ func (n *Node) prepare(c *Cluster) error {
 // birth is how a node's first disk is formatted.
 func (c *Cluster) birth(n *Node) []string {
 	switch {
+	case before(c.options.Version, 4):
+		return nil // the voters stand in its file
 	case len(c.Controllers) == 0:
 		var voters []string
 		for _, v := range c.Nodes {
@@ -150,6 +152,7 @@ func (c *Cluster) properties(n *Node) string {
 		listeners = append(listeners, "CONTROLLER://"+n.Controller)
 	}
 	config["process.roles"], config["listeners"] = strings.Join(roles, ","), strings.Join(listeners, ",")
+	c.age(n, config)
 	maps.Copy(config, c.options.Config)
 	var lines []string
 	for key, value := range config {

@@ -46,6 +46,10 @@ func (a admin) ReloadCertificates(ctx context.Context, id int32) error {
 	return just(a, true, func(k kafka.Admin) error { return k.ReloadCertificates(ctx, id) })
 }
 
+func (a admin) Overview(ctx context.Context) (*kafka.Overview, error) {
+	return call(a, false, func(k kafka.Admin) (*kafka.Overview, error) { return k.Overview(ctx) })
+}
+
 func (a admin) Snapshot(ctx context.Context) (*kafka.Snapshot, error) {
 	return call(a, false, func(k kafka.Admin) (*kafka.Snapshot, error) { return k.Snapshot(ctx) })
 }

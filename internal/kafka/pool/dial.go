@@ -10,13 +10,21 @@ import (
 func Dial(dialer client.DialFunc) Factory {
 	return func(o Options) (Conn, error) {
 		var config *tls.Config
-		if len(o.CA) > 0 {
-			var err error
-			if config, err = client.TLSConfig(o.CA, o.Certificate, o.Key); err != nil {
-				return nil, err
-			}
+		var err error
+		switch {
+		case len(o.CA) > 0:
+			config, err = client.TLSConfig(o.CA, o.Certificate, o.Key)
+		case o.SystemRoots:
+			config, err = client.SystemTLSConfig(o.Certificate, o.Key)
 		}
-		c, err := client.New(client.Options{Seeds: o.Seeds, TLS: config, Dialer: dialer})
+		if err != nil {
+			return nil, err
+		}
+		var login *client.Login
+		if o.Mechanism != "" {
+			login = &client.Login{Mechanism: o.Mechanism, Username: o.Username, Password: o.Password}
+		}
+		c, err := client.New(client.Options{Seeds: o.Seeds, TLS: config, Login: login, ClusterID: o.ClusterID, Dialer: dialer})
 		if err != nil {
 			return nil, err // not c: a nil *Client would be a Conn that is not nil
 		}

@@ -137,6 +137,9 @@ func (e *entry) learn(v visit, err error, o outcome) (woken bool) {
 	}
 	switch o {
 	case answered:
+		if _, other := errors.AsType[*kafka.AnotherCluster](err); other {
+			e.retire() // it knows the brokers of that one now: the next begins at the addresses again
+		}
 		woken = e.failures > 0
 		e.failures, e.cause, e.retryAt = 0, nil, time.Time{}
 	case silent:

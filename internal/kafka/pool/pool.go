@@ -23,9 +23,20 @@ func (k Key) String() string { return k.Namespace + "/" + k.Name }
 // Options are everything that a connection depends on. A change of any of it replaces the connection.
 type Options struct {
 	Seeds []string // host:port
-	// CA, Certificate and Key are PEM; no CA means plaintext.
+	// CA, Certificate and Key are PEM; no CA means plaintext, unless SystemRoots says to trust what this machine trusts.
 	CA, Certificate, Key []byte
+	SystemRoots          bool
+	// Mechanism, Username and Password are those of a SASL listener; no Mechanism means none.
+	Mechanism, Username, Password string
+	// ClusterID, if set, is the only cluster that is asked for anything.
+	ClusterID string
 }
+
+// String keeps what must not be read out of every log.
+func (o Options) String() string { return fmt.Sprintf("connection to %v", o.Seeds) }
+
+// GoString does the same for %#v.
+func (o Options) GoString() string { return o.String() }
 
 type fingerprint [sha256.Size]byte
 
@@ -38,6 +49,9 @@ func (o Options) fingerprint() fingerprint {
 	}
 	for _, b := range [][]byte{o.CA, o.Certificate, o.Key} {
 		part(b)
+	}
+	for _, text := range []string{fmt.Sprint(o.SystemRoots), o.Mechanism, o.Username, o.Password, o.ClusterID} {
+		part([]byte(text))
 	}
 	for _, seed := range o.Seeds {
 		part([]byte(seed))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -151,6 +152,38 @@ func TestOneConnectionUntilTheOptionsChange(t *testing.T) {
 	}
 	if _, err := a.ACLs(t.Context()); err != nil {
 		t.Errorf("an Admin from before the change: %v", err)
+	}
+}
+
+func TestEveryPartOfTheOptionsCounts(t *testing.T) {
+	w, p := newWorld()
+	get(t, p, address)
+	for i, change := range []func(*pool.Options){
+		func(o *pool.Options) { o.SystemRoots = true }, func(o *pool.Options) { o.Mechanism = "PLAIN" }, func(o *pool.Options) { o.Username = "u" },
+		func(o *pool.Options) { o.Password = "secret" }, func(o *pool.Options) { o.ClusterID = "id" },
+	} {
+		o := address
+		change(&o)
+		get(t, p, o)
+		if len(w.conns) != i+2 {
+			t.Errorf("change %d makes no other connection", i)
+		}
+		if text := fmt.Sprintf("%v %+v %#v %s", o, o, o, o); strings.Contains(text, "secret") {
+			t.Errorf("the options print a password: %s", text)
+		}
+	}
+}
+
+func TestAfterAnotherClusterHasAnsweredTheNextCallBeginsAtTheAddresses(t *testing.T) {
+	w, p := newWorld()
+	a := get(t, p, address)
+	w.set(func() { w.down = &kafka.AnotherCluster{Want: "a", Have: "b"} })
+	if _, err := a.ACLs(t.Context()); err == nil {
+		t.Error("no error")
+	}
+	w.set(func() { w.down = nil })
+	if _, err := a.ACLs(t.Context()); err != nil || len(w.conns) != 2 || !w.conns[0].closed {
+		t.Errorf("%v, %d connections", err, len(w.conns))
 	}
 }
 

@@ -1,0 +1,78 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/external"
+	"github.com/castellan-dev/castellan/internal/kafka/pool"
+)
+
+// knownAccess is what the Secrets of an external cluster said when they were last read.
+type knownAccess struct {
+	uid        types.UID // of the KafkaCluster
+	generation int64
+	access     external.Access
+}
+
+// Access returns how an external cluster is reached, as the Secrets said when they were last read; they are read now when
+// that was for another spec. An *external.Fault says what is wrong with them.
+func (c *Connections) Access(ctx context.Context, cluster *v1alpha1.KafkaCluster) (external.Access, error) {
+	c.mu.Lock()
+	known := c.accesses[client.ObjectKeyFromObject(cluster)]
+	c.mu.Unlock()
+	if known.uid == cluster.UID && known.generation >= cluster.Generation {
+		return known.access, nil
+	}
+	return c.ReadAccess(ctx, cluster)
+}
+
+// ReadAccess reads the Secrets of an external cluster anew, past the cache. What they say holds for everybody from then on.
+func (c *Connections) ReadAccess(ctx context.Context, cluster *v1alpha1.KafkaCluster) (external.Access, error) {
+	secrets := map[string]map[string][]byte{}
+	for _, name := range external.Secrets(cluster.Spec.External) {
+		secret := &corev1.Secret{}
+		err := c.APIReader.Get(ctx, types.NamespacedName{Namespace: cluster.Namespace, Name: name}, secret)
+		if apierrors.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return external.Access{}, fmt.Errorf("read Secret %s/%s: %w", cluster.Namespace, name, err)
+		}
+		secrets[name] = secret.Data
+	}
+	access, fault := external.Resolve(cluster.Spec.External, secrets)
+	if fault != nil {
+		return external.Access{}, fault
+	}
+	c.keep(cluster, access)
+	return access, nil
+}
+
+func (c *Connections) keep(cluster *v1alpha1.KafkaCluster, access external.Access) {
+	key := client.ObjectKeyFromObject(cluster)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	known := c.accesses[key]
+	if known.uid != "" && known.uid != cluster.UID {
+		c.Pool.Forget(string(known.uid))
+	}
+	if c.accesses == nil {
+		c.accesses = map[types.NamespacedName]knownAccess{}
+	}
+	c.accesses[key] = knownAccess{cluster.UID, cluster.Generation, access}
+}
+
+// externalOptions bind the connection to the cluster that was seen first: what is asked of that one is asked of no other.
+func externalOptions(a external.Access, clusterID string) pool.Options {
+	return pool.Options{
+		Seeds: a.Seeds, CA: a.CA, Certificate: a.Certificate, Key: a.Key, SystemRoots: a.SystemRoots,
+		Mechanism: a.Mechanism, Username: a.Username, Password: a.Password, ClusterID: clusterID,
+	}
+}

@@ -1,0 +1,439 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/events"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/external"
+	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/kafka/pool"
+)
+
+// foreignKafka is a cluster that somebody else runs, as it looks through a connection.
+type foreignKafka struct {
+	mu       sync.Mutex
+	id       string
+	password string
+	down     error
+	dialled  []pool.Options
+	closed   int
+	asked    int
+}
+
+type outsideConn struct {
+	kafka.Admin
+	at      *foreignKafka
+	options pool.Options
+}
+
+func (c *outsideConn) Close() {
+	c.at.mu.Lock()
+	defer c.at.mu.Unlock()
+	c.at.closed++
+}
+
+func (c *outsideConn) Overview(context.Context) (*kafka.Overview, error) {
+	c.at.mu.Lock()
+	defer c.at.mu.Unlock()
+	c.at.asked++
+	switch {
+	case c.at.down != nil:
+		return nil, c.at.down
+	case c.options.Password != c.at.password:
+		return nil, &kafka.Unanswered{Cause: kafka.CauseLogin, Kind: kafka.ErrAuthenticationFailed, Err: errors.New("no")}
+	case c.options.ClusterID != "" && c.options.ClusterID != c.at.id:
+		return nil, &kafka.AnotherCluster{Want: c.options.ClusterID, Have: c.at.id}
+	}
+	return &kafka.Overview{ClusterID: c.at.id, Brokers: []kafka.Broker{{ID: 1, Host: "b1", Port: 9092}}}, nil
+}
+
+// outsideWorld is a world with an external cluster and its reconciler.
+type outsideWorld struct {
+	*world
+	at         *foreignKafka
+	reconciler *ExternalClusterReconciler
+}
+
+func externalCluster() *v1alpha1.KafkaCluster {
+	return &v1alpha1.KafkaCluster{
+		ObjectMeta: metav1.ObjectMeta{Namespace: clusterKey.Namespace, Name: clusterKey.Name, UID: "external-uid", Generation: 1},
+		Spec: v1alpha1.KafkaClusterSpec{External: &v1alpha1.External{
+			BootstrapServers: []v1alpha1.BootstrapServer{"kafka.example.com:9092"},
+			Authentication:   &v1alpha1.ExternalAuthentication{Mechanism: "SCRAM-SHA-512", SecretName: "login"},
+		}},
+	}
+}
+
+func loginSecret(password string) *corev1.Secret {
+	return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: clusterKey.Namespace, Name: "login"},
+		Data: map[string][]byte{"username": []byte("castellan"), "password": []byte(password)}}
+}
+
+func newOutsideWorld(t *testing.T, objects ...client.Object) *outsideWorld {
+	t.Helper()
+	w := &outsideWorld{world: newWorld(t, append(objects, externalCluster())...), at: &foreignKafka{id: "first", password: "right"}}
+	p := pool.New(pool.Config{Now: w.clock.Now, Factory: func(o pool.Options) (pool.Conn, error) {
+		w.at.mu.Lock()
+		defer w.at.mu.Unlock()
+		w.at.dialled = append(w.at.dialled, o)
+		return &outsideConn{at: w.at, options: o}, nil
+	}})
+	// The cache holds no Secret of others.
+	cached := interceptor.NewClient(w.client, interceptor.Funcs{Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
+		if _, secret := o.(*corev1.Secret); secret {
+			t.Errorf("Secret %s is read from the cache", key)
+		}
+		return c.Get(ctx, key, o, opts...)
+	}})
+	w.reconciler = &ExternalClusterReconciler{
+		Client: interceptor.NewClient(cached, w.counters()), Recorder: events.NewFakeRecorder(100), Now: w.clock.Now,
+		Connections: &Connections{Client: cached, APIReader: w.client, Pool: p, Now: w.clock.Now},
+	}
+	return w
+}
+
+// look lets the reconciler look once, when its time has come.
+func (w *outsideWorld) look() *v1alpha1.KafkaCluster {
+	w.t.Helper()
+	result, err := w.reconciler.Reconcile(context.Background(), reconcile.Request{NamespacedName: clusterKey})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.clock.move(result.RequeueAfter)
+	c := &v1alpha1.KafkaCluster{}
+	if err := w.client.Get(context.Background(), clusterKey, c); client.IgnoreNotFound(err) != nil {
+		w.t.Fatal(err)
+	}
+	return c
+}
+
+func (w *outsideWorld) want(c *v1alpha1.KafkaCluster, state, reason string, available bool) {
+	w.t.Helper()
+	if got := stateOf(c); got != state+"/"+reason {
+		w.t.Fatalf("the cluster is %s (%s), want %s/%s", got, message(c.Status.Conditions), state, reason)
+	}
+	if meta.IsStatusConditionTrue(c.Status.Conditions, v1alpha1.ConditionAvailable) != available {
+		w.t.Fatalf("Available is not %t: %+v", available, c.Status.Conditions)
+	}
+}
+
+func stateOf(c *v1alpha1.KafkaCluster) string {
+	if s := state(c.Status.Conditions); s != "Ready" {
+		return s
+	}
+	return "Ready/" + meta.FindStatusCondition(c.Status.Conditions, v1alpha1.ConditionReady).Reason
+}
+
+func (w *outsideWorld) setPassword(password string) {
+	w.t.Helper()
+	if err := w.client.Update(context.Background(), loginSecret(password)); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func TestAnExternalClusterIsLookedAtAndAtRestCostsNoWrite(t *testing.T) {
+	w := newOutsideWorld(t, loginSecret("right"))
+	c := w.look()
+	w.want(c, "Ready", external.ReasonAsSpecified, true)
+	if c.Status.ClusterID != "first" || c.Status.Brokers != "1/1" || c.Status.ObservedGeneration != 1 {
+		t.Errorf("%+v", c.Status)
+	}
+	w.look() // from now on bound to the id
+	w.reset()
+	dialled := len(w.at.dialled)
+	for range 5 {
+		w.look()
+	}
+	if w.apiWrites() != 0 || len(w.at.dialled) != dialled {
+		t.Errorf("at rest: writes %v, %d connections more", w.requests, len(w.at.dialled)-dialled)
+	}
+	if last := w.at.dialled[dialled-1]; last.ClusterID != "first" || last.Mechanism != "SCRAM-SHA-512" || last.Username != "castellan" {
+		t.Errorf("dialled with %+v", last)
+	}
+	if text := fmt.Sprintf("%v %+v %#v", w.at.dialled, w.at.dialled, w.at.dialled); strings.Contains(text, "right") {
+		t.Errorf("the options print the password: %s", text)
+	}
+}
+
+func TestAWrongPasswordIsToldAndHealedByTheSecret(t *testing.T) {
+	w := newOutsideWorld(t)
+	w.want(w.look(), "Stalled", external.ReasonSecret, false)
+	w.apply(loginSecret("wrong"))
+	w.want(w.look(), "Stalled", external.ReasonLogin, false)
+	w.setPassword("right")
+	w.want(w.look(), "Ready", external.ReasonAsSpecified, true)
+	w.at.mu.Lock()
+	w.at.password = "rotated"
+	w.at.mu.Unlock()
+	w.setPassword("rotated")
+	w.want(w.look(), "Ready", external.ReasonAsSpecified, true)
+	if w.at.closed != len(w.at.dialled)-1 {
+		t.Errorf("%d connections, of which %d are closed", len(w.at.dialled), w.at.closed)
+	}
+}
+
+func TestAnExternalClusterThatIsAwayIsToldOnceAndComesBack(t *testing.T) {
+	w := newOutsideWorld(t, loginSecret("right"))
+	w.look()
+	w.at.down = &kafka.Unanswered{Cause: kafka.CauseRefused, Kind: kafka.ErrUnreachable, Err: errors.New("connection refused")}
+	w.want(w.look(), "Reconciling", external.ReasonUnreachable, false)
+	w.reset()
+	for range 10 {
+		w.look() // some of them are answered by the pool, in other words
+	}
+	if w.apiWrites() != 0 {
+		t.Errorf("the same is told again: %v", w.requests)
+	}
+	w.at.down = nil
+	for range 10 {
+		if c := w.look(); stateOf(c) == "Ready/"+external.ReasonAsSpecified {
+			return
+		}
+	}
+	t.Error("it is not seen that the cluster is back")
+}
+
+func TestAnotherClusterBehindTheAddressesIsHeldOffAndHealsWhenTheFirstIsBack(t *testing.T) {
+	w := newOutsideWorld(t, loginSecret("right"))
+	w.look()
+	w.at.id = "second"
+	c := w.look()
+	w.want(c, "Stalled", external.ReasonOther, false)
+	if c.Status.ClusterID != "first" || !strings.Contains(message(c.Status.Conditions), "spec.external.bootstrapServers") {
+		t.Errorf("%+v", c.Status)
+	}
+	w.at.id = "first"
+	w.want(w.look(), "Ready", external.ReasonAsSpecified, true)
+}
+
+func TestADeletedExternalClusterIsForgotten(t *testing.T) {
+	w := newOutsideWorld(t, loginSecret("right"))
+	w.look()
+	w.remove(externalCluster())
+	w.look()
+	if w.at.closed != len(w.at.dialled) || len(w.reconciler.Connections.accesses) != 0 {
+		t.Errorf("%d connections, %d closed", len(w.at.dialled), w.at.closed)
+	}
+}
+
+func TestTheTwoReconcilersDivideTheClusters(t *testing.T) {
+	own := &v1alpha1.KafkaCluster{}
+	for _, c := range []*v1alpha1.KafkaCluster{own, externalCluster()} {
+		var takers []bool
+		for _, external := range []bool{true, false} {
+			takers = append(takers, externalOnly(external).Generic(genericEvent(c)))
+		}
+		if !slices.Equal(takers, []bool{c.IsExternal(), !c.IsExternal()}) {
+			t.Errorf("%v", takers)
+		}
+	}
+	w := newOutsideWorld(t, loginSecret("right"))
+	r := &KafkaClusterReconciler{Client: w.reconciler.Client, APIReader: w.client, Connections: w.reconciler.Connections, Options: Options{Now: w.clock.Now}}
+	result, err := r.Reconcile(context.Background(), reconcile.Request{NamespacedName: clusterKey})
+	if err != nil || result != (ctrl.Result{}) || w.apiWrites() != 0 {
+		t.Errorf("the reconciler of our own clusters minds it: %v %v %v", result, err, w.requests)
+	}
+}
+
+// readyExternal is an external cluster that has been seen, for topics and users.
+func readyExternal(lacking ...kafka.Feature) *v1alpha1.KafkaCluster {
+	c := externalCluster()
+	o := &kafka.Overview{ClusterID: "incarnation-1", Lacking: lacking}
+	for id := range int32(3) {
+		o.Brokers = append(o.Brokers, kafka.Broker{ID: id, Host: fmt.Sprintf("b%d", id), Port: 9092})
+	}
+	c.Status = external.StatusOf(c, o, nil, testStart)
+	return c
+}
+
+func TestTopicsOfAnExternalClusterLiveAndAreReleasedWithIt(t *testing.T) {
+	w := newWorld(t, readyExternal())
+	w.apply(newTopic("orders", "t1", time.Hour), newTopic("keep", "t2", time.Hour))
+	w.settle("orders", "keep")
+	if state(w.topic("orders").Status.Conditions) != "Ready" || len(w.kafka.topics) != 2 {
+		t.Fatalf("%+v", w.topic("orders").Status)
+	}
+	w.remove(w.topic("orders"))
+	w.settle("orders")
+	if w.topic("orders") != nil || len(w.kafka.topics) != 1 {
+		t.Error("the topic is not deleted with its object")
+	}
+	// Away: the finalizer stays and says why. The KafkaCluster deleted: it goes, and the topic stays.
+	w.changeCluster(func(c *v1alpha1.KafkaCluster) {
+		f := external.Explain(fmt.Errorf("%w: x", kafka.ErrUnreachable), c.Spec.External)
+		c.Status = external.StatusOf(c, nil, f, testStart)
+	})
+	w.remove(w.topic("keep"))
+	w.settle("keep")
+	if kept := w.topic("keep"); kept == nil || state(kept.Status.Conditions) != "Reconciling/ClusterNotAvailable" || !strings.Contains(message(kept.Status.Conditions), "bootstrapServers") {
+		t.Fatalf("%+v", kept)
+	}
+	w.remove(readyExternal())
+	w.settle("keep")
+	if w.topic("keep") != nil || len(w.kafka.topics) != 1 {
+		t.Errorf("released %t, topics in Kafka: %v", w.topic("keep") == nil, w.kafka.topics)
+	}
+}
+
+func TestWhenAnotherClusterAnswersTopicsWaitAndNothingIsChanged(t *testing.T) {
+	w := newWorld(t, readyExternal())
+	w.apply(newTopic("orders", "t1", time.Hour, func(t *v1alpha1.KafkaTopic) { t.Spec.Recreate = v1alpha1.RecreateAlways }))
+	w.settle("orders")
+	record := w.topic("orders").Status.TopicID
+	w.kafka.down = &kafka.AnotherCluster{Want: "incarnation-1", Have: "second"}
+	w.kafka.topics = map[string]kafka.Topic{}
+	w.changeTopic("orders", func(t *v1alpha1.KafkaTopic) { t.Spec.Config = map[string]string{"retention.ms": "1"} })
+	w.reset()
+	if err := w.once("orders"); err == nil {
+		t.Error("no error is told")
+	}
+	got := w.topic("orders")
+	if w.kafka.writes() != 0 || got.Status.TopicID != record || state(got.Status.Conditions) != "Reconciling/ClusterNotAvailable" {
+		t.Errorf("%d writes; %s: %s", w.kafka.writes(), state(got.Status.Conditions), message(got.Status.Conditions))
+	}
+}
+
+func TestATopicThatMayNotBeSeenHoldsUpNoOther(t *testing.T) {
+	w := newWorld(t, readyExternal())
+	w.kafka.topics["hidden"] = kafka.Topic{Name: "hidden", Denied: &kafka.Denied{Code: "TOPIC_AUTHORIZATION_FAILED"}}
+	w.apply(newTopic("hidden", "t1", time.Hour), newTopic("watched", "t2", time.Hour, func(t *v1alpha1.KafkaTopic) {
+		t.Spec.Name, t.Spec.Management = "hidden", v1alpha1.ManagementObserve
+	}), newTopic("orders", "t3", time.Hour))
+	_ = w.once("hidden", "orders")
+	if state(w.topic("orders").Status.Conditions) != "Ready" {
+		t.Errorf("orders: %s", message(w.topic("orders").Status.Conditions))
+	}
+	for _, name := range []string{"hidden", "watched"} {
+		got := w.topic(name)
+		if state(got.Status.Conditions) != "Reconciling/NotAuthorized" || !strings.Contains(message(got.Status.Conditions), "grant its principal Describe and DescribeConfigs") {
+			t.Errorf("%s is %s: %s", name, state(got.Status.Conditions), message(got.Status.Conditions))
+		}
+	}
+	if w.kafka.count("create") != 1 {
+		t.Errorf("%d creations", w.kafka.count("create"))
+	}
+	w.remove(w.topic("hidden"))
+	w.remove(w.topic("watched"))
+	_ = w.once("hidden")
+	if w.topic("hidden") != nil || w.topic("watched") != nil {
+		t.Error("what never had a topic cannot be deleted")
+	}
+}
+
+func TestBeforeKafka40ReplicasWaitForABrokerThatIsDown(t *testing.T) {
+	w := newWorld(t, readyExternal(kafka.FeatureFenced))
+	w.apply(newTopic("orders", "t1", time.Hour, func(t *v1alpha1.KafkaTopic) {
+		t.Spec.Partitions, t.Spec.ReplicationFactor = ptrTo(int32(1)), ptrTo(int32(3))
+	}))
+	w.settle("orders")
+	w.kafka.brokers = 2 // the third is not listed while it is down
+	w.changeTopic("orders", func(t *v1alpha1.KafkaTopic) { t.Spec.ReplicationFactor = ptrTo(int32(2)) })
+	w.reset()
+	_ = w.once("orders")
+	got := w.topic("orders")
+	if w.kafka.writes() != 0 || state(got.Status.Conditions) != "Reconciling/Reassigning" || !strings.Contains(message(got.Status.Conditions), "broker 2, which is down") {
+		t.Errorf("%d writes; %s: %s", w.kafka.writes(), state(got.Status.Conditions), message(got.Status.Conditions))
+	}
+	w.kafka.brokers = 3
+	w.settle("orders")
+	if got := w.topic("orders"); state(got.Status.Conditions) != "Ready" || got.Status.ReplicationFactor != 2 {
+		t.Errorf("%s: %s", state(got.Status.Conditions), message(got.Status.Conditions))
+	}
+}
+
+func newExternalUserWorld(t *testing.T, cluster *v1alpha1.KafkaCluster) *world {
+	t.Helper()
+	w := newWorld(t, cluster)
+	w.queue, w.run = &w.users.queue, w.users
+	w.access = external.Access{Username: "castellan", CA: []byte("the CA")}
+	return w
+}
+
+func TestAUserOfAnExternalClusterHasAllThatAClientNeeds(t *testing.T) {
+	w := newExternalUserWorld(t, readyExternal())
+	w.apply(newUser("app", time.Hour, v1alpha1.MechanismScram512))
+	w.settle("app")
+	w.wantUser("app", "Ready")
+	if proven := w.user("app").Status.Credentials.ProvenOn; len(proven) != 3 {
+		t.Errorf("proven on %v", proven)
+	}
+	s := w.secret("app-kafka")
+	if s["bootstrap.servers"] != "kafka.example.com:9092" || s["security.protocol"] != "SASL_PLAINTEXT" || s["sasl.mechanism"] != "SCRAM-SHA-512" || s["password"] == "" {
+		t.Errorf("%v", s)
+	}
+	if len(w.kafka.acls) != 2 || w.kafka.quotas["app"]["producer_byte_rate"] != 1000 {
+		t.Errorf("%v %v", w.kafka.acls, w.kafka.quotas)
+	}
+	w.remove(w.user("app"))
+	w.settle("app")
+	if w.user("app") != nil || len(w.kafka.scram["app"]) != 0 || len(w.kafka.acls) != 0 {
+		t.Errorf("it is not revoked: %v %v", w.kafka.scram, w.kafka.acls)
+	}
+}
+
+func TestWhatCannotBeOnAnExternalClusterIsRefusedAndTouchesNothing(t *testing.T) {
+	open := readyExternal()
+	open.Spec.External.Authentication = nil
+	for _, c := range []struct {
+		name, user string
+		cluster    *v1alpha1.KafkaCluster
+		mechanism  v1alpha1.Mechanism
+		want       string
+		says       string
+	}{
+		{"PLAIN", "app", readyExternal(), v1alpha1.MechanismPlain, "Stalled/MechanismNotOffered", "use SCRAM-SHA-512"},
+		{"no login at the listener", "app", open, v1alpha1.MechanismScram512, "Stalled/MechanismNotOffered", "name a listener with SASL"},
+		{"too old", "app", readyExternal(kafka.FeatureScram), v1alpha1.MechanismScram512, "Stalled/KafkaTooOld", "Kafka 3.5"},
+		{"the operator's own user", "castellan", readyExternal(), v1alpha1.MechanismScram512, "Stalled/OperatorsOwnUser", "lock itself out"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newExternalUserWorld(t, c.cluster)
+			w.kafka.scram["castellan"] = map[string]scramCredential{"SCRAM-SHA-512": {4096, "right"}}
+			w.apply(newUser(c.user, time.Hour, c.mechanism))
+			w.settle(c.user)
+			w.wantUser(c.user, c.want)
+			if text := message(w.user(c.user).Status.Conditions); !strings.Contains(text, c.says) || !strings.HasPrefix(text, "spec.") {
+				t.Error(text)
+			}
+			if w.kafka.writes() != 0 || w.secret(c.user+"-kafka") != nil {
+				t.Errorf("%d writes to Kafka, Secret %v", w.kafka.writes(), w.secret(c.user+"-kafka"))
+			}
+			w.remove(w.user(c.user))
+			w.settle(c.user)
+			if w.user(c.user) != nil || w.kafka.writes() != 0 {
+				t.Error("it cannot be deleted, or that touches something")
+			}
+		})
+	}
+}
+
+func genericEvent(o client.Object) event.GenericEvent { return event.GenericEvent{Object: o} }
+
+func TestAClusterThatAnswersAgainWakesEveryControllerAndNeverBlocks(t *testing.T) {
+	w := newWakers(2)
+	for range wakersAtOnce + 10 {
+		w.wake(pool.Key{UID: "u", Namespace: clusterKey.Namespace, Name: clusterKey.Name})
+	}
+	for i, waker := range w {
+		if e := <-waker; client.ObjectKeyFromObject(e.Object) != clusterKey || len(waker) != wakersAtOnce-1 {
+			t.Errorf("controller %d: %v, %d more", i, e.Object, len(waker))
+		}
+	}
+}

@@ -1,0 +1,137 @@
+// Package external says how a cluster that somebody else runs is reached, what its answers mean, and what the status tells
+// of it. It is pure: Secrets, answers and errors come in as values.
+package external
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+)
+
+// The keys of the Secrets.
+const (
+	usernameKey    = "username"
+	passwordKey    = "password"
+	certificateKey = "tls.crt"
+	privateKey     = "tls.key"
+	defaultCAKey   = "ca.crt"
+)
+
+// Access is everything that a connection takes. It is never printed.
+type Access struct {
+	Seeds []string
+	// CA, Certificate and Key are PEM. Without CA there is no TLS, unless SystemRoots says whom to trust.
+	CA, Certificate, Key []byte
+	SystemRoots          bool
+	// Mechanism is a SASL mechanism; empty = no login.
+	Mechanism, Username, Password string
+}
+
+// Fault is why an external cluster cannot be reached until somebody changes something.
+type Fault struct {
+	Reason  string
+	Message string // begins with the field, ends with the cure
+	// Passing faults may go away by themselves: the cluster is waited for.
+	Passing bool
+}
+
+func (f *Fault) Error() string { return f.Message }
+
+// Secrets names the Secrets that the access is made of, each once.
+func Secrets(e *v1alpha1.External) []string {
+	var names []string
+	if e.TLS != nil && e.TLS.CASecret != nil {
+		names = append(names, e.TLS.CASecret.Name)
+	}
+	if e.Authentication != nil && (len(names) == 0 || names[0] != e.Authentication.SecretName) {
+		names = append(names, e.Authentication.SecretName)
+	}
+	return names
+}
+
+// Resolve makes the access from the spec and the Secrets that it names; one that does not exist has no entry.
+func Resolve(e *v1alpha1.External, secrets map[string]map[string][]byte) (Access, *Fault) {
+	a := Access{}
+	for _, server := range e.BootstrapServers {
+		a.Seeds = append(a.Seeds, string(server))
+	}
+	if f := a.trust(e.TLS, secrets); f != nil {
+		return Access{}, f
+	}
+	if f := a.authenticate(e.Authentication, secrets); f != nil {
+		return Access{}, f
+	}
+	return a, nil
+}
+
+func (a *Access) trust(t *v1alpha1.ExternalTLS, secrets map[string]map[string][]byte) *Fault {
+	switch {
+	case t == nil:
+		return nil
+	case t.CASecret == nil:
+		a.SystemRoots = true
+		return nil
+	}
+	const field = "spec.external.tls.caSecret"
+	key := cmp.Or(t.CASecret.Key, defaultCAKey)
+	var f *Fault
+	if a.CA, f = entry(field, t.CASecret.Name, key, secrets); f != nil {
+		return f
+	}
+	if !x509.NewCertPool().AppendCertsFromPEM(a.CA) {
+		return secretFault("%s: key %q of Secret %q holds no certificate in PEM form; put the authority's there", field, key, t.CASecret.Name)
+	}
+	return nil
+}
+
+func (a *Access) authenticate(auth *v1alpha1.ExternalAuthentication, secrets map[string]map[string][]byte) *Fault {
+	if auth == nil {
+		return nil
+	}
+	const field = "spec.external.authentication.secretName"
+	keys := []string{usernameKey, passwordKey}
+	if auth.Mechanism == v1alpha1.ExternalTLSCertificate {
+		keys = []string{certificateKey, privateKey}
+	}
+	var values [2][]byte
+	for i, key := range keys {
+		var f *Fault
+		if values[i], f = entry(field, auth.SecretName, key, secrets); f != nil {
+			return f
+		}
+	}
+	if auth.Mechanism == v1alpha1.ExternalTLSCertificate {
+		if _, err := tls.X509KeyPair(values[0], values[1]); err != nil {
+			return secretFault("%s: tls.crt and tls.key of Secret %q are no certificate with its key in PEM form; put such a pair there", field, auth.SecretName)
+		}
+		a.Certificate, a.Key = values[0], values[1]
+		return nil
+	}
+	for i, key := range keys {
+		if bytes.ContainsAny(values[i], "\r\n") {
+			return secretFault("%s: key %q of Secret %q holds a line break, which no login does; write it without", field, key, auth.SecretName)
+		}
+	}
+	a.Mechanism, a.Username, a.Password = string(auth.Mechanism), string(values[0]), string(values[1])
+	return nil
+}
+
+func entry(field, name, key string, secrets map[string]map[string][]byte) ([]byte, *Fault) {
+	data, exists := secrets[name]
+	switch value := data[key]; {
+	case !exists:
+		return nil, secretFault("%s: there is no Secret %q; create it with the key %q", field, name, key)
+	case len(value) == 0:
+		return nil, secretFault("%s: Secret %q has no key %q, or an empty one; add it", field, name, key)
+	default:
+		return value, nil
+	}
+}
+
+func secretFault(format string, args ...any) *Fault {
+	return &Fault{Reason: ReasonSecret, Message: fmt.Sprintf(format, args...)}
+}

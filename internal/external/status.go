@@ -1,0 +1,118 @@
+package external
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/status"
+)
+
+// Listener is the name of the one listener of an external cluster that is known, in the status and in connection Secrets.
+const Listener = "external"
+
+// needs says which Kafka has what another lacks.
+var needs = map[kafka.Feature]string{
+	kafka.FeatureScram:  "Kafka 3.5 (with ZooKeeper 2.7)",
+	kafka.FeatureFenced: "Kafka 4.0",
+}
+
+// Lacks returns what a feature needs that the cluster lacks; empty = it has it.
+func Lacks(cluster *v1alpha1.KafkaCluster, feature kafka.Feature) string {
+	if cluster.Status.External == nil {
+		return ""
+	}
+	for _, l := range cluster.Status.External.Lacking {
+		if l.Feature == string(feature) {
+			return l.Needs
+		}
+	}
+	return ""
+}
+
+// StatusOf returns the status of an external cluster that has answered, or, with a fault, of one that has not: what is
+// known of it stays.
+func StatusOf(c *v1alpha1.KafkaCluster, o *kafka.Overview, f *Fault, now time.Time) v1alpha1.KafkaClusterStatus {
+	s := *c.Status.DeepCopy()
+	s.ObservedGeneration = c.Generation
+	warn(&s, c, now)
+	if f != nil {
+		status.Set(&s.Conditions, v1alpha1.ConditionAvailable, metav1.ConditionFalse, c.Generation, f.Reason, f.Message, now)
+		if f.Passing {
+			status.Reconciling(&s.Conditions, c.Generation, f.Reason, f.Message, now)
+		} else {
+			status.Stalled(&s.Conditions, c.Generation, f.Reason, f.Message, now)
+		}
+		return s
+	}
+	s.ClusterID = o.ClusterID
+	observe(&s, c.Spec.External, o)
+	status.Set(&s.Conditions, v1alpha1.ConditionAvailable, metav1.ConditionTrue, c.Generation, ReasonServing, "the brokers answer and let the operator in", now)
+	status.Ready(&s.Conditions, c.Generation, ReasonAsSpecified, "the brokers answer and let the operator in", now)
+	return s
+}
+
+// observe writes what the cluster tells of itself.
+func observe(s *v1alpha1.KafkaClusterStatus, e *v1alpha1.External, o *kafka.Overview) {
+	servers := make([]string, len(e.BootstrapServers))
+	for i, server := range e.BootstrapServers {
+		servers[i] = string(server)
+	}
+	listener := v1alpha1.ListenerStatus{Name: Listener, BootstrapServers: strings.Join(servers, ","), SecurityProtocol: Protocol(e)}
+	s.Nodes = nil
+	serving := 0
+	for _, b := range o.Brokers {
+		node := v1alpha1.NodeStatus{ID: b.ID, Roles: []v1alpha1.Role{v1alpha1.RoleBroker}, State: v1alpha1.NodeServing}
+		if b.Fenced {
+			node.State = v1alpha1.NodeFenced
+		} else {
+			serving++
+			listener.Addresses = append(listener.Addresses, v1alpha1.NodeAddress{NodeID: b.ID, Host: b.Host, Port: b.Port})
+		}
+		s.Nodes = append(s.Nodes, node)
+	}
+	s.Listeners = []v1alpha1.ListenerStatus{listener}
+	s.Brokers = fmt.Sprintf("%d/%d", serving, len(o.Brokers))
+	s.External = nil
+	if len(o.Lacking) > 0 {
+		s.External = &v1alpha1.ExternalStatus{}
+	}
+	for _, feature := range o.Lacking {
+		s.External.Lacking = append(s.External.Lacking, v1alpha1.LackingFeature{Feature: string(feature), Needs: needs[feature]})
+	}
+}
+
+// Sasl tells whether clients of the listener log in by SASL.
+func Sasl(e *v1alpha1.External) bool {
+	return e.Authentication != nil && e.Authentication.Mechanism != v1alpha1.ExternalTLSCertificate
+}
+
+// Protocol is the value of security.protocol.
+func Protocol(e *v1alpha1.External) string {
+	switch {
+	case Sasl(e) && e.TLS != nil:
+		return "SASL_SSL"
+	case Sasl(e):
+		return "SASL_PLAINTEXT"
+	case e.TLS != nil:
+		return "SSL"
+	default:
+		return "PLAINTEXT"
+	}
+}
+
+// warn tells of what works and exposes the operator's password.
+func warn(s *v1alpha1.KafkaClusterStatus, c *v1alpha1.KafkaCluster, now time.Time) {
+	e := c.Spec.External
+	if e.TLS != nil || !Sasl(e) || string(e.Authentication.Mechanism) != string(v1alpha1.MechanismPlain) {
+		meta.RemoveStatusCondition(&s.Conditions, v1alpha1.ConditionWarning)
+		return
+	}
+	status.Set(&s.Conditions, v1alpha1.ConditionWarning, metav1.ConditionTrue, c.Generation, ReasonSecondThought,
+		"spec.external.authentication: PLAIN without tls sends the operator's password readable for whoever sees the traffic; set tls, or use SCRAM", now)
+}

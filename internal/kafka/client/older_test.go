@@ -1,0 +1,180 @@
+package client_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/kafka/client"
+	"github.com/castellan-dev/castellan/internal/kafka/kafkatest"
+)
+
+// TestOlderKafka lives a topic's and a user's life on real brokers of versions that the operator does not run itself.
+func TestOlderKafka(t *testing.T) {
+	needKafka(t)
+	for _, v := range []struct {
+		version string
+		lacking []kafka.Feature
+	}{
+		{"2.8.2", []kafka.Feature{kafka.FeatureFenced}}, // with ZooKeeper
+		{"3.3.2", []kafka.Feature{kafka.FeatureScram, kafka.FeatureFenced}},
+		{"3.9.1", []kafka.Feature{kafka.FeatureFenced}},
+	} {
+		t.Run(v.version, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+			defer cancel()
+			k, err := kafkatest.Start(ctx, kafkatest.Options{Version: v.version, Users: map[string]string{"bob": plainPassword}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer k.Close()
+			defer func() {
+				if t.Failed() {
+					t.Log(k.Log(1))
+				}
+			}()
+			c := connectOlder(t, k)
+			o, err := c.Overview(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Equal(o.Lacking, v.lacking) || o.ClusterID == "" || len(o.Brokers) != 1 ||
+				fmt.Sprintf("%s:%d", o.Brokers[0].Host, o.Brokers[0].Port) != k.Nodes[0].Admin {
+				t.Errorf("it says of itself %+v", o)
+			}
+			topicOnOlder(ctx, t, c)
+			aclOnOlder(ctx, t, c)
+			plain(ctx, t, k)
+			if !slices.Contains(v.lacking, kafka.FeatureScram) {
+				scramOnOlder(ctx, t, c, k)
+			}
+		})
+	}
+}
+
+// connectOlder waits: a broker of an older Kafka opens its listeners before it serves.
+func connectOlder(t *testing.T, k *kafkatest.Cluster) *client.Client {
+	t.Helper()
+	c, err := client.New(client.Options{Seeds: k.Admins()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	eventually(t, "the broker serves", func() error {
+		_, err := c.Brokers(t.Context())
+		return err
+	})
+	return c
+}
+
+func topicOnOlder(ctx context.Context, t *testing.T, c *client.Client) {
+	t.Helper()
+	created, err := c.CreateTopics(ctx, []kafka.NewTopic{{Name: "old", Partitions: 2, Config: map[string]string{"retention.ms": "60000"}}})
+	if r := created["old"]; err != nil || r.Err != nil || len(r.Topic.ID) != 22 || r.Topic.Partitions != 2 {
+		t.Fatalf("%v %+v", err, created)
+	}
+	id := created["old"].Topic.ID
+	eventually(t, "the broker knows its topic", func() error {
+		live, err := c.DescribeTopics(ctx, []string{"old"})
+		if err != nil || live["old"].Partitions != 2 || live["old"].Offline != 0 {
+			return fmt.Errorf("%v %+v", err, live)
+		}
+		return nil
+	})
+	again, err := c.CreateTopics(ctx, []kafka.NewTopic{{Name: "old"}})
+	if err != nil || !errors.Is(again["old"].Err, kafka.ErrTopicExists) {
+		t.Errorf("again: %v %v", err, again["old"].Err)
+	}
+	noErrors(t)(c.CreatePartitions(ctx, map[string]int32{"old": 3}))
+	noErrors(t)(c.AlterTopicConfigs(ctx, map[string][]kafka.ConfigChange{"old": {{Key: "retention.ms"}, {Key: "segment.bytes", Value: ptr("2000000")}}}))
+	eventually(t, "the topic is as changed", func() error {
+		live, err := c.DescribeTopics(ctx, []string{"old", "none"})
+		if topic := live["old"]; err != nil || len(live) != 1 || topic.ID != id || topic.Partitions != 3 || topic.ReplicationFactor != 1 ||
+			!maps.Equal(topic.Config, map[string]string{"segment.bytes": "2000000"}) {
+			return fmt.Errorf("%v %+v", err, live)
+		}
+		return nil
+	})
+	brokers, err := c.Brokers(ctx)
+	if err != nil || len(brokers) != 1 {
+		t.Errorf("%v %v", err, brokers)
+	}
+	if moving, err := c.Reassignments(ctx); err != nil || len(moving) != 0 {
+		t.Errorf("%v %v", err, moving)
+	}
+	noErrors(t)(c.Reassign(ctx, map[string][]kafka.Move{"old": {{Partition: 0}}})) // cancels nothing
+	change := []kafka.ConfigChange{{Key: "leader.replication.throttled.rate", Value: ptr("1000")}}
+	if err := c.AlterBrokerConfig(ctx, kafka.AllBrokers, change); err != nil {
+		t.Error(err)
+	}
+	deleted, err := c.DeleteTopics(ctx, []kafka.TopicID{"AAAAAAAAAAAAAAAAAAAAAQ", id})
+	if err != nil || deleted[id] != nil || !errors.Is(deleted["AAAAAAAAAAAAAAAAAAAAAQ"], kafka.ErrUnknownTopicID) {
+		t.Errorf("%v %v", err, deleted)
+	}
+	eventually(t, "the topic is gone", func() error {
+		live, err := c.DescribeTopics(ctx, []string{"old"})
+		if err != nil || len(live) != 0 {
+			return fmt.Errorf("%v %+v", err, live)
+		}
+		return nil
+	})
+}
+
+func aclOnOlder(ctx context.Context, t *testing.T, c *client.Client) {
+	t.Helper()
+	acl := kafka.ACL{Principal: "User:bob", Host: "*", ResourceType: "Topic", ResourceName: "old", Pattern: "Prefixed", Operation: "Describe", Permission: "Allow"}
+	created, err := c.CreateACLs(ctx, []kafka.ACL{acl})
+	if err != nil || created[0] != nil {
+		t.Fatal(err, created)
+	}
+	eventually(t, "the ACL is there", func() error {
+		acls, err := c.ACLs(ctx)
+		if err != nil || !slices.Contains(acls, acl) {
+			return fmt.Errorf("%v %v", err, acls)
+		}
+		return nil
+	})
+	if deleted, err := c.DeleteACLs(ctx, []kafka.ACL{acl}); err != nil || deleted[0] != nil {
+		t.Error(err, deleted)
+	}
+	rate := 1000.0
+	noErrors(t)(c.AlterQuotas(ctx, map[string]map[string]*float64{"bob": {"producer_byte_rate": &rate}}))
+	eventually(t, "the quota is there", func() error {
+		quotas, err := c.Quotas(ctx)
+		if err != nil || quotas["bob"]["producer_byte_rate"] != rate {
+			return fmt.Errorf("%v %v", err, quotas)
+		}
+		return nil
+	})
+}
+
+// plain logs the operator in to a listener with SASL.
+func plain(ctx context.Context, t *testing.T, k *kafkatest.Cluster) {
+	t.Helper()
+	c, err := client.New(client.Options{Seeds: []string{k.Nodes[0].Clients}, Login: &client.Login{Mechanism: "PLAIN", Username: "bob", Password: plainPassword}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if o, err := c.Overview(ctx); err != nil || len(o.Brokers) != 1 {
+		t.Error(err, o)
+	}
+}
+
+func scramOnOlder(ctx context.Context, t *testing.T, c *client.Client, k *kafkatest.Cluster) {
+	t.Helper()
+	upsert := kafka.ScramUpsert{User: "carol", Mechanism: "SCRAM-SHA-512", Iterations: 4096, Password: "carols-own-password"}
+	noErrors(t)(c.AlterScramCredentials(ctx, []kafka.ScramUpsert{upsert}, nil))
+	eventually(t, "carol logs in", func() error {
+		all, err := c.ScramCredentials(ctx, []string{"carol"})
+		if err != nil || len(all["carol"]) != 1 {
+			return fmt.Errorf("%v %v", err, all)
+		}
+		return client.Prober{}.TryLogin(ctx, kafka.Login{Address: k.Nodes[0].Clients, Mechanism: upsert.Mechanism, Username: "carol", Password: upsert.Password})
+	})
+}

@@ -1,0 +1,159 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// externalManifest is the shared cluster as somebody sees it who does not run it: an address and a login.
+func externalManifest(servers string) string {
+	return fmt.Sprintf(`
+kind: KafkaCluster
+metadata: {name: events}
+spec:
+  external:
+    bootstrapServers: [%q]
+    authentication: {mechanism: SCRAM-SHA-512, secretName: login}
+`, servers)
+}
+
+// writeLogin makes the Secret of the operator's login, or changes its password.
+func writeLogin(t *testing.T, namespace, username, password string) {
+	t.Helper()
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "login"},
+		Data: map[string][]byte{"username": []byte(username), "password": []byte(password)}}
+	err := kube.Create(t.Context(), secret)
+	if apierrors.IsAlreadyExists(err) {
+		err = kube.Update(t.Context(), secret)
+	}
+	if err != nil {
+		t.Fatalf("write the Secret login: %v", err)
+	}
+}
+
+func TestCase24_AClusterOfSomebodyElsesIsCaredForByAddressAndLogin(t *testing.T) {
+	home := shared(t)
+	before := lives(t, home, sharedName)
+	admin := loginOf(t, home, adminUser).at(t, home, sharedName, "inside")
+	ns := newNamespace(t)
+	cluster := clusterNamed(ns, sharedName)
+
+	writeLogin(t, ns, admin.username, "not-the-password-of-admin")
+	apply(t, ns, externalManifest(admin.servers)+"\n---\n"+topicManifest("abroad", ", partitions: 2, replicationFactor: 2"))
+	eventually(t, time.Minute, "the wrong password is told", func(ctx context.Context) error {
+		return isStalled(ctx, cluster, "AuthenticationFailed", []string{"spec.external.authentication.secretName", `"login"`, "correct them"})
+	})
+	eventually(t, 15*time.Second, "the topic waits and says why", func(ctx context.Context) error {
+		topic := topicNamed(ns, "abroad")
+		if err := refresh(ctx, topic); err != nil {
+			return err
+		}
+		for _, c := range topic.Status.Conditions {
+			if c.Type == "Ready" && c.Reason == "ClusterNotAvailable" {
+				return nil
+			}
+		}
+		return fmt.Errorf("it says %s", told(topic.Status.Conditions))
+	})
+	writeLogin(t, ns, admin.username, admin.password)
+	waitReady(t, time.Minute, cluster)
+	waitReady(t, 30*time.Second, topicNamed(ns, "abroad"))
+	if seen, own := cluster.Status.ClusterID, clusterNamed(home, sharedName); refresh(t.Context(), own) != nil || seen != own.Status.ClusterID {
+		t.Errorf("the cluster's id is %q, its owner says %q", seen, own.Status.ClusterID)
+	}
+
+	changeTopicAbroad(t, ns)
+	userAbroad(t, ns)
+	leaveAbroad(t, ns)
+	mustLiveOn(t, home, sharedName, before)
+	waitReady(t, time.Minute, clusterNamed(home, sharedName))
+}
+
+// changeTopicAbroad grows a topic and sets its configuration, and deletes another.
+func changeTopicAbroad(t *testing.T, ns string) {
+	t.Helper()
+	apply(t, ns, topicManifest("abroad", `, partitions: 3, replicationFactor: 2, config: {retention.ms: "86400000"}`)+"\n---\n"+topicManifest("brief", ""))
+	admin := sharedAdmin(t)
+	eventually(t, 30*time.Second, "the topic is as changed", func(ctx context.Context) error {
+		topics, err := admin.ListTopics(ctx, "abroad")
+		if err != nil {
+			return err
+		}
+		if n := len(topics["abroad"].Partitions); n != 3 {
+			return fmt.Errorf("it has %d partitions", n)
+		}
+		value, err := topicConfig(ctx, admin, "abroad", "retention.ms")
+		if err == nil && value != "86400000" {
+			err = fmt.Errorf("retention.ms is %s", value)
+		}
+		return err
+	})
+	waitReady(t, 30*time.Second, topicNamed(ns, "brief"))
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	brief := inner(topicNamed(ns, "brief"))
+	if err := kube.Delete(ctx, brief); err != nil {
+		t.Fatal(err)
+	}
+	if err := waitGone(ctx, brief); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 15*time.Second, "the deleted topic is gone from Kafka", func(ctx context.Context) error {
+		topics, err := admin.ListTopics(ctx)
+		if err == nil && topics.Has("brief") {
+			err = errors.New("it is still there")
+		}
+		return err
+	})
+}
+
+// userAbroad makes a user by the external cluster, and logs in with its Secret alone.
+func userAbroad(t *testing.T, ns string) {
+	t.Helper()
+	apply(t, ns, userManifest("traveller", "abroad", "SCRAM-SHA-512"))
+	waitReady(t, time.Minute, userNamed(ns, "traveller"))
+	if err := tryToProduce(t, loginOf(t, ns, "traveller"), "abroad"); err != nil {
+		t.Errorf("the user of the external cluster cannot work: %v", err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	user := inner(userNamed(ns, "traveller"))
+	if err := kube.Delete(ctx, user); err != nil {
+		t.Fatal(err)
+	}
+	if err := waitGone(ctx, user); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// leaveAbroad deletes the external KafkaCluster: its KafkaTopics go when they are asked to, and the topic stays in Kafka.
+func leaveAbroad(t *testing.T, ns string) {
+	t.Helper()
+	topic := topicNamed(ns, "abroad")
+	if err := refresh(t.Context(), topic); err != nil {
+		t.Fatal(err)
+	}
+	id := topic.Status.TopicID
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for _, o := range []client.Object{inner(clusterNamed(ns, sharedName)), inner(topicNamed(ns, "abroad"))} {
+		if err := kube.Delete(ctx, o); err != nil {
+			t.Fatal(err)
+		}
+		if err := waitGone(ctx, o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mustHaveTopic(t, "abroad", id)
+	if _, err := sharedAdmin(t).DeleteTopics(ctx, "abroad"); err != nil {
+		t.Errorf("tidy up: %v", err)
+	}
+}
