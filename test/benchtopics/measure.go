@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"runtime"
 	"time"
 
@@ -200,25 +201,32 @@ type meter struct {
 	kafka       map[string]int
 	operatorCPU float64
 	serverCPU   float64
+	brokerCPU   float64
+	harnessCPU  float64
 }
 
 func (w *world) newMeter() (*meter, error) {
 	audit, err1 := auditSize(w.server.AuditLog())
 	operatorCPU, err2 := cpuSeconds(w.operator.pid())
 	serverCPU, err3 := w.serverCPU()
-	err := errors.Join(err1, err2, err3, resetPeak(w.operator.pid()))
-	return &meter{w, audit, w.front.counted(), operatorCPU, serverCPU}, err
+	brokerCPU, err4 := cpuSeconds(w.broker.Nodes[0].PID())
+	harnessCPU, err5 := cpuSeconds(os.Getpid())
+	err := errors.Join(err1, err2, err3, err4, err5, resetPeak(w.operator.pid()))
+	return &meter{w, audit, w.front.counted(), operatorCPU, serverCPU, brokerCPU, harnessCPU}, err
 }
 
 // read fills in what has been used since.
 func (m *meter) read(p *report.Phase) error {
-	var errs [5]error
-	var operatorCPU, serverCPU float64
+	var errs [7]error
+	var operatorCPU, serverCPU, brokerCPU, harnessCPU float64
 	p.APIRequests, errs[0] = auditSince(m.world.server.AuditLog(), m.audit)
 	operatorCPU, errs[1] = cpuSeconds(m.world.operator.pid())
 	serverCPU, errs[2] = m.world.serverCPU()
 	p.PeakRSS, errs[3] = peakRSS(m.world.operator.pid())
 	p.Load, errs[4] = loadAverage()
+	brokerCPU, errs[5] = cpuSeconds(m.world.broker.Nodes[0].PID())
+	harnessCPU, errs[6] = cpuSeconds(os.Getpid())
+	p.BrokerCPU, p.HarnessCPU = brokerCPU-m.brokerCPU, harnessCPU-m.harnessCPU
 	p.OperatorCPU, p.ServerCPU = operatorCPU-m.operatorCPU, serverCPU-m.serverCPU
 	p.KafkaRequests = m.world.front.counted()
 	for name, before := range m.kafka {

@@ -46,6 +46,9 @@ func (c *Cluster) newNode(id int32, controller, broker bool) (*Node, error) {
 	return n, nil
 }
 
+// PID is the process of a running node.
+func (n *Node) PID() int { return n.process.cmd.Process.Pid }
+
 // door is the address at which the node is awaited.
 func (n *Node) door() string {
 	if n.Admin == "" {

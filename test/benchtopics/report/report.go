@@ -35,6 +35,8 @@ type Phase struct {
 	APIRequests   map[string]int `json:"apiRequests"`   // of the operator, by verb; renewed watches are not among them
 	KafkaRequests map[string]int `json:"kafkaRequests"` // of the operator, by API
 	ServerCPU     float64        `json:"apiServerAndEtcdCPUSeconds"`
+	BrokerCPU     float64        `json:"brokerCPUSeconds"`
+	HarnessCPU    float64        `json:"harnessCPUSeconds"` // of the benchmark itself: the users' writes, and the watch
 	Load          float64        `json:"loadAverage"`
 	Floor         *Floor         `json:"floor,omitempty"` // nil at rest
 }
@@ -94,7 +96,7 @@ func Percentile(durations []time.Duration, share float64) float64 {
 func (r Run) Table() string {
 	rows := [][]string{{
 		"phase", "done s", "p50 / p99 s", "floor s", "ratio", "CPU s", "RSS max MiB", "API requests", "Kafka requests",
-		"API server + etcd CPU s", "of the floor", "load",
+		"API server + etcd CPU s", "of the floor", "broker CPU s", "harness CPU s", "load",
 	}}
 	for _, p := range r.Phases {
 		rows = append(rows, p.cells())
@@ -126,7 +128,7 @@ func (p Phase) cells() []string {
 	return []string{
 		p.Name, done, percentiles, floor, ratio,
 		fmt.Sprintf("%.2f", p.OperatorCPU), fmt.Sprintf("%.0f", p.PeakRSS), counted(p.APIRequests), counted(p.KafkaRequests),
-		fmt.Sprintf("%.1f", p.ServerCPU), floorCPU, fmt.Sprintf("%.1f", p.Load),
+		fmt.Sprintf("%.1f", p.ServerCPU), floorCPU, fmt.Sprintf("%.1f", p.BrokerCPU), fmt.Sprintf("%.1f", p.HarnessCPU), fmt.Sprintf("%.1f", p.Load),
 	}
 }
 

@@ -58,7 +58,7 @@ func sample() Run {
 			{
 				Name: "create cold", Done: 5.04, P50: 2.5, P99: 5, OperatorCPU: 1.234, PeakRSS: 41.6,
 				APIRequests: map[string]int{"patch": 500, "list": 3}, KafkaRequests: map[string]int{"Metadata": 2, "CreateTopics": 2},
-				ServerCPU: 6.1, Load: 3.14, Floor: &Floor{API: 4, Kafka: 0.2, ServerCPU: 5.5},
+				ServerCPU: 6.1, BrokerCPU: 2.5, HarnessCPU: 1.5, Load: 3.14, Floor: &Floor{API: 4, Kafka: 0.2, ServerCPU: 5.5},
 			},
 			{Name: "rest 240 s", OperatorCPU: 0.1, PeakRSS: 40, ServerCPU: 2, Load: 1},
 		},
@@ -69,10 +69,10 @@ func TestTable(t *testing.T) {
 	t.Parallel()
 	const want = `250 topics, 2 cores, 2026-01-02 03:04 UTC
 
-| phase       | done s | p50 / p99 s | floor s   | ratio | CPU s | RSS max MiB | API requests            | Kafka requests                 | API server + etcd CPU s | of the floor | load |
-|-------------|--------|-------------|-----------|-------|-------|-------------|-------------------------|--------------------------------|-------------------------|--------------|------|
-| create cold | 5.0    | 2.5 / 5.0   | 4.0 + 0.2 | 1.20  | 1.23  | 42          | 503 (500 patch, 3 list) | 4 (2 CreateTopics, 2 Metadata) | 6.1                     | 5.5          | 3.1  |
-| rest 240 s  | -      | -           | -         | -     | 0.10  | 40          | 0                       | 0                              | 2.0                     | -            | 1.0  |
+| phase       | done s | p50 / p99 s | floor s   | ratio | CPU s | RSS max MiB | API requests            | Kafka requests                 | API server + etcd CPU s | of the floor | broker CPU s | harness CPU s | load |
+|-------------|--------|-------------|-----------|-------|-------|-------------|-------------------------|--------------------------------|-------------------------|--------------|--------------|---------------|------|
+| create cold | 5.0    | 2.5 / 5.0   | 4.0 + 0.2 | 1.20  | 1.23  | 42          | 503 (500 patch, 3 list) | 4 (2 CreateTopics, 2 Metadata) | 6.1                     | 5.5          | 2.5          | 1.5           | 3.1  |
+| rest 240 s  | -      | -           | -         | -     | 0.10  | 40          | 0                       | 0                              | 2.0                     | -            | 0.0          | 0.0           | 1.0  |
 `
 	if got := sample().Table(); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
