@@ -168,5 +168,5 @@ func (c change) submitAll(ctx context.Context, kube client.Client, namespace str
 		})
 	}
 	group.Wait()
-	return errors.Join(append(errs, ctx.Err())...)
+	return errors.Join(errors.Join(errs...), ctx.Err())
 }

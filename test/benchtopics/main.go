@@ -43,11 +43,12 @@ func main() {
 	flag.Parse()
 	log.SetLogger(logr.Discard()) // or the Kubernetes client complains that there is none
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	defer stop()
-	if err := run(ctx, o); err != nil {
-		if ctx.Err() != nil {
-			err = fmt.Errorf("interrupted: %w", err)
-		}
+	err := run(ctx, o)
+	if err != nil && ctx.Err() != nil {
+		err = fmt.Errorf("interrupted: %w", err)
+	}
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "benchtopics:", err)
 		os.Exit(1)
 	}

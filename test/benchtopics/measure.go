@@ -178,7 +178,7 @@ func (w *world) agree(ctx context.Context, c change, n int) (lag float64, err er
 			return asked.Sub(start).Seconds(), nil
 		}
 		if err := pause(ctx, kafkaInterval); err != nil {
-			return 0, fmt.Errorf("Kafka does not show %d of %d topics as their objects do: %w", wrong, n, err)
+			return 0, fmt.Errorf("%d of %d topics are not in Kafka as their objects say: %w", wrong, n, err)
 		}
 	}
 }
