@@ -424,6 +424,19 @@ func TestWhatCannotBeOnAnExternalClusterIsRefusedAndTouchesNothing(t *testing.T)
 	}
 }
 
+func TestAUserWhomTheOperatorBecameIsLetGoWithItsCredentials(t *testing.T) {
+	u := newUser("castellan", time.Hour, v1alpha1.MechanismScram512)
+	u.Finalizers = []string{v1alpha1.Finalizer} // of a time when the operator logged in as another
+	w := newExternalUserWorld(t, readyExternal())
+	w.apply(u)
+	w.kafka.scram["castellan"] = map[string]scramCredential{"SCRAM-SHA-512": {4096, "right"}}
+	w.remove(w.user("castellan"))
+	w.settle("castellan")
+	if w.user("castellan") != nil || len(w.kafka.scram["castellan"]) != 1 {
+		t.Errorf("it is held, or the operator has locked itself out: %v", w.kafka.scram)
+	}
+}
+
 func genericEvent(o client.Object) event.GenericEvent { return event.GenericEvent{Object: o} }
 
 func TestAClusterThatAnswersAgainWakesEveryControllerAndNeverBlocks(t *testing.T) {

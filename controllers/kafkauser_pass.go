@@ -39,6 +39,8 @@ type userItem struct {
 	idle bool
 	// revoke: everything is to be taken away, for nobody who is in force holds the principal.
 	revoke bool
+	// spared: nothing may be taken away, for the operator itself logs in by it.
+	spared bool
 	// unsettled: what did not go through, to be tried again.
 	unsettled error
 	// refused: a removed user has been seen to be refused on every broker.
@@ -124,7 +126,9 @@ func (p *userPass) leaveAlone(i *userItem, f users.Fault) {
 	i.idle = true
 	u := i.Holder
 	if u == nil {
-		i.await(f.Reason, f.Message)
+		if i.spared = f.Reason == users.ReasonOwn; !i.spared {
+			i.await(f.Reason, f.Message)
+		}
 		return
 	}
 	i.fault(f)

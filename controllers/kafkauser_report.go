@@ -86,7 +86,12 @@ func (i *userItem) holderReport() users.Report {
 // was taken away and every broker refuses it, or because the next holder's is seen to work in its place.
 func (p *userPass) settleLeaving(ctx context.Context, i *userItem) error {
 	replaced := i.Holder != nil && !i.idle && !i.revoke && i.Credentials != nil && i.Reason == ""
-	if i.unsettled == nil && (replaced || i.revoke && i.refused) {
+	if i.spared {
+		for _, u := range i.Held() {
+			p.Events.Eventf(u, nil, corev1.EventTypeWarning, "Released", "Delete", "The operator itself logs in as user %q: its credentials, ACLs and quotas stay", i.Name)
+		}
+	}
+	if i.unsettled == nil && (i.spared || replaced || i.revoke && i.refused) {
 		return p.release(ctx, i.Held()...)
 	}
 	reason, message := i.Reason, i.Message
