@@ -31,6 +31,7 @@ func TestKafkaTopicRefused(t *testing.T) {
 		"an unknown management":            {`spec: {management: Maybe}`, []string{"spec.management", `"Full", "Observe"`}},
 		"an unknown config policy":         {`spec: {configPolicy: Maybe}`, []string{"spec.configPolicy", `"Merge", "Exact"`}},
 		"the metadata topic":               {`spec: {name: __cluster_metadata}`, []string{"spec.name", "internal topics", "choose another"}},
+		"a value of a megabyte":            {"spec: {config: {retention.ms: \"" + strings.Repeat("1", 1<<20) + "\"}}", []string{"spec.config.retention.ms", "8192"}},
 		"partitions 0":                     {`spec: {partitions: 0}`, []string{"spec.partitions", "greater than or equal to 1"}},
 		"partitions -1":                    {`spec: {partitions: -1}`, []string{"spec.partitions", "greater than or equal to 1"}},
 		"partitions beyond the bound":      {`spec: {partitions: 100001}`, []string{"spec.partitions", "100000"}},

@@ -85,6 +85,16 @@ func TestCase25_TopicsAndUsersOfAnotherNamespaceNeedTheClustersConsent(t *testin
 	}
 	figureSeconds(t, "namespace-of-guests-gone", time.Since(began))
 	mustHaveTopic(t, "guests-orders", topic.Status.TopicID)
+	say(t, "its topic is taken up in the cluster's own namespace")
+	apply(t, home, topicManifest("moved", ", name: guests-orders, adoption: Always"))
+	moved := topicNamed(home, "moved")
+	waitReady(t, time.Minute, moved)
+	if moved.Status.TopicID != topic.Status.TopicID || moved.Status.Origin != v1alpha1.OriginAdopted {
+		t.Errorf("the object that moved has topic %s by origin %s, expected %s, adopted", moved.Status.TopicID, moved.Status.Origin, topic.Status.TopicID)
+	}
+	if value, err := topicConfig(t.Context(), admin, "guests-orders", "retention.ms"); value != "3600000" {
+		t.Errorf("retention.ms became %s (error %v) when the object moved, and nobody asked for that", value, err)
+	}
 	eventually(t, 20*time.Second, "its user can log in no more", func(context.Context) error {
 		switch err := tryToLogIn(t, app); {
 		case err == nil:
