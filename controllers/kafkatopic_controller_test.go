@@ -254,6 +254,37 @@ func TestOneRefusedTopicDelaysNoOther(t *testing.T) {
 	w.wantTopic("flaky", "Ready")
 }
 
+func TestABadTopicAmongManyCostsTheOthersNothing(t *testing.T) {
+	const many = 100
+	w := newWorld(t, readyCluster(3))
+	names := make([]string, many)
+	for i := range names {
+		names[i] = fmt.Sprintf("t%d", i)
+		w.apply(newTopic(names[i], names[i], time.Hour))
+	}
+	const bad = "t77"
+	w.kafka.refuse[bad] = &kafka.Refusal{Code: "INVALID_CONFIG", Message: "no"}
+	w.reset()
+	w.settle(names...)
+	for _, name := range names {
+		if name != bad {
+			w.wantTopic(name, "Ready")
+		}
+	}
+	w.wantTopic(bad, "Stalled/InvalidConfig")
+	if w.kafka.requests["create"] != 1 || w.kafka.requests["describe"] != 1 {
+		t.Errorf("requests to Kafka: %v", w.kafka.requests)
+	}
+	if got := w.apiWrites(); got != 2*many {
+		t.Errorf("%d writes to the API for %d topics", got, many)
+	}
+	w.reset()
+	w.settle(names...)
+	if w.apiWrites() != 0 || w.kafka.requests["alter"] != 0 {
+		t.Errorf("again: %d writes to the API, %v", w.apiWrites(), w.kafka.requests)
+	}
+}
+
 func TestATopicThatTheOperatorMayNotSeeKeepsItsRecordAndDelaysNoOther(t *testing.T) {
 	w := newWorld(t, readyCluster(3), newTopic("hidden", "h", time.Hour), newTopic("good", "g", time.Hour))
 	w.settle("hidden")
