@@ -18,7 +18,7 @@ import (
 
 func TestWhatTheOperatorMayNotSeeOrDoIsToldTopicByTopic(t *testing.T) {
 	admin, _ := connect(t)
-	for _, name := range []string{"seen", "unseen"} {
+	for _, name := range []string{"told", "untold"} {
 		if r, err := admin.CreateTopics(t.Context(), []kafka.NewTopic{{Name: name, Partitions: 1, ReplicationFactor: 1}}); err != nil || r[name].Err != nil {
 			t.Fatal(err, r)
 		}
@@ -26,7 +26,7 @@ func TestWhatTheOperatorMayNotSeeOrDoIsToldTopicByTopic(t *testing.T) {
 	acl := func(name, operation string) kafka.ACL {
 		return kafka.ACL{Principal: "User:CN=stranger", Host: "*", ResourceType: "Topic", ResourceName: name, Pattern: "Literal", Operation: operation, Permission: "Allow"}
 	}
-	acls := []kafka.ACL{acl("seen", "Describe"), acl("seen", "DescribeConfigs"), acl("unseen", "Describe")}
+	acls := []kafka.ACL{acl("told", "Describe"), acl("told", "DescribeConfigs"), acl("untold", "Describe")}
 	if results, err := admin.CreateACLs(t.Context(), acls); err != nil || errors.Join(results...) != nil {
 		t.Fatal(err, results)
 	}
@@ -44,14 +44,14 @@ func TestWhatTheOperatorMayNotSeeOrDoIsToldTopicByTopic(t *testing.T) {
 	}
 	defer stranger.Close()
 	eventually(t, "one topic is seen and the other is not", func() error {
-		found, err := stranger.DescribeTopics(t.Context(), []string{"seen", "unseen", "absent"})
+		found, err := stranger.DescribeTopics(t.Context(), []string{"told", "untold", "absent"})
 		switch {
 		case err != nil:
 			return err
-		case found["seen"].Partitions != 1 || found["seen"].Denied != nil:
-			return fmt.Errorf("seen: %+v", found["seen"])
-		case found["unseen"].Denied == nil || found["unseen"].Denied.Code != "TOPIC_AUTHORIZATION_FAILED":
-			return fmt.Errorf("unseen: %+v", found["unseen"])
+		case found["told"].Partitions != 1 || found["told"].Denied != nil:
+			return fmt.Errorf("told: %+v", found["told"])
+		case found["untold"].Denied == nil || found["untold"].Denied.Code != "TOPIC_AUTHORIZATION_FAILED":
+			return fmt.Errorf("untold: %+v", found["untold"])
 		case found["absent"].Denied == nil: // whether it is there is not told either
 			return fmt.Errorf("absent: %+v", found["absent"])
 		}
@@ -65,10 +65,10 @@ func TestWhatTheOperatorMayNotSeeOrDoIsToldTopicByTopic(t *testing.T) {
 	}
 	created, err := stranger.CreateTopics(t.Context(), []kafka.NewTopic{{Name: "mine", Partitions: 1, ReplicationFactor: 1}})
 	denied("create", errors.Join(err, created["mine"].Err))
-	altered, err := stranger.AlterTopicConfigs(t.Context(), map[string][]kafka.ConfigChange{"seen": {{Key: "retention.ms", Value: ptr("1000")}}})
-	denied("alter", errors.Join(err, altered["seen"]))
-	grown, err := stranger.CreatePartitions(t.Context(), map[string]int32{"seen": 2})
-	denied("grow", errors.Join(err, grown["seen"]))
+	altered, err := stranger.AlterTopicConfigs(t.Context(), map[string][]kafka.ConfigChange{"told": {{Key: "retention.ms", Value: ptr("1000")}}})
+	denied("alter", errors.Join(err, altered["told"]))
+	grown, err := stranger.CreatePartitions(t.Context(), map[string]int32{"told": 2})
+	denied("grow", errors.Join(err, grown["told"]))
 }
 
 const policySource = `
