@@ -80,8 +80,9 @@ func TestCase23_ReplicasAreAddedAndMovedUnderLoadAndAChangeOfMindIsFollowed(t *t
 	mustNotThrottle(t, admin)
 	eventually(t, throttleGone, "the operator's own limit is gone", func(ctx context.Context) error {
 		for _, key := range throttleRates {
-			if value, err := brokerValue(ctx, admin, 0, key); value == fmt.Sprint(50<<20) || err != nil {
-				return fmt.Errorf("%s=%s (error %w)", key, value, err)
+			// A broker does not list the key when nobody has set it.
+			if value, _ := brokerValue(ctx, admin, 0, key); value == fmt.Sprint(50<<20) {
+				return fmt.Errorf("%s=%s", key, value)
 			}
 		}
 		return nil
