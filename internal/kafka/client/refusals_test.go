@@ -30,6 +30,11 @@ func TestWhatTheOperatorMayNotSeeOrDoIsToldTopicByTopic(t *testing.T) {
 	if results, err := admin.CreateACLs(t.Context(), acls); err != nil || errors.Join(results...) != nil {
 		t.Fatal(err, results)
 	}
+	t.Cleanup(func() { // other tests count the ACLs of this cluster
+		if results, err := admin.DeleteACLs(context.WithoutCancel(t.Context()), acls); err != nil || errors.Join(results...) != nil {
+			t.Error(err, results)
+		}
+	})
 	certificate, key, err := cluster.CA.Issue("stranger")
 	if err != nil {
 		t.Fatal(err)
