@@ -67,11 +67,7 @@ func TestATopicCostsTwoRequestsToCreateOneToChangeOneToDeleteAndNoneAtRest(t *te
 		t.Errorf("status: %+v", status)
 	}
 
-	w.reset()
-	w.settle(names...)
-	if w.apiWrites() != 0 || w.kafka.writes() != 0 {
-		t.Errorf("converged: %v, %v", w.requests, w.kafka.requests)
-	}
+	w.wantSilence(names...)
 
 	w.reset()
 	for _, name := range names {

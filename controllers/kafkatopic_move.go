@@ -48,48 +48,51 @@ func (p *topicPass) survey(ctx context.Context, admin kafka.Admin) (topics.Surve
 	return s, err
 }
 
-// othersMoving returns what is under way for topics of the cluster that this flush does not look at.
+// othersMoving returns what is under way for topics of the cluster that this flush does not look at. They are listed once:
+// a cluster has one flush at a time.
 func (p *topicPass) othersMoving(ctx context.Context) ([]v1alpha1.ReassignmentStatus, error) {
+	if p.others != nil {
+		return p.others, nil
+	}
 	var list v1alpha1.KafkaTopicList
 	err := p.Client.List(ctx, &list, client.MatchingFields{clusterIndex: p.cluster.key.String()}, client.UnsafeDisableDeepCopy)
 	if err != nil {
 		return nil, fmt.Errorf("list KafkaTopics of KafkaCluster %s: %w", p.cluster.key, err)
 	}
-	var moving []v1alpha1.ReassignmentStatus
+	moving := []v1alpha1.ReassignmentStatus{}
 	for i := range list.Items {
 		t := &list.Items[i]
 		if _, here := p.desired[topics.Name(t)]; !here && t.Status.Reassignment != nil && t.Status.ClusterID == p.cluster.id() {
 			moving = append(moving, *t.Status.Reassignment)
 		}
 	}
+	p.others = moving
 	return moving, nil
 }
 
 // writeAhead records in the status what is about to be moved, before anything is.
 func (p *topicPass) writeAhead(ctx context.Context) {
-	var todo []*topics.Claim
+	type write struct {
+		*topics.Claim
+		err error
+	}
+	var todo []*write
 	for _, c := range p.claims {
 		if _, moves := p.changes.Move[c.Name]; moves && c.Holder != nil && !p.off[c.Name] {
-			todo = append(todo, c)
+			todo = append(todo, &write{Claim: c})
 		}
 	}
-	failed := make([]error, len(todo))
-	indexes := make([]int, len(todo))
-	for i := range indexes {
-		indexes[i] = i
-	}
-	batch.Each(writers, indexes, func(i int) {
-		c := todo[i]
-		failed[i] = p.writeStatus(ctx, c.Holder, topics.StatusOf(c.Holder, p.outcomes[c.Name], p.cluster.id(), p.Clock.Now()))
+	batch.Each(writers, todo, func(w *write) {
+		w.err = p.writeStatus(ctx, w.Holder, topics.StatusOf(w.Holder, p.outcomes[w.Name], p.cluster.id(), p.Clock.Now()))
 	})
-	for i, c := range todo {
-		if failed[i] != nil {
-			out := p.outcomes[c.Name]
-			out.Record.Moving = p.desired[c.Name].Known.Moving
-			p.outcomes[c.Name] = out
-			p.changes.Drop(c.Name)
-			p.off[c.Name] = true
-			p.errs.add(c.Name, failed[i])
+	for _, w := range todo {
+		if w.err != nil {
+			out := p.outcomes[w.Name]
+			out.Record.Moving = p.desired[w.Name].Known.Moving
+			p.outcomes[w.Name] = out
+			p.changes.Drop(w.Name)
+			p.off[w.Name] = true
+			p.errs.add(w.Name, w.err)
 		}
 	}
 }

@@ -65,11 +65,7 @@ func TestReplicasAreAddedUnderAThrottleThatIsTakenOff(t *testing.T) {
 	if s := w.topic("orders").Status; s.ReplicationFactor != 3 || s.Reassignment != nil {
 		t.Errorf("%+v", s)
 	}
-	w.reset()
-	w.settle("orders")
-	if w.apiWrites() != 0 || w.kafka.writes() != 0 {
-		t.Errorf("converged: %v, %v", w.requests, w.kafka.requests)
-	}
+	w.wantSilence("orders")
 }
 
 func TestMovesAreCancelledWhenTheSpecGoesBack(t *testing.T) {

@@ -29,6 +29,7 @@ type topicPass struct {
 	live      map[string]kafka.Topic
 	changes   topics.Changes
 	outcomes  map[string]topics.Outcome
+	others    []v1alpha1.ReassignmentStatus // see othersMoving; nil = not listed yet
 	// announced are the topics of which this very flush has written that it creates them.
 	announced map[string]bool
 	// put off: topics that are looked at again later, with nothing to report now.

@@ -43,12 +43,13 @@ func (p *topicPass) bar(ctx context.Context) {
 		if c.Frozen {
 			barred = append(barred, c.Holder)
 		}
-		p.errs.add(c.Name, p.release(ctx, deleted(barred)))
 		for _, t := range barred {
-			if t.DeletionTimestamp == nil {
-				s := topics.StalledStatus(t, reasonNotAdmitted, notAdmitted(p.cluster.key, t.Namespace), p.Clock.Now())
-				p.errs.add(c.Name, p.writeStatus(ctx, t, s))
+			if t.DeletionTimestamp != nil {
+				p.errs.add(c.Name, p.release(ctx, []*v1alpha1.KafkaTopic{t}))
+				continue
 			}
+			s := topics.StalledStatus(t, reasonNotAdmitted, notAdmitted(p.cluster.key, t.Namespace), p.Clock.Now())
+			p.errs.add(c.Name, p.writeStatus(ctx, t, s))
 		}
 	})
 }
@@ -221,10 +222,6 @@ func (p *topicPass) release(ctx context.Context, leaving []*v1alpha1.KafkaTopic)
 		}
 	}
 	return errors.Join(errs...)
-}
-
-func deleted(all []*v1alpha1.KafkaTopic) []*v1alpha1.KafkaTopic {
-	return slices.DeleteFunc(slices.Clone(all), func(t *v1alpha1.KafkaTopic) bool { return t.DeletionTimestamp == nil })
 }
 
 // held are those that our finalizer still keeps.

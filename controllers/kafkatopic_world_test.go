@@ -184,6 +184,16 @@ func (w *world) settle(names ...string) {
 	w.t.Fatalf("%v do not come to rest", names)
 }
 
+// wantSilence fails when looking at the names again writes anything: what has converged is silent.
+func (w *world) wantSilence(names ...string) {
+	w.t.Helper()
+	w.reset()
+	w.settle(names...)
+	if w.apiWrites() != 0 || w.kafka.writes() != 0 {
+		w.t.Errorf("converged: %v, %v", w.requests, w.kafka.requests)
+	}
+}
+
 // once marks the names and reconciles once.
 func (w *world) once(names ...string) error {
 	w.queue.Mark(clusterKey, names...)

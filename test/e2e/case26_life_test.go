@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -41,7 +42,7 @@ func TestCase26_AForeignTopicIsObservedAdoptedMadeExactLostAndMadeAgain(t *testi
 
 	change(t, owner, func(o kafkaTopic) { o.Spec.ConfigPolicy = v1alpha1.ConfigExact })
 	waitReady(t, 30*time.Second, owner)
-	if !slices.Equal(keysOf(owner.Status.Config), []string{"retention.ms"}) {
+	if !slices.Equal(slices.Sorted(maps.Keys(owner.Status.Config)), []string{"retention.ms"}) {
 		t.Errorf("exact, and the topic has %v", owner.Status.Config)
 	}
 	if value, err := topicConfig(t.Context(), admin, "foreigners", "segment.bytes"); value == "16777216" || err != nil {
@@ -110,13 +111,4 @@ func deleteTopic(t *testing.T, admin *kadm.Client, name string) {
 	if err != nil {
 		t.Fatalf("delete topic %s: %v", name, err)
 	}
-}
-
-func keysOf(config map[string]string) []string {
-	var keys []string
-	for key := range config {
-		keys = append(keys, key)
-	}
-	slices.Sort(keys)
-	return keys
 }

@@ -55,7 +55,7 @@ type Cluster struct {
 // Start formats and starts a cluster and returns when every broker serves. Close must be called also after ctx is over.
 func Start(ctx context.Context, o Options) (*Cluster, error) {
 	o.Version = cmp.Or(o.Version, Version)
-	libs, err := jars(ctx, o.Version)
+	libs, err := Libs(ctx, o.Version)
 	if err != nil {
 		return nil, fmt.Errorf("get Kafka %s: %w", o.Version, err)
 	}

@@ -45,11 +45,8 @@ func before(version string, major int) bool {
 	return err == nil && n < major
 }
 
-// Libs returns the directory of the jars of a Kafka, for what is compiled against them.
-func Libs(ctx context.Context, version string) (string, error) { return jars(ctx, version) }
-
-// jars returns the directory of Kafka's jars and fills it at the first use on a machine.
-func jars(ctx context.Context, version string) (string, error) {
+// Libs returns the directory of Kafka's jars and fills it at the first use on a machine.
+func Libs(ctx context.Context, version string) (string, error) {
 	if dir := os.Getenv(LibsVariable); dir != "" && version == Version {
 		return dir, nil
 	}
