@@ -145,7 +145,7 @@ func (r *KafkaTopicReconciler) claims(ctx context.Context, cluster hostCluster, 
 			r.queue.Retry(cluster.key, name, cacheLag, time.Second)
 		case len(objects[name]) == 0:
 			r.queue.Settled(cluster.key, name)
-			r.certain(cluster.key, name)
+			r.forget(topicKey{cluster.key, name})
 		}
 	}
 	admission, err := r.Namespaces.admission(ctx, cluster, namespaces)
@@ -214,6 +214,14 @@ func (r *KafkaTopicReconciler) health(cluster types.NamespacedName, t *v1alpha1.
 		return ""
 	}
 	return health
+}
+
+// forget drops what has been seen of a topic that nobody asks for any more.
+func (r *KafkaTopicReconciler) forget(key topicKey) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.doubts, key)
+	delete(r.ailing, key)
 }
 
 func (r *KafkaTopicReconciler) certain(cluster types.NamespacedName, name string) {

@@ -232,3 +232,21 @@ func TestHealthIsToldWhenItLastsAndNotWithEveryReplicaThatFallsBehind(t *testing
 		t.Errorf("%+v", s)
 	}
 }
+
+func TestWhatWasSeenOfATopicIsForgottenWithItsObject(t *testing.T) {
+	w := newWorld(t, readyCluster(3), newTopic("orders", "u", time.Hour, func(t *v1alpha1.KafkaTopic) { t.Spec.DeletionPolicy = v1alpha1.DeletionRetain }))
+	w.settle("orders")
+	live := w.kafka.topics["orders"]
+	live.UnderReplicated = 1
+	w.kafka.topics["orders"] = live
+	_ = w.once("orders")
+	if len(w.topics.ailing) != 1 {
+		t.Fatalf("%d topics are watched for their health", len(w.topics.ailing))
+	}
+	w.remove(w.topic("orders"))
+	w.settle("orders")
+	w.settle("orders") // the object is gone by now
+	if w.topic("orders") != nil || len(w.topics.ailing)+len(w.topics.doubts) != 0 {
+		t.Errorf("kept in memory: %v, %v", w.topics.ailing, w.topics.doubts)
+	}
+}
