@@ -204,9 +204,7 @@ func (p *topicPass) writeStatus(ctx context.Context, t *v1alpha1.KafkaTopic, s v
 	if sameStatus(t.Status, s) {
 		return nil
 	}
-	base := t.DeepCopy()
-	t.Status = s
-	if err := ignoreGone(p.writer.PatchStatus(ctx, t, base)); err != nil {
+	if err := ignoreGone(p.writer.PatchStatus(ctx, t, t.Status, s)); err != nil {
 		return fmt.Errorf("write the status of KafkaTopic %s/%s: %w", t.Namespace, t.Name, err)
 	}
 	return nil

@@ -157,9 +157,7 @@ func (p *userPass) writeStatus(ctx context.Context, u *v1alpha1.KafkaUser, s v1a
 	if sameStatus(u.Status, s) {
 		return nil
 	}
-	base := u.DeepCopy()
-	u.Status = s
-	if err := ignoreGone(p.writer.PatchStatus(ctx, u, base)); err != nil {
+	if err := ignoreGone(p.writer.PatchStatus(ctx, u, u.Status, s)); err != nil {
 		return fmt.Errorf("write the status of KafkaUser %s/%s: %w", u.Namespace, u.Name, err)
 	}
 	return nil

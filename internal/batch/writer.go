@@ -3,9 +3,11 @@ package batch
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 
+	jsonpatch "github.com/evanphx/json-patch/v5"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -20,16 +22,27 @@ type Writer struct {
 	written map[types.UID]string // resource version after the last write
 }
 
-// PatchMetadata writes what of an object's metadata differs from base, provided that nobody has changed the object since
-// it was read: a merge patch replaces the whole list of finalizers.
+// PatchMetadata writes the annotations and finalizers of an object in which it differs from base, provided that nobody has
+// changed the object since it was read: a merge patch replaces the whole list of finalizers.
 func (w *Writer) PatchMetadata(ctx context.Context, obj, base client.Object) error {
-	return w.note(obj, w.Client.Patch(ctx, obj, client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{})))
+	patch, err := metadataPatch(obj, base)
+	if err != nil {
+		return err
+	}
+	return w.note(obj, w.Client.Patch(ctx, obj, patch))
 }
 
-// PatchStatus writes what of an object's status differs from base. The patch names the object's UID, so that it cannot
-// land on another object that has got the name meanwhile.
-func (w *Writer) PatchStatus(ctx context.Context, obj, base client.Object) error {
-	return w.note(obj, w.Client.Status().Patch(ctx, obj, sameObject{client.MergeFrom(base), base.GetUID()}))
+// PatchStatus writes what of an object's status differs from before. The patch names the object's UID, which the API server
+// compares, so that it cannot land on another object that has got the name meanwhile.
+func (w *Writer) PatchStatus(ctx context.Context, obj client.Object, before, after any) error {
+	patch, err := mergePatch(
+		map[string]any{"status": before},
+		map[string]any{"status": after, "metadata": map[string]any{"uid": obj.GetUID()}},
+	)
+	if err != nil {
+		return err
+	}
+	return w.note(obj, w.Client.Status().Patch(ctx, obj, patch))
 }
 
 // Create creates an object.
@@ -44,7 +57,11 @@ func (w *Writer) Update(ctx context.Context, obj client.Object) error {
 
 // Release takes the finalizer off, after which the object may be gone and is not remembered.
 func (w *Writer) Release(ctx context.Context, obj, base client.Object) error {
-	err := w.Client.Patch(ctx, obj, client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{}))
+	patch, err := metadataPatch(obj, base)
+	if err != nil {
+		return err
+	}
+	err = w.Client.Patch(ctx, obj, patch)
 	if client.IgnoreNotFound(err) == nil {
 		w.Forget(base.GetUID())
 		return nil
@@ -94,26 +111,25 @@ func (w *Writer) note(obj client.Object, err error) error {
 	return nil
 }
 
-// sameObject adds the UID, which the API server compares, to a merge patch.
-type sameObject struct {
-	client.Patch
-	uid types.UID
+func metadataPatch(obj, base client.Object) (client.Patch, error) {
+	metadata := func(o client.Object, version string) map[string]any {
+		return map[string]any{"metadata": map[string]any{
+			"annotations": o.GetAnnotations(), "finalizers": o.GetFinalizers(), "resourceVersion": version,
+		}}
+	}
+	return mergePatch(metadata(base, ""), metadata(obj, base.GetResourceVersion()))
 }
 
-func (p sameObject) Data(obj client.Object) ([]byte, error) {
-	data, err := p.Patch.Data(obj)
-	if err != nil {
-		return nil, err
-	}
-	var patch map[string]any
-	if err := json.Unmarshal(data, &patch); err != nil {
+// mergePatch is of two documents and not of two objects, which are several times as large as what is ever written of them.
+func mergePatch(before, after map[string]any) (client.Patch, error) {
+	from, err1 := json.Marshal(before)
+	to, err2 := json.Marshal(after)
+	if err := errors.Join(err1, err2); err != nil {
 		return nil, fmt.Errorf("merge patch: %w", err)
 	}
-	metadata, ok := patch["metadata"].(map[string]any)
-	if !ok {
-		metadata = map[string]any{}
-		patch["metadata"] = metadata
+	patch, err := jsonpatch.CreateMergePatch(from, to)
+	if err != nil {
+		return nil, fmt.Errorf("merge patch: %w", err)
 	}
-	metadata["uid"] = string(p.uid)
-	return json.Marshal(patch)
+	return client.RawPatch(types.MergePatchType, patch), nil
 }
