@@ -6,13 +6,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/batch"
 	"github.com/castellan-dev/castellan/internal/kafka"
 )
 
@@ -24,14 +24,16 @@ const (
 	writers = 16
 )
 
-// change is one of the things that happen to all topics: what a user writes, what an operator has to write after it, and
-// what happens in Kafka.
+// write is one request to the API server for one topic.
+type write func(ctx context.Context, kube client.Client, t *v1alpha1.KafkaTopic) error
+
+// change is one of the things that happen to all topics: what a user writes, what happens in Kafka, and what an operator
+// has to write before and after that.
 type change struct {
-	verb   string
-	submit func(ctx context.Context, kube client.Client, t *v1alpha1.KafkaTopic) error
-	// answer are the writes of the bare client in the operator's place.
-	answer []func(ctx context.Context, kube client.Client, t *v1alpha1.KafkaTopic) error
-	kafka  func(ctx context.Context, admin kafka.TopicAdmin, names []string) error
+	verb          string
+	submit        write
+	before, after []write // of the bare client, in the operator's place
+	kafka         func(ctx context.Context, admin kafka.TopicAdmin, names []string) error
 	// holds tells whether Kafka shows the topic as it should be; found = it has one.
 	holds func(t kafka.Topic, found bool) bool
 }
@@ -41,9 +43,8 @@ var create = change{
 	submit: func(ctx context.Context, kube client.Client, t *v1alpha1.KafkaTopic) error {
 		return kube.Create(ctx, t)
 	},
-	answer: []func(context.Context, client.Client, *v1alpha1.KafkaTopic) error{
-		patch(`{"metadata":{"finalizers":["` + v1alpha1.Finalizer + `"]}}`), reportReady,
-	},
+	before: []write{patch(`{"metadata":{"finalizers":["` + v1alpha1.Finalizer + `"]}}`)},
+	after:  []write{reportReady},
 	kafka: func(ctx context.Context, admin kafka.TopicAdmin, names []string) error {
 		topics := make([]kafka.NewTopic, len(names))
 		for i, name := range names {
@@ -61,7 +62,7 @@ var create = change{
 var alter = change{
 	verb:   "change",
 	submit: patch(`{"spec":{"config":{"` + configKey + `":"` + valueSecond + `"}}}`),
-	answer: []func(context.Context, client.Client, *v1alpha1.KafkaTopic) error{reportReady},
+	after:  []write{reportReady},
 	kafka: func(ctx context.Context, admin kafka.TopicAdmin, names []string) error {
 		value := valueSecond
 		changes := make(map[string][]kafka.ConfigChange, len(names))
@@ -82,7 +83,7 @@ var remove = change{
 	submit: func(ctx context.Context, kube client.Client, t *v1alpha1.KafkaTopic) error {
 		return kube.Delete(ctx, t)
 	},
-	answer: []func(context.Context, client.Client, *v1alpha1.KafkaTopic) error{patch(`{"metadata":{"finalizers":null}}`)},
+	after: []write{patch(`{"metadata":{"finalizers":null}}`)},
 	kafka: func(ctx context.Context, admin kafka.TopicAdmin, names []string) error {
 		live, err := admin.DescribeTopics(ctx, names)
 		if err != nil {
@@ -101,7 +102,7 @@ var remove = change{
 	holds: func(_ kafka.Topic, found bool) bool { return !found },
 }
 
-func patch(merge string) func(context.Context, client.Client, *v1alpha1.KafkaTopic) error {
+func patch(merge string) write {
 	return func(ctx context.Context, kube client.Client, t *v1alpha1.KafkaTopic) error {
 		return kube.Patch(ctx, t, client.RawPatch(types.MergePatchType, []byte(merge)))
 	}
@@ -135,38 +136,26 @@ func newTopic(namespace, name string) *v1alpha1.KafkaTopic {
 	}
 }
 
-// submitAll makes the user's writes to all topics of a namespace, and with answers those that follow each of them.
-func (c change) submitAll(ctx context.Context, kube client.Client, namespace string, n int, answers bool) error {
-	todo := make(chan string)
-	go func() {
-		defer close(todo)
-		for _, name := range topicNames(namespace, n) {
-			select {
-			case todo <- name:
-			case <-ctx.Done():
+// newTopics are all topics of a namespace.
+func newTopics(namespace string, n int) []*v1alpha1.KafkaTopic {
+	topics := make([]*v1alpha1.KafkaTopic, n)
+	for i, name := range topicNames(namespace, n) {
+		topics[i] = newTopic(namespace, name)
+	}
+	return topics
+}
+
+// writeAll makes the same writes, one after the other, to each of the topics, and ends with the first that fails.
+func (c change) writeAll(ctx context.Context, kube client.Client, topics []*v1alpha1.KafkaTopic, writes ...write) error {
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	batch.Each(writers, topics, func(t *v1alpha1.KafkaTopic) {
+		for _, write := range writes {
+			if err := write(ctx, kube, t); err != nil {
+				fail(fmt.Errorf("%s KafkaTopic %s/%s: %w", c.verb, t.Namespace, t.Name, err))
 				return
 			}
 		}
-	}()
-	writes := []func(context.Context, client.Client, *v1alpha1.KafkaTopic) error{c.submit}
-	if answers {
-		writes = append(writes, c.answer...)
-	}
-	errs := make([]error, writers)
-	var group sync.WaitGroup
-	for i := range errs {
-		group.Go(func() {
-			for name := range todo {
-				t := newTopic(namespace, name)
-				for _, write := range writes {
-					if err := write(ctx, kube, t); err != nil {
-						errs[i] = errors.Join(errs[i], fmt.Errorf("%s KafkaTopic %s/%s: %w", c.verb, namespace, name, err))
-						break
-					}
-				}
-			}
-		})
-	}
-	group.Wait()
-	return errors.Join(errors.Join(errs...), ctx.Err())
+	})
+	return context.Cause(ctx)
 }

@@ -26,16 +26,16 @@ type follower struct {
 	times map[string]time.Time
 }
 
-func (w *world) follow(ctx context.Context, c change, n int) (*follower, error) {
+func (w *world) follow(ctx context.Context, namespace string, c change, n int) (*follower, error) {
 	list := &v1alpha1.KafkaTopicList{}
-	if err := w.kube.List(ctx, list, client.InNamespace(benchNamespace)); err != nil {
+	if err := w.kube.List(ctx, list, client.InNamespace(namespace)); err != nil {
 		return nil, err
 	}
 	generations := map[string]int64{}
 	for i := range list.Items {
 		generations[list.Items[i].Name] = list.Items[i].Generation
 	}
-	since := &client.ListOptions{Namespace: benchNamespace}
+	since := &client.ListOptions{Namespace: namespace}
 	since.Raw = &metav1.ListOptions{ResourceVersion: list.ResourceVersion}
 	watching, err := w.kube.Watch(ctx, list, since)
 	if err != nil {

@@ -94,7 +94,8 @@ func live(ctx context.Context, o options) (figures report.Run, err error) {
 		return figures, err
 	}
 	defer func() { err = errors.Join(err, w.stop()) }()
-	return measure(ctx, w, o)
+	figures, err = measure(ctx, w, o)
+	return figures, errors.Join(err, w.brokersRun())
 }
 
 var began = time.Now()

@@ -69,25 +69,37 @@ func (w *world) step(ctx context.Context, c change, name string, o options) (rep
 	return phase, err
 }
 
-// floor makes a change to all topics without an operator: a bare client writes what a user and an operator would, and
-// Kafka is asked for everything at once.
+// floor makes a change to all topics without an operator: a bare client writes what a user and an operator would, in the
+// order that every operator has to keep, and Kafka is asked for everything at once.
 func (w *world) floor(ctx context.Context, c change, n int) (report.Floor, error) {
-	before, err := w.serverCPU()
+	serverCPU, err := w.serverCPU()
 	if err != nil {
 		return report.Floor{}, err
 	}
+	follower, err := w.follow(ctx, floorNamespace, c, n)
+	if err != nil {
+		return report.Floor{}, err
+	}
+	defer follower.stop()
+	topics := newTopics(floorNamespace, n)
 	start := time.Now()
-	if err := c.submitAll(ctx, w.kube, floorNamespace, n, true); err != nil {
+	if err := c.writeAll(ctx, w.kube, topics, append([]write{c.submit}, c.before...)...); err != nil {
 		return report.Floor{}, err
 	}
-	api := time.Since(start)
-	start = time.Now()
-	if err := c.kafka(ctx, w.admin, topicNames(floorNamespace, n)); err != nil {
+	asked := time.Now()
+	if err := c.kafka(ctx, w.floorAdmin, topicNames(floorNamespace, n)); err != nil {
 		return report.Floor{}, err
 	}
-	inKafka := time.Since(start)
+	inKafka := time.Since(asked)
+	if err := c.writeAll(ctx, w.kube, topics, c.after...); err != nil {
+		return report.Floor{}, err
+	}
+	if err := <-follower.done; err != nil {
+		return report.Floor{}, err
+	}
+	api := time.Since(start) - inKafka
 	after, err := w.serverCPU()
-	return report.Floor{API: api.Seconds(), Kafka: inKafka.Seconds(), ServerCPU: after - before}, err
+	return report.Floor{API: api.Seconds(), Kafka: inKafka.Seconds(), ServerCPU: after - serverCPU}, err
 }
 
 // phase makes a change to all topics and waits until the operator has carried it out.
@@ -99,13 +111,13 @@ func (w *world) phase(ctx context.Context, c change, name string, o options) (re
 	if err != nil {
 		return report.Phase{}, err
 	}
-	follower, err := w.follow(ctx, c, n)
+	follower, err := w.follow(ctx, benchNamespace, c, n)
 	if err != nil {
 		return report.Phase{}, err
 	}
 	defer follower.stop()
 	start := time.Now()
-	if err := c.submitAll(ctx, w.kube, benchNamespace, n, false); err != nil {
+	if err := c.writeAll(ctx, w.kube, newTopics(benchNamespace, n), c.submit); err != nil {
 		return report.Phase{}, err
 	}
 	say("%s: submitted in %.1f s", name, time.Since(start).Seconds())
@@ -152,6 +164,9 @@ func (w *world) await(ctx context.Context, f *follower, name string, n int) erro
 		case <-ctx.Done():
 			return fmt.Errorf("%d of %d topics: %w", f.settled(), n, context.Cause(ctx))
 		case <-tick.C:
+			if err := w.brokersRun(); err != nil {
+				return err
+			}
 			say("%s: %d of %d", name, f.settled(), n)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
@@ -47,6 +48,10 @@ type world struct {
 	admin    *kafkaclient.Client // past the front, so that only the operator is counted there
 	operator *operator
 
+	// The floor has a broker of its own, so that both have the same history, and as many files open as one process may.
+	floorBroker *kafkatest.Cluster
+	floorAdmin  *kafkaclient.Client
+
 	hosts string
 	halt  context.CancelFunc
 }
@@ -69,14 +74,11 @@ func startWorld(ctx context.Context, o options) (w *world, err error) {
 	if w.hosts, err = writeHosts(w.front.ip()); err != nil {
 		return w, err
 	}
-	if w.broker, err = kafkatest.Start(ctx, kafkatest.Options{
-		JVM:    []string{"-Xmx1g", "-XX:TieredStopAtLevel=4"},
-		Config: map[string]string{"advertised.listeners": "ADMIN://" + w.front.address(), "num.io.threads": "8", "num.network.threads": "3"},
-	}); err != nil {
+	if w.broker, w.admin, err = startBroker(ctx, map[string]string{"advertised.listeners": "ADMIN://" + w.front.address()}); err != nil {
 		return w, err
 	}
 	go w.front.serve(ctx, w.broker.Admins()[0])
-	if w.admin, err = w.direct(); err != nil {
+	if w.floorBroker, w.floorAdmin, err = startBroker(ctx, nil); err != nil {
 		return w, err
 	}
 	if w.server, err = apiserver.Start(ctx, o.repository); err != nil {
@@ -91,15 +93,23 @@ func startWorld(ctx context.Context, o options) (w *world, err error) {
 	return w, w.prepare(ctx, authority)
 }
 
-// direct is a client that reaches the broker itself, whatever address it advertises.
-func (w *world) direct() (*kafkaclient.Client, error) {
-	address := w.broker.Admins()[0]
-	return kafkaclient.New(kafkaclient.Options{
+// startBroker starts a broker with as many threads as Kafka has by default, and a client that reaches it whatever address it
+// advertises. What has been started is returned with an error, too.
+func startBroker(ctx context.Context, config map[string]string) (*kafkatest.Cluster, *kafkaclient.Client, error) {
+	all := map[string]string{"num.io.threads": "8", "num.network.threads": "3"}
+	maps.Copy(all, config)
+	broker, err := kafkatest.Start(ctx, kafkatest.Options{JVM: []string{"-Xmx1g", "-XX:TieredStopAtLevel=4"}, Config: all})
+	if err != nil {
+		return nil, nil, err
+	}
+	address := broker.Admins()[0]
+	admin, err := kafkaclient.New(kafkaclient.Options{
 		Seeds: []string{address}, ClientID: "benchtopics",
 		Dialer: func(ctx context.Context, network, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, network, address)
 		},
 	})
+	return broker, admin, err
 }
 
 func connect(kubeconfig string) (client.WithWatch, error) {
@@ -191,17 +201,30 @@ func (w *world) startOperator(ctx context.Context, o options) error {
 	return nil
 }
 
+// brokersRun tells why a broker does not run; nil = both do.
+func (w *world) brokersRun() error {
+	var errs []error
+	for _, k := range []*kafkatest.Cluster{w.broker, w.floorBroker} {
+		errs = append(errs, k.Ended(k.Nodes[0].NodeID))
+	}
+	return errors.Join(errs...)
+}
+
 // stop ends everything that was started.
 func (w *world) stop() error {
 	if w.operator != nil {
 		w.operator.stop()
 	}
 	w.halt()
-	if w.admin != nil {
-		w.admin.Close()
+	for _, admin := range []*kafkaclient.Client{w.admin, w.floorAdmin} {
+		if admin != nil {
+			admin.Close()
+		}
 	}
-	if w.broker != nil {
-		w.broker.Close()
+	for _, broker := range []*kafkatest.Cluster{w.broker, w.floorBroker} {
+		if broker != nil {
+			broker.Close()
+		}
 	}
 	var err error
 	if w.server != nil {

@@ -114,6 +114,16 @@ func (c *Cluster) Pause(id int32) error { return c.Node(id).process.pause() }
 // Resume lets a frozen node run on.
 func (c *Cluster) Resume(id int32) error { return c.Node(id).process.resume() }
 
+// Ended tells why a node runs no more; nil = it runs.
+func (c *Cluster) Ended(id int32) error {
+	select {
+	case <-c.Node(id).process.done:
+		return fmt.Errorf("node %d has ended; its log says:\n%s", id, c.Log(id))
+	default:
+		return nil
+	}
+}
+
 // Log returns the end of a node's log.
 func (c *Cluster) Log(id int32) string { return tail(filepath.Join(c.Node(id).dir, "log"), 4000) }
 
@@ -203,7 +213,7 @@ func (c *Cluster) run(ctx context.Context, n *Node) error {
 		}
 		select {
 		case <-n.process.done:
-			return fmt.Errorf("it ended; its log says:\n%s", c.Log(n.NodeID))
+			return c.Ended(n.NodeID)
 		case <-ctx.Done():
 			return fmt.Errorf("it does not serve: %w; its log says:\n%s", ctx.Err(), c.Log(n.NodeID))
 		case <-tick.C:

@@ -44,7 +44,7 @@ type Phase struct {
 // Floor is what the same change takes without an operator.
 type Floor struct {
 	API       float64 `json:"apiSeconds"`   // all objects, with the writes that an operator cannot do without
-	Kafka     float64 `json:"kafkaSeconds"` // all topics, as few requests as Kafka takes
+	Kafka     float64 `json:"kafkaSeconds"` // until Kafka has answered for all topics, between the writes
 	ServerCPU float64 `json:"apiServerAndEtcdCPUSeconds"`
 }
 
