@@ -13,7 +13,7 @@ import (
 	"github.com/castellan-dev/castellan/internal/observe"
 )
 
-func claim(name, pool, node, clusterID, directory string) *corev1.PersistentVolumeClaim {
+func volumeClaim(name, pool, node, clusterID, directory string) *corev1.PersistentVolumeClaim {
 	c := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID("uid-" + name), Labels: map[string]string{
 		v1alpha1.LabelPool: pool, v1alpha1.LabelNodeID: node, v1alpha1.LabelClusterID: clusterID,
 	}}}
@@ -33,10 +33,10 @@ func claims(all ...*corev1.PersistentVolumeClaim) *observe.Live {
 
 func TestEarlierLifeIsReadFromRetainedClaims(t *testing.T) {
 	found := earlierLife(claims(
-		claim("data-main-2", "main", "2", "id-1", "dir-2"),
-		claim("data-main-0", "main", "0", "id-1", "dir-0"),
-		claim("data-extra-1001", "extra", "1001", "id-1", ""),
-		claim("data-extra-1000", "extra", "1000", "id-1", ""),
+		volumeClaim("data-main-2", "main", "2", "id-1", "dir-2"),
+		volumeClaim("data-main-0", "main", "0", "id-1", "dir-0"),
+		volumeClaim("data-extra-1001", "extra", "1001", "id-1", ""),
+		volumeClaim("data-extra-1000", "extra", "1000", "id-1", ""),
 	))
 	if found.clusterID != "id-1" {
 		t.Errorf("cluster id %q", found.clusterID)
@@ -50,14 +50,14 @@ func TestEarlierLifeIsReadFromRetainedClaims(t *testing.T) {
 }
 
 func TestClaimsOfTwoClustersTellNothing(t *testing.T) {
-	found := earlierLife(claims(claim("data-main-0", "main", "0", "id-1", "dir-0"), claim("data-main-1", "main", "1", "id-2", "dir-1")))
+	found := earlierLife(claims(volumeClaim("data-main-0", "main", "0", "id-1", "dir-0"), volumeClaim("data-main-1", "main", "1", "id-2", "dir-1")))
 	if found.clusterID != "" || len(found.voters) != 0 {
 		t.Errorf("took %+v from claims that contradict each other", found)
 	}
 }
 
 func TestAClaimThatIsBeingDeletedIsNotTaken(t *testing.T) {
-	going := claim("data-main-0", "main", "0", "id-1", "dir-0")
+	going := volumeClaim("data-main-0", "main", "0", "id-1", "dir-0")
 	now := metav1.Now()
 	going.DeletionTimestamp = &now
 	if found := earlierLife(claims(going)); found.clusterID != "" {

@@ -19,9 +19,6 @@ import (
 	"github.com/castellan-dev/castellan/internal/apply"
 )
 
-// clustersAtOnce is how many KafkaClusters are worked on side by side, so that one that does not answer delays no other.
-const clustersAtOnce = 8
-
 // SetupWithManager watches KafkaClusters and everything that carries a cluster's label.
 func (r *KafkaClusterReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	r.applier = apply.Applier{Client: r.Client}

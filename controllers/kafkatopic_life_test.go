@@ -240,13 +240,13 @@ func TestWhatWasSeenOfATopicIsForgottenWithItsObject(t *testing.T) {
 	live.UnderReplicated = 1
 	w.kafka.topics["orders"] = live
 	_ = w.once("orders")
-	if len(w.topics.ailing) != 1 {
-		t.Fatalf("%d topics are watched for their health", len(w.topics.ailing))
+	if len(w.topics.ailing.seen) != 1 {
+		t.Fatalf("%d topics are watched for their health", len(w.topics.ailing.seen))
 	}
 	w.remove(w.topic("orders"))
 	w.settle("orders")
 	w.settle("orders") // the object is gone by now
-	if w.topic("orders") != nil || len(w.topics.ailing)+len(w.topics.doubts) != 0 {
-		t.Errorf("kept in memory: %v, %v", w.topics.ailing, w.topics.doubts)
+	if w.topic("orders") != nil || len(w.topics.ailing.seen)+len(w.topics.doubts.seen) != 0 {
+		t.Errorf("kept in memory: %v, %v", w.topics.ailing.seen, w.topics.doubts.seen)
 	}
 }

@@ -20,7 +20,7 @@ var throttleRates = []string{"leader.replication.throttled.rate", "follower.repl
 
 // survey reads what moving replicas takes, and nothing where no topic of the flush asks for it.
 func (p *topicPass) survey(ctx context.Context, admin kafka.Admin) (topics.Survey, error) {
-	s := topics.Survey{Rate: p.Rate, Now: p.Clock.Now(), HidesFenced: external.Lacks(p.cluster.object, kafka.FeatureFenced) != ""}
+	s := topics.Survey{Rate: p.rate, Now: p.Clock.Now(), HidesFenced: external.Lacks(p.cluster.object, kafka.FeatureFenced) != ""}
 	needed := false
 	for _, d := range p.desired {
 		needed = needed || d.NeedsSurvey(p.live)
@@ -77,7 +77,7 @@ func (p *topicPass) writeAhead(ctx context.Context) {
 		err error
 	}
 	var todo []*write
-	for _, c := range p.claims {
+	for _, c := range p.topics {
 		if _, moves := p.changes.Move[c.Name]; moves && c.Holder != nil && !p.off[c.Name] {
 			todo = append(todo, &write{Claim: c})
 		}
@@ -143,7 +143,7 @@ func (p *topicPass) notMoved(name, attempted string, err error) {
 // somebody else has set is theirs: it holds for the operator too, and stays.
 func (p *topicPass) limit(ctx context.Context, admin kafka.Admin) error {
 	copying, touched := false, false
-	ours := []int64{p.Rate}
+	ours := []int64{p.rate}
 	for name, d := range p.desired {
 		before, after := d.Known.Moving, p.outcomes[name].Record.Moving
 		if before != nil {
@@ -172,7 +172,7 @@ func (p *topicPass) limit(ctx context.Context, admin kafka.Admin) error {
 		have, set := config[key]
 		rate, err := strconv.ParseInt(have, 10, 64)
 		mine := err == nil && slices.Contains(ours, rate)
-		switch want := strconv.FormatInt(p.Rate, 10); {
+		switch want := strconv.FormatInt(p.rate, 10); {
 		case set && !mine:
 		case copying && have != want:
 			changes = append(changes, kafka.ConfigChange{Key: key, Value: &want})

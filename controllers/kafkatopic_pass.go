@@ -22,34 +22,34 @@ import (
 // topicPass is all that one flush knows of its topics.
 type topicPass struct {
 	*KafkaTopicReconciler
-	cluster   hostCluster
-	admission admission
-	claims    []*topics.Claim
-	desired   map[string]topics.Desired
-	live      map[string]kafka.Topic
-	changes   topics.Changes
-	outcomes  map[string]topics.Outcome
-	others    []v1alpha1.ReassignmentStatus // see othersMoving; nil = not listed yet
+	pass[*v1alpha1.KafkaTopic, v1alpha1.KafkaTopicStatus]
+	topics   []*topics.Claim
+	desired  map[string]topics.Desired
+	live     map[string]kafka.Topic
+	changes  topics.Changes
+	outcomes map[string]topics.Outcome
+	others   []v1alpha1.ReassignmentStatus // see othersMoving; nil = not listed yet
 	// announced are the topics of which this very flush has written that it creates them.
 	announced map[string]bool
 	// put off: topics that are looked at again later, with nothing to report now.
 	off map[string]bool
 	// unsettled: what did not go through, to be tried again.
 	unsettled map[string]error
-	errs      *errorList
 }
 
-func newTopicPass(r *KafkaTopicReconciler, cluster hostCluster, claims []*topics.Claim, a admission) *topicPass {
-	p := &topicPass{
-		KafkaTopicReconciler: r, cluster: cluster, admission: a, claims: claims,
+func newTopicPass(r *KafkaTopicReconciler, cluster hostCluster, a admission) *topicPass {
+	return &topicPass{
+		KafkaTopicReconciler: r, pass: newPass(&r.register, cluster, a),
 		desired: map[string]topics.Desired{}, outcomes: map[string]topics.Outcome{},
 		announced: map[string]bool{}, off: map[string]bool{}, unsettled: map[string]error{},
-		errs: &errorList{},
 	}
-	for _, c := range claims {
-		p.desired[c.Name] = topics.DesiredOf(*c, c.Policy(cluster.id()))
-	}
-	return p
+}
+
+// take adds a topic to the flush.
+func (p *topicPass) take(c topics.Claim) {
+	p.claims = append(p.claims, c.Claim)
+	p.topics = append(p.topics, &c)
+	p.desired[c.Name] = topics.DesiredOf(c, c.Policy(p.cluster.id()))
 }
 
 // change reads what is live, plans, announces and carries out. An error means that nothing is known about any topic.
@@ -70,8 +70,8 @@ func (p *topicPass) change(ctx context.Context) error {
 			return err
 		}
 	}
-	desired := make([]topics.Desired, 0, len(p.claims))
-	for _, c := range p.claims {
+	desired := make([]topics.Desired, 0, len(p.topics))
+	for _, c := range p.topics {
 		desired = append(desired, p.desired[c.Name])
 	}
 	survey, err := p.survey(ctx, admin)
@@ -97,7 +97,7 @@ func (p *topicPass) announce(ctx context.Context) {
 		creates[t.Name] = true
 	}
 	var todo []*topics.Claim
-	for _, c := range p.claims {
+	for _, c := range p.topics {
 		if c.Holder == nil || !p.outcomes[c.Name].Found {
 			continue
 		}
@@ -174,7 +174,7 @@ func (p *topicPass) create(ctx context.Context, admin kafka.Admin) error {
 
 // retract takes back an announcement.
 func (p *topicPass) retract(ctx context.Context, name string) {
-	for _, c := range p.claims {
+	for _, c := range p.topics {
 		if c.Name == name {
 			p.errs.add(name, p.letGo(ctx, c.Holder))
 		}

@@ -85,26 +85,23 @@ func newWorld(t *testing.T, objects ...client.Object) *world {
 	}
 	builder := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).
 		WithStatusSubresource(&v1alpha1.KafkaTopic{}, &v1alpha1.KafkaUser{}, &v1alpha1.KafkaCluster{})
-	for name, value := range topicIndexes() {
+	for name, value := range kafkaTopics.indexes() {
 		builder = builder.WithIndex(&v1alpha1.KafkaTopic{}, name, value)
 	}
-	for name, value := range userIndexes() {
+	for name, value := range kafkaUsers.indexes() {
 		builder = builder.WithIndex(&v1alpha1.KafkaUser{}, name, value)
 	}
 	w.client = builder.Build()
 	counted := interceptor.NewClient(w.client, w.counters())
-	w.topics = &KafkaTopicReconciler{Client: counted, Namespaces: Namespaces{Reader: w.client}, Clusters: w, Clock: w.clock, Events: w.events, Rate: 1000}
-	w.topics.init()
-	w.users = &KafkaUserReconciler{Client: counted, APIReader: w.client, Namespaces: Namespaces{Reader: w.client}, Clusters: w, Clock: w.clock, Events: w.events, Prober: w}
-	w.users.init()
+	shared := common{Client: counted, Namespaces: Namespaces{Reader: w.client}, Clusters: w, Clock: w.clock, Events: w.events}
+	w.topics, w.users = newKafkaTopicReconciler(shared, 1000), newKafkaUserReconciler(shared, w.client, w)
 	w.queue, w.run = &w.topics.queue, w.topics
 	return w
 }
 
 // restart forgets everything that an operator keeps in memory.
 func (w *world) restart() {
-	w.topics = &KafkaTopicReconciler{Client: w.topics.Client, Namespaces: w.topics.Namespaces, Clusters: w, Clock: w.clock, Events: w.events, Rate: 1000}
-	w.topics.init()
+	w.topics = newKafkaTopicReconciler(w.topics.common, w.topics.rate)
 	w.queue, w.run = &w.topics.queue, w.topics
 }
 

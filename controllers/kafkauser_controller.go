@@ -2,18 +2,12 @@ package controllers
 
 import (
 	"context"
-	"fmt"
 	"sync"
-	"time"
 
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/tools/events"
-	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
-	"github.com/castellan-dev/castellan/internal/batch"
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/plainauth"
 	"github.com/castellan-dev/castellan/internal/users"
@@ -30,67 +24,25 @@ import (
 
 // KafkaUserReconciler cares for the users of one cluster at a time, many in one flush.
 type KafkaUserReconciler struct {
-	// Client reads from the cache, which holds Secrets with our label only; it needs the field index userIndex.
-	Client client.Client
-	// APIReader asks the API server: for Secrets of others.
-	APIReader  client.Reader
-	Namespaces Namespaces
-	Clusters   Clusters
-	Prober     kafka.Prober
-	Clock      Clock
-	Events     events.EventRecorder
-	// Drift is how often what others changed is looked for; zero = batch.DriftInterval.
-	Drift time.Duration
-	// Woken names clusters that answer again.
-	Woken <-chan event.GenericEvent
-
-	queue  batch.Queue
-	writer batch.Writer
-	engine batch.Engine
+	register[*v1alpha1.KafkaUser, v1alpha1.KafkaUserStatus]
+	// apiReader asks the API server: for Secrets of others.
+	apiReader client.Reader
+	prober    kafka.Prober
 
 	mu sync.Mutex
 	// verified remembers which entry of the users file was made from which password, for verifying costs milliseconds.
-	verified map[userKey]verifiedEntry
+	verified map[nameKey]verifiedEntry
 }
 
-type userKey struct {
-	cluster types.NamespacedName
-	name    string
+func newKafkaUserReconciler(c common, apiReader client.Reader, prober kafka.Prober) *KafkaUserReconciler {
+	r := &KafkaUserReconciler{apiReader: apiReader, prober: prober, verified: map[nameKey]verifiedEntry{}}
+	r.begin(c, kafkaUsers, r.flush, r.forgetUser)
+	return r
 }
 
 type verifiedEntry struct {
 	passwordHash string
 	entry        plainauth.Entry
-}
-
-// Reconcile takes the dirty users of one cluster through one flush.
-func (r *KafkaUserReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
-	return r.engine.Reconcile(ctx, req)
-}
-
-func (r *KafkaUserReconciler) init() {
-	r.queue.Now = r.Clock.Now
-	r.writer.Client = r.Client
-	r.engine = batch.Engine{Queue: &r.queue, Interval: r.Drift, All: r.all, Flush: r.flush}
-	r.verified = map[userKey]verifiedEntry{}
-}
-
-func (r *KafkaUserReconciler) list(ctx context.Context, cluster types.NamespacedName) ([]v1alpha1.KafkaUser, error) {
-	var list v1alpha1.KafkaUserList
-	err := r.Client.List(ctx, &list, client.MatchingFields{clusterIndex: cluster.String()}, client.UnsafeDisableDeepCopy)
-	if err != nil {
-		return nil, fmt.Errorf("list KafkaUsers of KafkaCluster %s: %w", cluster, err)
-	}
-	return list.Items, nil
-}
-
-func (r *KafkaUserReconciler) all(ctx context.Context, cluster types.NamespacedName) ([]string, error) {
-	list, err := r.list(ctx, cluster)
-	names := make([]string, len(list))
-	for i := range list {
-		names[i] = users.Name(&list[i])
-	}
-	return names, err
 }
 
 // flush brings the named users of a cluster to what their objects ask for.
@@ -99,72 +51,21 @@ func (r *KafkaUserReconciler) flush(ctx context.Context, key types.NamespacedNam
 	if err != nil {
 		return names, err
 	}
-	claims, admission, err := r.claims(ctx, cluster, names)
+	found, admission, err := r.find(ctx, cluster, names)
 	if err != nil {
 		return names, err
 	}
-	p := &userPass{KafkaUserReconciler: r, cluster: cluster, admission: admission, errs: &errorList{}}
-	for _, c := range claims {
-		p.items = append(p.items, &userItem{Claim: c})
+	p := &userPass{KafkaUserReconciler: r, pass: newPass(&r.register, cluster, admission)}
+	for _, f := range found {
+		claim := users.Sort(f.name, f.objects, cluster.id(), admission.admits)
+		p.claims = append(p.claims, claim)
+		p.items = append(p.items, &userItem{Claim: claim})
 	}
-	if !cluster.gone() {
-		p.bar(ctx)
-	}
-	switch {
-	case cluster.gone():
-		return p.abandon(ctx)
-	case cluster.awaited() != "":
-		return p.wait(ctx, reasonClusterNotAvailable, cluster.awaited())
-	}
-	kafkaCtx, cancel := context.WithTimeout(ctx, batch.FlushTimeout)
-	defer cancel()
-	if err := p.change(kafkaCtx); err != nil {
-		if reason, message := unanswered(cluster, err); reason != "" {
-			if _, err := p.wait(ctx, reason, message); err != nil {
-				return names, err
-			}
-		}
-		return names, fmt.Errorf("users of KafkaCluster %s: %w", key, err)
-	}
-	return p.report(ctx)
+	return p.run(ctx, names, p)
 }
 
-// claims sorts out who holds each name. A name of which the cache shows an object as it was before our own last write is
-// put off until the cache has caught up.
-func (r *KafkaUserReconciler) claims(ctx context.Context, cluster hostCluster, names []string) ([]users.Claim, admission, error) {
-	objects, namespaces := map[string][]*v1alpha1.KafkaUser{}, map[string]bool{}
-	for _, name := range names {
-		var list v1alpha1.KafkaUserList
-		err := r.Client.List(ctx, &list, client.MatchingFields{userIndex: cluster.key.String() + "/" + name})
-		if err != nil {
-			return nil, admission{}, fmt.Errorf("list KafkaUsers for user %q of KafkaCluster %s: %w", name, cluster.key, err)
-		}
-		stale := false
-		for i := range list.Items {
-			objects[name] = append(objects[name], &list.Items[i])
-			namespaces[list.Items[i].Namespace] = true
-			stale = stale || r.writer.Stale(&list.Items[i])
-		}
-		switch {
-		case stale:
-			delete(objects, name)
-			r.queue.MarkAfter(cluster.key, cacheLag, name)
-		case len(objects[name]) == 0:
-			r.queue.Settled(cluster.key, name)
-			r.mu.Lock()
-			delete(r.verified, userKey{cluster.key, name})
-			r.mu.Unlock()
-		}
-	}
-	admission, err := r.Namespaces.admission(ctx, cluster, namespaces)
-	if err != nil {
-		return nil, admission, err
-	}
-	claims := make([]users.Claim, 0, len(objects))
-	for _, name := range names {
-		if len(objects[name]) > 0 {
-			claims = append(claims, users.Sort(name, objects[name], cluster.id(), admission.admits))
-		}
-	}
-	return claims, admission, nil
+func (r *KafkaUserReconciler) forgetUser(key nameKey) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.verified, key)
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/batch"
+	"github.com/castellan-dev/castellan/internal/claim"
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/users"
@@ -20,13 +21,11 @@ import (
 // userPass is all that one flush knows of its users.
 type userPass struct {
 	*KafkaUserReconciler
-	cluster    hostCluster
-	admission  admission
+	pass[*v1alpha1.KafkaUser, v1alpha1.KafkaUserStatus]
 	items      []*userItem
 	authorizer bool
 	ca         []byte
 	self       string // the user that the operator itself logs in as to an external cluster
-	errs       *errorList
 }
 
 // userItem is one user of a flush.
@@ -202,7 +201,7 @@ func boundSecret(u *v1alpha1.KafkaUser) string {
 // finalize adds the finalizer; false = the user has to be looked at again.
 func (p *userPass) finalize(ctx context.Context, i *userItem) bool {
 	u := i.Holder
-	if users.HasFinalizer(u) {
+	if claim.HasFinalizer(u) {
 		return true
 	}
 	base := u.DeepCopy()

@@ -61,7 +61,7 @@ func (p *userPass) plain(ctx context.Context) error {
 	p.mu.Lock()
 	for _, i := range p.items {
 		if entry, ok := entries[i.Name]; ok {
-			p.verified[userKey{p.cluster.key, i.Name}] = verifiedEntry{i.hash, entry}
+			p.verified[nameKey{p.cluster.key, i.Name}] = verifiedEntry{i.hash, entry}
 		}
 	}
 	p.mu.Unlock()
@@ -109,7 +109,7 @@ func (p *userPass) plainUsers() (map[string]users.PlainUser, bool) {
 		had := i.revoke || i.hadPlain()
 		if slices.Contains(i.desired.Mechanisms, v1alpha1.MechanismPlain) {
 			user := users.PlainUser{Password: i.desired.Password}
-			if v := p.verified[userKey{p.cluster.key, i.Name}]; v.passwordHash == i.hash {
+			if v := p.verified[nameKey{p.cluster.key, i.Name}]; v.passwordHash == i.hash {
 				user.Proven = v.entry
 			}
 			set[i.Name], had = user, true
@@ -122,13 +122,12 @@ func (p *userPass) plainUsers() (map[string]users.PlainUser, bool) {
 // plainNames returns every name that may stand in the file: those of users that are not being deleted and log in by PLAIN,
 // except the ones of this flush that have been found otherwise.
 func (p *userPass) plainNames(ctx context.Context) (map[string]bool, error) {
-	list, err := p.list(ctx, p.cluster.key)
+	list, err := p.of(ctx, p.cluster.key)
 	if err != nil {
 		return nil, err
 	}
 	all := map[string]bool{}
-	for n := range list {
-		u := &list[n]
+	for _, u := range list {
 		if u.DeletionTimestamp == nil && slices.Contains(u.Spec.Authentication.Mechanisms, v1alpha1.MechanismPlain) {
 			all[users.Name(u)] = true
 		}

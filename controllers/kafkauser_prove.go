@@ -99,7 +99,7 @@ func (p *userPass) try(ctx context.Context, t *probe) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	return p.Prober.TryLogin(ctx, login)
+	return p.prober.TryLogin(ctx, login)
 }
 
 var errNoAddress = errors.New("its address is not known yet")

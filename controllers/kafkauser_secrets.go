@@ -76,7 +76,7 @@ func (p *userPass) createSecret(ctx context.Context, i *userItem, key client.Obj
 		return "", fmt.Errorf("create Secret %s: %w", key, err)
 	}
 	// It exists, and the cache does not show it: it is somebody else's, or ours and too young.
-	if err := p.APIReader.Get(ctx, key, secret); err != nil {
+	if err := p.apiReader.Get(ctx, key, secret); err != nil {
 		return "", fmt.Errorf("get Secret %s: %w", key, err)
 	}
 	return p.adjustSecret(ctx, i, secret)

@@ -16,100 +16,46 @@ import (
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/render"
+	"github.com/castellan-dev/castellan/internal/status"
 	"github.com/castellan-dev/castellan/internal/users"
 )
 
-// userIndex finds the KafkaUsers that stand for one principal: "<namespace>/<cluster>/<name>".
-const userIndex = "castellan.user"
+// kafkaUsers are the species of KafkaUsers.
+var kafkaUsers = species[*v1alpha1.KafkaUser, v1alpha1.KafkaUserStatus]{
+	object: &v1alpha1.KafkaUser{}, kind: "KafkaUser", what: "user", index: "castellan.user",
+	key: func(u *v1alpha1.KafkaUser) nameKey {
+		return nameKey{u.Spec.ClusterRef.From(u.Namespace), users.Name(u)}
+	},
+	list: func(ctx context.Context, r client.Reader, options ...client.ListOption) ([]*v1alpha1.KafkaUser, error) {
+		var list v1alpha1.KafkaUserList
+		err := r.List(ctx, &list, options...)
+		return pointers(list.Items), err
+	},
+	status:  func(u *v1alpha1.KafkaUser) *v1alpha1.KafkaUserStatus { return &u.Status },
+	isReady: func(u *v1alpha1.KafkaUser) bool { return status.IsReady(u.Status.Conditions, u.Generation) },
+	waiting: users.WaitStatus, stalled: users.StalledStatus,
+	leftover: func(u *v1alpha1.KafkaUser) string {
+		if u.Status.Credentials == nil {
+			return ""
+		}
+		return fmt.Sprintf("user %q with its credentials, ACLs and quotas", users.Name(u))
+	},
+}
 
 // SetupWithManager starts the controller with the manager.
 func (r *KafkaUserReconciler) SetupWithManager(mgr ctrl.Manager) error {
-	r.init()
-	for name, value := range userIndexes() {
-		if err := mgr.GetFieldIndexer().IndexField(context.Background(), &v1alpha1.KafkaUser{}, name, value); err != nil {
-			return fmt.Errorf("index KafkaUsers by %s: %w", name, err)
-		}
-	}
-	b := ctrl.NewControllerManagedBy(mgr).
-		Named("kafkauser").
-		Watches(&v1alpha1.KafkaUser{}, r.userEvents()).
-		Watches(&v1alpha1.KafkaCluster{}, r.clusterEvents()).
-		WatchesRawSource(source.Channel(r.Woken, r.clusterEvents())).
-		Watches(&corev1.Secret{}, r.secretEvents())
-	if len(r.Namespaces.Only) == 0 {
-		b = b.WatchesMetadata(&corev1.Namespace{}, namespaceEvents(r.markNamespace))
-	}
-	return b.WithOptions(batchOptions()).Complete(r)
-}
-
-// markNamespace marks the users of a namespace that belong to clusters in other ones.
-func (r *KafkaUserReconciler) markNamespace(ctx context.Context, namespace string, q queueOf) error {
-	var list v1alpha1.KafkaUserList
-	if err := r.Client.List(ctx, &list, client.InNamespace(namespace), client.UnsafeDisableDeepCopy); err != nil {
+	b, err := r.controller(mgr, "kafkauser")
+	if err != nil {
 		return err
 	}
-	for i := range list.Items {
-		u := &list.Items[i]
-		if cluster := u.Spec.ClusterRef.From(namespace); cluster.Namespace != namespace {
-			r.queue.Mark(cluster, users.Name(u))
-			enqueue(q, cluster)
-		}
-	}
-	return nil
-}
-
-func userIndexes() map[string]client.IndexerFunc {
-	return map[string]client.IndexerFunc{
-		clusterIndex: func(o client.Object) []string {
-			u, ok := o.(*v1alpha1.KafkaUser)
-			if !ok {
-				return nil
-			}
-			return []string{u.Spec.ClusterRef.From(u.Namespace).String()}
-		},
-		userIndex: func(o client.Object) []string {
-			u, ok := o.(*v1alpha1.KafkaUser)
-			if !ok {
-				return nil
-			}
-			return []string{u.Spec.ClusterRef.From(u.Namespace).String() + "/" + users.Name(u)}
-		},
-	}
-}
-
-// userEvents marks the principal of an object whenever its user has changed it; our own writes mark nothing.
-func (r *KafkaUserReconciler) userEvents() handler.EventHandler {
-	mark := func(o client.Object, q queueOf) {
-		if u, ok := o.(*v1alpha1.KafkaUser); ok {
-			cluster := u.Spec.ClusterRef.From(u.Namespace)
-			r.queue.Mark(cluster, users.Name(u))
-			enqueue(q, cluster)
-		}
-	}
-	return handler.Funcs{
-		CreateFunc: func(_ context.Context, e event.CreateEvent, q queueOf) { mark(e.Object, q) },
-		UpdateFunc: func(_ context.Context, e event.UpdateEvent, q queueOf) {
-			if userChanged(e.ObjectOld, e.ObjectNew) {
-				mark(e.ObjectNew, q)
-			}
-		},
-		DeleteFunc: func(_ context.Context, e event.DeleteEvent, q queueOf) {
-			r.writer.Forget(e.Object.GetUID())
-			mark(e.Object, q)
-		},
-	}
+	return b.Watches(&v1alpha1.KafkaCluster{}, r.clusterEvents()).
+		WatchesRawSource(source.Channel(r.Woken, r.clusterEvents())).
+		Watches(&corev1.Secret{}, r.secretEvents()).
+		Complete(r)
 }
 
 func (r *KafkaUserReconciler) markAll(ctx context.Context, cluster types.NamespacedName, q queueOf) {
-	names, err := r.all(ctx, cluster)
-	if err != nil {
-		ctrl.LoggerFrom(ctx).Error(err, "list the users of a KafkaCluster", "cluster", cluster)
-		return
-	}
-	if len(names) > 0 {
-		r.queue.Mark(cluster, names...)
-		enqueue(q, cluster)
-	}
+	r.markCluster(ctx, cluster, q, func(*v1alpha1.KafkaUser) bool { return true })
 }
 
 // clusterEvents marks all users of a cluster when something has changed that their Secrets tell, that their logins need to
@@ -160,9 +106,7 @@ func (r *KafkaUserReconciler) secretEvents() handler.EventHandler {
 		case owner != nil && owner.Kind == "KafkaUser":
 			var u v1alpha1.KafkaUser
 			if r.Client.Get(ctx, types.NamespacedName{Namespace: o.GetNamespace(), Name: owner.Name}, &u) == nil {
-				cluster = u.Spec.ClusterRef.From(u.Namespace)
-				r.queue.Mark(cluster, users.Name(&u))
-				enqueue(q, cluster)
+				r.mark(q, &u)
 			}
 		case o.GetName() == authoritySecret(cluster.Name), o.GetName() == render.PlainUsersSecret(cluster.Name):
 			r.markAll(ctx, cluster, q)

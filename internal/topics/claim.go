@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/claim"
 	"github.com/castellan-dev/castellan/internal/kafka"
 )
 
@@ -62,19 +63,7 @@ func Internal(name string) bool { return strings.HasPrefix(name, "__") }
 
 // Claim is every KafkaTopic that stands for one topic of one cluster.
 type Claim struct {
-	Name string
-	// Holder is the object that the topic follows; nil when all are being deleted.
-	Holder *v1alpha1.KafkaTopic
-	// Losers are the other objects that are not being deleted.
-	Losers []*v1alpha1.KafkaTopic
-	// Leaving are those being deleted. They decide about the topic only when there is no holder.
-	Leaving []*v1alpha1.KafkaTopic
-	// Observers report the topic and decide nothing; none of them is being deleted.
-	Observers []*v1alpha1.KafkaTopic
-	// Barred are objects from namespaces that the cluster does not admit and that have nothing on record: they take no part.
-	Barred []*v1alpha1.KafkaTopic
-	// Frozen: the cluster has ceased to admit the holder. It keeps the topic, and nothing is done about it.
-	Frozen bool
+	claim.Claim[*v1alpha1.KafkaTopic]
 	// Known is what the holder records, or else what a leaving object does: a topic is handed over, not deleted.
 	Known Record
 	// Intended: one of them has said that it creates the topic, in place of the one on record if there is one.
@@ -83,41 +72,16 @@ type Claim struct {
 	admits func(namespace string) bool
 }
 
-// Sort sorts out who holds a topic: whoever has it on record, then the oldest, then the lowest UID. admits tells from which
-// namespaces the cluster takes objects.
+// Sort sorts out who holds a topic. admits tells from which namespaces the cluster takes objects.
 func Sort(name string, objects []*v1alpha1.KafkaTopic, clusterID string, admits func(namespace string) bool) Claim {
-	c := Claim{Name: name, admits: admits}
-	var sorted []*v1alpha1.KafkaTopic
-	for _, t := range objects {
-		if admits(t.Namespace) || RecordOf(t, clusterID).ID != "" {
-			sorted = append(sorted, t)
-		} else {
-			c.Barred = append(c.Barred, t)
-		}
-	}
-	slices.SortStableFunc(sorted, func(a, b *v1alpha1.KafkaTopic) int {
-		return cmp.Or(
-			cmp.Compare(standing(b, clusterID), standing(a, clusterID)),
-			a.CreationTimestamp.Compare(b.CreationTimestamp.Time),
-			cmp.Compare(a.UID, b.UID),
-		)
-	})
-	for _, t := range sorted {
-		switch {
-		case t.DeletionTimestamp != nil:
-			c.Leaving = append(c.Leaving, t)
-		case observes(t):
-			c.Observers = append(c.Observers, t)
-		case c.Holder == nil:
-			c.Holder = t
-			continue // its own record comes before anybody else's
-		default:
-			c.Losers = append(c.Losers, t)
-		}
-	}
+	c := Claim{admits: admits, Claim: claim.Sort(name, objects, claim.Rules[*v1alpha1.KafkaTopic]{
+		Recorded: func(t *v1alpha1.KafkaTopic) bool { return RecordOf(t, clusterID).ID != "" },
+		Begun:    func(t *v1alpha1.KafkaTopic) bool { return intends(t, clusterID, "") },
+		Observes: observes,
+		Admits:   admits,
+	})}
 	claims := c.Leaving
-	if c.Holder != nil {
-		c.Frozen = !admits(c.Holder.Namespace)
+	if c.Holder != nil { // its own record comes before anybody else's
 		claims = append([]*v1alpha1.KafkaTopic{c.Holder}, claims...)
 	}
 	for _, t := range claims {
@@ -129,17 +93,6 @@ func Sort(name string, objects []*v1alpha1.KafkaTopic, clusterID string, admits 
 		c.Intended = c.Intended || intends(t, clusterID, c.Known.ID)
 	}
 	return c
-}
-
-func standing(t *v1alpha1.KafkaTopic, clusterID string) int {
-	switch {
-	case RecordOf(t, clusterID).ID != "":
-		return 2
-	case intends(t, clusterID, ""):
-		return 1
-	default:
-		return 0
-	}
 }
 
 // Policy says what becomes of a claim's topic when nobody holds it any more: Retain when any object that has the topic on
@@ -171,13 +124,4 @@ func EffectivePolicy(t *v1alpha1.KafkaTopic, origin v1alpha1.Origin) v1alpha1.De
 	default:
 		return v1alpha1.DeletionDelete
 	}
-}
-
-// Living are the objects that are not being deleted, the holder first.
-func (c Claim) Living() []*v1alpha1.KafkaTopic {
-	living := slices.Concat(c.Losers, c.Observers)
-	if c.Holder == nil {
-		return living
-	}
-	return append([]*v1alpha1.KafkaTopic{c.Holder}, living...)
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/claim"
 )
 
 // Name returns the name that a user logs in with.
@@ -23,51 +24,16 @@ func Recorded(u *v1alpha1.KafkaUser, clusterID string) *v1alpha1.Credentials {
 }
 
 // Claim is every KafkaUser that stands for one principal of one cluster.
-type Claim struct {
-	Name string
-	// Holder is the object that the principal follows; nil when all are being deleted.
-	Holder *v1alpha1.KafkaUser
-	// Losers are the other objects that are not being deleted.
-	Losers []*v1alpha1.KafkaUser
-	// Leaving are those being deleted.
-	Leaving []*v1alpha1.KafkaUser
-	// Barred are objects from namespaces that the cluster does not admit and that have no credentials: they take no part.
-	Barred []*v1alpha1.KafkaUser
-	// Frozen: the cluster has ceased to admit the holder. It keeps what it has, and nothing is done about it.
-	Frozen bool
-}
+type Claim = claim.Claim[*v1alpha1.KafkaUser]
 
-// Sort sorts out who holds a principal: whoever has credentials on record, then whoever has begun to, then the oldest,
-// then the lowest UID. admits tells from which namespaces the cluster takes objects.
+// Sort sorts out who holds a principal: whoever has credentials on record, then whoever has begun to. admits tells from
+// which namespaces the cluster takes objects.
 func Sort(name string, objects []*v1alpha1.KafkaUser, clusterID string, admits func(namespace string) bool) Claim {
-	c := Claim{Name: name}
-	var sorted []*v1alpha1.KafkaUser
-	for _, u := range objects {
-		if admits(u.Namespace) || Recorded(u, clusterID) != nil {
-			sorted = append(sorted, u)
-		} else {
-			c.Barred = append(c.Barred, u)
-		}
-	}
-	slices.SortStableFunc(sorted, func(a, b *v1alpha1.KafkaUser) int {
-		return cmp.Or(
-			cmp.Compare(standing(b, clusterID), standing(a, clusterID)),
-			a.CreationTimestamp.Compare(b.CreationTimestamp.Time),
-			cmp.Compare(a.UID, b.UID),
-		)
+	return claim.Sort(name, objects, claim.Rules[*v1alpha1.KafkaUser]{
+		Recorded: func(u *v1alpha1.KafkaUser) bool { return Recorded(u, clusterID) != nil },
+		Begun:    func(u *v1alpha1.KafkaUser) bool { return claim.HasFinalizer(u) },
+		Admits:   admits,
 	})
-	for _, u := range sorted {
-		switch {
-		case u.DeletionTimestamp != nil:
-			c.Leaving = append(c.Leaving, u)
-		case c.Holder == nil:
-			c.Holder = u
-		default:
-			c.Losers = append(c.Losers, u)
-		}
-	}
-	c.Frozen = c.Holder != nil && !admits(c.Holder.Namespace)
-	return c
 }
 
 // Presumes tells that a user from another namespace than its cluster's asks for a name that stands above all ACLs; nil = it
@@ -78,39 +44,4 @@ func Presumes(u *v1alpha1.KafkaUser, cluster *v1alpha1.KafkaCluster) *Fault {
 	}
 	return &Fault{ReasonSuperUser, fmt.Sprintf("spec.name: %q is a super user of KafkaCluster %s/%s and can only be asked for in the cluster's own namespace; choose another name",
 		Name(u), cluster.Namespace, cluster.Name)}
-}
-
-// Living are the objects that are not being deleted, the holder first.
-func (c Claim) Living() []*v1alpha1.KafkaUser {
-	if c.Holder == nil {
-		return nil
-	}
-	return append([]*v1alpha1.KafkaUser{c.Holder}, c.Losers...)
-}
-
-// Held are those being deleted that our finalizer still keeps: they have, or may have, something in Kafka.
-func (c Claim) Held() []*v1alpha1.KafkaUser {
-	var held []*v1alpha1.KafkaUser
-	for _, u := range c.Leaving {
-		if HasFinalizer(u) {
-			held = append(held, u)
-		}
-	}
-	return held
-}
-
-// HasFinalizer tells whether our finalizer stands on an object.
-func HasFinalizer(u *v1alpha1.KafkaUser) bool {
-	return slices.Contains(u.Finalizers, v1alpha1.Finalizer)
-}
-
-func standing(u *v1alpha1.KafkaUser, clusterID string) int {
-	switch {
-	case Recorded(u, clusterID) != nil:
-		return 2
-	case HasFinalizer(u):
-		return 1
-	default:
-		return 0
-	}
 }

@@ -1,0 +1,123 @@
+// Package claim sorts out which of several objects holds a name in Kafka: a KafkaTopic its topic, a KafkaUser its
+// principal. It is pure.
+package claim
+
+import (
+	"cmp"
+	"slices"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+)
+
+// Object is a pointer to an API object.
+type Object interface {
+	comparable
+	metav1.Object
+}
+
+// Claim is every object of one kind that stands for one name of one cluster.
+type Claim[T Object] struct {
+	Name string
+	// Holder is the object that decides about the name; nil when all others are being deleted or observe.
+	Holder T
+	// Losers are the other objects that are not being deleted.
+	Losers []T
+	// Leaving are those being deleted. They decide about the name only when there is no holder.
+	Leaving []T
+	// Observers report what bears the name and decide nothing; none of them is being deleted.
+	Observers []T
+	// Barred are objects from namespaces that the cluster does not admit and that have nothing on record: they take no part.
+	Barred []T
+	// Frozen: the cluster has ceased to admit the holder. It keeps what it has, and nothing is done about it.
+	Frozen bool
+}
+
+// Rules say how objects of a kind stand to each other.
+type Rules[T Object] struct {
+	// Recorded tells whether the object has what bears the name on record: it comes before all that have not, wherever it is.
+	Recorded func(T) bool
+	// Begun tells whether the object has begun to take the name: it comes before all that have not.
+	Begun func(T) bool
+	// Observes tells whether the object only watches; nil = none does.
+	Observes func(T) bool
+	// Admits tells from which namespaces the cluster takes objects.
+	Admits func(namespace string) bool
+}
+
+// Sort sorts out who holds a name: whoever has it on record, then whoever has begun to take it, then the oldest, then the
+// lowest UID.
+func Sort[T Object](name string, objects []T, rules Rules[T]) Claim[T] {
+	c := Claim[T]{Name: name}
+	var sorted []T
+	for _, o := range objects {
+		if rules.Admits(o.GetNamespace()) || rules.Recorded(o) {
+			sorted = append(sorted, o)
+		} else {
+			c.Barred = append(c.Barred, o)
+		}
+	}
+	slices.SortStableFunc(sorted, func(a, b T) int {
+		return cmp.Or(
+			cmp.Compare(rules.standing(b), rules.standing(a)),
+			a.GetCreationTimestamp().Compare(b.GetCreationTimestamp().Time),
+			cmp.Compare(a.GetUID(), b.GetUID()),
+		)
+	})
+	for _, o := range sorted {
+		switch {
+		case o.GetDeletionTimestamp() != nil:
+			c.Leaving = append(c.Leaving, o)
+		case rules.Observes != nil && rules.Observes(o):
+			c.Observers = append(c.Observers, o)
+		case !c.HasHolder():
+			c.Holder, c.Frozen = o, !rules.Admits(o.GetNamespace())
+		default:
+			c.Losers = append(c.Losers, o)
+		}
+	}
+	return c
+}
+
+func (r Rules[T]) standing(o T) int {
+	switch {
+	case r.Recorded(o):
+		return 2
+	case r.Begun(o):
+		return 1
+	default:
+		return 0
+	}
+}
+
+// HasHolder tells whether an object decides about the name.
+func (c Claim[T]) HasHolder() bool {
+	var none T
+	return c.Holder != none
+}
+
+// Living are the objects that take part and are not being deleted, the holder first.
+func (c Claim[T]) Living() []T {
+	living := slices.Concat(c.Losers, c.Observers)
+	if !c.HasHolder() {
+		return living
+	}
+	return append([]T{c.Holder}, living...)
+}
+
+// Held are those being deleted that our finalizer still keeps: they have, or may have, something in Kafka.
+func (c Claim[T]) Held() []T {
+	var held []T
+	for _, o := range c.Leaving {
+		if HasFinalizer(o) {
+			held = append(held, o)
+		}
+	}
+	return held
+}
+
+// HasFinalizer tells whether our finalizer stands on an object.
+func HasFinalizer(o metav1.Object) bool {
+	return slices.Contains(o.GetFinalizers(), v1alpha1.Finalizer)
+}
