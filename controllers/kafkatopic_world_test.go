@@ -105,6 +105,12 @@ func (w *world) restart() {
 	w.queue, w.run = &w.topics.queue, w.topics
 }
 
+// restartUsers does the same to the users.
+func (w *world) restartUsers() {
+	w.users = newKafkaUserReconciler(w.users.common, w.client, w)
+	w.queue, w.run = &w.users.queue, w.users
+}
+
 func (w *world) counters() interceptor.Funcs {
 	note := func(verb string, o client.Object) error {
 		w.mu.Lock()

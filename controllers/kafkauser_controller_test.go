@@ -322,3 +322,81 @@ func TestAForeignUsersCredentialsACLsAndQuotasAreLeftAlone(t *testing.T) {
 		t.Errorf("%v %v %v", w.kafka.acls, w.kafka.quotas, w.kafka.scram)
 	}
 }
+
+// others are credentials, ACLs and quotas that nobody of ours has made.
+func (w *world) others(name string) {
+	w.kafka.acls[kafka.ACL{Principal: "User:" + name, Host: "*", ResourceType: "Topic", ResourceName: "theirs", Pattern: "Literal", Operation: "Read", Permission: "Allow"}] = true
+	w.kafka.quotas[name] = map[string]float64{"consumer_byte_rate": 1}
+	w.kafka.scram[name] = map[string]scramCredential{"SCRAM-SHA-512": {8192, "theirs"}}
+}
+
+func TestAUserThatExistsIsAConflictUntilItIsToBeTakenOver(t *testing.T) {
+	w := newUserWorld(t, 1)
+	w.others("app")
+	w.apply(newUser("app", time.Hour, v1alpha1.MechanismScram512))
+	if _ = w.once("app"); w.user("app").Status.ObservedGeneration != 0 {
+		t.Error("told before it was certain")
+	}
+	w.settle("app")
+	w.wantUser("app", "Stalled/UserExists")
+	want := `spec.adoption: user "app" has SCRAM credentials, ACLs, quotas in Kafka already`
+	if got := message(w.user("app").Status.Conditions); !strings.HasPrefix(got, want) {
+		t.Errorf("it says %q", got)
+	}
+	if u := w.user("app"); w.kafka.writes() != 0 || len(u.Finalizers)+len(u.Annotations) != 0 || w.secret("app-kafka") != nil {
+		t.Errorf("something was done: %v, %v, %v", w.kafka.requests, u.Finalizers, u.Annotations)
+	}
+	w.changeUser("app", func(u *v1alpha1.KafkaUser) { u.Spec.Adoption = v1alpha1.UserAdoptionAlways })
+	w.settle("app")
+	w.wantUser("app", "Ready")
+	if w.kafka.scram["app"]["SCRAM-SHA-512"].password != w.secret("app-kafka")["password"] || len(w.kafka.acls) != 2 || w.kafka.quotas["app"]["producer_byte_rate"] != 1000 {
+		t.Errorf("%v %v %v", w.kafka.scram, w.kafka.acls, w.kafka.quotas)
+	}
+	w.changeUser("app", func(u *v1alpha1.KafkaUser) { u.Spec.Adoption = v1alpha1.UserAdoptionNever })
+	w.reset()
+	w.settle("app")
+	w.wantUser("app", "Ready")
+	if w.kafka.writes() != 0 {
+		t.Errorf("it is ours by now, and was written again: %v", w.kafka.requests)
+	}
+}
+
+func TestAConflictingUserThatIsDeletedTakesNothingWithIt(t *testing.T) {
+	w := newUserWorld(t, 1)
+	w.others("app")
+	w.apply(newUser("app", time.Hour, v1alpha1.MechanismScram512))
+	w.settle("app")
+	w.remove(w.user("app"))
+	w.settle("app")
+	if w.user("app") != nil || len(w.kafka.acls) != 1 || len(w.kafka.quotas["app"]) != 1 || w.kafka.scram["app"]["SCRAM-SHA-512"].password != "theirs" {
+		t.Errorf("%v %v %v", w.kafka.acls, w.kafka.quotas, w.kafka.scram)
+	}
+}
+
+func TestAUserOfWhichTheAnswerWasLostIsKnownAgain(t *testing.T) {
+	w := newUserWorld(t, 1)
+	w.apply(newUser("app", time.Hour, v1alpha1.MechanismScram512))
+	w.kafka.lose = "scram-alter"
+	if err := w.once("app"); err == nil || len(w.kafka.scram["app"]) != 1 || w.user("app").Status.Credentials != nil {
+		t.Fatalf("%v; Kafka has %v, the status %v", err, w.kafka.scram, w.user("app").Status.Credentials)
+	}
+	w.restartUsers()
+	w.settle("app")
+	w.wantUser("app", "Ready")
+}
+
+func TestTheAnnouncementOfAnotherObjectSaysNothing(t *testing.T) {
+	w := newUserWorld(t, 1)
+	w.others("app")
+	copied := newUser("app", time.Hour, v1alpha1.MechanismScram512)
+	copied.Annotations = map[string]string{v1alpha1.AnnotationCreating: "incarnation-1 uid-else"}
+	copied.Finalizers = []string{v1alpha1.Finalizer}
+	w.apply(copied)
+	w.settle("app")
+	w.wantUser("app", "Stalled/UserExists")
+	w.remove(w.user("app"))
+	w.settle("app")
+	if w.user("app") != nil || w.kafka.scram["app"]["SCRAM-SHA-512"].password != "theirs" {
+		t.Errorf("%v, Kafka has %v", w.user("app"), w.kafka.scram)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
@@ -26,6 +27,7 @@ type userPass struct {
 	authorizer bool
 	ca         []byte
 	self       string // the user that the operator itself logs in as to an external cluster
+	found      users.Live
 }
 
 // userItem is one user of a flush.
@@ -78,6 +80,9 @@ func (p *userPass) change(ctx context.Context) error {
 	} else if p.ca, err = p.authority(ctx); err != nil {
 		return err
 	}
+	if p.found, err = p.live(ctx, admin); err != nil {
+		return err
+	}
 	batch.Each(writers, p.items, func(i *userItem) { p.prepare(ctx, i) })
 	if err := p.mend(ctx, admin); err != nil {
 		return err
@@ -101,7 +106,7 @@ func (p *userPass) prepare(ctx context.Context, i *userItem) {
 		return
 	}
 	// Nobody in force holds the principal: what those that leave had is taken away.
-	held := i.Held()
+	held, _ := p.leavingOf(i)
 	if i.idle = len(held) == 0 || i.off; i.idle {
 		return
 	}
@@ -155,7 +160,10 @@ func (p *userPass) hold(ctx context.Context, i *userItem) bool {
 		i.Credentials, i.Secret = u.Status.Credentials, boundSecret(u)
 		return false
 	}
-	if !p.finalize(ctx, i) {
+	if !p.vacant(i) {
+		return false
+	}
+	if !p.announce(ctx, i) {
 		return true
 	}
 	password, err := p.connect(ctx, i)
@@ -198,14 +206,32 @@ func boundSecret(u *v1alpha1.KafkaUser) string {
 	return u.Status.Binding.Name
 }
 
-// finalize adds the finalizer; false = the user has to be looked at again.
-func (p *userPass) finalize(ctx context.Context, i *userItem) bool {
+// vacant tells whether the holder may have the principal. That it may not is said once it is certain: what was deleted a
+// moment ago may still be shown.
+func (p *userPass) vacant(i *userItem) bool {
+	key := nameKey{p.cluster.key, i.Name}
+	fault := users.Exists(i.Claim, p.found, p.cluster.id())
+	if fault == nil {
+		p.doubts.forget(key)
+		return true
+	}
+	if i.off = !p.stands(&p.doubts, key, fault.Reason, confirmAfter); !i.off {
+		i.fault(*fault)
+		i.Secret = boundSecret(i.Holder)
+	}
+	return false
+}
+
+// announce writes, before anything happens in Kafka, the finalizer and that the principal is taken; false = the user has to
+// be looked at again.
+func (p *userPass) announce(ctx context.Context, i *userItem) bool {
 	u := i.Holder
-	if claim.HasFinalizer(u) {
+	if claim.HasFinalizer(u) && users.Owns(u, p.cluster.id()) {
 		return true
 	}
 	base := u.DeepCopy()
 	controllerutil.AddFinalizer(u, v1alpha1.Finalizer)
+	metav1.SetMetaDataAnnotation(&u.ObjectMeta, v1alpha1.AnnotationCreating, users.Intent(u, p.cluster.id()))
 	err := p.writer.PatchMetadata(ctx, u, base)
 	if err == nil {
 		return true
@@ -219,27 +245,17 @@ func (p *userPass) finalize(ctx context.Context, i *userItem) bool {
 	return false
 }
 
-// mend compares SCRAM credentials, ACLs and quotas with what is live, three requests for all users together, and sends
-// what differs, one request per kind.
+// mend compares SCRAM credentials, ACLs and quotas with what is live, and sends what differs, one request per kind.
 func (p *userPass) mend(ctx context.Context, admin kafka.UserAdmin) error {
 	byName := map[string]*userItem{}
-	var names []string
 	var desired []users.Desired
 	for _, i := range p.items {
 		if !i.idle {
 			byName[i.Name] = i
-			names = append(names, i.Name)
 			desired = append(desired, i.desired)
 		}
 	}
-	if len(names) == 0 {
-		return nil
-	}
-	live, err := p.live(ctx, admin, names)
-	if err != nil {
-		return err
-	}
-	changes := users.Plan(desired, live)
+	changes := users.Plan(desired, p.found)
 	if len(changes.Upserts)+len(changes.Deletions) > 0 {
 		results, err := admin.AlterScramCredentials(ctx, changes.Upserts, changes.Deletions)
 		if err != nil {
@@ -267,8 +283,16 @@ func (p *userPass) mend(ctx context.Context, admin kafka.UserAdmin) error {
 	return nil
 }
 
-func (p *userPass) live(ctx context.Context, admin kafka.UserAdmin, names []string) (live users.Live, err error) {
+// live reads what Kafka has, three requests for all users together.
+func (p *userPass) live(ctx context.Context, admin kafka.UserAdmin) (live users.Live, err error) {
+	names := make([]string, len(p.items))
+	for n, i := range p.items {
+		names[n] = i.Name
+	}
 	slices.Sort(names)
+	if len(names) == 0 {
+		return live, nil
+	}
 	if live.Scram, err = admin.ScramCredentials(ctx, names); err != nil {
 		return live, err
 	}

@@ -6,6 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/batch"
 	"github.com/castellan-dev/castellan/internal/users"
 )
@@ -58,24 +59,38 @@ func (i *userItem) holderReport() users.Report {
 	return r
 }
 
+// leavingOf divides the users that are being deleted and that our finalizer keeps into those that have, or may have,
+// something in Kafka, and those that never had.
+func (p *userPass) leavingOf(i *userItem) (owners, others []*v1alpha1.KafkaUser) {
+	for _, u := range i.Held() {
+		if users.Owns(u, p.cluster.id()) {
+			owners = append(owners, u)
+		} else {
+			others = append(others, u)
+		}
+	}
+	return owners, others
+}
+
 // settleLeaving lets go of users that are being deleted once their password opens nothing any more: because everything
 // was taken away and every broker refuses it, or because the next holder's is seen to work in its place.
 func (p *userPass) settleLeaving(ctx context.Context, i *userItem) error {
+	owners, others := p.leavingOf(i)
+	errs := []error{p.release(ctx, others...)}
 	replaced := i.Holder != nil && !i.idle && !i.revoke && i.Credentials != nil && i.Reason == ""
 	if i.spared {
-		for _, u := range i.Held() {
+		for _, u := range owners {
 			p.Events.Eventf(u, nil, corev1.EventTypeWarning, "Released", "Delete", "The operator itself logs in as user %q: its credentials, ACLs and quotas stay", i.Name)
 		}
 	}
 	if i.unsettled == nil && (i.spared || replaced || i.revoke && i.refused) {
-		return p.release(ctx, i.Held()...)
+		return errors.Join(append(errs, p.release(ctx, owners...))...)
 	}
 	reason, message := i.Reason, i.Message
 	if reason == "" {
 		reason, message = users.ReasonRevoking, "waiting until its successor is in force"
 	}
-	var errs []error
-	for _, u := range i.Held() {
+	for _, u := range owners {
 		errs = append(errs, p.writeStatus(ctx, u, users.WaitStatus(u, reason, message, p.Clock.Now())))
 	}
 	return errors.Join(errs...)

@@ -66,7 +66,25 @@ type KafkaUserSpec struct {
 	// How much of the brokers the user may take up. Default: no limit.
 	// +optional
 	Quotas *Quotas `json:"quotas,omitempty"`
+
+	// Whether a user of this name that has SCRAM credentials, ACLs or quotas in Kafka which no KafkaUser has put there is
+	// taken over. Never (the default): it is a conflict. Always: its password is replaced, and it keeps nothing that does
+	// not stand here.
+	// +optional
+	// +kubebuilder:default=Never
+	Adoption UserAdoption `json:"adoption,omitempty"`
 }
+
+// UserAdoption says whether a user that exists already is taken over.
+//
+// +kubebuilder:validation:Enum=Never;Always
+type UserAdoption string
+
+// Whether a user that exists already is taken over.
+const (
+	UserAdoptionNever  UserAdoption = "Never"
+	UserAdoptionAlways UserAdoption = "Always"
+)
 
 // UserAuthentication says how a user logs in.
 type UserAuthentication struct {

@@ -7,9 +7,11 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/claim"
+	"github.com/castellan-dev/castellan/internal/kafka"
 )
 
 // Name returns the name that a user logs in with.
@@ -26,12 +28,21 @@ func Recorded(u *v1alpha1.KafkaUser, clusterID string) *v1alpha1.Credentials {
 // Claim is every KafkaUser that stands for one principal of one cluster.
 type Claim = claim.Claim[*v1alpha1.KafkaUser]
 
+// Intent is the value of the annotation by which an object says, before anything happens in Kafka, that it takes its
+// principal in this incarnation of the cluster. It names the object's UID: copied to another object, it says nothing.
+func Intent(u *v1alpha1.KafkaUser, clusterID string) string { return clusterID + " " + string(u.UID) }
+
+// Owns tells whether what Kafka has of the principal was, or may have been, put there by the object.
+func Owns(u *v1alpha1.KafkaUser, clusterID string) bool {
+	return Recorded(u, clusterID) != nil || u.Annotations[v1alpha1.AnnotationCreating] == Intent(u, clusterID)
+}
+
 // Sort sorts out who holds a principal: whoever has credentials on record, then whoever has begun to. admits tells from
 // which namespaces the cluster takes objects.
 func Sort(name string, objects []*v1alpha1.KafkaUser, clusterID string, admits func(namespace string) bool) Claim {
 	return claim.Sort(name, objects, claim.Rules[*v1alpha1.KafkaUser]{
 		Recorded: func(u *v1alpha1.KafkaUser) bool { return Recorded(u, clusterID) != nil },
-		Begun:    func(u *v1alpha1.KafkaUser) bool { return claim.HasFinalizer(u) },
+		Begun:    func(u *v1alpha1.KafkaUser) bool { return Owns(u, clusterID) },
 		Admits:   admits,
 	})
 }
@@ -44,4 +55,35 @@ func Presumes(u *v1alpha1.KafkaUser, cluster *v1alpha1.KafkaCluster) *Fault {
 	}
 	return &Fault{ReasonSuperUser, fmt.Sprintf("spec.name: %q is a super user of KafkaCluster %s/%s and can only be asked for in the cluster's own namespace; choose another name",
 		Name(u), cluster.Namespace, cluster.Name)}
+}
+
+// Exists says that Kafka has something of the claim's principal that none of its objects has put there; nil = it has not, or
+// the holder is to take it over.
+func Exists(c Claim, live Live, clusterID string) *Fault {
+	owns := func(u *v1alpha1.KafkaUser) bool { return Owns(u, clusterID) }
+	if c.Holder.Spec.Adoption == v1alpha1.UserAdoptionAlways || owns(c.Holder) || slices.ContainsFunc(c.Leaving, owns) {
+		return nil
+	}
+	found := live.of(c.Name)
+	if len(found) == 0 {
+		return nil
+	}
+	return &Fault{ReasonExists, fmt.Sprintf("spec.adoption: user %q has %s in Kafka already and this object did not put them there; to take the user "+
+		"over, with a new password and nothing that does not stand here, set spec.adoption to Always, or choose another spec.name",
+		c.Name, strings.Join(found, ", "))}
+}
+
+// of lists what Kafka has of a user.
+func (l Live) of(name string) []string {
+	var found []string
+	if len(l.Scram[name]) > 0 {
+		found = append(found, "SCRAM credentials")
+	}
+	if slices.ContainsFunc(l.ACLs, func(a kafka.ACL) bool { return a.Principal == Principal(name) }) {
+		found = append(found, "ACLs")
+	}
+	if len(l.Quotas[name]) > 0 {
+		found = append(found, "quotas")
+	}
+	return found
 }

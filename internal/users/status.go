@@ -19,6 +19,7 @@ const (
 	ReasonListener      = "ListenerNotReady"
 	ReasonAuthority     = "CertificateAuthorityNotReady"
 	ReasonConflict      = "Conflict"
+	ReasonExists        = "UserExists"
 	ReasonSecret        = "SecretConflict"
 	ReasonMechanism     = "MechanismNotOffered"
 	ReasonAuthorization = "AuthorizationDisabled"
