@@ -11,6 +11,8 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/tools/cache"
+	watchtools "k8s.io/client-go/tools/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
@@ -35,9 +37,12 @@ func (w *world) follow(ctx context.Context, namespace string, c change, n int) (
 	for i := range list.Items {
 		generations[list.Items[i].Name] = list.Items[i].Generation
 	}
-	since := &client.ListOptions{Namespace: namespace}
-	since.Raw = &metav1.ListOptions{ResourceVersion: list.ResourceVersion}
-	watching, err := w.kube.Watch(ctx, list, since)
+	// The API server ends watches, among other times shortly after a CRD was made; this one goes on where it was.
+	watching, err := watchtools.NewRetryWatcherWithContext(ctx, list.ResourceVersion, &cache.ListWatch{
+		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
+			return w.kube.Watch(ctx, &v1alpha1.KafkaTopicList{}, &client.ListOptions{Namespace: namespace, Raw: &options})
+		},
+	})
 	if err != nil {
 		return nil, fmt.Errorf("watch KafkaTopics: %w", err)
 	}

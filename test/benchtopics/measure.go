@@ -28,9 +28,11 @@ const (
 // again (warm). Before each step of the operator comes the same step of the floor, so that both see the same machine.
 func measure(ctx context.Context, w *world, o options) (report.Run, error) {
 	run := report.Run{Topics: o.topics, Started: time.Now(), Cores: runtime.NumCPU()}
-	say("warming up the API server and the broker")
+	say("warming up the API server and the brokers")
 	for _, c := range []change{create, alter, remove} {
-		if _, err := w.floor(ctx, c, min(o.topics, warmup)); err != nil {
+		n := min(o.topics, warmup)
+		_, err := w.floor(ctx, c, n)
+		if err = errors.Join(err, c.kafka(ctx, w.admin, topicNames(floorNamespace, n))); err != nil {
 			return run, err
 		}
 	}
