@@ -114,7 +114,7 @@ stage_e2e() {
 		cluster=yes
 		run hack/localcluster.sh up || return 1
 	fi
-	gotest e2e . 60m ./test/e2e/...
+	gotest e2e . 75m ./test/e2e/...
 }
 
 # count prints how many tests of a stage ended so: count STAGE pass|fail|skip
