@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -115,10 +116,18 @@ func changeTopicAbroad(t *testing.T, ns string) {
 	})
 }
 
-// userAbroad makes a user by the external cluster, and logs in with its Secret alone.
+// userAbroad takes over a user of the external cluster, once it is asked to, and logs in with its Secret alone.
 func userAbroad(t *testing.T, ns string) {
 	t.Helper()
+	theirs := kadm.UpsertSCRAM{User: "traveller", Mechanism: kadm.ScramSha512, Iterations: 4096, Password: "set by hand"}
+	if r, err := sharedAdmin(t).AlterUserSCRAMs(t.Context(), nil, []kadm.UpsertSCRAM{theirs}); err != nil || r.Error() != nil {
+		t.Fatal(err, r.Error())
+	}
 	apply(t, ns, userManifest("traveller", "abroad", "SCRAM-SHA-512"))
+	eventually(t, 30*time.Second, "the user that exists is a conflict", func(ctx context.Context) error {
+		return isStalled(ctx, userNamed(ns, "traveller"), "UserExists", []string{"spec.adoption", "SCRAM credentials", "Always"})
+	})
+	apply(t, ns, userManifest("traveller", "abroad", "SCRAM-SHA-512")+"  adoption: Always\n")
 	waitReady(t, time.Minute, userNamed(ns, "traveller"))
 	if err := tryToProduce(t, loginOf(t, ns, "traveller"), "abroad"); err != nil {
 		t.Errorf("the user of the external cluster cannot work: %v", err)
