@@ -30,8 +30,10 @@ type Connections struct {
 	// APIReader reads past the cache, which holds no Secret of others.
 	APIReader client.Reader
 	Pool      *pool.Pool
-	Domain    string
-	Now       func() time.Time
+	// Wake has the topics and users of a cluster looked at that do not follow from its object alone.
+	Wake   func(pool.Key)
+	Domain string
+	Now    func() time.Time
 
 	mu         sync.Mutex
 	identities map[types.NamespacedName]identity

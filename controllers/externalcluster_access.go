@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 
@@ -51,22 +52,26 @@ func (c *Connections) ReadAccess(ctx context.Context, cluster *v1alpha1.KafkaClu
 	if fault != nil {
 		return external.Access{}, fault
 	}
-	c.keep(cluster, access)
+	before := c.keep(cluster, access)
+	if before.uid == cluster.UID && !bytes.Equal(before.access.CA, access.CA) {
+		c.Wake(poolKey(cluster)) // users' connection Secrets hold it too
+	}
 	return access, nil
 }
 
-func (c *Connections) keep(cluster *v1alpha1.KafkaCluster, access external.Access) {
+func (c *Connections) keep(cluster *v1alpha1.KafkaCluster, access external.Access) (before knownAccess) {
 	key := client.ObjectKeyFromObject(cluster)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	known := c.accesses[key]
-	if known.uid != "" && known.uid != cluster.UID {
-		c.Pool.Forget(string(known.uid))
+	before = c.accesses[key]
+	if before.uid != "" && before.uid != cluster.UID {
+		c.Pool.Forget(string(before.uid))
 	}
 	if c.accesses == nil {
 		c.accesses = map[types.NamespacedName]knownAccess{}
 	}
 	c.accesses[key] = knownAccess{cluster.UID, cluster.Generation, access}
+	return before
 }
 
 // externalOptions bind the connection to the cluster that was seen first: what is asked of that one is asked of no other.

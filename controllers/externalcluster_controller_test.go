@@ -24,6 +24,7 @@ import (
 	"github.com/castellan-dev/castellan/internal/external"
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/kafka/pool"
+	"github.com/castellan-dev/castellan/internal/pki"
 )
 
 // foreignKafka is a cluster that somebody else runs, as it looks through a connection.
@@ -69,6 +70,7 @@ type outsideWorld struct {
 	*world
 	at         *foreignKafka
 	reconciler *ExternalClusterReconciler
+	woken      int
 }
 
 func externalCluster() *v1alpha1.KafkaCluster {
@@ -104,7 +106,7 @@ func newOutsideWorld(t *testing.T, objects ...client.Object) *outsideWorld {
 	}})
 	w.reconciler = &ExternalClusterReconciler{
 		Client: interceptor.NewClient(cached, w.counters()), Recorder: events.NewFakeRecorder(100), Now: w.clock.Now,
-		Connections: &Connections{Client: cached, APIReader: w.client, Pool: p, Now: w.clock.Now},
+		Connections: &Connections{Client: cached, APIReader: w.client, Pool: p, Now: w.clock.Now, Wake: func(pool.Key) { w.woken++ }},
 	}
 	return w
 }
@@ -186,6 +188,39 @@ func TestAWrongPasswordIsToldAndHealedByTheSecret(t *testing.T) {
 	w.want(w.look(), "Ready", external.ReasonAsSpecified, true)
 	if w.at.closed != len(w.at.dialled)-1 {
 		t.Errorf("%d connections, of which %d are closed", len(w.at.dialled), w.at.closed)
+	}
+}
+
+func TestAnotherAuthorityIsCarriedToTheUsersAtOnce(t *testing.T) {
+	trust := func() *corev1.Secret {
+		authority, err := pki.NewAuthority("test", testStart)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: clusterKey.Namespace, Name: "trust"}, Data: map[string][]byte{"ca.crt": authority.CertPEM}}
+	}
+	w := newOutsideWorld(t, loginSecret("right"), trust())
+	update := func(o client.Object) {
+		if err := w.client.Update(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := w.look()
+	c.Spec.External.TLS = &v1alpha1.ExternalTLS{CASecret: &v1alpha1.CASecret{Name: "trust"}}
+	c.Generation++
+	update(c)
+	w.want(w.look(), "Ready", external.ReasonAsSpecified, true)
+	w.woken = 0
+	w.setPassword("rotated")
+	w.look()
+	if w.woken != 0 {
+		t.Errorf("woken %d times, and what the users are told is the same", w.woken)
+	}
+	update(trust())
+	w.look()
+	w.look()
+	if w.woken != 1 {
+		t.Errorf("the authority is another one, and users were woken %d times", w.woken)
 	}
 }
 

@@ -18,7 +18,7 @@ const clustersAtOnce = 32
 // Setup starts all controllers with the manager. They share one pool of connections.
 func Setup(mgr ctrl.Manager, o Options) error {
 	woken := newWakers(3)
-	connections := &Connections{Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Pool: pool.New(pool.Config{OnReachable: woken.wake}), Domain: o.Domain, Now: o.Now}
+	connections := &Connections{Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Pool: pool.New(pool.Config{OnReachable: woken.wake}), Wake: woken.wake, Domain: o.Domain, Now: o.Now}
 	if err := mgr.Add(connections.Pool); err != nil {
 		return fmt.Errorf("run the pool of connections: %w", err)
 	}

@@ -7,7 +7,8 @@ import (
 	"github.com/castellan-dev/castellan/internal/kafka/pool"
 )
 
-// wakers tell controllers of clusters that answer again, so that what waits for one does not wait out its interval.
+// wakers tell controllers of clusters that answer again or are reached in another way, so that what waits for one does not
+// wait out its interval.
 type wakers []chan event.GenericEvent
 
 // wakersAtOnce is how many clusters may come back together; beyond that an interval has to do.

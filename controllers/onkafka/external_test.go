@@ -69,7 +69,7 @@ func newScene(t *testing.T) *scene {
 	t.Cleanup(p.Close)
 	s.under = &controllers.ExternalClusterReconciler{
 		Client: s.kube, Recorder: events.NewFakeRecorder(1000), Now: time.Now,
-		Connections: &controllers.Connections{Client: s.kube, APIReader: s.kube, Pool: p, Now: time.Now},
+		Connections: &controllers.Connections{Client: s.kube, APIReader: s.kube, Pool: p, Now: time.Now, Wake: func(pool.Key) {}},
 	}
 	cluster := &v1alpha1.KafkaCluster{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name, UID: "uid", Generation: 1}}
 	cluster.Spec.External = &v1alpha1.External{BootstrapServers: []v1alpha1.BootstrapServer{"127.0.0.1:1"}}
