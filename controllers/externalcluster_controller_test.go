@@ -455,6 +455,9 @@ func TestWhatCannotBeOnAnExternalClusterIsRefusedAndTouchesNothing(t *testing.T)
 			if w.user(c.user) != nil || w.kafka.writes() != 0 {
 				t.Error("it cannot be deleted, or that touches something")
 			}
+			if external.Lacks(c.cluster, kafka.FeatureScram) != "" && w.kafka.count("scram") != 0 {
+				t.Error("Kafka was asked for credentials of which it knows nothing")
+			}
 		})
 	}
 }

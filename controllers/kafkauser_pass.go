@@ -80,10 +80,20 @@ func (p *userPass) change(ctx context.Context) error {
 	} else if p.ca, err = p.authority(ctx); err != nil {
 		return err
 	}
+	for _, i := range p.items {
+		if f := users.Refused(p.cluster.object, i.Name, p.self); f != nil {
+			p.leaveAlone(i, *f)
+		}
+		i.idle = i.idle || i.Frozen
+	}
 	if p.found, err = p.live(ctx, admin); err != nil {
 		return err
 	}
-	batch.Each(writers, p.items, func(i *userItem) { p.prepare(ctx, i) })
+	batch.Each(writers, p.items, func(i *userItem) {
+		if !i.idle {
+			p.prepare(ctx, i)
+		}
+	})
 	if err := p.mend(ctx, admin); err != nil {
 		return err
 	}
@@ -98,11 +108,7 @@ func (p *userPass) change(ctx context.Context) error {
 // connection Secret.
 func (p *userPass) prepare(ctx context.Context, i *userItem) {
 	i.desired = users.Desired{Name: i.Name}
-	if f := users.Refused(p.cluster.object, i.Name, p.self); f != nil {
-		p.leaveAlone(i, *f)
-		return
-	}
-	if i.idle = i.Frozen; i.idle || i.Holder != nil && p.hold(ctx, i) {
+	if i.Holder != nil && p.hold(ctx, i) {
 		return
 	}
 	// Nobody in force holds the principal: what those that leave had is taken away.
@@ -285,9 +291,11 @@ func (p *userPass) mend(ctx context.Context, admin kafka.UserAdmin) error {
 
 // live reads what Kafka has, three requests for all users together.
 func (p *userPass) live(ctx context.Context, admin kafka.UserAdmin) (live users.Live, err error) {
-	names := make([]string, len(p.items))
-	for n, i := range p.items {
-		names[n] = i.Name
+	var names []string
+	for _, i := range p.items {
+		if !i.idle {
+			names = append(names, i.Name)
+		}
 	}
 	slices.Sort(names)
 	if len(names) == 0 {
