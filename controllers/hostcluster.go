@@ -81,10 +81,20 @@ func (c hostCluster) awaited() string {
 	switch {
 	case available == nil || c.id() == "":
 		return fmt.Sprintf("waiting for KafkaCluster %q to start", c.key.Name)
-	case available.Status != metav1.ConditionTrue:
+	case !answers(c.object):
 		return fmt.Sprintf("waiting for KafkaCluster %q to be Available: %s", c.key.Name, available.Message)
 	}
 	return ""
+}
+
+// reasonBelowMinISR: partitions lack in-sync replicas, of a quorum that has a leader and brokers that serve.
+const reasonBelowMinISR = "BelowMinISR"
+
+// answers tells whether a cluster can be asked and changed. It can while partitions lack replicas, and must: the change may
+// be what they lack.
+func answers(cluster *v1alpha1.KafkaCluster) bool {
+	available := meta.FindStatusCondition(cluster.Status.Conditions, v1alpha1.ConditionAvailable)
+	return available != nil && (available.Status == metav1.ConditionTrue || available.Reason == reasonBelowMinISR)
 }
 
 // brokers counts the nodes with the role Broker.
@@ -113,18 +123,15 @@ func serving(cluster *v1alpha1.KafkaCluster) []int32 {
 // clusterFacts is what of a KafkaCluster decides whether its topics and users can be cared for at all.
 type clusterFacts struct {
 	clusterID string
-	available metav1.ConditionStatus
+	answers   bool
 	deleted   bool
 	access    string
 }
 
 func factsOf(cluster *v1alpha1.KafkaCluster) clusterFacts {
-	f := clusterFacts{clusterID: cluster.Status.ClusterID, deleted: cluster.DeletionTimestamp != nil}
+	f := clusterFacts{clusterID: cluster.Status.ClusterID, answers: answers(cluster), deleted: cluster.DeletionTimestamp != nil}
 	if a := cluster.Spec.Access; a != nil {
 		f.access = fmt.Sprintf("%v", *a) // prints maps in the order of their keys
-	}
-	if c := meta.FindStatusCondition(cluster.Status.Conditions, v1alpha1.ConditionAvailable); c != nil {
-		f.available = c.Status
 	}
 	return f
 }

@@ -163,15 +163,15 @@ func available(s *scope) (metav1.ConditionStatus, string, string) {
 	if snapshot.Quorum.LeaderID < 0 {
 		return metav1.ConditionFalse, "NoQuorumLeader", "the metadata quorum has no leader"
 	}
+	if !slices.ContainsFunc(snapshot.Brokers, func(b kafka.Broker) bool { return !b.Fenced }) {
+		return metav1.ConditionFalse, "NoBroker", "every broker is fenced"
+	}
 	short := slices.DeleteFunc(slices.Clone(snapshot.Partitions), func(p kafka.Partition) bool {
 		return int32(len(p.ISR)) >= p.MinISR || p.MinISR > int32(len(p.Replicas)) && !underReplicated(p)
 	})
 	if len(short) > 0 {
 		p := short[0]
-		return metav1.ConditionFalse, "BelowMinISR", fmt.Sprintf("%d partitions have fewer in-sync replicas than min.insync.replicas, among them %s-%d with %d of %d", len(short), p.Topic, p.Number, len(p.ISR), p.MinISR)
-	}
-	if !slices.ContainsFunc(snapshot.Brokers, func(b kafka.Broker) bool { return !b.Fenced }) {
-		return metav1.ConditionFalse, "NoBroker", "every broker is fenced"
+		return metav1.ConditionFalse, reasonBelowMinISR, fmt.Sprintf("%d partitions have fewer in-sync replicas than min.insync.replicas, among them %s-%d with %d of %d", len(short), p.Topic, p.Number, len(p.ISR), p.MinISR)
 	}
 	return metav1.ConditionTrue, "Serving", "the quorum has a leader and every partition its minimum of in-sync replicas"
 }

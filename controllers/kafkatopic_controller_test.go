@@ -373,6 +373,24 @@ func TestATopicWaitsForItsClusterAndAReadyOneStaysReady(t *testing.T) {
 	}
 }
 
+// The partitions that lack replicas may be those of a topic that is being moved, or whose owner is about to change it.
+func TestPartitionsBelowTheirMinISRHoldNobodyBack(t *testing.T) {
+	w := newWorld(t, readyCluster(3), newTopic("there", "u", time.Hour))
+	w.settle("there")
+	w.changeCluster(func(c *v1alpha1.KafkaCluster) {
+		meta.SetStatusCondition(&c.Status.Conditions, metav1.Condition{Type: v1alpha1.ConditionAvailable, Status: metav1.ConditionFalse,
+			Reason: reasonBelowMinISR, Message: "1 partitions have fewer in-sync replicas than min.insync.replicas"})
+	})
+	w.apply(newTopic("later", "l", time.Minute))
+	w.changeTopic("there", func(t *v1alpha1.KafkaTopic) { t.Spec.Config = map[string]string{"min.insync.replicas": "1"} })
+	w.settle("there", "later")
+	w.wantTopic("later", "Ready")
+	w.wantTopic("there", "Ready")
+	if got := w.kafka.topics["there"].Config["min.insync.replicas"]; got != "1" {
+		t.Errorf("min.insync.replicas is %q", got)
+	}
+}
+
 func TestAClusterThatIsGoneHoldsNoTopicBack(t *testing.T) {
 	w := newWorld(t, readyCluster(3), newTopic("orders", "u", time.Hour), newTopic("other", "o", time.Hour))
 	w.settle("orders", "other")

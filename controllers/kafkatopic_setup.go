@@ -49,7 +49,7 @@ func (r *KafkaTopicReconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Complete(r)
 }
 
-// clusterEvents marks all topics of a cluster that comes, goes, becomes Available or has a new incarnation, and those
+// clusterEvents marks all topics of a cluster that comes, goes, answers again or has a new incarnation, and those
 // that are not in force when it has a new broker, which may be what they lacked.
 func (r *KafkaTopicReconciler) clusterEvents() handler.EventHandler {
 	mark := func(ctx context.Context, o client.Object, q queueOf, wanted func(*v1alpha1.KafkaTopic) bool) {
