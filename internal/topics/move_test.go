@@ -72,7 +72,7 @@ func TestMoves(t *testing.T) {
 		{name: "growth waits for moves", desired: Desired{ReplicationFactor: 2, Partitions: 5, Known: Record{Moving: moving("0:0,1")}}, replicas: [][]int32{{0, 1}},
 			survey: Survey{Brokers: three, Free: 9, Reassigning: under(0, []int32{0, 1}, []int32{1}, nil)}, faults: ReasonMoving, throttle: "0:0/0:1", recorded: 1},
 		{name: "out of a rack", desired: Desired{ReplicationFactor: 2, Racks: []string{"a", "c"}}, replicas: [][]int32{{1, 0}, {0, 2}},
-			survey: Survey{Brokers: three, Free: 9}, moves: "0:[0 2]", faults: ReasonMoving, throttle: "0:1,0:0/0:2", recorded: 1},
+			survey: Survey{Brokers: three, Free: 9}, moves: "0:[2 0]", faults: ReasonMoving, throttle: "0:1,0:0/0:2", recorded: 1},
 		{name: "a broker that is down is no reason to move", desired: Desired{ReplicationFactor: 2, Racks: []string{"a", "b"}}, replicas: [][]int32{{0, 1}},
 			survey: Survey{Brokers: []kafka.Broker{{ID: 0, Rack: "a"}, {ID: 1, Rack: "b", Fenced: true}}, Free: 9}},
 		{name: "an impossible factor leaves what is under way", desired: Desired{ReplicationFactor: 9, Known: Record{Moving: moving("0:0,1")}}, replicas: [][]int32{{0, 1}},

@@ -113,7 +113,8 @@ func (p *placer) satisfied(replicas []int32) bool {
 }
 
 // assign returns the assignment in which every partition is as wanted, with as few new replicas as that takes, spread
-// evenly over brokers and racks. What is as wanted stays, and so does the preferred leader where its replica does.
+// evenly over brokers and racks. What is as wanted stays, and so does the preferred leader where its replica does; where it
+// does not, the replica leads whose broker leads least.
 func (p *placer) assign(current [][]int32) ([][]int32, *Fault) {
 	target := make([][]int32, len(current))
 	for _, replicas := range current {
@@ -128,12 +129,12 @@ func (p *placer) assign(current [][]int32) ([][]int32, *Fault) {
 				p.load[id]--
 			}
 		}
-		if len(target[i]) > 0 {
+		if leads(target[i], replicas) {
 			p.leads[target[i][0]]++
 		}
 	}
 	for i := range target {
-		led := len(target[i]) > 0
+		led := leads(target[i], current[i])
 		for p.want.Factor > 0 && len(target[i]) < p.want.Factor {
 			id, ok := p.next(target[i])
 			if !ok {
@@ -150,6 +151,9 @@ func (p *placer) assign(current [][]int32) ([][]int32, *Fault) {
 	}
 	return target, nil
 }
+
+// leads tells whether the preferred leader of a partition is among those of its replicas that stay.
+func leads(kept, current []int32) bool { return len(kept) > 0 && kept[0] == current[0] }
 
 // keep returns those replicas of a partition that stay, in their order.
 func (p *placer) keep(replicas []int32) []int32 {

@@ -228,6 +228,23 @@ func extremes(assignment [][]int32, brokers int) (low, high int) {
 	return slices.Min(load), slices.Max(load)
 }
 
+func TestLeadersOfARackThatIsLeftAreSharedOut(t *testing.T) {
+	brokers := brokersIn("a", "b", "c")
+	var current [][]int32
+	for i := range 12 {
+		current = append(current, []int32{int32(i % 2), int32(1 - i%2)})
+	}
+	for _, racks := range [][]string{{"b", "c"}, {"a", "c"}} {
+		leads := map[int32]int{}
+		for _, replicas := range place(t, Placement{Factor: 2, Racks: racks}, brokers, current) {
+			leads[replicas[0]]++
+		}
+		if len(leads) != 2 || leads[2] != 6 {
+			t.Errorf("to racks %v: preferred leaders by broker: %v", racks, leads)
+		}
+	}
+}
+
 func TestSmallTopicsDoNotAllGoToTheSameBroker(t *testing.T) {
 	used := map[int32]bool{}
 	for i := range 40 {
