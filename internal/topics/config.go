@@ -8,16 +8,24 @@ import (
 )
 
 // configChanges sets the keys of the spec and removes those that have left it: owned are the keys that this object has set
-// before, all others are somebody else's and go only where the spec is exact.
+// before, all others are somebody else's and go only where the spec is exact. From Kafka's own topics no key is removed:
+// Kafka has set some of them when it made the topic, and the brokers' defaults are not those. Nor does their cleanup policy
+// change, on which depends whether what Kafka keeps there lives on.
 func configChanges(d Desired, owned []string, live map[string]string) []kafka.ConfigChange {
 	var changes []kafka.ConfigChange
 	for _, key := range keys(d.Config) {
 		if have, set := live[key]; !set || !sameValue(d.Config[key], have) {
+			if Internal(d.Name) && key == cleanupPolicy {
+				continue
+			}
 			value := d.Config[key]
 			changes = append(changes, kafka.ConfigChange{Key: key, Value: &value})
 		}
 	}
-	if d.Exact {
+	switch {
+	case Internal(d.Name):
+		owned = nil
+	case d.Exact:
 		owned = keys(live)
 	}
 	for _, key := range owned {
@@ -28,6 +36,8 @@ func configChanges(d Desired, owned []string, live map[string]string) []kafka.Co
 	}
 	return changes
 }
+
+const cleanupPolicy = "cleanup.policy"
 
 // throttles tells whether a key belongs to a reassignment under way (KIP-73), whoever runs it: it is no part of what a
 // topic should be.

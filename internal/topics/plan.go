@@ -150,6 +150,10 @@ func (c *Changes) mend(d Desired, topic kafka.Topic, origin v1alpha1.Origin, s *
 		c.Alter[d.Name] = alter
 		out.Topic.Config = changed(topic.Config, alter)
 	}
+	if want, asked := d.Config[cleanupPolicy]; asked && Internal(d.Name) && !sameValue(want, topic.Config[cleanupPolicy]) {
+		out.Faults = append(out.Faults, Fault{Reason: ReasonInternal, Message: fmt.Sprintf("spec.config[%s]: topic %q is Kafka's own, and what is kept "+
+			"in it lives on by its cleanup policy, which is %q; take the key out of the spec", cleanupPolicy, d.Name, topic.Config[cleanupPolicy])})
+	}
 	c.resize(d, topic, &out)
 	if d.moves(topic) {
 		c.move(d, topic, s, &out)

@@ -2,6 +2,7 @@ package topics
 
 import (
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -243,6 +244,32 @@ func TestAnAnnouncementIsSpentOnceItsTopicIsOnRecord(t *testing.T) {
 	}
 	if Sort("x", []*v1alpha1.KafkaTopic{claimant("a", 0, recording, announcing)}, "c", everywhere).Intended {
 		t.Error("the announcement of the topic on record counts for another one")
+	}
+}
+
+func TestWhatKafkaHasSetOnItsOwnTopicsStays(t *testing.T) {
+	live := map[string]string{"cleanup.policy": "compact", "compression.type": "producer", "segment.bytes": "104857600"}
+	value := func(v string) *string { return &v }
+	for name, c := range map[string]struct {
+		d      Desired
+		alters []kafka.ConfigChange
+		faults string
+	}{
+		"an exact spec removes nothing":            {d: Desired{Exact: true}},
+		"nor does one that a key was taken out of": {d: Desired{Known: Record{ConfigKeys: []string{"segment.bytes", "cleanup.policy"}}}},
+		"keys are set": {d: Desired{Config: map[string]string{"segment.bytes": "5"}}, alters: []kafka.ConfigChange{{Key: "segment.bytes", Value: value("5")}}},
+		"the cleanup policy that it has may stand there": {d: Desired{Config: map[string]string{"cleanup.policy": "compact"}}},
+		"another cleanup policy is refused, the rest is set": {
+			d:      Desired{Config: map[string]string{"cleanup.policy": "delete", "segment.bytes": "5"}},
+			alters: []kafka.ConfigChange{{Key: "segment.bytes", Value: value("5")}}, faults: ReasonInternal,
+		},
+	} {
+		d := c.d
+		d.Name, d.Known.ID = "__consumer_offsets", "id"
+		changes, outcomes := Plan([]Desired{d}, map[string]kafka.Topic{d.Name: {Name: d.Name, ID: "id", Partitions: 50, Config: live}}, Survey{})
+		if !reflect.DeepEqual(changes.Alter[d.Name], c.alters) || reasons(outcomes[d.Name].Faults) != c.faults {
+			t.Errorf("%s: %+v, %+v", name, changes.Alter, outcomes[d.Name].Faults)
+		}
 	}
 }
 
