@@ -30,7 +30,7 @@ func Warnings(c *Cluster) []string {
 	}
 	if minISR, err := strconv.Atoi(c.DynamicConfig[minISRKey]); err == nil && int32(minISR) > brokers {
 		warnings = append(warnings, fmt.Sprintf(
-			"spec.config[%s]: %d is more than the %d brokers, so that no producer with acks=all can write", minISRKey, minISR, brokers))
+			"spec.config[%s]: %d is more than the %d brokers, so that every write with acks=all is refused as soon as one replica is away", minISRKey, minISR, brokers))
 	}
 	for _, l := range c.Listeners {
 		if len(l.Mechanisms) == 0 && c.Authorization == v1alpha1.AuthorizationSimple {

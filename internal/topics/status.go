@@ -59,15 +59,16 @@ func gravest(faults []Fault) *Fault {
 
 const minISR = "min.insync.replicas"
 
-// warn tells of configuration that Kafka accepts and that cannot work.
+// warn tells of configuration that Kafka accepts and that works only while all goes well: where a topic has fewer replicas
+// than its min.insync.replicas, Kafka asks for all of them. Seen so on 3.9 and 4.3; 2.8 refuses every write.
 func warn(s *v1alpha1.KafkaTopicStatus, generation int64, now time.Time) {
 	floor, err := strconv.Atoi(s.Config[minISR])
 	if err != nil || int32(floor) <= s.ReplicationFactor {
 		meta.RemoveStatusCondition(&s.Conditions, v1alpha1.ConditionWarning)
 		return
 	}
-	message := fmt.Sprintf("%s is %d and the topic has %d replicas: every write with acks=all is refused; lower the one or raise "+
-		"spec.replicationFactor", minISR, floor, s.ReplicationFactor)
+	message := fmt.Sprintf("%s is %d and the topic has %d replicas: every write with acks=all is refused as soon as one of them is away (by "+
+		"Kafka of old at all times); lower the one or raise spec.replicationFactor", minISR, floor, s.ReplicationFactor)
 	status.Set(&s.Conditions, v1alpha1.ConditionWarning, metav1.ConditionTrue, generation, ReasonMinISR, message, now)
 }
 
