@@ -152,6 +152,7 @@ type ACLRule struct {
 	// +kubebuilder:default="*"
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:XValidation:rule="self == '*' || isIP(self)",message="host: an IP address, or * for any; Kafka compares it with the client's address and knows neither names nor networks"
 	Host string `json:"host,omitempty"`
 }
 

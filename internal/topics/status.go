@@ -119,7 +119,7 @@ func StalledStatus(t *v1alpha1.KafkaTopic, reason, message string, now time.Time
 // deleting it touches nothing.
 func ConflictStatus(t, holder *v1alpha1.KafkaTopic, now time.Time) v1alpha1.KafkaTopicStatus {
 	s := v1alpha1.KafkaTopicStatus{Conditions: t.DeepCopy().Status.Conditions, ObservedGeneration: t.Generation, Name: Name(t)}
-	status.Stalled(&s.Conditions, t.Generation, ReasonConflict, fmt.Sprintf("spec.name: topic %q is held by KafkaTopic %q, which is older; "+
+	status.Stalled(&s.Conditions, t.Generation, ReasonConflict, fmt.Sprintf("spec.name: topic %q is held by KafkaTopic %q; "+
 		"delete one of the two (the topic stays), or choose another spec.name", Name(t), status.NameFrom(t, holder)), now)
 	return s
 }

@@ -104,7 +104,7 @@ func StalledStatus(u *v1alpha1.KafkaUser, reason, message string, now time.Time)
 // ConflictStatus returns the status of an object whose principal another one holds. It records no credentials.
 func ConflictStatus(u, holder *v1alpha1.KafkaUser, now time.Time) v1alpha1.KafkaUserStatus {
 	s := v1alpha1.KafkaUserStatus{Conditions: u.DeepCopy().Status.Conditions, ObservedGeneration: u.Generation, Name: Name(u)}
-	status.Stalled(&s.Conditions, u.Generation, ReasonConflict, fmt.Sprintf("spec.name: user %q is held by KafkaUser %q, which is older; "+
+	status.Stalled(&s.Conditions, u.Generation, ReasonConflict, fmt.Sprintf("spec.name: user %q is held by KafkaUser %q; "+
 		"delete one of the two, or choose another spec.name", Name(u), status.NameFrom(u, holder)), now)
 	return s
 }
