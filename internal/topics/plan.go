@@ -19,6 +19,8 @@ type Changes struct {
 	// Throttle sets and removes the keys that name throttled replicas, before Move begins and cancels reassignments.
 	Throttle map[string][]kafka.ConfigChange
 	Move     map[string][]kafka.Move
+
+	creating map[string]string // names of Create by metricName
 }
 
 // Drop takes everything about one topic out of the changes.
@@ -91,7 +93,7 @@ const (
 func Plan(desired []Desired, live map[string]kafka.Topic, s Survey) (Changes, map[string]Outcome) {
 	changes := Changes{
 		Grow: map[string]int32{}, Alter: map[string][]kafka.ConfigChange{}, Delete: map[string]kafka.TopicID{},
-		Throttle: map[string][]kafka.ConfigChange{}, Move: map[string][]kafka.Move{},
+		Throttle: map[string][]kafka.ConfigChange{}, Move: map[string][]kafka.Move{}, creating: map[string]string{},
 	}
 	outcomes := make(map[string]Outcome, len(desired))
 	for _, d := range desired {
@@ -124,8 +126,13 @@ func Plan(desired []Desired, live map[string]kafka.Topic, s Survey) (Changes, ma
 	return changes, outcomes
 }
 
-// create asks for a topic, in the place that the spec names if it names one.
+// create asks for a topic, in the place that the spec names if it names one. Of two whose names collide one waits: Kafka
+// compares a name with the topics that it has, not with those of the same request.
 func (c *Changes) create(d Desired, s Survey) Outcome {
+	if other, collides := c.creating[metricName(d.Name)]; collides {
+		return Outcome{Faults: []Fault{{Reason: ReasonName, Passing: true, After: time.Second, AtMost: time.Minute, Message: fmt.Sprintf(
+			"spec.name: topic %q is being created, with which %q collides (\".\" and \"_\" are one in Kafka's metrics); choose another name", other, d.Name)}}}
+	}
 	topic := kafka.NewTopic{Name: d.Name, Partitions: d.Partitions, ReplicationFactor: d.ReplicationFactor, Config: d.Config}
 	if len(d.Racks) > 0 {
 		p, fault := newPlacer(d.Name, d.placement(), s.Brokers)
@@ -137,8 +144,12 @@ func (c *Changes) create(d Desired, s Survey) Outcome {
 		}
 	}
 	c.Create = append(c.Create, topic)
+	c.creating[metricName(d.Name)] = d.Name
 	return Outcome{Record: Record{Origin: v1alpha1.OriginCreated, ConfigKeys: keys(d.Config)}, Found: true}
 }
+
+// metricName is what Kafka compares names by.
+func metricName(topic string) string { return strings.ReplaceAll(topic, ".", "_") }
 
 // mend brings a live topic to what is desired, as far as that can be done.
 func (c *Changes) mend(d Desired, topic kafka.Topic, origin v1alpha1.Origin, s *Survey) Outcome {

@@ -273,6 +273,16 @@ func TestWhatKafkaHasSetOnItsOwnTopicsStays(t *testing.T) {
 	}
 }
 
+func TestOfTwoNewTopicsThatCollideOneWaits(t *testing.T) {
+	changes, outcomes := Plan([]Desired{{Name: "a.b_c"}, {Name: "a_b.c"}, {Name: "a-b-c"}}, nil, Survey{})
+	if len(changes.Create) != 2 || changes.Create[0].Name != "a.b_c" || changes.Create[1].Name != "a-b-c" {
+		t.Errorf("creates %+v", changes.Create)
+	}
+	if f := outcomes["a_b.c"].Faults; outcomes["a_b.c"].Found || reasons(f) != ReasonName || !f[0].Passing || !strings.Contains(f[0].Message, `"a.b_c"`) {
+		t.Errorf("%+v", outcomes["a_b.c"])
+	}
+}
+
 func TestKafkasOwnTopicsAreOnlyConfigured(t *testing.T) {
 	d := Desired{Name: "__consumer_offsets", Partitions: 60, Config: map[string]string{"segment.bytes": "1"}, Adoption: v1alpha1.AdoptionAlways}
 	for name, c := range map[string]struct {

@@ -55,6 +55,10 @@ func explain(r *kafka.Refusal, d Desired, brokers int) Fault {
 	case "INVALID_TOPIC_EXCEPTION":
 		return Fault{Reason: ReasonName, Message: fmt.Sprintf("spec.name: %q is not accepted; Kafka says: %s", d.Name, said)}
 	case "POLICY_VIOLATION":
+		if strings.HasPrefix(said, tooMany) {
+			return Fault{Reason: ReasonPartitions, Message: fmt.Sprintf("spec.partitions: %d asked, which is more than Kafka changes at once; begin with "+
+				"fewer, and grow in steps; Kafka says: %s", d.Partitions, said)}
+		}
 		return Fault{Reason: ReasonPolicy, Message: "spec: the brokers' policy for topics (create.topic.policy.class.name, " +
 			"alter.config.policy.class.name) does not admit it; Kafka says: " + said}
 	case "TOPIC_DELETION_DISABLED":
@@ -63,6 +67,9 @@ func explain(r *kafka.Refusal, d Desired, brokers int) Fault {
 		return Fault{Reason: ReasonRefused, Message: fmt.Sprintf("spec: Kafka refuses it: %s", r.Error())}
 	}
 }
+
+// tooMany begins Kafka's answer to a request that would write more records than its controller does at once.
+const tooMany = "Excessively large number of partitions"
 
 // configKey is the key of the spec that Kafka's sentence is about: the longest, as keys may be parts of each other.
 func configKey(d Desired, said string) string {
