@@ -145,6 +145,14 @@ func TestRefusalsAreTypedAndStandBesideSuccesses(t *testing.T) {
 		t.Fatal(err)
 	}
 	refused(t, grown["fine"], "INVALID_PARTITIONS")
+	huge, err := c.CreateTopics(t.Context(), []kafka.NewTopic{{Name: "huge", Partitions: 100_000, ReplicationFactor: 1}, {Name: "beside", Partitions: 1, ReplicationFactor: 1}})
+	if err != nil || huge["beside"].Err != nil {
+		t.Fatal(err, huge)
+	}
+	refused(t, huge["huge"].Err, "POLICY_VIOLATION")
+	if !strings.Contains(huge["huge"].Err.Error(), "Excessively large number of partitions") { // internal/topics tells it from a policy by these words
+		t.Error(huge["huge"].Err)
+	}
 }
 
 func TestAStaleIDDeletesNothing(t *testing.T) {
