@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -117,7 +118,11 @@ func (r *ExternalClusterReconciler) look(ctx context.Context, cluster *v1alpha1.
 
 // report writes what was seen: one patch, none when nothing has changed.
 func (r *ExternalClusterReconciler) report(ctx context.Context, cluster *v1alpha1.KafkaCluster, o *kafka.Overview, f *external.Fault, cause error) error {
-	next := external.StatusOf(cluster, o, f, r.Now())
+	twin, err := r.twin(ctx, cluster, o)
+	if err != nil {
+		return err
+	}
+	next := external.StatusOf(cluster, o, f, twin, r.Now())
 	if sameStatus(cluster.Status, next) {
 		return nil
 	}
@@ -140,4 +145,26 @@ func (r *ExternalClusterReconciler) report(ctx context.Context, cluster *v1alpha
 	}
 	r.Recorder.Eventf(cluster, nil, kind, after.Reason, "Reconcile", "%s", after.Message)
 	return nil
+}
+
+// twin finds another KafkaCluster that stands for the same Kafka.
+func (r *ExternalClusterReconciler) twin(ctx context.Context, cluster *v1alpha1.KafkaCluster, o *kafka.Overview) (string, error) {
+	id := cluster.Status.ClusterID
+	if o != nil {
+		id = o.ClusterID
+	}
+	var list v1alpha1.KafkaClusterList
+	if err := r.List(ctx, &list, client.UnsafeDisableDeepCopy); err != nil {
+		return "", fmt.Errorf("list KafkaClusters: %w", err)
+	}
+	var twins []string
+	for i := range list.Items {
+		if other := &list.Items[i]; id != "" && other.Status.ClusterID == id && other.UID != cluster.UID {
+			twins = append(twins, client.ObjectKeyFromObject(other).String())
+		}
+	}
+	if len(twins) == 0 {
+		return "", nil
+	}
+	return slices.Min(twins), nil
 }

@@ -174,6 +174,29 @@ func TestAnExternalClusterIsLookedAtAndAtRestCostsNoWrite(t *testing.T) {
 	}
 }
 
+func TestTwoNamesForOneKafkaAreWorthASecondThought(t *testing.T) {
+	w := newOutsideWorld(t, loginSecret("right"))
+	own := readyCluster(3)
+	own.Name, own.UID, own.Status.ClusterID = "own", "own-uid", "another"
+	w.apply(own)
+	if c := w.look(); meta.FindStatusCondition(c.Status.Conditions, v1alpha1.ConditionWarning) != nil {
+		t.Errorf("%+v", c.Status.Conditions)
+	}
+	own.Status.ClusterID = "first"
+	if err := w.client.Status().Update(t.Context(), own); err != nil {
+		t.Fatal(err)
+	}
+	c := w.look()
+	w.want(c, "Ready", external.ReasonAsSpecified, true)
+	if warning := meta.FindStatusCondition(c.Status.Conditions, v1alpha1.ConditionWarning); warning == nil || !strings.Contains(warning.Message, clusterKey.Namespace+"/own") {
+		t.Errorf("%+v", c.Status.Conditions)
+	}
+	w.reset()
+	if w.look(); w.apiWrites() != 0 {
+		t.Errorf("told again: %v", w.requests)
+	}
+}
+
 func TestAWrongPasswordIsToldAndHealedByTheSecret(t *testing.T) {
 	w := newOutsideWorld(t)
 	w.want(w.look(), "Stalled", external.ReasonSecret, false)
@@ -294,7 +317,7 @@ func readyExternal(lacking ...kafka.Feature) *v1alpha1.KafkaCluster {
 	for id := range int32(3) {
 		o.Brokers = append(o.Brokers, kafka.Broker{ID: id, Host: fmt.Sprintf("b%d", id), Port: 9092})
 	}
-	c.Status = external.StatusOf(c, o, nil, testStart)
+	c.Status = external.StatusOf(c, o, nil, "", testStart)
 	return c
 }
 
@@ -313,7 +336,7 @@ func TestTopicsOfAnExternalClusterLiveAndAreReleasedWithIt(t *testing.T) {
 	// Away: the finalizer stays and says why. The KafkaCluster deleted: it goes, and the topic stays.
 	w.changeCluster(func(c *v1alpha1.KafkaCluster) {
 		f := external.Explain(fmt.Errorf("%w: x", kafka.ErrUnreachable), c.Spec.External)
-		c.Status = external.StatusOf(c, nil, f, testStart)
+		c.Status = external.StatusOf(c, nil, f, "", testStart)
 	})
 	w.remove(w.topic("keep"))
 	w.settle("keep")

@@ -173,7 +173,7 @@ func TestTheStatusTellsWhatTheClusterTellsAndThenIsSilent(t *testing.T) {
 	c.Generation = 3
 	o := &kafka.Overview{ClusterID: "id-1", Lacking: []kafka.Feature{kafka.FeatureScram, kafka.FeatureFenced},
 		Brokers: []kafka.Broker{{ID: 1, Host: "b1", Port: 9092}, {ID: 2, Host: "b2", Port: 9092, Fenced: true}}}
-	c.Status = StatusOf(c, o, nil, now)
+	c.Status = StatusOf(c, o, nil, "", now)
 	s := c.Status
 	if s.ClusterID != "id-1" || s.Brokers != "1/2" || len(s.Nodes) != 2 || s.Nodes[1].State != v1alpha1.NodeFenced ||
 		len(s.Listeners) != 1 || s.Listeners[0].SecurityProtocol != "SASL_PLAINTEXT" || len(s.Listeners[0].Addresses) != 1 ||
@@ -187,20 +187,27 @@ func TestTheStatusTellsWhatTheClusterTellsAndThenIsSilent(t *testing.T) {
 		!meta.IsStatusConditionTrue(s.Conditions, v1alpha1.ConditionWarning) {
 		t.Errorf("%+v", s.Conditions)
 	}
-	if again := StatusOf(c, o, nil, now.Add(time.Hour)); !equality.Semantic.DeepEqual(s, again) {
+	if again := StatusOf(c, o, nil, "", now.Add(time.Hour)); !equality.Semantic.DeepEqual(s, again) {
 		t.Errorf("it changes at rest: %+v", again)
 	}
 	f := Explain(&kafka.AnotherCluster{Want: "id-1", Have: "id-2"}, c.Spec.External)
-	c.Status = StatusOf(c, nil, f, now.Add(time.Minute))
+	c.Status = StatusOf(c, nil, f, "", now.Add(time.Minute))
 	if c.Status.ClusterID != "id-1" || len(c.Status.Nodes) != 2 || !meta.IsStatusConditionFalse(c.Status.Conditions, v1alpha1.ConditionAvailable) ||
 		!meta.IsStatusConditionTrue(c.Status.Conditions, v1alpha1.ConditionStalled) {
 		t.Errorf("%+v", c.Status)
 	}
-	if again := StatusOf(c, nil, f, now.Add(time.Hour)); !equality.Semantic.DeepEqual(c.Status, again) {
+	if again := StatusOf(c, nil, f, "", now.Add(time.Hour)); !equality.Semantic.DeepEqual(c.Status, again) {
 		t.Errorf("it changes while the fault stays: %+v", again)
 	}
+	c.Spec.External.TLS = &v1alpha1.ExternalTLS{}
+	for twin, want := range map[string]bool{"": false, "kafka/events": true} {
+		w := meta.FindStatusCondition(StatusOf(c, o, nil, twin, now).Conditions, v1alpha1.ConditionWarning)
+		if (w != nil) != want || want && !strings.Contains(w.Message, "KafkaCluster kafka/events stands for the same Kafka") {
+			t.Errorf("beside %q: %+v", twin, w)
+		}
+	}
 	o.Lacking = nil
-	if c.Status = StatusOf(c, o, nil, now); c.Status.External != nil {
+	if c.Status = StatusOf(c, o, nil, "", now); c.Status.External != nil {
 		t.Errorf("after an upgrade it still lacks %+v", c.Status.External)
 	}
 }

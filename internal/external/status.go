@@ -36,11 +36,11 @@ func Lacks(cluster *v1alpha1.KafkaCluster, feature kafka.Feature) string {
 }
 
 // StatusOf returns the status of an external cluster that has answered, or, with a fault, of one that has not: what is
-// known of it stays.
-func StatusOf(c *v1alpha1.KafkaCluster, o *kafka.Overview, f *Fault, now time.Time) v1alpha1.KafkaClusterStatus {
+// known of it stays. twin is another KafkaCluster that stands for the same Kafka; empty = none does.
+func StatusOf(c *v1alpha1.KafkaCluster, o *kafka.Overview, f *Fault, twin string, now time.Time) v1alpha1.KafkaClusterStatus {
 	s := *c.Status.DeepCopy()
 	s.ObservedGeneration = c.Generation
-	warn(&s, c, now)
+	warn(&s, c, twin, now)
 	if f != nil {
 		status.Set(&s.Conditions, v1alpha1.ConditionAvailable, metav1.ConditionFalse, c.Generation, f.Reason, f.Message, now)
 		if f.Passing {
@@ -106,13 +106,20 @@ func Protocol(e *v1alpha1.External) string {
 	}
 }
 
-// warn tells of what works and exposes the operator's password.
-func warn(s *v1alpha1.KafkaClusterStatus, c *v1alpha1.KafkaCluster, now time.Time) {
-	e := c.Spec.External
-	if e.TLS != nil || !Sasl(e) || string(e.Authentication.Mechanism) != string(v1alpha1.MechanismPlain) {
+// warn tells of what works and is worth a second thought.
+func warn(s *v1alpha1.KafkaClusterStatus, c *v1alpha1.KafkaCluster, twin string, now time.Time) {
+	var warnings []string
+	if e := c.Spec.External; e.TLS == nil && Sasl(e) && string(e.Authentication.Mechanism) == string(v1alpha1.MechanismPlain) {
+		warnings = append(warnings, "spec.external.authentication: PLAIN without tls sends the operator's password readable for whoever sees the traffic; "+
+			"set tls, or use SCRAM")
+	}
+	if twin != "" {
+		warnings = append(warnings, fmt.Sprintf("spec.external.bootstrapServers: KafkaCluster %s stands for the same Kafka, and who holds a topic or a user "+
+			"is sorted out within each of the two alone; keep one of them, and admit namespaces to it by spec.access", twin))
+	}
+	if len(warnings) == 0 {
 		meta.RemoveStatusCondition(&s.Conditions, v1alpha1.ConditionWarning)
 		return
 	}
-	status.Set(&s.Conditions, v1alpha1.ConditionWarning, metav1.ConditionTrue, c.Generation, ReasonSecondThought,
-		"spec.external.authentication: PLAIN without tls sends the operator's password readable for whoever sees the traffic; set tls, or use SCRAM", now)
+	status.Set(&s.Conditions, v1alpha1.ConditionWarning, metav1.ConditionTrue, c.Generation, ReasonSecondThought, strings.Join(warnings, "; "), now)
 }
