@@ -113,7 +113,11 @@ func (p *pass[T, S]) wait(ctx context.Context, reason, message string) ([]string
 			} else if left > 0 {
 				p.register.queue.MarkAfter(p.cluster.key, left, c.Name)
 			}
-			p.errs.add(c.Name, p.writeStatus(ctx, o, p.register.waiting(o, reason, message, p.register.Clock.Now())))
+			said := message
+			if o.GetDeletionTimestamp() != nil {
+				said = fmt.Sprintf("being deleted: %s; deleting the KafkaCluster releases this %s, too", message, p.register.kind)
+			}
+			p.errs.add(c.Name, p.writeStatus(ctx, o, p.register.waiting(o, reason, said, p.register.Clock.Now())))
 		}
 	})
 	return p.errs.result()

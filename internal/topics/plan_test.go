@@ -325,3 +325,14 @@ func TestTheStatusKeepsAValueThatKafkaSpellsInAnotherWay(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 }
+
+func TestTheSizeOfATopicReadsAsASentence(t *testing.T) {
+	for want, topic := range map[string]kafka.Topic{
+		"1 partition, 1 replica":    {Partitions: 1, ReplicationFactor: 1},
+		"12 partitions, 3 replicas": {Partitions: 12, ReplicationFactor: 3},
+	} {
+		if got := size(topic); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}

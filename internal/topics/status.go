@@ -34,8 +34,7 @@ func StatusOf(t *v1alpha1.KafkaTopic, out Outcome, clusterID string, now time.Ti
 	warn(&s, t.Generation, now)
 	switch f := gravest(out.Faults); {
 	case f == nil:
-		message := fmt.Sprintf("%d partitions, %d replicas", out.Topic.Partitions, out.Topic.ReplicationFactor)
-		status.Ready(&s.Conditions, t.Generation, ReasonInForce, message, now)
+		status.Ready(&s.Conditions, t.Generation, ReasonInForce, size(out.Topic), now)
 	case f.Passing:
 		status.Reconciling(&s.Conditions, t.Generation, f.Reason, text(out.Faults), now)
 	default:
@@ -87,8 +86,19 @@ func ObservedStatus(t *v1alpha1.KafkaTopic, topic kafka.Topic, exists bool, heal
 	s.Partitions, s.ReplicationFactor, s.Config = topic.Partitions, topic.ReplicationFactor, reported(topic.Config, s.Config)
 	tellHealth(&s, topic, health)
 	warn(&s, t.Generation, now)
-	status.Ready(&s.Conditions, t.Generation, ReasonObserved, fmt.Sprintf("%d partitions, %d replicas", topic.Partitions, topic.ReplicationFactor), now)
+	status.Ready(&s.Conditions, t.Generation, ReasonObserved, size(topic), now)
 	return s
+}
+
+// size says how large a topic is.
+func size(t kafka.Topic) string {
+	count := func(n int32, what string) string {
+		if n == 1 {
+			return "1 " + what
+		}
+		return fmt.Sprintf("%d %ss", n, what)
+	}
+	return count(t.Partitions, "partition") + ", " + count(t.ReplicationFactor, "replica")
 }
 
 // RetryStatus returns the status of a holder whose change did not go through this time.
