@@ -78,11 +78,11 @@ func (a *Access) trust(t *v1alpha1.ExternalTLS, secrets map[string]map[string][]
 	}
 	const field = "spec.external.tls.caSecret"
 	key := cmp.Or(t.CASecret.Key, defaultCAKey)
-	var f *Fault
-	if a.CA, f = entry(field, t.CASecret.Name, key, secrets); f != nil {
+	values, f := entries(field, t.CASecret.Name, []string{key}, secrets)
+	if f != nil {
 		return f
 	}
-	if !x509.NewCertPool().AppendCertsFromPEM(a.CA) {
+	if a.CA = values[0]; !x509.NewCertPool().AppendCertsFromPEM(a.CA) {
 		return secretFault("%s: key %q of Secret %q holds no certificate in PEM form; put the authority's there", field, key, t.CASecret.Name)
 	}
 	return nil
@@ -97,12 +97,9 @@ func (a *Access) authenticate(auth *v1alpha1.ExternalAuthentication, secrets map
 	if auth.Mechanism == v1alpha1.ExternalTLSCertificate {
 		keys = []string{certificateKey, privateKey}
 	}
-	var values [2][]byte
-	for i, key := range keys {
-		var f *Fault
-		if values[i], f = entry(field, auth.SecretName, key, secrets); f != nil {
-			return f
-		}
+	values, f := entries(field, auth.SecretName, keys, secrets)
+	if f != nil {
+		return f
 	}
 	if auth.Mechanism == v1alpha1.ExternalTLSCertificate {
 		if _, err := tls.X509KeyPair(values[0], values[1]); err != nil {
@@ -120,16 +117,26 @@ func (a *Access) authenticate(auth *v1alpha1.ExternalAuthentication, secrets map
 	return nil
 }
 
-func entry(field, name, key string, secrets map[string]map[string][]byte) ([]byte, *Fault) {
+// entries returns the values of a Secret's keys, all of which it must have.
+func entries(field, name string, keys []string, secrets map[string]map[string][]byte) ([][]byte, *Fault) {
 	data, exists := secrets[name]
-	switch value := data[key]; {
-	case !exists:
-		return nil, secretFault("%s: there is no Secret %q; create it with the key %q", field, name, key)
-	case len(value) == 0:
-		return nil, secretFault("%s: Secret %q has no key %q, or an empty one; add it", field, name, key)
-	default:
-		return value, nil
+	if !exists {
+		return nil, secretFault("%s: there is no Secret %q; create it with %s", field, name, listed(keys))
 	}
+	values := make([][]byte, len(keys))
+	for i, key := range keys {
+		if values[i] = data[key]; len(values[i]) == 0 {
+			return nil, secretFault("%s: Secret %q has no key %q, or an empty one; add it", field, name, key)
+		}
+	}
+	return values, nil
+}
+
+func listed(keys []string) string {
+	if len(keys) == 1 {
+		return fmt.Sprintf("the key %q", keys[0])
+	}
+	return fmt.Sprintf("the keys %q and %q", keys[0], keys[1])
 }
 
 func secretFault(format string, args ...any) *Fault {

@@ -85,7 +85,7 @@ func TestWhatIsWrongWithASecretIsToldWithFieldAndCure(t *testing.T) {
 		spoil     func(map[string]map[string][]byte)
 		says      []string
 	}{
-		{"no Secret", "PLAIN", func(s map[string]map[string][]byte) { delete(s, "login") }, []string{"authentication.secretName", `no Secret "login"`, "create it", `"username"`}},
+		{"no Secret", "PLAIN", func(s map[string]map[string][]byte) { delete(s, "login") }, []string{"authentication.secretName", `no Secret "login"`, `create it with the keys "username" and "password"`}},
 		{"no password", "PLAIN", func(s map[string]map[string][]byte) { delete(s["login"], "password") }, []string{"authentication.secretName", `"password"`, "add it"}},
 		{"an empty name", "PLAIN", func(s map[string]map[string][]byte) { s["login"]["username"] = nil }, []string{`"username"`, "add it"}},
 		{"a line break", "PLAIN", func(s map[string]map[string][]byte) { s["login"]["password"] = []byte("hush-hush\n") }, []string{`"password"`, "line break", "write it without"}},
