@@ -64,6 +64,8 @@ func TestCase23_ReplicasAreAddedAndMovedUnderLoadAndAChangeOfMindIsFollowed(t *t
 	mustBeSpread(t, admin, 2, "a", "b")
 	mustNotThrottle(t, admin)
 
+	copyTheOnlyReplica(t, v)
+
 	// The limit is not the operator's to remove.
 	for id := range int32(6) {
 		for _, key := range throttleRates {
@@ -89,6 +91,35 @@ func TestCase23_ReplicasAreAddedAndMovedUnderLoadAndAChangeOfMindIsFollowed(t *t
 	})
 	records.stopServed(t)
 	v.arrive(t, time.Minute, "Replicas are added, and moved to other racks")
+}
+
+// copyTheOnlyReplica gives a topic of one replica another one: until that has caught up Kafka takes no writes with acks=all,
+// and the cluster is not Available. That holds up neither other topics nor a change of mind.
+func copyTheOnlyReplica(t *testing.T, v *voyage) {
+	t.Helper()
+	apply(t, v.ns, topicManifest("lonely", ", partitions: 1, replicationFactor: 1"))
+	lonely := topicNamed(v.ns, "lonely")
+	waitReady(t, time.Minute, lonely)
+	fill(t, v.login, "lonely", 64*slowly) // a minute's copying
+	v.rec.mark(t, "a topic of one replica is to have two")
+	change(t, lonely, func(o kafkaTopic) { two := int32(2); o.Spec.ReplicationFactor = &two })
+	waitMoving(t, lonely)
+	eventually(t, 45*time.Second, "the cluster tells of the partition that lacks a replica", func(ctx context.Context) error {
+		if err := refresh(ctx, v.cluster); err != nil {
+			return err
+		}
+		for _, c := range v.cluster.Status.Conditions {
+			if c.Type == v1alpha1.ConditionAvailable && c.Reason == "BelowMinISR" {
+				return nil
+			}
+		}
+		return fmt.Errorf("it says %s", told(v.cluster.Status.Conditions))
+	})
+	apply(t, v.ns, topicManifest("beside", ", partitions: 1, replicationFactor: 2"))
+	waitReady(t, 30*time.Second, topicNamed(v.ns, "beside"))
+	change(t, lonely, func(o kafkaTopic) { one := int32(1); o.Spec.ReplicationFactor = &one })
+	waitReady(t, time.Minute, lonely)
+	waitReady(t, time.Minute, v.cluster)
 }
 
 // fill writes so many bytes to a topic.
