@@ -30,7 +30,7 @@ type Connections struct {
 	// APIReader reads past the cache, which holds no Secret of others.
 	APIReader client.Reader
 	Pool      *pool.Pool
-	// Wake has the topics and users of a cluster looked at that do not follow from its object alone.
+	// Wake has what lives in a cluster looked at when something has changed that its object does not show.
 	Wake   func(pool.Key)
 	Domain string
 	Now    func() time.Time

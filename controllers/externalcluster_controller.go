@@ -153,13 +153,16 @@ func (r *ExternalClusterReconciler) twin(ctx context.Context, cluster *v1alpha1.
 	if o != nil {
 		id = o.ClusterID
 	}
+	if id == "" {
+		return "", nil
+	}
 	var list v1alpha1.KafkaClusterList
 	if err := r.List(ctx, &list, client.UnsafeDisableDeepCopy); err != nil {
 		return "", fmt.Errorf("list KafkaClusters: %w", err)
 	}
 	var twins []string
 	for i := range list.Items {
-		if other := &list.Items[i]; id != "" && other.Status.ClusterID == id && other.UID != cluster.UID {
+		if other := &list.Items[i]; other.Status.ClusterID == id && other.UID != cluster.UID {
 			twins = append(twins, client.ObjectKeyFromObject(other).String())
 		}
 	}

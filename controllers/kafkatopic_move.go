@@ -2,11 +2,8 @@ package controllers
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strconv"
-
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/batch"
@@ -54,14 +51,12 @@ func (p *topicPass) othersMoving(ctx context.Context) ([]v1alpha1.ReassignmentSt
 	if p.others != nil {
 		return p.others, nil
 	}
-	var list v1alpha1.KafkaTopicList
-	err := p.Client.List(ctx, &list, client.MatchingFields{clusterIndex: p.cluster.key.String()}, client.UnsafeDisableDeepCopy)
+	all, err := p.of(ctx, p.cluster.key)
 	if err != nil {
-		return nil, fmt.Errorf("list KafkaTopics of KafkaCluster %s: %w", p.cluster.key, err)
+		return nil, err
 	}
 	moving := []v1alpha1.ReassignmentStatus{}
-	for i := range list.Items {
-		t := &list.Items[i]
+	for _, t := range all {
 		if _, here := p.desired[topics.Name(t)]; !here && t.Status.Reassignment != nil && t.Status.ClusterID == p.cluster.id() {
 			moving = append(moving, *t.Status.Reassignment)
 		}

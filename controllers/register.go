@@ -167,13 +167,11 @@ func userChanged(before, after client.Object) bool {
 		before.GetDeletionTimestamp().IsZero() != after.GetDeletionTimestamp().IsZero()
 }
 
-// mark has the names of objects looked at.
-func (r *register[T, S]) mark(q queueOf, objects ...T) {
-	for _, o := range objects {
-		key := r.key(o)
-		r.queue.Mark(key.cluster, key.name)
-		enqueue(q, key.cluster)
-	}
+// mark has the name of an object looked at.
+func (r *register[T, S]) mark(q queueOf, o T) {
+	key := r.key(o)
+	r.queue.Mark(key.cluster, key.name)
+	enqueue(q, key.cluster)
 }
 
 // enqueue asks for a flush of a cluster after a moment in which more events may come; one that is asked for already is
@@ -189,10 +187,15 @@ func (r *register[T, S]) markCluster(ctx context.Context, cluster types.Namespac
 		ctrl.LoggerFrom(ctx).Error(err, "look at what lives in a KafkaCluster", "cluster", cluster)
 		return
 	}
+	var names []string
 	for _, o := range objects {
 		if wanted(o) {
-			r.mark(q, o)
+			names = append(names, r.key(o).name)
 		}
+	}
+	if len(names) > 0 {
+		r.queue.Mark(cluster, names...)
+		enqueue(q, cluster)
 	}
 }
 

@@ -13,11 +13,7 @@ import (
 
 // The real program, a real API server and a real broker: requests are counted from the audit log and on the wire.
 func TestTheLifeOf250TopicsCostsTwoRequestsOneOneAndNone(t *testing.T) {
-	operator := os.Getenv("CASTELLAN_BENCH_OPERATOR")
-	if operator == "" {
-		t.Skip("needs CASTELLAN_BENCH_OPERATOR, the operator's program; make test STAGES=kafka sets it")
-	}
-	log.SetLogger(logr.Discard())
+	operator := needOperator(t)
 	figures, err := live(t.Context(), options{
 		topics: 250, rest: 10 * time.Second, echo: 2 * time.Second,
 		operator: operator, repository: "../..", out: t.TempDir(),
@@ -29,4 +25,15 @@ func TestTheLifeOf250TopicsCostsTwoRequestsOneOneAndNone(t *testing.T) {
 	for _, wrong := range figures.Miscounted() {
 		t.Error(wrong)
 	}
+}
+
+// needOperator returns the operator's program.
+func needOperator(t *testing.T) string {
+	t.Helper()
+	program := os.Getenv("CASTELLAN_BENCH_OPERATOR")
+	if program == "" {
+		t.Skip("needs CASTELLAN_BENCH_OPERATOR, the operator's program; make test STAGES=kafka sets it")
+	}
+	log.SetLogger(logr.Discard())
+	return program
 }

@@ -5,16 +5,12 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"testing"
 	"time"
 
-	"github.com/go-logr/logr"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/status"
@@ -25,12 +21,7 @@ const silentClusters = 20
 // Twenty external clusters, which are one frozen broker, take connections and never answer. The topics of a cluster that
 // does answer are Ready before the operator has given up on any of those.
 func TestClustersThatAreSilentDelayNoOther(t *testing.T) {
-	program := os.Getenv("CASTELLAN_BENCH_OPERATOR")
-	if program == "" {
-		t.Skip("needs CASTELLAN_BENCH_OPERATOR, the operator's program; make test STAGES=kafka sets it")
-	}
-	log.SetLogger(logr.Discard())
-	o := options{topics: 50, operator: program, repository: "../..", out: t.TempDir()}
+	o := options{topics: 50, operator: needOperator(t), repository: "../..", out: t.TempDir()}
 	w, err := startWorld(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
@@ -79,8 +70,7 @@ func TestClustersThatAreSilentDelayNoOther(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, topic := range silent {
-		patch := client.RawPatch(types.MergePatchType, []byte(`{"spec":{"config":{"`+configKey+`":"`+valueSecond+`"}}}`))
-		if err := w.kube.Patch(t.Context(), topic, patch); err != nil {
+		if err := alter.submit(t.Context(), w.kube, topic); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -230,14 +230,7 @@ func serial(t *testing.T, address string) string {
 
 func TestOverMutualTLSWithADeadSeedInFront(t *testing.T) {
 	needKafka(t)
-	certificate, key, err := cluster.CA.Issue("operator")
-	if err != nil {
-		t.Fatal(err)
-	}
-	config, err := client.TLSConfig(cluster.CA.PEM, certificate, key)
-	if err != nil {
-		t.Fatal(err)
-	}
+	config := identity(t, "operator")
 	for range 3 { // the library starts with a seed by chance
 		c, err := client.New(client.Options{Seeds: []string{"none.invalid:9091", "127.0.0.1:1", cluster.Nodes[0].Mutual}, TLS: config})
 		if err != nil {

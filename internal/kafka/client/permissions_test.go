@@ -2,6 +2,7 @@ package client_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"maps"
@@ -65,6 +66,17 @@ func revoke(ctx context.Context, t *testing.T, admin *client.Client, acls ...kaf
 // login connects by a certificate of the given common name.
 func login(t *testing.T, name string) *client.Client {
 	t.Helper()
+	c, err := client.New(client.Options{Seeds: []string{cluster.Nodes[0].Mutual}, TLS: identity(t, name)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+// identity is a certificate of the given common name, and trust in the brokers' authority.
+func identity(t *testing.T, name string) *tls.Config {
+	t.Helper()
 	certificate, key, err := cluster.CA.Issue(name)
 	if err != nil {
 		t.Fatal(err)
@@ -73,12 +85,7 @@ func login(t *testing.T, name string) *client.Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := client.New(client.Options{Seeds: []string{cluster.Nodes[0].Mutual}, TLS: config})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.Close)
-	return c
+	return config
 }
 
 // operatorsWork is everything that the operator does in a cluster of somebody else's, each time with a topic of its own.

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/castellan-dev/castellan/internal/kafka"
-	"github.com/castellan-dev/castellan/internal/kafka/client"
 	"github.com/castellan-dev/castellan/internal/kafka/kafkatest"
 )
 
@@ -27,27 +26,10 @@ func TestWhatTheOperatorMayNotSeeOrDoIsToldTopicByTopic(t *testing.T) {
 		return kafka.ACL{Principal: "User:CN=stranger", Host: "*", ResourceType: "Topic", ResourceName: name, Pattern: "Literal", Operation: operation, Permission: "Allow"}
 	}
 	acls := []kafka.ACL{acl("told", "Describe"), acl("told", "DescribeConfigs"), acl("untold", "Describe")}
-	if results, err := admin.CreateACLs(t.Context(), acls); err != nil || errors.Join(results...) != nil {
-		t.Fatal(err, results)
-	}
-	t.Cleanup(func() { // other tests count the ACLs of this cluster
-		if results, err := admin.DeleteACLs(context.WithoutCancel(t.Context()), acls); err != nil || errors.Join(results...) != nil {
-			t.Error(err, results)
-		}
-	})
-	certificate, key, err := cluster.CA.Issue("stranger")
-	if err != nil {
-		t.Fatal(err)
-	}
-	config, err := client.TLSConfig(cluster.CA.PEM, certificate, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	stranger, err := client.New(client.Options{Seeds: []string{cluster.Nodes[0].Mutual}, TLS: config})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer stranger.Close()
+	grant(t, admin, acls...)
+	// Other tests count the ACLs of this cluster.
+	t.Cleanup(func() { revoke(context.WithoutCancel(t.Context()), t, admin, acls...) })
+	stranger := login(t, "stranger")
 	eventually(t, "one topic is seen and the other is not", func() error {
 		found, err := stranger.DescribeTopics(t.Context(), []string{"told", "untold", "absent"})
 		switch {
