@@ -237,12 +237,25 @@ func uuid() string {
 	return base64.RawURLEncoding.EncodeToString(id[:])
 }
 
+// given are the addresses that freeAddress has returned.
+var given sync.Map
+
+// freeAddress returns an address that nobody listens on, and no address twice: what is not listened on yet the system would
+// give again.
 func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+	for {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return "", err
+		}
+		address := l.Addr().String()
+		if err := l.Close(); err != nil {
+			return "", err
+		}
+		if _, twice := given.LoadOrStore(address, true); !twice {
+			return address, nil
+		}
 	}
-	return l.Addr().String(), l.Close()
 }
 
 func tail(file string, n int) string {
