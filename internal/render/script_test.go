@@ -211,10 +211,14 @@ func TestAFormattedDiskStartsAtOnce(t *testing.T) {
 	libs := p.root + "/opt/kafka/bin/../libs/"
 	want := "arguments kafka.Kafka " + p.root + "/tmp/castellan/server.properties\n" +
 		"heap -Xms1073741824 -Xmx1073741824\n" +
-		"options -XX:SharedArchiveFile=" + p.root + "/opt/kafka/kafka.jsa -Xshare:auto -XX:+ExitOnOutOfMemoryError\n" +
+		"options -XX:SharedArchiveFile=" + p.root + "/opt/kafka/kafka.jsa -Xshare:auto -Djava.security.properties=" + p.root +
+		"/tmp/castellan/java.security -XX:+ExitOnOutOfMemoryError\n" +
 		"class path " + libs + "a.jar:" + libs + "c.jar:" + p.root + revisionDir + "/castellan-plain.jar\n"
 	if got := p.read("/started"); got != want {
 		t.Errorf("Kafka was started with\n%swant\n%s", got, want)
+	}
+	if got, want := p.read("/tmp/castellan/java.security"), "networkaddress.cache.ttl=1\nnetworkaddress.cache.negative.ttl=1\n"; got != want {
+		t.Errorf("Java keeps addresses by\n%swant\n%s", got, want)
 	}
 }
 

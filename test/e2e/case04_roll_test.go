@@ -60,6 +60,7 @@ func TestCase04_AStaticKeyRestartsEachBrokerOnceOneAtATimeAndNoProducerNotices(t
 	}
 	waitBrokerValue(t, admin, "queued.max.requests", "600")
 	f.stop(t)
+	mustFindEachOther(t, ns, sharedName)
 	figureSeconds(t, "roll-of-3", total)
 	if overhead := total - watched.needed(synced()); len(names) > 0 {
 		figureSeconds(t, "restart-overhead", overhead/time.Duration(len(names)))

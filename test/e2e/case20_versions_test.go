@@ -87,6 +87,7 @@ func TestCase20_UpAndDownAndUpAndFromThereOnlyForward(t *testing.T) {
 		t.Errorf("restarts %v, expected three of each broker, and two more of the one that was tried when the mind changed", record.Restarts())
 	}
 	mustStayInOneRack(t, record)
+	mustFindEachOther(t, v.ns, sharedName)
 	quorum.mustHaveHeld(t)
 }
 

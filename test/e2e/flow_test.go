@@ -166,6 +166,7 @@ func (f *flow) stop(t *testing.T) {
 	}
 	say(t, "%d records acknowledged of %d sent, %d read; longest stall %.1fs, slowest record %.1fs",
 		len(f.acked), f.sent, f.consumed, f.stall.Seconds(), f.slowest.Seconds())
+	figureSeconds(t, "slowest-record", f.slowest)
 	found := readAll(ctx, t, f.login, f.topic)
 	lost := 0
 	for key, at := range f.acked {

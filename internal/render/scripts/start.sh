@@ -166,6 +166,14 @@ class_path() {
 	printf '%s' "${all#:}:$revision/castellan-plain.jar"
 }
 
+# forget_addresses lets the Java virtual machine believe an answer of DNS for a second. It would do so for 30, or for 10
+# that there is no such name: as long would every other node look for one that has been restarted at the address of its
+# previous life, and neither follow its partitions nor hear of its metadata.
+forget_addresses() {
+	printf 'networkaddress.cache.%s=1\n' ttl negative.ttl >"$work/java.security"
+	printf '%s' "-Djava.security.properties=$work/java.security"
+}
+
 [ -f "$revision/$id.server.properties" ] || fail "this revision has no files of node $id"
 mkdir -p "$work"
 export LOG_DIR=$work/logs
@@ -177,7 +185,7 @@ format_disks
 
 CLASSPATH=$(class_path)
 KAFKA_HEAP_OPTS=$(cat "$revision/$id.jvm")
-KAFKA_OPTS="$(archive kafka) -XX:+ExitOnOutOfMemoryError"
+KAFKA_OPTS="$(archive kafka) $(forget_addresses) -XX:+ExitOnOutOfMemoryError"
 export CLASSPATH KAFKA_HEAP_OPTS KAFKA_OPTS
 # exec, so that SIGTERM reaches Kafka and begins its controlled shutdown.
 exec "$kafka/bin/kafka-run-class.sh" kafka.Kafka "$properties"
