@@ -1,7 +1,6 @@
 package controllers
 
 import (
-	"context"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -27,25 +26,17 @@ type KafkaTopicReconciler struct {
 
 func newKafkaTopicReconciler(c common, rate int64) *KafkaTopicReconciler {
 	r := &KafkaTopicReconciler{rate: rate}
-	r.begin(c, kafkaTopics, r.flush, r.ailing.forget)
+	r.begin(c, kafkaTopics)
+	r.open, r.forget = r.openPass, r.ailing.forget
 	return r
 }
 
-// flush brings the named topics of a cluster to what their objects ask for.
-func (r *KafkaTopicReconciler) flush(ctx context.Context, key types.NamespacedName, names []string) ([]string, error) {
-	cluster, err := getHostCluster(ctx, r.Client, r.Namespaces, key)
-	if err != nil {
-		return names, err
+func (r *KafkaTopicReconciler) openPass(cluster hostCluster, a admission, all []found[*v1alpha1.KafkaTopic]) (*pass[*v1alpha1.KafkaTopic, v1alpha1.KafkaTopicStatus], inKafka) {
+	p := newTopicPass(r, cluster, a)
+	for _, f := range all {
+		p.take(topics.Sort(f.name, f.objects, cluster.id(), a.admits))
 	}
-	found, admission, err := r.find(ctx, cluster, names)
-	if err != nil {
-		return names, err
-	}
-	p := newTopicPass(r, cluster, admission)
-	for _, f := range found {
-		p.take(topics.Sort(f.name, f.objects, cluster.id(), admission.admits))
-	}
-	return p.run(ctx, names, p)
+	return &p.pass, p
 }
 
 // believes tells whether a fault may be acted upon: at once when it is certain or the status says so already, else when

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"sync"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
@@ -128,11 +127,9 @@ func (p *topicPass) announce(ctx context.Context) {
 		}
 		p.changes.Drop(c.Name)
 		p.off[c.Name] = true
-		if apierrors.IsConflict(err) || apierrors.IsNotFound(err) { // it has changed meanwhile: the cache will show how
-			p.queue.Retry(p.cluster.key, c.Name, cacheLag, confirmAfter)
-			continue
+		if !p.overtaken(c.Name, err) {
+			p.errs.add(c.Name, fmt.Errorf("add the finalizer to KafkaTopic %s/%s: %w", c.Holder.Namespace, c.Holder.Name, err))
 		}
-		p.errs.add(c.Name, fmt.Errorf("add the finalizer to KafkaTopic %s/%s: %w", c.Holder.Namespace, c.Holder.Name, err))
 	}
 }
 

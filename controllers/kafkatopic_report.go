@@ -50,7 +50,7 @@ func (p *topicPass) settle(ctx context.Context, c *topics.Claim) error {
 	}
 	out := p.outcomes[c.Name]
 	if p.live[c.Name].Denied != nil { // what was seen before stays in the status
-		return p.writeStatus(ctx, c.Holder, topics.WaitStatus(c.Holder, out.Faults[0].Reason, out.Faults[0].Message, p.Clock.Now()))
+		return p.writeWaiting(ctx, c.Holder, out.Faults[0].Reason, out.Faults[0].Message)
 	}
 	if out.Found {
 		out.Health = p.health(p.cluster.key, c.Holder, out.Topic, out.Record.Moving != nil)
@@ -92,7 +92,7 @@ func (p *topicPass) settleObservers(ctx context.Context, c *topics.Claim) error 
 		}
 		if topic.Denied != nil {
 			denied, _ := topics.Explain(topic.Denied, topics.MayDescribe, topics.Desired{Name: c.Name}, 0)
-			if err := p.writeStatus(ctx, t, topics.WaitStatus(t, denied.Reason, denied.Message, p.Clock.Now())); err != nil {
+			if err := p.writeWaiting(ctx, t, denied.Reason, denied.Message); err != nil {
 				return err
 			}
 			continue
@@ -107,16 +107,16 @@ func (p *topicPass) settleObservers(ctx context.Context, c *topics.Claim) error 
 
 // settleLeaving lets go of objects whose topic has been dealt with, or says why it has not been.
 func (p *topicPass) settleLeaving(ctx context.Context, c *topics.Claim) error {
-	out, now := p.outcomes[c.Name], p.Clock.Now()
+	out := p.outcomes[c.Name]
 	var errs []error
 	switch err := p.unsettled[c.Name]; {
 	case err != nil:
 		for _, t := range c.Held() {
-			errs = append(errs, p.writeStatus(ctx, t, topics.WaitStatus(t, topics.ReasonDeleting, err.Error(), now)))
+			errs = append(errs, p.writeWaiting(ctx, t, topics.ReasonDeleting, err.Error()))
 		}
 	case len(out.Faults) > 0:
 		for _, t := range c.Held() {
-			errs = append(errs, p.writeStatus(ctx, t, topics.StalledStatus(t, out.Faults[0].Reason, out.Faults[0].Message, now)))
+			errs = append(errs, p.writeStalled(ctx, t, out.Faults[0].Reason, out.Faults[0].Message))
 		}
 		p.queue.Retry(p.cluster.key, c.Name, retryFirst, retryLimit)
 	default:

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
@@ -12,7 +13,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
-	"github.com/castellan-dev/castellan/internal/status"
 	"github.com/castellan-dev/castellan/internal/topics"
 )
 
@@ -27,9 +27,9 @@ var kafkaTopics = species[*v1alpha1.KafkaTopic, v1alpha1.KafkaTopicStatus]{
 		err := r.List(ctx, &list, options...)
 		return pointers(list.Items), err
 	},
-	status:  func(t *v1alpha1.KafkaTopic) *v1alpha1.KafkaTopicStatus { return &t.Status },
-	isReady: func(t *v1alpha1.KafkaTopic) bool { return status.IsReady(t.Status.Conditions, t.Generation) },
-	waiting: topics.WaitStatus, stalled: topics.StalledStatus,
+	status:     func(t *v1alpha1.KafkaTopic) *v1alpha1.KafkaTopicStatus { return &t.Status },
+	conditions: func(s *v1alpha1.KafkaTopicStatus) *[]metav1.Condition { return &s.Conditions },
+	seen:       topics.SeenStatus,
 	leftover: func(t *v1alpha1.KafkaTopic) string {
 		if t.Status.TopicID == "" {
 			return ""

@@ -1,10 +1,8 @@
 package controllers
 
 import (
-	"context"
 	"sync"
 
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
@@ -36,7 +34,8 @@ type KafkaUserReconciler struct {
 
 func newKafkaUserReconciler(c common, apiReader client.Reader, prober kafka.Prober) *KafkaUserReconciler {
 	r := &KafkaUserReconciler{apiReader: apiReader, prober: prober, verified: map[nameKey]verifiedEntry{}}
-	r.begin(c, kafkaUsers, r.flush, r.forgetUser)
+	r.begin(c, kafkaUsers)
+	r.open, r.forget = r.openPass, r.forgetUser
 	return r
 }
 
@@ -45,23 +44,14 @@ type verifiedEntry struct {
 	entry        plainauth.Entry
 }
 
-// flush brings the named users of a cluster to what their objects ask for.
-func (r *KafkaUserReconciler) flush(ctx context.Context, key types.NamespacedName, names []string) ([]string, error) {
-	cluster, err := getHostCluster(ctx, r.Client, r.Namespaces, key)
-	if err != nil {
-		return names, err
-	}
-	found, admission, err := r.find(ctx, cluster, names)
-	if err != nil {
-		return names, err
-	}
-	p := &userPass{KafkaUserReconciler: r, pass: newPass(&r.register, cluster, admission)}
-	for _, f := range found {
-		claim := users.Sort(f.name, f.objects, cluster.id(), admission.admits)
+func (r *KafkaUserReconciler) openPass(cluster hostCluster, a admission, all []found[*v1alpha1.KafkaUser]) (*pass[*v1alpha1.KafkaUser, v1alpha1.KafkaUserStatus], inKafka) {
+	p := &userPass{KafkaUserReconciler: r, pass: newPass(&r.register, cluster, a)}
+	for _, f := range all {
+		claim := users.Sort(f.name, f.objects, cluster.id(), a.admits)
 		p.claims = append(p.claims, claim)
 		p.items = append(p.items, &userItem{Claim: claim})
 	}
-	return p.run(ctx, names, p)
+	return &p.pass, p
 }
 
 func (r *KafkaUserReconciler) forgetUser(key nameKey) {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
@@ -27,7 +26,7 @@ type userPass struct {
 	authorizer bool
 	ca         []byte
 	self       string // the user that the operator itself logs in as to an external cluster
-	found      users.Live
+	live       users.Live
 }
 
 // userItem is one user of a flush.
@@ -86,7 +85,7 @@ func (p *userPass) change(ctx context.Context) error {
 		}
 		i.idle = i.idle || i.Frozen
 	}
-	if p.found, err = p.live(ctx, admin); err != nil {
+	if p.live, err = p.readLive(ctx, admin); err != nil {
 		return err
 	}
 	batch.Each(writers, p.items, func(i *userItem) {
@@ -178,13 +177,11 @@ func (p *userPass) hold(ctx context.Context, i *userItem) bool {
 		i.fault(users.Fault{Reason: users.ReasonSecret, Message: fault.Error()})
 		i.Credentials = u.Status.Credentials
 		return false
-	case apierrors.IsConflict(err): // the Secret has changed meanwhile: the cache will show how
-		i.off, i.idle = true, true
-		p.queue.Retry(p.cluster.key, i.Name, cacheLag, confirmAfter)
-		return true
 	case err != nil:
 		i.off, i.idle = true, true
-		p.errs.add(i.Name, err)
+		if !p.overtaken(i.Name, err) {
+			p.errs.add(i.Name, err)
+		}
 		return true
 	case password == "": // what the Secret needs is not known yet
 		i.idle = true
@@ -216,7 +213,7 @@ func boundSecret(u *v1alpha1.KafkaUser) string {
 // moment ago may still be shown.
 func (p *userPass) vacant(i *userItem) bool {
 	key := nameKey{p.cluster.key, i.Name}
-	fault := users.Exists(i.Claim, p.found, p.cluster.id())
+	fault := users.Exists(i.Claim, p.live, p.cluster.id())
 	if fault == nil {
 		p.doubts.forget(key)
 		return true
@@ -243,11 +240,9 @@ func (p *userPass) announce(ctx context.Context, i *userItem) bool {
 		return true
 	}
 	i.off, i.idle = true, true
-	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) { // it has changed meanwhile: the cache will show how
-		p.queue.Retry(p.cluster.key, i.Name, cacheLag, confirmAfter)
-		return false
+	if !p.overtaken(i.Name, err) {
+		p.errs.add(i.Name, fmt.Errorf("add the finalizer to KafkaUser %s/%s: %w", u.Namespace, u.Name, err))
 	}
-	p.errs.add(i.Name, fmt.Errorf("add the finalizer to KafkaUser %s/%s: %w", u.Namespace, u.Name, err))
 	return false
 }
 
@@ -261,7 +256,7 @@ func (p *userPass) mend(ctx context.Context, admin kafka.UserAdmin) error {
 			desired = append(desired, i.desired)
 		}
 	}
-	changes := users.Plan(desired, p.found)
+	changes := users.Plan(desired, p.live)
 	if len(changes.Upserts)+len(changes.Deletions) > 0 {
 		results, err := admin.AlterScramCredentials(ctx, changes.Upserts, changes.Deletions)
 		if err != nil {
@@ -289,8 +284,8 @@ func (p *userPass) mend(ctx context.Context, admin kafka.UserAdmin) error {
 	return nil
 }
 
-// live reads what Kafka has, three requests for all users together.
-func (p *userPass) live(ctx context.Context, admin kafka.UserAdmin) (live users.Live, err error) {
+// readLive reads what Kafka has, three requests for all users together.
+func (p *userPass) readLive(ctx context.Context, admin kafka.UserAdmin) (live users.Live, err error) {
 	var names []string
 	for _, i := range p.items {
 		if !i.idle {

@@ -91,7 +91,7 @@ func (p *userPass) settleLeaving(ctx context.Context, i *userItem) error {
 		reason, message = users.ReasonRevoking, "waiting until its successor is in force"
 	}
 	for _, u := range owners {
-		errs = append(errs, p.writeStatus(ctx, u, users.WaitStatus(u, reason, message, p.Clock.Now())))
+		errs = append(errs, p.writeWaiting(ctx, u, reason, message))
 	}
 	return errors.Join(errs...)
 }

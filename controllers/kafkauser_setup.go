@@ -16,7 +16,6 @@ import (
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/render"
-	"github.com/castellan-dev/castellan/internal/status"
 	"github.com/castellan-dev/castellan/internal/users"
 )
 
@@ -31,9 +30,9 @@ var kafkaUsers = species[*v1alpha1.KafkaUser, v1alpha1.KafkaUserStatus]{
 		err := r.List(ctx, &list, options...)
 		return pointers(list.Items), err
 	},
-	status:  func(u *v1alpha1.KafkaUser) *v1alpha1.KafkaUserStatus { return &u.Status },
-	isReady: func(u *v1alpha1.KafkaUser) bool { return status.IsReady(u.Status.Conditions, u.Generation) },
-	waiting: users.WaitStatus, stalled: users.StalledStatus,
+	status:     func(u *v1alpha1.KafkaUser) *v1alpha1.KafkaUserStatus { return &u.Status },
+	conditions: func(s *v1alpha1.KafkaUserStatus) *[]metav1.Condition { return &s.Conditions },
+	seen:       users.SeenStatus,
 	leftover: func(u *v1alpha1.KafkaUser) string {
 		if u.Status.Credentials == nil {
 			return ""

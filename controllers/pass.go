@@ -10,11 +10,13 @@ import (
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/batch"
 	"github.com/castellan-dev/castellan/internal/claim"
+	"github.com/castellan-dev/castellan/internal/status"
 )
 
 // writers is how many objects of a flush are written at once.
@@ -75,7 +77,7 @@ func (p *pass[T, S]) bar(ctx context.Context) {
 				p.errs.add(c.Name, p.release(ctx, o))
 				continue
 			}
-			p.errs.add(c.Name, p.writeStatus(ctx, o, p.register.stalled(o, reasonNotAdmitted, notAdmitted(p.cluster.key, o.GetNamespace()), p.register.Clock.Now())))
+			p.errs.add(c.Name, p.writeStalled(ctx, o, reasonNotAdmitted, notAdmitted(p.cluster.key, o.GetNamespace())))
 		}
 	})
 }
@@ -89,11 +91,12 @@ func (p *pass[T, S]) abandon(ctx context.Context) ([]string, error) {
 		}
 		p.errs.add(c.Name, p.release(ctx, c.Held()...))
 		for _, o := range c.Living() {
-			s := p.register.stalled(o, reasonClusterNotFound, fmt.Sprintf("spec.clusterRef.name: %s; create it, or delete this %s", why, p.register.kind), p.register.Clock.Now())
 			if p.cluster.object != nil {
-				s = p.register.waiting(o, reasonClusterNotAvailable, why, p.register.Clock.Now())
+				p.errs.add(c.Name, p.writeWaiting(ctx, o, reasonClusterNotAvailable, why))
+				continue
 			}
-			p.errs.add(c.Name, p.writeStatus(ctx, o, s))
+			p.errs.add(c.Name, p.writeStalled(ctx, o, reasonClusterNotFound,
+				fmt.Sprintf("spec.clusterRef.name: %s; create it, or delete this %s", why, p.register.kind)))
 		}
 	})
 	return p.errs.result()
@@ -117,7 +120,7 @@ func (p *pass[T, S]) wait(ctx context.Context, reason, message string) ([]string
 			if o.GetDeletionTimestamp() != nil {
 				said = fmt.Sprintf("being deleted: %s; deleting the KafkaCluster releases this %s, too", message, p.register.kind)
 			}
-			p.errs.add(c.Name, p.writeStatus(ctx, o, p.register.waiting(o, reason, said, p.register.Clock.Now())))
+			p.errs.add(c.Name, p.writeWaiting(ctx, o, reason, said))
 		}
 	})
 	return p.errs.result()
@@ -133,6 +136,20 @@ func (p *pass[T, S]) leaveBehind(ctx context.Context, o T) error {
 	return p.release(ctx, o)
 }
 
+// writeWaiting tells an object what it waits for.
+func (p *pass[T, S]) writeWaiting(ctx context.Context, o T, reason, message string) error {
+	s := p.register.seen(o)
+	status.Reconciling(p.register.conditions(&s), o.GetGeneration(), reason, message, p.register.Clock.Now())
+	return p.writeStatus(ctx, o, s)
+}
+
+// writeStalled tells an object what its user has to change.
+func (p *pass[T, S]) writeStalled(ctx context.Context, o T, reason, message string) error {
+	s := p.register.seen(o)
+	status.Stalled(p.register.conditions(&s), o.GetGeneration(), reason, message, p.register.Clock.Now())
+	return p.writeStatus(ctx, o, s)
+}
+
 // writeStatus writes the status of an object unless it says so already.
 func (p *pass[T, S]) writeStatus(ctx context.Context, o T, s S) error {
 	before := p.register.status(o)
@@ -143,6 +160,16 @@ func (p *pass[T, S]) writeStatus(ctx context.Context, o T, s S) error {
 		return fmt.Errorf("write the status of %s %s/%s: %w", p.register.kind, o.GetNamespace(), o.GetName(), err)
 	}
 	return nil
+}
+
+// overtaken tells whether a write failed because its object has changed meanwhile; the name is looked at again once the
+// cache shows how.
+func (p *pass[T, S]) overtaken(name string, err error) bool {
+	if !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {
+		return false
+	}
+	p.register.queue.Retry(p.cluster.key, name, cacheLag, confirmAfter)
+	return true
 }
 
 // release takes the finalizer off those that are being deleted.

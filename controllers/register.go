@@ -6,6 +6,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/client-go/util/workqueue"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/castellan-dev/castellan/internal/batch"
 	"github.com/castellan-dev/castellan/internal/claim"
+	"github.com/castellan-dev/castellan/internal/status"
 )
 
 // clusterIndex finds the objects that name a KafkaCluster: "<namespace>/<cluster>".
@@ -55,11 +57,14 @@ type species[T claimant, S any] struct {
 	key    func(T) nameKey
 	list   func(ctx context.Context, r client.Reader, options ...client.ListOption) ([]T, error)
 
-	status   func(T) *S
-	isReady  func(T) bool
-	waiting  func(o T, reason, message string, now time.Time) S
-	stalled  func(o T, reason, message string, now time.Time) S
-	leftover func(T) string // what of it stays in Kafka when nobody takes it away; empty = nothing
+	status     func(T) *S
+	conditions func(*S) *[]metav1.Condition
+	seen       func(T) S      // its status for the spec as it is now; what it records stays
+	leftover   func(T) string // what of it stays in Kafka when nobody takes it away; empty = nothing
+}
+
+func (s *species[T, S]) isReady(o T) bool {
+	return status.IsReady(*s.conditions(s.status(o)), o.GetGeneration())
 }
 
 // indexes are the field indexes that a register needs.
@@ -100,23 +105,36 @@ type register[T claimant, S any] struct {
 	writer batch.Writer
 	engine batch.Engine
 	doubts doubts // faults that one broker's answer tells of
+	// open begins a flush of those that were found.
+	open func(hostCluster, admission, []found[T]) (*pass[T, S], inKafka)
 	// forget drops what else has been seen of a name that nobody stands for any more.
 	forget func(nameKey)
 }
 
-// flushFunc is what an engine calls.
-type flushFunc = func(ctx context.Context, cluster types.NamespacedName, names []string) (failed []string, err error)
-
-// begin makes a register ready, of which flush brings names up to date.
-func (r *register[T, S]) begin(c common, s species[T, S], flush flushFunc, forget func(nameKey)) {
-	r.common, r.species, r.forget = c, s, forget
+// begin makes a register ready.
+func (r *register[T, S]) begin(c common, s species[T, S]) {
+	r.common, r.species = c, s
 	r.queue.Now, r.writer.Client = c.Clock.Now, c.Client
-	r.engine = batch.Engine{Queue: &r.queue, Interval: c.Drift, All: r.all, Flush: flush}
+	r.engine = batch.Engine{Queue: &r.queue, Interval: c.Drift, All: r.all, Flush: r.flush}
 }
 
 // Reconcile takes the dirty names of one cluster through one flush.
 func (r *register[T, S]) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	return r.engine.Reconcile(ctx, req)
+}
+
+// flush brings the named topics or users of a cluster to what their objects ask for, and names those that it could not write.
+func (r *register[T, S]) flush(ctx context.Context, key types.NamespacedName, names []string) ([]string, error) {
+	cluster, err := getHostCluster(ctx, r.Client, r.Namespaces, key)
+	if err != nil {
+		return names, err
+	}
+	found, admission, err := r.find(ctx, cluster, names)
+	if err != nil {
+		return names, err
+	}
+	p, work := r.open(cluster, admission, found)
+	return p.run(ctx, names, work)
 }
 
 // controller begins a controller that is told of the species' objects and of the namespaces that they live in.

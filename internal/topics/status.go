@@ -29,7 +29,7 @@ const ReasonMinISR = "MinISRAboveReplicationFactor"
 
 // StatusOf returns the status of a claim's holder for an outcome that has come true.
 func StatusOf(t *v1alpha1.KafkaTopic, out Outcome, clusterID string, now time.Time) v1alpha1.KafkaTopicStatus {
-	s := *t.Status.DeepCopy()
+	s := SeenStatus(t)
 	record(&s, t, out, clusterID)
 	warn(&s, t.Generation, now)
 	switch f := gravest(out.Faults); {
@@ -73,8 +73,8 @@ func warn(s *v1alpha1.KafkaTopicStatus, generation int64, now time.Time) {
 
 // ObservedStatus returns the status of an object that only reports its topic.
 func ObservedStatus(t *v1alpha1.KafkaTopic, topic kafka.Topic, exists bool, health v1alpha1.TopicHealth, clusterID string, now time.Time) v1alpha1.KafkaTopicStatus {
-	s := *t.Status.DeepCopy()
-	s.ObservedGeneration, s.Name, s.Reassignment = t.Generation, Name(t), nil
+	s := SeenStatus(t)
+	s.Reassignment = nil
 	if !exists {
 		status.Reconciling(&s.Conditions, t.Generation, ReasonNotFound, fmt.Sprintf("there is no topic %q; it is reported once it is there", Name(t)), now)
 		return s
@@ -103,25 +103,17 @@ func size(t kafka.Topic) string {
 
 // RetryStatus returns the status of a holder whose change did not go through this time.
 func RetryStatus(t *v1alpha1.KafkaTopic, out Outcome, clusterID, message string, now time.Time) v1alpha1.KafkaTopicStatus {
-	s := *t.Status.DeepCopy()
+	s := SeenStatus(t)
 	record(&s, t, out, clusterID)
 	status.Reconciling(&s.Conditions, t.Generation, ReasonRetrying, message, now)
 	return s
 }
 
-// WaitStatus returns the status of an object that waits for something else; what it records stays.
-func WaitStatus(t *v1alpha1.KafkaTopic, reason, message string, now time.Time) v1alpha1.KafkaTopicStatus {
+// SeenStatus returns the status of an object for the spec as it is now. What it records stays, and what is to be said is
+// still to be put in.
+func SeenStatus(t *v1alpha1.KafkaTopic) v1alpha1.KafkaTopicStatus {
 	s := *t.Status.DeepCopy()
 	s.ObservedGeneration, s.Name = t.Generation, Name(t)
-	status.Reconciling(&s.Conditions, t.Generation, reason, message, now)
-	return s
-}
-
-// StalledStatus returns the status of an object that has to be changed by its user; what it records stays.
-func StalledStatus(t *v1alpha1.KafkaTopic, reason, message string, now time.Time) v1alpha1.KafkaTopicStatus {
-	s := *t.Status.DeepCopy()
-	s.ObservedGeneration, s.Name = t.Generation, Name(t)
-	status.Stalled(&s.Conditions, t.Generation, reason, message, now)
 	return s
 }
 
@@ -135,7 +127,6 @@ func ConflictStatus(t, holder *v1alpha1.KafkaTopic, now time.Time) v1alpha1.Kafk
 }
 
 func record(s *v1alpha1.KafkaTopicStatus, t *v1alpha1.KafkaTopic, out Outcome, clusterID string) {
-	s.ObservedGeneration, s.Name = t.Generation, Name(t)
 	s.TopicID, s.ClusterID, s.Origin, s.ConfigKeys = string(out.Record.ID), "", out.Record.Origin, out.Record.ConfigKeys
 	before := s.Config
 	s.DeletionPolicy, s.Partitions, s.ReplicationFactor, s.Config = "", 0, 0, nil

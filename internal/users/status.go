@@ -61,8 +61,8 @@ type Report struct {
 
 // StatusOf returns the status of a claim's holder.
 func StatusOf(u *v1alpha1.KafkaUser, r Report, now time.Time) v1alpha1.KafkaUserStatus {
-	s := *u.Status.DeepCopy()
-	s.ObservedGeneration, s.Name, s.Credentials, s.Binding = u.Generation, Name(u), r.Credentials, nil
+	s := SeenStatus(u)
+	s.Credentials, s.Binding = r.Credentials, nil
 	if r.Secret != "" {
 		s.Binding = &v1alpha1.Binding{Name: r.Secret}
 	}
@@ -85,19 +85,11 @@ func StatusOf(u *v1alpha1.KafkaUser, r Report, now time.Time) v1alpha1.KafkaUser
 	return s
 }
 
-// WaitStatus returns the status of an object that waits for something else; what it records stays.
-func WaitStatus(u *v1alpha1.KafkaUser, reason, message string, now time.Time) v1alpha1.KafkaUserStatus {
+// SeenStatus returns the status of an object for the spec as it is now. What it records stays, and what is to be said is
+// still to be put in.
+func SeenStatus(u *v1alpha1.KafkaUser) v1alpha1.KafkaUserStatus {
 	s := *u.Status.DeepCopy()
 	s.ObservedGeneration, s.Name = u.Generation, Name(u)
-	status.Reconciling(&s.Conditions, u.Generation, reason, message, now)
-	return s
-}
-
-// StalledStatus returns the status of an object that has to be changed by its user; what it records stays.
-func StalledStatus(u *v1alpha1.KafkaUser, reason, message string, now time.Time) v1alpha1.KafkaUserStatus {
-	s := *u.Status.DeepCopy()
-	s.ObservedGeneration, s.Name = u.Generation, Name(u)
-	status.Stalled(&s.Conditions, u.Generation, reason, message, now)
 	return s
 }
 
