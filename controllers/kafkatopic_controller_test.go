@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/claim"
 	"github.com/castellan-dev/castellan/internal/kafka"
 )
 
@@ -95,6 +96,23 @@ func TestATopicCostsTwoRequestsToCreateOneToChangeOneToDeleteAndNoneAtRest(t *te
 	if !maps.Equal(w.kafka.requests, map[string]int{"delete": 1}) || len(w.kafka.topics) != 0 || w.topic("t7") != nil {
 		t.Errorf("delete: Kafka requests %v, left %v", w.kafka.requests, w.kafka.topics)
 	}
+}
+
+func TestATopicThatSomebodyElseGivesUpIsTaken(t *testing.T) {
+	w := newWorld(t, readyCluster(3), newTopic("orders", "u1", time.Hour))
+	w.kafka.add("orders", 4, 2, nil)
+	w.settle("orders")
+	w.wantTopic("orders", "Stalled/TopicExists")
+	w.reset()
+	for range 4 {
+		w.lookAgain(claim.TakenLookLimit)
+	}
+	if w.apiWrites() != 0 || w.kafka.writes() != 0 {
+		t.Errorf("looking wrote: %v, %v", w.requests, w.kafka.requests)
+	}
+	delete(w.kafka.topics, "orders")
+	w.lookAgain(claim.TakenLookLimit)
+	w.wantTopic("orders", "Ready")
 }
 
 func TestAnExistingTopicIsTakenOverOnlyWhenAsked(t *testing.T) {

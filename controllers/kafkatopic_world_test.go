@@ -187,6 +187,17 @@ func (w *world) settle(names ...string) {
 	w.t.Fatalf("%v do not come to rest", names)
 }
 
+// lookAgain goes to the moment at which something is due by itself, which must be soon, and settles.
+func (w *world) lookAgain(soon time.Duration) {
+	w.t.Helper()
+	next, waits := w.queue.Next(clusterKey)
+	if !waits || next > soon {
+		w.t.Fatalf("due after %s (%t), expected within %s", next, waits, soon)
+	}
+	w.clock.move(next)
+	w.settle()
+}
+
 // wantSilence fails when looking at the names again writes anything: what has converged is silent.
 func (w *world) wantSilence(names ...string) {
 	w.t.Helper()

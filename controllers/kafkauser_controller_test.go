@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/claim"
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/render"
 )
@@ -328,6 +329,26 @@ func (w *world) others(name string) {
 	w.kafka.acls[kafka.ACL{Principal: "User:" + name, Host: "*", ResourceType: "Topic", ResourceName: "theirs", Pattern: "Literal", Operation: "Read", Permission: "Allow"}] = true
 	w.kafka.quotas[name] = map[string]float64{"consumer_byte_rate": 1}
 	w.kafka.scram[name] = map[string]scramCredential{"SCRAM-SHA-512": {8192, "theirs"}}
+}
+
+func TestAUserThatSomebodyElseGivesUpIsTaken(t *testing.T) {
+	w := newUserWorld(t, 1)
+	w.others("app")
+	w.apply(newUser("app", time.Hour, v1alpha1.MechanismScram512))
+	w.settle("app")
+	w.wantUser("app", "Stalled/UserExists")
+	w.reset()
+	for range 4 {
+		w.lookAgain(claim.TakenLookLimit)
+	}
+	if w.apiWrites() != 0 || w.kafka.writes() != 0 {
+		t.Errorf("looking wrote: %v, %v", w.requests, w.kafka.requests)
+	}
+	clear(w.kafka.acls)
+	clear(w.kafka.quotas)
+	clear(w.kafka.scram)
+	w.lookAgain(claim.TakenLookLimit)
+	w.wantUser("app", "Ready")
 }
 
 func TestAUserThatExistsIsAConflictUntilItIsToBeTakenOver(t *testing.T) {

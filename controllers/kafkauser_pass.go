@@ -41,6 +41,8 @@ type userItem struct {
 	revoke bool
 	// spared: nothing may be taken away, for the operator itself logs in by it.
 	spared bool
+	// taken: Kafka has the principal, and it is not ours.
+	taken bool
 	// unsettled: what did not go through, to be tried again.
 	unsettled error
 	// refused: a removed user has been seen to be refused on every broker.
@@ -219,6 +221,7 @@ func (p *userPass) vacant(i *userItem) bool {
 		return true
 	}
 	if i.off = !p.stands(&p.doubts, key, fault.Reason, confirmAfter); !i.off {
+		i.taken = true
 		i.fault(*fault)
 		i.Secret = boundSecret(i.Holder)
 	}

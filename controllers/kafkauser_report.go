@@ -8,6 +8,7 @@ import (
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/batch"
+	"github.com/castellan-dev/castellan/internal/claim"
 	"github.com/castellan-dev/castellan/internal/users"
 )
 
@@ -30,6 +31,8 @@ func (p *userPass) settle(ctx context.Context, i *userItem) error {
 		p.queue.Retry(p.cluster.key, i.Name, retryFirst, retryLimit)
 	case i.Reason != "":
 		p.queue.Retry(p.cluster.key, i.Name, proveFirst, proveLimit)
+	case i.taken:
+		p.queue.Retry(p.cluster.key, i.Name, claim.TakenLook, claim.TakenLookLimit)
 	default:
 		p.queue.Settled(p.cluster.key, i.Name)
 	}

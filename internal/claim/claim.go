@@ -5,10 +5,17 @@ package claim
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+)
+
+// How soon it is looked whether what somebody else has in Kafka under a wanted name has gone, at intervals that double.
+const (
+	TakenLook      = 5 * time.Second
+	TakenLookLimit = 5 * time.Minute
 )
 
 // Object is a pointer to an API object.

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/claim"
 	"github.com/castellan-dev/castellan/internal/kafka"
 )
 
@@ -73,8 +74,9 @@ func adoptionFault(d Desired, topic kafka.Topic) *Fault {
 		if len(differences) == 0 {
 			return nil
 		}
-		return &Fault{Reason: ReasonExists, Doubtful: true, Message: fmt.Sprintf("spec.adoption: topic %q exists already and is not what this "+
-			"object says: %s; make the two equal, or set spec.adoption to Always", d.Name, strings.Join(differences, ", "))}
+		return &Fault{Reason: ReasonExists, Doubtful: true, After: claim.TakenLook, AtMost: claim.TakenLookLimit, Message: fmt.Sprintf(
+			"spec.adoption: topic %q exists already and is not what this object says: %s; make the two equal, or set spec.adoption to Always",
+			d.Name, strings.Join(differences, ", "))}
 	default:
 		return ExistsFault(d.Name)
 	}
@@ -82,8 +84,9 @@ func adoptionFault(d Desired, topic kafka.Topic) *Fault {
 
 // ExistsFault says that the topic is somebody else's.
 func ExistsFault(name string) *Fault {
-	return &Fault{Reason: ReasonExists, Doubtful: true, Message: fmt.Sprintf("spec.adoption: topic %q exists already and this object did not "+
-		"create it; to take it over, set spec.adoption to Always (or IfMatching), or choose another spec.name", name)}
+	return &Fault{Reason: ReasonExists, Doubtful: true, After: claim.TakenLook, AtMost: claim.TakenLookLimit, Message: fmt.Sprintf(
+		"spec.adoption: topic %q exists already and this object did not create it; to take it over, set spec.adoption to Always (or "+
+			"IfMatching), or choose another spec.name", name)}
 }
 
 // differences lists in what a live topic is not as desired.
