@@ -105,15 +105,7 @@ func copyTheOnlyReplica(t *testing.T, v *voyage) {
 	change(t, lonely, func(o kafkaTopic) { two := int32(2); o.Spec.ReplicationFactor = &two })
 	waitMoving(t, lonely)
 	eventually(t, 45*time.Second, "the cluster tells of the partition that lacks a replica", func(ctx context.Context) error {
-		if err := refresh(ctx, v.cluster); err != nil {
-			return err
-		}
-		for _, c := range v.cluster.Status.Conditions {
-			if c.Type == v1alpha1.ConditionAvailable && c.Reason == "BelowMinISR" {
-				return nil
-			}
-		}
-		return fmt.Errorf("it says %s", told(v.cluster.Status.Conditions))
+		return hasReason(ctx, v.cluster, v1alpha1.ConditionAvailable, "BelowMinISR")
 	})
 	apply(t, v.ns, topicManifest("beside", ", partitions: 1, replicationFactor: 2"))
 	waitReady(t, 30*time.Second, topicNamed(v.ns, "beside"))

@@ -12,6 +12,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
 )
 
 // externalManifest is the shared cluster as somebody sees it who does not run it: an address and a login.
@@ -53,16 +55,7 @@ func TestCase24_AClusterOfSomebodyElsesIsCaredForByAddressAndLogin(t *testing.T)
 		return isStalled(ctx, cluster, "AuthenticationFailed", []string{"spec.external.authentication.secretName", `"login"`, "correct them"})
 	})
 	eventually(t, 15*time.Second, "the topic waits and says why", func(ctx context.Context) error {
-		topic := topicNamed(ns, "abroad")
-		if err := refresh(ctx, topic); err != nil {
-			return err
-		}
-		for _, c := range topic.Status.Conditions {
-			if c.Type == "Ready" && c.Reason == "ClusterNotAvailable" {
-				return nil
-			}
-		}
-		return fmt.Errorf("it says %s", told(topic.Status.Conditions))
+		return hasReason(ctx, topicNamed(ns, "abroad"), v1alpha1.ConditionReady, "ClusterNotAvailable")
 	})
 	writeLogin(t, ns, admin.username, admin.password)
 	waitReady(t, time.Minute, cluster)

@@ -145,6 +145,17 @@ func isStalled(ctx context.Context, o object, reason string, says []string) erro
 	return nil
 }
 
+// hasReason reads the object and tells why a condition of it does not have a reason.
+func hasReason(ctx context.Context, o object, condition, reason string) error {
+	if err := refresh(ctx, o); err != nil {
+		return err
+	}
+	if c := meta.FindStatusCondition(o.conditions(), condition); c == nil || c.Reason != reason {
+		return fmt.Errorf("%s is not %s for the reason %s; conditions: %s", o.GetName(), condition, reason, told(o.conditions()))
+	}
+	return nil
+}
+
 func told(conditions []metav1.Condition) string {
 	text := ""
 	for _, c := range conditions {

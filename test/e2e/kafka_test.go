@@ -166,6 +166,11 @@ func underReplicated(ctx context.Context, admin *kadm.Client) error {
 // brokerValue is the value of a key that is in force on a broker.
 func brokerValue(ctx context.Context, admin *kadm.Client, id int32, key string) (string, error) {
 	configs, err := admin.DescribeBrokerConfigs(ctx, id)
+	return valueOf(configs, err, key)
+}
+
+// valueOf is the value of a key in what Kafka tells of one topic or broker.
+func valueOf(configs kadm.ResourceConfigs, err error, key string) (string, error) {
 	if err != nil {
 		return "", err
 	}
@@ -179,7 +184,7 @@ func brokerValue(ctx context.Context, admin *kadm.Client, id int32, key string) 
 			}
 		}
 	}
-	return "", fmt.Errorf("broker %d knows no key %s", id, key)
+	return "", fmt.Errorf("there is no key %s", key)
 }
 
 // tryToProduce sends one record, with little patience.

@@ -3,7 +3,6 @@ package e2e
 import (
 	"context"
 	"encoding/base64"
-	"fmt"
 	"strings"
 	"testing"
 
@@ -28,20 +27,7 @@ func setTopicConfig(t *testing.T, admin *kadm.Client, topic, key, value string) 
 
 func topicConfig(ctx context.Context, admin *kadm.Client, topic, key string) (string, error) {
 	configs, err := admin.DescribeTopicConfigs(ctx, topic)
-	if err != nil {
-		return "", err
-	}
-	for _, resource := range configs {
-		if resource.Err != nil {
-			return "", resource.Err
-		}
-		for _, c := range resource.Configs {
-			if c.Key == key {
-				return c.MaybeValue(), nil
-			}
-		}
-	}
-	return "", fmt.Errorf("topic %s has no key %s", topic, key)
+	return valueOf(configs, err, key)
 }
 
 func replaceOnce(text, from, to string) string { return strings.Replace(text, from, to, 1) }
