@@ -26,6 +26,7 @@ type pod struct {
 	root, name string
 	uid        string
 	hostIP     string
+	attributes *syscall.SysProcAttr
 	output     syncBuffer
 	cmd        *exec.Cmd
 	done       chan struct{} // closed when the script has ended
@@ -148,11 +149,17 @@ func (p *pod) read(path string) string {
 
 func (p *pod) start() {
 	p.t.Helper()
+	if err := p.tryToStart(); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+func (p *pod) tryToStart() error {
 	p.cmd = exec.Command("bash", filepath.Join(p.root, revisionDir, entryStart))
 	p.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "CASTELLAN_ROOT=" + p.root, "POD_NAME=" + p.name, "POD_UID=" + p.uid, "HOST_IP=" + p.hostIP}
-	p.cmd.Stdout, p.cmd.Stderr = &p.output, &p.output
+	p.cmd.Stdout, p.cmd.Stderr, p.cmd.SysProcAttr = &p.output, &p.output, p.attributes
 	if err := p.cmd.Start(); err != nil {
-		p.t.Fatal(err)
+		return err
 	}
 	p.done = make(chan struct{})
 	go func() {
@@ -160,6 +167,7 @@ func (p *pod) start() {
 		_ = p.cmd.Wait() // how it ended is asked of ProcessState
 	}()
 	p.t.Cleanup(func() { _ = p.cmd.Process.Kill() })
+	return nil
 }
 
 // eventually waits for the script to say something.
@@ -343,6 +351,37 @@ func TestItEndsAtOnceWhenToldToStopWhileItWaits(t *testing.T) {
 	}
 	if code := p.ends(); code != 143 {
 		t.Errorf("exit code %d, want 143", code)
+	}
+}
+
+func TestItEndsAsKafkaEnds(t *testing.T) {
+	p := newPod(t, cluster(t, "dedicated", dedicated), 100)
+	p.write(metaProperties, "cluster.id=OLD\n")
+	p.write("/opt/kafka/bin/kafka-run-class.sh", "#!/usr/bin/env bash\nexit 7\n")
+	p.start()
+	if code := p.ends(); code != 7 {
+		t.Errorf("exit code %d, want 7", code)
+	}
+}
+
+func TestAStopWaitsForKafkasOwn(t *testing.T) {
+	p := newPod(t, cluster(t, "dedicated", dedicated), 100)
+	p.write(metaProperties, "cluster.id=OLD\n")
+	p.write("/opt/kafka/bin/kafka-run-class.sh", `#!/usr/bin/env bash
+trap 'echo "kafka stops"; for _ in 1 2 3; do sleep 0.1; done; echo "kafka has stopped"; exit 5' TERM
+echo "kafka serves"
+while :; do sleep 0.05; done
+`)
+	p.start()
+	p.eventually("kafka serves")
+	for range 2 { // whoever is in a hurry asks again
+		if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		p.eventually("kafka stops")
+	}
+	if code := p.ends(); code != 5 || !strings.Contains(p.output.String(), "kafka has stopped") {
+		t.Errorf("exit code %d:\n%s", code, p.output.String())
 	}
 }
 

@@ -4,7 +4,7 @@
 #   1. waits until its keys are there, and its certificates name every address that it is going to advertise;
 #   2. fills the placeholders of its server.properties with what is known only where the pod landed;
 #   3. formats an empty disk, once the operator has said how: a formatted disk starts at once and needs nobody;
-#   4. becomes Kafka.
+#   4. runs Kafka, and ends as it ends.
 #
 # It runs in the stock apache/kafka image with bash and either busybox or GNU tools, and prints no secret. A revision may
 # hold files of nodes that an earlier operator wrote: what is read here must stay readable.
@@ -166,6 +166,22 @@ class_path() {
 	printf '%s' "${all#:}:$revision/castellan-plain.jar"
 }
 
+# run_kafka runs it beside this script, which passes the signals on. Process 1 hears only those that it has asked for, so
+# that as process 1 Kafka would miss a SIGTERM of its first second, serve on for the whole grace period, and be killed.
+run_kafka() {
+	local kafka_pid='' told_to_stop='' code=0
+	trap 'told_to_stop=yes; [ -z "$kafka_pid" ] || kill -TERM "$kafka_pid" 2>/dev/null || true' TERM INT
+	"$kafka/bin/kafka-run-class.sh" kafka.Kafka "$properties" &
+	kafka_pid=$!
+	[ -z "$told_to_stop" ] || kill -TERM "$kafka_pid" 2>/dev/null || true
+	wait "$kafka_pid" || code=$?
+	while kill -0 "$kafka_pid" 2>/dev/null; do # it was a signal that ended the waiting
+		code=0
+		wait "$kafka_pid" || code=$?
+	done
+	exit "$code"
+}
+
 # forget_addresses lets the Java virtual machine believe an answer of DNS for a second. It would do so for 30, or for 10
 # that there is no such name: as long would every other node look for one that has been restarted at the address of its
 # previous life, and neither follow its partitions nor hear of its metadata.
@@ -187,5 +203,4 @@ CLASSPATH=$(class_path)
 KAFKA_HEAP_OPTS=$(cat "$revision/$id.jvm")
 KAFKA_OPTS="$(archive kafka) $(forget_addresses) -XX:+ExitOnOutOfMemoryError"
 export CLASSPATH KAFKA_HEAP_OPTS KAFKA_OPTS
-# exec, so that SIGTERM reaches Kafka and begins its controlled shutdown.
-exec "$kafka/bin/kafka-run-class.sh" kafka.Kafka "$properties"
+run_kafka
