@@ -42,7 +42,7 @@ func (r ClusterRef) From(namespace string) types.NamespacedName {
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
 // +kubebuilder:validation:XValidation:rule="has(self.spec.name) || size(self.metadata.name) <= 249",message="spec.name: metadata.name is longer than the 249 characters of a topic's name; give the topic a name of its own"
-// +kubebuilder:validation:XValidation:rule="!has(self.spec.name) || !self.spec.name.startsWith('__') || !has(self.spec.deletionPolicy) || self.spec.deletionPolicy != 'Delete'",message="spec.deletionPolicy: Kafka's internal topics are never deleted; use Retain"
+// +kubebuilder:validation:XValidation:rule="!has(self.spec.name) || !(self.spec.name in ['__consumer_offsets', '__transaction_state', '__share_group_state', '__remote_log_metadata']) || !has(self.spec.deletionPolicy) || self.spec.deletionPolicy != 'Delete'",message="spec.deletionPolicy: Kafka's internal topics are never deleted; use Retain"
 // +kubebuilder:validation:XValidation:rule="has(self.spec.name) == has(oldSelf.spec.name) && (!has(self.spec.name) || self.spec.name == oldSelf.spec.name)",message="spec.name is immutable: Kafka cannot rename a topic; make a new KafkaTopic"
 type KafkaTopic struct {
 	metav1.TypeMeta   `json:",inline"`
@@ -88,15 +88,15 @@ type KafkaTopicSpec struct {
 	ClusterRef ClusterRef `json:"clusterRef"`
 
 	// Name of the topic in Kafka, 1 to 249 letters, digits, dots, underscores and dashes. Default: metadata.name.
-	// Immutable, also from set to unset. Of Kafka's internal topics, __consumer_offsets, __transaction_state,
-	// __share_group_state and __remote_log_metadata may be named: they are observed and configured, and never created,
-	// given partitions or deleted.
+	// Immutable, also from set to unset. Kafka's internal topics (__consumer_offsets, __transaction_state,
+	// __share_group_state, __remote_log_metadata) are observed and configured, and never created, given partitions or
+	// deleted.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=249
 	// +kubebuilder:validation:Pattern=`^[a-zA-Z0-9._-]+$`
 	// +kubebuilder:validation:XValidation:rule="!(self in ['.', '..'])",message="name: . and .. are not names of topics; choose another"
-	// +kubebuilder:validation:XValidation:rule="!self.startsWith('__') || self in ['__consumer_offsets', '__transaction_state', '__share_group_state', '__remote_log_metadata']",message="name: names that begin with two underscores are Kafka's own internal topics, of which __consumer_offsets, __transaction_state, __share_group_state and __remote_log_metadata can be cared for; choose another"
+	// +kubebuilder:validation:XValidation:rule="self != '__cluster_metadata'",message="name: __cluster_metadata is the log of Kafka's controllers and no topic; choose another"
 	Name string `json:"name,omitempty"`
 
 	// Number of partitions, 1 to 100000; it can only grow. Default: the broker's num.partitions when the topic is

@@ -3,6 +3,8 @@ package api
 import (
 	"strings"
 	"testing"
+
+	"github.com/castellan-dev/castellan/internal/topics"
 )
 
 func TestKafkaTopicRefused(t *testing.T) {
@@ -20,8 +22,6 @@ func TestKafkaTopicRefused(t *testing.T) {
 		"an empty name":                    {`spec: {name: ""}`, []string{"spec.name", "at least 1"}},
 		"a name with a slash":              {`spec: {name: a/b}`, []string{"spec.name", "should match"}},
 		"a name with a blank":              {`spec: {name: "a b"}`, []string{"spec.name", "should match"}},
-		"deleting an internal topic":       {`spec: {name: __consumer_offsets, deletionPolicy: Delete}`, []string{"spec.deletionPolicy", "never deleted", "Retain"}},
-		"an unknown internal topic":        {`spec: {name: __mine}`, []string{"spec.name", "internal topics", "choose another"}},
 		"placement without numbers":        {`spec: {placement: {racks: [a]}}`, []string{"placement", "partitions and replicationFactor"}},
 		"placement without racks":          {`spec: {partitions: 1, replicationFactor: 1, placement: {racks: []}}`, []string{"spec.placement.racks", "at least 1"}},
 		"a rack twice":                     {`spec: {partitions: 1, replicationFactor: 1, placement: {racks: [a, a]}}`, []string{"spec.placement.racks", "Duplicate"}},
@@ -30,7 +30,7 @@ func TestKafkaTopicRefused(t *testing.T) {
 		"an unknown recreate":              {`spec: {recreate: Maybe}`, []string{"spec.recreate", `"Never", "Always"`}},
 		"an unknown management":            {`spec: {management: Maybe}`, []string{"spec.management", `"Full", "Observe"`}},
 		"an unknown config policy":         {`spec: {configPolicy: Maybe}`, []string{"spec.configPolicy", `"Merge", "Exact"`}},
-		"the metadata topic":               {`spec: {name: __cluster_metadata}`, []string{"spec.name", "internal topics", "choose another"}},
+		"the log of the controllers":       {`spec: {name: __cluster_metadata}`, []string{"spec.name", "log of Kafka's controllers", "choose another"}},
 		"a value of a megabyte":            {"spec: {config: {retention.ms: \"" + strings.Repeat("1", 1<<20) + "\"}}", []string{"spec.config.retention.ms", "8192"}},
 		"partitions 0":                     {`spec: {partitions: 0}`, []string{"spec.partitions", "greater than or equal to 1"}},
 		"partitions -1":                    {`spec: {partitions: -1}`, []string{"spec.partitions", "greater than or equal to 1"}},
@@ -43,6 +43,23 @@ func TestKafkaTopicRefused(t *testing.T) {
 		"a field that does not exist":      {`spec: {replicas: 3}`, []string{`unknown field "spec.replicas"`}},
 		"a status field that is not there": {`status: {phase: Ready}`, []string{`unknown field "status.phase"`}},
 	})
+}
+
+func TestOnlyKafkasOwnTopicsAreNeverDeleted(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"__consumer_offsets", "__transaction_state", "__share_group_state", "__remote_log_metadata", "__debezium-heartbeat.db"} {
+		_, err := tryCreate(t, manifest(t, "KafkaTopic", "spec: {name: "+name+", deletionPolicy: Delete}"))
+		if !topics.Internal(name) {
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			continue
+		}
+		mustRefuse(t, err, "spec.deletionPolicy", "never deleted", "Retain")
+		if _, err := tryCreate(t, manifest(t, "KafkaTopic", "spec: {name: "+name+"}")); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }
 
 // rule prints a KafkaUser's list of one ACL.
