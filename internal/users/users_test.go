@@ -34,6 +34,8 @@ func TestPlanChangesOnlyWhatDiffersAndOnlyOfWhomIsDesired(t *testing.T) {
 				Quotas: map[string]map[string]float64{"a": {"q": 1}}}},
 		{name: "not on record is written again", desired: Desired{Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismScram512}},
 			live: Live{Scram: map[string][]kafka.ScramCredential{"a": scram("SCRAM-SHA-512", Iterations)}}, upserts: 1},
+		{name: "what Kafka's own tool has set is written again", desired: Desired{Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismScram512}, Recorded: stored},
+			live: Live{Scram: map[string][]kafka.ScramCredential{"a": scram("SCRAM-SHA-512", 4096)}}, upserts: 1},
 		{name: "other iterations are written again", desired: Desired{Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismScram512}, Recorded: stored},
 			live: Live{Scram: map[string][]kafka.ScramCredential{"a": scram("SCRAM-SHA-512", 8192)}}, upserts: 1},
 		{name: "missing is written", desired: Desired{Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismScram512}, Recorded: stored}, upserts: 1},

@@ -3,11 +3,13 @@ package e2e
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -188,9 +190,22 @@ func TestCase11_DriftIsMendedAndForeignThingsAreLeftAlone(t *testing.T) {
 	apply(t, ns, topicManifest("drifting", ", partitions: 2, config: {retention.ms: \"3600000\"}"))
 	topic := topicNamed(ns, "drifting")
 	waitReady(t, time.Minute, topic)
+	apply(t, ns, userManifest("drifter", "drifting", "SCRAM-SHA-512"))
+	waitReady(t, time.Minute, userNamed(ns, "drifter"))
+	drifter := loginOf(t, ns, "drifter")
 	if _, err := admin.CreateTopic(t.Context(), 1, 2, nil, "foreign"); err != nil {
 		t.Fatal(err)
 	}
+	byHand := kadm.UpsertSCRAM{User: "drifter", Mechanism: kadm.ScramSha512, Iterations: 4096, Password: "set by hand"} // as kafka-configs.sh does
+	if r, err := admin.AlterUserSCRAMs(t.Context(), nil, []kadm.UpsertSCRAM{byHand}); err != nil || r.Error() != nil {
+		t.Fatal(err, r.Error())
+	}
+	eventually(t, 30*time.Second, "the user's Secret opens nothing any more", func(context.Context) error {
+		if tryToProduce(t, drifter, "drifting") == nil {
+			return errors.New("it does")
+		}
+		return nil
+	})
 	setTopicConfig(t, admin, "drifting", "retention.ms", "1")
 	setTopicConfig(t, admin, "drifting", "segment.bytes", "16777216")
 	// Live state is compared every ten minutes, and by an operator that starts; ten minutes are too long for a test.
@@ -203,6 +218,7 @@ func TestCase11_DriftIsMendedAndForeignThingsAreLeftAlone(t *testing.T) {
 		}
 		return nil
 	})
+	eventually(t, time.Minute, "the user's Secret opens again", func(context.Context) error { return tryToProduce(t, drifter, "drifting") })
 	waitOperator(t)
 	if value, err := topicConfig(t.Context(), admin, "drifting", "segment.bytes"); value != "16777216" {
 		t.Errorf("a key that the KafkaTopic does not name became %s (error %v)", value, err)
