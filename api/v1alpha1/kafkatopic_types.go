@@ -78,6 +78,11 @@ type TopicPlacement struct {
 	Racks []string `json:"racks"`
 }
 
+// InternalTopics are Kafka's own topics, as the rules of KafkaTopic list them.
+func InternalTopics() []string {
+	return []string{"__consumer_offsets", "__transaction_state", "__share_group_state", "__remote_log_metadata"}
+}
+
 // KafkaTopicSpec is what the user asks for.
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.placement) || has(self.partitions) && has(self.replicationFactor)",message="placement: say partitions and replicationFactor too; what is placed is not left to the brokers' defaults"

@@ -59,10 +59,8 @@ func spent(t *v1alpha1.KafkaTopic) bool {
 func observes(t *v1alpha1.KafkaTopic) bool { return t.Spec.Management == v1alpha1.ManagementObserve }
 
 // Internal tells whether a topic is one of Kafka's own, which Kafka creates when it needs it and nobody may delete. Other
-// names that begin with two underscores are those of tools, and ordinary. The schema of KafkaTopics has the same list.
-func Internal(name string) bool {
-	return slices.Contains([]string{"__consumer_offsets", "__transaction_state", "__share_group_state", "__remote_log_metadata"}, name)
-}
+// names that begin with two underscores are those of tools, and ordinary.
+func Internal(name string) bool { return slices.Contains(v1alpha1.InternalTopics(), name) }
 
 // Claim is every KafkaTopic that stands for one topic of one cluster.
 type Claim struct {
