@@ -32,8 +32,12 @@ type scope struct {
 	plan        plan.Plan
 	waiting     []string // what the phases before the plan wait for
 	warnings    []string
+	news        []news // told once the status says so
 	requeue     time.Duration
 }
+
+// news is an event to come.
+type news struct{ kind, reason, text string }
 
 func newScope(cluster *v1alpha1.KafkaCluster, now time.Time) *scope {
 	return &scope{cluster: cluster.DeepCopy(), seen: cluster.DeepCopy(), now: now, requeue: whenAtRest}

@@ -21,7 +21,8 @@ import (
 	"github.com/castellan-dev/castellan/internal/version"
 )
 
-// report writes what the pass has found to the status: one patch, none when nothing has changed.
+// report writes what the pass has found to the status: one patch, none when nothing has changed. It counts only for the
+// status that the pass began with: from an older copy some of it would be taken for written already.
 func (r *KafkaClusterReconciler) report(ctx context.Context, s *scope, failure error) error {
 	if apierrors.IsConflict(failure) {
 		return nil // the cache is behind: the next pass knows better
@@ -34,19 +35,23 @@ func (r *KafkaClusterReconciler) report(ctx context.Context, s *scope, failure e
 	setAvailable(s)
 	setWarning(s)
 	setPlan(s, failure)
-	r.setReady(s, failure)
+	setReady(s, failure)
 	s.cluster.Status.ObservedGeneration = s.cluster.Generation
 	if equality.Semantic.DeepEqual(s.cluster.Status, s.seen.Status) {
 		return nil
 	}
-	if err := r.Status().Patch(ctx, s.cluster, client.MergeFrom(s.seen)); client.IgnoreNotFound(err) != nil {
+	patch := client.MergeFromWithOptions(s.seen, client.MergeFromWithOptimisticLock{})
+	if err := r.Status().Patch(ctx, s.cluster, patch); client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("write the status of KafkaCluster %s: %w", s.key(), err)
+	}
+	for _, n := range s.news {
+		r.event(s, n.kind, n.reason, n.text)
 	}
 	return nil
 }
 
 // setReady says in one line what is being done, or what it waits for.
-func (r *KafkaClusterReconciler) setReady(s *scope, failure error) {
+func setReady(s *scope, failure error) {
 	conditions, generation := &s.cluster.Status.Conditions, s.cluster.Generation
 	if len(s.faults) > 0 {
 		messages := make([]string, len(s.faults))
@@ -55,7 +60,7 @@ func (r *KafkaClusterReconciler) setReady(s *scope, failure error) {
 		}
 		message := strings.Join(messages, "; ")
 		if before := meta.FindStatusCondition(*conditions, v1alpha1.ConditionStalled); before == nil || before.Message != message {
-			r.event(s, corev1.EventTypeWarning, string(s.faults[0].Reason), message)
+			s.news = append(s.news, news{corev1.EventTypeWarning, string(s.faults[0].Reason), message})
 		}
 		status.Stalled(conditions, generation, string(s.faults[0].Reason), message, s.now)
 		return
@@ -66,7 +71,7 @@ func (r *KafkaClusterReconciler) setReady(s *scope, failure error) {
 		return
 	}
 	if !meta.IsStatusConditionTrue(*conditions, v1alpha1.ConditionReady) {
-		r.event(s, corev1.EventTypeNormal, "Ready", "every node runs what the spec asks for")
+		s.news = append(s.news, news{corev1.EventTypeNormal, "Ready", "every node runs what the spec asks for"})
 	}
 	status.Ready(conditions, generation, "AsSpecified", "every node runs what the spec asks for"+s.pending(), s.now)
 }
