@@ -11,9 +11,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -179,7 +181,8 @@ func (w *world) prepare(ctx context.Context, authority pki.Authority) error {
 	return w.kube.Status().Update(ctx, cluster)
 }
 
-// startOperator starts the operator and waits until it has read everything.
+// startOperator starts the operator and waits until it has read everything and said what it has to say of the cluster: the
+// event comes last.
 func (w *world) startOperator(ctx context.Context, o options) error {
 	command := exec.Command(o.operator, "-watch-namespaces="+benchNamespace, "-metrics-bind-address=0", "-health-probe-bind-address=0")
 	command.Env = append(os.Environ(), "KUBECONFIG="+w.server.Kubeconfig)
@@ -190,10 +193,12 @@ func (w *world) startOperator(ctx context.Context, o options) error {
 	key := client.ObjectKey{Namespace: benchNamespace, Name: clusterName}
 	err = wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
 		var cluster v1alpha1.KafkaCluster
-		if err := errors.Join(w.operator.running(), w.kube.Get(ctx, key, &cluster)); err != nil {
+		var told eventsv1.EventList
+		if err := errors.Join(w.operator.running(), w.kube.Get(ctx, key, &cluster), w.kube.List(ctx, &told, client.InNamespace(key.Namespace))); err != nil {
 			return false, err
 		}
-		return meta.IsStatusConditionTrue(cluster.Status.Conditions, v1alpha1.ConditionStalled), nil
+		isOfCluster := func(e eventsv1.Event) bool { return e.Regarding.Name == clusterName }
+		return meta.IsStatusConditionTrue(cluster.Status.Conditions, v1alpha1.ConditionStalled) && slices.ContainsFunc(told.Items, isOfCluster), nil
 	})
 	if err != nil {
 		return fmt.Errorf("wait until the operator has seen KafkaCluster %s: %w", key, err)
