@@ -27,6 +27,9 @@ type fakeKafka struct {
 	racks    map[int32]string
 	fenced   map[int32]bool
 	slow     bool // reassignments go on until they are told to arrive
+	// forbidden are kinds of requests that the operator may not make; before is called ahead of a kind.
+	forbidden map[string]bool
+	before    map[string]func()
 
 	nextID int
 	moving map[string]map[int32]kafka.Reassignment
@@ -44,6 +47,7 @@ type scramCredential struct {
 
 func newFakeKafka() *fakeKafka {
 	return &fakeKafka{
+		forbidden: map[string]bool{}, before: map[string]func(){},
 		moving: map[string]map[int32]kafka.Reassignment{}, config: map[string]string{},
 		requests: map[string]int{}, refuse: map[string]error{}, stale: map[string]bool{}, hidden: map[string]bool{}, brokers: 3,
 		topics: map[string]kafka.Topic{}, scram: map[string]map[string]scramCredential{},
@@ -55,6 +59,13 @@ func newFakeKafka() *fakeKafka {
 func (k *fakeKafka) begin(kind string) (end func() error, err error) {
 	k.mu.Lock()
 	k.requests[kind]++
+	if before := k.before[kind]; before != nil {
+		before()
+	}
+	if k.forbidden[kind] {
+		k.mu.Unlock()
+		return nil, &kafka.Denied{Code: "CLUSTER_AUTHORIZATION_FAILED"}
+	}
 	if k.down != nil {
 		k.mu.Unlock()
 		return nil, k.down
@@ -247,6 +258,32 @@ func (k *fakeKafka) DescribeTopics(_ context.Context, names []string) (map[strin
 	return found, end()
 }
 
+// validate is what Kafka has against a new topic.
+func (k *fakeKafka) validate(t kafka.NewTopic) error {
+	_, exists := k.topics[t.Name]
+	switch {
+	case k.refuse[t.Name] != nil:
+		return k.refuse[t.Name]
+	case exists:
+		return fmt.Errorf("create: %w", kafka.ErrTopicExists)
+	case t.ReplicationFactor > k.brokers:
+		return &kafka.Refusal{Code: "INVALID_REPLICATION_FACTOR", Message: fmt.Sprintf("only %d broker(s) are registered", k.brokers)}
+	}
+	return nil
+}
+
+func (k *fakeKafka) ValidateTopics(_ context.Context, topics []kafka.NewTopic) (map[string]error, error) {
+	end, err := k.begin("validate")
+	if err != nil {
+		return nil, err
+	}
+	results := map[string]error{}
+	for _, t := range topics {
+		results[t.Name] = k.validate(t)
+	}
+	return results, end()
+}
+
 func (k *fakeKafka) CreateTopics(_ context.Context, topics []kafka.NewTopic) (map[string]kafka.TopicResult, error) {
 	end, err := k.begin("create")
 	if err != nil {
@@ -254,17 +291,11 @@ func (k *fakeKafka) CreateTopics(_ context.Context, topics []kafka.NewTopic) (ma
 	}
 	results := map[string]kafka.TopicResult{}
 	for _, t := range topics {
-		replicas, partitions := max(t.ReplicationFactor, 1), max(t.Partitions, 1)
-		_, exists := k.topics[t.Name]
-		switch {
-		case k.refuse[t.Name] != nil:
-			results[t.Name] = kafka.TopicResult{Err: k.refuse[t.Name]}
-		case exists:
-			results[t.Name] = kafka.TopicResult{Err: fmt.Errorf("create: %w", kafka.ErrTopicExists)}
-		case replicas > k.brokers:
-			results[t.Name] = kafka.TopicResult{Err: &kafka.Refusal{Code: "INVALID_REPLICATION_FACTOR", Message: fmt.Sprintf("only %d broker(s) are registered", k.brokers)}}
+		switch err := k.validate(t); {
+		case err != nil:
+			results[t.Name] = kafka.TopicResult{Err: err}
 		default:
-			created := k.add(t.Name, partitions, replicas, t.Config)
+			created := k.add(t.Name, max(t.Partitions, 1), max(t.ReplicationFactor, 1), t.Config)
 			if t.Assignment != nil {
 				created.Replicas = t.Assignment
 				k.topics[t.Name] = created

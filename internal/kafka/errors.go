@@ -3,6 +3,7 @@ package kafka
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -69,6 +70,14 @@ func (r *Refusal) Error() string {
 		return r.Code
 	}
 	return r.Message + " (" + r.Code + ")"
+}
+
+// TooLarge tells whether it is the size of the request that Kafka refuses. It writes at most 10,000 records of metadata in
+// one piece, refuses a request beyond that whole, and calls it a POLICY_VIOLATION, as it does what a policy of the brokers'
+// forbids: only the sentence tells the two apart, that of Kafka 4 or that of 3.
+func (r *Refusal) TooLarge() bool {
+	return strings.HasPrefix(r.Message, "Excessively large number of partitions") ||
+		strings.HasPrefix(r.Message, "Unable to perform excessively large batch operation")
 }
 
 // Throttled is Kafka's not now to one item of a request: the quota on changes is used up (KIP-599).

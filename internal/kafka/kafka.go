@@ -59,6 +59,8 @@ type TopicAdmin interface {
 	// a topic that may not be described has one that says so.
 	DescribeTopics(ctx context.Context, names []string) (map[string]Topic, error)
 	CreateTopics(ctx context.Context, topics []NewTopic) (map[string]TopicResult, error)
+	// ValidateTopics tells what CreateTopics would say, and creates nothing. Quotas count it all the same.
+	ValidateTopics(ctx context.Context, topics []NewTopic) (map[string]error, error)
 	// CreatePartitions grows topics to the given total numbers of partitions. Like CreateTopics and DeleteTopics it may
 	// be refused for a while (*Throttled); all changes may be refused to the operator itself (*Denied).
 	CreatePartitions(ctx context.Context, totals map[string]int32) (map[string]error, error)
@@ -202,6 +204,7 @@ type Topic struct {
 	ReplicationFactor int32             // the smallest of its partitions
 	Config            map[string]string // only keys set on the topic itself
 	Replicas          [][]int32         // node ids by partition; those that a reassignment adds or removes are among them
+	ISR               [][]int32         // those of Replicas that are in sync, by partition
 	UnderReplicated   int32             // partitions with replicas that are not in sync
 	Offline           int32             // partitions without a leader
 	// Denied is why nothing but the name is known of the topic, not even whether it exists; nil = all is known.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"time"
 
@@ -20,13 +21,51 @@ func read[R kmsg.Response](ctx context.Context, c *Client, req kmsg.Request) (R,
 	return ask[R](ctx, c, req, connectionLost)
 }
 
-// write sends a request that any broker takes (it forwards to the controller, KIP-590). It goes to a second broker only
-// when the first was certainly not reached: a CreateTopics sent twice answers TOPIC_ALREADY_EXISTS for our own topic.
+// write sends a request that any broker takes (it forwards to the controller, KIP-590; without KRaft see ask). It goes to a
+// second broker only when the first was certainly not reached: a CreateTopics sent twice answers TOPIC_ALREADY_EXISTS for
+// our own topic.
 func write[R kmsg.Response](ctx context.Context, c *Client, req kmsg.Request) (R, error) {
 	return ask[R](ctx, c, req, neverSent)
 }
 
+// ask sends a request to the broker that is to be asked first. With ZooKeeper brokers do not forward: one that is not the
+// controller says so and has done nothing, and from then on the controller is the one to ask first.
 func ask[R kmsg.Response](ctx context.Context, c *Client, req kmsg.Request, again func(error) bool) (R, error) {
+	resp, err := askInTurn[R](ctx, c, req, again)
+	if err != nil || !misdirected(resp) {
+		return resp, err
+	}
+	if err := c.preferController(ctx); err != nil {
+		return resp, err
+	}
+	return askInTurn[R](ctx, c, req, again)
+}
+
+// misdirected tells whether a broker has done nothing of what was asked because it is not the controller.
+func misdirected(resp kmsg.Response) bool {
+	isNot := func(code int16) bool { return code == kerr.NotController.Code }
+	switch r := resp.(type) {
+	case *kmsg.CreateTopicsResponse:
+		return all(r.Topics, func(t kmsg.CreateTopicsResponseTopic) bool { return isNot(t.ErrorCode) })
+	case *kmsg.CreatePartitionsResponse:
+		return all(r.Topics, func(t kmsg.CreatePartitionsResponseTopic) bool { return isNot(t.ErrorCode) })
+	case *kmsg.DeleteTopicsResponse:
+		return all(r.Topics, func(t kmsg.DeleteTopicsResponseTopic) bool { return isNot(t.ErrorCode) })
+	case *kmsg.AlterUserSCRAMCredentialsResponse:
+		return all(r.Results, func(u kmsg.AlterUserSCRAMCredentialsResponseResult) bool { return isNot(u.ErrorCode) })
+	case *kmsg.AlterPartitionAssignmentsResponse:
+		return isNot(r.ErrorCode)
+	case *kmsg.ListPartitionReassignmentsResponse:
+		return isNot(r.ErrorCode)
+	}
+	return false
+}
+
+func all[T any](items []T, is func(T) bool) bool {
+	return len(items) > 0 && !slices.ContainsFunc(items, func(item T) bool { return !is(item) })
+}
+
+func askInTurn[R kmsg.Response](ctx context.Context, c *Client, req kmsg.Request, again func(error) bool) (R, error) {
 	var none R
 	ids, err := c.brokers(ctx)
 	if err != nil {
@@ -194,22 +233,39 @@ func batches[T any](items []T, records func(T) int) [][]T {
 
 func oneRecord[T any](T) int { return 1 }
 
-// inBatches sends one request per batch. It fails only while nothing is known about any item; once a request has been
-// answered, the items of a later one that was not are given the error one by one.
+// errTooLarge says that Kafka has refused a request of several items for its size, and done nothing of it.
+var errTooLarge = errors.New("the request is too large for Kafka")
+
+func tooLarge(err error) bool {
+	refusal, ok := errors.AsType[*kafka.Refusal](err)
+	return ok && refusal.TooLarge()
+}
+
+// inBatches sends one request per batch, and one for each half of a batch that is too large. It fails only while nothing is
+// known about any item; once a request has been answered, the items of a later one that was not are given the error one by
+// one.
 func inBatches[T any](all [][]T, send func([]T) error, failed func(T, error)) error {
 	var broken error
-	for i, batch := range all {
+	known := false
+	for len(all) > 0 {
+		batch := all[0]
+		all = all[1:]
 		if broken == nil {
 			broken = send(batch)
 		}
-		if broken == nil {
-			continue
-		}
-		if i == 0 {
+		switch {
+		case broken == nil:
+			known = true
+		case broken == errTooLarge:
+			broken = nil
+			half := len(batch) / 2
+			all = append([][]T{batch[:half], batch[half:]}, all...)
+		case !known:
 			return broken
-		}
-		for _, item := range batch {
-			failed(item, broken)
+		default:
+			for _, item := range batch {
+				failed(item, broken)
+			}
 		}
 	}
 	return nil

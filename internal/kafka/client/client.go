@@ -73,10 +73,12 @@ type Client struct {
 	seeds     []string
 	dials     dialLog
 
-	mu       sync.Mutex
-	live     []int32   // brokers of the last answer, the one to ask first in front; empty = ask the seeds
-	outdated bool      // one of them has failed since
-	seen     time.Time // when the last answer came
+	mu   sync.Mutex
+	live []int32 // brokers of the last answer, the one to ask first in front; empty = ask the seeds
+	// controller is the broker that was named in the last answer; with KRaft it is any.
+	controller int32
+	outdated   bool      // one of them has failed since
+	seen       time.Time // when the last answer came
 }
 
 var _ kafka.Admin = (*Client)(nil)
@@ -243,7 +245,7 @@ func (c *Client) refresh(ctx context.Context) ([]int32, error) {
 			known = append(known, id)
 		}
 	}
-	c.live, c.outdated, c.seen = known, false, time.Now()
+	c.live, c.controller, c.outdated, c.seen = known, resp.ControllerID, false, time.Now()
 	return slices.Clone(known), nil
 }
 
@@ -308,6 +310,27 @@ func (c *Client) brokers(ctx context.Context) ([]int32, error) {
 		return ids, nil
 	}
 	return c.refresh(ctx)
+}
+
+// preferController finds the controller anew and makes it the first to be asked. Where there is none at the moment, the
+// order stays.
+func (c *Client) preferController(ctx context.Context) error {
+	if _, err := c.refresh(ctx); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	controller := c.controller
+	c.mu.Unlock()
+	c.prefer(controller)
+	return nil
+}
+
+func (c *Client) prefer(id int32) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if i := slices.Index(c.live, id); i >= 0 {
+		c.live = slices.Insert(slices.Delete(c.live, i, i+1), 0, id)
+	}
 }
 
 // demote makes a broker that failed the last to be asked.

@@ -2,6 +2,7 @@ package client
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 	"testing"
@@ -94,5 +95,32 @@ func TestALaterBatchThatFailsIsKnownItemByItem(t *testing.T) {
 	}
 	if err := inBatches([][]int{{1}}, func([]int) error { return lost }, nil); err != lost {
 		t.Errorf("the first: %v", err)
+	}
+}
+
+func TestABatchThatIsTooLargeIsHalvedUntilKafkaTakesIt(t *testing.T) {
+	var sent [][]int
+	send := func(batch []int) error {
+		sent = append(sent, batch)
+		if len(batch) > 2 {
+			return errTooLarge
+		}
+		return nil
+	}
+	if err := inBatches([][]int{{1, 2, 3, 4, 5}, {6}}, send, nil); err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprint(sent); got != "[[1 2 3 4 5] [1 2] [3 4 5] [3] [4 5] [6]]" {
+		t.Error(got)
+	}
+	lost, asked := errors.New("lost"), 0
+	err := inBatches([][]int{{1, 2, 3, 4}}, func([]int) error {
+		if asked++; asked == 1 {
+			return errTooLarge
+		}
+		return lost
+	}, nil)
+	if err != lost || asked != 2 {
+		t.Errorf("nothing is known after a half that was not answered: %v after %d", err, asked)
 	}
 }

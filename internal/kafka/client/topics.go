@@ -70,7 +70,7 @@ func topicOf(t *kmsg.MetadataResponseTopic) kafka.Topic {
 		if n := int32(len(p.Replicas)); i == 0 || n < topic.ReplicationFactor {
 			topic.ReplicationFactor = n
 		}
-		topic.Replicas = append(topic.Replicas, p.Replicas)
+		topic.Replicas, topic.ISR = append(topic.Replicas, p.Replicas), append(topic.ISR, p.ISR)
 		if p.Leader < 0 {
 			topic.Offline++
 		}
@@ -116,14 +116,32 @@ func (c *Client) describeTopicConfigs(ctx context.Context, existing, found map[s
 	return nil
 }
 
-// CreateTopics implements kafka.TopicAdmin with one request per thousand topics or 5,000 partitions.
+// CreateTopics implements kafka.TopicAdmin with one request per thousand topics or 5,000 partitions, and with more where
+// the brokers' default number of partitions makes that too many for one.
 func (c *Client) CreateTopics(ctx context.Context, topics []kafka.NewTopic) (map[string]kafka.TopicResult, error) {
+	return c.makeTopics(ctx, topics, false)
+}
+
+// ValidateTopics implements kafka.TopicAdmin with as many requests as CreateTopics.
+func (c *Client) ValidateTopics(ctx context.Context, topics []kafka.NewTopic) (map[string]error, error) {
+	results, err := c.makeTopics(ctx, topics, true)
+	if err != nil {
+		return nil, err
+	}
+	errs := make(map[string]error, len(results))
+	for name, result := range results {
+		errs[name] = result.Err
+	}
+	return errs, nil
+}
+
+func (c *Client) makeTopics(ctx context.Context, topics []kafka.NewTopic, validateOnly bool) (map[string]kafka.TopicResult, error) {
 	results := make(map[string]kafka.TopicResult, len(topics))
 	failed := func(t kafka.NewTopic, err error) {
 		results[t.Name] = kafka.TopicResult{Topic: kafka.Topic{Name: t.Name}, Err: fmt.Errorf("create topic %q: %w", t.Name, err)}
 	}
 	err := inBatches(batches(topics, creationRecords), func(batch []kafka.NewTopic) error {
-		if err := c.createTopics(ctx, batch, results); err != nil {
+		if err := c.createTopics(ctx, batch, validateOnly, results); err != nil {
 			return err
 		}
 		for _, t := range batch {
@@ -141,9 +159,9 @@ func (c *Client) CreateTopics(ctx context.Context, topics []kafka.NewTopic) (map
 
 func creationRecords(t kafka.NewTopic) int { return 1 + int(max(t.Partitions, 1)) + len(t.Config) }
 
-func (c *Client) createTopics(ctx context.Context, topics []kafka.NewTopic, results map[string]kafka.TopicResult) error {
+func (c *Client) createTopics(ctx context.Context, topics []kafka.NewTopic, validateOnly bool, results map[string]kafka.TopicResult) error {
 	req := kmsg.NewPtrCreateTopicsRequest()
-	req.TimeoutMillis = timeoutMillis
+	req.TimeoutMillis, req.ValidateOnly = timeoutMillis, validateOnly
 	for _, t := range topics {
 		item := kmsg.NewCreateTopicsRequestTopic()
 		item.Topic, item.NumPartitions, item.ReplicationFactor = t.Name, -1, -1
@@ -169,6 +187,9 @@ func (c *Client) createTopics(ctx context.Context, topics []kafka.NewTopic, resu
 	resp, err := write[*kmsg.CreateTopicsResponse](ctx, c, req)
 	if err != nil {
 		return err
+	}
+	if len(topics) > 1 && len(resp.Topics) > 0 && tooLarge(answered(resp.Topics[0].ErrorCode, resp.Topics[0].ErrorMessage)) {
+		return errTooLarge
 	}
 	for _, t := range resp.Topics {
 		if err := mutated(t.ErrorCode, t.ErrorMessage, resp.ThrottleMillis); err != nil {

@@ -82,6 +82,10 @@ func (a admin) CreateTopics(ctx context.Context, topics []kafka.NewTopic) (map[s
 	return call(a, false, func(k kafka.Admin) (map[string]kafka.TopicResult, error) { return k.CreateTopics(ctx, topics) })
 }
 
+func (a admin) ValidateTopics(ctx context.Context, topics []kafka.NewTopic) (map[string]error, error) {
+	return call(a, false, func(k kafka.Admin) (map[string]error, error) { return k.ValidateTopics(ctx, topics) })
+}
+
 func (a admin) CreatePartitions(ctx context.Context, totals map[string]int32) (map[string]error, error) {
 	return call(a, false, func(k kafka.Admin) (map[string]error, error) { return k.CreatePartitions(ctx, totals) })
 }
