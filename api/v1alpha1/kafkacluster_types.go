@@ -140,7 +140,7 @@ type NamespaceSelector struct {
 	// Labels with these values, at most 16 of at most 317 characters. Default: none.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=16
-	// +kubebuilder:validation:XValidation:rule="self.all(k, size(k) >= 1 && size(k) <= 317)",message="matchLabels: a key has 1 to 317 characters"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, size(k) <= 317 && k.indexOf('/') <= 253 && k.matches('^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))",message="matchLabels: a key is that of a label, such as team or example.com/team"
 	MatchLabels map[string]LabelValue `json:"matchLabels,omitempty"`
 
 	// What is asked of labels beyond one value, at most 16. Default: nothing.
@@ -158,12 +158,14 @@ type LabelValue = string
 
 // LabelExpression asks something of one label.
 //
+// +kubebuilder:validation:XValidation:rule="self.key.indexOf('/') <= 253",message="key: what stands before the / has at most 253 characters"
 // +kubebuilder:validation:XValidation:rule="self.operator in ['Exists', 'DoesNotExist'] ? !has(self.values) || self.values.size() == 0 : has(self.values) && self.values.size() > 0",message="values: In and NotIn need some, Exists and DoesNotExist have none"
 type LabelExpression struct {
 	// Key of the label, 1 to 317 characters.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=317
+	// +kubebuilder:validation:Pattern=`^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$`
 	Key string `json:"key"`
 	// In, NotIn, Exists or DoesNotExist.
 	// +required

@@ -109,7 +109,7 @@ func TestWhatMayChange(t *testing.T) {
 		"replicas":                    {"KafkaCluster", pool("replicas: 3"), pool("replicas: 4")},
 		"config":                      {"KafkaCluster", `{}`, `spec: {config: {log.retention.hours: "1"}}`},
 		"a pool more with a first id": {"KafkaCluster", `{}`, `spec: {pools: [{name: main, replicas: 3, storage: {volumes: [{name: data, size: 10Gi}]}}, {name: more, replicas: 1, firstNodeId: 50, roles: [Broker], storage: {volumes: [{name: data, size: 10Gi}]}}]}`},
-		"access":                      {"KafkaCluster", `{}`, `spec: {access: {namespaces: {matchLabels: {team: a}, matchExpressions: [{key: b, operator: In, values: [c, d]}]}}}`},
+		"access":                      {"KafkaCluster", `{}`, `spec: {access: {namespaces: {matchLabels: {example.com/team: a}, matchExpressions: [{key: b.c/d, operator: In, values: [c, d]}]}}}`},
 		"everything of an external cluster": {"KafkaCluster", external(`bootstrapServers: ["a:9092"]`),
 			`spec: {external: {bootstrapServers: ["b:9093"], tls: {caSecret: {name: trust}}, authentication: {mechanism: TLS, secretName: login}}}`},
 		"partitions":                   {"KafkaTopic", `{}`, `spec: {partitions: 12}`},

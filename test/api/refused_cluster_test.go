@@ -61,6 +61,8 @@ func TestKafkaClusterRefused(t *testing.T) {
 		"a version that is only two numbers": {`spec: {version: "4.3"}`, []string{"spec.version", "should match"}},
 		"a version by nickname":              {`spec: {version: latest}`, []string{"spec.version", "should match"}},
 		"access without a selector":          {`spec: {access: {}}`, []string{"spec.access.namespaces", "Required"}},
+		"a label's key that is none":         {`spec: {access: {namespaces: {matchLabels: {"my team": a}}}}`, []string{"spec.access.namespaces.matchLabels", "example.com/team"}},
+		"a label's key that is none, asked":  {`spec: {access: {namespaces: {matchExpressions: [{key: "a/b/c", operator: Exists}]}}}`, []string{"spec.access.namespaces.matchExpressions", "should match"}},
 		"a label's value that is none":       {`spec: {access: {namespaces: {matchLabels: {a: "not one"}}}}`, []string{"spec.access.namespaces.matchLabels", "should match"}},
 		"an operator that is none":           {`spec: {access: {namespaces: {matchExpressions: [{key: a, operator: Is, values: [b]}]}}}`, []string{"operator", "supported values"}},
 		"In without values":                  {`spec: {access: {namespaces: {matchExpressions: [{key: a, operator: In}]}}}`, []string{"values", "In and NotIn need some"}},
