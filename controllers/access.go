@@ -51,7 +51,7 @@ func (n Namespaces) admission(ctx context.Context, cluster hostCluster, namespac
 		return a, nil
 	}
 	for name := range namespaces {
-		if name == a.home {
+		if name == a.home && !cluster.object.IsExternal() {
 			continue
 		}
 		namespace := namespaceOf(name)
@@ -59,8 +59,8 @@ func (n Namespaces) admission(ctx context.Context, cluster hostCluster, namespac
 		if client.IgnoreNotFound(err) != nil {
 			return a, fmt.Errorf("get Namespace %s: %w", name, err)
 		}
-		// The cache forgets a namespace a moment after it has lost the last object in it.
-		a.terminating[name] = apierrors.IsNotFound(err) || namespace.DeletionTimestamp != nil
+		// The cache forgets a namespace a moment after it has lost the last object in it, and may not know a new one yet.
+		a.terminating[name] = namespace.DeletionTimestamp != nil || apierrors.IsNotFound(err) && name != a.home
 		if a.admitted[name], err = model.Admits(cluster.object.Spec.Access, namespace.Labels); err != nil {
 			return a, err
 		}

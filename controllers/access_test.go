@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/kafka"
 )
 
 const guests = "guests" // a namespace that is not the cluster's
@@ -181,6 +183,70 @@ func TestANamespaceThatGoesWaitsForAClusterElsewhereFiveMinutes(t *testing.T) {
 	}
 	if len(w.kafka.topics) != 2 {
 		t.Errorf("topics %v", w.kafka.topics)
+	}
+}
+
+// goes lets a namespace be deleted as soon as all in it is.
+func (w *world) goes(namespace *corev1.Namespace) {
+	w.t.Helper()
+	namespace.Finalizers = []string{"kubernetes"}
+	if err := w.client.Update(context.Background(), namespace); err != nil {
+		w.t.Fatal(err)
+	}
+	w.remove(namespace)
+}
+
+func TestANamespaceThatGoesWaitsNoLongerForAClusterElsewhereThatDoesNotLetGo(t *testing.T) {
+	for name, hinder := range map[string]func(*world){
+		"it refuses the deletion":     func(w *world) { w.kafka.refuse["orders"] = &kafka.Refusal{Code: "TOPIC_DELETION_DISABLED"} },
+		"it denies the deletion":      func(w *world) { w.kafka.refuse["orders"] = &kafka.Denied{Code: "TOPIC_AUTHORIZATION_FAILED"} },
+		"the deletion never succeeds": func(w *world) { w.kafka.refuse["orders"] = errors.New("REQUEST_TIMED_OUT") },
+		"nothing can be read":         func(w *world) { w.kafka.forbidden["delete"] = true },
+	} {
+		t.Run(name, func(t *testing.T) {
+			cluster := readyCluster(3)
+			admit(cluster)
+			going := guestNamespace()
+			w := newWorld(t, cluster, going, fromGuests(newTopic("orders", "uid-1", 0)))
+			w.settle("orders")
+			hinder(w)
+			w.goes(going)
+			w.remove(w.topicIn(guests, "orders"))
+			w.clock.move(w.topicIn(guests, "orders").DeletionTimestamp.Sub(w.clock.Now()))
+			_ = w.once("orders")
+			if o := w.topicIn(guests, "orders"); o == nil || state(o.Status.Conditions) == "Ready" {
+				t.Fatal("it is gone at once, or does not say why it is not")
+			}
+			w.clock.move(5*time.Minute + time.Second)
+			_ = w.once("orders")
+			if w.topicIn(guests, "orders") != nil {
+				t.Error("still there after five minutes")
+			}
+			select {
+			case e := <-w.events.Events:
+				if !strings.Contains(e, "TopicLeftBehind") {
+					t.Errorf("event %q", e)
+				}
+			default:
+				t.Error("nobody is told what is left behind")
+			}
+		})
+	}
+}
+
+// A namespace is emptied in no particular order: what is deleted in somebody else's Kafka must not depend on it.
+func TestANamespaceThatGoesWithItsExternalClusterDeletesNothingThere(t *testing.T) {
+	home := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: clusterKey.Namespace}}
+	cluster := readyCluster(3)
+	cluster.Spec = v1alpha1.KafkaClusterSpec{External: &v1alpha1.External{BootstrapServers: []v1alpha1.BootstrapServer{"kafka:9092"}}}
+	w := newWorld(t, cluster, home, newTopic("orders", "uid-1", 0))
+	w.settle("orders")
+	w.wantTopic("orders", "Ready")
+	w.goes(home)
+	w.remove(w.topic("orders"))
+	w.settle("orders")
+	if w.topic("orders") != nil || len(w.kafka.topics) != 1 {
+		t.Errorf("topics %v, or the object hangs", w.kafka.topics)
 	}
 }
 

@@ -29,6 +29,8 @@ const (
 	reasonClusterNotFound     = "ClusterNotFound"
 	reasonClusterNotAvailable = "ClusterNotAvailable"
 	reasonClusterUnreachable  = "ClusterUnreachable"
+	reasonNotAuthorized       = "NotAuthorized"
+	reasonRetrying            = "Retrying"
 )
 
 // hostCluster is the KafkaCluster that topics or users live in, as one flush sees it.
@@ -37,6 +39,9 @@ type hostCluster struct {
 	object *v1alpha1.KafkaCluster // nil = there is none
 	// elsewhere: the operator does not work in its namespace, and knows nothing of it.
 	elsewhere bool
+	// homeless: an external one whose namespace goes, and the KafkaCluster with it, sooner or later than what it is to be let
+	// go of: what is deleted in somebody else's Kafka does not depend on which.
+	homeless bool
 }
 
 func getHostCluster(ctx context.Context, reader client.Reader, n Namespaces, key types.NamespacedName) (hostCluster, error) {
@@ -62,7 +67,9 @@ func (c hostCluster) id() string {
 }
 
 // gone: what lived in the cluster needs no care any more.
-func (c hostCluster) gone() bool { return c.object == nil || c.object.DeletionTimestamp != nil }
+func (c hostCluster) gone() bool {
+	return c.object == nil || c.object.DeletionTimestamp != nil || c.homeless
+}
 
 // goneText says in what way the cluster is gone.
 func (c hostCluster) goneText() string {
@@ -71,6 +78,8 @@ func (c hostCluster) goneText() string {
 		return fmt.Sprintf("the operator does not look after namespace %q (its flag --watch-namespaces)", c.key.Namespace)
 	case c.object == nil:
 		return fmt.Sprintf("there is no KafkaCluster %q in namespace %q", c.key.Name, c.key.Namespace)
+	case c.homeless:
+		return fmt.Sprintf("KafkaCluster %q is being deleted with its namespace", c.key.Name)
 	}
 	return fmt.Sprintf("KafkaCluster %q is being deleted", c.key.Name)
 }
@@ -136,16 +145,19 @@ func factsOf(cluster *v1alpha1.KafkaCluster) clusterFacts {
 	return f
 }
 
-// unanswered says what to wait for after a flush of which nothing came; empty = it failed for another reason.
+// unanswered says what to wait for after a flush of which nothing came.
 func unanswered(cluster hostCluster, err error) (reason, message string) {
 	_, other := errors.AsType[*kafka.AnotherCluster](err)
+	denied, isDenied := errors.AsType[*kafka.Denied](err)
 	switch {
 	case other && cluster.object.IsExternal():
 		return reasonClusterNotAvailable, external.Explain(err, cluster.object.Spec.External).Message
 	case unreachable(err):
 		return reasonClusterUnreachable, unreachableText(cluster.key)
+	case isDenied:
+		return reasonNotAuthorized, fmt.Sprintf("Kafka does not let the operator do it: %s; grant its principal Alter and AlterConfigs on the Cluster", denied)
 	}
-	return "", ""
+	return reasonRetrying, err.Error()
 }
 
 func unreachable(err error) bool {

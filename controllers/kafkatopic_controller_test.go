@@ -1,6 +1,8 @@
 package controllers
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -10,6 +12,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/claim"
@@ -289,7 +292,7 @@ func TestABadTopicAmongManyCostsTheOthersNothing(t *testing.T) {
 	if w.kafka.requests["create"] != 1 || w.kafka.requests["describe"] != 1 {
 		t.Errorf("requests to Kafka: %v", w.kafka.requests)
 	}
-	if got := w.apiWrites(); got != 2*many {
+	if got := w.apiWrites(); got != 2*many+1 { // what was announced of the bad one is taken back
 		t.Errorf("%d writes to the API for %d topics", got, many)
 	}
 	w.reset()
@@ -451,6 +454,57 @@ func TestAnUnreachableClusterKeepsTheFinalizerAndSaysWhy(t *testing.T) {
 	w.settle()
 	if w.topic("orders") != nil || len(w.kafka.topics) != 0 {
 		t.Error("not deleted after all")
+	}
+}
+
+func TestWhatIsToBeRetainedGoesWithoutItsClustersAnswer(t *testing.T) {
+	retained := func(t *v1alpha1.KafkaTopic) { t.Spec.DeletionPolicy = v1alpha1.DeletionRetain }
+	w := newWorld(t, readyCluster(3), newTopic("kept", "k", time.Hour, retained), newTopic("moving", "m", time.Hour, sized(1, 1), retained), newTopic("doomed", "d", time.Hour))
+	w.settle("kept", "moving", "doomed")
+	w.kafka.slow = true
+	w.changeTopic("moving", replicas(2))
+	_ = w.once("moving")
+	w.kafka.down = fmt.Errorf("dial: %w", kafka.ErrUnreachable)
+	for _, name := range []string{"kept", "moving", "doomed"} {
+		w.remove(w.topic(name))
+	}
+	_ = w.once("kept", "moving", "doomed")
+	if w.topic("kept") != nil {
+		t.Error("nothing has to be done in Kafka for it, and it waits")
+	}
+	w.wantTopic("moving", "Reconciling/ClusterUnreachable") // its throttle is to be taken off
+	w.wantTopic("doomed", "Reconciling/ClusterUnreachable")
+	w.kafka.down = nil
+	w.settle()
+	if len(w.kafka.topics) != 2 || w.topic("moving") != nil || w.topic("doomed") != nil {
+		t.Errorf("%v", w.kafka.topics)
+	}
+	w.wantNoThrottle()
+}
+
+func TestWhatStopsAWholeFlushIsToldByThoseThatWait(t *testing.T) {
+	for name, c := range map[string]struct {
+		err  error
+		want string
+	}{
+		"no permission":   {&kafka.Denied{Code: "CLUSTER_AUTHORIZATION_FAILED"}, "Reconciling/NotAuthorized"},
+		"something else":  {errors.New("describe 1 topics: UNKNOWN_SERVER_ERROR"), "Reconciling/Retrying"},
+		"the end of time": {context.Canceled, "none"},
+	} {
+		w := newWorld(t, readyCluster(3), newTopic("orders", "u", time.Hour))
+		w.kafka.down = c.err
+		ctx, cancel := context.WithCancel(t.Context())
+		if errors.Is(c.err, context.Canceled) {
+			cancel()
+		}
+		w.queue.Mark(clusterKey, "orders")
+		if _, err := w.run.Reconcile(ctx, reconcile.Request{NamespacedName: clusterKey}); err == nil {
+			t.Errorf("%s: want an error, for the backoff", name)
+		}
+		cancel()
+		if got := state(w.topic("orders").Status.Conditions); got != c.want {
+			t.Errorf("%s: %s, want %s", name, got, c.want)
+		}
 	}
 }
 

@@ -1,6 +1,8 @@
 package controllers
 
 import (
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -190,6 +192,82 @@ func TestATopicThatAppearsAfterOurCreationWasRefusedIsNotOurs(t *testing.T) {
 	w.settle("orders")
 	if w.topic("orders") != nil || w.kafka.topics["orders"].ID != foreign.ID {
 		t.Error("somebody else's topic went with our object")
+	}
+}
+
+func TestARefusalIsNotForgottenWhileTheClusterIsAway(t *testing.T) {
+	refusals := map[string]error{
+		"a policy":     &kafka.Refusal{Code: "POLICY_VIOLATION", Message: "no"},
+		"a quota":      &kafka.Throttled{After: 10 * time.Minute},
+		"a permission": &kafka.Denied{Code: "TOPIC_AUTHORIZATION_FAILED"},
+	}
+	for name, refusal := range refusals {
+		for _, deletedMeanwhile := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, deleted meanwhile is %v", name, deletedMeanwhile), func(t *testing.T) {
+				w := newWorld(t, readyCluster(3), newTopic("orders", "u", time.Hour))
+				w.kafka.refuse["orders"] = refusal
+				_ = w.once("orders")
+				delete(w.kafka.refuse, "orders")
+				foreign := w.kafka.add("orders", 1, 1, map[string]string{"flush.ms": "3"})
+				w.kafka.down = fmt.Errorf("%w: connection refused", kafka.ErrUnreachable)
+				w.clock.move(time.Second)
+				_ = w.once("orders")
+				if deletedMeanwhile {
+					w.remove(w.topic("orders"))
+				}
+				w.restart()
+				w.kafka.down = nil
+				w.settle("orders")
+				if !deletedMeanwhile {
+					w.wantTopic("orders", "Stalled/TopicExists")
+					w.remove(w.topic("orders"))
+					w.settle("orders")
+				}
+				if live := w.kafka.topics["orders"]; w.topic("orders") != nil || live.ID != foreign.ID || len(live.Config) != 1 {
+					t.Errorf("somebody else's topic is %+v", live)
+				}
+			})
+		}
+	}
+}
+
+func TestATopicThatIsCreatedAfterAllIsOursAlsoWhenThatWasNotRecorded(t *testing.T) {
+	for name, refusal := range map[string]error{"a policy": &kafka.Refusal{Code: "POLICY_VIOLATION"}, "a quota": &kafka.Throttled{After: time.Second}} {
+		w := newWorld(t, readyCluster(3), newTopic("orders", "u", time.Hour))
+		w.kafka.refuse["orders"] = refusal
+		_ = w.once("orders")
+		delete(w.kafka.refuse, "orders")
+		w.failing["status orders"] = errors.New("the operator died here")
+		w.clock.move(time.Minute)
+		if _ = w.once("orders"); w.kafka.topics["orders"].ID == "" {
+			t.Fatalf("%s: not created", name)
+		}
+		delete(w.failing, "status orders")
+		w.restart()
+		w.settle("orders")
+		w.wantTopic("orders", "Ready")
+	}
+}
+
+func TestARefusedTopicIsTriedAgainAndCostsNoWriteMeanwhile(t *testing.T) {
+	for name, refusal := range map[string]error{
+		"a policy":     &kafka.Refusal{Code: "POLICY_VIOLATION", Message: "no"},
+		"a permission": &kafka.Denied{Code: "TOPIC_AUTHORIZATION_FAILED"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, readyCluster(3), newTopic("orders", "u", time.Hour))
+			w.kafka.refuse["orders"] = refusal
+			_ = w.once("orders")
+			w.clock.move(time.Hour)
+			w.reset()
+			_ = w.once("orders")
+			if w.apiWrites() != 0 || w.kafka.writes() != 0 || w.kafka.count("validate") != 1 {
+				t.Errorf("%v %v", w.requests, w.kafka.requests)
+			}
+			delete(w.kafka.refuse, "orders")
+			w.settle("orders")
+			w.wantTopic("orders", "Ready")
+		})
 	}
 }
 

@@ -2,9 +2,12 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -21,10 +24,10 @@ type history struct {
 	random *rand.Rand
 	trace  []string
 	serial int
-	// foreign are the topics that somebody else made, with what the user has said of them.
+	// foreign are the topics that somebody else made, as they made them.
 	foreign map[kafka.TopicID]kafka.Topic
-	// doomed are the topics whose deletion a user or somebody else has asked for.
-	doomed map[kafka.TopicID]bool
+	// released are the topics that an object has, or may have, let go of: they are nobody's.
+	released map[kafka.TopicID]bool
 }
 
 var historyNames = []string{"a", "b", "c"}
@@ -61,7 +64,7 @@ func (h *history) shape(t *v1alpha1.KafkaTopic) {
 func (h *history) event() {
 	r, all := h.random, h.objects()
 	name := pick(r, historyNames...)
-	switch r.IntN(10) {
+	switch r.IntN(13) {
 	case 0, 1:
 		h.serial++
 		id := fmt.Sprintf("o%d", h.serial)
@@ -79,7 +82,6 @@ func (h *history) event() {
 		if len(all) > 0 {
 			o := pick(r, all...)
 			if o.DeletionTimestamp == nil {
-				h.doomed[kafka.TopicID(o.Status.TopicID)] = true
 				h.remove(&o)
 				h.say("delete %s", o.Name)
 			}
@@ -109,6 +111,18 @@ func (h *history) event() {
 	case 9:
 		h.kafka.slow = !h.kafka.slow
 		h.say("slow %v", h.kafka.slow)
+	case 10, 11:
+		refusals := []error{nil, &kafka.Refusal{Code: "POLICY_VIOLATION"}, &kafka.Throttled{After: 2 * time.Second},
+			&kafka.Denied{Code: "TOPIC_AUTHORIZATION_FAILED"}, errors.New("REQUEST_TIMED_OUT")}
+		h.kafka.refuse[name] = pick(r, refusals...)
+		h.say("what is asked of %s is refused: %v", name, h.kafka.refuse[name])
+	case 12:
+		if h.kafka.down == nil {
+			h.kafka.down = fmt.Errorf("%w: connection refused", kafka.ErrUnreachable)
+		} else {
+			h.kafka.down = nil
+		}
+		h.say("Kafka is away: %v", h.kafka.down)
 	}
 	h.queue.Mark(clusterKey, historyNames...)
 }
@@ -136,9 +150,9 @@ func (h *history) flush() {
 		}
 	}
 	for range 1 + h.random.IntN(3) {
-		before := h.topicIDs()
+		before, objects := h.topicIDs(), h.objects()
 		_, _ = h.run.Reconcile(context.Background(), reconcile.Request{NamespacedName: clusterKey})
-		h.judge(before)
+		h.judge(before, objects)
 		h.clock.move(time.Duration(h.random.IntN(3000)) * time.Millisecond)
 	}
 	clear(h.failing)
@@ -159,9 +173,14 @@ func (h *history) topicIDs() map[string]kafka.TopicID {
 	return ids
 }
 
-// judge checks what one flush has done.
-func (h *history) judge(before map[string]kafka.TopicID) {
+// judge checks what one flush has done, of the topics and objects that were there before.
+func (h *history) judge(before map[string]kafka.TopicID, objects []v1alpha1.KafkaTopic) {
 	h.t.Helper()
+	for _, o := range objects {
+		if o.DeletionTimestamp != nil || o.Spec.Management == v1alpha1.ManagementObserve {
+			h.released[kafka.TopicID(o.Status.TopicID)], h.released[before[o.Spec.Name]] = true, true
+		}
+	}
 	for id, was := range h.foreign {
 		is := h.kafka.topics[was.Name]
 		if is.ID != id || is.Partitions != was.Partitions || len(is.Config) != 1 || is.ReplicationFactor != was.ReplicationFactor {
@@ -169,17 +188,27 @@ func (h *history) judge(before map[string]kafka.TopicID) {
 		}
 	}
 	for name, id := range before {
-		if h.kafka.topics[name].ID != id && !h.doomed[id] && !h.orphan(name) {
+		if h.kafka.topics[name].ID != id && !doomed(name, id, objects) {
 			h.fail("topic %s %s was deleted and nobody had asked for it", name, id)
 		}
 	}
 }
 
-// orphan tells whether every object of a topic that was not recorded yet has been deleted.
-func (h *history) orphan(name string) bool {
-	return !slices.ContainsFunc(h.objects(), func(o v1alpha1.KafkaTopic) bool {
-		return o.Spec.Name == name && o.DeletionTimestamp == nil && o.Spec.Management == v1alpha1.ManagementFull
-	})
+// doomed tells whether it was the users' word that a topic goes: everybody who had it, or had said that he creates it, has
+// been deleted, and nobody of them wants it to stay.
+func doomed(name string, id kafka.TopicID, objects []v1alpha1.KafkaTopic) bool {
+	asked := false
+	for _, o := range objects {
+		had := o.Status.TopicID == string(id) || o.Annotations[v1alpha1.AnnotationCreating] != ""
+		switch {
+		case o.Spec.Name != name || o.Spec.Management == v1alpha1.ManagementObserve:
+		case o.DeletionTimestamp == nil, had && o.Spec.DeletionPolicy == v1alpha1.DeletionRetain:
+			return false
+		case had:
+			asked = true
+		}
+	}
+	return asked
 }
 
 func (h *history) fail(format string, args ...any) {
@@ -192,7 +221,8 @@ func (h *history) fail(format string, args ...any) {
 
 // converge lets everything come to rest and checks what must hold then.
 func (h *history) converge() {
-	h.kafka.slow, h.kafka.lose = false, ""
+	h.kafka.slow, h.kafka.lose, h.kafka.down = false, "", nil
+	clear(h.kafka.refuse)
 	for name, partitions := range h.kafka.moving {
 		for p := range partitions {
 			h.kafka.arrive(name, p)
@@ -200,7 +230,7 @@ func (h *history) converge() {
 	}
 	h.settle(historyNames...)
 	h.settle(historyNames...)
-	h.judge(nil)
+	h.judge(nil, nil)
 	if h.wantNoThrottle(); h.t.Failed() {
 		h.fail("something is left of a throttle")
 	}
@@ -215,6 +245,8 @@ func (h *history) converge() {
 		switch {
 		case o.DeletionTimestamp != nil:
 			h.fail("%s is not let go: %s", o.Name, message(o.Status.Conditions))
+		case s != "Ready" && !h.justified(o, s):
+			h.fail("%s is %s (%s), and the topic is %+v", o.Name, s, message(o.Status.Conditions), h.kafka.topics[o.Spec.Name])
 		case s != "Ready" || o.Spec.Management == v1alpha1.ManagementObserve:
 			continue
 		case ready[o.Spec.Name] != "":
@@ -232,10 +264,32 @@ func (h *history) converge() {
 	}
 }
 
+// justified tells whether an object has a reason not to be Ready that is there for everybody to see.
+func (h *history) justified(o v1alpha1.KafkaTopic, state string) bool {
+	live, exists := h.kafka.topics[o.Spec.Name]
+	switch state {
+	case "Stalled/Conflict":
+		return slices.ContainsFunc(h.objects(), func(other v1alpha1.KafkaTopic) bool { return other.Spec.Name == o.Spec.Name && other.UID != o.UID })
+	case "Stalled/TopicExists":
+		return h.foreign[live.ID].ID != "" || h.released[live.ID]
+	case "Stalled/TopicReplaced", "Stalled/TopicLost":
+		return o.Status.TopicID != "" && o.Status.TopicID != string(live.ID) && exists == (state == "Stalled/TopicReplaced")
+	case "Stalled/PartitionsCannotShrink":
+		return o.Status.TopicID == string(live.ID) && live.Partitions > *o.Spec.Partitions
+	case "Reconciling/TopicNotFound":
+		return o.Spec.Management == v1alpha1.ManagementObserve && !exists
+	}
+	return false
+}
+
 func TestRandomLivesOfTopics(t *testing.T) {
-	for seed := range uint64(60) {
+	runs := uint64(60)
+	if n, err := strconv.ParseUint(os.Getenv("CASTELLAN_PROPERTY_RUNS"), 10, 64); err == nil {
+		runs = n
+	}
+	for seed := range runs {
 		w := newWorld(t, readyCluster(3))
-		h := &history{world: w, random: rand.New(rand.NewPCG(seed, 1)), foreign: map[kafka.TopicID]kafka.Topic{}, doomed: map[kafka.TopicID]bool{}}
+		h := &history{world: w, random: rand.New(rand.NewPCG(seed, 1)), foreign: map[kafka.TopicID]kafka.Topic{}, released: map[kafka.TopicID]bool{}}
 		h.say("seed %d", seed)
 		for range 25 {
 			h.event()

@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strconv"
@@ -26,43 +27,65 @@ func (p *topicPass) survey(ctx context.Context, admin kafka.Admin) (topics.Surve
 		return s, nil
 	}
 	var err error
-	if s.Brokers, err = admin.Brokers(ctx); err != nil {
-		return s, err
+	if s.Brokers, err = admin.Brokers(ctx); err == nil {
+		s.Reassigning, err = admin.Reassignments(ctx)
 	}
-	if s.Reassigning, err = admin.Reassignments(ctx); err != nil {
+	if unreachable(err) {
 		return s, err
+	} else if err != nil { // it is for those to tell that ask for it
+		s.Unknown = moveFault(err, "Describe")
+		return s, nil
 	}
 	others, err := p.othersMoving(ctx)
+	for name, d := range p.desired {
+		if d.Known.Moving != nil {
+			others = append(others, reassigning{name, *d.Known.Moving})
+		}
+	}
 	s.Free = topics.MaxMoving
 	for _, r := range others {
-		s.Free -= len(r.InFlight)
-	}
-	for _, d := range p.desired {
-		if d.Known.Moving != nil {
-			s.Free -= len(d.Known.Moving.InFlight)
+		for _, partition := range r.InFlight {
+			if _, under := s.Reassigning[r.topic][partition.Partition]; under { // and has not arrived
+				s.Free--
+			}
 		}
 	}
 	return s, err
 }
 
+// moveFault says why the operator cannot move replicas, of whichever topic.
+func moveFault(err error, attempted string) *topics.Fault {
+	if f, known := topics.Explain(err, attempted, topics.Desired{}, 0); known {
+		return &f
+	}
+	return &topics.Fault{Reason: topics.ReasonRetrying, Passing: true, After: retryFirst, AtMost: retryLimit, Message: err.Error()}
+}
+
+// reassigning is what is on record of one topic whose replicas move.
+type reassigning struct {
+	topic string
+	v1alpha1.ReassignmentStatus
+}
+
 // othersMoving returns what is under way for topics of the cluster that this flush does not look at. They are listed once:
 // a cluster has one flush at a time.
-func (p *topicPass) othersMoving(ctx context.Context) ([]v1alpha1.ReassignmentStatus, error) {
+func (p *topicPass) othersMoving(ctx context.Context) ([]reassigning, error) {
 	if p.others != nil {
-		return p.others, nil
+		return slices.Clone(p.others), nil
 	}
 	all, err := p.of(ctx, p.cluster.key)
 	if err != nil {
 		return nil, err
 	}
-	moving := []v1alpha1.ReassignmentStatus{}
+	moving := []reassigning{}
 	for _, t := range all {
-		if _, here := p.desired[topics.Name(t)]; !here && t.Status.Reassignment != nil && t.Status.ClusterID == p.cluster.id() {
-			moving = append(moving, *t.Status.Reassignment)
+		name := topics.Name(t)
+		if _, here := p.desired[name]; !here && t.Status.Reassignment != nil && t.Status.ClusterID == p.cluster.id() {
+			moving = append(moving, reassigning{name, *t.Status.Reassignment})
 		}
 	}
 	p.others = moving
-	return moving, nil
+	return slices.Clone(moving), nil
 }
 
 // writeAhead records in the status what is about to be moved, before anything is.
@@ -94,8 +117,11 @@ func (p *topicPass) writeAhead(ctx context.Context) {
 
 // move begins and cancels reassignments under the throttle, and takes the throttle off when nothing is under way any more.
 func (p *topicPass) move(ctx context.Context, admin kafka.Admin) error {
-	if err := p.limit(ctx, admin); err != nil {
+	switch err := p.limit(ctx, admin); {
+	case unreachable(err):
 		return err
+	case err != nil:
+		p.unlimited(err)
 	}
 	if len(p.changes.Throttle) > 0 {
 		results, err := admin.AlterTopicConfigs(ctx, p.changes.Throttle)
@@ -113,15 +139,26 @@ func (p *topicPass) move(ctx context.Context, admin kafka.Admin) error {
 		return nil
 	}
 	results, err := admin.Reassign(ctx, p.changes.Move)
-	if err != nil {
+	if unreachable(err) {
 		return err
 	}
 	for name := range p.changes.Move {
-		if results[name] != nil {
-			p.notMoved(name, "Alter", results[name])
+		if err := cmp.Or(err, results[name]); err != nil {
+			p.notMoved(name, "Alter", err)
 		}
 	}
 	return nil
+}
+
+// unlimited drops what was to begin without the limit of the brokers, which could be neither set nor removed, and keeps on
+// record what was to end.
+func (p *topicPass) unlimited(err error) {
+	for name, d := range p.desired {
+		if (p.changes.Move[name] != nil || d.Known.Moving != nil || p.outcomes[name].Record.Moving != nil) && !d.Gone && !d.Kept {
+			delete(p.changes.Move, name)
+			p.notMoved(name, "AlterConfigs", err)
+		}
+	}
 }
 
 // notMoved keeps on record what may be under way.
@@ -130,7 +167,7 @@ func (p *topicPass) notMoved(name, attempted string, err error) {
 	if out.Record.Moving == nil {
 		out.Record.Moving = p.desired[name].Known.Moving
 	}
-	out.Faults = append(out.Faults, p.fault(name, attempted, err)...)
+	out.Faults = append(p.fault(name, attempted, err), out.Faults...) // why before what
 	p.outcomes[name] = out
 }
 

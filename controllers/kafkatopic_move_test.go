@@ -86,6 +86,119 @@ func TestMovesAreCancelledWhenTheSpecGoesBack(t *testing.T) {
 	}
 }
 
+func TestMovesAreCancelledWhenTheFieldIsTakenOut(t *testing.T) {
+	w := newWorld(t, readyCluster(3), newTopic("orders", "u", time.Hour, sized(3, 2)))
+	w.settle("orders")
+	w.kafka.slow = true
+	w.changeTopic("orders", replicas(3))
+	_ = w.once("orders")
+	w.changeTopic("orders", func(t *v1alpha1.KafkaTopic) { t.Spec.ReplicationFactor = nil })
+	w.settle("orders")
+	w.wantTopic("orders", "Ready")
+	w.wantNoThrottle()
+	if live := w.kafka.topics["orders"]; len(w.kafka.moving["orders"]) != 0 || live.ReplicationFactor != 2 {
+		t.Errorf("%+v, moving %v", live, w.kafka.moving)
+	}
+}
+
+func TestACancellationThatDoesNotGoThroughIsMadeAgain(t *testing.T) {
+	for name, hinder := range map[string]func(*world){
+		"Kafka does not take it": func(w *world) { w.kafka.refuse["orders"] = errors.New("REQUEST_TIMED_OUT") },
+		"the operator dies":      func(w *world) { w.kafka.down = kafka.ErrUnreachable },
+	} {
+		w := newWorld(t, readyCluster(3), newTopic("orders", "u", time.Hour, sized(3, 2)))
+		w.settle("orders")
+		w.kafka.slow = true
+		w.changeTopic("orders", replicas(3))
+		_ = w.once("orders")
+		w.changeTopic("orders", replicas(2))
+		w.kafka.before["reassign"] = func() { hinder(w) }
+		_ = w.once("orders")
+		if len(w.kafka.moving["orders"]) != 3 {
+			t.Fatalf("%s: cancelled all the same", name)
+		}
+		w.kafka.down = nil
+		delete(w.kafka.before, "reassign")
+		delete(w.kafka.refuse, "orders")
+		w.restart()
+		w.settle("orders")
+		w.wantTopic("orders", "Ready")
+		w.wantNoThrottle()
+		if len(w.kafka.moving["orders"]) != 0 || w.kafka.topics["orders"].ReplicationFactor != 2 {
+			t.Errorf("%s: %+v", name, w.kafka.moving)
+		}
+	}
+}
+
+func TestWhatHasArrivedMakesRoomForTheNextAtOnce(t *testing.T) {
+	w := newWorld(t, readyCluster(3), newTopic("orders", "u", time.Hour, sized(2*topics.MaxMoving, 1)))
+	w.settle("orders")
+	w.kafka.slow = true
+	w.changeTopic("orders", replicas(2))
+	_ = w.once("orders")
+	w.kafka.arrive("orders", slices.Collect(maps.Keys(w.kafka.moving["orders"]))...)
+	w.reset()
+	w.clock.move(time.Minute)
+	_ = w.once("orders")
+	if len(w.kafka.moving["orders"]) != topics.MaxMoving || w.apiWrites() != 1 || w.kafka.count("alter-brokers") != 0 {
+		t.Errorf("%d under way, %v %v", len(w.kafka.moving["orders"]), w.requests, w.kafka.requests)
+	}
+}
+
+func TestATopicThatIsNotAdmittedAnyMoreUsesNoRoom(t *testing.T) {
+	cluster := readyCluster(3)
+	admit(cluster)
+	w := newWorld(t, cluster, guestNamespace(), fromGuests(newTopic("a", "a", time.Hour, sized(50, 1))), newTopic("b", "b", time.Hour, sized(2, 1)))
+	w.settle("a", "b")
+	w.kafka.slow = true
+	guest := w.topicIn(guests, "a")
+	replicas(2)(guest)
+	guest.Generation++
+	if err := w.client.Update(t.Context(), guest); err != nil {
+		t.Fatal(err)
+	}
+	_ = w.once("a")
+	w.changeCluster(func(c *v1alpha1.KafkaCluster) { c.Spec.Access = nil })
+	w.settle("a")
+	w.wantTopicIn(guests, "a", "Stalled/NotAdmitted")
+	w.kafka.arrive("a", slices.Collect(maps.Keys(w.kafka.moving["a"]))...)
+	w.kafka.slow = false
+	w.changeTopic("b", replicas(2))
+	w.settle("b")
+	w.wantTopic("b", "Ready")
+	w.wantNoThrottle()
+	if s := w.topicIn(guests, "a").Status; s.Reassignment != nil {
+		t.Errorf("%+v", s.Reassignment)
+	}
+}
+
+// What the brokers refuse as a whole, and not topic by topic, is the matter of those topics that ask for it.
+func TestWhoMayNotMoveReplicasIsToldSoAndDelaysNoOther(t *testing.T) {
+	for _, kind := range []string{"brokers", "reassignments", "describe-brokers", "alter-brokers", "reassign"} {
+		t.Run(kind, func(t *testing.T) {
+			w := newWorld(t, readyCluster(3), newTopic("orders", "u", time.Hour, sized(2, 1)))
+			w.settle("orders")
+			w.changeTopic("orders", replicas(2))
+			w.apply(newTopic("new", "n", time.Hour))
+			w.kafka.forbidden[kind] = true
+			_ = w.once("orders", "new")
+			w.wantTopic("new", "Ready")
+			w.wantTopic("orders", "Reconciling/NotAuthorized")
+			if m := message(w.topic("orders").Status.Conditions); !strings.Contains(m, "Cluster") {
+				t.Error(m)
+			}
+			if w.kafka.topics["orders"].ReplicationFactor != 1 {
+				t.Error("moved without leave")
+			}
+			delete(w.kafka.forbidden, kind)
+			w.settle("orders")
+			w.wantTopic("orders", "Ready")
+			w.wantNoThrottle()
+			w.wantSilence("orders", "new")
+		})
+	}
+}
+
 func TestThrottleAndRecordSurviveACrashAtEveryRequest(t *testing.T) {
 	for _, lost := range []string{"alter-brokers", "alter", "reassign", "describe-brokers", "brokers", "reassignments"} {
 		w := newWorld(t, readyCluster(3), newTopic("orders", "u", time.Hour, sized(3, 2)))

@@ -27,7 +27,7 @@ type topicPass struct {
 	live     map[string]kafka.Topic
 	changes  topics.Changes
 	outcomes map[string]topics.Outcome
-	others   []v1alpha1.ReassignmentStatus // see othersMoving; nil = not listed yet
+	others   []reassigning // see othersMoving; nil = not listed yet
 	// announced are the topics of which this very flush has written that it creates them.
 	announced map[string]bool
 	// put off: topics that are looked at again later, with nothing to report now.
@@ -78,11 +78,42 @@ func (p *topicPass) change(ctx context.Context) error {
 		return err
 	}
 	p.changes, p.outcomes = topics.Plan(desired, p.live, survey)
+	if err := p.rehearse(ctx, admin); err != nil {
+		return err
+	}
 	p.announce(ctx)
 	p.writeAhead(ctx)
 	for _, step := range []func(context.Context, kafka.Admin) error{p.create, p.grow, p.alter, p.move, p.delete} {
 		if err := step(ctx, admin); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// rehearse asks Kafka whether it would create now what it has refused before: what it refuses again is not announced, and a
+// topic that cannot be created costs no write at rest.
+func (p *topicPass) rehearse(ctx context.Context, admin kafka.Admin) error {
+	var again []kafka.NewTopic
+	for _, c := range p.topics {
+		if c.Holder == nil || c.Intended || !topics.RefusedBefore(c.Holder) {
+			continue
+		}
+		if i := slices.IndexFunc(p.changes.Create, func(t kafka.NewTopic) bool { return t.Name == c.Name }); i >= 0 {
+			again = append(again, p.changes.Create[i])
+		}
+	}
+	if len(again) == 0 {
+		return nil
+	}
+	results, err := admin.ValidateTopics(ctx, again)
+	if err != nil {
+		return err
+	}
+	for _, t := range again {
+		if err := results[t.Name]; err != nil {
+			p.changes.Drop(t.Name)
+			p.outcomes[t.Name] = p.notCreated(t.Name, err)
 		}
 	}
 	return nil
@@ -148,34 +179,31 @@ func (p *topicPass) create(ctx context.Context, admin kafka.Admin) error {
 			out = topics.Outcome{Faults: []topics.Fault{*topics.NoUUIDFault(t.Name)}}
 		case result.Err == nil:
 			out.Record.ID, out.Topic = result.Topic.ID, result.Topic
-		case errors.Is(result.Err, kafka.ErrTopicExists) && p.announced[t.Name]:
-			// Somebody else was quicker between the reading and the creation: what was announced did not happen.
-			fault := topics.ExistsFault(t.Name)
-			fault.Doubtful, fault.After, fault.AtMost = false, retryFirst, retryLimit // or Kafka is still deleting another of this name
-			out = topics.Outcome{Faults: []topics.Fault{*fault}}
-			p.retract(ctx, t.Name)
-		case errors.Is(result.Err, kafka.ErrTopicExists):
+		case errors.Is(result.Err, kafka.ErrTopicExists) && !p.announced[t.Name]:
 			// Announced earlier and created then; the broker that was asked did not know yet.
 			p.off[t.Name] = true
 			p.queue.Retry(p.cluster.key, t.Name, confirmAfter/2, confirmAfter)
 		default:
-			out = topics.Outcome{Faults: p.fault(t.Name, "Create", result.Err)}
-			if p.unsettled[t.Name] != nil {
-				out.Record = p.desired[t.Name].Known // it may have been created after all, in place of that one
-			}
+			out = p.notCreated(t.Name, result.Err)
 		}
 		p.outcomes[t.Name] = out
 	}
 	return nil
 }
 
-// retract takes back an announcement.
-func (p *topicPass) retract(ctx context.Context, name string) {
-	for _, c := range p.topics {
-		if c.Name == name {
-			p.errs.add(name, p.letGo(ctx, c.Holder))
-		}
+// notCreated is what is known of a topic that Kafka has not created, or may not have.
+func (p *topicPass) notCreated(name string, err error) topics.Outcome {
+	if errors.Is(err, kafka.ErrTopicExists) {
+		// Somebody else was quicker between the reading and the creation, or Kafka is still deleting another of this name.
+		fault := topics.ExistsFault(name)
+		fault.Doubtful, fault.After, fault.AtMost = false, retryFirst, retryLimit
+		return topics.Outcome{Faults: []topics.Fault{*fault}}
 	}
+	out := topics.Outcome{Faults: p.fault(name, "Create", err)}
+	if p.unsettled[name] != nil {
+		out.Record = p.desired[name].Known // it may have been created after all, in place of that one
+	}
+	return out
 }
 
 // letGo takes off what marks an object as the holder of its topic.

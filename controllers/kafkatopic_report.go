@@ -45,10 +45,16 @@ func (p *topicPass) settle(ctx context.Context, c *topics.Claim) error {
 			return err
 		}
 	}
+	out := p.outcomes[c.Name]
 	if c.Frozen {
+		if s := topics.SeenStatus(c.Holder); s.Reassignment != nil && len(out.Faults) == 0 && p.unsettled[c.Name] == nil {
+			s.Reassignment = nil // the throttle is off, and what moves arrives without the operator
+			if err := p.writeStatus(ctx, c.Holder, s); err != nil {
+				return err
+			}
+		}
 		return p.release(ctx, c.Leaving...) // they have handed it over
 	}
-	out := p.outcomes[c.Name]
 	if p.live[c.Name].Denied != nil { // what was seen before stays in the status
 		return p.writeWaiting(ctx, c.Holder, out.Faults[0].Reason, out.Faults[0].Message)
 	}
@@ -60,6 +66,11 @@ func (p *topicPass) settle(ctx context.Context, c *topics.Claim) error {
 	}
 	if !p.believes(p.cluster.key, c.Holder, out) {
 		return nil
+	}
+	if out.Record.ID == "" { // whatever bears the name from now on is somebody else's
+		if err := p.letGo(ctx, c.Holder); err != nil {
+			return err
+		}
 	}
 	if err := p.writeStatus(ctx, c.Holder, topics.StatusOf(c.Holder, out, p.cluster.id(), p.Clock.Now())); err != nil {
 		return err
@@ -107,22 +118,32 @@ func (p *topicPass) settleObservers(ctx context.Context, c *topics.Claim) error 
 
 // settleLeaving lets go of objects whose topic has been dealt with, or says why it has not been.
 func (p *topicPass) settleLeaving(ctx context.Context, c *topics.Claim) error {
-	out := p.outcomes[c.Name]
+	faults := p.outcomes[c.Name].Faults
+	if err := p.unsettled[c.Name]; err != nil {
+		faults = []topics.Fault{{Reason: topics.ReasonDeleting, Message: err.Error(), Passing: true}}
+	}
+	if len(faults) == 0 {
+		return p.release(ctx, c.Leaving...)
+	}
+	if fault := faults[0]; fault.After == 0 && p.unsettled[c.Name] == nil {
+		p.queue.Retry(p.cluster.key, c.Name, retryFirst, retryLimit) // nothing else would bring it up again soon
+	}
 	var errs []error
-	switch err := p.unsettled[c.Name]; {
-	case err != nil:
-		for _, t := range c.Held() {
-			errs = append(errs, p.writeWaiting(ctx, t, topics.ReasonDeleting, err.Error()))
-		}
-	case len(out.Faults) > 0:
-		for _, t := range c.Held() {
-			errs = append(errs, p.writeStalled(ctx, t, out.Faults[0].Reason, out.Faults[0].Message))
-		}
-		p.queue.Retry(p.cluster.key, c.Name, retryFirst, retryLimit)
-	default:
-		errs = append(errs, p.release(ctx, c.Leaving...))
+	for _, t := range c.Held() {
+		errs = append(errs, p.keep(ctx, c.Name, t, func() error {
+			if faults[0].Passing {
+				return p.writeWaiting(ctx, t, faults[0].Reason, faults[0].Message)
+			}
+			return p.writeStalled(ctx, t, faults[0].Reason, faults[0].Message)
+		}))
 	}
 	return errors.Join(errs...)
+}
+
+// free: what is to be retained stays as it is, unless a throttle has to be taken off it.
+func (p *topicPass) free(name string) bool {
+	d := p.desired[name]
+	return d.Kept && d.Known.Moving == nil
 }
 
 func stalledFor(conds []metav1.Condition, reason string) bool {

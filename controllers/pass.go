@@ -40,6 +40,8 @@ func newPass[T claimant, S any](r *register[T, S], c hostCluster, a admission) p
 type inKafka interface {
 	change(ctx context.Context) error
 	report(ctx context.Context) (failed []string, err error)
+	// free tells whether those who leave a name can be let go of without a word to Kafka.
+	free(name string) bool
 }
 
 // run takes the names through the flush.
@@ -49,13 +51,14 @@ func (p *pass[T, S]) run(ctx context.Context, names []string, work inKafka) ([]s
 	}
 	p.bar(ctx)
 	if awaited := p.cluster.awaited(); awaited != "" {
-		return p.wait(ctx, reasonClusterNotAvailable, awaited)
+		return p.wait(ctx, work, reasonClusterNotAvailable, awaited)
 	}
 	kafkaCtx, cancel := context.WithTimeout(ctx, batch.FlushTimeout)
 	defer cancel()
 	if err := work.change(kafkaCtx); err != nil {
-		if reason, message := unanswered(p.cluster, err); reason != "" {
-			if _, err := p.wait(ctx, reason, message); err != nil {
+		if ctx.Err() == nil { // else the operator itself is about to end, and knows nothing
+			reason, message := unanswered(p.cluster, err)
+			if _, err := p.wait(ctx, work, reason, message); err != nil {
 				return names, err
 			}
 		}
@@ -104,34 +107,38 @@ func (p *pass[T, S]) abandon(ctx context.Context) ([]string, error) {
 
 // wait says what is waited for on every object that is not in force. One that is Ready stays so: nothing was asked of it
 // that is not done.
-func (p *pass[T, S]) wait(ctx context.Context, reason, message string) ([]string, error) {
+func (p *pass[T, S]) wait(ctx context.Context, work inKafka, reason, message string) ([]string, error) {
 	batch.Each(writers, p.claims, func(c claim.Claim[T]) {
-		for _, o := range append(c.Held(), c.Living()...) {
-			if o.GetDeletionTimestamp() == nil && p.register.isReady(o) || c.Frozen && o == c.Holder {
+		for _, o := range c.Held() {
+			if work.free(c.Name) {
+				p.errs.add(c.Name, p.release(ctx, o))
 				continue
 			}
-			if orphaned, left := p.admission.orphaned(o, p.register.Clock.Now()); orphaned {
-				p.errs.add(c.Name, p.leaveBehind(ctx, o))
-				continue
-			} else if left > 0 {
-				p.register.queue.MarkAfter(p.cluster.key, left, c.Name)
+			said := fmt.Sprintf("being deleted: %s; deleting the KafkaCluster releases this %s, too", message, p.register.kind)
+			p.errs.add(c.Name, p.keep(ctx, c.Name, o, func() error { return p.writeWaiting(ctx, o, reason, said) }))
+		}
+		for _, o := range c.Living() {
+			if !p.register.isReady(o) && !(c.Frozen && o == c.Holder) {
+				p.errs.add(c.Name, p.writeWaiting(ctx, o, reason, message))
 			}
-			said := message
-			if o.GetDeletionTimestamp() != nil {
-				said = fmt.Sprintf("being deleted: %s; deleting the KafkaCluster releases this %s, too", message, p.register.kind)
-			}
-			p.errs.add(c.Name, p.writeWaiting(ctx, o, reason, said))
 		}
 	})
 	return p.errs.result()
 }
 
-// leaveBehind lets go of an object whose namespace goes while its cluster, in another one, does not answer, and tells those
-// who own the cluster what is left there.
-func (p *pass[T, S]) leaveBehind(ctx context.Context, o T) error {
+// keep says why an object that is being deleted is not let go of yet. Where its namespace goes, and its cluster is in
+// another one, that ends after a while all the same, and those who own the cluster are told what is left there.
+func (p *pass[T, S]) keep(ctx context.Context, name string, o T, say func() error) error {
+	orphaned, left := p.admission.orphaned(o, p.register.Clock.Now())
+	if !orphaned {
+		if left > 0 {
+			p.register.queue.MarkAfter(p.cluster.key, left, name)
+		}
+		return say()
+	}
 	if left := p.register.leftover(o); left != "" {
 		p.register.Events.Eventf(p.cluster.object, o, corev1.EventTypeWarning, strings.TrimPrefix(p.register.kind, "Kafka")+"LeftBehind", "Delete",
-			"Namespace %s goes and Kafka has not answered for %s: %s is left", o.GetNamespace(), orphanAfter, left)
+			"Namespace %s goes, and for %s Kafka could not be brought to let go: %s is left", o.GetNamespace(), orphanAfter, left)
 	}
 	return p.release(ctx, o)
 }

@@ -133,6 +133,7 @@ func (r *register[T, S]) flush(ctx context.Context, key types.NamespacedName, na
 	if err != nil {
 		return names, err
 	}
+	cluster.homeless = admission.terminating[key.Namespace]
 	p, work := r.open(cluster, admission, found)
 	return p.run(ctx, names, work)
 }

@@ -37,23 +37,21 @@ func RecordOf(t *v1alpha1.KafkaTopic, clusterID string) Record {
 
 // Intent is the value of the annotation by which an object says, ahead, that it creates its topic in this incarnation of
 // the cluster. It names the object's UID: copied to another object, it says nothing. after is the topic that was lost and
-// is created again, empty for the first one: once the new topic is on record, the announcement is spent.
+// is created again, empty for the first one: once the new topic is on record, the announcement is spent. One of which
+// nothing has come must be taken off, or what bears the name later would be taken for what was announced.
 func Intent(t *v1alpha1.KafkaTopic, clusterID string, after kafka.TopicID) string {
 	return strings.TrimSuffix(clusterID+" "+string(t.UID)+" "+string(after), " ")
 }
 
 func intends(t *v1alpha1.KafkaTopic, clusterID string, after kafka.TopicID) bool {
-	return !observes(t) && !spent(t) && t.Annotations[v1alpha1.AnnotationCreating] == Intent(t, clusterID, after)
+	return !observes(t) && t.Annotations[v1alpha1.AnnotationCreating] == Intent(t, clusterID, after)
 }
 
-// spent tells whether what came of an announcement is known and told: the topic is on record, or was not created. What
-// bears its name later is somebody else's.
-func spent(t *v1alpha1.KafkaTopic) bool {
+// RefusedBefore tells whether Kafka has said, last time, that it does not create the topic as the object asks for it.
+func RefusedBefore(t *v1alpha1.KafkaTopic) bool {
 	ready := meta.FindStatusCondition(t.Status.Conditions, v1alpha1.ConditionReady)
-	if ready == nil || t.Status.TopicID != "" {
-		return false // or the announcement names the topic on record, and is compared with that
-	}
-	return !slices.Contains([]string{ReasonRetrying, ReasonUnreachable, ReasonUnavailable}, ready.Reason)
+	return ready != nil && slices.Contains([]string{ReasonExists, ReasonConfig, ReasonReplication, ReasonPartitions, ReasonName,
+		ReasonPolicy, ReasonDenied, ReasonRefused}, ready.Reason)
 }
 
 func observes(t *v1alpha1.KafkaTopic) bool { return t.Spec.Management == v1alpha1.ManagementObserve }

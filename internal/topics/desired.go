@@ -83,6 +83,9 @@ func tellsOfLoss(t *v1alpha1.KafkaTopic) bool {
 
 func isLoss(reason string) bool { return reason == ReasonLost || reason == ReasonReplaced }
 
+// asksForReplicas tells whether the spec says how many replicas there shall be, or where.
+func (d Desired) asksForReplicas() bool { return d.ReplicationFactor != 0 || len(d.Racks) > 0 }
+
 func (d Desired) placement() Placement {
 	return Placement{Factor: int(d.ReplicationFactor), Racks: d.Racks}
 }

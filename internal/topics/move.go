@@ -30,6 +30,8 @@ type Survey struct {
 	Free int
 	// HidesFenced: the brokers that are down are not among Brokers, as in Kafka before 4.0.
 	HidesFenced bool
+	// Unknown is why nothing is known of brokers and reassignments; nil = all is.
+	Unknown *Fault
 	// Rate is the limit, in bytes per second and broker, that the operator sets while replicas move; zero = none.
 	Rate int64
 	Now  time.Time
@@ -77,6 +79,13 @@ func without(replicas, some []int32) []int32 {
 // move brings replicas to where they shall be, some at a time: what is under way and as wanted goes on, what is under way by
 // the operator and no longer wanted is cancelled, and nothing begins where somebody else moves replicas of the topic.
 func (c *Changes) move(d Desired, topic kafka.Topic, s *Survey, out *Outcome) {
+	if s.Unknown != nil {
+		if out.Record.Moving = d.Known.Moving; out.Record.Moving != nil {
+			c.stay(topic, out)
+		}
+		out.Faults = append(out.Faults, *s.Unknown)
+		return
+	}
 	m := d.movement(topic, s)
 	out.Topic.ReplicationFactor = smallest(m.base)
 	fault := s.hidden(m.base)
@@ -89,23 +98,24 @@ func (c *Changes) move(d Desired, topic kafka.Topic, s *Survey, out *Outcome) {
 		c.record(d, topic, m, s, nil, int32(len(m.ours)), out)
 		return
 	}
-	var wrong, cancelled []int32
+	var wrong []int32
+	cancels := 0
 	for partition, replicas := range m.next {
 		number := int32(partition)
-		switch {
-		case m.placer.satisfied(replicas):
-		case slices.Contains(m.ours, number):
-			cancelled = append(cancelled, number)
+		switch ours := slices.Contains(m.ours, number); {
+		case m.placer.satisfied(replicas) && (d.asksForReplicas() || !ours):
+		case ours: // and on record until Kafka has undone it
+			cancels++
 			c.Move[d.Name] = append(c.Move[d.Name], kafka.Move{Partition: number})
 		default:
 			wrong = append(wrong, number)
 		}
 	}
-	m.ours = slices.DeleteFunc(m.ours, func(p int32) bool { return slices.Contains(cancelled, p) })
-	left := int32(len(m.ours) + len(wrong) + len(cancelled))
+	m.placer.isr = topic.ISR
+	left := int32(len(m.ours) + len(wrong))
 	var starts []kafka.Move
 	switch {
-	case len(wrong) == 0 || len(cancelled) > 0: // what was cancelled is placed anew when Kafka has undone it
+	case len(wrong) == 0 || cancels > 0: // what is cancelled is placed anew when Kafka has undone it
 	case len(m.foreign) > 0:
 		out.Faults = append(out.Faults, Fault{Reason: ReasonForeignMove, Passing: true, After: moveLook, AtMost: moveLookLimit, Message: fmt.Sprintf(
 			"waiting for a reassignment of topic %q that somebody else has begun (partition %d); it is left to end", d.Name, m.foreign[0])})
@@ -122,10 +132,15 @@ func (c *Changes) move(d Desired, topic kafka.Topic, s *Survey, out *Outcome) {
 		c.Move[d.Name] = append(c.Move[d.Name], starts...)
 	}
 	if len(starts)+len(m.ours) > 0 {
-		delete(c.Grow, d.Name) // Kafka does one or the other
-		out.Topic.Partitions = topic.Partitions
+		c.stay(topic, out)
 	}
 	c.record(d, topic, m, s, starts, left, out)
+}
+
+// stay keeps a topic from growing while its replicas move: Kafka does one or the other.
+func (c *Changes) stay(topic kafka.Topic, out *Outcome) {
+	delete(c.Grow, topic.Name)
+	out.Topic.Partitions = topic.Partitions
 }
 
 // hidden says why nothing can be moved while a broker is down of which only the node id is known: whether it comes back and

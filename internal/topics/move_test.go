@@ -59,8 +59,12 @@ func TestMoves(t *testing.T) {
 			survey: Survey{Brokers: three}, faults: ReasonMoving},
 		{name: "ours goes on", desired: Desired{ReplicationFactor: 2, Known: Record{Moving: moving("0:0,1")}}, replicas: [][]int32{{0, 1}},
 			survey: Survey{Brokers: three, Free: 9, Reassigning: under(0, []int32{0, 1}, []int32{1}, nil)}, faults: ReasonMoving, throttle: "0:0/0:1", recorded: 1},
-		{name: "ours is cancelled when the spec goes back", desired: Desired{ReplicationFactor: 1, Known: Record{Moving: moving("0:0,1")}}, replicas: [][]int32{{0, 1}},
-			survey: Survey{Brokers: three, Free: 9, Reassigning: under(0, []int32{0, 1}, []int32{1}, nil)}, moves: "0:[]", faults: ReasonMoving, throttle: "-/-"},
+		{name: "ours is cancelled when the spec goes back, and on record until Kafka has undone it", desired: Desired{ReplicationFactor: 1, Known: Record{Moving: moving("0:0,1")}}, replicas: [][]int32{{0, 1}},
+			survey: Survey{Brokers: three, Free: 9, Reassigning: under(0, []int32{0, 1}, []int32{1}, nil)}, moves: "0:[]", faults: ReasonMoving, throttle: "0:0/0:1", recorded: 1},
+		{name: "ours is cancelled when nothing is asked any more", desired: Desired{Known: Record{Moving: moving("0:0,1")}}, replicas: [][]int32{{0, 1}},
+			survey: Survey{Brokers: three, Free: 9, Reassigning: under(0, []int32{0, 1}, []int32{1}, nil)}, moves: "0:[]", faults: ReasonMoving, throttle: "0:0/0:1", recorded: 1},
+		{name: "somebody else's is left where nothing is asked", desired: Desired{Known: Record{Moving: moving("0:0,2")}}, replicas: [][]int32{{0, 1}},
+			survey: Survey{Brokers: three, Free: 9, Reassigning: under(0, []int32{0, 1}, []int32{1}, nil)}, throttle: "-/-"},
 		{name: "ours has arrived", desired: Desired{ReplicationFactor: 2, Known: Record{Moving: moving("0:0,1")}}, replicas: [][]int32{{0, 1}},
 			survey: Survey{Brokers: three, Free: 9}, throttle: "-/-"},
 		{name: "somebody else's is never cancelled, and nothing begins beside it", desired: Desired{ReplicationFactor: 1}, replicas: [][]int32{{0, 1, 2}, {0, 1}},
@@ -110,6 +114,20 @@ func TestMoves(t *testing.T) {
 				t.Errorf("grows: %v", changes.Grow)
 			}
 		})
+	}
+}
+
+func TestWhereNothingIsKnownOfReassignmentsNothingMovesAndWhatIsOnRecordStays(t *testing.T) {
+	denied := Survey{Unknown: &Fault{Reason: ReasonDenied, Passing: true}}
+	d := Desired{Name: "x", Partitions: 5, ReplicationFactor: 1, Known: Record{ID: "id", Moving: moving("0:0,1")}}
+	live := map[string]kafka.Topic{"x": {Name: "x", ID: "id", Partitions: 1, ReplicationFactor: 2, Replicas: [][]int32{{0, 1}}}}
+	changes, outcomes := Plan([]Desired{d}, live, denied)
+	if out := outcomes["x"]; !changes.Empty() || out.Record.Moving != d.Known.Moving || len(out.Faults) != 1 || out.Faults[0].Reason != ReasonDenied || out.Topic.Partitions != 1 {
+		t.Errorf("%+v %+v", changes, out)
+	}
+	placed := Desired{Name: "new", Partitions: 1, ReplicationFactor: 1, Racks: []string{"a"}}
+	if changes, outcomes = Plan([]Desired{placed}, nil, denied); !changes.Empty() || outcomes["new"].Found || outcomes["new"].Faults[0].Reason != ReasonDenied {
+		t.Errorf("placed nowhere: %+v %+v", changes, outcomes)
 	}
 }
 

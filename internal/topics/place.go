@@ -26,6 +26,7 @@ type placer struct {
 	extras  int           // how many racks of a partition hold one replica more than low
 	load    map[int32]int // replicas of the topic by broker
 	leads   map[int32]int // preferred leaders of the topic by broker
+	isr     [][]int32     // in-sync replicas by partition; none where they are not known
 }
 
 // newPlacer returns a placer, or why no assignment can be as wanted.
@@ -66,6 +67,10 @@ func (p *placer) possible(racks map[string]int, brokers int) *Fault {
 			}
 		}
 		slices.Sort(known)
+		if len(known) == 0 {
+			return &Fault{Reason: ReasonPlacement, Message: fmt.Sprintf("spec.placement.racks: no broker is in rack %q, as none has a rack (broker.rack); "+
+				"label the Kubernetes nodes with topology.kubernetes.io/zone (in an external cluster set broker.rack), and restart the brokers", rack)}
+		}
 		return &Fault{Reason: ReasonPlacement, Message: fmt.Sprintf("spec.placement.racks: no broker is in rack %q; the racks are: %s", rack, strings.Join(known, ", "))}
 	}
 	where, n := "", brokers
@@ -76,7 +81,8 @@ func (p *placer) possible(racks map[string]int, brokers int) *Fault {
 		}
 	}
 	if p.want.Factor > n {
-		return &Fault{Reason: ReasonReplication, Message: fmt.Sprintf("spec.replicationFactor: %d replicas asked, %d brokers%s; lower it, or add brokers", p.want.Factor, n, where)}
+		return &Fault{Reason: ReasonReplication, Message: fmt.Sprintf("spec.replicationFactor: %s asked, %s%s; lower it, or add brokers",
+			counted(p.want.Factor, "replica"), counted(n, "broker"), where)}
 	}
 	return nil
 }
@@ -109,7 +115,7 @@ func (p *placer) wanted(id int32) bool {
 
 // satisfied tells whether a partition needs no move.
 func (p *placer) satisfied(replicas []int32) bool {
-	return (p.want.Factor == 0 || len(replicas) == p.want.Factor) && len(p.keep(replicas)) == len(replicas)
+	return (p.want.Factor == 0 || len(replicas) == p.want.Factor) && len(p.keep(replicas, nil)) == len(replicas)
 }
 
 // assign returns the assignment in which every partition is as wanted, with as few new replicas as that takes, spread
@@ -123,7 +129,11 @@ func (p *placer) assign(current [][]int32) ([][]int32, *Fault) {
 		}
 	}
 	for i, replicas := range current {
-		target[i] = p.keep(replicas)
+		var isr []int32
+		if i < len(p.isr) {
+			isr = p.isr[i]
+		}
+		target[i] = p.keep(replicas, isr)
 		for _, id := range replicas {
 			if !slices.Contains(target[i], id) {
 				p.load[id]--
@@ -156,17 +166,17 @@ func (p *placer) assign(current [][]int32) ([][]int32, *Fault) {
 func leads(kept, current []int32) bool { return len(kept) > 0 && kept[0] == current[0] }
 
 // keep returns those replicas of a partition that stay, in their order.
-func (p *placer) keep(replicas []int32) []int32 {
+func (p *placer) keep(replicas, isr []int32) []int32 {
 	kept := slices.DeleteFunc(slices.Clone(replicas), func(id int32) bool { return !p.wanted(id) })
-	for i := p.surplus(kept); i >= 0; i = p.surplus(kept) {
+	for i := p.surplus(kept, isr); i >= 0; i = p.surplus(kept, isr) {
 		kept = append(kept[:i], kept[i+1:]...)
 	}
 	return kept
 }
 
-// surplus returns the index of the replica to take away; -1 = none is too many. A broker that is down goes first, then the
-// rack that holds most, then the broker that does; the preferred leader goes last.
-func (p *placer) surplus(replicas []int32) int {
+// surplus returns the index of the replica to take away; -1 = none is too many. One that is not in sync goes first, as does
+// that of a broker that is down, then the rack that holds most, then the broker that does; the preferred leader goes last.
+func (p *placer) surplus(replicas, isr []int32) int {
 	count := p.byRack(replicas)
 	over := 0 // racks that use one of the extras
 	for rack, n := range count {
@@ -186,17 +196,17 @@ func (p *placer) surplus(replicas []int32) int {
 		if !candidate(id) {
 			continue
 		}
-		if best < 0 || p.ratherDropped(replicas, count, i, best) {
+		if best < 0 || p.ratherDropped(replicas, isr, count, i, best) {
 			best = i
 		}
 	}
 	return best
 }
 
-func (p *placer) ratherDropped(replicas []int32, count map[string]int, i, than int) bool {
+func (p *placer) ratherDropped(replicas, isr []int32, count map[string]int, i, than int) bool {
 	rank := func(i int) (down, first, inRack, load int) {
 		b, registered := p.brokers[replicas[i]]
-		if b.Fenced || !registered {
+		if b.Fenced || !registered || len(isr) > 0 && !slices.Contains(isr, replicas[i]) {
 			down = 1
 		}
 		if i == 0 {

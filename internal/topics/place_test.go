@@ -277,3 +277,20 @@ func TestWhatCannotBePlacedIsSaid(t *testing.T) {
 		t.Errorf("a broker that is down is waited for: %+v", fault)
 	}
 }
+
+func TestAReplicaThatIsNotInSyncIsTakenAwayBeforeOneThatIs(t *testing.T) {
+	for _, racks := range [][]string{{"a", "b", "c"}, {"", "", ""}} {
+		for _, behind := range []int32{0, 1, 2} {
+			p, fault := newPlacer("orders", Placement{Factor: 2}, brokersIn(racks...))
+			if fault != nil {
+				t.Fatal(fault)
+			}
+			current := []int32{0, 1, 2}
+			p.isr = [][]int32{without(current, []int32{behind})}
+			target, fault := p.assign([][]int32{current})
+			if fault != nil || len(target[0]) != 2 || slices.Contains(target[0], behind) {
+				t.Errorf("%d is behind, and what stays is %v (%v)", behind, target, fault)
+			}
+		}
+	}
+}

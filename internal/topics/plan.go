@@ -71,6 +71,7 @@ const (
 	ReasonShrink       = "PartitionsCannotShrink"
 	ReasonInternal     = "InternalTopic"
 	ReasonPlacement    = "InvalidPlacement"
+	ReasonGrowing      = "Growing"
 	ReasonMoving       = "Reassigning"
 	ReasonForeignMove  = "ForeignReassignment"
 	ReasonNoUUID       = "NoTopicID"
@@ -133,6 +134,9 @@ func (c *Changes) create(d Desired, s Survey) Outcome {
 		return Outcome{Faults: []Fault{{Reason: ReasonName, Passing: true, After: time.Second, AtMost: time.Minute, Message: fmt.Sprintf(
 			"spec.name: topic %q is being created, with which %q collides (\".\" and \"_\" are one in Kafka's metrics); choose another name", other, d.Name)}}}
 	}
+	if len(d.Racks) > 0 && s.Unknown != nil {
+		return Outcome{Faults: []Fault{*s.Unknown}}
+	}
 	topic := kafka.NewTopic{Name: d.Name, Partitions: d.Partitions, ReplicationFactor: d.ReplicationFactor, Config: d.Config}
 	if len(d.Racks) > 0 {
 		p, fault := newPlacer(d.Name, d.placement(), s.Brokers)
@@ -172,6 +176,10 @@ func (c *Changes) mend(d Desired, topic kafka.Topic, origin v1alpha1.Origin, s *
 	return out
 }
 
+// growAtOnce is how many partitions a topic is given in one request: half of what Kafka's controller writes in one piece. Of
+// a larger request Kafka says that it has failed, and does a part.
+const growAtOnce = 5000
+
 // resize grows the number of partitions, or says why not.
 func (c *Changes) resize(d Desired, topic kafka.Topic, out *Outcome) {
 	switch {
@@ -180,8 +188,13 @@ func (c *Changes) resize(d Desired, topic kafka.Topic, out *Outcome) {
 		out.Faults = append(out.Faults, Fault{Reason: ReasonInternal, Message: fmt.Sprintf("spec.partitions: topic %q is Kafka's own and what "+
 			"is kept in it depends on its %d partitions; set spec.partitions to %d", d.Name, topic.Partitions, topic.Partitions)})
 	case d.Partitions > topic.Partitions:
-		c.Grow[d.Name] = d.Partitions
-		out.Topic.Partitions = d.Partitions
+		next := min(d.Partitions, topic.Partitions+growAtOnce)
+		c.Grow[d.Name] = next
+		out.Topic.Partitions = next
+		if next < d.Partitions {
+			out.Faults = append(out.Faults, Fault{Reason: ReasonGrowing, Passing: true, After: time.Second, AtMost: time.Second, Message: fmt.Sprintf(
+				"adding partitions, %d at a time: %d of %d", growAtOnce, next, d.Partitions)})
+		}
 	default:
 		out.Faults = append(out.Faults, Fault{Reason: ReasonShrink, Message: fmt.Sprintf("spec.partitions: topic %q has %d partitions and Kafka "+
 			"cannot take any away; set spec.partitions to %d, or make a new topic", d.Name, topic.Partitions, topic.Partitions)})

@@ -41,6 +41,7 @@ func TestPlan(t *testing.T) {
 		{name: "nothing asked, nothing enforced", desired: Desired{Known: Record{ID: "id"}}},
 		{name: "absent is created", desired: Desired{Partitions: 1}, absent: true, create: true},
 		{name: "partitions grow", desired: Desired{Known: known, Partitions: 9, Config: map[string]string{"k": "1"}}, grow: 9},
+		{name: "many partitions are added a part at a time", desired: Desired{Known: known, Partitions: 9000, Config: map[string]string{"k": "1"}}, grow: 5003, faults: ReasonGrowing},
 		{name: "partitions cannot shrink", desired: Desired{Known: known, Partitions: 2, Config: map[string]string{"k": "2"}}, alter: "k", faults: ReasonShrink},
 		{name: "a key of ours that leaves the spec is removed, a foreign one is not", desired: Desired{Known: known}, alter: "-k"},
 		{name: "a key of ours that somebody removed needs no removal", desired: Desired{Known: Record{ID: "id", ConfigKeys: []string{"gone"}}}},

@@ -1,12 +1,15 @@
 package topics
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/castellan-dev/castellan/internal/claim"
 	"github.com/castellan-dev/castellan/internal/kafka"
 )
 
@@ -15,16 +18,20 @@ const MayDescribe = "Describe and DescribeConfigs"
 
 // Explain says in the language of the KafkaTopic's fields why Kafka did not do what was attempted, such as "Create"; false =
 // it is no answer of Kafka's and may be another one the next time. brokers is how many brokers the cluster has; zero = not
-// known.
+// known. The sentence is the same for as long as the fault is.
 func Explain(err error, attempted string, d Desired, brokers int) (Fault, bool) {
 	if quota, ok := errors.AsType[*kafka.Throttled](err); ok {
 		after := max(quota.After, time.Second)
-		return Fault{Reason: ReasonQuota, Passing: true, After: after, AtMost: after, Message: fmt.Sprintf(
-			"waiting %s, as Kafka asks: the quota on changes (controller_mutation_rate) of the operator is used up", after)}, true
+		return Fault{Reason: ReasonQuota, Passing: true, After: after, AtMost: after, Message: "waiting for as long as Kafka asks: the quota on " +
+			"changes (controller_mutation_rate) of the operator is used up"}, true
 	}
 	if denied, ok := errors.AsType[*kafka.Denied](err); ok {
+		where := fmt.Sprintf("topic %q", d.Name)
+		if denied.Code == "CLUSTER_AUTHORIZATION_FAILED" {
+			where = "the Cluster"
+		}
 		return Fault{Reason: ReasonDenied, Passing: true, After: time.Second, AtMost: time.Minute, Message: fmt.Sprintf(
-			"Kafka does not let the operator do it: %s; grant its principal %s on topic %q", denied.Error(), attempted, d.Name)}, true
+			"Kafka does not let the operator do it: %s; grant its principal %s on %s", denied.Error(), attempted, where)}, true
 	}
 	if refusal, ok := errors.AsType[*kafka.Refusal](err); ok {
 		return explain(refusal, d, brokers), true
@@ -33,34 +40,40 @@ func Explain(err error, attempted string, d Desired, brokers int) (Fault, bool) 
 }
 
 func explain(r *kafka.Refusal, d Desired, brokers int) Fault {
-	said := r.Message
-	if said == "" {
-		said = r.Code
+	said := strings.TrimSuffix(cmp.Or(r.Message, r.Code), ".") // the cure comes after it
+	code := r.Code
+	if code == "INVALID_REQUEST" && strings.HasPrefix(said, "Invalid config value") {
+		code = "INVALID_CONFIG" // which brokers with ZooKeeper say of a key, and not of a value
 	}
-	switch r.Code {
+	switch code {
 	case "INVALID_REPLICATION_FACTOR":
-		field := fmt.Sprintf("spec.replicationFactor: %d replicas asked", d.ReplicationFactor)
+		asked, cure := counted(int(d.ReplicationFactor), "replica")+" asked", "lower it, or add brokers"
 		if d.ReplicationFactor == 0 {
-			field = "spec.replicationFactor: the brokers' default cannot be met"
+			asked, cure = "the brokers' default (default.replication.factor) asked", "set spec.replicationFactor, or add brokers"
 		}
 		if brokers > 0 {
-			field += fmt.Sprintf(", %d brokers", brokers)
+			asked += ", " + counted(brokers, "broker")
 		}
-		return Fault{Reason: ReasonReplication, Message: field + "; Kafka says: " + said}
+		return Fault{Reason: ReasonReplication, Message: fmt.Sprintf("spec.replicationFactor: %s; Kafka says: %s; %s", asked, said, cure)}
 	case "INVALID_PARTITIONS":
-		return Fault{Reason: ReasonPartitions, Message: fmt.Sprintf("spec.partitions: %d asked; Kafka says: %s", d.Partitions, said), Doubtful: true}
+		return Fault{Reason: ReasonPartitions, Doubtful: true, Message: fmt.Sprintf("spec.partitions: %s; Kafka says: %s; set another number",
+			partitionsAsked(d), said)}
 	case "INVALID_CONFIG":
 		key := configKey(d, said)
-		return Fault{Reason: ReasonConfig, Message: configField(key) + ": Kafka says: " + said + suggestion(key)}
+		return Fault{Reason: ReasonConfig, Message: fmt.Sprintf("%s: Kafka says: %s; %s", configField(key), said, cmp.Or(suggestion(key), "correct it"))}
 	case "INVALID_TOPIC_EXCEPTION":
-		return Fault{Reason: ReasonName, Message: fmt.Sprintf("spec.name: %q is not accepted; Kafka says: %s", d.Name, said)}
+		f := Fault{Reason: ReasonName, Message: fmt.Sprintf("spec.name: %q is not accepted; Kafka says: %s; choose another spec.name", d.Name, said)}
+		if strings.Contains(said, "collides with") { // for as long as that topic is there
+			f.After, f.AtMost = claim.TakenLook, claim.TakenLookLimit
+		}
+		return f
 	case "POLICY_VIOLATION":
-		if strings.HasPrefix(said, tooMany) {
-			return Fault{Reason: ReasonPartitions, Message: fmt.Sprintf("spec.partitions: %d asked, which is more than Kafka changes at once; begin with "+
-				"fewer, and grow in steps; Kafka says: %s", d.Partitions, said)}
+		if r.TooLarge() {
+			return Fault{Reason: ReasonPartitions, Message: fmt.Sprintf("spec.partitions: %s, which is more than Kafka changes at once; Kafka says: %s; "+
+				"set fewer, and grow in steps", partitionsAsked(d), said)}
 		}
 		return Fault{Reason: ReasonPolicy, Message: "spec: the brokers' policy for topics (create.topic.policy.class.name, " +
-			"alter.config.policy.class.name) does not admit it; Kafka says: " + said}
+			"alter.config.policy.class.name) does not admit it; Kafka says: " + said + "; change the spec, or the policy"}
 	case "TOPIC_DELETION_DISABLED":
 		return Fault{Reason: ReasonNotDeletable, Message: "spec.deletionPolicy: the brokers have delete.topic.enable=false; set deletionPolicy to Retain, or allow deletion"}
 	default:
@@ -68,8 +81,20 @@ func explain(r *kafka.Refusal, d Desired, brokers int) Fault {
 	}
 }
 
-// tooMany begins Kafka's answer to a request that would write more records than its controller does at once.
-const tooMany = "Excessively large number of partitions"
+// counted says how many there are of what a word names.
+func counted(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+func partitionsAsked(d Desired) string {
+	if d.Partitions == 0 {
+		return "the brokers' default (num.partitions) asked"
+	}
+	return fmt.Sprintf("%d asked", d.Partitions)
+}
 
 // configKey is the key of the spec that Kafka's sentence is about: the longest, as keys may be parts of each other.
 func configKey(d Desired, said string) string {
@@ -89,21 +114,67 @@ func configField(key string) string {
 	return fmt.Sprintf("spec.config[%s]", key)
 }
 
-// suggestion names the valid key nearest to one that no topic has; nothing where none is near.
+// suggestion asks whether a key that no topic has was meant to be one that topics have; empty where none is near.
 func suggestion(key string) string {
 	if key == "" || slices.Contains(topicKeys, key) {
 		return ""
 	}
-	nearest, best := "", len(key)/3+1
+	key = camel.ReplaceAllString(trimmed(key), "$1.$2")
+	key = strings.NewReplacer("_", ".", "-", ".").Replace(strings.ToLower(key))
+	key = strings.TrimPrefix(strings.TrimPrefix(key, "log."), "cleaner.") // so begins what brokers call their default
+	dot := strings.LastIndex(key, ".") + 1
+	unit := cmp.Or(units[key[dot:]], key[dot:])
+	nearest := nearestKey(key[:dot] + unit)
+	switch {
+	case nearest == "":
+		return ""
+	case key[dot:] != unit && unit == "ms":
+		return fmt.Sprintf("did you mean %s, in milliseconds?", nearest)
+	default:
+		return fmt.Sprintf("did you mean %s?", nearest)
+	}
+}
+
+var camel = regexp.MustCompile("([a-z])([A-Z])")
+
+// nearestKey returns the topic's key that is written most like the given one, and counted in the same unit if that has one.
+func nearestKey(key string) string {
+	if own, ok := brokerNames[key]; ok {
+		return own
+	}
+	nearest, best, unit := "", len(key)/3+1, unitOf(key)
 	for _, valid := range topicKeys {
+		if unit != "" && unit != unitOf(valid) {
+			continue
+		}
 		if distance := editDistance(key, valid); distance < best {
 			nearest, best = valid, distance
 		}
 	}
-	if nearest == "" {
-		return ""
-	}
-	return fmt.Sprintf("; did you mean %s?", nearest)
+	return nearest
+}
+
+func unitOf(key string) string { return units[key[strings.LastIndex(key, ".")+1:]] }
+
+// units are those that a topic's keys are counted in, by the word that somebody may end a key with.
+var units = map[string]string{
+	"ms": "ms", "seconds": "ms", "minutes": "ms", "hours": "ms", "days": "ms",
+	"bytes": "bytes", "kb": "bytes", "mb": "bytes", "gb": "bytes",
+	"messages": "messages",
+}
+
+// brokerNames are the topic's keys by the names, without log. and cleaner. in front, of the brokers' defaults that are
+// called otherwise (KafkaConfig), and by what they are called for short.
+var brokerNames = map[string]string{
+	"flush.interval.messages": "flush.messages",
+	"flush.interval.ms":       "flush.ms",
+	"index.size.max.bytes":    "segment.index.bytes",
+	"message.max.bytes":       "max.message.bytes",
+	"min.cleanable.ratio":     "min.cleanable.dirty.ratio",
+	"min.isr":                 "min.insync.replicas",
+	"roll.jitter.ms":          "segment.jitter.ms",
+	"roll.ms":                 "segment.ms",
+	"segment.delete.delay.ms": "file.delete.delay.ms",
 }
 
 // topicKeys are the keys of a topic in Kafka 4.3. They only serve to suggest one: what is valid, Kafka decides.

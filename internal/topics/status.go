@@ -61,13 +61,13 @@ const minISR = "min.insync.replicas"
 // warn tells of configuration that Kafka accepts and that works only while all goes well: where a topic has fewer replicas
 // than its min.insync.replicas, Kafka asks for all of them. Seen so on 3.9 and 4.3; 2.8 refuses every write.
 func warn(s *v1alpha1.KafkaTopicStatus, generation int64, now time.Time) {
-	floor, err := strconv.Atoi(s.Config[minISR])
+	floor, err := strconv.Atoi(trimmed(s.Config[minISR]))
 	if err != nil || int32(floor) <= s.ReplicationFactor {
 		meta.RemoveStatusCondition(&s.Conditions, v1alpha1.ConditionWarning)
 		return
 	}
-	message := fmt.Sprintf("%s is %d and the topic has %d replicas: every write with acks=all is refused as soon as one of them is away (by "+
-		"Kafka of old at all times); lower the one or raise spec.replicationFactor", minISR, floor, s.ReplicationFactor)
+	message := fmt.Sprintf("%s is %d and the topic has %s: every write with acks=all is refused as soon as one of them is away (by "+
+		"Kafka of old at all times); lower the one or raise spec.replicationFactor", minISR, floor, counted(int(s.ReplicationFactor), "replica"))
 	status.Set(&s.Conditions, v1alpha1.ConditionWarning, metav1.ConditionTrue, generation, ReasonMinISR, message, now)
 }
 
@@ -92,13 +92,7 @@ func ObservedStatus(t *v1alpha1.KafkaTopic, topic kafka.Topic, exists bool, heal
 
 // size says how large a topic is.
 func size(t kafka.Topic) string {
-	count := func(n int32, what string) string {
-		if n == 1 {
-			return "1 " + what
-		}
-		return fmt.Sprintf("%d %ss", n, what)
-	}
-	return count(t.Partitions, "partition") + ", " + count(t.ReplicationFactor, "replica")
+	return counted(int(t.Partitions), "partition") + ", " + counted(int(t.ReplicationFactor), "replica")
 }
 
 // RetryStatus returns the status of a holder whose change did not go through this time.

@@ -34,7 +34,7 @@ const nowhere = "kind: KafkaTopic\nmetadata: {name: nowhere}\nspec: {clusterRef:
 func badObjects() map[string]bad {
 	return map[string]bad{
 		"a topic whose replication factor is above the brokers": badTopic("too-many", ", replicationFactor: 2",
-			"InvalidReplicationFactor", "spec.replicationFactor", "2 replicas asked", "1 brokers"),
+			"InvalidReplicationFactor", "spec.replicationFactor", "2 replicas asked", "1 broker"),
 		"a topic with a configuration that Kafka does not know": badTopic("odd", ", config: {retention.msec: \"1\"}",
 			"InvalidConfig", "spec.config[retention.msec]", "did you mean retention.ms?"),
 		"a topic with a value that Kafka refuses": badTopic("odd-value", ", config: {retention.ms: soon}",
