@@ -27,6 +27,7 @@ type options struct {
 	topics     int
 	rest       time.Duration
 	echo       time.Duration // after each phase, in which its costs are still counted
+	drift      time.Duration // how often the operator looks at what is there; zero = as it does by itself
 	operator   string
 	repository string
 	out        string

@@ -185,6 +185,9 @@ func (w *world) prepare(ctx context.Context, authority pki.Authority) error {
 // event comes last.
 func (w *world) startOperator(ctx context.Context, o options) error {
 	command := exec.Command(o.operator, "-watch-namespaces="+benchNamespace, "-metrics-bind-address=0", "-health-probe-bind-address=0")
+	if o.drift > 0 {
+		command.Args = append(command.Args, "-drift-interval="+o.drift.String())
+	}
 	command.Env = append(os.Environ(), "KUBECONFIG="+w.server.Kubeconfig)
 	var err error
 	if w.operator, err = startOperator(w.hosts, filepath.Join(o.out, "operator.log"), command); err != nil {

@@ -39,6 +39,11 @@ func TestCase23_ReplicasAreAddedAndMovedUnderLoadAndAChangeOfMindIsFollowed(t *t
 	v.rec.mark(t, "a third replica is asked for")
 	change(t, topic, func(o kafkaTopic) { three := int32(3); o.Spec.ReplicationFactor = &three })
 	waitMoving(t, topic)
+	v.rec.mark(t, "the operator is killed")
+	if err := killOperator(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	waitOperator(t)
 	figureSeconds(t, "replicas-2-to-3", waitReady(t, 5*time.Minute, topic))
 	mustBeSpread(t, admin, 3, "a", "b", "c")
 	mustNotThrottle(t, admin)
@@ -112,6 +117,55 @@ func copyTheOnlyReplica(t *testing.T, v *voyage) {
 	change(t, lonely, func(o kafkaTopic) { one := int32(1); o.Spec.ReplicationFactor = &one })
 	waitReady(t, time.Minute, lonely)
 	waitReady(t, time.Minute, v.cluster)
+	leaveToOthers(t, v, lonely)
+}
+
+// leaveToOthers has somebody else move a topic's replica, which the operator neither cancels nor adds to.
+func leaveToOthers(t *testing.T, v *voyage, topic kafkaTopic) {
+	t.Helper()
+	admin := v.login.admin(t)
+	for _, key := range []string{"leader.replication.throttled.replicas", "follower.replication.throttled.replicas"} {
+		setTopicConfig(t, admin, topic.Name, key, "*")
+	}
+	v.rec.mark(t, "somebody else moves the replica")
+	assigned, err := admin.ListTopics(t.Context(), topic.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	here := assigned[topic.Name].Partitions[0].Replicas[0]
+	elsewhere := (here + 1) % 6
+	var move, cancel kadm.AlterPartitionAssignmentsReq
+	move.Assign(topic.Name, 0, []int32{elsewhere})
+	cancel.CancelAssign(topic.Name, 0)
+	alterAssignments(t, admin, move)
+	change(t, topic, func(o kafkaTopic) { two := int32(2); o.Spec.ReplicationFactor = &two })
+	eventually(t, 30*time.Second, "it waits for somebody else's reassignment", func(ctx context.Context) error {
+		return hasReason(ctx, topic, v1alpha1.ConditionReady, "ForeignReassignment")
+	})
+	always(t, 5*time.Second, "it goes on", func(ctx context.Context) error {
+		under, err := admin.ListPartitionReassignments(ctx, kadm.TopicsSet{topic.Name: {0: {}}})
+		if err != nil {
+			return err
+		}
+		if adding := under[topic.Name][0].AddingReplicas; !slices.Equal(adding, []int32{elsewhere}) {
+			return fmt.Errorf("replicas are added on %v, expected %d", adding, elsewhere)
+		}
+		return nil
+	})
+	alterAssignments(t, admin, cancel)
+	change(t, topic, func(o kafkaTopic) { one := int32(1); o.Spec.ReplicationFactor = &one })
+	waitReady(t, time.Minute, topic)
+}
+
+func alterAssignments(t *testing.T, admin *kadm.Client, req kadm.AlterPartitionAssignmentsReq) {
+	t.Helper()
+	answers, err := admin.AlterPartitionAssignments(t.Context(), req)
+	if err == nil {
+		err = answers.Error()
+	}
+	if err != nil {
+		t.Fatalf("reassign partitions: %v", err)
+	}
 }
 
 // fill writes so many bytes to a topic.

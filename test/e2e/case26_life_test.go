@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -59,6 +60,73 @@ func TestCase26_AForeignTopicIsObservedAdoptedMadeExactLostAndMadeAgain(t *testi
 	if s := owner.Status; s.TopicID == id || s.TopicID == "" || s.Origin != v1alpha1.OriginCreated {
 		t.Errorf("after it was made again: %+v", s)
 	}
+
+	id = owner.Status.TopicID
+	change(t, owner, func(o kafkaTopic) { o.Spec.Recreate = v1alpha1.RecreateNever })
+	deleteTopic(t, admin, "foreigners")
+	createTopic(t, admin, "foreigners", 1)
+	change(t, owner, func(o kafkaTopic) { o.Spec.Config["retention.ms"] = "900000" })
+	eventually(t, 30*time.Second, "it says that another topic has its name, and waits", func(ctx context.Context) error {
+		return isStalled(ctx, owner, "TopicReplaced", []string{id, "spec.recreate and spec.adoption"})
+	})
+	replaced := idOf(t, admin, "foreigners")
+	mustGo(t, owner, watcher)
+	mustHaveTopic(t, "foreigners", replaced)
+	if value, err := topicConfig(t.Context(), admin, "foreigners", "retention.ms"); value == "900000" || err != nil {
+		t.Errorf("somebody else's topic has retention.ms=%s (error %v)", value, err)
+	}
+}
+
+// An object is given another name, and observes for a while; the topic is the same all the time.
+func TestCase26_AnObjectIsRenamedAndObservesAndItsTopicStays(t *testing.T) {
+	ns := shared(t)
+	admin := sharedAdmin(t)
+	apply(t, ns, topicManifest("before", ", name: lasting, partitions: 2, config: {retention.ms: \"3600000\"}"))
+	before := topicNamed(ns, "before")
+	waitReady(t, 30*time.Second, before)
+	id := before.Status.TopicID
+	change(t, before, func(o kafkaTopic) { o.Spec.DeletionPolicy = v1alpha1.DeletionRetain })
+	mustGo(t, before)
+	mustHaveTopic(t, "lasting", id)
+
+	apply(t, ns, topicManifest("after", ", name: lasting, adoption: Always, deletionPolicy: Delete"))
+	after := topicNamed(ns, "after")
+	waitReady(t, 30*time.Second, after)
+	if s := after.Status; s.TopicID != id || s.Origin != v1alpha1.OriginAdopted || s.Config["retention.ms"] != "3600000" || len(s.ConfigKeys) != 0 {
+		t.Errorf("under its other name: %+v, expected the topic %s with its configuration", s, id)
+	}
+
+	change(t, after, func(o kafkaTopic) { o.Spec.Management = v1alpha1.ManagementObserve })
+	waitReady(t, 30*time.Second, after)
+	if s := after.Status; s.TopicID != id || s.DeletionPolicy != v1alpha1.DeletionRetain || len(after.Finalizers) != 0 {
+		t.Errorf("while it observes: %+v, finalizers %v", s, after.Finalizers)
+	}
+	change(t, after, func(o kafkaTopic) { o.Spec.Management = v1alpha1.ManagementFull })
+	waitReady(t, 30*time.Second, after)
+	if s := after.Status; s.TopicID != id || s.DeletionPolicy != v1alpha1.DeletionDelete {
+		t.Errorf("when it holds the topic again: %+v", s)
+	}
+	mustGo(t, after)
+	eventually(t, 20*time.Second, "the topic is gone", func(ctx context.Context) error {
+		topics, err := admin.ListTopics(ctx, "lasting")
+		if err == nil && topics.Has("lasting") {
+			err = errors.New("topic lasting is there")
+		}
+		return err
+	})
+}
+
+// idOf is the UUID of a topic.
+func idOf(t *testing.T, admin *kadm.Client, name string) string {
+	t.Helper()
+	topics, err := admin.ListTopics(t.Context(), name)
+	if err == nil {
+		err = topics.Error()
+	}
+	if err != nil {
+		t.Fatalf("look at topic %s: %v", name, err)
+	}
+	return kafkaID(topics[name].ID)
 }
 
 // Kafka's own topics are configured and never deleted.

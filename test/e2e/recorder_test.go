@@ -199,6 +199,7 @@ func (r *recorder) rackOf(name string) string { return r.facts.unfenced[brokerID
 func (r *recorder) state(name string, pod *corev1.Pod, now time.Time) timeline.State {
 	id := brokerID(name)
 	_, unfenced := r.facts.unfenced[id]
+	serves, age := unfenced && !r.facts.behind[id], now.Sub(r.facts.at)
 	switch {
 	case pod == nil:
 		return timeline.Gone
@@ -206,7 +207,7 @@ func (r *recorder) state(name string, pod *corev1.Pod, now time.Time) timeline.S
 		return timeline.Stopping
 	case !podReady(pod):
 		return timeline.Starting
-	case now.Sub(r.facts.at) > sampleHolds:
+	case age > sampleHolds, age > 0 && !serves: // what kept it may be over, and whoever stops now may have waited for that
 		return timeline.Unknown
 	case !unfenced:
 		return timeline.Starting

@@ -9,6 +9,9 @@ import (
 // SnapshotFrom is what Snapshot does with the broker that it chose.
 var SnapshotFrom = (*Client).snapshotFrom
 
+// Prefer makes a broker the first to be asked.
+var Prefer = (*Client).prefer
+
 // SupportedFeatures asks a broker for the lowest and the highest level that it supports of each feature.
 func SupportedFeatures(ctx context.Context, c *Client) (map[string][2]int16, error) {
 	resp, err := read[*kmsg.ApiVersionsResponse](ctx, c, askFeatures())

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -19,16 +20,17 @@ func TestOlderKafka(t *testing.T) {
 	needKafka(t)
 	for _, v := range []struct {
 		version string
+		brokers int
 		lacking []kafka.Feature
 	}{
-		{"2.8.2", []kafka.Feature{kafka.FeatureFenced}}, // with ZooKeeper
-		{"3.3.2", []kafka.Feature{kafka.FeatureScram, kafka.FeatureFenced}},
-		{"3.9.1", []kafka.Feature{kafka.FeatureFenced}},
+		{"2.8.2", 2, []kafka.Feature{kafka.FeatureFenced}}, // with ZooKeeper: one of the two is not the controller
+		{"3.3.2", 1, []kafka.Feature{kafka.FeatureScram, kafka.FeatureFenced}},
+		{"3.9.1", 1, []kafka.Feature{kafka.FeatureFenced}},
 	} {
 		t.Run(v.version, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 			defer cancel()
-			k, err := kafkatest.Start(ctx, kafkatest.Options{Version: v.version, Users: map[string]string{"bob": plainPassword}})
+			k, err := kafkatest.Start(ctx, kafkatest.Options{Version: v.version, Nodes: v.brokers, Users: map[string]string{"bob": plainPassword}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -43,16 +45,24 @@ func TestOlderKafka(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !slices.Equal(o.Lacking, v.lacking) || o.ClusterID == "" || len(o.Brokers) != 1 ||
+			if !slices.Equal(o.Lacking, v.lacking) || o.ClusterID == "" || len(o.Brokers) != v.brokers ||
 				fmt.Sprintf("%s:%d", o.Brokers[0].Host, o.Brokers[0].Port) != k.Nodes[0].Admin {
 				t.Errorf("it says of itself %+v", o)
 			}
-			topicOnOlder(ctx, t, c)
+			for _, first := range k.Nodes { // whichever of them is asked first
+				client.Prefer(c, first.NodeID)
+				topicOnOlder(ctx, t, c, fmt.Sprintf("old-%d", first.NodeID), v.brokers)
+				client.Prefer(c, first.NodeID)
+				if _, err := c.Reassignments(ctx); err != nil {
+					t.Error(err)
+				}
+				client.Prefer(c, first.NodeID)
+				if !slices.Contains(v.lacking, kafka.FeatureScram) {
+					scramOnOlder(ctx, t, c, k, fmt.Sprintf("carol-%d", first.NodeID))
+				}
+			}
 			aclOnOlder(ctx, t, c)
 			plain(ctx, t, k)
-			if !slices.Contains(v.lacking, kafka.FeatureScram) {
-				scramOnOlder(ctx, t, c, k)
-			}
 		})
 	}
 }
@@ -72,42 +82,48 @@ func connectOlder(t *testing.T, k *kafkatest.Cluster) *client.Client {
 	return c
 }
 
-func topicOnOlder(ctx context.Context, t *testing.T, c *client.Client) {
+func topicOnOlder(ctx context.Context, t *testing.T, c *client.Client, name string, brokers int) {
 	t.Helper()
-	created, err := c.CreateTopics(ctx, []kafka.NewTopic{{Name: "old", Partitions: 2, Config: map[string]string{"retention.ms": "60000"}}})
-	if r := created["old"]; err != nil || r.Err != nil || len(r.Topic.ID) != 22 || r.Topic.Partitions != 2 {
+	asked := []kafka.NewTopic{{Name: name, Partitions: 2, Config: map[string]string{"retention.ms": "60000"}}}
+	noErrors(t)(c.ValidateTopics(ctx, asked))
+	created, err := c.CreateTopics(ctx, asked)
+	if r := created[name]; err != nil || r.Err != nil || len(r.Topic.ID) != 22 || r.Topic.Partitions != 2 {
 		t.Fatalf("%v %+v", err, created)
 	}
-	id := created["old"].Topic.ID
+	id := created[name].Topic.ID
 	eventually(t, "the broker knows its topic", func() error {
-		live, err := c.DescribeTopics(ctx, []string{"old"})
-		if err != nil || live["old"].Partitions != 2 || live["old"].Offline != 0 {
+		live, err := c.DescribeTopics(ctx, []string{name})
+		if err != nil || live[name].Partitions != 2 || live[name].Offline != 0 {
 			return fmt.Errorf("%v %+v", err, live)
 		}
 		return nil
 	})
-	again, err := c.CreateTopics(ctx, []kafka.NewTopic{{Name: "old"}})
-	if err != nil || !errors.Is(again["old"].Err, kafka.ErrTopicExists) {
-		t.Errorf("again: %v %v", err, again["old"].Err)
+	again, err := c.CreateTopics(ctx, []kafka.NewTopic{{Name: name}})
+	if err != nil || !errors.Is(again[name].Err, kafka.ErrTopicExists) {
+		t.Errorf("again: %v %v", err, again[name].Err)
 	}
-	noErrors(t)(c.CreatePartitions(ctx, map[string]int32{"old": 3}))
-	noErrors(t)(c.AlterTopicConfigs(ctx, map[string][]kafka.ConfigChange{"old": {{Key: "retention.ms"}, {Key: "segment.bytes", Value: ptr("2000000")}}}))
+	bad, err := c.AlterTopicConfigs(ctx, map[string][]kafka.ConfigChange{name: {{Key: "retention.ms", Value: ptr("soon")}}})
+	refusal, ok := errors.AsType[*kafka.Refusal](bad[name])
+	if err != nil || !ok || refusal.Code != "INVALID_CONFIG" && !strings.HasPrefix(refusal.Message, "Invalid config value") { // by which internal/topics knows it
+		t.Errorf("a bad value: %v %v", err, bad)
+	}
+	noErrors(t)(c.CreatePartitions(ctx, map[string]int32{name: 3}))
+	noErrors(t)(c.AlterTopicConfigs(ctx, map[string][]kafka.ConfigChange{name: {{Key: "retention.ms"}, {Key: "segment.bytes", Value: ptr("2000000")}}}))
 	eventually(t, "the topic is as changed", func() error {
-		live, err := c.DescribeTopics(ctx, []string{"old", "none"})
-		if topic := live["old"]; err != nil || len(live) != 1 || topic.ID != id || topic.Partitions != 3 || topic.ReplicationFactor != 1 ||
+		live, err := c.DescribeTopics(ctx, []string{name, "none"})
+		if topic := live[name]; err != nil || len(live) != 1 || topic.ID != id || topic.Partitions != 3 || topic.ReplicationFactor != int32(brokers) ||
 			!maps.Equal(topic.Config, map[string]string{"segment.bytes": "2000000"}) {
 			return fmt.Errorf("%v %+v", err, live)
 		}
 		return nil
 	})
-	brokers, err := c.Brokers(ctx)
-	if err != nil || len(brokers) != 1 {
-		t.Errorf("%v %v", err, brokers)
+	if seen, err := c.Brokers(ctx); err != nil || len(seen) != brokers {
+		t.Errorf("%v %v", err, seen)
 	}
 	if moving, err := c.Reassignments(ctx); err != nil || len(moving) != 0 {
 		t.Errorf("%v %v", err, moving)
 	}
-	noErrors(t)(c.Reassign(ctx, map[string][]kafka.Move{"old": {{Partition: 0}}})) // cancels nothing
+	noErrors(t)(c.Reassign(ctx, map[string][]kafka.Move{name: {{Partition: 0}}})) // cancels nothing
 	change := []kafka.ConfigChange{{Key: "leader.replication.throttled.rate", Value: ptr("1000")}}
 	if err := c.AlterBrokerConfig(ctx, kafka.AllBrokers, change); err != nil {
 		t.Error(err)
@@ -117,7 +133,7 @@ func topicOnOlder(ctx context.Context, t *testing.T, c *client.Client) {
 		t.Errorf("%v %v", err, deleted)
 	}
 	eventually(t, "the topic is gone", func() error {
-		live, err := c.DescribeTopics(ctx, []string{"old"})
+		live, err := c.DescribeTopics(ctx, []string{name})
 		if err != nil || len(live) != 0 {
 			return fmt.Errorf("%v %+v", err, live)
 		}
@@ -161,20 +177,20 @@ func plain(ctx context.Context, t *testing.T, k *kafkatest.Cluster) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if o, err := c.Overview(ctx); err != nil || len(o.Brokers) != 1 {
+	if o, err := c.Overview(ctx); err != nil || len(o.Brokers) != len(k.Nodes) {
 		t.Error(err, o)
 	}
 }
 
-func scramOnOlder(ctx context.Context, t *testing.T, c *client.Client, k *kafkatest.Cluster) {
+func scramOnOlder(ctx context.Context, t *testing.T, c *client.Client, k *kafkatest.Cluster, name string) {
 	t.Helper()
-	upsert := kafka.ScramUpsert{User: "carol", Mechanism: "SCRAM-SHA-512", Iterations: 4096, Password: "carols-own-password"}
+	upsert := kafka.ScramUpsert{User: name, Mechanism: "SCRAM-SHA-512", Iterations: 4096, Password: "carols-own-password"}
 	noErrors(t)(c.AlterScramCredentials(ctx, []kafka.ScramUpsert{upsert}, nil))
 	eventually(t, "carol logs in", func() error {
-		all, err := c.ScramCredentials(ctx, []string{"carol"})
-		if err != nil || len(all["carol"]) != 1 {
+		all, err := c.ScramCredentials(ctx, []string{name})
+		if err != nil || len(all[name]) != 1 {
 			return fmt.Errorf("%v %v", err, all)
 		}
-		return client.Prober{}.TryLogin(ctx, kafka.Login{Address: k.Nodes[0].Clients, Mechanism: upsert.Mechanism, Username: "carol", Password: upsert.Password})
+		return client.Prober{}.TryLogin(ctx, kafka.Login{Address: k.Nodes[0].Clients, Mechanism: upsert.Mechanism, Username: name, Password: upsert.Password})
 	})
 }

@@ -90,7 +90,9 @@ func TestAPolicyAndAQuotaRefuseInTheirOwnWords(t *testing.T) {
 	if out, err := exec.CommandContext(ctx, "javac", "-cp", filepath.Join(libs, "*"), "-d", classes, source).CombinedOutput(); err != nil {
 		t.Fatalf("compile the policy: %v: %s", err, out)
 	}
-	k, err := kafkatest.Start(ctx, kafkatest.Options{Jars: []string{classes}, Config: map[string]string{"create.topic.policy.class.name": "FewPartitions"}})
+	k, err := kafkatest.Start(ctx, kafkatest.Options{Jars: []string{classes}, Config: map[string]string{
+		"create.topic.policy.class.name": "FewPartitions", "num.partitions": "4000",
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,6 +107,19 @@ func TestAPolicyAndAQuotaRefuseInTheirOwnWords(t *testing.T) {
 	refused(t, results["large"].Err, "POLICY_VIOLATION")
 	if !strings.Contains(results["large"].Err.Error(), "more than 3 partitions need a permit") {
 		t.Errorf("the policy's words are lost: %v", results["large"].Err)
+	}
+	// By the brokers' default these are 16,000 partitions, of which Kafka takes 10,000 in one request; each is told what it
+	// lacks itself.
+	many := []kafka.NewTopic{{Name: "one"}, {Name: "two"}, {Name: "three"}, {Name: "four"}, {Name: "small", Partitions: 1, ReplicationFactor: 1}}
+	for i := range many[:4] {
+		many[i].ReplicationFactor = 3
+	}
+	refusals, err := c.ValidateTopics(ctx, many)
+	if err != nil || !errors.Is(refusals["small"], kafka.ErrTopicExists) {
+		t.Fatal(err, refusals)
+	}
+	for _, topic := range many[:4] {
+		refused(t, refusals[topic.Name], "INVALID_REPLICATION_FACTOR")
 	}
 
 	alter, err := c.AlterQuotas(ctx, map[string]map[string]*float64{"ANONYMOUS": {"controller_mutation_rate": ptr(0.1)}})
