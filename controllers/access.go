@@ -26,6 +26,8 @@ const reasonNotAdmitted = "NotAdmitted"
 type Namespaces struct {
 	// Reader reads the metadata of namespaces.
 	Reader client.Reader
+	// Live does so past the cache.
+	Live client.Reader
 	// Only are the namespaces that the operator works in; none = all. Who works in some may not watch namespaces, and
 	// notices that one has changed when its topics and users are looked at for another reason.
 	Only []string
@@ -66,6 +68,15 @@ func (n Namespaces) admission(ctx context.Context, cluster hostCluster, namespac
 		}
 	}
 	return a, nil
+}
+
+// goes tells, past the cache, whether a namespace is being deleted.
+func (n Namespaces) goes(ctx context.Context, name string) (bool, error) {
+	namespace := namespaceOf(name)
+	if err := n.Live.Get(ctx, types.NamespacedName{Name: name}, namespace); err != nil {
+		return apierrors.IsNotFound(err), client.IgnoreNotFound(err)
+	}
+	return namespace.DeletionTimestamp != nil, nil
 }
 
 func namespaceOf(name string) *metav1.PartialObjectMetadata {

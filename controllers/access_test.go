@@ -201,6 +201,7 @@ func TestANamespaceThatGoesWaitsNoLongerForAClusterElsewhereThatDoesNotLetGo(t *
 		"it refuses the deletion":     func(w *world) { w.kafka.refuse["orders"] = &kafka.Refusal{Code: "TOPIC_DELETION_DISABLED"} },
 		"it denies the deletion":      func(w *world) { w.kafka.refuse["orders"] = &kafka.Denied{Code: "TOPIC_AUTHORIZATION_FAILED"} },
 		"the deletion never succeeds": func(w *world) { w.kafka.refuse["orders"] = errors.New("REQUEST_TIMED_OUT") },
+		"a quota holds it back":       func(w *world) { w.kafka.refuse["orders"] = &kafka.Throttled{After: time.Second} },
 		"nothing can be read":         func(w *world) { w.kafka.forbidden["delete"] = true },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -218,6 +219,12 @@ func TestANamespaceThatGoesWaitsNoLongerForAClusterElsewhereThatDoesNotLetGo(t *
 				t.Fatal("it is gone at once, or does not say why it is not")
 			}
 			w.clock.move(5*time.Minute + time.Second)
+			if name == "a quota holds it back" {
+				if _ = w.once("orders"); w.topicIn(guests, "orders") == nil {
+					t.Error("it goes on, and was not waited for")
+				}
+				return
+			}
 			_ = w.once("orders")
 			if w.topicIn(guests, "orders") != nil {
 				t.Error("still there after five minutes")
@@ -236,12 +243,15 @@ func TestANamespaceThatGoesWaitsNoLongerForAClusterElsewhereThatDoesNotLetGo(t *
 
 // A namespace is emptied in no particular order: what is deleted in somebody else's Kafka must not depend on it.
 func TestANamespaceThatGoesWithItsExternalClusterDeletesNothingThere(t *testing.T) {
-	home := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: clusterKey.Namespace}}
 	cluster := readyCluster(3)
 	cluster.Spec = v1alpha1.KafkaClusterSpec{External: &v1alpha1.External{BootstrapServers: []v1alpha1.BootstrapServer{"kafka:9092"}}}
-	w := newWorld(t, cluster, home, newTopic("orders", "uid-1", 0))
+	w := newWorld(t, cluster, newTopic("orders", "uid-1", 0))
 	w.settle("orders")
 	w.wantTopic("orders", "Ready")
+	home := &corev1.Namespace{}
+	if err := w.client.Get(t.Context(), client.ObjectKey{Name: clusterKey.Namespace}, home); err != nil {
+		t.Fatal(err)
+	}
 	w.goes(home)
 	w.remove(w.topic("orders"))
 	w.settle("orders")

@@ -152,12 +152,17 @@ func unanswered(cluster hostCluster, err error) (reason, message string) {
 	switch {
 	case other && cluster.object.IsExternal():
 		return reasonClusterNotAvailable, external.Explain(err, cluster.object.Spec.External).Message
-	case unreachable(err):
+	case unreachable(err) || errors.Is(err, kafka.ErrAuthenticationFailed):
 		return reasonClusterUnreachable, unreachableText(cluster.key)
 	case isDenied:
 		return reasonNotAuthorized, fmt.Sprintf("Kafka does not let the operator do it: %s; grant its principal Alter and AlterConfigs on the Cluster", denied)
 	}
-	return reasonRetrying, err.Error()
+	// The innermost error is what Kafka said; those around it count what was asked, which differs from one look to the next.
+	cause := err
+	for inner := errors.Unwrap(cause); inner != nil; inner = errors.Unwrap(cause) {
+		cause = inner
+	}
+	return reasonRetrying, cause.Error()
 }
 
 func unreachable(err error) bool {
@@ -165,7 +170,7 @@ func unreachable(err error) bool {
 }
 
 func unreachableText(cluster types.NamespacedName) string {
-	return fmt.Sprintf("no broker of KafkaCluster %q answers; tried again at growing intervals", cluster.Name)
+	return fmt.Sprintf("no broker of KafkaCluster %q answers, or lets the operator in; tried again at growing intervals", cluster.Name)
 }
 
 func sameStatus(a, b any) bool { return equality.Semantic.DeepEqual(a, b) }

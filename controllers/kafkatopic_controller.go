@@ -22,6 +22,8 @@ type KafkaTopicReconciler struct {
 	// rate is how many bytes per second each broker may send and receive while the operator moves replicas; zero = no limit.
 	rate   int64
 	ailing doubts // health that is not what the status says
+	void   void
+	quotas quotas
 }
 
 func newKafkaTopicReconciler(c common, rate int64) *KafkaTopicReconciler {
@@ -34,6 +36,12 @@ func newKafkaTopicReconciler(c common, rate int64) *KafkaTopicReconciler {
 func (r *KafkaTopicReconciler) openPass(cluster hostCluster, a admission, all []found[*v1alpha1.KafkaTopic]) (*pass[*v1alpha1.KafkaTopic, v1alpha1.KafkaTopicStatus], inKafka) {
 	p := newTopicPass(r, cluster, a)
 	for _, f := range all {
+		for _, t := range f.objects {
+			if r.void.has(t.UID) { // it still stands there, and says nothing
+				delete(t.Annotations, v1alpha1.AnnotationCreating)
+				p.voided = append(p.voided, t)
+			}
+		}
 		p.take(topics.Sort(f.name, f.objects, cluster.id(), a.admits))
 	}
 	return &p.pass, p

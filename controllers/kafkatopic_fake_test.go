@@ -357,6 +357,7 @@ func (k *fakeKafka) DeleteTopics(_ context.Context, ids []kafka.TopicID) (map[ka
 			if t.ID == id {
 				if results[id] = k.refuse[name]; results[id] == nil {
 					delete(k.topics, name)
+					delete(k.moving, name)
 				}
 			}
 		}

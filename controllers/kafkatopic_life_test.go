@@ -249,6 +249,123 @@ func TestATopicThatIsCreatedAfterAllIsOursAlsoWhenThatWasNotRecorded(t *testing.
 	}
 }
 
+// What goes wrong after Kafka's answer does not undo what is known by it.
+func TestARefusalHoldsWhateverElseFailsInItsFlush(t *testing.T) {
+	for name, fail := range map[string]func(*world){
+		"a later request is lost":           func(w *world) { w.kafka.lose = "alter" },
+		"the announcement cannot be undone": func(w *world) { w.kafka.before["create"] = func() { w.failing["patch orders"] = errors.New("away") } },
+		"the status cannot be written":      func(w *world) { w.failing["status orders"] = errors.New("away") },
+	} {
+		for _, refused := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, refused is %v", name, refused), func(t *testing.T) {
+				w := newWorld(t, readyCluster(3), newTopic("other", "o", time.Hour))
+				w.settle("other")
+				w.changeTopic("other", configured("retention.ms", "1"))
+				w.apply(newTopic("orders", "u", time.Hour))
+				var foreign kafka.Topic
+				fail(w)
+				hindered := w.kafka.before["create"]
+				w.kafka.before["create"] = func() {
+					if hindered != nil {
+						hindered()
+					}
+					if refused {
+						w.kafka.refuse["orders"] = &kafka.Refusal{Code: "POLICY_VIOLATION"}
+						return
+					}
+					foreign = w.kafka.add("orders", 1, 1, map[string]string{"flush.ms": "3"})
+				}
+				_ = w.once("orders", "other")
+				clear(w.kafka.before)
+				clear(w.kafka.refuse)
+				clear(w.failing)
+				if refused {
+					foreign = w.kafka.add("orders", 1, 1, map[string]string{"flush.ms": "3"})
+				}
+				w.settle("orders", "other")
+				w.wantTopic("orders", "Stalled/TopicExists")
+				if _, stands := w.topic("orders").Annotations[v1alpha1.AnnotationCreating]; stands {
+					t.Error("it still says that it creates the topic")
+				}
+				w.remove(w.topic("orders"))
+				w.settle("orders")
+				if live := w.kafka.topics["orders"]; w.topic("orders") != nil || live.ID != foreign.ID || len(live.Config) != 1 {
+					t.Errorf("somebody else's topic is %+v", live)
+				}
+			})
+		}
+	}
+}
+
+func TestAnAnnouncementThatWasNotAnsweredStandsUntilItIs(t *testing.T) {
+	w := newWorld(t, readyCluster(3), newTopic("orders", "u", time.Hour, sized(1, 1), func(t *v1alpha1.KafkaTopic) {
+		t.Spec.Placement = &v1alpha1.TopicPlacement{Racks: []string{"a"}}
+	}))
+	w.kafka.racks = map[int32]string{0: "a", 1: "a", 2: "a"}
+	w.kafka.lose = "create"
+	_ = w.once("orders")
+	w.kafka.stale["orders"] = true // the next broker does not know it yet
+	w.kafka.forbidden["reassignments"] = true
+	w.clock.move(time.Second)
+	_ = w.once("orders")
+	w.wantTopic("orders", "Reconciling/NotAuthorized")
+	clear(w.kafka.stale)
+	clear(w.kafka.forbidden)
+	w.restart()
+	w.settle("orders")
+	w.wantTopic("orders", "Ready")
+}
+
+func TestAnAnnouncementGoesWhenNothingIsToBeCreatedAnyMore(t *testing.T) {
+	w := newWorld(t, readyCluster(3), newTopic("orders", "u", time.Hour, recreating))
+	w.settle("orders")
+	delete(w.kafka.topics, "orders")
+	w.kafka.refuse["orders"] = errors.New("REQUEST_TIMED_OUT")
+	for range 5 { // the loss is told, and then made good, or tried to
+		_ = w.once("orders")
+		w.clock.move(2 * time.Second)
+	}
+	w.wantTopic("orders", "Reconciling/Retrying")
+	w.changeTopic("orders", func(t *v1alpha1.KafkaTopic) { t.Spec.Recreate = v1alpha1.RecreateNever })
+	w.settle("orders")
+	w.wantTopic("orders", "Stalled/TopicLost")
+	clear(w.kafka.refuse)
+	foreign := w.kafka.add("orders", 1, 1, nil)
+	w.settle("orders")
+	w.wantTopic("orders", "Stalled/TopicReplaced")
+	w.remove(w.topic("orders"))
+	w.settle("orders")
+	if w.topic("orders") != nil || w.kafka.topics["orders"].ID != foreign.ID {
+		t.Errorf("%+v", w.kafka.topics)
+	}
+}
+
+func TestAQuotaThatIsUsedUpIsNotRunAgainst(t *testing.T) {
+	const many = 3 * quotaTries
+	w := newWorld(t, readyCluster(3))
+	names := make([]string, many)
+	for i := range names {
+		names[i] = fmt.Sprintf("t%d", i)
+		w.apply(newTopic(names[i], names[i], time.Hour))
+		w.kafka.refuse[names[i]] = &kafka.Throttled{After: 10 * time.Second}
+	}
+	_ = w.once(names...)
+	w.reset()
+	w.clock.move(9 * time.Second)
+	if _ = w.once(names...); w.apiWrites() != 0 || w.kafka.writes() != 0 {
+		t.Errorf("before the time has come: %v %v", w.requests, w.kafka.requests)
+	}
+	w.clock.move(2 * time.Second)
+	if _ = w.once(names...); w.apiWrites() > 2*quotaTries || w.kafka.count("create") != 1 {
+		t.Errorf("when it has come: %v %v", w.requests, w.kafka.requests)
+	}
+	clear(w.kafka.refuse)
+	w.settle(names...)
+	for _, name := range names {
+		w.wantTopic(name, "Ready")
+	}
+}
+
 func TestARefusedTopicIsTriedAgainAndCostsNoWriteMeanwhile(t *testing.T) {
 	for name, refusal := range map[string]error{
 		"a policy":     &kafka.Refusal{Code: "POLICY_VIOLATION", Message: "no"},

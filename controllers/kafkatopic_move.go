@@ -3,6 +3,7 @@ package controllers
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"strconv"
 
@@ -38,8 +39,10 @@ func (p *topicPass) survey(ctx context.Context, admin kafka.Admin) (topics.Surve
 	}
 	others, err := p.othersMoving(ctx)
 	for name, d := range p.desired {
-		if d.Known.Moving != nil {
-			others = append(others, reassigning{name, *d.Known.Moving})
+		for _, r := range []topics.Record{d.Known, d.Begun} {
+			if r.Moving != nil {
+				others = append(others, reassigning{name, *r.Moving})
+			}
 		}
 	}
 	s.Free = topics.MaxMoving
@@ -101,7 +104,12 @@ func (p *topicPass) writeAhead(ctx context.Context) {
 		}
 	}
 	batch.Each(writers, todo, func(w *write) {
-		w.err = p.writeStatus(ctx, w.Holder, topics.StatusOf(w.Holder, p.outcomes[w.Name], p.cluster.id(), p.Clock.Now()))
+		next := topics.StatusOf(w.Holder, p.outcomes[w.Name], p.cluster.id(), p.Clock.Now())
+		if !topics.SaysThatItMoves(w.Holder) && w.Holder.Status.Reassignment != nil {
+			next = topics.SeenStatus(w.Holder) // the last attempt came to nothing, and this one may: the word is the report's
+			next.Reassignment = p.outcomes[w.Name].Record.Moving
+		}
+		w.err = p.writeStatus(ctx, w.Holder, next)
 	})
 	for _, w := range todo {
 		if w.err != nil {
@@ -154,9 +162,14 @@ func (p *topicPass) move(ctx context.Context, admin kafka.Admin) error {
 // record what was to end.
 func (p *topicPass) unlimited(err error) {
 	for name, d := range p.desired {
-		if (p.changes.Move[name] != nil || d.Known.Moving != nil || p.outcomes[name].Record.Moving != nil) && !d.Gone && !d.Kept {
+		_, denied := errors.AsType[*kafka.Denied](err)
+		switch leaves := d.Gone || d.Kept; {
+		case p.changes.Move[name] == nil && d.Known.Moving == nil && d.Begun.Moving == nil && p.outcomes[name].Record.Moving == nil:
+		case !leaves:
 			delete(p.changes.Move, name)
 			p.notMoved(name, "AlterConfigs", err)
+		case !denied: // else nobody would ever be let go
+			p.unsettled[name] = err
 		}
 	}
 }
@@ -164,6 +177,7 @@ func (p *topicPass) unlimited(err error) {
 // notMoved keeps on record what may be under way.
 func (p *topicPass) notMoved(name, attempted string, err error) {
 	out := p.outcomes[name]
+	p.stuck[name] = true
 	if out.Record.Moving == nil {
 		out.Record.Moving = p.desired[name].Known.Moving
 	}
@@ -177,7 +191,10 @@ func (p *topicPass) limit(ctx context.Context, admin kafka.Admin) error {
 	copying, touched := false, false
 	ours := []int64{p.rate}
 	for name, d := range p.desired {
-		before, after := d.Known.Moving, p.outcomes[name].Record.Moving
+		before, after := cmp.Or(d.Known.Moving, d.Begun.Moving), p.outcomes[name].Record.Moving
+		if p.off[name] { // what was planned is not done
+			after = d.Known.Moving
+		}
 		if before != nil {
 			ours = append(ours, before.BytesPerSecond)
 		}

@@ -190,6 +190,11 @@ func TestWhoMayNotMoveReplicasIsToldSoAndDelaysNoOther(t *testing.T) {
 			if w.kafka.topics["orders"].ReplicationFactor != 1 {
 				t.Error("moved without leave")
 			}
+			w.reset()
+			w.clock.move(10 * time.Second)
+			if _ = w.once("orders"); w.apiWrites() != 0 {
+				t.Errorf("said again and again: %v", w.requests)
+			}
 			delete(w.kafka.forbidden, kind)
 			w.settle("orders")
 			w.wantTopic("orders", "Ready")

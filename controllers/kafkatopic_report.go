@@ -67,10 +67,8 @@ func (p *topicPass) settle(ctx context.Context, c *topics.Claim) error {
 	if !p.believes(p.cluster.key, c.Holder, out) {
 		return nil
 	}
-	if out.Record.ID == "" { // whatever bears the name from now on is somebody else's
-		if err := p.letGo(ctx, c.Holder); err != nil {
-			return err
-		}
+	if outdated(c, out) {
+		p.withdraw(ctx, c.Holder)
 	}
 	if err := p.writeStatus(ctx, c.Holder, topics.StatusOf(c.Holder, out, p.cluster.id(), p.Clock.Now())); err != nil {
 		return err
@@ -109,7 +107,11 @@ func (p *topicPass) settleObservers(ctx context.Context, c *topics.Claim) error 
 			continue
 		}
 		health := p.health(p.cluster.key, t, topic, false)
-		if err := p.writeStatus(ctx, t, topics.ObservedStatus(t, topic, exists, health, p.cluster.id(), p.Clock.Now())); err != nil {
+		s := topics.ObservedStatus(t, topic, exists, health, p.cluster.id(), p.Clock.Now())
+		if p.unsettled[c.Name] != nil || p.stuck[c.Name] {
+			s.Reassignment = t.Status.Reassignment // by which its throttle is known
+		}
+		if err := p.writeStatus(ctx, t, s); err != nil {
 			return err
 		}
 	}
@@ -130,12 +132,17 @@ func (p *topicPass) settleLeaving(ctx context.Context, c *topics.Claim) error {
 	}
 	var errs []error
 	for _, t := range c.Held() {
-		errs = append(errs, p.keep(ctx, c.Name, t, func() error {
+		say := func() error {
 			if faults[0].Passing {
 				return p.writeWaiting(ctx, t, faults[0].Reason, faults[0].Message)
 			}
 			return p.writeStalled(ctx, t, faults[0].Reason, faults[0].Message)
-		}))
+		}
+		if faults[0].Reason == topics.ReasonQuota { // it goes on, as fast as Kafka lets it
+			errs = append(errs, say())
+			continue
+		}
+		errs = append(errs, p.keep(ctx, c.Name, t, faults[0].Reason, say))
 	}
 	return errors.Join(errs...)
 }

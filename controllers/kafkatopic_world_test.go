@@ -83,7 +83,8 @@ func newWorld(t *testing.T, objects ...client.Object) *world {
 			t.Fatal(err)
 		}
 	}
-	builder := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).
+	home := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: clusterKey.Namespace}}
+	builder := fake.NewClientBuilder().WithScheme(scheme).WithObjects(append(objects, home)...).
 		WithStatusSubresource(&v1alpha1.KafkaTopic{}, &v1alpha1.KafkaUser{}, &v1alpha1.KafkaCluster{})
 	for name, value := range kafkaTopics.indexes() {
 		builder = builder.WithIndex(&v1alpha1.KafkaTopic{}, name, value)
@@ -93,7 +94,7 @@ func newWorld(t *testing.T, objects ...client.Object) *world {
 	}
 	w.client = builder.Build()
 	counted := interceptor.NewClient(w.client, w.counters())
-	shared := common{Client: counted, Namespaces: Namespaces{Reader: w.client}, Clusters: w, Clock: w.clock, Events: w.events}
+	shared := common{Client: counted, Namespaces: Namespaces{Reader: w.client, Live: w.client}, Clusters: w, Clock: w.clock, Events: w.events}
 	w.topics, w.users = newKafkaTopicReconciler(shared, 1000), newKafkaUserReconciler(shared, w.client, w)
 	w.queue, w.run = &w.topics.queue, w.topics
 	return w

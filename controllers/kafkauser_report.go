@@ -94,7 +94,7 @@ func (p *userPass) settleLeaving(ctx context.Context, i *userItem) error {
 		reason, message = users.ReasonRevoking, "waiting until its successor is in force"
 	}
 	for _, u := range owners {
-		errs = append(errs, p.keep(ctx, i.Name, u, func() error { return p.writeWaiting(ctx, u, reason, message) }))
+		errs = append(errs, p.keep(ctx, i.Name, u, reason, func() error { return p.writeWaiting(ctx, u, reason, message) }))
 	}
 	return errors.Join(errs...)
 }

@@ -11,6 +11,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
@@ -115,7 +116,7 @@ func (p *pass[T, S]) wait(ctx context.Context, work inKafka, reason, message str
 				continue
 			}
 			said := fmt.Sprintf("being deleted: %s; deleting the KafkaCluster releases this %s, too", message, p.register.kind)
-			p.errs.add(c.Name, p.keep(ctx, c.Name, o, func() error { return p.writeWaiting(ctx, o, reason, said) }))
+			p.errs.add(c.Name, p.keep(ctx, c.Name, o, reason, func() error { return p.writeWaiting(ctx, o, reason, said) }))
 		}
 		for _, o := range c.Living() {
 			if !p.register.isReady(o) && !(c.Frozen && o == c.Holder) {
@@ -127,12 +128,14 @@ func (p *pass[T, S]) wait(ctx context.Context, work inKafka, reason, message str
 }
 
 // keep says why an object that is being deleted is not let go of yet. Where its namespace goes, and its cluster is in
-// another one, that ends after a while all the same, and those who own the cluster are told what is left there.
-func (p *pass[T, S]) keep(ctx context.Context, name string, o T, say func() error) error {
+// another one, that ends after a while all the same, once it has been said before, and those who own the cluster are told
+// what is left there.
+func (p *pass[T, S]) keep(ctx context.Context, name string, o T, reason string, say func() error) error {
 	orphaned, left := p.admission.orphaned(o, p.register.Clock.Now())
-	if !orphaned {
-		if left > 0 {
-			p.register.queue.MarkAfter(p.cluster.key, left, name)
+	ready := meta.FindStatusCondition(*p.register.conditions(p.register.status(o)), v1alpha1.ConditionReady)
+	if said := ready != nil && ready.Reason == reason; !orphaned || !said {
+		if orphaned || left > 0 {
+			p.register.queue.MarkAfter(p.cluster.key, max(left, confirmAfter), name)
 		}
 		return say()
 	}

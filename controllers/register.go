@@ -261,7 +261,7 @@ type found[T claimant] struct {
 // shows an object as it was before our own last write is put off until the cache has caught up.
 func (r *register[T, S]) find(ctx context.Context, cluster hostCluster, names []string) ([]found[T], admission, error) {
 	var all []found[T]
-	namespaces := map[string]bool{}
+	namespaces := map[string]bool{cluster.key.Namespace: true}
 	for _, name := range names {
 		key := nameKey{cluster.key, name}
 		objects, err := r.list(ctx, r.Client, client.MatchingFields{r.index: key.String()})

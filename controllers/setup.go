@@ -23,7 +23,7 @@ func Setup(mgr ctrl.Manager, o Options) error {
 		return fmt.Errorf("run the pool of connections: %w", err)
 	}
 	recorder := mgr.GetEventRecorder("castellan")
-	namespaces := Namespaces{Reader: mgr.GetClient(), Only: o.Namespaces}
+	namespaces := Namespaces{Reader: mgr.GetClient(), Live: mgr.GetAPIReader(), Only: o.Namespaces}
 	if len(o.Namespaces) > 0 {
 		namespaces.Reader = mgr.GetAPIReader()
 	}

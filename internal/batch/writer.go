@@ -32,6 +32,15 @@ func (w *Writer) PatchMetadata(ctx context.Context, obj, base client.Object) err
 	return w.note(obj, w.Client.Patch(ctx, obj, patch))
 }
 
+// DropAnnotation takes an annotation off an object, whatever else has changed of it since it was read.
+func (w *Writer) DropAnnotation(ctx context.Context, obj client.Object, key string) error {
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"uid": obj.GetUID(), "annotations": map[string]any{key: nil}}})
+	if err != nil {
+		return fmt.Errorf("merge patch: %w", err)
+	}
+	return w.note(obj, w.Client.Patch(ctx, obj, client.RawPatch(types.MergePatchType, patch)))
+}
+
 // PatchStatus writes what of an object's status differs from before. The patch names the object's UID, which the API server
 // compares, so that it cannot land on another object that has got the name meanwhile.
 func (w *Writer) PatchStatus(ctx context.Context, obj client.Object, before, after any) error {

@@ -47,6 +47,12 @@ func intends(t *v1alpha1.KafkaTopic, clusterID string, after kafka.TopicID) bool
 	return !observes(t) && t.Annotations[v1alpha1.AnnotationCreating] == Intent(t, clusterID, after)
 }
 
+// OverQuota tells whether Kafka's quota on changes did not suffice for the topic, the last time.
+func OverQuota(t *v1alpha1.KafkaTopic) bool {
+	ready := meta.FindStatusCondition(t.Status.Conditions, v1alpha1.ConditionReady)
+	return ready != nil && ready.Reason == ReasonQuota
+}
+
 // RefusedBefore tells whether Kafka has said, last time, that it does not create the topic as the object asks for it.
 func RefusedBefore(t *v1alpha1.KafkaTopic) bool {
 	ready := meta.FindStatusCondition(t.Status.Conditions, v1alpha1.ConditionReady)

@@ -25,6 +25,8 @@ type Desired struct {
 	// Known is what is on record; Intended tells that creating the topic, in place of that one, was announced.
 	Known    Record
 	Intended bool
+	// Begun is what somebody had begun to move who holds the topic no more: the throttle is to be taken off.
+	Begun Record
 	// Observed: somebody wants to know of the live topic.
 	Observed bool
 	// Gone: the topic is to be deleted, if it is the one on record or was announced.
@@ -36,12 +38,10 @@ type Desired struct {
 // DesiredOf returns what a claim asks for. policy is that of Claim.Policy and counts when nobody holds the topic.
 func DesiredOf(c Claim, policy v1alpha1.DeletionPolicy) Desired {
 	d := Desired{Name: c.Name, Known: c.Known, Intended: c.Intended, Observed: len(c.Observers) > 0}
+	d.Begun = begun(slices.Concat(c.Observers, c.Leaving))
 	if c.Holder == nil {
 		d.Gone = policy == v1alpha1.DeletionDelete && len(c.Leaving) > 0
 		d.Kept = !d.Gone
-		if len(c.Leaving) == 0 {
-			d.Known = begun(c.Observers)
-		}
 		return d
 	}
 	if c.Frozen {
@@ -62,14 +62,14 @@ func DesiredOf(c Claim, policy v1alpha1.DeletionPolicy) Desired {
 	d.Adoption = spec.Adoption
 	// Kafka creates its own topics again by itself; whether the new one is cared for is a matter of adoption.
 	d.Recreate = spec.Recreate == v1alpha1.RecreateAlways || Internal(c.Name)
-	d.LossTold = tellsOfLoss(c.Holder)
+	d.LossTold = tellsOfLoss(c.Holder) || c.Intended && c.Known.ID != "" // what takes its place is announced after that
 	return d
 }
 
-// begun returns what an observer had begun to move when it still held the topic: the throttle is to be taken off.
-func begun(observers []*v1alpha1.KafkaTopic) Record {
-	for _, t := range observers {
-		if t.Status.Reassignment != nil {
+// begun returns what one that only observes had begun to move when it still held the topic.
+func begun(objects []*v1alpha1.KafkaTopic) Record {
+	for _, t := range objects {
+		if observes(t) && t.Status.Reassignment != nil {
 			return Record{ID: kafka.TopicID(t.Status.TopicID), Moving: t.Status.Reassignment}
 		}
 	}
@@ -110,5 +110,5 @@ func (d Desired) moves(topic kafka.Topic) bool {
 
 // NeedsLive tells whether the live topic must be read before planning: one that is kept, or deleted by its UUID, need not.
 func (d Desired) NeedsLive() bool {
-	return d.Observed || d.Known.Moving != nil || !d.Kept && (!d.Gone || d.Intended)
+	return d.Observed || d.Known.Moving != nil || d.Begun.Moving != nil || !d.Kept && (!d.Gone || d.Intended)
 }

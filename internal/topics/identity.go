@@ -45,6 +45,11 @@ func NoUUIDFault(name string) *Fault {
 		"2.8 or newer; raise that on the brokers", name)}
 }
 
+// LostForGood tells whether the topic on record is gone and nobody wants another one in its place.
+func LostForGood(out Outcome) bool {
+	return len(out.Faults) > 0 && isLoss(out.Faults[0].Reason) && !out.Faults[0].Passing
+}
+
 // lossFault tells that the topic on record is not there. A loss that is to be made good is told first and acted upon when
 // it has been told: what is created again was certainly gone.
 func lossFault(d Desired, topic kafka.Topic, exists bool) *Fault {

@@ -141,6 +141,7 @@ func (c *Changes) move(d Desired, topic kafka.Topic, s *Survey, out *Outcome) {
 func (c *Changes) stay(topic kafka.Topic, out *Outcome) {
 	delete(c.Grow, topic.Name)
 	out.Topic.Partitions = topic.Partitions
+	out.Faults = slices.DeleteFunc(out.Faults, func(f Fault) bool { return f.Reason == ReasonGrowing })
 }
 
 // hidden says why nothing can be moved while a broker is down of which only the node id is known: whether it comes back and
@@ -238,11 +239,11 @@ func (c *Changes) nameThrottled(name, key string, replicas []string, config map[
 }
 
 // unthrottle takes the throttle off a topic that is let go while its replicas move; they arrive without the operator.
-func (c *Changes) unthrottle(d Desired, topic kafka.Topic) {
-	if d.Known.Moving == nil || topic.ID != d.Known.ID {
+func (c *Changes) unthrottle(name string, by Record, topic kafka.Topic) {
+	if by.Moving == nil || topic.ID != by.ID {
 		return
 	}
-	c.throttle(d.Name, topic, d.Known.Moving, movement{}, nil)
+	c.throttle(name, topic, by.Moving, movement{}, nil)
 }
 
 func smallest(replicas [][]int32) int32 {

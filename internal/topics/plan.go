@@ -99,12 +99,15 @@ func Plan(desired []Desired, live map[string]kafka.Topic, s Survey) (Changes, ma
 	outcomes := make(map[string]Outcome, len(desired))
 	for _, d := range desired {
 		topic, exists := live[d.Name]
+		if d.Known.Moving == nil {
+			changes.unthrottle(d.Name, d.Begun, topic)
+		}
 		switch fault, ours := identify(d, topic, exists); {
 		case topic.Denied != nil && !d.Kept && (!d.Gone || d.Intended):
 			denied, _ := Explain(topic.Denied, MayDescribe, d, 0)
 			outcomes[d.Name] = Outcome{Record: d.Known, Faults: []Fault{denied}}
 		case d.Kept:
-			changes.unthrottle(d, topic)
+			changes.unthrottle(d.Name, d.Known, topic)
 			outcomes[d.Name] = Outcome{Record: d.Known}
 		case d.Gone:
 			if id := doomed(d, topic); id != "" {

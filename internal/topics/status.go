@@ -103,6 +103,12 @@ func RetryStatus(t *v1alpha1.KafkaTopic, out Outcome, clusterID, message string,
 	return s
 }
 
+// SaysThatItMoves tells whether the status says that replicas move.
+func SaysThatItMoves(t *v1alpha1.KafkaTopic) bool {
+	ready := meta.FindStatusCondition(t.Status.Conditions, v1alpha1.ConditionReady)
+	return ready != nil && ready.Reason == ReasonMoving
+}
+
 // SeenStatus returns the status of an object for the spec as it is now. What it records stays, and what is to be said is
 // still to be put in.
 func SeenStatus(t *v1alpha1.KafkaTopic) v1alpha1.KafkaTopicStatus {

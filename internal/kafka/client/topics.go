@@ -188,7 +188,8 @@ func (c *Client) createTopics(ctx context.Context, topics []kafka.NewTopic, vali
 	if err != nil {
 		return err
 	}
-	if len(topics) > 1 && len(resp.Topics) > 0 && tooLarge(answered(resp.Topics[0].ErrorCode, resp.Topics[0].ErrorMessage)) {
+	refusedForItsSize := func(t kmsg.CreateTopicsResponseTopic) bool { return tooLarge(answered(t.ErrorCode, t.ErrorMessage)) }
+	if len(topics) > 1 && all(resp.Topics, refusedForItsSize) {
 		return errTooLarge
 	}
 	for _, t := range resp.Topics {
