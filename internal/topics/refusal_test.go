@@ -135,7 +135,7 @@ func TestAnUnknownKeySuggestsTheOneThatWasMeant(t *testing.T) {
 		"retention.msec":                        "retention.ms",
 		"retention":                             "retention.ms",
 		"RETENTION.MS":                          "retention.ms",
-		" log.roll.ms":                          "segment.ms",
+		"\tlog.roll.ms":                         "segment.ms",
 		"retention_ms":                          "retention.ms",
 		"Min-ISR":                               "min.insync.replicas",
 		"cleanupPolicy":                         "cleanup.policy",

@@ -256,7 +256,7 @@ func inBatches[T any](all [][]T, send func([]T) error, failed func(T, error)) er
 		switch {
 		case broken == nil:
 			known = true
-		case broken == errTooLarge:
+		case errors.Is(broken, errTooLarge):
 			broken = nil
 			half := len(batch) / 2
 			all = append([][]T{batch[:half], batch[half:]}, all...)
