@@ -259,6 +259,20 @@ func TestSomebodyElsesReassignmentIsLeftToEnd(t *testing.T) {
 	w.wantNoThrottle()
 }
 
+// While somebody else moves the only replica there are two.
+func TestSomebodyElsesReassignmentIsNotTakenForWhatIsWanted(t *testing.T) {
+	w := newWorld(t, readyCluster(3), newTopic("orders", "u", time.Hour, sized(1, 1)))
+	w.settle("orders")
+	w.kafka.slow = true
+	w.kafka.begins("orders", kafka.Move{Partition: 0, Replicas: []int32{2}})
+	live := w.kafka.topics["orders"]
+	live.UnderReplicated = 1
+	w.kafka.topics["orders"] = live
+	w.changeTopic("orders", replicas(2))
+	_ = w.once("orders")
+	w.wantTopic("orders", "Reconciling/ForeignReassignment")
+}
+
 func TestARateThatSomebodyElseHasSetHoldsAndStays(t *testing.T) {
 	w := newWorld(t, readyCluster(3), newTopic("orders", "u", time.Hour, sized(2, 2)))
 	w.settle("orders")

@@ -73,6 +73,8 @@ func TestMoves(t *testing.T) {
 			survey: Survey{Brokers: three, Free: 9, Reassigning: under(0, []int32{0, 2}, []int32{2}, nil)}, faults: ReasonForeignMove + "," + ReasonMoving, throttle: "-/-"},
 		{name: "somebody else's that leads to what is wanted is no fault", desired: Desired{ReplicationFactor: 2}, replicas: [][]int32{{0, 1, 2}},
 			survey: Survey{Brokers: three, Free: 9, Reassigning: under(0, []int32{0, 1, 2}, []int32{2}, []int32{1})}},
+		{name: "somebody else's is not taken for what is wanted", desired: Desired{ReplicationFactor: 2}, replicas: [][]int32{{1, 0}},
+			survey: Survey{Brokers: three, Free: 9, Reassigning: under(0, []int32{1, 0}, []int32{1}, []int32{0})}, faults: ReasonForeignMove},
 		{name: "growth waits for moves", desired: Desired{ReplicationFactor: 2, Partitions: 5, Known: Record{Moving: moving("0:0,1")}}, replicas: [][]int32{{0, 1}},
 			survey: Survey{Brokers: three, Free: 9, Reassigning: under(0, []int32{0, 1}, []int32{1}, nil)}, faults: ReasonMoving, throttle: "0:0/0:1", recorded: 1},
 		{name: "out of a rack", desired: Desired{ReplicationFactor: 2, Racks: []string{"a", "c"}}, replicas: [][]int32{{1, 0}, {0, 2}},

@@ -173,7 +173,7 @@ func (c *Changes) mend(d Desired, topic kafka.Topic, origin v1alpha1.Origin, s *
 			"in it lives on by its cleanup policy, which is %q; take the key out of the spec", cleanupPolicy, d.Name, topic.Config[cleanupPolicy])})
 	}
 	c.resize(d, topic, &out)
-	if d.moves(topic) {
+	if d.moves(topic) || d.asksForReplicas() && len(s.Reassigning[d.Name]) > 0 {
 		c.move(d, topic, s, &out)
 	}
 	return out
