@@ -184,9 +184,15 @@ func (p *topicPass) create(ctx context.Context, admin kafka.Admin) error {
 		}
 		p.outcomes[t.Name] = out
 	}
-	p.withdraw(ctx, void...)
+	// Also when the operator is about to end: it would not know afterwards what Kafka has said.
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), withdrawTimeout)
+	defer cancel()
+	p.withdraw(last, void...)
 	return nil
 }
+
+// withdrawTimeout is how long announcements may take to be taken off.
+const withdrawTimeout = 10 * time.Second
 
 // notCreated is what is known of a topic that Kafka has not created, or may not have.
 func (p *topicPass) notCreated(name string, err error) topics.Outcome {

@@ -464,13 +464,18 @@ func TestWhatIsToBeRetainedGoesWithoutItsClustersAnswer(t *testing.T) {
 	w.kafka.slow = true
 	w.changeTopic("moving", replicas(2))
 	_ = w.once("moving")
+	w.apply(newTopic("refused", "r", time.Hour))
+	w.kafka.refuse["refused"] = &kafka.Refusal{Code: "POLICY_VIOLATION"}
+	_ = w.once("refused")
 	w.kafka.down = fmt.Errorf("dial: %w", kafka.ErrUnreachable)
-	for _, name := range []string{"kept", "moving", "doomed"} {
+	for _, name := range []string{"kept", "moving", "doomed", "refused"} {
 		w.remove(w.topic(name))
 	}
-	_ = w.once("kept", "moving", "doomed")
-	if w.topic("kept") != nil {
-		t.Error("nothing has to be done in Kafka for it, and it waits")
+	_ = w.once("kept", "moving", "doomed", "refused")
+	for _, name := range []string{"kept", "refused"} {
+		if w.topic(name) != nil {
+			t.Errorf("nothing has to be done in Kafka for %s, and it waits", name)
+		}
 	}
 	w.wantTopic("moving", "Reconciling/ClusterUnreachable") // its throttle is to be taken off
 	w.wantTopic("doomed", "Reconciling/ClusterUnreachable")

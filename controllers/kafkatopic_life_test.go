@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -254,7 +255,12 @@ func TestARefusalHoldsWhateverElseFailsInItsFlush(t *testing.T) {
 	for name, fail := range map[string]func(*world){
 		"a later request is lost":           func(w *world) { w.kafka.lose = "alter" },
 		"the announcement cannot be undone": func(w *world) { w.kafka.before["create"] = func() { w.failing["patch orders"] = errors.New("away") } },
-		"the status cannot be written":      func(w *world) { w.failing["status orders"] = errors.New("away") },
+		"the operator is told to end": func(w *world) {
+			var end func()
+			w.ctx, end = context.WithCancel(context.Background())
+			w.kafka.before["create"] = end
+		},
+		"the status cannot be written": func(w *world) { w.failing["status orders"] = errors.New("away") },
 	} {
 		for _, refused := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s, refused is %v", name, refused), func(t *testing.T) {
@@ -276,6 +282,10 @@ func TestARefusalHoldsWhateverElseFailsInItsFlush(t *testing.T) {
 					foreign = w.kafka.add("orders", 1, 1, map[string]string{"flush.ms": "3"})
 				}
 				_ = w.once("orders", "other")
+				if w.ctx != nil {
+					w.ctx = nil
+					w.restart()
+				}
 				clear(w.kafka.before)
 				clear(w.kafka.refuse)
 				clear(w.failing)

@@ -20,18 +20,18 @@ var throttleRates = []string{"leader.replication.throttled.rate", "follower.repl
 // survey reads what moving replicas takes, and nothing where no topic of the flush asks for it.
 func (p *topicPass) survey(ctx context.Context, admin kafka.Admin) (topics.Survey, error) {
 	s := topics.Survey{Rate: p.rate, Now: p.Clock.Now(), HidesFenced: external.Lacks(p.cluster.object, kafka.FeatureFenced) != ""}
-	needed := false
+	needed, wanted := false, false
 	for _, d := range p.desired {
-		needed = needed || d.NeedsSurvey(p.live)
+		needed, wanted = needed || d.NeedsSurvey(p.live), wanted || d.MayBeMoved(p.live)
 	}
-	if !needed {
+	if !needed && !wanted {
 		return s, nil
 	}
 	var err error
 	if s.Brokers, err = admin.Brokers(ctx); err == nil {
 		s.Reassigning, err = admin.Reassignments(ctx)
 	}
-	if unreachable(err) {
+	if unreachable(err) && needed {
 		return s, err
 	} else if err != nil { // it is for those to tell that ask for it
 		s.Unknown = moveFault(err, "Describe")
@@ -105,7 +105,7 @@ func (p *topicPass) writeAhead(ctx context.Context) {
 	}
 	batch.Each(writers, todo, func(w *write) {
 		next := topics.StatusOf(w.Holder, p.outcomes[w.Name], p.cluster.id(), p.Clock.Now())
-		if !topics.SaysThatItMoves(w.Holder) && w.Holder.Status.Reassignment != nil {
+		if !topics.SaysThatItMoves(w.Holder) && p.desired[w.Name].Known.Moving != nil {
 			next = topics.SeenStatus(w.Holder) // the last attempt came to nothing, and this one may: the word is the report's
 			next.Reassignment = p.outcomes[w.Name].Record.Moving
 		}
@@ -164,7 +164,8 @@ func (p *topicPass) unlimited(err error) {
 	for name, d := range p.desired {
 		_, denied := errors.AsType[*kafka.Denied](err)
 		switch leaves := d.Gone || d.Kept; {
-		case p.changes.Move[name] == nil && d.Known.Moving == nil && d.Begun.Moving == nil && p.outcomes[name].Record.Moving == nil:
+		case p.changes.Move[name] == nil && d.Known.Moving == nil && p.outcomes[name].Record.Moving == nil:
+			p.stuck[name] = d.Begun.Moving != nil // not the matter of whoever holds the topic now
 		case !leaves:
 			delete(p.changes.Move, name)
 			p.notMoved(name, "AlterConfigs", err)

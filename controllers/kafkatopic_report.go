@@ -147,10 +147,12 @@ func (p *topicPass) settleLeaving(ctx context.Context, c *topics.Claim) error {
 	return errors.Join(errs...)
 }
 
-// free: what is to be retained stays as it is, unless a throttle has to be taken off it.
+// free: what is to be retained stays as it is, unless a throttle has to be taken off it, and of what has never been created
+// there is nothing.
 func (p *topicPass) free(name string) bool {
 	d := p.desired[name]
-	return d.Kept && d.Known.Moving == nil
+	nothing := d.Known.ID == "" && !d.Intended && p.cluster.id() != ""
+	return d.Known.Moving == nil && d.Begun.Moving == nil && (d.Kept || d.Gone && nothing)
 }
 
 func stalledFor(conds []metav1.Condition, reason string) bool {

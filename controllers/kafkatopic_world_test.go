@@ -59,6 +59,7 @@ type world struct {
 	topics   *KafkaTopicReconciler
 	users    *KafkaUserReconciler
 	queue    *batch.Queue
+	ctx      context.Context // of once; nil = one that does not end
 	run      reconcile.Reconciler
 	serial   int
 	mounts   map[int32][]byte // the users file as each broker sees it; nil map = always fresh
@@ -138,7 +139,7 @@ func (w *world) counters() interceptor.Funcs {
 			return c.Update(ctx, o, opts...)
 		},
 		Patch: func(ctx context.Context, c client.WithWatch, o client.Object, p client.Patch, opts ...client.PatchOption) error {
-			if err := note("patch", o); err != nil {
+			if err := errors.Join(ctx.Err(), note("patch", o)); err != nil {
 				return err
 			}
 			return c.Patch(ctx, o, p, opts...)
@@ -212,7 +213,11 @@ func (w *world) wantSilence(names ...string) {
 // once marks the names and reconciles once.
 func (w *world) once(names ...string) error {
 	w.queue.Mark(clusterKey, names...)
-	_, err := w.run.Reconcile(context.Background(), reconcile.Request{NamespacedName: clusterKey})
+	ctx := w.ctx
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	_, err := w.run.Reconcile(ctx, reconcile.Request{NamespacedName: clusterKey})
 	return err
 }
 

@@ -32,13 +32,18 @@ func (w *Writer) PatchMetadata(ctx context.Context, obj, base client.Object) err
 	return w.note(obj, w.Client.Patch(ctx, obj, patch))
 }
 
-// DropAnnotation takes an annotation off an object, whatever else has changed of it since it was read.
+// DropAnnotation takes an annotation off an object in the API, whatever else has changed there since obj was read; obj stays
+// as it is.
 func (w *Writer) DropAnnotation(ctx context.Context, obj client.Object, key string) error {
 	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"uid": obj.GetUID(), "annotations": map[string]any{key: nil}}})
 	if err != nil {
 		return fmt.Errorf("merge patch: %w", err)
 	}
-	return w.note(obj, w.Client.Patch(ctx, obj, client.RawPatch(types.MergePatchType, patch)))
+	written, ok := obj.DeepCopyObject().(client.Object)
+	if !ok {
+		return fmt.Errorf("take an annotation off %T: it is no object", obj)
+	}
+	return w.note(written, w.Client.Patch(ctx, written, client.RawPatch(types.MergePatchType, patch)))
 }
 
 // PatchStatus writes what of an object's status differs from before. The patch names the object's UID, which the API server

@@ -91,14 +91,19 @@ func (d Desired) placement() Placement {
 }
 
 // NeedsSurvey tells whether brokers and reassignments must be read before planning: where replicas are to be placed, are
-// not as they shall be, or are or may be on their way. Those that somebody else's reassignment adds and takes away are among
-// the replicas, which can then be as many as asked for by chance; some of them are not in sync.
+// not as they shall be, or are on their way.
 func (d Desired) NeedsSurvey(live map[string]kafka.Topic) bool {
 	topic, exists := live[d.Name]
 	if d.Kept || d.Gone {
 		return false
 	}
-	return len(d.Racks) > 0 || exists && (d.moves(topic) || d.ReplicationFactor != 0 && topic.UnderReplicated > 0)
+	return len(d.Racks) > 0 || exists && d.moves(topic)
+}
+
+// MayBeMoved tells whether reassignments are better read before planning: the replicas that somebody else's adds and takes
+// away are among those of the topic, which can then be as many as asked for by chance; some of them are not in sync.
+func (d Desired) MayBeMoved(live map[string]kafka.Topic) bool {
+	return d.ReplicationFactor != 0 && !d.Kept && !d.Gone && live[d.Name].UnderReplicated > 0
 }
 
 // moves tells whether a live topic's replicas are, or have been, a matter of moving.
