@@ -157,6 +157,8 @@ func TestCase11_AConvergedTopicUserOrACLCausesNoKafkaWrite(t *testing.T) {
 	waitReady(t, time.Minute, topic)
 	waitReady(t, time.Minute, user)
 	waitInSync(t, sharedAdmin(t))
+	waitLedAsPreferred(t, sharedAdmin(t))
+	waitReady(t, time.Minute, cluster)
 	from := metadataEnd(t, ns)
 	for i := range 3 {
 		for _, o := range []object{topic, user, cluster} {

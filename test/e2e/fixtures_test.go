@@ -152,6 +152,26 @@ func waitInSync(t *testing.T, admin *kadm.Client) {
 	})
 }
 
+// waitLedAsPreferred waits until leadership is where it belongs: after a restart the operator gives it back at its next look
+// at the cluster, which may be a case later.
+func waitLedAsPreferred(t *testing.T, admin *kadm.Client) {
+	t.Helper()
+	eventually(t, time.Minute, "every partition is led by its preferred replica", func(ctx context.Context) error {
+		topics, err := admin.ListTopicsWithInternal(ctx)
+		if err != nil {
+			return err
+		}
+		for _, topic := range topics {
+			for _, p := range topic.Partitions {
+				if len(p.Replicas) > 0 && p.Leader != p.Replicas[0] {
+					return fmt.Errorf("%s-%d is led by broker %d and not by broker %d", p.Topic, p.Partition, p.Leader, p.Replicas[0])
+				}
+			}
+		}
+		return nil
+	})
+}
+
 // smallManifest is a cluster of one node, which keeps its records only when it has a disk.
 func smallManifest(ephemeral bool, more string) string {
 	volume := "{name: data, size: 1Gi}"
