@@ -226,7 +226,7 @@ func TestTheOperatorRunsRestricted(t *testing.T) {
 		"read-only root":          context["readOnlyRootFilesystem"] == true,
 		"no privilege escalation": context["allowPrivilegeEscalation"] == false,
 		"no capabilities":         reflect.DeepEqual(context["capabilities"].(object)["drop"], []any{"ALL"}),
-		"a memory limit":          container["resources"].(object)["limits"].(object)["memory"] == "256Mi",
+		"a memory limit":          container["resources"].(object)["limits"].(object)["memory"] == "128Mi",
 	} {
 		if !ok {
 			t.Errorf("the operator's pod: %s does not hold", what)
