@@ -148,11 +148,7 @@ func TestANamespaceThatGoesWaitsForAClusterElsewhereFiveMinutes(t *testing.T) {
 	going := guestNamespace()
 	w := newWorld(t, cluster, going, fromGuests(newTopic("orders", "uid-1", 0)), newTopic("local", "uid-2", 0))
 	w.settle("orders", "local")
-	going.Finalizers = []string{"kubernetes"}
-	if err := w.client.Update(context.Background(), going); err != nil {
-		t.Fatal(err)
-	}
-	w.remove(going)
+	w.goes(going)
 	w.remove(w.topicIn(guests, "orders"))
 	w.remove(w.topic("local"))
 	deleted := w.topicIn(guests, "orders").DeletionTimestamp.Time

@@ -72,7 +72,7 @@ const quotaTries = 50
 func (p *topicPass) ration() {
 	left, tries := p.quotas.left(p.cluster.key, p.Clock.Now()), 0
 	for _, t := range slices.Clone(p.changes.Create) {
-		if c := p.claimOf(t.Name); c.Holder == nil || !topics.OverQuota(c.Holder) {
+		if !topics.OverQuota(p.byName[t.Name].Holder) {
 			continue
 		}
 		if tries++; left == 0 && tries <= quotaTries {
@@ -89,7 +89,7 @@ func (p *topicPass) ration() {
 func (p *topicPass) rehearse(ctx context.Context, admin kafka.Admin) error {
 	var again []kafka.NewTopic
 	for _, t := range p.changes.Create {
-		if c := p.claimOf(t.Name); c.Holder != nil && !c.Intended && topics.RefusedBefore(c.Holder) {
+		if c := p.byName[t.Name]; !c.Intended && topics.RefusedBefore(c.Holder) {
 			again = append(again, t)
 		}
 	}
@@ -167,7 +167,7 @@ func (p *topicPass) create(ctx context.Context, admin kafka.Admin) error {
 	}
 	var void []*v1alpha1.KafkaTopic
 	for _, t := range p.changes.Create {
-		out, result, c := p.outcomes[t.Name], results[t.Name], p.claimOf(t.Name)
+		out, result, c := p.outcomes[t.Name], results[t.Name], p.byName[t.Name]
 		switch {
 		case result.Err == nil && result.Topic.ID == "":
 			out = topics.Outcome{Faults: []topics.Fault{*topics.NoUUIDFault(t.Name)}}
@@ -178,7 +178,7 @@ func (p *topicPass) create(ctx context.Context, admin kafka.Admin) error {
 			p.off[t.Name] = true
 			p.queue.Retry(p.cluster.key, t.Name, confirmAfter/2, confirmAfter)
 		default:
-			if out = p.notCreated(t.Name, result.Err); p.unsettled[t.Name] == nil && c.Holder != nil {
+			if out = p.notCreated(t.Name, result.Err); p.unsettled[t.Name] == nil {
 				void = append(void, c.Holder)
 			}
 		}

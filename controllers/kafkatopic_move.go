@@ -34,7 +34,7 @@ func (p *topicPass) survey(ctx context.Context, admin kafka.Admin) (topics.Surve
 	if unreachable(err) && needed {
 		return s, err
 	} else if err != nil { // it is for those to tell that ask for it
-		s.Unknown = moveFault(err, "Describe")
+		s.Unknown = moveFault(err)
 		return s, nil
 	}
 	others, err := p.othersMoving(ctx)
@@ -57,8 +57,8 @@ func (p *topicPass) survey(ctx context.Context, admin kafka.Admin) (topics.Surve
 }
 
 // moveFault says why the operator cannot move replicas, of whichever topic.
-func moveFault(err error, attempted string) *topics.Fault {
-	if f, known := topics.Explain(err, attempted, topics.Desired{}, 0); known {
+func moveFault(err error) *topics.Fault {
+	if f, known := topics.Explain(err, "Describe", topics.Desired{}, 0); known {
 		return &f
 	}
 	return &topics.Fault{Reason: topics.ReasonRetrying, Passing: true, After: retryFirst, AtMost: retryLimit, Message: err.Error()}
@@ -74,7 +74,7 @@ type reassigning struct {
 // a cluster has one flush at a time.
 func (p *topicPass) othersMoving(ctx context.Context) ([]reassigning, error) {
 	if p.others != nil {
-		return slices.Clone(p.others), nil
+		return p.others, nil
 	}
 	all, err := p.of(ctx, p.cluster.key)
 	if err != nil {
@@ -87,8 +87,8 @@ func (p *topicPass) othersMoving(ctx context.Context) ([]reassigning, error) {
 			moving = append(moving, reassigning{name, *t.Status.Reassignment})
 		}
 	}
-	p.others = moving
-	return slices.Clone(moving), nil
+	p.others = slices.Clip(moving) // whoever adds to them does so on his own
+	return p.others, nil
 }
 
 // writeAhead records in the status what is about to be moved, before anything is.
@@ -161,8 +161,8 @@ func (p *topicPass) move(ctx context.Context, admin kafka.Admin) error {
 // unlimited drops what was to begin without the limit of the brokers, which could be neither set nor removed, and keeps on
 // record what was to end.
 func (p *topicPass) unlimited(err error) {
+	_, denied := errors.AsType[*kafka.Denied](err)
 	for name, d := range p.desired {
-		_, denied := errors.AsType[*kafka.Denied](err)
 		switch leaves := d.Gone || d.Kept; {
 		case p.changes.Move[name] == nil && d.Known.Moving == nil && p.outcomes[name].Record.Moving == nil:
 			p.stuck[name] = d.Begun.Moving != nil // not the matter of whoever holds the topic now

@@ -49,8 +49,6 @@ func (p *topicPass) take(c topics.Claim) {
 	p.desired[c.Name] = topics.DesiredOf(c, c.Policy(p.cluster.id()))
 }
 
-func (p *topicPass) claimOf(name string) *topics.Claim { return p.byName[name] }
-
 // change reads what is live, plans, announces and carries out. An error means that nothing is known about any topic.
 func (p *topicPass) change(ctx context.Context) error {
 	p.withdraw(ctx, p.voided...)
@@ -163,12 +161,13 @@ func (p *topicPass) homeGoes(ctx context.Context) bool {
 	} else if goes {
 		err = errNamespaceGoes
 	}
-	for name := range p.changes.Delete {
-		if err != nil {
-			p.unsettled[name] = err
-		}
+	if err == nil {
+		return false
 	}
-	return err != nil
+	for name := range p.changes.Delete {
+		p.unsettled[name] = err
+	}
+	return true
 }
 
 var errNamespaceGoes = errors.New("the namespace of the KafkaCluster is being deleted")

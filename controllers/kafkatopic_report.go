@@ -127,22 +127,23 @@ func (p *topicPass) settleLeaving(ctx context.Context, c *topics.Claim) error {
 	if len(faults) == 0 {
 		return p.release(ctx, c.Leaving...)
 	}
-	if fault := faults[0]; fault.After == 0 && p.unsettled[c.Name] == nil {
+	fault := faults[0]
+	if fault.After == 0 && p.unsettled[c.Name] == nil {
 		p.queue.Retry(p.cluster.key, c.Name, retryFirst, retryLimit) // nothing else would bring it up again soon
 	}
 	var errs []error
 	for _, t := range c.Held() {
 		say := func() error {
-			if faults[0].Passing {
-				return p.writeWaiting(ctx, t, faults[0].Reason, faults[0].Message)
+			if fault.Passing {
+				return p.writeWaiting(ctx, t, fault.Reason, fault.Message)
 			}
-			return p.writeStalled(ctx, t, faults[0].Reason, faults[0].Message)
+			return p.writeStalled(ctx, t, fault.Reason, fault.Message)
 		}
-		if faults[0].Reason == topics.ReasonQuota { // it goes on, as fast as Kafka lets it
+		if fault.Reason == topics.ReasonQuota { // it goes on, as fast as Kafka lets it
 			errs = append(errs, say())
 			continue
 		}
-		errs = append(errs, p.keep(ctx, c.Name, t, faults[0].Reason, say))
+		errs = append(errs, p.keep(ctx, c.Name, t, fault.Reason, say))
 	}
 	return errors.Join(errs...)
 }

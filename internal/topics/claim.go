@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"k8s.io/apimachinery/pkg/api/meta"
-
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/claim"
 	"github.com/castellan-dev/castellan/internal/kafka"
@@ -48,16 +46,12 @@ func intends(t *v1alpha1.KafkaTopic, clusterID string, after kafka.TopicID) bool
 }
 
 // OverQuota tells whether Kafka's quota on changes did not suffice for the topic, the last time.
-func OverQuota(t *v1alpha1.KafkaTopic) bool {
-	ready := meta.FindStatusCondition(t.Status.Conditions, v1alpha1.ConditionReady)
-	return ready != nil && ready.Reason == ReasonQuota
-}
+func OverQuota(t *v1alpha1.KafkaTopic) bool { return readyReason(t) == ReasonQuota }
 
 // RefusedBefore tells whether Kafka has said, last time, that it does not create the topic as the object asks for it.
 func RefusedBefore(t *v1alpha1.KafkaTopic) bool {
-	ready := meta.FindStatusCondition(t.Status.Conditions, v1alpha1.ConditionReady)
-	return ready != nil && slices.Contains([]string{ReasonExists, ReasonConfig, ReasonReplication, ReasonPartitions, ReasonName,
-		ReasonPolicy, ReasonDenied, ReasonRefused}, ready.Reason)
+	return slices.Contains([]string{ReasonExists, ReasonConfig, ReasonReplication, ReasonPartitions, ReasonName,
+		ReasonPolicy, ReasonDenied, ReasonRefused}, readyReason(t))
 }
 
 func observes(t *v1alpha1.KafkaTopic) bool { return t.Spec.Management == v1alpha1.ManagementObserve }

@@ -3,8 +3,6 @@ package topics
 import (
 	"slices"
 
-	"k8s.io/apimachinery/pkg/api/meta"
-
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/kafka"
 )
@@ -62,7 +60,7 @@ func DesiredOf(c Claim, policy v1alpha1.DeletionPolicy) Desired {
 	d.Adoption = spec.Adoption
 	// Kafka creates its own topics again by itself; whether the new one is cared for is a matter of adoption.
 	d.Recreate = spec.Recreate == v1alpha1.RecreateAlways || Internal(c.Name)
-	d.LossTold = tellsOfLoss(c.Holder) || c.Intended && c.Known.ID != "" // what takes its place is announced after that
+	d.LossTold = isLoss(readyReason(c.Holder)) || c.Intended && c.Known.ID != "" // what takes its place is announced after that
 	return d
 }
 
@@ -74,11 +72,6 @@ func begun(objects []*v1alpha1.KafkaTopic) Record {
 		}
 	}
 	return Record{}
-}
-
-func tellsOfLoss(t *v1alpha1.KafkaTopic) bool {
-	ready := meta.FindStatusCondition(t.Status.Conditions, v1alpha1.ConditionReady)
-	return ready != nil && isLoss(ready.Reason)
 }
 
 func isLoss(reason string) bool { return reason == ReasonLost || reason == ReasonReplaced }

@@ -15,13 +15,11 @@ import (
 
 // Reasons of Ready and Reconciling.
 const (
-	ReasonInForce     = "InForce"
-	ReasonObserved    = "Observed"
-	ReasonNotFound    = "TopicNotFound"
-	ReasonRetrying    = "Retrying"
-	ReasonDeleting    = "Deleting"
-	ReasonUnavailable = "ClusterNotAvailable"
-	ReasonUnreachable = "ClusterUnreachable"
+	ReasonInForce  = "InForce"
+	ReasonObserved = "Observed"
+	ReasonNotFound = "TopicNotFound"
+	ReasonRetrying = "Retrying"
+	ReasonDeleting = "Deleting"
 )
 
 // ReasonMinISR is a reason of Warning.
@@ -104,9 +102,14 @@ func RetryStatus(t *v1alpha1.KafkaTopic, out Outcome, clusterID, message string,
 }
 
 // SaysThatItMoves tells whether the status says that replicas move.
-func SaysThatItMoves(t *v1alpha1.KafkaTopic) bool {
-	ready := meta.FindStatusCondition(t.Status.Conditions, v1alpha1.ConditionReady)
-	return ready != nil && ready.Reason == ReasonMoving
+func SaysThatItMoves(t *v1alpha1.KafkaTopic) bool { return readyReason(t) == ReasonMoving }
+
+// readyReason is the reason that the status gives for being Ready or not; empty = it says nothing yet.
+func readyReason(t *v1alpha1.KafkaTopic) string {
+	if ready := meta.FindStatusCondition(t.Status.Conditions, v1alpha1.ConditionReady); ready != nil {
+		return ready.Reason
+	}
+	return ""
 }
 
 // SeenStatus returns the status of an object for the spec as it is now. What it records stays, and what is to be said is

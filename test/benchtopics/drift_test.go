@@ -22,18 +22,7 @@ import (
 // does not create: it reads, and sends no change, neither to Kafka nor to Kubernetes.
 func TestLookingForDriftChangesNothing(t *testing.T) {
 	o := options{operator: needOperator(t), repository: "../..", out: t.TempDir(), drift: 2 * time.Second}
-	w, err := startWorld(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := w.stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	if err := w.startOperator(t.Context(), o); err != nil {
-		t.Fatal(err)
-	}
+	w := startAll(t, o)
 	settled := map[string]func(*v1alpha1.KafkaTopic) bool{}
 	add := func(name, key, value string, done func(*v1alpha1.KafkaTopic) bool) {
 		topic := newTopic(benchNamespace, name)

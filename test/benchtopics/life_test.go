@@ -27,6 +27,24 @@ func TestTheLifeOf250TopicsCostsTwoRequestsOneOneAndNone(t *testing.T) {
 	}
 }
 
+// startAll starts a world and its operator, which end with the test.
+func startAll(t *testing.T, o options) *world {
+	t.Helper()
+	w, err := startWorld(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := w.stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := w.startOperator(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
 // needOperator returns the operator's program.
 func needOperator(t *testing.T) string {
 	t.Helper()

@@ -22,18 +22,7 @@ const silentClusters = 20
 // does answer are Ready before the operator has given up on any of those.
 func TestClustersThatAreSilentDelayNoOther(t *testing.T) {
 	o := options{topics: 50, operator: needOperator(t), repository: "../..", out: t.TempDir()}
-	w, err := startWorld(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := w.stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	if err := w.startOperator(t.Context(), o); err != nil {
-		t.Fatal(err)
-	}
+	w := startAll(t, o)
 	silent := make([]*v1alpha1.KafkaTopic, silentClusters)
 	for i := range silent {
 		name := fmt.Sprintf("silent-%d", i)
@@ -54,7 +43,7 @@ func TestClustersThatAreSilentDelayNoOther(t *testing.T) {
 		}
 		return topic.Status.ObservedGeneration == topic.Generation
 	}
-	err = wait.PollUntilContextTimeout(t.Context(), 100*time.Millisecond, time.Minute, true, func(context.Context) (bool, error) {
+	err := wait.PollUntilContextTimeout(t.Context(), 100*time.Millisecond, time.Minute, true, func(context.Context) (bool, error) {
 		for _, topic := range silent {
 			if !answered(topic) || !status.IsReady(topic.Status.Conditions, topic.Generation) {
 				return false, w.operator.running()

@@ -22,7 +22,10 @@ const (
 	slowly = 1 << 20
 )
 
-var throttleRates = []string{"leader.replication.throttled.rate", "follower.replication.throttled.rate"}
+var (
+	throttleRates     = []string{"leader.replication.throttled.rate", "follower.replication.throttled.rate"}
+	throttledReplicas = []string{"leader.replication.throttled.replicas", "follower.replication.throttled.replicas"}
+)
 
 // Replicas are added, taken away and moved to other racks while records flow, under a limit that somebody else has set; a
 // change of mind in the middle is followed.
@@ -124,7 +127,7 @@ func copyTheOnlyReplica(t *testing.T, v *voyage) {
 func leaveToOthers(t *testing.T, v *voyage, topic kafkaTopic) {
 	t.Helper()
 	admin := v.login.admin(t)
-	for _, key := range []string{"leader.replication.throttled.replicas", "follower.replication.throttled.replicas"} {
+	for _, key := range throttledReplicas {
 		setTopicConfig(t, admin, topic.Name, key, "*")
 	}
 	v.rec.mark(t, "somebody else moves the replica")
@@ -268,7 +271,7 @@ const throttleGone = 10 * time.Second
 func mustNotThrottle(t *testing.T, admin *kadm.Client) {
 	t.Helper()
 	eventually(t, throttleGone, "no replica is throttled any more", func(ctx context.Context) error {
-		for _, key := range []string{"leader.replication.throttled.replicas", "follower.replication.throttled.replicas"} {
+		for _, key := range throttledReplicas {
 			if value, err := topicConfig(ctx, admin, movingTopic, key); value != "" || err != nil {
 				return fmt.Errorf("%s=%q (error %w)", key, value, err)
 			}
