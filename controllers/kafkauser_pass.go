@@ -14,7 +14,6 @@ import (
 	"github.com/castellan-dev/castellan/internal/batch"
 	"github.com/castellan-dev/castellan/internal/claim"
 	"github.com/castellan-dev/castellan/internal/kafka"
-	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/users"
 )
 
@@ -362,7 +361,7 @@ func authorizes(cluster *v1alpha1.KafkaCluster) bool {
 	case cluster.Status.Defaults != nil && cluster.Status.Defaults.Authorization != "":
 		return cluster.Status.Defaults.Authorization == v1alpha1.AuthorizationSimple
 	default:
-		return slices.ContainsFunc(model.Listeners(&cluster.Spec), func(l v1alpha1.Listener) bool { return l.Authentication != nil })
+		return slices.ContainsFunc(cluster.Spec.EffectiveListeners(), func(l v1alpha1.Listener) bool { return l.Authentication != nil })
 	}
 }
 

@@ -62,15 +62,15 @@ func restarts(c *Cluster, annotations map[string]string) []Fault {
 			refuse("%q is no time; write one such as 2026-01-31T12:00:00Z, with a pool or a node id and = before it for less than the whole cluster", moment)
 			continue
 		}
-		if asked := c.restart(target, at); !asked {
-			refuse("%q is neither a pool nor a node id of this cluster; its pools are %s", target, strings.Join(c.poolNames(), ", "))
+		if asked := askRestart(c, target, at); !asked {
+			refuse("%q is neither a pool nor a node id of this cluster; its pools are %s", target, strings.Join(poolNames(c), ", "))
 		}
 	}
 	return faults
 }
 
-// restart asks for the restart of all nodes, of a pool, or of one node, and tells whether there is any such.
-func (c *Cluster) restart(target string, at time.Time) bool {
+// askRestart asks for the restart of all nodes, of a pool, or of one node, and tells whether there is any such.
+func askRestart(c *Cluster, target string, at time.Time) bool {
 	found := false
 	for i := range c.Nodes {
 		n := &c.Nodes[i]
@@ -85,7 +85,7 @@ func (c *Cluster) restart(target string, at time.Time) bool {
 	return found || c.Pool(target) != nil
 }
 
-func (c *Cluster) poolNames() []string {
+func poolNames(c *Cluster) []string {
 	names := make([]string, 0, len(c.Pools))
 	for _, p := range c.Pools {
 		names = append(names, p.Name)

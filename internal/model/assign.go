@@ -106,7 +106,7 @@ func firstNodeID(pools []v1alpha1.PoolStatus, name string) (int32, bool) {
 func ComputeDefaults(spec *v1alpha1.KafkaClusterSpec) v1alpha1.Defaults {
 	var brokers int32
 	for _, pool := range spec.Pools {
-		if hasRole(pool, v1alpha1.RoleBroker) {
+		if pool.HasRole(v1alpha1.RoleBroker) {
 			brokers += pool.Replicas
 		}
 	}
@@ -118,7 +118,7 @@ func ComputeDefaults(spec *v1alpha1.KafkaClusterSpec) v1alpha1.Defaults {
 	if brokers >= 3 {
 		defaults.MinInsyncReplicas = 2
 	}
-	for _, l := range Listeners(spec) {
+	for _, l := range spec.EffectiveListeners() {
 		if l.Authentication != nil && len(l.Authentication.Mechanisms) > 0 {
 			defaults.Authorization = v1alpha1.AuthorizationSimple
 		}
@@ -132,7 +132,7 @@ func ControllerIDs(spec *v1alpha1.KafkaClusterSpec, pools []v1alpha1.PoolStatus)
 	var ids []int32
 	for _, pool := range spec.Pools {
 		first, known := firstNodeID(pools, pool.Name)
-		if !known || !hasRole(pool, v1alpha1.RoleController) {
+		if !known || !pool.HasRole(v1alpha1.RoleController) {
 			continue
 		}
 		for i := range pool.Replicas {
@@ -141,23 +141,6 @@ func ControllerIDs(spec *v1alpha1.KafkaClusterSpec, pools []v1alpha1.PoolStatus)
 	}
 	slices.Sort(ids)
 	return ids
-}
-
-// hasRole knows the default: no roles are both.
-func hasRole(pool v1alpha1.Pool, role v1alpha1.Role) bool {
-	return len(pool.Roles) == 0 || slices.Contains(pool.Roles, role)
-}
-
-// Listeners are those of a spec, or the default: one that clients inside reach. The default does not stand in the CRD, where
-// it would be added to external clusters too.
-func Listeners(spec *v1alpha1.KafkaClusterSpec) []v1alpha1.Listener {
-	if len(spec.Listeners) > 0 {
-		return spec.Listeners
-	}
-	return []v1alpha1.Listener{{
-		Name: "clients", Port: 9092,
-		Authentication: &v1alpha1.ListenerAuthentication{Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismScram512}},
-	}}
 }
 
 func poolField(pool, field string) string {

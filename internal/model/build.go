@@ -105,7 +105,7 @@ func build(in Inputs, v version.Version, pools []v1alpha1.PoolStatus, templates 
 func buildPool(c *Cluster, p *v1alpha1.Pool, first int32, v version.Version, spec *v1alpha1.KafkaClusterSpec, template decodedTemplate) Pool {
 	pool := Pool{
 		Name: p.Name, StatefulSet: c.Name + "-" + p.Name, FirstNodeID: first, Replicas: p.Replicas,
-		Controller: hasRole(*p, v1alpha1.RoleController), Broker: hasRole(*p, v1alpha1.RoleBroker),
+		Controller: p.HasRole(v1alpha1.RoleController), Broker: p.HasRole(v1alpha1.RoleBroker),
 		Volumes:     slices.Clone(p.Storage.Volumes),
 		HeapBytes:   heapOf(p),
 		Resources:   corev1.ResourceRequirements{Requests: resourceList(p.Resources.Requests), Limits: resourceList(p.Resources.Limits)},
@@ -119,7 +119,7 @@ func heapOf(p *v1alpha1.Pool) int64 {
 	switch {
 	case p.JVM.Heap != nil:
 		return p.JVM.Heap.Value()
-	case hasRole(*p, v1alpha1.RoleBroker):
+	case p.HasRole(v1alpha1.RoleBroker):
 		return defaultBrokerHeap
 	default:
 		return defaultControllerHeap
@@ -180,7 +180,7 @@ func poolConfig(spec *v1alpha1.KafkaClusterSpec, p *v1alpha1.Pool, v version.Ver
 		}
 	}
 	for key, value := range p.Config {
-		if v.IsDynamic(key) && hasRole(*p, v1alpha1.RoleBroker) {
+		if v.IsDynamic(key) && p.HasRole(v1alpha1.RoleBroker) {
 			dynamic[key] = value
 		} else {
 			static[key] = value

@@ -21,14 +21,14 @@ func validateChanges(in Inputs, v version.Version) []Fault {
 		switch {
 		case i >= 0:
 			faults = append(faults, validatePoolChange(&before, &in.Spec.Pools[i], forming)...)
-		case forming && hasRole(before, v1alpha1.RoleController):
+		case forming && before.HasRole(v1alpha1.RoleController):
 			faults = append(faults, Fault{ReasonInvalid, poolField(before.Name, ""),
 				"its controllers are to found the cluster, which has not happened yet; put the pool back, or delete the KafkaCluster and its claims"})
 		}
 	}
 	for _, p := range in.Spec.Pools {
 		isNew := !slices.ContainsFunc(in.Accepted.Pools, func(q v1alpha1.Pool) bool { return q.Name == p.Name })
-		if isNew && forming && hasRole(p, v1alpha1.RoleController) && p.Replicas > 0 {
+		if isNew && forming && p.HasRole(v1alpha1.RoleController) && p.Replicas > 0 {
 			faults = append(faults, Fault{ReasonInvalid, poolField(p.Name, "roles"),
 				"the first quorum has not formed yet; add controllers once the cluster is Available"})
 		}
@@ -100,8 +100,8 @@ func supportsAll[level int16 | int32](v version.Version, features map[string]lev
 
 func validatePoolChange(before, after *v1alpha1.Pool, forming bool) []Fault {
 	var faults []Fault
-	wasController, wasBroker := hasRole(*before, v1alpha1.RoleController), hasRole(*before, v1alpha1.RoleBroker)
-	isController, isBroker := hasRole(*after, v1alpha1.RoleController), hasRole(*after, v1alpha1.RoleBroker)
+	wasController, wasBroker := before.HasRole(v1alpha1.RoleController), before.HasRole(v1alpha1.RoleBroker)
+	isController, isBroker := after.HasRole(v1alpha1.RoleController), after.HasRole(v1alpha1.RoleBroker)
 	switch {
 	case wasBroker && !isBroker:
 		faults = append(faults, Fault{ReasonInvalid, poolField(after.Name, "roles"),

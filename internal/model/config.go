@@ -112,7 +112,7 @@ func validatePoolConfig(spec *v1alpha1.KafkaClusterSpec, pool v1alpha1.Pool, v v
 			faults = append(faults, Fault{ReasonInvalid, path, "Kafka has one min.insync.replicas for all brokers; use spec.config instead, or the topic's config"})
 		case slices.Contains(spec.UnmanagedConfig, key):
 			faults = append(faults, Fault{ReasonInvalid, path, "spec.unmanagedConfig names this key; remove it from one of the two"})
-		case inSpec && v.IsDynamic(key) && !hasRole(pool, v1alpha1.RoleBroker):
+		case inSpec && v.IsDynamic(key) && !pool.HasRole(v1alpha1.RoleBroker):
 			faults = append(faults, Fault{ReasonInvalid, path,
 				"spec.config sets this run-time key for all nodes, and a pool without brokers cannot override it; remove it from one of the two"})
 		}

@@ -65,7 +65,7 @@ func clientNames(c *Cluster, n *Node, l Listener) []string {
 // resolveListeners gives the client listeners in the order of their names, so that their order in the spec means nothing.
 func resolveListeners(c *Cluster, spec *v1alpha1.KafkaClusterSpec, ports map[string]int32) []Listener {
 	var listeners []Listener
-	for _, l := range Listeners(spec) {
+	for _, l := range spec.EffectiveListeners() {
 		listener := Listener{
 			Name: l.Name, Port: l.Port, Exposure: exposureOf(l), TLS: l.Encryption != v1alpha1.EncryptionNone,
 			Service: c.BootstrapService(l.Name), BootstrapPort: l.Port,

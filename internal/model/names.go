@@ -2,6 +2,13 @@ package model
 
 import "fmt"
 
+const (
+	// OwnPrefix begins the names of the pod's volumes that the operator owns.
+	OwnPrefix = "castellan-"
+	// ContainerName is the container that runs Kafka.
+	ContainerName = "kafka"
+)
+
 // NodesService names the headless Service over all nodes, which gives every pod its DNS name.
 func (c *Cluster) NodesService() string { return c.Name + "-nodes" }
 

@@ -23,11 +23,6 @@ const (
 	maxPoolName    = 16
 	maxVolumeName  = 16
 	maxServiceName = 63
-
-	// OwnPrefix begins the names of the pod's volumes that the operator owns.
-	OwnPrefix = "castellan-"
-	// ContainerName is the container that runs Kafka.
-	ContainerName = "kafka"
 )
 
 // validate checks what a spec alone can be wrong about. What the CRD refuses is checked again: the spec may have been
@@ -62,10 +57,10 @@ func validate(in Inputs, v version.Version) []Fault {
 func validateRoles(spec *v1alpha1.KafkaClusterSpec) []Fault {
 	var controllers, brokers int32
 	for _, p := range spec.Pools {
-		if hasRole(p, v1alpha1.RoleController) {
+		if p.HasRole(v1alpha1.RoleController) {
 			controllers += p.Replicas
 		}
-		if hasRole(p, v1alpha1.RoleBroker) {
+		if p.HasRole(v1alpha1.RoleBroker) {
 			brokers += p.Replicas
 		}
 	}
@@ -124,7 +119,7 @@ func validateVolumes(spec *v1alpha1.KafkaClusterSpec, p *v1alpha1.Pool) []Fault 
 		if v.Ephemeral && v.StorageClassName != nil {
 			faults = append(faults, Fault{ReasonInvalid, volumeField(p.Name, v.Name, "storageClassName"), "an ephemeral volume has no storage class; remove one of the two"})
 		}
-		if v.Ephemeral && hasRole(*p, v1alpha1.RoleController) && totalReplicas(spec) > 1 {
+		if v.Ephemeral && p.HasRole(v1alpha1.RoleController) && totalReplicas(spec) > 1 {
 			faults = append(faults, Fault{ReasonInvalid, volumeField(p.Name, v.Name, "ephemeral"),
 				"a controller that loses its disk with its pod endangers the quorum; use ephemeral volumes only in pools without the role Controller, or in a cluster of a single node"})
 		}
@@ -143,7 +138,7 @@ func totalReplicas(spec *v1alpha1.KafkaClusterSpec) int32 {
 func totalBrokers(spec *v1alpha1.KafkaClusterSpec) int32 {
 	var total int32
 	for _, p := range spec.Pools {
-		if hasRole(p, v1alpha1.RoleBroker) {
+		if p.HasRole(v1alpha1.RoleBroker) {
 			total += p.Replicas
 		}
 	}
@@ -176,7 +171,7 @@ func validateMemory(p *v1alpha1.Pool) []Fault {
 func validateListeners(spec *v1alpha1.KafkaClusterSpec) []Fault {
 	var faults []Fault
 	ports, names := map[int32]string{}, map[string]string{}
-	for _, l := range Listeners(spec) {
+	for _, l := range spec.EffectiveListeners() {
 		if why, reserved := reservedListenerNames[strings.ToLower(l.Name)]; reserved {
 			faults = append(faults, Fault{ReasonInvalid, listenerField(l.Name, "name"), "a listener cannot have this name, because " + why + "; choose another"})
 		} else if !listenerName.MatchString(l.Name) {

@@ -11,7 +11,6 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/external"
 	"github.com/castellan-dev/castellan/internal/kafka"
-	"github.com/castellan-dev/castellan/internal/model"
 )
 
 // Endpoint is one listener as a certain user sees it.
@@ -74,7 +73,7 @@ func Endpoints(cluster *v1alpha1.KafkaCluster, mechanisms []v1alpha1.Mechanism) 
 func listeners(cluster *v1alpha1.KafkaCluster) []v1alpha1.Listener {
 	e := cluster.Spec.External
 	if e == nil {
-		return model.Listeners(&cluster.Spec)
+		return cluster.Spec.EffectiveListeners()
 	}
 	if !external.Sasl(e) {
 		return nil

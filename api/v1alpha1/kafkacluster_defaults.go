@@ -1,0 +1,20 @@
+package v1alpha1
+
+import "slices"
+
+// HasRole tells whether the nodes of a pool have a role. A pool without roles has both.
+func (p Pool) HasRole(role Role) bool {
+	return len(p.Roles) == 0 || slices.Contains(p.Roles, role)
+}
+
+// EffectiveListeners returns the listeners of a spec, or the default: one that clients inside Kubernetes reach. The default
+// is not in the CRD, because the API server would add it to external clusters too.
+func (s *KafkaClusterSpec) EffectiveListeners() []Listener {
+	if len(s.Listeners) > 0 {
+		return s.Listeners
+	}
+	return []Listener{{
+		Name: "clients", Port: 9092,
+		Authentication: &ListenerAuthentication{Mechanisms: []Mechanism{MechanismScram512}},
+	}}
+}
