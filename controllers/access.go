@@ -15,7 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 
-	"github.com/castellan-dev/castellan/internal/model"
+	"github.com/castellan-dev/castellan/internal/claim"
 )
 
 // +kubebuilder:rbac:groups="",resources=namespaces,verbs=get;list;watch
@@ -63,7 +63,7 @@ func (n Namespaces) admission(ctx context.Context, cluster hostCluster, namespac
 		}
 		// The cache forgets a namespace a moment after it has lost the last object in it, and may not know a new one yet.
 		a.terminating[name] = namespace.DeletionTimestamp != nil || apierrors.IsNotFound(err) && name != a.home
-		if a.admitted[name], err = model.Admits(cluster.object.Spec.Access, namespace.Labels); err != nil {
+		if a.admitted[name], err = claim.Admits(cluster.object.Spec.Access, namespace.Labels); err != nil {
 			return a, err
 		}
 	}

@@ -36,12 +36,12 @@ type Connections struct {
 	Now    func() time.Time
 
 	mu         sync.Mutex
-	identities map[types.NamespacedName]identity
+	identities map[types.NamespacedName]certificate
 	accesses   map[types.NamespacedName]knownAccess
 }
 
-// identity is the operator's certificate for one cluster.
-type identity struct {
+// certificate is the operator's certificate for one cluster.
+type certificate struct {
 	uid       types.UID // of the KafkaCluster
 	authority string    // the certificate that signed it
 	leaf      pki.Leaf
@@ -118,9 +118,9 @@ func (c *Connections) identity(key types.NamespacedName, uid types.UID, authorit
 		c.Pool.Forget(string(known.uid))
 	}
 	if c.identities == nil {
-		c.identities = map[types.NamespacedName]identity{}
+		c.identities = map[types.NamespacedName]certificate{}
 	}
-	c.identities[key] = identity{uid: uid, authority: string(authority.CertPEM), leaf: leaf}
+	c.identities[key] = certificate{uid: uid, authority: string(authority.CertPEM), leaf: leaf}
 	return leaf, nil
 }
 

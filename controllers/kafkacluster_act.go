@@ -15,10 +15,10 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/apply"
 	"github.com/castellan-dev/castellan/internal/kafka"
-	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/observe"
 	"github.com/castellan-dev/castellan/internal/plan"
 	"github.com/castellan-dev/castellan/internal/render"
+	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
 // act asks the planner and carries out its steps, in their order.
@@ -44,7 +44,7 @@ func (r *KafkaClusterReconciler) act(ctx context.Context, s *scope) error {
 }
 
 // heldFaults are what only the user can end: one fault for each field, however many nodes it holds back.
-func heldFaults(held []plan.Held) []model.Fault {
+func heldFaults(held []plan.Held) []verdict.Fault {
 	var fields []string
 	messages := map[string][]string{}
 	for _, h := range held {
@@ -56,9 +56,9 @@ func heldFaults(held []plan.Held) []model.Fault {
 		}
 		messages[h.Field] = append(messages[h.Field], h.Message)
 	}
-	var faults []model.Fault
+	var faults []verdict.Fault
 	for _, field := range fields {
-		faults = append(faults, model.Fault{Reason: model.ReasonHeld, Field: field, Message: first(messages[field])})
+		faults = append(faults, verdict.Fault{Reason: verdict.ReasonHeld, Field: field, Message: first(messages[field])})
 	}
 	return faults
 }
@@ -127,7 +127,7 @@ func (s *scope) refused(field string, err error) error {
 	if field == "" || !errors.As(err, &refusal) {
 		return err
 	}
-	s.faults = append(s.faults, model.Fault{Reason: model.ReasonInvalid, Field: field, Message: "Kafka refuses this: " + refusal.Error()})
+	s.faults = append(s.faults, verdict.Fault{Reason: verdict.ReasonInvalid, Field: field, Message: "Kafka refuses this: " + refusal.Error()})
 	s.requeue = max(s.requeue, whenHeld)
 	return nil
 }

@@ -18,9 +18,11 @@ import (
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/apply"
-	"github.com/castellan-dev/castellan/internal/model"
+	"github.com/castellan-dev/castellan/internal/identity"
 	"github.com/castellan-dev/castellan/internal/observe"
 	"github.com/castellan-dev/castellan/internal/render"
+	"github.com/castellan-dev/castellan/internal/resolve"
+	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
 // dereference reads everything that exists of the cluster.
@@ -61,34 +63,34 @@ func acceptedName(cluster string) string { return cluster + "-accepted" }
 // for instead. What happens once in a cluster's life is recorded before anybody acts on it.
 func (r *KafkaClusterReconciler) resolve(ctx context.Context, s *scope) error {
 	spec := &s.cluster.Spec
-	identity, faults := r.identify(s, spec)
+	proposed, faults := r.identify(s, spec)
 	if len(faults) == 0 {
-		_, faults = model.Resolve(r.inputs(s, identity, spec))
+		_, faults = resolve.Resolve(r.inputs(s, proposed, spec))
 	}
 	if s.faults = faults; len(faults) > 0 {
 		if s.accepted == nil {
 			return errHalt
 		}
 		spec = s.accepted
-		if identity, faults = r.identify(s, spec); len(faults) > 0 {
+		if proposed, faults = r.identify(s, spec); len(faults) > 0 {
 			return errHalt
 		}
 	}
-	if err := r.recordIdentity(ctx, s, identity); err != nil {
+	if err := r.recordIdentity(ctx, s, proposed); err != nil {
 		return err
 	}
 	// What was accepted once is cared for even where this operator would no longer accept it: faults do not count here.
-	if s.model, _ = model.Resolve(r.inputs(s, s.cluster, spec)); s.model == nil {
+	if s.model, _ = resolve.Resolve(r.inputs(s, s.cluster, spec)); s.model == nil {
 		return errHalt
 	}
-	s.warnings = model.Warnings(s.model)
+	s.warnings = resolve.Warnings(s.model)
 	s.files, s.want = render.Nodes(s.model), render.Desired(s.model)
 	s.observation = observe.Kubernetes(s.model, s.live, s.files)
 	return r.recordAccepted(ctx, s, spec)
 }
 
-func (r *KafkaClusterReconciler) inputs(s *scope, cluster *v1alpha1.KafkaCluster, spec *v1alpha1.KafkaClusterSpec) model.Inputs {
-	return model.Inputs{
+func (r *KafkaClusterReconciler) inputs(s *scope, cluster *v1alpha1.KafkaCluster, spec *v1alpha1.KafkaClusterSpec) resolve.Inputs {
+	return resolve.Inputs{
 		Cluster: cluster, Spec: spec, Accepted: s.accepted,
 		NodePorts: s.live.NodePorts(), Taken: s.live.Taken, ImageRepository: r.Options.ImageRepository, Domain: r.Options.Domain,
 	}
@@ -96,20 +98,20 @@ func (r *KafkaClusterReconciler) inputs(s *scope, cluster *v1alpha1.KafkaCluster
 
 // identify is the cluster with everything in its status that is given out once: node ids, defaults, the cluster id and
 // the first quorum. What is recorded stays; what is new is only proposed here.
-func (r *KafkaClusterReconciler) identify(s *scope, spec *v1alpha1.KafkaClusterSpec) (*v1alpha1.KafkaCluster, []model.Fault) {
+func (r *KafkaClusterReconciler) identify(s *scope, spec *v1alpha1.KafkaClusterSpec) (*v1alpha1.KafkaCluster, []verdict.Fault) {
 	proposed := s.cluster.DeepCopy()
 	status := &proposed.Status
 	earlier := earlierLife(s.live)
 	if status.ClusterID == "" {
 		status.Pools = earlier.pools
 	}
-	pools, faults := model.AssignNodeIDs(spec, status.Pools)
+	pools, faults := identity.AssignNodeIDs(spec, status.Pools)
 	if len(faults) > 0 {
 		return nil, faults
 	}
 	status.Pools = pools
 	if status.Defaults == nil {
-		defaults := model.ComputeDefaults(spec)
+		defaults := identity.Defaults(spec)
 		status.Defaults = &defaults
 	}
 	if status.ClusterID == "" && earlier.clusterID != "" {
@@ -117,7 +119,7 @@ func (r *KafkaClusterReconciler) identify(s *scope, spec *v1alpha1.KafkaClusterS
 	}
 	if status.ClusterID == "" || ephemeralQuorumLost(s.live, status.InitialVoters, spec) {
 		status.ClusterID, status.Bootstrapped, status.InitialVoters = newUUID(), false, nil
-		for _, id := range model.ControllerIDs(spec, pools) {
+		for _, id := range identity.ControllerIDs(spec, pools) {
 			status.InitialVoters = append(status.InitialVoters, v1alpha1.InitialVoter{NodeID: id, DirectoryID: newUUID()})
 		}
 	}

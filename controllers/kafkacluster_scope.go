@@ -13,6 +13,7 @@ import (
 	"github.com/castellan-dev/castellan/internal/observe"
 	"github.com/castellan-dev/castellan/internal/plan"
 	"github.com/castellan-dev/castellan/internal/render"
+	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
 // scope is all that one pass knows, with one reading of the clock.
@@ -23,7 +24,7 @@ type scope struct {
 
 	live     *observe.Live
 	accepted *v1alpha1.KafkaClusterSpec
-	faults   []model.Fault
+	faults   []verdict.Fault
 	model    *model.Cluster
 	files    map[int32]render.NodeFiles
 	want     model.Desired

@@ -17,6 +17,7 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/model"
+	"github.com/castellan-dev/castellan/internal/report"
 	"github.com/castellan-dev/castellan/internal/status"
 	"github.com/castellan-dev/castellan/internal/version"
 )
@@ -292,7 +293,7 @@ func fenced(snapshot *kafka.Snapshot, id int32) bool {
 }
 
 func setListeners(s *scope) {
-	s.cluster.Status.Listeners = model.ListenerStatus(s.model, hostsOf(s.live.Pods))
+	s.cluster.Status.Listeners = report.ListenerStatus(s.model, hostsOf(s.live.Pods))
 }
 
 // setFacts keeps the last known facts where nothing new is known.

@@ -16,6 +16,7 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/plan"
+	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
 // oneNode is a pass over a cluster of one node that is seen as given.
@@ -66,7 +67,7 @@ func TestAPassOverAnOldCopyWritesNothingAndTellsNothing(t *testing.T) {
 	}
 	report := func(seen *v1alpha1.KafkaCluster) error {
 		s := newScope(seen, time.Now())
-		s.faults = []model.Fault{{Reason: model.ReasonInvalid, Field: "spec.version", Message: "no"}}
+		s.faults = []verdict.Fault{{Reason: verdict.ReasonInvalid, Field: "spec.version", Message: "no"}}
 		return r.report(t.Context(), s, nil)
 	}
 	old = read()
@@ -96,9 +97,9 @@ func TestAFieldThatHoldsManyNodesIsTheFaultOnce(t *testing.T) {
 		{Node: 2, Field: "spec.pools[main].replicas", Message: "broker 2 not removed: b"},
 		{Node: 3, Field: "spec.rolling.unavailable", Message: "broker 3 not restarted: c"},
 	})
-	want := []model.Fault{
-		{Reason: model.ReasonHeld, Field: "spec.rolling.unavailable", Message: "broker 1 not restarted: a; and 1 more"},
-		{Reason: model.ReasonHeld, Field: "spec.pools[main].replicas", Message: "broker 2 not removed: b"},
+	want := []verdict.Fault{
+		{Reason: verdict.ReasonHeld, Field: "spec.rolling.unavailable", Message: "broker 1 not restarted: a; and 1 more"},
+		{Reason: verdict.ReasonHeld, Field: "spec.pools[main].replicas", Message: "broker 2 not removed: b"},
 	}
 	if !slices.Equal(faults, want) {
 		t.Errorf("got %v, want %v", faults, want)

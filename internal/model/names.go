@@ -40,13 +40,3 @@ func (c *Cluster) QuorumServers() string {
 
 // ClaimName names the claim of a node's volume as the StatefulSet would.
 func ClaimName(volume, podName string) string { return volume + "-" + podName }
-
-// reservedListenerNames are refused because a bootstrap Service of that name would be one of the cluster's own, or a
-// listener of that name would be one of Kafka's internal ones.
-var reservedListenerNames = map[string]string{
-	"controller":  "it is the cluster's own listener",
-	"replication": "it is the cluster's own listener",
-	"nodes":       "its Service would have the name of the headless Service over all nodes",
-	"controllers": "its Service would have the name of the headless Service over all controllers",
-	"handover":    "its Service would have the name of the headless Service over a controller that stays",
-}

@@ -3,7 +3,7 @@ package plan
 import (
 	"fmt"
 
-	"github.com/castellan-dev/castellan/internal/model"
+	"github.com/castellan-dev/castellan/internal/resolve"
 	"github.com/castellan-dev/castellan/internal/version"
 )
 
@@ -38,7 +38,7 @@ func knowsFeatures(v *view, a *act, _ *batch) (bool, string) {
 	if !known || v.kafka.snapshot == nil || a.node.pod != nil && a.node.pod.Version == v.c.Version {
 		return true, ""
 	}
-	if faults := model.ValidateFinalized(v.kafka.snapshot.Features, asked); len(faults) > 0 {
+	if faults := resolve.ValidateFinalized(v.kafka.snapshot.Features, asked); len(faults) > 0 {
 		return false, faults[0].Message
 	}
 	return true, ""

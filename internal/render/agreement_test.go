@@ -13,6 +13,7 @@ import (
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/model"
+	"github.com/castellan-dev/castellan/internal/report"
 )
 
 // TestWhatIsSaidOfAListenerAgreesEverywhere reads the rendered text and objects back and holds them against each other.
@@ -31,7 +32,7 @@ func TestWhatIsSaidOfAListenerAgreesEverywhere(t *testing.T) {
 				hosts[n.ID] = "10.0.0.7"
 			}
 			for _, n := range c.Nodes {
-				checkNode(t, c, &n, Nodes(c)[n.ID], services, model.ListenerStatus(c, hosts))
+				checkNode(t, c, &n, Nodes(c)[n.ID], services, report.ListenerStatus(c, hosts))
 			}
 		})
 	}

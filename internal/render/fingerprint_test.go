@@ -9,6 +9,7 @@ import (
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/model"
+	"github.com/castellan-dev/castellan/internal/resolve"
 )
 
 func TestAnOperatorThatRendersOtherwiseIsNoReasonToRestart(t *testing.T) {
@@ -50,52 +51,52 @@ func TestWhatRestartsWhat(t *testing.T) {
 	quantity := resource.MustParse("1Gi")
 	for _, tc := range []struct {
 		name            string
-		change          func(in *model.Inputs)
+		change          func(in *resolve.Inputs)
 		files, template bool
 	}{
-		{"a static key changes the file", func(in *model.Inputs) { in.Spec.Config["log.retention.hours"] = "1" }, true, false},
-		{"a run-time key changes nothing", func(in *model.Inputs) { in.Spec.Config["log.segment.bytes"] = "1048576" }, false, false},
-		{"a run-time key of a pool changes nothing", func(in *model.Inputs) {
+		{"a static key changes the file", func(in *resolve.Inputs) { in.Spec.Config["log.retention.hours"] = "1" }, true, false},
+		{"a run-time key changes nothing", func(in *resolve.Inputs) { in.Spec.Config["log.segment.bytes"] = "1048576" }, false, false},
+		{"a run-time key of a pool changes nothing", func(in *resolve.Inputs) {
 			in.Spec.Pools[0].Config = v1alpha1.Config{"num.io.threads": "3"}
 		}, false, false},
-		{"min ISR changes nothing", func(in *model.Inputs) { in.Spec.Config["min.insync.replicas"] = "1" }, false, false},
-		{"another order of listeners changes nothing", func(in *model.Inputs) {
+		{"min ISR changes nothing", func(in *resolve.Inputs) { in.Spec.Config["min.insync.replicas"] = "1" }, false, false},
+		{"another order of listeners changes nothing", func(in *resolve.Inputs) {
 			l := in.Spec.Listeners
 			l[0], l[1] = l[1], l[0]
 		}, false, false},
-		{"super users change the file", func(in *model.Inputs) {
+		{"super users change the file", func(in *resolve.Inputs) {
 			in.Spec.Authorization = &v1alpha1.Authorization{Type: v1alpha1.AuthorizationSimple, SuperUsers: []string{"a", "b"}}
 		}, true, false},
-		{"another order of mechanisms changes nothing", func(in *model.Inputs) {
+		{"another order of mechanisms changes nothing", func(in *resolve.Inputs) {
 			m := in.Spec.Listeners[0].Authentication.Mechanisms
 			m[0], m[1] = m[1], m[0]
 		}, false, false},
-		{"a listener's port changes both", func(in *model.Inputs) { in.Spec.Listeners[0].Port = 9095 }, true, true},
-		{"another node port changes the file", func(in *model.Inputs) { in.NodePorts["demo-main-0-outside"] = 30999 }, true, false},
-		{"another node port of the bootstrap Service changes nothing", func(in *model.Inputs) { in.NodePorts["demo-outside"] = 30998 }, false, false},
-		{"authorization changes the file", func(in *model.Inputs) {
+		{"a listener's port changes both", func(in *resolve.Inputs) { in.Spec.Listeners[0].Port = 9095 }, true, true},
+		{"another node port changes the file", func(in *resolve.Inputs) { in.NodePorts["demo-main-0-outside"] = 30999 }, true, false},
+		{"another node port of the bootstrap Service changes nothing", func(in *resolve.Inputs) { in.NodePorts["demo-outside"] = 30998 }, false, false},
+		{"authorization changes the file", func(in *resolve.Inputs) {
 			in.Spec.Authorization = &v1alpha1.Authorization{Type: v1alpha1.AuthorizationNone}
 		}, true, false},
-		{"authorization spelled out as it is changes nothing", func(in *model.Inputs) {
+		{"authorization spelled out as it is changes nothing", func(in *resolve.Inputs) {
 			in.Spec.Authorization = &v1alpha1.Authorization{Type: v1alpha1.AuthorizationSimple}
 		}, false, false},
-		{"another heap changes the file", func(in *model.Inputs) {
+		{"another heap changes the file", func(in *resolve.Inputs) {
 			heap := resource.MustParse("300Mi")
 			in.Spec.Pools[0].JVM.Heap = &heap
 		}, true, false},
-		{"the same heap in other words changes nothing", func(in *model.Inputs) {
+		{"the same heap in other words changes nothing", func(in *resolve.Inputs) {
 			heap := resource.MustParse("262144Ki")
 			in.Spec.Pools[0].JVM.Heap = &heap
 		}, false, false},
-		{"resources change the template", func(in *model.Inputs) {
+		{"resources change the template", func(in *resolve.Inputs) {
 			in.Spec.Pools[0].Resources.Limits["memory"] = quantity
 		}, false, true},
-		{"a podTemplate changes the template", func(in *model.Inputs) {
+		{"a podTemplate changes the template", func(in *resolve.Inputs) {
 			in.Spec.Pools[0].PodTemplate = &runtime.RawExtension{Raw: []byte(`{"metadata":{"labels":{"a":"b"}}}`)}
 		}, false, true},
-		{"a rolling policy changes nothing", func(in *model.Inputs) { in.Spec.Rolling.Unavailable = v1alpha1.UnavailableWait }, false, false},
-		{"more nodes change nothing", func(in *model.Inputs) { in.Spec.Pools[0].Replicas = 4 }, false, false},
-		{"a new pool of brokers changes nothing", func(in *model.Inputs) {
+		{"a rolling policy changes nothing", func(in *resolve.Inputs) { in.Spec.Rolling.Unavailable = v1alpha1.UnavailableWait }, false, false},
+		{"more nodes change nothing", func(in *resolve.Inputs) { in.Spec.Pools[0].Replicas = 4 }, false, false},
+		{"a new pool of brokers changes nothing", func(in *resolve.Inputs) {
 			in.Spec.Pools = append(in.Spec.Pools, v1alpha1.Pool{Name: "more", Replicas: 2, Roles: []v1alpha1.Role{v1alpha1.RoleBroker},
 				Storage: v1alpha1.Storage{Volumes: []v1alpha1.Volume{{Name: "data", Size: quantity}}}})
 			in.NodePorts["demo-more-1000-outside"], in.NodePorts["demo-more-1001-outside"] = 30300, 30301
@@ -105,7 +106,7 @@ func TestWhatRestartsWhat(t *testing.T) {
 			before := Desired(cluster(t, "demo", demo))
 			in := inputs(t, "demo", demo)
 			tc.change(&in)
-			after := Desired(resolve(t, in))
+			after := Desired(resolved(t, in))
 			if changed := before.Files[0] != after.Files[0]; changed != tc.files {
 				t.Errorf("files changed: %v, want %v (%v, %v)", changed, tc.files, before.Files[0], after.Files[0])
 			}
@@ -124,9 +125,9 @@ func TestWhatRestartsWhat(t *testing.T) {
 
 func TestScalingAPoolChangesNoOtherNode(t *testing.T) {
 	in := inputs(t, "dedicated", dedicated)
-	before := Desired(resolve(t, in))
+	before := Desired(resolved(t, in))
 	in.Spec.Pools[1].Replicas = 3
-	after := Desired(resolve(t, in))
+	after := Desired(resolved(t, in))
 	if len(after.Files) != len(before.Files)+1 {
 		t.Fatalf("%d nodes became %d", len(before.Files), len(after.Files))
 	}
@@ -145,7 +146,7 @@ func TestScalingAPoolChangesNoOtherNode(t *testing.T) {
 func TestAWaitingNodeHasNoFiles(t *testing.T) {
 	in := inputs(t, "demo", demo)
 	delete(in.NodePorts, "demo-main-1-outside")
-	c := resolve(t, in)
+	c := resolved(t, in)
 	files := Nodes(c)
 	if _, has := files[1]; has || len(files) != 2 {
 		t.Errorf("nodes with files: %v", files)
@@ -239,7 +240,7 @@ func TestTheSameInOtherWordsIsTheSame(t *testing.T) {
 	} {
 		in := inputs(t, "demo", demo)
 		change(&in.Spec.Pools[0])
-		if after := Desired(resolve(t, in)).Templates["main"]; after.User != before.User {
+		if after := Desired(resolved(t, in)).Templates["main"]; after.User != before.User {
 			t.Errorf("%s changed the template from %v to %v", name, before, after)
 		}
 	}
@@ -250,7 +251,7 @@ func TestTheOrderOfSuperUsersMeansNothing(t *testing.T) {
 	for _, users := range [][]string{{"a", "b"}, {"b", "a"}} {
 		in := inputs(t, "demo", demo)
 		in.Spec.Authorization = &v1alpha1.Authorization{Type: v1alpha1.AuthorizationSimple, SuperUsers: users}
-		seen = append(seen, Desired(resolve(t, in)).Files[0])
+		seen = append(seen, Desired(resolved(t, in)).Files[0])
 	}
 	if seen[0] != seen[1] {
 		t.Errorf("another order changed the files from %v to %v", seen[0], seen[1])

@@ -7,7 +7,9 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/identity"
 	"github.com/castellan-dev/castellan/internal/model"
+	"github.com/castellan-dev/castellan/internal/resolve"
 )
 
 // The three clusters of the golden files.
@@ -80,25 +82,25 @@ listeners:
 )
 
 // inputs makes what a pass resolves, with every node port known that a fixture needs.
-func inputs(t *testing.T, name, spec string) model.Inputs {
+func inputs(t *testing.T, name, spec string) resolve.Inputs {
 	t.Helper()
 	cluster := &v1alpha1.KafkaCluster{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name, UID: "c0ffee"}}
 	if err := yaml.UnmarshalStrict([]byte(spec), &cluster.Spec); err != nil {
 		t.Fatal(err)
 	}
 	cluster.Status.ClusterID = "4L6g3nShT-eMCtK--X86sw"
-	pools, faults := model.AssignNodeIDs(&cluster.Spec, nil)
+	pools, faults := identity.AssignNodeIDs(&cluster.Spec, nil)
 	if len(faults) > 0 {
 		t.Fatal(faults)
 	}
 	cluster.Status.Pools = pools
-	defaults := model.ComputeDefaults(&cluster.Spec)
+	defaults := identity.Defaults(&cluster.Spec)
 	cluster.Status.Defaults = &defaults
-	for i, id := range model.ControllerIDs(&cluster.Spec, pools) {
+	for i, id := range identity.ControllerIDs(&cluster.Spec, pools) {
 		directory := []string{"m9atXU-TwKffeQtKrk2gPg", "wEJdEJ0w_UVqfVMFZh9xBw", "GvkJLePBuFs6Bu6Jfj8Ygg"}[i]
 		cluster.Status.InitialVoters = append(cluster.Status.InitialVoters, v1alpha1.InitialVoter{NodeID: id, DirectoryID: directory})
 	}
-	return model.Inputs{
+	return resolve.Inputs{
 		Cluster: cluster, Spec: &cluster.Spec, ImageRepository: "apache/kafka", Domain: "cluster.local",
 		NodePorts: map[string]int32{
 			name + "-outside":             30200,
@@ -113,9 +115,9 @@ func inputs(t *testing.T, name, spec string) model.Inputs {
 	}
 }
 
-func resolve(t *testing.T, in model.Inputs) *model.Cluster {
+func resolved(t *testing.T, in resolve.Inputs) *model.Cluster {
 	t.Helper()
-	c, faults := model.Resolve(in)
+	c, faults := resolve.Resolve(in)
 	if len(faults) > 0 {
 		t.Fatalf("the spec is refused: %v", faults)
 	}
@@ -124,5 +126,5 @@ func resolve(t *testing.T, in model.Inputs) *model.Cluster {
 
 func cluster(t *testing.T, name, spec string) *model.Cluster {
 	t.Helper()
-	return resolve(t, inputs(t, name, spec))
+	return resolved(t, inputs(t, name, spec))
 }

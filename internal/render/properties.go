@@ -26,7 +26,7 @@ const reauthMillis = "300000"
 
 // serverProperties prints the file of one node.
 func serverProperties(c *model.Cluster, pool *model.Pool, n *model.Node) string {
-	lines := identity(c, pool, n)
+	lines := ownProperties(c, pool, n)
 	lines = append(lines, storage(pool)...)
 	for _, l := range n.Listeners {
 		lines = append(lines, listenerSecurity(c, n, l)...)
@@ -47,8 +47,8 @@ func serverProperties(c *model.Cluster, pool *model.Pool, n *model.Node) string 
 	return b.String()
 }
 
-// identity says who the node is, where it listens, and where the quorum is.
-func identity(c *model.Cluster, pool *model.Pool, n *model.Node) []property {
+// ownProperties says who the node is, where it listens, and where the quorum is.
+func ownProperties(c *model.Cluster, pool *model.Pool, n *model.Node) []property {
 	var listeners, advertised, protocols []string
 	for _, l := range n.Listeners {
 		listeners = append(listeners, fmt.Sprintf("%s://:%d", l.Name, l.Port))

@@ -299,7 +299,7 @@ func TestAFailedFormatSaysWhyAndNoSecret(t *testing.T) {
 func TestPlaceholdersAreFilled(t *testing.T) {
 	in := inputs(t, "dedicated", dedicated)
 	in.Spec.Pools[1].Config["metrics.example"] = `@RACK@ & @HOST_IP@ \ stay`
-	c := resolve(t, in)
+	c := resolved(t, in)
 	for _, tc := range []struct{ name, rack, hostIP, advertised, rackLine string }{
 		{"a zone and an IPv4 address", "zone-a", "10.0.0.7", "OUTSIDE://10.0.0.7:31100", "broker.rack=zone-a\n"},
 		{"no zone and an IPv6 address", "", "fd00::7", "OUTSIDE://[fd00::7]:31100", ""},

@@ -1,10 +1,14 @@
-package model
+// Package identity decides what a cluster is given once in its life: its id, its nodes' ids, the voters of its first quorum,
+// the defaults that follow from its first size. It is pure. What it proposes is recorded before anybody acts on it.
+package identity
 
 import (
 	"fmt"
 	"slices"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/model"
+	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
 const (
@@ -12,8 +16,8 @@ const (
 	// a glance which pool it is of.
 	thousand int32 = 1000
 	// maxReplicas is the most nodes that a pool can have, and so the ids that one may have used up.
-	maxReplicas int32 = 100
-	maxNodeID   int32 = 2_000_000_000
+	MaxReplicas int32 = 100
+	MaxNodeID   int32 = 2_000_000_000
 )
 
 // idRange is the node ids first to last of one pool.
@@ -27,15 +31,15 @@ func (r idRange) overlaps(o idRange) bool { return r.first <= o.last && o.first 
 // AssignNodeIDs gives every pool its first node id. A recorded pool keeps the one that it has, also when it left the
 // spec: node ids are used once in the life of a cluster. A new pool gets firstNodeId, or else the next thousand that no
 // other pool can grow into. The result is what shall be recorded; the faults name ids that two pools claim.
-func AssignNodeIDs(spec *v1alpha1.KafkaClusterSpec, recorded []v1alpha1.PoolStatus) ([]v1alpha1.PoolStatus, []Fault) {
-	var faults []Fault
+func AssignNodeIDs(spec *v1alpha1.KafkaClusterSpec, recorded []v1alpha1.PoolStatus) ([]v1alpha1.PoolStatus, []verdict.Fault) {
+	var faults []verdict.Fault
 	assigned := slices.Clone(recorded)
 	for _, pool := range spec.Pools {
 		known := slices.ContainsFunc(assigned, func(p v1alpha1.PoolStatus) bool { return p.Name == pool.Name })
 		switch {
 		case known:
-			if first, _ := firstNodeID(recorded, pool.Name); pool.FirstNodeID != nil && *pool.FirstNodeID != first {
-				faults = append(faults, Fault{ReasonInvalid, poolField(pool.Name, "firstNodeId"), fmt.Sprintf(
+			if first, _ := FirstNodeID(recorded, pool.Name); pool.FirstNodeID != nil && *pool.FirstNodeID != first {
+				faults = append(faults, verdict.Fault{Reason: verdict.ReasonInvalid, Field: model.PoolField(pool.Name, "firstNodeId"), Message: fmt.Sprintf(
 					"the nodes of this pool already have the ids from %d on, and ids are given out once; set it back to %d, or make a new pool",
 					first, first)})
 			}
@@ -56,7 +60,7 @@ func nextFreeThousand(assigned []v1alpha1.PoolStatus) int32 {
 	for candidate := int32(0); ; candidate += thousand {
 		wanted := idRange{first: candidate, last: candidate + thousand - 1}
 		if !slices.ContainsFunc(assigned, func(p v1alpha1.PoolStatus) bool {
-			return wanted.overlaps(idRange{first: p.FirstNodeID, last: p.FirstNodeID + maxReplicas - 1})
+			return wanted.overlaps(idRange{first: p.FirstNodeID, last: p.FirstNodeID + MaxReplicas - 1})
 		}) {
 			return candidate
 		}
@@ -65,16 +69,16 @@ func nextFreeThousand(assigned []v1alpha1.PoolStatus) int32 {
 
 // overlaps finds pools of the spec that claim a node id of another pool. Of a pool that is gone every id counts that it
 // may ever have used.
-func overlaps(spec *v1alpha1.KafkaClusterSpec, assigned []v1alpha1.PoolStatus) []Fault {
-	var faults []Fault
+func overlaps(spec *v1alpha1.KafkaClusterSpec, assigned []v1alpha1.PoolStatus) []verdict.Fault {
+	var faults []verdict.Fault
 	var ranges []idRange
 	for _, p := range assigned {
 		if !slices.ContainsFunc(spec.Pools, func(q v1alpha1.Pool) bool { return q.Name == p.Name }) {
-			ranges = append(ranges, idRange{p.Name, p.FirstNodeID, p.FirstNodeID + maxReplicas - 1})
+			ranges = append(ranges, idRange{p.Name, p.FirstNodeID, p.FirstNodeID + MaxReplicas - 1})
 		}
 	}
 	for _, pool := range spec.Pools {
-		first, _ := firstNodeID(assigned, pool.Name)
+		first, _ := FirstNodeID(assigned, pool.Name)
 		own := idRange{pool.Name, first, first + max(pool.Replicas, 1) - 1}
 		field, cure := "replicas", "lower the replicas or make a new pool"
 		if pool.FirstNodeID != nil {
@@ -82,7 +86,7 @@ func overlaps(spec *v1alpha1.KafkaClusterSpec, assigned []v1alpha1.PoolStatus) [
 		}
 		for _, other := range ranges {
 			if own.overlaps(other) {
-				faults = append(faults, Fault{ReasonInvalid, poolField(pool.Name, field), fmt.Sprintf(
+				faults = append(faults, verdict.Fault{Reason: verdict.ReasonInvalid, Field: model.PoolField(pool.Name, field), Message: fmt.Sprintf(
 					"the node ids %d to %d overlap those of pool %s (%d to %d); %s", own.first, own.last, other.pool, other.first, other.last, cure)})
 			}
 		}
@@ -92,7 +96,7 @@ func overlaps(spec *v1alpha1.KafkaClusterSpec, assigned []v1alpha1.PoolStatus) [
 }
 
 // firstNodeID looks up a pool's first node id.
-func firstNodeID(pools []v1alpha1.PoolStatus, name string) (int32, bool) {
+func FirstNodeID(pools []v1alpha1.PoolStatus, name string) (int32, bool) {
 	for _, p := range pools {
 		if p.Name == name {
 			return p.FirstNodeID, true
@@ -103,7 +107,7 @@ func firstNodeID(pools []v1alpha1.PoolStatus, name string) (int32, bool) {
 
 // ComputeDefaults returns the values that depend on the size of a cluster. They are computed once, when the cluster is
 // made, and recorded, so that growing it changes no broker's file.
-func ComputeDefaults(spec *v1alpha1.KafkaClusterSpec) v1alpha1.Defaults {
+func Defaults(spec *v1alpha1.KafkaClusterSpec) v1alpha1.Defaults {
 	var brokers int32
 	for _, pool := range spec.Pools {
 		if pool.HasRole(v1alpha1.RoleBroker) {
@@ -131,7 +135,7 @@ func ComputeDefaults(spec *v1alpha1.KafkaClusterSpec) v1alpha1.Defaults {
 func ControllerIDs(spec *v1alpha1.KafkaClusterSpec, pools []v1alpha1.PoolStatus) []int32 {
 	var ids []int32
 	for _, pool := range spec.Pools {
-		first, known := firstNodeID(pools, pool.Name)
+		first, known := FirstNodeID(pools, pool.Name)
 		if !known || !pool.HasRole(v1alpha1.RoleController) {
 			continue
 		}
@@ -141,26 +145,4 @@ func ControllerIDs(spec *v1alpha1.KafkaClusterSpec, pools []v1alpha1.PoolStatus)
 	}
 	slices.Sort(ids)
 	return ids
-}
-
-func poolField(pool, field string) string {
-	if field == "" {
-		return "spec.pools[" + pool + "]"
-	}
-	return "spec.pools[" + pool + "]." + field
-}
-
-func volumeField(pool, volume, field string) string {
-	path := poolField(pool, "storage.volumes["+volume+"]")
-	if field == "" {
-		return path
-	}
-	return path + "." + field
-}
-
-func listenerField(listener, field string) string {
-	if field == "" {
-		return "spec.listeners[" + listener + "]"
-	}
-	return "spec.listeners[" + listener + "]." + field
 }

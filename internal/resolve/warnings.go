@@ -1,4 +1,4 @@
-package model
+package resolve
 
 import (
 	"fmt"
@@ -7,11 +7,12 @@ import (
 	"strings"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/version"
 )
 
 // Warnings are sentences about what is carried out as it is asked for and yet deserves a second thought.
-func Warnings(c *Cluster) []string {
+func Warnings(c *model.Cluster) []string {
 	var warnings []string
 	var controllers, brokers int32
 	for _, p := range c.Pools {
@@ -46,7 +47,7 @@ func Warnings(c *Cluster) []string {
 }
 
 // unknownKeys finds what is probably a typing error; it may as well be the key of a plug-in, so that it is passed on.
-func unknownKeys(c *Cluster) []string {
+func unknownKeys(c *model.Cluster) []string {
 	v, ok := version.Find(c.Version)
 	if !ok {
 		return nil

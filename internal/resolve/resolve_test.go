@@ -1,4 +1,4 @@
-package model
+package resolve
 
 import (
 	"fmt"
@@ -9,9 +9,12 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/identity"
+	"github.com/castellan-dev/castellan/internal/model"
+	"github.com/castellan-dev/castellan/internal/report"
 )
 
-func mustResolve(t *testing.T, in Inputs) *Cluster {
+func mustResolve(t *testing.T, in Inputs) *model.Cluster {
 	t.Helper()
 	c, faults := Resolve(in)
 	if len(faults) > 0 {
@@ -96,7 +99,7 @@ func TestNodeIDs(t *testing.T) {
 		{"ids of a pool that is gone cannot be chosen", []v1alpha1.Pool{pool("b", 1, 7)}, []v1alpha1.PoolStatus{{Name: "a", FirstNodeID: 0}}, "[{a 0} {b 7}]", "spec.pools[b].firstNodeId"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			got, faults := AssignNodeIDs(&v1alpha1.KafkaClusterSpec{Pools: tc.pools}, tc.recorded)
+			got, faults := identity.AssignNodeIDs(&v1alpha1.KafkaClusterSpec{Pools: tc.pools}, tc.recorded)
 			if fmt.Sprint(got) != tc.want {
 				t.Errorf("got %v, want %s", got, tc.want)
 			}
@@ -109,7 +112,7 @@ func TestNodeIDs(t *testing.T) {
 
 func TestControllerIDs(t *testing.T) {
 	in := running(t, small)
-	if got := ControllerIDs(in.Spec, in.Cluster.Status.Pools); !slices.Equal(got, []int32{0, 1, 2}) {
+	if got := identity.ControllerIDs(in.Spec, in.Cluster.Status.Pools); !slices.Equal(got, []int32{0, 1, 2}) {
 		t.Errorf("controllers %v", got)
 	}
 }
@@ -167,7 +170,7 @@ func TestListenerStatusIsWhatClientsType(t *testing.T) {
 	in := running(t, small)
 	in.NodePorts = map[string]int32{"events-outside": 30000, "events-main-0-outside": 30001, "events-main-1-outside": 30002}
 	c := mustResolve(t, in)
-	status := ListenerStatus(c, map[int32]string{0: "10.0.0.2", 1: "10.0.0.1", 1000: "10.0.0.2"})
+	status := report.ListenerStatus(c, map[int32]string{0: "10.0.0.2", 1: "10.0.0.1", 1000: "10.0.0.2"})
 	if got, want := status[0].BootstrapServers, "events-clients.shop.svc.cluster.local:9092"; got != want {
 		t.Errorf("clients type %s, want %s", got, want)
 	}

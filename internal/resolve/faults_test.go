@@ -1,4 +1,4 @@
-package model
+package resolve
 
 import (
 	"fmt"
@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/verdict"
 	"github.com/castellan-dev/castellan/internal/version"
 )
 
@@ -26,7 +27,7 @@ func ptr[T any](v T) *T { return &v }
 type badInput struct {
 	name   string
 	change func(in *Inputs)
-	reason Reason
+	reason verdict.Reason
 	field  string
 	cure   string // a part of the message
 }
@@ -51,73 +52,73 @@ func TestBadInputIsRefusedWithTheFieldAndTheCure(t *testing.T) {
 }
 
 var configFaults = []badInput{
-	{"listeners are owned", config("listeners", "x"), ReasonInvalid, "spec.config[listeners]", "use spec.listeners"},
-	{"advertised listeners are owned", config("advertised.listeners", "x"), ReasonInvalid, "spec.config[advertised.listeners]", "use spec.listeners"},
-	{"a listener's own keys are owned", config("listener.name.clients.ssl.protocol", "x"), ReasonInvalid, "spec.config[listener.name.clients.ssl.protocol]", "use spec.listeners"},
-	{"the node id is owned", config("node.id", "1"), ReasonInvalid, "spec.config[node.id]", "use spec.pools"},
-	{"the roles are owned", config("process.roles", "broker"), ReasonInvalid, "spec.config[process.roles]", "use spec.pools"},
-	{"the quorum's members are owned", config("controller.quorum.voters", "x"), ReasonInvalid, "spec.config[controller.quorum.voters]", "use spec.pools"},
-	{"log directories are owned", config("log.dirs", "/x"), ReasonInvalid, "spec.config[log.dirs]", "use spec.pools[].storage.volumes"},
-	{"super users are owned", config("super.users", "User:x"), ReasonInvalid, "spec.config[super.users]", "use spec.authorization"},
-	{"the rack is owned", config("broker.rack", "x"), ReasonInvalid, "spec.config[broker.rack]", "use spec.rack"},
-	{"a value has one line", config("num.partitions", "1\nlisteners=x"), ReasonInvalid, "spec.config[num.partitions]", "one line"},
-	{"a key is a word", config("num partitions", "1"), ReasonInvalid, "spec.config[num partitions]", "letters"},
-	{"a throttle belongs to others", config("leader.replication.throttled.rate", "1"), ReasonInvalid, "spec.config[leader.replication.throttled.rate]", "remove it"},
+	{"listeners are owned", config("listeners", "x"), verdict.ReasonInvalid, "spec.config[listeners]", "use spec.listeners"},
+	{"advertised listeners are owned", config("advertised.listeners", "x"), verdict.ReasonInvalid, "spec.config[advertised.listeners]", "use spec.listeners"},
+	{"a listener's own keys are owned", config("listener.name.clients.ssl.protocol", "x"), verdict.ReasonInvalid, "spec.config[listener.name.clients.ssl.protocol]", "use spec.listeners"},
+	{"the node id is owned", config("node.id", "1"), verdict.ReasonInvalid, "spec.config[node.id]", "use spec.pools"},
+	{"the roles are owned", config("process.roles", "broker"), verdict.ReasonInvalid, "spec.config[process.roles]", "use spec.pools"},
+	{"the quorum's members are owned", config("controller.quorum.voters", "x"), verdict.ReasonInvalid, "spec.config[controller.quorum.voters]", "use spec.pools"},
+	{"log directories are owned", config("log.dirs", "/x"), verdict.ReasonInvalid, "spec.config[log.dirs]", "use spec.pools[].storage.volumes"},
+	{"super users are owned", config("super.users", "User:x"), verdict.ReasonInvalid, "spec.config[super.users]", "use spec.authorization"},
+	{"the rack is owned", config("broker.rack", "x"), verdict.ReasonInvalid, "spec.config[broker.rack]", "use spec.rack"},
+	{"a value has one line", config("num.partitions", "1\nlisteners=x"), verdict.ReasonInvalid, "spec.config[num.partitions]", "one line"},
+	{"a key is a word", config("num partitions", "1"), verdict.ReasonInvalid, "spec.config[num partitions]", "letters"},
+	{"a throttle belongs to others", config("leader.replication.throttled.rate", "1"), verdict.ReasonInvalid, "spec.config[leader.replication.throttled.rate]", "remove it"},
 	{"min ISR has no pool", func(in *Inputs) { in.Spec.Pools[1].Config = v1alpha1.Config{"min.insync.replicas": "1"} },
-		ReasonInvalid, "spec.pools[extra].config[min.insync.replicas]", "use spec.config"},
+		verdict.ReasonInvalid, "spec.pools[extra].config[min.insync.replicas]", "use spec.config"},
 	{"an owned key of a pool is owned too", func(in *Inputs) { in.Spec.Pools[1].Config = v1alpha1.Config{"node.id": "1"} },
-		ReasonInvalid, "spec.pools[extra].config[node.id]", "use spec.pools"},
+		verdict.ReasonInvalid, "spec.pools[extra].config[node.id]", "use spec.pools"},
 	{"a key is set here or by others", func(in *Inputs) { in.Spec.UnmanagedConfig = []string{"log.segment.bytes"} },
-		ReasonInvalid, "spec.unmanagedConfig[log.segment.bytes]", "remove it from one"},
+		verdict.ReasonInvalid, "spec.unmanagedConfig[log.segment.bytes]", "remove it from one"},
 	{"a key of a later version", func(in *Inputs) {
 		in.Spec.Version = "4.2.2"
 		in.Spec.Config["group.coordinator.background.threads"] = "2"
-	}, ReasonInvalid, "spec.config[group.coordinator.background.threads]", "Kafka 4.2.2 has no such key; remove it, or use a version that has it: 4.3.1"},
+	}, verdict.ReasonInvalid, "spec.config[group.coordinator.background.threads]", "Kafka 4.2.2 has no such key; remove it, or use a version that has it: 4.3.1"},
 	{"a key of earlier versions in a pool", func(in *Inputs) { in.Spec.Pools[1].Config = v1alpha1.Config{"group.share.enable": "true"} },
-		ReasonInvalid, "spec.pools[extra].config[group.share.enable]", "Kafka 4.3.1 has no such key; remove it, or use a version that has it: 4.1.2, 4.2.2"},
+		verdict.ReasonInvalid, "spec.pools[extra].config[group.share.enable]", "Kafka 4.3.1 has no such key; remove it, or use a version that has it: 4.1.2, 4.2.2"},
 	{"others can only set run-time keys", func(in *Inputs) { in.Spec.UnmanagedConfig = []string{"num.partitions"} },
-		ReasonInvalid, "spec.unmanagedConfig[num.partitions]", "set it in spec.config"},
+		verdict.ReasonInvalid, "spec.unmanagedConfig[num.partitions]", "set it in spec.config"},
 	{"configuration that fits no ConfigMap", func(in *Inputs) {
 		for i := range 40 {
 			in.Spec.Pools[1].Config = v1alpha1.Config{}
 			in.Spec.Config["metrics.x"+strings.Repeat("y", i)] = strings.Repeat("z", 8000)
 		}
-	}, ReasonInvalid, "spec.pools[main].config", "spread the nodes over more pools"},
+	}, verdict.ReasonInvalid, "spec.pools[main].config", "spread the nodes over more pools"},
 }
 
 var shapeFaults = []badInput{
-	{"a version that is not in the catalogue", func(in *Inputs) { in.Spec.Version = "4.2.9" }, ReasonUnknownVersion, "spec.version", "use one of: 4.1.2, 4.2.2, 4.3.1"},
-	{"a name that is too long", func(in *Inputs) { in.Cluster.Name = strings.Repeat("e", 33) }, ReasonInvalid, "metadata.name", "another name"},
+	{"a version that is not in the catalogue", func(in *Inputs) { in.Spec.Version = "4.2.9" }, verdict.ReasonUnknownVersion, "spec.version", "use one of: 4.1.2, 4.2.2, 4.3.1"},
+	{"a name that is too long", func(in *Inputs) { in.Cluster.Name = strings.Repeat("e", 33) }, verdict.ReasonInvalid, "metadata.name", "another name"},
 	{"a size of zero", func(in *Inputs) { in.Accepted = nil; in.Spec.Pools[1].Storage.Volumes[0].Size = resource.Quantity{} },
-		ReasonInvalid, "spec.pools[extra].storage.volumes[data].size", "above zero"},
+		verdict.ReasonInvalid, "spec.pools[extra].storage.volumes[data].size", "above zero"},
 	{"a heap that is too small", func(in *Inputs) { in.Spec.Pools[0].JVM.Heap = ptr(resource.MustParse("64Mi")) },
-		ReasonInvalid, "spec.pools[main].jvm.heap", "128Mi"},
+		verdict.ReasonInvalid, "spec.pools[main].jvm.heap", "128Mi"},
 	{"a heap that the memory limit kills", func(in *Inputs) {
 		in.Spec.Pools[0].Resources.Limits = v1alpha1.ResourceList{"memory": resource.MustParse("1Gi")}
-	}, ReasonInvalid, "spec.pools[main].jvm.heap", "raise resources.limits"},
+	}, verdict.ReasonInvalid, "spec.pools[main].jvm.heap", "raise resources.limits"},
 	{"an ephemeral controller among others", func(in *Inputs) {
 		in.Accepted = nil
 		in.Spec.Pools[0].Storage.Volumes[1].Ephemeral = true
-	}, ReasonInvalid, "spec.pools[main].storage.volumes[more].ephemeral", "single node"},
+	}, verdict.ReasonInvalid, "spec.pools[main].storage.volumes[more].ephemeral", "single node"},
 	{"a volume with a name of ours", func(in *Inputs) { in.Accepted = nil; in.Spec.Pools[1].Storage.Volumes[0].Name = "castellan-x" },
-		ReasonInvalid, "spec.pools[extra].storage.volumes[castellan-x].name", "choose another"},
+		verdict.ReasonInvalid, "spec.pools[extra].storage.volumes[castellan-x].name", "choose another"},
 	{"node ids of another pool", func(in *Inputs) {
 		in.Accepted = nil
 		in.Cluster.Status.Pools = nil
 		in.Spec.Pools[0].FirstNodeID = ptr[int32](5)
 		in.Spec.Pools[1].FirstNodeID = ptr[int32](7)
 	},
-		ReasonInvalid, "spec.pools[extra].firstNodeId", "choose ids that no pool has"},
+		verdict.ReasonInvalid, "spec.pools[extra].firstNodeId", "choose ids that no pool has"},
 	{"node ids that were given out otherwise", func(in *Inputs) { in.Spec.Pools[0].FirstNodeID = ptr[int32](7) },
-		ReasonInvalid, "spec.pools[main].firstNodeId", "set it back to 0"},
+		verdict.ReasonInvalid, "spec.pools[main].firstNodeId", "set it back to 0"},
 	{"a name that somebody else's Service has", func(in *Inputs) { in.Taken = map[string]string{"Service/events-main-0-outside": "a user"} },
-		ReasonInvalid, "spec.listeners[outside].name", "belongs to a user"},
+		verdict.ReasonInvalid, "spec.listeners[outside].name", "belongs to a user"},
 	{"a name that somebody else's claim has", func(in *Inputs) { in.Taken = map[string]string{"PersistentVolumeClaim/more-events-main-2": "a user"} },
-		ReasonInvalid, "spec.pools[main].storage.volumes[more].name", "belongs to a user"},
+		verdict.ReasonInvalid, "spec.pools[main].storage.volumes[more].name", "belongs to a user"},
 	{"a name that somebody else's StatefulSet has", func(in *Inputs) {
 		in.Taken = map[string]string{"StatefulSet/events-extra": "KafkaCluster events-extra"}
 	},
-		ReasonInvalid, "spec.pools[extra].name", "choose another name"},
+		verdict.ReasonInvalid, "spec.pools[extra].name", "choose another name"},
 }
 
 func TestNoControllersAndNoBrokersAreRefused(t *testing.T) {
@@ -135,14 +136,14 @@ func TestNoControllersAndNoBrokersAreRefused(t *testing.T) {
 }
 
 var listenerFaults = []badInput{
-	{"two listeners on a port", func(in *Inputs) { in.Spec.Listeners[1].Port = 9092 }, ReasonInvalid, "spec.listeners[outside].port", "choose another"},
-	{"the port of the quorum", func(in *Inputs) { in.Spec.Listeners[1].Port = 9093 }, ReasonInvalid, "spec.listeners[outside].port", "choose another"},
-	{"the port of replication", func(in *Inputs) { in.Spec.Listeners[1].Port = 9091 }, ReasonInvalid, "spec.listeners[outside].port", "choose another"},
-	{"the name of the quorum's listener", func(in *Inputs) { in.Spec.Listeners[0].Name = "controller" }, ReasonInvalid, "spec.listeners[controller].name", "choose another"},
-	{"the name of the nodes' Service", func(in *Inputs) { in.Spec.Listeners[0].Name = "nodes" }, ReasonInvalid, "spec.listeners[nodes].name", "choose another"},
-	{"the name of the controllers' Service", func(in *Inputs) { in.Spec.Listeners[0].Name = "controllers" }, ReasonInvalid, "spec.listeners[controllers].name", "choose another"},
+	{"two listeners on a port", func(in *Inputs) { in.Spec.Listeners[1].Port = 9092 }, verdict.ReasonInvalid, "spec.listeners[outside].port", "choose another"},
+	{"the port of the quorum", func(in *Inputs) { in.Spec.Listeners[1].Port = 9093 }, verdict.ReasonInvalid, "spec.listeners[outside].port", "choose another"},
+	{"the port of replication", func(in *Inputs) { in.Spec.Listeners[1].Port = 9091 }, verdict.ReasonInvalid, "spec.listeners[outside].port", "choose another"},
+	{"the name of the quorum's listener", func(in *Inputs) { in.Spec.Listeners[0].Name = "controller" }, verdict.ReasonInvalid, "spec.listeners[controller].name", "choose another"},
+	{"the name of the nodes' Service", func(in *Inputs) { in.Spec.Listeners[0].Name = "nodes" }, verdict.ReasonInvalid, "spec.listeners[nodes].name", "choose another"},
+	{"the name of the controllers' Service", func(in *Inputs) { in.Spec.Listeners[0].Name = "controllers" }, verdict.ReasonInvalid, "spec.listeners[controllers].name", "choose another"},
 	{"a mechanism that is not there", func(in *Inputs) { in.Spec.Listeners[0].Authentication.Mechanisms[0] = "GSSAPI" },
-		ReasonInvalid, "spec.listeners[clients].authentication.mechanisms", "use PLAIN"},
+		verdict.ReasonInvalid, "spec.listeners[clients].authentication.mechanisms", "use PLAIN"},
 	{"a Service whose name is too long", func(in *Inputs) {
 		in.Accepted = nil
 		in.Cluster.Name = strings.Repeat("e", 32)
@@ -151,7 +152,7 @@ var listenerFaults = []badInput{
 		in.Spec.Pools[0].Replicas = 1
 		in.Spec.Pools[0].Name = strings.Repeat("p", 16)
 		in.Spec.Pools[0].FirstNodeID = ptr[int32](100000)
-	}, ReasonInvalid, "spec.listeners[outside].name", "1 characters shorter"},
+	}, verdict.ReasonInvalid, "spec.listeners[outside].name", "1 characters shorter"},
 }
 
 func TestNamesThatAreEqualInCapitalsAreRefused(t *testing.T) {
@@ -169,75 +170,75 @@ func TestNamesThatAreEqualInCapitalsAreRefused(t *testing.T) {
 
 var changeFaults = []badInput{
 	{"a volume shrinks", func(in *Inputs) { in.Spec.Pools[0].Storage.Volumes[0].Size = resource.MustParse("9Gi") },
-		ReasonInvalid, "spec.pools[main].storage.volumes[data].size", "set the size back to 10Gi"},
+		verdict.ReasonInvalid, "spec.pools[main].storage.volumes[data].size", "set the size back to 10Gi"},
 	{"a volume grows", func(in *Inputs) { in.Spec.Pools[0].Storage.Volumes[0].Size = resource.MustParse("11Gi") },
-		ReasonNotYetSupported, "spec.pools[main].storage.volumes[data].size", "set the size back to 10Gi"},
+		verdict.ReasonNotYetSupported, "spec.pools[main].storage.volumes[data].size", "set the size back to 10Gi"},
 	{"a volume is removed", func(in *Inputs) { in.Spec.Pools[0].Storage.Volumes = in.Spec.Pools[0].Storage.Volumes[:1] },
-		ReasonNotYetSupported, "spec.pools[main].storage.volumes[more]", "put it back"},
+		verdict.ReasonNotYetSupported, "spec.pools[main].storage.volumes[more]", "put it back"},
 	{"a volume is added", func(in *Inputs) {
 		in.Spec.Pools[0].Storage.Volumes = append(in.Spec.Pools[0].Storage.Volumes, v1alpha1.Volume{Name: "third", Size: resource.MustParse("1Gi")})
-	}, ReasonNotYetSupported, "spec.pools[main].storage.volumes[third]", "remove it"},
+	}, verdict.ReasonNotYetSupported, "spec.pools[main].storage.volumes[third]", "remove it"},
 	{"volumes change places", func(in *Inputs) { v := in.Spec.Pools[0].Storage.Volumes; v[0], v[1] = v[1], v[0] },
-		ReasonInvalid, "spec.pools[main].storage.volumes", "in the order [data more]"},
+		verdict.ReasonInvalid, "spec.pools[main].storage.volumes", "in the order [data more]"},
 	{"another storage class", func(in *Inputs) { in.Spec.Pools[0].Storage.Volumes[0].StorageClassName = ptr("slow") },
-		ReasonInvalid, "spec.pools[main].storage.volumes[data].storageClassName", "set it back to fast"},
+		verdict.ReasonInvalid, "spec.pools[main].storage.volumes[data].storageClassName", "set it back to fast"},
 	{"a storage class where there was none", func(in *Inputs) { in.Spec.Pools[0].Storage.Volumes[1].StorageClassName = ptr("slow") },
-		ReasonInvalid, "spec.pools[main].storage.volumes[more].storageClassName", "remove it"},
+		verdict.ReasonInvalid, "spec.pools[main].storage.volumes[more].storageClassName", "remove it"},
 	{"a disk becomes ephemeral", func(in *Inputs) { in.Spec.Pools[1].Storage.Volumes[0].Ephemeral = true },
-		ReasonInvalid, "spec.pools[extra].storage.volumes[data].ephemeral", "set it back to false"},
+		verdict.ReasonInvalid, "spec.pools[extra].storage.volumes[data].ephemeral", "set it back to false"},
 	{"brokers lose their role", func(in *Inputs) { in.Spec.Pools[1].Roles = []v1alpha1.Role{v1alpha1.RoleController} },
-		ReasonInvalid, "spec.pools[extra].roles", "set it back, and make a new pool"},
+		verdict.ReasonInvalid, "spec.pools[extra].roles", "set it back, and make a new pool"},
 	{"founders are taken away before the cluster is founded", func(in *Inputs) {
 		in.Cluster.Status.Bootstrapped = false
 		in.Cluster.Status.InitialVoters = []v1alpha1.InitialVoter{{NodeID: 0}, {NodeID: 1}, {NodeID: 2}}
 		in.Spec.Pools[0].Replicas = 5
-	}, ReasonInvalid, "spec.pools[main].replicas", "set replicas back to 3"},
+	}, verdict.ReasonInvalid, "spec.pools[main].replicas", "set replicas back to 3"},
 	{"a version that does not know what is finalized", func(in *Inputs) {
 		in.Spec.Version = "4.2.2"
 		in.Cluster.Status.Features = map[string]int32{version.MetadataVersion: 30}
-	}, ReasonInvalid, "spec.version", "Kafka 4.2.2 cannot run with metadata.version 4.3-IV0, which this cluster has finalized; use one of: 4.3.1"},
+	}, verdict.ReasonInvalid, "spec.version", "Kafka 4.2.2 cannot run with metadata.version 4.3-IV0, which this cluster has finalized; use one of: 4.3.1"},
 	{"a version that no version of the catalogue could follow", func(in *Inputs) { in.Cluster.Status.Features = map[string]int32{version.MetadataVersion: 31} },
-		ReasonInvalid, "spec.version", "cannot run with metadata.version level 31, which this cluster has finalized; upgrade the operator"},
+		verdict.ReasonInvalid, "spec.version", "cannot run with metadata.version level 31, which this cluster has finalized; upgrade the operator"},
 	{"a version that comes before the metadata.version is lowered", func(in *Inputs) {
 		in.Spec.Version, in.Spec.MetadataVersion = "4.1.2", "4.1"
 		in.Cluster.Status.Features = map[string]int32{version.MetadataVersion: 29}
-	}, ReasonInvalid, "spec.version", "set spec.metadataVersion to 4.1-IV1 before the version, or use one of: 4.2.2, 4.3.1"},
+	}, verdict.ReasonInvalid, "spec.version", "set spec.metadataVersion to 4.1-IV1 before the version, or use one of: 4.2.2, 4.3.1"},
 	{"a version that has not heard of a feature", func(in *Inputs) {
 		in.Spec.Version = "4.1.2"
 		in.Cluster.Status.Features = map[string]int32{version.MetadataVersion: 27, "streams.version": 1}
-	}, ReasonInvalid, "spec.version", "cannot run with streams.version 1, which this cluster has finalized; use one of: 4.2.2, 4.3.1"},
+	}, verdict.ReasonInvalid, "spec.version", "cannot run with streams.version 1, which this cluster has finalized; use one of: 4.2.2, 4.3.1"},
 	{"a metadata.version that is not known", func(in *Inputs) { in.Spec.MetadataVersion = "4.9" },
-		ReasonInvalid, "spec.metadataVersion", "use Auto, or one of: 4.3-IV0"},
+		verdict.ReasonInvalid, "spec.metadataVersion", "use Auto, or one of: 4.3-IV0"},
 	{"a metadata.version of a later version", func(in *Inputs) { in.Spec.Version, in.Spec.MetadataVersion = "4.2.2", "4.3" },
-		ReasonInvalid, "spec.metadataVersion", "Kafka 4.2.2 knows no metadata.version 4.3; use Auto, or one of: 4.2-IV1"},
+		verdict.ReasonInvalid, "spec.metadataVersion", "Kafka 4.2.2 knows no metadata.version 4.3; use Auto, or one of: 4.2-IV1"},
 	{"a metadata.version that Kafka cannot go back to", func(in *Inputs) {
 		in.Spec.MetadataVersion = "4.2"
 		in.Cluster.Status.Features = map[string]int32{version.MetadataVersion: 30}
-	}, ReasonInvalid, "spec.metadataVersion", "cannot go back to 4.2-IV1 without losing metadata; remove the field, or set it to 4.3-IV0"},
+	}, verdict.ReasonInvalid, "spec.metadataVersion", "cannot go back to 4.2-IV1 without losing metadata; remove the field, or set it to 4.3-IV0"},
 	{"as many restarts as there are brokers", func(in *Inputs) { in.Spec.Rolling.MaxUnavailable = ptr[int32](5) },
-		ReasonInvalid, "spec.rolling.maxUnavailable", "less than the 5 brokers"},
+		verdict.ReasonInvalid, "spec.rolling.maxUnavailable", "less than the 5 brokers"},
 	{"more restarts than the largest rack has brokers", func(in *Inputs) {
 		in.Spec.Rolling.MaxUnavailable = ptr[int32](3)
 		inRacks(in, "a", "b", "c", "b", "c")
-	}, ReasonInvalid, "spec.rolling.maxUnavailable", "the largest rack, b, has only 2 of the brokers; lower it to at most 2, or remove it"},
+	}, verdict.ReasonInvalid, "spec.rolling.maxUnavailable", "the largest rack, b, has only 2 of the brokers; lower it to at most 2, or remove it"},
 	{"more restarts than brokers, whatever their racks", func(in *Inputs) {
 		in.Spec.Rolling.MaxUnavailable = ptr[int32](5)
 		inRacks(in, "a", "b", "c", "b", "c")
-	}, ReasonInvalid, "spec.rolling.maxUnavailable", "less than the 5 brokers"},
+	}, verdict.ReasonInvalid, "spec.rolling.maxUnavailable", "less than the 5 brokers"},
 	{"so few brokers that no rack has as many as may restart", func(in *Inputs) {
 		in.Spec.Rolling.MaxUnavailable = ptr[int32](2)
 		in.Spec.Pools[1].Replicas = 0
 		inRacks(in, "a", "b", "c", "b", "c")
-	}, ReasonInvalid, "spec.rolling.maxUnavailable", "the largest rack, a, has only 1 of the brokers"},
+	}, verdict.ReasonInvalid, "spec.rolling.maxUnavailable", "the largest rack, a, has only 1 of the brokers"},
 	{"a pause with a typing error", func(in *Inputs) { in.Cluster.Annotations = map[string]string{v1alpha1.AnnotationPause: "ture"} },
-		ReasonInvalid, "metadata.annotations[kafka.castellan.dev/pause]", "the cluster is paused"},
+		verdict.ReasonInvalid, "metadata.annotations[kafka.castellan.dev/pause]", "the cluster is paused"},
 	{"an annotation with a typing error", func(in *Inputs) { in.Cluster.Annotations = map[string]string{"kafka.castellan.dev/puase": "true"} },
-		ReasonInvalid, "metadata.annotations[kafka.castellan.dev/puase]", "use kafka.castellan.dev/pause or"},
+		verdict.ReasonInvalid, "metadata.annotations[kafka.castellan.dev/puase]", "use kafka.castellan.dev/pause or"},
 	{"a restart of a node that is not there", func(in *Inputs) {
 		in.Cluster.Annotations = map[string]string{v1alpha1.AnnotationRestart: "77=2026-01-31T12:00:00Z"}
-	}, ReasonInvalid, "metadata.annotations[kafka.castellan.dev/restart]", "its pools are main, extra"},
+	}, verdict.ReasonInvalid, "metadata.annotations[kafka.castellan.dev/restart]", "its pools are main, extra"},
 	{"a restart at no time", func(in *Inputs) { in.Cluster.Annotations = map[string]string{v1alpha1.AnnotationRestart: "now"} },
-		ReasonInvalid, "metadata.annotations[kafka.castellan.dev/restart]", "write one such as 2026-01-31T12:00:00Z"},
+		verdict.ReasonInvalid, "metadata.annotations[kafka.castellan.dev/restart]", "write one such as 2026-01-31T12:00:00Z"},
 }
 
 // inRacks tells where the brokers of small were last seen.
@@ -264,26 +265,26 @@ func TestAsManyRestartsAsTheRacksAllowAreAccepted(t *testing.T) {
 
 var templateFaults = []badInput{
 	{"a container named as ours", template(`{"spec":{"containers":[{"name":"kafka","env":[{"name":"A","value":"b"}]}]}}`),
-		ReasonInvalid, "spec.pools[main].podTemplate.spec.containers[kafka].name", "choose another name"},
-	{"a field that does not exist", template(`{"spec":{"contaners":[]}}`), ReasonInvalid, "spec.pools[main].podTemplate.spec.contaners", "correct or remove it"},
-	{"no pod template at all", template(`{"spec":{"containers":7}}`), ReasonInvalid, "spec.pools[main].podTemplate", "not a pod template"},
+		verdict.ReasonInvalid, "spec.pools[main].podTemplate.spec.containers[kafka].name", "choose another name"},
+	{"a field that does not exist", template(`{"spec":{"contaners":[]}}`), verdict.ReasonInvalid, "spec.pools[main].podTemplate.spec.contaners", "correct or remove it"},
+	{"no pod template at all", template(`{"spec":{"containers":7}}`), verdict.ReasonInvalid, "spec.pools[main].podTemplate", "not a pod template"},
 	{"a label of ours", template(`{"metadata":{"labels":{"kafka.castellan.dev/pool":"x"}}}`),
-		ReasonInvalid, "spec.pools[main].podTemplate.metadata.labels[kafka.castellan.dev/pool]", "remove it"},
-	{"the host's network", template(`{"spec":{"hostNetwork":true}}`), ReasonInvalid, "spec.pools[main].podTemplate.spec.hostNetwork", "use spec.listeners[].exposure"},
+		verdict.ReasonInvalid, "spec.pools[main].podTemplate.metadata.labels[kafka.castellan.dev/pool]", "remove it"},
+	{"the host's network", template(`{"spec":{"hostNetwork":true}}`), verdict.ReasonInvalid, "spec.pools[main].podTemplate.spec.hostNetwork", "use spec.listeners[].exposure"},
 	{"a service-account token", template(`{"spec":{"automountServiceAccountToken":true}}`),
-		ReasonInvalid, "spec.pools[main].podTemplate.spec.automountServiceAccountToken", "remove it"},
+		verdict.ReasonInvalid, "spec.pools[main].podTemplate.spec.automountServiceAccountToken", "remove it"},
 	{"a token by the back door", template(`{"spec":{"volumes":[{"name":"t","projected":{"sources":[{"serviceAccountToken":{"path":"t"}}]}}]}}`),
-		ReasonInvalid, "spec.pools[main].podTemplate.spec.volumes[t].projected.sources[0].serviceAccountToken", "remove it"},
+		verdict.ReasonInvalid, "spec.pools[main].podTemplate.spec.volumes[t].projected.sources[0].serviceAccountToken", "remove it"},
 	{"a volume named as a disk", template(`{"spec":{"volumes":[{"name":"data","emptyDir":{}}]}}`),
-		ReasonInvalid, "spec.pools[main].podTemplate.spec.volumes[data].name", "use storage.volumes"},
+		verdict.ReasonInvalid, "spec.pools[main].podTemplate.spec.volumes[data].name", "use storage.volumes"},
 	{"a volume named as ours", template(`{"spec":{"volumes":[{"name":"castellan-tmp","emptyDir":{}}]}}`),
-		ReasonInvalid, "spec.pools[main].podTemplate.spec.volumes[castellan-tmp].name", "choose another"},
+		verdict.ReasonInvalid, "spec.pools[main].podTemplate.spec.volumes[castellan-tmp].name", "choose another"},
 	{"a sidecar that mounts our keys", template(`{"spec":{"containers":[{"name":"s","image":"i","volumeMounts":[{"name":"castellan-internal","mountPath":"/k"}]}]}}`),
-		ReasonInvalid, "spec.pools[main].podTemplate.spec.containers[s].volumeMounts[castellan-internal]", "remove it"},
+		verdict.ReasonInvalid, "spec.pools[main].podTemplate.spec.containers[s].volumeMounts[castellan-internal]", "remove it"},
 	{"a privileged sidecar", template(`{"spec":{"containers":[{"name":"s","image":"i","securityContext":{"privileged":true}}]}}`),
-		ReasonInvalid, "spec.pools[main].podTemplate.spec.containers[s].securityContext.privileged", "restricted"},
-	{"another restart policy", template(`{"spec":{"restartPolicy":"Never"}}`), ReasonInvalid, "spec.pools[main].podTemplate.spec.restartPolicy", "remove it"},
-	{"another user", template(`{"spec":{"securityContext":{"runAsUser":0}}}`), ReasonInvalid, "spec.pools[main].podTemplate.spec.securityContext.runAsUser", "remove it"},
+		verdict.ReasonInvalid, "spec.pools[main].podTemplate.spec.containers[s].securityContext.privileged", "restricted"},
+	{"another restart policy", template(`{"spec":{"restartPolicy":"Never"}}`), verdict.ReasonInvalid, "spec.pools[main].podTemplate.spec.restartPolicy", "remove it"},
+	{"another user", template(`{"spec":{"securityContext":{"runAsUser":0}}}`), verdict.ReasonInvalid, "spec.pools[main].podTemplate.spec.securityContext.runAsUser", "remove it"},
 }
 
 func TestChangesOfMembershipAreAccepted(t *testing.T) {

@@ -1,4 +1,4 @@
-package model
+package resolve
 
 import (
 	"fmt"
@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/model"
+	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
 // ownAnnotations are those of a KafkaCluster that mean something. Another one with the operator's prefix is a typing
@@ -20,16 +22,16 @@ const annotationPrefix = "kafka.castellan.dev/"
 func annotationField(key string) string { return "metadata.annotations[" + key + "]" }
 
 // validateAnnotations checks what people ask for beside the spec.
-func validateAnnotations(annotations map[string]string) []Fault {
-	var faults []Fault
+func validateAnnotations(annotations map[string]string) []verdict.Fault {
+	var faults []verdict.Fault
 	for _, key := range slices.Sorted(maps.Keys(annotations)) {
 		if strings.HasPrefix(key, annotationPrefix) && !slices.Contains(ownAnnotations, key) {
-			faults = append(faults, Fault{ReasonInvalid, annotationField(key),
-				"the operator knows no such annotation; use " + strings.Join(ownAnnotations, " or ") + ", or remove it"})
+			faults = append(faults, verdict.Fault{Reason: verdict.ReasonInvalid, Field: annotationField(key),
+				Message: "the operator knows no such annotation; use " + strings.Join(ownAnnotations, " or ") + ", or remove it"})
 		}
 	}
 	if value, set := annotations[v1alpha1.AnnotationPause]; set && value != "true" && value != "false" {
-		faults = append(faults, Fault{ReasonInvalid, annotationField(v1alpha1.AnnotationPause), fmt.Sprintf(
+		faults = append(faults, verdict.Fault{Reason: verdict.ReasonInvalid, Field: annotationField(v1alpha1.AnnotationPause), Message: fmt.Sprintf(
 			"%q is neither true nor false; until it is one of them, or removed, the cluster is paused", value)})
 	}
 	return faults
@@ -43,14 +45,14 @@ func paused(annotations map[string]string) bool {
 
 // restarts reads the annotation that asks for restarts: "<time>" for all, or "<pool or node id>=<time>" separated by
 // commas. It sets RestartBefore of the nodes that are meant, and finds what names nobody.
-func restarts(c *Cluster, annotations map[string]string) []Fault {
+func restarts(c *model.Cluster, annotations map[string]string) []verdict.Fault {
 	text, set := annotations[v1alpha1.AnnotationRestart]
 	if !set || text == "" {
 		return nil
 	}
-	var faults []Fault
+	var faults []verdict.Fault
 	refuse := func(format string, args ...any) {
-		faults = append(faults, Fault{ReasonInvalid, annotationField(v1alpha1.AnnotationRestart), fmt.Sprintf(format, args...)})
+		faults = append(faults, verdict.Fault{Reason: verdict.ReasonInvalid, Field: annotationField(v1alpha1.AnnotationRestart), Message: fmt.Sprintf(format, args...)})
 	}
 	for entry := range strings.SplitSeq(text, ",") {
 		target, moment, found := strings.Cut(strings.TrimSpace(entry), "=")
@@ -70,7 +72,7 @@ func restarts(c *Cluster, annotations map[string]string) []Fault {
 }
 
 // askRestart asks for the restart of all nodes, of a pool, or of one node, and tells whether there is any such.
-func askRestart(c *Cluster, target string, at time.Time) bool {
+func askRestart(c *model.Cluster, target string, at time.Time) bool {
 	found := false
 	for i := range c.Nodes {
 		n := &c.Nodes[i]
@@ -85,7 +87,7 @@ func askRestart(c *Cluster, target string, at time.Time) bool {
 	return found || c.Pool(target) != nil
 }
 
-func poolNames(c *Cluster) []string {
+func poolNames(c *model.Cluster) []string {
 	names := make([]string, 0, len(c.Pools))
 	for _, p := range c.Pools {
 		names = append(names, p.Name)

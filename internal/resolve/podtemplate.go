@@ -1,4 +1,4 @@
-package model
+package resolve
 
 import (
 	"bytes"
@@ -11,6 +11,8 @@ import (
 	"sigs.k8s.io/json"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/model"
+	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
 // decodedTemplate is a pod template as Kubernetes reads it, and as the user wrote it.
@@ -21,9 +23,9 @@ type decodedTemplate struct {
 
 // decodePodTemplates reads the pod templates of all pools, strictly: a field that does not exist is a typing error, and
 // what the operator owns is refused and never dropped in silence.
-func decodePodTemplates(spec *v1alpha1.KafkaClusterSpec) (map[string]decodedTemplate, []Fault) {
+func decodePodTemplates(spec *v1alpha1.KafkaClusterSpec) (map[string]decodedTemplate, []verdict.Fault) {
 	templates := map[string]decodedTemplate{}
-	var faults []Fault
+	var faults []verdict.Fault
 	for i := range spec.Pools {
 		p := &spec.Pools[i]
 		if p.PodTemplate == nil {
@@ -33,11 +35,11 @@ func decodePodTemplates(spec *v1alpha1.KafkaClusterSpec) (map[string]decodedTemp
 		if text == "" || text == "{}" || text == "null" {
 			continue // says nothing
 		}
-		field := poolField(p.Name, "podTemplate")
+		field := model.PoolField(p.Name, "podTemplate")
 		template := &corev1.PodTemplateSpec{}
 		strict, err := json.UnmarshalStrict(p.PodTemplate.Raw, template)
 		if err != nil {
-			faults = append(faults, Fault{ReasonInvalid, field, "this is not a pod template: " + err.Error()})
+			faults = append(faults, verdict.Fault{Reason: verdict.ReasonInvalid, Field: field, Message: "this is not a pod template: " + err.Error()})
 			continue
 		}
 		for _, unknown := range strict {
@@ -66,35 +68,35 @@ func canonicalJSON(raw []byte) string {
 }
 
 // strictFault moves the path out of the decoder's sentence (unknown field "spec.contaners") into the field.
-func strictFault(field, message string) Fault {
+func strictFault(field, message string) verdict.Fault {
 	what, path, quoted := strings.Cut(message, ` "`)
 	if !quoted || !strings.HasSuffix(path, `"`) {
-		return Fault{ReasonInvalid, field, message}
+		return verdict.Fault{Reason: verdict.ReasonInvalid, Field: field, Message: message}
 	}
 	path = strings.TrimSuffix(path, `"`)
 	switch what {
 	case "unknown field":
-		return Fault{ReasonInvalid, field + "." + path, "a pod template has no such field; correct or remove it"}
+		return verdict.Fault{Reason: verdict.ReasonInvalid, Field: field + "." + path, Message: "a pod template has no such field; correct or remove it"}
 	case "duplicate field":
-		return Fault{ReasonInvalid, field + "." + path, "this field stands there twice; remove one"}
+		return verdict.Fault{Reason: verdict.ReasonInvalid, Field: field + "." + path, Message: "this field stands there twice; remove one"}
 	}
-	return Fault{ReasonInvalid, field + "." + path, what}
+	return verdict.Fault{Reason: verdict.ReasonInvalid, Field: field + "." + path, Message: what}
 }
 
 // templateCheck collects what a user's pod template may not hold.
 type templateCheck struct {
 	field  string
 	pool   *v1alpha1.Pool
-	faults []Fault
+	faults []verdict.Fault
 }
 
 func (t *templateCheck) refuse(when bool, path, message string) {
 	if when {
-		t.faults = append(t.faults, Fault{ReasonInvalid, t.field + "." + path, message})
+		t.faults = append(t.faults, verdict.Fault{Reason: verdict.ReasonInvalid, Field: t.field + "." + path, Message: message})
 	}
 }
 
-func (t *templateCheck) run(template *corev1.PodTemplateSpec) []Fault {
+func (t *templateCheck) run(template *corev1.PodTemplateSpec) []verdict.Fault {
 	t.metadata(template)
 	t.podSpec(&template.Spec)
 	t.podSecurity(template.Spec.SecurityContext)
@@ -177,7 +179,7 @@ func (t *templateCheck) podSecurity(s *corev1.PodSecurityContext) {
 func (t *templateCheck) volumes(volumes []corev1.Volume) {
 	for _, v := range volumes {
 		path := "spec.volumes[" + v.Name + "]"
-		ours := strings.HasPrefix(v.Name, OwnPrefix) ||
+		ours := strings.HasPrefix(v.Name, model.OwnPrefix) ||
 			slices.ContainsFunc(t.pool.Storage.Volumes, func(w v1alpha1.Volume) bool { return w.Name == v.Name })
 		t.refuse(ours, path+".name", "the operator has a volume of this name; choose another, and use storage.volumes for Kafka's disks")
 		t.refuse(v.HostPath != nil, path+".hostPath", "Kafka's pods never mount a folder of their Kubernetes node; use another kind of volume")
@@ -192,11 +194,11 @@ func (t *templateCheck) volumes(volumes []corev1.Volume) {
 }
 
 func (t *templateCheck) container(path string, c *corev1.Container) {
-	t.refuse(c.Name == ContainerName || strings.HasPrefix(c.Name, OwnPrefix), path+".name", fmt.Sprintf(
+	t.refuse(c.Name == model.ContainerName || strings.HasPrefix(c.Name, model.OwnPrefix), path+".name", fmt.Sprintf(
 		"containers named %s, or with %s before, are the operator's own; choose another name, and use jvm, resources and config to change Kafka itself",
-		ContainerName, OwnPrefix))
+		model.ContainerName, model.OwnPrefix))
 	for _, m := range c.VolumeMounts {
-		t.refuse(strings.HasPrefix(m.Name, OwnPrefix), path+".volumeMounts["+m.Name+"]",
+		t.refuse(strings.HasPrefix(m.Name, model.OwnPrefix), path+".volumeMounts["+m.Name+"]",
 			"the operator's own volumes hold keys that only Kafka may read; remove it")
 	}
 	for _, p := range c.Ports {

@@ -1,4 +1,4 @@
-package model
+package resolve
 
 import (
 	"cmp"
@@ -9,6 +9,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/identity"
+	"github.com/castellan-dev/castellan/internal/model"
+	"github.com/castellan-dev/castellan/internal/verdict"
 	"github.com/castellan-dev/castellan/internal/version"
 )
 
@@ -25,9 +28,9 @@ const (
 // that a newer operator would no longer accept, is still cared for. A new spec with faults is never carried out.
 //
 // Node ids and defaults that are not recorded yet are computed as AssignNodeIDs and ComputeDefaults do.
-func Resolve(in Inputs) (*Cluster, []Fault) {
+func Resolve(in Inputs) (*model.Cluster, []verdict.Fault) {
 	v, known := version.Find(in.Spec.Version)
-	pools, faults := AssignNodeIDs(in.Spec, in.Cluster.Status.Pools)
+	pools, faults := identity.AssignNodeIDs(in.Spec, in.Cluster.Status.Pools)
 	possible := known && len(faults) == 0 && withinBounds(in.Spec)
 	templates, templateFaults := decodePodTemplates(in.Spec)
 	faults = append(faults, templateFaults...)
@@ -35,7 +38,7 @@ func Resolve(in Inputs) (*Cluster, []Fault) {
 	faults = append(faults, validateAnnotations(in.Cluster.Annotations)...)
 	faults = append(faults, validateChanges(in, v)...)
 
-	var c *Cluster
+	var c *model.Cluster
 	if possible {
 		c = build(in, v, pools, templates)
 		faults = append(faults, restarts(c, in.Cluster.Annotations)...)
@@ -43,16 +46,16 @@ func Resolve(in Inputs) (*Cluster, []Fault) {
 		faults = append(faults, validateNames(c, in.Taken)...)
 		faults = append(faults, validateSizes(c)...)
 	}
-	slices.SortStableFunc(faults, func(a, b Fault) int {
+	slices.SortStableFunc(faults, func(a, b verdict.Fault) int {
 		return cmp.Or(cmp.Compare(a.Field, b.Field), cmp.Compare(a.Message, b.Message))
 	})
 	return c, slices.Compact(faults)
 }
 
 // build makes the cluster; it judges nothing.
-func build(in Inputs, v version.Version, pools []v1alpha1.PoolStatus, templates map[string]decodedTemplate) *Cluster {
+func build(in Inputs, v version.Version, pools []v1alpha1.PoolStatus, templates map[string]decodedTemplate) *model.Cluster {
 	status, spec := &in.Cluster.Status, in.Spec
-	c := &Cluster{
+	c := &model.Cluster{
 		Namespace: in.Cluster.Namespace, Name: in.Cluster.Name, UID: string(in.Cluster.UID),
 		Version: spec.Version, Image: in.ImageRepository + ":" + spec.Version, Domain: in.Domain,
 		ClusterID: status.ClusterID, Bootstrapped: status.Bootstrapped, InitialVoters: slices.Clone(status.InitialVoters),
@@ -81,7 +84,7 @@ func build(in Inputs, v version.Version, pools []v1alpha1.PoolStatus, templates 
 	if status.Defaults != nil {
 		c.Defaults = *status.Defaults
 	} else {
-		c.Defaults = ComputeDefaults(spec)
+		c.Defaults = identity.Defaults(spec)
 	}
 	c.Authorization = c.Defaults.Authorization
 	if spec.Authorization != nil {
@@ -95,15 +98,15 @@ func build(in Inputs, v version.Version, pools []v1alpha1.PoolStatus, templates 
 	c.DynamicConfig = dynamicConfig(spec, v, c)
 	c.Listeners = resolveListeners(c, spec, in.NodePorts)
 	for i := range spec.Pools {
-		first, _ := firstNodeID(pools, spec.Pools[i].Name)
+		first, _ := identity.FirstNodeID(pools, spec.Pools[i].Name)
 		c.Pools = append(c.Pools, buildPool(c, &spec.Pools[i], first, v, spec, templates[spec.Pools[i].Name]))
 	}
 	c.Nodes = buildNodes(c, in.NodePorts)
 	return c
 }
 
-func buildPool(c *Cluster, p *v1alpha1.Pool, first int32, v version.Version, spec *v1alpha1.KafkaClusterSpec, template decodedTemplate) Pool {
-	pool := Pool{
+func buildPool(c *model.Cluster, p *v1alpha1.Pool, first int32, v version.Version, spec *v1alpha1.KafkaClusterSpec, template decodedTemplate) model.Pool {
+	pool := model.Pool{
 		Name: p.Name, StatefulSet: c.Name + "-" + p.Name, FirstNodeID: first, Replicas: p.Replicas,
 		Controller: p.HasRole(v1alpha1.RoleController), Broker: p.HasRole(v1alpha1.RoleBroker),
 		Volumes:     slices.Clone(p.Storage.Volumes),
@@ -137,19 +140,19 @@ func resourceList(list v1alpha1.ResourceList) corev1.ResourceList {
 	return out
 }
 
-func buildNodes(c *Cluster, ports map[string]int32) []Node {
-	var nodes []Node
+func buildNodes(c *model.Cluster, ports map[string]int32) []model.Node {
+	var nodes []model.Node
 	for i := range c.Pools {
 		pool := &c.Pools[i]
 		for k := range pool.Replicas {
-			n := Node{ID: pool.FirstNodeID + k, Pool: pool.Name}
+			n := model.Node{ID: pool.FirstNodeID + k, Pool: pool.Name}
 			n.PodName = fmt.Sprintf("%s-%d", pool.StatefulSet, n.ID)
 			n.Host = n.PodName + "." + c.ServiceHost(c.NodesService())
 			n.Listeners, n.Waiting = nodeListeners(c, pool, &n, ports)
 			nodes = append(nodes, n)
 		}
 	}
-	slices.SortFunc(nodes, func(a, b Node) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortFunc(nodes, func(a, b model.Node) int { return cmp.Compare(a.ID, b.ID) })
 	return nodes
 }
 
@@ -157,7 +160,7 @@ const minISRKey = "min.insync.replicas"
 
 // dynamicConfig is the run-time configuration of all brokers. min.insync.replicas is always among it: Kafka 4.3 ignores
 // the file after the first start (eligible leader replicas, KIP-966).
-func dynamicConfig(spec *v1alpha1.KafkaClusterSpec, v version.Version, c *Cluster) map[string]string {
+func dynamicConfig(spec *v1alpha1.KafkaClusterSpec, v version.Version, c *model.Cluster) map[string]string {
 	config := map[string]string{minISRKey: fmt.Sprint(c.Defaults.MinInsyncReplicas)}
 	for key, value := range spec.Config {
 		if v.IsDynamic(key) {

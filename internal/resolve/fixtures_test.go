@@ -1,4 +1,4 @@
-package model
+package resolve
 
 import (
 	"testing"
@@ -7,6 +7,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/identity"
 )
 
 const small = `
@@ -45,8 +46,8 @@ func running(t *testing.T, text string) Inputs {
 		ImageRepository: "apache/kafka",
 		Domain:          "cluster.local",
 	}
-	defaults := ComputeDefaults(accepted)
-	in.Cluster.Status.Pools, _ = AssignNodeIDs(accepted, nil)
+	defaults := identity.Defaults(accepted)
+	in.Cluster.Status.Pools, _ = identity.AssignNodeIDs(accepted, nil)
 	in.Cluster.Status.Defaults = &defaults
 	in.Cluster.Status.Bootstrapped = true
 	in.Cluster.Status.ClusterID = "4L6g3nShT-eMCtK--X86sw"

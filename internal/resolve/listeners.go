@@ -1,0 +1,101 @@
+package resolve
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/model"
+)
+
+// nodeListeners is the one place that says which listeners a node has, where they are reached, and what their
+// certificates must name. ports are the node ports that Kubernetes gave out, by Service name. The second result names
+// the fact that is waited for; empty = none.
+func nodeListeners(c *model.Cluster, pool *model.Pool, n *model.Node, ports map[string]int32) ([]model.NodeListener, string) {
+	var listeners []model.NodeListener
+	if pool.Controller {
+		listeners = append(listeners, model.NodeListener{
+			Name: "CONTROLLER", Port: model.PortController, SecurityProtocol: "SSL",
+			AdvertisedHost: n.Host, AdvertisedPort: model.PortController,
+			SANs: []string{n.Host, c.ServiceHost(c.ControllersService()), c.ServiceHost(c.HandoverService())},
+		})
+	}
+	if !pool.Broker {
+		return listeners, ""
+	}
+	listeners = append(listeners, model.NodeListener{
+		Name: "REPLICATION", Port: model.PortReplication, SecurityProtocol: "SSL",
+		AdvertisedHost: n.Host, AdvertisedPort: model.PortReplication,
+		SANs: []string{n.Host, c.ServiceHost(c.NodesService())},
+	})
+	var waiting []string
+	for _, l := range c.Listeners {
+		nl := model.NodeListener{
+			Name: strings.ToUpper(l.Name), Port: l.Port, SecurityProtocol: l.SecurityProtocol(),
+			AdvertisedHost: n.Host, AdvertisedPort: l.Port,
+		}
+		if l.Exposure == v1alpha1.ExposureNodePort {
+			nl.Service = model.NodeService(n.PodName, l.Name)
+			nl.AdvertisedHost, nl.AdvertisedPort = model.HostIPPlaceholder, ports[nl.Service]
+			nl.NeedsHostIP = l.TLS
+			if nl.AdvertisedPort == 0 {
+				waiting = append(waiting, fmt.Sprintf("Service %s has no node port yet", nl.Service))
+			}
+		}
+		if l.TLS {
+			nl.SANs = clientNames(c, n, l)
+		}
+		listeners = append(listeners, nl)
+	}
+	return listeners, strings.Join(waiting, "; ")
+}
+
+// clientNames are the DNS names under which clients reach one broker: its own, and those of the bootstrap Service, which
+// inside the Kubernetes cluster may be typed short.
+func clientNames(c *model.Cluster, n *model.Node, l model.Listener) []string {
+	return []string{
+		n.Host,
+		c.ServiceHost(l.Service),
+		l.Service + "." + c.Namespace + ".svc",
+		l.Service + "." + c.Namespace,
+		l.Service,
+	}
+}
+
+// resolveListeners gives the client listeners in the order of their names, so that their order in the spec means nothing.
+func resolveListeners(c *model.Cluster, spec *v1alpha1.KafkaClusterSpec, ports map[string]int32) []model.Listener {
+	var listeners []model.Listener
+	for _, l := range spec.EffectiveListeners() {
+		listener := model.Listener{
+			Name: l.Name, Port: l.Port, Exposure: exposureOf(l), TLS: l.Encryption != v1alpha1.EncryptionNone,
+			Service: c.BootstrapService(l.Name), BootstrapPort: l.Port,
+		}
+		if l.Authentication != nil {
+			listener.Mechanisms = slices.Sorted(slices.Values(l.Authentication.Mechanisms))
+		}
+		if listener.Exposure == v1alpha1.ExposureNodePort {
+			listener.BootstrapPort = ports[listener.Service]
+		}
+		listeners = append(listeners, listener)
+	}
+	slices.SortFunc(listeners, func(a, b model.Listener) int { return strings.Compare(a.Name, b.Name) })
+	return listeners
+}
+
+func exposureOf(l v1alpha1.Listener) v1alpha1.ExposureType {
+	if l.Exposure.Type == "" {
+		return v1alpha1.ExposureInternal
+	}
+	return l.Exposure.Type
+}
+
+// reservedListenerNames are refused because a bootstrap Service of that name would be one of the cluster's own, or a
+// listener of that name would be one of Kafka's internal ones.
+var reservedListenerNames = map[string]string{
+	"controller":  "it is the cluster's own listener",
+	"replication": "it is the cluster's own listener",
+	"nodes":       "its Service would have the name of the headless Service over all nodes",
+	"controllers": "its Service would have the name of the headless Service over all controllers",
+	"handover":    "its Service would have the name of the headless Service over a controller that stays",
+}

@@ -1,0 +1,352 @@
+package resolve
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/claim"
+	"github.com/castellan-dev/castellan/internal/identity"
+	"github.com/castellan-dev/castellan/internal/model"
+	"github.com/castellan-dev/castellan/internal/verdict"
+	"github.com/castellan-dev/castellan/internal/version"
+)
+
+var (
+	dnsName      = regexp.MustCompile(`^[a-z]([-a-z0-9]*[a-z0-9])?$`)
+	listenerName = regexp.MustCompile(`^[a-z][a-z0-9]{0,10}$`)
+	superUser    = regexp.MustCompile(`^[A-Za-z0-9._@+-]{1,128}$`)
+)
+
+const (
+	maxClusterName = 32
+	maxPoolName    = 16
+	maxVolumeName  = 16
+	maxServiceName = 63
+)
+
+// validate checks what a spec alone can be wrong about. What the CRD refuses is checked again: the spec may have been
+// stored under an older one.
+func validate(in Inputs, v version.Version) []verdict.Fault {
+	var faults []verdict.Fault
+	if name := in.Cluster.Name; len(name) > maxClusterName || !dnsName.MatchString(name) {
+		faults = append(faults, verdict.Fault{Reason: verdict.ReasonInvalid, Field: "metadata.name", Message: fmt.Sprintf(
+			"the name must be a lower-case DNS label of at most %d characters that starts with a letter, because the names of pods and Services are made from it; make the cluster under another name",
+			maxClusterName)})
+	}
+	if v.Kafka == "" {
+		faults = append(faults, verdict.Fault{Reason: verdict.ReasonUnknownVersion, Field: "spec.version", Message: fmt.Sprintf(
+			"Kafka %s is not in the catalogue of this operator; use one of: %s", in.Spec.Version, version.Names())})
+	}
+	faults = append(faults, validateRoles(in.Spec)...)
+	seen := map[string]bool{}
+	for i := range in.Spec.Pools {
+		p := &in.Spec.Pools[i]
+		if seen[p.Name] {
+			faults = append(faults, verdict.Fault{Reason: verdict.ReasonInvalid, Field: model.PoolField(p.Name, "name"), Message: "two pools have this name; give each a name of its own"})
+		}
+		seen[p.Name] = true
+		faults = append(faults, validatePool(in.Spec, p)...)
+	}
+	faults = append(faults, validateListeners(in.Spec)...)
+	faults = append(faults, validateConfig(in.Spec, v)...)
+	return append(faults, validateRest(in.Spec)...)
+}
+
+// validateRoles asks for at least one controller and one broker, in nodes and not only in pools.
+func validateRoles(spec *v1alpha1.KafkaClusterSpec) []verdict.Fault {
+	var controllers, brokers int32
+	for _, p := range spec.Pools {
+		if p.HasRole(v1alpha1.RoleController) {
+			controllers += p.Replicas
+		}
+		if p.HasRole(v1alpha1.RoleBroker) {
+			brokers += p.Replicas
+		}
+	}
+	var faults []verdict.Fault
+	if controllers == 0 {
+		faults = append(faults, verdict.Fault{Reason: verdict.ReasonInvalid, Field: "spec.pools",
+			Message: "no node has the role Controller; give it to a pool with replicas above 0, a cluster needs 1, 3 or 5 controllers"})
+	}
+	if brokers == 0 {
+		faults = append(faults, verdict.Fault{Reason: verdict.ReasonInvalid, Field: "spec.pools", Message: "no node has the role Broker; give it to a pool with replicas above 0"})
+	}
+	return faults
+}
+
+func validatePool(spec *v1alpha1.KafkaClusterSpec, p *v1alpha1.Pool) []verdict.Fault {
+	var faults []verdict.Fault
+	if len(p.Name) > maxPoolName || !dnsName.MatchString(p.Name) {
+		faults = append(faults, verdict.Fault{Reason: verdict.ReasonInvalid, Field: model.PoolField(p.Name, "name"), Message: fmt.Sprintf(
+			"the name must be a lower-case DNS label of at most %d characters that starts with a letter; choose another", maxPoolName)})
+	}
+	if p.Replicas < 0 || p.Replicas > identity.MaxReplicas {
+		faults = append(faults, verdict.Fault{Reason: verdict.ReasonInvalid, Field: model.PoolField(p.Name, "replicas"), Message: fmt.Sprintf("a pool has 0 to %d nodes; use another pool for more", identity.MaxReplicas)})
+	}
+	if p.FirstNodeID != nil && (*p.FirstNodeID < 0 || *p.FirstNodeID > identity.MaxNodeID) {
+		faults = append(faults, verdict.Fault{Reason: verdict.ReasonInvalid, Field: model.PoolField(p.Name, "firstNodeId"), Message: fmt.Sprintf("a node id is 0 to %d", identity.MaxNodeID)})
+	}
+	for _, role := range p.Roles {
+		if role != v1alpha1.RoleController && role != v1alpha1.RoleBroker {
+			faults = append(faults, verdict.Fault{Reason: verdict.ReasonInvalid, Field: model.PoolField(p.Name, "roles"), Message: fmt.Sprintf("%s is no role; use Controller, Broker or both", role)})
+		}
+	}
+	faults = append(faults, validateVolumes(spec, p)...)
+	return append(faults, validateMemory(p)...)
+}
+
+func validateVolumes(spec *v1alpha1.KafkaClusterSpec, p *v1alpha1.Pool) []verdict.Fault {
+	var faults []verdict.Fault
+	if len(p.Storage.Volumes) == 0 {
+		faults = append(faults, verdict.Fault{Reason: verdict.ReasonInvalid, Field: model.PoolField(p.Name, "storage.volumes"), Message: "a node needs at least one volume; add one"})
+	}
+	seen := map[string]bool{}
+	for _, v := range p.Storage.Volumes {
+		switch {
+		case len(v.Name) > maxVolumeName || !dnsName.MatchString(v.Name):
+			faults = append(faults, verdict.Fault{Reason: verdict.ReasonInvalid, Field: model.VolumeField(p.Name, v.Name, "name"), Message: fmt.Sprintf(
+				"the name must be a lower-case DNS label of at most %d characters that starts with a letter; choose another", maxVolumeName)})
+		case strings.HasPrefix(v.Name, model.OwnPrefix):
+			faults = append(faults, verdict.Fault{Reason: verdict.ReasonInvalid, Field: model.VolumeField(p.Name, v.Name, "name"), Message: "names that begin with " + model.OwnPrefix + " are the operator's own; choose another"})
+		case seen[v.Name]:
+			faults = append(faults, verdict.Fault{Reason: verdict.ReasonInvalid, Field: model.VolumeField(p.Name, v.Name, "name"), Message: "two volumes of the pool have this name; give each a name of its own"})
+		}
+		seen[v.Name] = true
+		if v.Size.Sign() <= 0 {
+			faults = append(faults, verdict.Fault{Reason: verdict.ReasonInvalid, Field: model.VolumeField(p.Name, v.Name, "size"), Message: "the size must be above zero, such as 100Gi"})
+		}
+		if v.Ephemeral && v.StorageClassName != nil {
+			faults = append(faults, verdict.Fault{Reason: verdict.ReasonInvalid, Field: model.VolumeField(p.Name, v.Name, "storageClassName"), Message: "an ephemeral volume has no storage class; remove one of the two"})
+		}
+		if v.Ephemeral && p.HasRole(v1alpha1.RoleController) && totalReplicas(spec) > 1 {
+			faults = append(faults, verdict.Fault{Reason: verdict.ReasonInvalid, Field: model.VolumeField(p.Name, v.Name, "ephemeral"),
+				Message: "a controller that loses its disk with its pod endangers the quorum; use ephemeral volumes only in pools without the role Controller, or in a cluster of a single node"})
+		}
+	}
+	return faults
+}
+
+func totalReplicas(spec *v1alpha1.KafkaClusterSpec) int32 {
+	var total int32
+	for _, p := range spec.Pools {
+		total += p.Replicas
+	}
+	return total
+}
+
+func totalBrokers(spec *v1alpha1.KafkaClusterSpec) int32 {
+	var total int32
+	for _, p := range spec.Pools {
+		if p.HasRole(v1alpha1.RoleBroker) {
+			total += p.Replicas
+		}
+	}
+	return total
+}
+
+// validateMemory refuses a heap that cannot start, and one that the kernel would kill.
+func validateMemory(p *v1alpha1.Pool) []verdict.Fault {
+	var faults []verdict.Fault
+	heap := heapOf(p)
+	if heap < minimumHeap {
+		faults = append(faults, verdict.Fault{Reason: verdict.ReasonInvalid, Field: model.PoolField(p.Name, "jvm.heap"), Message: "the heap must be at least 128Mi"})
+	}
+	for _, name := range sortedKeys(p.Resources.Limits) {
+		limit := p.Resources.Limits[name]
+		request, both := p.Resources.Requests[name]
+		if both && request.Cmp(limit) > 0 {
+			faults = append(faults, verdict.Fault{Reason: verdict.ReasonInvalid, Field: model.PoolField(p.Name, "resources.requests["+name+"]"),
+				Message: fmt.Sprintf("the request %s is above the limit %s; lower it or raise the limit", request.String(), limit.String())})
+		}
+		if name == "memory" && heap >= limit.Value() {
+			faults = append(faults, verdict.Fault{Reason: verdict.ReasonInvalid, Field: model.PoolField(p.Name, "jvm.heap"), Message: fmt.Sprintf(
+				"the heap %s leaves nothing of the memory limit %s for the rest of the Java virtual machine; lower jvm.heap or raise resources.limits",
+				resource.NewQuantity(heap, resource.BinarySI), limit.String())})
+		}
+	}
+	return faults
+}
+
+func validateListeners(spec *v1alpha1.KafkaClusterSpec) []verdict.Fault {
+	var faults []verdict.Fault
+	ports, names := map[int32]string{}, map[string]string{}
+	for _, l := range spec.EffectiveListeners() {
+		if why, reserved := reservedListenerNames[strings.ToLower(l.Name)]; reserved {
+			faults = append(faults, verdict.Fault{Reason: verdict.ReasonInvalid, Field: model.ListenerField(l.Name, "name"), Message: "a listener cannot have this name, because " + why + "; choose another"})
+		} else if !listenerName.MatchString(l.Name) {
+			faults = append(faults, verdict.Fault{Reason: verdict.ReasonInvalid, Field: model.ListenerField(l.Name, "name"), Message: "a name has at most 11 lower-case letters and digits and starts with a letter; choose another"})
+		}
+		if other, taken := names[strings.ToUpper(l.Name)]; taken {
+			faults = append(faults, verdict.Fault{Reason: verdict.ReasonInvalid, Field: model.ListenerField(l.Name, "name"), Message: fmt.Sprintf(
+				"listener %s has the same name in Kafka, %s; choose another", other, strings.ToUpper(l.Name))})
+		}
+		if other, taken := ports[l.Port]; taken {
+			faults = append(faults, verdict.Fault{Reason: verdict.ReasonInvalid, Field: model.ListenerField(l.Name, "port"), Message: fmt.Sprintf("listener %s has the port %d too; choose another", other, l.Port)})
+		}
+		names[strings.ToUpper(l.Name)], ports[l.Port] = l.Name, l.Name
+		switch {
+		case l.Port == model.PortReplication || l.Port == model.PortController:
+			faults = append(faults, verdict.Fault{Reason: verdict.ReasonInvalid, Field: model.ListenerField(l.Name, "port"), Message: fmt.Sprintf("%d and %d are the cluster's own ports; choose another", model.PortReplication, model.PortController)})
+		case l.Port < 1024 || l.Port > 65535:
+			faults = append(faults, verdict.Fault{Reason: verdict.ReasonInvalid, Field: model.ListenerField(l.Name, "port"), Message: "a port is 1024 to 65535"})
+		}
+		faults = append(faults, validateSecurity(l)...)
+	}
+	return faults
+}
+
+func validateSecurity(l v1alpha1.Listener) []verdict.Fault {
+	var faults []verdict.Fault
+	if e := exposureOf(l); e != v1alpha1.ExposureInternal && e != v1alpha1.ExposureNodePort {
+		faults = append(faults, verdict.Fault{Reason: verdict.ReasonInvalid, Field: model.ListenerField(l.Name, "exposure.type"), Message: "use Internal or NodePort"})
+	}
+	if e := l.Encryption; e != "" && e != v1alpha1.EncryptionTLS && e != v1alpha1.EncryptionNone {
+		faults = append(faults, verdict.Fault{Reason: verdict.ReasonInvalid, Field: model.ListenerField(l.Name, "encryption"), Message: "use TLS or None"})
+	}
+	if l.Authentication == nil {
+		return faults
+	}
+	if len(l.Authentication.Mechanisms) == 0 {
+		faults = append(faults, verdict.Fault{Reason: verdict.ReasonInvalid, Field: model.ListenerField(l.Name, "authentication.mechanisms"), Message: "name at least one mechanism, or remove authentication to let anybody in"})
+	}
+	known := []v1alpha1.Mechanism{v1alpha1.MechanismPlain, v1alpha1.MechanismScram256, v1alpha1.MechanismScram512}
+	for i, m := range l.Authentication.Mechanisms {
+		if !slices.Contains(known, m) {
+			faults = append(faults, verdict.Fault{Reason: verdict.ReasonInvalid, Field: model.ListenerField(l.Name, "authentication.mechanisms"), Message: fmt.Sprintf("%s is not offered; use PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512", m)})
+		}
+		if slices.Contains(l.Authentication.Mechanisms[:i], m) {
+			faults = append(faults, verdict.Fault{Reason: verdict.ReasonInvalid, Field: model.ListenerField(l.Name, "authentication.mechanisms"), Message: fmt.Sprintf("%s stands there twice; remove one", m)})
+		}
+	}
+	return faults
+}
+
+func validateRest(spec *v1alpha1.KafkaClusterSpec) []verdict.Fault {
+	var faults []verdict.Fault
+	if a := spec.Authorization; a != nil {
+		if a.Type != "" && a.Type != v1alpha1.AuthorizationSimple && a.Type != v1alpha1.AuthorizationNone {
+			faults = append(faults, verdict.Fault{Reason: verdict.ReasonInvalid, Field: "spec.authorization.type", Message: "use Simple or None"})
+		}
+		for _, name := range a.SuperUsers {
+			if !superUser.MatchString(name) {
+				faults = append(faults, verdict.Fault{Reason: verdict.ReasonInvalid, Field: "spec.authorization.superUsers[" + name + "]",
+					Message: "a name has 1 to 128 letters, digits, dots, underscores, @, + and -, without User: before it"})
+			}
+		}
+	}
+	if key := spec.Rack.TopologyKey; key != "" && key != defaultRackKey {
+		faults = append(faults, verdict.Fault{Reason: verdict.ReasonInvalid, Field: "spec.rack.topologyKey", Message: "use " + defaultRackKey})
+	}
+	if m := spec.Rolling.MaxUnavailable; m != nil {
+		if brokers := totalBrokers(spec); *m < 1 || *m >= max(brokers, 2) {
+			faults = append(faults, verdict.Fault{Reason: verdict.ReasonInvalid, Field: "spec.rolling.maxUnavailable", Message: fmt.Sprintf(
+				"it is at least 1 and less than the %d brokers of the cluster, or nobody would be left to serve; lower it, or remove it for one rack at a time", brokers)})
+		}
+	}
+	if _, err := claim.Admits(spec.Access, nil); err != nil {
+		faults = append(faults, verdict.Fault{Reason: verdict.ReasonInvalid, Field: "spec.access.namespaces", Message: strings.TrimPrefix(err.Error(), "spec.access.namespaces: ")})
+	}
+	if u := spec.Rolling.Unavailable; u != "" && u != v1alpha1.UnavailableProceed && u != v1alpha1.UnavailableWait {
+		faults = append(faults, verdict.Fault{Reason: verdict.ReasonInvalid, Field: "spec.rolling.unavailable", Message: "use Proceed or Wait"})
+	}
+	return faults
+}
+
+// validateRacks refuses more restarts at once than the largest rack has brokers, because a batch never spans racks. It says
+// nothing until every broker has been seen in a rack, nor of a number that is too large for any cluster of this size.
+func validateRacks(c *model.Cluster, seen []v1alpha1.NodeStatus) []verdict.Fault {
+	rackOf, brokersIn := map[int32]string{}, map[string]int32{}
+	for _, n := range seen {
+		rackOf[n.ID] = n.Rack
+	}
+	total := int32(0)
+	for i := range c.Nodes {
+		if n := &c.Nodes[i]; c.IsBroker(n) {
+			total++
+			brokersIn[rackOf[n.ID]]++
+		}
+	}
+	largest := ""
+	for _, rack := range sortedKeys(brokersIn) {
+		if brokersIn[rack] > brokersIn[largest] {
+			largest = rack
+		}
+	}
+	if brokersIn[""] > 0 || c.MaxUnavailable <= brokersIn[largest] || c.MaxUnavailable >= total {
+		return nil
+	}
+	return []verdict.Fault{{Reason: verdict.ReasonInvalid, Field: "spec.rolling.maxUnavailable", Message: fmt.Sprintf(
+		"nodes that restart together are in one rack, and the largest rack, %s, has only %d of the brokers; lower it to at most %[2]d, or remove it for one rack at a time",
+		largest, brokersIn[largest])}}
+}
+
+// validateNames checks what the cluster's objects would be called: within Kubernetes' bounds, and nobody else's.
+func validateNames(c *model.Cluster, taken map[string]string) []verdict.Fault {
+	var faults []verdict.Fault
+	refuse := func(field, object string) {
+		if owner, is := taken[object]; is {
+			faults = append(faults, verdict.Fault{Reason: verdict.ReasonInvalid, Field: field, Message: fmt.Sprintf("%s is needed and belongs to %s; choose another name here, or remove that one", object, owner)})
+		}
+	}
+	refuse("metadata.name", "Service/"+c.NodesService())
+	refuse("metadata.name", "Service/"+c.ControllersService())
+	refuse("metadata.name", "Service/"+c.HandoverService())
+	for _, p := range c.Pools {
+		refuse(model.PoolField(p.Name, "name"), "StatefulSet/"+p.StatefulSet)
+	}
+	for _, l := range c.Listeners {
+		refuse(model.ListenerField(l.Name, "name"), "Service/"+l.Service)
+	}
+	for i := range c.Nodes {
+		n := &c.Nodes[i]
+		for _, v := range c.PoolOf(n).Volumes {
+			if !v.Ephemeral {
+				refuse(model.VolumeField(n.Pool, v.Name, "name"), "PersistentVolumeClaim/"+model.ClaimName(v.Name, n.PodName))
+			}
+		}
+		for _, l := range n.Listeners {
+			field := model.ListenerField(strings.ToLower(l.Name), "name")
+			refuse(field, "Service/"+l.Service)
+			if over := len(l.Service) - maxServiceName; over > 0 {
+				faults = append(faults, verdict.Fault{Reason: verdict.ReasonInvalid, Field: field, Message: fmt.Sprintf(
+					"the Service %s would have a name longer than %d characters; make the name of the listener, the pool or the cluster %d characters shorter",
+					l.Service, maxServiceName, over)})
+			}
+		}
+	}
+	return faults
+}
+
+const (
+	maxRevisionBytes   = 900 << 10 // of the 1 MiB that a ConfigMap holds; scripts and labels have the rest
+	nodeFilesBaseBytes = 4 << 10   // what the operator itself writes for one node, generously
+)
+
+// validateSizes keeps the files of a pool's nodes within one ConfigMap.
+func validateSizes(c *model.Cluster) []verdict.Fault {
+	var faults []verdict.Fault
+	for _, p := range c.Pools {
+		size := nodeFilesBaseBytes
+		for key, value := range p.StaticConfig {
+			size += len(key) + len(value) + 2
+		}
+		if int(p.Replicas)*size > maxRevisionBytes {
+			faults = append(faults, verdict.Fault{Reason: verdict.ReasonInvalid, Field: model.PoolField(p.Name, "config"), Message: fmt.Sprintf(
+				"the configuration of %d nodes with %d bytes each does not fit into a ConfigMap; shorten it, or spread the nodes over more pools",
+				p.Replicas, size)})
+		}
+	}
+	return faults
+}
+
+// withinBounds keeps numbers that no CRD of ours lets in from making a cluster of a million nodes.
+func withinBounds(spec *v1alpha1.KafkaClusterSpec) bool {
+	return !slices.ContainsFunc(spec.Pools, func(p v1alpha1.Pool) bool {
+		return p.Replicas < 0 || p.Replicas > identity.MaxReplicas || p.FirstNodeID != nil && (*p.FirstNodeID < 0 || *p.FirstNodeID > identity.MaxNodeID)
+	})
+}
