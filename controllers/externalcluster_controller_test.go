@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -73,16 +72,6 @@ type outsideWorld struct {
 	woken      int
 }
 
-func externalCluster() *v1alpha1.KafkaCluster {
-	return &v1alpha1.KafkaCluster{
-		ObjectMeta: metav1.ObjectMeta{Namespace: clusterKey.Namespace, Name: clusterKey.Name, UID: "external-uid", Generation: 1},
-		Spec: v1alpha1.KafkaClusterSpec{External: &v1alpha1.External{
-			BootstrapServers: []v1alpha1.BootstrapServer{"kafka.example.com:9092"},
-			Authentication:   &v1alpha1.ExternalAuthentication{Mechanism: "SCRAM-SHA-512", SecretName: "login"},
-		}},
-	}
-}
-
 func loginSecret(password string) *corev1.Secret {
 	return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: clusterKey.Namespace, Name: "login"},
 		Data: map[string][]byte{"username": []byte("castellan"), "password": []byte(password)}}
@@ -90,7 +79,7 @@ func loginSecret(password string) *corev1.Secret {
 
 func newOutsideWorld(t *testing.T, objects ...client.Object) *outsideWorld {
 	t.Helper()
-	w := &outsideWorld{world: newWorld(t, append(objects, externalCluster())...), at: &foreignKafka{id: "first", password: "right"}}
+	w := &outsideWorld{world: newCore(t, indexed{}, append(objects, externalCluster())...), at: &foreignKafka{id: "first", password: "right"}}
 	p := pool.New(pool.Config{Now: w.clock.Now, Factory: func(o pool.Options) (pool.Conn, error) {
 		w.at.mu.Lock()
 		defer w.at.mu.Unlock()
@@ -310,204 +299,4 @@ func TestTheTwoReconcilersDivideTheClusters(t *testing.T) {
 	}
 }
 
-// readyExternal is an external cluster that has been seen, for topics and users.
-func readyExternal(lacking ...kafka.Feature) *v1alpha1.KafkaCluster {
-	c := externalCluster()
-	o := &kafka.Overview{ClusterID: "incarnation-1", Lacking: lacking}
-	for id := range int32(3) {
-		o.Brokers = append(o.Brokers, kafka.Broker{ID: id, Host: fmt.Sprintf("b%d", id), Port: 9092})
-	}
-	c.Status = external.StatusOf(c, o, nil, "", testStart)
-	return c
-}
-
-func TestTopicsOfAnExternalClusterLiveAndAreReleasedWithIt(t *testing.T) {
-	w := newWorld(t, readyExternal())
-	w.apply(newTopic("orders", "t1", time.Hour), newTopic("keep", "t2", time.Hour))
-	w.settle("orders", "keep")
-	if state(w.topic("orders").Status.Conditions) != "Ready" || len(w.kafka.topics) != 2 {
-		t.Fatalf("%+v", w.topic("orders").Status)
-	}
-	w.remove(w.topic("orders"))
-	w.settle("orders")
-	if w.topic("orders") != nil || len(w.kafka.topics) != 1 {
-		t.Error("the topic is not deleted with its object")
-	}
-	// Away: the finalizer stays and says why. The KafkaCluster deleted: it goes, and the topic stays.
-	w.changeCluster(func(c *v1alpha1.KafkaCluster) {
-		f := external.Explain(fmt.Errorf("%w: x", kafka.ErrUnreachable), c.Spec.External)
-		c.Status = external.StatusOf(c, nil, f, "", testStart)
-	})
-	w.remove(w.topic("keep"))
-	w.settle("keep")
-	if kept := w.topic("keep"); kept == nil || state(kept.Status.Conditions) != "Reconciling/ClusterNotAvailable" || !strings.Contains(message(kept.Status.Conditions), "bootstrapServers") {
-		t.Fatalf("%+v", kept)
-	}
-	w.remove(readyExternal())
-	w.settle("keep")
-	if w.topic("keep") != nil || len(w.kafka.topics) != 1 {
-		t.Errorf("released %t, topics in Kafka: %v", w.topic("keep") == nil, w.kafka.topics)
-	}
-}
-
-func TestWhenAnotherClusterAnswersTopicsWaitAndNothingIsChanged(t *testing.T) {
-	w := newWorld(t, readyExternal())
-	w.apply(newTopic("orders", "t1", time.Hour, func(t *v1alpha1.KafkaTopic) { t.Spec.Recreate = v1alpha1.RecreateAlways }))
-	w.settle("orders")
-	record := w.topic("orders").Status.TopicID
-	w.kafka.down = &kafka.AnotherCluster{Want: "incarnation-1", Have: "second"}
-	w.kafka.topics = map[string]kafka.Topic{}
-	w.changeTopic("orders", func(t *v1alpha1.KafkaTopic) { t.Spec.Config = map[string]string{"retention.ms": "1"} })
-	w.reset()
-	if err := w.once("orders"); err == nil {
-		t.Error("no error is told")
-	}
-	got := w.topic("orders")
-	if w.kafka.writes() != 0 || got.Status.TopicID != record || state(got.Status.Conditions) != "Reconciling/ClusterNotAvailable" {
-		t.Errorf("%d writes; %s: %s", w.kafka.writes(), state(got.Status.Conditions), message(got.Status.Conditions))
-	}
-}
-
-func TestATopicThatMayNotBeSeenHoldsUpNoOther(t *testing.T) {
-	w := newWorld(t, readyExternal())
-	w.kafka.topics["hidden"] = kafka.Topic{Name: "hidden", Denied: &kafka.Denied{Code: "TOPIC_AUTHORIZATION_FAILED"}}
-	w.apply(newTopic("hidden", "t1", time.Hour), newTopic("watched", "t2", time.Hour, func(t *v1alpha1.KafkaTopic) {
-		t.Spec.Name, t.Spec.Management = "hidden", v1alpha1.ManagementObserve
-	}), newTopic("orders", "t3", time.Hour))
-	_ = w.once("hidden", "orders")
-	if state(w.topic("orders").Status.Conditions) != "Ready" {
-		t.Errorf("orders: %s", message(w.topic("orders").Status.Conditions))
-	}
-	for _, name := range []string{"hidden", "watched"} {
-		got := w.topic(name)
-		if state(got.Status.Conditions) != "Reconciling/NotAuthorized" || !strings.Contains(message(got.Status.Conditions), "grant its principal Describe and DescribeConfigs") {
-			t.Errorf("%s is %s: %s", name, state(got.Status.Conditions), message(got.Status.Conditions))
-		}
-	}
-	if w.kafka.count("create") != 1 {
-		t.Errorf("%d creations", w.kafka.count("create"))
-	}
-	w.remove(w.topic("hidden"))
-	w.remove(w.topic("watched"))
-	_ = w.once("hidden")
-	if w.topic("hidden") != nil || w.topic("watched") != nil {
-		t.Error("what never had a topic cannot be deleted")
-	}
-}
-
-func TestBeforeKafka40ReplicasWaitForABrokerThatIsDown(t *testing.T) {
-	w := newWorld(t, readyExternal(kafka.FeatureFenced))
-	w.apply(newTopic("orders", "t1", time.Hour, func(t *v1alpha1.KafkaTopic) {
-		t.Spec.Partitions, t.Spec.ReplicationFactor = ptrTo(int32(1)), ptrTo(int32(3))
-	}))
-	w.settle("orders")
-	w.kafka.brokers = 2 // the third is not listed while it is down
-	w.changeTopic("orders", func(t *v1alpha1.KafkaTopic) { t.Spec.ReplicationFactor = ptrTo(int32(2)) })
-	w.reset()
-	_ = w.once("orders")
-	got := w.topic("orders")
-	if w.kafka.writes() != 0 || state(got.Status.Conditions) != "Reconciling/Reassigning" || !strings.Contains(message(got.Status.Conditions), "broker 2, which is down") {
-		t.Errorf("%d writes; %s: %s", w.kafka.writes(), state(got.Status.Conditions), message(got.Status.Conditions))
-	}
-	w.kafka.brokers = 3
-	w.settle("orders")
-	if got := w.topic("orders"); state(got.Status.Conditions) != "Ready" || got.Status.ReplicationFactor != 2 {
-		t.Errorf("%s: %s", state(got.Status.Conditions), message(got.Status.Conditions))
-	}
-}
-
-func newExternalUserWorld(t *testing.T, cluster *v1alpha1.KafkaCluster) *world {
-	t.Helper()
-	w := newWorld(t, cluster)
-	w.queue, w.run = &w.users.queue, w.users
-	w.access = external.Access{Username: "castellan", CA: []byte("the CA")}
-	return w
-}
-
-func TestAUserOfAnExternalClusterHasAllThatAClientNeeds(t *testing.T) {
-	w := newExternalUserWorld(t, readyExternal())
-	w.apply(newUser("app", time.Hour, v1alpha1.MechanismScram512))
-	w.settle("app")
-	w.wantUser("app", "Ready")
-	if proven := w.user("app").Status.Credentials.ProvenOn; len(proven) != 3 {
-		t.Errorf("proven on %v", proven)
-	}
-	s := w.secret("app-kafka")
-	if s["bootstrap.servers"] != "kafka.example.com:9092" || s["security.protocol"] != "SASL_PLAINTEXT" || s["sasl.mechanism"] != "SCRAM-SHA-512" || s["password"] == "" {
-		t.Errorf("%v", s)
-	}
-	if len(w.kafka.acls) != 2 || w.kafka.quotas["app"]["producer_byte_rate"] != 1000 {
-		t.Errorf("%v %v", w.kafka.acls, w.kafka.quotas)
-	}
-	w.remove(w.user("app"))
-	w.settle("app")
-	if w.user("app") != nil || len(w.kafka.scram["app"]) != 0 || len(w.kafka.acls) != 0 {
-		t.Errorf("it is not revoked: %v %v", w.kafka.scram, w.kafka.acls)
-	}
-}
-
-func TestWhatCannotBeOnAnExternalClusterIsRefusedAndTouchesNothing(t *testing.T) {
-	open := readyExternal()
-	open.Spec.External.Authentication = nil
-	for _, c := range []struct {
-		name, user string
-		cluster    *v1alpha1.KafkaCluster
-		mechanism  v1alpha1.Mechanism
-		want       string
-		says       string
-	}{
-		{"PLAIN", "app", readyExternal(), v1alpha1.MechanismPlain, "Stalled/MechanismNotOffered", "use SCRAM-SHA-512"},
-		{"no login at the listener", "app", open, v1alpha1.MechanismScram512, "Stalled/MechanismNotOffered", "name a listener with SASL"},
-		{"too old", "app", readyExternal(kafka.FeatureScram), v1alpha1.MechanismScram512, "Stalled/KafkaTooOld", "Kafka 3.5"},
-		{"the operator's own user", "castellan", readyExternal(), v1alpha1.MechanismScram512, "Stalled/OperatorsOwnUser", "lock itself out"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			w := newExternalUserWorld(t, c.cluster)
-			w.kafka.scram["castellan"] = map[string]scramCredential{"SCRAM-SHA-512": {4096, "right"}}
-			w.apply(newUser(c.user, time.Hour, c.mechanism))
-			w.settle(c.user)
-			w.wantUser(c.user, c.want)
-			if text := message(w.user(c.user).Status.Conditions); !strings.Contains(text, c.says) || !strings.HasPrefix(text, "spec.") {
-				t.Error(text)
-			}
-			if w.kafka.writes() != 0 || w.secret(c.user+"-kafka") != nil {
-				t.Errorf("%d writes to Kafka, Secret %v", w.kafka.writes(), w.secret(c.user+"-kafka"))
-			}
-			w.remove(w.user(c.user))
-			w.settle(c.user)
-			if w.user(c.user) != nil || w.kafka.writes() != 0 {
-				t.Error("it cannot be deleted, or that touches something")
-			}
-			if external.Lacks(c.cluster, kafka.FeatureScram) != "" && w.kafka.count("scram") != 0 {
-				t.Error("Kafka was asked for credentials of which it knows nothing")
-			}
-		})
-	}
-}
-
-func TestAUserWhomTheOperatorBecameIsLetGoWithItsCredentials(t *testing.T) {
-	u := newUser("castellan", time.Hour, v1alpha1.MechanismScram512)
-	u.Finalizers = []string{v1alpha1.Finalizer} // of a time when the operator logged in as another
-	w := newExternalUserWorld(t, readyExternal())
-	w.apply(u)
-	w.kafka.scram["castellan"] = map[string]scramCredential{"SCRAM-SHA-512": {4096, "right"}}
-	w.remove(w.user("castellan"))
-	w.settle("castellan")
-	if w.user("castellan") != nil || len(w.kafka.scram["castellan"]) != 1 {
-		t.Errorf("it is held, or the operator has locked itself out: %v", w.kafka.scram)
-	}
-}
-
 func genericEvent(o client.Object) event.GenericEvent { return event.GenericEvent{Object: o} }
-
-func TestAClusterThatAnswersAgainWakesEveryControllerAndNeverBlocks(t *testing.T) {
-	w := newWakers(2)
-	for range wakersAtOnce + 10 {
-		w.wake(pool.Key{UID: "u", Namespace: clusterKey.Namespace, Name: clusterKey.Name})
-	}
-	for i, waker := range w {
-		if e := <-waker; client.ObjectKeyFromObject(e.Object) != clusterKey || len(waker) != wakersAtOnce-1 {
-			t.Errorf("controller %d: %v, %d more", i, e.Object, len(waker))
-		}
-	}
-}

@@ -38,7 +38,7 @@ func named(name string) func(*v1alpha1.KafkaTopic) {
 	return func(t *v1alpha1.KafkaTopic) { t.Spec.Name = name }
 }
 
-func (w *world) wantTopic(name, want string) {
+func (w *topicWorld) wantTopic(name, want string) {
 	w.t.Helper()
 	t := w.topic(name)
 	if t == nil {

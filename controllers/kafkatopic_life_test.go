@@ -252,15 +252,17 @@ func TestATopicThatIsCreatedAfterAllIsOursAlsoWhenThatWasNotRecorded(t *testing.
 
 // What goes wrong after Kafka's answer does not undo what is known by it.
 func TestARefusalHoldsWhateverElseFailsInItsFlush(t *testing.T) {
-	for name, fail := range map[string]func(*world){
-		"a later request is lost":           func(w *world) { w.kafka.lose = "alter" },
-		"the announcement cannot be undone": func(w *world) { w.kafka.before["create"] = func() { w.failing["patch orders"] = errors.New("away") } },
-		"the operator is told to end": func(w *world) {
+	for name, fail := range map[string]func(*topicWorld){
+		"a later request is lost": func(w *topicWorld) { w.kafka.lose = "alter" },
+		"the announcement cannot be undone": func(w *topicWorld) {
+			w.kafka.before["create"] = func() { w.failing["patch orders"] = errors.New("away") }
+		},
+		"the operator is told to end": func(w *topicWorld) {
 			var end func()
 			w.ctx, end = context.WithCancel(context.Background())
 			w.kafka.before["create"] = end
 		},
-		"the status cannot be written": func(w *world) { w.failing["status orders"] = errors.New("away") },
+		"the status cannot be written": func(w *topicWorld) { w.failing["status orders"] = errors.New("away") },
 	} {
 		for _, refused := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s, refused is %v", name, refused), func(t *testing.T) {

@@ -21,7 +21,7 @@ import (
 
 // history is one random life of a few topics, and what must hold in it whatever happens.
 type history struct {
-	*world
+	*topicWorld
 	random *rand.Rand
 	trace  []string
 	serial int
@@ -311,7 +311,7 @@ func TestRandomLivesOfTopics(t *testing.T) {
 	}
 	for seed := range runs {
 		w := newWorld(t, readyCluster(3))
-		h := &history{world: w, random: rand.New(rand.NewPCG(seed, 1)), foreign: map[kafka.TopicID]kafka.Topic{}, released: map[kafka.TopicID]bool{}}
+		h := &history{topicWorld: w, random: rand.New(rand.NewPCG(seed, 1)), foreign: map[kafka.TopicID]kafka.Topic{}, released: map[kafka.TopicID]bool{}}
 		h.say("seed %d", seed)
 		for range 25 {
 			h.event()

@@ -13,7 +13,7 @@ import (
 	"github.com/castellan-dev/castellan/internal/topics"
 )
 
-func (w *world) wantNoThrottle() {
+func (w *topicWorld) wantNoThrottle() {
 	w.t.Helper()
 	if len(w.kafka.config) != 0 {
 		w.t.Errorf("brokers keep %v", w.kafka.config)
@@ -102,9 +102,9 @@ func TestMovesAreCancelledWhenTheFieldIsTakenOut(t *testing.T) {
 }
 
 func TestACancellationThatDoesNotGoThroughIsMadeAgain(t *testing.T) {
-	for name, hinder := range map[string]func(*world){
-		"Kafka does not take it": func(w *world) { w.kafka.refuse["orders"] = errors.New("REQUEST_TIMED_OUT") },
-		"the operator dies":      func(w *world) { w.kafka.down = kafka.ErrUnreachable },
+	for name, hinder := range map[string]func(*topicWorld){
+		"Kafka does not take it": func(w *topicWorld) { w.kafka.refuse["orders"] = errors.New("REQUEST_TIMED_OUT") },
+		"the operator dies":      func(w *topicWorld) { w.kafka.down = kafka.ErrUnreachable },
 	} {
 		w := newWorld(t, readyCluster(3), newTopic("orders", "u", time.Hour, sized(3, 2)))
 		w.settle("orders")
@@ -340,13 +340,13 @@ func TestATopicLivesInItsRacks(t *testing.T) {
 }
 
 func TestATopicThatIsLetGoWhileItMovesKeepsNoThrottle(t *testing.T) {
-	for name, letGo := range map[string]func(*world){
-		"deleted": func(w *world) { w.remove(w.topic("orders")) },
-		"retained": func(w *world) {
+	for name, letGo := range map[string]func(*topicWorld){
+		"deleted": func(w *topicWorld) { w.remove(w.topic("orders")) },
+		"retained": func(w *topicWorld) {
 			w.changeTopic("orders", func(t *v1alpha1.KafkaTopic) { t.Spec.DeletionPolicy = v1alpha1.DeletionRetain })
 			w.remove(w.topic("orders"))
 		},
-		"observed": func(w *world) { w.changeTopic("orders", observing) },
+		"observed": func(w *topicWorld) { w.changeTopic("orders", observing) },
 	} {
 		w := newWorld(t, readyCluster(3), newTopic("orders", "u", time.Hour, sized(3, 2)))
 		w.settle("orders")

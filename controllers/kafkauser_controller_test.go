@@ -35,10 +35,29 @@ func newUser(name string, age time.Duration, mechanisms ...v1alpha1.Mechanism) *
 	}
 }
 
-func newUserWorld(t *testing.T, brokers int32) *world {
+// userWorld is a world with the controller of users.
+type userWorld struct {
+	*world
+	users *KafkaUserReconciler
+}
+
+// newUsersOf makes the world of the users of a cluster.
+func newUsersOf(t *testing.T, cluster *v1alpha1.KafkaCluster) *userWorld {
 	t.Helper()
-	w := newWorld(t, readyCluster(brokers, inside, outside))
+	w := &userWorld{world: newCore(t, indexed{&v1alpha1.KafkaUser{}, kafkaUsers.indexes()}, cluster)}
+	w.restart()
+	return w
+}
+
+// restart forgets everything that an operator keeps in memory.
+func (w *userWorld) restart() {
+	w.users = newKafkaUserReconciler(w.shared, w.client, w)
 	w.queue, w.run = &w.users.queue, w.users
+}
+
+func newUserWorld(t *testing.T, brokers int32) *userWorld {
+	t.Helper()
+	w := newUsersOf(t, readyCluster(brokers, inside, outside))
 	for id := range brokers {
 		w.apply(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: clusterKey.Namespace, Name: fmt.Sprintf("events-main-%d", id),
 			Labels: map[string]string{v1alpha1.LabelCluster: clusterKey.Name, v1alpha1.LabelBroker: "true"}}})
@@ -46,7 +65,7 @@ func newUserWorld(t *testing.T, brokers int32) *world {
 	return w
 }
 
-func (w *world) user(name string) *v1alpha1.KafkaUser {
+func (w *userWorld) user(name string) *v1alpha1.KafkaUser {
 	u := &v1alpha1.KafkaUser{}
 	if err := w.client.Get(context.Background(), secretKey(clusterKey.Namespace, name), u); err != nil {
 		return nil
@@ -54,7 +73,7 @@ func (w *world) user(name string) *v1alpha1.KafkaUser {
 	return u
 }
 
-func (w *world) changeUser(name string, change func(*v1alpha1.KafkaUser)) {
+func (w *userWorld) changeUser(name string, change func(*v1alpha1.KafkaUser)) {
 	w.t.Helper()
 	u := w.user(name)
 	change(u)
@@ -64,7 +83,7 @@ func (w *world) changeUser(name string, change func(*v1alpha1.KafkaUser)) {
 	}
 }
 
-func (w *world) wantUser(name, want string) {
+func (w *userWorld) wantUser(name, want string) {
 	w.t.Helper()
 	u := w.user(name)
 	if u == nil {
@@ -75,7 +94,7 @@ func (w *world) wantUser(name, want string) {
 	}
 }
 
-func (w *world) secret(name string) map[string]string {
+func (w *userWorld) secret(name string) map[string]string {
 	var s corev1.Secret
 	if err := w.client.Get(context.Background(), secretKey(clusterKey.Namespace, name), &s); err != nil {
 		return nil
@@ -87,7 +106,7 @@ func (w *world) secret(name string) map[string]string {
 	return data
 }
 
-func (w *world) mountAll(brokers int32) {
+func (w *userWorld) mountAll(brokers int32) {
 	file := []byte(w.secret(render.PlainUsersSecret(clusterKey.Name))[render.UsersEntry])
 	w.mounts = map[int32][]byte{}
 	for id := range brokers {
@@ -325,7 +344,7 @@ func TestAForeignUsersCredentialsACLsAndQuotasAreLeftAlone(t *testing.T) {
 }
 
 // others are credentials, ACLs and quotas that nobody of ours has made.
-func (w *world) others(name string) {
+func (w *userWorld) others(name string) {
 	w.kafka.acls[kafka.ACL{Principal: "User:" + name, Host: "*", ResourceType: "Topic", ResourceName: "theirs", Pattern: "Literal", Operation: "Read", Permission: "Allow"}] = true
 	w.kafka.quotas[name] = map[string]float64{"consumer_byte_rate": 1}
 	w.kafka.scram[name] = map[string]scramCredential{"SCRAM-SHA-512": {8192, "theirs"}}
@@ -401,7 +420,7 @@ func TestAUserOfWhichTheAnswerWasLostIsKnownAgain(t *testing.T) {
 	if err := w.once("app"); err == nil || len(w.kafka.scram["app"]) != 1 || w.user("app").Status.Credentials != nil {
 		t.Fatalf("%v; Kafka has %v, the status %v", err, w.kafka.scram, w.user("app").Status.Credentials)
 	}
-	w.restartUsers()
+	w.restart()
 	w.settle("app")
 	w.wantUser("app", "Ready")
 }

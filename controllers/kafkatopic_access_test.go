@@ -15,29 +15,7 @@ import (
 	"github.com/castellan-dev/castellan/internal/kafka"
 )
 
-const guests = "guests" // a namespace that is not the cluster's
-
-func fromGuests[O client.Object](o O) O {
-	o.SetNamespace(guests)
-	switch o := any(o).(type) {
-	case *v1alpha1.KafkaTopic:
-		o.Spec.ClusterRef.Namespace = clusterKey.Namespace
-	case *v1alpha1.KafkaUser:
-		o.Spec.ClusterRef.Namespace = clusterKey.Namespace
-	}
-	return o
-}
-
-// admit lets the cluster take what namespaces with a label ask for.
-func admit(c *v1alpha1.KafkaCluster) {
-	c.Spec.Access = &v1alpha1.Access{Namespaces: v1alpha1.NamespaceSelector{MatchLabels: map[string]string{"team": "guests"}}}
-}
-
-func guestNamespace() *corev1.Namespace {
-	return &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: guests, Labels: map[string]string{"team": "guests"}}}
-}
-
-func (w *world) wantTopicIn(namespace, name, want string, says ...string) {
+func (w *topicWorld) wantTopicIn(namespace, name, want string, says ...string) {
 	w.t.Helper()
 	t := w.topicIn(namespace, name)
 	if t == nil {
@@ -182,23 +160,13 @@ func TestANamespaceThatGoesWaitsForAClusterElsewhereFiveMinutes(t *testing.T) {
 	}
 }
 
-// goes lets a namespace be deleted as soon as all in it is.
-func (w *world) goes(namespace *corev1.Namespace) {
-	w.t.Helper()
-	namespace.Finalizers = []string{"kubernetes"}
-	if err := w.client.Update(context.Background(), namespace); err != nil {
-		w.t.Fatal(err)
-	}
-	w.remove(namespace)
-}
-
 func TestANamespaceThatGoesWaitsNoLongerForAClusterElsewhereThatDoesNotLetGo(t *testing.T) {
-	for name, hinder := range map[string]func(*world){
-		"it refuses the deletion":     func(w *world) { w.kafka.refuse["orders"] = &kafka.Refusal{Code: "TOPIC_DELETION_DISABLED"} },
-		"it denies the deletion":      func(w *world) { w.kafka.refuse["orders"] = &kafka.Denied{Code: "TOPIC_AUTHORIZATION_FAILED"} },
-		"the deletion never succeeds": func(w *world) { w.kafka.refuse["orders"] = errors.New("REQUEST_TIMED_OUT") },
-		"a quota holds it back":       func(w *world) { w.kafka.refuse["orders"] = &kafka.Throttled{After: time.Second} },
-		"nothing can be read":         func(w *world) { w.kafka.forbidden["delete"] = true },
+	for name, hinder := range map[string]func(*topicWorld){
+		"it refuses the deletion":     func(w *topicWorld) { w.kafka.refuse["orders"] = &kafka.Refusal{Code: "TOPIC_DELETION_DISABLED"} },
+		"it denies the deletion":      func(w *topicWorld) { w.kafka.refuse["orders"] = &kafka.Denied{Code: "TOPIC_AUTHORIZATION_FAILED"} },
+		"the deletion never succeeds": func(w *topicWorld) { w.kafka.refuse["orders"] = errors.New("REQUEST_TIMED_OUT") },
+		"a quota holds it back":       func(w *topicWorld) { w.kafka.refuse["orders"] = &kafka.Throttled{After: time.Second} },
+		"nothing can be read":         func(w *topicWorld) { w.kafka.forbidden["delete"] = true },
 	} {
 		t.Run(name, func(t *testing.T) {
 			cluster := readyCluster(3)
@@ -254,65 +222,4 @@ func TestANamespaceThatGoesWithItsExternalClusterDeletesNothingThere(t *testing.
 	if w.topic("orders") != nil || len(w.kafka.topics) != 1 {
 		t.Errorf("topics %v, or the object hangs", w.kafka.topics)
 	}
-}
-
-func (w *world) userIn(namespace, name string) *v1alpha1.KafkaUser {
-	u := &v1alpha1.KafkaUser{}
-	if err := w.client.Get(context.Background(), secretKey(namespace, name), u); err != nil {
-		return nil
-	}
-	return u
-}
-
-func TestWithdrawnConsentFreezesAUserWhoIsRevokedWhenDeleted(t *testing.T) {
-	w := newUserWorld(t, 3)
-	w.changeCluster(admit)
-	w.apply(guestNamespace(), fromGuests(newUser("app", 0, v1alpha1.MechanismPlain, v1alpha1.MechanismScram512)))
-	w.settle("app")
-	if got := state(w.userIn(guests, "app").Status.Conditions); got != "Ready" {
-		t.Fatalf("%s: %s", got, message(w.userIn(guests, "app").Status.Conditions))
-	}
-	w.changeCluster(func(c *v1alpha1.KafkaCluster) { c.Spec.Access = nil })
-	u := w.userIn(guests, "app")
-	u.Spec.ACLs = nil
-	u.Generation++
-	if err := w.client.Update(context.Background(), u); err != nil {
-		t.Fatal(err)
-	}
-	w.apply(newUser("beside", 0, v1alpha1.MechanismPlain)) // so that the file of PLAIN users is written
-	w.settle("app", "beside")
-	if got := state(w.userIn(guests, "app").Status.Conditions); got != "Stalled/NotAdmitted" {
-		t.Errorf("%s: %s", got, message(w.userIn(guests, "app").Status.Conditions))
-	}
-	if len(w.kafka.scram["app"]) != 1 || len(w.kafka.acls) != 4 || !strings.Contains(w.secret("events-plain-users")["users"], "app") {
-		t.Errorf("scram %v, ACLs %v, PLAIN %q", w.kafka.scram, w.kafka.acls, w.secret("events-plain-users"))
-	}
-	w.remove(w.userIn(guests, "app"))
-	w.settle("app")
-	if w.userIn(guests, "app") != nil || len(w.kafka.scram["app"]) != 0 {
-		t.Errorf("a deleted user can still log in: %v", w.kafka.scram)
-	}
-}
-
-func TestASuperUserIsAskedForInTheClustersOwnNamespaceAlone(t *testing.T) {
-	w := newUserWorld(t, 3)
-	w.changeCluster(func(c *v1alpha1.KafkaCluster) {
-		admit(c)
-		c.Spec.Authorization = &v1alpha1.Authorization{Type: v1alpha1.AuthorizationSimple, SuperUsers: []string{"root"}}
-	})
-	w.apply(guestNamespace(), fromGuests(newUser("root", 0, v1alpha1.MechanismScram512)))
-	w.settle("root")
-	u := w.userIn(guests, "root")
-	if got := state(u.Status.Conditions); got != "Stalled/SuperUserElsewhere" || !strings.Contains(message(u.Status.Conditions), "spec.name") {
-		t.Errorf("%s: %s", got, message(u.Status.Conditions))
-	}
-	if len(w.kafka.scram) != 0 {
-		t.Errorf("credentials %v", w.kafka.scram)
-	}
-	w.remove(u)
-	ours := newUser("root", 0, v1alpha1.MechanismScram512)
-	ours.UID = "uid-of-ours"
-	w.apply(ours)
-	w.settle("root")
-	w.wantUser("root", "Ready")
 }

@@ -56,8 +56,7 @@ type world struct {
 	requests map[string]int // "verb Kind"
 	failing  map[string]error
 	events   *events.FakeRecorder
-	topics   *KafkaTopicReconciler
-	users    *KafkaUserReconciler
+	shared   common
 	queue    *batch.Queue
 	ctx      context.Context // of once; nil = one that does not end
 	run      reconcile.Reconciler
@@ -75,7 +74,14 @@ func (w *world) Access(context.Context, *v1alpha1.KafkaCluster) (external.Access
 	return w.access, nil
 }
 
-func newWorld(t *testing.T, objects ...client.Object) *world {
+// indexed is a kind of objects with the field indexes that its controller needs.
+type indexed struct {
+	object  client.Object
+	indexes map[string]client.IndexerFunc
+}
+
+// newCore makes a world; the test of a kind adds its controller.
+func newCore(t *testing.T, kind indexed, objects ...client.Object) *world {
 	t.Helper()
 	w := &world{t: t, kafka: newFakeKafka(), clock: &fakeClock{now: testStart}, requests: map[string]int{}, failing: map[string]error{}, events: events.NewFakeRecorder(100)}
 	scheme := runtime.NewScheme()
@@ -87,30 +93,13 @@ func newWorld(t *testing.T, objects ...client.Object) *world {
 	home := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: clusterKey.Namespace}}
 	builder := fake.NewClientBuilder().WithScheme(scheme).WithObjects(append(objects, home)...).
 		WithStatusSubresource(&v1alpha1.KafkaTopic{}, &v1alpha1.KafkaUser{}, &v1alpha1.KafkaCluster{})
-	for name, value := range kafkaTopics.indexes() {
-		builder = builder.WithIndex(&v1alpha1.KafkaTopic{}, name, value)
-	}
-	for name, value := range kafkaUsers.indexes() {
-		builder = builder.WithIndex(&v1alpha1.KafkaUser{}, name, value)
+	for name, value := range kind.indexes {
+		builder = builder.WithIndex(kind.object, name, value)
 	}
 	w.client = builder.Build()
 	counted := interceptor.NewClient(w.client, w.counters())
-	shared := common{Client: counted, Namespaces: Namespaces{Reader: w.client, Live: w.client}, Clusters: w, Clock: w.clock, Events: w.events}
-	w.topics, w.users = newKafkaTopicReconciler(shared, 1000), newKafkaUserReconciler(shared, w.client, w)
-	w.queue, w.run = &w.topics.queue, w.topics
+	w.shared = common{Client: counted, Namespaces: Namespaces{Reader: w.client, Live: w.client}, Clusters: w, Clock: w.clock, Events: w.events}
 	return w
-}
-
-// restart forgets everything that an operator keeps in memory.
-func (w *world) restart() {
-	w.topics = newKafkaTopicReconciler(w.topics.common, w.topics.rate)
-	w.queue, w.run = &w.topics.queue, w.topics
-}
-
-// restartUsers does the same to the users.
-func (w *world) restartUsers() {
-	w.users = newKafkaUserReconciler(w.users.common, w.client, w)
-	w.queue, w.run = &w.users.queue, w.users
 }
 
 func (w *world) counters() interceptor.Funcs {
