@@ -18,6 +18,25 @@ import (
 	"github.com/castellan-dev/castellan/internal/pki"
 )
 
+// The entries of the Secret that holds a cluster's certificate authority.
+const (
+	caCertificate = "ca.crt"
+	caKey         = "ca.key"
+)
+
+// The names in the operator's own certificate; render puts the principal that follows from them into super.users.
+const (
+	operatorName = "castellan-operator"
+	organization = "castellan"
+)
+
+// authoritySecret names the Secret that holds a cluster's certificate authority.
+func authoritySecret(cluster string) string { return cluster + "-ca" }
+
+// clustersAtOnce is how many clusters each controller works on side by side. One that does not answer keeps its place for
+// up to batch.FlushTimeout; so there are more places, which cost next to nothing, than clusters that fall silent together.
+const clustersAtOnce = 32
+
 // identityLife is how long the operator's own certificate for a cluster lives. It is made in memory, from the cluster's
 // authority, and written nowhere.
 const identityLife = 30 * 24 * time.Hour

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/client-go/tools/events"
@@ -34,6 +35,13 @@ type ExternalClusterReconciler struct {
 	// Woken names clusters that answer again.
 	Woken <-chan event.GenericEvent
 }
+
+// How soon to look again.
+const (
+	soonAgain = 100 * time.Millisecond // the cache has to catch up
+	whenAway  = 5 * time.Second        // the cluster has to answer again
+	whenSeen  = 30 * time.Second       // the health check
+)
 
 // overviewTimeout bounds one look at an external cluster; one that is silent must not hold up the others.
 const overviewTimeout = 15 * time.Second
@@ -80,15 +88,15 @@ func (r *ExternalClusterReconciler) Reconcile(ctx context.Context, req ctrl.Requ
 		return ctrl.Result{}, ctx.Err() // the operator ends: that says nothing of the cluster
 	}
 	var fault *external.Fault
-	again := whenAtRest
+	again := whenSeen
 	if err != nil {
 		if fault = external.Explain(err, cluster.Spec.External); fault.Passing {
-			again = whenHeld
+			again = whenAway
 		}
 	}
 	if err := r.report(ctx, cluster, overview, fault, err); err != nil {
 		if apierrors.IsConflict(err) {
-			return ctrl.Result{RequeueAfter: whenBehind}, nil // the cache is behind: look again
+			return ctrl.Result{RequeueAfter: soonAgain}, nil // the cache is behind: look again
 		}
 		return ctrl.Result{}, err
 	}
@@ -123,7 +131,7 @@ func (r *ExternalClusterReconciler) report(ctx context.Context, cluster *v1alpha
 		return err
 	}
 	next := external.StatusOf(cluster, o, f, twin, r.Now())
-	if sameStatus(cluster.Status, next) {
+	if equality.Semantic.DeepEqual(cluster.Status, next) {
 		return nil
 	}
 	base := cluster.DeepCopy()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -13,10 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/events"
-	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
-	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
@@ -279,24 +276,3 @@ func TestADeletedExternalClusterIsForgotten(t *testing.T) {
 		t.Errorf("%d connections, %d closed", len(w.at.dialled), w.at.closed)
 	}
 }
-
-func TestTheTwoReconcilersDivideTheClusters(t *testing.T) {
-	own := &v1alpha1.KafkaCluster{}
-	for _, c := range []*v1alpha1.KafkaCluster{own, externalCluster()} {
-		var takers []bool
-		for _, external := range []bool{true, false} {
-			takers = append(takers, externalOnly(external).Generic(genericEvent(c)))
-		}
-		if !slices.Equal(takers, []bool{c.IsExternal(), !c.IsExternal()}) {
-			t.Errorf("%v", takers)
-		}
-	}
-	w := newOutsideWorld(t, loginSecret("right"))
-	r := &KafkaClusterReconciler{Client: w.reconciler.Client, APIReader: w.client, Connections: w.reconciler.Connections, Options: Options{Now: w.clock.Now}}
-	result, err := r.Reconcile(context.Background(), reconcile.Request{NamespacedName: clusterKey})
-	if err != nil || result != (ctrl.Result{}) || w.apiWrites() != 0 {
-		t.Errorf("the reconciler of our own clusters minds it: %v %v %v", result, err, w.requests)
-	}
-}
-
-func genericEvent(o client.Object) event.GenericEvent { return event.GenericEvent{Object: o} }

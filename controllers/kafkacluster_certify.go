@@ -24,18 +24,11 @@ import (
 )
 
 const (
-	caCertificate = "ca.crt"
-	caKey         = "ca.key"
-	// The names in the certificates; render puts the principals that follow from them into super.users.
-	nodeName     = "kafka-node"
-	operatorName = "castellan-operator"
-	organization = "castellan"
+	nodeName = "kafka-node" // in the nodes' certificates; render puts the principal that follows from it into super.users
 	// leafLife is how long a node's certificates live. Kafka's raft client never reads its own again, so they are made to
 	// outlive any node's time between restarts.
 	leafLife = 5 * 365 * 24 * time.Hour
 )
-
-func authoritySecret(cluster string) string { return cluster + "-ca" }
 
 // certify keeps the cluster's certificate authority and the keys of every node.
 func (r *KafkaClusterReconciler) certify(ctx context.Context, s *scope) error {

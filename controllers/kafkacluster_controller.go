@@ -1,5 +1,3 @@
-// Package controllers carries out what the pure rooms have decided: one file family per kind. Nobody imports it but
-// main. A controller reads, asks a pure room what follows, does it, and reports; it decides nothing disruptive itself.
 package controllers
 
 import (
@@ -24,25 +22,18 @@ type KafkaClusterReconciler struct {
 	APIReader   client.Reader
 	Recorder    events.EventRecorder
 	Connections *Connections
-	Options     Options
+	Settings    Settings
 
 	applier      apply.Applier
 	expectations expectations
 }
 
-// Options are the operator's own settings.
-type Options struct {
+// Settings are those of the operator that the care of a cluster depends on.
+type Settings struct {
 	// ImageRepository is where Kafka's image comes from, such as apache/kafka.
 	ImageRepository string
 	// Domain is the DNS domain of the Kubernetes cluster, such as cluster.local.
 	Domain string
-	// Namespaces that the operator works in; none = all.
-	Namespaces []string
-	// DriftInterval is how often topics and users are compared with Kafka when nothing has happened.
-	DriftInterval time.Duration
-	// ReassignmentRate is how many bytes per second each broker may send and receive while the operator moves replicas;
-	// zero = no limit.
-	ReassignmentRate int64
 	// Now is the clock.
 	Now func() time.Time
 }
@@ -75,7 +66,7 @@ func (r *KafkaClusterReconciler) Reconcile(ctx context.Context, req ctrl.Request
 	if cluster.IsExternal() {
 		return ctrl.Result{}, nil // a labelled object of its users has led here
 	}
-	s := newScope(cluster, r.Options.Now())
+	s := newScope(cluster, r.Settings.Now())
 	err = s.run(ctx,
 		r.dereference, // everything that exists of the cluster, from the cache
 		r.resolve,     // spec -> model.Cluster, or Stalled; what happens once is recorded

@@ -92,7 +92,7 @@ func (r *KafkaClusterReconciler) resolve(ctx context.Context, s *scope) error {
 func (r *KafkaClusterReconciler) inputs(s *scope, cluster *v1alpha1.KafkaCluster, spec *v1alpha1.KafkaClusterSpec) resolve.Inputs {
 	return resolve.Inputs{
 		Cluster: cluster, Spec: spec, Accepted: s.accepted,
-		NodePorts: s.live.NodePorts(), Taken: s.live.Taken, ImageRepository: r.Options.ImageRepository, Domain: r.Options.Domain,
+		NodePorts: s.live.NodePorts(), Taken: s.live.Taken, ImageRepository: r.Settings.ImageRepository, Domain: r.Settings.Domain,
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 
 func (w *userWorld) userIn(namespace, name string) *v1alpha1.KafkaUser {
 	u := &v1alpha1.KafkaUser{}
-	if err := w.client.Get(context.Background(), secretKey(namespace, name), u); err != nil {
+	if err := w.client.Get(context.Background(), objectKey(namespace, name), u); err != nil {
 		return nil
 	}
 	return u

@@ -67,7 +67,7 @@ func newUserWorld(t *testing.T, brokers int32) *userWorld {
 
 func (w *userWorld) user(name string) *v1alpha1.KafkaUser {
 	u := &v1alpha1.KafkaUser{}
-	if err := w.client.Get(context.Background(), secretKey(clusterKey.Namespace, name), u); err != nil {
+	if err := w.client.Get(context.Background(), objectKey(clusterKey.Namespace, name), u); err != nil {
 		return nil
 	}
 	return u
@@ -96,7 +96,7 @@ func (w *userWorld) wantUser(name, want string) {
 
 func (w *userWorld) secret(name string) map[string]string {
 	var s corev1.Secret
-	if err := w.client.Get(context.Background(), secretKey(clusterKey.Namespace, name), &s); err != nil {
+	if err := w.client.Get(context.Background(), objectKey(clusterKey.Namespace, name), &s); err != nil {
 		return nil
 	}
 	data := map[string]string{}
@@ -123,7 +123,7 @@ func TestAUserIsReadyOnceEveryBrokerLetsItInAndThenCostsNothing(t *testing.T) {
 	}
 	w.wantUser("app", "Reconciling/ProvingLogin")
 	var pod corev1.Pod
-	if err := w.client.Get(context.Background(), secretKey(clusterKey.Namespace, "events-main-2"), &pod); err != nil || pod.Annotations[v1alpha1.AnnotationTouched] == "" {
+	if err := w.client.Get(context.Background(), objectKey(clusterKey.Namespace, "events-main-2"), &pod); err != nil || pod.Annotations[v1alpha1.AnnotationTouched] == "" {
 		t.Errorf("the pod is not touched: %v %v", err, pod.Annotations)
 	}
 	if proven := w.user("app").Status.Credentials.ProvenOn; len(proven) != 0 {

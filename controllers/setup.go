@@ -1,3 +1,5 @@
+// Package controllers is the door to the controllers: Setup starts them all, each from a package of its own. A controller
+// reads, asks a pure room what follows, does it, and reports; it decides nothing disruptive itself. No kind imports another.
 package controllers
 
 import (
@@ -11,9 +13,22 @@ import (
 	"github.com/castellan-dev/castellan/internal/kafka/pool"
 )
 
-// clustersAtOnce is how many clusters each controller works on side by side. One that does not answer keeps its place for
-// up to batch.FlushTimeout; so there are more places, which cost next to nothing, than clusters that fall silent together.
-const clustersAtOnce = 32
+// Options are the operator's own settings.
+type Options struct {
+	// ImageRepository is where Kafka's image comes from, such as apache/kafka.
+	ImageRepository string
+	// Domain is the DNS domain of the Kubernetes cluster, such as cluster.local.
+	Domain string
+	// Namespaces that the operator works in; none = all.
+	Namespaces []string
+	// DriftInterval is how often topics and users are compared with Kafka when nothing has happened.
+	DriftInterval time.Duration
+	// ReassignmentRate is how many bytes per second each broker may send and receive while the operator moves replicas;
+	// zero = no limit.
+	ReassignmentRate int64
+	// Now is the clock.
+	Now func() time.Time
+}
 
 // Setup starts all controllers with the manager. They share one pool of connections.
 func Setup(mgr ctrl.Manager, o Options) error {
@@ -35,7 +50,8 @@ func Setup(mgr ctrl.Manager, o Options) error {
 	}
 	reconcilers := []interface{ SetupWithManager(ctrl.Manager) error }{
 		&KafkaClusterReconciler{
-			Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Recorder: recorder, Connections: connections, Options: o,
+			Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Recorder: recorder, Connections: connections,
+			Settings: Settings{ImageRepository: o.ImageRepository, Domain: o.Domain, Now: o.Now},
 		},
 		&ExternalClusterReconciler{Client: mgr.GetClient(), Recorder: recorder, Connections: connections, Now: o.Now, Woken: woken[0]},
 		newKafkaTopicReconciler(shared(woken[1]), o.ReassignmentRate),

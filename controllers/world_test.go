@@ -230,7 +230,7 @@ func (w *world) topic(name string) *v1alpha1.KafkaTopic { return w.topicIn(clust
 
 func (w *world) topicIn(namespace, name string) *v1alpha1.KafkaTopic {
 	t := &v1alpha1.KafkaTopic{}
-	if err := w.client.Get(context.Background(), secretKey(namespace, name), t); err != nil {
+	if err := w.client.Get(context.Background(), objectKey(namespace, name), t); err != nil {
 		return nil
 	}
 	return t
@@ -307,7 +307,7 @@ func (w *world) TryLogin(_ context.Context, l kafka.Login) error {
 	file, mounted := w.mounts[node]
 	if !mounted {
 		var s corev1.Secret
-		if err := w.client.Get(context.Background(), secretKey(clusterKey.Namespace, render.PlainUsersSecret(clusterKey.Name)), &s); err == nil {
+		if err := w.client.Get(context.Background(), objectKey(clusterKey.Namespace, render.PlainUsersSecret(clusterKey.Name)), &s); err == nil {
 			file = s.Data[render.UsersEntry]
 		}
 	}
@@ -362,6 +362,10 @@ func newTopic(name, uid string, age time.Duration, change ...func(*v1alpha1.Kafk
 		c(t)
 	}
 	return t
+}
+
+func objectKey(namespace, name string) types.NamespacedName {
+	return types.NamespacedName{Namespace: namespace, Name: name}
 }
 
 func ptrTo[T any](v T) *T { return &v }
