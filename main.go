@@ -26,7 +26,7 @@ import (
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/controllers"
-	"github.com/castellan-dev/castellan/internal/batch"
+	"github.com/castellan-dev/castellan/controllers/batch"
 	"github.com/castellan-dev/castellan/internal/metricsauth"
 )
 

@@ -9,6 +9,12 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 
+	"github.com/castellan-dev/castellan/controllers/batch"
+	"github.com/castellan-dev/castellan/controllers/cluster"
+	"github.com/castellan-dev/castellan/controllers/external"
+	"github.com/castellan-dev/castellan/controllers/topic"
+	"github.com/castellan-dev/castellan/controllers/user"
+	"github.com/castellan-dev/castellan/internal/connect"
 	"github.com/castellan-dev/castellan/internal/kafka/client"
 	"github.com/castellan-dev/castellan/internal/kafka/pool"
 )
@@ -33,29 +39,29 @@ type Options struct {
 // Setup starts all controllers with the manager. They share one pool of connections.
 func Setup(mgr ctrl.Manager, o Options) error {
 	woken := newWakers(3)
-	connections := &Connections{Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Pool: pool.New(pool.Config{OnReachable: woken.wake}), Wake: woken.wake, Domain: o.Domain, Now: o.Now}
+	connections := &connect.Connections{Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Pool: pool.New(pool.Config{OnReachable: woken.wake}), Wake: woken.wake, Domain: o.Domain, Now: o.Now}
 	if err := mgr.Add(connections.Pool); err != nil {
 		return fmt.Errorf("run the pool of connections: %w", err)
 	}
 	recorder := mgr.GetEventRecorder("castellan")
-	namespaces := Namespaces{Reader: mgr.GetClient(), Live: mgr.GetAPIReader(), Only: o.Namespaces}
+	namespaces := batch.Namespaces{Reader: mgr.GetClient(), Live: mgr.GetAPIReader(), Only: o.Namespaces}
 	if len(o.Namespaces) > 0 {
 		namespaces.Reader = mgr.GetAPIReader()
 	}
-	shared := func(woken <-chan event.GenericEvent) common {
-		return common{
+	shared := func(woken <-chan event.GenericEvent) batch.Common {
+		return batch.Common{
 			Client: mgr.GetClient(), Namespaces: namespaces, Clusters: connections, Clock: clock(o.Now),
 			Events: recorder, Drift: o.DriftInterval, Woken: woken,
 		}
 	}
 	reconcilers := []interface{ SetupWithManager(ctrl.Manager) error }{
-		&KafkaClusterReconciler{
+		&cluster.Reconciler{
 			Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Recorder: recorder, Connections: connections,
-			Settings: Settings{ImageRepository: o.ImageRepository, Domain: o.Domain, Now: o.Now},
+			Settings: cluster.Settings{ImageRepository: o.ImageRepository, Domain: o.Domain, Now: o.Now},
 		},
-		&ExternalClusterReconciler{Client: mgr.GetClient(), Recorder: recorder, Connections: connections, Now: o.Now, Woken: woken[0]},
-		newKafkaTopicReconciler(shared(woken[1]), o.ReassignmentRate),
-		newKafkaUserReconciler(shared(woken[2]), mgr.GetAPIReader(), client.Prober{}),
+		&external.Reconciler{Client: mgr.GetClient(), Recorder: recorder, Connections: connections, Now: o.Now, Woken: woken[0]},
+		topic.New(shared(woken[1]), o.ReassignmentRate),
+		user.New(shared(woken[2]), mgr.GetAPIReader(), client.Prober{}),
 	}
 	for _, reconciler := range reconcilers {
 		if err := reconciler.SetupWithManager(mgr); err != nil {

@@ -22,7 +22,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
-	"github.com/castellan-dev/castellan/controllers"
+	"github.com/castellan-dev/castellan/controllers/external"
+	"github.com/castellan-dev/castellan/internal/connect"
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/kafka/kafkatest"
 	"github.com/castellan-dev/castellan/internal/kafka/pool"
@@ -37,7 +38,7 @@ type scene struct {
 	t     *testing.T
 	ctx   context.Context
 	kube  client.Client
-	under *controllers.ExternalClusterReconciler
+	under *external.Reconciler
 	kafka *kafkatest.Cluster
 }
 
@@ -67,9 +68,9 @@ func newScene(t *testing.T) *scene {
 	s.kube = fake.NewClientBuilder().WithScheme(scheme).WithStatusSubresource(&v1alpha1.KafkaCluster{}).Build()
 	p := pool.New(pool.Config{BackoffMax: 2 * time.Second})
 	t.Cleanup(p.Close)
-	s.under = &controllers.ExternalClusterReconciler{
+	s.under = &external.Reconciler{
 		Client: s.kube, Recorder: events.NewFakeRecorder(1000), Now: time.Now,
-		Connections: &controllers.Connections{Client: s.kube, APIReader: s.kube, Pool: p, Now: time.Now, Wake: func(pool.Key) {}},
+		Connections: &connect.Connections{Client: s.kube, APIReader: s.kube, Pool: p, Now: time.Now, Wake: func(pool.Key) {}},
 	}
 	cluster := &v1alpha1.KafkaCluster{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name, UID: "uid", Generation: 1}}
 	cluster.Spec.External = &v1alpha1.External{BootstrapServers: []v1alpha1.BootstrapServer{"127.0.0.1:1"}}

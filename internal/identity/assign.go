@@ -15,7 +15,7 @@ const (
 	// thousand is the distance between pools whose first node id nobody chose; it leaves room to grow, and an id tells at
 	// a glance which pool it is of.
 	thousand int32 = 1000
-	// maxReplicas is the most nodes that a pool can have, and so the ids that one may have used up.
+	// MaxReplicas is the most nodes that a pool can have, and so the ids that one may have used up.
 	MaxReplicas int32 = 100
 	MaxNodeID   int32 = 2_000_000_000
 )
@@ -95,7 +95,7 @@ func overlaps(spec *v1alpha1.KafkaClusterSpec, assigned []v1alpha1.PoolStatus) [
 	return faults
 }
 
-// firstNodeID looks up a pool's first node id.
+// FirstNodeID looks up a pool's first node id.
 func FirstNodeID(pools []v1alpha1.PoolStatus, name string) (int32, bool) {
 	for _, p := range pools {
 		if p.Name == name {

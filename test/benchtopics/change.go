@@ -12,7 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
-	"github.com/castellan-dev/castellan/internal/batch"
+	"github.com/castellan-dev/castellan/controllers/batch"
 	"github.com/castellan-dev/castellan/internal/kafka"
 )
 

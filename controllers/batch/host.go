@@ -1,0 +1,174 @@
+package batch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/external"
+	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/status"
+)
+
+// Clusters gives the connection to a KafkaCluster. It alone dials and backs off; an error means that nothing is known.
+type Clusters interface {
+	Admin(ctx context.Context, cluster *v1alpha1.KafkaCluster) (kafka.Admin, error)
+	// Access tells how an external cluster is reached.
+	Access(ctx context.Context, cluster *v1alpha1.KafkaCluster) (external.Access, error)
+}
+
+const (
+	reasonClusterNotFound     = "ClusterNotFound"
+	reasonClusterNotAvailable = "ClusterNotAvailable"
+	reasonClusterUnreachable  = "ClusterUnreachable"
+	reasonNotAuthorized       = "NotAuthorized"
+	reasonRetrying            = "Retrying"
+)
+
+// Host is the KafkaCluster that topics or users live in, as one flush sees it.
+type Host struct {
+	Key    types.NamespacedName
+	Object *v1alpha1.KafkaCluster // nil = there is none
+	// elsewhere: the operator does not work in its namespace, and knows nothing of it.
+	elsewhere bool
+	// homeless: an external one whose namespace goes, and the KafkaCluster with it, sooner or later than what it is to be let
+	// go of: what is deleted in somebody else's Kafka does not depend on which.
+	namespaceGoes bool
+}
+
+func getHost(ctx context.Context, reader client.Reader, n Namespaces, key types.NamespacedName) (Host, error) {
+	if len(n.Only) > 0 && !slices.Contains(n.Only, key.Namespace) {
+		return Host{Key: key, elsewhere: true}, nil
+	}
+	object := &v1alpha1.KafkaCluster{}
+	switch err := reader.Get(ctx, key, object); {
+	case apierrors.IsNotFound(err):
+		return Host{Key: key}, nil
+	case err != nil:
+		return Host{}, fmt.Errorf("get KafkaCluster %s: %w", key, err)
+	}
+	return Host{Key: key, Object: object}, nil
+}
+
+// Id is the incarnation of the cluster; empty = none yet.
+func (c Host) Id() string {
+	if c.Object == nil {
+		return ""
+	}
+	return c.Object.Status.ClusterID
+}
+
+// gone: what lived in the cluster needs no care any more.
+func (c Host) gone() bool {
+	return c.Object == nil || c.Object.DeletionTimestamp != nil || c.namespaceGoes
+}
+
+// goneText says in what way the cluster is gone.
+func (c Host) goneText() string {
+	switch {
+	case c.elsewhere:
+		return fmt.Sprintf("the operator does not look after namespace %q (its flag --watch-namespaces)", c.Key.Namespace)
+	case c.Object == nil:
+		return fmt.Sprintf("there is no KafkaCluster %q in namespace %q", c.Key.Name, c.Key.Namespace)
+	case c.namespaceGoes:
+		return fmt.Sprintf("KafkaCluster %q is being deleted with its namespace", c.Key.Name)
+	}
+	return fmt.Sprintf("KafkaCluster %q is being deleted", c.Key.Name)
+}
+
+// awaited says what the cluster still needs before anything can be done in it; empty = nothing.
+func (c Host) awaited() string {
+	available := meta.FindStatusCondition(c.Object.Status.Conditions, v1alpha1.ConditionAvailable)
+	switch {
+	case available == nil || c.Id() == "":
+		return fmt.Sprintf("waiting for KafkaCluster %q to start", c.Key.Name)
+	case !answers(c.Object):
+		return fmt.Sprintf("waiting for KafkaCluster %q to be Available: %s", c.Key.Name, available.Message)
+	}
+	return ""
+}
+
+// answers tells whether a cluster can be asked and changed. It can while partitions lack replicas, and must: the change may
+// be what they lack.
+func answers(cluster *v1alpha1.KafkaCluster) bool {
+	available := meta.FindStatusCondition(cluster.Status.Conditions, v1alpha1.ConditionAvailable)
+	return available != nil && (available.Status == metav1.ConditionTrue || available.Reason == status.ReasonBelowMinISR)
+}
+
+// Brokers counts the nodes with the role Broker.
+func (c Host) Brokers() int {
+	n := 0
+	for _, node := range c.Object.Status.Nodes {
+		if slices.Contains(node.Roles, v1alpha1.RoleBroker) {
+			n++
+		}
+	}
+	return n
+}
+
+// Serving lists the brokers that take clients, by node id.
+func Serving(cluster *v1alpha1.KafkaCluster) []int32 {
+	var ids []int32
+	for _, node := range cluster.Status.Nodes {
+		if node.State == v1alpha1.NodeServing && slices.Contains(node.Roles, v1alpha1.RoleBroker) {
+			ids = append(ids, node.ID)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// clusterFacts is what of a KafkaCluster decides whether its topics and users can be cared for at all.
+type clusterFacts struct {
+	clusterID string
+	answers   bool
+	deleted   bool
+	access    string
+}
+
+func FactsOf(cluster *v1alpha1.KafkaCluster) clusterFacts {
+	f := clusterFacts{clusterID: cluster.Status.ClusterID, answers: answers(cluster), deleted: cluster.DeletionTimestamp != nil}
+	if a := cluster.Spec.Access; a != nil {
+		f.access = fmt.Sprintf("%v", *a) // prints maps in the order of their keys
+	}
+	return f
+}
+
+// unanswered says what to wait for after a flush of which nothing came.
+func unanswered(cluster Host, err error) (reason, message string) {
+	_, other := errors.AsType[*kafka.AnotherCluster](err)
+	denied, isDenied := errors.AsType[*kafka.Denied](err)
+	switch {
+	case other && cluster.Object.IsExternal():
+		return reasonClusterNotAvailable, external.Explain(err, cluster.Object.Spec.External).Message
+	case Unreachable(err) || errors.Is(err, kafka.ErrAuthenticationFailed):
+		return reasonClusterUnreachable, unreachableText(cluster.Key)
+	case isDenied:
+		return reasonNotAuthorized, fmt.Sprintf("Kafka does not let the operator do it: %s; grant its principal Alter and AlterConfigs on the Cluster", denied)
+	}
+	// The innermost error is what Kafka said; those around it count what was asked, which differs from one look to the next.
+	cause := err
+	for inner := errors.Unwrap(cause); inner != nil; inner = errors.Unwrap(cause) {
+		cause = inner
+	}
+	return reasonRetrying, cause.Error()
+}
+
+func Unreachable(err error) bool {
+	return errors.Is(err, kafka.ErrUnreachable) || errors.Is(err, context.DeadlineExceeded)
+}
+
+func unreachableText(cluster types.NamespacedName) string {
+	return fmt.Sprintf("no broker of KafkaCluster %q answers, or lets the operator in; tried again at growing intervals", cluster.Name)
+}
+
+func sameStatus(a, b any) bool { return equality.Semantic.DeepEqual(a, b) }

@@ -1,0 +1,121 @@
+package batch
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+
+	"github.com/castellan-dev/castellan/internal/claim"
+)
+
+// +kubebuilder:rbac:groups="",resources=namespaces,verbs=get;list;watch
+
+const reasonNotAdmitted = "NotAdmitted"
+
+// Namespaces tells the labels of namespaces, and whether they are going.
+type Namespaces struct {
+	// Reader reads the metadata of namespaces.
+	Reader client.Reader
+	// Live does so past the cache.
+	Live client.Reader
+	// Only are the namespaces that the operator works in; none = all. Who works in some may not watch namespaces, and
+	// notices that one has changed when its topics and users are looked at for another reason.
+	Only []string
+}
+
+// Admission says from which of a flush's namespaces its cluster takes topics and users.
+type Admission struct {
+	home        string // the cluster's own
+	nobodys     bool   // there is no cluster to ask
+	admitted    map[string]bool
+	terminating map[string]bool
+}
+
+// Admits tells whether an object of a namespace takes part.
+func (a Admission) Admits(namespace string) bool {
+	return a.nobodys || namespace == a.home || a.admitted[namespace]
+}
+
+// admission looks up the namespaces of objects. An error means that nothing is known, which is not a withdrawal.
+func (n Namespaces) admission(ctx context.Context, cluster Host, namespaces map[string]bool) (Admission, error) {
+	a := Admission{home: cluster.Key.Namespace, nobodys: cluster.Object == nil, admitted: map[string]bool{}, terminating: map[string]bool{}}
+	if a.nobodys {
+		return a, nil
+	}
+	for name := range namespaces {
+		if name == a.home && !cluster.Object.IsExternal() {
+			continue
+		}
+		namespace := namespaceOf(name)
+		err := n.Reader.Get(ctx, types.NamespacedName{Name: name}, namespace)
+		if client.IgnoreNotFound(err) != nil {
+			return a, fmt.Errorf("get Namespace %s: %w", name, err)
+		}
+		// The cache forgets a namespace a moment after it has lost the last object in it, and may not know a new one yet.
+		a.terminating[name] = namespace.DeletionTimestamp != nil || apierrors.IsNotFound(err) && name != a.home
+		if a.admitted[name], err = claim.Admits(cluster.Object.Spec.Access, namespace.Labels); err != nil {
+			return a, err
+		}
+	}
+	return a, nil
+}
+
+// Goes tells, past the cache, whether a namespace is being deleted.
+func (n Namespaces) Goes(ctx context.Context, name string) (bool, error) {
+	namespace := namespaceOf(name)
+	if err := n.Live.Get(ctx, types.NamespacedName{Name: name}, namespace); err != nil {
+		return apierrors.IsNotFound(err), client.IgnoreNotFound(err)
+	}
+	return namespace.DeletionTimestamp != nil, nil
+}
+
+func namespaceOf(name string) *metav1.PartialObjectMetadata {
+	namespace := &metav1.PartialObjectMetadata{}
+	namespace.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
+	namespace.Name = name
+	return namespace
+}
+
+// notAdmitted says it to the one who asks; the cure is not his.
+func notAdmitted(cluster types.NamespacedName, namespace string) string {
+	return fmt.Sprintf("spec.clusterRef: KafkaCluster %s does not admit namespace %q; whoever owns it can, in its spec.access.namespaces", cluster, namespace)
+}
+
+// orphanAfter is how long a namespace that goes waits for a cluster of another namespace that does not answer.
+const orphanAfter = 5 * time.Minute
+
+// orphaned tells whether an object has waited long enough to go without its cluster's answer, and else for how long it
+// still has to; zero = it does not wait for that.
+func (a Admission) orphaned(o client.Object, now time.Time) (bool, time.Duration) {
+	if o.GetDeletionTimestamp() == nil || !a.terminating[o.GetNamespace()] {
+		return false, 0
+	}
+	left := orphanAfter - now.Sub(o.GetDeletionTimestamp().Time)
+	return left <= 0, max(left, 0)
+}
+
+// namespaceEvents marks what lives in a namespace and belongs to a cluster in another one, when the namespace's labels
+// change or it begins to go.
+func namespaceEvents(mark func(ctx context.Context, namespace string, q QueueOf) error) handler.EventHandler {
+	return handler.Funcs{
+		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q QueueOf) {
+			if maps.Equal(e.ObjectOld.GetLabels(), e.ObjectNew.GetLabels()) &&
+				e.ObjectOld.GetDeletionTimestamp().IsZero() == e.ObjectNew.GetDeletionTimestamp().IsZero() {
+				return
+			}
+			if err := mark(ctx, e.ObjectNew.GetName(), q); err != nil {
+				ctrl.LoggerFrom(ctx).Error(err, "list what lives in a Namespace", "namespace", e.ObjectNew.GetName())
+			}
+		},
+	}
+}

@@ -1,0 +1,233 @@
+package batch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/apply"
+	"github.com/castellan-dev/castellan/internal/claim"
+	"github.com/castellan-dev/castellan/internal/status"
+)
+
+const (
+	RetryFirst = time.Second
+	RetryLimit = time.Minute
+)
+
+// Writers is how many objects of a flush are written at once.
+const Writers = 16
+
+// Pass is the part of a flush that has nothing to do with Kafka: who takes part, who waits for what, and what is written.
+type Pass[T Object, S any] struct {
+	register  *Reconciler[T, S]
+	Cluster   Host
+	admission Admission
+	Claims    []claim.Claim[T]
+	Errs      *errorList
+}
+
+func NewPass[T Object, S any](r *Reconciler[T, S], c Host, a Admission) Pass[T, S] {
+	return Pass[T, S]{register: r, Cluster: c, admission: a, Errs: &errorList{}}
+}
+
+// Work is the rest of it. An error of change means that nothing is known about any name; report names those that could
+// not be written.
+type Work interface {
+	Change(ctx context.Context) error
+	Report(ctx context.Context) (failed []string, err error)
+	// free tells whether those who leave a name can be let go of without a word to Kafka.
+	Releasable(name string) bool
+}
+
+// run takes the names through the flush.
+func (p *Pass[T, S]) run(ctx context.Context, names []string, work Work) ([]string, error) {
+	if p.Cluster.gone() {
+		return p.abandon(ctx)
+	}
+	p.bar(ctx)
+	if awaited := p.Cluster.awaited(); awaited != "" {
+		return p.wait(ctx, work, reasonClusterNotAvailable, awaited)
+	}
+	kafkaCtx, cancel := context.WithTimeout(ctx, FlushTimeout)
+	defer cancel()
+	if err := work.Change(kafkaCtx); err != nil {
+		if ctx.Err() == nil { // else the operator itself is about to end, and knows nothing
+			reason, message := unanswered(p.Cluster, err)
+			if _, err := p.wait(ctx, work, reason, message); err != nil {
+				return names, err
+			}
+		}
+		return names, fmt.Errorf("%ss of KafkaCluster %s: %w", p.register.Noun, p.Cluster.Key, err)
+	}
+	return work.Report(ctx)
+}
+
+// bar tells those whom the cluster does not admit, and lets go of those among them that are being deleted: nothing of
+// theirs is in Kafka.
+func (p *Pass[T, S]) bar(ctx context.Context) {
+	Each(Writers, p.Claims, func(c claim.Claim[T]) {
+		barred := slices.Clone(c.Barred)
+		if c.Frozen {
+			barred = append(barred, c.Holder)
+		}
+		for _, o := range barred {
+			if o.GetDeletionTimestamp() != nil {
+				p.Errs.Add(c.Name, p.Release(ctx, o))
+				continue
+			}
+			p.Errs.Add(c.Name, p.WriteStalled(ctx, o, reasonNotAdmitted, notAdmitted(p.Cluster.Key, o.GetNamespace())))
+		}
+	})
+}
+
+// abandon lets go of everything whose cluster is gone or going, and tells the others.
+func (p *Pass[T, S]) abandon(ctx context.Context) ([]string, error) {
+	why := p.Cluster.goneText()
+	Each(Writers, p.Claims, func(c claim.Claim[T]) {
+		for _, o := range c.Held() {
+			p.register.Events.Eventf(o, nil, corev1.EventTypeNormal, "Released", "Delete", "%s: %s %q is left to the fate of its cluster", why, p.register.Noun, c.Name)
+		}
+		p.Errs.Add(c.Name, p.Release(ctx, c.Held()...))
+		for _, o := range c.Living() {
+			if p.Cluster.Object != nil {
+				p.Errs.Add(c.Name, p.WriteWaiting(ctx, o, reasonClusterNotAvailable, why))
+				continue
+			}
+			p.Errs.Add(c.Name, p.WriteStalled(ctx, o, reasonClusterNotFound,
+				fmt.Sprintf("spec.clusterRef.name: %s; create it, or delete this %s", why, p.register.Name)))
+		}
+	})
+	return p.Errs.Result()
+}
+
+// wait says what is waited for on every object that is not in force. One that is Ready stays so: nothing was asked of it
+// that is not done.
+func (p *Pass[T, S]) wait(ctx context.Context, work Work, reason, message string) ([]string, error) {
+	Each(Writers, p.Claims, func(c claim.Claim[T]) {
+		for _, o := range c.Held() {
+			if work.Releasable(c.Name) {
+				p.Errs.Add(c.Name, p.Release(ctx, o))
+				continue
+			}
+			said := fmt.Sprintf("being deleted: %s; deleting the KafkaCluster releases this %s, too", message, p.register.Name)
+			p.Errs.Add(c.Name, p.Keep(ctx, c.Name, o, reason, func() error { return p.WriteWaiting(ctx, o, reason, said) }))
+		}
+		for _, o := range c.Living() {
+			if !p.register.IsReady(o) && !(c.Frozen && o == c.Holder) {
+				p.Errs.Add(c.Name, p.WriteWaiting(ctx, o, reason, message))
+			}
+		}
+	})
+	return p.Errs.Result()
+}
+
+// Keep says why an object that is being deleted is not let go of yet. Where its namespace goes, and its cluster is in
+// another one, that ends after a while all the same, once it has been said before, and those who own the cluster are told
+// what is left there.
+func (p *Pass[T, S]) Keep(ctx context.Context, name string, o T, reason string, say func() error) error {
+	orphaned, left := p.admission.orphaned(o, p.register.Clock.Now())
+	ready := meta.FindStatusCondition(*p.register.Conditions(p.register.Status(o)), v1alpha1.ConditionReady)
+	if said := ready != nil && ready.Reason == reason; !orphaned || !said {
+		if orphaned || left > 0 {
+			p.register.Queue.MarkAfter(p.Cluster.Key, max(left, ConfirmAfter), name)
+		}
+		return say()
+	}
+	if left := p.register.Leftover(o); left != "" {
+		p.register.Events.Eventf(p.Cluster.Object, o, corev1.EventTypeWarning, strings.TrimPrefix(p.register.Name, "Kafka")+"LeftBehind", "Delete",
+			"Namespace %s goes, and for %s Kafka could not be brought to let go: %s is left", o.GetNamespace(), orphanAfter, left)
+	}
+	return p.Release(ctx, o)
+}
+
+// WriteWaiting tells an object what it waits for.
+func (p *Pass[T, S]) WriteWaiting(ctx context.Context, o T, reason, message string) error {
+	s := p.register.Seen(o)
+	status.Reconciling(p.register.Conditions(&s), o.GetGeneration(), reason, message, p.register.Clock.Now())
+	return p.WriteStatus(ctx, o, s)
+}
+
+// WriteStalled tells an object what its user has to change.
+func (p *Pass[T, S]) WriteStalled(ctx context.Context, o T, reason, message string) error {
+	s := p.register.Seen(o)
+	status.Stalled(p.register.Conditions(&s), o.GetGeneration(), reason, message, p.register.Clock.Now())
+	return p.WriteStatus(ctx, o, s)
+}
+
+// WriteStatus writes the status of an object unless it says so already.
+func (p *Pass[T, S]) WriteStatus(ctx context.Context, o T, s S) error {
+	before := p.register.Status(o)
+	if sameStatus(*before, s) {
+		return nil
+	}
+	if err := apply.IgnoreGone(p.register.Writer.PatchStatus(ctx, o, *before, s)); err != nil {
+		return fmt.Errorf("write the status of %s %s/%s: %w", p.register.Name, o.GetNamespace(), o.GetName(), err)
+	}
+	return nil
+}
+
+// Overtaken tells whether a write failed because its object has changed meanwhile; the name is looked at again once the
+// cache shows how.
+func (p *Pass[T, S]) Overtaken(name string, err error) bool {
+	if !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {
+		return false
+	}
+	p.register.Queue.Retry(p.Cluster.Key, name, CacheLag, ConfirmAfter)
+	return true
+}
+
+// Release takes the finalizer off those that are being deleted.
+func (p *Pass[T, S]) Release(ctx context.Context, leaving ...T) error {
+	var errs []error
+	for _, o := range leaving {
+		if !claim.HasFinalizer(o) {
+			continue
+		}
+		before := o.DeepCopyObject().(T)
+		controllerutil.RemoveFinalizer(o, v1alpha1.Finalizer)
+		if err := p.register.Writer.Release(ctx, o, before); err != nil {
+			errs = append(errs, fmt.Errorf("release %s %s/%s: %w", p.register.Name, o.GetNamespace(), o.GetName(), err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// errorList collects what failed for which name, from many goroutines.
+type errorList struct {
+	mu    sync.Mutex
+	names map[string]bool
+	errs  []error
+}
+
+func (l *errorList) Add(name string, err error) {
+	if err == nil {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.names == nil {
+		l.names = map[string]bool{}
+	}
+	l.names[name] = true
+	l.errs = append(l.errs, err)
+}
+
+// Result names what failed, with the first of its errors.
+func (l *errorList) Result() ([]string, error) {
+	if len(l.errs) == 0 {
+		return nil, nil
+	}
+	return slices.Sorted(maps.Keys(l.names)), fmt.Errorf("%d failed, the first: %w", len(l.errs), l.errs[0])
+}

@@ -1,0 +1,307 @@
+package batch
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/castellan-dev/castellan/internal/claim"
+	"github.com/castellan-dev/castellan/internal/connect"
+	"github.com/castellan-dev/castellan/internal/status"
+)
+
+// clusterIndex finds the objects that name a KafkaCluster: "<namespace>/<cluster>".
+const clusterIndex = "castellan.cluster"
+
+// CacheLag is how soon the cache is looked at again after it was found behind.
+const CacheLag = 20 * time.Millisecond
+
+type QueueOf = workqueue.TypedRateLimitingInterface[reconcile.Request]
+
+// Clock tells the time.
+type Clock interface{ Now() time.Time }
+
+// Object is an object that stands for a name in a cluster: a KafkaTopic, a KafkaUser.
+type Object interface {
+	claim.Object
+	client.Object
+}
+
+// Key is a name in a cluster.
+type Key struct {
+	Cluster types.NamespacedName
+	Name    string
+}
+
+func (k Key) String() string { return k.Cluster.String() + "/" + k.Name }
+
+// Kind is what claimants of type T, with a status of type S, are to a controller.
+type Kind[T Object, S any] struct {
+	Object T
+	Name   string // "KafkaTopic"
+	Noun   string // "topic"
+	Index  string // finds the objects that stand for one name, by nameKey
+	Key    func(T) Key
+	List   func(ctx context.Context, r client.Reader, options ...client.ListOption) ([]T, error)
+
+	Status     func(T) *S
+	Conditions func(*S) *[]metav1.Condition
+	Seen       func(T) S      // its status for the spec as it is now; what it records stays
+	Leftover   func(T) string // what of it stays in Kafka when nobody takes it away; empty = nothing
+}
+
+func (s *Kind[T, S]) IsReady(o T) bool {
+	return status.IsReady(*s.Conditions(s.Status(o)), o.GetGeneration())
+}
+
+// Indexes are the field indexes that a register needs.
+func (s *Kind[T, S]) Indexes() map[string]client.IndexerFunc {
+	by := func(value func(Key) string) client.IndexerFunc {
+		return func(o client.Object) []string {
+			if t, ok := o.(T); ok {
+				return []string{value(s.Key(t))}
+			}
+			return nil
+		}
+	}
+	return map[string]client.IndexerFunc{
+		clusterIndex: by(func(k Key) string { return k.Cluster.String() }),
+		s.Index:      by(Key.String),
+	}
+}
+
+// Common is what the controllers of topics and of users are given alike.
+type Common struct {
+	// Client reads from the cache, which has the field indexes of the species; of Secrets it holds those with our label only.
+	Client     client.Client
+	Namespaces Namespaces
+	Clusters   Clusters
+	Clock      Clock
+	Events     events.EventRecorder
+	// Drift is how often what others changed is looked for; zero = batch.DriftInterval.
+	Drift time.Duration
+	// Woken names clusters that answer again.
+	Woken <-chan event.GenericEvent
+}
+
+// Reconciler keeps which names of a species want looking at, and finds who stands for them.
+type Reconciler[T Object, S any] struct {
+	Common
+	Kind[T, S]
+	Queue  Queue
+	Writer Writer
+	engine Engine
+	Doubts Doubts // faults that one broker's answer tells of
+	// Open begins a flush of those that were found.
+	Open func(Host, Admission, []Found[T]) (*Pass[T, S], Work)
+	// Forget drops what else has been seen of a name that nobody stands for any more.
+	Forget func(Key)
+}
+
+// Begin makes a register ready.
+func (r *Reconciler[T, S]) Begin(c Common, s Kind[T, S]) {
+	r.Common, r.Kind = c, s
+	r.Queue.Now, r.Writer.Client = c.Clock.Now, c.Client
+	r.engine = Engine{Queue: &r.Queue, Interval: c.Drift, All: r.all, Flush: r.flush}
+}
+
+// Reconcile takes the dirty names of one cluster through one flush.
+func (r *Reconciler[T, S]) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	return r.engine.Reconcile(ctx, req)
+}
+
+// flush brings the named topics or users of a cluster to what their objects ask for, and names those that it could not write.
+func (r *Reconciler[T, S]) flush(ctx context.Context, key types.NamespacedName, names []string) ([]string, error) {
+	cluster, err := getHost(ctx, r.Client, r.Namespaces, key)
+	if err != nil {
+		return names, err
+	}
+	found, admission, err := r.find(ctx, cluster, names)
+	if err != nil {
+		return names, err
+	}
+	cluster.namespaceGoes = admission.terminating[key.Namespace]
+	p, work := r.Open(cluster, admission, found)
+	return p.run(ctx, names, work)
+}
+
+// Controller begins a controller that is told of the species' objects and of the namespaces that they live in.
+func (r *Reconciler[T, S]) Controller(mgr ctrl.Manager, name string) (*builder.Builder, error) {
+	for index, value := range r.Indexes() {
+		if err := mgr.GetFieldIndexer().IndexField(context.Background(), r.Object, index, value); err != nil {
+			return nil, fmt.Errorf("index %ss by %s: %w", r.Name, index, err)
+		}
+	}
+	b := ctrl.NewControllerManagedBy(mgr).Named(name).WithOptions(batchOptions()).Watches(r.Object, r.objectEvents())
+	if len(r.Namespaces.Only) == 0 {
+		b = b.WatchesMetadata(&corev1.Namespace{}, namespaceEvents(r.markNamespace))
+	}
+	return b, nil
+}
+
+func batchOptions() controller.Options {
+	return controller.Options{
+		MaxConcurrentReconciles: connect.ClustersAtOnce,
+		RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](200*time.Millisecond, 30*time.Second),
+	}
+}
+
+// objectEvents marks the name of an object whenever its user has changed it; our own writes mark nothing.
+func (r *Reconciler[T, S]) objectEvents() handler.EventHandler {
+	mark := func(o client.Object, q QueueOf) {
+		if t, ok := o.(T); ok {
+			r.Mark(q, t)
+		}
+	}
+	return handler.Funcs{
+		CreateFunc: func(_ context.Context, e event.CreateEvent, q QueueOf) { mark(e.Object, q) },
+		UpdateFunc: func(_ context.Context, e event.UpdateEvent, q QueueOf) {
+			if userChanged(e.ObjectOld, e.ObjectNew) {
+				mark(e.ObjectNew, q)
+			}
+		},
+		DeleteFunc: func(_ context.Context, e event.DeleteEvent, q QueueOf) {
+			r.Writer.Forget(e.Object.GetUID())
+			mark(e.Object, q)
+		},
+	}
+}
+
+func userChanged(before, after client.Object) bool {
+	return before.GetUID() != after.GetUID() ||
+		before.GetGeneration() != after.GetGeneration() ||
+		before.GetDeletionTimestamp().IsZero() != after.GetDeletionTimestamp().IsZero()
+}
+
+// Mark has the name of an object looked at.
+func (r *Reconciler[T, S]) Mark(q QueueOf, o T) {
+	key := r.Key(o)
+	r.Queue.Mark(key.Cluster, key.Name)
+	enqueue(q, key.Cluster)
+}
+
+// enqueue asks for a flush of a cluster after a moment in which more events may come; one that is asked for already is
+// not put off.
+func enqueue(q QueueOf, cluster types.NamespacedName) {
+	q.AddAfter(reconcile.Request{NamespacedName: cluster}, Linger)
+}
+
+// MarkCluster marks those of a cluster's objects that are wanted.
+func (r *Reconciler[T, S]) MarkCluster(ctx context.Context, cluster types.NamespacedName, q QueueOf, wanted func(T) bool) {
+	objects, err := r.Of(ctx, cluster)
+	if err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "look at what lives in a KafkaCluster", "cluster", cluster)
+		return
+	}
+	var names []string
+	for _, o := range objects {
+		if wanted(o) {
+			names = append(names, r.Key(o).Name)
+		}
+	}
+	if len(names) > 0 {
+		r.Queue.Mark(cluster, names...)
+		enqueue(q, cluster)
+	}
+}
+
+// markNamespace marks the objects of a namespace that belong to clusters in other ones.
+func (r *Reconciler[T, S]) markNamespace(ctx context.Context, namespace string, q QueueOf) error {
+	objects, err := r.List(ctx, r.Client, client.InNamespace(namespace), client.UnsafeDisableDeepCopy)
+	if err != nil {
+		return err
+	}
+	for _, o := range objects {
+		if r.Key(o).Cluster.Namespace != namespace {
+			r.Mark(q, o)
+		}
+	}
+	return nil
+}
+
+// Of lists the objects that name a cluster; they are the cache's own, and only to be read.
+func (r *Reconciler[T, S]) Of(ctx context.Context, cluster types.NamespacedName) ([]T, error) {
+	objects, err := r.List(ctx, r.Client, client.MatchingFields{clusterIndex: cluster.String()}, client.UnsafeDisableDeepCopy)
+	if err != nil {
+		return nil, fmt.Errorf("list %ss of KafkaCluster %s: %w", r.Name, cluster, err)
+	}
+	return objects, nil
+}
+
+// all lists every name that is claimed on a cluster.
+func (r *Reconciler[T, S]) all(ctx context.Context, cluster types.NamespacedName) ([]string, error) {
+	objects, err := r.Of(ctx, cluster)
+	names := make([]string, len(objects))
+	for i, o := range objects {
+		names[i] = r.Key(o).Name
+	}
+	return names, err
+}
+
+// Found are the objects that stand for one name.
+type Found[T Object] struct {
+	Name    string
+	Objects []T
+}
+
+// find finds who stands for each of the names, and which of their namespaces the cluster admits. A name of which the cache
+// shows an object as it was before our own last write is put off until the cache has caught up.
+func (r *Reconciler[T, S]) find(ctx context.Context, cluster Host, names []string) ([]Found[T], Admission, error) {
+	var all []Found[T]
+	namespaces := map[string]bool{cluster.Key.Namespace: true}
+	for _, name := range names {
+		key := Key{cluster.Key, name}
+		objects, err := r.List(ctx, r.Client, client.MatchingFields{r.Index: key.String()})
+		if err != nil {
+			return nil, Admission{}, fmt.Errorf("list %ss for %s %q of KafkaCluster %s: %w", r.Name, r.Noun, name, cluster.Key, err)
+		}
+		stale := false
+		for _, o := range objects {
+			namespaces[o.GetNamespace()] = true
+			stale = stale || r.Writer.Stale(o)
+		}
+		switch {
+		case stale:
+			r.Queue.Retry(cluster.Key, name, CacheLag, time.Second)
+		case len(objects) == 0:
+			r.Queue.Settled(cluster.Key, name)
+			r.Doubts.Forget(key)
+			r.Forget(key)
+		default:
+			all = append(all, Found[T]{name, objects})
+		}
+	}
+	admission, err := r.Namespaces.admission(ctx, cluster, namespaces)
+	return all, admission, err
+}
+
+// Stands tells whether something has been seen for long enough, and has the name looked at again when not.
+func (r *Reconciler[T, S]) Stands(seen *Doubts, key Key, what string, long time.Duration) bool {
+	if seen.age(key, what, r.Clock.Now()) >= long {
+		return true
+	}
+	r.Queue.MarkAfter(key.Cluster, long, key.Name)
+	return false
+}
+
+// Pointers leads to the items of a list.
+func Pointers[T any](items []T) []*T {
+	all := make([]*T, len(items))
+	for i := range items {
+		all[i] = &items[i]
+	}
+	return all
+}

@@ -1,0 +1,106 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/castellan-dev/castellan/internal/apply"
+	"github.com/castellan-dev/castellan/internal/plan"
+)
+
+// Everything here takes something away, and each function does the bidding of one kind of step of the plan. What it takes
+// is named by UID: the very thing that the planner judged.
+
+// podName is that of the node of a step, which the spec may no longer ask for.
+func (s *scope) podName(step plan.Step) string {
+	return fmt.Sprintf("%s-%s-%d", s.cluster.Name, step.Pool, step.Node)
+}
+
+// restart deletes the very pod that the planner judged.
+func (r *Reconciler) restart(ctx context.Context, s *scope, step plan.Step) error {
+	if err := r.deletePod(ctx, s, step); err != nil {
+		return err
+	}
+	r.event(s, corev1.EventTypeNormal, "Restarted", step.String())
+	return nil
+}
+
+// deletePod leaves alone what is gone already or has been replaced: the cache will show it.
+func (r *Reconciler) deletePod(ctx context.Context, s *scope, step plan.Step) error {
+	uid := types.UID(step.PodUID)
+	r.expectations.expect(s.key(), uid, doubted)
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: s.cluster.Namespace, Name: s.podName(step)}}
+	err := r.Delete(ctx, pod, client.Preconditions{UID: &uid})
+	switch {
+	case err == nil, apierrors.IsNotFound(err), apierrors.IsConflict(err):
+		r.expectations.expect(s.key(), uid, answered)
+		return nil
+	case isRefusal(err):
+		r.expectations.kept(s.key(), uid)
+	}
+	return fmt.Errorf("delete pod %s: %w", pod.Name, err)
+}
+
+// isRefusal tells whether the API server itself said that it did not do what was asked. After any other error it may
+// have been done.
+func isRefusal(err error) bool {
+	return apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) ||
+		apierrors.IsTooManyRequests(err)
+}
+
+// replaceDisk deletes the claims of a node and then its pod: Kubernetes keeps a claim until no pod uses it, and the next
+// pass makes an empty one.
+func (r *Reconciler) replaceDisk(ctx context.Context, s *scope, step plan.Step) error {
+	for _, judged := range step.Claims {
+		if !judged.Replace {
+			continue
+		}
+		uid := types.UID(judged.UID)
+		claim := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: s.cluster.Namespace, Name: judged.Name}}
+		err := r.Delete(ctx, claim, client.Preconditions{UID: &uid})
+		if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
+			return fmt.Errorf("delete PersistentVolumeClaim %s: %w", judged.Name, err)
+		}
+	}
+	r.event(s, corev1.EventTypeWarning, "DiskReplaced", step.String())
+	if step.PodUID == "" {
+		return nil
+	}
+	return r.deletePod(ctx, s, step)
+}
+
+// shrinkPool lets the highest node of a pool go. Its claims stay.
+func (r *Reconciler) shrinkPool(ctx context.Context, s *scope, step plan.Step) error {
+	live := s.live.StatefulSets[s.statefulSet(step)]
+	if live == nil {
+		return nil
+	}
+	patch := client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"metadata":{"uid":%q,"resourceVersion":%q},"spec":{"replicas":%d}}`,
+		live.UID, live.ResourceVersion, step.Replicas))
+	set := &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Namespace: live.Namespace, Name: live.Name}}
+	if err := r.Patch(ctx, set, patch, client.FieldOwner(apply.FieldOwner)); err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	r.event(s, corev1.EventTypeNormal, "NodeRemoved", step.String())
+	return nil
+}
+
+// removePool deletes the StatefulSet of a pool that has no nodes any more.
+func (r *Reconciler) removePool(ctx context.Context, s *scope, step plan.Step) error {
+	uid := types.UID(step.SetUID)
+	set := &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Namespace: s.cluster.Namespace, Name: s.statefulSet(step)}}
+	if err := r.Delete(ctx, set, client.Preconditions{UID: &uid}); err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	r.event(s, corev1.EventTypeNormal, "PoolRemoved", step.String())
+	return nil
+}
+
+func (s *scope) statefulSet(step plan.Step) string { return s.cluster.Name + "-" + step.Pool }

@@ -1,0 +1,107 @@
+package cluster
+
+import (
+	"regexp"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/observe"
+)
+
+func volumeClaim(name, pool, node, clusterID, directory string) *corev1.PersistentVolumeClaim {
+	c := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID("uid-" + name), Labels: map[string]string{
+		v1alpha1.LabelPool: pool, v1alpha1.LabelNodeID: node, v1alpha1.LabelClusterID: clusterID,
+	}}}
+	if directory != "" {
+		c.Annotations = map[string]string{v1alpha1.AnnotationDirectoryID: directory}
+	}
+	return c
+}
+
+func claims(all ...*corev1.PersistentVolumeClaim) *observe.Live {
+	live := &observe.Live{Claims: map[string]*corev1.PersistentVolumeClaim{}}
+	for _, c := range all {
+		live.Claims[c.Name] = c
+	}
+	return live
+}
+
+func TestEarlierLifeIsReadFromRetainedClaims(t *testing.T) {
+	found := earlierLife(claims(
+		volumeClaim("data-main-2", "main", "2", "id-1", "dir-2"),
+		volumeClaim("data-main-0", "main", "0", "id-1", "dir-0"),
+		volumeClaim("data-extra-1001", "extra", "1001", "id-1", ""),
+		volumeClaim("data-extra-1000", "extra", "1000", "id-1", ""),
+	))
+	if found.clusterID != "id-1" {
+		t.Errorf("cluster id %q", found.clusterID)
+	}
+	if len(found.voters) != 2 || found.voters[0] != (v1alpha1.InitialVoter{NodeID: 0, DirectoryID: "dir-0", DiskUID: "uid-data-main-0"}) {
+		t.Errorf("initial voters %v", found.voters)
+	}
+	if len(found.pools) != 2 || found.pools[0] != (v1alpha1.PoolStatus{Name: "main", FirstNodeID: 0}) || found.pools[1] != (v1alpha1.PoolStatus{Name: "extra", FirstNodeID: 1000}) {
+		t.Errorf("pools %v", found.pools)
+	}
+}
+
+func TestClaimsOfTwoClustersTellNothing(t *testing.T) {
+	found := earlierLife(claims(volumeClaim("data-main-0", "main", "0", "id-1", "dir-0"), volumeClaim("data-main-1", "main", "1", "id-2", "dir-1")))
+	if found.clusterID != "" || len(found.voters) != 0 {
+		t.Errorf("took %+v from claims that contradict each other", found)
+	}
+}
+
+func TestAClaimThatIsBeingDeletedIsNotTaken(t *testing.T) {
+	going := volumeClaim("data-main-0", "main", "0", "id-1", "dir-0")
+	now := metav1.Now()
+	going.DeletionTimestamp = &now
+	if found := earlierLife(claims(going)); found.clusterID != "" {
+		t.Errorf("took cluster id %q from a claim that is going", found.clusterID)
+	}
+}
+
+func TestEphemeralQuorumLost(t *testing.T) {
+	spec := func(ephemeral bool) *v1alpha1.KafkaClusterSpec {
+		return &v1alpha1.KafkaClusterSpec{Pools: []v1alpha1.Pool{{
+			Name: "main", Replicas: 1, Storage: v1alpha1.Storage{Volumes: []v1alpha1.Volume{{Name: "data", Ephemeral: ephemeral}}},
+		}}}
+	}
+	pod := func(uid string) []corev1.Pod {
+		return []corev1.Pod{{ObjectMeta: metav1.ObjectMeta{UID: types.UID(uid)}}}
+	}
+	voters := []v1alpha1.InitialVoter{{NodeID: 0, DirectoryID: "dir", DiskUID: "pod-1"}}
+	cases := map[string]struct {
+		pods   []corev1.Pod
+		voters []v1alpha1.InitialVoter
+		spec   *v1alpha1.KafkaClusterSpec
+		lost   bool
+	}{
+		"another pod has taken the place of the only ephemeral disk": {pod("pod-2"), voters, spec(true), true},
+		"the pod of the disk still stands":                           {pod("pod-1"), voters, spec(true), false},
+		"no pod is no evidence":                                      {nil, voters, spec(true), false},
+		"a persistent disk outlives its pod":                         {pod("pod-2"), voters, spec(false), false},
+		"nothing has been formatted yet":                             {pod("pod-2"), []v1alpha1.InitialVoter{{NodeID: 0, DirectoryID: "dir"}}, spec(true), false},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			if lost := ephemeralQuorumLost(&observe.Live{Pods: c.pods}, c.voters, c.spec); lost != c.lost {
+				t.Errorf("lost = %v, expected %v", lost, c.lost)
+			}
+		})
+	}
+}
+
+func TestNewUUIDFitsKafkaAndLabels(t *testing.T) {
+	form := regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{21}$`)
+	for range 2000 {
+		id := newUUID()
+		if !form.MatchString(id) || len(validation.IsValidLabelValue(id)) > 0 {
+			t.Fatalf("%q is not a UUID as Kafka prints it that may stand in a label", id)
+		}
+	}
+}

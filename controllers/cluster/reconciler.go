@@ -1,0 +1,95 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/tools/events"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/apply"
+	"github.com/castellan-dev/castellan/internal/connect"
+)
+
+// Reconciler keeps the brokers and controllers of every KafkaCluster.
+type Reconciler struct {
+	client.Client
+	// APIReader reads past the cache, before what must happen once in a life.
+	APIReader   client.Reader
+	Recorder    events.EventRecorder
+	Connections *connect.Connections
+	Settings    Settings
+
+	applier      apply.Applier
+	expectations expectations
+}
+
+// Settings are those of the operator that the care of a cluster depends on.
+type Settings struct {
+	// ImageRepository is where Kafka's image comes from, such as apache/kafka.
+	ImageRepository string
+	// Domain is the DNS domain of the Kubernetes cluster, such as cluster.local.
+	Domain string
+	// Now is the clock.
+	Now func() time.Time
+}
+
+// +kubebuilder:rbac:groups=kafka.castellan.dev,resources=kafkaclusters,verbs=get;list;watch
+// +kubebuilder:rbac:groups=kafka.castellan.dev,resources=kafkaclusters/status,verbs=get;update;patch
+// +kubebuilder:rbac:groups=kafka.castellan.dev,resources=kafkaclusters/finalizers,verbs=update
+// +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch;patch;delete
+// +kubebuilder:rbac:groups="",resources=configmaps;services,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups="",resources=secrets,verbs=get;list;watch;create;patch
+// +kubebuilder:rbac:groups="",resources=persistentvolumeclaims,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups=apps,resources=statefulsets,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups=policy,resources=poddisruptionbudgets,verbs=get;list;watch;create;patch
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+
+// Reconcile brings one KafkaCluster a step nearer to its spec and says what it waits for.
+//
+// A deleted KafkaCluster needs nothing from us: it carries no finalizer, and Kubernetes removes what it owns.
+func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	cluster := &v1alpha1.KafkaCluster{}
+	err := r.Get(ctx, req.NamespacedName, cluster)
+	if apierrors.IsNotFound(err) || err == nil && cluster.DeletionTimestamp != nil {
+		r.Connections.Forget(req.NamespacedName)
+		r.expectations.forget(req.NamespacedName)
+		return ctrl.Result{}, nil
+	}
+	if err != nil {
+		return ctrl.Result{}, fmt.Errorf("read KafkaCluster %s: %w", req, err)
+	}
+	if cluster.IsExternal() {
+		return ctrl.Result{}, nil // a labelled object of its users has led here
+	}
+	s := newScope(cluster, r.Settings.Now())
+	err = s.run(ctx,
+		r.dereference, // everything that exists of the cluster, from the cache
+		r.resolve,     // spec -> model.Cluster, or Stalled; what happens once is recorded
+		r.apply,       // render and apply what disturbs nobody
+		r.certify,     // keys and certificates
+		r.observe,     // pods, claims and one Kafka snapshot
+		r.act,         // the next steps of the plan
+		r.prune,       // what is no longer rendered
+	)
+	if err := errors.Join(err, r.report(ctx, s, err)); err != nil {
+		if apierrors.IsConflict(err) {
+			return ctrl.Result{RequeueAfter: whenBehind}, nil // the cache is behind: look again
+		}
+		return ctrl.Result{}, err
+	}
+	return ctrl.Result{RequeueAfter: s.requeue}, nil
+}
+
+// How soon to look again, where no watch would tell.
+const (
+	whenBehind   = 100 * time.Millisecond // the cache has to catch up
+	whenUnderway = 500 * time.Millisecond // Kafka has to catch up
+	whenHeld     = 5 * time.Second        // something has to become possible again
+	whenAtRest   = 30 * time.Second       // the health check
+)

@@ -1,0 +1,45 @@
+package cluster
+
+import (
+	"context"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/apply"
+	"github.com/castellan-dev/castellan/internal/connect"
+)
+
+// SetupWithManager watches KafkaClusters and everything that carries a cluster's label.
+func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
+	r.applier = apply.Applier{Client: r.Client}
+	labelled := handler.EnqueueRequestsFromMapFunc(func(_ context.Context, object client.Object) []reconcile.Request {
+		name := object.GetLabels()[v1alpha1.LabelCluster]
+		if name == "" {
+			return nil
+		}
+		return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: object.GetNamespace(), Name: name}}}
+	})
+	// A pause and a restart are asked for by annotation.
+	asked := predicate.Or(predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{})
+	build := ctrl.NewControllerManagedBy(mgr).
+		For(&v1alpha1.KafkaCluster{}, builder.WithPredicates(connect.ExternalOnly(false), asked)).
+		WithOptions(controller.Options{MaxConcurrentReconciles: connect.ClustersAtOnce})
+	for _, object := range []client.Object{
+		&appsv1.StatefulSet{}, &corev1.Pod{}, &corev1.PersistentVolumeClaim{}, &corev1.ConfigMap{}, &corev1.Secret{},
+		&corev1.Service{}, &policyv1.PodDisruptionBudget{},
+	} {
+		build = build.Watches(object, labelled)
+	}
+	return build.Complete(r)
+}

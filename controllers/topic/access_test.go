@@ -1,0 +1,226 @@
+package topic
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/controllers/controllertest"
+	"github.com/castellan-dev/castellan/internal/kafka"
+)
+
+func (w *world) wantTopicIn(namespace, name, want string, says ...string) {
+	w.T.Helper()
+	t := w.TopicIn(namespace, name)
+	if t == nil {
+		w.T.Fatalf("KafkaTopic %s/%s is gone, want %s", namespace, name, want)
+	}
+	text := controllertest.Message(t.Status.Conditions)
+	if got := controllertest.State(t.Status.Conditions); got != want {
+		w.T.Fatalf("KafkaTopic %s/%s is %s (%s), want %s", namespace, name, got, text, want)
+	}
+	for _, s := range says {
+		if !strings.Contains(text, s) {
+			w.T.Errorf("KafkaTopic %s/%s says %q, not %q", namespace, name, text, s)
+		}
+	}
+}
+
+func TestATopicFromAnotherNamespaceNeedsTheClustersConsent(t *testing.T) {
+	w := newWorld(t, controllertest.ReadyCluster(3), controllertest.GuestNamespace(), controllertest.FromGuests(controllertest.NewTopic("orders", "uid-1", 0, sized(2, 1))))
+	w.Settle("orders")
+	w.wantTopicIn(controllertest.Guests, "orders", "Stalled/NotAdmitted", "spec.clusterRef", "shop/events", `"guests"`, "spec.access.namespaces")
+	if len(w.Kafka.Topics) != 0 || len(w.TopicIn(controllertest.Guests, "orders").Finalizers) != 0 {
+		t.Errorf("topics %v, finalizers %v", w.Kafka.Topics, w.TopicIn(controllertest.Guests, "orders").Finalizers)
+	}
+	w.Reset()
+	w.Settle("orders")
+	if w.ApiWrites() != 0 {
+		t.Errorf("said again: %v", w.Requests)
+	}
+	w.ChangeCluster(controllertest.Admit)
+	w.Settle("orders")
+	w.wantTopicIn(controllertest.Guests, "orders", "Ready")
+	if w.Kafka.Topics["orders"].Partitions != 2 {
+		t.Errorf("topics %v", w.Kafka.Topics)
+	}
+}
+
+func TestWithdrawnConsentFreezesATopicAndDeletesNothing(t *testing.T) {
+	cluster := controllertest.ReadyCluster(3)
+	controllertest.Admit(cluster)
+	w := newWorld(t, cluster, controllertest.GuestNamespace(), controllertest.FromGuests(controllertest.NewTopic("orders", "uid-1", 0, configured("retention.ms", "1000"))))
+	w.Settle("orders")
+	w.wantTopicIn(controllertest.Guests, "orders", "Ready")
+	id := w.TopicIn(controllertest.Guests, "orders").Status.TopicID
+
+	w.ChangeCluster(func(c *v1alpha1.KafkaCluster) { c.Spec.Access = nil })
+	held := w.TopicIn(controllertest.Guests, "orders")
+	held.Spec.Config["retention.ms"] = "2000"
+	held.Generation++
+	if err := w.Client.Update(context.Background(), held); err != nil {
+		t.Fatal(err)
+	}
+	w.Apply(controllertest.NewTopic("orders", "uid-2", 0, func(t *v1alpha1.KafkaTopic) { t.Spec.Adoption = v1alpha1.AdoptionAlways }))
+	w.Reset()
+	w.Settle("orders")
+	w.wantTopicIn(controllertest.Guests, "orders", "Stalled/NotAdmitted")
+	w.wantTopic("orders", "Stalled/Conflict") // the topic has its holder still
+	if got := w.Kafka.Topics["orders"].Config["retention.ms"]; got != "1000" || w.TopicIn(controllertest.Guests, "orders").Status.TopicID != id {
+		t.Errorf("retention.ms=%s, on record %s", got, w.TopicIn(controllertest.Guests, "orders").Status.TopicID)
+	}
+	w.Remove(w.Topic("orders"))
+	w.Remove(w.TopicIn(controllertest.Guests, "orders"))
+	w.Settle("orders")
+	if w.TopicIn(controllertest.Guests, "orders") != nil {
+		t.Error("the finalizer holds an object that may do nothing")
+	}
+	if _, stays := w.Kafka.Topics["orders"]; !stays {
+		t.Error("the topic was deleted on the word of a namespace that is not admitted")
+	}
+}
+
+func TestWhoeverIsNotAdmittedHoldsNoName(t *testing.T) {
+	old := controllertest.FromGuests(controllertest.NewTopic("orders", "uid-1", time.Hour))
+	old.Finalizers = []string{v1alpha1.Finalizer}
+	old.Annotations = map[string]string{v1alpha1.AnnotationCreating: "incarnation-1 uid-1"}
+	w := newWorld(t, controllertest.ReadyCluster(3), controllertest.GuestNamespace(), old, controllertest.NewTopic("orders", "uid-2", 0))
+	w.Settle("orders")
+	w.wantTopic("orders", "Ready")
+	w.wantTopicIn(controllertest.Guests, "orders", "Stalled/NotAdmitted")
+	w.Remove(w.TopicIn(controllertest.Guests, "orders"))
+	w.Settle("orders")
+	if w.TopicIn(controllertest.Guests, "orders") != nil || len(w.Kafka.Topics) != 1 {
+		t.Errorf("topics %v, or the object is still there", w.Kafka.Topics)
+	}
+}
+
+func TestANamespaceThatCannotBeReadIsNoWithdrawal(t *testing.T) {
+	cluster := controllertest.ReadyCluster(3)
+	controllertest.Admit(cluster)
+	w := newWorld(t, cluster, controllertest.GuestNamespace(), controllertest.FromGuests(controllertest.NewTopic("orders", "uid-1", 0)))
+	w.Settle("orders")
+	w.topics.Namespaces.Reader = unreadable{w.Client}
+	if err := w.Once("orders"); err == nil || !strings.Contains(err.Error(), "get Namespace guests") {
+		t.Errorf("error %v", err)
+	}
+	w.wantTopicIn(controllertest.Guests, "orders", "Ready")
+}
+
+// unreadable is an API server that does not answer.
+type unreadable struct{ client.Reader }
+
+func (unreadable) Get(context.Context, client.ObjectKey, client.Object, ...client.GetOption) error {
+	return context.DeadlineExceeded
+}
+
+func TestANamespaceThatGoesWaitsForAClusterElsewhereFiveMinutes(t *testing.T) {
+	cluster := controllertest.ReadyCluster(3)
+	controllertest.Admit(cluster)
+	going := controllertest.GuestNamespace()
+	w := newWorld(t, cluster, going, controllertest.FromGuests(controllertest.NewTopic("orders", "uid-1", 0)), controllertest.NewTopic("local", "uid-2", 0))
+	w.Settle("orders", "local")
+	w.Goes(going)
+	w.Remove(w.TopicIn(controllertest.Guests, "orders"))
+	w.Remove(w.Topic("local"))
+	deleted := w.TopicIn(controllertest.Guests, "orders").DeletionTimestamp.Time
+	w.Clock.Move(deleted.Sub(w.Clock.Now()))
+	w.ChangeCluster(func(c *v1alpha1.KafkaCluster) { c.Status.Conditions[0].Status = metav1.ConditionFalse })
+	if err := w.Once("orders", "local"); err != nil {
+		t.Fatal(err)
+	}
+	w.wantTopicIn(controllertest.Guests, "orders", "Reconciling/ClusterNotAvailable")
+	w.Clock.Move(4*time.Minute + 59*time.Second)
+	if err := w.Once("orders"); err != nil || w.TopicIn(controllertest.Guests, "orders") == nil {
+		t.Fatalf("let go too early (error %v)", err)
+	}
+	w.Clock.Move(2 * time.Second)
+	if err := w.Once("orders", "local"); err != nil || w.TopicIn(controllertest.Guests, "orders") != nil {
+		t.Fatalf("still there after five minutes (error %v)", err)
+	}
+	if w.Topic("local") == nil {
+		t.Error("what lives in the cluster's own namespace does not go without an answer")
+	}
+	select {
+	case e := <-w.Events.Events:
+		if !strings.Contains(e, "TopicLeftBehind") || !strings.Contains(e, "guests") || !strings.Contains(e, `"orders"`) {
+			t.Errorf("event %q", e)
+		}
+	default:
+		t.Error("nobody is told what is left behind")
+	}
+	if len(w.Kafka.Topics) != 2 {
+		t.Errorf("topics %v", w.Kafka.Topics)
+	}
+}
+
+func TestANamespaceThatGoesWaitsNoLongerForAClusterElsewhereThatDoesNotLetGo(t *testing.T) {
+	for name, hinder := range map[string]func(*world){
+		"it refuses the deletion":     func(w *world) { w.Kafka.Refuse["orders"] = &kafka.Refusal{Code: "TOPIC_DELETION_DISABLED"} },
+		"it denies the deletion":      func(w *world) { w.Kafka.Refuse["orders"] = &kafka.Denied{Code: "TOPIC_AUTHORIZATION_FAILED"} },
+		"the deletion never succeeds": func(w *world) { w.Kafka.Refuse["orders"] = errors.New("REQUEST_TIMED_OUT") },
+		"a quota holds it back":       func(w *world) { w.Kafka.Refuse["orders"] = &kafka.Throttled{After: time.Second} },
+		"nothing can be read":         func(w *world) { w.Kafka.Forbidden["delete"] = true },
+	} {
+		t.Run(name, func(t *testing.T) {
+			cluster := controllertest.ReadyCluster(3)
+			controllertest.Admit(cluster)
+			going := controllertest.GuestNamespace()
+			w := newWorld(t, cluster, going, controllertest.FromGuests(controllertest.NewTopic("orders", "uid-1", 0)))
+			w.Settle("orders")
+			hinder(w)
+			w.Goes(going)
+			w.Remove(w.TopicIn(controllertest.Guests, "orders"))
+			w.Clock.Move(w.TopicIn(controllertest.Guests, "orders").DeletionTimestamp.Sub(w.Clock.Now()))
+			_ = w.Once("orders")
+			if o := w.TopicIn(controllertest.Guests, "orders"); o == nil || controllertest.State(o.Status.Conditions) == "Ready" {
+				t.Fatal("it is gone at once, or does not say why it is not")
+			}
+			w.Clock.Move(5*time.Minute + time.Second)
+			if name == "a quota holds it back" {
+				if _ = w.Once("orders"); w.TopicIn(controllertest.Guests, "orders") == nil {
+					t.Error("it goes on, and was not waited for")
+				}
+				return
+			}
+			_ = w.Once("orders")
+			if w.TopicIn(controllertest.Guests, "orders") != nil {
+				t.Error("still there after five minutes")
+			}
+			select {
+			case e := <-w.Events.Events:
+				if !strings.Contains(e, "TopicLeftBehind") {
+					t.Errorf("event %q", e)
+				}
+			default:
+				t.Error("nobody is told what is left behind")
+			}
+		})
+	}
+}
+
+// A namespace is emptied in no particular order: what is deleted in somebody else's Kafka must not depend on it.
+func TestANamespaceThatGoesWithItsExternalClusterDeletesNothingThere(t *testing.T) {
+	cluster := controllertest.ReadyCluster(3)
+	cluster.Spec = v1alpha1.KafkaClusterSpec{External: &v1alpha1.External{BootstrapServers: []v1alpha1.BootstrapServer{"kafka:9092"}}}
+	w := newWorld(t, cluster, controllertest.NewTopic("orders", "uid-1", 0))
+	w.Settle("orders")
+	w.wantTopic("orders", "Ready")
+	home := &corev1.Namespace{}
+	if err := w.Client.Get(t.Context(), client.ObjectKey{Name: controllertest.ClusterKey.Namespace}, home); err != nil {
+		t.Fatal(err)
+	}
+	w.Goes(home)
+	w.Remove(w.Topic("orders"))
+	w.Settle("orders")
+	if w.Topic("orders") != nil || len(w.Kafka.Topics) != 1 {
+		t.Errorf("topics %v, or the object hangs", w.Kafka.Topics)
+	}
+}

@@ -1,0 +1,378 @@
+package user
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/controllers/batch"
+	"github.com/castellan-dev/castellan/internal/claim"
+	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/users"
+)
+
+// userPass is all that one flush knows of its users.
+type userPass struct {
+	*Reconciler
+	batch.Pass[*v1alpha1.KafkaUser, v1alpha1.KafkaUserStatus]
+	items      []*userItem
+	authorizer bool
+	ca         []byte
+	self       string // the user that the operator itself logs in as to an external cluster
+	live       users.Live
+}
+
+// userItem is one user of a flush.
+type userItem struct {
+	users.Claim
+	users.Report
+	// off: put off, with nothing to report now.
+	off bool
+	// idle: nothing is to be changed in Kafka.
+	idle bool
+	// revoke: everything is to be taken away, for nobody who is in force holds the principal.
+	revoke bool
+	// spared: nothing may be taken away, for the operator itself logs in by it.
+	spared bool
+	// taken: Kafka has the principal, and it is not ours.
+	taken bool
+	// unsettled: what did not go through, to be tried again.
+	unsettled error
+	// refused: a removed user has been seen to be refused on every broker.
+	refused bool
+
+	desired   users.Desired
+	hash      string
+	endpoints []users.Endpoint
+	// mechanisms to be seen to work, or to be refused.
+	mechanisms []v1alpha1.Mechanism
+	password   string // of the removed user; empty = not known any more
+}
+
+func (i *userItem) fault(f users.Fault) { i.Faults = append(i.Faults, f) }
+
+func (i *userItem) await(reason, message string) {
+	if i.Reason == "" {
+		i.Reason, i.Message = reason, message
+	}
+}
+
+// Change prepares every user, reads what is live, carries out the difference and proves it from outside. An error means
+// that nothing is known about any user.
+func (p *userPass) Change(ctx context.Context) error {
+	admin, err := p.Clusters.Admin(ctx, p.Cluster.Object)
+	if err != nil {
+		return err
+	}
+	p.authorizer = authorizes(p.Cluster.Object)
+	if p.Cluster.Object.IsExternal() {
+		access, err := p.Clusters.Access(ctx, p.Cluster.Object)
+		if err != nil {
+			return err
+		}
+		p.ca, p.self = access.CA, access.Username
+	} else if p.ca, err = p.authority(ctx); err != nil {
+		return err
+	}
+	for _, i := range p.items {
+		if f := users.Refused(p.Cluster.Object, i.Name, p.self); f != nil {
+			p.leaveAlone(i, *f)
+		}
+		i.idle = i.idle || i.Frozen
+	}
+	if p.live, err = p.readLive(ctx, admin); err != nil {
+		return err
+	}
+	batch.Each(batch.Writers, p.items, func(i *userItem) {
+		if !i.idle {
+			p.prepare(ctx, i)
+		}
+	})
+	if err := p.mend(ctx, admin); err != nil {
+		return err
+	}
+	if err := p.plain(ctx); err != nil {
+		p.plainFailed(err)
+	}
+	p.prove(ctx)
+	return nil
+}
+
+// prepare decides what one user should have and makes sure, before anything happens in Kafka, of its finalizer and its
+// connection Secret.
+func (p *userPass) prepare(ctx context.Context, i *userItem) {
+	i.desired = users.Desired{Name: i.Name}
+	if i.Holder != nil && p.hold(ctx, i) {
+		return
+	}
+	// Nobody in force holds the principal: what those that leave had is taken away.
+	held, _ := p.leavingOf(i)
+	if i.idle = len(held) == 0 || i.off; i.idle {
+		return
+	}
+	i.revoke = true
+	i.desired = users.Desired{Name: i.Name}
+	i.mechanisms = nil
+	for _, u := range held {
+		if c := users.Recorded(u, p.Cluster.Id()); c != nil {
+			for _, m := range c.Mechanisms {
+				i.mechanisms = append(i.mechanisms, m.Mechanism)
+			}
+			i.password = p.oldPassword(ctx, u)
+			break
+		}
+	}
+	i.endpoints = users.Endpoints(p.Cluster.Object, i.mechanisms)
+}
+
+// leaveAlone changes nothing of a user, neither for its holder nor for those that leave, and says why.
+func (p *userPass) leaveAlone(i *userItem, f users.Fault) {
+	i.idle = true
+	u := i.Holder
+	if u == nil {
+		if i.spared = f.Reason == users.ReasonOwn; !i.spared {
+			i.await(f.Reason, f.Message)
+		}
+		return
+	}
+	i.fault(f)
+	i.Credentials, i.Secret = u.Status.Credentials, boundSecret(u)
+}
+
+// hold fills in what the holder asks for; false = the holder cannot be in force.
+func (p *userPass) hold(ctx context.Context, i *userItem) bool {
+	u := i.Holder
+	if fault := users.Presumes(u, p.Cluster.Object); fault != nil {
+		i.fault(*fault)
+		i.Credentials, i.Secret = u.Status.Credentials, boundSecret(u)
+		return false
+	}
+	i.endpoints = users.Endpoints(p.Cluster.Object, u.Spec.Authentication.Mechanisms)
+	if message := users.NotOffered(p.Cluster.Object, u.Spec.Authentication.Mechanisms); message != "" {
+		i.fault(users.Fault{Reason: users.ReasonMechanism, Message: message})
+	}
+	for _, m := range u.Spec.Authentication.Mechanisms {
+		if _, ok := users.For(i.endpoints, m); ok {
+			i.mechanisms = append(i.mechanisms, m)
+		}
+	}
+	if len(i.mechanisms) == 0 {
+		i.Credentials, i.Secret = u.Status.Credentials, boundSecret(u)
+		return false
+	}
+	if !p.vacant(i) {
+		return false
+	}
+	if !p.announce(ctx, i) {
+		return true
+	}
+	password, err := p.connect(ctx, i)
+	switch fault, isFault := errors.AsType[*secretFault](err); {
+	case isFault:
+		i.fault(users.Fault{Reason: users.ReasonSecret, Message: fault.Error()})
+		i.Credentials = u.Status.Credentials
+		return false
+	case err != nil:
+		i.off, i.idle = true, true
+		if !p.Overtaken(i.Name, err) {
+			p.Errs.Add(i.Name, err)
+		}
+		return true
+	case password == "": // what the Secret needs is not known yet
+		i.idle = true
+		i.Credentials, i.Secret = u.Status.Credentials, boundSecret(u)
+		return true
+	}
+	i.Secret = users.SecretName(u.Name)
+	i.hash = users.PasswordHash(string(u.UID), password)
+	i.desired = users.Desired{Name: i.Name, Mechanisms: i.mechanisms, Password: password, Quotas: users.QuotasOf(u.Spec.Quotas)}
+	if c := users.Recorded(u, p.Cluster.Id()); c != nil && c.PasswordHash == i.hash {
+		i.desired.Recorded = c
+	}
+	if i.desired.ACLs = users.ACLsOf(i.Name, u.Spec.ACLs); len(i.desired.ACLs) > 0 && !p.authorizer {
+		i.fault(users.NoAuthorizer())
+		i.desired.ACLs = nil
+	}
+	i.Credentials = users.CredentialsOf(u, p.Cluster.Id(), i.hash, i.mechanisms, nodeIDs(p.Cluster.Object))
+	return true
+}
+
+func boundSecret(u *v1alpha1.KafkaUser) string {
+	if u.Status.Binding == nil {
+		return ""
+	}
+	return u.Status.Binding.Name
+}
+
+// vacant tells whether the holder may have the principal. That it may not is said once it is certain: what was deleted a
+// moment ago may still be shown.
+func (p *userPass) vacant(i *userItem) bool {
+	key := batch.Key{Cluster: p.Cluster.Key, Name: i.Name}
+	fault := users.Exists(i.Claim, p.live, p.Cluster.Id())
+	if fault == nil {
+		p.Doubts.Forget(key)
+		return true
+	}
+	if i.off = !p.Stands(&p.Doubts, key, fault.Reason, batch.ConfirmAfter); !i.off {
+		i.taken = true
+		i.fault(*fault)
+		i.Secret = boundSecret(i.Holder)
+	}
+	return false
+}
+
+// announce writes, before anything happens in Kafka, the finalizer and that the principal is taken; false = the user has to
+// be looked at again.
+func (p *userPass) announce(ctx context.Context, i *userItem) bool {
+	u := i.Holder
+	if claim.HasFinalizer(u) && users.Owns(u, p.Cluster.Id()) {
+		return true
+	}
+	base := u.DeepCopy()
+	controllerutil.AddFinalizer(u, v1alpha1.Finalizer)
+	metav1.SetMetaDataAnnotation(&u.ObjectMeta, v1alpha1.AnnotationCreating, users.Intent(u, p.Cluster.Id()))
+	err := p.Writer.PatchMetadata(ctx, u, base)
+	if err == nil {
+		return true
+	}
+	i.off, i.idle = true, true
+	if !p.Overtaken(i.Name, err) {
+		p.Errs.Add(i.Name, fmt.Errorf("add the finalizer to KafkaUser %s/%s: %w", u.Namespace, u.Name, err))
+	}
+	return false
+}
+
+// mend compares SCRAM credentials, ACLs and quotas with what is live, and sends what differs, one request per kind.
+func (p *userPass) mend(ctx context.Context, admin kafka.UserAdmin) error {
+	byName := map[string]*userItem{}
+	var desired []users.Desired
+	for _, i := range p.items {
+		if !i.idle {
+			byName[i.Name] = i
+			desired = append(desired, i.desired)
+		}
+	}
+	changes := users.Plan(desired, p.live)
+	if len(changes.Upserts)+len(changes.Deletions) > 0 {
+		results, err := admin.AlterScramCredentials(ctx, changes.Upserts, changes.Deletions)
+		if err != nil {
+			return err
+		}
+		for name, err := range results {
+			if i := byName[name]; i != nil && err != nil {
+				i.refusedBy(err, "spec.authentication.mechanisms")
+				i.Credentials = nil // what stands is not known
+			}
+		}
+	}
+	if err := p.mendACLs(ctx, admin, changes, byName); err != nil || len(changes.Quotas) == 0 {
+		return err
+	}
+	results, err := admin.AlterQuotas(ctx, changes.Quotas)
+	if err != nil {
+		return err
+	}
+	for name, err := range results {
+		if i := byName[name]; i != nil && err != nil {
+			i.refusedBy(err, "spec.quotas")
+		}
+	}
+	return nil
+}
+
+// readLive reads what Kafka has, three requests for all users together.
+func (p *userPass) readLive(ctx context.Context, admin kafka.UserAdmin) (live users.Live, err error) {
+	var names []string
+	for _, i := range p.items {
+		if !i.idle {
+			names = append(names, i.Name)
+		}
+	}
+	slices.Sort(names)
+	if len(names) == 0 {
+		return live, nil
+	}
+	if live.Scram, err = admin.ScramCredentials(ctx, names); err != nil {
+		return live, err
+	}
+	if live.Quotas, err = admin.Quotas(ctx); err != nil || !p.authorizer {
+		return live, err
+	}
+	live.ACLs, err = admin.ACLs(ctx)
+	if refusal, ok := errors.AsType[*kafka.Refusal](err); ok && refusal.Code == "SECURITY_DISABLED" {
+		return live, nil
+	}
+	return live, err
+}
+
+// mendACLs adds before it takes away, so that a rule written in another way never leaves the user without.
+func (p *userPass) mendACLs(ctx context.Context, admin kafka.UserAdmin, changes users.Changes, byName map[string]*userItem) error {
+	for _, step := range []struct {
+		acls []kafka.ACL
+		send func(context.Context, []kafka.ACL) ([]error, error)
+	}{{changes.CreateACLs, admin.CreateACLs}, {changes.DeleteACLs, admin.DeleteACLs}} {
+		if len(step.acls) == 0 {
+			continue
+		}
+		results, err := step.send(ctx, step.acls)
+		if err != nil {
+			return err
+		}
+		for n, err := range results {
+			if err == nil || n >= len(step.acls) {
+				continue
+			}
+			for name, i := range byName {
+				if users.Principal(name) == step.acls[n].Principal {
+					i.refusedBy(err, "spec.acls")
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// refusedBy sorts what Kafka says of one user: a fault of its spec, or something that may be gone at the next attempt.
+func (i *userItem) refusedBy(err error, field string) {
+	refusal, ok := errors.AsType[*kafka.Refusal](err)
+	if !ok || i.revoke { // what is being taken away is not what the spec asks for
+		i.unsettled = err
+		return
+	}
+	fault := users.Explain(refusal, field)
+	if !slices.Contains(i.Faults, fault) {
+		i.fault(fault)
+	}
+}
+
+// authorizes tells whether the cluster minds ACLs.
+func authorizes(cluster *v1alpha1.KafkaCluster) bool {
+	switch {
+	case cluster.IsExternal():
+		return true // whether it does, the brokers say
+	case cluster.Spec.Authorization != nil:
+		return cluster.Spec.Authorization.Type == v1alpha1.AuthorizationSimple
+	case cluster.Status.Defaults != nil && cluster.Status.Defaults.Authorization != "":
+		return cluster.Status.Defaults.Authorization == v1alpha1.AuthorizationSimple
+	default:
+		return slices.ContainsFunc(cluster.Spec.EffectiveListeners(), func(l v1alpha1.Listener) bool { return l.Authentication != nil })
+	}
+}
+
+func nodeIDs(cluster *v1alpha1.KafkaCluster) []int32 {
+	ids := make([]int32, len(cluster.Status.Nodes))
+	for n, node := range cluster.Status.Nodes {
+		ids[n] = node.ID
+	}
+	return ids
+}
+
+func secretKey(namespace, name string) types.NamespacedName {
+	return types.NamespacedName{Namespace: namespace, Name: name}
+}

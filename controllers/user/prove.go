@@ -1,0 +1,157 @@
+package user
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/controllers/batch"
+	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/users"
+)
+
+const (
+	probers      = 8
+	probeTimeout = 5 * time.Second
+	// proveFirst is a little more than a kubelet needs to refresh a mount after its pod was touched.
+	proveFirst = 300 * time.Millisecond
+	proveLimit = 30 * time.Second
+)
+
+// probe is one login to be tried.
+type probe struct {
+	item      *userItem
+	node      int32
+	mechanism v1alpha1.Mechanism
+	err       error
+}
+
+// prove tries to log in as every user whose credentials have not been seen to work on some broker, and as every removed
+// user, who has to be refused. At rest there is nothing to try.
+func (p *userPass) prove(ctx context.Context) {
+	brokers := batch.Serving(p.Cluster.Object)
+	var probes []*probe
+	for _, i := range p.items {
+		nodes := brokers
+		switch {
+		case i.idle || i.off || i.unsettled != nil:
+			continue
+		case i.revoke && i.password == "":
+			i.refused = true // nobody knows the password any more
+			continue
+		case !i.revoke && i.Credentials == nil:
+			continue
+		case !i.revoke:
+			nodes = lacking(brokers, i.Credentials.ProvenOn)
+		}
+		for _, node := range nodes {
+			for _, m := range i.mechanisms {
+				probes = append(probes, &probe{item: i, node: node, mechanism: m})
+			}
+		}
+	}
+	var silent sync.Map // brokers that have not answered: not to be waited for again and again
+	batch.Each(probers, probes, func(t *probe) {
+		if err, known := silent.Load(t.node); known {
+			t.err, _ = err.(error)
+			return
+		}
+		if t.err = p.try(ctx, t); batch.Unreachable(t.err) && !notOffered(t.err) {
+			silent.Store(t.node, t.err)
+		}
+	})
+	seen := map[*userItem][]*probe{}
+	for _, t := range probes {
+		seen[t.item] = append(seen[t.item], t)
+	}
+	for _, i := range p.items {
+		if !i.idle && !i.off && i.unsettled == nil {
+			i.judge(seen[i], brokers)
+		}
+	}
+}
+
+func (p *userPass) try(ctx context.Context, t *probe) error {
+	endpoint, ok := users.For(t.item.endpoints, t.mechanism)
+	if !ok {
+		if t.item.revoke {
+			return kafka.ErrAuthenticationFailed // no listener offers the mechanism any more: no way in
+		}
+		return errNoAddress
+	}
+	address, ok := endpoint.Addresses[t.node]
+	if !ok {
+		return errNoAddress
+	}
+	login := kafka.Login{
+		Address: address.Dial, Mechanism: string(t.mechanism), Username: t.item.Name, Password: t.item.desired.Password,
+	}
+	if t.item.revoke {
+		login.Password = t.item.password
+	}
+	if endpoint.TLS {
+		login.CA, login.ServerName, login.SystemRoots = p.ca, address.ServerName, len(p.ca) == 0
+	}
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	return p.prober.TryLogin(ctx, login)
+}
+
+var errNoAddress = errors.New("its address is not known yet")
+
+func notOffered(err error) bool {
+	u, ok := errors.AsType[*kafka.Unanswered](err)
+	return ok && (u.Cause == kafka.CauseMechanism || u.Cause == kafka.CauseNoLogin)
+}
+
+// judge draws the conclusion from what was tried of one user.
+func (i *userItem) judge(probes []*probe, brokers []int32) {
+	var open []string
+	bad := map[int32]bool{}
+	for _, t := range probes {
+		ok, word := t.err == nil, "no answer"
+		if i.revoke {
+			ok = errors.Is(t.err, kafka.ErrAuthenticationFailed)
+		}
+		switch {
+		case ok:
+			continue
+		case t.err == nil:
+			word = "still let in"
+		case notOffered(t.err):
+			word = "not offered by the listener"
+		case errors.Is(t.err, kafka.ErrAuthenticationFailed):
+			word = "refused"
+		case errors.Is(t.err, errNoAddress):
+			word = errNoAddress.Error()
+		}
+		bad[t.node] = true
+		open = append(open, fmt.Sprintf("%s on broker %d: %s", t.mechanism, t.node, word))
+	}
+	if i.revoke {
+		if i.refused = len(open) == 0; !i.refused {
+			i.await(users.ReasonRevoking, "removed, and waiting until every broker refuses a login: "+strings.Join(open, ", "))
+		}
+		return
+	}
+	if i.Credentials == nil {
+		return
+	}
+	for _, id := range lacking(brokers, i.Credentials.ProvenOn) {
+		if !bad[id] {
+			i.Credentials.ProvenOn = append(i.Credentials.ProvenOn, id)
+		}
+	}
+	slices.Sort(i.Credentials.ProvenOn)
+	switch {
+	case len(open) > 0:
+		i.await(users.ReasonProving, "waiting until a login works on every broker: "+strings.Join(open, ", "))
+	case len(brokers) == 0:
+		i.await(users.ReasonProving, "waiting for a broker that takes clients, to see a login work")
+	}
+}

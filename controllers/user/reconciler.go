@@ -1,0 +1,62 @@
+package user
+
+import (
+	"sync"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/controllers/batch"
+	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/plainauth"
+	"github.com/castellan-dev/castellan/internal/users"
+)
+
+// +kubebuilder:rbac:groups=kafka.castellan.dev,resources=kafkausers,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups=kafka.castellan.dev,resources=kafkausers/status,verbs=patch
+// +kubebuilder:rbac:groups=kafka.castellan.dev,resources=kafkausers/finalizers,verbs=update
+// +kubebuilder:rbac:groups=kafka.castellan.dev,resources=kafkaclusters,verbs=get;list;watch
+// +kubebuilder:rbac:groups=kafka.castellan.dev,resources=kafkaclusters/finalizers,verbs=update
+// +kubebuilder:rbac:groups="",resources=secrets,verbs=get;list;watch;create;update
+// +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+
+// Reconciler cares for the users of one cluster at a time, many in one flush.
+type Reconciler struct {
+	batch.Reconciler[*v1alpha1.KafkaUser, v1alpha1.KafkaUserStatus]
+	// apiReader asks the API server: for Secrets of others.
+	apiReader client.Reader
+	prober    kafka.Prober
+
+	mu sync.Mutex
+	// verified remembers which entry of the users file was made from which password, for verifying costs milliseconds.
+	verified map[batch.Key]verifiedEntry
+}
+
+func New(c batch.Common, apiReader client.Reader, prober kafka.Prober) *Reconciler {
+	r := &Reconciler{apiReader: apiReader, prober: prober, verified: map[batch.Key]verifiedEntry{}}
+	r.Begin(c, kafkaUsers)
+	r.Open, r.Forget = r.openPass, r.forgetUser
+	return r
+}
+
+type verifiedEntry struct {
+	passwordHash string
+	entry        plainauth.Entry
+}
+
+func (r *Reconciler) openPass(cluster batch.Host, a batch.Admission, all []batch.Found[*v1alpha1.KafkaUser]) (*batch.Pass[*v1alpha1.KafkaUser, v1alpha1.KafkaUserStatus], batch.Work) {
+	p := &userPass{Reconciler: r, Pass: batch.NewPass(&r.Reconciler, cluster, a)}
+	for _, f := range all {
+		claim := users.Sort(f.Name, f.Objects, cluster.Id(), a.Admits)
+		p.Claims = append(p.Claims, claim)
+		p.items = append(p.items, &userItem{Claim: claim})
+	}
+	return &p.Pass, p
+}
+
+func (r *Reconciler) forgetUser(key batch.Key) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.verified, key)
+}

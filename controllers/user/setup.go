@@ -1,0 +1,128 @@
+package user
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/controllers/batch"
+	"github.com/castellan-dev/castellan/internal/connect"
+	"github.com/castellan-dev/castellan/internal/render"
+	"github.com/castellan-dev/castellan/internal/users"
+)
+
+// kafkaUsers are the species of KafkaUsers.
+var kafkaUsers = batch.Kind[*v1alpha1.KafkaUser, v1alpha1.KafkaUserStatus]{
+	Object: &v1alpha1.KafkaUser{}, Name: "KafkaUser", Noun: "user", Index: "castellan.user",
+	Key: func(u *v1alpha1.KafkaUser) batch.Key {
+		return batch.Key{Cluster: u.Spec.ClusterRef.From(u.Namespace), Name: users.Name(u)}
+	},
+	List: func(ctx context.Context, r client.Reader, options ...client.ListOption) ([]*v1alpha1.KafkaUser, error) {
+		var list v1alpha1.KafkaUserList
+		err := r.List(ctx, &list, options...)
+		return batch.Pointers(list.Items), err
+	},
+	Status:     func(u *v1alpha1.KafkaUser) *v1alpha1.KafkaUserStatus { return &u.Status },
+	Conditions: func(s *v1alpha1.KafkaUserStatus) *[]metav1.Condition { return &s.Conditions },
+	Seen:       users.SeenStatus,
+	Leftover: func(u *v1alpha1.KafkaUser) string {
+		if u.Status.Credentials == nil {
+			return ""
+		}
+		return fmt.Sprintf("user %q with its credentials, ACLs and quotas", users.Name(u))
+	},
+}
+
+// SetupWithManager starts the controller with the manager.
+func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
+	b, err := r.Controller(mgr, "kafkauser")
+	if err != nil {
+		return err
+	}
+	return b.Watches(&v1alpha1.KafkaCluster{}, r.clusterEvents()).
+		WatchesRawSource(source.Channel(r.Woken, r.clusterEvents())).
+		Watches(&corev1.Secret{}, r.secretEvents()).
+		Complete(r)
+}
+
+func (r *Reconciler) markAll(ctx context.Context, cluster types.NamespacedName, q batch.QueueOf) {
+	r.MarkCluster(ctx, cluster, q, func(*v1alpha1.KafkaUser) bool { return true })
+}
+
+// clusterEvents marks all users of a cluster when something has changed that their Secrets tell, that their logins need to
+// be proven on, or that decides whether they can be cared for at all.
+func (r *Reconciler) clusterEvents() handler.EventHandler {
+	return handler.Funcs{
+		CreateFunc: func(ctx context.Context, e event.CreateEvent, q batch.QueueOf) {
+			r.markAll(ctx, client.ObjectKeyFromObject(e.Object), q)
+		},
+		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q batch.QueueOf) {
+			r.markAll(ctx, client.ObjectKeyFromObject(e.Object), q)
+		},
+		GenericFunc: func(ctx context.Context, e event.GenericEvent, q batch.QueueOf) {
+			r.markAll(ctx, client.ObjectKeyFromObject(e.Object), q)
+		},
+		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q batch.QueueOf) {
+			before, ok1 := e.ObjectOld.(*v1alpha1.KafkaCluster)
+			after, ok2 := e.ObjectNew.(*v1alpha1.KafkaCluster)
+			if ok1 && ok2 && !sameForUsers(before, after) {
+				r.markAll(ctx, client.ObjectKeyFromObject(after), q)
+			}
+		},
+	}
+}
+
+func sameForUsers(before, after *v1alpha1.KafkaCluster) bool {
+	// A broker that has gone away needs no proof; one that has come does.
+	return batch.FactsOf(before) == batch.FactsOf(after) &&
+		authorizes(before) == authorizes(after) &&
+		len(lacking(batch.Serving(after), batch.Serving(before))) == 0 &&
+		equality.Semantic.DeepEqual(before.Spec.Listeners, after.Spec.Listeners) &&
+		equality.Semantic.DeepEqual(before.Spec.External, after.Spec.External) &&
+		equality.Semantic.DeepEqual(before.Status.External, after.Status.External) &&
+		equality.Semantic.DeepEqual(before.Status.Listeners, after.Status.Listeners)
+}
+
+// secretEvents marks the owner of a connection Secret, and all users when the CA or the file of PLAIN users has changed.
+// Echoes of our own writes mark nothing.
+func (r *Reconciler) secretEvents() handler.EventHandler {
+	mark := func(ctx context.Context, o client.Object, q batch.QueueOf) {
+		if r.Writer.Wrote(o) {
+			return
+		}
+		cluster := types.NamespacedName{Namespace: o.GetNamespace(), Name: o.GetLabels()[v1alpha1.LabelCluster]}
+		owner := metav1.GetControllerOf(o)
+		switch {
+		case cluster.Name == "":
+		case owner != nil && owner.Kind == "KafkaUser":
+			var u v1alpha1.KafkaUser
+			if r.Client.Get(ctx, types.NamespacedName{Namespace: o.GetNamespace(), Name: owner.Name}, &u) == nil {
+				r.Mark(q, &u)
+			}
+		case o.GetName() == connect.AuthoritySecret(cluster.Name), o.GetName() == render.PlainUsersSecret(cluster.Name):
+			r.markAll(ctx, cluster, q)
+		}
+	}
+	return handler.Funcs{
+		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q batch.QueueOf) {
+			if e.ObjectOld.GetResourceVersion() != e.ObjectNew.GetResourceVersion() {
+				mark(ctx, e.ObjectNew, q)
+			}
+		},
+		CreateFunc: func(ctx context.Context, e event.CreateEvent, q batch.QueueOf) { mark(ctx, e.Object, q) },
+		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q batch.QueueOf) {
+			r.Writer.Forget(e.Object.GetUID())
+			mark(ctx, e.Object, q)
+		},
+	}
+}

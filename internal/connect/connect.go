@@ -1,0 +1,155 @@
+package connect
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/kafka/pool"
+	"github.com/castellan-dev/castellan/internal/model"
+	"github.com/castellan-dev/castellan/internal/pki"
+)
+
+// The entries of the Secret that holds a cluster's certificate authority.
+const (
+	AuthorityCertificate = "ca.crt"
+	AuthorityKey         = "ca.key"
+)
+
+// The names in the operator's own certificate; render puts the principal that follows from them into super.users.
+const (
+	OperatorName = "castellan-operator"
+	Organization = "castellan"
+)
+
+// AuthoritySecret names the Secret that holds a cluster's certificate authority.
+func AuthoritySecret(cluster string) string { return cluster + "-ca" }
+
+// ClustersAtOnce is how many clusters each controller works on side by side. One that does not answer keeps its place for
+// up to batch.FlushTimeout; so there are more places, which cost next to nothing, than clusters that fall silent together.
+const ClustersAtOnce = 32
+
+// identityLife is how long the operator's own certificate for a cluster lives. It is made in memory, from the cluster's
+// authority, and written nowhere.
+const identityLife = 30 * 24 * time.Hour
+
+// Connections gives a kafka.Admin for every KafkaCluster. Of the operator's own it finds the addresses in the status and
+// proves to the brokers that it is the operator; an external one says how it is reached. Dialling and backing off are the
+// pool's matter.
+type Connections struct {
+	Client client.Reader
+	// APIReader reads past the cache, which holds no Secret of others.
+	APIReader client.Reader
+	Pool      *pool.Pool
+	// Wake has what lives in a cluster looked at when something has changed that its object does not show.
+	Wake   func(pool.Key)
+	Domain string
+	Now    func() time.Time
+
+	mu         sync.Mutex
+	identities map[types.NamespacedName]certificate
+	Accesses   map[types.NamespacedName]knownAccess
+}
+
+// certificate is the operator's certificate for one cluster.
+type certificate struct {
+	uid       types.UID // of the KafkaCluster
+	authority string    // the certificate that signed it
+	leaf      pki.Leaf
+}
+
+// Admin returns the connection to a cluster; it does not dial.
+func (c *Connections) Admin(ctx context.Context, cluster *v1alpha1.KafkaCluster) (kafka.Admin, error) {
+	key := client.ObjectKeyFromObject(cluster)
+	if cluster.IsExternal() {
+		access, err := c.Access(ctx, cluster)
+		if err != nil {
+			return nil, err
+		}
+		return c.Pool.Get(poolKey(cluster), externalOptions(access, cluster.Status.ClusterID))
+	}
+	secret := &corev1.Secret{}
+	name := types.NamespacedName{Namespace: cluster.Namespace, Name: AuthoritySecret(cluster.Name)}
+	if err := c.Client.Get(ctx, name, secret); err != nil {
+		return nil, fmt.Errorf("read the certificate authority of KafkaCluster %s from Secret %s: %w", key, name.Name, err)
+	}
+	authority, err := pki.ParseAuthority(secret.Data[AuthorityCertificate], secret.Data[AuthorityKey])
+	if err != nil {
+		return nil, fmt.Errorf("read the certificate authority of KafkaCluster %s from Secret %s: %w", key, name.Name, err)
+	}
+	leaf, err := c.identity(key, cluster.UID, authority)
+	if err != nil {
+		return nil, err
+	}
+	options := pool.Options{Seeds: c.seeds(cluster), CA: authority.CertPEM, Certificate: leaf.CertPEM, Key: leaf.KeyPEM}
+	if len(options.Seeds) == 0 {
+		return nil, fmt.Errorf("connect to KafkaCluster %s: no broker is known yet: %w", key, kafka.ErrUnreachable)
+	}
+	return c.Pool.Get(poolKey(cluster), options)
+}
+
+func poolKey(cluster *v1alpha1.KafkaCluster) pool.Key {
+	return pool.Key{UID: string(cluster.UID), Namespace: cluster.Namespace, Name: cluster.Name}
+}
+
+// Forget ends the connection of a cluster that is gone.
+func (c *Connections) Forget(key types.NamespacedName) {
+	c.mu.Lock()
+	known, found := c.identities[key]
+	delete(c.identities, key)
+	access, external := c.Accesses[key]
+	delete(c.Accesses, key)
+	c.mu.Unlock()
+	if found {
+		c.Pool.Forget(string(known.uid))
+	}
+	if external {
+		c.Pool.Forget(string(access.uid))
+	}
+}
+
+func (c *Connections) identity(key types.NamespacedName, uid types.UID, authority pki.Authority) (pki.Leaf, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	request := pki.Request{
+		CommonName: OperatorName, Organization: Organization,
+		Usages: pki.Usages{Client: true}, ValidFor: identityLife,
+	}
+	known := c.identities[key]
+	if known.uid == uid && known.authority == string(authority.CertPEM) {
+		if _, renew := pki.NeedsRenewal(known.leaf, request, authority, c.Now(), pki.LastThird); !renew {
+			return known.leaf, nil
+		}
+	}
+	leaf, err := pki.Issue(authority, request, c.Now())
+	if err != nil {
+		return pki.Leaf{}, fmt.Errorf("issue the operator's certificate for KafkaCluster %s: %w", key, err)
+	}
+	if known.uid != "" && known.uid != uid {
+		c.Pool.Forget(string(known.uid))
+	}
+	if c.identities == nil {
+		c.identities = map[types.NamespacedName]certificate{}
+	}
+	c.identities[key] = certificate{uid: uid, authority: string(authority.CertPEM), leaf: leaf}
+	return leaf, nil
+}
+
+// seeds are the REPLICATION addresses of the cluster's brokers.
+func (c *Connections) seeds(cluster *v1alpha1.KafkaCluster) []string {
+	var seeds []string
+	for _, node := range cluster.Status.Nodes {
+		if slices.Contains(node.Roles, v1alpha1.RoleBroker) {
+			seeds = append(seeds, fmt.Sprintf("%s.%s-nodes.%s.svc.%s:%d", node.Pod, cluster.Name, cluster.Namespace, c.Domain, model.PortReplication))
+		}
+	}
+	return seeds
+}
