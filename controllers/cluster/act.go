@@ -44,7 +44,7 @@ func (r *Reconciler) act(ctx context.Context, s *scope) error {
 }
 
 // heldFaults are what only the user can end: one fault for each field, however many nodes it holds back.
-func heldFaults(held []plan.Held) []verdict.Fault {
+func heldFaults(held []plan.Held) []verdict.Verdict {
 	var fields []string
 	messages := map[string][]string{}
 	for _, h := range held {
@@ -56,9 +56,9 @@ func heldFaults(held []plan.Held) []verdict.Fault {
 		}
 		messages[h.Field] = append(messages[h.Field], h.Message)
 	}
-	var faults []verdict.Fault
+	var faults []verdict.Verdict
 	for _, field := range fields {
-		faults = append(faults, verdict.Fault{Reason: verdict.ReasonHeld, Field: field, Message: first(messages[field])})
+		faults = append(faults, verdict.Stalled(verdict.ReasonHeld, field, "%s", first(messages[field])))
 	}
 	return faults
 }
@@ -127,7 +127,7 @@ func (s *scope) refused(field string, err error) error {
 	if field == "" || !errors.As(err, &refusal) {
 		return err
 	}
-	s.faults = append(s.faults, verdict.Fault{Reason: verdict.ReasonInvalid, Field: field, Message: "Kafka refuses this: " + refusal.Error()})
+	s.faults = append(s.faults, verdict.Stalled(verdict.ReasonInvalid, field, "%s", "Kafka refuses this: "+refusal.Error()))
 	s.requeue = max(s.requeue, whenHeld)
 	return nil
 }

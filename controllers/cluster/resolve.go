@@ -98,7 +98,7 @@ func (r *Reconciler) inputs(s *scope, cluster *v1alpha1.KafkaCluster, spec *v1al
 
 // identify is the cluster with everything in its status that is given out once: node ids, defaults, the cluster id and
 // the first quorum. What is recorded stays; what is new is only proposed here.
-func (r *Reconciler) identify(s *scope, spec *v1alpha1.KafkaClusterSpec) (*v1alpha1.KafkaCluster, []verdict.Fault) {
+func (r *Reconciler) identify(s *scope, spec *v1alpha1.KafkaClusterSpec) (*v1alpha1.KafkaCluster, []verdict.Verdict) {
 	proposed := s.cluster.DeepCopy()
 	status := &proposed.Status
 	earlier := earlierLife(s.live)

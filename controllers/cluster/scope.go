@@ -24,7 +24,7 @@ type scope struct {
 
 	live     *observe.Live
 	accepted *v1alpha1.KafkaClusterSpec
-	faults   []verdict.Fault
+	faults   []verdict.Verdict
 	model    *model.Cluster
 	files    map[int32]render.NodeFiles
 	want     model.Desired

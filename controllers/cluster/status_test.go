@@ -67,7 +67,7 @@ func TestAPassOverAnOldCopyWritesNothingAndTellsNothing(t *testing.T) {
 	}
 	report := func(seen *v1alpha1.KafkaCluster) error {
 		s := newScope(seen, time.Now())
-		s.faults = []verdict.Fault{{Reason: verdict.ReasonInvalid, Field: "spec.version", Message: "no"}}
+		s.faults = []verdict.Verdict{verdict.Stalled(verdict.ReasonInvalid, "spec.version", "no")}
 		return r.report(t.Context(), s, nil)
 	}
 	old = read()
@@ -97,9 +97,9 @@ func TestAFieldThatHoldsManyNodesIsTheFaultOnce(t *testing.T) {
 		{Node: 2, Field: "spec.pools[main].replicas", Message: "broker 2 not removed: b"},
 		{Node: 3, Field: "spec.rolling.unavailable", Message: "broker 3 not restarted: c"},
 	})
-	want := []verdict.Fault{
-		{Reason: verdict.ReasonHeld, Field: "spec.rolling.unavailable", Message: "broker 1 not restarted: a; and 1 more"},
-		{Reason: verdict.ReasonHeld, Field: "spec.pools[main].replicas", Message: "broker 2 not removed: b"},
+	want := []verdict.Verdict{
+		verdict.Stalled(verdict.ReasonHeld, "spec.rolling.unavailable", "broker 1 not restarted: a; and 1 more"),
+		verdict.Stalled(verdict.ReasonHeld, "spec.pools[main].replicas", "broker 2 not removed: b"),
 	}
 	if !slices.Equal(faults, want) {
 		t.Errorf("got %v, want %v", faults, want)

@@ -39,7 +39,7 @@ func knowsFeatures(v *view, a *act, _ *batch) (bool, string) {
 		return true, ""
 	}
 	if faults := resolve.ValidateFinalized(v.kafka.snapshot.Features, asked); len(faults) > 0 {
-		return false, faults[0].Message
+		return false, faults[0].Sentence()
 	}
 	return true, ""
 }

@@ -1,7 +1,6 @@
 package resolve
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -22,17 +21,15 @@ const annotationPrefix = "kafka.castellan.dev/"
 func annotationField(key string) string { return "metadata.annotations[" + key + "]" }
 
 // validateAnnotations checks what people ask for beside the spec.
-func validateAnnotations(annotations map[string]string) []verdict.Fault {
-	var faults []verdict.Fault
+func validateAnnotations(annotations map[string]string) []verdict.Verdict {
+	var faults []verdict.Verdict
 	for _, key := range slices.Sorted(maps.Keys(annotations)) {
 		if strings.HasPrefix(key, annotationPrefix) && !slices.Contains(ownAnnotations, key) {
-			faults = append(faults, verdict.Fault{Reason: verdict.ReasonInvalid, Field: annotationField(key),
-				Message: "the operator knows no such annotation; use " + strings.Join(ownAnnotations, " or ") + ", or remove it"})
+			faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, annotationField(key), "%s", "the operator knows no such annotation; use "+strings.Join(ownAnnotations, " or ")+", or remove it"))
 		}
 	}
 	if value, set := annotations[v1alpha1.AnnotationPause]; set && value != "true" && value != "false" {
-		faults = append(faults, verdict.Fault{Reason: verdict.ReasonInvalid, Field: annotationField(v1alpha1.AnnotationPause), Message: fmt.Sprintf(
-			"%q is neither true nor false; until it is one of them, or removed, the cluster is paused", value)})
+		faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, annotationField(v1alpha1.AnnotationPause), "%q is neither true nor false; until it is one of them, or removed, the cluster is paused", value))
 	}
 	return faults
 }
@@ -45,14 +42,14 @@ func paused(annotations map[string]string) bool {
 
 // restarts reads the annotation that asks for restarts: "<time>" for all, or "<pool or node id>=<time>" separated by
 // commas. It sets RestartBefore of the nodes that are meant, and finds what names nobody.
-func restarts(c *model.Cluster, annotations map[string]string) []verdict.Fault {
+func restarts(c *model.Cluster, annotations map[string]string) []verdict.Verdict {
 	text, set := annotations[v1alpha1.AnnotationRestart]
 	if !set || text == "" {
 		return nil
 	}
-	var faults []verdict.Fault
+	var faults []verdict.Verdict
 	refuse := func(format string, args ...any) {
-		faults = append(faults, verdict.Fault{Reason: verdict.ReasonInvalid, Field: annotationField(v1alpha1.AnnotationRestart), Message: fmt.Sprintf(format, args...)})
+		faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, annotationField(v1alpha1.AnnotationRestart), format, args...))
 	}
 	for entry := range strings.SplitSeq(text, ",") {
 		target, moment, found := strings.Cut(strings.TrimSpace(entry), "=")

@@ -28,7 +28,7 @@ const (
 // that a newer operator would no longer accept, is still cared for. A new spec with faults is never carried out.
 //
 // Node ids and defaults that are not recorded yet are computed as AssignNodeIDs and ComputeDefaults do.
-func Resolve(in Inputs) (*model.Cluster, []verdict.Fault) {
+func Resolve(in Inputs) (*model.Cluster, []verdict.Verdict) {
 	v, known := version.Find(in.Spec.Version)
 	pools, faults := identity.AssignNodeIDs(in.Spec, in.Cluster.Status.Pools)
 	possible := known && len(faults) == 0 && withinBounds(in.Spec)
@@ -46,8 +46,8 @@ func Resolve(in Inputs) (*model.Cluster, []verdict.Fault) {
 		faults = append(faults, validateNames(c, in.Taken)...)
 		faults = append(faults, validateSizes(c)...)
 	}
-	slices.SortStableFunc(faults, func(a, b verdict.Fault) int {
-		return cmp.Or(cmp.Compare(a.Field, b.Field), cmp.Compare(a.Message, b.Message))
+	slices.SortStableFunc(faults, func(a, b verdict.Verdict) int {
+		return cmp.Or(cmp.Compare(a.Field, b.Field), cmp.Compare(a.Sentence(), b.Sentence()))
 	})
 	return c, slices.Compact(faults)
 }

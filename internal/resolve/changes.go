@@ -11,7 +11,7 @@ import (
 )
 
 // validateChanges judges the step from the last accepted spec to this one, and from what Kafka has finalized.
-func validateChanges(in Inputs, v version.Version) []verdict.Fault {
+func validateChanges(in Inputs, v version.Version) []verdict.Verdict {
 	faults := validateFeatures(in, v)
 	if in.Accepted == nil {
 		return faults
@@ -24,15 +24,13 @@ func validateChanges(in Inputs, v version.Version) []verdict.Fault {
 		case i >= 0:
 			faults = append(faults, validatePoolChange(&before, &in.Spec.Pools[i], forming)...)
 		case forming && before.HasRole(v1alpha1.RoleController):
-			faults = append(faults, verdict.Fault{Reason: verdict.ReasonInvalid, Field: model.PoolField(before.Name, ""),
-				Message: "its controllers are to found the cluster, which has not happened yet; put the pool back, or delete the KafkaCluster and its claims"})
+			faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, model.PoolField(before.Name, ""), "its controllers are to found the cluster, which has not happened yet; put the pool back, or delete the KafkaCluster and its claims"))
 		}
 	}
 	for _, p := range in.Spec.Pools {
 		isNew := !slices.ContainsFunc(in.Accepted.Pools, func(q v1alpha1.Pool) bool { return q.Name == p.Name })
 		if isNew && forming && p.HasRole(v1alpha1.RoleController) && p.Replicas > 0 {
-			faults = append(faults, verdict.Fault{Reason: verdict.ReasonInvalid, Field: model.PoolField(p.Name, "roles"),
-				Message: "the first quorum has not formed yet; add controllers once the cluster is Available"})
+			faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, model.PoolField(p.Name, "roles"), "the first quorum has not formed yet; add controllers once the cluster is Available"))
 		}
 	}
 	return faults
@@ -40,7 +38,7 @@ func validateChanges(in Inputs, v version.Version) []verdict.Fault {
 
 // validateFeatures refuses a version of Kafka that could not read what a newer one has written (KIP-584), and a
 // metadata.version that the version does not know or cannot go back to.
-func validateFeatures(in Inputs, v version.Version) []verdict.Fault {
+func validateFeatures(in Inputs, v version.Version) []verdict.Verdict {
 	if v.Kafka == "" {
 		return nil
 	}
@@ -53,26 +51,23 @@ func validateFeatures(in Inputs, v version.Version) []verdict.Fault {
 	}
 	level, known := v.MetadataLevel(asked)
 	if !known {
-		return []verdict.Fault{{Reason: verdict.ReasonInvalid, Field: "spec.metadataVersion", Message: fmt.Sprintf(
-			"Kafka %s knows no metadata.version %s; use Auto, or one of: %s", v.Kafka, asked, v.MetadataNames())}}
+		return []verdict.Verdict{verdict.Stalled(verdict.ReasonInvalid, "spec.metadataVersion", "Kafka %s knows no metadata.version %s; use Auto, or one of: %s", v.Kafka, asked, v.MetadataNames())}
 	}
 	if finalized := int16(in.Cluster.Status.Features[version.MetadataVersion]); !v.CanLower(finalized, level) {
-		return []verdict.Fault{{Reason: verdict.ReasonInvalid, Field: "spec.metadataVersion", Message: fmt.Sprintf(
-			"metadata.version %[1]s is finalized, and Kafka cannot go back to %[2]s without losing metadata; remove the field, or set it to %[1]s",
-			v.MetadataName(finalized), v.MetadataName(level))}}
+		return []verdict.Verdict{verdict.Stalled(verdict.ReasonInvalid, "spec.metadataVersion", "metadata.version %[1]s is finalized, and Kafka cannot go back to %[2]s without losing metadata; remove the field, or set it to %[1]s", v.MetadataName(finalized), v.MetadataName(level))}
 	}
 	return nil
 }
 
 // ValidateFinalized holds a version against the features that the cluster has finalized: by their names, the levels as the
 // status or a view of Kafka has them.
-func ValidateFinalized[level int16 | int32](features map[string]level, v version.Version) []verdict.Fault {
+func ValidateFinalized[level int16 | int32](features map[string]level, v version.Version) []verdict.Verdict {
 	newest := version.Catalogue[len(version.Catalogue)-1] // it knows the names of the older levels too
 	cure := "upgrade the operator to one that has a version which can"
 	if suitable := version.NamesWhere(func(w version.Version) bool { return supportsAll(w, features) }); suitable != "" {
 		cure = "use one of: " + suitable
 	}
-	var faults []verdict.Fault
+	var faults []verdict.Verdict
 	for _, feature := range sortedKeys(features) {
 		level := int16(features[feature])
 		if v.Supports(feature, level) {
@@ -85,8 +80,7 @@ func ValidateFinalized[level int16 | int32](features map[string]level, v version
 				first = fmt.Sprintf("set spec.metadataVersion to %s before the version, or ", newest.MetadataName(latest))
 			}
 		}
-		faults = append(faults, verdict.Fault{Reason: verdict.ReasonInvalid, Field: "spec.version", Message: fmt.Sprintf(
-			"Kafka %s cannot run with %s %s, which this cluster has finalized; %s%s", v.Kafka, feature, name, first, cure)})
+		faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, "spec.version", "Kafka %s cannot run with %s %s, which this cluster has finalized; %s%s", v.Kafka, feature, name, first, cure))
 	}
 	return faults
 }
@@ -100,29 +94,26 @@ func supportsAll[level int16 | int32](v version.Version, features map[string]lev
 	return true
 }
 
-func validatePoolChange(before, after *v1alpha1.Pool, forming bool) []verdict.Fault {
-	var faults []verdict.Fault
+func validatePoolChange(before, after *v1alpha1.Pool, forming bool) []verdict.Verdict {
+	var faults []verdict.Verdict
 	wasController, wasBroker := before.HasRole(v1alpha1.RoleController), before.HasRole(v1alpha1.RoleBroker)
 	isController, isBroker := after.HasRole(v1alpha1.RoleController), after.HasRole(v1alpha1.RoleBroker)
 	switch {
 	case wasBroker && !isBroker:
-		faults = append(faults, verdict.Fault{Reason: verdict.ReasonInvalid, Field: model.PoolField(after.Name, "roles"),
-			Message: "the role Broker cannot be taken from nodes that may hold records; set it back, and make a new pool for controllers"})
+		faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, model.PoolField(after.Name, "roles"), "the role Broker cannot be taken from nodes that may hold records; set it back, and make a new pool for controllers"))
 	case forming && (wasController != isController || isController && after.Replicas != before.Replicas):
-		faults = append(faults, verdict.Fault{Reason: verdict.ReasonInvalid, Field: model.PoolField(after.Name, "replicas"), Message: fmt.Sprintf(
-			"the first quorum has not formed yet; set replicas back to %d and the roles as they were, and change them once the cluster is Available", before.Replicas)})
+		faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, model.PoolField(after.Name, "replicas"), "the first quorum has not formed yet; set replicas back to %d and the roles as they were, and change them once the cluster is Available", before.Replicas))
 	}
 	return append(faults, validateVolumeChanges(before, after)...)
 }
 
-func validateVolumeChanges(before, after *v1alpha1.Pool) []verdict.Fault {
-	var faults []verdict.Fault
+func validateVolumeChanges(before, after *v1alpha1.Pool) []verdict.Verdict {
+	var faults []verdict.Verdict
 	var kept, order []string
 	for _, v := range before.Storage.Volumes {
 		i := slices.IndexFunc(after.Storage.Volumes, func(w v1alpha1.Volume) bool { return w.Name == v.Name })
 		if i < 0 {
-			faults = append(faults, verdict.Fault{Reason: verdict.ReasonNotYetSupported, Field: model.VolumeField(after.Name, v.Name, ""),
-				Message: "a volume cannot be renamed, and this operator cannot remove one yet; put it back under its name"})
+			faults = append(faults, verdict.Stalled(verdict.ReasonNotYetSupported, model.VolumeField(after.Name, v.Name, ""), "a volume cannot be renamed, and this operator cannot remove one yet; put it back under its name"))
 			continue
 		}
 		kept = append(kept, v.Name)
@@ -133,32 +124,26 @@ func validateVolumeChanges(before, after *v1alpha1.Pool) []verdict.Fault {
 			order = append(order, v.Name)
 			continue
 		}
-		faults = append(faults, verdict.Fault{Reason: verdict.ReasonNotYetSupported, Field: model.VolumeField(after.Name, v.Name, ""),
-			Message: "this operator cannot add a volume to a pool yet; remove it, or make a new pool with it"})
+		faults = append(faults, verdict.Stalled(verdict.ReasonNotYetSupported, model.VolumeField(after.Name, v.Name, ""), "this operator cannot add a volume to a pool yet; remove it, or make a new pool with it"))
 	}
 	if !slices.Equal(kept, order) {
-		faults = append(faults, verdict.Fault{Reason: verdict.ReasonInvalid, Field: model.PoolField(after.Name, "storage.volumes"), Message: fmt.Sprintf(
-			"the order of volumes cannot change, because the first holds the metadata log; put them back in the order %v", kept)})
+		faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, model.PoolField(after.Name, "storage.volumes"), "the order of volumes cannot change, because the first holds the metadata log; put them back in the order %v", kept))
 	}
 	return faults
 }
 
-func validateVolumeChange(pool string, before, after v1alpha1.Volume) []verdict.Fault {
-	var faults []verdict.Fault
+func validateVolumeChange(pool string, before, after v1alpha1.Volume) []verdict.Verdict {
+	var faults []verdict.Verdict
 	switch after.Size.Cmp(before.Size) {
 	case -1:
-		faults = append(faults, verdict.Fault{Reason: verdict.ReasonInvalid, Field: model.VolumeField(pool, after.Name, "size"), Message: fmt.Sprintf(
-			"a disk cannot shrink; set the size back to %s, or make a new pool with smaller volumes", before.Size.String())})
+		faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, model.VolumeField(pool, after.Name, "size"), "a disk cannot shrink; set the size back to %s, or make a new pool with smaller volumes", before.Size.String()))
 	case 1:
-		faults = append(faults, verdict.Fault{Reason: verdict.ReasonNotYetSupported, Field: model.VolumeField(pool, after.Name, "size"), Message: fmt.Sprintf(
-			"this operator cannot grow a volume yet; set the size back to %s", before.Size.String())})
+		faults = append(faults, verdict.Stalled(verdict.ReasonNotYetSupported, model.VolumeField(pool, after.Name, "size"), "this operator cannot grow a volume yet; set the size back to %s", before.Size.String()))
 	}
 	if before.Ephemeral != after.Ephemeral {
-		faults = append(faults, verdict.Fault{Reason: verdict.ReasonInvalid, Field: model.VolumeField(pool, after.Name, "ephemeral"), Message: fmt.Sprintf(
-			"a volume stays ephemeral or not for its life; set it back to %t, or make a new pool", before.Ephemeral)})
+		faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, model.VolumeField(pool, after.Name, "ephemeral"), "a volume stays ephemeral or not for its life; set it back to %t, or make a new pool", before.Ephemeral))
 	} else if !sameClass(before.StorageClassName, after.StorageClassName) {
-		faults = append(faults, verdict.Fault{Reason: verdict.ReasonInvalid, Field: model.VolumeField(pool, after.Name, "storageClassName"), Message: fmt.Sprintf(
-			"the storage class of a disk cannot change; %s, or make a new pool with the new class", setBack(before.StorageClassName))})
+		faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, model.VolumeField(pool, after.Name, "storageClassName"), "the storage class of a disk cannot change; %s, or make a new pool with the new class", setBack(before.StorageClassName)))
 	}
 	return faults
 }

@@ -27,7 +27,7 @@ func ptr[T any](v T) *T { return &v }
 type badInput struct {
 	name   string
 	change func(in *Inputs)
-	reason verdict.Reason
+	reason string
 	field  string
 	cure   string // a part of the message
 }
@@ -43,7 +43,7 @@ func TestBadInputIsRefusedWithTheFieldAndTheCure(t *testing.T) {
 					t.Fatalf("%d faults, want one: %v", len(faults), faults)
 				}
 				f := faults[0]
-				if f.Reason != tc.reason || f.Field != tc.field || !strings.Contains(f.Message, tc.cure) {
+				if f.Reason != tc.reason || f.Field != tc.field || !strings.Contains(f.Sentence(), tc.cure) {
 					t.Errorf("got %s %s\nwant %s %s: ...%s...", f.Reason, f.Error(), tc.reason, tc.field, tc.cure)
 				}
 			})
@@ -129,7 +129,7 @@ func TestNoControllersAndNoBrokersAreRefused(t *testing.T) {
 			in.Spec.Pools[i].Roles = []v1alpha1.Role{other}
 		}
 		_, faults := Resolve(in)
-		if len(faults) != 1 || faults[0].Field != "spec.pools" || !strings.Contains(faults[0].Message, "no node has the role "+string(role)) {
+		if len(faults) != 1 || faults[0].Field != "spec.pools" || !strings.Contains(faults[0].Sentence(), "no node has the role "+string(role)) {
 			t.Errorf("without %s: %v", role, faults)
 		}
 	}

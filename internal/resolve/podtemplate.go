@@ -23,9 +23,9 @@ type decodedTemplate struct {
 
 // decodePodTemplates reads the pod templates of all pools, strictly: a field that does not exist is a typing error, and
 // what the operator owns is refused and never dropped in silence.
-func decodePodTemplates(spec *v1alpha1.KafkaClusterSpec) (map[string]decodedTemplate, []verdict.Fault) {
+func decodePodTemplates(spec *v1alpha1.KafkaClusterSpec) (map[string]decodedTemplate, []verdict.Verdict) {
 	templates := map[string]decodedTemplate{}
-	var faults []verdict.Fault
+	var faults []verdict.Verdict
 	for i := range spec.Pools {
 		p := &spec.Pools[i]
 		if p.PodTemplate == nil {
@@ -39,7 +39,7 @@ func decodePodTemplates(spec *v1alpha1.KafkaClusterSpec) (map[string]decodedTemp
 		template := &corev1.PodTemplateSpec{}
 		strict, err := json.UnmarshalStrict(p.PodTemplate.Raw, template)
 		if err != nil {
-			faults = append(faults, verdict.Fault{Reason: verdict.ReasonInvalid, Field: field, Message: "this is not a pod template: " + err.Error()})
+			faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, field, "%s", "this is not a pod template: "+err.Error()))
 			continue
 		}
 		for _, unknown := range strict {
@@ -68,35 +68,35 @@ func canonicalJSON(raw []byte) string {
 }
 
 // strictFault moves the path out of the decoder's sentence (unknown field "spec.contaners") into the field.
-func strictFault(field, message string) verdict.Fault {
+func strictFault(field, message string) verdict.Verdict {
 	what, path, quoted := strings.Cut(message, ` "`)
 	if !quoted || !strings.HasSuffix(path, `"`) {
-		return verdict.Fault{Reason: verdict.ReasonInvalid, Field: field, Message: message}
+		return verdict.Stalled(verdict.ReasonInvalid, field, "%s", message)
 	}
 	path = strings.TrimSuffix(path, `"`)
 	switch what {
 	case "unknown field":
-		return verdict.Fault{Reason: verdict.ReasonInvalid, Field: field + "." + path, Message: "a pod template has no such field; correct or remove it"}
+		return verdict.Stalled(verdict.ReasonInvalid, field+"."+path, "a pod template has no such field; correct or remove it")
 	case "duplicate field":
-		return verdict.Fault{Reason: verdict.ReasonInvalid, Field: field + "." + path, Message: "this field stands there twice; remove one"}
+		return verdict.Stalled(verdict.ReasonInvalid, field+"."+path, "this field stands there twice; remove one")
 	}
-	return verdict.Fault{Reason: verdict.ReasonInvalid, Field: field + "." + path, Message: what}
+	return verdict.Stalled(verdict.ReasonInvalid, field+"."+path, "%s", what)
 }
 
 // templateCheck collects what a user's pod template may not hold.
 type templateCheck struct {
 	field  string
 	pool   *v1alpha1.Pool
-	faults []verdict.Fault
+	faults []verdict.Verdict
 }
 
 func (t *templateCheck) refuse(when bool, path, message string) {
 	if when {
-		t.faults = append(t.faults, verdict.Fault{Reason: verdict.ReasonInvalid, Field: t.field + "." + path, Message: message})
+		t.faults = append(t.faults, verdict.Stalled(verdict.ReasonInvalid, t.field+"."+path, "%s", message))
 	}
 }
 
-func (t *templateCheck) run(template *corev1.PodTemplateSpec) []verdict.Fault {
+func (t *templateCheck) run(template *corev1.PodTemplateSpec) []verdict.Verdict {
 	t.metadata(template)
 	t.podSpec(&template.Spec)
 	t.podSecurity(template.Spec.SecurityContext)
