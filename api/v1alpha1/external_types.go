@@ -1,23 +1,23 @@
 package v1alpha1
 
-// External is a Kafka cluster that somebody else runs: any Kafka from 2.8 on, for whose topics and users the operator
-// cares. Its brokers are neither configured nor restarted.
+// External is a Kafka cluster that somebody else runs: any Kafka from 2.8 on. The operator manages its topics and
+// users. It neither configures nor restarts its brokers, except for the throttle while it moves replicas.
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.authentication) || self.authentication.mechanism != 'TLS' || has(self.tls)",message="authentication.mechanism: a client certificate is shown over TLS only; set external.tls, or choose another mechanism"
 type External struct {
-	// Addresses (host:port) of one listener of any brokers, 1 to 32; one that answers is enough, and the cluster names the
-	// others itself.
+	// Addresses (host:port) of one listener of some brokers. One that answers is enough: the cluster names the others.
+	// 1 to 32 addresses.
 	// +required
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=32
 	BootstrapServers []BootstrapServer `json:"bootstrapServers"`
 
-	// TLS of that listener. Default: none, everything is readable on the way.
+	// TLS of that listener. Default: none; nothing is encrypted.
 	// +optional
 	TLS *ExternalTLS `json:"tls,omitempty"`
 
-	// How the operator proves to the brokers who it is. Default: not at all.
+	// How the operator logs in. Default: not at all; it is User:ANONYMOUS.
 	// +optional
 	Authentication *ExternalAuthentication `json:"authentication,omitempty"`
 }
@@ -28,23 +28,23 @@ type External struct {
 // +kubebuilder:validation:XValidation:rule="self.matches('^([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9.])?|\\\\[[0-9A-Fa-f:.]+\\\\]):([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])$')",message="bootstrapServers: a host and a port from 1 to 65535, such as kafka.example.com:9092"
 type BootstrapServer string
 
-// ExternalTLS says whom the operator takes for a broker.
+// ExternalTLS says which certificates of brokers the operator trusts.
 type ExternalTLS struct {
-	// Secret with the certificates of the authorities that sign the brokers' certificates. Default: the authorities that
-	// the operator's image trusts.
+	// Secret with the certificates of the authorities that sign the brokers' certificates. Default: none; the operator
+	// trusts the authorities that its image trusts.
 	// +optional
 	CASecret *CASecret `json:"caSecret,omitempty"`
 }
 
 // CASecret names certificates (PEM) in a Secret.
 type CASecret struct {
-	// Name of the Secret, in the KafkaCluster's namespace, at most 253 characters.
+	// Name of the Secret, in the KafkaCluster's namespace. At most 253 characters.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	Name string `json:"name"`
 
-	// Key in the Secret, at most 253 characters. Default: ca.crt.
+	// Key in the Secret. Default: ca.crt. At most 253 characters.
 	// +optional
 	// +kubebuilder:default="ca.crt"
 	// +kubebuilder:validation:MinLength=1
@@ -57,17 +57,17 @@ type CASecret struct {
 // +kubebuilder:validation:Enum=PLAIN;SCRAM-SHA-256;SCRAM-SHA-512;TLS
 type ExternalMechanism string
 
-// ExternalTLSCertificate is the one mechanism that is no SASL.
+// ExternalTLSCertificate is the one mechanism that is not SASL.
 const ExternalTLSCertificate ExternalMechanism = "TLS"
 
-// ExternalAuthentication says how the operator proves who it is.
+// ExternalAuthentication says how the operator logs in.
 type ExternalAuthentication struct {
-	// PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, or TLS for a client certificate.
+	// How the operator logs in: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, or TLS for a client certificate.
 	// +required
 	Mechanism ExternalMechanism `json:"mechanism"`
 
-	// Secret (at most 253 characters) in the KafkaCluster's namespace with the keys username and password, or for TLS tls.crt
-	// and tls.key. A change of it is seen within half a minute.
+	// Name of the Secret, in the KafkaCluster's namespace, with the keys username and password, or for TLS tls.crt and
+	// tls.key. The operator sees a change of it within half a minute. At most 253 characters.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
@@ -76,7 +76,7 @@ type ExternalAuthentication struct {
 
 // ExternalStatus is what was seen of an external cluster.
 type ExternalStatus struct {
-	// What the cluster's version of Kafka cannot do; empty = nothing that the operator needs.
+	// What the cluster's version of Kafka cannot do, of what the operator needs; empty if it can do all of it.
 	// +optional
 	// +listType=map
 	// +listMapKey=feature
@@ -85,9 +85,9 @@ type ExternalStatus struct {
 
 // LackingFeature is something that the cluster's version of Kafka cannot do.
 type LackingFeature struct {
-	// ScramCredentials: no KafkaUsers. FencedBrokers: replicas are not moved while a broker is down.
+	// ScramCredentials: KafkaUsers are refused. FencedBrokers: replicas are not moved while a broker is down.
 	Feature string `json:"feature"`
-	// What can, such as "Kafka 4.0".
+	// The Kafka that can, such as "Kafka 4.0".
 	Needs string `json:"needs"`
 }
 

@@ -6,20 +6,20 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 const (
 	// ConditionReady: this generation is fully in force.
 	ConditionReady = "Ready"
-	// ConditionReconciling: something is being done or waited for.
+	// ConditionReconciling: the operator does something or waits for something.
 	ConditionReconciling = "Reconciling"
 	// ConditionStalled: the spec cannot be carried out until it is changed; the message names the field.
 	ConditionStalled = "Stalled"
-	// ConditionAvailable: the quorum has a leader, every partition has min ISR and every listener an unfenced broker; of an
-	// external cluster, that its brokers answer and let the operator in.
+	// ConditionAvailable: the quorum has a leader, every partition its min.insync.replicas and every listener an
+	// unfenced broker. Of an external cluster: its brokers answer and let the operator in.
 	ConditionAvailable = "Available"
-	// ConditionWarning: in force, and yet worth a second thought.
+	// ConditionWarning: the spec is in force and deserves a second thought; the message says why.
 	ConditionWarning = "Warning"
 )
 
 // KafkaClusterStatus is what was seen of the cluster.
 type KafkaClusterStatus struct {
-	// Generation of the spec that this status speaks of.
+	// Generation of the spec that this status describes.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 	// Ready, Reconciling, Stalled, Available and Warning.
@@ -27,62 +27,63 @@ type KafkaClusterStatus struct {
 	// +listType=map
 	// +listMapKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
-	// Kafka's own id of the cluster, given out once; of an external cluster, as it was first seen.
+	// Kafka's id of the cluster, given once. Of an external cluster: the id that was seen first.
 	// +optional
 	ClusterID string `json:"clusterId,omitempty"`
-	// Whether the first quorum has been seen with a leader; from then on no disk is formatted as an initial voter.
+	// Whether the first quorum has had a leader. After that no disk is formatted as an initial voter.
 	// +optional
 	Bootstrapped bool `json:"bootstrapped,omitempty"`
-	// The controllers of the first quorum, recorded before any disk is formatted.
+	// Controllers of the first quorum, recorded before any disk is formatted.
 	// +optional
 	// +listType=map
 	// +listMapKey=nodeId
 	InitialVoters []InitialVoter `json:"initialVoters,omitempty"`
-	// Pools and the node ids that they were given.
+	// Pools and their node ids. Pools that were removed stay, so that no other pool gets their ids.
 	// +optional
 	// +listType=map
 	// +listMapKey=name
 	Pools []PoolStatus `json:"pools,omitempty"`
-	// Nodes, one entry each.
+	// Nodes, one entry each. Nodes that are to leave are listed until they are gone.
 	// +optional
 	// +listType=map
 	// +listMapKey=id
 	Nodes []NodeStatus `json:"nodes,omitempty"`
-	// What clients type to connect.
+	// Addresses that clients connect to, by listener.
 	// +optional
 	// +listType=map
 	// +listMapKey=name
 	Listeners []ListenerStatus `json:"listeners,omitempty"`
-	// Defaults that depend on the cluster's first size, computed once.
+	// Defaults that depend on the number of brokers, computed once when the cluster was created.
 	// +optional
 	Defaults *Defaults `json:"defaults,omitempty"`
-	// Version of Kafka that the nodes run; several while they differ.
+	// Version of Kafka that the nodes run; several, separated by commas, while they differ.
 	// +optional
 	Version string `json:"version,omitempty"`
-	// Finalized metadata.version, as a feature level.
+	// The metadata.version that Kafka has finalized, as a feature level.
 	// +optional
 	MetadataVersion int32 `json:"metadataVersion,omitempty"`
-	// Finalized features (KIP-584) and their levels, metadata.version among them.
+	// Features that Kafka has finalized (KIP-584) and their levels, metadata.version among them.
 	// +optional
 	Features map[string]int32 `json:"features,omitempty"`
-	// What is done next and what is held back, in sentences.
+	// What the operator does next and what is held back, in sentences.
 	// +optional
 	Plan PlanStatus `json:"plan,omitempty"`
-	// Brokers that are ready and desired, such as 3/3; of an external cluster, those that serve and those it knows.
+	// Brokers in the state Serving and brokers of the spec, such as 3/3. Of an external cluster: brokers that are not
+	// fenced and brokers that it knows.
 	// +optional
 	Brokers string `json:"brokers,omitempty"`
-	// What concerns external clusters only.
+	// What is known of an external cluster only.
 	// +optional
 	External *ExternalStatus `json:"external,omitempty"`
 }
 
-// InitialVoter is a controller of the first quorum and the one disk that may be formatted as such.
+// InitialVoter is a controller of the first quorum and the one disk that may be formatted as its voter.
 type InitialVoter struct {
 	// Node id.
 	NodeID int32 `json:"nodeId"`
 	// Directory id (KIP-853) that its metadata disk is formatted with.
 	DirectoryID string `json:"directoryId"`
-	// UID of the claim, or of the pod when the volume is ephemeral, that was told to format as an initial voter.
+	// UID of the claim that was told to format as an initial voter; of the pod if the volume is ephemeral.
 	// +optional
 	DiskUID string `json:"diskUid,omitempty"`
 }
@@ -95,75 +96,79 @@ type PoolStatus struct {
 	FirstNodeID int32 `json:"firstNodeId"`
 }
 
-// PlanStatus is what the operator is about to do. Its lists are cut; the counts are not.
+// PlanStatus is what the operator is about to do. A list that would be longer than 10 lines ends in a line such as "and
+// 4 more".
 type PlanStatus struct {
 	// One line: what is under way and what it waits for, such as "rolling 2/6: broker 2 is starting". Empty at rest.
 	// +optional
 	Summary string `json:"summary,omitempty"`
-	// Next steps with their reasons, at most 10.
+	// The next steps with their reasons. At most 10 lines.
 	// +optional
 	// +listType=atomic
 	Next []string `json:"next,omitempty"`
-	// What should be done and may not be yet, with the rule that holds it in brackets, at most 10.
+	// What the operator wants to do and may not do yet, with the rule that holds it back in brackets. At most 10 lines.
 	// +optional
 	// +listType=atomic
 	Held []string `json:"held,omitempty"`
-	// Nodes that this version of the operator would render differently, which waits for their next restart.
+	// Number of nodes that this version of the operator would render differently. That waits for their next restart.
 	// +optional
 	Pending int32 `json:"pending,omitempty"`
 }
 
-// NodeState is where a node stands.
+// NodeState says how a node does.
 type NodeState string
 
-// Where a node stands.
+// How a node does.
 const (
-	NodeWaiting  NodeState = "Waiting"  // no pod, or a pod that cannot start yet
-	NodeStarting NodeState = "Starting" // the pod runs and is not ready
-	NodeServing  NodeState = "Serving"  // ready, and unfenced when it is a broker
-	NodeFenced   NodeState = "Fenced"   // ready, and yet Kafka does not count on it
-	NodeStopping NodeState = "Stopping"
-	NodeLeaving  NodeState = "Leaving" // no longer asked for, and not gone yet
-	NodeFailing  NodeState = "Failing" // crash loop, image that cannot be pulled, pod that cannot be scheduled
+	NodeWaiting  NodeState = "Waiting"  // it has no pod yet
+	NodeStarting NodeState = "Starting" // its pod is there and not ready
+	NodeServing  NodeState = "Serving"  // its pod is ready; a broker is also unfenced
+	NodeFenced   NodeState = "Fenced"   // its pod is ready, and Kafka sends no clients to the broker
+	NodeStopping NodeState = "Stopping" // its pod is ending
+	NodeLeaving  NodeState = "Leaving"  // the spec no longer has it, and its pod is still ready
+	NodeFailing  NodeState = "Failing"  // crash loop, image that cannot be pulled, unschedulable pod, lost volume
 )
 
 // NodeStatus is one node.
 type NodeStatus struct {
 	// Node id: the broker's or controller's node.id.
 	ID int32 `json:"id"`
-	// Pool that it belongs to; empty for a broker of an external cluster.
+	// Pool of the node; empty for a broker of an external cluster.
 	// +optional
 	Pool string `json:"pool,omitempty"`
 	// Name of its pod; empty for a broker of an external cluster.
 	// +optional
 	Pod string `json:"pod,omitempty"`
-	// What it does.
+	// Roles of the node: Controller, Broker or both.
 	// +listType=set
 	Roles []Role `json:"roles"`
-	// Waiting, Starting, Serving, Fenced, Stopping or Failing.
+	// How the node does. Waiting: it has no pod yet. Starting: its pod is not ready. Serving: its pod is ready and, if
+	// it is a broker, unfenced. Fenced: its pod is ready, and Kafka sends no clients to the broker. Stopping: its pod
+	// is ending. Leaving: the spec no longer has it, and its pod is still ready. Failing: its pod cannot start, or its
+	// volume is lost.
 	State NodeState `json:"state"`
-	// Failure domain that its pod was last seen in: the zone of its Kubernetes node.
+	// Rack that its pod was last seen in: the zone of its Kubernetes node.
 	// +optional
 	Rack string `json:"rack,omitempty"`
-	// What it waits for and why, when it does.
+	// What the node waits for, and why; empty if it does not.
 	// +optional
 	Message string `json:"message,omitempty"`
-	// Since when a leaving broker has been seen to hold no partition.
+	// Time since when a leaving broker has held no partition.
 	// +optional
 	EmptySince *metav1.Time `json:"emptySince,omitempty"`
 }
 
-// ListenerStatus is what clients of a listener type.
+// ListenerStatus is what clients of a listener connect to.
 type ListenerStatus struct {
 	// Name of the listener.
 	Name string `json:"name"`
-	// For bootstrap.servers of a client.
+	// Value for bootstrap.servers of a client.
 	// +optional
 	BootstrapServers string `json:"bootstrapServers,omitempty"`
-	// For security.protocol of a client.
+	// Value for security.protocol of a client.
 	// +optional
 	SecurityProtocol string `json:"securityProtocol,omitempty"`
-	// What each broker advertises.
+	// Address that each broker advertises.
 	// +optional
 	// +listType=map
 	// +listMapKey=nodeId
@@ -180,12 +185,12 @@ type NodeAddress struct {
 	Port int32 `json:"port"`
 }
 
-// Defaults are values that depend on the cluster's first size.
+// Defaults are values that depend on the spec that the cluster was created with.
 type Defaults struct {
-	// default.replication.factor and that of the internal topics: min(3, brokers).
+	// default.replication.factor, and the replication factor of internal topics: the number of brokers, at most 3.
 	ReplicationFactor int32 `json:"replicationFactor"`
-	// min.insync.replicas: 2 from three brokers on, else 1.
+	// min.insync.replicas: 2 with three or more brokers, else 1.
 	MinInsyncReplicas int32 `json:"minInsyncReplicas"`
-	// authorization.type when the spec says nothing.
+	// authorization.type where the spec has none.
 	Authorization AuthorizationType `json:"authorization"`
 }

@@ -7,7 +7,8 @@ import (
 )
 
 // KafkaCluster is one Apache Kafka cluster in KRaft mode: pools of brokers and controllers, the listeners that clients
-// connect to, and the configuration that all of them share. With spec.external it is a cluster that somebody else runs.
+// connect to, and the configuration that all of them share. With spec.external it stands for a cluster that somebody
+// else runs.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
@@ -54,23 +55,24 @@ type KafkaClusterList struct {
 // +kubebuilder:validation:XValidation:rule="!has(self.pools) || self.pools.exists(p, !has(p.roles) || 'Broker' in p.roles)",message="spec.pools: no pool has the role Broker; add it to a pool's roles"
 // +kubebuilder:validation:XValidation:rule="!has(self.listeners) || self.listeners.all(l, self.listeners.exists_one(m, m.port == l.port))",message="spec.listeners: two listeners have the same port; give each a port of its own"
 type KafkaClusterSpec struct {
-	// Version of Apache Kafka, such as 4.3.1, at most 16 characters. It changes only when you change it. Default: none,
-	// it is required, except with external.
+	// Version of Apache Kafka that the nodes run, such as 4.3.1. It changes only when you change it. Required, and no
+	// default, except with external. At most 16 characters.
 	// +optional
 	// +kubebuilder:validation:Pattern=`^[0-9]+\.[0-9]+\.[0-9]+$`
 	// +kubebuilder:validation:MaxLength=16
 	Version string `json:"version,omitempty"`
 
-	// How far Kafka's own formats follow the version: a metadata.version, such as 4.3 or 4.3-IV0, or Auto for the latest
-	// that the version knows; at most 16 characters. It is raised only after every node runs the version, and from then
-	// on Kafka may refuse to go back. Default: it stays what it is; a new cluster has the latest that its version knows.
+	// The metadata.version of Kafka, which says what records Kafka may write: a release (4.3), a level (4.3-IV0), or
+	// Auto for the latest that spec.version knows. The operator sets it once every node runs spec.version. After that
+	// Kafka may refuse to go back to an older version. Default: it stays what it is; a new cluster gets the latest that
+	// its version knows. At most 16 characters.
 	// +optional
 	// +kubebuilder:validation:Pattern=`^(Auto|[0-9]+\.[0-9]+(-IV[0-9]+)?)$`
 	// +kubebuilder:validation:MaxLength=16
 	MetadataVersion string `json:"metadataVersion,omitempty"`
 
-	// Groups of nodes that are alike, 1 to 20; one StatefulSet each. A pool cannot be renamed. Default: none, they are
-	// required, except with external.
+	// Pools: groups of nodes that are alike, one StatefulSet each. A pool cannot be renamed. Required, and no default,
+	// except with external. 1 to 20 pools.
 	// +optional
 	// +listType=map
 	// +listMapKey=name
@@ -78,13 +80,14 @@ type KafkaClusterSpec struct {
 	// +kubebuilder:validation:MaxItems=20
 	Pools []Pool `json:"pools,omitempty"`
 
-	// A cluster that somebody else runs, for whose topics and users the operator is to care; in place of version, pools and
-	// whatever else configures brokers. It can be neither added later nor removed. Default: the operator runs the cluster.
+	// How the operator reaches a cluster that somebody else runs. It manages topics and users there, and no brokers.
+	// Use it in place of version, pools and all other fields that configure brokers. It cannot be added or removed
+	// later. Default: the operator runs the cluster itself.
 	// +optional
 	External *External `json:"external,omitempty"`
 
-	// What clients connect to, 1 to 16. Default: one listener named clients on port 9092, inside the Kubernetes
-	// cluster, with TLS and SCRAM-SHA-512.
+	// Listeners that clients connect to. Default: one named clients, on port 9092, inside the Kubernetes cluster, with
+	// TLS and SCRAM-SHA-512. 1 to 16 listeners.
 	// +optional
 	// +listType=map
 	// +listMapKey=name
@@ -92,18 +95,19 @@ type KafkaClusterSpec struct {
 	// +kubebuilder:validation:MaxItems=16
 	Listeners []Listener `json:"listeners,omitempty"`
 
-	// Who may do what. Default: Simple when any listener authenticates, else None; recorded in status.defaults.
+	// Who may do what in Kafka. Default: Simple if any listener authenticates, else None, as it was when the cluster
+	// was created; recorded in status.defaults.
 	// +optional
 	Authorization *Authorization `json:"authorization,omitempty"`
 
-	// Kafka broker and controller configuration for all pools, as in server.properties, at most 256 keys. Keys that
-	// Kafka can change at run time are set without a restart. Keys that follow from other fields are refused. Default:
-	// none.
+	// Configuration of brokers and controllers in all pools, with the keys of server.properties. The operator sets keys
+	// that Kafka can change at run time without a restart. It refuses keys that follow from other fields. Default:
+	// none. At most 256 keys.
 	// +optional
 	Config Config `json:"config,omitempty"`
 
-	// Run-time keys that somebody else sets, at most 64 of at most 200 characters: they are neither changed nor removed.
-	// Default: none.
+	// Run-time keys that somebody else sets. The operator neither changes nor removes them. Default: none. At most 64
+	// keys of at most 200 characters.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=64
@@ -111,39 +115,39 @@ type KafkaClusterSpec struct {
 	// +kubebuilder:validation:items:MaxLength=200
 	UnmanagedConfig []string `json:"unmanagedConfig,omitempty"`
 
-	// How brokers learn their rack (failure domain).
+	// How brokers learn their rack, the failure domain.
 	// +optional
 	// +kubebuilder:default={}
 	Rack Rack `json:"rack,omitempty"`
 
-	// How restarts are carried out.
+	// How the operator restarts nodes.
 	// +optional
 	// +kubebuilder:default={}
 	Rolling Rolling `json:"rolling,omitempty"`
 
-	// Who else may have topics and users here. Default: the cluster's own namespace alone.
+	// Which other namespaces may have topics and users in this cluster. Default: none, only the cluster's own.
 	// +optional
 	Access *Access `json:"access,omitempty"`
 }
 
-// Access says from where topics and users of a cluster may be asked for, beside its own namespace. When it is withdrawn,
-// what was asked for from there stays in Kafka as it is, and is neither changed nor deleted.
+// Access says which other namespaces may have topics and users in a cluster. When a namespace is not admitted any more,
+// its topics and users stay in Kafka as they are: the operator neither changes nor deletes them.
 type Access struct {
-	// Namespaces whose labels are these. The label kubernetes.io/metadata.name is a namespace's name. An empty selector
-	// admits all.
+	// Namespaces that are admitted, selected by their labels. To select one by its name use the label
+	// kubernetes.io/metadata.name. An empty selector admits all.
 	// +required
 	Namespaces NamespaceSelector `json:"namespaces"`
 }
 
-// NamespaceSelector selects namespaces by their labels; all of it has to hold.
+// NamespaceSelector selects namespaces by their labels. A namespace has to meet all of it.
 type NamespaceSelector struct {
-	// Labels with these values, at most 16 of at most 317 characters. Default: none.
+	// Labels that the namespace has with these values. Default: none. At most 16 labels of at most 317 characters.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=16
 	// +kubebuilder:validation:XValidation:rule="self.all(k, size(k) <= 317 && k.indexOf('/') <= 253 && k.matches('^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))",message="matchLabels: a key is that of a label, such as team or example.com/team"
 	MatchLabels map[string]LabelValue `json:"matchLabels,omitempty"`
 
-	// What is asked of labels beyond one value, at most 16. Default: nothing.
+	// Conditions on labels. Default: none. At most 16.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=16
@@ -156,7 +160,7 @@ type NamespaceSelector struct {
 // +kubebuilder:validation:Pattern=`^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$`
 type LabelValue = string
 
-// LabelExpression asks something of one label.
+// LabelExpression is a condition on one label.
 //
 // +kubebuilder:validation:XValidation:rule="self.key.indexOf('/') <= 253",message="key: what stands before the / has at most 253 characters"
 // +kubebuilder:validation:XValidation:rule="self.operator in ['Exists', 'DoesNotExist'] ? !has(self.values) || self.values.size() == 0 : has(self.values) && self.values.size() > 0",message="values: In and NotIn need some, Exists and DoesNotExist have none"
@@ -167,11 +171,11 @@ type LabelExpression struct {
 	// +kubebuilder:validation:MaxLength=317
 	// +kubebuilder:validation:Pattern=`^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$`
 	Key string `json:"key"`
-	// In, NotIn, Exists or DoesNotExist.
+	// How the label is compared: In, NotIn, Exists or DoesNotExist.
 	// +required
 	// +kubebuilder:validation:Enum=In;NotIn;Exists;DoesNotExist
 	Operator metav1.LabelSelectorOperator `json:"operator"`
-	// Values of the label, at most 64. Default: none.
+	// Values to compare with, for In and NotIn. Default: none. At most 64.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=64
@@ -210,7 +214,7 @@ const (
 //
 // +kubebuilder:validation:XValidation:rule="has(self.firstNodeId) == has(oldSelf.firstNodeId) && (!has(self.firstNodeId) || self.firstNodeId == oldSelf.firstNodeId)",message="firstNodeId is immutable: node ids are given out once; make a new pool instead"
 type Pool struct {
-	// Name of the pool, at most 16 characters; part of the names of its pods.
+	// Name of the pool, part of the names of its pods. At most 16 characters.
 	// +required
 	// +kubebuilder:validation:Pattern=`^[a-z]([-a-z0-9]*[a-z0-9])?$`
 	// +kubebuilder:validation:MaxLength=16
@@ -222,7 +226,7 @@ type Pool struct {
 	// +kubebuilder:validation:Maximum=100
 	Replicas int32 `json:"replicas"`
 
-	// What the nodes do: Controller, Broker or both (the default).
+	// What the nodes do: Controller, Broker or both. Default: both.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
@@ -230,18 +234,18 @@ type Pool struct {
 	// +kubebuilder:default={Controller, Broker}
 	Roles []Role `json:"roles,omitempty"`
 
-	// Node id of the first node, 0 to 2000000000; the others count up from it. Default: the next free thousand, recorded
-	// in status.pools. Immutable.
+	// Node id of the first node; the others count up from it. Immutable. Default: the next free thousand, recorded in
+	// status.pools. 0 to 2000000000.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=2000000000
 	FirstNodeID *int32 `json:"firstNodeId,omitempty"`
 
-	// Disks of each node.
+	// Disks of each node. In this version they cannot be changed once the pool exists.
 	// +required
 	Storage Storage `json:"storage"`
 
-	// Configuration that overrides spec.config for this pool, at most 256 keys. Default: none.
+	// Configuration that overrides spec.config for this pool. Default: none. At most 256 keys.
 	// +optional
 	Config Config `json:"config,omitempty"`
 
@@ -249,12 +253,12 @@ type Pool struct {
 	// +optional
 	JVM JVM `json:"jvm,omitempty"`
 
-	// CPU and memory of each node, requests and limits as in any container. Default: none.
+	// CPU and memory of each node: requests and limits, as of any container. Default: none.
 	// +optional
 	Resources Resources `json:"resources,omitempty"`
 
-	// Anything that a pod template may hold (labels, annotations, affinity, tolerations, further
-	// containers and volumes, ...). Names and fields that the operator owns are refused. Default: none.
+	// Pod template that the operator adds to its own: labels, annotations, affinity, tolerations, further containers
+	// and volumes, and so on. It refuses names and fields that it owns. Default: none.
 	// +optional
 	// +kubebuilder:pruning:PreserveUnknownFields
 	// +kubebuilder:validation:Schemaless
@@ -264,7 +268,7 @@ type Pool struct {
 
 // Storage is the set of disks of one node.
 type Storage struct {
-	// Log directories, 1 to 16, one volume each; several are a JBOD. The first holds the metadata log too.
+	// Volumes, one log directory each; several are a JBOD. The first also holds the metadata log. 1 to 16 volumes.
 	// +required
 	// +listType=map
 	// +listMapKey=name
@@ -277,32 +281,32 @@ type Storage struct {
 //
 // +kubebuilder:validation:XValidation:rule="!(has(self.ephemeral) && self.ephemeral && has(self.storageClassName))",message="storageClassName: an ephemeral volume has no storage class; remove one of the two"
 type Volume struct {
-	// Name of the volume, at most 16 characters; part of the name of its PersistentVolumeClaim.
+	// Name of the volume, part of the name of its PersistentVolumeClaim. At most 16 characters.
 	// +required
 	// +kubebuilder:validation:Pattern=`^[a-z]([-a-z0-9]*[a-z0-9])?$`
 	// +kubebuilder:validation:MaxLength=16
 	Name string `json:"name"`
 
-	// Size in bytes, such as 100Gi; above zero.
+	// Size in bytes, such as 100Gi. Above zero.
 	// +required
 	Size resource.Quantity `json:"size"`
 
-	// Storage class of the claim, at most 253 characters. Default: the default class of the Kubernetes cluster.
+	// Storage class of the claim. Default: the default class of the Kubernetes cluster. At most 253 characters.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	StorageClassName *string `json:"storageClassName,omitempty"`
 
-	// Whether the data is lost with the pod: for tests. Only in pools without controllers, and in a cluster of a single
-	// node. Default false.
+	// Whether the volume is an emptyDir, whose records are lost with the pod: for tests. Allowed in pools without
+	// controllers, and in a cluster of a single node. Default: false.
 	// +optional
 	Ephemeral bool `json:"ephemeral,omitempty"`
 }
 
 // JVM sets the Java virtual machine of a node.
 type JVM struct {
-	// Heap in bytes, minimum and maximum alike (-Xms and -Xmx), at least 128Mi. Default: 1Gi for brokers, 512Mi for
-	// dedicated controllers.
+	// Heap in bytes, both minimum and maximum (-Xms and -Xmx). Default: 1Gi for brokers, 512Mi for dedicated
+	// controllers. At least 128Mi, and below the memory limit.
 	// +optional
 	Heap *resource.Quantity `json:"heap,omitempty"`
 }
@@ -314,10 +318,10 @@ type ResourceList map[string]resource.Quantity
 
 // Resources are the requests and limits of a container.
 type Resources struct {
-	// What the scheduler sets aside, such as cpu: 500m, at most 16 resources. Default: nothing.
+	// What the scheduler reserves, such as cpu: 500m. Default: nothing. At most 16 resources.
 	// +optional
 	Requests ResourceList `json:"requests,omitempty"`
-	// What may not be exceeded, such as memory: 4Gi, at most 16 resources. Default: no limit.
+	// What the container may not exceed, such as memory: 4Gi. Default: no limit. At most 16 resources.
 	// +optional
 	Limits ResourceList `json:"limits,omitempty"`
 }
@@ -336,31 +340,31 @@ const (
 
 // Listener is one address per broker that clients connect to.
 type Listener struct {
-	// Name, at most 11 lower-case letters and digits; in Kafka the listener has it in capitals.
+	// Name of the listener; in Kafka it is in capitals. At most 11 lower-case letters and digits.
 	// +required
 	// +kubebuilder:validation:Pattern=`^[a-z][a-z0-9]{0,10}$`
 	// +kubebuilder:validation:XValidation:rule="!(self in ['controller', 'controllers', 'handover', 'nodes', 'replication'])",message="name: controller, controllers, handover, nodes and replication name the cluster's own listeners and Services; choose another"
 	// +kubebuilder:validation:MaxLength=11
 	Name string `json:"name"`
 
-	// Port on the broker, 1024 to 65535, except 9091 and 9093, which the cluster itself uses.
+	// Port on the broker's pod. 1024 to 65535, except 9091 and 9093, which the cluster itself uses.
 	// +required
 	// +kubebuilder:validation:Minimum=1024
 	// +kubebuilder:validation:Maximum=65535
 	// +kubebuilder:validation:XValidation:rule="!(self in [9091, 9093])",message="port: 9091 and 9093 are the cluster's own; choose another"
 	Port int32 `json:"port"`
 
-	// From where clients can reach it.
+	// From where clients can reach the listener.
 	// +optional
 	// +kubebuilder:default={}
 	Exposure Exposure `json:"exposure,omitempty"`
 
-	// TLS (the default) or None.
+	// Whether the listener encrypts: TLS or None. Default: TLS.
 	// +optional
 	// +kubebuilder:default=TLS
 	Encryption Encryption `json:"encryption,omitempty"`
 
-	// Who may connect. Default: anybody, as User:ANONYMOUS.
+	// How clients log in. Default: not at all; everybody is User:ANONYMOUS.
 	// +optional
 	Authentication *ListenerAuthentication `json:"authentication,omitempty"`
 }
@@ -389,8 +393,9 @@ const (
 
 // Exposure says how clients reach a listener.
 type Exposure struct {
-	// Internal (the default): from inside the Kubernetes cluster, by the pods' DNS names. NodePort: also from outside, at
-	// the address of the Kubernetes node on which each broker runs and a port that Kubernetes gives out.
+	// What each broker advertises. Internal: its pod's DNS name, for clients inside the Kubernetes cluster. NodePort:
+	// the address of the Kubernetes node on which it runs (status.hostIP of its pod, often private) and a port that
+	// Kubernetes chooses, for clients that reach both. Default: Internal.
 	// +optional
 	// +kubebuilder:default=Internal
 	Type ExposureType `json:"type,omitempty"`
@@ -398,7 +403,7 @@ type Exposure struct {
 
 // ListenerAuthentication says how clients of a listener prove who they are.
 type ListenerAuthentication struct {
-	// SASL mechanisms that the listener offers, 1 to 3.
+	// SASL mechanisms that the listener offers. 1 to 3.
 	// +required
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
@@ -419,12 +424,12 @@ const (
 
 // Authorization says who may do what.
 type Authorization struct {
-	// Simple: Kafka's own ACLs (StandardAuthorizer), which KafkaUsers carry; what is not allowed is refused. None:
+	// Simple: Kafka's own ACLs decide (StandardAuthorizer). KafkaUsers have them. What no ACL allows is refused. None:
 	// everybody may do everything.
 	// +required
 	Type AuthorizationType `json:"type"`
 
-	// Users, by name, whom no ACL binds, at most 32. Default: none.
+	// Names of users who may do everything, whatever the ACLs say. Default: none. At most 32.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=32
@@ -434,8 +439,9 @@ type Authorization struct {
 
 // Rack says how brokers learn their failure domain.
 type Rack struct {
-	// Label of the Kubernetes nodes that names the failure domain; brokers are spread over its values and each gets its
-	// own as broker.rack. In this version always topology.kubernetes.io/zone, which is the default.
+	// Label of the Kubernetes nodes whose value is the rack. Each broker gets the value of its node as broker.rack. The
+	// scheduler prefers to spread the nodes of a pool over its values. Default: topology.kubernetes.io/zone, the only
+	// value that this version accepts.
 	// +optional
 	// +kubebuilder:default="topology.kubernetes.io/zone"
 	// +kubebuilder:validation:Enum="topology.kubernetes.io/zone"
@@ -455,15 +461,17 @@ const (
 
 // Rolling says how restarts are carried out.
 type Rolling struct {
-	// What a restart does about partitions that no restart can spare (replication factor at most min.insync.replicas):
-	// Proceed (the default) takes them down for the length of the restart, with an event; Wait holds the restart back.
+	// What a restart does about partitions that can spare no replica, because their replication factor is at most
+	// min.insync.replicas, and about a quorum of one or two voters. Proceed: it interrupts them and says so in an
+	// event. Wait: it does not happen, and the cluster is Stalled. Evictions by Kubernetes follow the same rule.
+	// Default: Proceed.
 	// +optional
 	// +kubebuilder:default=Proceed
 	Unavailable UnavailablePolicy `json:"unavailable,omitempty"`
 
-	// The most nodes that restart at the same time, 1 to 100: not more than the brokers of the largest rack. They are always
-	// of one rack, and every partition keeps min.insync.replicas without them. Default: as many as one rack has, or one where
-	// brokers have no rack.
+	// The most nodes that restart at the same time. Nodes of different racks never do, and every partition that can
+	// spare a replica keeps min.insync.replicas. Default: as many as the rack has, or one where brokers have no rack. 1
+	// to 100, fewer than the brokers of the cluster, and not more than those of the largest rack.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=100

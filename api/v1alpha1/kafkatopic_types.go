@@ -9,14 +9,14 @@ import (
 
 // ClusterRef names a KafkaCluster.
 type ClusterRef struct {
-	// Name of the KafkaCluster, at most 32 characters.
+	// Name of the KafkaCluster. At most 32 characters.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=32
 	Name string `json:"name"`
 
-	// Namespace of the KafkaCluster, at most 63 characters. One in another namespace has to admit this object's namespace
-	// (its spec.access). Default: this object's namespace.
+	// Namespace of the KafkaCluster. A cluster in another namespace has to admit this object's namespace in its
+	// spec.access. Default: this object's namespace. At most 63 characters.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
@@ -67,8 +67,8 @@ type KafkaTopicList struct {
 
 // TopicPlacement says where the replicas of a topic are.
 type TopicPlacement struct {
-	// Racks (broker.rack) that hold the replicas, 1 to 20, each partition's spread over them as evenly as their brokers
-	// allow. Brokers in other racks hold none.
+	// Racks (broker.rack) that hold the replicas. Those of each partition are spread over them as evenly as their
+	// brokers allow. Brokers in other racks hold none. 1 to 20 racks.
 	// +required
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=20
@@ -87,15 +87,15 @@ func InternalTopics() []string {
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.placement) || has(self.partitions) && has(self.replicationFactor)",message="placement: say partitions and replicationFactor too; what is placed is not left to the brokers' defaults"
 type KafkaTopicSpec struct {
-	// The cluster that the topic lives in. Immutable.
+	// Cluster that has the topic. Immutable.
 	// +required
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="clusterRef is immutable: a topic cannot move; make a new KafkaTopic"
 	ClusterRef ClusterRef `json:"clusterRef"`
 
-	// Name of the topic in Kafka, 1 to 249 letters, digits, dots, underscores and dashes. Default: metadata.name.
-	// Immutable, also from set to unset. Kafka's internal topics (__consumer_offsets, __transaction_state,
-	// __share_group_state, __remote_log_metadata) are observed and configured, and never created, given partitions or
-	// deleted.
+	// Name of the topic in Kafka. Immutable: it cannot be added or removed later either. Kafka's internal topics
+	// (__consumer_offsets, __transaction_state, __share_group_state, __remote_log_metadata) can be observed, configured
+	// and given other replicas; the operator never creates them, adds partitions or deletes them. Default:
+	// metadata.name. 1 to 249 letters, digits, dots, underscores and dashes.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=249
@@ -104,81 +104,83 @@ type KafkaTopicSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self != '__cluster_metadata'",message="name: __cluster_metadata is the log of Kafka's controllers and no topic; choose another"
 	Name string `json:"name,omitempty"`
 
-	// Number of partitions, 1 to 100000; it can only grow. Default: the broker's num.partitions when the topic is
-	// created, and never enforced afterwards.
+	// Number of partitions. It can only grow. Default: the brokers' num.partitions when the topic is created, not
+	// enforced afterwards. 1 to 100000.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=100000
 	Partitions *int32 `json:"partitions,omitempty"`
 
-	// Copies of each partition, 1 to 100, at most as many as there are brokers. Default: the broker's
-	// default.replication.factor when the topic is created, and never enforced afterwards.
+	// Replicas of each partition. The operator moves replicas when it changes. Default: the brokers'
+	// default.replication.factor when the topic is created, not enforced afterwards. 1 to 100, and not more than the
+	// brokers of the cluster.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=100
 	ReplicationFactor *int32 `json:"replicationFactor,omitempty"`
 
-	// Where the replicas are. Needs partitions and replicationFactor. Default: anywhere, and spread over racks when Kafka
-	// or the operator places one.
+	// Which racks hold the replicas. It needs partitions and replicationFactor. Default: any; new replicas are spread
+	// over all racks.
 	// +optional
 	Placement *TopicPlacement `json:"placement,omitempty"`
 
-	// Topic configuration, such as retention.ms, at most 64 keys. A key that is taken away goes back to the broker's
-	// default; configPolicy says what becomes of keys that others set. Default: none.
+	// Configuration of the topic, such as retention.ms. A key that is removed here goes back to the brokers' default.
+	// configPolicy says what happens to keys that others set. Default: none. At most 64 keys.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=64
 	// +kubebuilder:validation:XValidation:rule="self.all(k, size(k) >= 1 && size(k) <= 200)",message="config: a key has 1 to 200 characters"
 	// +kubebuilder:validation:XValidation:rule="!self.exists(k, k in ['leader.replication.throttled.replicas', 'follower.replication.throttled.replicas'])",message="config: throttled replicas are named by whoever moves them; remove the key"
 	Config map[string]ConfigValue `json:"config,omitempty"`
 
-	// What becomes of keys that others have set on the topic. Merge (the default): they stay, and status.config tells of
-	// them. Exact: they are removed.
+	// What happens to keys that others have set on the topic. Merge: they stay, and status.config has them. Exact: the
+	// operator removes them. Default: Merge.
 	// +optional
 	// +kubebuilder:default=Merge
 	ConfigPolicy ConfigPolicy `json:"configPolicy,omitempty"`
 
-	// Full (the default): the topic is made what this object says. Observe: it is reported and never changed, created or
-	// deleted, whatever else stands here; any number of objects may observe one topic.
+	// What the operator does with the topic. Full: it makes the topic as this object says. Observe: it reports the
+	// topic and never creates, changes or deletes it, whatever the other fields say; any number of objects may observe
+	// one topic. Default: Full.
 	// +optional
 	// +kubebuilder:default=Full
 	Management Management `json:"management,omitempty"`
 
-	// Whether a topic that exists already and that this object did not create is taken over. Never (the default): it is a
-	// conflict. IfMatching: when its partitions, replicas and configuration are what stands here. Always: as it is, and
-	// then changed to what stands here. Once taken over, a topic is known by its UUID.
+	// Whether this object takes over a topic that it did not create. Never: such a topic is a conflict. IfMatching: if
+	// its partitions, replicas and configuration are as in this spec. Always: as it is; then the operator changes it to
+	// this spec. After that the operator knows the topic by its UUID. Default: Never.
 	// +optional
 	// +kubebuilder:default=Never
 	Adoption Adoption `json:"adoption,omitempty"`
 
-	// Whether a topic that somebody else has deleted is created again, empty. Never (the default): the object says so and
-	// waits. Always: it is created; where another topic has taken its name, adoption decides about that one.
+	// Whether a topic that somebody else has deleted is created again, empty. Never: the object says so and waits.
+	// Always: the operator creates it; if another topic has its name, adoption decides about that one. Default: Never.
 	// +optional
 	// +kubebuilder:default=Never
 	Recreate Recreate `json:"recreate,omitempty"`
 
-	// What becomes of the topic and its records when this object is deleted. Default: Delete for a topic that this
-	// object created, Retain for one that was there before.
+	// What happens to the topic and its records when this object is deleted: Delete or Retain. Default: Delete for a
+	// topic that this object created, Retain for one that was there before.
 	// +optional
 	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
 }
 
-// ConfigPolicy says what becomes of configuration that others have set.
+// ConfigPolicy says what happens to configuration that others have set.
 //
 // +kubebuilder:validation:Enum=Merge;Exact
 type ConfigPolicy string
 
-// What becomes of configuration that others have set.
+// What happens to configuration that others have set.
 const (
 	ConfigMerge ConfigPolicy = "Merge"
 	ConfigExact ConfigPolicy = "Exact"
 )
 
-// Management says whether a topic is cared for or only reported.
+// Management says whether the operator manages a topic or only reports it.
 //
 // +kubebuilder:validation:Enum=Full;Observe
 type Management string
 
-// Whether a topic is cared for or only reported.
+// Whether the operator manages a topic or only reports it.
 const (
 	ManagementFull    Management = "Full"
 	ManagementObserve Management = "Observe"
@@ -207,12 +209,12 @@ const (
 	RecreateAlways Recreate = "Always"
 )
 
-// DeletionPolicy says what becomes of a topic when its object is deleted.
+// DeletionPolicy says what happens to a topic when its object is deleted.
 //
 // +kubebuilder:validation:Enum=Delete;Retain
 type DeletionPolicy string
 
-// What becomes of a topic when its object is deleted.
+// What happens to a topic when its object is deleted.
 const (
 	DeletionDelete DeletionPolicy = "Delete"
 	DeletionRetain DeletionPolicy = "Retain"
@@ -241,7 +243,7 @@ const (
 
 // KafkaTopicStatus is what was seen of the topic.
 type KafkaTopicStatus struct {
-	// Generation of the spec that this status speaks of.
+	// Generation of the spec that this status describes.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 	// Ready, Reconciling and Stalled.
@@ -252,7 +254,7 @@ type KafkaTopicStatus struct {
 	// Name of the topic in Kafka.
 	// +optional
 	Name string `json:"name,omitempty"`
-	// UUID of the topic; deletion acts on this topic and no other.
+	// UUID of the topic. Deleting this object deletes this topic and no other.
 	// +optional
 	TopicID string `json:"topicId,omitempty"`
 	// Kafka cluster (status.clusterId of the KafkaCluster) in which the UUID was seen.
@@ -261,24 +263,24 @@ type KafkaTopicStatus struct {
 	// Actual number of partitions.
 	// +optional
 	Partitions int32 `json:"partitions,omitempty"`
-	// Actual replication factor (the smallest, where partitions differ).
+	// Actual replication factor; the smallest if partitions differ.
 	// +optional
 	ReplicationFactor int32 `json:"replicationFactor,omitempty"`
-	// Created: this object made the topic. Adopted: it was there before. Empty: it is only observed.
+	// Who made the topic. Created: this object. Adopted: it was there before. Empty: it is only observed.
 	// +optional
 	Origin Origin `json:"origin,omitempty"`
-	// What becomes of the topic when this object is deleted.
+	// What happens to the topic when this object is deleted.
 	// +optional
 	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
-	// Configuration keys that this object has set, and will remove when they leave the spec.
+	// Configuration keys that this object has set. The operator removes those that leave the spec.
 	// +optional
 	// +listType=set
 	ConfigKeys []string `json:"configKeys,omitempty"`
-	// Actual values of the keys that are set on the topic itself; those that are not in configKeys others have set.
+	// Actual values of the keys that are set on the topic itself. Others have set those that are not in configKeys.
 	// +optional
 	Config map[string]string `json:"config,omitempty"`
-	// How the topic does: Healthy, UnderReplicated or Offline. It and the two counts are written when it changes for
-	// longer than a broker takes to restart, and not with every replica that falls behind.
+	// How the topic does: Healthy, UnderReplicated, or Offline if a partition can be neither written nor read. It and
+	// the two counts change only after the topic has done better or worse for longer than a broker takes to restart.
 	// +optional
 	Health TopicHealth `json:"health,omitempty"`
 	// Partitions with replicas that were not in sync when health changed.
@@ -287,13 +289,13 @@ type KafkaTopicStatus struct {
 	// Partitions without a leader when health changed.
 	// +optional
 	Offline int32 `json:"offline,omitempty"`
-	// Replicas that the operator is moving; absent when none are.
+	// Replicas that the operator is moving; absent if there are none.
 	// +optional
 	Reassignment *ReassignmentStatus `json:"reassignment,omitempty"`
 }
 
-// ReassignmentStatus tells of the replicas that the operator moves. It is written before anything is moved, so that whoever
-// takes over knows which reassignments and throttles are the operator's own.
+// ReassignmentStatus is the progress of replicas that the operator moves. It is written before anything is moved, so
+// that an operator that takes over knows which reassignments and throttles are its own.
 type ReassignmentStatus struct {
 	// When it began.
 	// +required
@@ -301,16 +303,16 @@ type ReassignmentStatus struct {
 	// Partitions that have been moved.
 	// +optional
 	Moved int32 `json:"moved,omitempty"`
-	// Partitions that have not.
+	// Partitions that have not been moved yet.
 	// +optional
 	Left int32 `json:"left,omitempty"`
-	// When it ends if it goes on as it has; absent until the first partitions have been moved.
+	// When it will end at this speed; absent until the first partitions have been moved.
 	// +optional
 	EstimatedCompletion *metav1.Time `json:"estimatedCompletion,omitempty"`
-	// Bytes per second that each broker sends and receives for this, where the operator has set the limit.
+	// Throttle in bytes per second that each broker sends and receives; absent if the operator has not set it.
 	// +optional
 	BytesPerSecond int64 `json:"bytesPerSecond,omitempty"`
-	// Partitions under way, at most 50, with the replicas that they will have.
+	// Partitions under way, with the replicas that they will have. At most 50.
 	// +optional
 	// +listType=map
 	// +listMapKey=partition

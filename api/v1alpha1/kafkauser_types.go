@@ -39,37 +39,37 @@ type KafkaUserList struct {
 
 // KafkaUserSpec is what the user asks for.
 type KafkaUserSpec struct {
-	// The cluster that the user belongs to. Immutable.
+	// Cluster that has the user. Immutable.
 	// +required
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="clusterRef is immutable: a user cannot move; make a new KafkaUser"
 	ClusterRef ClusterRef `json:"clusterRef"`
 
-	// Name that the user logs in with, 1 to 128 letters, digits and . _ @ + -. Default: metadata.name. Immutable, also
-	// from set to unset. The principal in ACLs is User:<name>.
+	// Name that the user logs in with. The principal in ACLs is User:<name>. Immutable: it cannot be added or removed
+	// later either. Default: metadata.name. 1 to 128 letters, digits and . _ @ + -.
 	// +optional
 	// +kubebuilder:validation:MaxLength=128
 	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9._@+-]+$`
 	// +kubebuilder:validation:XValidation:rule="self != 'ANONYMOUS'",message="name: ANONYMOUS is whoever does not log in; choose another"
 	Name string `json:"name,omitempty"`
 
-	// How the user proves who it is.
+	// How the user logs in.
 	// +required
 	Authentication UserAuthentication `json:"authentication"`
 
-	// What the user may do, at most 256 rules. All ACLs of the principal are owned by this object: others are removed.
-	// Default: none.
+	// What the user may do. This object owns all ACLs of the principal: the operator removes others. Default: none. At
+	// most 256 rules.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=256
 	ACLs []ACLRule `json:"acls,omitempty"`
 
-	// How much of the brokers the user may take up. Default: no limit.
+	// Limits of what the user may take from each broker. Default: no limit.
 	// +optional
 	Quotas *Quotas `json:"quotas,omitempty"`
 
-	// Whether a user of this name that has SCRAM credentials, ACLs or quotas in Kafka which no KafkaUser has put there is
-	// taken over. Never (the default): it is a conflict. Always: its password is replaced, and it keeps nothing that does
-	// not stand here.
+	// Whether this object takes over a user that has SCRAM credentials, ACLs or quotas in Kafka which no KafkaUser put
+	// there. Never: such a user is a conflict. Always: the operator replaces its password, and removes ACLs and quotas
+	// that are not in this spec. Default: Never.
 	// +optional
 	// +kubebuilder:default=Never
 	Adoption UserAdoption `json:"adoption,omitempty"`
@@ -88,8 +88,8 @@ const (
 
 // UserAuthentication says how a user logs in.
 type UserAuthentication struct {
-	// SASL mechanisms, 1 to 3; one password, made by the operator, serves all of them. Each must be offered by a listener
-	// of the cluster.
+	// SASL mechanisms that the user logs in with. The operator makes one password for all of them. A listener of the
+	// cluster must offer each. 1 to 3.
 	// +required
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
@@ -97,12 +97,12 @@ type UserAuthentication struct {
 	Mechanisms []Mechanism `json:"mechanisms"`
 }
 
-// ResourceType is what an ACL speaks of.
+// ResourceType is the type of resource that an ACL is about.
 //
 // +kubebuilder:validation:Enum=Topic;Group;Cluster;TransactionalId
 type ResourceType string
 
-// What an ACL speaks of.
+// Types of resources.
 const (
 	ResourceTopic           ResourceType = "Topic"
 	ResourceGroup           ResourceType = "Group"
@@ -133,21 +133,21 @@ type Operation string
 // +kubebuilder:validation:XValidation:rule="self.resource.type != 'Cluster' || self.operations.all(o, o in ['All', 'Create', 'Alter', 'Describe', 'ClusterAction', 'DescribeConfigs', 'AlterConfigs', 'IdempotentWrite'])",message="operations: the Cluster knows Create, Alter, Describe, ClusterAction, DescribeConfigs, AlterConfigs, IdempotentWrite and All"
 // +kubebuilder:validation:XValidation:rule="self.resource.type != 'TransactionalId' || self.operations.all(o, o in ['All', 'Write', 'Describe', 'TwoPhaseCommit'])",message="operations: a TransactionalId knows Write, Describe, TwoPhaseCommit and All"
 type ACLRule struct {
-	// What the rule is about.
+	// Resources that the rule is about.
 	// +required
 	Resource ACLResource `json:"resource"`
-	// Operations as in Kafka's documentation, 1 to 12; each resource type knows its own.
+	// Operations, with the names of Kafka's documentation. Each resource type has its own. 1 to 12.
 	// +required
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=12
 	Operations []Operation `json:"operations"`
-	// Allow (the default) or Deny; a Deny wins over any Allow.
+	// Whether the rule allows or denies: Allow or Deny. A Deny wins over any Allow. Default: Allow.
 	// +optional
 	// +kubebuilder:default=Allow
 	// +kubebuilder:validation:Enum=Allow;Deny
 	Permission string `json:"permission,omitempty"`
-	// IP address that the client connects from, at most 64 characters; * (the default) = any.
+	// IP address that the client connects from, or * for any. Default: *. At most 64 characters.
 	// +optional
 	// +kubebuilder:default="*"
 	// +kubebuilder:validation:MinLength=1
@@ -160,15 +160,16 @@ type ACLRule struct {
 //
 // +kubebuilder:validation:XValidation:rule="self.type == 'Cluster' ? !has(self.name) && (!has(self.pattern) || self.pattern == 'Literal') : has(self.name)",message="resource: Topic, Group and TransactionalId need a name (* with pattern Literal means all of them); Cluster has neither name nor prefix"
 type ACLResource struct {
-	// Topic, Group, Cluster or TransactionalId.
+	// Type of the resource: Topic, Group, Cluster or TransactionalId.
 	// +required
 	Type ResourceType `json:"type"`
-	// Name or prefix of the resource, 1 to 249 characters; * = all. Not for Cluster. Default: none.
+	// Name or prefix of the resource; with pattern Literal, * means all. Required, and no default, except for Cluster,
+	// which has none. 1 to 249 characters.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=249
 	Name string `json:"name,omitempty"`
-	// Literal (the default): this very name. Prefixed: every name that begins with it.
+	// How the name matches. Literal: this name. Prefixed: every name that begins with it. Default: Literal.
 	// +optional
 	// +kubebuilder:default=Literal
 	Pattern PatternType `json:"pattern,omitempty"`
@@ -176,20 +177,21 @@ type ACLResource struct {
 
 // Quotas limit a user, per broker.
 type Quotas struct {
-	// Bytes per second that the user may produce to each broker, at least 1. Default: no limit.
+	// Bytes per second that the user may produce to each broker. Default: no limit. At least 1.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	ProducerByteRate *int64 `json:"producerByteRate,omitempty"`
-	// Bytes per second that the user may consume from each broker, at least 1. Default: no limit.
+	// Bytes per second that the user may consume from each broker. Default: no limit. At least 1.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	ConsumerByteRate *int64 `json:"consumerByteRate,omitempty"`
-	// Percent of one thread's time on each broker, 1 to 100000 (200 = two threads). Default: no limit.
+	// Share of the request threads of each broker, in percent of one thread: 200 is two threads. Default: no limit. 1
+	// to 100000.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=100000
 	RequestPercentage *int32 `json:"requestPercentage,omitempty"`
-	// Partitions per second that the user may create or delete (KIP-599), at least 1. Default: no limit.
+	// Partitions per second that the user may create or delete (KIP-599). Default: no limit. At least 1.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	ControllerMutationRate *int32 `json:"controllerMutationRate,omitempty"`
@@ -197,7 +199,7 @@ type Quotas struct {
 
 // KafkaUserStatus is what was seen of the user.
 type KafkaUserStatus struct {
-	// Generation of the spec that this status speaks of.
+	// Generation of the spec that this status describes.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 	// Ready, Reconciling and Stalled.
@@ -211,7 +213,7 @@ type KafkaUserStatus struct {
 	// The Secret with everything that a client needs (Service Binding for Kubernetes).
 	// +optional
 	Binding *Binding `json:"binding,omitempty"`
-	// Credentials that stand in Kafka, and the password that they were made from.
+	// Credentials that Kafka has, and a hash of the password that they were made from.
 	// +optional
 	Credentials *Credentials `json:"credentials,omitempty"`
 }
@@ -222,18 +224,18 @@ type Binding struct {
 	Name string `json:"name"`
 }
 
-// Credentials tell which password stands in Kafka, without telling the password.
+// Credentials say which password Kafka has, without the password itself.
 type Credentials struct {
 	// Kafka cluster (status.clusterId of the KafkaCluster) that holds them.
 	ClusterID string `json:"clusterId"`
 	// Salted hash of the password.
 	PasswordHash string `json:"passwordHash"`
-	// Mechanisms, with iterations where they have them.
+	// Mechanisms of the credentials, with their iterations.
 	// +optional
 	// +listType=map
 	// +listMapKey=mechanism
 	Mechanisms []CredentialStatus `json:"mechanisms,omitempty"`
-	// Nodes on which a login with every mechanism has been seen to work.
+	// Node ids of brokers that have accepted a login with every mechanism.
 	// +optional
 	// +listType=set
 	ProvenOn []int32 `json:"provenOn,omitempty"`
@@ -243,7 +245,7 @@ type Credentials struct {
 type CredentialStatus struct {
 	// SASL mechanism.
 	Mechanism Mechanism `json:"mechanism"`
-	// Iterations of the stored hash.
+	// Iterations of the stored hash; absent for PLAIN.
 	// +optional
 	Iterations int32 `json:"iterations,omitempty"`
 }

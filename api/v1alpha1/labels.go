@@ -41,7 +41,8 @@ const (
 	// AnnotationRestart on a KafkaCluster asks for restarts: "<time>" for every node whose pod is older, or a list of
 	// "<pool or node id>=<time>" separated by commas; times as in RFC 3339.
 	AnnotationRestart = "kafka.castellan.dev/restart"
-	// AnnotationReplace, "true" on the claim of a node, permits the claim to be deleted and a new disk to take its place.
+	// AnnotationReplace, "true" on the claim of a node, permits the claim to be deleted and a new disk to take its
+	// place.
 	AnnotationReplace = "kafka.castellan.dev/replace"
 
 	// AnnotationCreating records on a KafkaTopic, before the topic is created, that this object is about to create it:
