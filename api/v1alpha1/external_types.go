@@ -3,7 +3,7 @@ package v1alpha1
 // External is a Kafka cluster that somebody else runs: any Kafka from 2.8 on. The operator manages its topics and
 // users. It neither configures nor restarts its brokers, except for the throttle while it moves replicas.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.authentication) || self.authentication.mechanism != 'TLS' || has(self.tls)",message="authentication.mechanism: a client certificate is shown over TLS only; set external.tls, or choose another mechanism"
+// +kubebuilder:validation:XValidation:rule="!has(self.authentication) || self.authentication.mechanism != 'TLS' || has(self.tls)",message="authentication.mechanism: a client certificate needs a TLS connection; set external.tls, or choose another mechanism"
 type External struct {
 	// Addresses (host:port) of one listener of some brokers. One that answers is enough: the cluster names the others.
 	// 1 to 32 addresses.

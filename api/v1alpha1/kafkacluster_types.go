@@ -45,7 +45,7 @@ type KafkaClusterList struct {
 
 // KafkaClusterSpec is what the user asks for.
 //
-// +kubebuilder:validation:XValidation:rule="has(self.external) == has(oldSelf.external)",message="spec.external cannot be added to a KafkaCluster, nor taken from it: a cluster that the operator runs and one that it does not are two; make a new KafkaCluster"
+// +kubebuilder:validation:XValidation:rule="has(self.external) == has(oldSelf.external)",message="spec.external cannot be added to a KafkaCluster or removed from it, because that would be another Kafka cluster; make a new KafkaCluster"
 // +kubebuilder:validation:XValidation:rule="has(self.pools) || has(self.external)",message="spec.pools: Required value: name the pools of the cluster, or in spec.external the addresses of one that somebody else runs"
 // +kubebuilder:validation:XValidation:rule="has(self.version) || has(self.external)",message="spec.version: Required value: name the version of Kafka, or in spec.external the addresses of a cluster that somebody else runs"
 // +kubebuilder:validation:XValidation:rule="!has(self.external) || !has(self.pools)",message="spec.external: a cluster that somebody else runs has no pools here; remove spec.pools or spec.external"
@@ -144,7 +144,7 @@ type NamespaceSelector struct {
 	// Labels that the namespace has with these values. Default: none. At most 16 labels of at most 317 characters.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=16
-	// +kubebuilder:validation:XValidation:rule="self.all(k, size(k) <= 317 && k.indexOf('/') <= 253 && k.matches('^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))",message="matchLabels: a key is that of a label, such as team or example.com/team"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, size(k) <= 317 && k.indexOf('/') <= 253 && k.matches('^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))",message="matchLabels: this is not the key of a label; use one such as team or example.com/team"
 	MatchLabels map[string]LabelValue `json:"matchLabels,omitempty"`
 
 	// Conditions on labels. Default: none. At most 16.
@@ -162,8 +162,8 @@ type LabelValue = string
 
 // LabelExpression is a condition on one label.
 //
-// +kubebuilder:validation:XValidation:rule="self.key.indexOf('/') <= 253",message="key: what stands before the / has at most 253 characters"
-// +kubebuilder:validation:XValidation:rule="self.operator in ['Exists', 'DoesNotExist'] ? !has(self.values) || self.values.size() == 0 : has(self.values) && self.values.size() > 0",message="values: In and NotIn need some, Exists and DoesNotExist have none"
+// +kubebuilder:validation:XValidation:rule="self.key.indexOf('/') <= 253",message="key: the prefix before the / has at most 253 characters; shorten it"
+// +kubebuilder:validation:XValidation:rule="self.operator in ['Exists', 'DoesNotExist'] ? !has(self.values) || self.values.size() == 0 : has(self.values) && self.values.size() > 0",message="values: In and NotIn need at least one value, Exists and DoesNotExist take none"
 type LabelExpression struct {
 	// Key of the label, 1 to 317 characters.
 	// +required

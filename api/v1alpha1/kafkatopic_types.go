@@ -85,7 +85,7 @@ func InternalTopics() []string {
 
 // KafkaTopicSpec is what the user asks for.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.placement) || has(self.partitions) && has(self.replicationFactor)",message="placement: say partitions and replicationFactor too; what is placed is not left to the brokers' defaults"
+// +kubebuilder:validation:XValidation:rule="!has(self.placement) || has(self.partitions) && has(self.replicationFactor)",message="placement: it needs partitions and replicationFactor, because the brokers' defaults can change; set both"
 type KafkaTopicSpec struct {
 	// Cluster that has the topic. Immutable.
 	// +required
@@ -129,7 +129,7 @@ type KafkaTopicSpec struct {
 	// +optional
 	// +kubebuilder:validation:MaxProperties=64
 	// +kubebuilder:validation:XValidation:rule="self.all(k, size(k) >= 1 && size(k) <= 200)",message="config: a key has 1 to 200 characters"
-	// +kubebuilder:validation:XValidation:rule="!self.exists(k, k in ['leader.replication.throttled.replicas', 'follower.replication.throttled.replicas'])",message="config: throttled replicas are named by whoever moves them; remove the key"
+	// +kubebuilder:validation:XValidation:rule="!self.exists(k, k in ['leader.replication.throttled.replicas', 'follower.replication.throttled.replicas'])",message="config: leader.replication.throttled.replicas and follower.replication.throttled.replicas belong to whoever moves replicas; remove the key"
 	Config map[string]ConfigValue `json:"config,omitempty"`
 
 	// What happens to keys that others have set on the topic. Merge: they stay, and status.config has them. Exact: the

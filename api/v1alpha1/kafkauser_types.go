@@ -49,7 +49,7 @@ type KafkaUserSpec struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=128
 	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9._@+-]+$`
-	// +kubebuilder:validation:XValidation:rule="self != 'ANONYMOUS'",message="name: ANONYMOUS is whoever does not log in; choose another"
+	// +kubebuilder:validation:XValidation:rule="self != 'ANONYMOUS'",message="name: ANONYMOUS is the name of clients that do not log in; choose another"
 	Name string `json:"name,omitempty"`
 
 	// How the user logs in.

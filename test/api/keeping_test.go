@@ -88,7 +88,7 @@ func TestWhatCannotChange(t *testing.T) {
 		"an own cluster, to external": {"KafkaCluster", `{}`, external(`bootstrapServers: ["a:9092"]`),
 			[]string{"spec.external cannot be added", "make a new KafkaCluster"}},
 		"an external cluster, to own": {"KafkaCluster", external(`bootstrapServers: ["a:9092"]`), `spec: {version: 4.3.1, external: null, pools: [{name: main, replicas: 1, storage: {volumes: [{name: data, size: 1Gi}]}}]}`,
-			[]string{"spec.external cannot be added", "taken from it"}},
+			[]string{"spec.external cannot be added", "removed from it"}},
 		"a pool's first id":      {"KafkaCluster", pool("firstNodeId: 10"), pool("firstNodeId: 20"), []string{"spec.pools[0]", "firstNodeId is immutable", "make a new pool"}},
 		"a pool's first id, set": {"KafkaCluster", pool("replicas: 3"), pool("firstNodeId: 0"), []string{"firstNodeId is immutable"}},
 		"a pool's first id, unset": {"KafkaCluster", pool("firstNodeId: 0"), pool("replicas: 3"),
