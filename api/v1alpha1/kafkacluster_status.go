@@ -120,7 +120,7 @@ type NodeState string
 
 // How a node does.
 const (
-	NodeWaiting  NodeState = "Waiting"  // it has no pod yet
+	NodeWaiting  NodeState = "Waiting"  // it waits for something else, such as its pod
 	NodeStarting NodeState = "Starting" // its pod is there and not ready
 	NodeServing  NodeState = "Serving"  // its pod is ready; a broker is also unfenced
 	NodeFenced   NodeState = "Fenced"   // its pod is ready, and Kafka sends no clients to the broker
@@ -142,10 +142,10 @@ type NodeStatus struct {
 	// Roles of the node: Controller, Broker or both.
 	// +listType=set
 	Roles []Role `json:"roles"`
-	// How the node does. Waiting: it has no pod yet. Starting: its pod is not ready. Serving: its pod is ready and, if
-	// it is a broker, unfenced. Fenced: its pod is ready, and Kafka sends no clients to the broker. Stopping: its pod
-	// is ending. Leaving: the spec no longer has it, and its pod is still ready. Failing: its pod cannot start, or its
-	// volume is lost.
+	// How the node does. Waiting: it waits for something else, such as its pod; the message says for what. Starting:
+	// its pod is not ready. Serving: its pod is ready and, if it is a broker, unfenced. Fenced: its pod is ready, and
+	// Kafka sends no clients to the broker. Stopping: its pod is ending. Leaving: the spec no longer has it, and its
+	// pod is still ready. Failing: its pod cannot start, or its volume is lost.
 	State NodeState `json:"state"`
 	// Rack that its pod was last seen in: the zone of its Kubernetes node.
 	// +optional
