@@ -1,9 +1,22 @@
-// Package client speaks the Kafka protocol: it implements the kafka.Admin and kafka.Prober ports over franz-go. It is the
-// only package of Castellan that may import a Kafka library. It holds no policy: it neither decides what to change nor
-// waits for a change to take effect, and it knows nothing of Kubernetes.
+// Package client speaks the Kafka protocol: it implements the ports kafka.Admin and kafka.Prober with franz-go. No
+// other package of Castellan may import a Kafka library. The package holds no policy: it does not decide what to
+// change, and it does not wait for a change to take effect. It knows nothing of Kubernetes.
 //
-// Brokers answer most reads from their own copy of the metadata, so a read may be some milliseconds older than a write
-// that was acknowledged before it. A Client at rest sends nothing to Kafka and closes its connections after half a minute.
+// franz-go offers most requests twice: as kmsg, field by field, and as a shorter call of kadm, for which the library
+// chooses the broker. kadm finds the live brokers: there the library must choose, because only so does it learn their
+// addresses. kadm also has the words for SCRAM mechanisms and kinds of election. Every other request is kmsg and goes
+// through ask.go, for these reasons. kadm takes the brokers in turn, so a flush of four requests would open a
+// connection, with ApiVersions and a login, to each of them; a Client stays with the broker that answered last and
+// names the one that failed. kadm sends a request again after a lost connection or a timeout, even a write. It fails
+// the answer for all topics if one is denied, and drops the sentence of a denial and the throttle time. It has one set
+// of partitions, replicas and keys for all topics of a request, deletes topics by name only, reads all keys of a
+// configuration with their synonyms, asks every broker for ApiVersions, and lists reassignments of named partitions
+// only. It has no DescribeCluster, DescribeQuorum, AddRaftVoter, RemoveRaftVoter or UnregisterBroker, and no ACLs on
+// users. Nothing here reads log directories, offsets or groups yet. kadm's calls for those ask the brokers that have
+// the answer, and are the ones to use.
+//
+// A broker answers most reads from its own copy of the metadata. A read may therefore miss, for some milliseconds, a
+// write that Kafka has acknowledged. A Client at rest sends nothing and closes its connections after half a minute.
 package client
 
 import (
@@ -17,6 +30,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -24,16 +38,17 @@ import (
 )
 
 const (
+	// dialTimeout bounds TCP and TLS handshake together.
 	dialTimeout = 5 * time.Second
-	// requestTimeout bounds the wait for one answer; requests that carry a timeout of their own may take this much longer.
+	// requestTimeout bounds the wait for one answer. The library adds it to the timeout that a request carries itself.
 	requestTimeout = 10 * time.Second
-	// brokerTimeout is how much of a snapshot's time one silent broker may take.
+	// brokerTimeout bounds the share of a snapshot's time that one silent broker takes.
 	brokerTimeout = 5 * time.Second
 	connIdle      = 30 * time.Second
-	// metadataMaxAge is the longest that the library admits. Its refresh asks for no topic and costs one small request.
+	// metadataMaxAge is the longest that the library allows. Its periodic refresh is one small request without topics.
 	metadataMaxAge = time.Hour
 	retryBackoff   = 100 * time.Millisecond
-	// refreshPatience is how long a broker may be silent before another is asked as well, refreshAttempts at most.
+	// After each refreshPatience without an answer liveBrokers asks one more broker, refreshAttempts in total.
 	refreshPatience = 2 * time.Second
 	refreshAttempts = 4
 )
@@ -41,22 +56,23 @@ const (
 // DialFunc opens one TCP connection.
 type DialFunc func(ctx context.Context, network, address string) (net.Conn, error)
 
-// Options say how a cluster is reached.
+// Options say how to reach a cluster.
 type Options struct {
-	// Seeds are host:port of one listener of any brokers; one that answers is enough.
+	// Seeds are addresses (host:port) of one listener on any brokers. One that answers is enough.
 	Seeds []string
 	// Login is nil for a listener without SASL.
 	Login *Login
-	// ClusterID, if set, is the only cluster that is asked for anything; another one gives a *kafka.AnotherCluster.
+	// ClusterID, if set, is the id that the cluster must have. The Client asks any other cluster for its id only, and
+	// returns a *kafka.AnotherCluster.
 	ClusterID string
 	// TLS is nil for a plaintext listener. An empty ServerName is replaced by the host that is dialled.
 	TLS *tls.Config
 	// Dialer defaults to a net.Dialer. TLS is spoken over what it returns.
 	Dialer DialFunc
-	// ClientID appears in the brokers' logs and quotas; default castellan.
+	// ClientID appears in the brokers' logs and quotas. Default: castellan.
 	ClientID string
-	// OnRequest, if set, is told of every request written: the API's name (ApiVersions of new connections included) and
-	// the broker (negative = a seed). It must not block.
+	// OnRequest, if set, is called for every request written, with the API's name and the broker's id (negative = a
+	// seed). The ApiVersions of a new connection counts. OnRequest must not block.
 	OnRequest func(api string, broker int32)
 }
 
@@ -66,24 +82,23 @@ type Login struct {
 	Username, Password string
 }
 
-// Client is a kafka.Admin. It dials when first asked, not before.
+// Client is a kafka.Admin. It dials at the first call.
 type Client struct {
 	kgo       *kgo.Client
 	clusterID string
 	seeds     []string
 	dials     dialLog
 
-	mu   sync.Mutex
-	live []int32 // brokers of the last answer, the one to ask first in front; empty = ask the seeds
-	// controller is the broker that was named in the last answer; with KRaft it is any.
-	controller int32
-	outdated   bool      // one of them has failed since
-	seen       time.Time // when the last answer came
+	mu         sync.Mutex
+	live       []int32   // brokers of the last refresh, the one to ask first in front; empty = ask the seeds
+	controller int32     // that the last refresh named; with KRaft any broker
+	outdated   bool      // a broker has failed since the last refresh
+	seen       time.Time // when the last refresh ended
 }
 
 var _ kafka.Admin = (*Client)(nil)
 
-// New checks the options and dials nobody.
+// New checks the options. It does no I/O.
 func New(o Options) (*Client, error) {
 	if len(o.Seeds) == 0 {
 		return nil, errors.New("a Kafka client needs at least one address")
@@ -95,7 +110,7 @@ func New(o Options) (*Client, error) {
 	opts := append(baseOptions(o.Dialer, o.TLS, o.ClientID),
 		kgo.Dialer(c.dials.watch(dialer(o.Dialer, o.TLS))),
 		kgo.SeedBrokers(o.Seeds...),
-		// Every seed gets its turn in one request, and one more for a connection that had died unnoticed.
+		// One try per seed, and one more for a connection that died unnoticed.
 		kgo.RequestRetries(len(o.Seeds)+1),
 	)
 	if o.Login != nil {
@@ -118,8 +133,8 @@ func New(o Options) (*Client, error) {
 // Close closes all connections; requests under way fail.
 func (c *Client) Close() { c.kgo.Close() }
 
-// TLSConfig makes the configuration of a client that trusts exactly the CAs in ca and presents certificate and key (all
-// PEM); the latter two may be empty together.
+// TLSConfig returns the configuration of a client that trusts only the CAs in ca and presents certificate and key. All
+// are PEM. certificate and key may be empty together.
 func TLSConfig(ca, certificate, key []byte) (*tls.Config, error) {
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(ca) {
@@ -128,7 +143,7 @@ func TLSConfig(ca, certificate, key []byte) (*tls.Config, error) {
 	return present(&tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}, certificate, key)
 }
 
-// SystemTLSConfig is TLSConfig with the CAs that this machine trusts.
+// SystemTLSConfig is TLSConfig for the CAs that this machine trusts.
 func SystemTLSConfig(certificate, key []byte) (*tls.Config, error) {
 	return present(&tls.Config{MinVersion: tls.VersionTLS12}, certificate, key)
 }
@@ -160,14 +175,14 @@ func baseOptions(dial DialFunc, config *tls.Config, clientID string) []kgo.Opt {
 
 var errHandshakeTimeout = errors.New("it did not finish the handshake")
 
-// dialError marks a failure before the first request was written: whatever was to be asked has certainly not happened.
+// dialError marks a failure before the first request was written. Kafka has certainly not received the request.
 type dialError struct{ err error }
 
 func (e *dialError) Error() string { return e.err.Error() }
 func (e *dialError) Unwrap() error { return e.err }
 
-// dialer bounds dial and TLS handshake together. Its errors are dial errors in the library's eyes too, which is what
-// makes it go on to the next seed.
+// dialer bounds TCP and TLS handshake together. Its errors are dial errors, also of a failed TLS handshake: after a
+// dial error the library goes on to the next seed.
 func dialer(dial DialFunc, config *tls.Config) DialFunc {
 	if dial == nil {
 		dial = (&net.Dialer{}).DialContext
@@ -180,7 +195,7 @@ func dialer(dial DialFunc, config *tls.Config) DialFunc {
 			return conn, nil
 		}
 		if ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
-			// The caller's time is not over: this address is at fault and another may be tried.
+			// The caller's time is not over. This address is at fault, and the library may try another.
 			err = fmt.Errorf("%s: %w within %s", address, errHandshakeTimeout, dialTimeout)
 		}
 		return nil, &net.OpError{Op: "dial", Net: network, Err: &dialError{err}}
@@ -217,67 +232,52 @@ func (h requestHook) OnBrokerWrite(meta kgo.BrokerMetadata, key int16, _ int, _,
 	}
 }
 
-// refresh asks any broker, else a seed, which brokers live.
+// refresh asks a broker, or a seed, for the live brokers.
 func (c *Client) refresh(ctx context.Context) ([]int32, error) {
-	resp, err := c.liveBrokers(ctx)
+	metadata, err := c.liveBrokers(ctx)
 	if err != nil {
 		return nil, unanswered(ctx, c.dials.first(c.seeds, err))
 	}
-	ids := make([]int32, 0, len(resp.Brokers))
-	for _, b := range resp.Brokers {
-		ids = append(ids, b.NodeID)
-	}
+	ids := metadata.Brokers.NodeIDs()
 	if len(ids) == 0 {
 		return nil, fmt.Errorf("%w: the cluster names no live broker", kafka.ErrUnreachable)
 	}
-	if err := c.checkIdentity(resp.ClusterID); err != nil {
-		return nil, err
+	if c.clusterID != "" && metadata.Cluster != c.clusterID {
+		return nil, &kafka.AnotherCluster{Want: c.clusterID, Have: metadata.Cluster}
 	}
-	slices.Sort(ids)
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	// The order is kept: in front stands the broker that answered last, whose connections are open, and behind the one
-	// that failed.
+	// Keep the order: the broker that answered last, whose connection is open, stands in front, and one that failed
+	// stands behind.
 	known := slices.DeleteFunc(slices.Clone(c.live), func(id int32) bool { return !slices.Contains(ids, id) })
 	for _, id := range ids {
 		if !slices.Contains(known, id) {
 			known = append(known, id)
 		}
 	}
-	c.live, c.controller, c.outdated, c.seen = known, resp.ControllerID, false, time.Now()
+	c.live, c.controller, c.outdated, c.seen = known, metadata.Controller, false, time.Now()
 	return slices.Clone(known), nil
 }
 
-// identityAge is how long an answer may speak for the cluster behind the addresses, where that is minded.
+// identityAge bounds the age of a refresh that proves the cluster's id, with Options.ClusterID.
 const identityAge = 2 * time.Second
 
-func (c *Client) checkIdentity(id *string) error {
-	if c.clusterID == "" || id != nil && *id == c.clusterID {
-		return nil
-	}
-	other := &kafka.AnotherCluster{Want: c.clusterID}
-	if id != nil {
-		other.Have = *id
-	}
-	return other
-}
-
-// liveBrokers goes through the library's own choice of a broker, because only so the library learns the addresses. That
-// choice knows nothing of brokers that accept a connection and are silent, so after a while a second one is asked beside.
-func (c *Client) liveBrokers(ctx context.Context) (*kmsg.MetadataResponse, error) {
+// liveBrokers leaves the choice of the broker to the library, because only then the library learns the addresses. The
+// library waits for a broker that accepts a connection and stays silent, so liveBrokers asks another one meanwhile.
+func (c *Client) liveBrokers(ctx context.Context) (kadm.Metadata, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	// kadm answers from a cache that is up to five seconds old, but not if it is to return the authorized operations.
+	ctx = kadm.WithAuthorizedOps(ctx)
 	type answer struct {
-		resp *kmsg.MetadataResponse
-		err  error
+		metadata kadm.Metadata
+		err      error
 	}
 	answers := make(chan answer, refreshAttempts)
 	ask := func() {
-		req := kmsg.NewPtrMetadataRequest()
-		req.Topics = []kmsg.MetadataRequestTopic{} // none; nil would be all
-		resp, err := req.RequestWith(ctx, c.kgo)
-		answers <- answer{resp, err}
+		metadata, err := kadm.NewClient(c.kgo).BrokerMetadata(ctx)
+		answers <- answer{metadata, err}
 	}
 	silence := time.NewTicker(refreshPatience)
 	defer silence.Stop()
@@ -286,7 +286,7 @@ func (c *Client) liveBrokers(ctx context.Context) (*kmsg.MetadataResponse, error
 		select {
 		case a := <-answers:
 			if failed++; a.err == nil || failed == asked {
-				return a.resp, a.err
+				return a.metadata, a.err
 			}
 		case <-silence.C:
 			if asked < refreshAttempts {
@@ -297,8 +297,8 @@ func (c *Client) liveBrokers(ctx context.Context) (*kmsg.MetadataResponse, error
 	}
 }
 
-// brokers returns whom to ask, in order; it costs a request only when nothing is known, when somebody has failed, or when
-// the cluster has to be seen to be the same.
+// brokers returns the brokers to ask, in order. It refreshes them if none is known, if one has failed since, or if the
+// cluster's id has to be checked again.
 func (c *Client) brokers(ctx context.Context) ([]int32, error) {
 	c.mu.Lock()
 	ids, outdated := slices.Clone(c.live), c.outdated
@@ -312,8 +312,7 @@ func (c *Client) brokers(ctx context.Context) ([]int32, error) {
 	return c.refresh(ctx)
 }
 
-// preferController finds the controller anew and makes it the first to be asked. Where there is none at the moment, the
-// order stays.
+// preferController asks for the controller and makes it the first broker to ask. Without a controller the order stays.
 func (c *Client) preferController(ctx context.Context) error {
 	if _, err := c.refresh(ctx); err != nil {
 		return err
@@ -333,7 +332,7 @@ func (c *Client) prefer(id int32) {
 	}
 }
 
-// demote makes a broker that failed the last to be asked.
+// demote makes a broker that failed the last one to ask.
 func (c *Client) demote(id int32) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -5,17 +5,16 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-const preferredElection int8 = 0
-
-// ElectPreferredLeaders implements kafka.ClusterAdmin (KIP-460). A partition whose preferred replica leads already, or is
-// not in sync, stays as it is and is no error.
+// ElectPreferredLeaders implements kafka.ClusterAdmin. A partition whose preferred replica already leads or is out of
+// sync keeps its leader, and is no error.
 func (c *Client) ElectPreferredLeaders(ctx context.Context) error {
 	req := kmsg.NewPtrElectLeadersRequest()
-	req.ElectionType = preferredElection
+	req.ElectionType = int8(kadm.ElectPreferredReplica)
 	req.Topics = nil // all
 	req.TimeoutMillis = timeoutMillis
 	resp, err := write[*kmsg.ElectLeadersResponse](ctx, c, req)
@@ -39,5 +38,5 @@ func (c *Client) ElectPreferredLeaders(ctx context.Context) error {
 	return errors.Join(failed...)
 }
 
-// maxErrorsShown keeps an error about many partitions readable.
+// maxErrorsShown bounds the partitions that one error names.
 const maxErrorsShown = 5

@@ -28,7 +28,8 @@ func run(m *testing.M) int {
 	if !testing.Short() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 		defer cancel()
-		started, err := kafkatest.Start(ctx, kafkatest.Options{Nodes: 3, Users: map[string]string{"bob": plainPassword}})
+		bob := map[string]string{"bob": plainPassword}
+		started, err := kafkatest.Start(ctx, kafkatest.Options{Nodes: 3, Users: bob})
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err, "(without Java: go test -short)")
 			return 1
@@ -117,3 +118,13 @@ func eventually(t *testing.T, what string, check func() error) {
 }
 
 func ptr[T any](v T) *T { return &v }
+
+func set(key, value string) kafka.ConfigChange { return kafka.ConfigChange{Key: key, Value: &value} }
+
+// allow is an ACL that lets a principal do something from any host.
+func allow(principal, operation, kind, name, pattern string) kafka.ACL {
+	return kafka.ACL{
+		Principal: principal, Host: "*", Operation: operation, Permission: "Allow",
+		ResourceType: kind, ResourceName: name, Pattern: pattern,
+	}
+}

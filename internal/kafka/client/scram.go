@@ -11,6 +11,7 @@ import (
 	"hash"
 	"slices"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -19,43 +20,31 @@ import (
 
 const saltBytes = 32
 
-// scramMechanism is one of the two that Kafka stores (KIP-554).
-type scramMechanism struct {
-	name string
-	code int8
-	hash func() hash.Hash
+// scramHashes holds the mechanisms that Kafka stores credentials for (KIP-554).
+var scramHashes = map[kadm.ScramMechanism]func() hash.Hash{
+	kadm.ScramSha256: sha256.New,
+	kadm.ScramSha512: sha512.New,
 }
 
-var scramMechanisms = []scramMechanism{
-	{"SCRAM-SHA-256", 1, sha256.New},
-	{"SCRAM-SHA-512", 2, sha512.New},
-}
-
-func scramByName(name string) (scramMechanism, error) {
-	for _, m := range scramMechanisms {
-		if m.name == name {
+func scramMechanism(name string) (kadm.ScramMechanism, error) {
+	for m := range scramHashes {
+		if m.String() == name {
 			return m, nil
 		}
 	}
-	return scramMechanism{}, &kafka.Refusal{Code: kerr.UnsupportedSaslMechanism.Message, Message: "no SCRAM mechanism " + name}
-}
-
-func scramByCode(code int8) (scramMechanism, error) {
-	for _, m := range scramMechanisms {
-		if m.code == code {
-			return m, nil
-		}
+	return 0, &kafka.Refusal{
+		Code: kerr.UnsupportedSaslMechanism.Message, Message: "Kafka stores no credentials for the mechanism " + name,
 	}
-	return scramMechanism{}, fmt.Errorf("SCRAM mechanism number %d is unknown", code)
 }
 
-// ScramCredentials implements kafka.UserAdmin; a user without credentials has no entry.
+// ScramCredentials implements kafka.UserAdmin with one request per thousand users, or with one for all.
 func (c *Client) ScramCredentials(ctx context.Context, users []string) (map[string][]kafka.ScramCredential, error) {
 	if users == nil {
 		return c.scramCredentials(ctx, nil)
 	}
 	found := make(map[string][]kafka.ScramCredential, len(users))
-	for chunk := range slices.Chunk(users, itemsPerRequest) { // no users: no request, for Kafka takes an empty list for all
+	// Without users there is no request: Kafka takes an empty list for all users.
+	for chunk := range slices.Chunk(users, itemsPerRequest) {
 		some, err := c.scramCredentials(ctx, chunk)
 		if err != nil {
 			return nil, err
@@ -86,32 +75,47 @@ func (c *Client) scramCredentials(ctx context.Context, users []string) (map[stri
 		if r.ErrorCode == kerr.ResourceNotFound.Code {
 			continue
 		}
-		if err := answered(r.ErrorCode, r.ErrorMessage); err != nil {
+		credentials, err := credentialsOf(&r)
+		if err != nil {
 			return nil, fmt.Errorf("describe SCRAM credentials of user %q: %w", r.User, err)
 		}
-		for _, info := range r.CredentialInfos {
-			m, err := scramByCode(info.Mechanism)
-			if err != nil {
-				return nil, fmt.Errorf("describe SCRAM credentials of user %q: %w", r.User, err)
-			}
-			found[r.User] = append(found[r.User], kafka.ScramCredential{Mechanism: m.name, Iterations: info.Iterations})
+		if len(credentials) > 0 {
+			found[r.User] = credentials
 		}
-		slices.SortFunc(found[r.User], func(a, b kafka.ScramCredential) int { return cmp.Compare(a.Mechanism, b.Mechanism) })
 	}
 	return found, nil
 }
 
-// scramChange is one upsert or one deletion.
+func credentialsOf(r *kmsg.DescribeUserSCRAMCredentialsResponseResult) ([]kafka.ScramCredential, error) {
+	if err := answered(r.ErrorCode, r.ErrorMessage); err != nil {
+		return nil, err
+	}
+	var credentials []kafka.ScramCredential
+	for _, info := range r.CredentialInfos {
+		m := kadm.ScramMechanism(info.Mechanism)
+		if scramHashes[m] == nil {
+			return nil, fmt.Errorf("mechanism number %d is neither SCRAM-SHA-256 nor SCRAM-SHA-512", info.Mechanism)
+		}
+		credentials = append(credentials, kafka.ScramCredential{Mechanism: m.String(), Iterations: info.Iterations})
+	}
+	slices.SortFunc(credentials, func(a, b kafka.ScramCredential) int { return cmp.Compare(a.Mechanism, b.Mechanism) })
+	return credentials, nil
+}
+
+// scramChange is either an upsert or a deletion.
 type scramChange struct {
 	upsert   *kafka.ScramUpsert
 	deletion *kafka.ScramDeletion
 }
 
-// AlterScramCredentials implements kafka.UserAdmin. Kafka 4.3 takes one change per user in a request (DUPLICATE_RESOURCE
-// otherwise, although the protocol has room for one per mechanism), so it costs as many requests as the busiest user has
-// changes: upserts first, and nothing more of a user of whom one was refused. Deleting what a user does not have is no
-// error. The salted password is computed here; the password itself never leaves the process.
-func (c *Client) AlterScramCredentials(ctx context.Context, upserts []kafka.ScramUpsert, deletions []kafka.ScramDeletion) (map[string]error, error) {
+// AlterScramCredentials implements kafka.UserAdmin. Kafka 4.3 takes one change per user in a request and refuses more
+// with DUPLICATE_RESOURCE, although the protocol has room for one per mechanism. It therefore sends as many requests as
+// one user has changes at most. A user's upserts come first. After a refusal it sends nothing more of that user.
+// Deleting a credential that does not exist is no error. The password never leaves the process: the salted password is
+// computed here.
+func (c *Client) AlterScramCredentials(
+	ctx context.Context, upserts []kafka.ScramUpsert, deletions []kafka.ScramDeletion,
+) (map[string]error, error) {
 	byUser := map[string][]scramChange{}
 	for i := range upserts {
 		byUser[upserts[i].User] = append(byUser[upserts[i].User], scramChange{upsert: &upserts[i]})
@@ -135,9 +139,10 @@ func (c *Client) AlterScramCredentials(ctx context.Context, upserts []kafka.Scra
 	return results, nil
 }
 
-// alterScram sends the change of that number of every user.
+// alterScram sends one change of every user, the one at index round.
 func (c *Client) alterScram(ctx context.Context, round int, byUser map[string][]scramChange) (map[string]error, error) {
-	return eachName(byUser, oneRecord, "alter SCRAM credentials of user", func(users []string, results map[string]error) error {
+	const attempt = "alter SCRAM credentials of user"
+	return eachName(byUser, oneRecord, attempt, func(users []string, results map[string]error) error {
 		req := kmsg.NewPtrAlterUserSCRAMCredentialsRequest()
 		for _, user := range users {
 			if err := addScram(req, byUser[user][round]); err != nil {
@@ -153,7 +158,7 @@ func (c *Client) alterScram(ctx context.Context, round int, byUser map[string][]
 		}
 		for _, r := range resp.Results {
 			results[r.User] = answered(r.ErrorCode, r.ErrorMessage)
-			if r.ErrorCode == kerr.ResourceNotFound.Code { // only deletions find nothing
+			if r.ErrorCode == kerr.ResourceNotFound.Code { // of a deletion: there is nothing to delete
 				results[r.User] = nil
 			}
 		}
@@ -169,10 +174,10 @@ func addScram(req *kmsg.AlterUserSCRAMCredentialsRequest, change scramChange) er
 		}
 		return err
 	}
-	m, err := scramByName(change.deletion.Mechanism)
+	m, err := scramMechanism(change.deletion.Mechanism)
 	if err == nil {
 		item := kmsg.NewAlterUserSCRAMCredentialsRequestDeletion()
-		item.Name, item.Mechanism = change.deletion.User, m.code
+		item.Name, item.Mechanism = change.deletion.User, int8(m)
 		req.Deletions = append(req.Deletions, item)
 	}
 	return err
@@ -180,20 +185,25 @@ func addScram(req *kmsg.AlterUserSCRAMCredentialsRequest, change scramChange) er
 
 func scramUpsertion(u kafka.ScramUpsert) (kmsg.AlterUserSCRAMCredentialsRequestUpsertion, error) {
 	item := kmsg.NewAlterUserSCRAMCredentialsRequestUpsertion()
-	m, err := scramByName(u.Mechanism)
+	m, err := scramMechanism(u.Mechanism)
 	if err != nil {
 		return item, err
 	}
-	if u.Iterations < 4096 || u.Iterations > 16384 { // Kafka's bounds; more would also be paid for here
-		return item, &kafka.Refusal{Code: kerr.UnacceptableCredential.Message, Message: fmt.Sprintf("%d iterations are not in 4096..16384", u.Iterations)}
+	// Kafka's own bounds, checked before the hashing: its time grows with the iterations.
+	if u.Iterations < 4096 || u.Iterations > 16384 {
+		return item, &kafka.Refusal{
+			Code:    kerr.UnacceptableCredential.Message,
+			Message: fmt.Sprintf("%d iterations are not in 4096..16384", u.Iterations),
+		}
 	}
 	salt := make([]byte, saltBytes)
 	_, _ = rand.Read(salt) // never fails (crypto/rand)
-	salted, err := pbkdf2.Key(m.hash, u.Password, salt, int(u.Iterations), m.hash().Size())
+	newHash := scramHashes[m]
+	salted, err := pbkdf2.Key(newHash, u.Password, salt, int(u.Iterations), newHash().Size())
 	if err != nil {
 		return item, fmt.Errorf("salt password: %w", err)
 	}
-	item.Name, item.Mechanism, item.Iterations = u.User, m.code, u.Iterations
+	item.Name, item.Mechanism, item.Iterations = u.User, int8(m), u.Iterations
 	item.Salt, item.SaltedPassword = salt, salted
 	return item, nil
 }

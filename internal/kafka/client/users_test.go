@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net"
 	"reflect"
 	"slices"
@@ -12,8 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/kafka/client"
@@ -33,7 +32,9 @@ func TestScramCredentialsComeAndGo(t *testing.T) {
 		t.Fatal(err, results)
 	}
 	refused(t, results["weak"], "UNACCEPTABLE_CREDENTIAL")
-	carol := []kafka.ScramCredential{{Mechanism: "SCRAM-SHA-256", Iterations: 4096}, {Mechanism: "SCRAM-SHA-512", Iterations: 8192}}
+	carol := []kafka.ScramCredential{
+		{Mechanism: "SCRAM-SHA-256", Iterations: 4096}, {Mechanism: "SCRAM-SHA-512", Iterations: 8192},
+	}
 	eventually(t, "credentials", func() error {
 		all, err := c.ScramCredentials(ctx, nil)
 		some, err2 := c.ScramCredentials(ctx, []string{"carol", "nobody"})
@@ -50,7 +51,9 @@ func TestScramCredentialsComeAndGo(t *testing.T) {
 	cost(t, counter, "an empty question", 0)
 
 	// One of the two never was there, and the second time neither is.
-	both := []kafka.ScramDeletion{{User: "dave", Mechanism: "SCRAM-SHA-256"}, {User: "dave", Mechanism: "SCRAM-SHA-512"}}
+	both := []kafka.ScramDeletion{
+		{User: "dave", Mechanism: "SCRAM-SHA-256"}, {User: "dave", Mechanism: "SCRAM-SHA-512"},
+	}
 	for range 2 {
 		if results, err := c.AlterScramCredentials(ctx, nil, both); err != nil || results["dave"] != nil {
 			t.Fatal(err, results)
@@ -68,15 +71,18 @@ func TestACLsAreDeletedExactly(t *testing.T) {
 	c, counter := connect(t)
 	ctx := t.Context()
 	on := func(kind, name, pattern, operation string) kafka.ACL {
-		return kafka.ACL{Principal: "User:carol", Host: "*", ResourceType: kind, ResourceName: name, Pattern: pattern, Operation: operation, Permission: "Allow"}
+		return allow("User:carol", operation, kind, name, pattern)
 	}
 	acls := []kafka.ACL{
-		on("Topic", "orders", "Literal", "Read"), on("Topic", "orders", "Prefixed", "Read"), on("Topic", "*", "Literal", "Describe"),
+		on("Topic", "orders", "Literal", "Read"), on("Topic", "orders", "Prefixed", "Read"),
+		on("Topic", "*", "Literal", "Describe"),
 		on("Group", "g", "Prefixed", "Read"), on("Cluster", "kafka-cluster", "Literal", "IdempotentWrite"),
 		on("TransactionalId", "t", "Literal", "TwoPhaseCommit"), on("DelegationToken", "d", "Literal", "Describe"),
 		on("User", "User:carol", "Literal", "CreateTokens"),
 	}
-	for _, operation := range []string{"Write", "Create", "Delete", "Alter", "Describe", "DescribeConfigs", "AlterConfigs", "All"} {
+	for _, operation := range []string{
+		"Write", "Create", "Delete", "Alter", "Describe", "DescribeConfigs", "AlterConfigs", "All",
+	} {
 		acls = append(acls, on("Topic", "orders", "Literal", operation))
 	}
 	wrong := on("Topics", "orders", "Literal", "Read")
@@ -95,7 +101,7 @@ func TestACLsAreDeletedExactly(t *testing.T) {
 
 	counter.take()
 	gone := on("Topic", "never", "Literal", "Read")
-	if results, err := c.DeleteACLs(ctx, []kafka.ACL{acls[0], gone}); err != nil || results[0] != nil || results[1] != nil {
+	if results, err := c.DeleteACLs(ctx, []kafka.ACL{acls[0], gone}); errors.Join(append(results, err)...) != nil {
 		t.Fatal(err, results)
 	}
 	cost(t, counter, "DeleteAcls", 1)
@@ -148,7 +154,9 @@ func TestQuotasAreThoseOfOneUser(t *testing.T) {
 		})
 	}
 	sameQuotas()
-	noErrors(t)(c.AlterQuotas(ctx, map[string]map[string]*float64{"carol": {"request_percentage": nil}, "dave": {"consumer_byte_rate": nil}}))
+	noErrors(t)(c.AlterQuotas(ctx, map[string]map[string]*float64{
+		"carol": {"request_percentage": nil}, "dave": {"consumer_byte_rate": nil},
+	}))
 	want = map[string]map[string]float64{"carol": {"producer_byte_rate": 1048576}}
 	sameQuotas()
 	results, err := c.AlterQuotas(ctx, map[string]map[string]*float64{"carol": {"no_such_quota": ptr(1.0)}})
@@ -166,28 +174,19 @@ func foreignQuotas(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer raw.Close()
-	req := kmsg.NewPtrAlterClientQuotasRequest()
-	for _, entity := range []map[string]*string{
-		{"user": ptr("carol"), "client-id": ptr("x")}, {"client-id": ptr("x")}, {"user": nil},
-	} {
-		entry := kmsg.NewAlterClientQuotasRequestEntry()
-		for _, kind := range slices.Sorted(maps.Keys(entity)) {
-			part := kmsg.NewAlterClientQuotasRequestEntryEntity()
-			part.Type, part.Name = kind, entity[kind]
-			entry.Entity = append(entry.Entity, part)
-		}
-		op := kmsg.NewAlterClientQuotasRequestEntryOp()
-		op.Key, op.Value = "producer_byte_rate", 9
-		entry.Ops = append(entry.Ops, op)
-		req.Entries = append(req.Entries, entry)
+	x := kadm.ClientQuotaEntityComponent{Type: "client-id", Name: ptr("x")}
+	rate := []kadm.AlterClientQuotaOp{{Key: "producer_byte_rate", Value: 9}}
+	altered, err := kadm.NewClient(raw).AlterClientQuotas(t.Context(), []kadm.AlterClientQuotaEntry{
+		{Entity: kadm.ClientQuotaEntity{{Type: "user", Name: ptr("carol")}, x}, Ops: rate},
+		{Entity: kadm.ClientQuotaEntity{x}, Ops: rate},
+		{Entity: kadm.ClientQuotaEntity{{Type: "user"}}, Ops: rate},
+	})
+	if err != nil || len(altered) != 3 {
+		t.Fatal(err, altered)
 	}
-	resp, err := req.RequestWith(t.Context(), raw)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range resp.Entries {
-		if e.ErrorCode != 0 {
-			t.Fatalf("foreign quota: %d", e.ErrorCode)
+	for _, a := range altered {
+		if a.Err != nil {
+			t.Fatalf("quota of %s: %v", a.Entity, a.Err)
 		}
 	}
 }
@@ -210,32 +209,42 @@ func TestTryLoginTellsRefusedFromUnknown(t *testing.T) {
 		l.Address, l.ServerName, l.CA = node.Secure, name, ca
 		return l
 	}
-	for _, mechanism := range []string{"SCRAM-SHA-256", "SCRAM-SHA-512"} { // brokers learn of credentials a little later
-		eventually(t, mechanism, func() error { return client.Prober{}.TryLogin(t.Context(), login(mechanism, "erin", password)) })
+	// Brokers learn of credentials a little later.
+	for _, mechanism := range []string{"SCRAM-SHA-256", "SCRAM-SHA-512"} {
+		eventually(t, mechanism, func() error {
+			return client.Prober{}.TryLogin(t.Context(), login(mechanism, "erin", password))
+		})
 	}
+	bob := login("PLAIN", "bob", plainPassword)
+	bobAt := func(address string) kafka.Login {
+		bob := bob
+		bob.Address = address
+		return bob
+	}
+	wrong := login("SCRAM-SHA-512", "erin", "wr0ng-guess")
 	const ok, refused, unknown = "logs in", "is refused", "is not known"
 	for name, test := range map[string]struct {
 		login kafka.Login
 		want  string
 	}{
-		"PLAIN right":             {login("PLAIN", "bob", plainPassword), ok},
+		"PLAIN right":             {bob, ok},
 		"PLAIN wrong":             {login("PLAIN", "bob", "wr0ng-guess"), refused},
 		"PLAIN unknown user":      {login("PLAIN", "nobody", "wr0ng-guess"), refused},
 		"SCRAM-256 right":         {login("SCRAM-SHA-256", "erin", password), ok},
 		"SCRAM-256 wrong":         {login("SCRAM-SHA-256", "erin", "wr0ng-guess"), refused},
 		"SCRAM-256 unknown user":  {login("SCRAM-SHA-256", "nobody", "wr0ng-guess"), refused},
 		"SCRAM-512 right":         {login("SCRAM-SHA-512", "erin", password), ok},
-		"SCRAM-512 wrong":         {login("SCRAM-SHA-512", "erin", "wr0ng-guess"), refused},
+		"SCRAM-512 wrong":         {wrong, refused},
 		"SCRAM-512 unknown user":  {login("SCRAM-SHA-512", "nobody", "wr0ng-guess"), refused},
-		"TLS right":               {secure(login("PLAIN", "bob", plainPassword), "localhost", cluster.CA.PEM), ok},
-		"TLS wrong password":      {secure(login("SCRAM-SHA-512", "erin", "wr0ng-guess"), "localhost", cluster.CA.PEM), refused},
-		"TLS another server name": {secure(login("PLAIN", "bob", plainPassword), "example.com", cluster.CA.PEM), unknown},
-		"TLS without a CA":        {secure(login("PLAIN", "bob", plainPassword), "localhost", otherCA), unknown},
-		"TLS listener, plain":     {func() kafka.Login { l := login("PLAIN", "bob", plainPassword); l.Address = node.Secure; return l }(), unknown},
+		"TLS right":               {secure(bob, "localhost", cluster.CA.PEM), ok},
+		"TLS wrong password":      {secure(wrong, "localhost", cluster.CA.PEM), refused},
+		"TLS another server name": {secure(bob, "example.com", cluster.CA.PEM), unknown},
+		"TLS without a CA":        {secure(bob, "localhost", otherCA), unknown},
+		"TLS listener, plain":     {bobAt(node.Secure), unknown},
 		"mechanism not offered":   {login("GSSAPI", "bob", plainPassword), unknown},
-		"listener without SASL":   {func() kafka.Login { l := login("PLAIN", "bob", plainPassword); l.Address = node.Admin; return l }(), unknown},
-		"nobody listens":          {func() kafka.Login { l := login("PLAIN", "bob", plainPassword); l.Address = "127.0.0.1:1"; return l }(), unknown},
-		"no such host":            {func() kafka.Login { l := login("PLAIN", "bob", plainPassword); l.Address = "none.invalid:9"; return l }(), unknown},
+		"listener without SASL":   {bobAt(node.Admin), unknown},
+		"nobody listens":          {bobAt("127.0.0.1:1"), unknown},
+		"no such host":            {bobAt("none.invalid:9"), unknown},
 	} {
 		t.Run(name, func(t *testing.T) {
 			began := time.Now()
@@ -250,7 +259,8 @@ func TestTryLoginTellsRefusedFromUnknown(t *testing.T) {
 			if got != test.want {
 				t.Errorf("login %s, want %s: %v", got, test.want, err)
 			}
-			if err != nil && (strings.Contains(err.Error(), plainPassword) || strings.Contains(err.Error(), "wr0ng-guess")) {
+			text := fmt.Sprint(err)
+			if strings.Contains(text, plainPassword) || strings.Contains(text, "wr0ng-guess") {
 				t.Errorf("the error tells the password: %v", err)
 			}
 		})
@@ -266,7 +276,9 @@ func TestTryLoginEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	began := time.Now()
-	err = client.Prober{}.TryLogin(ctx, kafka.Login{Address: silent.Addr().String(), Mechanism: "PLAIN", Username: "a", Password: "b"})
+	err = client.Prober{}.TryLogin(ctx, kafka.Login{
+		Address: silent.Addr().String(), Mechanism: "PLAIN", Username: "a", Password: "b",
+	})
 	if err == nil || errors.Is(err, kafka.ErrAuthenticationFailed) || time.Since(began) > 3*time.Second {
 		t.Errorf("after %s: %v", time.Since(began), err)
 	}
