@@ -7,31 +7,31 @@ import (
 	"time"
 )
 
-// Errors that callers decide by. Everything else is retried.
+// Errors that callers decide by. A caller retries any other error.
 var (
-	// ErrUnreachable: no broker answered; nothing is known about what was asked.
+	// ErrUnreachable means that no broker answered. It says nothing about what was asked.
 	ErrUnreachable = errors.New("no broker answered")
-	// ErrAuthenticationFailed: a broker refused the credentials.
+	// ErrAuthenticationFailed means that a broker refused the credentials.
 	ErrAuthenticationFailed = errors.New("authentication failed")
-	// ErrTopicExists: the name is taken.
+	// ErrTopicExists means that a topic of this name exists.
 	ErrTopicExists = errors.New("topic exists already")
-	// ErrUnknownTopicID: no topic has this UUID.
+	// ErrUnknownTopicID means that no topic has this UUID (KIP-516).
 	ErrUnknownTopicID = errors.New("no topic has this id")
-	// ErrTooOld: the cluster is older than Kafka 2.8, which gave topics their UUIDs.
+	// ErrTooOld means that the brokers are older than Kafka 2.8, the first version whose topics have UUIDs.
 	ErrTooOld = errors.New("the brokers are older than Kafka 2.8")
 )
 
-// Cause is why no answer came.
+// Cause says why no answer came. Its text completes "no broker answers at host:port: ...".
 type Cause string
 
-// Causes that can be told apart from outside.
+// The causes that a client can tell apart.
 const (
-	CauseNoHost      Cause = "the name is not known to DNS"
+	CauseNoHost      Cause = "DNS does not know the name"
 	CauseRefused     Cause = "the connection is refused"
 	CauseNoRoute     Cause = "there is no route to it"
 	CauseSilent      Cause = "it does not answer in time"
 	CauseClosed      Cause = "it closes the connection without an answer"
-	CauseLost        Cause = "the connection has broken off"
+	CauseLost        Cause = "the connection broke off"
 	CauseNotKafka    Cause = "what answers is not Kafka"
 	CauseNoTLS       Cause = "what answers does not speak TLS"
 	CauseWantsTLS    Cause = "what answers speaks TLS only"
@@ -42,27 +42,28 @@ const (
 	CauseNoLogin     Cause = "the listener takes no login"
 )
 
-// Unanswered is an ErrUnreachable, or an ErrAuthenticationFailed, of which the cause is known.
+// Unanswered is an ErrUnreachable or an ErrAuthenticationFailed with a known cause.
 type Unanswered struct {
 	Cause Cause
 	Kind  error // ErrUnreachable or ErrAuthenticationFailed
-	Err   error
+	Err   error // the failure itself, with the address
 }
 
 func (u *Unanswered) Error() string   { return fmt.Sprintf("%s: %s", u.Kind, u.Err) }
 func (u *Unanswered) Unwrap() []error { return []error{u.Kind, u.Err} }
 
-// AnotherCluster tells that the addresses lead to another cluster than they did; nothing has been asked of that one.
+// AnotherCluster means that the addresses lead to another cluster than the expected one. The client asked that cluster
+// for nothing but its id.
 type AnotherCluster struct{ Want, Have string } // cluster ids
 
 func (a *AnotherCluster) Error() string {
 	return fmt.Sprintf("the cluster that answers has the id %s, not %s", a.Have, a.Want)
 }
 
-// Refusal is Kafka's own no to one item of a request: a user's mistake or a limit, which no retry will cure.
+// Refusal is Kafka's no to one item of a request: a user's mistake or a limit. The same request gets the same no again.
 type Refusal struct {
 	Code    string // Kafka's error name, such as INVALID_CONFIG
-	Message string // Kafka's sentence
+	Message string // Kafka's sentence; may be empty
 }
 
 func (r *Refusal) Error() string {
@@ -72,27 +73,29 @@ func (r *Refusal) Error() string {
 	return r.Message + " (" + r.Code + ")"
 }
 
-// TooLarge tells whether it is the size of the request that Kafka refuses. It writes at most 10,000 records of metadata in
-// one piece, refuses a request beyond that whole, and calls it a POLICY_VIOLATION, as it does what a policy of the brokers'
-// forbids: only the sentence tells the two apart, that of Kafka 4 or that of 3.
+// TooLarge reports whether Kafka refused the request for its size. The controller writes at most 10,000 metadata
+// records at once. It refuses a larger request as a whole with POLICY_VIOLATION, the code that it also uses for a
+// broker policy. Only the sentence tells the two apart: the first is that of Kafka 4, the second that of Kafka 3.
 func (r *Refusal) TooLarge() bool {
 	return strings.HasPrefix(r.Message, "Excessively large number of partitions") ||
 		strings.HasPrefix(r.Message, "Unable to perform excessively large batch operation")
 }
 
-// Throttled is Kafka's not now to one item of a request: the quota on changes is used up (KIP-599).
+// Throttled means that Kafka refuses one item of a request for now: the quota controller_mutation_rate is used up
+// (KIP-599).
 type Throttled struct {
-	After time.Duration // until Kafka takes it, by its own word
+	After time.Duration // how long Kafka says to wait
 }
 
 func (t *Throttled) Error() string {
-	return fmt.Sprintf("the quota on changes is used up for %s (THROTTLING_QUOTA_EXCEEDED)", t.After)
+	return fmt.Sprintf("the quota controller_mutation_rate is used up; Kafka takes changes again in %s "+
+		"(THROTTLING_QUOTA_EXCEEDED)", t.After)
 }
 
-// Denied is Kafka's no to the operator itself: its principal lacks a permission.
+// Denied means that the operator's own principal lacks a permission.
 type Denied struct {
 	Code    string // TOPIC_AUTHORIZATION_FAILED or CLUSTER_AUTHORIZATION_FAILED
-	Message string // Kafka's sentence, often empty
+	Message string // Kafka's sentence; often empty
 }
 
 func (d *Denied) Error() string { return (&Refusal{Code: d.Code, Message: d.Message}).Error() }

@@ -1,7 +1,7 @@
-// Package kafka is the language in which the rest of Castellan speaks about a live Kafka cluster: plain values for what
-// was seen (a Snapshot, topics, users) and for what is to be changed, and the Admin port that does both. The values are
-// pure; the port is implemented by internal/kafka/client, the only package that knows the wire protocol. Nothing here
-// may import Kubernetes.
+// Package kafka holds the words in which the rest of Castellan speaks about a live Kafka cluster: plain values for what
+// Kafka says (a Snapshot, topics, users), plain values for changes, and the Admin port that reads and changes. The
+// values are pure. internal/kafka/client implements the port and is the only package that knows the wire protocol.
+// Nothing here may import Kubernetes.
 package kafka
 
 import (
@@ -9,139 +9,153 @@ import (
 	"time"
 )
 
-// Admin is one live Kafka cluster: one of the operator's own, reached over its REPLICATION listener, or an external one,
-// reached as its KafkaCluster says. All methods are safe for concurrent use, bounded in time by ctx, and wrap their errors
-// with what was attempted.
+// Admin is one live Kafka cluster. The operator reaches its own clusters over their REPLICATION listener, and an
+// external cluster as its KafkaCluster says. All methods are safe for concurrent use. ctx bounds their time. They wrap
+// their errors with what they attempted.
 type Admin interface {
 	ClusterAdmin
 	TopicAdmin
 	UserAdmin
 }
 
-// ClusterAdmin observes the cluster and sets its run-time configuration.
+// ClusterAdmin reads the state of the cluster and changes its run-time configuration and its membership.
 type ClusterAdmin interface {
-	// Overview asks with two requests who the cluster is and what it lacks; any Kafka from 2.8 on answers it, an older one
-	// gives ErrTooOld.
+	// Overview reads, with two requests, the cluster's id, its brokers and the features that it lacks. Any Kafka from
+	// 2.8 on answers. An older one gives ErrTooOld.
 	Overview(ctx context.Context) (*Overview, error)
-	// Snapshot reads one consistent view of the cluster with a number of requests that does not depend on the number of
-	// topics. An error means that the view is incomplete: there is no half snapshot.
+	// Snapshot reads one consistent view of the cluster. The number of requests does not depend on the number of
+	// topics. A snapshot is complete or it is an error.
 	Snapshot(ctx context.Context) (*Snapshot, error)
-	// AlterBrokerConfig sets and deletes run-time keys of one broker, or of all brokers when id is AllBrokers.
+	// AlterBrokerConfig sets and deletes run-time keys of one broker, or with AllBrokers those of all brokers.
 	AlterBrokerConfig(ctx context.Context, id int32, changes []ConfigChange) error
-	// BrokerConfig returns the run-time keys set for one broker, or with AllBrokers those set for all (values of
-	// sensitive keys are empty).
+	// BrokerConfig returns the run-time keys set for one broker, or with AllBrokers those set for all brokers. The
+	// values of sensitive keys are empty.
 	BrokerConfig(ctx context.Context, id int32) (map[string]string, error)
-	// ElectPreferredLeaders gives leadership back to the preferred replica wherever it is in sync.
+	// ElectPreferredLeaders gives leadership back to the preferred replica of each partition where it is in sync
+	// (KIP-460).
 	ElectPreferredLeaders(ctx context.Context) error
 	// AddVoter makes an observer a voter of the metadata quorum (KIP-853). endpoint is the host:port of its CONTROLLER
-	// listener. A replica that is a voter already is no error. Kafka makes one change of membership at a time.
+	// listener. Adding a voter again is no error. Kafka makes one change of membership at a time.
 	AddVoter(ctx context.Context, replica QuorumMember, endpoint string) error
-	// RemoveVoter takes a voter out of the quorum; it lives on as an observer. One that is no voter is no error.
+	// RemoveVoter takes a voter out of the metadata quorum (KIP-853). It lives on as an observer. Removing a replica
+	// that is no voter is no error.
 	RemoveVoter(ctx context.Context, replica QuorumMember) error
-	// UnregisterBroker makes Kafka forget a broker. Its process must be gone: a running one would go on outside the
-	// cluster. One that is not registered is no error.
+	// UnregisterBroker makes Kafka forget a broker. Its process must be gone: a running broker would go on outside the
+	// cluster. Unregistering a broker that is not registered is no error.
 	UnregisterBroker(ctx context.Context, id int32) error
-	// SetMetadataVersion finalizes a level of metadata.version (KIP-584, KIP-778). A lower level is asked for as a safe
-	// downgrade, which Kafka refuses (*Refusal) when metadata would be lost. A level that is in force is no error.
+	// SetMetadataVersion finalizes a level of metadata.version (KIP-584, KIP-778). It asks for a lower level as a safe
+	// downgrade. Kafka refuses that (*Refusal) if metadata would be lost. Setting the level in force is no error.
 	SetMetadataVersion(ctx context.Context, level int16) error
-	// ReloadCertificates makes one broker read its listener certificates again (KAFKA-14136); persists nothing and
-	// proves nothing: the caller dials to see the new certificate.
+	// ReloadCertificates makes one broker read its listener certificates again (KAFKA-14136). It stores nothing in
+	// Kafka. It does not check the result: the caller dials to see the new certificate.
 	ReloadCertificates(ctx context.Context, id int32) error
 }
 
-// AllBrokers is the id under which Kafka keeps the configuration that holds for every broker.
+// AllBrokers stands for the configuration that Kafka keeps for every broker.
 const AllBrokers int32 = -1
 
-// TopicAdmin reads and changes topics, many at a time. The maps that come back hold an entry for each name that was
-// asked for; the error beside them means that nothing is known about any.
+// TopicAdmin reads and changes topics, many at a time. A returned map of results holds an entry for each item asked
+// for. The error beside it means that nothing is known about any item.
 type TopicAdmin interface {
-	// DescribeTopics reads partitions and dynamic configuration of the named topics; a name without a topic has no entry, and
-	// a topic that may not be described has one that says so.
+	// DescribeTopics reads the partitions and the dynamic configuration of the named topics. A name without a topic has
+	// no entry. A topic that the operator may not describe has an entry with Denied set.
 	DescribeTopics(ctx context.Context, names []string) (map[string]Topic, error)
+	// CreateTopics creates topics. ErrTopicExists in a result means that the name is taken.
 	CreateTopics(ctx context.Context, topics []NewTopic) (map[string]TopicResult, error)
-	// ValidateTopics tells what CreateTopics would say, and creates nothing. Quotas count it all the same.
+	// ValidateTopics returns what CreateTopics would, and creates nothing. Kafka's quotas count it like CreateTopics.
 	ValidateTopics(ctx context.Context, topics []NewTopic) (map[string]error, error)
-	// CreatePartitions grows topics to the given total numbers of partitions. Like CreateTopics and DeleteTopics it may
-	// be refused for a while (*Throttled); all changes may be refused to the operator itself (*Denied).
+	// CreatePartitions grows each topic to the given total number of partitions. Kafka may refuse it for a while, like
+	// CreateTopics and DeleteTopics (*Throttled). It may refuse any change to the operator itself (*Denied).
 	CreatePartitions(ctx context.Context, totals map[string]int32) (map[string]error, error)
+	// AlterTopicConfigs sets and deletes dynamic keys of topics.
 	AlterTopicConfigs(ctx context.Context, changes map[string][]ConfigChange) (map[string]error, error)
-	// DeleteTopics deletes by UUID (KIP-516); ErrUnknownTopicID in the result means that it is gone already.
+	// DeleteTopics deletes by UUID (KIP-516). ErrUnknownTopicID in a result means that the topic is gone already.
 	DeleteTopics(ctx context.Context, ids []TopicID) (map[TopicID]error, error)
-	// Brokers lists the registered brokers by id, fenced ones included; a Kafka that lacks FeatureFenced leaves those out.
+	// Brokers lists the registered brokers, sorted by id. Fenced ones are among them unless Kafka lacks FeatureFenced.
 	Brokers(ctx context.Context) ([]Broker, error)
-	// Reassignments lists all reassignments under way (KIP-455), by topic and partition, whoever began them.
+	// Reassignments lists all reassignments in progress (KIP-455), by topic and partition, whoever began them.
 	Reassignments(ctx context.Context) (map[string]map[int32]Reassignment, error)
-	// Reassign begins and cancels reassignments, by topic; the error of a topic is that of the first partition that has
-	// one. Cancelling what is not under way is no error.
+	// Reassign begins and cancels reassignments, by topic. The error of a topic is that of its first partition that has
+	// one. Cancelling where no reassignment is in progress is no error.
 	Reassign(ctx context.Context, moves map[string][]Move) (map[string]error, error)
 }
 
 // UserAdmin reads and changes SCRAM credentials, ACLs and quotas, many principals at a time.
 type UserAdmin interface {
-	// ScramCredentials lists which SCRAM mechanisms each user has, with iterations (KIP-554); nil users = all.
+	// ScramCredentials lists the SCRAM mechanisms of each user, with their iterations (KIP-554). nil users = all users.
+	// A user without credentials has no entry.
 	ScramCredentials(ctx context.Context, users []string) (map[string][]ScramCredential, error)
-	AlterScramCredentials(ctx context.Context, upserts []ScramUpsert, deletions []ScramDeletion) (map[string]error, error)
+	// AlterScramCredentials stores and removes credentials. It returns one result per user.
+	AlterScramCredentials(
+		ctx context.Context, upserts []ScramUpsert, deletions []ScramDeletion,
+	) (map[string]error, error)
 	// ACLs lists every ACL of the cluster.
 	ACLs(ctx context.Context) ([]ACL, error)
+	// CreateACLs creates ACLs and returns one result per ACL, in order. Creating an ACL that exists is no error.
 	CreateACLs(ctx context.Context, acls []ACL) ([]error, error)
-	// DeleteACLs removes exactly the given ACLs (no wildcards); one that is gone already is no error.
+	// DeleteACLs removes exactly the given ACLs and returns one result per ACL, in order. Nothing in an ACL is taken
+	// for a wildcard. Deleting an ACL that is gone already is no error.
 	DeleteACLs(ctx context.Context, acls []ACL) ([]error, error)
-	// Quotas lists the client quotas of entities that are exactly one user (KIP-546), by user.
+	// Quotas lists the client quotas (KIP-546) of users, by user and key. It leaves out the quotas of client ids, of
+	// users with a client id, and of the default user.
 	Quotas(ctx context.Context) (map[string]map[string]float64, error)
-	// AlterQuotas sets the given keys of each user; a nil value removes the key.
+	// AlterQuotas sets the given keys of each user. A nil value removes the key.
 	AlterQuotas(ctx context.Context, changes map[string]map[string]*float64) (map[string]error, error)
 }
 
-// Login is what Prober tries against one listener of one broker.
+// Login is what a Prober tries on one listener of one broker.
 type Login struct {
-	Address    string // host:port that is dialled; no other broker is asked
-	ServerName string // name the certificate must hold; empty when TLS is off
-	CA         []byte // PEM; nil = no TLS, or with SystemRoots whatever this machine trusts
-	// SystemRoots: TLS without a CA of its own.
-	SystemRoots bool
+	Address     string // host:port that is dialled; no other broker is asked
+	ServerName  string // name that the certificate must hold; empty without TLS
+	CA          []byte // PEM; nil = no TLS, unless SystemRoots is set
+	SystemRoots bool   // without a CA: use TLS and trust what this machine trusts
 	Mechanism   string // PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512
 	Username    string
 	Password    string
 }
 
-// Prober proves from outside what a client would see.
+// Prober tries from outside what a client would see.
 type Prober interface {
-	// TryLogin authenticates once and leaves. ErrAuthenticationFailed means that the broker refused; any other error
-	// means that nothing is known, with CauseMechanism or CauseNoLogin because the listener does not take the mechanism.
+	// TryLogin logs in once and closes the connection. ErrAuthenticationFailed means that the broker refused the login.
+	// Any other error proves nothing about the login: with CauseMechanism or CauseNoLogin the listener does not take
+	// the mechanism.
 	TryLogin(ctx context.Context, login Login) error
 }
 
-// Overview is what a cluster tells of itself at little cost.
+// Overview is what two requests tell about a cluster.
 type Overview struct {
 	ClusterID string
-	Brokers   []Broker  // as of Brokers, with their addresses
-	Lacking   []Feature // in the order of Features
+	Brokers   []Broker  // as Admin.Brokers returns them, with Host and Port
+	Lacking   []Feature // in the order of the constants
 }
 
-// Feature is something that not every Kafka from 2.8 on can do.
+// Feature is an ability that some Kafka from 2.8 on lacks.
 type Feature string
 
-// Features, all of them.
+// All features.
 const (
-	// FeatureScram: SCRAM credentials can be read and written (KIP-554; with KRaft KIP-900).
+	// FeatureScram: Kafka reads and writes SCRAM credentials by request (KIP-554; with KRaft KIP-900).
 	FeatureScram Feature = "ScramCredentials"
-	// FeatureFenced: brokers that are down are told from those that are gone (KIP-1073).
+	// FeatureFenced: Kafka lists fenced brokers, so that a broker that is down differs from one that is gone
+	// (KIP-1073).
 	FeatureFenced Feature = "FencedBrokers"
 )
 
-// Snapshot is one view of a cluster, all of it younger than TakenAt + the time the reading took.
+// Snapshot is one view of a cluster. It shows the cluster at TakenAt or later, but for the 5 s at most that the
+// answering broker's metadata may be behind.
 type Snapshot struct {
-	TakenAt         time.Time // before the first request was sent
+	TakenAt         time.Time // this machine's clock, before the first request
 	ClusterID       string
-	Brokers         []Broker    // registered ones, fenced ones included, by id
-	Partitions      []Partition // of all topics, internal ones included, by topic and number
+	Brokers         []Broker    // registered, fenced ones included; sorted by id
+	Partitions      []Partition // of all topics, internal ones included; sorted by topic and number
 	Quorum          Quorum
 	MetadataVersion int16             // finalized level of metadata.version
-	Features        map[string]int16  // finalized levels of all features, metadata.version among them (KIP-584)
-	Config          map[string]string // run-time keys set for all brokers (AllBrokers)
-	// BrokerConfigs holds, per unfenced broker that answered, the run-time keys set for that broker alone.
+	Features        map[string]int16  // finalized level by feature, metadata.version included (KIP-584)
+	Config          map[string]string // run-time keys set for all brokers
+	// BrokerConfigs holds the run-time keys set for one broker alone, by broker. A fenced broker and one that did not
+	// answer have no entry.
 	BrokerConfigs map[int32]map[string]string
-	Reassigning   int // partitions under reassignment, by anybody
+	Reassigning   int // number of partitions under reassignment, whoever began it
 }
 
 // Broker is one registered broker.
@@ -149,12 +163,12 @@ type Broker struct {
 	ID     int32
 	Rack   string
 	Fenced bool // registered but not serving (KIP-1073)
-	// Host and Port are what the broker advertises on the listener that was asked; known from Overview only.
+	// Host and Port are the broker's advertised address on the listener that was asked. Only Overview sets them.
 	Host string
 	Port int32
 }
 
-// Partition is one partition as the controller sees it.
+// Partition is one partition as the answering broker knows it.
 type Partition struct {
 	Topic    string
 	Number   int32
@@ -173,21 +187,22 @@ type Quorum struct {
 	Observers     []QuorumReplica // brokers, and controllers that are not voters
 }
 
-// QuorumReplica is one follower of the metadata log.
+// QuorumReplica is one replica of the metadata log, as the quorum's leader knows it.
 type QuorumReplica struct {
 	ID           int32
 	DirectoryID  string // base64url as in meta.properties
 	LogEndOffset int64
-	LastCaughtUp time.Time // zero = never or unknown
+	LastCaughtUp time.Time // on the leader's clock; zero = never, or unknown
 }
 
-// QuorumMember names one replica of the metadata log: a node id alone may stand for an old disk and a new one.
+// QuorumMember names one replica of the metadata log. A node id alone may stand for an old disk and a new one
+// (KIP-853).
 type QuorumMember struct {
 	ID          int32
 	DirectoryID string // base64url as in meta.properties
 }
 
-// ConfigChange sets one dynamic key, or deletes it when Value is nil.
+// ConfigChange sets one dynamic key, or deletes it if Value is nil.
 type ConfigChange struct {
 	Key   string
 	Value *string
@@ -199,64 +214,65 @@ type TopicID string
 // Topic is one live topic.
 type Topic struct {
 	Name              string
-	ID                TopicID // empty = Kafka has given it none (inter.broker.protocol.version below 2.8)
-	Partitions        int32
-	ReplicationFactor int32             // the smallest of its partitions
+	ID                TopicID           // empty = Kafka has given it none (inter.broker.protocol.version below 2.8)
+	Partitions        int32             // number of partitions
+	ReplicationFactor int32             // the smallest of all partitions
 	Config            map[string]string // only keys set on the topic itself
-	Replicas          [][]int32         // node ids by partition; those that a reassignment adds or removes are among them
-	ISR               [][]int32         // those of Replicas that are in sync, by partition
-	UnderReplicated   int32             // partitions with replicas that are not in sync
-	Offline           int32             // partitions without a leader
-	// Denied is why nothing but the name is known of the topic, not even whether it exists; nil = all is known.
+	Replicas          [][]int32         // node ids by partition, with those that a reassignment adds or removes
+	ISR               [][]int32         // node ids in sync, by partition
+	UnderReplicated   int32             // number of partitions with a replica out of sync
+	Offline           int32             // number of partitions without a leader
+	// Denied, if set, says why only Name is known: the operator may not see the topic, nor whether it exists.
 	Denied *Denied
 }
 
-// Reassignment is what is under way for one partition.
+// Reassignment is the reassignment in progress of one partition (KIP-455).
 type Reassignment struct {
-	Replicas []int32 // all of them, Adding and Removing included
+	Replicas []int32 // all replicas, Adding and Removing included
 	Adding   []int32
 	Removing []int32
 }
 
-// Move asks for a partition's replicas to be these, the preferred leader first; nil cancels what is under way.
+// Move reassigns one partition, or cancels its reassignment.
 type Move struct {
 	Partition int32
-	Replicas  []int32
+	Replicas  []int32 // node ids, the preferred leader first; nil = cancel
 }
 
-// NewTopic asks for a topic; zero Partitions or ReplicationFactor = the broker's default (KIP-464).
+// NewTopic is a topic to create.
 type NewTopic struct {
 	Name              string
-	Partitions        int32
-	ReplicationFactor int32
+	Partitions        int32 // 0 = the brokers' default (KIP-464)
+	ReplicationFactor int32 // 0 = the brokers' default (KIP-464)
 	Config            map[string]string
-	Assignment        [][]int32 // node ids by partition, in place of the two numbers; nil = Kafka places them
+	Assignment        [][]int32 // node ids by partition, in place of the two numbers; nil = Kafka places the replicas
 }
 
-// TopicResult is what became of one NewTopic: Topic.ID, Partitions, ReplicationFactor and Config as created, or Err.
+// TopicResult is the result of one NewTopic. Without Err, Topic holds Name, ID, Partitions, ReplicationFactor and
+// Config as created; its other fields stay empty.
 type TopicResult struct {
 	Topic Topic
 	Err   error
 }
 
-// ScramCredential is what Kafka tells about a stored SCRAM credential.
+// ScramCredential is what Kafka says about a stored SCRAM credential. Kafka never returns salt or hash.
 type ScramCredential struct {
 	Mechanism  string // SCRAM-SHA-256 or SCRAM-SHA-512
 	Iterations int32
 }
 
-// ScramUpsert stores a credential. The password is salted and hashed before it is sent.
+// ScramUpsert stores a credential. The client salts and hashes the password before it sends it.
 type ScramUpsert struct {
 	User       string
-	Mechanism  string
-	Iterations int32 // 4096..16384
+	Mechanism  string // SCRAM-SHA-256 or SCRAM-SHA-512
+	Iterations int32  // 4096..16384
 	Password   string
 }
 
 // ScramDeletion removes a credential.
 type ScramDeletion struct {
 	User      string
-	Mechanism string
+	Mechanism string // SCRAM-SHA-256 or SCRAM-SHA-512
 }
 
 // ACL is one access control entry in Kafka's own words.
@@ -266,6 +282,8 @@ type ACL struct {
 	ResourceType string // Topic, Group, Cluster, TransactionalId, DelegationToken, User
 	ResourceName string
 	Pattern      string // Literal, Prefixed
-	Operation    string // Read, Write, Create, Delete, Alter, Describe, ClusterAction, DescribeConfigs, AlterConfigs, IdempotentWrite, CreateTokens, DescribeTokens, TwoPhaseCommit, All
-	Permission   string // Allow, Deny
+	// Operation is Read, Write, Create, Delete, Alter, Describe, ClusterAction, DescribeConfigs, AlterConfigs,
+	// IdempotentWrite, CreateTokens, DescribeTokens, TwoPhaseCommit or All.
+	Operation  string
+	Permission string // Allow, Deny
 }

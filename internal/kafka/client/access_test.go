@@ -108,19 +108,24 @@ func TestEveryFaultOfAWayInIsToldApart(t *testing.T) {
 	login := func(mechanism, user, password string) *client.Login {
 		return &client.Login{Mechanism: mechanism, Username: user, Password: password}
 	}
+	bob := login("PLAIN", "bob", plainPassword)
 	for name, c := range map[string]struct {
 		way
 		cause kafka.Cause
 	}{
-		"wrong password by PLAIN":    {way{address: node.Clients, login: login("PLAIN", "bob", "not-bobs-password")}, kafka.CauseLogin},
-		"wrong password by SCRAM":    {way{address: node.Clients, login: login("SCRAM-SHA-512", "nobody", "not-anybodys")}, kafka.CauseLogin},
-		"another CA":                 {way{address: node.Secure, ca: other.PEM, login: login("PLAIN", "bob", plainPassword)}, kafka.CauseUntrusted},
+		"wrong password by PLAIN": {
+			way{address: node.Clients, login: login("PLAIN", "bob", "not-bobs-password")}, kafka.CauseLogin,
+		},
+		"wrong password by SCRAM": {
+			way{address: node.Clients, login: login("SCRAM-SHA-512", "nobody", "not-anybodys")}, kafka.CauseLogin,
+		},
+		"another CA":                 {way{address: node.Secure, ca: other.PEM, login: bob}, kafka.CauseUntrusted},
 		"the system's CAs":           {way{address: node.Secure, system: true}, kafka.CauseUntrusted},
 		"no client certificate":      {way{address: node.Mutual, ca: ca}, kafka.CauseCertificate},
 		"TLS to a plain listener":    {way{address: node.Admin, ca: ca}, kafka.CauseClosed},
 		"plain to a TLS listener":    {way{address: node.Secure}, kafka.CauseWantsTLS},
 		"no login where one is due":  {way{address: node.Clients}, kafka.CauseClosed},
-		"a login where none is due":  {way{address: node.Admin, login: login("PLAIN", "bob", plainPassword)}, kafka.CauseNoLogin},
+		"a login where none is due":  {way{address: node.Admin, login: bob}, kafka.CauseNoLogin},
 		"a web server":               {way{address: hasty}, kafka.CauseNotKafka},
 		"a web server with patience": {way{address: strings.TrimPrefix(web.URL, "http://")}, kafka.CauseSilent},
 		"a web server with TLS":      {way{address: strings.TrimPrefix(webTLS.URL, "https://")}, kafka.CauseClosed},
@@ -142,7 +147,8 @@ func TestEveryFaultOfAWayInIsToldApart(t *testing.T) {
 				t.Fatalf("got %v, want the cause %q", err, c.cause)
 			}
 			refused := slices.Contains([]kafka.Cause{kafka.CauseLogin, kafka.CauseCertificate}, c.cause)
-			if errors.Is(err, kafka.ErrAuthenticationFailed) != refused || errors.Is(err, kafka.ErrUnreachable) == refused {
+			if errors.Is(err, kafka.ErrAuthenticationFailed) != refused ||
+				errors.Is(err, kafka.ErrUnreachable) == refused {
 				t.Errorf("of the wrong kind: %v", err)
 			}
 			if c.login != nil && strings.Contains(err.Error(), c.login.Password) {
@@ -195,26 +201,31 @@ func listen(t *testing.T, serve func(net.Conn)) string {
 
 func TestATopicThatMayNotBeDescribedHidesNoOther(t *testing.T) {
 	c, _ := connect(t)
-	created, err := c.CreateTopics(t.Context(), []kafka.NewTopic{{Name: "visible", Partitions: 1}, {Name: "hidden", Partitions: 1}})
+	topics := []kafka.NewTopic{{Name: "visible", Partitions: 1}, {Name: "hidden", Partitions: 1}}
+	created, err := c.CreateTopics(t.Context(), topics)
 	if err != nil || created["visible"].Err != nil || created["hidden"].Err != nil {
 		t.Fatal(err, created)
 	}
 	var acls []kafka.ACL
 	for _, operation := range []string{"Describe", "DescribeConfigs"} {
-		acls = append(acls, kafka.ACL{Principal: "User:bob", Host: "*", ResourceType: "Topic", ResourceName: "visible", Pattern: "Literal", Operation: operation, Permission: "Allow"})
+		acls = append(acls, allow("User:bob", operation, "Topic", "visible", "Literal"))
 	}
 	if results, err := c.CreateACLs(t.Context(), acls); err != nil || results[0] != nil || results[1] != nil {
 		t.Fatal(err, results)
 	}
 	t.Cleanup(func() { _, _ = c.DeleteACLs(context.Background(), acls) })
-	bob, err := client.New(client.Options{Seeds: []string{cluster.Nodes[0].Clients}, Login: &client.Login{Mechanism: "PLAIN", Username: "bob", Password: plainPassword}})
+	bob, err := client.New(client.Options{
+		Seeds: []string{cluster.Nodes[0].Clients},
+		Login: &client.Login{Mechanism: "PLAIN", Username: "bob", Password: plainPassword},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(bob.Close)
 	eventually(t, "bob sees what he may", func() error {
 		live, err := bob.DescribeTopics(t.Context(), []string{"visible", "hidden"})
-		if err != nil || live["visible"].Partitions != 1 || live["visible"].Denied != nil || live["hidden"].Denied == nil || live["hidden"].ID != "" {
+		visible, hidden := live["visible"], live["hidden"]
+		if err != nil || visible.Partitions != 1 || visible.Denied != nil || hidden.Denied == nil || hidden.ID != "" {
 			return fmt.Errorf("%v %+v", err, live)
 		}
 		return nil
@@ -229,7 +240,8 @@ func TestAnotherClusterIsAskedForNothing(t *testing.T) {
 	}
 	defer c.Close()
 	results, err := c.CreateTopics(t.Context(), []kafka.NewTopic{{Name: "strange", Partitions: 1}})
-	if other, ok := errors.AsType[*kafka.AnotherCluster](err); !ok || other.Have != cluster.ID || other.Want != "somebody-elses" {
+	other, ok := errors.AsType[*kafka.AnotherCluster](err)
+	if !ok || other.Have != cluster.ID || other.Want != "somebody-elses" {
 		t.Errorf("%v %v", results, err)
 	}
 	ours, _ := connect(t)

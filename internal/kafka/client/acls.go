@@ -10,8 +10,7 @@ import (
 	"github.com/castellan-dev/castellan/internal/kafka"
 )
 
-// word pairs Kafka's number for something with its name. The numbers are the protocol's; those that the library has no
-// constant for are newer than it.
+// word pairs a number of the protocol with Kafka's name for it. A number without a constant is newer than the library.
 type word[N ~int8] struct {
 	number N
 	name   string
@@ -21,9 +20,9 @@ type words[N ~int8] []word[N]
 
 var (
 	aclResources = words[kmsg.ACLResourceType]{
-		{kmsg.ACLResourceTypeTopic, "Topic"}, {kmsg.ACLResourceTypeGroup, "Group"}, {kmsg.ACLResourceTypeCluster, "Cluster"},
-		{kmsg.ACLResourceTypeTransactionalId, "TransactionalId"}, {kmsg.ACLResourceTypeDelegationToken, "DelegationToken"},
-		{kmsg.ACLResourceTypeUser, "User"},
+		{kmsg.ACLResourceTypeTopic, "Topic"}, {kmsg.ACLResourceTypeGroup, "Group"},
+		{kmsg.ACLResourceTypeCluster, "Cluster"}, {kmsg.ACLResourceTypeTransactionalId, "TransactionalId"},
+		{kmsg.ACLResourceTypeDelegationToken, "DelegationToken"}, {kmsg.ACLResourceTypeUser, "User"},
 	}
 	aclPatterns = words[kmsg.ACLResourcePatternType]{
 		{kmsg.ACLResourcePatternTypeLiteral, "Literal"}, {kmsg.ACLResourcePatternTypePrefixed, "Prefixed"},
@@ -48,10 +47,12 @@ func (w words[N]) number(name string) (N, error) {
 			return e.number, nil
 		}
 	}
-	return 0, &kafka.Refusal{Code: kerr.InvalidRequest.Message, Message: fmt.Sprintf("%q is not a word of Kafka's ACLs", name)}
+	return 0, &kafka.Refusal{
+		Code: kerr.InvalidRequest.Message, Message: fmt.Sprintf("%q is not a word of Kafka's ACLs", name),
+	}
 }
 
-// name falls back to the number, so that an ACL that a newer Kafka knows is still listed.
+// name falls back to the number, so that an ACL of a newer Kafka is still listed.
 func (w words[N]) name(number N) string {
 	for _, e := range w {
 		if e.number == number {
@@ -83,7 +84,7 @@ func numbersOf(a kafka.ACL) (n aclNumbers, err error) {
 	return n, err
 }
 
-// ACLs implements kafka.UserAdmin in one request.
+// ACLs implements kafka.UserAdmin with one request.
 func (c *Client) ACLs(ctx context.Context) ([]kafka.ACL, error) {
 	req := kmsg.NewPtrDescribeACLsRequest()
 	req.ResourceType, req.ResourcePatternType = kmsg.ACLResourceTypeAny, kmsg.ACLResourcePatternTypeAny
@@ -100,7 +101,8 @@ func (c *Client) ACLs(ctx context.Context) ([]kafka.ACL, error) {
 		for _, a := range r.ACLs {
 			acls = append(acls, kafka.ACL{
 				Principal: a.Principal, Host: a.Host,
-				ResourceType: aclResources.name(r.ResourceType), ResourceName: r.ResourceName, Pattern: aclPatterns.name(r.ResourcePatternType),
+				ResourceType: aclResources.name(r.ResourceType), ResourceName: r.ResourceName,
+				Pattern:   aclPatterns.name(r.ResourcePatternType),
 				Operation: aclOperations.name(a.Operation), Permission: aclPermissions.name(a.PermissionType),
 			})
 		}
@@ -108,7 +110,7 @@ func (c *Client) ACLs(ctx context.Context) ([]kafka.ACL, error) {
 	return acls, nil
 }
 
-// CreateACLs implements kafka.UserAdmin; creating one that exists is no error.
+// CreateACLs implements kafka.UserAdmin with one request per thousand ACLs.
 func (c *Client) CreateACLs(ctx context.Context, acls []kafka.ACL) ([]error, error) {
 	return eachACL(acls, "create ACL", func(chunk []numberedACL, failed func(numberedACL, error)) error {
 		req := kmsg.NewPtrCreateACLsRequest()
@@ -134,13 +136,14 @@ func (c *Client) CreateACLs(ctx context.Context, acls []kafka.ACL) ([]error, err
 	})
 }
 
-// DeleteACLs implements kafka.UserAdmin.
+// DeleteACLs implements kafka.UserAdmin with one request per thousand ACLs.
 func (c *Client) DeleteACLs(ctx context.Context, acls []kafka.ACL) ([]error, error) {
 	return eachACL(acls, "delete ACL", func(chunk []numberedACL, failed func(numberedACL, error)) error {
 		req := kmsg.NewPtrDeleteACLsRequest()
 		for _, a := range chunk {
 			item := kmsg.NewDeleteACLsRequestFilter()
-			item.ResourceType, item.ResourceName, item.ResourcePatternType = a.resource, kmsg.StringPtr(a.acl.ResourceName), a.pattern
+			item.ResourceType, item.ResourcePatternType = a.resource, a.pattern
+			item.ResourceName = kmsg.StringPtr(a.acl.ResourceName)
 			item.Principal, item.Host = kmsg.StringPtr(a.acl.Principal), kmsg.StringPtr(a.acl.Host)
 			item.Operation, item.PermissionType = a.operation, a.permission
 			req.Filters = append(req.Filters, item)
@@ -174,11 +177,15 @@ type numberedACL struct {
 	index int
 }
 
-// eachACL sends the ACLs that can be said in Kafka's words in chunks; the errors stand in the order of the list.
-func eachACL(acls []kafka.ACL, attempt string, send func([]numberedACL, func(numberedACL, error)) error) ([]error, error) {
+// eachACL sends the ACLs in batches and returns their errors in the order of acls. It does not send an ACL with a word
+// that is not Kafka's.
+func eachACL(
+	acls []kafka.ACL, attempt string, send func([]numberedACL, func(numberedACL, error)) error,
+) ([]error, error) {
 	results := make([]error, len(acls))
 	record := func(a numberedACL, err error) {
-		results[a.index] = attempting(err, fmt.Sprintf("%s of %s on %s %q", attempt, a.acl.Principal, a.acl.ResourceType, a.acl.ResourceName))
+		what := fmt.Sprintf("%s of %s on %s %q", attempt, a.acl.Principal, a.acl.ResourceType, a.acl.ResourceName)
+		results[a.index] = attempting(err, what)
 	}
 	numbered := make([]numberedACL, 0, len(acls))
 	for i, a := range acls {
@@ -190,7 +197,8 @@ func eachACL(acls []kafka.ACL, attempt string, send func([]numberedACL, func(num
 		}
 		numbered = append(numbered, item)
 	}
-	err := inBatches(batches(numbered, oneRecord), func(chunk []numberedACL) error { return send(chunk, record) }, record)
+	err := inBatches(batches(numbered, oneRecord),
+		func(chunk []numberedACL) error { return send(chunk, record) }, record)
 	if err != nil {
 		return nil, fmt.Errorf("%s (%d of them): %w", attempt, len(acls), err)
 	}

@@ -16,20 +16,20 @@ import (
 	"github.com/castellan-dev/castellan/internal/kafka"
 )
 
-// read sends a request that any broker may answer and that may be sent twice.
+// read sends a request that any broker answers. It asks the next broker after a lost connection.
 func read[R kmsg.Response](ctx context.Context, c *Client, req kmsg.Request) (R, error) {
 	return ask[R](ctx, c, req, connectionLost)
 }
 
-// write sends a request that any broker takes (it forwards to the controller, KIP-590; without KRaft see ask). It goes to a
-// second broker only when the first was certainly not reached: a CreateTopics sent twice answers TOPIC_ALREADY_EXISTS for
-// our own topic.
+// write sends a request that any broker forwards to the controller (KIP-590; see ask for ZooKeeper). It asks the next
+// broker only if the first certainly did not get the request: a CreateTopics sent twice would be answered with
+// TOPIC_ALREADY_EXISTS for our own topic.
 func write[R kmsg.Response](ctx context.Context, c *Client, req kmsg.Request) (R, error) {
 	return ask[R](ctx, c, req, neverSent)
 }
 
-// ask sends a request to the broker that is to be asked first. With ZooKeeper brokers do not forward: one that is not the
-// controller says so and has done nothing, and from then on the controller is the one to ask first.
+// ask sends a request to the broker that stands first. With ZooKeeper brokers do not forward: one that is not the
+// controller does nothing and answers NOT_CONTROLLER. ask then puts the controller first and sends the request again.
 func ask[R kmsg.Response](ctx context.Context, c *Client, req kmsg.Request, again func(error) bool) (R, error) {
 	resp, err := askInTurn[R](ctx, c, req, again)
 	if err != nil || !misdirected(resp) {
@@ -41,7 +41,7 @@ func ask[R kmsg.Response](ctx context.Context, c *Client, req kmsg.Request, agai
 	return askInTurn[R](ctx, c, req, again)
 }
 
-// misdirected tells whether a broker has done nothing of what was asked because it is not the controller.
+// misdirected reports whether a broker did nothing because it is not the controller.
 func misdirected(resp kmsg.Response) bool {
 	isNot := func(code int16) bool { return code == kerr.NotController.Code }
 	switch r := resp.(type) {
@@ -84,7 +84,7 @@ func askInTurn[R kmsg.Response](ctx context.Context, c *Client, req kmsg.Request
 	return none, err
 }
 
-// askBroker sends to one broker and to no other, once.
+// askBroker sends a request once, to this broker and no other.
 func askBroker[R kmsg.Response](ctx context.Context, c *Client, id int32, req kmsg.Request) (R, error) {
 	var none R
 	resp, err := c.kgo.Broker(int(id)).Request(ctx, req)
@@ -107,20 +107,20 @@ func connectionLost(err error) bool {
 	if neverSent(err) {
 		return true
 	}
-	// A broker that was silent for the whole timeout may be one of many: its caller must not wait for each in turn.
+	// Many brokers may be silent, and the caller must not wait for each in turn.
 	if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() {
 		return false
 	}
 	return kgo.IsRetryableBrokerErr(err)
 }
 
-// unanswered sorts the failure of a request that brought no answer.
+// unanswered turns the failure of a request without an answer into an error of the port.
 func unanswered(ctx context.Context, err error) error {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return context.Cause(ctx)
 	}
 	kind, cause := kafka.ErrUnreachable, causeOf(err)
-	// A listener that does not take this way to log in has refused nobody: it may let the same user in by another.
+	// CauseMechanism and CauseNoLogin refuse nobody: the same user may log in by another mechanism.
 	if cause == kafka.CauseLogin || cause == kafka.CauseCertificate {
 		kind = kafka.ErrAuthenticationFailed
 	}
@@ -130,7 +130,7 @@ func unanswered(ctx context.Context, err error) error {
 	return &kafka.Unanswered{Cause: cause, Kind: kind, Err: err}
 }
 
-// refusals are the codes that tell of a mistake in what was asked. All others may be gone at the next attempt.
+// refusals are the codes of a mistake in the request. Any other error may be gone at the next attempt.
 var refusals = []*kerr.Error{
 	kerr.DuplicateResource,
 	kerr.DuplicateVoter,
@@ -151,7 +151,7 @@ var refusals = []*kerr.Error{
 	kerr.VoterNotFound,
 }
 
-// answered turns the error code of an answer, or of one item in it, into the errors of the port.
+// answered turns the error code of an answer, or of one of its items, into an error of the port.
 func answered(code int16, message *string) error {
 	err := kerr.ErrorForCode(code)
 	if err == nil {
@@ -185,7 +185,7 @@ func answered(code int16, message *string) error {
 	return &codeError{text + " (" + name + ")", err}
 }
 
-// mutated is answered for an item of a request that a quota may hold back (KIP-599); the answer says for how long.
+// mutated is answered for an item that the quota controller_mutation_rate may hold back (KIP-599).
 func mutated(code int16, message *string, throttleMillis int32) error {
 	if code == kerr.ThrottlingQuotaExceeded.Code {
 		return &kafka.Throttled{After: time.Duration(throttleMillis) * time.Millisecond}
@@ -202,18 +202,19 @@ type codeError struct {
 func (e *codeError) Error() string { return e.text }
 func (e *codeError) Unwrap() error { return e.err }
 
-// errNoAnswer stands for an item that the answer passes over.
+// errNoAnswer is the error of an item that Kafka's answer leaves out.
 var errNoAnswer = errors.New("the answer does not mention it")
 
 const (
-	// itemsPerRequest keeps an answer with all of a topic's keys in the range of a megabyte or two.
+	// itemsPerRequest bounds the answer: all keys of a thousand topics are one or two megabytes.
 	itemsPerRequest = 1000
-	// recordsPerRequest is half of the metadata records that the controller writes in one piece (10,000). One request
-	// beyond that is refused whole, and every item in it gets a POLICY_VIOLATION that none deserves.
+	// recordsPerRequest is half of the 10,000 metadata records that the controller writes at once. The controller
+	// refuses a larger request as a whole, and every item in it gets a POLICY_VIOLATION.
 	recordsPerRequest = 5000
 )
 
-// batches cuts items into runs of at most itemsPerRequest items and recordsPerRequest records; a single item may be larger.
+// batches cuts items into runs of at most itemsPerRequest items and recordsPerRequest records. A single item may have
+// more records.
 func batches[T any](items []T, records func(T) int) [][]T {
 	var all [][]T
 	start, sum := 0, 0
@@ -233,7 +234,7 @@ func batches[T any](items []T, records func(T) int) [][]T {
 
 func oneRecord[T any](T) int { return 1 }
 
-// errTooLarge says that Kafka has refused a request of several items for its size, and done nothing of it.
+// errTooLarge means that Kafka refused a request of several items for its size and did none of them.
 var errTooLarge = errors.New("the request is too large for Kafka")
 
 func tooLarge(err error) bool {
@@ -241,9 +242,9 @@ func tooLarge(err error) bool {
 	return ok && refusal.TooLarge()
 }
 
-// inBatches sends one request per batch, and one for each half of a batch that is too large. It fails only while nothing is
-// known about any item; once a request has been answered, the items of a later one that was not are given the error one by
-// one.
+// inBatches sends one request per batch. It cuts a batch that is too large in half and sends the halves. It returns an
+// error only if nothing is known about any item. After one answer it hands the error of a later batch to failed, item
+// by item.
 func inBatches[T any](all [][]T, send func([]T) error, failed func(T, error)) error {
 	var broken error
 	known := false

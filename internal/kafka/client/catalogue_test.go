@@ -85,7 +85,8 @@ func withPlainHandler(t *testing.T) kafkatest.Options {
 	jar, users := filepath.Join(dir, plainauth.JarName), filepath.Join(dir, "users")
 	entry, err := plainauth.Hash("alice", plainPassword, []byte("sixteen bytes ok"), plainauth.MinIterations)
 	if err == nil {
-		err = errors.Join(os.WriteFile(jar, plainauth.Jar(), 0o600), os.WriteFile(users, plainauth.UsersFile([]plainauth.Entry{entry}), 0o600))
+		err = errors.Join(os.WriteFile(jar, plainauth.Jar(), 0o600),
+			os.WriteFile(users, plainauth.UsersFile([]plainauth.Entry{entry}), 0o600))
 	}
 	if err != nil {
 		t.Fatal(err)

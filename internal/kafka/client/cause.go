@@ -16,7 +16,7 @@ import (
 	"github.com/castellan-dev/castellan/internal/kafka"
 )
 
-// causeOf tells why no answer came; empty = it cannot be told.
+// causeOf says why no answer came. Empty = the error does not say.
 func causeOf(err error) kafka.Cause {
 	for _, tell := range []func(error) kafka.Cause{causeInLogin, causeInTLS, causeInWords, causeInNetwork} {
 		if cause := tell(err); cause != "" {
@@ -46,20 +46,21 @@ func causeInTLS(err error) kafka.Cause {
 		return kafka.CauseNoTLS
 	}
 	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "remote error" {
-		// The other side sent a TLS alert: with TLS 1.3 this is how a refused client certificate looks.
+		// The broker sent a TLS alert. With TLS 1.3 a refused client certificate shows only here, after the handshake.
 		return kafka.CauseCertificate
 	}
 	return ""
 }
 
-// causeInWords reads the sentences for which the library has no type: the length of the first answer is absurd where other
-// protocols are spoken.
+// causeInWords reads the sentences for which the library has no type. The first four bytes of another protocol make an
+// absurd length of an answer.
 func causeInWords(err error) kafka.Cause {
 	text := err.Error()
 	switch {
 	case strings.Contains(text, "tls alert record"):
 		return kafka.CauseWantsTLS
-	case strings.Contains(text, "invalid large response size"), strings.Contains(text, "invalid negative response size"):
+	case strings.Contains(text, "invalid large response size"),
+		strings.Contains(text, "invalid negative response size"):
 		return kafka.CauseNotKafka
 	}
 	return ""
@@ -70,7 +71,9 @@ func causeInNetwork(err error) kafka.Cause {
 		return kafka.CauseNoHost
 	}
 	switch {
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, errHandshakeTimeout):
+	case errors.Is(err, context.DeadlineExceeded),
+		errors.Is(err, os.ErrDeadlineExceeded),
+		errors.Is(err, errHandshakeTimeout):
 		return kafka.CauseSilent
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return kafka.CauseRefused
@@ -79,7 +82,10 @@ func causeInNetwork(err error) kafka.Cause {
 	}
 	_, atOnce := errors.AsType[*kgo.ErrFirstReadEOF](err)
 	switch {
-	case atOnce, neverSent(err) && errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+	case atOnce,
+		neverSent(err) && errors.Is(err, io.EOF),
+		errors.Is(err, syscall.ECONNRESET),
+		errors.Is(err, syscall.EPIPE):
 		return kafka.CauseClosed
 	case errors.Is(err, io.EOF):
 		return kafka.CauseLost

@@ -38,7 +38,8 @@ func TestSnapshotSaysWhatTheClusterIs(t *testing.T) {
 		if s, err = c.Snapshot(ctx); err != nil {
 			return err
 		}
-		if of(s, "seen") != 2 || of(s, "seen-plain") != 1 || s.Config["log.cleaner.threads"] != "1" || len(s.BrokerConfigs[2]) != 1 {
+		if of(s, "seen") != 2 || of(s, "seen-plain") != 1 ||
+			s.Config["log.cleaner.threads"] != "1" || len(s.BrokerConfigs[2]) != 1 {
 			return fmt.Errorf("%+v", s)
 		}
 		return nil
@@ -49,7 +50,8 @@ func TestSnapshotSaysWhatTheClusterIs(t *testing.T) {
 	if want := []kafka.Broker{{ID: 1}, {ID: 2}, {ID: 3}}; !slices.Equal(s.Brokers, want) {
 		t.Errorf("brokers %+v, want %+v", s.Brokers, want)
 	}
-	if len(s.BrokerConfigs) != 3 || len(s.BrokerConfigs[1]) != 0 || s.BrokerConfigs[2]["leader.replication.throttled.rate"] != "1000000" {
+	if len(s.BrokerConfigs) != 3 || len(s.BrokerConfigs[1]) != 0 ||
+		s.BrokerConfigs[2]["leader.replication.throttled.rate"] != "1000000" {
 		t.Errorf("broker configurations %v", s.BrokerConfigs)
 	}
 	if s.Config["min.insync.replicas"] != "1" { // written by the controller at the first start, because ELR is on
@@ -78,7 +80,8 @@ func checkQuorum(t *testing.T, q kafka.Quorum) {
 		t.Fatalf("quorum %+v", q)
 	}
 	for i, v := range q.Voters {
-		if v.ID != int32(i+1) || len(v.DirectoryID) != 22 || v.LogEndOffset < 1 || time.Since(v.LastCaughtUp) > time.Minute {
+		if v.ID != int32(i+1) || len(v.DirectoryID) != 22 || v.LogEndOffset < 1 ||
+			time.Since(v.LastCaughtUp) > time.Minute {
 			t.Errorf("voter %+v", v)
 		}
 	}
@@ -177,7 +180,8 @@ func TestBrokerConfigurationIsSetAndTakenBack(t *testing.T) {
 		eventually(t, "deleted", has(false))
 	}
 	counter.take()
-	refused(t, c.AlterBrokerConfig(ctx, kafka.AllBrokers, []kafka.ConfigChange{{Key: "log.cleaner.threads", Value: ptr("many")}}), "INVALID_REQUEST") // a topic's would be INVALID_CONFIG
+	err := c.AlterBrokerConfig(ctx, kafka.AllBrokers, []kafka.ConfigChange{set("log.cleaner.threads", "many")})
+	refused(t, err, "INVALID_REQUEST") // a topic's would be INVALID_CONFIG
 	cost(t, counter, "IncrementalAlterConfigs", 1)
 	if err := c.AlterBrokerConfig(ctx, 77, []kafka.ConfigChange{{Key: key}}); !errors.Is(err, kafka.ErrUnreachable) {
 		t.Errorf("a broker that is none: %v", err)
@@ -231,8 +235,9 @@ func serial(t *testing.T, address string) string {
 func TestOverMutualTLSWithADeadSeedInFront(t *testing.T) {
 	needKafka(t)
 	config := identity(t, "operator")
+	seeds := []string{"none.invalid:9091", "127.0.0.1:1", cluster.Nodes[0].Mutual}
 	for range 3 { // the library starts with a seed by chance
-		c, err := client.New(client.Options{Seeds: []string{"none.invalid:9091", "127.0.0.1:1", cluster.Nodes[0].Mutual}, TLS: config})
+		c, err := client.New(client.Options{Seeds: seeds, TLS: config})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -293,7 +298,8 @@ func TestBrokerOutages(t *testing.T) {
 		}
 		return nil
 	})
-	if err := c.AlterBrokerConfig(ctx, 3, []kafka.ConfigChange{{Key: "background.threads"}}); !errors.Is(err, kafka.ErrUnreachable) {
+	err := c.AlterBrokerConfig(ctx, 3, []kafka.ConfigChange{{Key: "background.threads"}})
+	if !errors.Is(err, kafka.ErrUnreachable) {
 		t.Errorf("alter the stopped broker: %v", err)
 	}
 	for range 4 { // whoever is asked first, somebody answers

@@ -10,11 +10,12 @@ import (
 	"github.com/castellan-dev/castellan/internal/kafka"
 )
 
-// reloadKey is a run-time key that nobody sets (Castellan names key stores in the broker's file). Deleting it changes
-// nothing, and yet the broker reads every changed key store again.
+// reloadKey is a run-time key that nobody sets: Castellan names the key stores in the broker's file. Deleting the key
+// changes nothing, but makes the broker read every changed key store again.
 const reloadKey = "listener.name.replication.ssl.keystore.location"
 
-// AlterBrokerConfig implements kafka.ClusterAdmin. One broker's keys are sent to that broker, which alone accepts them.
+// AlterBrokerConfig implements kafka.ClusterAdmin. It sends one broker's keys to that broker, because no other accepts
+// them.
 func (c *Client) AlterBrokerConfig(ctx context.Context, id int32, changes []kafka.ConfigChange) error {
 	if len(changes) == 0 {
 		return nil
@@ -74,7 +75,9 @@ func (c *Client) alterBroker(ctx context.Context, id int32, changes []kafka.Conf
 	return errNoAnswer
 }
 
-func alteration(kind kmsg.ConfigResourceType, name string, changes []kafka.ConfigChange) kmsg.IncrementalAlterConfigsRequestResource {
+func alteration(
+	kind kmsg.ConfigResourceType, name string, changes []kafka.ConfigChange,
+) kmsg.IncrementalAlterConfigsRequestResource {
 	res := kmsg.NewIncrementalAlterConfigsRequestResource()
 	res.ResourceType, res.ResourceName = kind, name
 	for _, change := range changes {
@@ -97,8 +100,8 @@ func describeBroker(id int32) *kmsg.DescribeConfigsRequest {
 	return req
 }
 
-// brokerConfig keeps of an answer the keys that were set at run time for exactly this resource; a broker lists its file
-// and its defaults beside them.
+// brokerConfig returns the keys that were set at run time for this resource alone. A broker also lists its file and its
+// defaults.
 func brokerConfig(id int32, resp *kmsg.DescribeConfigsResponse) (map[string]string, error) {
 	source := kmsg.ConfigSourceDynamicBrokerConfig
 	if id == kafka.AllBrokers {
@@ -107,7 +110,7 @@ func brokerConfig(id int32, resp *kmsg.DescribeConfigsResponse) (map[string]stri
 	if len(resp.Resources) == 0 {
 		return nil, errNoAnswer
 	}
-	r := resp.Resources[0] // one was asked about
+	r := resp.Resources[0] // the request named one
 	if err := answered(r.ErrorCode, r.ErrorMessage); err != nil {
 		return nil, err
 	}
@@ -128,7 +131,7 @@ func setHere(entries []kmsg.DescribeConfigsResponseResourceConfig, source kmsg.C
 	return config
 }
 
-// brokerResource is Kafka's name for one broker's configuration; the empty name stands for all.
+// brokerResource is Kafka's name for one broker's configuration. The empty name stands for all brokers.
 func brokerResource(id int32) string {
 	if id == kafka.AllBrokers {
 		return ""

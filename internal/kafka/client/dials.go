@@ -7,11 +7,11 @@ import (
 	"sync"
 )
 
-// dialLog remembers of every address how it was last dialled. The library goes through the seeds in an order of chance and
-// tells of the last; what is told of the same fault must be the same each time.
+// dialLog remembers how the last dial of each address ended. The library tries the seeds in random order and returns
+// the error of the last one. A status must name the same fault with the same words each time.
 type dialLog struct {
 	mu     sync.Mutex
-	failed map[string]error
+	failed map[string]error // by address; nil = the last dial succeeded
 }
 
 func (l *dialLog) watch(dial DialFunc) DialFunc {
@@ -27,7 +27,7 @@ func (l *dialLog) watch(dial DialFunc) DialFunc {
 	}
 }
 
-// first returns for a failed dial that of the first seed, in the order in which they were given.
+// first replaces a dial error by that of the first seed that failed, in the order of Options.Seeds.
 func (l *dialLog) first(seeds []string, err error) error {
 	if _, dialled := errors.AsType[*dialError](err); !dialled {
 		return err

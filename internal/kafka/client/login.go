@@ -14,14 +14,15 @@ import (
 	"github.com/castellan-dev/castellan/internal/kafka"
 )
 
-// Prober is a kafka.Prober. Its zero value dials directly.
+// Prober is a kafka.Prober.
 type Prober struct {
-	Dialer DialFunc
+	Dialer DialFunc // nil = a net.Dialer
 }
 
 var _ kafka.Prober = Prober{}
 
-// TryLogin implements kafka.Prober: one connection, no retry. A broker holds back a refusal for a tenth of a second.
+// TryLogin implements kafka.Prober with one connection and no retry. A broker delays a refusal by 100 ms
+// (connection.failed.authentication.delay.ms).
 func (p Prober) TryLogin(ctx context.Context, login kafka.Login) error {
 	if err := p.tryLogin(ctx, login); err != nil {
 		return fmt.Errorf("log in to %s as user %q with %s: %w", login.Address, login.Username, login.Mechanism, err)
@@ -54,7 +55,7 @@ func (p Prober) tryLogin(ctx context.Context, login kafka.Login) error {
 		return err
 	}
 	defer cl.Close()
-	// Any request will do: the connection authenticates before it carries one. This one needs no permission.
+	// Any request does: the connection logs in before it carries one. ApiVersions needs no permission.
 	req := kmsg.NewPtrApiVersionsRequest()
 	req.ClientSoftwareName, req.ClientSoftwareVersion = "castellan", "1"
 	if _, err := cl.SeedBrokers()[0].Request(ctx, req); err != nil {
@@ -72,5 +73,5 @@ func mechanismOf(login Login) (sasl.Mechanism, error) {
 	case "SCRAM-SHA-512":
 		return scram.Auth{User: login.Username, Pass: login.Password}.AsSha512Mechanism(), nil
 	}
-	return nil, fmt.Errorf("no SASL mechanism %q", login.Mechanism)
+	return nil, fmt.Errorf("the SASL mechanism %q is not PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512", login.Mechanism)
 }

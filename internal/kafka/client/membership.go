@@ -15,11 +15,11 @@ import (
 	"github.com/castellan-dev/castellan/internal/kafka"
 )
 
-// controllerListener is the name of the listener over which the voters of the metadata quorum speak with each other.
+// controllerListener is the name of the listener on which the voters of the metadata quorum talk to each other.
 const controllerListener = "CONTROLLER"
 
-// AddVoter implements kafka.ClusterAdmin. Kafka refuses an observer that lags behind, and waits for the new set of voters
-// to be committed before it answers.
+// AddVoter implements kafka.ClusterAdmin. Kafka refuses an observer that lags behind. It answers when the new set of
+// voters is committed.
 func (c *Client) AddVoter(ctx context.Context, replica kafka.QuorumMember, endpoint string) error {
 	if err := c.addVoter(ctx, replica, endpoint); err != nil {
 		return fmt.Errorf("add voter %s at %s: %w", memberText(replica), endpoint, err)
@@ -46,7 +46,7 @@ func (c *Client) addVoter(ctx context.Context, replica kafka.QuorumMember, endpo
 			return 0, nil, err
 		}
 		if resp.ErrorCode == kerr.DuplicateVoter.Code {
-			// Kafka has the same answer for a node with a new disk while its old one is a voter still.
+			// Kafka gives the same answer to a node with a new disk while its old disk is still a voter.
 			if voter, err := c.isVoter(ctx, replica); voter || err != nil {
 				return 0, nil, err
 			}
@@ -55,9 +55,9 @@ func (c *Client) addVoter(ctx context.Context, replica kafka.QuorumMember, endpo
 	})
 }
 
-// changeVoters sends a change of the set of voters, and once more when the broker did not find the quorum's leader. A
-// broker passes such a request to the controller that it knew last; that one's NOT_LEADER does not make it look for
-// another, however often it is asked. DescribeQuorum does, and is answered when there is a leader again.
+// changeVoters sends a change of the set of voters, and sends it again if the broker did not find the quorum's leader.
+// A broker forwards such a request to the last controller that it knew. The controller's NOT_LEADER does not make the
+// broker look for another one. DescribeQuorum does, and is answered as soon as there is a leader.
 func (c *Client) changeVoters(ctx context.Context, send func() (int16, *string, error)) error {
 	code, message, err := send()
 	if err == nil && code == kerr.NotLeaderForPartition.Code {
@@ -102,7 +102,7 @@ func (c *Client) RemoveVoter(ctx context.Context, replica kafka.QuorumMember) er
 				return 0, nil, err
 			}
 			if resp.ErrorCode == kerr.VoterNotFound.Code {
-				// Kafka has the same answer for the last voter, which it keeps.
+				// Kafka gives the same answer for the last voter, which it keeps.
 				if voter, err := c.isVoter(ctx, replica); !voter || err != nil {
 					return 0, nil, err
 				}
@@ -130,11 +130,10 @@ func (c *Client) UnregisterBroker(ctx context.Context, id int32) error {
 	return nil
 }
 
-// metadataVersion is the feature that says which records the metadata log may hold.
+// metadataVersion is the feature that says which records the metadata log may hold (KIP-584).
 const metadataVersion = "metadata.version"
 
-// The ways in which UpdateFeatures may change a level (KIP-778). The third, a downgrade that loses metadata, is never
-// asked for.
+// Kinds of a change in UpdateFeatures (KIP-778). Castellan never asks for the third, a downgrade that loses metadata.
 const (
 	featureUpgrade       int8 = 1
 	featureSafeDowngrade int8 = 2
@@ -150,7 +149,7 @@ func (c *Client) SetMetadataVersion(ctx context.Context, level int16) error {
 
 func (c *Client) setMetadataVersion(ctx context.Context, level int16) error {
 	if level < 1 {
-		return errors.New("it is no level") // and Kafka would take it for the wish to remove the feature
+		return errors.New("the lowest level is 1") // Kafka takes a lower one for the wish to remove the feature
 	}
 	versions, err := read[*kmsg.ApiVersionsResponse](ctx, c, askFeatures())
 	if err != nil {
@@ -175,7 +174,7 @@ func (c *Client) setMetadataVersion(ctx context.Context, level int16) error {
 	if err != nil {
 		return err
 	}
-	for _, r := range resp.Results { // until v1, where the answer as a whole is without an error
+	for _, r := range resp.Results { // v0 and v1 only: their error is here and not in the answer as a whole
 		if err := answered(r.ErrorCode, r.ErrorMessage); err != nil {
 			return err
 		}
@@ -197,7 +196,7 @@ func raftListener(endpoint string) (kmsg.AddRaftVoterRequestListener, error) {
 	return listener, nil
 }
 
-// uuidBytes reads Kafka's text form of a UUID.
+// uuidBytes reads a directory id in Kafka's text form (base64url).
 func uuidBytes(text string) ([16]byte, error) {
 	var id [16]byte
 	raw, err := base64.RawURLEncoding.DecodeString(text)
@@ -205,7 +204,7 @@ func uuidBytes(text string) ([16]byte, error) {
 		return id, fmt.Errorf("directory id %q: %w", text, err)
 	}
 	if len(raw) != len(id) {
-		return id, fmt.Errorf("directory id %q has %d bytes in place of %d", text, len(raw), len(id))
+		return id, fmt.Errorf("directory id %q has %d bytes instead of %d", text, len(raw), len(id))
 	}
 	copy(id[:], raw)
 	return id, nil

@@ -163,7 +163,8 @@ func (m *membership) features() {
 		}
 		eventually(m.T, fmt.Sprintf("level %d", level), func() error {
 			s, err := m.client.Snapshot(m.ctx)
-			if err != nil || s.MetadataVersion != level || s.Features["metadata.version"] != level || s.Features["kraft.version"] != 1 {
+			if err != nil || s.MetadataVersion != level ||
+				s.Features["metadata.version"] != level || s.Features["kraft.version"] != 1 {
 				return fmt.Errorf("%+v (%v)", s, err)
 			}
 			return nil
@@ -183,8 +184,8 @@ func (m *membership) features() {
 	set(30, 0)
 }
 
-// add makes an observer a voter. Kafka refuses for a moment: the observer may be behind, or a change just before may not
-// be finished.
+// add makes an observer a voter. Kafka refuses for a moment: the observer may be behind, or a change just before may
+// not be finished.
 func (m *membership) add(replica kafka.QuorumMember) {
 	m.Helper()
 	eventually(m.T, "add voter", func() error {

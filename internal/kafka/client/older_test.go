@@ -30,7 +30,9 @@ func TestOlderKafka(t *testing.T) {
 		t.Run(v.version, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 			defer cancel()
-			k, err := kafkatest.Start(ctx, kafkatest.Options{Version: v.version, Nodes: v.brokers, Users: map[string]string{"bob": plainPassword}})
+			k, err := kafkatest.Start(ctx, kafkatest.Options{
+				Version: v.version, Nodes: v.brokers, Users: map[string]string{"bob": plainPassword},
+			})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -102,16 +104,21 @@ func topicOnOlder(ctx context.Context, t *testing.T, c *client.Client, name stri
 	if err != nil || !errors.Is(again[name].Err, kafka.ErrTopicExists) {
 		t.Errorf("again: %v %v", err, again[name].Err)
 	}
-	bad, err := c.AlterTopicConfigs(ctx, map[string][]kafka.ConfigChange{name: {{Key: "retention.ms", Value: ptr("soon")}}})
+	bad, err := c.AlterTopicConfigs(ctx, map[string][]kafka.ConfigChange{name: {set("retention.ms", "soon")}})
 	refusal, ok := errors.AsType[*kafka.Refusal](bad[name])
-	if err != nil || !ok || refusal.Code != "INVALID_CONFIG" && !strings.HasPrefix(refusal.Message, "Invalid config value") { // by which internal/topics knows it
+	// internal/topics knows a bad value by this code or these words.
+	if err != nil || !ok ||
+		refusal.Code != "INVALID_CONFIG" && !strings.HasPrefix(refusal.Message, "Invalid config value") {
 		t.Errorf("a bad value: %v %v", err, bad)
 	}
 	noErrors(t)(c.CreatePartitions(ctx, map[string]int32{name: 3}))
-	noErrors(t)(c.AlterTopicConfigs(ctx, map[string][]kafka.ConfigChange{name: {{Key: "retention.ms"}, {Key: "segment.bytes", Value: ptr("2000000")}}}))
+	noErrors(t)(c.AlterTopicConfigs(ctx, map[string][]kafka.ConfigChange{
+		name: {{Key: "retention.ms"}, set("segment.bytes", "2000000")},
+	}))
 	eventually(t, "the topic is as changed", func() error {
 		live, err := c.DescribeTopics(ctx, []string{name, "none"})
-		if topic := live[name]; err != nil || len(live) != 1 || topic.ID != id || topic.Partitions != 3 || topic.ReplicationFactor != int32(brokers) ||
+		if topic := live[name]; err != nil || len(live) != 1 ||
+			topic.ID != id || topic.Partitions != 3 || topic.ReplicationFactor != int32(brokers) ||
 			!maps.Equal(topic.Config, map[string]string{"segment.bytes": "2000000"}) {
 			return fmt.Errorf("%v %+v", err, live)
 		}
@@ -143,7 +150,7 @@ func topicOnOlder(ctx context.Context, t *testing.T, c *client.Client, name stri
 
 func aclOnOlder(ctx context.Context, t *testing.T, c *client.Client) {
 	t.Helper()
-	acl := kafka.ACL{Principal: "User:bob", Host: "*", ResourceType: "Topic", ResourceName: "old", Pattern: "Prefixed", Operation: "Describe", Permission: "Allow"}
+	acl := allow("User:bob", "Describe", "Topic", "old", "Prefixed")
 	created, err := c.CreateACLs(ctx, []kafka.ACL{acl})
 	if err != nil || created[0] != nil {
 		t.Fatal(err, created)
@@ -172,7 +179,10 @@ func aclOnOlder(ctx context.Context, t *testing.T, c *client.Client) {
 // plain logs the operator in to a listener with SASL.
 func plain(ctx context.Context, t *testing.T, k *kafkatest.Cluster) {
 	t.Helper()
-	c, err := client.New(client.Options{Seeds: []string{k.Nodes[0].Clients}, Login: &client.Login{Mechanism: "PLAIN", Username: "bob", Password: plainPassword}})
+	c, err := client.New(client.Options{
+		Seeds: []string{k.Nodes[0].Clients},
+		Login: &client.Login{Mechanism: "PLAIN", Username: "bob", Password: plainPassword},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,13 +194,16 @@ func plain(ctx context.Context, t *testing.T, k *kafkatest.Cluster) {
 
 func scramOnOlder(ctx context.Context, t *testing.T, c *client.Client, k *kafkatest.Cluster, name string) {
 	t.Helper()
-	upsert := kafka.ScramUpsert{User: name, Mechanism: "SCRAM-SHA-512", Iterations: 4096, Password: "carols-own-password"}
+	const mechanism, password = "SCRAM-SHA-512", "carols-own-password"
+	upsert := kafka.ScramUpsert{User: name, Mechanism: mechanism, Iterations: 4096, Password: password}
 	noErrors(t)(c.AlterScramCredentials(ctx, []kafka.ScramUpsert{upsert}, nil))
 	eventually(t, "carol logs in", func() error {
 		all, err := c.ScramCredentials(ctx, []string{name})
 		if err != nil || len(all[name]) != 1 {
 			return fmt.Errorf("%v %v", err, all)
 		}
-		return client.Prober{}.TryLogin(ctx, kafka.Login{Address: k.Nodes[0].Clients, Mechanism: upsert.Mechanism, Username: name, Password: upsert.Password})
+		return client.Prober{}.TryLogin(ctx, kafka.Login{
+			Address: k.Nodes[0].Clients, Mechanism: mechanism, Username: name, Password: password,
+		})
 	})
 }

@@ -9,10 +9,13 @@ import (
 	"github.com/castellan-dev/castellan/internal/kafka"
 )
 
-// uuidVersions are the first versions of the requests that name topics by UUID (KIP-516).
-var uuidVersions = map[kmsg.Key]int16{kmsg.Metadata: 10, kmsg.CreateTopics: 7, kmsg.DeleteTopics: 6, kmsg.DescribeCluster: 0}
+// uuidVersions are the first versions of the requests that name topics by UUID (KIP-516). DescribeCluster came with
+// them in Kafka 2.8.
+var uuidVersions = map[kmsg.Key]int16{
+	kmsg.Metadata: 10, kmsg.CreateTopics: 7, kmsg.DeleteTopics: 6, kmsg.DescribeCluster: 0,
+}
 
-// fencedVersion is the first version of DescribeCluster that lists fenced brokers.
+// fencedVersion is the first version of DescribeCluster that lists fenced brokers (KIP-1073).
 const fencedVersion = 2
 
 // Overview implements kafka.ClusterAdmin.

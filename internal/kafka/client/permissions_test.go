@@ -13,8 +13,8 @@ import (
 	"github.com/castellan-dev/castellan/internal/kafka/client"
 )
 
-// Whoever has the permissions that docs/external.md asks for can do all that is done to topics and users; without any one
-// of them something is refused.
+// A principal with the permissions that docs/external.md asks for can do everything that the operator does to topics
+// and users. Without any one of them Kafka refuses something.
 func TestThePermissionsOfTheOperatorSufficeAndEachIsNeeded(t *testing.T) {
 	admin, _ := connect(t)
 	var granted []kafka.ACL
@@ -23,10 +23,7 @@ func TestThePermissionsOfTheOperatorSufficeAndEachIsNeeded(t *testing.T) {
 		{"Topic", "least-", "Prefixed"}:         {"Create", "Delete", "Alter", "AlterConfigs"},
 	} {
 		for _, operation := range operations {
-			granted = append(granted, kafka.ACL{
-				Principal: "User:CN=least", Host: "*", Operation: operation, Permission: "Allow",
-				ResourceType: resource[0], ResourceName: resource[1], Pattern: resource[2],
-			})
+			granted = append(granted, allow("User:CN=least", operation, resource[0], resource[1], resource[2]))
 		}
 	}
 	grant(t, admin, granted...)
@@ -88,7 +85,7 @@ func identity(t *testing.T, name string) *tls.Config {
 	return config
 }
 
-// operatorsWork is everything that the operator does in a cluster of somebody else's, each time with a topic of its own.
+// operatorsWork is everything that the operator does in an external cluster. Each time it uses another topic.
 type operatorsWork struct {
 	admin *client.Client
 	times int
@@ -122,7 +119,8 @@ func (w *operatorsWork) topic(ctx context.Context, name string) error {
 	if err != nil {
 		return fmt.Errorf("describe: %w", err)
 	}
-	altered, err := w.admin.AlterTopicConfigs(ctx, map[string][]kafka.ConfigChange{name: {{Key: "retention.ms", Value: ptr("1000")}}})
+	changes := map[string][]kafka.ConfigChange{name: {set("retention.ms", "1000")}}
+	altered, err := w.admin.AlterTopicConfigs(ctx, changes)
 	if err = errors.Join(err, altered[name]); err != nil {
 		return fmt.Errorf("configure: %w", err)
 	}
@@ -146,18 +144,19 @@ func (w *operatorsWork) moves(ctx context.Context) error {
 	_, err1 := w.admin.Brokers(ctx)
 	_, err2 := w.admin.Reassignments(ctx)
 	_, err3 := w.admin.BrokerConfig(ctx, kafka.AllBrokers)
-	err4 := w.admin.AlterBrokerConfig(ctx, kafka.AllBrokers, []kafka.ConfigChange{{Key: "leader.replication.throttled.rate"}})
+	change := []kafka.ConfigChange{{Key: "leader.replication.throttled.rate"}}
+	err4 := w.admin.AlterBrokerConfig(ctx, kafka.AllBrokers, change)
 	return errors.Join(err1, err2, err3, err4)
 }
 
 func (w *operatorsWork) scram(ctx context.Context) error {
-	const user, mechanism = "least-user", "SCRAM-SHA-512"
+	const user, mechanism, password = "least-user", "SCRAM-SHA-512", "0123456789abcdef"
 	_, err := w.admin.ScramCredentials(ctx, []string{user})
 	for _, change := range []struct {
 		upserts   []kafka.ScramUpsert
 		deletions []kafka.ScramDeletion
 	}{
-		{upserts: []kafka.ScramUpsert{{User: user, Mechanism: mechanism, Iterations: 4096, Password: "0123456789abcdef"}}},
+		{upserts: []kafka.ScramUpsert{{User: user, Mechanism: mechanism, Iterations: 4096, Password: password}}},
 		{deletions: []kafka.ScramDeletion{{User: user, Mechanism: mechanism}}},
 	} {
 		if err == nil {
@@ -170,12 +169,11 @@ func (w *operatorsWork) scram(ctx context.Context) error {
 }
 
 func (w *operatorsWork) acls(ctx context.Context) error {
-	acl := []kafka.ACL{{
-		Principal: "User:least-user", Host: "*", Operation: "Read", Permission: "Allow",
-		ResourceType: "Topic", ResourceName: "least-read", Pattern: "Literal",
-	}}
+	acl := []kafka.ACL{allow("User:least-user", "Read", "Topic", "least-read", "Literal")}
 	_, err := w.admin.ACLs(ctx)
-	for _, change := range []func(context.Context, []kafka.ACL) ([]error, error){w.admin.CreateACLs, w.admin.DeleteACLs} {
+	for _, change := range []func(context.Context, []kafka.ACL) ([]error, error){
+		w.admin.CreateACLs, w.admin.DeleteACLs,
+	} {
 		if err == nil {
 			var results []error
 			results, err = change(ctx, acl)
@@ -190,7 +188,9 @@ func (w *operatorsWork) quotas(ctx context.Context) error {
 	for _, value := range []*float64{ptr(1e6), nil} {
 		if err == nil {
 			var results map[string]error
-			results, err = w.admin.AlterQuotas(ctx, map[string]map[string]*float64{"least-user": {"producer_byte_rate": value}})
+			results, err = w.admin.AlterQuotas(ctx, map[string]map[string]*float64{
+				"least-user": {"producer_byte_rate": value},
+			})
 			err = errors.Join(append(slices.Collect(maps.Values(results)), err)...)
 		}
 	}

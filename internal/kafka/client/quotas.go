@@ -10,8 +10,7 @@ import (
 
 const userEntity = "user"
 
-// Quotas implements kafka.UserAdmin in one request. Quotas of a client id, of a user with a client id, and of the default
-// user are left out.
+// Quotas implements kafka.UserAdmin with one request.
 func (c *Client) Quotas(ctx context.Context) (map[string]map[string]float64, error) {
 	req := kmsg.NewPtrDescribeClientQuotasRequest()
 	req.Strict = true
@@ -27,7 +26,9 @@ func (c *Client) Quotas(ctx context.Context) (map[string]map[string]float64, err
 	}
 	quotas := make(map[string]map[string]float64, len(resp.Entries))
 	for _, e := range resp.Entries {
-		user, ok := onlyUser(len(e.Entity), func(i int) (string, *string) { return e.Entity[i].Type, e.Entity[i].Name })
+		user, ok := onlyUser(len(e.Entity), func(i int) (string, *string) {
+			return e.Entity[i].Type, e.Entity[i].Name
+		})
 		if !ok {
 			continue
 		}
@@ -39,10 +40,12 @@ func (c *Client) Quotas(ctx context.Context) (map[string]map[string]float64, err
 	return quotas, nil
 }
 
-// AlterQuotas implements kafka.UserAdmin. The changes of one user take effect together or not at all.
+// AlterQuotas implements kafka.UserAdmin with one request per thousand users. Kafka makes all changes of one user or
+// none.
 func (c *Client) AlterQuotas(ctx context.Context, changes map[string]map[string]*float64) (map[string]error, error) {
 	records := func(user string) int { return len(changes[user]) }
-	return eachName(changes, records, "alter quotas of user", func(users []string, results map[string]error) error {
+	const attempt = "alter quotas of user"
+	return eachName(changes, records, attempt, func(users []string, results map[string]error) error {
 		req := kmsg.NewPtrAlterClientQuotasRequest()
 		for _, user := range users {
 			entity := kmsg.NewAlterClientQuotasRequestEntryEntity()
@@ -66,7 +69,9 @@ func (c *Client) AlterQuotas(ctx context.Context, changes map[string]map[string]
 			return err
 		}
 		for _, e := range resp.Entries {
-			user, ok := onlyUser(len(e.Entity), func(i int) (string, *string) { return e.Entity[i].Type, e.Entity[i].Name })
+			user, ok := onlyUser(len(e.Entity), func(i int) (string, *string) {
+				return e.Entity[i].Type, e.Entity[i].Name
+			})
 			if ok {
 				results[user] = answered(e.ErrorCode, e.ErrorMessage)
 			}
@@ -75,7 +80,7 @@ func (c *Client) AlterQuotas(ctx context.Context, changes map[string]map[string]
 	})
 }
 
-// onlyUser returns the name of an entity that is one named user and nothing else.
+// onlyUser returns the name of an entity whose only part is a named user.
 func onlyUser(n int, part func(int) (kind string, name *string)) (string, bool) {
 	if n != 1 {
 		return "", false

@@ -59,7 +59,9 @@ func (c *Client) Reassignments(ctx context.Context) (map[string]map[int32]kafka.
 	for _, t := range resp.Topics {
 		partitions := make(map[int32]kafka.Reassignment, len(t.Partitions))
 		for _, p := range t.Partitions {
-			partitions[p.Partition] = kafka.Reassignment{Replicas: p.Replicas, Adding: p.AddingReplicas, Removing: p.RemovingReplicas}
+			partitions[p.Partition] = kafka.Reassignment{
+				Replicas: p.Replicas, Adding: p.AddingReplicas, Removing: p.RemovingReplicas,
+			}
 		}
 		found[t.Topic] = partitions
 	}
@@ -73,10 +75,11 @@ func listReassignments() *kmsg.ListPartitionReassignmentsRequest {
 	return req
 }
 
-// Reassign implements kafka.TopicAdmin.
+// Reassign implements kafka.TopicAdmin with one request per thousand topics or 5,000 partitions.
 func (c *Client) Reassign(ctx context.Context, moves map[string][]kafka.Move) (map[string]error, error) {
 	records := func(name string) int { return len(moves[name]) }
-	return eachName(moves, records, "reassign partitions of topic", func(names []string, results map[string]error) error {
+	const attempt = "reassign partitions of topic"
+	return eachName(moves, records, attempt, func(names []string, results map[string]error) error {
 		req := kmsg.NewPtrAlterPartitionAssignmentsRequest()
 		req.TimeoutMillis = timeoutMillis
 		for _, name := range names {
@@ -102,7 +105,8 @@ func (c *Client) Reassign(ctx context.Context, moves map[string][]kafka.Move) (m
 				if p.ErrorCode == kerr.NoReassignmentInProgress.Code || results[t.Topic] != nil {
 					continue
 				}
-				results[t.Topic] = attempting(answered(p.ErrorCode, p.ErrorMessage), fmt.Sprintf("partition %d", p.Partition))
+				err := answered(p.ErrorCode, p.ErrorMessage)
+				results[t.Topic] = attempting(err, fmt.Sprintf("partition %d", p.Partition))
 			}
 		}
 		return nil

@@ -14,22 +14,22 @@ import (
 	"github.com/castellan-dev/castellan/internal/kafka"
 )
 
-// maxViewAge bounds how far the answering broker's copy of the metadata may be behind the quorum's leader. A broker that
-// was frozen believes itself unfenced and every replica in sync; its view must not become evidence. A healthy one is half
-// a second behind, and a frozen one is fenced after nine (broker.session.timeout.ms).
+// maxViewAge bounds how far the answering broker's copy of the metadata may be behind the quorum's leader. A broker
+// that was frozen believes that it is unfenced and every replica in sync, and must not be believed. A healthy broker is
+// at most half a second behind. The controller fences a frozen one after 9 s (broker.session.timeout.ms).
 const maxViewAge = 5 * time.Second
 
-// topicsPerMinISRRequest bounds one DescribeConfigs of a snapshot; up to so many topics the number of requests is fixed.
+// topicsPerMinISRRequest bounds one DescribeConfigs of a snapshot. Up to this many topics a snapshot needs only one.
 const topicsPerMinISRRequest = 10_000
 
-// snapshotAttempts bounds how many brokers are asked before a snapshot is given up.
+// snapshotAttempts bounds the brokers that Snapshot tries.
 const snapshotAttempts = 3
 
 const minISRKey = "min.insync.replicas"
 
-// Snapshot implements kafka.ClusterAdmin. All of it is read through one broker, whose metadata must be fresh; only each
-// broker's own run-time keys are asked of that broker. It costs eight requests and one more per unfenced broker, plus
-// one for every further 10,000 topics.
+// Snapshot implements kafka.ClusterAdmin. It reads everything from one broker, whose metadata must be current, except
+// for each broker's own run-time keys, which only that broker knows. It sends eight requests, one per unfenced broker,
+// and one for every further 10,000 topics.
 func (c *Client) Snapshot(ctx context.Context) (*kafka.Snapshot, error) {
 	taken := time.Now()
 	ids, err := c.refresh(ctx)
@@ -54,8 +54,8 @@ var errStaleView = errors.New("its metadata is not current")
 
 func (c *Client) snapshotFrom(ctx context.Context, id int32) (*kafka.Snapshot, error) {
 	s := &kafka.Snapshot{}
-	// First the proof that the broker's copy is current, then what is read from that copy: the other way round a broker
-	// that has just woken up could answer from the past and be up to date a moment later.
+	// The proof that the broker's copy is current comes before the reads from that copy. In the other order, a broker
+	// that has just woken up could answer from the past and be current a moment later, when it is asked for the proof.
 	if err := c.readQuorum(ctx, id, s); err != nil {
 		return nil, fmt.Errorf("describe quorum: %w", err)
 	}
@@ -107,7 +107,8 @@ func (c *Client) readPartitions(ctx context.Context, id int32, s *kafka.Snapshot
 		for j := range t.Partitions {
 			p := &t.Partitions[j]
 			s.Partitions = append(s.Partitions, kafka.Partition{
-				Topic: *t.Topic, Number: p.Partition, Leader: p.Leader, Replicas: p.Replicas, ISR: p.ISR, MinISR: floor,
+				Topic: *t.Topic, Number: p.Partition,
+				Leader: p.Leader, Replicas: p.Replicas, ISR: p.ISR, MinISR: floor,
 			})
 		}
 	}
@@ -146,8 +147,10 @@ func (c *Client) readBrokers(ctx context.Context, id int32, s *kafka.Snapshot) e
 	if err != nil {
 		return err
 	}
-	if resp.Version < fencedVersion { // what is decided from a snapshot must know who is down
-		return fmt.Errorf("DescribeCluster v%d does not list fenced brokers (v%d, Kafka 4.0)", resp.Version, fencedVersion)
+	// Decisions from a snapshot depend on who is down.
+	if resp.Version < fencedVersion {
+		return fmt.Errorf("DescribeCluster v%d does not list fenced brokers; v%d of Kafka 4.0 does",
+			resp.Version, fencedVersion)
 	}
 	if s.Brokers, err = brokersOf(resp); err != nil {
 		return err
@@ -168,7 +171,7 @@ func (c *Client) readQuorum(ctx context.Context, id int32, s *kafka.Snapshot) er
 	defer cancel()
 	resp, err := askBroker[*kmsg.DescribeQuorumResponse](bounded, c, id, describeQuorum())
 	if err != nil && bounded.Err() != nil && ctx.Err() == nil {
-		return fmt.Errorf("%w: %w", errStaleView, err) // silent, or cut off from the controllers
+		return fmt.Errorf("%w: %w", errStaleView, err) // the broker is silent, or cut off from the controllers
 	}
 	if err != nil {
 		return err
@@ -206,7 +209,9 @@ func quorumOf(resp *kmsg.DescribeQuorumResponse) (kafka.Quorum, error) {
 func quorumReplicas(states []kmsg.DescribeQuorumResponseTopicPartitionReplicaState) []kafka.QuorumReplica {
 	replicas := make([]kafka.QuorumReplica, 0, len(states))
 	for _, st := range states {
-		r := kafka.QuorumReplica{ID: st.ReplicaID, DirectoryID: uuidText(st.ReplicaDirectoryID), LogEndOffset: st.LogEndOffset}
+		r := kafka.QuorumReplica{
+			ID: st.ReplicaID, DirectoryID: uuidText(st.ReplicaDirectoryID), LogEndOffset: st.LogEndOffset,
+		}
 		if st.LastCaughtUpTimestamp > 0 {
 			r.LastCaughtUp = time.UnixMilli(st.LastCaughtUpTimestamp)
 		}
@@ -218,18 +223,18 @@ func quorumReplicas(states []kmsg.DescribeQuorumResponseTopicPartitionReplicaSta
 	return replicas
 }
 
-// checkFresh compares two readings of the quorum leader's clock, so the clocks of others do not matter. The leader itself
-// writes to the metadata log twice a second, so an idle cluster's brokers are fresh too.
+// checkFresh compares two readings of the quorum leader's clock: no other clock matters. The brokers of an idle cluster
+// are current too, because the leader writes to the metadata log twice a second.
 func checkFresh(id int32, q kafka.Quorum) error {
 	if id == q.LeaderID {
 		return nil
 	}
 	leader, broker := lastCaughtUp(q, q.LeaderID), lastCaughtUp(q, id)
 	if leader.IsZero() {
-		return fmt.Errorf("the quorum names no leader with a clock (leader %d)", q.LeaderID)
+		return fmt.Errorf("the quorum does not say when its leader (node %d) was last caught up", q.LeaderID)
 	}
 	if broker.IsZero() {
-		return fmt.Errorf("broker %d: %w: the quorum does not know when it was last caught up", id, errStaleView)
+		return fmt.Errorf("broker %d: %w: the quorum does not say when it was last caught up", id, errStaleView)
 	}
 	if age := leader.Sub(broker); age > maxViewAge {
 		return fmt.Errorf("broker %d: %w: it was last caught up %s ago", id, errStaleView, age.Round(time.Millisecond))
@@ -237,7 +242,7 @@ func checkFresh(id int32, q kafka.Quorum) error {
 	return nil
 }
 
-// lastCaughtUp takes the latest: an emptied disk leaves a second entry of the same id behind for a while.
+// lastCaughtUp returns the latest time of all entries with this id: after a disk was emptied there are two for a while.
 func lastCaughtUp(q kafka.Quorum, id int32) time.Time {
 	var latest time.Time
 	for _, r := range slices.Concat(q.Voters, q.Observers) {

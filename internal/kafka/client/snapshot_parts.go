@@ -37,7 +37,7 @@ func askFeatures() *kmsg.ApiVersionsRequest {
 	return req
 }
 
-// finalized returns the levels in force. A feature at level 0 is not named by Kafka and has no entry.
+// finalized returns the levels in force. Kafka does not name a feature at level 0, which has no entry.
 func finalized(resp *kmsg.ApiVersionsResponse) (map[string]int16, error) {
 	if err := answered(resp.ErrorCode, nil); err != nil {
 		return nil, err
@@ -47,7 +47,7 @@ func finalized(resp *kmsg.ApiVersionsResponse) (map[string]int16, error) {
 		levels[f.Name] = f.MaxVersionLevel
 	}
 	if levels[metadataVersion] == 0 {
-		return nil, errors.New("no finalized metadata.version")
+		return nil, errors.New("the broker names no finalized metadata.version")
 	}
 	return levels, nil
 }
@@ -66,8 +66,8 @@ func (c *Client) readReassignments(ctx context.Context, id int32, s *kafka.Snaps
 	return nil
 }
 
-// ownConfigs asks each broker for the run-time keys set for it alone, all at once. A broker that does not answer has no
-// entry; one that answers with an error fails the reading.
+// ownConfigs asks all brokers at once, each for the run-time keys set for it alone. A broker that does not answer has
+// no entry. A broker that answers with an error makes ownConfigs fail.
 func (c *Client) ownConfigs(ctx context.Context, ids []int32) (map[int32]map[string]string, error) {
 	configs := make(map[int32]map[string]string, len(ids))
 	var mu sync.Mutex
@@ -96,7 +96,7 @@ func (c *Client) ownConfigs(ctx context.Context, ids []int32) (map[int32]map[str
 	return configs, together(ctx, asks...)
 }
 
-// together runs all at once and returns the first failure, which cancels the others.
+// together runs all parts at once. The first failure cancels the others and is returned.
 func together(ctx context.Context, parts ...func(context.Context) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -15,9 +15,10 @@ import (
 	"github.com/castellan-dev/castellan/internal/kafka"
 )
 
-const timeoutMillis = int32(10_000) // of Kafka's own work on a write
+// timeoutMillis bounds Kafka's own work on a write.
+const timeoutMillis = int32(10_000)
 
-// DescribeTopics implements kafka.TopicAdmin with two requests per thousand names, both to the same broker.
+// DescribeTopics implements kafka.TopicAdmin with two requests per thousand names.
 func (c *Client) DescribeTopics(ctx context.Context, names []string) (map[string]kafka.Topic, error) {
 	found := make(map[string]kafka.Topic, len(names))
 	for chunk := range slices.Chunk(names, itemsPerRequest) {
@@ -64,7 +65,9 @@ func (c *Client) describeTopics(ctx context.Context, names []string, found map[s
 
 func topicOf(t *kmsg.MetadataResponseTopic) kafka.Topic {
 	topic := kafka.Topic{Name: *t.Topic, ID: topicID(t.TopicID), Partitions: int32(len(t.Partitions))}
-	slices.SortFunc(t.Partitions, func(a, b kmsg.MetadataResponseTopicPartition) int { return cmp.Compare(a.Partition, b.Partition) })
+	slices.SortFunc(t.Partitions, func(a, b kmsg.MetadataResponseTopicPartition) int {
+		return cmp.Compare(a.Partition, b.Partition)
+	})
 	for i := range t.Partitions {
 		p := &t.Partitions[i]
 		if n := int32(len(p.Replicas)); i == 0 || n < topic.ReplicationFactor {
@@ -116,8 +119,8 @@ func (c *Client) describeTopicConfigs(ctx context.Context, existing, found map[s
 	return nil
 }
 
-// CreateTopics implements kafka.TopicAdmin with one request per thousand topics or 5,000 partitions, and with more where
-// the brokers' default number of partitions makes that too many for one.
+// CreateTopics implements kafka.TopicAdmin with one request per thousand topics or 5,000 partitions. It sends more if
+// the brokers' default number of partitions makes a request too large.
 func (c *Client) CreateTopics(ctx context.Context, topics []kafka.NewTopic) (map[string]kafka.TopicResult, error) {
 	return c.makeTopics(ctx, topics, false)
 }
@@ -135,11 +138,11 @@ func (c *Client) ValidateTopics(ctx context.Context, topics []kafka.NewTopic) (m
 	return errs, nil
 }
 
-func (c *Client) makeTopics(ctx context.Context, topics []kafka.NewTopic, validateOnly bool) (map[string]kafka.TopicResult, error) {
+func (c *Client) makeTopics(
+	ctx context.Context, topics []kafka.NewTopic, validateOnly bool,
+) (map[string]kafka.TopicResult, error) {
 	results := make(map[string]kafka.TopicResult, len(topics))
-	failed := func(t kafka.NewTopic, err error) {
-		results[t.Name] = kafka.TopicResult{Topic: kafka.Topic{Name: t.Name}, Err: fmt.Errorf("create topic %q: %w", t.Name, err)}
-	}
+	failed := func(t kafka.NewTopic, err error) { results[t.Name] = notCreated(t.Name, err) }
 	err := inBatches(batches(topics, creationRecords), func(batch []kafka.NewTopic) error {
 		if err := c.createTopics(ctx, batch, validateOnly, results); err != nil {
 			return err
@@ -159,7 +162,13 @@ func (c *Client) makeTopics(ctx context.Context, topics []kafka.NewTopic, valida
 
 func creationRecords(t kafka.NewTopic) int { return 1 + int(max(t.Partitions, 1)) + len(t.Config) }
 
-func (c *Client) createTopics(ctx context.Context, topics []kafka.NewTopic, validateOnly bool, results map[string]kafka.TopicResult) error {
+func notCreated(name string, err error) kafka.TopicResult {
+	return kafka.TopicResult{Topic: kafka.Topic{Name: name}, Err: fmt.Errorf("create topic %q: %w", name, err)}
+}
+
+func (c *Client) createTopics(
+	ctx context.Context, topics []kafka.NewTopic, validateOnly bool, results map[string]kafka.TopicResult,
+) error {
 	req := kmsg.NewPtrCreateTopicsRequest()
 	req.TimeoutMillis, req.ValidateOnly = timeoutMillis, validateOnly
 	for _, t := range topics {
@@ -169,10 +178,10 @@ func (c *Client) createTopics(ctx context.Context, topics []kafka.NewTopic, vali
 			item.NumPartitions = t.Partitions
 		}
 		if t.ReplicationFactor != 0 {
-			item.ReplicationFactor = int16(min(t.ReplicationFactor, math.MaxInt16)) // Kafka refuses either
+			item.ReplicationFactor = int16(min(t.ReplicationFactor, math.MaxInt16)) // Kafka refuses both values
 		}
 		for partition, replicas := range t.Assignment {
-			item.NumPartitions, item.ReplicationFactor = -1, -1 // Kafka takes the one or the other
+			item.NumPartitions, item.ReplicationFactor = -1, -1 // Kafka refuses numbers beside an assignment
 			placed := kmsg.NewCreateTopicsRequestTopicReplicaAssignment()
 			placed.Partition, placed.Replicas = int32(partition), replicas
 			item.ReplicaAssignment = append(item.ReplicaAssignment, placed)
@@ -188,13 +197,15 @@ func (c *Client) createTopics(ctx context.Context, topics []kafka.NewTopic, vali
 	if err != nil {
 		return err
 	}
-	refusedForItsSize := func(t kmsg.CreateTopicsResponseTopic) bool { return tooLarge(answered(t.ErrorCode, t.ErrorMessage)) }
+	refusedForItsSize := func(t kmsg.CreateTopicsResponseTopic) bool {
+		return tooLarge(answered(t.ErrorCode, t.ErrorMessage))
+	}
 	if len(topics) > 1 && all(resp.Topics, refusedForItsSize) {
 		return errTooLarge
 	}
 	for _, t := range resp.Topics {
 		if err := mutated(t.ErrorCode, t.ErrorMessage, resp.ThrottleMillis); err != nil {
-			results[t.Topic] = kafka.TopicResult{Topic: kafka.Topic{Name: t.Topic}, Err: fmt.Errorf("create topic %q: %w", t.Topic, err)}
+			results[t.Topic] = notCreated(t.Topic, err)
 			continue
 		}
 		results[t.Topic] = kafka.TopicResult{Topic: kafka.Topic{
@@ -215,10 +226,12 @@ func createdWith(entries []kmsg.CreateTopicsResponseTopicConfig) map[string]stri
 	return config
 }
 
-// CreatePartitions implements kafka.TopicAdmin.
+// CreatePartitions implements kafka.TopicAdmin with one request per thousand topics or 5,000 partitions.
 func (c *Client) CreatePartitions(ctx context.Context, totals map[string]int32) (map[string]error, error) {
-	records := func(name string) int { return int(totals[name]) } // at most: how many there are is not known here
-	return eachName(totals, records, "create partitions of topic", func(names []string, results map[string]error) error {
+	// The most that Kafka may have to write: the present number of partitions is not known here.
+	records := func(name string) int { return int(totals[name]) }
+	const attempt = "create partitions of topic"
+	return eachName(totals, records, attempt, func(names []string, results map[string]error) error {
 		req := kmsg.NewPtrCreatePartitionsRequest()
 		req.TimeoutMillis = timeoutMillis
 		for _, name := range names {
@@ -237,10 +250,14 @@ func (c *Client) CreatePartitions(ctx context.Context, totals map[string]int32) 
 	})
 }
 
-// AlterTopicConfigs implements kafka.TopicAdmin. The changes of one topic take effect together or not at all.
-func (c *Client) AlterTopicConfigs(ctx context.Context, changes map[string][]kafka.ConfigChange) (map[string]error, error) {
+// AlterTopicConfigs implements kafka.TopicAdmin with one request per thousand topics or 5,000 keys. Kafka makes all
+// changes of one topic or none.
+func (c *Client) AlterTopicConfigs(
+	ctx context.Context, changes map[string][]kafka.ConfigChange,
+) (map[string]error, error) {
 	records := func(name string) int { return len(changes[name]) }
-	return eachName(changes, records, "alter configuration of topic", func(names []string, results map[string]error) error {
+	const attempt = "alter configuration of topic"
+	return eachName(changes, records, attempt, func(names []string, results map[string]error) error {
 		req := kmsg.NewPtrIncrementalAlterConfigsRequest()
 		for _, name := range names {
 			req.Resources = append(req.Resources, alteration(kmsg.ConfigResourceTypeTopic, name, changes[name]))
@@ -256,7 +273,7 @@ func (c *Client) AlterTopicConfigs(ctx context.Context, changes map[string][]kaf
 	})
 }
 
-// DeleteTopics implements kafka.TopicAdmin.
+// DeleteTopics implements kafka.TopicAdmin with one request per thousand topics.
 func (c *Client) DeleteTopics(ctx context.Context, ids []kafka.TopicID) (map[kafka.TopicID]error, error) {
 	results := make(map[kafka.TopicID]error, len(ids))
 	var raw [][16]byte
@@ -295,7 +312,7 @@ func (c *Client) DeleteTopics(ctx context.Context, ids []kafka.TopicID) (map[kaf
 	return results, nil
 }
 
-// eachName sends the keys of items in batches and wraps what becomes of each.
+// eachName sends the items in batches, sorted by name, and returns one result per name.
 func eachName[V any](items map[string]V, records func(string) int, attempt string,
 	send func(names []string, results map[string]error) error,
 ) (map[string]error, error) {
@@ -332,7 +349,7 @@ func describeTopics(names []string, keys ...string) *kmsg.DescribeConfigsRequest
 	return req
 }
 
-// topicID is empty where Kafka has given the topic none.
+// topicID is empty for a topic without a UUID.
 func topicID(id [16]byte) kafka.TopicID {
 	if id == [16]byte{} {
 		return ""
@@ -346,7 +363,9 @@ func parseUUID(text string) ([16]byte, error) {
 	var id [16]byte
 	raw, err := base64.RawURLEncoding.DecodeString(text)
 	if err != nil || len(raw) != len(id) {
-		return id, &kafka.Refusal{Code: kerr.InvalidRequest.Message, Message: "not 22 characters of base64url"}
+		return id, &kafka.Refusal{
+			Code: kerr.InvalidRequest.Message, Message: "the id is not 22 characters of base64url",
+		}
 	}
 	copy(id[:], raw)
 	return id, nil

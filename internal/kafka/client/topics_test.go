@@ -22,7 +22,9 @@ func TestTopicsCostOneRequestPerKindOfChange(t *testing.T) {
 	for i := range 20 {
 		name := fmt.Sprintf("life-%02d", i)
 		names = append(names, name)
-		asked = append(asked, kafka.NewTopic{Name: name, Partitions: 2, ReplicationFactor: 1, Config: map[string]string{"retention.ms": "60000"}})
+		asked = append(asked, kafka.NewTopic{
+			Name: name, Partitions: 2, ReplicationFactor: 1, Config: map[string]string{"retention.ms": "60000"},
+		})
 	}
 
 	created, err := c.CreateTopics(ctx, asked)
@@ -65,7 +67,8 @@ func TestTopicsCostOneRequestPerKindOfChange(t *testing.T) {
 	eventually(t, "describe the changed", func() error {
 		live, err := c.DescribeTopics(ctx, names)
 		for _, name := range names {
-			if topic := live[name]; err != nil || topic.Partitions != 3 || !maps.Equal(topic.Config, map[string]string{"segment.bytes": "2000000"}) {
+			if topic := live[name]; err != nil || topic.Partitions != 3 ||
+				!maps.Equal(topic.Config, map[string]string{"segment.bytes": "2000000"}) {
 				return fmt.Errorf("described %+v (%v)", topic, err)
 			}
 		}
@@ -99,8 +102,9 @@ func TestDefaultsOfTheBrokerFillWhatIsNotSaid(t *testing.T) {
 
 func TestRefusalsAreTypedAndStandBesideSuccesses(t *testing.T) {
 	c, counter := connect(t)
-	if r, err := c.CreateTopics(t.Context(), []kafka.NewTopic{{Name: "a.b", ReplicationFactor: 1}}); err != nil || r["a.b"].Err != nil {
-		t.Fatal(err, r)
+	first, err := c.CreateTopics(t.Context(), []kafka.NewTopic{{Name: "a.b", ReplicationFactor: 1}})
+	if err != nil || first["a.b"].Err != nil {
+		t.Fatal(err, first)
 	}
 	counter.take()
 	results, err := c.CreateTopics(t.Context(), []kafka.NewTopic{
@@ -145,12 +149,16 @@ func TestRefusalsAreTypedAndStandBesideSuccesses(t *testing.T) {
 		t.Fatal(err)
 	}
 	refused(t, grown["fine"], "INVALID_PARTITIONS")
-	huge, err := c.CreateTopics(t.Context(), []kafka.NewTopic{{Name: "huge", Partitions: 100_000, ReplicationFactor: 1}, {Name: "beside", Partitions: 1, ReplicationFactor: 1}})
+	huge, err := c.CreateTopics(t.Context(), []kafka.NewTopic{
+		{Name: "huge", Partitions: 100_000, ReplicationFactor: 1},
+		{Name: "beside", Partitions: 1, ReplicationFactor: 1},
+	})
 	if err != nil || huge["beside"].Err != nil {
 		t.Fatal(err, huge)
 	}
 	refused(t, huge["huge"].Err, "POLICY_VIOLATION")
-	if !strings.Contains(huge["huge"].Err.Error(), "Excessively large number of partitions") { // internal/topics tells it from a policy by these words
+	// internal/topics tells it from a policy by these words.
+	if !strings.Contains(huge["huge"].Err.Error(), "Excessively large number of partitions") {
 		t.Error(huge["huge"].Err)
 	}
 }
@@ -224,24 +232,28 @@ func TestReplicasAreMovedListedAndCancelledUnderAThrottle(t *testing.T) {
 	if err != nil || len(brokers) != 3 || brokers[0].ID != 1 || brokers[0].Fenced {
 		t.Fatal(err, brokers)
 	}
-	created, err := c.CreateTopics(ctx, []kafka.NewTopic{{Name: "moving", Assignment: [][]int32{{1}, {2}}, Config: map[string]string{"retention.ms": "60000"}}})
-	if r := created["moving"]; err != nil || r.Err != nil || r.Topic.Partitions != 2 || r.Topic.ReplicationFactor != 1 || !maps.Equal(r.Topic.Config, map[string]string{"retention.ms": "60000"}) {
+	retention := map[string]string{"retention.ms": "60000"}
+	created, err := c.CreateTopics(ctx, []kafka.NewTopic{
+		{Name: "moving", Assignment: [][]int32{{1}, {2}}, Config: retention},
+	})
+	if r := created["moving"]; err != nil || r.Err != nil || r.Topic.Partitions != 2 ||
+		r.Topic.ReplicationFactor != 1 || !maps.Equal(r.Topic.Config, retention) {
 		t.Fatalf("%v %+v", err, created)
 	}
 	fill(t, "moving", 20<<20)
 
-	// One byte a second for all brokers: what copies is still under way when it is listed.
+	// At one byte a second the copying is still in progress when it is listed.
 	rates := []string{"leader.replication.throttled.rate", "follower.replication.throttled.rate"}
 	var on, off []kafka.ConfigChange
 	for _, key := range rates {
-		on, off = append(on, kafka.ConfigChange{Key: key, Value: ptr("1")}), append(off, kafka.ConfigChange{Key: key})
+		on, off = append(on, set(key, "1")), append(off, kafka.ConfigChange{Key: key})
 	}
 	if err := c.AlterBrokerConfig(ctx, kafka.AllBrokers, on); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.AlterBrokerConfig(context.Background(), kafka.AllBrokers, off) })
 	noErrors(t)(c.AlterTopicConfigs(ctx, map[string][]kafka.ConfigChange{"moving": {
-		{Key: "leader.replication.throttled.replicas", Value: ptr("0:1")}, {Key: "follower.replication.throttled.replicas", Value: ptr("0:2")},
+		set("leader.replication.throttled.replicas", "0:1"), set("follower.replication.throttled.replicas", "0:2"),
 	}}))
 	eventually(t, "every broker keeps to the rate", func() error {
 		live, err := c.DescribeTopics(ctx, []string{"moving"})
@@ -257,20 +269,23 @@ func TestReplicasAreMovedListedAndCancelledUnderAThrottle(t *testing.T) {
 		counter.take()
 		all, err := c.Reassignments(ctx)
 		cost(t, counter, "ListPartitionReassignments", 1)
-		if r := all["moving"][0]; err != nil || len(all["moving"]) != 1 || !slices.Equal(r.Adding, []int32{2}) || len(r.Replicas) != 2 {
+		if r := all["moving"][0]; err != nil || len(all["moving"]) != 1 ||
+			!slices.Equal(r.Adding, []int32{2}) || len(r.Replicas) != 2 {
 			return fmt.Errorf("%v %+v", err, all)
 		}
 		return nil
 	})
 	eventually(t, "the broker that is asked tells of the replica that copies", func() error {
 		live, err := c.DescribeTopics(ctx, []string{"moving"})
-		if topic := live["moving"]; err != nil || len(topic.Replicas) != 2 || len(topic.Replicas[0]) != 2 || !slices.Equal(topic.Replicas[1], []int32{2}) ||
+		if topic := live["moving"]; err != nil || len(topic.Replicas) != 2 ||
+			len(topic.Replicas[0]) != 2 || !slices.Equal(topic.Replicas[1], []int32{2}) ||
 			topic.UnderReplicated != 1 || topic.Offline != 0 {
 			return fmt.Errorf("%v %+v", err, live)
 		}
 		return nil
 	})
-	noErrors(t)(c.Reassign(ctx, map[string][]kafka.Move{"moving": {{Partition: 0}, {Partition: 1}}})) // one of them is not under way
+	// Only partition 0 is being reassigned.
+	noErrors(t)(c.Reassign(ctx, map[string][]kafka.Move{"moving": {{Partition: 0}, {Partition: 1}}}))
 	eventually(t, "it is cancelled", func() error {
 		all, err := c.Reassignments(ctx)
 		if err != nil || len(all["moving"]) != 0 {
@@ -299,7 +314,8 @@ func TestReplicasAreMovedListedAndCancelledUnderAThrottle(t *testing.T) {
 // fill writes so many bytes to partition 0 of a topic.
 func fill(t *testing.T, topic string, bytes int) {
 	t.Helper()
-	producer, err := kgo.NewClient(kgo.SeedBrokers(cluster.Admins()...), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchCompression(kgo.NoCompression()))
+	producer, err := kgo.NewClient(kgo.SeedBrokers(cluster.Admins()...),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchCompression(kgo.NoCompression()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,7 @@ import (
 // OperatorName is the common name of a super user on the Mutual listener.
 const OperatorName = "operator"
 
-// Authority is a throw-away CA.
+// Authority is a CA for one test run.
 type Authority struct {
 	PEM []byte // its certificate
 
@@ -25,7 +25,7 @@ type Authority struct {
 	key         *ecdsa.PrivateKey
 }
 
-// NewAuthority makes a CA that is good for a day.
+// NewAuthority makes a CA that is valid for a day.
 func NewAuthority() (*Authority, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -44,7 +44,8 @@ func NewAuthority() (*Authority, error) {
 	return &Authority{encode("CERTIFICATE", der), certificate, key}, nil
 }
 
-// Issue makes a certificate for client and server use with its key, both PEM, good for localhost and 127.0.0.1.
+// Issue makes a certificate with its key, both PEM, for clients and for servers on localhost and 127.0.0.1. name is its
+// common name.
 func (a *Authority) Issue(name string) (certificate, key []byte, err error) {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -65,7 +66,7 @@ func (a *Authority) Issue(name string) (certificate, key []byte, err error) {
 	return encode("CERTIFICATE", der), encode("PRIVATE KEY", pkcs8), nil
 }
 
-// Certify writes a new certificate of the node to its disk; the running node goes on with the old one until told.
+// Certify writes a new certificate to the node's disk. A running node serves the old one until it is told to reload.
 func (n *Node) Certify(ca *Authority) error {
 	certificate, key, err := ca.Issue("node")
 	if err != nil {

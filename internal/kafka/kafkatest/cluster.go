@@ -1,6 +1,7 @@
-// Package kafkatest starts real Apache Kafka clusters (KRaft, combined or dedicated nodes; one combined node of Kafka 3, and
-// one broker beside a ZooKeeper of Kafka 2) on loopback for tests, and leaves nothing behind. Only test code may import it. It needs java (17 or later); the first use also needs mvn and the network, to
-// fetch Kafka's jars from Maven Central into the user's cache directory.
+// Package kafkatest starts real Apache Kafka clusters on loopback for tests, and leaves nothing behind: with Kafka 4
+// KRaft nodes, combined or dedicated; with Kafka 3 one combined node; with Kafka 2 brokers and a ZooKeeper. Only test
+// code may import it. It needs java 17 or later. Its first use also needs mvn and the network, to fetch Kafka's jars
+// from Maven Central into the user's cache directory.
 package kafkatest
 
 import (
@@ -20,39 +21,41 @@ import (
 
 // Options describe a cluster.
 type Options struct {
-	// Version is the Apache Kafka that is started; default Version.
+	// Version is the version of Apache Kafka. Default: Version.
 	Version string
-	// Nodes is the number of combined nodes, with ids 1..Nodes; default 1.
+	// Nodes is the number of combined nodes, with ids from 1. Default: 1.
 	Nodes int
-	// Controllers is the number of dedicated controllers, with ids 101 and on; the Nodes are brokers only then. The first
-	// controller founds the quorum as its only voter, and the others are observers of it (KIP-853).
+	// Controllers is the number of dedicated controllers, with ids from 101. With any, the Nodes are only brokers. The
+	// first controller founds the quorum as its only voter. The others are observers (KIP-853).
 	Controllers int
-	// Release is the metadata.version that the cluster is formatted with, such as 4.2-IV1; default the newest.
+	// Release is the metadata.version that the cluster is formatted with, such as 4.2-IV1. Default: the newest.
 	Release string
-	// Users are those that PLAIN knows, with their passwords. SCRAM users are made through the admin listener.
+	// Users are the users of PLAIN, with their passwords. A test makes SCRAM users through the admin listener.
 	Users map[string]string
 	// Jars come after Kafka's own on the class path.
 	Jars []string
-	// JVM are options of Java that follow the defaults, which are small and start fast.
+	// JVM holds options of Java. They come after the defaults, which make a small JVM that starts fast.
 	JVM []string
-	// Config is added to every node's file.
+	// Config is added to every node's properties and wins over the defaults.
 	Config map[string]string
 }
 
-// Cluster is a running cluster. The authorizer is on; ANONYMOUS and the DN of the operator's certificate are super users.
+// Cluster is a running cluster with an authorizer. Its super users are ANONYMOUS and the DN of the operator's
+// certificate.
 type Cluster struct {
 	ID          string
 	Nodes       []*Node
-	Controllers []*Node    // dedicated ones, the founder first
+	Controllers []*Node    // dedicated controllers, the first voter in front
 	CA          *Authority // signs the certificates of the Secure and Mutual listeners
 
 	options   Options
 	dir       string
 	libs      string
-	zookeeper *zookeeper // of Kafka 2; else nil
+	zookeeper *zookeeper // with Kafka 2; else nil
 }
 
-// Start formats and starts a cluster and returns when every broker serves. Close must be called also after ctx is over.
+// Start formats and starts a cluster, and returns when every broker serves. The caller must call Close, also after ctx
+// ended.
 func Start(ctx context.Context, o Options) (*Cluster, error) {
 	o.Version = cmp.Or(o.Version, Version)
 	libs, err := Libs(ctx, o.Version)
@@ -71,7 +74,7 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 	return c, nil
 }
 
-// Admins are the admin addresses of all brokers.
+// Admins returns the admin addresses of all brokers.
 func (c *Cluster) Admins() []string {
 	var all []string
 	for _, n := range c.Nodes {
@@ -95,11 +98,10 @@ func (c *Cluster) StartNode(ctx context.Context, id int32) error {
 	return c.run(ctx, c.Node(id))
 }
 
-// StopNode ends a node as the kubelet would (SIGTERM, then SIGKILL when ctx is over).
+// StopNode ends a node as the kubelet does: SIGTERM, and SIGKILL when ctx ends.
 func (c *Cluster) StopNode(ctx context.Context, id int32) { c.Node(id).process.stop(ctx) }
 
-// EmptyNode takes away the disk of a stopped node and gives it a new one, formatted as that of a node which waits to be
-// made a voter.
+// EmptyNode gives a stopped node an empty disk, formatted for a node that waits to become a voter (KIP-853).
 func (c *Cluster) EmptyNode(ctx context.Context, id int32) error {
 	n := c.Node(id)
 	if err := os.RemoveAll(filepath.Join(n.dir, "data")); err != nil {
@@ -111,10 +113,10 @@ func (c *Cluster) EmptyNode(ctx context.Context, id int32) error {
 // Pause freezes a node (SIGSTOP) until Resume.
 func (c *Cluster) Pause(id int32) error { return c.Node(id).process.pause() }
 
-// Resume lets a frozen node run on.
+// Resume lets a frozen node run again.
 func (c *Cluster) Resume(id int32) error { return c.Node(id).process.resume() }
 
-// Ended tells why a node runs no more; nil = it runs.
+// Ended returns an error with the end of the log of a node that has ended; nil = the node runs.
 func (c *Cluster) Ended(id int32) error {
 	select {
 	case <-c.Node(id).process.done:
@@ -124,7 +126,7 @@ func (c *Cluster) Ended(id int32) error {
 	}
 }
 
-// Log returns the end of a node's log.
+// Log returns the last 4,000 bytes of a node's log.
 func (c *Cluster) Log(id int32) string { return tail(filepath.Join(c.Node(id).dir, "log"), 4000) }
 
 // Close kills all nodes and removes their files.
@@ -197,11 +199,11 @@ func (c *Cluster) each(do func(*Node) error) error {
 	return errors.Join(errs...)
 }
 
-// run starts the node and waits until its listeners are open, which a broker does when it is caught up and unfenced.
+// run starts the node and waits until its listeners are open. A broker opens them when it is caught up and unfenced.
 func (c *Cluster) run(ctx context.Context, n *Node) error {
 	var err error
-	n.process, err = spawn(filepath.Join(n.dir, "log"), c.java("kafka.Kafka", filepath.Join(n.dir, "server.properties"))...)
-	if err != nil {
+	command := c.java("kafka.Kafka", filepath.Join(n.dir, "server.properties"))
+	if n.process, err = spawn(filepath.Join(n.dir, "log"), command...); err != nil {
 		return err
 	}
 	tick := time.NewTicker(50 * time.Millisecond)
@@ -229,7 +231,8 @@ appender.console.layout.type=PatternLayout
 appender.console.layout.pattern=%d{ABSOLUTE} %p %m (%c{1})%n%xEx
 `
 
-// uuid is random in Kafka's text form; one that starts with a dash would be taken for an option.
+// uuid returns a random UUID in Kafka's text form. It does not start with a dash: Kafka's tools would take it for an
+// option.
 func uuid() string {
 	var id [16]byte
 	_, _ = rand.Read(id[:])
@@ -237,11 +240,11 @@ func uuid() string {
 	return base64.RawURLEncoding.EncodeToString(id[:])
 }
 
-// given are the addresses that freeAddress has returned.
+// given holds the addresses that freeAddress returned.
 var given sync.Map
 
-// freeAddress returns an address that nobody listens on, and no address twice: what is not listened on yet the system would
-// give again.
+// freeAddress returns an address that nobody listens on, and each address once: the system gives out a port again as
+// long as nobody listens on it.
 func freeAddress() (string, error) {
 	for {
 		l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -13,15 +13,15 @@ import (
 	"syscall"
 )
 
-// Version is the Apache Kafka that is started if no other is asked for.
+// Version is the default version of Apache Kafka.
 const Version = "4.3.1"
 
-// LibsVariable names an environment variable with a directory of the jars of Version that is used in place of the cache,
-// such as the libs directory of an unpacked distribution.
+// LibsVariable is an environment variable. If set, it names a directory that holds the jars of Version, such as the
+// libs directory of an unpacked distribution, which is used instead of the cache.
 const LibsVariable = "CASTELLAN_KAFKA_LIBS"
 
-// pom holds the server and a place for its log lines to go; the first %s is Kafka's version, the second what older ones
-// need beside it.
+// pom asks for the server and a backend for its log. The first %s is Kafka's version, the second holds more
+// dependencies of older versions.
 const pom = `<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
   <groupId>dev.castellan</groupId>
@@ -29,23 +29,27 @@ const pom = `<project xmlns="http://maven.apache.org/POM/4.0.0">
   <version>1</version>
   <dependencies>
     <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>%s</version></dependency>
-    <dependency><groupId>org.apache.logging.log4j</groupId><artifactId>log4j-slf4j-impl</artifactId><version>2.25.4</version></dependency>
+    <dependency>
+      <groupId>org.apache.logging.log4j</groupId><artifactId>log4j-slf4j-impl</artifactId><version>2.25.4</version>
+    </dependency>
 %s
   </dependencies>
 </project>
 `
 
-// oldLogging is what the classes of Kafka before 4.0 are linked with.
-const oldLogging = "<dependency><groupId>org.apache.logging.log4j</groupId><artifactId>log4j-1.2-api</artifactId><version>2.25.4</version></dependency>"
+// oldLogging is the logging API that Kafka before 4.0 calls.
+const oldLogging = `    <dependency>
+      <groupId>org.apache.logging.log4j</groupId><artifactId>log4j-1.2-api</artifactId><version>2.25.4</version>
+    </dependency>`
 
-// before tells whether a version is older than major.0.
+// before reports whether a version is older than major.0.
 func before(version string, major int) bool {
 	first, _, _ := strings.Cut(version, ".")
 	n, err := strconv.Atoi(first)
 	return err == nil && n < major
 }
 
-// Libs returns the directory of Kafka's jars and fills it at the first use on a machine.
+// Libs returns the directory of Kafka's jars. At the first use on a machine it fetches them.
 func Libs(ctx context.Context, version string) (string, error) {
 	if dir := os.Getenv(LibsVariable); dir != "" && version == Version {
 		return dir, nil
@@ -59,7 +63,7 @@ func Libs(ctx context.Context, version string) (string, error) {
 	if err := os.MkdirAll(home, 0o755); err != nil {
 		return "", err
 	}
-	// Test binaries of several packages run at once: one fetches, the others wait.
+	// The tests of several packages run at once. One process fetches, and the others wait.
 	lock, err := os.OpenFile(filepath.Join(home, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return "", err
@@ -76,7 +80,7 @@ func Libs(ctx context.Context, version string) (string, error) {
 	return libs, fetch(ctx, version, libs)
 }
 
-// fetch gives libs its name only when it is complete.
+// fetch renames the directory to libs when it is complete, so that an interrupted fetch leaves no half of one.
 func fetch(ctx context.Context, version, libs string) error {
 	work, err := os.MkdirTemp(filepath.Dir(libs), "fetch-")
 	if err != nil {
@@ -91,7 +95,8 @@ func fetch(ctx context.Context, version, libs string) error {
 		return err
 	}
 	part := filepath.Join(work, "libs")
-	cmd := exec.CommandContext(ctx, "mvn", "-q", "-B", "dependency:copy-dependencies", "-DincludeScope=runtime", "-DoutputDirectory="+part)
+	cmd := exec.CommandContext(ctx, "mvn", "-q", "-B", "dependency:copy-dependencies",
+		"-DincludeScope=runtime", "-DoutputDirectory="+part)
 	cmd.Dir = work
 	var output bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &output, &output

@@ -14,14 +14,14 @@ import (
 // firstController keeps the ids of dedicated controllers apart from those of brokers.
 const firstController = 101
 
-// Node is one process of the cluster with the addresses (host:port) of its listeners; empty = it has none of that name.
+// Node is one process of the cluster. Its addresses are host:port; empty = the node has no such listener.
 type Node struct {
 	NodeID     int32
-	Admin      string // plaintext, anonymous: a super user
+	Admin      string // plaintext without a login; ANONYMOUS is a super user
 	Clients    string // SASL_PLAINTEXT with PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512
 	Secure     string // the same mechanisms over TLS
 	Mutual     string // TLS with client certificates
-	Controller string // plaintext, of the metadata quorum
+	Controller string // plaintext, for the metadata quorum
 
 	directoryID string
 	dir         string
@@ -46,10 +46,10 @@ func (c *Cluster) newNode(id int32, controller, broker bool) (*Node, error) {
 	return n, nil
 }
 
-// PID is the process of a running node.
+// PID returns the process id of a running node.
 func (n *Node) PID() int { return n.process.cmd.Process.Pid }
 
-// door is the address at which the node is awaited.
+// door is the address that run waits for.
 func (n *Node) door() string {
 	if n.Admin == "" {
 		return n.Controller
@@ -77,11 +77,11 @@ func (n *Node) prepare(c *Cluster) error {
 	return nil
 }
 
-// birth is how a node's first disk is formatted.
+// birth returns the flags that format a node's first disk.
 func (c *Cluster) birth(n *Node) []string {
 	switch {
 	case before(c.options.Version, 4):
-		return nil // the voters stand in its file
+		return nil // the node's properties name the voters
 	case len(c.Controllers) == 0:
 		var voters []string
 		for _, v := range c.Nodes {
@@ -93,7 +93,7 @@ func (c *Cluster) birth(n *Node) []string {
 	case n.Controller != "":
 		return []string{"--no-initial-controllers"}
 	default:
-		return nil // a broker needs to be told nothing
+		return nil // a broker needs no flags
 	}
 }
 
@@ -120,10 +120,11 @@ func (c *Cluster) format(ctx context.Context, n *Node, flags ...string) error {
 }
 
 func (c *Cluster) java(main string, args ...string) []string {
-	return slices.Concat([]string{"java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"}, c.options.JVM, []string{
-		"-Dlog4j2.configurationFile=" + filepath.Join(c.dir, "log4j2.properties"),
-		"-cp", strings.Join(append([]string{filepath.Join(c.libs, "*")}, c.options.Jars...), ":"), main,
-	}, args)
+	classPath := append([]string{filepath.Join(c.libs, "*")}, c.options.Jars...)
+	return slices.Concat(
+		[]string{"java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"}, c.options.JVM,
+		[]string{"-Dlog4j2.configurationFile=" + filepath.Join(c.dir, "log4j2.properties")},
+		[]string{"-cp", strings.Join(classPath, ":"), main}, args)
 }
 
 func (c *Cluster) properties(n *Node) string {
@@ -138,16 +139,18 @@ func (c *Cluster) properties(n *Node) string {
 		"log.dirs":                            filepath.Join(n.dir, "data"),
 		"controller.quorum.bootstrap.servers": strings.Join(bootstrap, ","),
 		"controller.listener.names":           "CONTROLLER",
-		"listener.security.protocol.map":      "CONTROLLER:PLAINTEXT,ADMIN:PLAINTEXT,CLIENTS:SASL_PLAINTEXT,SECURE:SASL_SSL,MUTUAL:SSL",
-		"authorizer.class.name":               "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-		"super.users":                         "User:ANONYMOUS;User:CN=" + OperatorName,
-		"num.network.threads":                 "1",
-		"num.io.threads":                      "2",
+		"listener.security.protocol.map": "CONTROLLER:PLAINTEXT,ADMIN:PLAINTEXT,CLIENTS:SASL_PLAINTEXT," +
+			"SECURE:SASL_SSL,MUTUAL:SSL",
+		"authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+		"super.users":           "User:ANONYMOUS;User:CN=" + OperatorName,
+		"num.network.threads":   "1",
+		"num.io.threads":        "2",
 	}
 	var roles, listeners []string
 	if n.Admin != "" {
 		roles = append(roles, "broker")
-		listeners = append(listeners, "ADMIN://"+n.Admin, "CLIENTS://"+n.Clients, "SECURE://"+n.Secure, "MUTUAL://"+n.Mutual)
+		listeners = append(listeners,
+			"ADMIN://"+n.Admin, "CLIENTS://"+n.Clients, "SECURE://"+n.Secure, "MUTUAL://"+n.Mutual)
 		maps.Copy(config, c.brokerProperties(n))
 	}
 	if n.Controller != "" {
@@ -182,14 +185,15 @@ func (c *Cluster) brokerProperties(n *Node) map[string]string {
 		"share.coordinator.state.topic.num.partitions":     "1",
 		"default.replication.factor":                       replicas,
 		"log.cleaner.dedupe.buffer.size":                   "4194304",
-		"auto.create.topics.enable":                        "true", // so that a test sees a client that forgets to forbid it
+		"auto.create.topics.enable":                        "true", // shows a client that forgets to forbid it
 	}
+	const scramLogin = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
 	for _, listener := range []string{"clients", "secure"} {
 		prefix := "listener.name." + listener + "."
 		config[prefix+"sasl.enabled.mechanisms"] = "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512"
 		config[prefix+"plain.sasl.jaas.config"] = plainLogin(c.options.Users)
 		for _, mechanism := range []string{"scram-sha-256", "scram-sha-512"} {
-			config[prefix+mechanism+".sasl.jaas.config"] = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+			config[prefix+mechanism+".sasl.jaas.config"] = scramLogin
 		}
 	}
 	return config

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// age says in the words of an older Kafka what is said in those of today's.
+// age translates the properties of Kafka 4 into those of an older version.
 func (c *Cluster) age(n *Node, config map[string]string) {
 	if !before(c.options.Version, 4) {
 		return
@@ -23,9 +23,11 @@ func (c *Cluster) age(n *Node, config map[string]string) {
 		return
 	}
 	for key := range config {
-		ours := strings.HasPrefix(key, "controller.") || key == "process.roles" || key == "node.id"
-		// Kafka 2 reads a key in PEM form only when it is encrypted: no TLS there.
-		if ours || strings.HasPrefix(key, "ssl.") || strings.HasPrefix(key, "listener.name.secure.") || strings.HasPrefix(key, "listener.name.mutual.") {
+		kraft := strings.HasPrefix(key, "controller.") || key == "process.roles" || key == "node.id"
+		// Kafka 2 has no TLS listeners: it reads only an encrypted PEM key, and ours is not encrypted.
+		tls := strings.HasPrefix(key, "ssl.") ||
+			strings.HasPrefix(key, "listener.name.secure.") || strings.HasPrefix(key, "listener.name.mutual.")
+		if kraft || tls {
 			delete(config, key)
 		}
 	}
@@ -35,7 +37,7 @@ func (c *Cluster) age(n *Node, config map[string]string) {
 	config["listener.security.protocol.map"] = "ADMIN:PLAINTEXT,CLIENTS:SASL_PLAINTEXT"
 }
 
-// zookeeper is what Kafka 2 keeps its metadata in.
+// zookeeper holds the metadata of Kafka 2.
 type zookeeper struct {
 	address string
 	process *process

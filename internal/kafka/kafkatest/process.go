@@ -8,15 +8,15 @@ import (
 	"syscall"
 )
 
-// process is a child in a process group of its own.
+// process is a child process in its own process group.
 type process struct {
 	cmd  *exec.Cmd
 	done chan struct{} // closed when it has ended
 	err  error         // how it ended; read after done
 }
 
-// spawn starts a program with its output in a file. On Linux the child dies with us, even when we are killed: that bond
-// is to the thread that started it, hence a goroutine that holds its thread until the child is gone.
+// spawn starts a program and writes its output to a file. On Linux the child dies with this process, even with SIGKILL.
+// Linux ties that to the thread that started the child, so a goroutine keeps its thread until the child has ended.
 func spawn(log string, command ...string) (*process, error) {
 	out, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -60,7 +60,7 @@ func (p *process) kill() {
 func (p *process) pause() error  { return p.signal(syscall.SIGSTOP) }
 func (p *process) resume() error { return p.signal(syscall.SIGCONT) }
 
-// signal reaches the whole group. A process that has ended is left alone: its number may be another's by now.
+// signal reaches the whole group. It leaves a process that has ended alone: the system may have given its id away.
 func (p *process) signal(s syscall.Signal) error {
 	select {
 	case <-p.done:

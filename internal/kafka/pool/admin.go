@@ -7,19 +7,20 @@ import (
 	"github.com/castellan-dev/castellan/internal/kafka"
 )
 
-// admin is what callers hold: each call takes the connection that is current when it begins.
+// admin is the Admin that callers keep. Each call uses the connection that is current when the call begins.
 type admin struct{ e *entry }
 
 var _ kafka.Admin = admin{}
 
-// call makes one call on the cluster, or says why not.
+// call makes one call on the cluster, unless enter refuses it. oneBroker says that the silence of the broker asked does
+// not mean that the cluster is unreachable.
 func call[T any](a admin, oneBroker bool, do func(kafka.Admin) (T, error)) (T, error) {
 	v, err := a.e.enter()
 	if err != nil {
 		var none T
 		return none, fmt.Errorf("ask %s: %w", a.e.key, err)
 	}
-	// A panic must not leave the entry with a caller that never leaves; it counts as no news.
+	// After a panic the deferred leave still runs, and learns nothing about the cluster.
 	err = context.Canceled
 	defer func() { a.e.leave(v, err, oneBroker) }()
 	var result T
@@ -27,19 +28,20 @@ func call[T any](a admin, oneBroker bool, do func(kafka.Admin) (T, error)) (T, e
 	return result, err
 }
 
-// just calls what returns only an error.
+// just is call for a method that returns only an error.
 func just(a admin, oneBroker bool, do func(kafka.Admin) error) error {
 	_, err := call(a, oneBroker, func(k kafka.Admin) (struct{}, error) { return struct{}{}, do(k) })
 	return err
 }
 
-// The silence of one broker says nothing about the cluster.
 func (a admin) AlterBrokerConfig(ctx context.Context, id int32, changes []kafka.ConfigChange) error {
 	return just(a, id != kafka.AllBrokers, func(k kafka.Admin) error { return k.AlterBrokerConfig(ctx, id, changes) })
 }
 
 func (a admin) BrokerConfig(ctx context.Context, id int32) (map[string]string, error) {
-	return call(a, id != kafka.AllBrokers, func(k kafka.Admin) (map[string]string, error) { return k.BrokerConfig(ctx, id) })
+	return call(a, id != kafka.AllBrokers, func(k kafka.Admin) (map[string]string, error) {
+		return k.BrokerConfig(ctx, id)
+	})
 }
 
 func (a admin) ReloadCertificates(ctx context.Context, id int32) error {
@@ -75,11 +77,15 @@ func (a admin) ElectPreferredLeaders(ctx context.Context) error {
 }
 
 func (a admin) DescribeTopics(ctx context.Context, names []string) (map[string]kafka.Topic, error) {
-	return call(a, false, func(k kafka.Admin) (map[string]kafka.Topic, error) { return k.DescribeTopics(ctx, names) })
+	return call(a, false, func(k kafka.Admin) (map[string]kafka.Topic, error) {
+		return k.DescribeTopics(ctx, names)
+	})
 }
 
 func (a admin) CreateTopics(ctx context.Context, topics []kafka.NewTopic) (map[string]kafka.TopicResult, error) {
-	return call(a, false, func(k kafka.Admin) (map[string]kafka.TopicResult, error) { return k.CreateTopics(ctx, topics) })
+	return call(a, false, func(k kafka.Admin) (map[string]kafka.TopicResult, error) {
+		return k.CreateTopics(ctx, topics)
+	})
 }
 
 func (a admin) ValidateTopics(ctx context.Context, topics []kafka.NewTopic) (map[string]error, error) {
@@ -90,8 +96,12 @@ func (a admin) CreatePartitions(ctx context.Context, totals map[string]int32) (m
 	return call(a, false, func(k kafka.Admin) (map[string]error, error) { return k.CreatePartitions(ctx, totals) })
 }
 
-func (a admin) AlterTopicConfigs(ctx context.Context, changes map[string][]kafka.ConfigChange) (map[string]error, error) {
-	return call(a, false, func(k kafka.Admin) (map[string]error, error) { return k.AlterTopicConfigs(ctx, changes) })
+func (a admin) AlterTopicConfigs(
+	ctx context.Context, changes map[string][]kafka.ConfigChange,
+) (map[string]error, error) {
+	return call(a, false, func(k kafka.Admin) (map[string]error, error) {
+		return k.AlterTopicConfigs(ctx, changes)
+	})
 }
 
 func (a admin) DeleteTopics(ctx context.Context, ids []kafka.TopicID) (map[kafka.TopicID]error, error) {
@@ -103,7 +113,9 @@ func (a admin) Brokers(ctx context.Context) ([]kafka.Broker, error) {
 }
 
 func (a admin) Reassignments(ctx context.Context) (map[string]map[int32]kafka.Reassignment, error) {
-	return call(a, false, func(k kafka.Admin) (map[string]map[int32]kafka.Reassignment, error) { return k.Reassignments(ctx) })
+	return call(a, false, func(k kafka.Admin) (map[string]map[int32]kafka.Reassignment, error) {
+		return k.Reassignments(ctx)
+	})
 }
 
 func (a admin) Reassign(ctx context.Context, moves map[string][]kafka.Move) (map[string]error, error) {
@@ -111,10 +123,14 @@ func (a admin) Reassign(ctx context.Context, moves map[string][]kafka.Move) (map
 }
 
 func (a admin) ScramCredentials(ctx context.Context, users []string) (map[string][]kafka.ScramCredential, error) {
-	return call(a, false, func(k kafka.Admin) (map[string][]kafka.ScramCredential, error) { return k.ScramCredentials(ctx, users) })
+	return call(a, false, func(k kafka.Admin) (map[string][]kafka.ScramCredential, error) {
+		return k.ScramCredentials(ctx, users)
+	})
 }
 
-func (a admin) AlterScramCredentials(ctx context.Context, upserts []kafka.ScramUpsert, deletions []kafka.ScramDeletion) (map[string]error, error) {
+func (a admin) AlterScramCredentials(
+	ctx context.Context, upserts []kafka.ScramUpsert, deletions []kafka.ScramDeletion,
+) (map[string]error, error) {
 	return call(a, false, func(k kafka.Admin) (map[string]error, error) {
 		return k.AlterScramCredentials(ctx, upserts, deletions)
 	})

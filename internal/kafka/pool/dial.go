@@ -6,7 +6,7 @@ import (
 	"github.com/castellan-dev/castellan/internal/kafka/client"
 )
 
-// Dial is the Factory of real connections. A nil dialer means a direct one.
+// Dial returns the Factory of real connections. dialer may be nil; see client.Options.
 func Dial(dialer client.DialFunc) Factory {
 	return func(o Options) (Conn, error) {
 		var config *tls.Config
@@ -24,9 +24,11 @@ func Dial(dialer client.DialFunc) Factory {
 		if o.Mechanism != "" {
 			login = &client.Login{Mechanism: o.Mechanism, Username: o.Username, Password: o.Password}
 		}
-		c, err := client.New(client.Options{Seeds: o.Seeds, TLS: config, Login: login, ClusterID: o.ClusterID, Dialer: dialer})
+		c, err := client.New(client.Options{
+			Seeds: o.Seeds, TLS: config, Login: login, ClusterID: o.ClusterID, Dialer: dialer,
+		})
 		if err != nil {
-			return nil, err // not c: a nil *Client would be a Conn that is not nil
+			return nil, err // and not c: as a Conn, a nil *Client is not nil
 		}
 		return c, nil
 	}

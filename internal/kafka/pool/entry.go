@@ -9,7 +9,7 @@ import (
 	"github.com/castellan-dev/castellan/internal/kafka"
 )
 
-// entry is one cluster: its options, at most one connection in use, and what the last attempts taught.
+// entry is one cluster: its options, at most one connection in use, and its last failures.
 type entry struct {
 	config *Config
 	key    Key
@@ -17,17 +17,17 @@ type entry struct {
 	mu      sync.Mutex
 	options Options
 	print   fingerprint
-	conn    *sharedConn // nil = none yet, or closed for idleness
+	conn    *sharedConn // nil = none yet, or closed because it was idle
 	used    time.Time
 	ended   bool
 
 	failures int       // in a row
 	cause    error     // of the last failure
-	retryAt  time.Time // no attempt before
-	probing  bool      // one call tries whether the cluster is back; the others are answered at once
+	retryAt  time.Time // when the next attempt is due
+	probing  bool      // one call tries whether the cluster answers again; the others get a WaitError
 }
 
-// sharedConn closes when it is retired and the last call has left it. Its fields belong to the entry's lock.
+// sharedConn is closed when it is retired and its last call has returned. The entry's lock guards its fields.
 type sharedConn struct {
 	Conn
 	calls   int
@@ -38,16 +38,16 @@ type sharedConn struct {
 type visit struct {
 	conn  *sharedConn
 	probe bool
-	epoch int // the failures that were known when it began
+	epoch int // entry.failures when it began
 }
 
-// use makes the options those of the entry. New options are tried at once: they may be the cure.
+// use gives the entry new options. It forgets the failures, because the new options may be the cure.
 func (e *entry) use(o Options) error {
 	print := o.fingerprint()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.print == print {
-		return nil // a connection that was closed for idleness comes back with the next call
+		return nil // the next call opens a connection that was closed because it was idle
 	}
 	conn, err := e.config.Factory(o)
 	if err != nil {
@@ -60,7 +60,7 @@ func (e *entry) use(o Options) error {
 	return nil
 }
 
-// enter admits a call, or answers for the cluster.
+// enter admits a call, or answers it with an error at once.
 func (e *entry) enter() (visit, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -94,9 +94,9 @@ func (e *entry) enter() (visit, error) {
 type outcome int
 
 const (
-	nothing  outcome = iota // it was cut short, or spoke of one broker only
-	answered                // also with a no
-	silent
+	nothing  outcome = iota // the caller cut it short, or it asked one broker only
+	answered                // the cluster answered, perhaps with a refusal
+	silent                  // no broker answered, or none let the operator in
 )
 
 func judge(err error, oneBroker bool) outcome {
@@ -115,7 +115,7 @@ func judge(err error, oneBroker bool) outcome {
 	}
 }
 
-// leave ends a visit and remembers what it taught.
+// leave ends a visit and remembers its outcome.
 func (e *entry) leave(v visit, err error, oneBroker bool) {
 	woken := e.learn(v, err, judge(err, oneBroker))
 	if woken && e.config.OnReachable != nil {
@@ -130,7 +130,7 @@ func (e *entry) learn(v visit, err error, o outcome) (woken bool) {
 	v.conn.calls--
 	e.closeIfLeft(v.conn)
 	if v.conn != e.conn {
-		return false // it speaks of options that are no more
+		return false // the visit began with other options
 	}
 	if v.probe {
 		e.probing = false
@@ -138,12 +138,12 @@ func (e *entry) learn(v visit, err error, o outcome) (woken bool) {
 	switch o {
 	case answered:
 		if _, other := errors.AsType[*kafka.AnotherCluster](err); other {
-			e.retire() // it knows the brokers of that one now: the next begins at the addresses again
+			e.retire() // the connection knows the other cluster's brokers; a new one begins at the seeds
 		}
 		woken = e.failures > 0
 		e.failures, e.cause, e.retryAt = 0, nil, time.Time{}
 	case silent:
-		// Ten calls that fail together are one failure.
+		// Calls that fail together count as one failure.
 		if v.epoch == e.failures {
 			e.failures++
 			e.cause = err
@@ -178,7 +178,7 @@ func (e *entry) end() {
 	e.retire()
 }
 
-// retire parts with the connection; the calls on it go on.
+// retire drops the connection. The calls on it go on.
 func (e *entry) retire() {
 	if e.conn == nil {
 		return

@@ -1,6 +1,6 @@
-// Package pool owns the connections to all clusters. Its callers never dial and never back off: they take a kafka.Admin
-// that stays good for as long as the cluster lives, and after a failed connection that Admin answers at once with
-// kafka.ErrUnreachable until it is time to try again. Nothing here knows what is said to a cluster, nor how.
+// Package pool owns the connections to all clusters. Its callers never dial and never back off. They take a
+// kafka.Admin, which they may keep as long as the cluster exists. After a failed connection that Admin answers at once
+// with kafka.ErrUnreachable until the next attempt is due. Nothing about requests or the protocol belongs here.
 package pool
 
 import (
@@ -15,24 +15,25 @@ import (
 	"github.com/castellan-dev/castellan/internal/kafka"
 )
 
-// Key names a cluster. UID alone tells clusters apart; the names are for messages.
+// Key names a cluster. Only UID tells clusters apart. The names are for messages.
 type Key struct{ UID, Namespace, Name string }
 
 func (k Key) String() string { return k.Namespace + "/" + k.Name }
 
-// Options are everything that a connection depends on. A change of any of it replaces the connection.
+// Options hold everything that a connection depends on. A change replaces the connection.
 type Options struct {
 	Seeds []string // host:port
-	// CA, Certificate and Key are PEM; no CA means plaintext, unless SystemRoots says to trust what this machine trusts.
+	// CA, Certificate and Key are PEM. Without a CA the connection is plaintext, unless SystemRoots is set: then it is
+	// TLS and trusts what this machine trusts.
 	CA, Certificate, Key []byte
 	SystemRoots          bool
-	// Mechanism, Username and Password are those of a SASL listener; no Mechanism means none.
+	// Mechanism, Username and Password log in to a SASL listener. No Mechanism = no login.
 	Mechanism, Username, Password string
-	// ClusterID, if set, is the only cluster that is asked for anything.
+	// ClusterID, if set, is the id that the cluster must have; see client.Options.
 	ClusterID string
 }
 
-// String keeps what must not be read out of every log.
+// String leaves out key and password, so that no log shows them.
 func (o Options) String() string { return fmt.Sprintf("connection to %v", o.Seeds) }
 
 // GoString does the same for %#v.
@@ -40,11 +41,11 @@ func (o Options) GoString() string { return o.String() }
 
 type fingerprint [sha256.Size]byte
 
-// fingerprint writes every part with its length, so that no two options look alike.
+// fingerprint hashes every part with its length, so that different options differ.
 func (o Options) fingerprint() fingerprint {
 	h := sha256.New()
 	part := func(b []byte) {
-		_ = binary.Write(h, binary.BigEndian, uint64(len(b))) // a hash takes all
+		_ = binary.Write(h, binary.BigEndian, uint64(len(b))) // a hash never fails
 		h.Write(b)
 	}
 	for _, b := range [][]byte{o.CA, o.Certificate, o.Key} {
@@ -65,22 +66,24 @@ type Conn interface {
 	Close()
 }
 
-// Factory makes a connection and does no I/O; its errors are faults of the options.
+// Factory makes a connection. It does no I/O. Its errors are faults of the options.
 type Factory func(Options) (Conn, error)
 
-// Config says how a pool behaves; zero values are replaced by the defaults named.
+// Config says how a pool behaves. A zero value stands for the default.
 type Config struct {
-	Factory Factory          // default Dial(nil)
-	Now     func() time.Time // default time.Now
-	// IdleAfter closes connections that nobody has used for so long; default 10 minutes. They come back when used.
+	Factory Factory          // default: Dial(nil)
+	Now     func() time.Time // default: time.Now
+	// IdleAfter is the time without a call after which CloseIdle closes a connection; the next call opens a new one.
+	// Default: 10 minutes.
 	IdleAfter time.Duration
-	// BackoffMin and BackoffMax bound the time without attempts after a failure; it doubles each time. Default 1 s and 30 s.
+	// BackoffMin and BackoffMax bound the time from a failure to the next attempt. It doubles with each failure in a
+	// row. Default: 1 s and 30 s.
 	BackoffMin, BackoffMax time.Duration
 	// OnReachable, if set, is called when a cluster answers again after a failure. It must not block.
 	OnReachable func(Key)
 }
 
-// Pool holds at most one live connection per cluster. All methods are safe for concurrent use.
+// Pool holds at most one connection in use per cluster. All methods are safe for concurrent use.
 type Pool struct {
 	config Config
 
@@ -110,28 +113,29 @@ func orDefault(d, value time.Duration) time.Duration {
 	return d
 }
 
-// ErrClosed is the answer of a pool that was closed, and of a cluster that was forgotten.
-var ErrClosed = errors.New("the connection was given up")
+// ErrClosed is the answer after Close, and for a cluster after Forget.
+var ErrClosed = errors.New("the operator has closed the connection for good")
 
-// WaitError is the immediate answer for a cluster that could not be reached a moment ago. It wraps what went wrong then,
-// kafka.ErrUnreachable or kafka.ErrAuthenticationFailed, and the former in any case.
+// WaitError is the immediate answer for a cluster that did not answer a moment ago. It is a kafka.ErrUnreachable and
+// also wraps the failure of then, which may be a kafka.ErrAuthenticationFailed.
 type WaitError struct {
-	Until time.Time // of the next attempt; zero = one is under way
-	Cause error
+	Until time.Time // when the next attempt is due; zero = an attempt is in progress
+	Cause error     // the last failure
 }
 
 func (e *WaitError) Error() string {
 	if e.Until.IsZero() {
-		return fmt.Sprintf("the next attempt is under way; the last one failed: %v", e.Cause)
+		return fmt.Sprintf("the next attempt is in progress; the last one failed: %v", e.Cause)
 	}
-	return fmt.Sprintf("not tried again before %s; the last attempt failed: %v", e.Until.UTC().Format(time.TimeOnly), e.Cause)
+	until := e.Until.UTC().Format(time.TimeOnly)
+	return fmt.Sprintf("the next attempt is at %s UTC; the last one failed: %v", until, e.Cause)
 }
 
 // Unwrap makes every WaitError a kafka.ErrUnreachable.
 func (e *WaitError) Unwrap() []error { return []error{kafka.ErrUnreachable, e.Cause} }
 
-// Get returns the Admin of a cluster; it neither dials nor waits. The Admin follows later calls of Get with other
-// options, and ends with Forget. An error means that the options are at fault.
+// Get returns the Admin of a cluster. It does not dial and does not wait. A later Get with other options changes the
+// same Admin. After Forget the Admin answers ErrClosed. An error of Get is a fault of the options.
 func (p *Pool) Get(key Key, o Options) (kafka.Admin, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -149,7 +153,7 @@ func (p *Pool) Get(key Key, o Options) (kafka.Admin, error) {
 	return admin{e}, nil
 }
 
-// Forget ends the connection of a cluster that is gone; calls under way end first.
+// Forget closes the connection of a deleted cluster when the calls on it have returned.
 func (p *Pool) Forget(uid string) {
 	p.mu.Lock()
 	e := p.entries[uid]
@@ -160,14 +164,14 @@ func (p *Pool) Forget(uid string) {
 	}
 }
 
-// CloseIdle closes the connections that nobody has used for Config.IdleAfter.
+// CloseIdle closes the connections without a call for Config.IdleAfter.
 func (p *Pool) CloseIdle() {
 	for _, e := range p.all() {
 		e.closeIdle()
 	}
 }
 
-// Start closes idle connections from time to time until ctx is over, and then closes the pool.
+// Start closes idle connections until ctx ends, and then the pool.
 func (p *Pool) Start(ctx context.Context) error {
 	tick := time.NewTicker(max(p.config.IdleAfter/4, time.Second))
 	defer tick.Stop()
@@ -182,7 +186,7 @@ func (p *Pool) Start(ctx context.Context) error {
 	}
 }
 
-// Close ends all connections, for ever.
+// Close closes all connections when the calls on them have returned. The pool opens no new ones.
 func (p *Pool) Close() {
 	p.mu.Lock()
 	p.closed = true

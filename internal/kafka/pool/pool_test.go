@@ -118,9 +118,16 @@ func (w *world) took() int {
 
 var (
 	events  = pool.Key{UID: "u1", Namespace: "prod", Name: "events"}
-	address = pool.Options{Seeds: []string{"a:9091", "b:9091"}, CA: []byte("ca"), Certificate: []byte("crt"), Key: []byte("key")}
+	address = addresses()
 	errDown = fmt.Errorf("%w: refused", kafka.ErrUnreachable)
 )
+
+// addresses returns equal options each time, and shares no memory between them.
+func addresses() pool.Options {
+	return pool.Options{
+		Seeds: []string{"a:9091", "b:9091"}, CA: []byte("ca"), Certificate: []byte("crt"), Key: []byte("key"),
+	}
+}
 
 func get(t *testing.T, p *pool.Pool, o pool.Options) kafka.Admin {
 	t.Helper()
@@ -134,7 +141,7 @@ func get(t *testing.T, p *pool.Pool, o pool.Options) kafka.Admin {
 func TestOneConnectionUntilTheOptionsChange(t *testing.T) {
 	w, p := newWorld()
 	a := get(t, p, address)
-	get(t, p, pool.Options{Seeds: []string{"a:9091", "b:9091"}, CA: []byte("ca"), Certificate: []byte("crt"), Key: []byte("key")})
+	get(t, p, addresses())
 	if len(w.conns) != 1 {
 		t.Fatalf("%d connections for equal options", len(w.conns))
 	}
@@ -159,8 +166,11 @@ func TestEveryPartOfTheOptionsCounts(t *testing.T) {
 	w, p := newWorld()
 	get(t, p, address)
 	for i, change := range []func(*pool.Options){
-		func(o *pool.Options) { o.SystemRoots = true }, func(o *pool.Options) { o.Mechanism = "PLAIN" }, func(o *pool.Options) { o.Username = "u" },
-		func(o *pool.Options) { o.Password = "secret" }, func(o *pool.Options) { o.ClusterID = "id" },
+		func(o *pool.Options) { o.SystemRoots = true },
+		func(o *pool.Options) { o.Mechanism = "PLAIN" },
+		func(o *pool.Options) { o.Username = "u" },
+		func(o *pool.Options) { o.Password = "secret" },
+		func(o *pool.Options) { o.ClusterID = "id" },
 	} {
 		o := address
 		change(&o)
@@ -220,7 +230,8 @@ func TestAfterAFailureNobodyIsAskedForAGrowingWhile(t *testing.T) {
 	w, p := newWorld()
 	a := get(t, p, address)
 	w.down = errDown
-	for i, wait := range []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 5 * time.Second, 5 * time.Second} {
+	const s = time.Second
+	for i, wait := range []time.Duration{s, 2 * s, 4 * s, 5 * s, 5 * s} {
 		if _, err := a.ACLs(t.Context()); !errors.Is(err, kafka.ErrUnreachable) || w.took() != 1 {
 			t.Fatalf("attempt %d: %v", i, err)
 		}
@@ -324,7 +335,8 @@ func TestRefusedCredentialsWaitAndNewOnesAreTriedAtOnce(t *testing.T) {
 	w.down = kafka.ErrAuthenticationFailed
 	_, _ = a.ACLs(t.Context())
 	w.down = nil
-	if _, err := a.ACLs(t.Context()); !errors.Is(err, kafka.ErrAuthenticationFailed) || !errors.Is(err, kafka.ErrUnreachable) {
+	_, err := a.ACLs(t.Context())
+	if !errors.Is(err, kafka.ErrAuthenticationFailed) || !errors.Is(err, kafka.ErrUnreachable) {
 		t.Errorf("within the wait: %v", err)
 	}
 	o := address
