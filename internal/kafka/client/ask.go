@@ -7,6 +7,7 @@ import (
 	"net"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -168,7 +169,7 @@ func answered(code int16, message *string) error {
 		return kafka.ErrUnknownTopicID
 	}
 	if errors.Is(err, kerr.TopicAuthorizationFailed) || errors.Is(err, kerr.ClusterAuthorizationFailed) {
-		return &kafka.Denied{Code: kerr.TypedErrorForCode(code).Message, Message: text}
+		return &kafka.Denied{Code: kerr.TypedErrorForCode(code).Message, Message: withoutDump(text)}
 	}
 	for _, r := range refusals {
 		if errors.Is(err, r) {
@@ -183,6 +184,16 @@ func answered(code int16, message *string) error {
 		return &codeError{name, err}
 	}
 	return &codeError{text + " (" + name + ")", err}
+}
+
+// withoutDump cuts Kafka's dump of the request out of "Request Request(processor=..., session=...) needs ALTER
+// permission." The dump differs with each request. A status that repeated it would change, and be written again, with
+// each attempt.
+func withoutDump(sentence string) string {
+	if i := strings.LastIndex(sentence, " needs "); i > 0 && strings.HasPrefix(sentence, "Request Request(") {
+		return "The request" + sentence[i:]
+	}
+	return sentence
 }
 
 // mutated is answered for an item that the quota controller_mutation_rate may hold back (KIP-599).

@@ -61,6 +61,29 @@ func TestWhatTheOperatorMayNotSeeOrDoIsToldTopicByTopic(t *testing.T) {
 	denied("grow", errors.Join(err, grown["told"]))
 }
 
+// A status repeats the sentence: one that differs each time would be written for ever.
+func TestADenialReadsTheSameEachTime(t *testing.T) {
+	needKafka(t)
+	stranger := login(t, "stranger")
+	moves := map[string][]kafka.Move{"none": {{Partition: 0}}}
+	for what, attempt := range map[string]func() error{
+		"at the broker":     func() error { _, err := stranger.ACLs(t.Context()); return err },
+		"at the controller": func() error { _, err := stranger.Reassign(t.Context(), moves); return err },
+	} {
+		var said []string
+		for range 2 {
+			denied, ok := errors.AsType[*kafka.Denied](attempt())
+			if !ok {
+				t.Fatalf("%s: not denied", what)
+			}
+			said = append(said, denied.Error())
+		}
+		if said[0] != said[1] || !strings.Contains(said[0], "permission") || strings.Contains(said[0], "127.0.0.1") {
+			t.Errorf("%s: %q, then %q", what, said[0], said[1])
+		}
+	}
+}
+
 const policySource = `
 import java.util.Map;
 import org.apache.kafka.common.errors.PolicyViolationException;
