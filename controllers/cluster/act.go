@@ -14,6 +14,8 @@ import (
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/apply"
+	"github.com/castellan-dev/castellan/internal/decide"
+	"github.com/castellan-dev/castellan/internal/identity"
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/observe"
 	"github.com/castellan-dev/castellan/internal/plan"
@@ -21,46 +23,23 @@ import (
 	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
-// act asks the planner and carries out its steps, in their order.
+// act carries out the decision: what disturbs nobody, then the steps of the plan in their order, and last what is left over.
 func (r *Reconciler) act(ctx context.Context, s *scope) error {
-	s.plan = plan.Next(s.model, s.want, s.observation, s.now)
+	for _, apply := range []func(context.Context, *scope) error{r.applyQuiet, r.certify} {
+		if err := apply(ctx, s); err != nil {
+			return err
+		}
+	}
 	if err := errors.Join(r.applyBudget(ctx, s), r.applyHandover(ctx, s)); err != nil {
 		return err
 	}
-	s.faults = append(s.faults, heldFaults(s.plan.Held)...)
-	switch {
-	case len(s.plan.Steps) > 0 || len(s.plan.Waiting) > 0:
-		s.requeue = min(s.requeue, whenUnderway)
-	case len(s.plan.Held) > 0:
-		s.requeue = min(s.requeue, whenHeld)
-	}
 	drafts := map[string]*draft{}
-	for _, step := range s.plan.Steps {
+	for _, step := range s.decision.Plan.Steps {
 		if err := r.perform(ctx, s, step, drafts); err != nil {
 			return fmt.Errorf("KafkaCluster %s: %s: %w", s.key(), step, err)
 		}
 	}
-	return nil
-}
-
-// heldFaults are what only the user can end: one fault for each field, however many nodes it holds back.
-func heldFaults(held []plan.Held) []verdict.Verdict {
-	var fields []string
-	messages := map[string][]string{}
-	for _, h := range held {
-		if h.Field == "" {
-			continue
-		}
-		if messages[h.Field] == nil {
-			fields = append(fields, h.Field)
-		}
-		messages[h.Field] = append(messages[h.Field], h.Message)
-	}
-	var faults []verdict.Verdict
-	for _, field := range fields {
-		faults = append(faults, verdict.Stalled(verdict.ReasonHeld, field, "%s", first(messages[field])))
-	}
-	return faults
+	return r.prune(ctx, s)
 }
 
 func (r *Reconciler) perform(ctx context.Context, s *scope, step plan.Step, drafts map[string]*draft) error {
@@ -84,7 +63,7 @@ func (r *Reconciler) perform(ctx context.Context, s *scope, step plan.Step, draf
 
 // askKafka carries out the steps that are one request to Kafka.
 func (r *Reconciler) askKafka(ctx context.Context, s *scope, step plan.Step) error {
-	admin, err := r.Connections.Admin(ctx, s.cluster)
+	admin, err := r.Connections.Admin(ctx, s.base)
 	if err != nil {
 		return err
 	}
@@ -108,10 +87,10 @@ func (r *Reconciler) askKafka(ctx context.Context, s *scope, step plan.Step) err
 		return fmt.Errorf("the planner asks for %q, which nobody knows how to do", step.Kind)
 	}
 	if err != nil {
-		return s.refused(field, err)
+		return s.refuse(field, err)
 	}
 	r.event(s, corev1.EventTypeNormal, eventReasons[step.Kind], step.String())
-	s.requeue = min(s.requeue, whenBehind)
+	s.lookAgain(whenBehind)
 	return nil
 }
 
@@ -121,13 +100,13 @@ var eventReasons = map[plan.Kind]string{
 	plan.Unregister: "BrokerUnregistered", plan.FinalizeVersion: "MetadataVersionFinalized",
 }
 
-// refused makes Kafka's no the fault of the field that asked for it. Anything else is retried.
-func (s *scope) refused(field string, err error) error {
+// refuse makes Kafka's no the fault of the field that asked for it. Anything else is retried.
+func (s *scope) refuse(field string, err error) error {
 	refusal := &kafka.Refusal{}
 	if field == "" || !errors.As(err, &refusal) {
 		return err
 	}
-	s.faults = append(s.faults, verdict.Stalled(verdict.ReasonInvalid, field, "%s", "Kafka refuses this: "+refusal.Error()))
+	s.refused = append(s.refused, verdict.Stalled(verdict.ReasonInvalid, field, "%s", "Kafka refuses this: "+refusal.Error()))
 	s.requeue = max(s.requeue, whenHeld)
 	return nil
 }
@@ -138,7 +117,7 @@ func (s *scope) configField(step plan.Step) string {
 	for i, change := range step.Changes {
 		keys[i] = change.Key
 	}
-	if node := s.model.Node(step.Node); node != nil {
+	if node := s.decision.Model.Node(step.Node); node != nil {
 		return fmt.Sprintf("spec.pools[%s].config[%s]", node.Pool, strings.Join(keys, ", "))
 	}
 	return fmt.Sprintf("spec.config[%s]", strings.Join(keys, ", "))
@@ -157,7 +136,7 @@ func (r *Reconciler) applyPool(ctx context.Context, s *scope, step plan.Step, dr
 	if pool == nil {
 		return fmt.Errorf("pool %q is not in the spec", step.Pool)
 	}
-	live := s.live.StatefulSets[pool.StatefulSet]
+	live := s.seen.Live.StatefulSets[pool.StatefulSet]
 	d := drafts[step.Pool]
 	if d == nil {
 		d = &draft{files: s.lastRun(pool.Name), replicas: pool.Replicas}
@@ -167,45 +146,45 @@ func (r *Reconciler) applyPool(ctx context.Context, s *scope, step plan.Step, dr
 		drafts[step.Pool] = d
 	}
 	for _, id := range step.Nodes {
-		if files, known := s.files[id]; known {
+		if files, known := s.decision.Files[id]; known {
 			d.files[id] = files
 		}
 	}
 	if step.Kind != plan.StageFiles {
 		d.replicas = pool.Replicas
 	}
-	revision := render.Revision(s.model, pool, d.files)
-	if s.live.ConfigMaps[revision.Name] == nil {
-		apply.Own(revision, s.cluster, kindCluster, v1alpha1.GroupVersion.String())
+	revision := render.Revision(s.decision.Model, pool, d.files)
+	if s.seen.Live.ConfigMaps[revision.Name] == nil {
+		apply.Own(revision, s.base, decide.KindCluster, v1alpha1.GroupVersion.String())
 		if err := r.Create(ctx, revision, client.FieldOwner(apply.FieldOwner)); err != nil && !apierrors.IsAlreadyExists(err) {
 			return fmt.Errorf("create ConfigMap %s: %w", revision.Name, err)
 		}
 	}
-	set := render.StatefulSet(s.model, pool, revision.Name, d.replicas, live)
-	apply.Own(set, s.cluster, kindCluster, v1alpha1.GroupVersion.String())
+	set := render.StatefulSet(s.decision.Model, pool, revision.Name, d.replicas, live)
+	apply.Own(set, s.base, decide.KindCluster, v1alpha1.GroupVersion.String())
 	if _, err := r.applier.Apply(ctx, set, orNil(live)); err != nil {
 		return err
 	}
 	if step.Kind != plan.StageFiles {
 		r.event(s, corev1.EventTypeNormal, string(step.Kind), fmt.Sprintf("pool %s has %d nodes", pool.Name, d.replicas))
 	}
-	s.requeue = min(s.requeue, whenBehind)
+	s.lookAgain(whenBehind)
 	return nil
 }
 
 // lastRun is what each node of a pool runs, or ran last.
 func (s *scope) lastRun(pool string) map[int32]render.NodeFiles {
 	files := map[int32]render.NodeFiles{}
-	if configMap := s.live.ConfigMaps[s.observation.Pools[pool].Revision]; configMap != nil {
+	if configMap := s.seen.Live.ConfigMaps[s.decision.Observation.Pools[pool].Revision]; configMap != nil {
 		files = render.ReadRevision(configMap)
 	}
-	for i := range s.live.Pods {
-		pod := &s.live.Pods[i]
+	for i := range s.seen.Live.Pods {
+		pod := &s.seen.Live.Pods[i]
 		id, ok := observe.NodeID(pod.Name)
 		if !ok || pod.Labels[v1alpha1.LabelPool] != pool {
 			continue
 		}
-		if configMap := s.live.ConfigMaps[observe.RevisionName(pod.Spec.Volumes)]; configMap != nil {
+		if configMap := s.seen.Live.ConfigMaps[observe.RevisionName(pod.Spec.Volumes)]; configMap != nil {
 			if ran, known := render.ReadRevision(configMap)[id]; known {
 				files[id] = ran
 			}
@@ -217,14 +196,22 @@ func (s *scope) lastRun(pool string) map[int32]render.NodeFiles {
 // sayFormat tells a pod what to do with an empty disk. For an initial voter, which disk may be formatted as such is
 // recorded first: saying it to a second disk would split the quorum.
 func (r *Reconciler) sayFormat(ctx context.Context, s *scope, step plan.Step) error {
-	word := render.FormatJoin(s.model, step.PodUID)
+	word := render.FormatJoin(s.decision.Model, step.PodUID)
 	if step.Format == plan.FormatInitial {
-		word = render.FormatInitial(s.model, step.PodUID)
-		if err := r.recordDisks(ctx, s, step); err != nil {
+		word = render.FormatInitial(s.decision.Model, step.PodUID)
+		disks := map[int32]string{}
+		for id, seen := range s.decision.Observation.Nodes {
+			disks[id] = seen.DiskUID
+		}
+		record, err := identity.Of(&s.base.Status).WithDisks(step.Node, step.DiskUID, disks)
+		if err != nil {
+			return err
+		}
+		if err := r.recordIdentity(ctx, s, record); err != nil {
 			return err
 		}
 	}
-	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: s.cluster.Namespace, Name: s.podName(step)}}
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: s.base.Namespace, Name: s.podName(step)}}
 	patch := client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"metadata":{"uid":%q,"annotations":{%q:%q}}}`,
 		step.PodUID, v1alpha1.AnnotationFormat, word))
 	err := r.Patch(ctx, pod, patch, client.FieldOwner(apply.FieldOwner))
@@ -232,30 +219,4 @@ func (r *Reconciler) sayFormat(ctx context.Context, s *scope, step plan.Step) er
 		return nil // another pod has taken its place: it is spoken to in its turn
 	}
 	return err
-}
-
-// recordDisks puts the disks of all initial voters on record at once, so that one whose pod comes up late, when the
-// others have formed the quorum already, is still told the same.
-func (r *Reconciler) recordDisks(ctx context.Context, s *scope, step plan.Step) error {
-	disks := map[int32]string{step.Node: step.DiskUID}
-	missing := false
-	for _, voter := range s.cluster.Status.InitialVoters {
-		if disk := s.observation.Nodes[voter.NodeID].DiskUID; disk != "" {
-			disks[voter.NodeID] = disk
-		}
-		if voter.NodeID == step.Node && voter.DiskUID != "" && voter.DiskUID != step.DiskUID {
-			return fmt.Errorf("node %d was told to format another disk as an initial voter", step.Node)
-		}
-		missing = missing || voter.DiskUID == "" && disks[voter.NodeID] != ""
-	}
-	if !missing {
-		return nil
-	}
-	return r.record(ctx, s, func(status *v1alpha1.KafkaClusterStatus) {
-		for i := range status.InitialVoters {
-			if voter := &status.InitialVoters[i]; voter.DiskUID == "" {
-				voter.DiskUID = disks[voter.NodeID]
-			}
-		}
-	})
 }

@@ -12,24 +12,24 @@ import (
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/apply"
-	"github.com/castellan-dev/castellan/internal/observe"
+	"github.com/castellan-dev/castellan/internal/decide"
 	"github.com/castellan-dev/castellan/internal/render"
 )
 
-// apply writes what disturbs nobody: Services first, because the nodes' files hold the ports that they are given.
-func (r *Reconciler) apply(ctx context.Context, s *scope) error {
-	for _, object := range render.Quiet(s.model) {
+// applyQuiet writes what disturbs nobody: Services first, because the nodes' files hold the ports that they are given.
+func (r *Reconciler) applyQuiet(ctx context.Context, s *scope) error {
+	for _, object := range render.Quiet(s.decision.Model) {
 		service, ok := object.(*corev1.Service)
 		if !ok {
 			continue
 		}
-		apply.Own(service, s.cluster, kindCluster, v1alpha1.GroupVersion.String())
-		written, err := r.applier.Apply(ctx, service, orNil(s.live.Services[service.Name]))
+		apply.Own(service, s.base, decide.KindCluster, v1alpha1.GroupVersion.String())
+		written, err := r.applier.Apply(ctx, service, orNil(s.seen.Live.Services[service.Name]))
 		if err != nil {
 			return err
 		}
 		if written {
-			s.requeue = min(s.requeue, whenBehind)
+			s.lookAgain(whenBehind)
 		}
 	}
 	return r.createClaims(ctx, s)
@@ -38,9 +38,9 @@ func (r *Reconciler) apply(ctx context.Context, s *scope) error {
 // createClaims makes the claims that are missing. A claim that exists may hold somebody's records: it is labelled, if the
 // controller of StatefulSets was faster to make it, and never changed otherwise.
 func (r *Reconciler) createClaims(ctx context.Context, s *scope) error {
-	for i := range s.model.Nodes {
-		for _, claim := range render.Claims(s.model, &s.model.Nodes[i]) {
-			if live := s.live.Claims[claim.Name]; live != nil {
+	for i := range s.decision.Model.Nodes {
+		for _, claim := range render.Claims(s.decision.Model, &s.decision.Model.Nodes[i]) {
+			if live := s.seen.Live.Claims[claim.Name]; live != nil {
 				if err := r.labelClaim(ctx, s, live, claim); err != nil {
 					return err
 				}
@@ -48,13 +48,13 @@ func (r *Reconciler) createClaims(ctx context.Context, s *scope) error {
 			}
 			err := r.Create(ctx, claim, client.FieldOwner(apply.FieldOwner))
 			if apierrors.IsAlreadyExists(err) {
-				s.wait(fmt.Sprintf("PersistentVolumeClaim %s exists without the label %s=%s: if it is this cluster's, label it", claim.Name, v1alpha1.LabelCluster, s.cluster.Name), whenHeld)
+				s.wait(fmt.Sprintf("PersistentVolumeClaim %s exists without the label %s=%s: if it is this cluster's, label it", claim.Name, v1alpha1.LabelCluster, s.base.Name), whenHeld)
 				continue
 			}
 			if err != nil {
 				return fmt.Errorf("create PersistentVolumeClaim %s/%s: %w", claim.Namespace, claim.Name, err)
 			}
-			s.requeue = min(s.requeue, whenBehind)
+			s.lookAgain(whenBehind)
 		}
 	}
 	return nil
@@ -74,61 +74,35 @@ func (r *Reconciler) labelClaim(ctx context.Context, s *scope, live, claim *core
 	if err = apply.IgnoreGone(err); err != nil {
 		return fmt.Errorf("label PersistentVolumeClaim %s/%s: %w", live.Namespace, live.Name, err)
 	}
-	s.requeue = min(s.requeue, whenBehind)
+	s.lookAgain(whenBehind)
 	return nil
 }
 
 // applyBudget tells Kubernetes how many pods it may evict by itself: the planner's word.
 func (r *Reconciler) applyBudget(ctx context.Context, s *scope) error {
-	budget := render.Budget(s.model, s.plan.Evictable, s.plan.Spared)
-	apply.Own(budget, s.cluster, kindCluster, v1alpha1.GroupVersion.String())
-	_, err := r.applier.Apply(ctx, budget, orNil(s.live.Budgets[budget.Name]))
+	budget := render.Budget(s.decision.Model, s.decision.Plan.Evictable, s.decision.Plan.Spared)
+	apply.Own(budget, s.base, decide.KindCluster, v1alpha1.GroupVersion.String())
+	_, err := r.applier.Apply(ctx, budget, orNil(s.seen.Live.Budgets[budget.Name]))
 	return err
 }
 
 // applyHandover leads nodes that look for the quorum to a controller that knows it, while the quorum changes.
 func (r *Reconciler) applyHandover(ctx context.Context, s *scope) error {
-	if s.model.Successor = s.model.FindSuccessor(s.observation); s.model.Successor == "" {
+	if s.decision.Successor == "" {
 		return nil
 	}
-	handover := render.Handover(s.model)
-	apply.Own(handover, s.cluster, kindCluster, v1alpha1.GroupVersion.String())
-	_, err := r.applier.Apply(ctx, handover, orNil(s.live.Services[handover.Name]))
+	handover := render.Handover(s.decision.Model, s.decision.Successor)
+	apply.Own(handover, s.base, decide.KindCluster, v1alpha1.GroupVersion.String())
+	_, err := r.applier.Apply(ctx, handover, orNil(s.seen.Live.Services[handover.Name]))
 	return err
 }
 
-// prune removes what is no longer rendered, once nothing is under way: a listener that was taken out of the spec keeps
-// its Services until no node listens there, a revision until no pod and no StatefulSet names it.
+// prune removes what is no longer rendered, unless an act of this pass has found something to wait for.
 func (r *Reconciler) prune(ctx context.Context, s *scope) error {
-	if !s.plan.Empty() || len(s.waiting) > 0 || len(s.plan.Pending) > 0 {
+	if len(s.waiting) > 0 {
 		return nil
 	}
-	var surplus []client.Object
-	rendered := map[string]bool{}
-	for _, object := range render.Quiet(s.model) {
-		rendered[object.GetName()] = true
-	}
-	for name, service := range s.live.Services {
-		if !rendered[name] {
-			surplus = append(surplus, service)
-		}
-	}
-	used := map[string]bool{}
-	for i := range s.live.Pods {
-		used[observe.RevisionName(s.live.Pods[i].Spec.Volumes)] = true
-	}
-	for _, set := range s.live.StatefulSets {
-		used[observe.RevisionName(set.Spec.Template.Spec.Volumes)] = true
-	}
-	for name, configMap := range s.live.ConfigMaps {
-		if render.ReadRevision(configMap) != nil && !used[name] {
-			surplus = append(surplus, configMap)
-		}
-	}
-	for _, object := range surplus {
-		if object.GetDeletionTimestamp() != nil {
-			continue
-		}
+	for _, object := range s.decision.Surplus {
 		uid := object.GetUID()
 		err := r.Delete(ctx, object, client.Preconditions{UID: &uid})
 		if client.IgnoreNotFound(err) != nil {

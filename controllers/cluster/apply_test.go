@@ -3,7 +3,6 @@ package cluster
 import (
 	"maps"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -11,6 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/decide"
 	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/observe"
 )
@@ -37,9 +37,11 @@ func TestAClaimMadeFromTheTemplateIsLabelledAndNoOtherIsChanged(t *testing.T) {
 			}}
 			api := fake.NewClientBuilder().WithObjects(claim).Build()
 			r := &Reconciler{Client: api}
-			s := newScope(&v1alpha1.KafkaCluster{ObjectMeta: metav1.ObjectMeta{Namespace: "kafka", Name: "events"}}, time.Now())
-			s.live = &observe.Live{Claims: map[string]*corev1.PersistentVolumeClaim{claim.Name: claim}}
-			s.model = &model.Cluster{
+			s := newScope(decide.Inputs{
+				Cluster: &v1alpha1.KafkaCluster{ObjectMeta: metav1.ObjectMeta{Namespace: "kafka", Name: "events"}},
+				Live:    &observe.Live{Claims: map[string]*corev1.PersistentVolumeClaim{claim.Name: claim}},
+			})
+			s.decision.Model = &model.Cluster{
 				Namespace: "kafka", Name: "events", ClusterID: "mine",
 				Pools: []model.Pool{{Name: "main", Volumes: []v1alpha1.Volume{{Name: "data"}}}},
 				Nodes: []model.Node{{ID: 0, Pool: "main", PodName: "events-main-0"}},

@@ -18,11 +18,6 @@ import (
 // Everything here takes something away, and each function does the bidding of one kind of step of the plan. What it takes
 // is named by UID: the very thing that the planner judged.
 
-// podName is that of the node of a step, which the spec may no longer ask for.
-func (s *scope) podName(step plan.Step) string {
-	return fmt.Sprintf("%s-%s-%d", s.cluster.Name, step.Pool, step.Node)
-}
-
 // restart deletes the very pod that the planner judged.
 func (r *Reconciler) restart(ctx context.Context, s *scope, step plan.Step) error {
 	if err := r.deletePod(ctx, s, step); err != nil {
@@ -36,7 +31,7 @@ func (r *Reconciler) restart(ctx context.Context, s *scope, step plan.Step) erro
 func (r *Reconciler) deletePod(ctx context.Context, s *scope, step plan.Step) error {
 	uid := types.UID(step.PodUID)
 	r.expectations.expect(s.key(), uid, doubted)
-	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: s.cluster.Namespace, Name: s.podName(step)}}
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: s.base.Namespace, Name: s.podName(step)}}
 	err := r.Delete(ctx, pod, client.Preconditions{UID: &uid})
 	switch {
 	case err == nil, apierrors.IsNotFound(err), apierrors.IsConflict(err):
@@ -63,7 +58,7 @@ func (r *Reconciler) replaceDisk(ctx context.Context, s *scope, step plan.Step) 
 			continue
 		}
 		uid := types.UID(judged.UID)
-		claim := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: s.cluster.Namespace, Name: judged.Name}}
+		claim := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: s.base.Namespace, Name: judged.Name}}
 		err := r.Delete(ctx, claim, client.Preconditions{UID: &uid})
 		if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
 			return fmt.Errorf("delete PersistentVolumeClaim %s: %w", judged.Name, err)
@@ -78,7 +73,7 @@ func (r *Reconciler) replaceDisk(ctx context.Context, s *scope, step plan.Step) 
 
 // shrinkPool lets the highest node of a pool go. Its claims stay.
 func (r *Reconciler) shrinkPool(ctx context.Context, s *scope, step plan.Step) error {
-	live := s.live.StatefulSets[s.statefulSet(step)]
+	live := s.seen.Live.StatefulSets[s.statefulSet(step)]
 	if live == nil {
 		return nil
 	}
@@ -95,12 +90,10 @@ func (r *Reconciler) shrinkPool(ctx context.Context, s *scope, step plan.Step) e
 // removePool deletes the StatefulSet of a pool that has no nodes any more.
 func (r *Reconciler) removePool(ctx context.Context, s *scope, step plan.Step) error {
 	uid := types.UID(step.SetUID)
-	set := &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Namespace: s.cluster.Namespace, Name: s.statefulSet(step)}}
+	set := &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Namespace: s.base.Namespace, Name: s.statefulSet(step)}}
 	if err := r.Delete(ctx, set, client.Preconditions{UID: &uid}); err != nil {
 		return client.IgnoreNotFound(err)
 	}
 	r.event(s, corev1.EventTypeNormal, "PoolRemoved", step.String())
 	return nil
 }
-
-func (s *scope) statefulSet(step plan.Step) string { return s.cluster.Name + "-" + step.Pool }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -17,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/decide"
 	"github.com/castellan-dev/castellan/internal/plan"
 )
 
@@ -60,7 +60,7 @@ func TestAStaleCacheCannotDeleteASecondPod(t *testing.T) {
 			}
 			api := fake.NewClientBuilder().WithObjects(pod).WithInterceptorFuncs(funcs).Build()
 			r := &Reconciler{Client: api, APIReader: api, Recorder: events.NewFakeRecorder(10)}
-			s := newScope(&v1alpha1.KafkaCluster{ObjectMeta: metav1.ObjectMeta{Namespace: "kafka", Name: "events"}}, time.Now())
+			s := newScope(decide.Inputs{Cluster: &v1alpha1.KafkaCluster{ObjectMeta: metav1.ObjectMeta{Namespace: "kafka", Name: "events"}}})
 			err := r.deletePod(t.Context(), s, plan.Step{Kind: plan.Restart, Pool: "main", Node: 0, PodUID: "a"})
 			if isKnown := apierrors.IsNotFound(c.answer); !isKnown && !errors.Is(err, c.answer) {
 				t.Errorf("deleting gives %v, expected %v", err, c.answer)

@@ -14,6 +14,7 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/apply"
 	"github.com/castellan-dev/castellan/internal/connect"
+	"github.com/castellan-dev/castellan/internal/decide"
 )
 
 // Reconciler keeps the brokers and controllers of every KafkaCluster.
@@ -67,16 +68,12 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if cluster.IsExternal() {
 		return ctrl.Result{}, nil // a labelled object of its users has led here
 	}
-	s := newScope(cluster, r.Settings.Now())
-	err = s.run(ctx,
-		r.dereference, // everything that exists of the cluster, from the cache
-		r.resolve,     // spec -> model.Cluster, or Stalled; what happens once is recorded
-		r.apply,       // render and apply what disturbs nobody
-		r.certify,     // keys and certificates
-		r.observe,     // pods, claims and one Kafka snapshot
-		r.act,         // the next steps of the plan
-		r.prune,       // what is no longer rendered
-	)
+	seen, err := r.load(ctx, cluster)
+	s := newScope(seen)
+	if err == nil {
+		s.decision = decide.Decide(seen)
+		err = r.carryOut(ctx, s)
+	}
 	if err := errors.Join(err, r.report(ctx, s, err)); err != nil {
 		if apierrors.IsConflict(err) {
 			return ctrl.Result{RequeueAfter: whenBehind}, nil // the cache is behind: look again
@@ -84,6 +81,18 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, err
 	}
 	return ctrl.Result{RequeueAfter: s.requeue}, nil
+}
+
+// carryOut records and does what was decided.
+func (r *Reconciler) carryOut(ctx context.Context, s *scope) error {
+	s.schedule()
+	if s.decision.Model == nil {
+		return nil // nothing can be done, or no sense be made of the spec: the status says so
+	}
+	if err := r.record(ctx, s); err != nil {
+		return err
+	}
+	return r.act(ctx, s)
 }
 
 // How soon to look again, where no watch would tell.

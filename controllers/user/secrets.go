@@ -13,7 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
-	"github.com/castellan-dev/castellan/internal/connect"
+	"github.com/castellan-dev/castellan/internal/pki"
 	"github.com/castellan-dev/castellan/internal/users"
 )
 
@@ -25,11 +25,11 @@ func (f *secretFault) Error() string { return f.message }
 // authority reads the certificate of the CA that signs the brokers; nil = not there yet.
 func (p *userPass) authority(ctx context.Context) ([]byte, error) {
 	var secret corev1.Secret
-	key := secretKey(p.Cluster.Key.Namespace, connect.AuthoritySecret(p.Cluster.Key.Name))
+	key := secretKey(p.Cluster.Key.Namespace, pki.AuthoritySecret(p.Cluster.Key.Name))
 	if err := p.Client.Get(ctx, key, &secret); err != nil {
 		return nil, client.IgnoreNotFound(err)
 	}
-	return secret.Data[connect.AuthorityCertificate], nil
+	return secret.Data[pki.AuthorityCertificate], nil
 }
 
 // connect makes sure of the connection Secret of a holder and returns the password in it. The Secret is the password's
@@ -43,7 +43,7 @@ func (p *userPass) connect(ctx context.Context, i *userItem) (string, error) {
 		}
 		if e.TLS && len(p.ca) == 0 && !p.Cluster.Object.IsExternal() {
 			i.await(users.ReasonAuthority, fmt.Sprintf("waiting for Secret %q, which holds the certificate of the CA of KafkaCluster %q",
-				connect.AuthoritySecret(p.Cluster.Key.Name), p.Cluster.Key.Name))
+				pki.AuthoritySecret(p.Cluster.Key.Name), p.Cluster.Key.Name))
 			return "", nil
 		}
 	}

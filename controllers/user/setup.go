@@ -16,7 +16,7 @@ import (
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/controllers/batch"
-	"github.com/castellan-dev/castellan/internal/connect"
+	"github.com/castellan-dev/castellan/internal/pki"
 	"github.com/castellan-dev/castellan/internal/render"
 	"github.com/castellan-dev/castellan/internal/users"
 )
@@ -109,7 +109,7 @@ func (r *Reconciler) secretEvents() handler.EventHandler {
 			if r.Client.Get(ctx, types.NamespacedName{Namespace: o.GetNamespace(), Name: owner.Name}, &u) == nil {
 				r.Mark(q, &u)
 			}
-		case o.GetName() == connect.AuthoritySecret(cluster.Name), o.GetName() == render.PlainUsersSecret(cluster.Name):
+		case o.GetName() == pki.AuthoritySecret(cluster.Name), o.GetName() == render.PlainUsersSecret(cluster.Name):
 			r.markAll(ctx, cluster, q)
 		}
 	}

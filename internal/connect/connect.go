@@ -18,21 +18,6 @@ import (
 	"github.com/castellan-dev/castellan/internal/pki"
 )
 
-// The entries of the Secret that holds a cluster's certificate authority.
-const (
-	AuthorityCertificate = "ca.crt"
-	AuthorityKey         = "ca.key"
-)
-
-// The names in the operator's own certificate; render puts the principal that follows from them into super.users.
-const (
-	OperatorName = "castellan-operator"
-	Organization = "castellan"
-)
-
-// AuthoritySecret names the Secret that holds a cluster's certificate authority.
-func AuthoritySecret(cluster string) string { return cluster + "-ca" }
-
 // ClustersAtOnce is how many clusters each controller works on side by side. One that does not answer keeps its place for
 // up to batch.FlushTimeout; so there are more places, which cost next to nothing, than clusters that fall silent together.
 const ClustersAtOnce = 32
@@ -77,11 +62,11 @@ func (c *Connections) Admin(ctx context.Context, cluster *v1alpha1.KafkaCluster)
 		return c.Pool.Get(poolKey(cluster), externalOptions(access, cluster.Status.ClusterID))
 	}
 	secret := &corev1.Secret{}
-	name := types.NamespacedName{Namespace: cluster.Namespace, Name: AuthoritySecret(cluster.Name)}
+	name := types.NamespacedName{Namespace: cluster.Namespace, Name: pki.AuthoritySecret(cluster.Name)}
 	if err := c.Client.Get(ctx, name, secret); err != nil {
 		return nil, fmt.Errorf("read the certificate authority of KafkaCluster %s from Secret %s: %w", key, name.Name, err)
 	}
-	authority, err := pki.ParseAuthority(secret.Data[AuthorityCertificate], secret.Data[AuthorityKey])
+	authority, err := pki.ParseAuthority(secret.Data[pki.AuthorityCertificate], secret.Data[pki.AuthorityKey])
 	if err != nil {
 		return nil, fmt.Errorf("read the certificate authority of KafkaCluster %s from Secret %s: %w", key, name.Name, err)
 	}
@@ -120,7 +105,7 @@ func (c *Connections) identity(key types.NamespacedName, uid types.UID, authorit
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	request := pki.Request{
-		CommonName: OperatorName, Organization: Organization,
+		CommonName: pki.OperatorName, Organization: pki.Organization,
 		Usages: pki.Usages{Client: true}, ValidFor: identityLife,
 	}
 	known := c.identities[key]

@@ -54,8 +54,6 @@ type Cluster struct {
 	EmptySince map[int32]time.Time
 	// FormerPools are recorded pools that are no longer in the spec; their node ids are never given out again.
 	FormerPools []v1alpha1.PoolStatus
-	// Successor is the pod that HandoverService leads to; empty = there is none now. From FindSuccessor, not from the spec.
-	Successor string
 }
 
 // Pool is one group of like nodes, and one StatefulSet.

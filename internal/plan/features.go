@@ -3,7 +3,6 @@ package plan
 import (
 	"fmt"
 
-	"github.com/castellan-dev/castellan/internal/resolve"
 	"github.com/castellan-dev/castellan/internal/version"
 )
 
@@ -38,7 +37,7 @@ func knowsFeatures(v *view, a *act, _ *batch) (bool, string) {
 	if !known || v.kafka.snapshot == nil || a.node.pod != nil && a.node.pod.Version == v.c.Version {
 		return true, ""
 	}
-	if faults := resolve.ValidateFinalized(v.kafka.snapshot.Features, asked); len(faults) > 0 {
+	if faults := version.ValidateFinalized(v.kafka.snapshot.Features, asked); len(faults) > 0 {
 		return false, faults[0].Sentence()
 	}
 	return true, ""

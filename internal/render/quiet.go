@@ -24,9 +24,6 @@ type Object interface {
 // Quiet prints the objects that can be applied at any time, because they disturb nobody: Services.
 func Quiet(c *model.Cluster) []Object {
 	objects := []Object{nodesService(c), controllersService(c)}
-	if c.Successor != "" {
-		objects = append(objects, Handover(c))
-	}
 	for i := range c.Listeners {
 		objects = append(objects, bootstrapService(c, &c.Listeners[i]))
 	}
@@ -73,11 +70,11 @@ func controllersService(c *model.Cluster) *corev1.Service {
 	})
 }
 
-// Handover leads to a controller that knows the leader of the quorum. See model.QuorumServers.
-func Handover(c *model.Cluster) *corev1.Service {
+// Handover leads to the pod of a controller that knows the leader of the quorum. See model.QuorumServers.
+func Handover(c *model.Cluster, pod string) *corev1.Service {
 	return service(c, c.HandoverService(), nil, corev1.ServiceSpec{
 		Type: corev1.ServiceTypeClusterIP, ClusterIP: corev1.ClusterIPNone, PublishNotReadyAddresses: true,
-		Selector: map[string]string{v1alpha1.LabelCluster: c.Name, "statefulset.kubernetes.io/pod-name": c.Successor},
+		Selector: map[string]string{v1alpha1.LabelCluster: c.Name, "statefulset.kubernetes.io/pod-name": pod},
 		Ports:    []corev1.ServicePort{servicePort("controller", model.PortController)},
 	})
 }

@@ -1,7 +1,6 @@
 package resolve
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
@@ -42,7 +41,7 @@ func validateFeatures(in Inputs, v version.Version) []verdict.Verdict {
 	if v.Kafka == "" {
 		return nil
 	}
-	if faults := ValidateFinalized(in.Cluster.Status.Features, v); len(faults) > 0 {
+	if faults := version.ValidateFinalized(in.Cluster.Status.Features, v); len(faults) > 0 {
 		return faults
 	}
 	asked := in.Spec.MetadataVersion
@@ -57,41 +56,6 @@ func validateFeatures(in Inputs, v version.Version) []verdict.Verdict {
 		return []verdict.Verdict{verdict.Stalled(verdict.ReasonInvalid, "spec.metadataVersion", "metadata.version %[1]s is finalized, and Kafka cannot go back to %[2]s without losing metadata; remove the field, or set it to %[1]s", v.MetadataName(finalized), v.MetadataName(level))}
 	}
 	return nil
-}
-
-// ValidateFinalized holds a version against the features that the cluster has finalized: by their names, the levels as the
-// status or a view of Kafka has them.
-func ValidateFinalized[level int16 | int32](features map[string]level, v version.Version) []verdict.Verdict {
-	newest := version.Catalogue[len(version.Catalogue)-1] // it knows the names of the older levels too
-	cure := "upgrade the operator to one that has a version which can"
-	if suitable := version.NamesWhere(func(w version.Version) bool { return supportsAll(w, features) }); suitable != "" {
-		cure = "use one of: " + suitable
-	}
-	var faults []verdict.Verdict
-	for _, feature := range sortedKeys(features) {
-		level := int16(features[feature])
-		if v.Supports(feature, level) {
-			continue
-		}
-		name, first := fmt.Sprint(level), ""
-		if feature == version.MetadataVersion {
-			name = newest.MetadataName(level)
-			if latest, _ := v.MetadataLevel(version.AutoMetadata); newest.Supports(feature, level) && newest.CanLower(level, latest) {
-				first = fmt.Sprintf("set spec.metadataVersion to %s before the version, or ", newest.MetadataName(latest))
-			}
-		}
-		faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, "spec.version", "Kafka %s cannot run with %s %s, which this cluster has finalized; %s%s", v.Kafka, feature, name, first, cure))
-	}
-	return faults
-}
-
-func supportsAll[level int16 | int32](v version.Version, features map[string]level) bool {
-	for feature, level := range features {
-		if !v.Supports(feature, int16(level)) {
-			return false
-		}
-	}
-	return true
 }
 
 func validatePoolChange(before, after *v1alpha1.Pool, forming bool) []verdict.Verdict {

@@ -1,4 +1,4 @@
-package cluster
+package identity
 
 import (
 	"regexp"
@@ -10,7 +10,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
-	"github.com/castellan-dev/castellan/internal/observe"
 )
 
 func volumeClaim(name, pool, node, clusterID, directory string) *corev1.PersistentVolumeClaim {
@@ -23,12 +22,12 @@ func volumeClaim(name, pool, node, clusterID, directory string) *corev1.Persiste
 	return c
 }
 
-func claims(all ...*corev1.PersistentVolumeClaim) *observe.Live {
-	live := &observe.Live{Claims: map[string]*corev1.PersistentVolumeClaim{}}
+func claims(all ...*corev1.PersistentVolumeClaim) map[string]*corev1.PersistentVolumeClaim {
+	byName := map[string]*corev1.PersistentVolumeClaim{}
 	for _, c := range all {
-		live.Claims[c.Name] = c
+		byName[c.Name] = c
 	}
-	return live
+	return byName
 }
 
 func TestEarlierLifeIsReadFromRetainedClaims(t *testing.T) {
@@ -89,7 +88,7 @@ func TestEphemeralQuorumLost(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			if lost := ephemeralQuorumLost(&observe.Live{Pods: c.pods}, c.voters, c.spec); lost != c.lost {
+			if lost := ephemeralQuorumLost(c.pods, c.voters, c.spec); lost != c.lost {
 				t.Errorf("lost = %v, expected %v", lost, c.lost)
 			}
 		})
@@ -99,7 +98,7 @@ func TestEphemeralQuorumLost(t *testing.T) {
 func TestNewUUIDFitsKafkaAndLabels(t *testing.T) {
 	form := regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{21}$`)
 	for range 2000 {
-		id := newUUID()
+		id := NewUUID()
 		if !form.MatchString(id) || len(validation.IsValidLabelValue(id)) > 0 {
 			t.Fatalf("%q is not a UUID as Kafka prints it that may stand in a label", id)
 		}

@@ -1,0 +1,51 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/castellan-dev/castellan/internal/decide"
+	"github.com/castellan-dev/castellan/internal/report"
+)
+
+// report writes what has come of the pass to the status: one patch, none when nothing has changed. It counts only for the
+// status that the pass began with: from an older copy some of it would be taken for written already.
+func (r *Reconciler) report(ctx context.Context, s *scope, failure error) error {
+	if apierrors.IsConflict(failure) {
+		return nil // the cache is behind: the next pass knows better
+	}
+	d := &s.decision
+	pass := report.Pass{
+		Cluster: s.base, Now: s.seen.Now, Model: d.Model, Observation: d.Observation, Hosts: decide.Hosts(s.seen.Live.Pods), Plan: d.Plan,
+		Verdicts: append(d.Verdicts, s.refused...), Warnings: d.Warnings, Waiting: append(d.Waiting, s.waiting...), Failure: failure,
+	}
+	if d.Blocked != "" {
+		pass.Waiting = []string{d.Blocked}
+	}
+	status, events := report.Status(pass)
+	if equality.Semantic.DeepEqual(status, s.base.Status) {
+		return nil
+	}
+	next := s.base.DeepCopy()
+	next.Status = status
+	patch := client.MergeFromWithOptions(s.base, client.MergeFromWithOptimisticLock{})
+	if err := r.Status().Patch(ctx, next, patch); client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("write the status of KafkaCluster %s: %w", s.key(), err)
+	}
+	for _, e := range events {
+		r.event(s, e.Kind, e.Reason, e.Text)
+	}
+	return nil
+}
+
+// event tells a transition; losing one harms nobody.
+func (r *Reconciler) event(s *scope, kind, reason, note string) {
+	if len(note) > 1000 {
+		note = note[:1000]
+	}
+	r.Recorder.Eventf(s.base, nil, kind, reason, "Reconcile", "%s", note)
+}

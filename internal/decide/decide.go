@@ -1,0 +1,237 @@
+// Package decide is the middle of a pass over a KafkaCluster: from what is asked for and what is seen it says everything that
+// would be recorded, written, disturbed and told. It is one pure call, and can be made for a spec that nobody has applied.
+package decide
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/identity"
+	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/model"
+	"github.com/castellan-dev/castellan/internal/observe"
+	"github.com/castellan-dev/castellan/internal/plan"
+	"github.com/castellan-dev/castellan/internal/render"
+	"github.com/castellan-dev/castellan/internal/report"
+	"github.com/castellan-dev/castellan/internal/resolve"
+	"github.com/castellan-dev/castellan/internal/verdict"
+)
+
+// KindCluster is the kind that owns what a cluster is made of.
+const KindCluster = "KafkaCluster"
+
+// Inputs is all that a pass looks at.
+type Inputs struct {
+	// Cluster gives the spec that is asked for, and in its status what is recorded.
+	Cluster *v1alpha1.KafkaCluster
+	// Accepted is the last accepted spec; nil = there is none yet.
+	Accepted *v1alpha1.KafkaClusterSpec
+	Live     *observe.Live
+	// CacheCurrent is false while the cache has not shown yet what this operator did last.
+	CacheCurrent bool
+	Kafka        *kafka.Snapshot // nil = none
+	KafkaError   string          // why there is none
+	// ImageRepository is where Kafka's image comes from; Domain is the DNS domain of the Kubernetes cluster.
+	ImageRepository, Domain string
+	NewUUID                 func() string
+	Now                     time.Time
+}
+
+// Decision is what follows.
+type Decision struct {
+	// Blocked says why nothing can be done at all for now; empty = something can.
+	Blocked string
+	// Identity is to be recorded before anything else is done.
+	Identity identity.Record
+	// Model is what the spec means, or the last accepted one where the spec has faults; nil = no sense can be made of either.
+	Model       *model.Cluster
+	Accepted    *v1alpha1.KafkaClusterSpec // the spec that Model was made of
+	Observation *model.Observation
+	Files       map[int32]render.NodeFiles // what each node shall run, by node id
+	Plan        plan.Plan
+	// Successor is the pod that the handover Service leads to; empty = nobody needs it.
+	Successor string
+	// Surplus is what nothing renders any more, to be removed once nothing is under way.
+	Surplus  []render.Object
+	Verdicts []verdict.Verdict // what the user has to change
+	Warnings []string
+	// Waiting is what is waited for beside the plan.
+	Waiting []string
+}
+
+// Decide makes the decision.
+func Decide(in Inputs) Decision {
+	d := Decision{Identity: identity.Of(&in.Cluster.Status), Blocked: blocked(in)}
+	if d.Blocked != "" {
+		return d
+	}
+	if !d.resolve(in) {
+		return d
+	}
+	d.Warnings = resolve.Warnings(d.Model)
+	d.Files = render.Nodes(d.Model)
+	d.Observation = observe.Kubernetes(d.Model, in.Live, d.Files)
+	d.Observation.CacheCurrent = d.Observation.CacheCurrent && in.CacheCurrent
+	d.Observation.Kafka, d.Observation.KafkaError = in.Kafka, in.KafkaError
+	if problem := Authority(in.Live, in.Cluster.Name).Problem; problem != "" {
+		d.Waiting = append(d.Waiting, problem)
+	}
+	d.Plan = plan.Next(d.Model, render.Desired(d.Model), d.Observation, in.Now)
+	d.Successor = d.Model.FindSuccessor(d.Observation)
+	d.Verdicts = append(d.Verdicts, heldVerdicts(d.Plan.Held)...)
+	if d.Plan.Empty() && len(d.Plan.Pending) == 0 && len(d.Waiting) == 0 {
+		d.Surplus = surplus(d.Model, in.Live, d.Successor)
+	}
+	return d
+}
+
+// blocked says that what a deleted KafkaCluster of this name has left is still being removed.
+func blocked(in Inputs) string {
+	const text = "%s %s of the deleted KafkaCluster of this name is still being removed"
+	for _, name := range slices.Sorted(maps.Keys(in.Live.StatefulSets)) {
+		if owner := metav1.GetControllerOf(in.Live.StatefulSets[name]); owner != nil && owner.UID != in.Cluster.UID {
+			return fmt.Sprintf(text, "StatefulSet", name)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(in.Live.Secrets)) {
+		owner := metav1.GetControllerOf(in.Live.Secrets[name])
+		if owner != nil && owner.Kind == KindCluster && owner.UID != in.Cluster.UID {
+			return fmt.Sprintf(text, "Secret", name)
+		}
+	}
+	return ""
+}
+
+// resolve turns the spec into the model. A spec that cannot be carried out stalls, and the last accepted one is cared for
+// instead; false = there is none, or no sense can be made of it either.
+func (d *Decision) resolve(in Inputs) bool {
+	spec := &in.Cluster.Spec
+	record, faults := identify(in, spec)
+	if len(faults) == 0 {
+		_, faults = resolve.Resolve(toResolve(in, record, spec))
+	}
+	if d.Verdicts = faults; len(faults) > 0 {
+		if spec = in.Accepted; spec == nil {
+			return false
+		}
+		if record, faults = identify(in, spec); len(faults) > 0 {
+			return false
+		}
+	}
+	d.Identity, d.Accepted = record, spec
+	// What was accepted once is cared for even where this operator would no longer accept it: faults do not count here.
+	d.Model, _ = resolve.Resolve(toResolve(in, record, spec))
+	return d.Model != nil
+}
+
+func identify(in Inputs, spec *v1alpha1.KafkaClusterSpec) (identity.Record, []verdict.Verdict) {
+	return identity.Propose(identity.Inputs{
+		Recorded: identity.Of(&in.Cluster.Status), Spec: spec, Claims: in.Live.Claims, Pods: in.Live.Pods, Kafka: in.Kafka,
+		NewUUID: in.NewUUID,
+	})
+}
+
+func toResolve(in Inputs, record identity.Record, spec *v1alpha1.KafkaClusterSpec) resolve.Inputs {
+	cluster := in.Cluster.DeepCopy()
+	record.WriteTo(&cluster.Status)
+	return resolve.Inputs{
+		Cluster: cluster, Spec: spec, Accepted: in.Accepted, NodePorts: in.Live.NodePorts(), Taken: in.Live.Taken,
+		ImageRepository: in.ImageRepository, Domain: in.Domain,
+	}
+}
+
+// heldVerdicts are what only the user can end: one verdict for each field, however many nodes it holds back.
+func heldVerdicts(held []plan.Held) []verdict.Verdict {
+	var fields []string
+	messages := map[string][]string{}
+	for _, h := range held {
+		if h.Field == "" {
+			continue
+		}
+		if messages[h.Field] == nil {
+			fields = append(fields, h.Field)
+		}
+		messages[h.Field] = append(messages[h.Field], h.Message)
+	}
+	var verdicts []verdict.Verdict
+	for _, field := range fields {
+		verdicts = append(verdicts, verdict.Stalled(verdict.ReasonHeld, field, "%s", report.First(messages[field])))
+	}
+	return verdicts
+}
+
+// surplus is what is no longer rendered: a listener that was taken out of the spec keeps its Services until no node listens
+// there, a revision until no pod and no StatefulSet names it.
+func surplus(c *model.Cluster, live *observe.Live, successor string) []render.Object {
+	rendered := map[string]bool{}
+	for _, object := range render.Quiet(c) {
+		rendered[object.GetName()] = true
+	}
+	if successor != "" {
+		rendered[c.HandoverService()] = true
+	}
+	var objects []render.Object
+	for name, service := range live.Services {
+		if !rendered[name] {
+			objects = append(objects, service)
+		}
+	}
+	used := map[string]bool{}
+	for i := range live.Pods {
+		used[observe.RevisionName(live.Pods[i].Spec.Volumes)] = true
+	}
+	for _, set := range live.StatefulSets {
+		used[observe.RevisionName(set.Spec.Template.Spec.Volumes)] = true
+	}
+	for name, configMap := range live.ConfigMaps {
+		if render.ReadRevision(configMap) != nil && !used[name] {
+			objects = append(objects, configMap)
+		}
+	}
+	objects = slices.DeleteFunc(objects, func(o render.Object) bool { return o.GetDeletionTimestamp() != nil })
+	slices.SortFunc(objects, func(a, b render.Object) int { return cmp.Compare(a.GetName(), b.GetName()) })
+	return objects
+}
+
+// acceptedKey is the entry of the ConfigMap that holds the last accepted spec.
+const acceptedKey = "spec.json"
+
+// AcceptedName names the ConfigMap that holds the last accepted spec.
+func AcceptedName(cluster string) string { return cluster + "-accepted" }
+
+// AcceptedSpec reads the last accepted spec; nil = there is none yet.
+func AcceptedSpec(live *observe.Live, cluster string) (*v1alpha1.KafkaClusterSpec, error) {
+	recorded := live.ConfigMaps[AcceptedName(cluster)]
+	if recorded == nil {
+		return nil, nil
+	}
+	spec := &v1alpha1.KafkaClusterSpec{}
+	if err := json.Unmarshal([]byte(recorded.Data[acceptedKey]), spec); err != nil {
+		return nil, fmt.Errorf("read the last accepted spec from ConfigMap %s: %w", recorded.Name, err)
+	}
+	return spec, nil
+}
+
+// RenderAccepted prints the ConfigMap that keeps the spec which is in force, so that a later mistake does not end the care
+// of the cluster.
+func RenderAccepted(cluster *v1alpha1.KafkaCluster, spec *v1alpha1.KafkaClusterSpec) (*corev1.ConfigMap, error) {
+	text, err := json.Marshal(spec)
+	if err != nil {
+		return nil, fmt.Errorf("print the accepted spec: %w", err)
+	}
+	return &corev1.ConfigMap{
+		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: cluster.Namespace, Name: AcceptedName(cluster.Name), Labels: Labels(cluster.Name),
+		},
+		Data: map[string]string{acceptedKey: string(text)},
+	}, nil
+}

@@ -1,0 +1,194 @@
+package decide
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"net"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/model"
+	"github.com/castellan-dev/castellan/internal/observe"
+	"github.com/castellan-dev/castellan/internal/pki"
+	"github.com/castellan-dev/castellan/internal/render"
+)
+
+const (
+	nodeName = "kafka-node" // in the nodes' certificates; render puts the principal that follows from it into super.users
+	// leafLife is how long a node's certificates live. Kafka's raft client never reads its own again, so they are made to
+	// outlive any node's time between restarts.
+	leafLife = 5 * 365 * 24 * time.Hour
+)
+
+// AuthorityState is what is known of the certificate authority of a cluster.
+type AuthorityState struct {
+	Authority pki.Authority // when there is no Problem, and it is not to be made
+	ToBeMade  bool          // the cluster begins
+	Problem   string        // what to restore; empty = nothing
+}
+
+// Authority reads the certificate authority of a cluster. One that is lost or damaged while nodes run is not replaced: they
+// trust no other, and would part from each other one by one.
+func Authority(live *observe.Live, cluster string) AuthorityState {
+	name := pki.AuthoritySecret(cluster)
+	secret := live.Secrets[name]
+	switch {
+	case secret != nil:
+		authority, err := pki.ParseAuthority(secret.Data[pki.AuthorityCertificate], secret.Data[pki.AuthorityKey])
+		if err != nil { // the error may quote the Secret, and is not told
+			return AuthorityState{Problem: fmt.Sprintf("Secret %s does not hold a certificate authority (%s and %s): restore it",
+				name, pki.AuthorityCertificate, pki.AuthorityKey)}
+		}
+		return AuthorityState{Authority: authority}
+	case len(live.Pods) > 0:
+		return AuthorityState{Problem: fmt.Sprintf(
+			"Secret %s, the certificate authority that the running nodes trust, is missing: restore it from a backup", name)}
+	}
+	return AuthorityState{ToBeMade: true}
+}
+
+// Leaf is one certificate of a pool's key Secret.
+type Leaf struct {
+	Entry   string // of the Secret, without extension
+	Request pki.Request
+}
+
+// Names lists what a certificate names, a line each, as the start script compares them.
+func (l Leaf) Names() string {
+	names := slices.Clone(l.Request.DNSNames)
+	for _, address := range l.Request.IPs {
+		names = append(names, address.String())
+	}
+	return strings.Join(names, "\n") + "\n"
+}
+
+// KeySecret is a pool's Secret of keys and certificates for one purpose.
+type KeySecret struct {
+	Name   string
+	Leaves []Leaf            // one for each node that needs one
+	Keep   map[string][]byte // entries that stay as they are
+	Issue  []Leaf            // those of Leaves to be issued anew
+	// Current: the live Secret holds just this.
+	Current bool
+}
+
+// KeySecrets says what the key Secrets of a cluster shall hold. A certificate that still serves stays as it is, and so do
+// those of a node that the spec no longer asks for until it is gone; one for a node that is gone goes.
+func KeySecrets(c *model.Cluster, o *model.Observation, live *observe.Live, authority pki.Authority, now time.Time) []KeySecret {
+	var secrets []KeySecret
+	leaving, _ := c.Leaving(o)
+	for i := range c.Pools {
+		pool := &c.Pools[i]
+		for _, k := range []KeySecret{
+			{Name: render.InternalSecret(c, pool), Leaves: internalLeaves(c, pool)},
+			{Name: render.ListenersSecret(c, pool), Leaves: listenerLeaves(c, pool, Hosts(live.Pods))},
+		} {
+			if len(k.Leaves) > 0 || live.Secrets[k.Name] != nil {
+				secrets = append(secrets, k.compared(live.Secrets[k.Name], leaving, authority, now))
+			}
+		}
+	}
+	return secrets
+}
+
+func (k KeySecret) compared(live *corev1.Secret, leaving []model.Node, authority pki.Authority, now time.Time) KeySecret {
+	have := map[string][]byte{}
+	if live != nil {
+		have = live.Data
+	}
+	k.Keep = map[string][]byte{pki.AuthorityCertificate: authority.CertPEM}
+	for _, leaf := range k.Leaves {
+		bundle := have[leaf.Entry+".pem"]
+		if _, renew := pki.NeedsRenewal(pki.ParseBundle(bundle), leaf.Request, authority, now, pki.LastThird); renew {
+			k.Issue = append(k.Issue, leaf)
+		} else {
+			k.Keep[leaf.Entry+".pem"] = bundle
+		}
+		k.Keep[leaf.Entry+".names"] = []byte(leaf.Names())
+	}
+	for _, node := range leaving {
+		for entry, value := range have {
+			if strings.HasPrefix(entry, fmt.Sprintf("%d.", node.ID)) {
+				k.Keep[entry] = value
+			}
+		}
+	}
+	k.Current = live != nil && len(k.Issue) == 0 && maps.EqualFunc(k.Keep, live.Data, bytes.Equal)
+	return k
+}
+
+func internalLeaves(c *model.Cluster, pool *model.Pool) []Leaf {
+	var leaves []Leaf
+	for i := range c.Nodes {
+		node := &c.Nodes[i]
+		if node.Pool != pool.Name {
+			continue
+		}
+		var names []string
+		for _, listener := range node.Listeners {
+			if listener.IsInternal() {
+				names = append(names, listener.SANs...)
+			}
+		}
+		// Also for a node that is no controller: one that ceases to be may have to come back as one first.
+		names = append(names, c.ServiceHost(c.ControllersService()))
+		leaves = append(leaves, Leaf{Entry: fmt.Sprint(node.ID), Request: nodeRequest(names, "")})
+	}
+	return leaves
+}
+
+// listenerLeaves leaves out a node whose address is not known yet: its start script waits for the certificate.
+func listenerLeaves(c *model.Cluster, pool *model.Pool, hosts map[int32]string) []Leaf {
+	var leaves []Leaf
+	for i := range c.Nodes {
+		node := &c.Nodes[i]
+		if node.Pool != pool.Name {
+			continue
+		}
+		for _, listener := range node.Listeners {
+			host := hosts[node.ID]
+			if listener.IsInternal() || len(listener.SANs) == 0 || listener.NeedsHostIP && host == "" {
+				continue
+			}
+			if !listener.NeedsHostIP {
+				host = ""
+			}
+			entry := fmt.Sprintf("%d.%s", node.ID, strings.ToLower(listener.Name))
+			leaves = append(leaves, Leaf{Entry: entry, Request: nodeRequest(listener.SANs, host)})
+		}
+	}
+	return leaves
+}
+
+func nodeRequest(names []string, host string) pki.Request {
+	names = slices.Compact(slices.Sorted(slices.Values(names)))
+	request := pki.Request{
+		CommonName: nodeName, Organization: pki.Organization, DNSNames: names,
+		Usages: pki.Usages{Server: true, Client: true}, ValidFor: leafLife,
+	}
+	if address := net.ParseIP(host); address != nil {
+		request.IPs = []net.IP{address}
+	}
+	return request
+}
+
+// Hosts are the addresses of the Kubernetes nodes that the pods landed on, by node id.
+func Hosts(pods []corev1.Pod) map[int32]string {
+	hosts := map[int32]string{}
+	for i := range pods {
+		if id, ok := observe.NodeID(pods[i].Name); ok && pods[i].Status.HostIP != "" && pods[i].DeletionTimestamp == nil {
+			hosts[id] = pods[i].Status.HostIP
+		}
+	}
+	return hosts
+}
+
+// Labels mark an object as a cluster's.
+func Labels(cluster string) map[string]string {
+	return map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy, v1alpha1.LabelCluster: cluster}
+}

@@ -1,0 +1,68 @@
+package report
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/model"
+	"github.com/castellan-dev/castellan/internal/plan"
+)
+
+// oneNode is a pass over a cluster of one node that is seen as given.
+func oneNode(seen model.ObservedNode) *writer {
+	c := &model.Cluster{
+		Name: "events", Pools: []model.Pool{{Name: "main", StatefulSet: "events-main", Replicas: 1, Controller: true, Broker: true}},
+		Nodes: []model.Node{{ID: 0, Pool: "main", PodName: "events-main-0"}},
+	}
+	o := &model.Observation{Nodes: map[int32]model.ObservedNode{0: seen}}
+	return &writer{Pass: Pass{Cluster: &v1alpha1.KafkaCluster{}, Model: c, Observation: o}, status: &v1alpha1.KafkaClusterStatus{}}
+}
+
+func TestTheRackOfANodeIsRememberedWhileItsPodIsReplaced(t *testing.T) {
+	s := oneNode(model.ObservedNode{Pod: &model.ObservedPod{Zone: "a", Ready: true}})
+	for _, step := range []struct {
+		name string
+		pod  *model.ObservedPod
+		rack string
+	}{
+		{"it runs in a", &model.ObservedPod{Zone: "a", Ready: true}, "a"},
+		{"its pod is gone", nil, "a"},
+		{"its new pod has no machine yet", &model.ObservedPod{}, "a"},
+		{"its new pod is in b", &model.ObservedPod{Zone: "b"}, "b"},
+	} {
+		s.Observation.Nodes[0] = model.ObservedNode{Pod: step.pod}
+		if s.setNodes(); s.status.Nodes[0].Rack != step.rack {
+			t.Errorf("%s: rack %q, want %q", step.name, s.status.Nodes[0].Rack, step.rack)
+		}
+	}
+}
+
+func TestALostVolumeAndItsCureAreToldBeforeTheScheduler(t *testing.T) {
+	unschedulable := &model.ObservedPod{Problem: model.ProblemUnschedulable, ProblemMessage: "0/3 nodes are available"}
+	lost := model.ObservedClaim{Name: "data-events-main-0", Lost: true}
+	permitted := lost
+	permitted.Replace = true
+	for name, tt := range map[string]struct {
+		seen model.ObservedNode
+		held string
+		want string // the beginning of what is told of the node that fails; empty = it does not
+	}{
+		"its volume is lost": {model.ObservedNode{Pod: unschedulable, Claims: []model.ObservedClaim{lost}}, "",
+			"events-main-0 does not start (claim data-events-main-0 has lost its volume: bring that back, or annotate the claim kafka.castellan.dev/replace=true for an empty disk; Unschedulable: 0/3 nodes are available)"},
+		"it has no pod either": {model.ObservedNode{Claims: []model.ObservedClaim{lost}}, "",
+			"events-main-0 does not start (claim data-events-main-0 has lost its volume: bring"},
+		"an empty disk is permitted, and not yet given": {model.ObservedNode{Pod: unschedulable, Claims: []model.ObservedClaim{permitted}}, "broker 0 keeps its disk: why",
+			"events-main-0 does not start (claim data-events-main-0 has lost its volume, and an empty disk may take its place; broker 0 keeps its disk: why; Unsch"},
+		"only its machine is gone": {model.ObservedNode{Pod: unschedulable, Claims: []model.ObservedClaim{{Name: "data-events-main-0", Bound: true}}}, "",
+			"events-main-0 does not start (Unschedulable: 0/3 nodes are available)"},
+		"it works": {model.ObservedNode{Pod: &model.ObservedPod{Ready: true}, Claims: []model.ObservedClaim{lost}}, "", ""},
+	} {
+		s := oneNode(tt.seen)
+		s.Plan.Held = []plan.Held{{Node: 0, Message: tt.held}}
+		s.setNodes()
+		if got := s.failing(); !strings.HasPrefix(got, tt.want) || tt.want == "" && got != "" {
+			t.Errorf("%s: %q, want %q", name, got, tt.want)
+		}
+	}
+}
