@@ -8,34 +8,34 @@ import (
 	"github.com/castellan-dev/castellan/internal/kafka"
 )
 
-// What the cluster has left while nodes stop. All of it is judged for the whole batch, on the real assignments.
+// What the cluster has left while nodes stop. It is judged for the whole round, on the real assignments of replicas.
 
-// quorumMajority holds before the act and after it.
-func quorumMajority(v *view, a *act, chosen *batch) (bool, string) {
+// quorumMajority holds before the disruption and after it.
+func quorumMajority(v *view, d *disruption, chosen *round) (bool, string) {
 	e := v.kafka
 	if e.quorum.LeaderID < 0 {
 		return false, "the metadata quorum has no leader"
 	}
 	voters := len(e.quorum.Voters)
 	var left int
-	_, is := e.voter(a.node.ID)
+	_, is := e.voter(d.node.ID)
 	switch {
-	case a.kind == AddVoter:
+	case d.kind == AddVoter:
 		voters, left = voters+1, e.votersWithout(v.isDown)+1
 	case !is:
 		return true, ""
-	case a.kind == RemoveVoter:
-		voters, left = voters-1, e.votersWithout(func(id int32) bool { return id == a.node.ID || v.isDown(id) })
+	case d.kind == RemoveVoter:
+		voters, left = voters-1, e.votersWithout(func(id int32) bool { return id == d.node.ID || v.isDown(id) })
 	default:
-		left = e.votersWithout(func(id int32) bool { return id == a.node.ID || chosen.has(id) })
+		left = e.votersWithout(func(id int32) bool { return id == d.node.ID || chosen.has(id) })
 	}
-	spared := a.kind == Restart || a.kind == evict
+	spared := d.kind == Restart || d.kind == evict
 	switch {
 	case voters > 0 && left >= majority(voters):
 		return true, fmt.Sprintf("%d of %d voters stay", left, voters)
 	case spared && sparesNone(voters, left) && v.c.Unavailable != v1alpha1.UnavailableWait:
 		return true, fmt.Sprintf("the metadata quorum pauses: %s", counted(voters, "voter"))
-	case a.kind == Restart && v.waitsForQuorum(a.node):
+	case d.kind == Restart && v.waitsForQuorum(d.node):
 		return false, fmt.Sprintf("the metadata quorum has %s and can spare none; set spec.rolling.unavailable to Proceed, or ask for three controllers", counted(voters, "voter"))
 	}
 	return false, fmt.Sprintf("%d of %s would be caught up and the majority is %d", left, counted(voters, "voter"), majority(voters))
@@ -59,8 +59,8 @@ func (v *view) waitsForQuorum(n *node) bool {
 
 const fieldUnavailable = "spec.rolling.unavailable"
 
-func fieldOfQuorum(v *view, a *act) string {
-	if a.kind == Restart && v.kafka.quorum.LeaderID >= 0 && v.waitsForQuorum(a.node) {
+func fieldOfQuorum(v *view, d *disruption) string {
+	if d.kind == Restart && v.kafka.quorum.LeaderID >= 0 && v.waitsForQuorum(d.node) {
 		return fieldUnavailable
 	}
 	return ""
@@ -77,17 +77,17 @@ func (v *view) isDown(id int32) bool {
 }
 
 // left is how many in-sync replicas of a partition stay when a node that is in sync stops beside those chosen.
-func (b *batch) left(p *kafka.Partition, index int) int32 {
+func (r *round) left(p *kafka.Partition, index int) int32 {
 	left := int32(len(p.ISR)) - 1
-	if b.lost != nil {
-		left -= b.lost[index]
+	if r.lost != nil {
+		left -= r.lost[index]
 	}
 	return left
 }
 
-func offline(v *view, a *act, chosen *batch) (bool, string) {
+func offline(v *view, d *disruption, chosen *round) (bool, string) {
 	var only listed
-	for _, i := range v.kafka.inSync[a.node.ID] {
+	for _, i := range v.kafka.inSync[d.node.ID] {
 		if p := v.kafka.partition(i); chosen.left(p, i) <= 0 && len(p.Replicas) > 1 {
 			only.add("%s is in sync on no other broker", partition(p))
 		}
@@ -96,9 +96,9 @@ func offline(v *view, a *act, chosen *batch) (bool, string) {
 }
 
 // minISR ignores partitions that the node is not in sync with: stopping it takes nothing from them.
-func minISR(v *view, a *act, chosen *batch) (bool, string) {
+func minISR(v *view, d *disruption, chosen *round) (bool, string) {
 	var short, spent, never listed
-	carried := v.kafka.inSync[a.node.ID]
+	carried := v.kafka.inSync[d.node.ID]
 	for _, i := range carried {
 		p := v.kafka.partition(i)
 		if chosen.left(p, i) >= p.MinISR {
@@ -129,17 +129,17 @@ func minISR(v *view, a *act, chosen *batch) (bool, string) {
 }
 
 // fieldOfMinISR: a partition that can spare none of its replicas keeps a restart waiting for ever.
-func fieldOfMinISR(v *view, a *act) string {
+func fieldOfMinISR(v *view, d *disruption) string {
 	never := func(i int) bool { p := v.kafka.partition(i); return int32(len(p.Replicas)) <= p.MinISR }
-	if v.c.Unavailable == v1alpha1.UnavailableWait && slices.ContainsFunc(v.kafka.inSync[a.node.ID], never) {
+	if v.c.Unavailable == v1alpha1.UnavailableWait && slices.ContainsFunc(v.kafka.inSync[d.node.ID], never) {
 		return fieldUnavailable
 	}
 	return ""
 }
 
 // keepsListener: every broker carries every listener.
-func keepsListener(v *view, a *act, chosen *batch) (bool, string) {
-	if !a.node.isBroker() {
+func keepsListener(v *view, d *disruption, chosen *round) (bool, string) {
+	if !d.node.isBroker() {
 		return true, ""
 	}
 	brokers := 0
@@ -148,57 +148,57 @@ func keepsListener(v *view, a *act, chosen *batch) (bool, string) {
 			continue
 		}
 		brokers++
-		if b := v.kafka.brokers[n.ID]; n != a.node && !chosen.has(n.ID) && n.ready() && b.ID == n.ID && !b.Fenced {
+		if b := v.kafka.brokers[n.ID]; n != d.node && !chosen.has(n.ID) && n.ready() && b.ID == n.ID && !b.Fenced {
 			return true, ""
 		}
 	}
-	return brokers == 1 && a.kind != ShrinkPool, "no other broker would carry the listeners"
+	return brokers == 1 && d.kind != ShrinkPool, "no other broker would carry the listeners"
 }
 
 // isrComplete looks at the brokers of this cluster only. What a broker that is not ours keeps out of sync is counted by
 // minISR and offline, partition by partition: it must not stop every roll for ever. So is what those miss that stop too.
-func isrComplete(v *view, a *act, chosen *batch) (bool, string) {
+func isrComplete(v *view, d *disruption, chosen *round) (bool, string) {
 	var behind listed
 	for _, m := range v.nodes {
-		if late := v.kafka.lagging[m.ID]; m != a.node && !chosen.has(m.ID) && len(late) > 0 {
+		if late := v.kafka.lagging[m.ID]; m != d.node && !chosen.has(m.ID) && len(late) > 0 {
 			behind.addMany(len(late), "%s is not in sync with %s", m.name(), partition(v.kafka.partition(late[0])))
 		}
 	}
 	return behind.count == 0, behind.String()
 }
 
-func oneRack(v *view, a *act, chosen *batch) (bool, string) {
-	if chosen.empty() || v.rack(a.node) == chosen.rack && (chosen.rack != "" || v.c.MaxUnavailable > 0) {
+func oneRack(v *view, d *disruption, chosen *round) (bool, string) {
+	if chosen.empty() || v.rack(d.node) == chosen.rack && (chosen.rack != "" || v.c.MaxUnavailable > 0) {
 		return true, ""
 	}
 	if chosen.rack == "" {
-		return false, chosen.acts[0].subject() + " goes first"
+		return false, chosen.disruptions[0].subject() + " goes first"
 	}
 	return false, "rack " + chosen.rack + " goes first"
 }
 
-func maxUnavailable(v *view, _ *act, chosen *batch) (bool, string) {
-	return v.c.MaxUnavailable == 0 || len(chosen.acts) < int(v.c.MaxUnavailable),
-		counted(len(chosen.acts), "node") + " restart together already"
+func maxUnavailable(v *view, _ *disruption, chosen *round) (bool, string) {
+	return v.c.MaxUnavailable == 0 || len(chosen.disruptions) < int(v.c.MaxUnavailable),
+		counted(len(chosen.disruptions), "node") + " restart together already"
 }
 
-func trialAlone(v *view, a *act, chosen *batch) (bool, string) {
-	for _, before := range chosen.acts {
+func trialAlone(v *view, d *disruption, chosen *round) (bool, string) {
+	for _, before := range chosen.disruptions {
 		if !v.proven(before.node.Pool) {
 			return false, before.node.name() + " tries the new revision first"
 		}
 	}
-	return chosen.empty() || v.proven(a.node.Pool), "it would try the new revision of its pool, and goes alone"
+	return chosen.empty() || v.proven(d.node.Pool), "it would try the new revision of its pool, and goes alone"
 }
 
-func leaderAlone(v *view, a *act, chosen *batch) (bool, string) {
+func leaderAlone(v *view, d *disruption, chosen *round) (bool, string) {
 	if leader := v.kafka.quorum.LeaderID; chosen.has(leader) {
 		return false, fmt.Sprintf("node %d leads the metadata quorum and goes alone", leader)
 	}
-	return chosen.empty() || !v.leadsQuorum(a.node), "it leads the metadata quorum and goes after the others"
+	return chosen.empty() || !v.leadsQuorum(d.node), "it leads the metadata quorum and goes after the others"
 }
 
-func budgetClosed(v *view, _ *act, _ *batch) (bool, string) {
+func budgetClosed(v *view, _ *disruption, _ *round) (bool, string) {
 	return v.obs.BudgetClosed, "Kubernetes is told first to evict no pod meanwhile"
 }
 

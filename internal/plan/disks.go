@@ -11,19 +11,19 @@ func replaceAsked(_ *view, n *node) (bool, string) {
 	return false, ""
 }
 
-func notServing(_ *view, a *act, _ *batch) (bool, string) {
-	return !a.node.ready(), "it is ready, and its disk works; take the annotation off, or delete the claim and the pod yourself"
+func notServing(_ *view, d *disruption, _ *round) (bool, string) {
+	return !d.node.ready(), "it is ready, and its disk works; take the annotation off, or delete the claim and the pod yourself"
 }
 
 // lastReplica looks at partitions of a single replica too: with the disk their records would be gone.
-func lastReplica(v *view, a *act, _ *batch) (bool, string) {
+func lastReplica(v *view, d *disruption, _ *round) (bool, string) {
 	var only listed
 	count := func(indexes []int) {
 		for _, i := range indexes {
 			p := v.kafka.partition(i)
 			others := 0
 			for _, id := range p.ISR {
-				if id != a.node.ID {
+				if id != d.node.ID {
 					others++
 				}
 			}
@@ -32,8 +32,8 @@ func lastReplica(v *view, a *act, _ *batch) (bool, string) {
 			}
 		}
 	}
-	count(v.kafka.inSync[a.node.ID])
-	count(v.kafka.lagging[a.node.ID])
+	count(v.kafka.inSync[d.node.ID])
+	count(v.kafka.lagging[d.node.ID])
 	if only.count == 0 {
 		return true, ""
 	}

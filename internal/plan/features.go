@@ -15,7 +15,7 @@ func metadataAsked(v *view, _ *node) (bool, string) {
 }
 
 // allOnVersion: once metadata.version is raised, a node of an older version could not come back.
-func allOnVersion(v *view, _ *act, _ *batch) (bool, string) {
+func allOnVersion(v *view, _ *disruption, _ *round) (bool, string) {
 	for _, n := range v.nodes {
 		switch {
 		case n.gone:
@@ -32,9 +32,9 @@ func allOnVersion(v *view, _ *act, _ *batch) (bool, string) {
 
 // knowsFeatures asks what Kafka shows now: a version is accepted by the status, which may be older than a metadata.version
 // that somebody has just raised. A node that runs the version already is not told that it cannot.
-func knowsFeatures(v *view, a *act, _ *batch) (bool, string) {
+func knowsFeatures(v *view, d *disruption, _ *round) (bool, string) {
 	asked, known := version.Find(v.c.Version)
-	if !known || v.kafka.snapshot == nil || a.node.pod != nil && a.node.pod.Version == v.c.Version {
+	if !known || v.kafka.snapshot == nil || d.node.pod != nil && d.node.pod.Version == v.c.Version {
 		return true, ""
 	}
 	if faults := version.ValidateFinalized(v.kafka.snapshot.Features, asked); len(faults) > 0 {
@@ -43,4 +43,4 @@ func knowsFeatures(v *view, a *act, _ *batch) (bool, string) {
 	return true, ""
 }
 
-func fieldOfVersion(*view, *act) string { return "spec.version" }
+func fieldOfVersion(*view, *disruption) string { return "spec.version" }

@@ -37,22 +37,22 @@ func (v *view) emptied() []*node {
 }
 
 // highestFirst is how a StatefulSet lets go.
-func highestFirst(v *view, a *act, _ *batch) (bool, string) {
+func highestFirst(v *view, d *disruption, _ *round) (bool, string) {
 	for _, m := range v.nodes {
-		if m.leaving && m.Pool == a.node.Pool && m.ID > a.node.ID {
+		if m.leaving && m.Pool == d.node.Pool && m.ID > d.node.ID {
 			return false, m.name() + " of its pool goes first"
 		}
 	}
 	return true, ""
 }
 
-func holdsNothing(v *view, a *act, _ *batch) (bool, string) {
-	count, example := v.kafka.replicas(a.node.ID)
+func holdsNothing(v *view, d *disruption, _ *round) (bool, string) {
+	count, example := v.kafka.replicas(d.node.ID)
 	if count == 0 {
 		return true, ""
 	}
 	holds := fmt.Sprintf("it holds %s, among them %s", counted(count, "partition"), partition(example))
-	widest, stay := v.kafka.widest(a.node.ID), v.brokersToStay()
+	widest, stay := v.kafka.widest(d.node.ID), v.brokersToStay()
 	// While partitions move they have more replicas than their replication factor.
 	if factor := len(widest.Replicas); factor > stay && v.kafka.snapshot.Reassigning == 0 {
 		return false, fmt.Sprintf("topic %s has the replication factor %d and %s would stay; ask for %s more, or lower the replication factor first; %s",
@@ -72,29 +72,29 @@ func (v *view) brokersToStay() int {
 }
 
 // fieldOfPool is where the user takes back that a node leaves.
-func fieldOfPool(v *view, a *act) string {
-	if v.c.Pool(a.node.Pool) == nil {
-		return fmt.Sprintf("spec.pools[%s]", a.node.Pool)
+func fieldOfPool(v *view, d *disruption) string {
+	if v.c.Pool(d.node.Pool) == nil {
+		return fmt.Sprintf("spec.pools[%s]", d.node.Pool)
 	}
-	return fmt.Sprintf("spec.pools[%s].replicas", a.node.Pool)
+	return fmt.Sprintf("spec.pools[%s].replicas", d.node.Pool)
 }
 
-func emptyTwice(v *view, a *act, _ *batch) (bool, string) {
-	if !a.node.isBroker() {
+func emptyTwice(v *view, d *disruption, _ *round) (bool, string) {
+	if !d.node.isBroker() {
 		return true, ""
 	}
-	since, noted := v.c.EmptySince[a.node.ID]
+	since, noted := v.c.EmptySince[d.node.ID]
 	return noted && !v.kafka.snapshot.TakenAt.Before(since.Add(emptyFor)), "it is looked at once more, whether it holds nothing"
 }
 
-func notReassigning(v *view, _ *act, _ *batch) (bool, string) {
+func notReassigning(v *view, _ *disruption, _ *round) (bool, string) {
 	moving := v.kafka.snapshot.Reassigning
 	return moving == 0, counted(moving, "partition") + " are being reassigned"
 }
 
-func podsGone(v *view, a *act, _ *batch) (bool, string) {
+func podsGone(v *view, d *disruption, _ *round) (bool, string) {
 	for id, seen := range v.obs.Nodes {
-		if seen.Pod != nil && seen.Pod.Pool == a.node.Pool {
+		if seen.Pod != nil && seen.Pod.Pool == d.node.Pool {
 			return false, fmt.Sprintf("the pod of node %d has not ended", id)
 		}
 	}
@@ -102,6 +102,6 @@ func podsGone(v *view, a *act, _ *batch) (bool, string) {
 }
 
 // isFenced: a running broker that is unregistered goes on outside the cluster, as a zombie.
-func isFenced(v *view, a *act, _ *batch) (bool, string) {
-	return v.kafka.brokers[a.node.ID].Fenced, "Kafka still counts on it"
+func isFenced(v *view, d *disruption, _ *round) (bool, string) {
+	return v.kafka.brokers[d.node.ID].Fenced, "Kafka still counts on it"
 }

@@ -41,25 +41,25 @@ func diskChanged(v *view, n *node) (bool, string) {
 }
 
 // member names the replica of a change of the quorum, and where it listens.
-func (v *view) member(a *act) (kafka.QuorumMember, string) {
-	entry, _ := v.kafka.voter(a.node.ID)
-	if a.kind == AddVoter {
-		entry, _ = v.kafka.follower(a.node.ID)
+func (v *view) member(d *disruption) (kafka.QuorumMember, string) {
+	entry, _ := v.kafka.voter(d.node.ID)
+	if d.kind == AddVoter {
+		entry, _ = v.kafka.follower(d.node.ID)
 	}
-	return kafka.QuorumMember{ID: entry.ID, DirectoryID: entry.DirectoryID}, fmt.Sprintf("%s:%d", a.node.Host, model.PortController)
+	return kafka.QuorumMember{ID: entry.ID, DirectoryID: entry.DirectoryID}, fmt.Sprintf("%s:%d", d.node.Host, model.PortController)
 }
 
-func canVote(v *view, a *act, _ *batch) (bool, string) {
-	if !a.node.ready() {
-		return false, "its pod is not ready" + problem(a.node.pod)
+func canVote(v *view, d *disruption, _ *round) (bool, string) {
+	if !d.node.ready() {
+		return false, "its pod is not ready" + problem(d.node.pod)
 	}
-	_, follows := v.kafka.follower(a.node.ID)
+	_, follows := v.kafka.follower(d.node.ID)
 	return follows, "it has not caught up with the metadata log"
 }
 
 // replacementsVote lets a voter that is dead go at once: it only makes the majority harder to reach.
-func replacementsVote(v *view, a *act, _ *batch) (bool, string) {
-	if !v.votesNow(a.node) {
+func replacementsVote(v *view, d *disruption, _ *round) (bool, string) {
+	if !v.votesNow(d.node) {
 		return true, ""
 	}
 	for _, n := range v.nodes {
@@ -71,8 +71,8 @@ func replacementsVote(v *view, a *act, _ *batch) (bool, string) {
 }
 
 // leftQuorum looks at the whole pool: once the new roles have worked on one node, every node of it may come back on them.
-func leftQuorum(v *view, a *act, _ *batch) (bool, string) {
-	voting := v.stillVoting(a.node.pool)
+func leftQuorum(v *view, d *disruption, _ *round) (bool, string) {
+	voting := v.stillVoting(d.node.pool)
 	return voting == "", voting
 }
 
@@ -94,7 +94,7 @@ func (v *view) stillVoting(pool *model.Pool) string {
 	return ""
 }
 
-func notVoter(v *view, a *act, _ *batch) (bool, string) {
-	_, is := v.kafka.voter(a.node.ID)
+func notVoter(v *view, d *disruption, _ *round) (bool, string) {
+	_, is := v.kafka.voter(d.node.ID)
 	return !is, "it is still a voter of the metadata quorum"
 }

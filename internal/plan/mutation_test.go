@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 func broke(name string) bool {
 	for i := range predicates {
 		if predicates[i].name == name {
-			predicates[i].permits = func(*view, *act, *batch) (bool, string) { return true, "" }
+			predicates[i].permits = func(*view, *disruption, *round) (bool, string) { return true, "" }
 			return true
 		}
 	}
@@ -144,7 +144,7 @@ func TestEveryPredicateIsMissedWhenItIsMadeToSayYes(t *testing.T) {
 		t.Run(p.name, func(t *testing.T) {
 			k, told := killers[p.name]
 			if !told {
-				if !slices.ContainsFunc(actTests, func(tt actTest) bool { return tt.predicate == p.name }) {
+				if !slices.ContainsFunc(disruptionTests, func(tt disruptionTest) bool { return tt.predicate == p.name }) {
 					t.Fatalf("nothing goes wrong without predicate %s", p.name)
 				}
 				return
@@ -156,7 +156,7 @@ func TestEveryPredicateIsMissedWhenItIsMadeToSayYes(t *testing.T) {
 			}
 			s = k.make()
 			s.tables.predicates = slices.Clone(predicates)
-			s.tables.predicates[i].permits = func(*view, *act, *batch) (bool, string) { return true, "" }
+			s.tables.predicates[i].permits = func(*view, *disruption, *round) (bool, string) { return true, "" }
 			k.play(s)
 			if !strings.Contains(strings.Join(s.wrong, "\n"), k.breaks) {
 				t.Errorf("without it, want a broken promise %q, got %q; trace:\n%s", k.breaks, s.wrong, strings.Join(s.trace, "\n"))

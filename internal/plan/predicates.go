@@ -17,9 +17,9 @@ type predicate struct {
 	// asks is the last standing of a restart that the predicate is asked about: serving = only pods that somebody may
 	// depend on, failed = every pod.
 	asks    standing
-	permits func(v *view, a *act, chosen *batch) (bool, string)
+	permits func(v *view, d *disruption, chosen *round) (bool, string)
 	// field names what in the spec the user has to change, when nothing else can end a refusal; nil or empty = it ends by itself.
-	field func(v *view, a *act) string
+	field func(v *view, d *disruption) string
 	tells bool // its facts are worth reading when it says yes, too
 }
 
@@ -74,14 +74,14 @@ var predicates = []predicate{
 	{name: budgetClosedName, sentence: "Kubernetes has taken note that it may evict no pod meanwhile.", guards: []Kind{Restart}, permits: budgetClosed},
 }
 
-// permitted asks all predicates about an act and returns the first that refuses, or the facts in favour.
-func (v *view) permitted(a *act, t tables, chosen *batch) (refusal *predicate, facts []string) {
+// permitted asks all predicates about a disruption and returns the first that refuses, or the facts in favour.
+func (v *view) permitted(d *disruption, t tables, chosen *round) (refusal *predicate, facts []string) {
 	for i := range t.predicates {
 		p := &t.predicates[i]
-		if !slices.Contains(p.guards, a.kind) || a.kind == Restart && a.node.standing > p.asks {
+		if !slices.Contains(p.guards, d.kind) || d.kind == Restart && d.node.standing > p.asks {
 			continue
 		}
-		ok, fact := p.permits(v, a, chosen)
+		ok, fact := p.permits(v, d, chosen)
 		if !ok {
 			return p, []string{fact}
 		}
@@ -92,38 +92,38 @@ func (v *view) permitted(a *act, t tables, chosen *batch) (refusal *predicate, f
 	return nil, facts
 }
 
-func cacheCurrent(v *view, _ *act, _ *batch) (bool, string) {
+func cacheCurrent(v *view, _ *disruption, _ *round) (bool, string) {
 	return v.obs.CacheCurrent, "the cache has not yet shown the last act"
 }
 
-func notPaused(v *view, _ *act, _ *batch) (bool, string) {
+func notPaused(v *view, _ *disruption, _ *round) (bool, string) {
 	return !v.c.Paused, "the cluster is paused"
 }
 
-func oneThing(_ *view, a *act, chosen *batch) (bool, string) {
+func oneThing(_ *view, d *disruption, chosen *round) (bool, string) {
 	if chosen.empty() {
 		return true, ""
 	}
-	before := chosen.acts[0]
-	together := a.kind == Restart && before.kind == Restart && a.node.standing == serving && before.node.standing == serving
+	before := chosen.disruptions[0]
+	together := d.kind == Restart && before.kind == Restart && d.node.standing == serving && before.node.standing == serving
 	return together, before.subject() + " goes first"
 }
 
-func comesBack(_ *view, a *act, _ *batch) (bool, string) {
-	return a.node.made && !a.node.set.Deleting, fmt.Sprintf("StatefulSet %s would not make its pod again", a.node.pool.StatefulSet)
+func comesBack(_ *view, d *disruption, _ *round) (bool, string) {
+	return d.node.made && !d.node.set.Deleting, fmt.Sprintf("StatefulSet %s would not make its pod again", d.node.pool.StatefulSet)
 }
 
-func filesKnown(_ *view, a *act, _ *batch) (bool, string) {
-	return a.node.known, "its files wait for something: " + a.node.Waiting
+func filesKnown(_ *view, d *disruption, _ *round) (bool, string) {
+	return d.node.known, "its files wait for something: " + d.node.Waiting
 }
 
-func revisionKnown(_ *view, a *act, _ *batch) (bool, string) {
-	return !isGone(a.node.pod), "the revision that it runs is gone and it works; delete its pod to replace it"
+func revisionKnown(_ *view, d *disruption, _ *round) (bool, string) {
+	return !isGone(d.node.pod), "the revision that it runs is gone and it works; delete its pod to replace it"
 }
 
-func provenRevision(v *view, a *act, _ *batch) (bool, string) {
+func provenRevision(v *view, d *disruption, _ *round) (bool, string) {
 	for _, m := range v.nodes {
-		if m == a.node || m.ready() || !m.runsWanted() && !m.willRunWanted() || v.proven(m.Pool) {
+		if m == d.node || m.ready() || !m.runsWanted() && !m.willRunWanted() || v.proven(m.Pool) {
 			continue
 		}
 		return false, fmt.Sprintf("%s is not ready%s, and nobody has shown that the new revision works", m.name(), problem(m.pod))
@@ -131,10 +131,10 @@ func provenRevision(v *view, a *act, _ *batch) (bool, string) {
 	return true, ""
 }
 
-func othersReady(v *view, a *act, _ *batch) (bool, string) {
+func othersReady(v *view, d *disruption, _ *round) (bool, string) {
 	var not listed
 	for _, m := range v.nodes {
-		if m == a.node || !v.isCountedOn(m) {
+		if m == d.node || !v.isCountedOn(m) {
 			continue
 		}
 		if state := v.unready(m); state != "" {
@@ -177,7 +177,7 @@ func (v *view) unready(n *node) string {
 	return ""
 }
 
-func snapshotFresh(v *view, _ *act, _ *batch) (bool, string) { return v.freshSnapshot() }
+func snapshotFresh(v *view, _ *disruption, _ *round) (bool, string) { return v.freshSnapshot() }
 
 func (v *view) freshSnapshot() (bool, string) {
 	switch {
@@ -195,7 +195,7 @@ func (v *view) freshSnapshot() (bool, string) {
 	return true, ""
 }
 
-func snapshotNewer(v *view, _ *act, _ *batch) (bool, string) { return v.snapshotNewerThanPods() }
+func snapshotNewer(v *view, _ *disruption, _ *round) (bool, string) { return v.snapshotNewerThanPods() }
 
 func (v *view) snapshotNewerThanPods() (bool, string) {
 	if v.kafka.snapshot == nil {

@@ -57,13 +57,13 @@ type randomRun struct {
 	rng    *rand.Rand
 	edits  int
 	next   int32         // first node id of the next new pool
-	off    map[int32]int // seconds until a machine is back
+	backIn map[int32]int // seconds until a machine is back
 	closed map[int32]int // seconds until a machine is open again
 	calm   bool          // nothing but edits befalls it
 }
 
 func newRandomRun(seed uint64, mute bool) *randomRun {
-	r := &randomRun{rng: rand.New(rand.NewPCG(seed, 0)), next: 5000, off: map[int32]int{}, closed: map[int32]int{}}
+	r := &randomRun{rng: rand.New(rand.NewPCG(seed, 0)), next: 5000, backIn: map[int32]int{}, closed: map[int32]int{}}
 	shapes := [][]string{
 		{"main:0:3:cb"}, {"main:0:5:cb"}, {"ctl:0:3:c", "brk:1000:3:b"}, {"ctl:0:3:c", "a:1000:3:b", "b:2000:2:b"},
 		{"main:0:3:cb", "more:1000:2:b"}, {"one:0:1:cb"}, {"ctl:0:1:c", "brk:1000:4:b"}, {"ctl:0:5:c", "brk:1000:3:b"},
@@ -200,7 +200,7 @@ func (r *randomRun) finish() string {
 	r.note("(faults end)")
 	r.dark, r.crashAt, r.loseAt, r.c.Paused = false, 0, 0, false
 	for _, n := range r.order {
-		if r.off[n.id] = 0; n.poweredOff {
+		if r.backIn[n.id] = 0; n.poweredOff {
 			r.power(n, false)
 		}
 		n.cordoned = false

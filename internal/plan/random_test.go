@@ -11,8 +11,8 @@ import (
 // happen is what users, machines and networks do in one second.
 func (r *randomRun) happen() {
 	for _, n := range r.order {
-		if r.off[n.id] > 0 {
-			if r.off[n.id]--; r.off[n.id] == 0 {
+		if r.backIn[n.id] > 0 {
+			if r.backIn[n.id]--; r.backIn[n.id] == 0 {
 				r.note("(machine of node %d is back)", n.id)
 				r.power(n, false)
 			}
@@ -183,9 +183,9 @@ func (r *randomRun) fault(n *simNode) {
 			r.stop(n)
 		}
 	case 3, 4:
-		if r.off[n.id] == 0 && n.stopping == 0 {
+		if r.backIn[n.id] == 0 && n.stopping == 0 {
 			r.note("(machine of node %d loses power)", n.id)
-			r.off[n.id] = 12 + r.rng.IntN(40)
+			r.backIn[n.id] = 12 + r.rng.IntN(40)
 			r.power(n, true)
 		}
 	case 5:

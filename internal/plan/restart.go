@@ -10,7 +10,7 @@ import (
 // dedicated controllers, and the quorum's leader last. To a newer version of Kafka controllers go first. A node that a new
 // revision has been staged for stays first, so that an unproven revision does not wander from node to node. Nodes of one
 // rack follow each other, and the rack of the quorum's leader comes last.
-func (v *view) order(x, y *act) int {
+func (v *view) order(x, y *disruption) int {
 	a, b := x.node, y.node
 	switch x.kind {
 	case FinalizeVersion, RemovePool:

@@ -104,9 +104,9 @@ func TestReasonsToRestart(t *testing.T) {
 			v := newView(s.c, s.want, s.obs, s.now)
 			_, wanted := v.choose(&Plan{}, tables{reasons, predicates})
 			got := ""
-			for _, a := range wanted {
-				if a.node != nil && a.node.ID == 1 {
-					got = strings.Join(a.reasons, ", ")
+			for _, d := range wanted {
+				if d.node != nil && d.node.ID == 1 {
+					got = strings.Join(d.reasons, ", ")
 				}
 			}
 			if got != tt.reason {

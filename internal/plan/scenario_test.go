@@ -178,7 +178,7 @@ func TestEveryRuleIsToldSomewhere(t *testing.T) {
 		names += tt.predicate + " "
 	}
 	for _, p := range predicates {
-		alone := slices.ContainsFunc(actTests, func(tt actTest) bool { return tt.predicate == p.name }) ||
+		alone := slices.ContainsFunc(disruptionTests, func(tt disruptionTest) bool { return tt.predicate == p.name }) ||
 			strings.Contains(names, " "+p.name+" ")
 		if !alone && !strings.Contains(told.String(), "["+p.name+"]") {
 			t.Errorf("no story and no case tells of predicate %s", p.name)

@@ -21,7 +21,7 @@ func disturbs(k Kind) bool {
 // judgePlan holds the shape of a plan against the promises, before any of it is done.
 func (s *sim) judgePlan(p Plan, obs *model.Observation) {
 	var kind Kind
-	var batch []*simNode
+	var round []*simNode
 	for i := range p.Steps {
 		step := &p.Steps[i]
 		if !disturbs(step.Kind) {
@@ -35,10 +35,10 @@ func (s *sim) judgePlan(p Plan, obs *model.Observation) {
 		}
 		if kind = step.Kind; kind == Restart {
 			n := s.nodes[step.Node]
-			if slices.Contains(batch, n) {
+			if slices.Contains(round, n) {
 				s.violate("node %d is restarted twice by one plan", n.id)
 			}
-			batch = append(batch, n)
+			round = append(round, n)
 		}
 	}
 	if kind != "" && s.c.Paused {
@@ -50,15 +50,15 @@ func (s *sim) judgePlan(p Plan, obs *model.Observation) {
 	if open := p.Evictable > 0 || len(p.Spared) > 0; p.Evictable < 0 || p.Evictable > 1 || open && (kind != "" || obs.Kafka == nil || s.now.Sub(obs.Kafka.TakenAt) > 10*time.Second) {
 		s.violate("evictable are %d and %v", p.Evictable, p.Spared)
 	}
-	if len(batch) > 1 {
-		s.judgeBatch(batch, obs.Kafka)
+	if len(round) > 1 {
+		s.judgeRound(round, obs.Kafka)
 	}
 }
 
-// judgeBatch holds what restarts together against the rules of a batch. Pods that serve nobody are no part of it.
-func (s *sim) judgeBatch(batch []*simNode, shot *kafka.Snapshot) {
-	batch = slices.DeleteFunc(slices.Clone(batch), func(n *simNode) bool { return !n.alive() || !n.pod.Ready })
-	if len(batch) < 2 {
+// judgeRound holds what restarts together against the rules of a round. Pods that serve nobody are no part of it.
+func (s *sim) judgeRound(round []*simNode, shot *kafka.Snapshot) {
+	round = slices.DeleteFunc(slices.Clone(round), func(n *simNode) bool { return !n.alive() || !n.pod.Ready })
+	if len(round) < 2 {
 		return
 	}
 	racks := s.users.racks > 0
@@ -66,11 +66,11 @@ func (s *sim) judgeBatch(batch []*simNode, shot *kafka.Snapshot) {
 	if most == 0 && !racks {
 		most = 1
 	}
-	if most > 0 && len(batch) > most {
-		s.violate("%d nodes restart together, and %d may", len(batch), most)
+	if most > 0 && len(round) > most {
+		s.violate("%d nodes restart together, and %d may", len(round), most)
 	}
 	first := ""
-	for _, n := range batch {
+	for _, n := range round {
 		if shot != nil && shot.Quorum.LeaderID == n.id {
 			s.violate("the leader of the quorum, node %d, restarts together with others", n.id)
 		}

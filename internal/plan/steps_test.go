@@ -232,7 +232,7 @@ func TestOrderOfRestarts(t *testing.T) {
 	v := newView(s.c, s.want, obs, s.now)
 	p := &Plan{}
 	none := tables{reasons, []predicate{{
-		name: "never", guards: everything, asks: failed, permits: func(*view, *act, *batch) (bool, string) { return false, "x" },
+		name: "never", guards: everything, asks: failed, permits: func(*view, *disruption, *round) (bool, string) { return false, "x" },
 	}}}
 	v.choose(p, none)
 	var order []string

@@ -11,16 +11,16 @@ import (
 	"github.com/castellan-dev/castellan/internal/version"
 )
 
-// actTest is a cluster in which one predicate alone stands between the plan and an act. An empty predicate means that
-// the act is done.
-type actTest struct {
+// disruptionTest is a cluster in which one predicate alone stands between the plan and a disruption. An empty predicate
+// means that the plan disturbs.
+type disruptionTest struct {
 	name, predicate, message string
 	kind                     Kind
 	node                     int32
 	change                   func(s *stage)
 }
 
-var actTests = []actTest{
+var disruptionTests = []disruptionTest{
 	{"a pause holds a restart", "notPaused", "the cluster is paused", Restart, 1, func(s *stage) {
 		s.change(1)
 		s.c.Paused = true
@@ -179,7 +179,7 @@ var actTests = []actTest{
 }
 
 func TestEachPredicateAloneHoldsItsAct(t *testing.T) {
-	for _, tt := range actTests {
+	for _, tt := range disruptionTests {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newStage(t)
 			s.c.EmptySince = map[int32]time.Time{}
@@ -202,11 +202,11 @@ func TestEachPredicateAloneHoldsItsAct(t *testing.T) {
 			yes := slices.Clone(predicates)
 			for i := range yes {
 				if yes[i].name == tt.predicate {
-					yes[i].permits = func(*view, *act, *batch) (bool, string) { return true, "" }
+					yes[i].permits = func(*view, *disruption, *round) (bool, string) { return true, "" }
 				}
 			}
 			if p := next(s.c, s.want, s.obs, s.now, tables{reasons, yes}); !done(p) && tt.kind != AddVoter {
-				t.Errorf("without %s the act should be done, or another rule holds it too:\n%s", tt.predicate, p)
+				t.Errorf("without %s it should be done, or another rule holds it too:\n%s", tt.predicate, p)
 			}
 		})
 	}
@@ -214,7 +214,7 @@ func TestEachPredicateAloneHoldsItsAct(t *testing.T) {
 		if r.leads == Restart {
 			continue // TestReasonsToRestart
 		}
-		if !slices.ContainsFunc(actTests, func(tt actTest) bool { return tt.kind == r.leads && tt.predicate == "" }) {
+		if !slices.ContainsFunc(disruptionTests, func(tt disruptionTest) bool { return tt.kind == r.leads && tt.predicate == "" }) {
 			t.Errorf("reason %s has no test", r.name)
 		}
 	}

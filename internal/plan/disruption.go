@@ -1,0 +1,202 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// disruption is one disturbance under consideration. It concerns a node, or a pool that the spec no longer has (the node
+// then carries only its name), or the whole cluster (there is no node then).
+type disruption struct {
+	kind    Kind
+	node    *node
+	reasons []string
+	facts   []string // what the cluster has left meanwhile
+	held    string   // name of the predicate that refused it
+}
+
+// disturbing lists the kinds of disruption, the most urgent first. A plan holds disruptions of one kind.
+var disturbing = []Kind{ReplaceDisk, RemoveVoter, AddVoter, Restart, ShrinkPool, RemovePool, Unregister, FinalizeVersion}
+
+// round is what one plan disturbs together.
+type round struct {
+	disruptions []*disruption
+	lost        []int32 // by partition: how many of its in-sync replicas stop
+	rack        string  // of the node that was added last
+}
+
+func (r *round) empty() bool { return len(r.disruptions) == 0 }
+
+func (r *round) has(id int32) bool {
+	return slices.ContainsFunc(r.disruptions, func(d *disruption) bool { return d.node != nil && d.node.ID == id })
+}
+
+func (r *round) restarting() []*node {
+	var nodes []*node
+	for _, d := range r.disruptions {
+		if d.kind == Restart {
+			nodes = append(nodes, d.node)
+		}
+	}
+	return nodes
+}
+
+func (v *view) add(r *round, d *disruption) {
+	r.disruptions = append(r.disruptions, d)
+	if d.kind != Restart && d.kind != evict {
+		return
+	}
+	r.rack = v.rack(d.node)
+	if r.lost == nil && v.kafka.snapshot != nil {
+		r.lost = make([]int32, len(v.kafka.snapshot.Partitions))
+	}
+	for _, i := range v.kafka.inSync[d.node.ID] {
+		r.lost[i]++
+	}
+}
+
+// choose finds everything that should be disturbed and says of each what holds it back. It returns what may be done now,
+// and everything that was wanted.
+func (v *view) choose(p *Plan, t tables) (*round, []*disruption) {
+	chosen := &round{}
+	var all []*disruption
+	for _, kind := range disturbing {
+		wanted := v.wanted(kind, t)
+		slices.SortStableFunc(wanted, v.order)
+		for _, d := range wanted {
+			refusal, facts := v.permitted(d, t, chosen)
+			if refusal == nil {
+				d.facts = facts
+				v.add(chosen, d)
+				continue
+			}
+			d.held = refusal.name
+			if kind == Restart && d.node.pod == nil {
+				continue // nothing would be deleted; that it has no pod is told anyway
+			}
+			fact := facts[0]
+			if kind == Restart && !chosen.empty() && !strings.Contains(fact, "goes first") {
+				fact = chosen.disruptions[0].subject() + " goes first, and beside it: " + fact
+			}
+			p.Held = append(p.Held, v.holding(d, refusal, fact))
+		}
+		all = append(all, wanted...)
+	}
+	return chosen, all
+}
+
+// wanted asks the reasons that lead to a kind of disruption.
+func (v *view) wanted(kind Kind, t tables) []*disruption {
+	var disruptions []*disruption
+	for _, n := range v.subjects(kind) {
+		d := &disruption{kind: kind, node: n}
+		for _, r := range t.reasons {
+			if r.leads != kind {
+				continue
+			}
+			if holds, text := r.holds(v, n); holds {
+				d.reasons = append(d.reasons, text)
+			}
+		}
+		if len(d.reasons) > 0 {
+			disruptions = append(disruptions, d)
+		}
+	}
+	return disruptions
+}
+
+// subjects are the nodes that a kind of disruption may concern.
+func (v *view) subjects(kind Kind) []*node {
+	switch kind {
+	case FinalizeVersion:
+		return []*node{nil}
+	case RemovePool:
+		return v.emptied()
+	}
+	return v.nodes
+}
+
+func (v *view) holding(d *disruption, refusal *predicate, fact string) Held {
+	held := Held{Node: -1, Reasons: d.reasons, Predicate: refusal.name, Message: d.subject() + " " + undone[d.kind] + ": " + fact}
+	if d.node != nil {
+		held.Node = d.node.ID
+	}
+	if refusal.field != nil {
+		held.Field = refusal.field(v, d)
+	}
+	return held
+}
+
+// undone says of every kind of disruption that it has not happened.
+var undone = map[Kind]string{
+	ReplaceDisk: "keeps its disk", RemoveVoter: "not taken out of the metadata quorum", AddVoter: "not made a voter",
+	Restart: "not restarted", ShrinkPool: "not removed", RemovePool: "not removed", Unregister: "not unregistered",
+	FinalizeVersion: "not changed",
+}
+
+func (d *disruption) subject() string {
+	switch d.kind {
+	case FinalizeVersion:
+		return "metadata.version"
+	case RemovePool:
+		return "pool " + d.node.Pool
+	case AddVoter, RemoveVoter:
+		return fmt.Sprintf("controller %d", d.node.ID)
+	}
+	return d.node.name()
+}
+
+// carryOut makes steps of what was chosen. A pod is deleted only after an earlier pass has seen its replacement staged.
+func (v *view) carryOut(p *Plan, chosen *round) {
+	for _, d := range chosen.disruptions {
+		step := Step{Kind: d.kind, Reasons: d.reasons, Facts: joinFacts(d.facts)}
+		if d.node != nil {
+			step.Pool, step.Node = d.node.Pool, d.node.ID
+		}
+		switch d.kind {
+		case Restart:
+			if d.node.pod == nil || !d.node.isStagedAsWanted() {
+				continue
+			}
+			step.PodUID = d.node.pod.UID
+		case ReplaceDisk:
+			step.Claims = d.node.claims
+			if d.node.pod != nil {
+				step.PodUID = d.node.pod.UID
+			}
+		case AddVoter, RemoveVoter:
+			step.Member, step.Endpoint = v.member(d)
+		case ShrinkPool:
+			step.Replicas = d.node.set.Replicas - 1
+		case RemovePool:
+			step.SetUID = d.node.set.UID
+		case FinalizeVersion:
+			step.Level = v.c.MetadataVersion
+		}
+		p.Steps = append(p.Steps, step)
+	}
+}
+
+// planPending names nodes that run what the user asked for, though not in the operator's present words.
+func (v *view) planPending(p *Plan) {
+	for _, n := range v.nodes {
+		if n.pod == nil || n.pod.Deleting || !n.runsWanted() {
+			continue
+		}
+		if n.pod.Files.Whole != n.wanted.Whole || n.pod.Template.Whole != n.template.Whole {
+			p.Pending = append(p.Pending, n.ID)
+		}
+	}
+}
+
+func (v *view) count(p *Plan) {
+	for _, n := range v.nodes {
+		if n.leaving || n.gone {
+			continue
+		}
+		if p.Total++; n.runsWanted() && n.ready() {
+			p.Current++
+		}
+	}
+}
