@@ -8,51 +8,8 @@ package plan
 import (
 	"time"
 
-	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/model"
 )
-
-// Kind is what a step does.
-type Kind string
-
-// The steps. The first six disturb nobody.
-const (
-	CreatePool   Kind = "CreatePool"   // create the StatefulSet of a pool
-	ScalePool    Kind = "ScalePool"    // raise its replicas; its template and the other nodes' files stay what they are
-	SayFormat    Kind = "SayFormat"    // tell a pod how to format its empty disk
-	StageFiles   Kind = "StageFiles"   // let new pods start on the desired template and, of Nodes, on the desired files; the others' files stay
-	AlterConfig  Kind = "AlterConfig"  // set and delete run-time keys in Kafka
-	ElectLeaders Kind = "ElectLeaders" // give leadership back to the preferred replicas
-
-	ReplaceDisk     Kind = "ReplaceDisk"     // delete the claims of a node, and its pod: a new disk takes their place
-	RemoveVoter     Kind = "RemoveVoter"     // take a controller out of the metadata quorum
-	AddVoter        Kind = "AddVoter"        // make a controller that follows a voter
-	Restart         Kind = "Restart"         // delete one pod
-	ShrinkPool      Kind = "ShrinkPool"      // lower the replicas of a StatefulSet; the highest node ids go
-	RemovePool      Kind = "RemovePool"      // delete a StatefulSet that has no nodes any more
-	Unregister      Kind = "Unregister"      // make Kafka forget a broker that is gone
-	FinalizeVersion Kind = "FinalizeVersion" // raise or lower metadata.version
-)
-
-// Step is one act.
-type Step struct {
-	Kind     Kind
-	Pool     string
-	Node     int32   // SayFormat, Restart, AlterConfig (kafka.AllBrokers = all)
-	Nodes    []int32 // StageFiles, CreatePool, ScalePool: whose files become the desired ones
-	PodUID   string  // Restart, SayFormat: the very pod that was judged
-	DiskUID  string  // SayFormat: the disk that was judged; to be recorded before "initial" is said
-	Format   string  // SayFormat: FormatInitial or FormatJoin
-	Changes  []kafka.ConfigChange
-	Member   kafka.QuorumMember    // AddVoter, RemoveVoter
-	Endpoint string                // AddVoter: host:port of its CONTROLLER listener
-	Replicas int32                 // ShrinkPool
-	SetUID   string                // RemovePool: the very StatefulSet that was judged
-	Level    int16                 // FinalizeVersion
-	Claims   []model.ObservedClaim // ReplaceDisk: the very claims that were judged
-	Reasons  []string              // why, as sentences
-	Facts    string                // Restart: what the cluster has left meanwhile
-}
 
 // Held is something that should be done and may not be yet.
 type Held struct {
