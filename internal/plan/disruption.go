@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 )
@@ -15,9 +14,6 @@ type disruption struct {
 	facts   []string // what the cluster has left meanwhile
 	held    string   // name of the predicate that refused it
 }
-
-// disturbing lists the kinds of disruption, the most urgent first. A plan holds disruptions of one kind.
-var disturbing = []Kind{ReplaceDisk, RemoveVoter, AddVoter, Restart, ShrinkPool, RemovePool, Unregister, FinalizeVersion}
 
 // round is what one plan disturbs together.
 type round struct {
@@ -89,7 +85,7 @@ func (v *view) choose(p *Plan, t tables) (*round, []*disruption) {
 // wanted asks the reasons that lead to a kind of disruption.
 func (v *view) wanted(kind Kind, t tables) []*disruption {
 	var disruptions []*disruption
-	for _, n := range v.subjects(kind) {
+	for _, n := range kind.Row().disruption.concerns(v) {
 		d := &disruption{kind: kind, node: n}
 		for _, r := range t.reasons {
 			if r.leads != kind {
@@ -106,19 +102,11 @@ func (v *view) wanted(kind Kind, t tables) []*disruption {
 	return disruptions
 }
 
-// subjects are the nodes that a kind of disruption may concern.
-func (v *view) subjects(kind Kind) []*node {
-	switch kind {
-	case FinalizeVersion:
-		return []*node{nil}
-	case RemovePool:
-		return v.emptied()
-	}
-	return v.nodes
-}
-
 func (v *view) holding(d *disruption, refusal *predicate, fact string) Held {
-	held := Held{Node: -1, Reasons: d.reasons, Predicate: refusal.name, Message: d.subject() + " " + undone[d.kind] + ": " + fact}
+	held := Held{
+		Node: -1, Reasons: d.reasons, Predicate: refusal.name,
+		Message: d.subject() + " " + d.kind.Row().disruption.undone + ": " + fact,
+	}
 	if d.node != nil {
 		held.Node = d.node.ID
 	}
@@ -128,24 +116,8 @@ func (v *view) holding(d *disruption, refusal *predicate, fact string) Held {
 	return held
 }
 
-// undone says of every kind of disruption that it has not happened.
-var undone = map[Kind]string{
-	ReplaceDisk: "keeps its disk", RemoveVoter: "not taken out of the metadata quorum", AddVoter: "not made a voter",
-	Restart: "not restarted", ShrinkPool: "not removed", RemovePool: "not removed", Unregister: "not unregistered",
-	FinalizeVersion: "not changed",
-}
-
-func (d *disruption) subject() string {
-	switch d.kind {
-	case FinalizeVersion:
-		return "metadata.version"
-	case RemovePool:
-		return "pool " + d.node.Pool
-	case AddVoter, RemoveVoter:
-		return fmt.Sprintf("controller %d", d.node.ID)
-	}
-	return d.node.name()
-}
+// subject names what a disruption concerns.
+func (d *disruption) subject() string { return d.kind.Row().disruption.subject(d.node) }
 
 // carryOut makes steps of what was chosen. A pod is deleted only after an earlier pass has seen its replacement staged.
 func (v *view) carryOut(p *Plan, chosen *round) {
@@ -154,27 +126,9 @@ func (v *view) carryOut(p *Plan, chosen *round) {
 		if d.node != nil {
 			step.Pool, step.Node = d.node.Pool, d.node.ID
 		}
-		switch d.kind {
-		case Restart:
-			if d.node.pod == nil || !d.node.isStagedAsWanted() {
-				continue
-			}
-			step.PodUID = d.node.pod.UID
-		case ReplaceDisk:
-			step.Claims = d.node.claims
-			if d.node.pod != nil {
-				step.PodUID = d.node.pod.UID
-			}
-		case AddVoter, RemoveVoter:
-			step.Member, step.Endpoint = v.member(d)
-		case ShrinkPool:
-			step.Replicas = d.node.set.Replicas - 1
-		case RemovePool:
-			step.SetUID = d.node.set.UID
-		case FinalizeVersion:
-			step.Level = v.c.MetadataVersion
+		if d.kind.Row().disruption.judged(v, d, &step) {
+			p.Steps = append(p.Steps, step)
 		}
-		p.Steps = append(p.Steps, step)
 	}
 }
 

@@ -11,18 +11,11 @@ const (
 	tableEnds   = "<!-- The end of what is written. -->\n"
 )
 
-// does says what a kind of act is to the node.
-var does = map[Kind]string{
-	Restart: "restarts", ReplaceDisk: "gets an empty disk", RemoveVoter: "leaves the metadata quorum", AddVoter: "joins the metadata quorum",
-	ShrinkPool: "goes, the highest node id first", RemovePool: "its StatefulSet is deleted", Unregister: "is forgotten by Kafka",
-	FinalizeVersion: "nobody restarts; it is set in Kafka",
-}
-
 func effects() string {
 	var b strings.Builder
 	b.WriteString("| after | the node concerned | reason |\n|---|---|---|\n")
 	for _, r := range reasons {
-		fmt.Fprintf(&b, "| %s | %s | `%s` |\n", r.after, does[r.leads], r.name)
+		fmt.Fprintf(&b, "| %s | %s | `%s` |\n", r.after, r.leads.Row().disruption.effect, r.name)
 	}
 	return b.String()
 }

@@ -55,7 +55,9 @@ func (v *view) planPool(p *Plan, shaping map[string]bool, kind Kind, pool *model
 		return
 	}
 	shaping[pool.Name] = true
-	p.Steps = append(p.Steps, Step{Kind: kind, Pool: pool.Name, Nodes: nodes, Reasons: []string{reason}})
+	p.Steps = append(p.Steps, Step{
+		Kind: kind, Pool: pool.Name, Nodes: nodes, Replicas: pool.Replicas, Reasons: []string{reason},
+	})
 }
 
 // planFormat tells pods how to format an empty disk. "initial" makes a node a founder of the quorum. It is said only until

@@ -143,6 +143,51 @@ func (s *sim) judgeRestart(n *simNode, all []Step) {
 	s.judgeStop(n, "stopped")
 }
 
+// judgeExpectation holds what a step has done against what its row expects.
+func (s *sim) judgeExpectation(step *Step) {
+	n, set := s.nodes[step.Node], s.sets[step.Pool]
+	theVeryPod := n != nil && n.pod != nil && n.pod.UID == step.PodUID
+	seen := true
+	switch step.Kind.Row().Expects {
+	case PodGone:
+		seen = !theVeryPod || n.pod.Deleting
+	case PodAnnotated:
+		seen = !theVeryPod || n.pod.Format == step.Format
+	case StatefulSetChanged:
+		seen = set.replicas == step.Replicas
+		for _, id := range step.Nodes {
+			seen = seen && set.files[id] == s.want.Files[id]
+		}
+	case StatefulSetGone:
+		seen = set == nil || set.uid != step.SetUID
+	case KafkaShows:
+		seen = s.kafkaShows(step)
+	}
+	if !seen {
+		s.violate("%s was carried out, and %s is not seen", step, step.Kind.Row().Expects)
+	}
+}
+
+// kafkaShows tells whether Kafka would show what a step asked for.
+func (s *sim) kafkaShows(step *Step) bool {
+	switch step.Kind {
+	case AlterConfig:
+		return !slices.ContainsFunc(step.Changes, func(c kafka.ConfigChange) bool {
+			value, set := s.kafka.config[c.Key]
+			return set != (c.Value != nil) || set && value != *c.Value
+		})
+	case AddVoter:
+		return slices.Contains(s.kafka.voters, step.Member)
+	case RemoveVoter:
+		return !slices.Contains(s.kafka.voters, step.Member)
+	case Unregister:
+		return s.nodes[step.Node] == nil || !s.nodes[step.Node].registered
+	case FinalizeVersion:
+		return s.kafka.level == step.Level
+	}
+	return false
+}
+
 func (s *sim) failsOnWanted(n *simNode) bool {
 	return n.pod != nil && n.pod.Problem == model.ProblemCrashLoop && s.bad[n.files.text] && s.runsWanted(n)
 }

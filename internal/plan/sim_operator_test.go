@@ -77,6 +77,7 @@ func (s *sim) pass() bool {
 		if s.perform(func() error { return s.act(&p.Steps[i], p.Steps) }) != nil {
 			return false
 		}
+		s.judgeExpectation(&p.Steps[i])
 	}
 	return p.Empty()
 }
@@ -137,8 +138,7 @@ func (s *sim) noteEmpty(shot *kafka.Snapshot) {
 
 // act does what a step says, and judges it.
 func (s *sim) act(step *Step, all []Step) error {
-	switch step.Kind {
-	case AddVoter, RemoveVoter, Unregister, FinalizeVersion, AlterConfig, ElectLeaders:
+	if step.Kind.Row().Act == AskKafka {
 		defer func() { s.cached = nil }() // what was read before the act is not used after it
 		return s.actOnKafka(step)
 	}
@@ -152,9 +152,9 @@ func (s *sim) act(step *Step, all []Step) error {
 		p := s.poolOf(step.Pool)
 		set = &simSet{uid: fmt.Sprintf("set-%d", s.uids), first: p.FirstNodeID, template: s.want.Templates[step.Pool], files: map[int32]model.Fingerprint{}}
 		s.sets[step.Pool] = set
-		s.resize(set, p.Replicas, step.Pool)
+		s.resize(set, step.Replicas, step.Pool)
 	case ScalePool:
-		s.resize(set, s.poolOf(step.Pool).Replicas, step.Pool)
+		s.resize(set, step.Replicas, step.Pool)
 	case StageFiles:
 		s.judgeStaging(step)
 		set.template = s.want.Templates[step.Pool]

@@ -22,7 +22,9 @@ func (v *view) planStaging(p *Plan, restarting []*node, shaping map[string]bool)
 			continue
 		}
 		staging = true
-		p.Steps = append(p.Steps, Step{Kind: StageFiles, Pool: pool.Name, Nodes: nodes, Reasons: []string{reason}})
+		p.Steps = append(p.Steps, Step{
+			Kind: StageFiles, Pool: pool.Name, Nodes: nodes, Replicas: set.Replicas, Reasons: []string{reason},
+		})
 	}
 	return staging
 }

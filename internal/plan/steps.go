@@ -1,120 +1,82 @@
 package plan
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/model"
 )
 
-// Kind is what a step does.
+// Kind is what a step does. steps_table.go says of every kind how it is told, who carries it out, and what is seen then.
 type Kind string
 
-// The steps. The first six disturb nobody.
+// The kinds of steps. The first six disturb nobody.
 const (
-	CreatePool   Kind = "CreatePool"   // create the StatefulSet of a pool
-	ScalePool    Kind = "ScalePool"    // raise its replicas; its template and the other nodes' files stay what they are
-	SayFormat    Kind = "SayFormat"    // tell a pod how to format its empty disk
-	StageFiles   Kind = "StageFiles"   // let new pods start on the desired template and, of Nodes, on the desired files; the others' files stay
-	AlterConfig  Kind = "AlterConfig"  // set and delete run-time keys in Kafka
-	ElectLeaders Kind = "ElectLeaders" // give leadership back to the preferred replicas
+	// CreatePool creates the StatefulSet of a pool.
+	CreatePool Kind = "CreatePool"
+	// ScalePool raises the replicas of a StatefulSet. Its template and the other nodes' files stay what they are.
+	ScalePool Kind = "ScalePool"
+	// SayFormat tells a pod how to format its empty disk.
+	SayFormat Kind = "SayFormat"
+	// StageFiles lets new pods start on the desired template and, for Nodes, on the desired files.
+	// The files of other nodes stay.
+	StageFiles Kind = "StageFiles"
+	// AlterConfig sets and deletes run-time keys in Kafka.
+	AlterConfig Kind = "AlterConfig"
+	// ElectLeaders gives leadership back to the preferred replicas.
+	ElectLeaders Kind = "ElectLeaders"
 
-	ReplaceDisk     Kind = "ReplaceDisk"     // delete the claims of a node, and its pod: a new disk takes their place
-	RemoveVoter     Kind = "RemoveVoter"     // take a controller out of the metadata quorum
-	AddVoter        Kind = "AddVoter"        // make a controller that follows a voter
-	Restart         Kind = "Restart"         // delete one pod
-	ShrinkPool      Kind = "ShrinkPool"      // lower the replicas of a StatefulSet; the highest node ids go
-	RemovePool      Kind = "RemovePool"      // delete a StatefulSet that has no nodes any more
-	Unregister      Kind = "Unregister"      // make Kafka forget a broker that is gone
-	FinalizeVersion Kind = "FinalizeVersion" // raise or lower metadata.version
+	// ReplaceDisk deletes the claims of a node and its pod. A new disk takes their place.
+	ReplaceDisk Kind = "ReplaceDisk"
+	// RemoveVoter takes a controller out of the metadata quorum.
+	RemoveVoter Kind = "RemoveVoter"
+	// AddVoter makes a voter of a controller that follows the metadata log.
+	AddVoter Kind = "AddVoter"
+	// Restart deletes one pod, which its StatefulSet makes again.
+	Restart Kind = "Restart"
+	// ShrinkPool lowers the replicas of a StatefulSet by one. The highest node id goes.
+	ShrinkPool Kind = "ShrinkPool"
+	// RemovePool deletes a StatefulSet that has no nodes any more.
+	RemovePool Kind = "RemovePool"
+	// Unregister makes Kafka forget a broker that is gone.
+	Unregister Kind = "Unregister"
+	// FinalizeVersion raises or lowers metadata.version.
+	FinalizeVersion Kind = "FinalizeVersion"
 )
 
-// Step is one act.
+// Step is one thing to do.
 type Step struct {
 	Kind     Kind
 	Pool     string
-	Node     int32   // SayFormat, Restart, AlterConfig (kafka.AllBrokers = all)
-	Nodes    []int32 // StageFiles, CreatePool, ScalePool: whose files become the desired ones
-	PodUID   string  // Restart, SayFormat: the very pod that was judged
-	DiskUID  string  // SayFormat: the disk that was judged; to be recorded before "initial" is said
-	Format   string  // SayFormat: FormatInitial or FormatJoin
-	Changes  []kafka.ConfigChange
+	Node     int32                 // what it concerns; AlterConfig: kafka.AllBrokers = all
+	Nodes    []int32               // CreatePool, ScalePool, StageFiles: whose files become the desired ones
+	Replicas int32                 // CreatePool, ScalePool, StageFiles, ShrinkPool: what the StatefulSet asks for afterwards
+	PodUID   string                // SayFormat, Restart, ReplaceDisk: the very pod that was judged; empty = there is none
+	DiskUID  string                // SayFormat: the disk that was judged; to be recorded before FormatInitial is said
+	Format   string                // SayFormat: FormatInitial or FormatJoin
+	Changes  []kafka.ConfigChange  // AlterConfig
 	Member   kafka.QuorumMember    // AddVoter, RemoveVoter
 	Endpoint string                // AddVoter: host:port of its CONTROLLER listener
-	Replicas int32                 // ShrinkPool
 	SetUID   string                // RemovePool: the very StatefulSet that was judged
 	Level    int16                 // FinalizeVersion
 	Claims   []model.ObservedClaim // ReplaceDisk: the very claims that were judged
 	Reasons  []string              // why, as sentences
-	Facts    string                // Restart: what the cluster has left meanwhile
+	Facts    string                // what the cluster has left meanwhile, as sentences; empty = nothing is worth telling
 }
 
-// String prints a step in one line: what it does, and why.
+// String prints a step in one line: what it does, why, and what the cluster has left meanwhile.
 func (s Step) String() string {
-	what := string(s.Kind)
-	switch s.Kind {
-	case CreatePool:
-		what = fmt.Sprintf("create pool %s with nodes %s", s.Pool, joinIDs(s.Nodes))
-	case ScalePool:
-		what = fmt.Sprintf("scale pool %s by nodes %s", s.Pool, joinIDs(s.Nodes))
-	case SayFormat:
-		what = fmt.Sprintf("format %s-%d: %s", s.Pool, s.Node, s.Format)
-	case StageFiles:
-		what = fmt.Sprintf("stage %s for nodes %s", s.Pool, joinIDs(s.Nodes))
-		if len(s.Nodes) == 0 {
-			what = fmt.Sprintf("stage %s: template", s.Pool)
-		}
-	case AlterConfig:
-		what = fmt.Sprintf("configure broker %d: %s", s.Node, changesText(s.Changes))
-		if s.Node == kafka.AllBrokers {
-			what = "configure all brokers: " + changesText(s.Changes)
-		}
-	case ElectLeaders:
-		what = "elect preferred leaders"
-	case Restart:
-		what = fmt.Sprintf("restart %s-%d", s.Pool, s.Node)
-	}
-	if text := s.membership(); text != "" {
-		what = text
-	}
-	line := what + ": " + strings.Join(s.Reasons, ", ")
+	line := s.does() + ": " + strings.Join(s.Reasons, ", ")
 	if s.Facts != "" {
 		line += "; " + s.Facts
 	}
 	return line
 }
 
-// membership prints the steps that change who belongs to the cluster.
-func (s Step) membership() string {
-	switch s.Kind {
-	case ReplaceDisk:
-		return fmt.Sprintf("replace the disk of %s-%d", s.Pool, s.Node)
-	case AddVoter:
-		return fmt.Sprintf("add voter %d", s.Node)
-	case RemoveVoter:
-		return fmt.Sprintf("remove voter %d", s.Node)
-	case ShrinkPool:
-		return fmt.Sprintf("remove %s-%d", s.Pool, s.Node)
-	case RemovePool:
-		return "remove pool " + s.Pool
-	case Unregister:
-		return fmt.Sprintf("unregister broker %d", s.Node)
-	case FinalizeVersion:
-		return fmt.Sprintf("finalize metadata.version %d", s.Level)
+func (s Step) does() string {
+	row := s.Kind.Row()
+	if object := row.text(s); object != "" {
+		return row.Trace + " " + object
 	}
-	return ""
-}
-
-// changesText names keys without values: a value may be a secret.
-func changesText(changes []kafka.ConfigChange) string {
-	parts := make([]string, 0, len(changes))
-	for _, c := range changes {
-		if c.Value == nil {
-			parts = append(parts, "delete "+c.Key)
-		} else {
-			parts = append(parts, "set "+c.Key)
-		}
-	}
-	return strings.Join(parts, ", ")
+	return row.Trace
 }

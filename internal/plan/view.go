@@ -198,8 +198,12 @@ func (n *node) name() string {
 	if n.isBroker() {
 		return fmt.Sprintf("broker %d", n.ID)
 	}
-	return fmt.Sprintf("controller %d", n.ID)
+	return n.controllerName()
 }
+
+func (n *node) controllerName() string { return fmt.Sprintf("controller %d", n.ID) }
+
+func (n *node) poolName() string { return "pool " + n.Pool }
 
 // proven tells that some node of a pool took what is wanted of the pool and runs it, healthily, and that none fails on
 // what is wanted of it: nodes of a pool may differ in their files, so one that works does not speak for one that does not.
