@@ -203,15 +203,3 @@ func budgetClosed(v *view, _ *disruption, _ *round) (bool, string) {
 }
 
 func partition(p *kafka.Partition) string { return fmt.Sprintf("%s-%d", p.Topic, p.Number) }
-
-// Racks lists the failure domains that the brokers of a view of Kafka have told.
-func Racks(s *kafka.Snapshot) []string {
-	var racks []string
-	for _, b := range s.Brokers {
-		if b.Rack != "" {
-			racks = append(racks, b.Rack)
-		}
-	}
-	slices.Sort(racks)
-	return slices.Compact(racks)
-}

@@ -8,9 +8,9 @@ import (
 	"github.com/castellan-dev/castellan/internal/model"
 )
 
-// SnapshotMaxAge is how old a view of Kafka may be and still permit a disturbance. It is shorter than a broker takes to
+// snapshotMaxAge is how old a view of Kafka may be and still permit a disturbance. It is shorter than a broker takes to
 // stop, start and be ready again in its pod, so that such a restart cannot hide between a view and its use.
-const SnapshotMaxAge = 10 * time.Second
+const snapshotMaxAge = 10 * time.Second
 
 const (
 	// maxLag bounds how long ago a voter or a broker last held all of the metadata log and still counts as alive. It is

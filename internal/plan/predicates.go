@@ -189,7 +189,7 @@ func (v *view) freshSnapshot() (bool, string) {
 		return false, "there is no view of Kafka"
 	}
 	age := v.now.Sub(v.kafka.snapshot.TakenAt)
-	if age > SnapshotMaxAge || age < -maxClockSkew {
+	if age > snapshotMaxAge || age < -maxClockSkew {
 		return false, fmt.Sprintf("the view of Kafka is %s old", age.Round(time.Second))
 	}
 	return true, ""

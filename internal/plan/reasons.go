@@ -84,28 +84,3 @@ func restartAsked(v *view, n *node) (bool, string) {
 func isGone(pod *model.ObservedPod) bool {
 	return pod.Files == (model.Fingerprint{}) || pod.Template == (model.Fingerprint{})
 }
-
-// Rule is a named reason or predicate, for documentation and status.
-type Rule struct {
-	Name     string
-	Sentence string
-	Kinds    []Kind // what it leads to, or guards
-}
-
-// Reasons lists why anything is disturbed.
-func Reasons() []Rule {
-	rules := make([]Rule, 0, len(reasons))
-	for _, r := range reasons {
-		rules = append(rules, Rule{r.name, r.sentence, []Kind{r.leads}})
-	}
-	return rules
-}
-
-// Predicates lists what has to be true before anything is disturbed.
-func Predicates() []Rule {
-	rules := make([]Rule, 0, len(predicates))
-	for _, p := range predicates {
-		rules = append(rules, Rule{p.name, p.sentence, p.guards})
-	}
-	return rules
-}

@@ -16,11 +16,11 @@ func TestTheRunbookHasAnEntryForEveryPredicate(t *testing.T) {
 	for _, heading := range regexp.MustCompile("(?m)^### `(.+)`\n\n[^#\n]").FindAllSubmatch(page, -1) {
 		entries[string(heading[1])] = true
 	}
-	for _, p := range Predicates() {
-		if !entries[p.Name] {
-			t.Errorf("docs/runbook.md does not say what to do about %s; add a heading with its name in backquotes and a paragraph", p.Name)
+	for _, p := range predicates {
+		if !entries[p.name] {
+			t.Errorf("docs/runbook.md does not say what to do about %s; add a heading with its name in backquotes and a paragraph", p.name)
 		}
-		delete(entries, p.Name)
+		delete(entries, p.name)
 	}
 	for name := range entries {
 		t.Errorf("docs/runbook.md explains %s, which is no predicate; remove the entry", name)

@@ -304,20 +304,26 @@ func compare(t *testing.T, page string, written func(page string) string) {
 
 func documentation() string {
 	var b strings.Builder
-	b.WriteString(docsHead)
-	rows := func(rules []Rule) {
-		for _, r := range rules {
-			kinds := make([]string, len(r.Kinds))
-			for i, kind := range r.Kinds {
-				kinds[i] = string(kind)
-			}
-			fmt.Fprintf(&b, "| `%s` | %s | %s |\n", r.Name, r.Sentence, strings.Join(kinds, ", "))
-		}
+	row := func(name, sentence string, kinds ...Kind) {
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", name, sentence, joinKinds(kinds))
 	}
+	b.WriteString(docsHead)
 	b.WriteString("\n## Why\n\n| Reason | What it means | Leads to |\n|---|---|---|\n")
-	rows(Reasons())
+	for _, r := range reasons {
+		row(r.name, r.sentence, r.leads)
+	}
 	b.WriteString(docsBetween + "\n| Predicate | What has to be true | Before |\n|---|---|---|\n")
-	rows(Predicates())
+	for _, p := range predicates {
+		row(p.name, p.sentence, p.guards...)
+	}
 	b.WriteString(docsTail)
 	return b.String()
+}
+
+func joinKinds(kinds []Kind) string {
+	names := make([]string, len(kinds))
+	for i, kind := range kinds {
+		names[i] = string(kind)
+	}
+	return strings.Join(names, ", ")
 }
