@@ -32,15 +32,18 @@ var disruptionTests = []disruptionTest{
 		s.change(1)
 		s.remember(7, true)
 	}},
-	{"nobody tries a version that cannot read what is finalized", "knowsFeatures", "Kafka 4.2.2 cannot run with metadata.version 4.3-IV0, which this cluster has finalized; use one of: 4.3.1", Restart, 1, func(s *stage) {
-		s.change(1)
-		s.c.Version = "4.2.2"
-	}},
-	{"not even a pod that fails", "knowsFeatures", "cannot run with metadata.version 4.3-IV0", Restart, 1, func(s *stage) {
-		s.change(1)
-		s.c.Version = "4.2.2"
-		s.pod(1).Ready, s.pod(1).Problem = false, model.ProblemCrashLoop
-	}},
+	{"nobody tries a version that cannot read what is finalized", "knowsFeatures",
+		"Kafka 4.2.2 cannot run with metadata.version 4.3-IV0, which this cluster has finalized; use one of: 4.3.1",
+		Restart, 1, func(s *stage) {
+			s.change(1)
+			s.c.Version = "4.2.2"
+		}},
+	{"not even a pod that fails", "knowsFeatures", "cannot run with metadata.version 4.3-IV0", Restart, 1,
+		func(s *stage) {
+			s.change(1)
+			s.c.Version = "4.2.2"
+			s.pod(1).Ready, s.pod(1).Problem = false, model.ProblemCrashLoop
+		}},
 	{"a version that can read it is tried", "", "version 4.1.2 -> 4.2.2", Restart, 1, func(s *stage) {
 		s.c.Version = "4.2.2"
 		s.pod(1).Version, s.pod(1).Template = "4.1.2", print2("t0")
@@ -88,21 +91,23 @@ var disruptionTests = []disruptionTest{
 		s.spare()
 		s.shot().Quorum.LeaderID = 2
 	}},
-	{"nobody goes together with the quorum's leader", "leaderAlone", "node 1 leads the metadata quorum and goes alone", Restart, 2, func(s *stage) {
-		s.prove()
-		s.change(1, 2)
-		s.racks("a", "b", "b")
-		s.spare()
-		s.shot().Quorum.LeaderID = 1
-		s.pod(1).Broker, s.pod(1).Version = false, "4.1.2" // to a newer version controllers go first
-	}},
-	{"somebody carries the listeners", "keepsListener", "no other broker would carry the listeners", Restart, 2, func(s *stage) {
-		s.prove()
-		s.change(1, 2)
-		s.racks("a", "b", "b")
-		s.spare()
-		s.pod(0).Broker = false
-	}},
+	{"nobody goes together with the quorum's leader", "leaderAlone",
+		"node 1 leads the metadata quorum and goes alone", Restart, 2, func(s *stage) {
+			s.prove()
+			s.change(1, 2)
+			s.racks("a", "b", "b")
+			s.spare()
+			s.shot().Quorum.LeaderID = 1
+			s.pod(1).Broker, s.pod(1).Version = false, "4.1.2" // to a newer version controllers go first
+		}},
+	{"somebody carries the listeners", "keepsListener", "no other broker would carry the listeners", Restart, 2,
+		func(s *stage) {
+			s.prove()
+			s.change(1, 2)
+			s.racks("a", "b", "b")
+			s.spare()
+			s.pod(0).Broker = false
+		}},
 	{"Kubernetes evicts nobody meanwhile", "budgetClosed", "evict no pod meanwhile", Restart, 1, func(s *stage) {
 		s.change(1)
 		s.obs.BudgetClosed = false
@@ -114,12 +119,14 @@ var disruptionTests = []disruptionTest{
 		s.shot().Quorum.Observers[0].LastCaughtUp = s.now.Add(-time.Minute)
 	}},
 	{"a voter that is no longer asked for is taken out", "", "", RemoveVoter, 3, func(s *stage) { s.leave(true) }},
-	{"not before its replacement votes", "replacementsVote", "controller 2 does not vote yet", RemoveVoter, 3, func(s *stage) {
-		s.leave(true)
-		s.unvote(2)
-		s.shot().Quorum.Observers = nil
-	}},
-	{"the entry of a lost disk is taken out", "", "it came back with another disk", RemoveVoter, 2, func(s *stage) { s.loseDisk(2) }},
+	{"not before its replacement votes", "replacementsVote", "controller 2 does not vote yet", RemoveVoter, 3,
+		func(s *stage) {
+			s.leave(true)
+			s.unvote(2)
+			s.shot().Quorum.Observers = nil
+		}},
+	{"the entry of a lost disk is taken out", "", "it came back with another disk", RemoveVoter, 2,
+		func(s *stage) { s.loseDisk(2) }},
 
 	{"an empty broker goes", "", "", ShrinkPool, 3, func(s *stage) { s.leave(false) }},
 	{"a voter does not", "notVoter", "it is still a voter", ShrinkPool, 3, func(s *stage) {
@@ -127,12 +134,14 @@ var disruptionTests = []disruptionTest{
 		s.unvote(2)
 		s.shot().Quorum.Observers = nil
 	}},
-	{"one that holds a partition does not", "holdsNothing", "it holds 1 partition, among them orders-0", ShrinkPool, 3, func(s *stage) {
-		s.leave(false)
-		s.partition(0).Replicas, s.partition(0).ISR = []int32{0, 1, 3}, []int32{0, 1, 3}
-	}},
+	{"one that holds a partition does not", "holdsNothing", "it holds 1 partition, among them orders-0", ShrinkPool,
+		3, func(s *stage) {
+			s.leave(false)
+			s.partition(0).Replicas, s.partition(0).ISR = []int32{0, 1, 3}, []int32{0, 1, 3}
+		}},
 	{"one that holds a topic with more replicas than brokers would stay says so first", "holdsNothing",
-		"broker 3 not removed: topic orders has the replication factor 4 and 3 brokers would stay; ask for 1 broker more, or lower the replication factor first; it holds 2 partitions", ShrinkPool, 3, func(s *stage) {
+		"broker 3 not removed: topic orders has the replication factor 4 and 3 brokers would stay; ask for 1 broker " +
+			"more, or lower the replication factor first; it holds 2 partitions", ShrinkPool, 3, func(s *stage) {
 			s.leave(false)
 			s.partition(0).Replicas, s.partition(0).ISR = []int32{0, 1, 3}, []int32{0, 1, 3}
 			s.partition(1).Replicas, s.partition(1).ISR = []int32{0, 1, 2, 3}, []int32{0, 1, 2, 3}
@@ -141,10 +150,11 @@ var disruptionTests = []disruptionTest{
 		s.leave(false)
 		s.c.EmptySince[3] = s.now
 	}},
-	{"nobody goes while partitions move", "notReassigning", "2 partitions are being reassigned", ShrinkPool, 3, func(s *stage) {
-		s.leave(false)
-		s.shot().Reassigning = 2
-	}},
+	{"nobody goes while partitions move", "notReassigning", "2 partitions are being reassigned", ShrinkPool, 3,
+		func(s *stage) {
+			s.leave(false)
+			s.shot().Reassigning = 2
+		}},
 	{"the highest goes first", "highestFirst", "of its pool goes first", ShrinkPool, 2, func(s *stage) {
 		s.leave(false)
 		s.c.Pools[0].Replicas, s.c.Nodes = 2, s.c.Nodes[:2]
@@ -153,29 +163,35 @@ var disruptionTests = []disruptionTest{
 		s.shot().Quorum.Voters = s.shot().Quorum.Voters[:2]
 		s.c.EmptySince[3] = s.now // 3 has to be looked at again
 	}},
-	{"a pool without nodes goes", "", "", RemovePool, -1, func(s *stage) { s.obs.Pools["old"] = model.ObservedPool{UID: "set"} }},
-	{"not before its last pod has ended", "podsGone", "the pod of node 50 has not ended", RemovePool, -1, func(s *stage) {
-		s.obs.Pools["old"] = model.ObservedPool{UID: "set"}
-		s.obs.Nodes[50] = model.ObservedNode{Pod: &model.ObservedPod{Pool: "old", Deleting: true, Files: print2("v1"), Template: print2("t1")}}
-	}},
+	{"a pool without nodes goes", "", "", RemovePool, -1,
+		func(s *stage) { s.obs.Pools["old"] = model.ObservedPool{UID: "set"} }},
+	{"not before its last pod has ended", "podsGone", "the pod of node 50 has not ended", RemovePool, -1,
+		func(s *stage) {
+			s.obs.Pools["old"] = model.ObservedPool{UID: "set"}
+			s.obs.Nodes[50] = model.ObservedNode{Pod: &model.ObservedPod{Pool: "old", Deleting: true,
+				Files: print2("v1"), Template: print2("t1")}}
+		}},
 	{"a broker that is gone is forgotten", "", "", Unregister, 7, func(s *stage) { s.remember(7, true) }},
-	{"not while Kafka counts on it", "isFenced", "Kafka still counts on it", Unregister, 7, func(s *stage) { s.remember(7, false) }},
+	{"not while Kafka counts on it", "isFenced", "Kafka still counts on it", Unregister, 7,
+		func(s *stage) { s.remember(7, false) }},
 
 	{"a disk is replaced when that is permitted", "", "", ReplaceDisk, 1, func(s *stage) { s.permitReplacement(1) }},
 	{"not under a broker that serves", "notServing", "it is ready", ReplaceDisk, 1, func(s *stage) {
 		s.permitReplacement(1)
 		s.pod(1).Ready = true
 	}},
-	{"not with the last replica", "lastReplica", "orders-0 is in sync on no other broker", ReplaceDisk, 1, func(s *stage) {
-		s.permitReplacement(1)
-		s.partition(0).Replicas, s.partition(0).ISR = []int32{1}, []int32{1}
-	}},
+	{"not with the last replica", "lastReplica", "orders-0 is in sync on no other broker", ReplaceDisk, 1,
+		func(s *stage) {
+			s.permitReplacement(1)
+			s.partition(0).Replicas, s.partition(0).ISR = []int32{1}, []int32{1}
+		}},
 
 	{"metadata.version is raised at the end", "", "", FinalizeVersion, 0, func(s *stage) { s.askVersion() }},
-	{"not before every node runs the version", "allOnVersion", "broker 1 does not run what is asked for", FinalizeVersion, -1, func(s *stage) {
-		s.askVersion()
-		delete(s.want.Files, 1)
-	}},
+	{"not before every node runs the version", "allOnVersion", "broker 1 does not run what is asked for",
+		FinalizeVersion, -1, func(s *stage) {
+			s.askVersion()
+			delete(s.want.Files, 1)
+		}},
 }
 
 func TestEachPredicateAloneHoldsItsAct(t *testing.T) {
@@ -185,7 +201,8 @@ func TestEachPredicateAloneHoldsItsAct(t *testing.T) {
 			s.c.EmptySince = map[int32]time.Time{}
 			tt.change(s)
 			done := func(p Plan) bool {
-				return slices.ContainsFunc(p.Steps, func(st Step) bool { return st.Kind == tt.kind && (st.Node == tt.node || tt.node < 0) })
+				return slices.ContainsFunc(p.Steps,
+					func(st Step) bool { return st.Kind == tt.kind && (st.Node == tt.node || tt.node < 0) })
 			}
 			p := s.next()
 			if tt.predicate == "" {
@@ -214,7 +231,8 @@ func TestEachPredicateAloneHoldsItsAct(t *testing.T) {
 		if r.leads == Restart {
 			continue // TestReasonsToRestart
 		}
-		if !slices.ContainsFunc(disruptionTests, func(tt disruptionTest) bool { return tt.kind == r.leads && tt.predicate == "" }) {
+		if !slices.ContainsFunc(disruptionTests,
+			func(tt disruptionTest) bool { return tt.kind == r.leads && tt.predicate == "" }) {
 			t.Errorf("reason %s has no test", r.name)
 		}
 	}
@@ -249,7 +267,8 @@ func (s *stage) spare() {
 	s.shot().Quorum.LeaderID = 0
 	for id := range int32(5) {
 		if id > 2 {
-			s.shot().Quorum.Voters = append(s.shot().Quorum.Voters, kafka.QuorumReplica{ID: 900 + id, LastCaughtUp: s.now})
+			s.shot().Quorum.Voters = append(s.shot().Quorum.Voters,
+				kafka.QuorumReplica{ID: 900 + id, LastCaughtUp: s.now})
 		}
 	}
 }

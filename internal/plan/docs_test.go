@@ -7,8 +7,9 @@ import (
 
 // The generated table of docs/restarts.md.
 const (
-	tableBegins = "<!-- Written by go test ./internal/plan -update from the reasons in internal/plan; do not edit. -->\n"
-	tableEnds   = "<!-- The end of what is written. -->\n"
+	tableBegins = "<!-- Written by go test ./internal/plan -update from the reasons in internal/plan; do not edit. " +
+		"-->\n"
+	tableEnds = "<!-- The end of what is written. -->\n"
 )
 
 func effects() string {

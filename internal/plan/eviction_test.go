@@ -63,7 +63,8 @@ func TestWhomKubernetesMayEvict(t *testing.T) {
 			s := newStage(t)
 			tt.change(s)
 			if p := s.next(); p.Evictable != tt.number || !slices.Equal(p.Spared, tt.spared) {
-				t.Errorf("%d and %v may be evicted, want %d and %v; plan:\n%s", p.Evictable, p.Spared, tt.number, tt.spared, p)
+				t.Errorf("%d and %v may be evicted, want %d and %v; plan:\n%s", p.Evictable, p.Spared, tt.number,
+					tt.spared, p)
 			}
 		})
 	}

@@ -11,7 +11,8 @@ import (
 	"github.com/castellan-dev/castellan/internal/model"
 )
 
-// breakRule is the environment variable in which hack/mutation.sh names a rule to be broken for a whole run of the tests.
+// breakRule is the environment variable in which hack/mutation.sh names a rule to be broken for a whole run of the
+// tests.
 const breakRule = "CASTELLAN_MUTATE"
 
 func TestMain(m *testing.M) {
@@ -144,7 +145,8 @@ func TestEveryPredicateIsMissedWhenItIsMadeToSayYes(t *testing.T) {
 		t.Run(p.name, func(t *testing.T) {
 			k, told := killers[p.name]
 			if !told {
-				if !slices.ContainsFunc(disruptionTests, func(tt disruptionTest) bool { return tt.predicate == p.name }) {
+				if !slices.ContainsFunc(disruptionTests,
+					func(tt disruptionTest) bool { return tt.predicate == p.name }) {
 					t.Fatalf("nothing goes wrong without predicate %s", p.name)
 				}
 				return
@@ -152,14 +154,16 @@ func TestEveryPredicateIsMissedWhenItIsMadeToSayYes(t *testing.T) {
 			s := k.make()
 			k.play(s)
 			if len(s.wrong) > 0 {
-				t.Errorf("the story goes wrong with all predicates:\n%s\n%s", strings.Join(s.wrong, "\n"), strings.Join(s.trace, "\n"))
+				t.Errorf("the story goes wrong with all predicates:\n%s\n%s", strings.Join(s.wrong, "\n"),
+					strings.Join(s.trace, "\n"))
 			}
 			s = k.make()
 			s.tables.predicates = slices.Clone(predicates)
 			s.tables.predicates[i].permits = func(*view, *disruption, *round) (bool, string) { return true, "" }
 			k.play(s)
 			if !strings.Contains(strings.Join(s.wrong, "\n"), k.breaks) {
-				t.Errorf("without it, want a broken promise %q, got %q; trace:\n%s", k.breaks, s.wrong, strings.Join(s.trace, "\n"))
+				t.Errorf("without it, want a broken promise %q, got %q; trace:\n%s", k.breaks, s.wrong,
+					strings.Join(s.trace, "\n"))
 			}
 		})
 	}

@@ -15,8 +15,8 @@ import (
 
 const defaultPropertyRuns = 10000
 
-// A random cluster under random edits, faults and drains keeps the promises that the judge holds it to, and comes to rest
-// as what is wanted.
+// A random cluster under random edits, faults and drains keeps the promises that the judge holds it to, and comes to
+// rest as what is wanted.
 func TestRandomClustersComeToRestWithoutABrokenPromise(t *testing.T) {
 	runs, seed := envInt("CASTELLAN_PROPERTY_RUNS", defaultPropertyRuns), uint64(envInt("CASTELLAN_PROPERTY_SEED", 1))
 	if testing.Short() {
@@ -172,7 +172,8 @@ func (r *randomRun) widest() int {
 func (r *randomRun) keepRoles() {
 	for _, n := range r.order {
 		pool := r.poolOf(n.pool)
-		if n.fails && r.wanted(n.id) != nil && !pool.Controller && slices.ContainsFunc(r.order, func(m *simNode) bool { return m.pool == n.pool && r.isVoter(m) }) {
+		if n.fails && r.wanted(n.id) != nil && !pool.Controller &&
+			slices.ContainsFunc(r.order, func(m *simNode) bool { return m.pool == n.pool && r.isVoter(m) }) {
 			r.note("(the user leaves pool %s its controllers)", n.pool)
 			r.setRoles(n.pool, "cb")
 		}

@@ -10,12 +10,12 @@ import (
 
 // roundsBound is the most rounds in which a change of the files of all nodes may be carried out.
 //
-// A round that takes brokers of a rack and leaves one of that rack behind does so because it is full, or because it takes
-// a neighbour: another broker of the rack with which the one left behind shares a partition that cannot spare both. So a
-// rack takes at most one round more than its broadest broker has neighbours, and as many more as full rounds fit into it.
-// To that come one round a pool, in which a new revision is tried alone, one for each voter (the majority may let only one
-// go), and one for the quorum's leader. Without racks every broker is one of a single rack, and a round holds one unless
-// the user allows more.
+// A round that takes brokers of a rack and leaves one of that rack behind does so because it is full, or because it
+// takes a neighbour: another broker of the rack with which the one left behind shares a partition that cannot spare
+// both. So a rack takes at most one round more than its broadest broker has neighbours, and as many more as full rounds
+// fit into it. To that come one round a pool, in which a new revision is tried alone, one for each voter (the majority
+// may let only one go), and one for the quorum's leader. Without racks every broker is one of a single rack, and a
+// round holds one unless the user allows more.
 func (s *sim) roundsBound() int {
 	rounds := len(s.c.Pools) + len(s.kafka.voters) + 1
 	racks := map[string][]int32{}
@@ -112,7 +112,8 @@ func (s *sim) assignAtRandom(first, brokers, partitions int32, rackAware bool) {
 		var replicas []int32
 		for len(replicas) < 3 {
 			id := first + rng.Int32N(brokers)
-			if slices.Contains(replicas, id) || rackAware && slices.ContainsFunc(replicas, func(o int32) bool { return o%3 == id%3 }) {
+			if slices.Contains(replicas, id) || rackAware &&
+				slices.ContainsFunc(replicas, func(o int32) bool { return o%3 == id%3 }) {
 				continue
 			}
 			replicas = append(replicas, id)
@@ -124,7 +125,8 @@ func (s *sim) assignAtRandom(first, brokers, partitions int32, rackAware bool) {
 
 // Where nothing but one change happens, a roll takes no more rounds than racks and assignments ask for.
 func TestARollTakesNoMoreRoundsThanItsBound(t *testing.T) {
-	runs, seed := max(1, envInt("CASTELLAN_PROPERTY_RUNS", defaultPropertyRuns)/20), uint64(envInt("CASTELLAN_PROPERTY_SEED", 1))
+	runs, seed := max(1, envInt("CASTELLAN_PROPERTY_RUNS", defaultPropertyRuns)/20),
+		uint64(envInt("CASTELLAN_PROPERTY_SEED", 1))
 	for i := range uint64(runs) {
 		r := newRandomRun(seed+i, true)
 		r.render()

@@ -70,7 +70,8 @@ func TestReasonsToRestart(t *testing.T) {
 		reason string // empty = none
 	}{
 		{"a node that runs what is wanted is left alone", func(*stage) {}, ""},
-		{"filesChanged: files that the user changed are a reason", func(s *stage) { s.change(1) }, "configuration changed"},
+		{"filesChanged: files that the user changed are a reason", func(s *stage) { s.change(1) },
+			"configuration changed"},
 		{"files that only the operator renders otherwise are no reason", func(s *stage) {
 			s.want.Files[1] = model.Fingerprint{User: s.want.Files[1].User, Whole: "other"}
 		}, ""},
@@ -123,62 +124,75 @@ var predicateTests = []struct {
 	change                   func(s *stage)
 }{
 	{"a cluster in good health lets a node restart", "", "", func(*stage) {}},
-	{"an act that the cache has not shown holds everything", "cacheCurrent", "the cache has not yet shown the last act", func(s *stage) {
-		s.obs.CacheCurrent = false
-	}},
-	{"a StatefulSet that goes would not make the pod again", "comesBack", "StatefulSet events-main would not make its pod again", func(s *stage) {
-		set := s.obs.Pools["main"]
-		set.Deleting = true
-		s.obs.Pools["main"] = set
-	}},
-	{"files that wait for a fact hold a change of the template", "filesKnown", "its files wait for something: the NodePort of broker 1", func(s *stage) {
-		s.pod(1).Template = print2("t0")
-		s.c.Nodes[1].Waiting = "the NodePort of broker 1"
-		delete(s.want.Files, 1)
-	}},
-	{"a serving pod of unknown content is not replaced on a guess", "revisionKnown", "the revision that it runs is gone", func(s *stage) {
-		s.pod(1).Files = model.Fingerprint{}
-	}},
+	{"an act that the cache has not shown holds everything", "cacheCurrent",
+		"the cache has not yet shown the last act", func(s *stage) {
+			s.obs.CacheCurrent = false
+		}},
+	{"a StatefulSet that goes would not make the pod again", "comesBack",
+		"StatefulSet events-main would not make its pod again", func(s *stage) {
+			set := s.obs.Pools["main"]
+			set.Deleting = true
+			s.obs.Pools["main"] = set
+		}},
+	{"files that wait for a fact hold a change of the template", "filesKnown",
+		"its files wait for something: the NodePort of broker 1", func(s *stage) {
+			s.pod(1).Template = print2("t0")
+			s.c.Nodes[1].Waiting = "the NodePort of broker 1"
+			delete(s.want.Files, 1)
+		}},
+	{"a serving pod of unknown content is not replaced on a guess", "revisionKnown",
+		"the revision that it runs is gone", func(s *stage) {
+			s.pod(1).Files = model.Fingerprint{}
+		}},
 	{"a pod of unknown content that fails is replaced", "", "", func(s *stage) {
 		s.pod(1).Files, s.pod(1).Ready, s.pod(1).Problem = model.Fingerprint{}, false, model.ProblemConfig
 	}},
-	{"a revision that fails elsewhere goes no further", "provenRevision", "broker 2 is not ready (CrashLoop), and nobody has shown that the new revision works", func(s *stage) {
-		s.change(2)
-		s.pod(2).Files, s.pod(2).Ready, s.pod(2).Problem = print2("v2"), false, model.ProblemCrashLoop
-	}},
-	{"a pod that does not start elsewhere holds a restart", "othersReady", "broker 2 is not ready (Unschedulable)", func(s *stage) {
-		s.prove()
-		s.pod(2).Ready, s.pod(2).Problem = false, model.ProblemUnschedulable
-	}},
+	{"a revision that fails elsewhere goes no further", "provenRevision",
+		"broker 2 is not ready (CrashLoop), and nobody has shown that the new revision works", func(s *stage) {
+			s.change(2)
+			s.pod(2).Files, s.pod(2).Ready, s.pod(2).Problem = print2("v2"), false, model.ProblemCrashLoop
+		}},
+	{"a pod that does not start elsewhere holds a restart", "othersReady", "broker 2 is not ready (Unschedulable)",
+		func(s *stage) {
+			s.prove()
+			s.pod(2).Ready, s.pod(2).Problem = false, model.ProblemUnschedulable
+		}},
 	{"a pod that stops elsewhere holds a restart", "othersReady", "broker 2 is stopping", func(s *stage) {
 		s.prove()
 		s.pod(2).Deleting = true
 	}},
-	{"a fenced broker holds a restart", "othersReady", "broker 2 is fenced", func(s *stage) { s.shot().Brokers[2].Fenced = true }},
-	{"a broker that stopped following the metadata holds a restart", "othersReady", "broker 2 has not been heard of", func(s *stage) {
-		s.shot().Quorum.Voters[2].LastCaughtUp = s.now.Add(-6 * time.Second)
-	}},
+	{"a fenced broker holds a restart", "othersReady", "broker 2 is fenced",
+		func(s *stage) { s.shot().Brokers[2].Fenced = true }},
+	{"a broker that stopped following the metadata holds a restart", "othersReady",
+		"broker 2 has not been heard of", func(s *stage) {
+			s.shot().Quorum.Voters[2].LastCaughtUp = s.now.Add(-6 * time.Second)
+		}},
 	{"no view of Kafka permits nothing", "snapshotFresh", "there is no view of Kafka: timeout", func(s *stage) {
 		s.obs.Kafka, s.obs.KafkaError = nil, "timeout"
 	}},
 	{"an old view of Kafka permits nothing", "snapshotFresh", "the view of Kafka is 11s old", func(s *stage) {
 		s.now = s.now.Add(11 * time.Second)
 	}},
-	{"a view of a foreign cluster permits nothing", "snapshotFresh", "Kafka answers with cluster id OTHER", func(s *stage) {
-		s.shot().ClusterID = "OTHER"
-	}},
-	{"a view from before a pod began permits nothing", "snapshotNewer", "too old to tell about the new process of broker 2", func(s *stage) {
-		s.pod(2).CreatedAt = s.now.Add(-3 * time.Second)
-	}},
-	{"a view that may still show what ran in the second before a process began permits nothing", "snapshotNewer", "the new process of broker 2", func(s *stage) {
-		s.pod(2).StartedAt = s.shot().TakenAt.Add(-maxLag)
-	}},
-	{"a quorum without a leader permits nothing", "quorumMajority", "the metadata quorum has no leader", func(s *stage) {
-		s.shot().Quorum.LeaderID = -1
-	}},
-	{"a voter that lags may be the one too many", "quorumMajority", "1 of 3 voters would be caught up and the majority is 2", func(s *stage) {
-		s.shot().Quorum.Voters[2].LastCaughtUp = time.Time{}
-	}},
+	{"a view of a foreign cluster permits nothing", "snapshotFresh", "Kafka answers with cluster id OTHER",
+		func(s *stage) {
+			s.shot().ClusterID = "OTHER"
+		}},
+	{"a view from before a pod began permits nothing", "snapshotNewer",
+		"too old to tell about the new process of broker 2", func(s *stage) {
+			s.pod(2).CreatedAt = s.now.Add(-3 * time.Second)
+		}},
+	{"a view that may still show what ran in the second before a process began permits nothing", "snapshotNewer",
+		"the new process of broker 2", func(s *stage) {
+			s.pod(2).StartedAt = s.shot().TakenAt.Add(-maxLag)
+		}},
+	{"a quorum without a leader permits nothing", "quorumMajority", "the metadata quorum has no leader",
+		func(s *stage) {
+			s.shot().Quorum.LeaderID = -1
+		}},
+	{"a voter that lags may be the one too many", "quorumMajority",
+		"1 of 3 voters would be caught up and the majority is 2", func(s *stage) {
+			s.shot().Quorum.Voters[2].LastCaughtUp = time.Time{}
+		}},
 	{"one voter of one may restart when pauses are accepted", "", "", func(s *stage) {
 		s.onlyVoter(1)
 	}},
@@ -194,10 +208,11 @@ var predicateTests = []struct {
 		p := s.partition(0)
 		p.Replicas, p.ISR = []int32{0, 1, 9}, []int32{0, 1}
 	}},
-	{"a partition below min ISR already holds its members", "minISR", "orders-0 has 2 in-sync replicas and min.insync.replicas is 3", func(s *stage) {
-		p := s.partition(0)
-		p.Replicas, p.ISR, p.MinISR = []int32{0, 1, 8, 9}, []int32{0, 1}, 3
-	}},
+	{"a partition below min ISR already holds its members", "minISR",
+		"orders-0 has 2 in-sync replicas and min.insync.replicas is 3", func(s *stage) {
+			p := s.partition(0)
+			p.Replicas, p.ISR, p.MinISR = []int32{0, 1, 8, 9}, []int32{0, 1}, 3
+		}},
 	{"a partition below min ISR does not hold others", "", "", func(s *stage) {
 		p := s.partition(0)
 		p.Replicas, p.ISR = []int32{0, 8, 9}, []int32{0}
@@ -206,15 +221,18 @@ var predicateTests = []struct {
 		p := s.partition(0)
 		p.Replicas, p.ISR = []int32{0, 1}, []int32{0, 1}
 	}},
-	{"a partition that cannot be spared holds when they are not", "minISR", "orders-0 has 2 replicas and min.insync.replicas is 2, so that it can spare none; set spec.rolling.unavailable to Proceed, or give it more replicas", func(s *stage) {
-		p := s.partition(0)
-		p.Replicas, p.ISR = []int32{0, 1}, []int32{0, 1}
-		s.c.Unavailable = v1alpha1.UnavailableWait
-	}},
-	{"a broker that is still catching up holds a restart", "isrComplete", "broker 2 is not in sync with orders-0", func(s *stage) {
-		p := s.partition(0)
-		p.ISR, p.MinISR = []int32{0, 1}, 1
-	}},
+	{"a partition that cannot be spared holds when they are not", "minISR",
+		"orders-0 has 2 replicas and min.insync.replicas is 2, so that it can spare none; set " +
+			"spec.rolling.unavailable to Proceed, or give it more replicas", func(s *stage) {
+			p := s.partition(0)
+			p.Replicas, p.ISR = []int32{0, 1}, []int32{0, 1}
+			s.c.Unavailable = v1alpha1.UnavailableWait
+		}},
+	{"a broker that is still catching up holds a restart", "isrComplete", "broker 2 is not in sync with orders-0",
+		func(s *stage) {
+			p := s.partition(0)
+			p.ISR, p.MinISR = []int32{0, 1}, 1
+		}},
 	{"without racks another node goes first", "oneRack", "broker 2 goes first", func(s *stage) {
 		s.prove()
 		s.change(2)
@@ -224,9 +242,10 @@ var predicateTests = []struct {
 	{"a pod that crashes is replaced without any view of Kafka", "", "", func(s *stage) {
 		s.pod(1).Ready, s.pod(1).Problem, s.obs.Kafka = false, model.ProblemCrashLoop, nil
 	}},
-	{"a pod that runs, is not ready and may be in sync is not replaced without a view of Kafka", "snapshotFresh", "there is no view of Kafka", func(s *stage) {
-		s.pod(1).Ready, s.obs.Kafka = false, nil
-	}},
+	{"a pod that runs, is not ready and may be in sync is not replaced without a view of Kafka", "snapshotFresh",
+		"there is no view of Kafka", func(s *stage) {
+			s.pod(1).Ready, s.obs.Kafka = false, nil
+		}},
 }
 
 func TestPredicatesForARestart(t *testing.T) {
@@ -270,7 +289,8 @@ func TestAFieldIsNamedExactlyWhenOnlyTheUserCanEndIt(t *testing.T) {
 		begin                  func() *sim
 		change                 func(s *stage)
 	}{
-		{"a partition with as many replicas as it needs", "minISR", fieldUnavailable, threeCombined, func(s *stage) { pair(s.partition(0)) }},
+		{"a partition with as many replicas as it needs", "minISR", fieldUnavailable, threeCombined,
+			func(s *stage) { pair(s.partition(0)) }},
 		{"one of them, among others that catch up", "minISR", fieldUnavailable, threeCombined, func(s *stage) {
 			late(s.partition(0))
 			pair(s.partition(1))
@@ -287,7 +307,8 @@ func TestAFieldIsNamedExactlyWhenOnlyTheUserCanEndIt(t *testing.T) {
 			s.shot().Quorum.Voters[1].LastCaughtUp = time.Time{}
 		}},
 		{"the only voter until others join", "quorumMajority", "", threeCombined, func(s *stage) { s.onlyVoter(0) }},
-		{"a quorum without a leader", "quorumMajority", "", oneController, func(s *stage) { s.shot().Quorum.LeaderID = -1 }},
+		{"a quorum without a leader", "quorumMajority", "", oneController,
+			func(s *stage) { s.shot().Quorum.LeaderID = -1 }},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

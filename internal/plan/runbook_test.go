@@ -18,7 +18,8 @@ func TestTheRunbookHasAnEntryForEveryPredicate(t *testing.T) {
 	}
 	for _, p := range predicates {
 		if !entries[p.name] {
-			t.Errorf("docs/runbook.md does not say what to do about %s; add a heading with its name in backquotes and a paragraph", p.name)
+			t.Errorf("docs/runbook.md does not say what to do about %s; add a heading with its name in backquotes "+
+				"and a paragraph", p.name)
 		}
 		delete(entries, p.name)
 	}

@@ -47,7 +47,8 @@ func (s *sim) judgePlan(p Plan, obs *model.Observation) {
 	if kind != "" && !obs.CacheCurrent {
 		s.violate("%s before the cache has shown the last act", kind)
 	}
-	if open := p.Evictable > 0 || len(p.Spared) > 0; p.Evictable < 0 || p.Evictable > 1 || open && (kind != "" || obs.Kafka == nil || s.now.Sub(obs.Kafka.TakenAt) > 10*time.Second) {
+	if open := p.Evictable > 0 || len(p.Spared) > 0; p.Evictable < 0 || p.Evictable > 1 || open &&
+		(kind != "" || obs.Kafka == nil || s.now.Sub(obs.Kafka.TakenAt) > 10*time.Second) {
 		s.violate("evictable are %d and %v", p.Evictable, p.Spared)
 	}
 	if len(round) > 1 {
@@ -118,7 +119,8 @@ func (s *sim) judgeRestart(n *simNode, all []Step) {
 		s.violate("node %d follows another onto a revision that does not work", n.id)
 	}
 	if s.seen != nil && s.seen.MetadataVersion > levels[s.c.Version] && n.pod.Version != s.c.Version {
-		s.violate("node %d is to run %s, which cannot read metadata.version %d", n.id, s.c.Version, s.seen.MetadataVersion)
+		s.violate("node %d is to run %s, which cannot read metadata.version %d", n.id, s.c.Version,
+			s.seen.MetadataVersion)
 	}
 	if !n.alive() || !n.pod.Ready || !s.c.Bootstrapped {
 		return
@@ -232,7 +234,8 @@ func (s *sim) judgePartitions(n *simNode, how string) {
 			}
 		}
 		for _, id := range p.Replicas {
-			if m := s.nodes[id]; m != n && m != nil && m.alive() && m.syncIn > 0 && !m.byPlan && !slices.Contains(p.ISR, id) {
+			if m := s.nodes[id]; m != n && m != nil && m.alive() && m.syncIn > 0 && !m.byPlan &&
+				!slices.Contains(p.ISR, id) {
 				behind = id
 			}
 		}
@@ -255,7 +258,8 @@ func (s *sim) judgePartitions(n *simNode, how string) {
 func (s *sim) judgeStaging(step *Step) {
 	for _, id := range step.Nodes {
 		n := s.nodes[id]
-		if n != nil && s.isVoter(n) && n.pod != nil && n.files.controller && !s.contents[s.want.Files[id].User].controller {
+		if n != nil && s.isVoter(n) && n.pod != nil && n.files.controller &&
+			!s.contents[s.want.Files[id].User].controller {
 			s.violate("node %d is a voter and would come back without the role Controller", id)
 		}
 	}
@@ -272,7 +276,8 @@ func (s *sim) judgeVoters(step *Step, before []kafka.QuorumMember) {
 	switch {
 	case step.Kind == AddVoter && !wanted:
 		s.violate("node %d becomes a voter and nobody wants that", step.Member.ID)
-	case step.Kind == RemoveVoter && wanted && n != nil && n.dir == step.Member.DirectoryID && slices.Contains(before, step.Member):
+	case step.Kind == RemoveVoter && wanted && n != nil && n.dir == step.Member.DirectoryID &&
+		slices.Contains(before, step.Member):
 		s.violate("node %d is to be a voter, has its disk, and is removed", step.Member.ID)
 	}
 }
@@ -330,7 +335,8 @@ func (s *sim) judgeUnregister(step *Step) {
 
 // judgeReplace holds the deletion of a disk against what it may still be good for.
 func (s *sim) judgeReplace(n *simNode, step *Step) {
-	if n.claim == "" || !slices.ContainsFunc(step.Claims, func(c model.ObservedClaim) bool { return c.UID == n.claim }) {
+	if n.claim == "" || !slices.ContainsFunc(step.Claims,
+		func(c model.ObservedClaim) bool { return c.UID == n.claim }) {
 		return
 	}
 	if !n.replace {

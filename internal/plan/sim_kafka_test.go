@@ -181,7 +181,8 @@ func (s *sim) removeVoter(m kafka.QuorumMember) error {
 
 func (s *sim) moveBroker(n *simNode) {
 	if !n.alive() {
-		if n.silent++; n.silent > s.ticks.session || n.age < s.ticks.boot && n.pod != nil && !n.poweredOff && n.age > 1 {
+		if n.silent++; n.silent > s.ticks.session || n.age < s.ticks.boot && n.pod != nil && !n.poweredOff &&
+			n.age > 1 {
 			n.unfenced = false
 		}
 		n.setReady(false)
@@ -339,7 +340,8 @@ func (s *sim) snapshot() (*kafka.Snapshot, string) {
 	}
 	shot := &kafka.Snapshot{
 		TakenAt: s.now, ClusterID: "CID", Config: s.kafka.config, Quorum: s.quorum(), MetadataVersion: s.kafka.level,
-		Features: map[string]int16{"metadata.version": s.kafka.level}, Partitions: make([]kafka.Partition, len(s.kafka.parts)),
+		Features:   map[string]int16{"metadata.version": s.kafka.level},
+		Partitions: make([]kafka.Partition, len(s.kafka.parts)),
 	}
 	for _, n := range s.order {
 		if n.registered {

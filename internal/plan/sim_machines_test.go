@@ -51,7 +51,8 @@ type simNode struct {
 	metaIn     int // seconds until it holds all of the metadata log
 }
 
-// budget is a PodDisruptionBudget. Kubernetes takes note of a change in the second after it, and evicts nobody until then.
+// budget is a PodDisruptionBudget. Kubernetes takes note of a change in the second after it, and evicts nobody until
+// then.
 type budget struct {
 	allowed int32
 	spared  []string
@@ -130,8 +131,9 @@ func (s *sim) makePod(n *simNode, set *simSet) {
 	}
 	n.files, n.template = s.contents[set.files[n.id].User], s.contents[set.template.User]
 	n.pod = &model.ObservedPod{
-		Name: fmt.Sprintf("events-%s-%d", n.pool, n.id), UID: fmt.Sprintf("pod-%d", s.uids), Pool: n.pool, CreatedAt: s.now,
-		Files: set.files[n.id], Revision: set.files, Template: set.template,
+		Name: fmt.Sprintf("events-%s-%d", n.pool, n.id), UID: fmt.Sprintf("pod-%d", s.uids), Pool: n.pool,
+		CreatedAt: s.now,
+		Files:     set.files[n.id], Revision: set.files, Template: set.template,
 		Controller: n.files.controller, Broker: n.files.broker, Version: n.template.version,
 	}
 	if n.pod.KubernetesNode, n.pod.Zone = n.machine(), n.rack; n.cordoned {

@@ -26,7 +26,8 @@ func (s *sim) observe() *model.Observation {
 func (s *sim) objects() *model.Observation {
 	o := &model.Observation{
 		BudgetClosed: s.budget.allowed == 0 && len(s.budget.spared) == 0 && s.budgetCounted(),
-		Pools:        make(map[string]model.ObservedPool, len(s.sets)), Nodes: make(map[int32]model.ObservedNode, len(s.order)),
+		Pools:        make(map[string]model.ObservedPool, len(s.sets)),
+		Nodes:        make(map[int32]model.ObservedNode, len(s.order)),
 	}
 	for name, set := range s.sets {
 		shape := s.contents[set.template.User]
@@ -127,7 +128,8 @@ func (s *sim) noteEmpty(shot *kafka.Snapshot) {
 			delete(s.c.EmptySince, n.id)
 			continue
 		}
-		holds := slices.ContainsFunc(shot.Partitions, func(p kafka.Partition) bool { return slices.Contains(p.Replicas, n.id) })
+		holds := slices.ContainsFunc(shot.Partitions,
+			func(p kafka.Partition) bool { return slices.Contains(p.Replicas, n.id) })
 		if _, noted := s.c.EmptySince[n.id]; holds {
 			delete(s.c.EmptySince, n.id)
 		} else if !noted {
@@ -150,7 +152,8 @@ func (s *sim) act(step *Step, all []Step) error {
 	case CreatePool:
 		s.uids++
 		p := s.poolOf(step.Pool)
-		set = &simSet{uid: fmt.Sprintf("set-%d", s.uids), first: p.FirstNodeID, template: s.want.Templates[step.Pool], files: map[int32]model.Fingerprint{}}
+		set = &simSet{uid: fmt.Sprintf("set-%d", s.uids), first: p.FirstNodeID,
+			template: s.want.Templates[step.Pool], files: map[int32]model.Fingerprint{}}
 		s.sets[step.Pool] = set
 		s.resize(set, step.Replicas, step.Pool)
 	case ScalePool:

@@ -27,7 +27,8 @@ func (s *sim) nodesAtRest() string {
 		case n == nil || n.pod == nil || !n.pod.Ready:
 			return fmt.Sprintf("node %d is wanted and not ready", w.ID)
 		case !s.runsWanted(n):
-			return fmt.Sprintf("node %d runs %s and %s and not what is wanted", w.ID, n.pod.Files.User, n.pod.Template.User)
+			return fmt.Sprintf("node %d runs %s and %s and not what is wanted", w.ID, n.pod.Files.User,
+				n.pod.Template.User)
 		case n.pod.CreatedAt.Before(w.RestartBefore):
 			return fmt.Sprintf("node %d was to be restarted", w.ID)
 		case set.files[w.ID] != s.want.Files[w.ID]:

@@ -86,7 +86,8 @@ func newSim(c *model.Cluster) *sim {
 	s := &sim{
 		now: start, start: start, c: c, contents: map[string]content{},
 		bad: map[string]bool{}, refused: map[string]bool{}, hangs: map[string]bool{}, broken: map[int32]bool{},
-		sets: map[string]*simSet{}, nodes: map[int32]*simNode{}, started: map[int32]int{}, sawAlive: map[int32]bool{}, said: map[int32]string{},
+		sets: map[string]*simSet{}, nodes: map[int32]*simNode{}, started: map[int32]int{},
+		sawAlive: map[int32]bool{}, said: map[int32]string{},
 		kafka:  simKafka{leader: -1, config: map[string]string{}, level: levels[c.Version]},
 		users:  users{emptyAfter: 10, replaceAfter: 20},
 		tables: tables{reasons, predicates},
@@ -185,7 +186,8 @@ func simPools(specs ...string) *model.Cluster {
 		c.Pools = append(c.Pools, pool)
 		for i := range pool.Replicas {
 			if id := pool.FirstNodeID + i; pool.Controller {
-				c.InitialVoters = append(c.InitialVoters, v1alpha1.InitialVoter{NodeID: id, DirectoryID: fmt.Sprintf("first-%d", id)})
+				c.InitialVoters = append(c.InitialVoters,
+					v1alpha1.InitialVoter{NodeID: id, DirectoryID: fmt.Sprintf("first-%d", id)})
 			}
 		}
 	}

@@ -44,7 +44,8 @@ func (s *sim) render() {
 	for i := range s.c.Pools {
 		p := &s.c.Pools[i]
 		roles := roles(p.Controller, p.Broker)
-		shape := content{text: s.spec.templates[p.Name], controller: p.Controller, broker: p.Broker, version: s.c.Version}
+		shape := content{text: s.spec.templates[p.Name], controller: p.Controller, broker: p.Broker,
+			version: s.c.Version}
 		if shape.text == "" {
 			shape.text = "t1"
 		}
@@ -54,7 +55,8 @@ func (s *sim) render() {
 		for id := p.FirstNodeID; id < p.FirstNodeID+p.Replicas; id++ {
 			name := fmt.Sprintf("%s-%d", p.StatefulSet, id)
 			s.c.Nodes = append(s.c.Nodes, model.Node{
-				ID: id, Pool: p.Name, PodName: name, Host: name, Waiting: s.spec.unknown[id], RestartBefore: s.spec.restart[id],
+				ID: id, Pool: p.Name, PodName: name, Host: name, Waiting: s.spec.unknown[id],
+				RestartBefore: s.spec.restart[id],
 			})
 			if s.spec.unknown[id] != "" {
 				continue

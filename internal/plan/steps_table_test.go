@@ -248,7 +248,8 @@ func TestEveryKindOfStepIsToldInATrace(t *testing.T) {
 func kindOfLine(line string) Kind {
 	var found Row
 	for _, row := range table {
-		if rest, begins := strings.CutPrefix(line, row.Trace); begins && strings.HasPrefix(strings.TrimPrefix(rest, ":"), " ") &&
+		if rest, begins := strings.CutPrefix(line, row.Trace); begins &&
+			strings.HasPrefix(strings.TrimPrefix(rest, ":"), " ") &&
 			len(row.Trace) > len(found.Trace) {
 			found = row
 		}

@@ -26,7 +26,8 @@ func TestStepsOfAPass(t *testing.T) {
 		{"a cluster at rest needs nothing", func(*stage) {}, nil},
 		{"nothing is done before the cluster id is on record", func(s *stage) { s.c.ClusterID = "" },
 			[]string{"wait: the cluster id and the initial voters are not recorded yet"}},
-		{"nothing is done before the initial voters are on record", func(s *stage) { s.c.Bootstrapped, s.c.InitialVoters = false, nil },
+		{"nothing is done before the initial voters are on record",
+			func(s *stage) { s.c.Bootstrapped, s.c.InitialVoters = false, nil },
 			[]string{"wait: the cluster id and the initial voters are not recorded yet"}},
 		{"a new pool waits until the files of all its nodes are known", func(s *stage) {
 			delete(s.obs.Pools, "main")
@@ -121,13 +122,16 @@ func TestFormattingIsSaidOncePerDisk(t *testing.T) {
 		{"a disk that is not on record joins a cluster that was seen to work", func(s *stage) {
 			s.c.InitialVoters[1].DiskUID = ""
 		}, FormatJoin},
-		{"a node that was no initial voter joins", func(s *stage) { s.c.InitialVoters = s.c.InitialVoters[:1] }, FormatJoin},
+		{"a node that was no initial voter joins", func(s *stage) { s.c.InitialVoters = s.c.InitialVoters[:1] },
+			FormatJoin},
 		{"an ephemeral disk is known by its pod", func(s *stage) {
 			s.c.Pools[0].Volumes[0].Ephemeral = true
 			s.c.Bootstrapped, s.c.InitialVoters[1].DiskUID = false, s.pod(1).UID
 		}, FormatInitial},
-		{"an ephemeral disk of a later pod joins", func(s *stage) { s.c.Pools[0].Volumes[0].Ephemeral = true }, FormatJoin},
-		{"a claim that nobody has seen says nothing", func(s *stage) { s.obs.Nodes[1] = model.ObservedNode{Pod: s.pod(1)} }, ""},
+		{"an ephemeral disk of a later pod joins", func(s *stage) { s.c.Pools[0].Volumes[0].Ephemeral = true },
+			FormatJoin},
+		{"a claim that nobody has seen says nothing",
+			func(s *stage) { s.obs.Nodes[1] = model.ObservedNode{Pod: s.pod(1)} }, ""},
 		{"a pod that is being deleted is told nothing", func(s *stage) { s.pod(1).Deleting = true }, ""},
 		{"a stale cache tells nothing", func(s *stage) { s.obs.CacheCurrent = false }, ""},
 	}
@@ -159,12 +163,14 @@ func TestRunTimeConfigurationIsMadeEqual(t *testing.T) {
 		{"a missing and a different key are set", func(s *stage) {
 			s.c.DynamicConfig = map[string]string{"min.insync.replicas": "1", "a": "1"}
 		}, "configure all brokers: set a, set min.insync.replicas"},
-		{"a key that nobody asks for is deleted", func(s *stage) { s.shot().Config["b"] = "1" }, "configure all brokers: delete b"},
+		{"a key that nobody asks for is deleted", func(s *stage) { s.shot().Config["b"] = "1" },
+			"configure all brokers: delete b"},
 		{"a key that the user leaves to others is left alone", func(s *stage) {
 			s.shot().Config["b"] = "1"
 			s.c.UnmanagedConfig = map[string]bool{"b": true}
 		}, ""},
-		{"throttles of other tools are left alone", func(s *stage) { s.shot().Config["leader.replication.throttled.rate"] = "1" }, ""},
+		{"throttles of other tools are left alone",
+			func(s *stage) { s.shot().Config["leader.replication.throttled.rate"] = "1" }, ""},
 		{"a sensitive key, whose value Kafka hides, is not set again and again", func(s *stage) {
 			s.c.DynamicConfig["ssl.key.password"], s.shot().Config["ssl.key.password"] = "x", ""
 		}, ""},
@@ -232,7 +238,8 @@ func TestOrderOfRestarts(t *testing.T) {
 	v := newView(s.c, s.want, obs, s.now)
 	p := &Plan{}
 	none := tables{reasons, []predicate{{
-		name: "never", guards: everything, asks: failed, permits: func(*view, *disruption, *round) (bool, string) { return false, "x" },
+		name: "never", guards: everything, asks: failed,
+		permits: func(*view, *disruption, *round) (bool, string) { return false, "x" },
 	}}}
 	v.choose(p, none)
 	var order []string

@@ -146,7 +146,9 @@ var careStories = []story{
 		for range drained {
 			s.run(60)
 			for _, nodes := range drained {
-				if s.nodes[nodes[0]].cordoned && !slices.ContainsFunc(nodes, func(id int32) bool { _, waits := s.users.draining[id]; return waits }) {
+				if s.nodes[nodes[0]].cordoned &&
+					!slices.ContainsFunc(nodes,
+						func(id int32) bool { _, waits := s.users.draining[id]; return waits }) {
 					s.note("(the machine of nodes %v is back)", nodes)
 					s.cordon(false, nodes...)
 				}

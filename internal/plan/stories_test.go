@@ -109,20 +109,22 @@ var repairStories = []story{
 		s.note("(the user mends the value)")
 		s.edit("v2")
 	}},
-	{"brokers that hang from the very first start", func() *sim { return newSim(simPools("ctl:0:3:c", "brk:1000:2:b")) }, func(s *sim) {
-		s.hangs["bad"] = true
-		s.edit("bad", 1000, 1001)
-		s.run(20)
-		s.note("(the user mends the value)")
-		s.edit("v2", 1000, 1001)
-	}},
-	{"controllers that never find each other", func() *sim { return newSim(simPools("ctl:0:3:c", "brk:1000:2:b")) }, func(s *sim) {
-		s.hangs["bad"] = true
-		s.edit("bad", 0, 1, 2)
-		s.run(20)
-		s.note("(the user mends the value)")
-		s.edit("v2", 0, 1, 2)
-	}},
+	{"brokers that hang from the very first start",
+		func() *sim { return newSim(simPools("ctl:0:3:c", "brk:1000:2:b")) }, func(s *sim) {
+			s.hangs["bad"] = true
+			s.edit("bad", 1000, 1001)
+			s.run(20)
+			s.note("(the user mends the value)")
+			s.edit("v2", 1000, 1001)
+		}},
+	{"controllers that never find each other", func() *sim { return newSim(simPools("ctl:0:3:c", "brk:1000:2:b")) },
+		func(s *sim) {
+			s.hangs["bad"] = true
+			s.edit("bad", 0, 1, 2)
+			s.run(20)
+			s.note("(the user mends the value)")
+			s.edit("v2", 0, 1, 2)
+		}},
 	{"a template that no pod can be made from", threeCombined, func(s *sim) {
 		s.refused["t2"] = true
 		s.editTemplate("main", "t2")
