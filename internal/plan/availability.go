@@ -36,15 +36,18 @@ func quorumMajority(v *view, d *disruption, chosen *round) (bool, string) {
 	case spared && sparesNone(voters, left) && v.c.Unavailable != v1alpha1.UnavailableWait:
 		return true, fmt.Sprintf("the metadata quorum pauses: %s", counted(voters, "voter"))
 	case d.kind == Restart && v.waitsForQuorum(d.node):
-		return false, fmt.Sprintf("the metadata quorum has %s and can spare none; set spec.rolling.unavailable to Proceed, or ask for three controllers", counted(voters, "voter"))
+		return false, fmt.Sprintf("the metadata quorum has %s and can spare none; set spec.rolling.unavailable to "+
+			"Proceed, or ask for three controllers", counted(voters, "voter"))
 	}
-	return false, fmt.Sprintf("%d of %s would be caught up and the majority is %d", left, counted(voters, "voter"), majority(voters))
+	return false, fmt.Sprintf("%d of %s would be caught up and the majority is %d", left, counted(voters, "voter"),
+		majority(voters))
 }
 
-// sparesNone tells that voters who have all caught up are too few for one of them to stop.
+// sparesNone tells whether a quorum is too small to lose a voter, though all its voters have caught up.
 func sparesNone(voters, left int) bool { return voters <= 2 && left == voters-1 }
 
-// waitsForQuorum tells that a restart waits for a majority that the quorum which is asked for can never have without it.
+// waitsForQuorum tells whether a restart waits for ever. The spec asks for one or two controllers, so the majority
+// needs this very node, and spec.rolling.unavailable says Wait.
 func (v *view) waitsForQuorum(n *node) bool {
 	_, is := v.kafka.voter(n.ID)
 	asked := 0
@@ -66,7 +69,7 @@ func fieldOfQuorum(v *view, d *disruption) string {
 	return ""
 }
 
-// isDown tells that a node of ours has no pod that is ready: whatever Kafka has last heard of it, it does not vote.
+// isDown tells whether a node of this cluster has no ready pod. It does not vote then, whatever Kafka last heard of it.
 func (v *view) isDown(id int32) bool {
 	for _, n := range v.nodes {
 		if n.ID == id {
@@ -76,7 +79,7 @@ func (v *view) isDown(id int32) bool {
 	return false
 }
 
-// left is how many in-sync replicas of a partition stay when a node that is in sync stops beside those chosen.
+// left counts the in-sync replicas that a partition keeps when one more of them stops together with the round.
 func (r *round) left(p *kafka.Partition, index int) int32 {
 	left := int32(len(p.ISR)) - 1
 	if r.lost != nil {
@@ -95,7 +98,7 @@ func offline(v *view, d *disruption, chosen *round) (bool, string) {
 	return only.count == 0, only.String()
 }
 
-// minISR ignores partitions that the node is not in sync with: stopping it takes nothing from them.
+// minISR looks only at partitions that the node is in sync with. Its restart takes nothing from the others.
 func minISR(v *view, d *disruption, chosen *round) (bool, string) {
 	var short, spent, never listed
 	carried := v.kafka.inSync[d.node.ID]
@@ -106,11 +109,14 @@ func minISR(v *view, d *disruption, chosen *round) (bool, string) {
 		}
 		switch {
 		case int32(len(p.Replicas)) > p.MinISR:
-			short.add("%s has %s and min.insync.replicas is %d", partition(p), counted(len(p.ISR), "in-sync replica"), p.MinISR)
+			short.add("%s has %s and min.insync.replicas is %d", partition(p),
+				counted(len(p.ISR), "in-sync replica"), p.MinISR)
 		case v.c.Unavailable == v1alpha1.UnavailableWait:
-			never.add("%s has %s and min.insync.replicas is %d, so that it can spare none", partition(p), counted(len(p.Replicas), "replica"), p.MinISR)
+			never.add("%s has %s and min.insync.replicas is %d, so that it can spare none", partition(p),
+				counted(len(p.Replicas), "replica"), p.MinISR)
 		default:
-			spent.add("%s pauses, its replication factor is %d and min.insync.replicas is %d", partition(p), len(p.Replicas), p.MinISR)
+			spent.add("%s pauses, its replication factor is %d and min.insync.replicas is %d", partition(p),
+				len(p.Replicas), p.MinISR)
 		}
 	}
 	switch {
@@ -119,16 +125,17 @@ func minISR(v *view, d *disruption, chosen *round) (bool, string) {
 	case short.count > 0:
 		return false, short.String()
 	case spent.count > 0:
-		return true, fmt.Sprintf("%d of %d partitions keep min ISR; %s", len(carried)-spent.count, len(carried), spent.String())
+		return true, fmt.Sprintf("%d of %d partitions keep min ISR; %s", len(carried)-spent.count, len(carried),
+			spent.String())
 	case len(carried) > 0:
 		p := v.kafka.partition(carried[0])
-		return true, fmt.Sprintf("%d of %d partitions keep min ISR, such as %s with %d of %d", len(carried), len(carried),
-			partition(p), chosen.left(p, carried[0]), len(p.Replicas))
+		return true, fmt.Sprintf("%d of %d partitions keep min ISR, such as %s with %d of %d",
+			len(carried), len(carried), partition(p), chosen.left(p, carried[0]), len(p.Replicas))
 	}
 	return true, ""
 }
 
-// fieldOfMinISR: a partition that can spare none of its replicas keeps a restart waiting for ever.
+// fieldOfMinISR names the field when a partition can spare none of its replicas: the restart would wait for ever.
 func fieldOfMinISR(v *view, d *disruption) string {
 	never := func(i int) bool { p := v.kafka.partition(i); return int32(len(p.Replicas)) <= p.MinISR }
 	if v.c.Unavailable == v1alpha1.UnavailableWait && slices.ContainsFunc(v.kafka.inSync[d.node.ID], never) {
@@ -137,7 +144,7 @@ func fieldOfMinISR(v *view, d *disruption) string {
 	return ""
 }
 
-// keepsListener: every broker carries every listener.
+// keepsListener looks for any other unfenced broker: every broker carries every listener.
 func keepsListener(v *view, d *disruption, chosen *round) (bool, string) {
 	if !d.node.isBroker() {
 		return true, ""
@@ -155,8 +162,8 @@ func keepsListener(v *view, d *disruption, chosen *round) (bool, string) {
 	return brokers == 1 && d.kind != ShrinkPool, "no other broker would carry the listeners"
 }
 
-// isrComplete looks at the brokers of this cluster only. What a broker that is not ours keeps out of sync is counted by
-// minISR and offline, partition by partition: it must not stop every roll for ever. So is what those miss that stop too.
+// isrComplete looks only at brokers of this cluster that stay up. A foreign broker that is out of sync must not stop
+// every rollout for ever. minISR and offline count its partitions, and those of the brokers that stop, one by one.
 func isrComplete(v *view, d *disruption, chosen *round) (bool, string) {
 	var behind listed
 	for _, m := range v.nodes {

@@ -8,18 +8,19 @@ import (
 	"github.com/castellan-dev/castellan/internal/version"
 )
 
-// minISRKey is never deleted: with eligible leader replicas (KIP-966) Kafka refuses that.
+// minISRKey is never deleted. Kafka refuses that while it has eligible leader replicas (KIP-966).
 const minISRKey = "min.insync.replicas"
 
-// planConfig makes the run-time keys in Kafka what they shall be. It disturbs nobody and repeats itself harmlessly, so
-// any view of this cluster is young enough. Only brokers that answered are compared.
+// planConfig sets Kafka's run-time keys to what the spec asks for. It disturbs nobody, and repeating it does no harm,
+// so the view of Kafka may have any age. It compares only brokers that answered.
 func (v *view) planConfig(p *Plan) {
 	if v.kafka.snapshot == nil {
 		return
 	}
 	if changes := v.diff(v.c.DynamicConfig, v.kafka.snapshot.Config); len(changes) > 0 {
 		p.Steps = append(p.Steps, Step{
-			Kind: AlterConfig, Node: kafka.AllBrokers, Changes: changes, Reasons: []string{"run-time configuration differs"},
+			Kind: AlterConfig, Node: kafka.AllBrokers, Changes: changes,
+			Reasons: []string{"run-time configuration differs"},
 		})
 	}
 	for _, n := range v.nodes {
@@ -36,9 +37,9 @@ func (v *view) planConfig(p *Plan) {
 	}
 }
 
-// diff returns changes by key, in order. Kafka never tells the value of a key that it holds to be sensitive, but an empty
-// string: such a key counts as set, or it would be set again in every pass. Its limit: a changed value of a sensitive
-// key goes unnoticed. Values are compared as the strings that Kafka stores, which are the ones it was given.
+// diff returns the changes in the order of their keys. Kafka returns an empty string for the value of a sensitive key.
+// Such a key counts as set, or every pass would set it again. The limit: a changed value of a sensitive key goes
+// unnoticed. Values are compared as strings: Kafka stores the string that it was given.
 func (v *view) diff(desired, live map[string]string) []kafka.ConfigChange {
 	var changes []kafka.ConfigChange
 	for key, value := range desired {

@@ -12,10 +12,11 @@ func replaceAsked(_ *view, n *node) (bool, string) {
 }
 
 func notServing(_ *view, d *disruption, _ *round) (bool, string) {
-	return !d.node.ready(), "it is ready, and its disk works; take the annotation off, or delete the claim and the pod yourself"
+	return !d.node.ready(), "it is ready, and its disk works; take the annotation off, or delete the claim and the " +
+		"pod yourself"
 }
 
-// lastReplica looks at partitions of a single replica too: with the disk their records would be gone.
+// lastReplica counts partitions with a single replica, too: their records are lost with the disk.
 func lastReplica(v *view, d *disruption, _ *round) (bool, string) {
 	var only listed
 	count := func(indexes []int) {

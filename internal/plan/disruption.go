@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// disruption is one disturbance under consideration. It concerns a node, or a pool that the spec no longer has (the node
-// then carries only its name), or the whole cluster (there is no node then).
+// disruption is one disturbance under consideration. It concerns a node, or a pool that the spec no longer has (the
+// node then carries only its name), or the whole cluster (there is no node then).
 type disruption struct {
 	kind    Kind
 	node    *node
@@ -52,8 +52,8 @@ func (v *view) add(r *round, d *disruption) {
 	}
 }
 
-// choose finds everything that should be disturbed and says of each what holds it back. It returns what may be done now,
-// and everything that was wanted.
+// choose finds everything that should be disturbed and tells p what holds it back. It returns what may be disturbed
+// now, and everything that should be.
 func (v *view) choose(p *Plan, t tables) (*round, []*disruption) {
 	chosen := &round{}
 	var all []*disruption
@@ -69,7 +69,7 @@ func (v *view) choose(p *Plan, t tables) (*round, []*disruption) {
 			}
 			d.held = refusal.name
 			if kind == Restart && d.node.pod == nil {
-				continue // nothing would be deleted; that it has no pod is told anyway
+				continue // there is no pod to delete, and planWaiting says so
 			}
 			fact := facts[0]
 			if kind == Restart && !chosen.empty() && !strings.Contains(fact, "goes first") {
@@ -132,7 +132,7 @@ func (v *view) carryOut(p *Plan, chosen *round) {
 	}
 }
 
-// planPending names nodes that run what the user asked for, though not in the operator's present words.
+// planPending lists nodes that run what the user asked for, as another version of the operator rendered it.
 func (v *view) planPending(p *Plan) {
 	for _, n := range v.nodes {
 		if n.pod == nil || n.pod.Deleting || !n.runsWanted() {

@@ -2,10 +2,13 @@ package plan
 
 import "slices"
 
-// planEviction says which pods Kubernetes may evict by itself, to drain its nodes: none while the planner is about to
-// disturb something. While all of them serve it may be any one, if each could be restarted alone. While some cannot start,
-// such as one whose disk cannot leave the Kubernetes node that is drained, it may be those near them that can be spared
-// beside them, all together: Kubernetes asks nobody about those any more.
+// planEviction says which pods Kubernetes may evict by itself when one of its nodes is drained.
+//
+//   - The plan is about to disturb something: none.
+//   - All pods serve: any one of them, if each could be restarted alone.
+//   - Some pods cannot start, for example because a disk cannot leave the drained Kubernetes node: all pods near them
+//     that the cluster can spare together with them. Kubernetes asks nobody before it evicts those.
+//   - Any other pod is not ready: none. It is stopping or starting, and soon back.
 func (v *view) planEviction(p *Plan, t tables, chosen *round, wanted []*disruption) {
 	about := slices.ContainsFunc(wanted, func(d *disruption) bool { return d.held == budgetClosedName })
 	if !chosen.empty() || about {
@@ -21,7 +24,7 @@ func (v *view) planEviction(p *Plan, t tables, chosen *round, wanted []*disrupti
 		case n.fails():
 			v.add(down, &disruption{kind: evict, node: n})
 		default:
-			return // it is stopping or starting, and soon back
+			return
 		}
 	}
 	if down.empty() {
@@ -38,7 +41,7 @@ func (v *view) planEviction(p *Plan, t tables, chosen *round, wanted []*disrupti
 	}
 }
 
-// evictableAlone is 1 when each of these nodes could go alone: a number cannot tell which one is meant.
+// evictableAlone is 1 if each of these nodes could go alone, and else 0: a budget is a number and cannot name a pod.
 func (v *view) evictableAlone(nodes []*node, t tables) int32 {
 	for _, n := range nodes {
 		if refusal, _ := v.permitted(&disruption{kind: evict, node: n}, t, &round{}); refusal != nil {
@@ -48,8 +51,8 @@ func (v *view) evictableAlone(nodes []*node, t tables) int32 {
 	return int32(min(1, len(nodes)))
 }
 
-// near tells which nodes are in the racks of those that are down, or on their Kubernetes nodes: what is drained there may
-// go on, and no other drain begins meanwhile. A pod that waits for its Kubernetes node is still known by its disk.
+// near tells which nodes share a rack or a Kubernetes node with those that are down. A drain that has begun there goes
+// on, and no other drain begins meanwhile. The disk tells where a pod belongs that has no Kubernetes node.
 func (v *view) near(down *round) func(n *node) bool {
 	racks, hosts := map[string]bool{}, map[string]bool{}
 	for _, d := range down.disruptions {

@@ -8,32 +8,32 @@ import (
 	"github.com/castellan-dev/castellan/internal/model"
 )
 
-// snapshotMaxAge is how old a view of Kafka may be and still permit a disturbance. It is shorter than a broker takes to
-// stop, start and be ready again in its pod, so that such a restart cannot hide between a view and its use.
+// snapshotMaxAge is the age up to which a view of Kafka permits a disruption. A broker takes longer to stop, start and
+// be ready again in its pod, so no such restart can hide between a view and its use.
 const snapshotMaxAge = 10 * time.Second
 
 const (
-	// maxLag bounds how long ago a voter or a broker last held all of the metadata log and still counts as alive. It is
-	// shorter than the session after which Kafka itself gives up on a broker (9 s): within that, a dead broker still
-	// stands in the ISRs.
+	// maxLag is how long ago a voter or a broker that counts as alive may have last held all of the metadata log. It is
+	// shorter than the 9 s session after which Kafka gives up on a broker: until then a dead broker stays in the ISRs.
 	maxLag = 5 * time.Second
-	// podHeadStart is how much younger than a pod and its process a snapshot has to be. With maxLag it makes sure that a
-	// broker seen alive is the process of this pod and not the one before it; Kubernetes cuts the times of both to the second.
+	// podHeadStart is how much younger than a pod and its process a snapshot has to be. A broker that is seen alive is
+	// then the process of this pod, not the one before it. The extra second is there because Kubernetes cuts times to
+	// seconds.
 	podHeadStart = maxLag + time.Second
 	// maxClockSkew is how far the operator's clock may be behind the one of a snapshot.
 	maxClockSkew = 5 * time.Second
 )
 
-// evidence indexes one snapshot. Without a snapshot all of it is empty, and the quorum has no leader.
+// evidence indexes one snapshot. Without a snapshot it is empty, and the quorum has no leader.
 type evidence struct {
 	snapshot *kafka.Snapshot // nil = none, or one of a foreign cluster
-	foreign  string          // cluster id of a snapshot that is not ours
+	foreign  string          // cluster id of a snapshot of another cluster; empty = there is none
 	brokers  map[int32]kafka.Broker
 	quorum   kafka.Quorum
-	inSync   map[int32][]int // by broker: partitions in whose ISR it is, as indexes into the snapshot
-	lagging  map[int32][]int // by broker: partitions that it replicates without being in the ISR
-	short    int             // partitions that lack an in-sync replica
-	seen     map[int32]time.Time
+	inSync   map[int32][]int     // by broker: partitions in whose ISR it is, as indexes into the snapshot
+	lagging  map[int32][]int     // by broker: partitions that it replicates without being in the ISR
+	short    int                 // how many partitions lack an in-sync replica
+	seen     map[int32]time.Time // by node: when it last held all of the metadata log, on the clock of the leader
 }
 
 func newEvidence(c *model.Cluster, s *kafka.Snapshot) *evidence {
@@ -72,7 +72,7 @@ func newEvidence(c *model.Cluster, s *kafka.Snapshot) *evidence {
 
 func (e *evidence) partition(i int) *kafka.Partition { return &e.snapshot.Partitions[i] }
 
-// replicas counts the partitions that a broker is assigned to, in sync or not, and names one.
+// replicas counts the partitions that a broker replicates, in sync or not, and returns one of them.
 func (e *evidence) replicas(id int32) (count int, example *kafka.Partition) {
 	for _, held := range [][]int{e.inSync[id], e.lagging[id]} {
 		if len(held) > 0 {
@@ -83,7 +83,7 @@ func (e *evidence) replicas(id int32) (count int, example *kafka.Partition) {
 	return count, example
 }
 
-// widest is the partition with the most replicas of those that a broker is assigned to; nil = it has none.
+// widest is the partition with the most replicas among those that a broker replicates; nil = it replicates none.
 func (e *evidence) widest(id int32) *kafka.Partition {
 	var widest *kafka.Partition
 	for _, i := range slices.Concat(e.inSync[id], e.lagging[id]) {
@@ -94,10 +94,11 @@ func (e *evidence) widest(id int32) *kafka.Partition {
 	return widest
 }
 
-// leaderClock is when the quorum's leader wrote the answer, by its own clock: it is always caught up with itself.
+// leaderClock is when the quorum's leader wrote the answer, by its own clock: the leader is always caught up with
+// itself.
 func (e *evidence) leaderClock() time.Time { return e.seen[e.quorum.LeaderID] }
 
-// latest takes the latest of each id: an emptied disk leaves a second entry of the same id behind for a while.
+// latest takes the latest entry of each id. A node whose disk was emptied has two entries for a while.
 func latest(q kafka.Quorum) map[int32]time.Time {
 	seen := make(map[int32]time.Time, len(q.Voters)+len(q.Observers))
 	for _, r := range slices.Concat(q.Voters, q.Observers) {
@@ -108,8 +109,8 @@ func latest(q kafka.Quorum) map[int32]time.Time {
 	return seen
 }
 
-// isCaughtUp compares two readings of the leader's clock, so nobody else's clock matters. An entry of the leader's id is
-// the leader itself only when it is the latest of that id.
+// isCaughtUp compares two readings of the leader's clock, so no other clock matters. The leader's id can have two
+// entries; the later one is the leader.
 func (e *evidence) isCaughtUp(r kafka.QuorumReplica) bool {
 	clock := e.leaderClock()
 	if r.ID == e.quorum.LeaderID && r.LastCaughtUp.Equal(clock) {
@@ -118,15 +119,15 @@ func (e *evidence) isCaughtUp(r kafka.QuorumReplica) bool {
 	return !clock.IsZero() && !r.LastCaughtUp.IsZero() && clock.Sub(r.LastCaughtUp) <= maxLag
 }
 
-// isSilent tells that a broker has not followed the metadata log for a while, though Kafka may still count on it.
-// A broker of which the quorum says nothing is not called silent: whether it is fenced then decides.
+// isSilent tells whether a broker has not followed the metadata log for longer than maxLag. Kafka may not have fenced
+// it yet. A broker that the quorum does not list is not silent; there the fencing decides.
 func (e *evidence) isSilent(id int32) bool {
 	seen, clock := e.seen[id], e.leaderClock()
 	return id != e.quorum.LeaderID && !seen.IsZero() && !clock.IsZero() && clock.Sub(seen) > maxLag
 }
 
-// voter is the entry of a node among the voters. After its disk was lost a node can have a second one for a moment; the
-// one that is caught up counts.
+// voter is the entry of a node among the voters. A node that lost its disk can have two for a moment. The one that is
+// caught up counts.
 func (e *evidence) voter(id int32) (kafka.QuorumReplica, bool) {
 	var found kafka.QuorumReplica
 	is := false
@@ -138,7 +139,7 @@ func (e *evidence) voter(id int32) (kafka.QuorumReplica, bool) {
 	return found, is
 }
 
-// follower is the caught-up observer of a node's id.
+// follower is the entry of a node among the observers, if it is caught up.
 func (e *evidence) follower(id int32) (kafka.QuorumReplica, bool) {
 	for _, r := range e.quorum.Observers {
 		if r.ID == id && e.isCaughtUp(r) {
@@ -148,7 +149,7 @@ func (e *evidence) follower(id int32) (kafka.QuorumReplica, bool) {
 	return kafka.QuorumReplica{}, false
 }
 
-// votersWithout counts the caught-up voters that remain when some nodes stop.
+// votersWithout counts the caught-up voters that stay when some nodes stop.
 func (e *evidence) votersWithout(stops func(id int32) bool) int {
 	left := 0
 	for _, r := range e.quorum.Voters {
@@ -159,10 +160,10 @@ func (e *evidence) votersWithout(stops func(id int32) bool) int {
 	return left
 }
 
-// majority of so many voters, dead ones counted.
+// majority is how many of these voters, dead ones counted, have to be caught up.
 func majority(voters int) int { return voters/2 + 1 }
 
-// neededForQuorum tells that stopping a node now would take the majority away.
+// neededForQuorum tells whether the quorum would lose its majority if a node stopped now.
 func (v *view) neededForQuorum(n *node) bool {
 	if !n.isController() {
 		return false

@@ -14,7 +14,7 @@ func metadataAsked(v *view, _ *node) (bool, string) {
 	return true, fmt.Sprintf("metadata.version is %d and %d is asked for", s.MetadataVersion, v.c.MetadataVersion)
 }
 
-// allOnVersion: once metadata.version is raised, a node of an older version could not come back.
+// allOnVersion wants every node on the new version first: a node of an older one could not start after the rise.
 func allOnVersion(v *view, _ *disruption, _ *round) (bool, string) {
 	for _, n := range v.nodes {
 		switch {
@@ -30,8 +30,8 @@ func allOnVersion(v *view, _ *disruption, _ *round) (bool, string) {
 	return true, ""
 }
 
-// knowsFeatures asks what Kafka shows now: a version is accepted by the status, which may be older than a metadata.version
-// that somebody has just raised. A node that runs the version already is not told that it cannot.
+// knowsFeatures compares with what Kafka shows now. The spec's version was accepted on the word of the status, and
+// somebody may have raised metadata.version since. A node that runs the version already has shown that it can.
 func knowsFeatures(v *view, d *disruption, _ *round) (bool, string) {
 	asked, known := version.Find(v.c.Version)
 	if !known || v.kafka.snapshot == nil || d.node.pod != nil && d.node.pod.Version == v.c.Version {

@@ -4,8 +4,8 @@ import (
 	"slices"
 )
 
-// planLeaders gives leadership back after a roll, when all is quiet: no restart wanted, everybody ready and in sync. Kafka
-// does the same by itself every five minutes (auto.leader.rebalance.enable).
+// planLeaders gives leadership back to the preferred replicas after a rollout, once every node is ready and in sync.
+// Kafka does the same every five minutes (auto.leader.rebalance.enable).
 func (v *view) planLeaders(p *Plan) {
 	fresh, _ := v.freshSnapshot()
 	newer, _ := v.snapshotNewerThanPods()

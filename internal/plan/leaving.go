@@ -9,7 +9,7 @@ import (
 	"github.com/castellan-dev/castellan/internal/model"
 )
 
-// emptyFor is for how long a leaving broker has to hold nothing before it goes: it is looked at twice.
+// emptyFor is for how long a leaving broker has to be without replicas before it goes.
 const emptyFor = 5 * time.Second
 
 func notAskedFor(_ *view, n *node) (bool, string) {
@@ -23,7 +23,7 @@ func brokerGone(v *view, n *node) (bool, string) {
 	return n.gone && registered, "it is gone for good"
 }
 
-// emptied are the StatefulSets without nodes of pools that are not in the spec.
+// emptied lists the StatefulSets that have no nodes and whose pools are not in the spec.
 func (v *view) emptied() []*node {
 	var pools []*node
 	for name, set := range v.obs.Pools {
@@ -36,7 +36,7 @@ func (v *view) emptied() []*node {
 	return pools
 }
 
-// highestFirst is how a StatefulSet lets go.
+// highestFirst follows the StatefulSet: fewer replicas always end the pod with the highest ordinal.
 func highestFirst(v *view, d *disruption, _ *round) (bool, string) {
 	for _, m := range v.nodes {
 		if m.leaving && m.Pool == d.node.Pool && m.ID > d.node.ID {
@@ -53,9 +53,10 @@ func holdsNothing(v *view, d *disruption, _ *round) (bool, string) {
 	}
 	holds := fmt.Sprintf("it holds %s, among them %s", counted(count, "partition"), partition(example))
 	widest, stay := v.kafka.widest(d.node.ID), v.brokersToStay()
-	// While partitions move they have more replicas than their replication factor.
+	// A partition that is being reassigned has more replicas than its replication factor.
 	if factor := len(widest.Replicas); factor > stay && v.kafka.snapshot.Reassigning == 0 {
-		return false, fmt.Sprintf("topic %s has the replication factor %d and %s would stay; ask for %s more, or lower the replication factor first; %s",
+		return false, fmt.Sprintf("topic %s has the replication factor %d and %s would stay; ask for %s more, or "+
+			"lower the replication factor first; %s",
 			widest.Topic, factor, counted(stay, "broker"), counted(factor-stay, "broker"), holds)
 	}
 	return false, holds + "; move them to other brokers"
@@ -71,7 +72,7 @@ func (v *view) brokersToStay() int {
 	return stay
 }
 
-// fieldOfPool is where the user takes back that a node leaves.
+// fieldOfPool names the field with which the user keeps the node.
 func fieldOfPool(v *view, d *disruption) string {
 	if v.c.Pool(d.node.Pool) == nil {
 		return fmt.Sprintf("spec.pools[%s]", d.node.Pool)
@@ -84,7 +85,8 @@ func emptyTwice(v *view, d *disruption, _ *round) (bool, string) {
 		return true, ""
 	}
 	since, noted := v.c.EmptySince[d.node.ID]
-	return noted && !v.kafka.snapshot.TakenAt.Before(since.Add(emptyFor)), "it is looked at once more, whether it holds nothing"
+	return noted && !v.kafka.snapshot.TakenAt.Before(since.Add(emptyFor)),
+		"it is looked at once more, whether it holds nothing"
 }
 
 func notReassigning(v *view, _ *disruption, _ *round) (bool, string) {
@@ -101,7 +103,7 @@ func podsGone(v *view, d *disruption, _ *round) (bool, string) {
 	return true, ""
 }
 
-// isFenced: a running broker that is unregistered goes on outside the cluster, as a zombie.
+// isFenced protects a running broker: unregistered, it would go on outside the cluster.
 func isFenced(v *view, d *disruption, _ *round) (bool, string) {
 	return v.kafka.brokers[d.node.ID].Fenced, "Kafka still counts on it"
 }

@@ -8,18 +8,19 @@ import (
 	"github.com/castellan-dev/castellan/internal/model"
 )
 
-// The metadata quorum changes one member at a time, by Kafka's own requests (KIP-853). A replica is a node and a disk: one
-// that comes back with another disk is a stranger that happens to have the same number.
+// The metadata quorum changes one member at a time, by Kafka's own requests (KIP-853). A member is a node id and a
+// disk: a node that comes back with another disk is another member.
 
-// votesNow tells that a node is a voter and alive as one.
+// votesNow tells whether a node is a voter that has caught up.
 func (v *view) votesNow(n *node) bool {
 	entry, is := v.kafka.voter(n.ID)
 	return is && v.kafka.isCaughtUp(entry)
 }
 
-// notAVoter waits for the entry of a lost disk to be removed first.
+// notAVoter does not hold while the entry of a lost disk is among the voters: diskChanged has it removed first.
 func notAVoter(v *view, n *node) (bool, string) {
-	if v.kafka.snapshot == nil || v.kafka.quorum.LeaderID < 0 || !n.votes() || n.pod == nil || n.pod.Deleting || !n.pod.Controller {
+	if v.kafka.snapshot == nil || v.kafka.quorum.LeaderID < 0 || !n.votes() || n.pod == nil || n.pod.Deleting ||
+		!n.pod.Controller {
 		return false, ""
 	}
 	_, is := v.kafka.voter(n.ID)
@@ -40,13 +41,14 @@ func diskChanged(v *view, n *node) (bool, string) {
 	return follows && now.DirectoryID != entry.DirectoryID, "it came back with another disk"
 }
 
-// member names the replica of a change of the quorum, and where it listens.
+// member is who joins or leaves the quorum, and the host:port of its CONTROLLER listener.
 func (v *view) member(d *disruption) (kafka.QuorumMember, string) {
 	entry, _ := v.kafka.voter(d.node.ID)
 	if d.kind == AddVoter {
 		entry, _ = v.kafka.follower(d.node.ID)
 	}
-	return kafka.QuorumMember{ID: entry.ID, DirectoryID: entry.DirectoryID}, fmt.Sprintf("%s:%d", d.node.Host, model.PortController)
+	return kafka.QuorumMember{ID: entry.ID, DirectoryID: entry.DirectoryID},
+		fmt.Sprintf("%s:%d", d.node.Host, model.PortController)
 }
 
 func canVote(v *view, d *disruption, _ *round) (bool, string) {
@@ -57,7 +59,7 @@ func canVote(v *view, d *disruption, _ *round) (bool, string) {
 	return follows, "it has not caught up with the metadata log"
 }
 
-// replacementsVote lets a voter that is dead go at once: it only makes the majority harder to reach.
+// replacementsVote lets a dead voter go at once: it only makes the majority harder to reach.
 func replacementsVote(v *view, d *disruption, _ *round) (bool, string) {
 	if !v.votesNow(d.node) {
 		return true, ""
@@ -70,13 +72,14 @@ func replacementsVote(v *view, d *disruption, _ *round) (bool, string) {
 	return true, ""
 }
 
-// leftQuorum looks at the whole pool: once the new roles have worked on one node, every node of it may come back on them.
+// leftQuorum looks at the whole pool: once one node works with the new roles, every node of the pool may come back on
+// them.
 func leftQuorum(v *view, d *disruption, _ *round) (bool, string) {
 	voting := v.stillVoting(d.node.pool)
 	return voting == "", voting
 }
 
-// stillVoting says why a pool cannot lose the role Controller yet, if that is what the spec asks for; empty = it can.
+// stillVoting says why a pool cannot yet lose the role Controller; empty = it can, or the spec does not ask for that.
 func (v *view) stillVoting(pool *model.Pool) string {
 	nodes := v.ofPool(pool.Name)
 	runsControllers := func(n *node) bool { return n.set.Controller || n.pod != nil && n.pod.Controller }

@@ -1,8 +1,11 @@
-// Package plan decides everything that disturbs a running cluster, and nothing else does. It is pure: a resolved
-// cluster, what rendering wants, and an observation go in; ordered steps with their reasons, and what is held back with
-// the facts that hold it, come out. No clock, no client, no logging may enter.
+// Package plan decides every disruption of a running cluster. No other package does.
 //
-// Why a node should be disturbed (reasons.go) and whether it may be (predicates.go) are separate tables of named values.
+// It is pure. A resolved cluster, the desired files and templates, and an observation go in. Ordered steps come out,
+// each with its reasons, and so does what is held back, with the rule and the facts that hold it. No clock, no client
+// and no logger may enter.
+//
+// Three tables hold the rules: why a node should be disturbed (reasons.go), whether it may be disturbed now
+// (predicates.go), and how each kind of step is told and carried out (steps_table.go).
 package plan
 
 import (
@@ -13,34 +16,35 @@ import (
 
 // Held is something that should be done and may not be yet.
 type Held struct {
-	Node      int32
+	Node      int32    // -1 = it concerns no single node
 	Reasons   []string // why it should be done
 	Predicate string   // name of the rule that holds it
 	Message   string   // the facts, as a sentence
-	Field     string   // of the spec, when only the user can end it; empty = it ends by itself
+	Field     string   // the field of the spec that the user has to change; empty = the wait ends by itself
 }
 
 // Plan is what to do next.
 type Plan struct {
-	Steps []Step // in order; those that disturb are the last, and all of one kind
+	Steps []Step // in order; those that disturb come last and are all of one kind
 	Held  []Held
-	// Pending names nodes that the operator itself would render differently, which waits for a restart that happens anyway.
+	// Pending lists nodes that run what the user asked for, and that this version of the operator would render
+	// differently. They change with a restart that happens for another reason.
 	Pending []int32
-	// Current counts the nodes that are ready on what the spec asks for, and Total those that it asks for.
+	// Current counts the nodes that are ready on what the spec asks for. Total counts the nodes that it asks for.
 	Current, Total int
-	// Evictable is how many pods Kubernetes may evict now: what the PodDisruptionBudget says. Spared names pods that it
-	// does not speak of: all of them may be evicted.
+	// Evictable is the number of pods that the PodDisruptionBudget lets Kubernetes evict now. Spared names pods that
+	// the budget leaves out: Kubernetes may evict all of them.
 	Evictable int32
 	Spared    []string
-	// Waiting are sentences about what is under way and needs no act: pods starting, replicas catching up.
+	// Waiting says what is under way and needs no step, such as a pod that starts or a replica that catches up.
 	Waiting []string
 }
 
-// Empty tells that the cluster is as it shall be and nothing is under way.
+// Empty tells whether the cluster is as the spec asks and nothing is under way.
 func (p Plan) Empty() bool { return len(p.Steps) == 0 && len(p.Held) == 0 && len(p.Waiting) == 0 }
 
-// Next says what brings a cluster nearer to its spec. The same arguments give the same plan; an operator that dies between
-// two steps, and a spec edited between them, need no memory of what went before.
+// Next plans what brings a cluster nearer to its spec. The same arguments give the same plan. The plan depends on
+// nothing that happened before, so the operator may die, and the spec may change, between any two steps.
 func Next(c *model.Cluster, want model.Desired, obs *model.Observation, now time.Time) Plan {
 	return next(c, want, obs, now, tables{reasons: reasons, predicates: predicates})
 }

@@ -10,7 +10,7 @@ const (
 	FormatJoin    = "join"
 )
 
-// planPools creates and grows StatefulSets, and returns the pools that it touches: nothing else is done to those in the
+// planPools creates and grows StatefulSets, and returns the pools that it touches. Nothing else happens to these in the
 // same pass, because what is known of them is about to change.
 func (v *view) planPools(p *Plan) (shaping map[string]bool) {
 	shaping = map[string]bool{}
@@ -29,9 +29,9 @@ func (v *view) planPools(p *Plan) (shaping map[string]bool) {
 	return shaping
 }
 
-// planPool adds the nodes of a pool from an id on. All of their files have to be known: the StatefulSet makes all pods at
-// once, and one that started without its files would have to be restarted for them. Only when pods of the pool live
-// already (somebody deleted the StatefulSet and kept them) it is made again at once: their care cannot wait for an address.
+// planPool adds the nodes of a pool from an id on, once all their files are known. A StatefulSet makes all its pods at
+// once, and a pod that started without its files would need a restart to get them. A StatefulSet whose pods exist
+// already (somebody deleted it and kept them) does not wait: without it nobody makes those pods again.
 func (v *view) planPool(p *Plan, shaping map[string]bool, kind Kind, pool *model.Pool, from int32, reason string) {
 	var nodes []int32
 	var unknown listed
@@ -60,11 +60,15 @@ func (v *view) planPool(p *Plan, shaping map[string]bool, kind Kind, pool *model
 	})
 }
 
-// planFormat tells pods how to format an empty disk. "initial" makes a node a founder of the quorum. It is said only until
-// the quorum has been seen, and once per disk, which the actor puts on record before it says so: said to an emptied disk,
-// it would found a second quorum with the same cluster id (a split brain), or let a voter come back without what it had
-// promised to keep. Every other disk joins what there is, and becomes a voter by request; so does a founder that is late. A
-// disk that is formatted already ignores the word.
+// planFormat tells pods how to format an empty disk. FormatInitial makes the node a founder of the quorum. Said to a
+// disk that was emptied, it would do one of two things:
+//
+//   - found a second quorum with the same cluster id, a split brain;
+//   - let a voter come back without the log that it had acknowledged.
+//
+// So it is said only until the quorum has been seen, and once per disk. The executor records the disk before it says
+// so. Every other disk, and that of a founder that is late, is formatted to join and becomes a voter by request. A disk
+// that is formatted already ignores the word.
 func (v *view) planFormat(p *Plan) {
 	for _, n := range v.nodes {
 		if n.pod == nil || n.pod.Deleting || n.pod.Format != "" {

@@ -9,22 +9,23 @@ import (
 	"github.com/castellan-dev/castellan/internal/model"
 )
 
-// predicate is one answer to "may this be done now". The facts say why not or, where it helps, why.
+// predicate is one rule about whether a disruption may happen now. Its facts say why not or, where that helps, why.
 type predicate struct {
 	name     string
-	sentence string // for the documentation
-	guards   []Kind // what it is asked about
-	// asks is the last standing of a restart that the predicate is asked about: serving = only pods that somebody may
-	// depend on, failed = every pod.
+	sentence string // what has to be true, for the documentation
+	guards   []Kind // the kinds that it is asked about
+	// asks limits which restarts it is asked about: up to this standing of the pod. serving = only pods that somebody
+	// may depend on; failed = every pod.
 	asks    standing
 	permits func(v *view, d *disruption, chosen *round) (bool, string)
-	// field names what in the spec the user has to change, when nothing else can end a refusal; nil or empty = it ends by itself.
+	// field names the field of the spec that the user has to change when nothing else ends a refusal; nil or empty =
+	// the refusal ends by itself.
 	field func(v *view, d *disruption) string
-	tells bool // its facts are worth reading when it says yes, too
+	tells bool // the facts are told when it permits, too
 }
 
-// evict is what Kubernetes does to a pod when one of its nodes is drained. It is no step: the PodDisruptionBudget permits
-// it ahead.
+// evict is what Kubernetes does to a pod when it drains a node. It is no step: the PodDisruptionBudget permits it in
+// advance.
 const evict Kind = "eviction"
 
 var (
@@ -35,46 +36,162 @@ var (
 
 const budgetClosedName = "budgetClosed"
 
-// predicates in the order in which they are asked. The first that says no is the one the status shows, so what is most
-// likely the cause of the others comes first: a pod that does not start before the partitions that miss it.
+// predicates in the order in which they are asked. The status shows the first that refuses, so a cause stands before
+// its consequences: a pod that does not start before the partitions that miss its replicas.
 var predicates = []predicate{
-	{name: "cacheCurrent", sentence: "The operator sees what it did last.", guards: slices.Concat(everything, []Kind{evict}), asks: failed, permits: cacheCurrent},
-	{name: "notPaused", sentence: "The annotation kafka.castellan.dev/pause does not say true.", guards: everything, asks: failed, permits: notPaused},
-	{name: "oneThing", sentence: "Nothing else is being disturbed by the same plan. Only restarts go together, of pods that all serve.", guards: everything, asks: failed, permits: oneThing},
-	{name: "comesBack", sentence: "The StatefulSet that makes the pod anew exists, stays, and counts this node.", guards: []Kind{Restart, ReplaceDisk}, asks: failed, permits: comesBack},
-	{name: "knowsFeatures", sentence: "The version of Kafka that the spec asks for can run with the metadata.version and the other features that Kafka has finalized.", guards: []Kind{Restart}, asks: failed, permits: knowsFeatures, field: fieldOfVersion},
-	{name: "filesKnown", sentence: "Everything that the node's files depend on is known.", guards: []Kind{Restart}, permits: filesKnown},
-	{name: "revisionKnown", sentence: "What the pod runs is known; a serving pod is not replaced on a guess.", guards: []Kind{Restart}, permits: revisionKnown},
-	{name: "leftQuorum", sentence: "A node that is to lose the role Controller, and all others of its pool, are no voters any more.", guards: []Kind{Restart}, asks: failed, permits: leftQuorum},
-	{name: "provenRevision", sentence: "No other node runs a new revision that no node of its pool has shown to work.", guards: []Kind{Restart}, asks: idle, permits: provenRevision},
-	{name: "notServing", sentence: "A node whose disk is to be replaced is not ready.", guards: []Kind{ReplaceDisk}, permits: notServing},
-	{name: "othersReady", sentence: "Every other node has a pod that is ready and stays, and every other broker is unfenced. A node that is to go, does not vote and holds no partition need not be.", guards: []Kind{Restart, ShrinkPool}, permits: othersReady},
-	{name: "snapshotFresh", sentence: "There is a complete view of Kafka, it is of this cluster, and it is at most 10 seconds old.", guards: []Kind{Restart, ReplaceDisk, AddVoter, RemoveVoter, ShrinkPool, Unregister, FinalizeVersion, evict}, permits: snapshotFresh},
-	{name: "snapshotNewer", sentence: "The view of Kafka is at least 6 seconds younger than every pod and its process, so that it shows the processes that run now.", guards: []Kind{Restart, ReplaceDisk, AddVoter, RemoveVoter, ShrinkPool, FinalizeVersion, evict}, permits: snapshotNewer},
-	{name: "canVote", sentence: "A node that is to become a voter is ready and follows the metadata log without a lag.", guards: []Kind{AddVoter}, permits: canVote},
-	{name: "replacementsVote", sentence: "Every controller that is asked for is a voter before one that is not is taken out, unless that one is dead.", guards: []Kind{RemoveVoter}, permits: replacementsVote},
-	{name: "notVoter", sentence: "A node that is to go is no voter of the metadata quorum.", guards: []Kind{ShrinkPool, Unregister}, permits: notVoter},
-	{name: "quorumMajority", sentence: "The metadata quorum has a leader and keeps a majority of caught-up voters, before and after. With one or two voters none can be spared for a restart, and spec.rolling.unavailable decides.", guards: slices.Concat(stops, members, []Kind{ReplaceDisk}), permits: quorumMajority, field: fieldOfQuorum, tells: true},
-	{name: "offline", sentence: "No partition has only stopping nodes for in-sync replicas, unless it has no other replica at all.", guards: stops, permits: offline},
-	{name: "lastReplica", sentence: "No partition has its only in-sync replica on the disk that is to be replaced.", guards: []Kind{ReplaceDisk}, permits: lastReplica},
-	{name: "minISR", sentence: "Every partition that stopping nodes are in sync with keeps min.insync.replicas without them. Where the replication factor makes that impossible, spec.rolling.unavailable decides.", guards: stops, permits: minISR, field: fieldOfMinISR, tells: true},
-	{name: "keepsListener", sentence: "Some broker stays unfenced, so that every listener is carried by somebody, unless there is only one broker.", guards: []Kind{Restart, ShrinkPool, evict}, permits: keepsListener},
-	{name: "isrComplete", sentence: "Every other broker is in sync with all partitions that it replicates.", guards: stops, permits: isrComplete},
-	{name: "oneRack", sentence: "Nodes that restart together are in one rack. Without racks they go one at a time, or as spec.rolling.maxUnavailable says.", guards: []Kind{Restart}, permits: oneRack},
-	{name: "maxUnavailable", sentence: "At most spec.rolling.maxUnavailable nodes restart together.", guards: []Kind{Restart}, permits: maxUnavailable},
-	{name: "trialAlone", sentence: "A node that tries a revision which no node of its pool has shown to work goes alone.", guards: []Kind{Restart}, asks: failed, permits: trialAlone},
-	{name: "leaderAlone", sentence: "The leader of the metadata quorum goes alone, after the others.", guards: []Kind{Restart}, permits: leaderAlone},
-	{name: "highestFirst", sentence: "The highest node id of a pool goes first, as StatefulSets have it.", guards: []Kind{ShrinkPool}, permits: highestFirst},
-	{name: "holdsNothing", sentence: "A broker that is to go, or is gone, has no replica of any partition.", guards: []Kind{ShrinkPool, Unregister}, permits: holdsNothing, field: fieldOfPool},
-	{name: "notReassigning", sentence: "No partition is being reassigned, by anybody.", guards: []Kind{ShrinkPool, Unregister, evict}, permits: notReassigning},
-	{name: "emptyTwice", sentence: "A broker that is to go was seen to hold nothing twice, at least 5 seconds apart.", guards: []Kind{ShrinkPool}, permits: emptyTwice},
-	{name: "podsGone", sentence: "No pod of a pool that is to go is left.", guards: []Kind{RemovePool}, permits: podsGone},
-	{name: "isFenced", sentence: "A broker that is to be forgotten is fenced: Kafka has given it up already.", guards: []Kind{Unregister}, permits: isFenced},
-	{name: "allOnVersion", sentence: "Every node is ready, unfenced, and runs what the spec asks for.", guards: []Kind{FinalizeVersion}, permits: allOnVersion},
-	{name: budgetClosedName, sentence: "Kubernetes has taken note that it may evict no pod meanwhile.", guards: []Kind{Restart}, permits: budgetClosed},
+	{
+		name: "cacheCurrent", guards: slices.Concat(everything, []Kind{evict}), asks: failed, permits: cacheCurrent,
+		sentence: "The operator sees what it did last.",
+	},
+	{
+		name: "notPaused", guards: everything, asks: failed, permits: notPaused,
+		sentence: "The annotation kafka.castellan.dev/pause does not say true.",
+	},
+	{
+		name: "oneThing", guards: everything, asks: failed, permits: oneThing,
+		sentence: "Nothing else is being disturbed by the same plan. Only restarts go together, of pods that all " +
+			"serve.",
+	},
+	{
+		name: "comesBack", guards: []Kind{Restart, ReplaceDisk}, asks: failed, permits: comesBack,
+		sentence: "The StatefulSet that makes the pod anew exists, stays, and counts this node.",
+	},
+	{
+		name: "knowsFeatures", guards: []Kind{Restart}, asks: failed, permits: knowsFeatures, field: fieldOfVersion,
+		sentence: "The version of Kafka that the spec asks for can run with the metadata.version and the other " +
+			"features that Kafka has finalized.",
+	},
+	{
+		name: "filesKnown", guards: []Kind{Restart}, permits: filesKnown,
+		sentence: "Everything that the node's files depend on is known.",
+	},
+	{
+		name: "revisionKnown", guards: []Kind{Restart}, permits: revisionKnown,
+		sentence: "What the pod runs is known; a serving pod is not replaced on a guess.",
+	},
+	{
+		name: "leftQuorum", guards: []Kind{Restart}, asks: failed, permits: leftQuorum,
+		sentence: "A node that is to lose the role Controller, and all others of its pool, are no voters any more.",
+	},
+	{
+		name: "provenRevision", guards: []Kind{Restart}, asks: idle, permits: provenRevision,
+		sentence: "No other node runs a new revision that no node of its pool has shown to work.",
+	},
+	{
+		name: "notServing", guards: []Kind{ReplaceDisk}, permits: notServing,
+		sentence: "A node whose disk is to be replaced is not ready.",
+	},
+	{
+		name: "othersReady", guards: []Kind{Restart, ShrinkPool}, permits: othersReady,
+		sentence: "Every other node has a pod that is ready and stays, and every other broker is unfenced. A node " +
+			"that is to go, does not vote and holds no partition need not be.",
+	},
+	{
+		name: "snapshotFresh", permits: snapshotFresh,
+		guards:   []Kind{Restart, ReplaceDisk, AddVoter, RemoveVoter, ShrinkPool, Unregister, FinalizeVersion, evict},
+		sentence: "There is a complete view of Kafka, it is of this cluster, and it is at most 10 seconds old.",
+	},
+	{
+		name: "snapshotNewer", permits: snapshotNewer,
+		guards: []Kind{Restart, ReplaceDisk, AddVoter, RemoveVoter, ShrinkPool, FinalizeVersion, evict},
+		sentence: "The view of Kafka is at least 6 seconds younger than every pod and its process, so that it shows " +
+			"the processes that run now.",
+	},
+	{
+		name: "canVote", guards: []Kind{AddVoter}, permits: canVote,
+		sentence: "A node that is to become a voter is ready and follows the metadata log without a lag.",
+	},
+	{
+		name: "replacementsVote", guards: []Kind{RemoveVoter}, permits: replacementsVote,
+		sentence: "Every controller that is asked for is a voter before one that is not is taken out, unless that " +
+			"one is dead.",
+	},
+	{
+		name: "notVoter", guards: []Kind{ShrinkPool, Unregister}, permits: notVoter,
+		sentence: "A node that is to go is no voter of the metadata quorum.",
+	},
+	{
+		name: "quorumMajority", guards: slices.Concat(stops, members, []Kind{ReplaceDisk}), permits: quorumMajority,
+		field: fieldOfQuorum, tells: true,
+		sentence: "The metadata quorum has a leader and keeps a majority of caught-up voters, before and after. " +
+			"With one or two voters none can be spared for a restart, and spec.rolling.unavailable decides.",
+	},
+	{
+		name: "offline", guards: stops, permits: offline,
+		sentence: "No partition has only stopping nodes for in-sync replicas, unless it has no other replica at " +
+			"all.",
+	},
+	{
+		name: "lastReplica", guards: []Kind{ReplaceDisk}, permits: lastReplica,
+		sentence: "No partition has its only in-sync replica on the disk that is to be replaced.",
+	},
+	{
+		name: "minISR", guards: stops, permits: minISR, field: fieldOfMinISR, tells: true,
+		sentence: "Every partition that stopping nodes are in sync with keeps min.insync.replicas without them. " +
+			"Where the replication factor makes that impossible, spec.rolling.unavailable decides.",
+	},
+	{
+		name: "keepsListener", guards: []Kind{Restart, ShrinkPool, evict}, permits: keepsListener,
+		sentence: "Some broker stays unfenced, so that every listener is carried by somebody, unless there is only " +
+			"one broker.",
+	},
+	{
+		name: "isrComplete", guards: stops, permits: isrComplete,
+		sentence: "Every other broker is in sync with all partitions that it replicates.",
+	},
+	{
+		name: "oneRack", guards: []Kind{Restart}, permits: oneRack,
+		sentence: "Nodes that restart together are in one rack. Without racks they go one at a time, or as " +
+			"spec.rolling.maxUnavailable says.",
+	},
+	{
+		name: "maxUnavailable", guards: []Kind{Restart}, permits: maxUnavailable,
+		sentence: "At most spec.rolling.maxUnavailable nodes restart together.",
+	},
+	{
+		name: "trialAlone", guards: []Kind{Restart}, asks: failed, permits: trialAlone,
+		sentence: "A node that tries a revision which no node of its pool has shown to work goes alone.",
+	},
+	{
+		name: "leaderAlone", guards: []Kind{Restart}, permits: leaderAlone,
+		sentence: "The leader of the metadata quorum goes alone, after the others.",
+	},
+	{
+		name: "highestFirst", guards: []Kind{ShrinkPool}, permits: highestFirst,
+		sentence: "The highest node id of a pool goes first, as StatefulSets have it.",
+	},
+	{
+		name: "holdsNothing", guards: []Kind{ShrinkPool, Unregister}, permits: holdsNothing, field: fieldOfPool,
+		sentence: "A broker that is to go, or is gone, has no replica of any partition.",
+	},
+	{
+		name: "notReassigning", guards: []Kind{ShrinkPool, Unregister, evict}, permits: notReassigning,
+		sentence: "No partition is being reassigned, by anybody.",
+	},
+	{
+		name: "emptyTwice", guards: []Kind{ShrinkPool}, permits: emptyTwice,
+		sentence: "A broker that is to go was seen to hold nothing twice, at least 5 seconds apart.",
+	},
+	{
+		name: "podsGone", guards: []Kind{RemovePool}, permits: podsGone,
+		sentence: "No pod of a pool that is to go is left.",
+	},
+	{
+		name: "isFenced", guards: []Kind{Unregister}, permits: isFenced,
+		sentence: "A broker that is to be forgotten is fenced: Kafka has given it up already.",
+	},
+	{
+		name: "allOnVersion", guards: []Kind{FinalizeVersion}, permits: allOnVersion,
+		sentence: "Every node is ready, unfenced, and runs what the spec asks for.",
+	},
+	{
+		name: budgetClosedName, guards: []Kind{Restart}, permits: budgetClosed,
+		sentence: "Kubernetes has taken note that it may evict no pod meanwhile.",
+	},
 }
 
-// permitted asks all predicates about a disruption and returns the first that refuses, or the facts in favour.
+// permitted asks the predicates about a disruption. It returns the first that refuses, with its fact, or the facts of
+// those that permit.
 func (v *view) permitted(d *disruption, t tables, chosen *round) (refusal *predicate, facts []string) {
 	for i := range t.predicates {
 		p := &t.predicates[i]
@@ -105,12 +222,14 @@ func oneThing(_ *view, d *disruption, chosen *round) (bool, string) {
 		return true, ""
 	}
 	before := chosen.disruptions[0]
-	together := d.kind == Restart && before.kind == Restart && d.node.standing == serving && before.node.standing == serving
+	together := d.kind == Restart && before.kind == Restart && d.node.standing == serving &&
+		before.node.standing == serving
 	return together, before.subject() + " goes first"
 }
 
 func comesBack(_ *view, d *disruption, _ *round) (bool, string) {
-	return d.node.made && !d.node.set.Deleting, fmt.Sprintf("StatefulSet %s would not make its pod again", d.node.pool.StatefulSet)
+	return d.node.made && !d.node.set.Deleting,
+		fmt.Sprintf("StatefulSet %s would not make its pod again", d.node.pool.StatefulSet)
 }
 
 func filesKnown(_ *view, d *disruption, _ *round) (bool, string) {
@@ -126,7 +245,8 @@ func provenRevision(v *view, d *disruption, _ *round) (bool, string) {
 		if m == d.node || m.ready() || !m.runsWanted() && !m.willRunWanted() || v.proven(m.Pool) {
 			continue
 		}
-		return false, fmt.Sprintf("%s is not ready%s, and nobody has shown that the new revision works", m.name(), problem(m.pod))
+		return false, fmt.Sprintf("%s is not ready%s, and nobody has shown that the new revision works", m.name(),
+			problem(m.pod))
 	}
 	return true, ""
 }
@@ -144,8 +264,8 @@ func othersReady(v *view, d *disruption, _ *round) (bool, string) {
 	return not.count == 0, not.String()
 }
 
-// isCountedOn tells that the cluster may miss a node that is not ready: a StatefulSet has been asked for it, and it has
-// not been left with nothing to do before it goes. Nobody mends what the spec does not ask for, so that may never be ready.
+// isCountedOn tells whether the cluster misses a node while it is not ready. A node that leaves, does not vote and
+// holds no replica is not missed: nobody repairs it, so it may never be ready again.
 func (v *view) isCountedOn(n *node) bool {
 	if !n.leaving || n.ready() {
 		return n.made || n.pod != nil
@@ -205,14 +325,15 @@ func (v *view) snapshotNewerThanPods() (bool, string) {
 		if n.pod == nil {
 			continue
 		}
-		if seenBy := v.kafka.snapshot.TakenAt.Add(-podHeadStart); seenBy.Before(n.pod.CreatedAt) || seenBy.Before(n.pod.StartedAt) {
+		if seenBy := v.kafka.snapshot.TakenAt.Add(-podHeadStart); seenBy.Before(n.pod.CreatedAt) ||
+			seenBy.Before(n.pod.StartedAt) {
 			return false, fmt.Sprintf("the view of Kafka is too old to tell about the new process of %s", n.name())
 		}
 	}
 	return true, ""
 }
 
-// problem tells why a pod does not run, in brackets.
+// problem is why a pod does not run, in brackets; empty = no reason is known.
 func problem(pod *model.ObservedPod) string {
 	if pod == nil || pod.Problem == model.ProblemNone {
 		return ""

@@ -8,30 +8,88 @@ import (
 	"github.com/castellan-dev/castellan/internal/model"
 )
 
-// reason is one answer to "why should this be disturbed". Whether it may happen now is the predicates' matter.
+// reason is one rule about why something should be disturbed. The predicates decide whether that may happen now.
 type reason struct {
 	name     string
-	after    string // what brings it about, for the documentation
-	sentence string // likewise
-	leads    Kind   // what it leads to
+	after    string // what the user did or what happened, for the documentation
+	sentence string // what holds then, for the documentation
+	leads    Kind   // the disruption that it asks for
 	holds    func(v *view, n *node) (bool, string)
 }
 
 // reasons in the order in which they are told.
 var reasons = []reason{
-	{"filesChanged", "a key of `spec.config` or of a pool's `config` that Kafka reads only at its start, `jvm.heap`, `roles`, a listener added, removed or changed", "The node's configuration files differ from what its pod runs, in something that the user asked for.", Restart, filesChanged},
-	{"templateChanged", "`spec.version`; `resources`, `podTemplate` or `roles` of a pool", "The pod template of its pool differs from what its pod runs, in something that the user asked for: the version of Kafka, resources, roles, the podTemplate.", Restart, templateChanged},
-	{"revisionGone", "the ConfigMap of a revision deleted by hand", "The revision that its pod runs exists no more, so nobody can tell whether it is current.", Restart, revisionGone},
-	{"podMissing", "a `podTemplate` that no pod can be made from, and another one after it", "The node has no pod, and the template that one would be made from is neither the wanted one nor known to work. The wanted one is staged; nothing is deleted.", Restart, podMissing},
-	{"restartAsked", "the annotation `kafka.castellan.dev/restart` on the KafkaCluster", "The annotation kafka.castellan.dev/restart asks for it.", Restart, restartAsked},
-	{"replaceAsked", "the annotation `kafka.castellan.dev/replace` on a claim", "The annotation kafka.castellan.dev/replace on a claim of the node permits an empty disk in its place.", ReplaceDisk, replaceAsked},
-	{"diskChanged", "the disk of a controller lost or emptied", "A voter of the metadata quorum came back with another disk: the entry of the lost one is removed first.", RemoveVoter, diskChanged},
-	{"notAController", "`replicas` of a pool of controllers lowered, the role Controller taken from it, the pool removed", "A voter of the metadata quorum is no longer asked for as a controller.", RemoveVoter, notAController},
-	{"notAVoter", "`replicas` of a pool of controllers raised, the role Controller given to one, a pool added", "A node that is asked for as a controller runs, and is no voter of the metadata quorum.", AddVoter, notAVoter},
-	{"notAskedFor", "`replicas` of a pool lowered, a pool removed", "The spec asks for fewer nodes, or for none of this pool.", ShrinkPool, notAskedFor},
-	{"poolGone", "a pool removed, once its nodes are gone", "The spec has no such pool, and its StatefulSet has no nodes any more.", RemovePool, poolGone},
-	{"brokerGone", "a broker gone for good", "Kafka remembers a broker of this cluster that has no pod and never will.", Unregister, brokerGone},
-	{"metadataAsked", "`spec.metadataVersion`", "spec.metadataVersion asks for another metadata.version than is finalized.", FinalizeVersion, metadataAsked},
+	{
+		name: "filesChanged", leads: Restart, holds: filesChanged,
+		after: "a key of `spec.config` or of a pool's `config` that Kafka reads only at its start, `jvm.heap`, " +
+			"`roles`, a listener added, removed or changed",
+		sentence: "The node's configuration files differ from what its pod runs, in something that the user asked " +
+			"for.",
+	},
+	{
+		name: "templateChanged", leads: Restart, holds: templateChanged,
+		after: "`spec.version`; `resources`, `podTemplate` or `roles` of a pool",
+		sentence: "The pod template of its pool differs from what its pod runs, in something that the user asked " +
+			"for: the version of Kafka, resources, roles, the podTemplate.",
+	},
+	{
+		name: "revisionGone", leads: Restart, holds: revisionGone,
+		after:    "the ConfigMap of a revision deleted by hand",
+		sentence: "The revision that its pod runs exists no more, so nobody can tell whether it is current.",
+	},
+	{
+		name: "podMissing", leads: Restart, holds: podMissing,
+		after: "a `podTemplate` that no pod can be made from, and another one after it",
+		sentence: "The node has no pod, and the template that one would be made from is neither the wanted one nor " +
+			"known to work. The wanted one is staged; nothing is deleted.",
+	},
+	{
+		name: "restartAsked", leads: Restart, holds: restartAsked,
+		after:    "the annotation `kafka.castellan.dev/restart` on the KafkaCluster",
+		sentence: "The annotation kafka.castellan.dev/restart asks for it.",
+	},
+	{
+		name: "replaceAsked", leads: ReplaceDisk, holds: replaceAsked,
+		after: "the annotation `kafka.castellan.dev/replace` on a claim",
+		sentence: "The annotation kafka.castellan.dev/replace on a claim of the node permits an empty disk in its " +
+			"place.",
+	},
+	{
+		name: "diskChanged", leads: RemoveVoter, holds: diskChanged,
+		after: "the disk of a controller lost or emptied",
+		sentence: "A voter of the metadata quorum came back with another disk: the entry of the lost one is removed " +
+			"first.",
+	},
+	{
+		name: "notAController", leads: RemoveVoter, holds: notAController,
+		after:    "`replicas` of a pool of controllers lowered, the role Controller taken from it, the pool removed",
+		sentence: "A voter of the metadata quorum is no longer asked for as a controller.",
+	},
+	{
+		name: "notAVoter", leads: AddVoter, holds: notAVoter,
+		after:    "`replicas` of a pool of controllers raised, the role Controller given to one, a pool added",
+		sentence: "A node that is asked for as a controller runs, and is no voter of the metadata quorum.",
+	},
+	{
+		name: "notAskedFor", leads: ShrinkPool, holds: notAskedFor,
+		after:    "`replicas` of a pool lowered, a pool removed",
+		sentence: "The spec asks for fewer nodes, or for none of this pool.",
+	},
+	{
+		name: "poolGone", leads: RemovePool, holds: poolGone,
+		after:    "a pool removed, once its nodes are gone",
+		sentence: "The spec has no such pool, and its StatefulSet has no nodes any more.",
+	},
+	{
+		name: "brokerGone", leads: Unregister, holds: brokerGone,
+		after:    "a broker gone for good",
+		sentence: "Kafka remembers a broker of this cluster that has no pod and never will.",
+	},
+	{
+		name: "metadataAsked", leads: FinalizeVersion, holds: metadataAsked,
+		after:    "`spec.metadataVersion`",
+		sentence: "spec.metadataVersion asks for another metadata.version than is finalized.",
+	},
 }
 
 func filesChanged(_ *view, n *node) (bool, string) {
@@ -64,14 +122,15 @@ func revisionGone(_ *view, n *node) (bool, string) {
 	return n.pod != nil && !n.pod.Deleting && isGone(n.pod), "the revision that it runs is gone"
 }
 
-// podMissing leaves a pod that merely died to come back on what it last ran. Only a template can keep a pod from being
-// made at all (a quota, an admission rule), so only a template that works nowhere is replaced before it has made a pod.
+// podMissing asks for another template where the staged one may be why there is no pod: a quota or an admission rule
+// can refuse it. It does not hold while the staged template works on another node of the pool: a pod that merely died
+// comes back on what it last ran.
 func podMissing(_ *view, n *node) (bool, string) {
 	differs := n.rendered && n.set.Template.User != n.template.User
-	return n.made && n.pod == nil && differs && !n.makeable, "no pod, and the pod template changed"
+	return n.made && n.pod == nil && differs && !n.templateWorks, "no pod, and the pod template changed"
 }
 
-// restartAsked takes no notice of a time that has not come: a pod that was made before it would be too old again at once.
+// restartAsked ignores a time in the future: a pod restarted before that time would be too old once it has come.
 func restartAsked(v *view, n *node) (bool, string) {
 	asked := n.RestartBefore
 	if n.pod == nil || n.pod.Deleting || asked.IsZero() || asked.After(v.now) {
@@ -80,7 +139,7 @@ func restartAsked(v *view, n *node) (bool, string) {
 	return n.pod.CreatedAt.Before(asked), "asked for at " + asked.UTC().Format(time.RFC3339)
 }
 
-// isGone tells that what a pod runs cannot be read any more.
+// isGone tells whether the ConfigMap of the revision that a pod runs is gone.
 func isGone(pod *model.ObservedPod) bool {
 	return pod.Files == (model.Fingerprint{}) || pod.Template == (model.Fingerprint{})
 }

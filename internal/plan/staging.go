@@ -6,9 +6,9 @@ import (
 	"github.com/castellan-dev/castellan/internal/model"
 )
 
-// planStaging decides what a new pod of each node would run, and tells whether anything has to be staged. A revision that
-// no node of its pool has shown to work is staged for the next node to restart and for nobody else: a pod that dies
-// meanwhile comes back on what it last ran. The template is one for the whole pool, so it changes with that first node.
+// planStaging decides what a new pod of each node would run, and tells whether anything has to be staged. A revision
+// that no node of its pool has shown to work is staged only for the node that restarts next: another pod that dies
+// meanwhile comes back on what it last ran. A pool has one template, so the template changes with that first node.
 func (v *view) planStaging(p *Plan, restarting []*node, shaping map[string]bool) bool {
 	staging := false
 	for i := range v.c.Pools {
@@ -29,8 +29,9 @@ func (v *view) planStaging(p *Plan, restarting []*node, shaping map[string]bool)
 	return staging
 }
 
-// stage returns the nodes of a pool whose files become the desired ones, whether the template does, and why.
-func (v *view) stage(pool *model.Pool, set model.ObservedPool, restarting []*node) (nodes []int32, template bool, reason string) {
+// stage returns which nodes of a pool get their desired files, whether the pool gets its desired template, and why.
+func (v *view) stage(pool *model.Pool, set model.ObservedPool, restarting []*node) (nodes []int32, template bool,
+	reason string) {
 	desired, rendered := v.want.Templates[pool.Name]
 	templateDiffers := rendered && set.Template.Whole != desired.Whole
 	var all, next, safe []int32
@@ -43,7 +44,7 @@ func (v *view) stage(pool *model.Pool, set model.ObservedPool, restarting []*nod
 		case slices.Contains(restarting, n):
 			next = append(next, n.ID)
 		case !n.isStaged, n.runsWanted():
-			safe = append(safe, n.ID) // it has nothing to come back on, or runs the wanted files already
+			safe = append(safe, n.ID) // it has no files to come back on, or runs the wanted ones already
 		}
 	}
 	onlyOurs := !v.asksForMore(pool, set)
@@ -63,7 +64,7 @@ func (v *view) stage(pool *model.Pool, set model.ObservedPool, restarting []*nod
 	return nil, false, ""
 }
 
-// asksForMore tells that what is staged in a pool differs from what the user asks for.
+// asksForMore tells whether what is staged in a pool differs from what the user asks for.
 func (v *view) asksForMore(pool *model.Pool, set model.ObservedPool) bool {
 	pods := false
 	for _, n := range v.ofPool(pool.Name) {

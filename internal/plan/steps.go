@@ -7,14 +7,14 @@ import (
 	"github.com/castellan-dev/castellan/internal/model"
 )
 
-// Kind is what a step does. steps_table.go says of every kind how it is told, who carries it out, and what is seen then.
+// Kind is what a step does. steps_table.go has a row for each.
 type Kind string
 
 // The kinds of steps. The first six disturb nobody.
 const (
 	// CreatePool creates the StatefulSet of a pool.
 	CreatePool Kind = "CreatePool"
-	// ScalePool raises the replicas of a StatefulSet. Its template and the other nodes' files stay what they are.
+	// ScalePool raises the replicas of a StatefulSet. The files of nodes that exist already stay.
 	ScalePool Kind = "ScalePool"
 	// SayFormat tells a pod how to format its empty disk.
 	SayFormat Kind = "SayFormat"
@@ -50,8 +50,8 @@ type Step struct {
 	Pool     string
 	Node     int32                 // what it concerns; AlterConfig: kafka.AllBrokers = all
 	Nodes    []int32               // CreatePool, ScalePool, StageFiles: whose files become the desired ones
-	Replicas int32                 // CreatePool, ScalePool, StageFiles, ShrinkPool: what the StatefulSet asks for afterwards
-	PodUID   string                // SayFormat, Restart, ReplaceDisk: the very pod that was judged; empty = there is none
+	Replicas int32                 // steps that change a StatefulSet: how many pods it asks for afterwards
+	PodUID   string                // SayFormat, Restart, ReplaceDisk: the very pod that was judged; empty = none
 	DiskUID  string                // SayFormat: the disk that was judged; to be recorded before FormatInitial is said
 	Format   string                // SayFormat: FormatInitial or FormatJoin
 	Changes  []kafka.ConfigChange  // AlterConfig
@@ -61,7 +61,7 @@ type Step struct {
 	Level    int16                 // FinalizeVersion
 	Claims   []model.ObservedClaim // ReplaceDisk: the very claims that were judged
 	Reasons  []string              // why, as sentences
-	Facts    string                // what the cluster has left meanwhile, as sentences; empty = nothing is worth telling
+	Facts    string                // what the cluster has left meanwhile, as sentences; may be empty
 }
 
 // String prints a step in one line: what it does, why, and what the cluster has left meanwhile.

@@ -8,7 +8,8 @@ import (
 	"github.com/castellan-dev/castellan/internal/kafka"
 )
 
-// Row is everything that is particular to one kind of step. A kind without a row, or a row without a column, fails a test.
+// Row is everything that is particular to one kind of step. A kind without a row, or a row without a column, fails a
+// test.
 type Row struct {
 	Kind Kind
 	// Trace is how its line begins in a trace, a status and an event. No two kinds begin alike.
@@ -30,14 +31,15 @@ type Act string
 
 // The acts. An executor touches the very object that was judged: where the step holds its UID, that is a precondition.
 const (
-	// ApplyStatefulSet applies the StatefulSet of Step.Pool with Step.Replicas, on a revision that holds the desired files
-	// of Step.Nodes and, for every other node, those that it last ran.
+	// ApplyStatefulSet applies the StatefulSet of Step.Pool with its desired template and Step.Replicas, on a revision
+	// that holds the desired files of Step.Nodes and, for every other node, those that it last ran.
 	ApplyStatefulSet Act = "ApplyStatefulSet"
 	// ScaleStatefulSet sets the replicas of the StatefulSet to Step.Replicas and leaves everything else of it.
 	ScaleStatefulSet Act = "ScaleStatefulSet"
 	// DeleteStatefulSet deletes the StatefulSet Step.SetUID.
 	DeleteStatefulSet Act = "DeleteStatefulSet"
-	// AnnotatePod writes Step.Format to the pod Step.PodUID. FormatInitial is written only after Step.DiskUID is on record.
+	// AnnotatePod writes Step.Format to the pod Step.PodUID. FormatInitial is written only after Step.DiskUID is on
+	// record.
 	AnnotatePod Act = "AnnotatePod"
 	// DeletePod deletes the pod Step.PodUID.
 	DeletePod Act = "DeletePod"
@@ -51,8 +53,8 @@ const (
 type Request struct {
 	// Method names the method of kafka.ClusterAdmin that sends it.
 	Method string
-	// Field is the field of the spec that is at fault when Kafka refuses the request; empty = none is, and the request is
-	// sent again.
+	// Field is the field of the spec that is at fault when Kafka refuses the request; empty = none is, and the request
+	// is sent again.
 	Field func(Step) string
 }
 
@@ -78,13 +80,13 @@ type Expectation string
 
 // The expectations.
 const (
-	// PodGone: the pod Step.PodUID is being deleted or is gone; without a PodUID there is nothing to see. Nothing else is
-	// disturbed before it is seen (predicate cacheCurrent).
+	// PodGone: the pod Step.PodUID is being deleted or is gone; without a PodUID there is nothing to see. Nothing else
+	// is disturbed before it is seen (predicate cacheCurrent).
 	PodGone Expectation = "PodGone"
 	// PodAnnotated: the pod Step.PodUID has the annotation, or is gone. To write it once more changes nothing.
 	PodAnnotated Expectation = "PodAnnotated"
-	// StatefulSetChanged: the StatefulSet of Step.Pool asks for Step.Replicas and names the new revision. To apply it once
-	// more changes nothing.
+	// StatefulSetChanged: the StatefulSet of Step.Pool asks for Step.Replicas and names the new revision. To apply it
+	// once more changes nothing.
 	StatefulSetChanged Expectation = "StatefulSetChanged"
 	// StatefulSetGone: the StatefulSet Step.SetUID is being deleted or is gone.
 	StatefulSetGone Expectation = "StatefulSetGone"
@@ -107,7 +109,8 @@ type disruptionRow struct {
 	judged func(v *view, d *disruption, s *Step) bool
 }
 
-// table has a row for each kind, in the order of the steps of a plan: those that disturb come last, the most urgent first.
+// table has a row for each kind, in the order of the steps of a plan: those that disturb come last, the most urgent
+// first.
 var table = []Row{
 	{
 		Kind: CreatePool, Trace: "create pool", text: poolWithNodes("with nodes"),
@@ -139,7 +142,8 @@ var table = []Row{
 		Kind: ReplaceDisk, Trace: "replace the disk of", text: Step.nodeName,
 		Act: DeleteDisk, Event: Event{WarningEvent, "DiskReplaced"}, Expects: PodGone,
 		disruption: &disruptionRow{
-			concerns: everyNode, subject: (*node).name, undone: "keeps its disk", effect: "gets an empty disk", judged: judgedDisk,
+			concerns: everyNode, subject: (*node).name, undone: "keeps its disk", effect: "gets an empty disk",
+			judged: judgedDisk,
 		},
 	},
 	{
@@ -171,7 +175,8 @@ var table = []Row{
 		Kind: ShrinkPool, Trace: "remove", text: Step.nodeName,
 		Act: ScaleStatefulSet, Event: Event{NormalEvent, "NodeRemoved"}, Expects: StatefulSetChanged,
 		disruption: &disruptionRow{
-			concerns: everyNode, subject: (*node).name, undone: "not removed", effect: "goes, the highest node id first",
+			concerns: everyNode, subject: (*node).name, undone: "not removed",
+			effect: "goes, the highest node id first",
 			judged: judgedReplicas,
 		},
 	},
@@ -179,7 +184,8 @@ var table = []Row{
 		Kind: RemovePool, Trace: "remove pool", text: func(s Step) string { return s.Pool },
 		Act: DeleteStatefulSet, Event: Event{NormalEvent, "PoolRemoved"}, Expects: StatefulSetGone,
 		disruption: &disruptionRow{
-			concerns: (*view).emptied, subject: (*node).poolName, undone: "not removed", effect: "its StatefulSet is deleted",
+			concerns: (*view).emptied, subject: (*node).poolName, undone: "not removed",
+			effect: "its StatefulSet is deleted",
 			judged: judgedSet,
 		},
 	},
@@ -193,8 +199,9 @@ var table = []Row{
 		},
 	},
 	{
-		Kind: FinalizeVersion, Trace: "finalize metadata.version", text: func(s Step) string { return fmt.Sprint(s.Level) },
-		Act: AskKafka, Request: Request{"SetMetadataVersion", func(Step) string { return "spec.metadataVersion" }},
+		Kind: FinalizeVersion, Trace: "finalize metadata.version",
+		text: func(s Step) string { return fmt.Sprint(s.Level) },
+		Act:  AskKafka, Request: Request{"SetMetadataVersion", func(Step) string { return "spec.metadataVersion" }},
 		Event: Event{NormalEvent, "MetadataVersionFinalized"}, Expects: KafkaShows,
 		disruption: &disruptionRow{
 			concerns: wholeCluster, subject: func(*node) string { return "metadata.version" }, undone: "not changed",

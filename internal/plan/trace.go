@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// String prints the plan for people and for golden files: a line for each step, for what is held, and for what is
-// waited for.
+// String prints the plan for people and for golden traces: a line for each step, for each thing held, and for each
+// thing waited for.
 func (p Plan) String() string {
 	var b strings.Builder
 	for _, s := range p.Steps {

@@ -10,39 +10,39 @@ import (
 	"github.com/castellan-dev/castellan/internal/version"
 )
 
-// view is the evidence of one pass, joined node by node.
+// view is everything that one pass knows, joined node by node.
 type view struct {
-	c     *model.Cluster
-	want  model.Desired
-	obs   *model.Observation
-	now   time.Time
-	nodes []*node
-	kafka *evidence
-	works map[string]bool // pools that have proven what is wanted of them
-	rises bool            // some node runs an older version of Kafka than the spec asks for
+	c           *model.Cluster
+	want        model.Desired
+	obs         *model.Observation
+	now         time.Time
+	nodes       []*node
+	kafka       *evidence
+	provenPools map[string]bool // pools that have proven what is wanted of them
+	upgrades    bool            // some node runs an older version of Kafka than the spec asks for
 }
 
-// node is one node of the cluster with everything that is known about it. What it runs stands in its pod, what a new pod
-// of it would run is staged, what it shall run is wanted.
+// node is one node of the cluster with everything that is known about it. The pod says what it runs, staged is what a
+// new pod of it would run, and wanted is what it should run.
 type node struct {
 	*model.Node
 	pool    *model.Pool
-	leaving bool               // the spec does not ask for it, and it is not gone yet
-	gone    bool               // nothing of it is left but what Kafka remembers
+	leaving bool               // the spec does not ask for it, and Kubernetes still has something of it
+	gone    bool               // only Kafka still remembers it
 	set     model.ObservedPool // its StatefulSet; zero when there is none
-	made    bool               // the StatefulSet exists and asks for this node
+	made    bool               // its StatefulSet exists and asks for this node
 	pod     *model.ObservedPod // nil = none
-	disk    string             // identity of the metadata disk; empty = not known
+	disk    string             // UID of the metadata claim, or of the pod if that is ephemeral; empty = not known
 	claims  []model.ObservedClaim
-	changes []string // what a restart would change, in words
+	changes []string // what a restart would change, as text
 
-	wanted   model.Fingerprint
-	known    bool // wanted is known
-	staged   model.Fingerprint
-	isStaged bool
-	template model.Fingerprint // the pool's desired one
-	rendered bool              // template is known
-	makeable bool              // a ready pod of the pool was made from the template that a new pod would be made from
+	wanted        model.Fingerprint
+	known         bool // wanted is known
+	staged        model.Fingerprint
+	isStaged      bool
+	template      model.Fingerprint // the pool's desired one
+	rendered      bool              // template is known
+	templateWorks bool              // a ready pod of the pool was made from the template that a new one would be
 
 	standing standing
 }
@@ -54,25 +54,25 @@ func newView(c *model.Cluster, want model.Desired, obs *model.Observation, now t
 	}
 	v.addLeaving()
 	v.addGone()
-	v.works = map[string]bool{}
+	v.provenPools = map[string]bool{}
 	for i := range c.Pools {
-		v.works[c.Pools[i].Name] = v.isProven(c.Pools[i].Name)
+		v.provenPools[c.Pools[i].Name] = v.isProven(c.Pools[i].Name)
 	}
-	v.rises = slices.ContainsFunc(v.nodes, func(n *node) bool {
+	v.upgrades = slices.ContainsFunc(v.nodes, func(n *node) bool {
 		return n.pod != nil && !n.leaving && n.pod.Version != "" && version.Compare(n.pod.Version, c.Version) < 0
 	})
-	makeable := map[string]bool{}
+	templateWorks := map[string]bool{}
 	for _, n := range v.nodes {
-		makeable[n.Pool] = makeable[n.Pool] || n.ready() && n.pod.Template.User == n.set.Template.User
+		templateWorks[n.Pool] = templateWorks[n.Pool] || n.ready() && n.pod.Template.User == n.set.Template.User
 	}
 	for _, n := range v.nodes {
-		n.makeable = makeable[n.Pool]
+		n.templateWorks = templateWorks[n.Pool]
 		n.standing = v.standingOf(n)
 	}
 	return v
 }
 
-// addLeaving adds what the spec no longer asks for.
+// addLeaving adds the nodes that Kubernetes still has and the spec no longer asks for.
 func (v *view) addLeaving() {
 	leaving, pools := v.c.Leaving(v.obs)
 	for i := range leaving {
@@ -82,11 +82,11 @@ func (v *view) addLeaving() {
 	}
 }
 
-// idsOfPool is how many node ids a pool can ever have given out, from its first on.
+// idsOfPool is how many node ids a pool can have, counted from its first.
 const idsOfPool = 100
 
-// addGone adds brokers and voters of this cluster that Kafka remembers and Kubernetes does not: their ids are of a pool
-// that is or was in the spec. Others are none of ours.
+// addGone adds brokers and voters that Kafka remembers and Kubernetes does not have. Only ids of a pool that is or was
+// in the spec belong to this cluster; others are left alone.
 func (v *view) addGone() {
 	known := map[int32]bool{}
 	for _, n := range v.nodes {
@@ -107,7 +107,7 @@ func (v *view) addGone() {
 	}
 }
 
-// poolOfID is the pool that an id was given out for, or nil.
+// poolOfID is the pool that an id belongs to; nil = none.
 func (v *view) poolOfID(id int32) *model.Pool {
 	for i := range v.c.Pools {
 		if first := v.c.Pools[i].FirstNodeID; first <= id && id < first+idsOfPool {
@@ -145,13 +145,14 @@ func (v *view) join(m *model.Node, pool *model.Pool) *node {
 
 func isEphemeral(p *model.Pool) bool { return len(p.Volumes) > 0 && p.Volumes[0].Ephemeral }
 
-// ready tells that the pod does its work and stays.
+// ready tells whether the pod is ready and stays.
 func (n *node) ready() bool { return n.pod != nil && n.pod.Ready && !n.pod.Deleting }
 
-// is tells whether an id is this node's.
+// is tells whether an id is that of this node.
 func (n *node) is(id int32) bool { return n.ID == id }
 
-// isBroker and isController tell what the node is now: a pool may have been given other roles that its pods do not run yet.
+// isBroker and isController tell what the node is now. Its pool may have been given other roles that its pod does not
+// run yet.
 func (n *node) isBroker() bool {
 	if n.pod != nil {
 		return n.pod.Broker
@@ -166,34 +167,36 @@ func (n *node) isController() bool {
 	return n.pool.Controller
 }
 
-// votes tells that the spec wants the node in the metadata quorum.
+// votes tells whether the spec wants the node in the metadata quorum.
 func (n *node) votes() bool { return n.pool.Controller && !n.leaving && !n.gone }
 
-// runsWanted tells that the pod runs what the user asked for.
+// runsWanted tells whether the pod runs what the user asked for.
 func (n *node) runsWanted() bool {
 	return n.pod != nil && n.known && n.rendered &&
 		n.pod.Files.User == n.wanted.User && n.pod.Template.User == n.template.User
 }
 
-// failsOnWanted tells that the pod does not start on what the user asked for. One that finds no machine has not tried.
+// failsOnWanted tells whether the pod does not start on what the user asked for. A pod that is not scheduled has not
+// tried.
 func (n *node) failsOnWanted() bool {
-	return n.runsWanted() && !n.pod.Ready && n.pod.Problem != model.ProblemNone && n.pod.Problem != model.ProblemUnschedulable
+	return n.runsWanted() && !n.pod.Ready && n.pod.Problem != model.ProblemNone &&
+		n.pod.Problem != model.ProblemUnschedulable
 }
 
-// willRunWanted tells that the pod is about to be replaced by one that runs what the user asked for.
+// willRunWanted tells whether the pod is gone or going, and the next one will run what the user asked for.
 func (n *node) willRunWanted() bool {
 	gone := n.pod == nil || n.pod.Deleting
 	return n.made && gone && n.known && n.rendered && n.isStaged &&
 		n.staged.User == n.wanted.User && n.set.Template.User == n.template.User
 }
 
-// isStagedAsWanted tells that a new pod would run exactly what is wanted, as far as that is known.
+// isStagedAsWanted tells whether a new pod would run exactly what is wanted, as far as that is known.
 func (n *node) isStagedAsWanted() bool {
 	return (!n.known || n.isStaged && n.staged.Whole == n.wanted.Whole) &&
 		(!n.rendered || n.set.Template.Whole == n.template.Whole)
 }
 
-// name is what a Kafka administrator calls the node.
+// name is the node's role and id, in Kafka's words.
 func (n *node) name() string {
 	if n.isBroker() {
 		return fmt.Sprintf("broker %d", n.ID)
@@ -205,9 +208,9 @@ func (n *node) controllerName() string { return fmt.Sprintf("controller %d", n.I
 
 func (n *node) poolName() string { return "pool " + n.Pool }
 
-// proven tells that some node of a pool took what is wanted of the pool and runs it, healthily, and that none fails on
-// what is wanted of it: nodes of a pool may differ in their files, so one that works does not speak for one that does not.
-func (v *view) proven(pool string) bool { return v.works[pool] }
+// proven tells whether some node of a pool changed to what is wanted and is ready on it, and no node of the pool fails
+// on what is wanted. Nodes of a pool may differ in their files, so one that works proves nothing for one that fails.
+func (v *view) proven(pool string) bool { return v.provenPools[pool] }
 
 func (v *view) isProven(pool string) bool {
 	nodes := v.ofPool(pool)
@@ -217,8 +220,8 @@ func (v *view) isProven(pool string) bool {
 	return slices.ContainsFunc(nodes, func(n *node) bool { return n.ready() && n.runsWanted() && n.tookChange(nodes) })
 }
 
-// tookChange tells that a node ran something else when the pods were made that are still to change. One whose own files
-// stay the same says nothing about those of the others.
+// tookChange tells whether a node has been through the change that other nodes of its pool still have before them. A
+// node whose own files stay the same proves nothing about the files of the others.
 func (n *node) tookChange(nodes []*node) bool {
 	return !slices.ContainsFunc(nodes, func(m *node) bool {
 		if m.pod == nil || isGone(m.pod) || !m.known || !m.rendered || m.runsWanted() {
@@ -239,18 +242,19 @@ func (v *view) ofPool(pool string) []*node {
 	return found
 }
 
-// standing is how much others depend on a pod.
+// standing says how much others depend on a pod.
 type standing int
 
-// The standings, from the one that is asked everything to the one that is asked least.
+// The standings. Every predicate is asked about the restart of a serving pod, and the fewest about that of a failed
+// one.
 const (
 	serving standing = iota // somebody may depend on it
 	idle                    // nobody depends on it now, but it may come back by itself as it is
 	failed                  // it cannot come back by itself
 )
 
-// standingOf finds pods that can be replaced without asking what the cluster has left: a bad change must be taken back
-// while everything else is on fire, too. Whatever is not known to be harmless counts as serving.
+// standingOf finds pods that may be replaced whatever the cluster has left: the user must be able to take back a bad
+// change while the cluster is down. A pod counts as serving unless its restart is known to be harmless.
 func (v *view) standingOf(n *node) standing {
 	switch {
 	case n.pod == nil:
@@ -262,7 +266,7 @@ func (v *view) standingOf(n *node) standing {
 	case n.pod.Ready:
 		return serving
 	case n.pod.Problem != model.ProblemNone:
-		return failed // Kubernetes says why the process does not live; no view of Kafka is needed to believe it
+		return failed // Kubernetes says why the process does not run, so no view of Kafka is needed
 	case v.allDown(n):
 		return failed
 	case !n.pod.Running:
@@ -276,10 +280,12 @@ func (v *view) standingOf(n *node) standing {
 	return serving
 }
 
-// allDown tells that no broker of the cluster serves anybody, so that no proof and no snapshot can be had before pods are
-// replaced; a controller wants all controllers down as well. It wants every pod there and none stopping: if it was only
-// Kubernetes that lost sight of its machines, the first pod that is replaced hangs in its deletion, and no second one
-// follows. And it wants nobody to fail on what is wanted: the others may still come back on what they have.
+// allDown tells whether no broker is ready, so that there can be no snapshot before pods are replaced. For a
+// controller, no controller may be ready either. Two more conditions:
+//
+//   - Every pod exists and none is stopping. If Kubernetes has merely lost contact with its nodes, the first deleted
+//     pod stays in deletion, and no second one follows.
+//   - No node fails on what is wanted: the others may still come back on what they have.
 func (v *view) allDown(n *node) bool {
 	for _, m := range v.nodes {
 		if m.failsOnWanted() {
@@ -292,8 +298,9 @@ func (v *view) allDown(n *node) bool {
 	return true
 }
 
-// neverWorked tells that there is nothing to lose yet: no quorum was ever seen, no broker is ready, none answers. A
-// controller is ready as soon as its port is open, also one whose configuration keeps it from ever finding the others.
+// neverWorked tells whether there is nothing to lose yet: no quorum was ever seen, no broker is ready, and none
+// answers. Controllers do not count. One is ready as soon as its port is open, even if its configuration keeps it from
+// ever finding the others.
 func (v *view) neverWorked() bool {
 	if v.c.Bootstrapped || v.kafka.snapshot != nil {
 		return false
@@ -306,7 +313,7 @@ func (v *view) neverWorked() bool {
 	return true
 }
 
-// listed is a set of facts told by its first and the number of the others.
+// listed is a list of facts that is told by its first one and the number of the others.
 type listed struct {
 	first string
 	count int

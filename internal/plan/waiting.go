@@ -2,7 +2,7 @@ package plan
 
 import "github.com/castellan-dev/castellan/internal/model"
 
-// planWaiting says what is under way and needs no act.
+// planWaiting says what is under way and needs no step.
 func (v *view) planWaiting(p *Plan) {
 	if !v.obs.CacheCurrent {
 		p.wait("the cache has not yet shown the last act")
@@ -30,7 +30,7 @@ func (v *view) waitForNode(p *Plan, n *node) {
 		p.wait("%s does not start: %s", n.name(), lost)
 	}
 	switch {
-	case !n.made && n.pod == nil: // its pool is created or grown first
+	case !n.made && n.pod == nil: // a step of the plan creates or grows its pool first
 	case n.pod == nil:
 		p.wait("%s has no pod yet", n.name())
 	case n.pod.Deleting:
@@ -44,7 +44,7 @@ func (v *view) waitForNode(p *Plan, n *node) {
 	}
 }
 
-// notReady tells the ways of not starting apart, in the words of Kubernetes where it has any.
+// notReady says why a pod is not ready, with Kubernetes' own message where there is one.
 func (v *view) notReady(n *node) string {
 	said := ""
 	if n.pod.ProblemMessage != "" {
