@@ -186,7 +186,7 @@ func oneRack(v *view, d *disruption, chosen *round) (bool, string) {
 
 func maxUnavailable(v *view, _ *disruption, chosen *round) (bool, string) {
 	return v.c.MaxUnavailable == 0 || len(chosen.disruptions) < int(v.c.MaxUnavailable),
-		counted(len(chosen.disruptions), "node") + " restart together already"
+		fmt.Sprintf("spec.rolling.maxUnavailable is %d", v.c.MaxUnavailable)
 }
 
 func trialAlone(v *view, d *disruption, chosen *round) (bool, string) {

@@ -72,7 +72,7 @@ var disruptionTests = []disruptionTest{
 		s.racks("a", "b", "b")
 		s.spare()
 	}},
-	{"no more than maxUnavailable", "maxUnavailable", "1 node restart together already", Restart, 2, func(s *stage) {
+	{"no more than maxUnavailable", "maxUnavailable", "spec.rolling.maxUnavailable is 1", Restart, 2, func(s *stage) {
 		s.prove()
 		s.change(1, 2)
 		s.racks("a", "b", "b")

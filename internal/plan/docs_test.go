@@ -25,43 +25,47 @@ const docsHead = `# What disturbs a cluster, and what holds that back
 
 <!-- Written by go test ./internal/plan -update from the tables in internal/plan; do not edit. -->
 
-One place in the operator decides about everything that disturbs: restarts, changes of the metadata quorum, nodes and
-pools that go, disks that are replaced, metadata.version. It asks two questions, one after the other: why should this be
-done, and may it be done now? The status of the KafkaCluster names the rule that holds something back, with the facts.
+The planner of the operator decides about everything that disturbs a cluster: restarts, changes of the metadata quorum,
+the removal of nodes and pools, the replacement of disks, metadata.version. It asks two questions, one after the other:
+why should this be done, and may it be done now? The status of the KafkaCluster names the rule that holds something
+back, with the facts.
 
-A plan disturbs in one way at a time. Restarts go together: brokers of one rack, as many as their partitions can spare.
+A plan disturbs in one way at a time. Only restarts go together: of brokers in one rack, as many as their partitions can
+spare.
 
-A new version of the operator is no reason. What it would render differently waits for a restart that happens anyway.
+A new version of the operator is no reason to restart. What it renders differently waits for the next restart.
 `
 
 const docsBetween = `
-Nodes that serve nobody are restarted first, then brokers rack by rack, then nodes that are brokers and controllers, then
-dedicated controllers, and the leader of the metadata quorum last. To a newer version of Kafka controllers go first.
+Nodes that serve nobody restart first, then brokers rack by rack, then nodes that are brokers and controllers, then
+dedicated controllers, and the leader of the metadata quorum last. On the way to a newer version of Kafka, controllers
+restart first.
 
 ## What has to be true first
 
-The rules are asked in this order, and the first that says no is the one that the status shows.
+The rules are asked in this order. The status shows the first one that refuses.
 `
 
 const docsTail = `
 ## Pods that serve nobody
 
-A pod that is not ready is asked less, so that a bad change can be taken back while the cluster is in trouble.
+Fewer rules are asked about a pod that is not ready, so that a bad change can be taken back while the cluster is down.
 
-- A pod that cannot come back as it is (it crashes again and again, finds no machine, cannot pull its image, cannot be set
-  up) is asked only ` + "`cacheCurrent`, `notPaused`, `oneThing`, `comesBack`, `knowsFeatures`, `leftQuorum` and `trialAlone`" + `.
-- So is a pod that is not ready while no broker is ready at all (for controllers: while no node is), and every pod of a
-  cluster whose quorum was never seen, as long as no broker is ready.
-- A pod whose process does not run, or that is in sync with no partition and not needed for the majority of the quorum, is
-  asked ` + "`provenRevision`" + ` as well: it might come back by itself on what it last ran.
+- A pod that cannot come back as it is: it crashes again and again, is not scheduled, cannot pull its image, or cannot
+  be set up. Only these are asked: ` + "`cacheCurrent`, `notPaused`, `oneThing`, `comesBack`, `knowsFeatures`,\n" +
+	"  `leftQuorum` and `trialAlone`" + `.
+- The same holds for a pod that is not ready while no broker is ready (for controllers: while no node is), and for every
+  pod of a cluster whose quorum was never seen, as long as no broker is ready.
+- A pod whose process does not run, or that is in sync with no partition and not needed for the majority of the quorum:
+  ` + "`provenRevision`" + ` is asked as well, because the pod may come back by itself on what it last ran.
 
 ## How a new revision spreads
 
-A new revision is tried on one node. Until it is ready there, the other nodes of the pool, should their pods die, come back
-on the files that they last ran. The pod template is one for the whole pool and has no such protection.
+One node tries a new revision. Until it is ready there, pods of other nodes that die come back on the files that they
+last ran. The pod template has no such protection: a pool has only one.
 
 ## Time
 
-A view of Kafka counts for 10 seconds. A pod that was replaced, or whose process has started
-again, counts once a view is 6 seconds younger.
+A view of Kafka is used for 10 seconds. After a pod was replaced, or its process has started again, a view has to be 6
+seconds younger than that.
 `

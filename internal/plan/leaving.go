@@ -86,7 +86,7 @@ func emptyTwice(v *view, d *disruption, _ *round) (bool, string) {
 	}
 	since, noted := v.c.EmptySince[d.node.ID]
 	return noted && !v.kafka.snapshot.TakenAt.Before(since.Add(emptyFor)),
-		"it is looked at once more, whether it holds nothing"
+		"it holds nothing, and is looked at once more before it goes"
 }
 
 func notReassigning(v *view, _ *disruption, _ *round) (bool, string) {

@@ -41,7 +41,7 @@ const budgetClosedName = "budgetClosed"
 var predicates = []predicate{
 	{
 		name: "cacheCurrent", guards: slices.Concat(everything, []Kind{evict}), asks: failed, permits: cacheCurrent,
-		sentence: "The operator sees what it did last.",
+		sentence: "The operator's cache shows its last step.",
 	},
 	{
 		name: "notPaused", guards: everything, asks: failed, permits: notPaused,
@@ -49,12 +49,12 @@ var predicates = []predicate{
 	},
 	{
 		name: "oneThing", guards: everything, asks: failed, permits: oneThing,
-		sentence: "Nothing else is being disturbed by the same plan. Only restarts go together, of pods that all " +
-			"serve.",
+		sentence: "The plan disturbs nothing else. Restarts may go together if all their pods serve.",
 	},
 	{
 		name: "comesBack", guards: []Kind{Restart, ReplaceDisk}, asks: failed, permits: comesBack,
-		sentence: "The StatefulSet that makes the pod anew exists, stays, and counts this node.",
+		sentence: "The StatefulSet exists, is not being deleted, and asks for enough replicas to make the pod " +
+			"again.",
 	},
 	{
 		name: "knowsFeatures", guards: []Kind{Restart}, asks: failed, permits: knowsFeatures, field: fieldOfVersion,
@@ -67,11 +67,11 @@ var predicates = []predicate{
 	},
 	{
 		name: "revisionKnown", guards: []Kind{Restart}, permits: revisionKnown,
-		sentence: "What the pod runs is known; a serving pod is not replaced on a guess.",
+		sentence: "The revision that the pod runs is known. A serving pod is not replaced on a guess.",
 	},
 	{
 		name: "leftQuorum", guards: []Kind{Restart}, asks: failed, permits: leftQuorum,
-		sentence: "A node that is to lose the role Controller, and all others of its pool, are no voters any more.",
+		sentence: "A node gives up the role Controller only when no node of its pool is a voter any more.",
 	},
 	{
 		name: "provenRevision", guards: []Kind{Restart}, asks: idle, permits: provenRevision,
@@ -83,8 +83,8 @@ var predicates = []predicate{
 	},
 	{
 		name: "othersReady", guards: []Kind{Restart, ShrinkPool}, permits: othersReady,
-		sentence: "Every other node has a pod that is ready and stays, and every other broker is unfenced. A node " +
-			"that is to go, does not vote and holds no partition need not be.",
+		sentence: "Every other node has a ready pod that stays, and every other broker is unfenced. Nodes that " +
+			"leave, do not vote and hold no replica are not counted.",
 	},
 	{
 		name: "snapshotFresh", permits: snapshotFresh,
@@ -99,27 +99,28 @@ var predicates = []predicate{
 	},
 	{
 		name: "canVote", guards: []Kind{AddVoter}, permits: canVote,
-		sentence: "A node that is to become a voter is ready and follows the metadata log without a lag.",
+		sentence: "A node that becomes a voter is ready and has caught up with the metadata log.",
 	},
 	{
 		name: "replacementsVote", guards: []Kind{RemoveVoter}, permits: replacementsVote,
-		sentence: "Every controller that is asked for is a voter before one that is not is taken out, unless that " +
-			"one is dead.",
+		sentence: "Every controller that the spec asks for is a voter before another one is removed. A dead voter " +
+			"may be removed at once.",
 	},
 	{
 		name: "notVoter", guards: []Kind{ShrinkPool, Unregister}, permits: notVoter,
-		sentence: "A node that is to go is no voter of the metadata quorum.",
+		sentence: "A node that leaves is not a voter of the metadata quorum.",
 	},
 	{
 		name: "quorumMajority", guards: slices.Concat(stops, members, []Kind{ReplaceDisk}), permits: quorumMajority,
 		field: fieldOfQuorum, tells: true,
-		sentence: "The metadata quorum has a leader and keeps a majority of caught-up voters, before and after. " +
-			"With one or two voters none can be spared for a restart, and spec.rolling.unavailable decides.",
+		sentence: "The metadata quorum has a leader and keeps a majority of caught-up voters, before and after. A " +
+			"quorum of one or two voters can spare none; there spec.rolling.unavailable decides about a " +
+			"restart.",
 	},
 	{
 		name: "offline", guards: stops, permits: offline,
-		sentence: "No partition has only stopping nodes for in-sync replicas, unless it has no other replica at " +
-			"all.",
+		sentence: "Every partition that loses an in-sync replica keeps another one. A partition with a single " +
+			"replica is exempt.",
 	},
 	{
 		name: "lastReplica", guards: []Kind{ReplaceDisk}, permits: lastReplica,
@@ -127,13 +128,12 @@ var predicates = []predicate{
 	},
 	{
 		name: "minISR", guards: stops, permits: minISR, field: fieldOfMinISR, tells: true,
-		sentence: "Every partition that stopping nodes are in sync with keeps min.insync.replicas without them. " +
-			"Where the replication factor makes that impossible, spec.rolling.unavailable decides.",
+		sentence: "Every partition that loses an in-sync replica keeps min.insync.replicas of them. Where the " +
+			"replication factor makes that impossible, spec.rolling.unavailable decides.",
 	},
 	{
 		name: "keepsListener", guards: []Kind{Restart, ShrinkPool, evict}, permits: keepsListener,
-		sentence: "Some broker stays unfenced, so that every listener is carried by somebody, unless there is only " +
-			"one broker.",
+		sentence: "Another broker stays unfenced and serves the listeners. The only broker may restart or be evicted.",
 	},
 	{
 		name: "isrComplete", guards: stops, permits: isrComplete,
@@ -141,8 +141,8 @@ var predicates = []predicate{
 	},
 	{
 		name: "oneRack", guards: []Kind{Restart}, permits: oneRack,
-		sentence: "Nodes that restart together are in one rack. Without racks they go one at a time, or as " +
-			"spec.rolling.maxUnavailable says.",
+		sentence: "Nodes that restart together are in one rack. Without racks, one node restarts at a time, or as " +
+			"many as spec.rolling.maxUnavailable says.",
 	},
 	{
 		name: "maxUnavailable", guards: []Kind{Restart}, permits: maxUnavailable,
@@ -150,19 +150,19 @@ var predicates = []predicate{
 	},
 	{
 		name: "trialAlone", guards: []Kind{Restart}, asks: failed, permits: trialAlone,
-		sentence: "A node that tries a revision which no node of its pool has shown to work goes alone.",
+		sentence: "The first node of a pool to try a new revision restarts alone.",
 	},
 	{
 		name: "leaderAlone", guards: []Kind{Restart}, permits: leaderAlone,
-		sentence: "The leader of the metadata quorum goes alone, after the others.",
+		sentence: "The leader of the metadata quorum restarts alone, after the others.",
 	},
 	{
 		name: "highestFirst", guards: []Kind{ShrinkPool}, permits: highestFirst,
-		sentence: "The highest node id of a pool goes first, as StatefulSets have it.",
+		sentence: "The highest node id of a pool leaves first: a StatefulSet removes its highest ordinal.",
 	},
 	{
 		name: "holdsNothing", guards: []Kind{ShrinkPool, Unregister}, permits: holdsNothing, field: fieldOfPool,
-		sentence: "A broker that is to go, or is gone, has no replica of any partition.",
+		sentence: "A broker that leaves, or is gone, has no replica of any partition.",
 	},
 	{
 		name: "notReassigning", guards: []Kind{ShrinkPool, Unregister, evict}, permits: notReassigning,
@@ -170,15 +170,15 @@ var predicates = []predicate{
 	},
 	{
 		name: "emptyTwice", guards: []Kind{ShrinkPool}, permits: emptyTwice,
-		sentence: "A broker that is to go was seen to hold nothing twice, at least 5 seconds apart.",
+		sentence: "A broker that leaves was seen without replicas twice, at least 5 seconds apart.",
 	},
 	{
 		name: "podsGone", guards: []Kind{RemovePool}, permits: podsGone,
-		sentence: "No pod of a pool that is to go is left.",
+		sentence: "The pool that is removed has no pods any more.",
 	},
 	{
 		name: "isFenced", guards: []Kind{Unregister}, permits: isFenced,
-		sentence: "A broker that is to be forgotten is fenced: Kafka has given it up already.",
+		sentence: "A broker that is unregistered is fenced: Kafka has given up on it.",
 	},
 	{
 		name: "allOnVersion", guards: []Kind{FinalizeVersion}, permits: allOnVersion,
@@ -186,7 +186,7 @@ var predicates = []predicate{
 	},
 	{
 		name: budgetClosedName, guards: []Kind{Restart}, permits: budgetClosed,
-		sentence: "Kubernetes has taken note that it may evict no pod meanwhile.",
+		sentence: "Kubernetes has taken note of the PodDisruptionBudget that lets it evict no pod meanwhile.",
 	},
 }
 

@@ -34,14 +34,15 @@ var reasons = []reason{
 	},
 	{
 		name: "revisionGone", leads: Restart, holds: revisionGone,
-		after:    "the ConfigMap of a revision deleted by hand",
-		sentence: "The revision that its pod runs exists no more, so nobody can tell whether it is current.",
+		after: "the ConfigMap of a revision deleted by hand",
+		sentence: "The ConfigMap of the revision that the pod runs is gone, so nobody can tell whether the pod is " +
+			"current.",
 	},
 	{
 		name: "podMissing", leads: Restart, holds: podMissing,
-		after: "a `podTemplate` that no pod can be made from, and another one after it",
-		sentence: "The node has no pod, and the template that one would be made from is neither the wanted one nor " +
-			"known to work. The wanted one is staged; nothing is deleted.",
+		after: "a `podTemplate` that no pod could be made from, replaced by another",
+		sentence: "The node has no pod, and the staged pod template is neither the wanted one nor known to work. " +
+			"The wanted one is staged; nothing is deleted.",
 	},
 	{
 		name: "restartAsked", leads: Restart, holds: restartAsked,
@@ -83,12 +84,12 @@ var reasons = []reason{
 	{
 		name: "brokerGone", leads: Unregister, holds: brokerGone,
 		after:    "a broker gone for good",
-		sentence: "Kafka remembers a broker of this cluster that has no pod and never will.",
+		sentence: "Kafka lists a broker of this cluster that has no pod and never will.",
 	},
 	{
 		name: "metadataAsked", leads: FinalizeVersion, holds: metadataAsked,
 		after:    "`spec.metadataVersion`",
-		sentence: "spec.metadataVersion asks for another metadata.version than is finalized.",
+		sentence: "spec.metadataVersion differs from the metadata.version that Kafka has finalized.",
 	},
 }
 

@@ -59,7 +59,7 @@ func (v *view) stage(pool *model.Pool, set model.ObservedPool, restarting []*nod
 	case candidate:
 		return append(next, safe...), templateDiffers, "the next node to restart tries the new revision"
 	case len(safe) > 0 && set.Template.User == desired.User:
-		return safe, templateDiffers, "what is staged is not what the nodes run and shall run"
+		return safe, templateDiffers, "the nodes run what is asked for, and other files are staged"
 	}
 	return nil, false, ""
 }
