@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -19,14 +20,9 @@ type object struct {
 		Generation int64  `json:"generation"`
 	} `json:"metadata"`
 	Status struct {
-		ObservedGeneration int64 `json:"observedGeneration"`
-		Conditions         []struct {
-			Type    string `json:"type"`
-			Status  string `json:"status"`
-			Reason  string `json:"reason"`
-			Message string `json:"message"`
-		} `json:"conditions"`
-		Binding *struct {
+		ObservedGeneration int64       `json:"observedGeneration"`
+		Conditions         []condition `json:"conditions"`
+		Binding            *struct {
 			Name string `json:"name"`
 		} `json:"binding"`
 		Listeners []struct {
@@ -39,19 +35,35 @@ type object struct {
 	} `json:"status"`
 }
 
+type condition struct {
+	Type               string `json:"type"`
+	Status             string `json:"status"`
+	ObservedGeneration int64  `json:"observedGeneration"`
+	Reason             string `json:"reason"`
+	Message            string `json:"message"`
+}
+
 // line is the one-line status message: the reason and message of the condition that says most, and whether it is final.
+// What was said of an older spec, or was withdrawn, says nothing.
 func (o object) line() (text string, ready bool, stalled bool) {
-	text = "waiting for the operator"
+	told := o.condition("Ready")
+	if told.Status == "" || told.Status == unknown || o.Status.ObservedGeneration != o.Metadata.Generation {
+		return "waiting for the operator", false, false
+	}
+	if s := o.condition("Stalled"); s.Status == "True" {
+		return s.Reason + ": " + s.Message, false, true
+	}
+	return strings.TrimSuffix(told.Reason+": "+told.Message, ": "), told.Status == "True", false
+}
+
+// condition returns a condition of the present spec; without one its status is empty.
+func (o object) condition(kind string) condition {
 	for _, c := range o.Status.Conditions {
-		switch {
-		case c.Type == "Stalled" && c.Status == "True":
-			return c.Reason + ": " + c.Message, false, true
-		case c.Type == "Ready":
-			text = strings.TrimSuffix(c.Reason+": "+c.Message, ": ")
-			ready = c.Status == "True" && o.Status.ObservedGeneration == o.Metadata.Generation
+		if c.Type == kind && c.ObservedGeneration == o.Metadata.Generation {
+			return c
 		}
 	}
-	return text, ready, false
+	return condition{}
 }
 
 func (d *demo) kubectlArgs(args ...string) []string { return slices.Concat(d.kubectl[1:], args) }
@@ -88,21 +100,15 @@ func (d *demo) waitReady(ctx context.Context) error {
 
 // lookOnce returns the objects that are not ready yet.
 func (d *demo) lookOnce(ctx context.Context, said map[string]string) ([]string, error) {
-	text, err := d.get(ctx, "kafkaclusters,kafkatopics,kafkausers", "-n", namespace, "-o", "json")
+	objects, err := d.samples(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var list struct {
-		Items []object `json:"items"`
-	}
-	if err := json.Unmarshal([]byte(text), &list); err != nil {
-		return nil, fmt.Errorf("read the samples: %w", err)
-	}
-	if len(list.Items) == 0 {
+	if len(objects) == 0 {
 		return nil, errors.New("the samples are not there")
 	}
 	var waiting []string
-	for _, o := range list.Items {
+	for _, o := range objects {
 		name := o.Kind + "/" + o.Metadata.Name
 		line, ready, stalled := o.line()
 		if said[name] != line {
@@ -117,6 +123,24 @@ func (d *demo) lookOnce(ctx context.Context, said map[string]string) ([]string, 
 		}
 	}
 	return waiting, nil
+}
+
+const clusterKind = "KafkaCluster"
+
+// samples are the objects of Kafka's among the samples, as far as they are there.
+func (d *demo) samples(ctx context.Context) ([]object, error) {
+	text, err := d.get(ctx, "-k", filepath.Join(d.root, "config", "samples"), "--ignore-not-found", "-o", "json")
+	if err != nil || text == "" {
+		return nil, err
+	}
+	var list struct {
+		Items []object `json:"items"`
+	}
+	if err := json.Unmarshal([]byte(text), &list); err != nil {
+		return nil, fmt.Errorf("read the samples: %w", err)
+	}
+	kinds := []string{clusterKind, "KafkaTopic", "KafkaUser"}
+	return slices.DeleteFunc(list.Items, func(o object) bool { return !slices.Contains(kinds, o.Kind) }), nil
 }
 
 func (d *demo) object(ctx context.Context, kind, name string) (object, error) {

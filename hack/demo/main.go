@@ -107,6 +107,9 @@ func (d *demo) up(ctx context.Context) error {
 		return err
 	}
 	if err := d.step("samples", func() error {
+		if err := d.withdraw(ctx); err != nil {
+			return err
+		}
 		// What somebody tried out since the last run goes back to what the samples say.
 		return d.show(ctx, d.kubectl[0], d.kubectlArgs("apply", "--server-side", "--force-conflicts", "-k", filepath.Join(d.root, "config", "samples"))...)
 	}); err != nil {
