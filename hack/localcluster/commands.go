@@ -92,15 +92,12 @@ func (in invocation) load() (*cluster.Cluster, error) {
 func runDown(ctx context.Context, in invocation) error {
 	c, err := in.load()
 	if err != nil {
-		in.console.Say("%v: nothing to do", err)
-		return nil
+		if _, ok := errors.AsType[cluster.NotThere](err); !ok {
+			in.console.Say("%v; going by the cluster's name alone", err)
+		}
+		c = cluster.New(plan.Cache(in.cache), cluster.Config{Plan: in.plan}, in.console)
 	}
-	begin := time.Now()
-	if err := c.Down(ctx, in.keepData); err != nil {
-		return err
-	}
-	in.console.Say("cluster %s is down: %s", in.plan.Name, console.Elapsed(time.Since(begin)))
-	return nil
+	return c.Down(ctx, in.keepData)
 }
 
 func runStatus(ctx context.Context, in invocation) error {

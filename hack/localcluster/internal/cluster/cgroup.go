@@ -2,16 +2,19 @@ package cluster
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/castellan-dev/castellan/hack/localcluster/internal/plan"
+	"github.com/castellan-dev/castellan/hack/localcluster/internal/proc"
 )
 
 const cgroupRoot = "/sys/fs/cgroup"
@@ -110,7 +113,8 @@ func set(dir, file, value string) error {
 // gigabyte back on a busy machine takes seconds.
 const cgroupPatience = 30 * time.Second
 
-// deleteCgroups removes the cluster's folders, or those of one node, once the last process in them has ended.
+// deleteCgroups removes the cluster's folders, or those of one node, once the last process in them has ended. A process
+// that is still in there is ended: whoever put it there, it is a part of the cluster.
 func (c *Cluster) deleteCgroups(below ...string) error {
 	dirs, err := hierarchies()
 	if err != nil {
@@ -118,23 +122,67 @@ func (c *Cluster) deleteCgroups(below ...string) error {
 	}
 	deadline := time.Now().Add(cgroupPatience)
 	for {
+		var busy []string
 		err = nil
 		for _, h := range append(dirs, cgroupRoot) {
 			dir := filepath.Join(append([]string{h, c.Plan.Name}, below...)...)
-			err = errors.Join(err, removeCgroup(dir))
+			more, removeErr := removeCgroup(dir)
+			busy, err = append(busy, more...), errors.Join(err, removeErr)
 		}
-		if !errors.Is(err, unix.EBUSY) || time.Now().After(deadline) {
+		if len(busy) == 0 {
 			return err
+		}
+		if time.Now().After(deadline) {
+			for _, dir := range busy {
+				err = errors.Join(err, busyCgroup(dir))
+			}
+			return err
+		}
+		for _, dir := range busy {
+			for _, pid := range cgroupProcesses(dir) {
+				if r, err := proc.Of("pid-"+strconv.Itoa(pid), pid); err == nil {
+					r.Signal(unix.SIGKILL)
+				}
+			}
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
 }
 
-// removeCgroup removes folders from the innermost out; their files vanish by themselves. It stops at the first that
-// cannot go, for those around it cannot either.
-func removeCgroup(root string) error {
+// busyCgroup says why a folder cannot go.
+func busyCgroup(dir string) error {
+	pids := cgroupProcesses(dir)
+	if len(pids) == 0 {
+		return remains("control group "+dir, unix.EBUSY, "`rmdir "+dir+"`")
+	}
+	names := make([]string, len(pids))
+	for i, pid := range pids {
+		names[i] = proc.Describe(pid)
+	}
+	return remains("control group "+dir, fmt.Errorf("%s does not end even by force", strings.Join(names, ", ")),
+		"wait until that ends, or restart the machine")
+}
+
+// cgroupProcesses lists the processes in a folder itself. Those of another pid namespace than ours are counted as 0.
+func cgroupProcesses(dir string) []int {
+	content, err := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
+	if err != nil {
+		return nil
+	}
+	var pids []int
+	for line := range strings.Lines(string(content)) {
+		if pid, err := strconv.Atoi(strings.TrimSpace(line)); err == nil && pid > 0 {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// removeCgroup removes folders from the innermost out; their files vanish by themselves. It returns those that are
+// busy, without the ones around them, which cannot go either.
+func removeCgroup(root string) (busy []string, err error) {
 	var dirs []string
-	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+	err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if errors.Is(err, os.ErrNotExist) {
 			return nil
 		}
@@ -143,10 +191,21 @@ func removeCgroup(root string) error {
 		}
 		return err
 	})
+	var stay []string
 	for _, dir := range slices.Backward(dirs) {
-		if e := os.Remove(dir); e != nil && !errors.Is(e, os.ErrNotExist) {
-			return errors.Join(err, e)
+		if slices.ContainsFunc(stay, func(s string) bool { return strings.HasPrefix(s, dir+"/") }) {
+			continue
 		}
+		removeErr := os.Remove(dir)
+		switch {
+		case removeErr == nil || errors.Is(removeErr, os.ErrNotExist):
+			continue
+		case errors.Is(removeErr, unix.EBUSY):
+			busy = append(busy, dir)
+		default:
+			err = errors.Join(err, remains("control group "+dir, removeErr, "`rmdir "+dir+"`"))
+		}
+		stay = append(stay, dir)
 	}
-	return err
+	return busy, err
 }

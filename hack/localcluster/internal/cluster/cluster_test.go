@@ -63,14 +63,14 @@ func TestDeleteState(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := c.deleteState(true); err != nil {
+	if err := c.deleteState(true, true); err != nil {
 		t.Fatal(err)
 	}
 	left, err := filepath.Glob(c.Dir.Path("*"))
 	if err != nil || len(left) != 1 || filepath.Base(left[0]) != "etcd" {
 		t.Errorf("%v %v", left, err)
 	}
-	if err := c.deleteState(false); err != nil {
+	if err := c.deleteState(false, true); err != nil {
 		t.Fatal(err)
 	}
 	if left, _ := os.ReadDir(cache.Clusters()); len(left) != 0 {
@@ -84,8 +84,8 @@ func TestRemoveCgroup(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if err := removeCgroup(root); err != nil {
-			t.Error(err)
+		if busy, err := removeCgroup(root); err != nil || len(busy) > 0 {
+			t.Error(busy, err)
 		}
 	}
 	if _, err := os.Stat(root); !os.IsNotExist(err) {

@@ -47,12 +47,19 @@ func Load(cache plan.Cache, name string, c *console.Console) (*Cluster, error) {
 	dir := cache.Cluster(name)
 	config, err := readConfig(dir)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("there is no cluster %q; `localcluster up` makes one", name)
+		return nil, NotThere{name}
 	}
 	if err != nil {
 		return nil, err
 	}
 	return &Cluster{Config: config, Dir: dir, Console: c}, nil
+}
+
+// NotThere says that there is no cluster of that name.
+type NotThere struct{ Name string }
+
+func (e NotThere) Error() string {
+	return fmt.Sprintf("there is no cluster %q; `localcluster up` makes one", e.Name)
 }
 
 func readConfig(dir plan.Dir) (Config, error) {
@@ -106,7 +113,9 @@ func (c *Cluster) Client() (*kube.Client, error) {
 
 // program is the cluster's own copy of this program: `go run` deletes its
 // binary, and a node sees only a part of the file system.
-func (c *Cluster) program() string { return c.Dir.Path("localcluster") }
+func (c *Cluster) program() string { return c.Dir.Path(programName) }
+
+const programName = "localcluster"
 
 func (c *Cluster) copyProgram() error {
 	self, err := os.Open("/proc/self/exe")

@@ -5,75 +5,25 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"os/exec"
-	"path/filepath"
+	"slices"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
+	"github.com/castellan-dev/castellan/hack/localcluster/internal/netns"
 	"github.com/castellan-dev/castellan/hack/localcluster/internal/plan"
 	"github.com/castellan-dev/castellan/hack/localcluster/internal/proc"
 )
 
-// The folder where ip(8) looks for network namespaces.
-const netnsDir = "/run/netns"
-
-func netnsPath(name string) string { return filepath.Join(netnsDir, name) }
-
-// ensureNetNS makes a network namespace with a name that ip(8) knows. It is
-// not made by ip(8) itself, because that leaves a mount behind.
-func ensureNetNS(name string) error {
-	path := netnsPath(name)
-	if isNetNS(path) {
-		return nil
-	}
-	if err := os.MkdirAll(netnsDir, 0o755); err != nil {
-		return err
-	}
-	if err := os.WriteFile(path, nil, 0o444); err != nil {
-		return err
-	}
-	return proc.InNewNetNS(func(own string) error {
-		if err := os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0o644); err != nil {
-			return err
-		}
-		if err := unix.Mount(own, path, "", unix.MS_BIND, ""); err != nil {
-			return fmt.Errorf("mount %s: %w", path, err)
-		}
-		return nil
-	})
-}
-
-func isNetNS(path string) bool {
-	var fs unix.Statfs_t
-	return unix.Statfs(path, &fs) == nil && fs.Type == unix.NSFS_MAGIC
-}
-
-func deleteNetNS(name string) error {
-	path := netnsPath(name)
-	if isNetNS(path) {
-		if err := unix.Unmount(path, unix.MNT_DETACH); err != nil {
-			return fmt.Errorf("unmount %s: %w", path, err)
-		}
-	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	_ = os.Remove(netnsDir) // only if it is empty
-	return nil
-}
-
 // ip runs a batch of ip(8) commands in a namespace, or on the host without.
-func ip(ctx context.Context, netns string, lines ...string) error {
+func ip(ctx context.Context, namespace string, lines ...string) error {
 	args := []string{"-batch", "-"}
-	if netns != "" {
-		args = append([]string{"-netns", netns}, args...)
+	if namespace != "" {
+		args = append([]string{"-netns", namespace}, args...)
 	}
 	cmd := exec.CommandContext(ctx, "ip", args...)
 	cmd.Stdin = strings.NewReader(strings.Join(lines, "\n"))
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("ip in %q: %w: %s", netns, err, strings.TrimSpace(string(out)))
+		return fmt.Errorf("ip in %q: %w: %s", namespace, err, strings.TrimSpace(string(out)))
 	}
 	return nil
 }
@@ -81,25 +31,25 @@ func ip(ctx context.Context, netns string, lines ...string) error {
 // ensurePair connects two namespaces by a link with an end in each. A link
 // that is there with only one of its ends leads to a namespace that has lost
 // its name, and is made anew.
-func ensurePair(ctx context.Context, netns, link, peerNetns, peer string) error {
-	here, there := hasLink(ctx, netns, link), hasLink(ctx, peerNetns, peer)
+func ensurePair(ctx context.Context, namespace, link, peerNamespace, peer string) error {
+	here, there := hasLink(ctx, namespace, link), hasLink(ctx, peerNamespace, peer)
 	if here && there {
 		return nil
 	}
 	var err error
 	if here {
-		err = ip(ctx, netns, "link del "+link)
+		err = ip(ctx, namespace, "link del "+link)
 	}
 	if there {
-		err = errors.Join(err, ip(ctx, peerNetns, "link del "+peer))
+		err = errors.Join(err, ip(ctx, peerNamespace, "link del "+peer))
 	}
-	return errors.Join(err, ip(ctx, netns, "link add "+link+" type veth peer name "+peer+" netns "+peerNetns))
+	return errors.Join(err, ip(ctx, namespace, "link add "+link+" type veth peer name "+peer+" netns "+peerNamespace))
 }
 
-func hasLink(ctx context.Context, netns, link string) bool {
+func hasLink(ctx context.Context, namespace, link string) bool {
 	args := []string{"ip", "link", "show", "dev", link}
-	if netns != "" {
-		args = []string{"ip", "-netns", netns, "link", "show", "dev", link}
+	if namespace != "" {
+		args = []string{"ip", "-netns", namespace, "link", "show", "dev", link}
 	}
 	_, err := proc.Output(ctx, args...)
 	return err == nil
@@ -112,7 +62,7 @@ func (c *Cluster) ensureNetwork(ctx context.Context) error {
 		return err
 	}
 	p, cp := c.Plan, c.Plan.ControlNetNS()
-	if err := ensureNetNS(cp); err != nil {
+	if err := netns.Ensure(cp); err != nil {
 		return err
 	}
 	if !hasLink(ctx, cp, "br0") {
@@ -148,7 +98,7 @@ func (c *Cluster) ensureNetwork(ctx context.Context) error {
 // plane, which has none: nothing leaves the cluster, and it is known at once.
 func (c *Cluster) ensureNodeNetwork(ctx context.Context, n plan.Node) error {
 	cp := c.Plan.ControlNetNS()
-	if err := ensureNetNS(n.NetNS); err != nil {
+	if err := netns.Ensure(n.NetNS); err != nil {
 		return err
 	}
 	if err := ensurePair(ctx, cp, n.Name, n.NetNS, "eth0"); err != nil {
@@ -200,13 +150,56 @@ func overlap(a, b string) bool {
 	return errA == nil && errB == nil && (netA.Contains(ipB) || netB.Contains(ipA))
 }
 
+// deleteNetwork removes the host's link and takes away the names of the namespaces, with which they go.
 func (c *Cluster) deleteNetwork(ctx context.Context) error {
-	var err error
-	if hasLink(ctx, "", c.Plan.HostLink()) {
-		err = ip(ctx, "", "link del "+c.Plan.HostLink())
+	err := c.deleteHostLink(ctx)
+	for _, name := range c.namespaces() {
+		err = errors.Join(err, deleteNetNS(name))
 	}
+	return err
+}
+
+// namespaces are the names of the cluster's network namespaces.
+func (c *Cluster) namespaces() []string {
+	var names []string
 	for _, n := range c.Plan.AllNodes() {
-		err = errors.Join(err, deleteNetNS(n.NetNS))
+		names = append(names, n.NetNS)
 	}
-	return errors.Join(err, deleteNetNS(c.Plan.ControlNetNS()))
+	return append(names, c.Plan.ControlNetNS())
+}
+
+func (c *Cluster) deleteHostLink(ctx context.Context) error {
+	link := c.Plan.HostLink()
+	there, err := hostHasLink(link)
+	if err == nil && there {
+		// An interrupt must not leave it: the command takes no time.
+		err = ip(context.WithoutCancel(ctx), "", "link del "+link)
+	}
+	return remains("interface "+link, err, "`ip link delete "+link+"`")
+}
+
+// hostHasLink differs from hasLink in that a failure to look is not an answer.
+func hostHasLink(name string) (bool, error) {
+	links, err := net.Interfaces()
+	return slices.ContainsFunc(links, func(l net.Interface) bool { return l.Name == name }), err
+}
+
+func deleteNetNS(name string) error {
+	what := "network namespace " + name
+	ids, err := netns.Named(name)
+	if err != nil {
+		return remains(what, err, "mount /proc")
+	}
+	path := netns.Path(name)
+	err = remains(what, netns.Remove(name), fmt.Sprintf("`umount -l %s; rm %s`", path, path))
+	for _, id := range ids {
+		points, mountsErr := netns.MountedAt(id)
+		err = errors.Join(err, mountsErr)
+		for _, point := range points {
+			if point != path {
+				err = errors.Join(err, remains(what, errors.New("it is mounted at "+point+" too"), "`umount "+point+"`"))
+			}
+		}
+	}
+	return err
 }

@@ -25,7 +25,7 @@ func (c *Cluster) Status(ctx context.Context, out io.Writer) error {
 	var total int64
 	fmt.Fprintln(w, "COMPONENT\tSTATE\tPID\tAGE\tSTARTS\tMEMORY")
 	for _, r := range records {
-		if isNodeRecord(r.Name, c.Plan) {
+		if isNodeRecord(r.Name) {
 			continue
 		}
 		if !r.Alive() {

@@ -17,6 +17,7 @@ import (
 	"github.com/castellan-dev/castellan/hack/localcluster/internal/console"
 	"github.com/castellan-dev/castellan/hack/localcluster/internal/control"
 	"github.com/castellan-dev/castellan/hack/localcluster/internal/kube"
+	"github.com/castellan-dev/castellan/hack/localcluster/internal/netns"
 	"github.com/castellan-dev/castellan/hack/localcluster/internal/node"
 	"github.com/castellan-dev/castellan/hack/localcluster/internal/plan"
 	"github.com/castellan-dev/castellan/hack/localcluster/internal/proc"
@@ -37,6 +38,9 @@ func (c *Cluster) Up(ctx context.Context, cache plan.Cache) error {
 		return err
 	}
 	defer unlock()
+	if err := c.clearWay(ctx); err != nil {
+		return err
+	}
 	if err := c.prepare(cache); err != nil {
 		return err
 	}
@@ -138,7 +142,7 @@ func (c *Cluster) prepare(cache plan.Cache) error {
 func (c *Cluster) inputs() control.Inputs {
 	return control.Inputs{
 		Plan: c.Plan, Dir: c.Dir, Tools: c.Tools, Images: c.Images,
-		NetNS: netnsPath(c.Plan.ControlNetNS()), Tolerations: c.Tolerations,
+		NetNS: netns.Path(c.Plan.ControlNetNS()), Tolerations: c.Tolerations,
 	}
 }
 
@@ -177,7 +181,7 @@ func (c *Cluster) ensureSupervisor() error {
 // controlInNetNS is false when the namespace was deleted and made again.
 func (c *Cluster) controlInNetNS() bool {
 	etcd, err := proc.Read(c.Dir.Run(), "etcd")
-	return err == nil && (!etcd.Alive() || proc.SameNamespace(etcd.PID, "net", netnsPath(c.Plan.ControlNetNS())))
+	return err == nil && (!etcd.Alive() || proc.SameNamespace(etcd.PID, "net", netns.Path(c.Plan.ControlNetNS())))
 }
 
 // Supervise is the supervisor's process.
@@ -216,12 +220,16 @@ func (c *Cluster) ensureNode(n plan.Node) (time.Time, error) {
 		return time.Time{}, err
 	}
 	if record.Alive() {
-		if proc.SameNamespace(record.PID, "net", netnsPath(n.NetNS)) {
+		if proc.SameNamespace(record.PID, "net", netns.Path(n.NetNS)) {
 			return time.Time{}, nil
 		}
 		if err := record.Stop(0); err != nil {
 			return time.Time{}, err
 		}
+	}
+	// One that an interrupted `up` started has no record.
+	if err := c.stopMembers(n.Name); err != nil {
+		return time.Time{}, err
 	}
 	if err := c.ensureCgroups(n); err != nil {
 		return time.Time{}, err
@@ -233,7 +241,7 @@ func (c *Cluster) ensureNode(n plan.Node) (time.Time, error) {
 	}
 	boot.Reserved = node.ReservedMemory(total, c.Plan.Nodes)
 	begin := time.Now().Truncate(time.Second)
-	record, err = node.Start(boot, netnsPath(n.NetNS))
+	record, err = node.Start(boot, netns.Path(n.NetNS))
 	if err != nil {
 		return begin, fmt.Errorf("node %s: %w", n.Name, err)
 	}

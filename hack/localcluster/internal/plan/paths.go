@@ -38,6 +38,9 @@ func (d Dir) Path(names ...string) string {
 	return filepath.Join(append([]string{string(d)}, names...)...)
 }
 
+// Deleted is what the folder is called while it is being deleted.
+func (d Dir) Deleted() string { return string(d) + ".deleted" }
+
 func (d Dir) Config() string          { return d.Path("cluster.json") }
 func (d Dir) Kubeconfig() string      { return d.Path("admin.conf") }
 func (d Dir) PKI() string             { return d.Path("pki") }

@@ -10,8 +10,44 @@ import (
 
 func namespacePath(pid int, kind string) string { return fmt.Sprintf("/proc/%d/ns/%s", pid, kind) }
 
-// InNamespace lists the processes that are in the namespace of that path.
-func InNamespace(kind, path string) []Record {
+// InNamespace lists the processes in a namespace, whose id is as the kernel prints it: net:[4026531840].
+func InNamespace(kind, id string) []Record {
+	return find(func(pid int) bool {
+		own, err := os.Readlink(namespacePath(pid, kind))
+		return err == nil && own == id
+	})
+}
+
+// WithArguments lists the processes whose command line passes the check.
+func WithArguments(check func(argv []string) bool) []Record {
+	return find(func(pid int) bool {
+		argv := Arguments(pid)
+		return len(argv) > 0 && check(argv)
+	})
+}
+
+// Arguments is the command line of a process; none if it has ended or is one of the kernel's own.
+func Arguments(pid int) []string {
+	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	if err != nil || len(content) == 0 {
+		return nil
+	}
+	return strings.Split(strings.TrimSuffix(string(content), "\x00"), "\x00")
+}
+
+// Describe names a process for a reader: its id, and its command line as far as a line holds it.
+func Describe(pid int) string {
+	line := strings.Join(Arguments(pid), " ")
+	if len(line) > maxDescribed {
+		line = line[:maxDescribed] + "..."
+	}
+	return fmt.Sprintf("process %d (%s)", pid, line)
+}
+
+const maxDescribed = 60
+
+// find lists all processes but this one that pass the check.
+func find(check func(pid int) bool) []Record {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		return nil
@@ -19,7 +55,7 @@ func InNamespace(kind, path string) []Record {
 	var found []Record
 	for _, e := range entries {
 		pid, err := strconv.Atoi(e.Name())
-		if err != nil || pid == os.Getpid() || !SameNamespace(pid, kind, path) {
+		if err != nil || pid == os.Getpid() || !check(pid) {
 			continue
 		}
 		if r, err := Of("pid-"+e.Name(), pid); err == nil {
@@ -28,9 +64,6 @@ func InNamespace(kind, path string) []Record {
 	}
 	return found
 }
-
-// PIDNamespace is the path of the process's own pid namespace.
-func PIDNamespace(pid int) string { return namespacePath(pid, "pid") }
 
 // Memory returns a process's proportional set size in bytes: memory that is
 // shared with others is divided among them, so that sums are right.

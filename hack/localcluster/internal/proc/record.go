@@ -65,7 +65,8 @@ func (r Record) Stop(grace time.Duration) error {
 	}
 	r.Signal(syscall.SIGKILL)
 	if !r.waitGone(20 * time.Second) {
-		return fmt.Errorf("process %d (%s) does not end", r.PID, r.Name)
+		return fmt.Errorf("process %d (%s) does not end even by force: the kernel holds it, most often for a device or a "+
+			"file system that does not answer; once that answers it ends by itself", r.PID, r.Name)
 	}
 	return nil
 }
@@ -95,7 +96,8 @@ func (r Record) Write(dir string) error {
 	return os.Rename(path+".tmp", path)
 }
 
-// Read returns the record of that name; without one it is a dead process.
+// Read returns the record of that name; without one it is a dead process. So it is when the record is cut short. A failure
+// of the machine leaves such records, and no process outlives one.
 func Read(dir, name string) (Record, error) {
 	content, err := os.ReadFile(filepath.Join(dir, name+".json"))
 	if errors.Is(err, os.ErrNotExist) {
@@ -105,27 +107,25 @@ func Read(dir, name string) (Record, error) {
 		return Record{}, err
 	}
 	var r Record
-	if err := json.Unmarshal(content, &r); err != nil {
-		return Record{}, fmt.Errorf("record %s: %w", name, err)
+	if json.Unmarshal(content, &r) != nil {
+		return Record{Name: name}, nil
 	}
 	return r, nil
 }
 
-// ReadAll returns all records in a folder.
+// ReadAll returns all records in a folder that can be read, and an error for those that cannot.
 func ReadAll(dir string) ([]Record, error) {
 	files, err := filepath.Glob(filepath.Join(dir, "*.json"))
-	if err != nil {
-		return nil, err
-	}
 	var records []Record
 	for _, f := range files {
-		r, err := Read(dir, strings.TrimSuffix(filepath.Base(f), ".json"))
-		if err != nil {
-			return nil, err
+		r, readErr := Read(dir, strings.TrimSuffix(filepath.Base(f), ".json"))
+		if readErr != nil {
+			err = errors.Join(err, readErr)
+			continue
 		}
 		records = append(records, r)
 	}
-	return records, nil
+	return records, err
 }
 
 // startTime reads the 22nd field of /proc/PID/stat.

@@ -130,3 +130,22 @@ func InNewNetNS(f func(own string) error) error {
 	}()
 	return <-done
 }
+
+// InNewMountNS calls f on a thread with a view of the file system of its own: what f mounts and unmounts is seen
+// nowhere else. The view ends with the call.
+func InNewMountNS(f func() error) error {
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+		if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+			done <- os.NewSyscallError("unshare mounts", err)
+			return
+		}
+		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+			done <- os.NewSyscallError("make mounts private", err)
+			return
+		}
+		done <- f()
+	}()
+	return <-done
+}
