@@ -40,6 +40,10 @@ func (c *Cluster) StartNode(ctx context.Context, name string) error {
 		return err
 	}
 	defer unlock()
+	if _, ending, err := c.readEnding(); err != nil || ending {
+		return errors.Join(err, fmt.Errorf("cluster %s was being taken down when that was cut short; finish it: "+
+			"`localcluster down --name %s`", c.Plan.Name, c.Plan.Name))
+	}
 	booted, err := c.ensureNode(n)
 	if err != nil {
 		return err
