@@ -34,6 +34,9 @@ func kubectl(path string, args []string) error {
 	}
 	switch args[0] {
 	case "get":
+		if i := w.find(args[1:]); i >= 0 {
+			return json.NewEncoder(os.Stdout).Encode(w.Items[i])
+		}
 		if len(w.Items) > 0 {
 			return json.NewEncoder(os.Stdout).Encode(w)
 		}
@@ -42,14 +45,20 @@ func kubectl(path string, args []string) error {
 		w.Asked = append(w.Asked, args[1]+"/"+args[2])
 		return w.write(path)
 	case "patch":
-		i := slices.IndexFunc(w.Items, func(o object) bool {
-			return strings.ToLower(o.Kind) == args[1] && o.Metadata.Name == args[2]
-		})
+		i := w.find(args[1:])
 		if i < 0 || !slices.Contains(args, "--subresource=status") || !slices.Contains(args, "--type=json") {
 			return fmt.Errorf("kubectl %v", args)
 		}
-		if err := w.patch(i, args[slices.Index(args, "--patch")+1]); err != nil {
+		if w.Writes > 0 {
+			w.Writes--
+			slices.Reverse(w.Items[i].Status.Conditions)
+		}
+		before, err := json.Marshal(w)
+		if err != nil {
 			return err
+		}
+		if err := w.patch(i, args[slices.Index(args, "--patch")+1]); err != nil {
+			return errors.Join(err, os.WriteFile(path, before, 0o600))
 		}
 		return w.write(path)
 	}
@@ -60,6 +69,8 @@ func kubectl(path string, args []string) error {
 type world struct {
 	Items []object `json:"items"`
 	Asked []string `json:"asked"`
+	// Writes is how often the operator still writes another list of conditions just before a patch arrives.
+	Writes int `json:"writes"`
 }
 
 func readWorld(path string) (w world, err error) {
@@ -68,6 +79,13 @@ func readWorld(path string) (w world, err error) {
 		return w, err
 	}
 	return w, json.Unmarshal(content, &w)
+}
+
+// find returns the index of the object that arguments name first, or -1.
+func (w world) find(args []string) int {
+	return slices.IndexFunc(w.Items, func(o object) bool {
+		return strings.ToLower(o.Kind) == args[0] && o.Metadata.Name == args[1]
+	})
 }
 
 func (w world) write(path string) error {
@@ -172,6 +190,27 @@ func TestReadyOfAnEarlierRunDoesNotCount(t *testing.T) {
 	}
 	if got := waiting(t, d); len(got) != 0 {
 		t.Errorf("after the operator has looked, the demo waits for %v", got)
+	}
+}
+
+func TestWithdrawingWhileTheOperatorWrites(t *testing.T) {
+	for writes, fine := range map[int]bool{2: true, attempts: false} {
+		t.Run(fmt.Sprintf("%d times", writes), func(t *testing.T) {
+			warning := condition{Type: "Warning", Status: "True", ObservedGeneration: 2}
+			events := sample("KafkaCluster", "events", warning, ready("True"))
+			d, path := newTestDemo(t, world{Items: []object{events}, Writes: writes})
+			if err := d.withdraw(t.Context()); (err == nil) != fine {
+				t.Errorf("error: %v", err)
+			}
+			w, err := readWorld(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			withdrawn := slices.ContainsFunc(w.Items[0].Status.Conditions, func(c condition) bool { return c.Status == unknown })
+			if withdrawn != fine || (len(w.Asked) == 1) != fine {
+				t.Errorf("withdrawn: %v, asked: %v", withdrawn, w.Asked)
+			}
+		})
 	}
 }
 

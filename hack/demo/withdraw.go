@@ -15,6 +15,9 @@ const unknown = "Unknown"
 // askedAnnotation wakes the operator: it looks at a KafkaCluster again when an annotation has changed.
 const askedAnnotation = "demo.castellan.dev/asked"
 
+// attempts is how often a status is read again because the operator has written it between our look and our patch.
+const attempts = 5
+
 // withdraw takes back what the samples' statuses say from an earlier run, so that every Ready seen afterwards was
 // written afterwards. An old Ready cannot be told from a new one by looking: a power failure changes no status, and the
 // operator writes nothing that has not changed.
@@ -46,18 +49,27 @@ func rank(o object) int {
 
 func (d *demo) withdrawOne(ctx context.Context, o object) error {
 	kind, name := strings.ToLower(o.Kind), o.Metadata.Name
-	patch, err := withdrawal(o)
-	if err != nil {
-		return err
-	}
-	if _, err := d.output(ctx, d.kubectl[0], d.kubectlArgs("patch", kind, name, "-n", namespace,
-		"--subresource=status", "--type=json", "--patch", patch)...); err != nil {
-		return fmt.Errorf("withdraw the status of %s %s: %w", o.Kind, name, err)
+	for attempt := 1; ; attempt++ {
+		patch, err := withdrawal(o)
+		if err != nil {
+			return err
+		}
+		_, err = d.output(ctx, d.kubectl[0], d.kubectlArgs("patch", kind, name, "-n", namespace,
+			"--subresource=status", "--type=json", "--patch", patch)...)
+		if err == nil {
+			break
+		}
+		if attempt == attempts || ctx.Err() != nil {
+			return fmt.Errorf("withdraw the status of %s %s: %w", o.Kind, name, err)
+		}
+		if o, err = d.object(ctx, kind, name); err != nil {
+			return err
+		}
 	}
 	if o.Kind != clusterKind {
 		return nil
 	}
-	_, err = d.output(ctx, d.kubectl[0], d.kubectlArgs("annotate", kind, name, "-n", namespace, "--overwrite",
+	_, err := d.output(ctx, d.kubectl[0], d.kubectlArgs("annotate", kind, name, "-n", namespace, "--overwrite",
 		askedAnnotation+"="+time.Now().UTC().Format(time.RFC3339Nano))...)
 	return err
 }
