@@ -59,8 +59,10 @@ func (c *Cluster) takeDown(ctx context.Context, keepData bool) error {
 	c = c.whole()
 	err := remains("the note that the cluster ends", c.noteEnding(keepData), "make room in "+string(c.Dir))
 	for _, n := range c.Plan.AllNodes() {
-		err = errors.Join(err, c.stopNode(n))
+		err = errors.Join(err, c.stopRecorded(n))
 	}
+	// Looking through all processes of the machine takes a while on a busy one: once for all nodes.
+	err = errors.Join(err, c.stopMembers(func(m member) bool { return m.node != "" }))
 	grace := time.Duration(0)
 	if keepData {
 		grace = controlGrace
@@ -71,16 +73,16 @@ func (c *Cluster) takeDown(ctx context.Context, keepData bool) error {
 
 // powerOff ends a node at once.
 func (c *Cluster) powerOff(n plan.Node) error {
-	return errors.Join(c.stopNode(n), c.deleteCgroups(n.Name))
+	return errors.Join(c.stopRecorded(n), c.stopMembers(membersOf(n)), c.deleteCgroups(n.Name))
 }
 
-// stopNode ends a node's processes.
-func (c *Cluster) stopNode(n plan.Node) error {
+// stopRecorded ends a node's first process, and thereby all of the node.
+func (c *Cluster) stopRecorded(n plan.Node) error {
 	record, err := proc.Read(c.Dir.Run(), node.RecordName(n.Name))
-	if err == nil {
-		err = record.Stop(0)
+	if err != nil {
+		return err
 	}
-	return errors.Join(err, c.stopMembers(n.Name))
+	return record.Stop(0)
 }
 
 // stopControl ends the supervisor, and what a killed supervisor left behind.
@@ -95,7 +97,7 @@ func (c *Cluster) stopControl(grace time.Duration) error {
 	if readErr == nil {
 		readErr = supervisor.Stop(grace)
 	}
-	err = errors.Join(err, readErr, c.stopMembers(""))
+	err = errors.Join(err, readErr, c.stopMembers(isSupervisor))
 	records, readErr := proc.ReadAll(c.Dir.Run())
 	err = errors.Join(err, readErr)
 	for _, r := range records {

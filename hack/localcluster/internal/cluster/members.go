@@ -62,11 +62,17 @@ func (c *Cluster) isOurs(dir plan.Dir) bool {
 		filepath.Base(string(dir)) == filepath.Base(string(c.Dir))
 }
 
-// stopMembers ends the members that have no record any more, or never had one: those of a node, or the supervisor.
-func (c *Cluster) stopMembers(nodeName string) error {
+func isSupervisor(m member) bool { return m.node == "" }
+
+func membersOf(n plan.Node) func(member) bool {
+	return func(m member) bool { return m.node == n.Name }
+}
+
+// stopMembers ends such members as have no record any more, or never had one.
+func (c *Cluster) stopMembers(such func(member) bool) error {
 	var err error
 	for _, m := range allMembers(c.Plan.Name) {
-		if m.node == nodeName && c.isOurs(m.dir) {
+		if such(m) && c.isOurs(m.dir) {
 			err = errors.Join(err, m.Stop(0))
 		}
 	}

@@ -228,7 +228,7 @@ func (c *Cluster) ensureNode(n plan.Node) (time.Time, error) {
 		}
 	}
 	// One that an interrupted `up` started has no record.
-	if err := c.stopMembers(n.Name); err != nil {
+	if err := c.stopMembers(membersOf(n)); err != nil {
 		return time.Time{}, err
 	}
 	if err := c.ensureCgroups(n); err != nil {
