@@ -11,9 +11,9 @@ import (
 	"testing"
 )
 
-// disturbers names the functions that may call a method which takes something from a cluster that runs. Those of the
-// reconciler of KafkaClusters are reached from perform alone, and perform from act, which walks through the steps of
-// the plan: nothing is disturbed but by the planner's word.
+// disturbers names the functions that may call a method which takes something from a cluster that runs, and the tables that
+// may hold it. Those of the reconciler of KafkaClusters are reached from perform alone, and perform from act, which walks
+// through the steps of the plan: nothing is disturbed but by the planner's word.
 var disturbers = map[string][]string{
 	"Delete": {
 		"cluster/disturb.go:deletePod", "cluster/disturb.go:replaceDisk", "cluster/disturb.go:removePool",
@@ -21,23 +21,25 @@ var disturbers = map[string][]string{
 	},
 	"DeleteAllOf": {}, "Evict": {}, "EvictV1": {}, "SubResource": {},
 	"deletePod":   {"cluster/disturb.go:restart", "cluster/disturb.go:replaceDisk"},
-	"restart":     {"cluster/act.go:perform"},
-	"replaceDisk": {"cluster/act.go:perform"},
-	"shrinkPool":  {"cluster/act.go:perform"},
-	"removePool":  {"cluster/act.go:perform"},
-	"applyPool":   {"cluster/act.go:perform"},
-	"sayFormat":   {"cluster/act.go:perform"},
-	"askKafka":    {"cluster/act.go:perform"},
+	"restart":     {"cluster/act.go:executors"},
+	"replaceDisk": {"cluster/act.go:executors"},
+	"shrinkPool":  {"cluster/act.go:executors"},
+	"removePool":  {"cluster/act.go:executors"},
+	"applyPool":   {"cluster/act.go:executors"},
+	"sayFormat":   {"cluster/act.go:executors"},
+	"askKafka":    {"cluster/act.go:executors"},
+	"executors":   {"cluster/act.go:perform"},
+	"requests":    {"cluster/act.go:askKafka"},
 	"perform":     {"cluster/act.go:act"},
 	"AlterBrokerConfig": {
-		"cluster/act.go:askKafka",
+		"cluster/act.go:requests",
 		"topic/move.go:limit", // the two throttle rates alone, which the planner leaves to others
 	},
-	"ElectPreferredLeaders": {"cluster/act.go:askKafka"},
-	"AddVoter":              {"cluster/act.go:askKafka"},
-	"RemoveVoter":           {"cluster/act.go:askKafka"},
-	"UnregisterBroker":      {"cluster/act.go:askKafka"},
-	"SetMetadataVersion":    {"cluster/act.go:askKafka"},
+	"ElectPreferredLeaders": {"cluster/act.go:requests"},
+	"AddVoter":              {"cluster/act.go:requests"},
+	"RemoveVoter":           {"cluster/act.go:requests"},
+	"UnregisterBroker":      {"cluster/act.go:requests"},
+	"SetMetadataVersion":    {"cluster/act.go:requests"},
 }
 
 func TestNothingIsDisturbedButByTheWordOfThePlanner(t *testing.T) {
@@ -48,12 +50,9 @@ func TestNothingIsDisturbedButByTheWordOfThePlanner(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, declared := range file.Decls {
-			f, ok := declared.(*ast.FuncDecl)
-			if !ok {
-				continue
-			}
-			caller := filepath.ToSlash(path) + ":" + f.Name.Name
-			for _, method := range calls(f) {
+			name, uses := usedBy(declared)
+			caller := filepath.ToSlash(path) + ":" + name
+			for _, method := range uses {
 				allowed, disturbs := disturbers[method]
 				if !disturbs || !ast.IsExported(method) && filepath.Dir(path) != "cluster" {
 					continue
@@ -72,18 +71,43 @@ func TestNothingIsDisturbedButByTheWordOfThePlanner(t *testing.T) {
 	}
 }
 
-// calls are the names of the methods that a function calls.
-func calls(f *ast.FuncDecl) []string {
-	var names []string
-	ast.Inspect(f, func(n ast.Node) bool {
-		if call, ok := n.(*ast.CallExpr); ok {
-			if selector, ok := call.Fun.(*ast.SelectorExpr); ok {
-				names = append(names, selector.Sel.Name)
+// usedBy returns the name of a function or a table and the methods that it calls or holds. Tables of functions count by
+// their own names, and so do those who use them.
+func usedBy(declared ast.Decl) (name string, uses []string) {
+	switch d := declared.(type) {
+	case *ast.FuncDecl:
+		ast.Inspect(d, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.CallExpr:
+				if selector, ok := n.Fun.(*ast.SelectorExpr); ok {
+					uses = append(uses, selector.Sel.Name)
+				}
+			case *ast.IndexExpr:
+				if table, ok := n.X.(*ast.Ident); ok {
+					uses = append(uses, table.Name)
+				}
+			}
+			return true
+		})
+		return d.Name.Name, uses
+	case *ast.GenDecl:
+		for _, spec := range d.Specs {
+			value, ok := spec.(*ast.ValueSpec)
+			if !ok || d.Tok != token.VAR {
+				continue
+			}
+			name = value.Names[0].Name
+			for _, held := range value.Values {
+				ast.Inspect(held, func(n ast.Node) bool {
+					if selector, ok := n.(*ast.SelectorExpr); ok {
+						uses = append(uses, selector.Sel.Name)
+					}
+					return true
+				})
 			}
 		}
-		return true
-	})
-	return names
+	}
+	return name, uses
 }
 
 // sources are the files of the operator that can reach a cluster: not the client itself, nor the pool that hands its

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -33,71 +32,76 @@ func (r *Reconciler) act(ctx context.Context, s *scope) error {
 	if err := errors.Join(r.applyBudget(ctx, s), r.applyHandover(ctx, s)); err != nil {
 		return err
 	}
-	drafts := map[string]*draft{}
 	for _, step := range s.decision.Plan.Steps {
-		if err := r.perform(ctx, s, step, drafts); err != nil {
+		if err := r.perform(ctx, s, step); err != nil {
 			return fmt.Errorf("KafkaCluster %s: %s: %w", s.key(), step, err)
 		}
 	}
 	return r.prune(ctx, s)
 }
 
-func (r *Reconciler) perform(ctx context.Context, s *scope, step plan.Step, drafts map[string]*draft) error {
-	switch step.Kind {
-	case plan.CreatePool, plan.ScalePool, plan.StageFiles:
-		return r.applyPool(ctx, s, step, drafts)
-	case plan.SayFormat:
-		return r.sayFormat(ctx, s, step)
-	case plan.Restart:
-		return r.restart(ctx, s, step)
-	case plan.ReplaceDisk:
-		return r.replaceDisk(ctx, s, step)
-	case plan.ShrinkPool:
-		return r.shrinkPool(ctx, s, step)
-	case plan.RemovePool:
-		return r.removePool(ctx, s, step)
-	default:
-		return r.askKafka(ctx, s, step)
+// executors carry out the steps, one for each way of doing so.
+var executors = map[plan.Act]func(r *Reconciler, ctx context.Context, s *scope, step plan.Step) error{
+	plan.ApplyStatefulSet:  (*Reconciler).applyPool,
+	plan.ScaleStatefulSet:  (*Reconciler).shrinkPool,
+	plan.DeleteStatefulSet: (*Reconciler).removePool,
+	plan.AnnotatePod:       (*Reconciler).sayFormat,
+	plan.DeletePod:         (*Reconciler).restart,
+	plan.DeleteDisk:        (*Reconciler).replaceDisk,
+	plan.AskKafka:          (*Reconciler).askKafka,
+}
+
+// requests send what plan.AskKafka asks for, one for each kind of step with that act.
+var requests = map[plan.Kind]func(ctx context.Context, admin kafka.ClusterAdmin, step plan.Step) error{
+	plan.AlterConfig: func(ctx context.Context, admin kafka.ClusterAdmin, step plan.Step) error {
+		return admin.AlterBrokerConfig(ctx, step.Node, step.Changes)
+	},
+	plan.ElectLeaders: func(ctx context.Context, admin kafka.ClusterAdmin, _ plan.Step) error {
+		return admin.ElectPreferredLeaders(ctx)
+	},
+	plan.AddVoter: func(ctx context.Context, admin kafka.ClusterAdmin, step plan.Step) error {
+		return admin.AddVoter(ctx, step.Member, step.Endpoint)
+	},
+	plan.RemoveVoter: func(ctx context.Context, admin kafka.ClusterAdmin, step plan.Step) error {
+		return admin.RemoveVoter(ctx, step.Member)
+	},
+	plan.Unregister: func(ctx context.Context, admin kafka.ClusterAdmin, step plan.Step) error {
+		return admin.UnregisterBroker(ctx, step.Node)
+	},
+	plan.FinalizeVersion: func(ctx context.Context, admin kafka.ClusterAdmin, step plan.Step) error {
+		return admin.SetMetadataVersion(ctx, step.Level)
+	},
+}
+
+func (r *Reconciler) perform(ctx context.Context, s *scope, step plan.Step) error {
+	execute := executors[step.Kind.Row().Act]
+	if execute == nil {
+		return fmt.Errorf("the planner asks for %q, which nobody knows how to do", step.Kind)
+	}
+	return execute(r, ctx, s, step)
+}
+
+// tell records the event of a step that was carried out.
+func (r *Reconciler) tell(s *scope, step plan.Step, message string) {
+	if event := step.Kind.Row().Event; event.Type != plan.NoEvent {
+		r.event(s, string(event.Type), event.Reason, message)
 	}
 }
 
-// askKafka carries out the steps that are one request to Kafka.
 func (r *Reconciler) askKafka(ctx context.Context, s *scope, step plan.Step) error {
 	admin, err := r.Connections.Admin(ctx, s.base)
 	if err != nil {
 		return err
 	}
-	field := ""
-	switch step.Kind {
-	case plan.AlterConfig:
-		field = s.configField(step)
-		err = admin.AlterBrokerConfig(ctx, step.Node, step.Changes)
-	case plan.ElectLeaders:
-		return admin.ElectPreferredLeaders(ctx)
-	case plan.AddVoter:
-		err = admin.AddVoter(ctx, step.Member, step.Endpoint)
-	case plan.RemoveVoter:
-		err = admin.RemoveVoter(ctx, step.Member)
-	case plan.Unregister:
-		err = admin.UnregisterBroker(ctx, step.Node)
-	case plan.FinalizeVersion:
-		field = "spec.metadataVersion"
-		err = admin.SetMetadataVersion(ctx, step.Level)
-	default:
-		return fmt.Errorf("the planner asks for %q, which nobody knows how to do", step.Kind)
+	row := step.Kind.Row()
+	if err := requests[step.Kind](ctx, admin, step); err != nil {
+		return s.refuse(row.Request.Field(step), err)
 	}
-	if err != nil {
-		return s.refuse(field, err)
+	r.tell(s, step, step.String())
+	if row.Expects == plan.KafkaShows {
+		s.lookAgain(whenBehind)
 	}
-	r.event(s, corev1.EventTypeNormal, eventReasons[step.Kind], step.String())
-	s.lookAgain(whenBehind)
 	return nil
-}
-
-// eventReasons tell in the past what a step has done.
-var eventReasons = map[plan.Kind]string{
-	plan.AlterConfig: "ConfigChanged", plan.AddVoter: "VoterAdded", plan.RemoveVoter: "VoterRemoved",
-	plan.Unregister: "BrokerUnregistered", plan.FinalizeVersion: "MetadataVersionFinalized",
 }
 
 // refuse makes Kafka's no the fault of the field that asked for it. Anything else is retried.
@@ -111,63 +115,33 @@ func (s *scope) refuse(field string, err error) error {
 	return nil
 }
 
-// configField names the keys of a step where the user wrote them.
-func (s *scope) configField(step plan.Step) string {
-	keys := make([]string, len(step.Changes))
-	for i, change := range step.Changes {
-		keys[i] = change.Key
-	}
-	if node := s.decision.Model.Node(step.Node); node != nil {
-		return fmt.Sprintf("spec.pools[%s].config[%s]", node.Pool, strings.Join(keys, ", "))
-	}
-	return fmt.Sprintf("spec.config[%s]", strings.Join(keys, ", "))
-}
-
-// draft is a pool's revision as the steps of one plan have it so far.
-type draft struct {
-	files    map[int32]render.NodeFiles
-	replicas int32
-}
-
-// applyPool lets the StatefulSet name a revision in which the step's nodes have their desired files and every other
-// node those it last ran: a pod that dies meanwhile comes back on what worked.
-func (r *Reconciler) applyPool(ctx context.Context, s *scope, step plan.Step, drafts map[string]*draft) error {
+// applyPool lets the StatefulSet name a revision in which the step's nodes have their desired files and every other node
+// those it last ran: a pod that dies meanwhile comes back on what worked.
+func (r *Reconciler) applyPool(ctx context.Context, s *scope, step plan.Step) error {
 	pool := s.pool(step.Pool)
 	if pool == nil {
 		return fmt.Errorf("pool %q is not in the spec", step.Pool)
 	}
 	live := s.seen.Live.StatefulSets[pool.StatefulSet]
-	d := drafts[step.Pool]
-	if d == nil {
-		d = &draft{files: s.lastRun(pool.Name), replicas: pool.Replicas}
-		if live != nil && live.Spec.Replicas != nil {
-			d.replicas = *live.Spec.Replicas
-		}
-		drafts[step.Pool] = d
-	}
+	nodes := s.lastRun(pool.Name)
 	for _, id := range step.Nodes {
 		if files, known := s.decision.Files[id]; known {
-			d.files[id] = files
+			nodes[id] = files
 		}
 	}
-	if step.Kind != plan.StageFiles {
-		d.replicas = pool.Replicas
-	}
-	revision := render.Revision(s.decision.Model, pool, d.files)
+	revision := render.Revision(s.decision.Model, pool, nodes)
 	if s.seen.Live.ConfigMaps[revision.Name] == nil {
 		apply.Own(revision, s.base, decide.KindCluster, v1alpha1.GroupVersion.String())
 		if err := r.Create(ctx, revision, client.FieldOwner(apply.FieldOwner)); err != nil && !apierrors.IsAlreadyExists(err) {
 			return fmt.Errorf("create ConfigMap %s: %w", revision.Name, err)
 		}
 	}
-	set := render.StatefulSet(s.decision.Model, pool, revision.Name, d.replicas, live)
+	set := render.StatefulSet(s.decision.Model, pool, revision.Name, step.Replicas, live)
 	apply.Own(set, s.base, decide.KindCluster, v1alpha1.GroupVersion.String())
 	if _, err := r.applier.Apply(ctx, set, orNil(live)); err != nil {
 		return err
 	}
-	if step.Kind != plan.StageFiles {
-		r.event(s, corev1.EventTypeNormal, string(step.Kind), fmt.Sprintf("pool %s has %d nodes", pool.Name, d.replicas))
-	}
+	r.tell(s, step, fmt.Sprintf("pool %s has %d nodes", pool.Name, step.Replicas))
 	s.lookAgain(whenBehind)
 	return nil
 }

@@ -23,7 +23,7 @@ func (r *Reconciler) restart(ctx context.Context, s *scope, step plan.Step) erro
 	if err := r.deletePod(ctx, s, step); err != nil {
 		return err
 	}
-	r.event(s, corev1.EventTypeNormal, "Restarted", step.String())
+	r.tell(s, step, step.String())
 	return nil
 }
 
@@ -64,7 +64,7 @@ func (r *Reconciler) replaceDisk(ctx context.Context, s *scope, step plan.Step) 
 			return fmt.Errorf("delete PersistentVolumeClaim %s: %w", judged.Name, err)
 		}
 	}
-	r.event(s, corev1.EventTypeWarning, "DiskReplaced", step.String())
+	r.tell(s, step, step.String())
 	if step.PodUID == "" {
 		return nil
 	}
@@ -83,7 +83,7 @@ func (r *Reconciler) shrinkPool(ctx context.Context, s *scope, step plan.Step) e
 	if err := r.Patch(ctx, set, patch, client.FieldOwner(apply.FieldOwner)); err != nil {
 		return client.IgnoreNotFound(err)
 	}
-	r.event(s, corev1.EventTypeNormal, "NodeRemoved", step.String())
+	r.tell(s, step, step.String())
 	return nil
 }
 
@@ -94,6 +94,6 @@ func (r *Reconciler) removePool(ctx context.Context, s *scope, step plan.Step) e
 	if err := r.Delete(ctx, set, client.Preconditions{UID: &uid}); err != nil {
 		return client.IgnoreNotFound(err)
 	}
-	r.event(s, corev1.EventTypeNormal, "PoolRemoved", step.String())
+	r.tell(s, step, step.String())
 	return nil
 }
