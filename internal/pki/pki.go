@@ -74,7 +74,7 @@ func NewAuthority(commonName string, now time.Time) (Authority, error) {
 }
 
 // ParseAuthority checks what was read back from a Secret: one certificate of an authority and the key that belongs to it.
-// It does not look at the time; an authority that is past its end is told by AuthorityNeedsRenewal and refused by Issue.
+// It does not look at the time; an authority that is past its end is refused by Issue.
 func ParseAuthority(certPEM, keyPEM []byte) (Authority, error) {
 	ca := Authority{CertPEM: bytes.Clone(certPEM), KeyPEM: bytes.Clone(keyPEM)}
 	if _, _, err := ca.parse(); err != nil {
@@ -203,39 +203,6 @@ func ParseCertificates(certPEM []byte) ([]*x509.Certificate, error) {
 		return nil, errors.New("no PEM certificate")
 	}
 	return certs, nil
-}
-
-// Trusts says whether a client that knows only these anchors would, at that time, accept the chain that a server showed
-// under that name (a DNS name, or an IP address in text). The first certificate of the chain is the server's, the others
-// are intermediates and lend no trust. The error tells what is wrong.
-func Trusts(anchorPEM []byte, chain []*x509.Certificate, dnsName string, now time.Time) error {
-	anchors, err := ParseCertificates(anchorPEM)
-	if err != nil {
-		return fmt.Errorf("anchors: %w", err)
-	}
-	if len(chain) == 0 {
-		return errors.New("the server showed no certificate")
-	}
-	if dnsName == "" {
-		return errors.New("no name to verify the server's certificate for") // x509 would skip the check
-	}
-	options := x509.VerifyOptions{
-		DNSName:       dnsName,
-		Roots:         pool(anchors),
-		Intermediates: pool(chain[1:]),
-		CurrentTime:   now,
-		KeyUsages:     []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}
-	_, err = chain[0].Verify(options)
-	return err
-}
-
-func pool(certs []*x509.Certificate) *x509.CertPool {
-	p := x509.NewCertPool()
-	for _, cert := range certs {
-		p.AddCert(cert)
-	}
-	return p
 }
 
 func newKey() (*ecdsa.PrivateKey, []byte, error) {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/x509"
 	"encoding/pem"
-	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -133,8 +132,10 @@ func TestIssueRefuses(t *testing.T) {
 func TestAClientNeedsNoName(t *testing.T) {
 	ca := mustAuthority(t, "events ca")
 	cert := certificateOf(t, mustIssue(t, ca, Request{CommonName: "anna", Usages: Usages{Client: true}, ValidFor: day}, now))
+	anchors := x509.NewCertPool()
+	anchors.AddCert(parsed(t, ca.CertPEM))
 	_, err := cert.Verify(x509.VerifyOptions{
-		Roots:       pool([]*x509.Certificate{parsed(t, ca.CertPEM)}),
+		Roots:       anchors,
 		CurrentTime: now,
 		KeyUsages:   []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	})
@@ -209,55 +210,6 @@ func TestNothingPrintsAKey(t *testing.T) {
 	}
 }
 
-func TestTrusts(t *testing.T) {
-	ca, other := mustAuthority(t, "events ca"), mustAuthority(t, "events ca 2")
-	leaf := certificateOf(t, mustIssue(t, ca, nodeRequest(), now))
-	clientRequest := nodeRequest()
-	clientRequest.Usages = Usages{Client: true}
-	client := certificateOf(t, mustIssue(t, ca, clientRequest, now))
-	const name = "events-main-0.events.prod.svc"
-	chain := []*x509.Certificate{leaf}
-	for _, c := range []struct {
-		sentence string
-		anchors  []byte
-		chain    []*x509.Certificate
-		name     string
-		at       time.Time
-		trusted  bool
-	}{
-		{"a leaf of the anchor is trusted", ca.CertPEM, chain, name, now, true},
-		{"an address is a name too", ca.CertPEM, chain, "192.0.2.7", now, true},
-		{"one of two anchors is enough", slices.Concat(other.CertPEM, ca.CertPEM), chain, name, now, true},
-		{"an anchor that the server showed as well does no harm", ca.CertPEM, []*x509.Certificate{leaf, parsed(t, ca.CertPEM)}, name, now, true},
-		{"an anchor that only the server showed lends no trust", other.CertPEM, []*x509.Certificate{leaf, parsed(t, ca.CertPEM)}, name, now, false},
-		{"another anchor is not trusted", other.CertPEM, chain, name, now, false},
-		{"another name is not trusted", ca.CertPEM, chain, "events-main-1.events.prod.svc", now, false},
-		{"an empty name is not trusted", ca.CertPEM, chain, "", now, false},
-		{"a certificate past its end is not trusted", ca.CertPEM, chain, name, now.Add(91 * day), false},
-		{"a certificate of the future is not trusted", ca.CertPEM, chain, name, now.Add(-day), false},
-		{"a certificate for clients is not trusted", ca.CertPEM, []*x509.Certificate{client}, name, now, false},
-		{"an empty chain is not trusted", ca.CertPEM, nil, name, now, false},
-		{"no anchor trusts nothing", nil, chain, name, now, false},
-		{"a key among the anchors is refused", slices.Concat(ca.CertPEM, ca.KeyPEM), chain, name, now, false},
-	} {
-		t.Run(c.sentence, func(t *testing.T) {
-			if err := Trusts(c.anchors, c.chain, c.name, c.at); (err == nil) != c.trusted {
-				t.Errorf("error %v", err)
-			}
-		})
-	}
-}
-
-func TestTrustsTellsTheKindOfFault(t *testing.T) {
-	ca := mustAuthority(t, "events ca")
-	chain := []*x509.Certificate{certificateOf(t, mustIssue(t, ca, nodeRequest(), now))}
-	var hostname x509.HostnameError
-	if err := Trusts(ca.CertPEM, chain, "elsewhere", now); !errors.As(err, &hostname) {
-		t.Errorf("want a HostnameError, got %v", err)
-	}
-}
-
-// The right column is what Java 17's X500Principal.getName() printed for certificates that Issue made of the left ones.
 func TestPrincipalIsWhatJavaPrints(t *testing.T) {
 	for _, c := range []struct{ commonName, organization, want string }{
 		{"kafka-node", "castellan", `User:CN=kafka-node,O=castellan`},

@@ -57,23 +57,6 @@ func NeedsRenewal(existing Leaf, want Request, ca Authority, now time.Time, last
 	return "", false
 }
 
-// AuthorityNeedsRenewal says whether the authority is in the last part of its life (see NeedsRenewal) and why. It must be
-// replaced well before its end, in rounds: its leaves cannot outlive it and are not renewed for its sake. An authority
-// that cannot be read is not judged here, lest a damaged Secret be a reason to mint another one: ParseAuthority tells.
-func AuthorityNeedsRenewal(ca Authority, now time.Time, lastPart int) (reason string, renew bool) {
-	certs, err := ParseCertificates(ca.CertPEM)
-	if err != nil {
-		return "", false
-	}
-	if lastPart < 1 {
-		lastPart = LastThird
-	}
-	if inLastPart(certs[0], now, lastPart) {
-		return "the authority ends at " + stamp(certs[0].NotAfter), true
-	}
-	return "", false
-}
-
 func missing(e *evidence) string {
 	switch {
 	case len(e.leaf.CertPEM) == 0:

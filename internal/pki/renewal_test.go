@@ -94,25 +94,3 @@ func TestAReasonHoldsNoKey(t *testing.T) {
 		}
 	}
 }
-
-func TestAuthorityNeedsRenewal(t *testing.T) {
-	ca := mustAuthority(t, "events ca")
-	for _, c := range []struct {
-		sentence string
-		ca       Authority
-		at       time.Time
-		renew    bool
-	}{
-		{"a fresh authority stays", ca, now, false},
-		{"half of its life later it stays", ca, now.AddDate(5, 0, 0), false},
-		{"in its last third it is replaced", ca, now.AddDate(7, 0, 0), true},
-		{"past its end it is replaced", ca, now.AddDate(11, 0, 0), true},
-		{"an authority that cannot be read is not judged", Authority{}, now, false},
-	} {
-		t.Run(c.sentence, func(t *testing.T) {
-			if reason, renew := AuthorityNeedsRenewal(c.ca, c.at, LastThird); renew != c.renew {
-				t.Errorf("renew = %v because %q", renew, reason)
-			}
-		})
-	}
-}

@@ -49,16 +49,6 @@ func claimSpec(v v1alpha1.Volume) corev1.PersistentVolumeClaimSpec {
 	}
 }
 
-// FormatWord is what a pod is told about its empty metadata disk, bound to that pod: an initial voter is told of the
-// first quorum until that has been seen, everybody else joins. Whether to speak at all is the planner's decision: a disk
-// that was an initial voter's and is lost must hear FormatJoin.
-func FormatWord(c *model.Cluster, n *model.Node, podUID string) string {
-	if c.IsInitialVoter(n.ID) && !c.Bootstrapped {
-		return FormatInitial(c, podUID)
-	}
-	return FormatJoin(c, podUID)
-}
-
 // FormatInitial tells a pod to format its disk as one of the first quorum's voters, and with which metadata.version when
 // the user asks for one: Kafka cannot always go back to it from the version's own.
 func FormatInitial(c *model.Cluster, podUID string) string {

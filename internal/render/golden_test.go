@@ -41,7 +41,7 @@ func printAll(t *testing.T, c *model.Cluster) string {
 		for _, claim := range Claims(c, &n) {
 			printObject(t, &b, claim)
 		}
-		fmt.Fprintf(&b, "=== node %d: format\n%s\n", n.ID, FormatWord(c, &n, "POD-UID"))
+		fmt.Fprintf(&b, "=== node %d: format\n%s\n", n.ID, formatWord(c, &n, "POD-UID"))
 	}
 	for i := range c.Pools {
 		pool := &c.Pools[i]
