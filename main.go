@@ -54,14 +54,35 @@ type options struct {
 }
 
 func (o *options) bind(flags *flag.FlagSet) {
-	flags.StringVar(&o.metricsAddress, "metrics-bind-address", ":8443", "address of the metrics, over TLS and for authorized readers only; 0 = none")
+	flags.StringVar(
+		&o.metricsAddress,
+		"metrics-bind-address",
+		":8443",
+		"address of the metrics, over TLS and for authorized readers only; 0 = none",
+	)
 	flags.StringVar(&o.probeAddress, "health-probe-bind-address", ":8081", "address of /healthz and /readyz")
 	flags.BoolVar(&o.leaderElect, "leader-elect", false, "let one of several replicas work at a time")
 	flags.StringVar(&o.namespaces, "watch-namespaces", "", "namespaces to work in, separated by commas; none = all")
-	flags.StringVar(&o.imageRepository, "kafka-image-repository", "apache/kafka", "where Kafka's image comes from; the tag is the version")
+	flags.StringVar(
+		&o.imageRepository,
+		"kafka-image-repository",
+		"apache/kafka",
+		"where Kafka's image comes from; the tag is the version",
+	)
 	flags.StringVar(&o.domain, "cluster-domain", "cluster.local", "DNS domain of the Kubernetes cluster")
-	flags.DurationVar(&o.drift, "drift-interval", batch.DriftInterval, "how often topics and users are compared with Kafka when nothing has happened, give or take a tenth")
-	flags.Int64Var(&o.moveRate, "reassignment-rate", 50<<20, "bytes per second that each broker sends and receives while replicas of topics are moved, unless the cluster has a limit of its own; 0 = no limit")
+	flags.DurationVar(
+		&o.drift,
+		"drift-interval",
+		batch.DriftInterval,
+		"how often topics and users are compared with Kafka when nothing has happened, give or take a tenth",
+	)
+	flags.Int64Var(
+		&o.moveRate,
+		"reassignment-rate",
+		50<<20,
+		"bytes per second that each broker sends and receives while replicas of topics are moved, unless the cluster has "+
+			"a limit of its own; 0 = no limit",
+	)
 	flags.TextVar(&o.logLevel, "log-level", slog.LevelInfo, "what is logged: DEBUG, INFO, WARN or ERROR")
 }
 

@@ -39,7 +39,14 @@ type Options struct {
 // Setup starts all controllers with the manager. They share one pool of connections.
 func Setup(mgr ctrl.Manager, o Options) error {
 	woken := newWakers(3)
-	connections := &connect.Connections{Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Pool: pool.New(pool.Config{OnReachable: woken.wake}), Wake: woken.wake, Domain: o.Domain, Now: o.Now}
+	connections := &connect.Connections{
+		Client:    mgr.GetClient(),
+		APIReader: mgr.GetAPIReader(),
+		Pool:      pool.New(pool.Config{OnReachable: woken.wake}),
+		Wake:      woken.wake,
+		Domain:    o.Domain,
+		Now:       o.Now,
+	}
 	if err := mgr.Add(connections.Pool); err != nil {
 		return fmt.Errorf("run the pool of connections: %w", err)
 	}
@@ -59,7 +66,13 @@ func Setup(mgr ctrl.Manager, o Options) error {
 			Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Recorder: recorder, Connections: connections,
 			Settings: cluster.Settings{ImageRepository: o.ImageRepository, Domain: o.Domain, Now: o.Now},
 		},
-		&external.Reconciler{Client: mgr.GetClient(), Recorder: recorder, Connections: connections, Now: o.Now, Woken: woken[0]},
+		&external.Reconciler{
+			Client:      mgr.GetClient(),
+			Recorder:    recorder,
+			Connections: connections,
+			Now:         o.Now,
+			Woken:       woken[0],
+		},
 		topic.New(shared(woken[1]), o.ReassignmentRate),
 		user.New(shared(woken[2]), mgr.GetAPIReader(), client.Prober{}),
 	}

@@ -110,7 +110,10 @@ func (s *scope) refuse(field string, err error) error {
 	if field == "" || !errors.As(err, &refusal) {
 		return err
 	}
-	s.refused = append(s.refused, verdict.Stalled(verdict.ReasonInvalid, field, "%s", "Kafka refuses this: "+refusal.Error()))
+	s.refused = append(
+		s.refused,
+		verdict.Stalled(verdict.ReasonInvalid, field, "%s", "Kafka refuses this: "+refusal.Error()),
+	)
 	s.requeue = max(s.requeue, whenHeld)
 	return nil
 }
@@ -132,7 +135,8 @@ func (r *Reconciler) applyPool(ctx context.Context, s *scope, step plan.Step) er
 	revision := render.Revision(s.decision.Model, pool, nodes)
 	if s.seen.Live.ConfigMaps[revision.Name] == nil {
 		apply.Own(revision, s.base, decide.KindCluster, v1alpha1.GroupVersion.String())
-		if err := r.Create(ctx, revision, client.FieldOwner(apply.FieldOwner)); err != nil && !apierrors.IsAlreadyExists(err) {
+		if err := r.Create(ctx, revision, client.FieldOwner(apply.FieldOwner)); err != nil &&
+			!apierrors.IsAlreadyExists(err) {
 			return fmt.Errorf("create ConfigMap %s: %w", revision.Name, err)
 		}
 	}

@@ -48,7 +48,15 @@ func (r *Reconciler) createClaims(ctx context.Context, s *scope) error {
 			}
 			err := r.Create(ctx, claim, client.FieldOwner(apply.FieldOwner))
 			if apierrors.IsAlreadyExists(err) {
-				s.wait(fmt.Sprintf("PersistentVolumeClaim %s exists without the label %s=%s: if it is this cluster's, label it", claim.Name, v1alpha1.LabelCluster, s.base.Name), whenHeld)
+				s.wait(
+					fmt.Sprintf(
+						"PersistentVolumeClaim %s exists without the label %s=%s: if it is this cluster's, label it",
+						claim.Name,
+						v1alpha1.LabelCluster,
+						s.base.Name,
+					),
+					whenHeld,
+				)
 				continue
 			}
 			if err != nil {
@@ -106,7 +114,13 @@ func (r *Reconciler) prune(ctx context.Context, s *scope) error {
 		uid := object.GetUID()
 		err := r.Delete(ctx, object, client.Preconditions{UID: &uid})
 		if client.IgnoreNotFound(err) != nil {
-			return fmt.Errorf("remove %T %s/%s, which is no longer rendered: %w", object, object.GetNamespace(), object.GetName(), err)
+			return fmt.Errorf(
+				"remove %T %s/%s, which is no longer rendered: %w",
+				object,
+				object.GetNamespace(),
+				object.GetName(),
+				err,
+			)
 		}
 	}
 	return nil

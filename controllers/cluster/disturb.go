@@ -46,7 +46,8 @@ func (r *Reconciler) deletePod(ctx context.Context, s *scope, step plan.Step) er
 // isRefusal tells whether the API server itself said that it did not do what was asked. After any other error it may
 // have been done.
 func isRefusal(err error) bool {
-	return apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) ||
+	return apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) || apierrors.IsInvalid(err) ||
+		apierrors.IsBadRequest(err) ||
 		apierrors.IsTooManyRequests(err)
 }
 
@@ -77,8 +78,11 @@ func (r *Reconciler) shrinkPool(ctx context.Context, s *scope, step plan.Step) e
 	if live == nil {
 		return nil
 	}
-	patch := client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"metadata":{"uid":%q,"resourceVersion":%q},"spec":{"replicas":%d}}`,
-		live.UID, live.ResourceVersion, step.Replicas))
+	patch := client.RawPatch(
+		types.MergePatchType,
+		fmt.Appendf(nil, `{"metadata":{"uid":%q,"resourceVersion":%q},"spec":{"replicas":%d}}`,
+			live.UID, live.ResourceVersion, step.Replicas),
+	)
 	set := &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Namespace: live.Namespace, Name: live.Name}}
 	if err := r.Patch(ctx, set, patch, client.FieldOwner(apply.FieldOwner)); err != nil {
 		return client.IgnoreNotFound(err)

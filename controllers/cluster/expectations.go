@@ -40,7 +40,12 @@ func (e *expectations) expect(cluster types.NamespacedName, pod types.UID, known
 
 // met tells whether the cache shows what was done last: the pods are gone or going. Where an answer was lost, it reads
 // past the cache, through fresh, what became of the pod.
-func (e *expectations) met(ctx context.Context, fresh client.Reader, cluster types.NamespacedName, pods []corev1.Pod) (bool, error) {
+func (e *expectations) met(
+	ctx context.Context,
+	fresh client.Reader,
+	cluster types.NamespacedName,
+	pods []corev1.Pod,
+) (bool, error) {
 	for i := range pods {
 		pod := &pods[i]
 		known, expected := e.of(cluster, pod.UID)
@@ -71,7 +76,11 @@ func stillStands(ctx context.Context, fresh client.Reader, pod *corev1.Pod) (boo
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("read whether pod %s was deleted, as no answer came: %w", client.ObjectKeyFromObject(pod), err)
+		return false, fmt.Errorf(
+			"read whether pod %s was deleted, as no answer came: %w",
+			client.ObjectKeyFromObject(pod),
+			err,
+		)
 	}
 	return now.UID == pod.UID && now.DeletionTimestamp == nil, nil
 }

@@ -30,16 +30,22 @@ func TestAStaleCacheCannotDeleteASecondPod(t *testing.T) {
 		fresh  error // of reading past the cache
 		met    bool  // the next pass may go on
 	}{
-		"done":                                  {isDone: true, met: false},
-		"refused":                               {answer: refused, met: true},
-		"forbidden":                             {answer: apierrors.NewForbidden(schema.GroupResource{Resource: "pods"}, "events-main-0", nil), met: true},
-		"done, and the answer is lost":          {isDone: true, answer: errLost, met: false},
-		"not done, and the answer is lost":      {answer: errLost, met: true},
-		"done, and the API server fails":        {isDone: true, answer: apierrors.NewInternalError(errLost), met: false},
-		"done, and the API server is slow":      {isDone: true, answer: apierrors.NewTimeoutError("too long", 1), met: false},
-		"lost, and nothing can be read":         {answer: errLost, fresh: errLost, met: false},
-		"done, lost, and nothing can be read":   {isDone: true, answer: errLost, fresh: errLost, met: false},
-		"gone already, as the API server tells": {answer: apierrors.NewNotFound(schema.GroupResource{Resource: "pods"}, "events-main-0"), met: false},
+		"done":    {isDone: true, met: false},
+		"refused": {answer: refused, met: true},
+		"forbidden": {
+			answer: apierrors.NewForbidden(schema.GroupResource{Resource: "pods"}, "events-main-0", nil),
+			met:    true,
+		},
+		"done, and the answer is lost":        {isDone: true, answer: errLost, met: false},
+		"not done, and the answer is lost":    {answer: errLost, met: true},
+		"done, and the API server fails":      {isDone: true, answer: apierrors.NewInternalError(errLost), met: false},
+		"done, and the API server is slow":    {isDone: true, answer: apierrors.NewTimeoutError("too long", 1), met: false},
+		"lost, and nothing can be read":       {answer: errLost, fresh: errLost, met: false},
+		"done, lost, and nothing can be read": {isDone: true, answer: errLost, fresh: errLost, met: false},
+		"gone already, as the API server tells": {
+			answer: apierrors.NewNotFound(schema.GroupResource{Resource: "pods"}, "events-main-0"),
+			met:    false,
+		},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -60,12 +66,19 @@ func TestAStaleCacheCannotDeleteASecondPod(t *testing.T) {
 			}
 			api := fake.NewClientBuilder().WithObjects(pod).WithInterceptorFuncs(funcs).Build()
 			r := &Reconciler{Client: api, APIReader: api, Recorder: events.NewFakeRecorder(10)}
-			s := newScope(decide.Inputs{Cluster: &v1alpha1.KafkaCluster{ObjectMeta: metav1.ObjectMeta{Namespace: "kafka", Name: "events"}}})
+			s := newScope(
+				decide.Inputs{Cluster: &v1alpha1.KafkaCluster{ObjectMeta: metav1.ObjectMeta{Namespace: "kafka", Name: "events"}}},
+			)
 			err := r.deletePod(t.Context(), s, plan.Step{Kind: plan.Restart, Pool: "main", Node: 0, PodUID: "a"})
 			if isKnown := apierrors.IsNotFound(c.answer); !isKnown && !errors.Is(err, c.answer) {
 				t.Errorf("deleting gives %v, expected %v", err, c.answer)
 			}
-			met, err := r.expectations.met(t.Context(), r.APIReader, s.key(), []corev1.Pod{*pod, {ObjectMeta: metav1.ObjectMeta{UID: "b"}}})
+			met, err := r.expectations.met(
+				t.Context(),
+				r.APIReader,
+				s.key(),
+				[]corev1.Pod{*pod, {ObjectMeta: metav1.ObjectMeta{UID: "b"}}},
+			)
 			if met != c.met || c.fresh != nil && !errors.Is(err, c.fresh) {
 				t.Errorf("met is %v (error %v), expected %v", met, err, c.met)
 			}

@@ -60,9 +60,10 @@ func (r *Reconciler) load(ctx context.Context, cluster *v1alpha1.KafkaCluster) (
 
 func anyBrokerReady(pods []corev1.Pod) bool {
 	return slices.ContainsFunc(pods, func(pod corev1.Pod) bool {
-		return pod.Labels[v1alpha1.LabelBroker] == "true" && slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
-			return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
-		})
+		return pod.Labels[v1alpha1.LabelBroker] == "true" &&
+			slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
+				return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
+			})
 	})
 }
 
@@ -105,7 +106,12 @@ func readTaken(ctx context.Context, reader client.Reader, namespace, cluster str
 	for kind, list := range map[string]client.ObjectList{
 		"StatefulSet": &appsv1.StatefulSetList{}, "Service": &corev1.ServiceList{}, "PersistentVolumeClaim": &corev1.PersistentVolumeClaimList{},
 	} {
-		err := reader.List(ctx, list, client.InNamespace(namespace), client.MatchingLabelsSelector{Selector: labels.NewSelector().Add(*others)})
+		err := reader.List(
+			ctx,
+			list,
+			client.InNamespace(namespace),
+			client.MatchingLabelsSelector{Selector: labels.NewSelector().Add(*others)},
+		)
 		if err != nil {
 			return nil, fmt.Errorf("list the %T of namespace %s: %w", list, namespace, err)
 		}

@@ -9,11 +9,10 @@ import (
 	"encoding/json"
 	"fmt"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // FieldOwner is the name under which the operator owns the fields it applies.
@@ -51,7 +50,12 @@ func (a Applier) Apply(ctx context.Context, desired client.Object, live client.O
 	}
 	annotations[AnnotationApplied] = hash
 	object.SetAnnotations(annotations)
-	err = a.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(object), client.FieldOwner(FieldOwner), client.ForceOwnership)
+	err = a.Client.Apply(
+		ctx,
+		client.ApplyConfigurationFromUnstructured(object),
+		client.FieldOwner(FieldOwner),
+		client.ForceOwnership,
+	)
 	if err != nil {
 		return false, fmt.Errorf("apply %s: %w", describe(desired), err)
 	}

@@ -42,11 +42,26 @@ func TestApply(t *testing.T) {
 		second  client.Object
 		writes  bool
 	}{
-		"the same object again is not written":            {service(port), nil, service(port), false},
-		"what the server adds is not a difference":        {service(port), func(o client.Object) { o.(*corev1.Service).Spec.ClusterIP = "10.0.0.1" }, service(port), false},
-		"what somebody else changed is mended":            {service(port), func(o client.Object) { o.(*corev1.Service).Spec.Ports[0].Port = 1 }, service(port), true},
-		"a label that somebody else took away comes back": {service(port), func(o client.Object) { o.SetLabels(nil) }, service(port), true},
-		"a field that is no longer rendered is removed":   {service(port), nil, service(), true},
+		"the same object again is not written": {service(port), nil, service(port), false},
+		"what the server adds is not a difference": {
+			service(port),
+			func(o client.Object) { o.(*corev1.Service).Spec.ClusterIP = "10.0.0.1" },
+			service(port),
+			false,
+		},
+		"what somebody else changed is mended": {
+			service(port),
+			func(o client.Object) { o.(*corev1.Service).Spec.Ports[0].Port = 1 },
+			service(port),
+			true,
+		},
+		"a label that somebody else took away comes back": {
+			service(port),
+			func(o client.Object) { o.SetLabels(nil) },
+			service(port),
+			true,
+		},
+		"a field that is no longer rendered is removed": {service(port), nil, service(), true},
 		"zero is a value": {budget(1), nil, budget(0), true},
 	}
 	for name, c := range cases {

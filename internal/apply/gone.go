@@ -22,5 +22,8 @@ func isUIDError(err error) bool {
 	if !errors.As(err, &status) || status.Status().Details == nil {
 		return false
 	}
-	return slices.ContainsFunc(status.Status().Details.Causes, func(c metav1.StatusCause) bool { return c.Field == "metadata.uid" })
+	return slices.ContainsFunc(
+		status.Status().Details.Causes,
+		func(c metav1.StatusCause) bool { return c.Field == "metadata.uid" },
+	)
 }

@@ -17,7 +17,10 @@ func Admits(access *v1alpha1.Access, namespace map[string]string) (bool, error) 
 	}
 	selector := metav1.LabelSelector{MatchLabels: access.Namespaces.MatchLabels}
 	for _, e := range access.Namespaces.MatchExpressions {
-		selector.MatchExpressions = append(selector.MatchExpressions, metav1.LabelSelectorRequirement{Key: e.Key, Operator: e.Operator, Values: e.Values})
+		selector.MatchExpressions = append(
+			selector.MatchExpressions,
+			metav1.LabelSelectorRequirement{Key: e.Key, Operator: e.Operator, Values: e.Values},
+		)
 	}
 	s, err := metav1.LabelSelectorAsSelector(&selector)
 	if err != nil {

@@ -17,7 +17,12 @@ import (
 type thing = metav1.ObjectMeta
 
 func object(name string, age time.Duration, leaving bool) *thing {
-	o := &thing{Name: name, UID: types.UID(name), Namespace: "home", CreationTimestamp: metav1.NewTime(time.Unix(1e9, 0).Add(-age))}
+	o := &thing{
+		Name:              name,
+		UID:               types.UID(name),
+		Namespace:         "home",
+		CreationTimestamp: metav1.NewTime(time.Unix(1e9, 0).Add(-age)),
+	}
 	if strings.Contains(name, "guest") {
 		o.Namespace = "guests"
 	}
@@ -76,9 +81,17 @@ func TestWhoHoldsAName(t *testing.T) {
 				holder = got.Holder.Name
 			}
 			if holder != c.holder || names(got.Losers) != c.losers || names(got.Leaving) != c.leaving || names(got.Observers) != c.observers ||
-				names(got.Barred) != c.barred || got.Frozen != c.frozen || got.Name != "x" {
-				t.Errorf("%q holds it; losers %q, leaving %q, observers %q, barred %q, frozen %v", holder, names(got.Losers), names(got.Leaving),
-					names(got.Observers), names(got.Barred), got.Frozen)
+				names(got.Barred) != c.barred || got.Frozen != c.frozen ||
+				got.Name != "x" {
+				t.Errorf(
+					"%q holds it; losers %q, leaving %q, observers %q, barred %q, frozen %v",
+					holder,
+					names(got.Losers),
+					names(got.Leaving),
+					names(got.Observers),
+					names(got.Barred),
+					got.Frozen,
+				)
 			}
 			living := slices.Concat(got.Losers, got.Observers)
 			if got.HasHolder() {

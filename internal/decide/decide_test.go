@@ -81,8 +81,13 @@ func running(t *testing.T) Inputs {
 	set := render.StatefulSet(d.Model, pool, revision.Name, pool.Replicas, nil)
 	set.UID = "set-uid"
 	live.StatefulSets[set.Name] = set
-	in.Kafka = &kafka.Snapshot{TakenAt: start, ClusterID: d.Model.ClusterID, MetadataVersion: 30, Config: d.Model.DynamicConfig,
-		Quorum: kafka.Quorum{LeaderID: 0}}
+	in.Kafka = &kafka.Snapshot{
+		TakenAt:         start,
+		ClusterID:       d.Model.ClusterID,
+		MetadataVersion: 30,
+		Config:          d.Model.DynamicConfig,
+		Quorum:          kafka.Quorum{LeaderID: 0},
+	}
 	for i := range d.Model.Nodes {
 		node := &d.Model.Nodes[i]
 		for _, claim := range render.Claims(d.Model, node) {
@@ -131,8 +136,16 @@ func TestANewClusterIsGivenItsIdentityBeforeAnythingIsDone(t *testing.T) {
 func TestAConvergedClusterNeedsNothing(t *testing.T) {
 	in := running(t)
 	d := Decide(in)
-	if !d.Plan.Empty() || len(d.Plan.Pending) != 0 || len(d.Surplus) != 0 || len(d.Verdicts)+len(d.Waiting) != 0 || d.Successor != "" {
-		t.Errorf("steps %v, held %v, waiting %v %v, surplus %v", d.Plan.Steps, d.Plan.Held, d.Plan.Waiting, d.Waiting, d.Surplus)
+	if !d.Plan.Empty() || len(d.Plan.Pending) != 0 || len(d.Surplus) != 0 || len(d.Verdicts)+len(d.Waiting) != 0 ||
+		d.Successor != "" {
+		t.Errorf(
+			"steps %v, held %v, waiting %v %v, surplus %v",
+			d.Plan.Steps,
+			d.Plan.Held,
+			d.Plan.Waiting,
+			d.Waiting,
+			d.Surplus,
+		)
 	}
 	pass := report.Pass{Cluster: in.Cluster, Now: in.Now, Model: d.Model, Observation: d.Observation, Plan: d.Plan}
 	status, _ := report.Status(pass)
@@ -176,7 +189,8 @@ func TestAMistakeStallsAndTheAcceptedSpecIsCaredFor(t *testing.T) {
 	in.Cluster.Spec.Version = "1.0.0"
 	in.Live.Pods = in.Live.Pods[:2] // a pod is lost meanwhile; its StatefulSet brings it back
 	d := Decide(in)
-	if len(d.Verdicts) != 1 || d.Verdicts[0].Reason != verdict.ReasonUnknownVersion || d.Model == nil || d.Model.Version != "4.3.1" {
+	if len(d.Verdicts) != 1 || d.Verdicts[0].Reason != verdict.ReasonUnknownVersion || d.Model == nil ||
+		d.Model.Version != "4.3.1" {
 		t.Fatalf("verdicts %v, model %+v", d.Verdicts, d.Model)
 	}
 	in = asked(t)
@@ -188,8 +202,11 @@ func TestAMistakeStallsAndTheAcceptedSpecIsCaredFor(t *testing.T) {
 
 func TestWhatADeletedClusterHasLeftIsWaitedFor(t *testing.T) {
 	in := running(t)
-	in.Live.StatefulSets["events-main"].OwnerReferences = []metav1.OwnerReference{{Kind: KindCluster, UID: "another", Controller: new(true)}}
-	if d := Decide(in); !strings.Contains(d.Blocked, "StatefulSet events-main of the deleted KafkaCluster") || d.Model != nil {
+	in.Live.StatefulSets["events-main"].OwnerReferences = []metav1.OwnerReference{
+		{Kind: KindCluster, UID: "another", Controller: new(true)},
+	}
+	if d := Decide(in); !strings.Contains(d.Blocked, "StatefulSet events-main of the deleted KafkaCluster") ||
+		d.Model != nil {
 		t.Errorf("blocked %q", d.Blocked)
 	}
 }
@@ -217,7 +234,8 @@ func TestASurplusIsNamedOnlyWhenNothingIsUnderWay(t *testing.T) {
 	}
 	delete(in.Live.Secrets, pki.AuthoritySecret("events"))
 	in.Kafka.Brokers[1].Fenced = false
-	if d := Decide(in); len(d.Surplus) != 0 || len(d.Waiting) != 1 || !strings.Contains(d.Waiting[0], "restore it from a backup") {
+	if d := Decide(in); len(d.Surplus) != 0 || len(d.Waiting) != 1 ||
+		!strings.Contains(d.Waiting[0], "restore it from a backup") {
 		t.Errorf("without its authority: surplus %v, waiting %v", d.Surplus, d.Waiting)
 	}
 }

@@ -79,7 +79,13 @@ type KeySecret struct {
 
 // KeySecrets says what the key Secrets of a cluster shall hold. A certificate that still serves stays as it is, and so do
 // those of a node that the spec no longer asks for until it is gone; one for a node that is gone goes.
-func KeySecrets(c *model.Cluster, o *model.Observation, live *observe.Live, authority pki.Authority, now time.Time) []KeySecret {
+func KeySecrets(
+	c *model.Cluster,
+	o *model.Observation,
+	live *observe.Live,
+	authority pki.Authority,
+	now time.Time,
+) []KeySecret {
 	var secrets []KeySecret
 	leaving, _ := c.Leaving(o)
 	for i := range c.Pools {
@@ -96,7 +102,12 @@ func KeySecrets(c *model.Cluster, o *model.Observation, live *observe.Live, auth
 	return secrets
 }
 
-func (k KeySecret) compared(live *corev1.Secret, leaving []model.Node, authority pki.Authority, now time.Time) KeySecret {
+func (k KeySecret) compared(
+	live *corev1.Secret,
+	leaving []model.Node,
+	authority pki.Authority,
+	now time.Time,
+) KeySecret {
 	have := map[string][]byte{}
 	if live != nil {
 		have = live.Data

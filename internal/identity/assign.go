@@ -30,15 +30,24 @@ func (r idRange) overlaps(o idRange) bool { return r.first <= o.last && o.first 
 // AssignNodeIDs gives every pool its first node id. A recorded pool keeps the one that it has, also when it left the
 // spec: node ids are used once in the life of a cluster. A new pool gets firstNodeId, or else the next thousand that no
 // other pool can grow into. The result is what shall be recorded; the faults name ids that two pools claim.
-func AssignNodeIDs(spec *v1alpha1.KafkaClusterSpec, recorded []v1alpha1.PoolStatus) ([]v1alpha1.PoolStatus, []verdict.Verdict) {
-	var faults []verdict.Verdict
+func AssignNodeIDs(
+	spec *v1alpha1.KafkaClusterSpec,
+	recorded []v1alpha1.PoolStatus,
+) ([]v1alpha1.PoolStatus, verdict.List) {
+	var faults verdict.List
 	assigned := slices.Clone(recorded)
 	for _, pool := range spec.Pools {
 		known := slices.ContainsFunc(assigned, func(p v1alpha1.PoolStatus) bool { return p.Name == pool.Name })
 		switch {
 		case known:
 			if first, _ := FirstNodeID(recorded, pool.Name); pool.FirstNodeID != nil && *pool.FirstNodeID != first {
-				faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, model.PoolField(pool.Name, "firstNodeId"), "the nodes of this pool already have the ids from %d on, and ids are given out once; set it back to %d, or make a new pool", first, first))
+				faults.Refuse(
+					model.PoolField(pool.Name, "firstNodeId"),
+					"the nodes of this pool already have the ids from %d on, and ids are given out once; set it back to %d, or "+
+						"make a new pool",
+					first,
+					first,
+				)
 			}
 		case pool.FirstNodeID != nil:
 			assigned = append(assigned, v1alpha1.PoolStatus{Name: pool.Name, FirstNodeID: *pool.FirstNodeID})
@@ -66,8 +75,8 @@ func nextFreeThousand(assigned []v1alpha1.PoolStatus) int32 {
 
 // overlaps finds pools of the spec that claim a node id of another pool. Of a pool that is gone every id counts that it
 // may ever have used.
-func overlaps(spec *v1alpha1.KafkaClusterSpec, assigned []v1alpha1.PoolStatus) []verdict.Verdict {
-	var faults []verdict.Verdict
+func overlaps(spec *v1alpha1.KafkaClusterSpec, assigned []v1alpha1.PoolStatus) verdict.List {
+	var faults verdict.List
 	var ranges []idRange
 	for _, p := range assigned {
 		if !slices.ContainsFunc(spec.Pools, func(q v1alpha1.Pool) bool { return q.Name == p.Name }) {
@@ -83,7 +92,16 @@ func overlaps(spec *v1alpha1.KafkaClusterSpec, assigned []v1alpha1.PoolStatus) [
 		}
 		for _, other := range ranges {
 			if own.overlaps(other) {
-				faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, model.PoolField(pool.Name, field), "the node ids %d to %d overlap those of pool %s (%d to %d); %s", own.first, own.last, other.pool, other.first, other.last, cure))
+				faults.Refuse(
+					model.PoolField(pool.Name, field),
+					"the node ids %d to %d overlap those of pool %s (%d to %d); %s",
+					own.first,
+					own.last,
+					other.pool,
+					other.first,
+					other.last,
+					cure,
+				)
 			}
 		}
 		ranges = append(ranges, own)

@@ -13,9 +13,11 @@ import (
 )
 
 func volumeClaim(name, pool, node, clusterID, directory string) *corev1.PersistentVolumeClaim {
-	c := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID("uid-" + name), Labels: map[string]string{
-		v1alpha1.LabelPool: pool, v1alpha1.LabelNodeID: node, v1alpha1.LabelClusterID: clusterID,
-	}}}
+	c := &corev1.PersistentVolumeClaim{
+		ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID("uid-" + name), Labels: map[string]string{
+			v1alpha1.LabelPool: pool, v1alpha1.LabelNodeID: node, v1alpha1.LabelClusterID: clusterID,
+		}},
+	}
 	if directory != "" {
 		c.Annotations = map[string]string{v1alpha1.AnnotationDirectoryID: directory}
 	}
@@ -40,16 +42,23 @@ func TestEarlierLifeIsReadFromRetainedClaims(t *testing.T) {
 	if found.clusterID != "id-1" {
 		t.Errorf("cluster id %q", found.clusterID)
 	}
-	if len(found.voters) != 2 || found.voters[0] != (v1alpha1.InitialVoter{NodeID: 0, DirectoryID: "dir-0", DiskUID: "uid-data-main-0"}) {
+	if len(found.voters) != 2 ||
+		found.voters[0] != (v1alpha1.InitialVoter{NodeID: 0, DirectoryID: "dir-0", DiskUID: "uid-data-main-0"}) {
 		t.Errorf("initial voters %v", found.voters)
 	}
-	if len(found.pools) != 2 || found.pools[0] != (v1alpha1.PoolStatus{Name: "main", FirstNodeID: 0}) || found.pools[1] != (v1alpha1.PoolStatus{Name: "extra", FirstNodeID: 1000}) {
+	if len(found.pools) != 2 || found.pools[0] != (v1alpha1.PoolStatus{Name: "main", FirstNodeID: 0}) ||
+		found.pools[1] != (v1alpha1.PoolStatus{Name: "extra", FirstNodeID: 1000}) {
 		t.Errorf("pools %v", found.pools)
 	}
 }
 
 func TestClaimsOfTwoClustersTellNothing(t *testing.T) {
-	found := earlierLife(claims(volumeClaim("data-main-0", "main", "0", "id-1", "dir-0"), volumeClaim("data-main-1", "main", "1", "id-2", "dir-1")))
+	found := earlierLife(
+		claims(
+			volumeClaim("data-main-0", "main", "0", "id-1", "dir-0"),
+			volumeClaim("data-main-1", "main", "1", "id-2", "dir-1"),
+		),
+	)
 	if found.clusterID != "" || len(found.voters) != 0 {
 		t.Errorf("took %+v from claims that contradict each other", found)
 	}
@@ -84,7 +93,12 @@ func TestEphemeralQuorumLost(t *testing.T) {
 		"the pod of the disk still stands":                           {pod("pod-1"), voters, spec(true), false},
 		"no pod is no evidence":                                      {nil, voters, spec(true), false},
 		"a persistent disk outlives its pod":                         {pod("pod-2"), voters, spec(false), false},
-		"nothing has been formatted yet":                             {pod("pod-2"), []v1alpha1.InitialVoter{{NodeID: 0, DirectoryID: "dir"}}, spec(true), false},
+		"nothing has been formatted yet": {
+			pod("pod-2"),
+			[]v1alpha1.InitialVoter{{NodeID: 0, DirectoryID: "dir"}},
+			spec(true),
+			false,
+		},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -50,7 +50,7 @@ type Inputs struct {
 
 // Propose is the record with all that the spec needs. What is recorded stays; what is new is to be recorded before anybody
 // acts on it. The verdicts name node ids that two pools claim; then nothing is proposed.
-func Propose(in Inputs) (Record, []verdict.Verdict) {
+func Propose(in Inputs) (Record, verdict.List) {
 	r := in.Recorded
 	earlier := earlierLife(in.Claims)
 	if r.ClusterID == "" {
@@ -74,7 +74,8 @@ func Propose(in Inputs) (Record, []verdict.Verdict) {
 			r.InitialVoters = append(r.InitialVoters, v1alpha1.InitialVoter{NodeID: id, DirectoryID: in.NewUUID()})
 		}
 	}
-	r.Bootstrapped = r.Bootstrapped || in.Kafka != nil && in.Kafka.ClusterID == r.ClusterID && in.Kafka.Quorum.LeaderID >= 0
+	r.Bootstrapped = r.Bootstrapped ||
+		in.Kafka != nil && in.Kafka.ClusterID == r.ClusterID && in.Kafka.Quorum.LeaderID >= 0
 	return r, nil
 }
 

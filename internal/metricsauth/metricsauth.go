@@ -142,7 +142,8 @@ type api struct {
 }
 
 func (a api) user(ctx context.Context, token string) (*authenticationv1.UserInfo, error) {
-	review, err := a.tokens.TokenReviews().Create(ctx, &authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: token}}, metav1.CreateOptions{})
+	review, err := a.tokens.TokenReviews().
+		Create(ctx, &authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: token}}, metav1.CreateOptions{})
 	if err != nil || !review.Status.Authenticated {
 		return nil, err
 	}
@@ -160,7 +161,8 @@ func (a api) may(ctx context.Context, user *authenticationv1.UserInfo, verb, pat
 		}
 		spec.Extra[key] = authorizationv1.ExtraValue(values)
 	}
-	review, err := a.access.SubjectAccessReviews().Create(ctx, &authorizationv1.SubjectAccessReview{Spec: spec}, metav1.CreateOptions{})
+	review, err := a.access.SubjectAccessReviews().
+		Create(ctx, &authorizationv1.SubjectAccessReview{Spec: spec}, metav1.CreateOptions{})
 	if err != nil {
 		return false, err
 	}

@@ -84,7 +84,8 @@ func TestOnlyWhoMayReadsMetrics(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture()
-			if got := f.get(c.method, c.path, c.header); got != c.want || f.served != 1 && c.want == 200 || f.served != 0 && c.want != 200 {
+			if got := f.get(c.method, c.path, c.header); got != c.want || f.served != 1 && c.want == 200 ||
+				f.served != 0 && c.want != 200 {
 				t.Errorf("got %d, expected %d; served %d times", got, c.want, f.served)
 			}
 		})

@@ -7,7 +7,9 @@ import (
 
 var (
 	// thrown is the head of a Java stack trace: a class that is named so, and what it says.
-	thrown = regexp.MustCompile(`^(?:Caused by: |Exception in thread "[^"]*" )?(?:[a-zA-Z_$][\w$]*\.)+([A-Z][\w$]*(?:Exception|Error)): (.+)$`)
+	thrown = regexp.MustCompile(
+		`^(?:Caused by: |Exception in thread "[^"]*" )?(?:[a-zA-Z_$][\w$]*\.)+([A-Z][\w$]*(?:Exception|Error)): (.+)$`,
+	)
 	// logged is a line of the log at level ERROR or FATAL, and what it says, without its time and logger.
 	logged = regexp.MustCompile(`\b(?:ERROR|FATAL)\s+(.+?)(?: \([\w.$]+\))?$`)
 )

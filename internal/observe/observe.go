@@ -24,7 +24,11 @@ const selectedNode = "volume.kubernetes.io/selected-node"
 // Kubernetes tells what the live objects say about a cluster; Kafka's side stays empty.
 // files are what the nodes shall run, for the words in which a difference is told.
 func Kubernetes(c *model.Cluster, live *Live, files map[int32]render.NodeFiles) *model.Observation {
-	observation := &model.Observation{Pools: map[string]model.ObservedPool{}, Nodes: map[int32]model.ObservedNode{}, CacheCurrent: true}
+	observation := &model.Observation{
+		Pools:        map[string]model.ObservedPool{},
+		Nodes:        map[int32]model.ObservedNode{},
+		CacheCurrent: true,
+	}
 	revisions, fingerprints := map[string]map[int32]render.NodeFiles{}, map[string]map[int32]model.Fingerprint{}
 	for name, configMap := range live.ConfigMaps {
 		if nodes := render.ReadRevision(configMap); nodes != nil {
@@ -62,7 +66,9 @@ func Kubernetes(c *model.Cluster, live *Live, files map[int32]render.NodeFiles) 
 // isClosed tells that Kubernetes has taken note of the budget as it stands, and lets nobody evict any pod.
 func isClosed(budget *policyv1.PodDisruptionBudget) bool {
 	most, selector := budget.Spec.MaxUnavailable, budget.Spec.Selector
-	return most != nil && most.IntValue() == 0 && selector != nil && len(selector.MatchExpressions) == 0 && budget.Status.ObservedGeneration == budget.Generation && budget.Status.DisruptionsAllowed == 0
+	return most != nil && most.IntValue() == 0 && selector != nil && len(selector.MatchExpressions) == 0 &&
+		budget.Status.ObservedGeneration == budget.Generation &&
+		budget.Status.DisruptionsAllowed == 0
 }
 
 func observePool(set *appsv1.StatefulSet, revisions map[string]map[int32]model.Fingerprint) model.ObservedPool {
@@ -180,7 +186,13 @@ func observeClaims(c *model.Cluster, live *Live, observation *model.Observation)
 }
 
 // observeChanges says of each pod that does not run what is wanted how the two differ.
-func observeChanges(c *model.Cluster, live *Live, revisions map[string]map[int32]render.NodeFiles, files map[int32]render.NodeFiles, observation *model.Observation) {
+func observeChanges(
+	c *model.Cluster,
+	live *Live,
+	revisions map[string]map[int32]render.NodeFiles,
+	files map[int32]render.NodeFiles,
+	observation *model.Observation,
+) {
 	catalogued, _ := version.Find(c.Version)
 	for i := range live.Pods {
 		pod := &live.Pods[i]
@@ -213,7 +225,10 @@ func RevisionName(volumes []corev1.Volume) string {
 }
 
 func templateOf(annotations map[string]string) model.Fingerprint {
-	return model.Fingerprint{User: annotations[v1alpha1.AnnotationTemplateUser], Whole: annotations[v1alpha1.AnnotationTemplateWhole]}
+	return model.Fingerprint{
+		User:  annotations[v1alpha1.AnnotationTemplateUser],
+		Whole: annotations[v1alpha1.AnnotationTemplateWhole],
+	}
 }
 
 // formatOf is the word about formatting that was said to this very pod; one that was copied from another pod does not

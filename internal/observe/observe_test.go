@@ -52,7 +52,11 @@ func TestAPodIsObservedWithItsProcessAndItsRevision(t *testing.T) {
 			Name: render.ContainerName, State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(began)}},
 		}}},
 	}
-	got := observePod(pod, 1, map[string]map[int32]model.Fingerprint{"r1": {0: {User: "a"}, 1: {User: "b"}}, "r2": {1: {User: "c"}}})
+	got := observePod(
+		pod,
+		1,
+		map[string]map[int32]model.Fingerprint{"r1": {0: {User: "a"}, 1: {User: "b"}}, "r2": {1: {User: "c"}}},
+	)
 	if !got.Running || !got.StartedAt.Equal(began) {
 		t.Errorf("running %t since %s", got.Running, got.StartedAt)
 	}

@@ -168,7 +168,11 @@ func issue(ca Authority, want Request, now time.Time) (Leaf, error) {
 		return Leaf{}, fmt.Errorf("authority: %w", err)
 	}
 	if now.Before(caCert.NotBefore) || !now.Before(caCert.NotAfter) {
-		return Leaf{}, fmt.Errorf("the authority is valid from %s to %s only", stamp(caCert.NotBefore), stamp(caCert.NotAfter))
+		return Leaf{}, fmt.Errorf(
+			"the authority is valid from %s to %s only",
+			stamp(caCert.NotBefore),
+			stamp(caCert.NotAfter),
+		)
 	}
 	key, keyPEM, err := newKey()
 	if err != nil {

@@ -131,7 +131,10 @@ func TestIssueRefuses(t *testing.T) {
 
 func TestAClientNeedsNoName(t *testing.T) {
 	ca := mustAuthority(t, "events ca")
-	cert := certificateOf(t, mustIssue(t, ca, Request{CommonName: "anna", Usages: Usages{Client: true}, ValidFor: day}, now))
+	cert := certificateOf(
+		t,
+		mustIssue(t, ca, Request{CommonName: "anna", Usages: Usages{Client: true}, ValidFor: day}, now),
+	)
 	anchors := x509.NewCertPool()
 	anchors.AddCert(parsed(t, ca.CertPEM))
 	_, err := cert.Verify(x509.VerifyOptions{
@@ -241,7 +244,11 @@ func TestParseBundleTakesApartWhatBundlePutTogether(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	issued, err := Issue(ca, Request{CommonName: "node", DNSNames: []string{"node"}, Usages: Usages{Server: true}, ValidFor: time.Hour}, time.Unix(1_800_000_000, 0))
+	issued, err := Issue(
+		ca,
+		Request{CommonName: "node", DNSNames: []string{"node"}, Usages: Usages{Server: true}, ValidFor: time.Hour},
+		time.Unix(1_800_000_000, 0),
+	)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,15 +21,23 @@ const annotationPrefix = "kafka.castellan.dev/"
 func annotationField(key string) string { return "metadata.annotations[" + key + "]" }
 
 // validateAnnotations checks what people ask for beside the spec.
-func validateAnnotations(annotations map[string]string) []verdict.Verdict {
-	var faults []verdict.Verdict
+func validateAnnotations(annotations map[string]string) verdict.List {
+	var faults verdict.List
 	for _, key := range slices.Sorted(maps.Keys(annotations)) {
 		if strings.HasPrefix(key, annotationPrefix) && !slices.Contains(ownAnnotations, key) {
-			faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, annotationField(key), "%s", "the operator knows no such annotation; use "+strings.Join(ownAnnotations, " or ")+", or remove it"))
+			faults.Refuse(
+				annotationField(key),
+				"%s",
+				"the operator knows no such annotation; use "+strings.Join(ownAnnotations, " or ")+", or remove it",
+			)
 		}
 	}
 	if value, set := annotations[v1alpha1.AnnotationPause]; set && value != "true" && value != "false" {
-		faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, annotationField(v1alpha1.AnnotationPause), "%q is neither true nor false; until it is one of them, or removed, the cluster is paused", value))
+		faults.Refuse(
+			annotationField(v1alpha1.AnnotationPause),
+			"%q is neither true nor false; until it is one of them, or removed, the cluster is paused",
+			value,
+		)
 	}
 	return faults
 }
@@ -42,14 +50,14 @@ func paused(annotations map[string]string) bool {
 
 // restarts reads the annotation that asks for restarts: "<time>" for all, or "<pool or node id>=<time>" separated by
 // commas. It sets RestartBefore of the nodes that are meant, and finds what names nobody.
-func restarts(c *model.Cluster, annotations map[string]string) []verdict.Verdict {
+func restarts(c *model.Cluster, annotations map[string]string) verdict.List {
 	text, set := annotations[v1alpha1.AnnotationRestart]
 	if !set || text == "" {
 		return nil
 	}
-	var faults []verdict.Verdict
+	var faults verdict.List
 	refuse := func(format string, args ...any) {
-		faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, annotationField(v1alpha1.AnnotationRestart), format, args...))
+		faults.Refuse(annotationField(v1alpha1.AnnotationRestart), format, args...)
 	}
 	for entry := range strings.SplitSeq(text, ",") {
 		target, moment, found := strings.Cut(strings.TrimSpace(entry), "=")
@@ -58,11 +66,19 @@ func restarts(c *model.Cluster, annotations map[string]string) []verdict.Verdict
 		}
 		at, err := time.Parse(time.RFC3339, moment)
 		if err != nil {
-			refuse("%q is no time; write one such as 2026-01-31T12:00:00Z, with a pool or a node id and = before it for less than the whole cluster", moment)
+			refuse(
+				"%q is no time; write one such as 2026-01-31T12:00:00Z, with a pool or a node id and = before it for less than "+
+					"the whole cluster",
+				moment,
+			)
 			continue
 		}
 		if asked := askRestart(c, target, at); !asked {
-			refuse("%q is neither a pool nor a node id of this cluster; its pools are %s", target, strings.Join(poolNames(c), ", "))
+			refuse(
+				"%q is neither a pool nor a node id of this cluster; its pools are %s",
+				target,
+				strings.Join(poolNames(c), ", "),
+			)
 		}
 	}
 	return faults

@@ -28,7 +28,7 @@ const (
 // that a newer operator would no longer accept, is still cared for. A new spec with faults is never carried out.
 //
 // Node ids and defaults that are not recorded yet are computed as AssignNodeIDs and ComputeDefaults do.
-func Resolve(in Inputs) (*model.Cluster, []verdict.Verdict) {
+func Resolve(in Inputs) (*model.Cluster, verdict.List) {
 	v, known := version.Find(in.Spec.Version)
 	pools, faults := identity.AssignNodeIDs(in.Spec, in.Cluster.Status.Pools)
 	possible := known && len(faults) == 0 && withinBounds(in.Spec)
@@ -53,7 +53,12 @@ func Resolve(in Inputs) (*model.Cluster, []verdict.Verdict) {
 }
 
 // build makes the cluster; it judges nothing.
-func build(in Inputs, v version.Version, pools []v1alpha1.PoolStatus, templates map[string]decodedTemplate) *model.Cluster {
+func build(
+	in Inputs,
+	v version.Version,
+	pools []v1alpha1.PoolStatus,
+	templates map[string]decodedTemplate,
+) *model.Cluster {
 	status, spec := &in.Cluster.Status, in.Spec
 	c := &model.Cluster{
 		Namespace: in.Cluster.Namespace, Name: in.Cluster.Name, UID: string(in.Cluster.UID),
@@ -105,13 +110,23 @@ func build(in Inputs, v version.Version, pools []v1alpha1.PoolStatus, templates 
 	return c
 }
 
-func buildPool(c *model.Cluster, p *v1alpha1.Pool, first int32, v version.Version, spec *v1alpha1.KafkaClusterSpec, template decodedTemplate) model.Pool {
+func buildPool(
+	c *model.Cluster,
+	p *v1alpha1.Pool,
+	first int32,
+	v version.Version,
+	spec *v1alpha1.KafkaClusterSpec,
+	template decodedTemplate,
+) model.Pool {
 	pool := model.Pool{
 		Name: p.Name, StatefulSet: c.Name + "-" + p.Name, FirstNodeID: first, Replicas: p.Replicas,
 		Controller: p.HasRole(v1alpha1.RoleController), Broker: p.HasRole(v1alpha1.RoleBroker),
-		Volumes:     slices.Clone(p.Storage.Volumes),
-		HeapBytes:   heapOf(p),
-		Resources:   corev1.ResourceRequirements{Requests: resourceList(p.Resources.Requests), Limits: resourceList(p.Resources.Limits)},
+		Volumes:   slices.Clone(p.Storage.Volumes),
+		HeapBytes: heapOf(p),
+		Resources: corev1.ResourceRequirements{
+			Requests: resourceList(p.Resources.Requests),
+			Limits:   resourceList(p.Resources.Limits),
+		},
 		PodTemplate: template.value, PodTemplateText: template.text,
 	}
 	pool.StaticConfig, pool.DynamicConfig = poolConfig(spec, p, v)
@@ -175,7 +190,11 @@ func dynamicConfig(spec *v1alpha1.KafkaClusterSpec, v version.Version, c *model.
 
 // poolConfig splits a pool's configuration. Run-time keys of a pool without brokers stay in its file: nobody can set
 // them through a broker, and all that they cost is a restart of a controller.
-func poolConfig(spec *v1alpha1.KafkaClusterSpec, p *v1alpha1.Pool, v version.Version) (static, dynamic map[string]string) {
+func poolConfig(
+	spec *v1alpha1.KafkaClusterSpec,
+	p *v1alpha1.Pool,
+	v version.Version,
+) (static, dynamic map[string]string) {
 	static, dynamic = map[string]string{}, map[string]string{}
 	for key, value := range spec.Config {
 		if !v.IsDynamic(key) {

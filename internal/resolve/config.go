@@ -27,7 +27,10 @@ var ownedConfig = []struct {
 		"controller.quorum.voters*", "controller.quorum.auto*", "zookeeper.*",
 	}, "spec.pools"},
 	{[]string{"log.dir", "log.dirs", "metadata.log.dir"}, "spec.pools[].storage.volumes"},
-	{[]string{"super.users", "authorizer.class.name", "allow.everyone.if.no.acl.found", "principal.builder.class"}, "spec.authorization"},
+	{
+		[]string{"super.users", "authorizer.class.name", "allow.everyone.if.no.acl.found", "principal.builder.class"},
+		"spec.authorization",
+	},
 	{[]string{"broker.rack"}, "spec.rack"},
 }
 
@@ -49,11 +52,11 @@ var configKey = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,200}$`)
 const maxConfigValue = 8192
 
 // validateConfig checks spec.config, every pool's config and the keys that others set.
-func validateConfig(spec *v1alpha1.KafkaClusterSpec, v version.Version) []verdict.Verdict {
+func validateConfig(spec *v1alpha1.KafkaClusterSpec, v version.Version) verdict.List {
 	faults := validateKeys("spec.config", spec.Config, v)
 	for _, key := range sortedKeys(spec.Config) {
 		if slices.Contains(spec.UnmanagedConfig, key) {
-			faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, "spec.unmanagedConfig["+key+"]", "spec.config sets this key too; remove it from one of the two"))
+			faults.Refuse("spec.unmanagedConfig["+key+"]", "spec.config sets this key too; remove it from one of the two")
 		}
 	}
 	for _, key := range spec.UnmanagedConfig {
@@ -65,42 +68,56 @@ func validateConfig(spec *v1alpha1.KafkaClusterSpec, v version.Version) []verdic
 	return faults
 }
 
-func validateKeys(field string, config v1alpha1.Config, v version.Version) []verdict.Verdict {
-	var faults []verdict.Verdict
+func validateKeys(field string, config v1alpha1.Config, v version.Version) verdict.List {
+	var faults verdict.List
 	for _, key := range sortedKeys(config) {
 		value, path := config[key], field+"["+key+"]"
 		others := version.NamesWhere(func(w version.Version) bool { return w.Scope(key) != version.Unknown })
 		switch use := ownerOf(key); {
 		case !configKey.MatchString(key):
-			faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, path, "a key has 1 to 200 letters, digits, dots, underscores and dashes"))
+			faults.Refuse(path, "a key has 1 to 200 letters, digits, dots, underscores and dashes")
 		case use != "":
-			faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, path, "%s", "this key is owned by the operator; use "+use+" instead"))
+			faults.Refuse(path, "%s", "this key is owned by the operator; use "+use+" instead")
 		case version.Foreign(key):
-			faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, path, "this key belongs to whoever moves replicas or drains a broker, and the operator leaves it alone; remove it here and set it with Kafka's tools"))
+			faults.Refuse(
+				path,
+				"this key belongs to whoever moves replicas or drains a broker, and the operator leaves it alone; remove it "+
+					"here and set it with Kafka's tools",
+			)
 		case len(value) > maxConfigValue || strings.ContainsAny(value, "\r\n\x00"):
-			faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, path, "a value is one line of at most %d characters", maxConfigValue))
+			faults.Refuse(path, "a value is one line of at most %d characters", maxConfigValue)
 		case v.Kafka != "" && v.Scope(key) == version.Unknown && others != "":
 			// A key that no version has may be a plug-in's; this one is Kafka's own.
-			faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, path, "Kafka %s has no such key; remove it, or use a version that has it: %s", v.Kafka, others))
+			faults.Refuse(path, "Kafka %s has no such key; remove it, or use a version that has it: %s", v.Kafka, others)
 		}
 	}
 	return faults
 }
 
-func validateUnmanaged(key string, v version.Version) []verdict.Verdict {
+func validateUnmanaged(key string, v version.Version) verdict.List {
 	path := "spec.unmanagedConfig[" + key + "]"
 	switch use := ownerOf(key); {
 	case use != "":
-		return []verdict.Verdict{verdict.Stalled(verdict.ReasonInvalid, path, "%s", "this key is owned by the operator; use "+use+" instead")}
+		return verdict.List{
+			verdict.Stalled(verdict.ReasonInvalid, path, "%s", "this key is owned by the operator; use "+use+" instead"),
+		}
 	case version.Foreign(key):
 		return nil // it is left alone anyhow
 	case v.Kafka != "" && !v.IsDynamic(key):
-		return []verdict.Verdict{verdict.Stalled(verdict.ReasonInvalid, path, "%s", "Kafka "+v.Kafka+" cannot change this key at run time, so that nobody else can set it; remove it here, or set it in spec.config")}
+		return verdict.List{
+			verdict.Stalled(
+				verdict.ReasonInvalid,
+				path,
+				"%s",
+				"Kafka "+v.Kafka+" cannot change this key at run time, so that nobody else can set it; remove it here, or set "+
+					"it in spec.config",
+			),
+		}
 	}
 	return nil
 }
 
-func validatePoolConfig(spec *v1alpha1.KafkaClusterSpec, pool v1alpha1.Pool, v version.Version) []verdict.Verdict {
+func validatePoolConfig(spec *v1alpha1.KafkaClusterSpec, pool v1alpha1.Pool, v version.Version) verdict.List {
 	field := model.PoolField(pool.Name, "config")
 	faults := validateKeys(field, pool.Config, v)
 	for _, key := range sortedKeys(pool.Config) {
@@ -108,11 +125,18 @@ func validatePoolConfig(spec *v1alpha1.KafkaClusterSpec, pool v1alpha1.Pool, v v
 		_, inSpec := spec.Config[key]
 		switch {
 		case key == minISRKey:
-			faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, path, "Kafka has one min.insync.replicas for all brokers; use spec.config instead, or the topic's config"))
+			faults.Refuse(
+				path,
+				"Kafka has one min.insync.replicas for all brokers; use spec.config instead, or the topic's config",
+			)
 		case slices.Contains(spec.UnmanagedConfig, key):
-			faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, path, "spec.unmanagedConfig names this key; remove it from one of the two"))
+			faults.Refuse(path, "spec.unmanagedConfig names this key; remove it from one of the two")
 		case inSpec && v.IsDynamic(key) && !pool.HasRole(v1alpha1.RoleBroker):
-			faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, path, "spec.config sets this run-time key for all nodes, and a pool without brokers cannot override it; remove it from one of the two"))
+			faults.Refuse(
+				path,
+				"spec.config sets this run-time key for all nodes, and a pool without brokers cannot override it; remove it "+
+					"from one of the two",
+			)
 		}
 	}
 	return faults

@@ -52,18 +52,72 @@ func TestBadInputIsRefusedWithTheFieldAndTheCure(t *testing.T) {
 }
 
 var configFaults = []badInput{
-	{"listeners are owned", config("listeners", "x"), verdict.ReasonInvalid, "spec.config[listeners]", "use spec.listeners"},
-	{"advertised listeners are owned", config("advertised.listeners", "x"), verdict.ReasonInvalid, "spec.config[advertised.listeners]", "use spec.listeners"},
-	{"a listener's own keys are owned", config("listener.name.clients.ssl.protocol", "x"), verdict.ReasonInvalid, "spec.config[listener.name.clients.ssl.protocol]", "use spec.listeners"},
+	{
+		"listeners are owned",
+		config("listeners", "x"),
+		verdict.ReasonInvalid,
+		"spec.config[listeners]",
+		"use spec.listeners",
+	},
+	{
+		"advertised listeners are owned",
+		config("advertised.listeners", "x"),
+		verdict.ReasonInvalid,
+		"spec.config[advertised.listeners]",
+		"use spec.listeners",
+	},
+	{
+		"a listener's own keys are owned",
+		config("listener.name.clients.ssl.protocol", "x"),
+		verdict.ReasonInvalid,
+		"spec.config[listener.name.clients.ssl.protocol]",
+		"use spec.listeners",
+	},
 	{"the node id is owned", config("node.id", "1"), verdict.ReasonInvalid, "spec.config[node.id]", "use spec.pools"},
-	{"the roles are owned", config("process.roles", "broker"), verdict.ReasonInvalid, "spec.config[process.roles]", "use spec.pools"},
-	{"the quorum's members are owned", config("controller.quorum.voters", "x"), verdict.ReasonInvalid, "spec.config[controller.quorum.voters]", "use spec.pools"},
-	{"log directories are owned", config("log.dirs", "/x"), verdict.ReasonInvalid, "spec.config[log.dirs]", "use spec.pools[].storage.volumes"},
-	{"super users are owned", config("super.users", "User:x"), verdict.ReasonInvalid, "spec.config[super.users]", "use spec.authorization"},
+	{
+		"the roles are owned",
+		config("process.roles", "broker"),
+		verdict.ReasonInvalid,
+		"spec.config[process.roles]",
+		"use spec.pools",
+	},
+	{
+		"the quorum's members are owned",
+		config("controller.quorum.voters", "x"),
+		verdict.ReasonInvalid,
+		"spec.config[controller.quorum.voters]",
+		"use spec.pools",
+	},
+	{
+		"log directories are owned",
+		config("log.dirs", "/x"),
+		verdict.ReasonInvalid,
+		"spec.config[log.dirs]",
+		"use spec.pools[].storage.volumes",
+	},
+	{
+		"super users are owned",
+		config("super.users", "User:x"),
+		verdict.ReasonInvalid,
+		"spec.config[super.users]",
+		"use spec.authorization",
+	},
 	{"the rack is owned", config("broker.rack", "x"), verdict.ReasonInvalid, "spec.config[broker.rack]", "use spec.rack"},
-	{"a value has one line", config("num.partitions", "1\nlisteners=x"), verdict.ReasonInvalid, "spec.config[num.partitions]", "one line"},
+	{
+		"a value has one line",
+		config("num.partitions", "1\nlisteners=x"),
+		verdict.ReasonInvalid,
+		"spec.config[num.partitions]",
+		"one line",
+	},
 	{"a key is a word", config("num partitions", "1"), verdict.ReasonInvalid, "spec.config[num partitions]", "letters"},
-	{"a throttle belongs to others", config("leader.replication.throttled.rate", "1"), verdict.ReasonInvalid, "spec.config[leader.replication.throttled.rate]", "remove it"},
+	{
+		"a throttle belongs to others",
+		config("leader.replication.throttled.rate", "1"),
+		verdict.ReasonInvalid,
+		"spec.config[leader.replication.throttled.rate]",
+		"remove it",
+	},
 	{"min ISR has no pool", func(in *Inputs) { in.Spec.Pools[1].Config = v1alpha1.Config{"min.insync.replicas": "1"} },
 		verdict.ReasonInvalid, "spec.pools[extra].config[min.insync.replicas]", "use spec.config"},
 	{"an owned key of a pool is owned too", func(in *Inputs) { in.Spec.Pools[1].Config = v1alpha1.Config{"node.id": "1"} },
@@ -73,9 +127,15 @@ var configFaults = []badInput{
 	{"a key of a later version", func(in *Inputs) {
 		in.Spec.Version = "4.2.2"
 		in.Spec.Config["group.coordinator.background.threads"] = "2"
-	}, verdict.ReasonInvalid, "spec.config[group.coordinator.background.threads]", "Kafka 4.2.2 has no such key; remove it, or use a version that has it: 4.3.1"},
-	{"a key of earlier versions in a pool", func(in *Inputs) { in.Spec.Pools[1].Config = v1alpha1.Config{"group.share.enable": "true"} },
-		verdict.ReasonInvalid, "spec.pools[extra].config[group.share.enable]", "Kafka 4.3.1 has no such key; remove it, or use a version that has it: 4.1.2, 4.2.2"},
+	}, verdict.ReasonInvalid, "spec.config[group.coordinator.background.threads]", "Kafka 4.2.2 has no such key; " +
+		"remove it, or use a version that has it: 4.3.1"},
+	{
+		"a key of earlier versions in a pool",
+		func(in *Inputs) { in.Spec.Pools[1].Config = v1alpha1.Config{"group.share.enable": "true"} },
+		verdict.ReasonInvalid,
+		"spec.pools[extra].config[group.share.enable]",
+		"Kafka 4.3.1 has no such key; remove it, or use a version that has it: 4.1.2, 4.2.2",
+	},
 	{"others can only set run-time keys", func(in *Inputs) { in.Spec.UnmanagedConfig = []string{"num.partitions"} },
 		verdict.ReasonInvalid, "spec.unmanagedConfig[num.partitions]", "set it in spec.config"},
 	{"configuration that fits no ConfigMap", func(in *Inputs) {
@@ -87,10 +147,27 @@ var configFaults = []badInput{
 }
 
 var shapeFaults = []badInput{
-	{"a version that is not in the catalogue", func(in *Inputs) { in.Spec.Version = "4.2.9" }, verdict.ReasonUnknownVersion, "spec.version", "use one of: 4.1.2, 4.2.2, 4.3.1"},
-	{"a name that is too long", func(in *Inputs) { in.Cluster.Name = strings.Repeat("e", 33) }, verdict.ReasonInvalid, "metadata.name", "another name"},
-	{"a size of zero", func(in *Inputs) { in.Accepted = nil; in.Spec.Pools[1].Storage.Volumes[0].Size = resource.Quantity{} },
-		verdict.ReasonInvalid, "spec.pools[extra].storage.volumes[data].size", "above zero"},
+	{
+		"a version that is not in the catalogue",
+		func(in *Inputs) { in.Spec.Version = "4.2.9" },
+		verdict.ReasonUnknownVersion,
+		"spec.version",
+		"use one of: 4.1.2, 4.2.2, 4.3.1",
+	},
+	{
+		"a name that is too long",
+		func(in *Inputs) { in.Cluster.Name = strings.Repeat("e", 33) },
+		verdict.ReasonInvalid,
+		"metadata.name",
+		"another name",
+	},
+	{
+		"a size of zero",
+		func(in *Inputs) { in.Accepted = nil; in.Spec.Pools[1].Storage.Volumes[0].Size = resource.Quantity{} },
+		verdict.ReasonInvalid,
+		"spec.pools[extra].storage.volumes[data].size",
+		"above zero",
+	},
 	{"a heap that is too small", func(in *Inputs) { in.Spec.Pools[0].JVM.Heap = ptr(resource.MustParse("64Mi")) },
 		verdict.ReasonInvalid, "spec.pools[main].jvm.heap", "128Mi"},
 	{"a heap that the memory limit kills", func(in *Inputs) {
@@ -100,8 +177,13 @@ var shapeFaults = []badInput{
 		in.Accepted = nil
 		in.Spec.Pools[0].Storage.Volumes[1].Ephemeral = true
 	}, verdict.ReasonInvalid, "spec.pools[main].storage.volumes[more].ephemeral", "single node"},
-	{"a volume with a name of ours", func(in *Inputs) { in.Accepted = nil; in.Spec.Pools[1].Storage.Volumes[0].Name = "castellan-x" },
-		verdict.ReasonInvalid, "spec.pools[extra].storage.volumes[castellan-x].name", "choose another"},
+	{
+		"a volume with a name of ours",
+		func(in *Inputs) { in.Accepted = nil; in.Spec.Pools[1].Storage.Volumes[0].Name = "castellan-x" },
+		verdict.ReasonInvalid,
+		"spec.pools[extra].storage.volumes[castellan-x].name",
+		"choose another",
+	},
 	{"node ids of another pool", func(in *Inputs) {
 		in.Accepted = nil
 		in.Cluster.Status.Pools = nil
@@ -111,10 +193,20 @@ var shapeFaults = []badInput{
 		verdict.ReasonInvalid, "spec.pools[extra].firstNodeId", "choose ids that no pool has"},
 	{"node ids that were given out otherwise", func(in *Inputs) { in.Spec.Pools[0].FirstNodeID = ptr[int32](7) },
 		verdict.ReasonInvalid, "spec.pools[main].firstNodeId", "set it back to 0"},
-	{"a name that somebody else's Service has", func(in *Inputs) { in.Taken = map[string]string{"Service/events-main-0-outside": "a user"} },
-		verdict.ReasonInvalid, "spec.listeners[outside].name", "belongs to a user"},
-	{"a name that somebody else's claim has", func(in *Inputs) { in.Taken = map[string]string{"PersistentVolumeClaim/more-events-main-2": "a user"} },
-		verdict.ReasonInvalid, "spec.pools[main].storage.volumes[more].name", "belongs to a user"},
+	{
+		"a name that somebody else's Service has",
+		func(in *Inputs) { in.Taken = map[string]string{"Service/events-main-0-outside": "a user"} },
+		verdict.ReasonInvalid,
+		"spec.listeners[outside].name",
+		"belongs to a user",
+	},
+	{
+		"a name that somebody else's claim has",
+		func(in *Inputs) { in.Taken = map[string]string{"PersistentVolumeClaim/more-events-main-2": "a user"} },
+		verdict.ReasonInvalid,
+		"spec.pools[main].storage.volumes[more].name",
+		"belongs to a user",
+	},
 	{"a name that somebody else's StatefulSet has", func(in *Inputs) {
 		in.Taken = map[string]string{"StatefulSet/events-extra": "KafkaCluster events-extra"}
 	},
@@ -129,19 +221,56 @@ func TestNoControllersAndNoBrokersAreRefused(t *testing.T) {
 			in.Spec.Pools[i].Roles = []v1alpha1.Role{other}
 		}
 		_, faults := Resolve(in)
-		if len(faults) != 1 || faults[0].Field != "spec.pools" || !strings.Contains(faults[0].Sentence(), "no node has the role "+string(role)) {
+		if len(faults) != 1 || faults[0].Field != "spec.pools" ||
+			!strings.Contains(faults[0].Sentence(), "no node has the role "+string(role)) {
 			t.Errorf("without %s: %v", role, faults)
 		}
 	}
 }
 
 var listenerFaults = []badInput{
-	{"two listeners on a port", func(in *Inputs) { in.Spec.Listeners[1].Port = 9092 }, verdict.ReasonInvalid, "spec.listeners[outside].port", "choose another"},
-	{"the port of the quorum", func(in *Inputs) { in.Spec.Listeners[1].Port = 9093 }, verdict.ReasonInvalid, "spec.listeners[outside].port", "choose another"},
-	{"the port of replication", func(in *Inputs) { in.Spec.Listeners[1].Port = 9091 }, verdict.ReasonInvalid, "spec.listeners[outside].port", "choose another"},
-	{"the name of the quorum's listener", func(in *Inputs) { in.Spec.Listeners[0].Name = "controller" }, verdict.ReasonInvalid, "spec.listeners[controller].name", "choose another"},
-	{"the name of the nodes' Service", func(in *Inputs) { in.Spec.Listeners[0].Name = "nodes" }, verdict.ReasonInvalid, "spec.listeners[nodes].name", "choose another"},
-	{"the name of the controllers' Service", func(in *Inputs) { in.Spec.Listeners[0].Name = "controllers" }, verdict.ReasonInvalid, "spec.listeners[controllers].name", "choose another"},
+	{
+		"two listeners on a port",
+		func(in *Inputs) { in.Spec.Listeners[1].Port = 9092 },
+		verdict.ReasonInvalid,
+		"spec.listeners[outside].port",
+		"choose another",
+	},
+	{
+		"the port of the quorum",
+		func(in *Inputs) { in.Spec.Listeners[1].Port = 9093 },
+		verdict.ReasonInvalid,
+		"spec.listeners[outside].port",
+		"choose another",
+	},
+	{
+		"the port of replication",
+		func(in *Inputs) { in.Spec.Listeners[1].Port = 9091 },
+		verdict.ReasonInvalid,
+		"spec.listeners[outside].port",
+		"choose another",
+	},
+	{
+		"the name of the quorum's listener",
+		func(in *Inputs) { in.Spec.Listeners[0].Name = "controller" },
+		verdict.ReasonInvalid,
+		"spec.listeners[controller].name",
+		"choose another",
+	},
+	{
+		"the name of the nodes' Service",
+		func(in *Inputs) { in.Spec.Listeners[0].Name = "nodes" },
+		verdict.ReasonInvalid,
+		"spec.listeners[nodes].name",
+		"choose another",
+	},
+	{
+		"the name of the controllers' Service",
+		func(in *Inputs) { in.Spec.Listeners[0].Name = "controllers" },
+		verdict.ReasonInvalid,
+		"spec.listeners[controllers].name",
+		"choose another",
+	},
 	{"a mechanism that is not there", func(in *Inputs) { in.Spec.Listeners[0].Authentication.Mechanisms[0] = "GSSAPI" },
 		verdict.ReasonInvalid, "spec.listeners[clients].authentication.mechanisms", "use PLAIN"},
 	{"a Service whose name is too long", func(in *Inputs) {
@@ -163,7 +292,10 @@ func TestNamesThatAreEqualInCapitalsAreRefused(t *testing.T) {
 	for _, f := range faults {
 		messages = append(messages, f.Error())
 	}
-	if all := strings.Join(messages, "\n"); !strings.Contains(all, "spec.listeners[CLIENTS].name: listener clients has the same name in Kafka, CLIENTS; choose another") {
+	if all := strings.Join(messages, "\n"); !strings.Contains(
+		all,
+		"spec.listeners[CLIENTS].name: listener clients has the same name in Kafka, CLIENTS; choose another",
+	) {
 		t.Errorf("faults:\n%s", all)
 	}
 }
@@ -176,14 +308,22 @@ var changeFaults = []badInput{
 	{"a volume is removed", func(in *Inputs) { in.Spec.Pools[0].Storage.Volumes = in.Spec.Pools[0].Storage.Volumes[:1] },
 		verdict.ReasonNotYetSupported, "spec.pools[main].storage.volumes[more]", "put it back"},
 	{"a volume is added", func(in *Inputs) {
-		in.Spec.Pools[0].Storage.Volumes = append(in.Spec.Pools[0].Storage.Volumes, v1alpha1.Volume{Name: "third", Size: resource.MustParse("1Gi")})
+		in.Spec.Pools[0].Storage.Volumes = append(
+			in.Spec.Pools[0].Storage.Volumes,
+			v1alpha1.Volume{Name: "third", Size: resource.MustParse("1Gi")},
+		)
 	}, verdict.ReasonNotYetSupported, "spec.pools[main].storage.volumes[third]", "remove it"},
 	{"volumes change places", func(in *Inputs) { v := in.Spec.Pools[0].Storage.Volumes; v[0], v[1] = v[1], v[0] },
 		verdict.ReasonInvalid, "spec.pools[main].storage.volumes", "in the order [data more]"},
 	{"another storage class", func(in *Inputs) { in.Spec.Pools[0].Storage.Volumes[0].StorageClassName = ptr("slow") },
 		verdict.ReasonInvalid, "spec.pools[main].storage.volumes[data].storageClassName", "set it back to fast"},
-	{"a storage class where there was none", func(in *Inputs) { in.Spec.Pools[0].Storage.Volumes[1].StorageClassName = ptr("slow") },
-		verdict.ReasonInvalid, "spec.pools[main].storage.volumes[more].storageClassName", "remove it"},
+	{
+		"a storage class where there was none",
+		func(in *Inputs) { in.Spec.Pools[0].Storage.Volumes[1].StorageClassName = ptr("slow") },
+		verdict.ReasonInvalid,
+		"spec.pools[main].storage.volumes[more].storageClassName",
+		"remove it",
+	},
 	{"a disk becomes ephemeral", func(in *Inputs) { in.Spec.Pools[1].Storage.Volumes[0].Ephemeral = true },
 		verdict.ReasonInvalid, "spec.pools[extra].storage.volumes[data].ephemeral", "set it back to false"},
 	{"brokers lose their role", func(in *Inputs) { in.Spec.Pools[1].Roles = []v1alpha1.Role{v1alpha1.RoleController} },
@@ -196,31 +336,46 @@ var changeFaults = []badInput{
 	{"a version that does not know what is finalized", func(in *Inputs) {
 		in.Spec.Version = "4.2.2"
 		in.Cluster.Status.Features = map[string]int32{version.MetadataVersion: 30}
-	}, verdict.ReasonInvalid, "spec.version", "Kafka 4.2.2 cannot run with metadata.version 4.3-IV0, which this cluster has finalized; use one of: 4.3.1"},
-	{"a version that no version of the catalogue could follow", func(in *Inputs) { in.Cluster.Status.Features = map[string]int32{version.MetadataVersion: 31} },
-		verdict.ReasonInvalid, "spec.version", "cannot run with metadata.version level 31, which this cluster has finalized; upgrade the operator"},
+	}, verdict.ReasonInvalid, "spec.version", "Kafka 4.2.2 cannot run with metadata.version 4.3-IV0, which this " +
+		"cluster has finalized; use one of: 4.3.1"},
+	{
+		"a version that no version of the catalogue could follow",
+		func(in *Inputs) { in.Cluster.Status.Features = map[string]int32{version.MetadataVersion: 31} },
+		verdict.ReasonInvalid,
+		"spec.version",
+		"cannot run with metadata.version level 31, which this cluster has finalized; upgrade the operator",
+	},
 	{"a version that comes before the metadata.version is lowered", func(in *Inputs) {
 		in.Spec.Version, in.Spec.MetadataVersion = "4.1.2", "4.1"
 		in.Cluster.Status.Features = map[string]int32{version.MetadataVersion: 29}
-	}, verdict.ReasonInvalid, "spec.version", "set spec.metadataVersion to 4.1-IV1 before the version, or use one of: 4.2.2, 4.3.1"},
+	}, verdict.ReasonInvalid, "spec.version", "set spec.metadataVersion to 4.1-IV1 before the version, or use one of: " +
+		"4.2.2, 4.3.1"},
 	{"a version that has not heard of a feature", func(in *Inputs) {
 		in.Spec.Version = "4.1.2"
 		in.Cluster.Status.Features = map[string]int32{version.MetadataVersion: 27, "streams.version": 1}
-	}, verdict.ReasonInvalid, "spec.version", "cannot run with streams.version 1, which this cluster has finalized; use one of: 4.2.2, 4.3.1"},
+	}, verdict.ReasonInvalid, "spec.version", "cannot run with streams.version 1, which this cluster has finalized; " +
+		"use one of: 4.2.2, 4.3.1"},
 	{"a metadata.version that is not known", func(in *Inputs) { in.Spec.MetadataVersion = "4.9" },
 		verdict.ReasonInvalid, "spec.metadataVersion", "use Auto, or one of: 4.3-IV0"},
-	{"a metadata.version of a later version", func(in *Inputs) { in.Spec.Version, in.Spec.MetadataVersion = "4.2.2", "4.3" },
-		verdict.ReasonInvalid, "spec.metadataVersion", "Kafka 4.2.2 knows no metadata.version 4.3; use Auto, or one of: 4.2-IV1"},
+	{
+		"a metadata.version of a later version",
+		func(in *Inputs) { in.Spec.Version, in.Spec.MetadataVersion = "4.2.2", "4.3" },
+		verdict.ReasonInvalid,
+		"spec.metadataVersion",
+		"Kafka 4.2.2 knows no metadata.version 4.3; use Auto, or one of: 4.2-IV1",
+	},
 	{"a metadata.version that Kafka cannot go back to", func(in *Inputs) {
 		in.Spec.MetadataVersion = "4.2"
 		in.Cluster.Status.Features = map[string]int32{version.MetadataVersion: 30}
-	}, verdict.ReasonInvalid, "spec.metadataVersion", "cannot go back to 4.2-IV1 without losing metadata; remove the field, or set it to 4.3-IV0"},
+	}, verdict.ReasonInvalid, "spec.metadataVersion", "cannot go back to 4.2-IV1 without losing metadata; remove the " +
+		"field, or set it to 4.3-IV0"},
 	{"as many restarts as there are brokers", func(in *Inputs) { in.Spec.Rolling.MaxUnavailable = ptr[int32](5) },
 		verdict.ReasonInvalid, "spec.rolling.maxUnavailable", "less than the 5 brokers"},
 	{"more restarts than the largest rack has brokers", func(in *Inputs) {
 		in.Spec.Rolling.MaxUnavailable = ptr[int32](3)
 		inRacks(in, "a", "b", "c", "b", "c")
-	}, verdict.ReasonInvalid, "spec.rolling.maxUnavailable", "the largest rack, b, has only 2 of the brokers; lower it to at most 2, or remove it"},
+	}, verdict.ReasonInvalid, "spec.rolling.maxUnavailable", "the largest rack, b, has only 2 of the brokers; lower " +
+		"it to at most 2, or remove it"},
 	{"more restarts than brokers, whatever their racks", func(in *Inputs) {
 		in.Spec.Rolling.MaxUnavailable = ptr[int32](5)
 		inRacks(in, "a", "b", "c", "b", "c")
@@ -230,15 +385,30 @@ var changeFaults = []badInput{
 		in.Spec.Pools[1].Replicas = 0
 		inRacks(in, "a", "b", "c", "b", "c")
 	}, verdict.ReasonInvalid, "spec.rolling.maxUnavailable", "the largest rack, a, has only 1 of the brokers"},
-	{"a pause with a typing error", func(in *Inputs) { in.Cluster.Annotations = map[string]string{v1alpha1.AnnotationPause: "ture"} },
-		verdict.ReasonInvalid, "metadata.annotations[kafka.castellan.dev/pause]", "the cluster is paused"},
-	{"an annotation with a typing error", func(in *Inputs) { in.Cluster.Annotations = map[string]string{"kafka.castellan.dev/puase": "true"} },
-		verdict.ReasonInvalid, "metadata.annotations[kafka.castellan.dev/puase]", "use kafka.castellan.dev/pause or"},
+	{
+		"a pause with a typing error",
+		func(in *Inputs) { in.Cluster.Annotations = map[string]string{v1alpha1.AnnotationPause: "ture"} },
+		verdict.ReasonInvalid,
+		"metadata.annotations[kafka.castellan.dev/pause]",
+		"the cluster is paused",
+	},
+	{
+		"an annotation with a typing error",
+		func(in *Inputs) { in.Cluster.Annotations = map[string]string{"kafka.castellan.dev/puase": "true"} },
+		verdict.ReasonInvalid,
+		"metadata.annotations[kafka.castellan.dev/puase]",
+		"use kafka.castellan.dev/pause or",
+	},
 	{"a restart of a node that is not there", func(in *Inputs) {
 		in.Cluster.Annotations = map[string]string{v1alpha1.AnnotationRestart: "77=2026-01-31T12:00:00Z"}
 	}, verdict.ReasonInvalid, "metadata.annotations[kafka.castellan.dev/restart]", "its pools are main, extra"},
-	{"a restart at no time", func(in *Inputs) { in.Cluster.Annotations = map[string]string{v1alpha1.AnnotationRestart: "now"} },
-		verdict.ReasonInvalid, "metadata.annotations[kafka.castellan.dev/restart]", "write one such as 2026-01-31T12:00:00Z"},
+	{
+		"a restart at no time",
+		func(in *Inputs) { in.Cluster.Annotations = map[string]string{v1alpha1.AnnotationRestart: "now"} },
+		verdict.ReasonInvalid,
+		"metadata.annotations[kafka.castellan.dev/restart]",
+		"write one such as 2026-01-31T12:00:00Z",
+	},
 }
 
 // inRacks tells where the brokers of small were last seen.
@@ -266,25 +436,72 @@ func TestAsManyRestartsAsTheRacksAllowAreAccepted(t *testing.T) {
 var templateFaults = []badInput{
 	{"a container named as ours", template(`{"spec":{"containers":[{"name":"kafka","env":[{"name":"A","value":"b"}]}]}}`),
 		verdict.ReasonInvalid, "spec.pools[main].podTemplate.spec.containers[kafka].name", "choose another name"},
-	{"a field that does not exist", template(`{"spec":{"contaners":[]}}`), verdict.ReasonInvalid, "spec.pools[main].podTemplate.spec.contaners", "correct or remove it"},
-	{"no pod template at all", template(`{"spec":{"containers":7}}`), verdict.ReasonInvalid, "spec.pools[main].podTemplate", "not a pod template"},
+	{
+		"a field that does not exist",
+		template(`{"spec":{"contaners":[]}}`),
+		verdict.ReasonInvalid,
+		"spec.pools[main].podTemplate.spec.contaners",
+		"correct or remove it",
+	},
+	{
+		"no pod template at all",
+		template(`{"spec":{"containers":7}}`),
+		verdict.ReasonInvalid,
+		"spec.pools[main].podTemplate",
+		"not a pod template",
+	},
 	{"a label of ours", template(`{"metadata":{"labels":{"kafka.castellan.dev/pool":"x"}}}`),
 		verdict.ReasonInvalid, "spec.pools[main].podTemplate.metadata.labels[kafka.castellan.dev/pool]", "remove it"},
-	{"the host's network", template(`{"spec":{"hostNetwork":true}}`), verdict.ReasonInvalid, "spec.pools[main].podTemplate.spec.hostNetwork", "use spec.listeners[].exposure"},
+	{
+		"the host's network",
+		template(`{"spec":{"hostNetwork":true}}`),
+		verdict.ReasonInvalid,
+		"spec.pools[main].podTemplate.spec.hostNetwork",
+		"use spec.listeners[].exposure",
+	},
 	{"a service-account token", template(`{"spec":{"automountServiceAccountToken":true}}`),
 		verdict.ReasonInvalid, "spec.pools[main].podTemplate.spec.automountServiceAccountToken", "remove it"},
-	{"a token by the back door", template(`{"spec":{"volumes":[{"name":"t","projected":{"sources":[{"serviceAccountToken":{"path":"t"}}]}}]}}`),
-		verdict.ReasonInvalid, "spec.pools[main].podTemplate.spec.volumes[t].projected.sources[0].serviceAccountToken", "remove it"},
+	{
+		"a token by the back door",
+		template(`{"spec":{"volumes":[{"name":"t","projected":{"sources":[{"serviceAccountToken":{"path":"t"}}]}}]}}`),
+		verdict.ReasonInvalid,
+		"spec.pools[main].podTemplate.spec.volumes[t].projected.sources[0].serviceAccountToken",
+		"remove it",
+	},
 	{"a volume named as a disk", template(`{"spec":{"volumes":[{"name":"data","emptyDir":{}}]}}`),
 		verdict.ReasonInvalid, "spec.pools[main].podTemplate.spec.volumes[data].name", "use storage.volumes"},
 	{"a volume named as ours", template(`{"spec":{"volumes":[{"name":"castellan-tmp","emptyDir":{}}]}}`),
 		verdict.ReasonInvalid, "spec.pools[main].podTemplate.spec.volumes[castellan-tmp].name", "choose another"},
-	{"a sidecar that mounts our keys", template(`{"spec":{"containers":[{"name":"s","image":"i","volumeMounts":[{"name":"castellan-internal","mountPath":"/k"}]}]}}`),
-		verdict.ReasonInvalid, "spec.pools[main].podTemplate.spec.containers[s].volumeMounts[castellan-internal]", "remove it"},
-	{"a privileged sidecar", template(`{"spec":{"containers":[{"name":"s","image":"i","securityContext":{"privileged":true}}]}}`),
-		verdict.ReasonInvalid, "spec.pools[main].podTemplate.spec.containers[s].securityContext.privileged", "restricted"},
-	{"another restart policy", template(`{"spec":{"restartPolicy":"Never"}}`), verdict.ReasonInvalid, "spec.pools[main].podTemplate.spec.restartPolicy", "remove it"},
-	{"another user", template(`{"spec":{"securityContext":{"runAsUser":0}}}`), verdict.ReasonInvalid, "spec.pools[main].podTemplate.spec.securityContext.runAsUser", "remove it"},
+	{
+		"a sidecar that mounts our keys",
+		template(
+			`{"spec":{"containers":[{"name":"s","image":"i","volumeMounts":[{"name":"castellan-internal","mountPath":"/k"}]}]}}`,
+		),
+		verdict.ReasonInvalid,
+		"spec.pools[main].podTemplate.spec.containers[s].volumeMounts[castellan-internal]",
+		"remove it",
+	},
+	{
+		"a privileged sidecar",
+		template(`{"spec":{"containers":[{"name":"s","image":"i","securityContext":{"privileged":true}}]}}`),
+		verdict.ReasonInvalid,
+		"spec.pools[main].podTemplate.spec.containers[s].securityContext.privileged",
+		"restricted",
+	},
+	{
+		"another restart policy",
+		template(`{"spec":{"restartPolicy":"Never"}}`),
+		verdict.ReasonInvalid,
+		"spec.pools[main].podTemplate.spec.restartPolicy",
+		"remove it",
+	},
+	{
+		"another user",
+		template(`{"spec":{"securityContext":{"runAsUser":0}}}`),
+		verdict.ReasonInvalid,
+		"spec.pools[main].podTemplate.spec.securityContext.runAsUser",
+		"remove it",
+	},
 }
 
 func TestChangesOfMembershipAreAccepted(t *testing.T) {
@@ -327,7 +544,9 @@ func TestChangesOfVersionsAreAccepted(t *testing.T) {
 
 func TestRestartsAreAskedForByTime(t *testing.T) {
 	in := running(t, small)
-	in.Cluster.Annotations = map[string]string{v1alpha1.AnnotationRestart: "2026-01-01T00:00:00Z, extra=2026-01-02T00:00:00Z,0=2026-01-03T00:00:00Z"}
+	in.Cluster.Annotations = map[string]string{
+		v1alpha1.AnnotationRestart: "2026-01-01T00:00:00Z, extra=2026-01-02T00:00:00Z,0=2026-01-03T00:00:00Z",
+	}
 	c, faults := Resolve(in)
 	if len(faults) > 0 {
 		t.Fatal(faults)
@@ -352,7 +571,8 @@ func TestAllFaultsAreListedSortedByField(t *testing.T) {
 	for _, f := range faults {
 		fields = append(fields, f.Field)
 	}
-	if got, want := strings.Join(fields, " "), "spec.config[log.dirs] spec.config[node.id] spec.listeners[clients].port spec.version"; got != want {
+	if got, want := strings.Join(fields, " "), "spec.config[log.dirs] spec.config[node.id] "+
+		"spec.listeners[clients].port spec.version"; got != want {
 		t.Errorf("fields %s\n  want %s", got, want)
 	}
 	if c != nil {

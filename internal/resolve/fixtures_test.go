@@ -40,7 +40,9 @@ func running(t *testing.T, text string) Inputs {
 	t.Helper()
 	accepted := spec(t, text)
 	in := Inputs{
-		Cluster:         &v1alpha1.KafkaCluster{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "events", UID: "c0ffee"}},
+		Cluster: &v1alpha1.KafkaCluster{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "events", UID: "c0ffee"},
+		},
 		Accepted:        accepted,
 		Spec:            accepted.DeepCopy(),
 		ImageRepository: "apache/kafka",

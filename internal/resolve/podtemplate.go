@@ -23,9 +23,9 @@ type decodedTemplate struct {
 
 // decodePodTemplates reads the pod templates of all pools, strictly: a field that does not exist is a typing error, and
 // what the operator owns is refused and never dropped in silence.
-func decodePodTemplates(spec *v1alpha1.KafkaClusterSpec) (map[string]decodedTemplate, []verdict.Verdict) {
+func decodePodTemplates(spec *v1alpha1.KafkaClusterSpec) (map[string]decodedTemplate, verdict.List) {
 	templates := map[string]decodedTemplate{}
-	var faults []verdict.Verdict
+	var faults verdict.List
 	for i := range spec.Pools {
 		p := &spec.Pools[i]
 		if p.PodTemplate == nil {
@@ -39,7 +39,7 @@ func decodePodTemplates(spec *v1alpha1.KafkaClusterSpec) (map[string]decodedTemp
 		template := &corev1.PodTemplateSpec{}
 		strict, err := json.UnmarshalStrict(p.PodTemplate.Raw, template)
 		if err != nil {
-			faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, field, "%s", "this is not a pod template: "+err.Error()))
+			faults.Refuse(field, "%s", "this is not a pod template: "+err.Error())
 			continue
 		}
 		for _, unknown := range strict {
@@ -76,7 +76,11 @@ func strictFault(field, message string) verdict.Verdict {
 	path = strings.TrimSuffix(path, `"`)
 	switch what {
 	case "unknown field":
-		return verdict.Stalled(verdict.ReasonInvalid, field+"."+path, "a pod template has no such field; correct or remove it")
+		return verdict.Stalled(
+			verdict.ReasonInvalid,
+			field+"."+path,
+			"a pod template has no such field; correct or remove it",
+		)
 	case "duplicate field":
 		return verdict.Stalled(verdict.ReasonInvalid, field+"."+path, "this field stands there twice; remove one")
 	}
@@ -96,7 +100,7 @@ func (t *templateCheck) refuse(when bool, path, message string) {
 	}
 }
 
-func (t *templateCheck) run(template *corev1.PodTemplateSpec) []verdict.Verdict {
+func (t *templateCheck) run(template *corev1.PodTemplateSpec) verdict.List {
 	t.metadata(template)
 	t.podSpec(&template.Spec)
 	t.podSecurity(template.Spec.SecurityContext)
@@ -126,7 +130,11 @@ func (t *templateCheck) metadata(template *corev1.PodTemplateSpec) {
 		t.refuse(ownedLabel(key), "metadata.labels["+key+"]", "this label is the operator's or Kubernetes' own; remove it")
 	}
 	for _, key := range sortedKeys(m.Annotations) {
-		t.refuse(ownedLabel(key), "metadata.annotations["+key+"]", "this annotation is the operator's or Kubernetes' own; remove it")
+		t.refuse(
+			ownedLabel(key),
+			"metadata.annotations["+key+"]",
+			"this annotation is the operator's or Kubernetes' own; remove it",
+		)
 	}
 	only := "only labels and annotations can be set here; remove it"
 	t.refuse(m.Name != "", "metadata.name", only)
@@ -139,25 +147,45 @@ func (t *templateCheck) metadata(template *corev1.PodTemplateSpec) {
 func (t *templateCheck) podSpec(s *corev1.PodSpec) {
 	owned := "the operator owns this field; remove it"
 	node := "Kafka's pods never share the namespaces of their Kubernetes node; remove it"
-	t.refuse(s.HostNetwork, "spec.hostNetwork", "Kafka's pods never use the network of their Kubernetes node; use spec.listeners[].exposure to be reached from outside")
+	t.refuse(
+		s.HostNetwork,
+		"spec.hostNetwork",
+		"Kafka's pods never use the network of their Kubernetes node; use spec.listeners[].exposure to be reached from "+
+			"outside",
+	)
 	t.refuse(s.HostPID, "spec.hostPID", node)
 	t.refuse(s.HostIPC, "spec.hostIPC", node)
 	t.refuse(s.ShareProcessNamespace != nil && *s.ShareProcessNamespace, "spec.shareProcessNamespace",
 		"another container could read the broker's keys from its memory; remove it")
 	t.refuse(s.AutomountServiceAccountToken != nil && *s.AutomountServiceAccountToken, "spec.automountServiceAccountToken",
 		"Kafka's pods get no service-account token; remove it")
-	t.refuse(s.RestartPolicy != "" && s.RestartPolicy != corev1.RestartPolicyAlways, "spec.restartPolicy", "a broker is always restarted; remove it")
+	t.refuse(
+		s.RestartPolicy != "" && s.RestartPolicy != corev1.RestartPolicyAlways,
+		"spec.restartPolicy",
+		"a broker is always restarted; remove it",
+	)
 	t.refuse(s.EnableServiceLinks != nil && *s.EnableServiceLinks, "spec.enableServiceLinks", owned)
 	t.refuse(s.Hostname != "", "spec.hostname", owned)
 	t.refuse(s.Subdomain != "", "spec.subdomain", owned)
 	t.refuse(s.SetHostnameAsFQDN != nil && *s.SetHostnameAsFQDN, "spec.setHostnameAsFQDN", owned)
 	t.refuse(s.HostnameOverride != nil, "spec.hostnameOverride", owned)
-	t.refuse(s.NodeName != "", "spec.nodeName", "a pod that is bound to one Kubernetes node cannot be moved; use nodeSelector or affinity instead")
+	t.refuse(
+		s.NodeName != "",
+		"spec.nodeName",
+		"a pod that is bound to one Kubernetes node cannot be moved; use nodeSelector or affinity instead",
+	)
 	t.refuse(s.ActiveDeadlineSeconds != nil, "spec.activeDeadlineSeconds", "a broker has no deadline; remove it")
-	t.refuse(len(s.EphemeralContainers) > 0, "spec.ephemeralContainers", "ephemeral containers are added to a running pod (kubectl debug); remove them")
+	t.refuse(
+		len(s.EphemeralContainers) > 0,
+		"spec.ephemeralContainers",
+		"ephemeral containers are added to a running pod (kubectl debug); remove them",
+	)
 	t.refuse(s.OS != nil && s.OS.Name != corev1.Linux, "spec.os", "Kafka's image is for Linux; remove it")
-	t.refuse(s.TerminationGracePeriodSeconds != nil && *s.TerminationGracePeriodSeconds < 30, "spec.terminationGracePeriodSeconds",
-		"a broker needs time to hand over its partitions; use 30 or more")
+	t.refuse(
+		s.TerminationGracePeriodSeconds != nil && *s.TerminationGracePeriodSeconds < 30,
+		"spec.terminationGracePeriodSeconds",
+		"a broker needs time to hand over its partitions; use 30 or more",
+	)
 }
 
 // podSecurity refuses what the operator sets itself; SELinux options, supplementary groups and sysctls are the user's.
@@ -171,8 +199,16 @@ func (t *templateCheck) podSecurity(s *corev1.PodSecurityContext) {
 	t.refuse(s.RunAsNonRoot != nil && !*s.RunAsNonRoot, "spec.securityContext.runAsNonRoot", fixed)
 	t.refuse(s.FSGroup != nil, "spec.securityContext.fsGroup", fixed)
 	t.refuse(s.FSGroupChangePolicy != nil, "spec.securityContext.fsGroupChangePolicy", fixed)
-	t.refuse(s.SeccompProfile != nil && s.SeccompProfile.Type == corev1.SeccompProfileTypeUnconfined, "spec.securityContext.seccompProfile", fixed)
-	t.refuse(s.AppArmorProfile != nil && s.AppArmorProfile.Type == corev1.AppArmorProfileTypeUnconfined, "spec.securityContext.appArmorProfile", fixed)
+	t.refuse(
+		s.SeccompProfile != nil && s.SeccompProfile.Type == corev1.SeccompProfileTypeUnconfined,
+		"spec.securityContext.seccompProfile",
+		fixed,
+	)
+	t.refuse(
+		s.AppArmorProfile != nil && s.AppArmorProfile.Type == corev1.AppArmorProfileTypeUnconfined,
+		"spec.securityContext.appArmorProfile",
+		fixed,
+	)
 	t.refuse(s.WindowsOptions != nil, "spec.securityContext.windowsOptions", "Kafka's image is for Linux; remove it")
 }
 
@@ -181,8 +217,16 @@ func (t *templateCheck) volumes(volumes []corev1.Volume) {
 		path := "spec.volumes[" + v.Name + "]"
 		ours := strings.HasPrefix(v.Name, model.OwnPrefix) ||
 			slices.ContainsFunc(t.pool.Storage.Volumes, func(w v1alpha1.Volume) bool { return w.Name == v.Name })
-		t.refuse(ours, path+".name", "the operator has a volume of this name; choose another, and use storage.volumes for Kafka's disks")
-		t.refuse(v.HostPath != nil, path+".hostPath", "Kafka's pods never mount a folder of their Kubernetes node; use another kind of volume")
+		t.refuse(
+			ours,
+			path+".name",
+			"the operator has a volume of this name; choose another, and use storage.volumes for Kafka's disks",
+		)
+		t.refuse(
+			v.HostPath != nil,
+			path+".hostPath",
+			"Kafka's pods never mount a folder of their Kubernetes node; use another kind of volume",
+		)
 		if v.Projected == nil {
 			continue
 		}
@@ -195,14 +239,21 @@ func (t *templateCheck) volumes(volumes []corev1.Volume) {
 
 func (t *templateCheck) container(path string, c *corev1.Container) {
 	t.refuse(c.Name == model.ContainerName || strings.HasPrefix(c.Name, model.OwnPrefix), path+".name", fmt.Sprintf(
-		"containers named %s, or with %s before, are the operator's own; choose another name, and use jvm, resources and config to change Kafka itself",
-		model.ContainerName, model.OwnPrefix))
+		"containers named %s, or with %s before, are the operator's own; choose another name, and use jvm, resources and "+
+			"config to change Kafka itself",
+		model.ContainerName,
+		model.OwnPrefix,
+	))
 	for _, m := range c.VolumeMounts {
 		t.refuse(strings.HasPrefix(m.Name, model.OwnPrefix), path+".volumeMounts["+m.Name+"]",
 			"the operator's own volumes hold keys that only Kafka may read; remove it")
 	}
 	for _, p := range c.Ports {
-		t.refuse(p.HostPort != 0, fmt.Sprintf("%s.ports[%d].hostPort", path, p.ContainerPort), "Kafka's pods open no port on their Kubernetes node; remove it")
+		t.refuse(
+			p.HostPort != 0,
+			fmt.Sprintf("%s.ports[%d].hostPort", path, p.ContainerPort),
+			"Kafka's pods open no port on their Kubernetes node; remove it",
+		)
 	}
 	s := c.SecurityContext
 	if s == nil {
@@ -211,12 +262,24 @@ func (t *templateCheck) container(path string, c *corev1.Container) {
 	restricted := "the pod keeps to the restricted Pod Security Standard; remove it"
 	path += ".securityContext"
 	t.refuse(s.Privileged != nil && *s.Privileged, path+".privileged", restricted)
-	t.refuse(s.AllowPrivilegeEscalation != nil && *s.AllowPrivilegeEscalation, path+".allowPrivilegeEscalation", restricted)
+	t.refuse(
+		s.AllowPrivilegeEscalation != nil && *s.AllowPrivilegeEscalation,
+		path+".allowPrivilegeEscalation",
+		restricted,
+	)
 	t.refuse(s.RunAsNonRoot != nil && !*s.RunAsNonRoot, path+".runAsNonRoot", restricted)
 	t.refuse(s.RunAsUser != nil && *s.RunAsUser == 0, path+".runAsUser", restricted)
 	t.refuse(s.ProcMount != nil && *s.ProcMount != corev1.DefaultProcMount, path+".procMount", restricted)
-	t.refuse(s.SeccompProfile != nil && s.SeccompProfile.Type == corev1.SeccompProfileTypeUnconfined, path+".seccompProfile", restricted)
-	t.refuse(s.AppArmorProfile != nil && s.AppArmorProfile.Type == corev1.AppArmorProfileTypeUnconfined, path+".appArmorProfile", restricted)
+	t.refuse(
+		s.SeccompProfile != nil && s.SeccompProfile.Type == corev1.SeccompProfileTypeUnconfined,
+		path+".seccompProfile",
+		restricted,
+	)
+	t.refuse(
+		s.AppArmorProfile != nil && s.AppArmorProfile.Type == corev1.AppArmorProfileTypeUnconfined,
+		path+".appArmorProfile",
+		restricted,
+	)
 	if s.Capabilities != nil {
 		for _, capability := range s.Capabilities.Add {
 			t.refuse(capability != "NET_BIND_SERVICE", path+".capabilities.add["+string(capability)+"]", restricted)

@@ -24,17 +24,22 @@ func mustResolve(t *testing.T, in Inputs) *model.Cluster {
 }
 
 func TestTheShortestManifestHasEveryDefault(t *testing.T) {
-	in := running(t, `{version: "4.3.1", pools: [{name: main, replicas: 3, storage: {volumes: [{name: data, size: 1Gi}]}}]}`)
+	in := running(
+		t,
+		`{version: "4.3.1", pools: [{name: main, replicas: 3, storage: {volumes: [{name: data, size: 1Gi}]}}]}`,
+	)
 	c := mustResolve(t, in)
 	l := c.Listeners[0]
-	if l.Name != "clients" || l.Port != 9092 || l.SecurityProtocol() != "SASL_SSL" || l.Exposure != v1alpha1.ExposureInternal ||
+	if l.Name != "clients" || l.Port != 9092 || l.SecurityProtocol() != "SASL_SSL" ||
+		l.Exposure != v1alpha1.ExposureInternal ||
 		!slices.Equal(l.Mechanisms, []v1alpha1.Mechanism{v1alpha1.MechanismScram512}) {
 		t.Errorf("listener: %+v", l)
 	}
 	if want := (v1alpha1.Defaults{ReplicationFactor: 3, MinInsyncReplicas: 2, Authorization: v1alpha1.AuthorizationSimple}); c.Defaults != want {
 		t.Errorf("defaults: %+v", c.Defaults)
 	}
-	if c.Authorization != v1alpha1.AuthorizationSimple || c.Unavailable != v1alpha1.UnavailableProceed || c.RackKey != "topology.kubernetes.io/zone" {
+	if c.Authorization != v1alpha1.AuthorizationSimple || c.Unavailable != v1alpha1.UnavailableProceed ||
+		c.RackKey != "topology.kubernetes.io/zone" {
 		t.Errorf("cluster: %+v", c)
 	}
 	if c.DynamicConfig[minISRKey] != "2" || c.Pools[0].HeapBytes != 1<<30 || c.Image != "apache/kafka:4.3.1" {
@@ -70,7 +75,10 @@ unmanagedConfig: [min.insync.replicas, max.connections]
 			t.Errorf("got %v, want %s", pairs, name)
 		}
 	}
-	if warnings := strings.Join(Warnings(c), "\n"); !strings.Contains(warnings, "spec.config[some.plugin]: Kafka 4.3.1 has no such key") {
+	if warnings := strings.Join(Warnings(c), "\n"); !strings.Contains(
+		warnings,
+		"spec.config[some.plugin]: Kafka 4.3.1 has no such key",
+	) {
 		t.Errorf("warnings: %s", warnings)
 	}
 }
@@ -168,7 +176,11 @@ func TestAnEvenNumberOfControllersIsAWarning(t *testing.T) {
 
 func TestListenerStatusIsWhatClientsType(t *testing.T) {
 	in := running(t, small)
-	in.NodePorts = map[string]int32{"events-outside": 30000, "events-main-0-outside": 30001, "events-main-1-outside": 30002}
+	in.NodePorts = map[string]int32{
+		"events-outside":        30000,
+		"events-main-0-outside": 30001,
+		"events-main-1-outside": 30002,
+	}
 	c := mustResolve(t, in)
 	status := report.ListenerStatus(c, map[int32]string{0: "10.0.0.2", 1: "10.0.0.1", 1000: "10.0.0.2"})
 	if got, want := status[0].BootstrapServers, "events-clients.shop.svc.cluster.local:9092"; got != want {

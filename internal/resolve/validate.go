@@ -30,20 +30,31 @@ const (
 
 // validate checks what a spec alone can be wrong about. What the CRD refuses is checked again: the spec may have been
 // stored under an older one.
-func validate(in Inputs, v version.Version) []verdict.Verdict {
-	var faults []verdict.Verdict
+func validate(in Inputs, v version.Version) verdict.List {
+	var faults verdict.List
 	if name := in.Cluster.Name; len(name) > maxClusterName || !dnsName.MatchString(name) {
-		faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, "metadata.name", "the name must be a lower-case DNS label of at most %d characters that starts with a letter, because the names of pods and Services are made from it; make the cluster under another name", maxClusterName))
+		faults.Refuse(
+			"metadata.name",
+			"the name must be a lower-case DNS label of at most %d characters that starts with a letter, because the names "+
+				"of pods and Services are made from it; make the cluster under another name",
+			maxClusterName,
+		)
 	}
 	if v.Kafka == "" {
-		faults = append(faults, verdict.Stalled(verdict.ReasonUnknownVersion, "spec.version", "Kafka %s is not in the catalogue of this operator; use one of: %s", in.Spec.Version, version.Names()))
+		faults.Add(
+			verdict.ReasonUnknownVersion,
+			"spec.version",
+			"Kafka %s is not in the catalogue of this operator; use one of: %s",
+			in.Spec.Version,
+			version.Names(),
+		)
 	}
 	faults = append(faults, validateRoles(in.Spec)...)
 	seen := map[string]bool{}
 	for i := range in.Spec.Pools {
 		p := &in.Spec.Pools[i]
 		if seen[p.Name] {
-			faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, model.PoolField(p.Name, "name"), "two pools have this name; give each a name of its own"))
+			faults.Refuse(model.PoolField(p.Name, "name"), "two pools have this name; give each a name of its own")
 		}
 		seen[p.Name] = true
 		faults = append(faults, validatePool(in.Spec, p)...)
@@ -54,7 +65,7 @@ func validate(in Inputs, v version.Version) []verdict.Verdict {
 }
 
 // validateRoles asks for at least one controller and one broker, in nodes and not only in pools.
-func validateRoles(spec *v1alpha1.KafkaClusterSpec) []verdict.Verdict {
+func validateRoles(spec *v1alpha1.KafkaClusterSpec) verdict.List {
 	var controllers, brokers int32
 	for _, p := range spec.Pools {
 		if p.HasRole(v1alpha1.RoleController) {
@@ -64,60 +75,89 @@ func validateRoles(spec *v1alpha1.KafkaClusterSpec) []verdict.Verdict {
 			brokers += p.Replicas
 		}
 	}
-	var faults []verdict.Verdict
+	var faults verdict.List
 	if controllers == 0 {
-		faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, "spec.pools", "no node has the role Controller; give it to a pool with replicas above 0, a cluster needs 1, 3 or 5 controllers"))
+		faults.Refuse(
+			"spec.pools",
+			"no node has the role Controller; give it to a pool with replicas above 0, a cluster needs 1, 3 or 5 controllers",
+		)
 	}
 	if brokers == 0 {
-		faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, "spec.pools", "no node has the role Broker; give it to a pool with replicas above 0"))
+		faults.Refuse("spec.pools", "no node has the role Broker; give it to a pool with replicas above 0")
 	}
 	return faults
 }
 
-func validatePool(spec *v1alpha1.KafkaClusterSpec, p *v1alpha1.Pool) []verdict.Verdict {
-	var faults []verdict.Verdict
+func validatePool(spec *v1alpha1.KafkaClusterSpec, p *v1alpha1.Pool) verdict.List {
+	var faults verdict.List
 	if len(p.Name) > maxPoolName || !dnsName.MatchString(p.Name) {
-		faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, model.PoolField(p.Name, "name"), "the name must be a lower-case DNS label of at most %d characters that starts with a letter; choose another", maxPoolName))
+		faults.Refuse(
+			model.PoolField(p.Name, "name"),
+			"the name must be a lower-case DNS label of at most %d characters that starts with a letter; choose another",
+			maxPoolName,
+		)
 	}
 	if p.Replicas < 0 || p.Replicas > identity.MaxReplicas {
-		faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, model.PoolField(p.Name, "replicas"), "a pool has 0 to %d nodes; use another pool for more", identity.MaxReplicas))
+		faults.Refuse(
+			model.PoolField(p.Name, "replicas"),
+			"a pool has 0 to %d nodes; use another pool for more",
+			identity.MaxReplicas,
+		)
 	}
 	if p.FirstNodeID != nil && (*p.FirstNodeID < 0 || *p.FirstNodeID > identity.MaxNodeID) {
-		faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, model.PoolField(p.Name, "firstNodeId"), "a node id is 0 to %d", identity.MaxNodeID))
+		faults.Refuse(model.PoolField(p.Name, "firstNodeId"), "a node id is 0 to %d", identity.MaxNodeID)
 	}
 	for _, role := range p.Roles {
 		if role != v1alpha1.RoleController && role != v1alpha1.RoleBroker {
-			faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, model.PoolField(p.Name, "roles"), "%s is no role; use Controller, Broker or both", role))
+			faults.Refuse(model.PoolField(p.Name, "roles"), "%s is no role; use Controller, Broker or both", role)
 		}
 	}
 	faults = append(faults, validateVolumes(spec, p)...)
 	return append(faults, validateMemory(p)...)
 }
 
-func validateVolumes(spec *v1alpha1.KafkaClusterSpec, p *v1alpha1.Pool) []verdict.Verdict {
-	var faults []verdict.Verdict
+func validateVolumes(spec *v1alpha1.KafkaClusterSpec, p *v1alpha1.Pool) verdict.List {
+	var faults verdict.List
 	if len(p.Storage.Volumes) == 0 {
-		faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, model.PoolField(p.Name, "storage.volumes"), "a node needs at least one volume; add one"))
+		faults.Refuse(model.PoolField(p.Name, "storage.volumes"), "a node needs at least one volume; add one")
 	}
 	seen := map[string]bool{}
 	for _, v := range p.Storage.Volumes {
 		switch {
 		case len(v.Name) > maxVolumeName || !dnsName.MatchString(v.Name):
-			faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, model.VolumeField(p.Name, v.Name, "name"), "the name must be a lower-case DNS label of at most %d characters that starts with a letter; choose another", maxVolumeName))
+			faults.Refuse(
+				model.VolumeField(p.Name, v.Name, "name"),
+				"the name must be a lower-case DNS label of at most %d characters that starts with a letter; choose another",
+				maxVolumeName,
+			)
 		case strings.HasPrefix(v.Name, model.OwnPrefix):
-			faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, model.VolumeField(p.Name, v.Name, "name"), "%s", "names that begin with "+model.OwnPrefix+" are the operator's own; choose another"))
+			faults.Refuse(
+				model.VolumeField(p.Name, v.Name, "name"),
+				"%s",
+				"names that begin with "+model.OwnPrefix+" are the operator's own; choose another",
+			)
 		case seen[v.Name]:
-			faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, model.VolumeField(p.Name, v.Name, "name"), "two volumes of the pool have this name; give each a name of its own"))
+			faults.Refuse(
+				model.VolumeField(p.Name, v.Name, "name"),
+				"two volumes of the pool have this name; give each a name of its own",
+			)
 		}
 		seen[v.Name] = true
 		if v.Size.Sign() <= 0 {
-			faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, model.VolumeField(p.Name, v.Name, "size"), "the size must be above zero, such as 100Gi"))
+			faults.Refuse(model.VolumeField(p.Name, v.Name, "size"), "the size must be above zero, such as 100Gi")
 		}
 		if v.Ephemeral && v.StorageClassName != nil {
-			faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, model.VolumeField(p.Name, v.Name, "storageClassName"), "an ephemeral volume has no storage class; remove one of the two"))
+			faults.Refuse(
+				model.VolumeField(p.Name, v.Name, "storageClassName"),
+				"an ephemeral volume has no storage class; remove one of the two",
+			)
 		}
 		if v.Ephemeral && p.HasRole(v1alpha1.RoleController) && totalReplicas(spec) > 1 {
-			faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, model.VolumeField(p.Name, v.Name, "ephemeral"), "a controller that loses its disk with its pod endangers the quorum; use ephemeral volumes only in pools without the role Controller, or in a cluster of a single node"))
+			faults.Refuse(
+				model.VolumeField(p.Name, v.Name, "ephemeral"),
+				"a controller that loses its disk with its pod endangers the quorum; use ephemeral volumes only in pools "+
+					"without the role Controller, or in a cluster of a single node",
+			)
 		}
 	}
 	return faults
@@ -142,110 +182,151 @@ func totalBrokers(spec *v1alpha1.KafkaClusterSpec) int32 {
 }
 
 // validateMemory refuses a heap that cannot start, and one that the kernel would kill.
-func validateMemory(p *v1alpha1.Pool) []verdict.Verdict {
-	var faults []verdict.Verdict
+func validateMemory(p *v1alpha1.Pool) verdict.List {
+	var faults verdict.List
 	heap := heapOf(p)
 	if heap < minimumHeap {
-		faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, model.PoolField(p.Name, "jvm.heap"), "the heap must be at least 128Mi"))
+		faults.Refuse(model.PoolField(p.Name, "jvm.heap"), "the heap must be at least 128Mi")
 	}
 	for _, name := range sortedKeys(p.Resources.Limits) {
 		limit := p.Resources.Limits[name]
 		request, both := p.Resources.Requests[name]
 		if both && request.Cmp(limit) > 0 {
-			faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, model.PoolField(p.Name, "resources.requests["+name+"]"), "the request %s is above the limit %s; lower it or raise the limit", request.String(), limit.String()))
+			faults.Refuse(
+				model.PoolField(p.Name, "resources.requests["+name+"]"),
+				"the request %s is above the limit %s; lower it or raise the limit",
+				request.String(),
+				limit.String(),
+			)
 		}
 		if name == "memory" && heap >= limit.Value() {
-			faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, model.PoolField(p.Name, "jvm.heap"), "the heap %s leaves nothing of the memory limit %s for the rest of the Java virtual machine; lower jvm.heap or raise resources.limits", resource.NewQuantity(heap, resource.BinarySI), limit.String()))
+			faults.Refuse(
+				model.PoolField(p.Name, "jvm.heap"),
+				"the heap %s leaves nothing of the memory limit %s for the rest of the Java virtual machine; lower jvm.heap or "+
+					"raise resources.limits",
+				resource.NewQuantity(heap, resource.BinarySI),
+				limit.String(),
+			)
 		}
 	}
 	return faults
 }
 
-func validateListeners(spec *v1alpha1.KafkaClusterSpec) []verdict.Verdict {
-	var faults []verdict.Verdict
+func validateListeners(spec *v1alpha1.KafkaClusterSpec) verdict.List {
+	var faults verdict.List
 	ports, names := map[int32]string{}, map[string]string{}
 	for _, l := range spec.EffectiveListeners() {
 		if why, reserved := reservedListenerNames[strings.ToLower(l.Name)]; reserved {
-			faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, model.ListenerField(l.Name, "name"), "%s", "a listener cannot have this name, because "+why+"; choose another"))
+			faults.Refuse(
+				model.ListenerField(l.Name, "name"),
+				"%s",
+				"a listener cannot have this name, because "+why+"; choose another",
+			)
 		} else if !listenerName.MatchString(l.Name) {
-			faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, model.ListenerField(l.Name, "name"), "a name has at most 11 lower-case letters and digits and starts with a letter; choose another"))
+			faults.Refuse(model.ListenerField(l.Name, "name"), "a name has at most 11 lower-case letters and digits and "+
+				"starts with a letter; choose another")
 		}
 		if other, taken := names[strings.ToUpper(l.Name)]; taken {
-			faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, model.ListenerField(l.Name, "name"), "listener %s has the same name in Kafka, %s; choose another", other, strings.ToUpper(l.Name)))
+			faults.Refuse(
+				model.ListenerField(l.Name, "name"),
+				"listener %s has the same name in Kafka, %s; choose another",
+				other,
+				strings.ToUpper(l.Name),
+			)
 		}
 		if other, taken := ports[l.Port]; taken {
-			faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, model.ListenerField(l.Name, "port"), "listener %s has the port %d too; choose another", other, l.Port))
+			faults.Refuse(model.ListenerField(l.Name, "port"), "listener %s has the port %d too; choose another", other, l.Port)
 		}
 		names[strings.ToUpper(l.Name)], ports[l.Port] = l.Name, l.Name
 		switch {
 		case l.Port == model.PortReplication || l.Port == model.PortController:
-			faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, model.ListenerField(l.Name, "port"), "%d and %d are the cluster's own ports; choose another", model.PortReplication, model.PortController))
+			faults.Refuse(
+				model.ListenerField(l.Name, "port"),
+				"%d and %d are the cluster's own ports; choose another",
+				model.PortReplication,
+				model.PortController,
+			)
 		case l.Port < 1024 || l.Port > 65535:
-			faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, model.ListenerField(l.Name, "port"), "a port is 1024 to 65535"))
+			faults.Refuse(model.ListenerField(l.Name, "port"), "a port is 1024 to 65535")
 		}
 		faults = append(faults, validateSecurity(l)...)
 	}
 	return faults
 }
 
-func validateSecurity(l v1alpha1.Listener) []verdict.Verdict {
-	var faults []verdict.Verdict
+func validateSecurity(l v1alpha1.Listener) verdict.List {
+	var faults verdict.List
 	if e := exposureOf(l); e != v1alpha1.ExposureInternal && e != v1alpha1.ExposureNodePort {
-		faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, model.ListenerField(l.Name, "exposure.type"), "use Internal or NodePort"))
+		faults.Refuse(model.ListenerField(l.Name, "exposure.type"), "use Internal or NodePort")
 	}
 	if e := l.Encryption; e != "" && e != v1alpha1.EncryptionTLS && e != v1alpha1.EncryptionNone {
-		faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, model.ListenerField(l.Name, "encryption"), "use TLS or None"))
+		faults.Refuse(model.ListenerField(l.Name, "encryption"), "use TLS or None")
 	}
 	if l.Authentication == nil {
 		return faults
 	}
 	if len(l.Authentication.Mechanisms) == 0 {
-		faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, model.ListenerField(l.Name, "authentication.mechanisms"), "name at least one mechanism, or remove authentication to let anybody in"))
+		faults.Refuse(
+			model.ListenerField(l.Name, "authentication.mechanisms"),
+			"name at least one mechanism, or remove authentication to let anybody in",
+		)
 	}
 	known := []v1alpha1.Mechanism{v1alpha1.MechanismPlain, v1alpha1.MechanismScram256, v1alpha1.MechanismScram512}
 	for i, m := range l.Authentication.Mechanisms {
 		if !slices.Contains(known, m) {
-			faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, model.ListenerField(l.Name, "authentication.mechanisms"), "%s is not offered; use PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512", m))
+			faults.Refuse(
+				model.ListenerField(l.Name, "authentication.mechanisms"),
+				"%s is not offered; use PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512",
+				m,
+			)
 		}
 		if slices.Contains(l.Authentication.Mechanisms[:i], m) {
-			faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, model.ListenerField(l.Name, "authentication.mechanisms"), "%s stands there twice; remove one", m))
+			faults.Refuse(model.ListenerField(l.Name, "authentication.mechanisms"), "%s stands there twice; remove one", m)
 		}
 	}
 	return faults
 }
 
-func validateRest(spec *v1alpha1.KafkaClusterSpec) []verdict.Verdict {
-	var faults []verdict.Verdict
+func validateRest(spec *v1alpha1.KafkaClusterSpec) verdict.List {
+	var faults verdict.List
 	if a := spec.Authorization; a != nil {
 		if a.Type != "" && a.Type != v1alpha1.AuthorizationSimple && a.Type != v1alpha1.AuthorizationNone {
-			faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, "spec.authorization.type", "use Simple or None"))
+			faults.Refuse("spec.authorization.type", "use Simple or None")
 		}
 		for _, name := range a.SuperUsers {
 			if !superUser.MatchString(name) {
-				faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, "spec.authorization.superUsers["+name+"]", "a name has 1 to 128 letters, digits, dots, underscores, @, + and -, without User: before it"))
+				faults.Refuse(
+					"spec.authorization.superUsers["+name+"]",
+					"a name has 1 to 128 letters, digits, dots, underscores, @, + and -, without User: before it",
+				)
 			}
 		}
 	}
 	if key := spec.Rack.TopologyKey; key != "" && key != defaultRackKey {
-		faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, "spec.rack.topologyKey", "%s", "use "+defaultRackKey))
+		faults.Refuse("spec.rack.topologyKey", "%s", "use "+defaultRackKey)
 	}
 	if m := spec.Rolling.MaxUnavailable; m != nil {
 		if brokers := totalBrokers(spec); *m < 1 || *m >= max(brokers, 2) {
-			faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, "spec.rolling.maxUnavailable", "it is at least 1 and less than the %d brokers of the cluster, or nobody would be left to serve; lower it, or remove it for one rack at a time", brokers))
+			faults.Refuse(
+				"spec.rolling.maxUnavailable",
+				"it is at least 1 and less than the %d brokers of the cluster, or nobody would be left to serve; lower it, or "+
+					"remove it for one rack at a time",
+				brokers,
+			)
 		}
 	}
 	if _, err := claim.Admits(spec.Access, nil); err != nil {
-		faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, "spec.access.namespaces", "%s", strings.TrimPrefix(err.Error(), "spec.access.namespaces: ")))
+		faults.Refuse("spec.access.namespaces", "%s", strings.TrimPrefix(err.Error(), "spec.access.namespaces: "))
 	}
 	if u := spec.Rolling.Unavailable; u != "" && u != v1alpha1.UnavailableProceed && u != v1alpha1.UnavailableWait {
-		faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, "spec.rolling.unavailable", "use Proceed or Wait"))
+		faults.Refuse("spec.rolling.unavailable", "use Proceed or Wait")
 	}
 	return faults
 }
 
 // validateRacks refuses more restarts at once than the largest rack has brokers, because a batch never spans racks. It says
 // nothing until every broker has been seen in a rack, nor of a number that is too large for any cluster of this size.
-func validateRacks(c *model.Cluster, seen []v1alpha1.NodeStatus) []verdict.Verdict {
+func validateRacks(c *model.Cluster, seen []v1alpha1.NodeStatus) verdict.List {
 	rackOf, brokersIn := map[int32]string{}, map[string]int32{}
 	for _, n := range seen {
 		rackOf[n.ID] = n.Rack
@@ -266,15 +347,24 @@ func validateRacks(c *model.Cluster, seen []v1alpha1.NodeStatus) []verdict.Verdi
 	if brokersIn[""] > 0 || c.MaxUnavailable <= brokersIn[largest] || c.MaxUnavailable >= total {
 		return nil
 	}
-	return []verdict.Verdict{verdict.Stalled(verdict.ReasonInvalid, "spec.rolling.maxUnavailable", "nodes that restart together are in one rack, and the largest rack, %s, has only %d of the brokers; lower it to at most %[2]d, or remove it for one rack at a time", largest, brokersIn[largest])}
+	return verdict.List{
+		verdict.Stalled(
+			verdict.ReasonInvalid,
+			"spec.rolling.maxUnavailable",
+			"nodes that restart together are in one rack, and the largest rack, %s, has only %d of the brokers; lower it to "+
+				"at most %[2]d, or remove it for one rack at a time",
+			largest,
+			brokersIn[largest],
+		),
+	}
 }
 
 // validateNames checks what the cluster's objects would be called: within Kubernetes' bounds, and nobody else's.
-func validateNames(c *model.Cluster, taken map[string]string) []verdict.Verdict {
-	var faults []verdict.Verdict
+func validateNames(c *model.Cluster, taken map[string]string) verdict.List {
+	var faults verdict.List
 	refuse := func(field, object string) {
 		if owner, is := taken[object]; is {
-			faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, field, "%s is needed and belongs to %s; choose another name here, or remove that one", object, owner))
+			faults.Refuse(field, "%s is needed and belongs to %s; choose another name here, or remove that one", object, owner)
 		}
 	}
 	refuse("metadata.name", "Service/"+c.NodesService())
@@ -297,7 +387,14 @@ func validateNames(c *model.Cluster, taken map[string]string) []verdict.Verdict 
 			field := model.ListenerField(strings.ToLower(l.Name), "name")
 			refuse(field, "Service/"+l.Service)
 			if over := len(l.Service) - maxServiceName; over > 0 {
-				faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, field, "the Service %s would have a name longer than %d characters; make the name of the listener, the pool or the cluster %d characters shorter", l.Service, maxServiceName, over))
+				faults.Refuse(
+					field,
+					"the Service %s would have a name longer than %d characters; make the name of the listener, the pool or the "+
+						"cluster %d characters shorter",
+					l.Service,
+					maxServiceName,
+					over,
+				)
 			}
 		}
 	}
@@ -310,15 +407,21 @@ const (
 )
 
 // validateSizes keeps the files of a pool's nodes within one ConfigMap.
-func validateSizes(c *model.Cluster) []verdict.Verdict {
-	var faults []verdict.Verdict
+func validateSizes(c *model.Cluster) verdict.List {
+	var faults verdict.List
 	for _, p := range c.Pools {
 		size := nodeFilesBaseBytes
 		for key, value := range p.StaticConfig {
 			size += len(key) + len(value) + 2
 		}
 		if int(p.Replicas)*size > maxRevisionBytes {
-			faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, model.PoolField(p.Name, "config"), "the configuration of %d nodes with %d bytes each does not fit into a ConfigMap; shorten it, or spread the nodes over more pools", p.Replicas, size))
+			faults.Refuse(
+				model.PoolField(p.Name, "config"),
+				"the configuration of %d nodes with %d bytes each does not fit into a ConfigMap; shorten it, or spread the "+
+					"nodes over more pools",
+				p.Replicas,
+				size,
+			)
 		}
 	}
 	return faults
@@ -327,6 +430,7 @@ func validateSizes(c *model.Cluster) []verdict.Verdict {
 // withinBounds keeps numbers that no CRD of ours lets in from making a cluster of a million nodes.
 func withinBounds(spec *v1alpha1.KafkaClusterSpec) bool {
 	return !slices.ContainsFunc(spec.Pools, func(p v1alpha1.Pool) bool {
-		return p.Replicas < 0 || p.Replicas > identity.MaxReplicas || p.FirstNodeID != nil && (*p.FirstNodeID < 0 || *p.FirstNodeID > identity.MaxNodeID)
+		return p.Replicas < 0 || p.Replicas > identity.MaxReplicas ||
+			p.FirstNodeID != nil && (*p.FirstNodeID < 0 || *p.FirstNodeID > identity.MaxNodeID)
 	})
 }

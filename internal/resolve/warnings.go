@@ -25,13 +25,28 @@ func Warnings(c *model.Cluster) []string {
 	}
 	switch {
 	case controllers > 5:
-		warnings = append(warnings, fmt.Sprintf("spec.pools: %d controllers make every metadata change slower and nothing safer than 5 do", controllers))
+		warnings = append(
+			warnings,
+			fmt.Sprintf("spec.pools: %d controllers make every metadata change slower and nothing safer than 5 do", controllers),
+		)
 	case controllers%2 == 0:
-		warnings = append(warnings, fmt.Sprintf("spec.pools: %d controllers survive no more failures than %d do; 1, 3 or 5 are sound", controllers, controllers-1))
+		warnings = append(
+			warnings,
+			fmt.Sprintf(
+				"spec.pools: %d controllers survive no more failures than %d do; 1, 3 or 5 are sound",
+				controllers,
+				controllers-1,
+			),
+		)
 	}
 	if minISR, err := strconv.Atoi(c.DynamicConfig[minISRKey]); err == nil && int32(minISR) > brokers {
 		warnings = append(warnings, fmt.Sprintf(
-			"spec.config[%s]: %d is more than the %d brokers, so that every write with acks=all is refused as soon as one replica is away", minISRKey, minISR, brokers))
+			"spec.config[%s]: %d is more than the %d brokers, so that every write with acks=all is refused as soon as one "+
+				"replica is away",
+			minISRKey,
+			minISR,
+			brokers,
+		))
 	}
 	for _, l := range c.Listeners {
 		if len(l.Mechanisms) == 0 && c.Authorization == v1alpha1.AuthorizationSimple {
@@ -62,7 +77,10 @@ func unknownKeys(c *model.Cluster) []string {
 	}
 	var warnings []string
 	for _, key := range sortedKeys(unknown) {
-		warnings = append(warnings, fmt.Sprintf("spec.config[%s]: Kafka %s has no such key; it is passed on for a plug-in to read", key, c.Version))
+		warnings = append(
+			warnings,
+			fmt.Sprintf("spec.config[%s]: Kafka %s has no such key; it is passed on for a plug-in to read", key, c.Version),
+		)
 	}
 	return warnings
 }

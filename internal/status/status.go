@@ -46,7 +46,14 @@ func Stalled(conds *[]metav1.Condition, gen int64, reason, message string, now t
 }
 
 // Set sets one condition. Its transition time changes only with its status; now is cut to the second, as the API keeps it.
-func Set(conds *[]metav1.Condition, conditionType string, value metav1.ConditionStatus, gen int64, reason, message string, now time.Time) {
+func Set(
+	conds *[]metav1.Condition,
+	conditionType string,
+	value metav1.ConditionStatus,
+	gen int64,
+	reason, message string,
+	now time.Time,
+) {
 	meta.SetStatusCondition(conds, metav1.Condition{
 		Type:               conditionType,
 		Status:             value,

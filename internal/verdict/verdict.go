@@ -48,6 +48,19 @@ func Stalled(reason, field, format string, args ...any) Verdict {
 	return sentence(StateStalled, reason, field, fmt.Sprintf(format, args...))
 }
 
+// List collects verdicts.
+type List []Verdict
+
+// Refuse adds that a field asks for what no version of Castellan will do. See Stalled.
+func (l *List) Refuse(field, format string, args ...any) {
+	*l = append(*l, Stalled(ReasonInvalid, field, format, args...))
+}
+
+// Add adds that the user has to change a field, for a reason of its own. See Stalled.
+func (l *List) Add(reason, field, format string, args ...any) {
+	*l = append(*l, Stalled(reason, field, format, args...))
+}
+
 // Waiting is the verdict that time or somebody else has to bring what is missing; it is looked at again after a while, at
 // intervals that double.
 func Waiting(reason, field string, after, atMost time.Duration, format string, args ...any) Verdict {

@@ -59,7 +59,10 @@ func (v Version) MetadataNames() string {
 // CanLower tells whether Kafka lowers metadata.version from one level to another, which it does only while nothing can be
 // lost (KIP-778).
 func (v Version) CanLower(from, to int16) bool {
-	return !slices.ContainsFunc(v.levels, func(m metadataLevel) bool { return m.changed && to < m.level && m.level <= from })
+	return !slices.ContainsFunc(
+		v.levels,
+		func(m metadataLevel) bool { return m.changed && to < m.level && m.level <= from },
+	)
 }
 
 // Supports tells whether this version of Kafka can run in a cluster that has finalized a level of a feature. Level 0 is

@@ -76,21 +76,56 @@ func TestWhatCannotChange(t *testing.T) {
 		kind, first, then string
 		says              []string
 	}{
-		"a topic's cluster":      {"KafkaTopic", `{}`, `spec: {clusterRef: {name: other}}`, []string{"spec.clusterRef", "immutable", "make a new KafkaTopic"}},
-		"a topic's name":         {"KafkaTopic", `spec: {name: a}`, `spec: {name: b}`, []string{"spec.name", "immutable", "make a new KafkaTopic"}},
+		"a topic's cluster": {
+			"KafkaTopic",
+			`{}`,
+			`spec: {clusterRef: {name: other}}`,
+			[]string{"spec.clusterRef", "immutable", "make a new KafkaTopic"},
+		},
+		"a topic's name": {
+			"KafkaTopic",
+			`spec: {name: a}`,
+			`spec: {name: b}`,
+			[]string{"spec.name", "immutable", "make a new KafkaTopic"},
+		},
 		"a topic's name, set":    {"KafkaTopic", `{}`, `spec: {name: b}`, []string{"spec.name", "immutable"}},
 		"a topic's name, to own": {"KafkaTopic", `{}`, `spec: {name: orders}`, []string{"spec.name", "immutable"}},
 		"a topic's name, unset":  {"KafkaTopic", `spec: {name: a}`, `spec: {name: null}`, []string{"spec.name", "immutable"}},
-		"a user's cluster":       {"KafkaUser", `{}`, `spec: {clusterRef: {name: other}}`, []string{"spec.clusterRef", "immutable", "make a new KafkaUser"}},
-		"a user's name":          {"KafkaUser", `spec: {name: a}`, `spec: {name: b}`, []string{"spec.name", "immutable", "make a new KafkaUser"}},
-		"a user's name, set":     {"KafkaUser", `{}`, `spec: {name: b}`, []string{"spec.name", "immutable"}},
-		"a user's name, unset":   {"KafkaUser", `spec: {name: a}`, `spec: {name: null}`, []string{"spec.name", "immutable"}},
+		"a user's cluster": {
+			"KafkaUser",
+			`{}`,
+			`spec: {clusterRef: {name: other}}`,
+			[]string{"spec.clusterRef", "immutable", "make a new KafkaUser"},
+		},
+		"a user's name": {
+			"KafkaUser",
+			`spec: {name: a}`,
+			`spec: {name: b}`,
+			[]string{"spec.name", "immutable", "make a new KafkaUser"},
+		},
+		"a user's name, set":   {"KafkaUser", `{}`, `spec: {name: b}`, []string{"spec.name", "immutable"}},
+		"a user's name, unset": {"KafkaUser", `spec: {name: a}`, `spec: {name: null}`, []string{"spec.name", "immutable"}},
 		"an own cluster, to external": {"KafkaCluster", `{}`, external(`bootstrapServers: ["a:9092"]`),
 			[]string{"spec.external cannot be added", "make a new KafkaCluster"}},
-		"an external cluster, to own": {"KafkaCluster", external(`bootstrapServers: ["a:9092"]`), `spec: {version: 4.3.1, external: null, pools: [{name: main, replicas: 1, storage: {volumes: [{name: data, size: 1Gi}]}}]}`,
-			[]string{"spec.external cannot be added", "removed from it"}},
-		"a pool's first id":      {"KafkaCluster", pool("firstNodeId: 10"), pool("firstNodeId: 20"), []string{"spec.pools[0]", "firstNodeId is immutable", "make a new pool"}},
-		"a pool's first id, set": {"KafkaCluster", pool("replicas: 3"), pool("firstNodeId: 0"), []string{"firstNodeId is immutable"}},
+		"an external cluster, to own": {
+			"KafkaCluster",
+			external(`bootstrapServers: ["a:9092"]`),
+			`spec: {version: 4.3.1, external: null, pools: [{name: main, replicas: 1, storage: {volumes: [{name: data, ` +
+				`size: 1Gi}]}}]}`,
+			[]string{"spec.external cannot be added", "removed from it"},
+		},
+		"a pool's first id": {
+			"KafkaCluster",
+			pool("firstNodeId: 10"),
+			pool("firstNodeId: 20"),
+			[]string{"spec.pools[0]", "firstNodeId is immutable", "make a new pool"},
+		},
+		"a pool's first id, set": {
+			"KafkaCluster",
+			pool("replicas: 3"),
+			pool("firstNodeId: 0"),
+			[]string{"firstNodeId is immutable"},
+		},
 		"a pool's first id, unset": {"KafkaCluster", pool("firstNodeId: 0"), pool("replicas: 3"),
 			[]string{"firstNodeId is immutable"}},
 	}
@@ -106,17 +141,41 @@ func TestWhatCannotChange(t *testing.T) {
 func TestWhatMayChange(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct{ kind, first, then string }{
-		"replicas":                    {"KafkaCluster", pool("replicas: 3"), pool("replicas: 4")},
-		"config":                      {"KafkaCluster", `{}`, `spec: {config: {log.retention.hours: "1"}}`},
-		"a pool more with a first id": {"KafkaCluster", `{}`, `spec: {pools: [{name: main, replicas: 3, storage: {volumes: [{name: data, size: 10Gi}]}}, {name: more, replicas: 1, firstNodeId: 50, roles: [Broker], storage: {volumes: [{name: data, size: 10Gi}]}}]}`},
-		"access":                      {"KafkaCluster", `{}`, `spec: {access: {namespaces: {matchLabels: {example.com/team: a}, matchExpressions: [{key: b.c/d, operator: In, values: [c, d]}]}}}`},
+		"replicas": {"KafkaCluster", pool("replicas: 3"), pool("replicas: 4")},
+		"config":   {"KafkaCluster", `{}`, `spec: {config: {log.retention.hours: "1"}}`},
+		"a pool more with a first id": {
+			"KafkaCluster",
+			`{}`,
+			`spec: {pools: [{name: main, replicas: 3, storage: {volumes: [{name: data, size: 10Gi}]}}, {name: more, ` +
+				`replicas: 1, firstNodeId: 50, roles: [Broker], storage: {volumes: [{name: data, size: 10Gi}]}}]}`,
+		},
+		"access": {
+			"KafkaCluster",
+			`{}`,
+			`spec: {access: {namespaces: {matchLabels: {example.com/team: a}, matchExpressions: [{key: b.c/d, operator: In, ` +
+				`values: [c, d]}]}}}`,
+		},
 		"everything of an external cluster": {"KafkaCluster", external(`bootstrapServers: ["a:9092"]`),
-			`spec: {external: {bootstrapServers: ["b:9093"], tls: {caSecret: {name: trust}}, authentication: {mechanism: TLS, secretName: login}}}`},
-		"partitions":                   {"KafkaTopic", `{}`, `spec: {partitions: 12}`},
-		"a topic's deletion policy":    {"KafkaTopic", `{}`, `spec: {deletionPolicy: Retain}`},
-		"a topic's care":               {"KafkaTopic", `spec: {partitions: 1, replicationFactor: 1}`, `spec: {adoption: Always, recreate: Always, management: Observe, configPolicy: Exact, replicationFactor: 2, placement: {racks: [a]}}`},
-		"an internal topic's config":   {"KafkaTopic", `spec: {name: __consumer_offsets}`, `spec: {config: {segment.bytes: "1"}}`},
-		"a user's mechanisms and ACLs": {"KafkaUser", `{}`, `spec: {authentication: {mechanisms: [PLAIN]}, acls: [{resource: {type: Cluster}, operations: [Describe]}]}`},
+			`spec: {external: {bootstrapServers: ["b:9093"], tls: {caSecret: {name: trust}}, authentication: {mechanism: ` +
+				`TLS, secretName: login}}}`},
+		"partitions":                {"KafkaTopic", `{}`, `spec: {partitions: 12}`},
+		"a topic's deletion policy": {"KafkaTopic", `{}`, `spec: {deletionPolicy: Retain}`},
+		"a topic's care": {
+			"KafkaTopic",
+			`spec: {partitions: 1, replicationFactor: 1}`,
+			`spec: {adoption: Always, recreate: Always, management: Observe, configPolicy: Exact, replicationFactor: 2, ` +
+				`placement: {racks: [a]}}`,
+		},
+		"an internal topic's config": {
+			"KafkaTopic",
+			`spec: {name: __consumer_offsets}`,
+			`spec: {config: {segment.bytes: "1"}}`,
+		},
+		"a user's mechanisms and ACLs": {
+			"KafkaUser",
+			`{}`,
+			`spec: {authentication: {mechanisms: [PLAIN]}, acls: [{resource: {type: Cluster}, operations: [Describe]}]}`,
+		},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -146,7 +205,13 @@ func TestStatusIsASubresource(t *testing.T) {
 			continue
 		}
 		if dig(live, "status.observedGeneration") != int64(1) || live.GetLabels() != nil || live.GetGeneration() != 1 {
-			t.Errorf("%s: after a write of status alone: status %v, labels %v, generation %d", kind, dig(live, "status"), live.GetLabels(), live.GetGeneration())
+			t.Errorf(
+				"%s: after a write of status alone: status %v, labels %v, generation %d",
+				kind,
+				dig(live, "status"),
+				live.GetLabels(),
+				live.GetGeneration(),
+			)
 		}
 		if err := update(t, live, "status: null"); err != nil {
 			t.Errorf("%s: %v", kind, err)
@@ -171,9 +236,11 @@ func applyAs(t *testing.T, manager, namespace, text string) error {
 func TestTwoManagersShareTheListsOfACluster(t *testing.T) {
 	t.Parallel()
 	const (
-		base  = `spec: {version: 4.3.1, pools: [{name: main, replicas: 3, storage: {volumes: [{name: data, size: 1Gi}]}}], listeners: [{name: clients, port: 9092}]}`
-		extra = `spec: {pools: [{name: extra, replicas: 1, roles: [Broker], storage: {volumes: [{name: data, size: 1Gi}]}}], listeners: [{name: outside, port: 9094, exposure: {type: NodePort}}]}`
-		none  = `spec: {}`
+		base = `spec: {version: 4.3.1, pools: [{name: main, replicas: 3, storage: {volumes: [{name: data, size: ` +
+			`1Gi}]}}], listeners: [{name: clients, port: 9092}]}`
+		extra = `spec: {pools: [{name: extra, replicas: 1, roles: [Broker], storage: {volumes: [{name: data, size: ` +
+			`1Gi}]}}], listeners: [{name: outside, port: 9094, exposure: {type: NodePort}}]}`
+		none = `spec: {}`
 	)
 	ns := namespace(t)
 	steps := []struct {
@@ -196,7 +263,15 @@ func TestTwoManagersShareTheListsOfACluster(t *testing.T) {
 		pools, _ := dig(live, "spec.pools").([]any)
 		listeners, _ := dig(live, "spec.listeners").([]any)
 		if len(pools) != s.pools || len(listeners) != s.listeners {
-			t.Errorf("after %s applied (step %d): %d pools and %d listeners, expected %d and %d", s.manager, i, len(pools), len(listeners), s.pools, s.listeners)
+			t.Errorf(
+				"after %s applied (step %d): %d pools and %d listeners, expected %d and %d",
+				s.manager,
+				i,
+				len(pools),
+				len(listeners),
+				s.pools,
+				s.listeners,
+			)
 		}
 	}
 	err := applyAs(t, "team-b", ns, `spec: {pools: [{name: main, replicas: 5}]}`)

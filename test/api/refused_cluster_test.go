@@ -61,39 +61,80 @@ func TestKafkaClusterRefused(t *testing.T) {
 		"a version that is only two numbers": {`spec: {version: "4.3"}`, []string{"spec.version", "should match"}},
 		"a version by nickname":              {`spec: {version: latest}`, []string{"spec.version", "should match"}},
 		"access without a selector":          {`spec: {access: {}}`, []string{"spec.access.namespaces", "Required"}},
-		"a label's key that is none":         {`spec: {access: {namespaces: {matchLabels: {"my team": a}}}}`, []string{"spec.access.namespaces.matchLabels", "example.com/team"}},
-		"a label's key that is none, asked":  {`spec: {access: {namespaces: {matchExpressions: [{key: "a/b/c", operator: Exists}]}}}`, []string{"spec.access.namespaces.matchExpressions", "should match"}},
-		"a label's value that is none":       {`spec: {access: {namespaces: {matchLabels: {a: "not one"}}}}`, []string{"spec.access.namespaces.matchLabels", "should match"}},
-		"an operator that is none":           {`spec: {access: {namespaces: {matchExpressions: [{key: a, operator: Is, values: [b]}]}}}`, []string{"operator", "supported values"}},
-		"In without values":                  {`spec: {access: {namespaces: {matchExpressions: [{key: a, operator: In}]}}}`, []string{"values", "In and NotIn need at least one value"}},
-		"Exists with values":                 {`spec: {access: {namespaces: {matchExpressions: [{key: a, operator: Exists, values: [b]}]}}}`, []string{"values", "Exists and DoesNotExist take none"}},
-		"no pools":                           {`spec: {pools: null}`, []string{"spec.pools", "Required"}},
-		"an empty list of pools":             {`spec: {pools: []}`, []string{"spec.pools", "at least 1"}},
+		"a label's key that is none": {
+			`spec: {access: {namespaces: {matchLabels: {"my team": a}}}}`,
+			[]string{"spec.access.namespaces.matchLabels", "example.com/team"},
+		},
+		"a label's key that is none, asked": {
+			`spec: {access: {namespaces: {matchExpressions: [{key: "a/b/c", operator: Exists}]}}}`,
+			[]string{"spec.access.namespaces.matchExpressions", "should match"},
+		},
+		"a label's value that is none": {
+			`spec: {access: {namespaces: {matchLabels: {a: "not one"}}}}`,
+			[]string{"spec.access.namespaces.matchLabels", "should match"},
+		},
+		"an operator that is none": {
+			`spec: {access: {namespaces: {matchExpressions: [{key: a, operator: Is, values: [b]}]}}}`,
+			[]string{"operator", "supported values"},
+		},
+		"In without values": {
+			`spec: {access: {namespaces: {matchExpressions: [{key: a, operator: In}]}}}`,
+			[]string{"values", "In and NotIn need at least one value"},
+		},
+		"Exists with values": {
+			`spec: {access: {namespaces: {matchExpressions: [{key: a, operator: Exists, values: [b]}]}}}`,
+			[]string{"values", "Exists and DoesNotExist take none"},
+		},
+		"no pools":               {`spec: {pools: null}`, []string{"spec.pools", "Required"}},
+		"an empty list of pools": {`spec: {pools: []}`, []string{"spec.pools", "at least 1"}},
 		"a name of 33 characters": {"metadata: {name: " + strings.Repeat("a", 33) + "}",
 			[]string{"metadata.name", "at most 32 characters"}},
 		"a name that begins with a digit": {`metadata: {name: 4events}`, []string{"metadata.name", "starts with a letter"}},
 		"a name with a dot":               {`metadata: {name: a.b}`, []string{"metadata.name", "DNS label"}},
-		"no controllers":                  {pool("roles: [Broker]"), []string{"spec.pools", "no pool has the role Controller", "add it to a pool's roles"}},
-		"no brokers":                      {pool("roles: [Controller]"), []string{"spec.pools", "no pool has the role Broker", "add it to a pool's roles"}},
-		"a role in lower case":            {pool("roles: [broker]"), []string{"roles", `supported values: "Controller", "Broker"`}},
-		"a role twice":                    {pool("roles: [Broker, Broker]"), []string{"roles[1]", "Duplicate"}},
-		"no roles":                        {pool("roles: []"), []string{"roles", "at least 1"}},
-		"a negative number of replicas":   {pool("replicas: -1"), []string{"replicas", "greater than or equal to 0"}},
-		"101 replicas":                    {pool("replicas: 101"), []string{"replicas", "less than or equal to 100"}},
-		"a negative first node id":        {pool("firstNodeId: -1"), []string{"firstNodeId", "greater than or equal to 0"}},
-		"a first node id beyond Kafka's":  {pool("firstNodeId: 2000000001"), []string{"firstNodeId", "less than or equal to 2000000000"}},
-		"a pool name of 17 characters":    {pool("name: " + strings.Repeat("a", 17)), []string{"spec.pools[0].name", "16"}},
-		"a pool name in capitals":         {pool("name: Main"), []string{"spec.pools[0].name", "should match"}},
-		"no storage":                      {`spec: {pools: [{name: main, replicas: 3}]}`, []string{"spec.pools[0].storage", "Required"}},
-		"no volumes":                      {pool("storage: {volumes: []}"), []string{"storage.volumes", "at least 1"}},
-		"a volume without a size":         {pool("storage: {volumes: [{name: data}]}"), []string{"volumes[0].size", "Required"}},
-		"a size that is no quantity":      {pool("storage: {volumes: [{name: data, size: big}]}"), []string{"volumes[0].size", "should match"}},
+		"no controllers": {
+			pool("roles: [Broker]"),
+			[]string{"spec.pools", "no pool has the role Controller", "add it to a pool's roles"},
+		},
+		"no brokers": {
+			pool("roles: [Controller]"),
+			[]string{"spec.pools", "no pool has the role Broker", "add it to a pool's roles"},
+		},
+		"a role in lower case": {
+			pool("roles: [broker]"),
+			[]string{"roles", `supported values: "Controller", "Broker"`},
+		},
+		"a role twice":                  {pool("roles: [Broker, Broker]"), []string{"roles[1]", "Duplicate"}},
+		"no roles":                      {pool("roles: []"), []string{"roles", "at least 1"}},
+		"a negative number of replicas": {pool("replicas: -1"), []string{"replicas", "greater than or equal to 0"}},
+		"101 replicas":                  {pool("replicas: 101"), []string{"replicas", "less than or equal to 100"}},
+		"a negative first node id":      {pool("firstNodeId: -1"), []string{"firstNodeId", "greater than or equal to 0"}},
+		"a first node id beyond Kafka's": {
+			pool("firstNodeId: 2000000001"),
+			[]string{"firstNodeId", "less than or equal to 2000000000"},
+		},
+		"a pool name of 17 characters": {pool("name: " + strings.Repeat("a", 17)), []string{"spec.pools[0].name", "16"}},
+		"a pool name in capitals":      {pool("name: Main"), []string{"spec.pools[0].name", "should match"}},
+		"no storage": {
+			`spec: {pools: [{name: main, replicas: 3}]}`,
+			[]string{"spec.pools[0].storage", "Required"},
+		},
+		"no volumes": {pool("storage: {volumes: []}"), []string{"storage.volumes", "at least 1"}},
+		"a volume without a size": {
+			pool("storage: {volumes: [{name: data}]}"),
+			[]string{"volumes[0].size", "Required"},
+		},
+		"a size that is no quantity": {
+			pool("storage: {volumes: [{name: data, size: big}]}"),
+			[]string{"volumes[0].size", "should match"},
+		},
 		"a volume twice": {pool("storage: {volumes: [{name: data, size: 1Gi}, {name: data, size: 1Gi}]}"),
 			[]string{"volumes[1]", "Duplicate"}},
 		"a volume name of 17 characters": {pool("storage: {volumes: [{name: " + strings.Repeat("v", 17) + ", size: 1Gi}]}"),
 			[]string{"volumes[0].name", "16"}},
-		"a storage class for an ephemeral volume": {pool("storage: {volumes: [{name: data, size: 1Gi, ephemeral: true, storageClassName: fast}]}"),
-			[]string{"storageClassName", "remove one of the two"}},
+		"a storage class for an ephemeral volume": {
+			pool("storage: {volumes: [{name: data, size: 1Gi, ephemeral: true, storageClassName: fast}]}"),
+			[]string{"storageClassName", "remove one of the two"},
+		},
 		"a podTemplate that is text": {pool("podTemplate: none"), []string{"podTemplate", "object"}},
 		"a heap that is no quantity": {pool("jvm: {heap: lots}"), []string{"jvm.heap", "should match"}},
 		"no listeners but the list":  {listeners(), []string{"spec.listeners", "at least 1"}},
@@ -109,27 +150,84 @@ func TestKafkaClusterRefused(t *testing.T) {
 			[]string{"spec.listeners[0].name", "the cluster's own", "choose another"}},
 		"a listener whose Service would be the nodes'": {listeners("{name: nodes, port: 9092}"),
 			[]string{"spec.listeners[0].name", "the cluster's own", "choose another"}},
-		"a listener name of 12 characters":     {listeners("{name: abcdefghijkl, port: 9092}"), []string{"spec.listeners[0].name", "11"}},
-		"a listener on 9091":                   {listeners("{name: a, port: 9091}"), []string{"spec.listeners[0].port", "9091 and 9093", "choose another"}},
-		"a listener on 9093":                   {listeners("{name: a, port: 9093}"), []string{"spec.listeners[0].port", "9091 and 9093", "choose another"}},
-		"a privileged port":                    {listeners("{name: a, port: 443}"), []string{"spec.listeners[0].port", "1024"}},
-		"a port beyond the last":               {listeners("{name: a, port: 65536}"), []string{"spec.listeners[0].port", "65535"}},
-		"an exposure that is not there yet":    {listeners("{name: a, port: 9092, exposure: {type: Ingress}}"), []string{"exposure.type", `supported values: "Internal", "NodePort"`}},
-		"an unknown encryption":                {listeners("{name: a, port: 9092, encryption: Plain}"), []string{"encryption", `supported values: "TLS", "None"`}},
-		"an unknown mechanism":                 {listeners("{name: a, port: 9092, authentication: {mechanisms: [GSSAPI]}}"), []string{"mechanisms", `supported values: "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"`}},
-		"authentication by no mechanism":       {listeners("{name: a, port: 9092, authentication: {mechanisms: []}}"), []string{"mechanisms", "at least 1"}},
-		"a mechanism twice":                    {listeners("{name: a, port: 9092, authentication: {mechanisms: [PLAIN, PLAIN]}}"), []string{"mechanisms[1]", "Duplicate"}},
-		"an unknown authorization":             {`spec: {authorization: {type: OPA}}`, []string{"spec.authorization.type", `supported values: "Simple", "None"`}},
-		"a super user with Kafka's prefix":     {`spec: {authorization: {type: Simple, superUsers: ["User:admin"]}}`, []string{"superUsers[0]", "should match"}},
-		"an unknown rolling policy":            {`spec: {rolling: {unavailable: Force}}`, []string{"spec.rolling.unavailable", `supported values: "Proceed", "Wait"`}},
-		"a rack by another label":              {`spec: {rack: {topologyKey: example.com/row}}`, []string{"spec.rack.topologyKey", "topology.kubernetes.io/zone"}},
-		"a key with a blank in it":             {`spec: {config: {"log retention": "1"}}`, []string{"config", "letters, digits, dots"}},
-		"a value of two lines":                 {"spec: {config: {log.retention.hours: \"1\\nnode.id=7\"}}", []string{"spec.config.log.retention.hours", `[^\r\n]`}},
-		"a value that is a number":             {`spec: {config: {log.retention.hours: 72}}`, []string{"spec.config.log.retention.hours", "string"}},
-		"an unmanaged key twice":               {`spec: {unmanagedConfig: [a, a]}`, []string{"unmanagedConfig[1]", "Duplicate"}},
-		"a field that does not exist":          {`spec: {replicas: 3}`, []string{`unknown field "spec.replicas"`}},
-		"a field that does not exist, deeper":  {pool("heap: 1Gi"), []string{`unknown field "spec.pools[0].heap"`}},
-		"a field that does not exist, deepest": {pool("storage: {volumes: [{name: data, size: 1Gi, class: fast}]}"), []string{`unknown field "spec.pools[0].storage.volumes[0].class"`}},
+		"a listener name of 12 characters": {
+			listeners("{name: abcdefghijkl, port: 9092}"),
+			[]string{"spec.listeners[0].name", "11"},
+		},
+		"a listener on 9091": {
+			listeners("{name: a, port: 9091}"),
+			[]string{"spec.listeners[0].port", "9091 and 9093", "choose another"},
+		},
+		"a listener on 9093": {
+			listeners("{name: a, port: 9093}"),
+			[]string{"spec.listeners[0].port", "9091 and 9093", "choose another"},
+		},
+		"a privileged port": {
+			listeners("{name: a, port: 443}"),
+			[]string{"spec.listeners[0].port", "1024"},
+		},
+		"a port beyond the last": {
+			listeners("{name: a, port: 65536}"),
+			[]string{"spec.listeners[0].port", "65535"},
+		},
+		"an exposure that is not there yet": {
+			listeners("{name: a, port: 9092, exposure: {type: Ingress}}"),
+			[]string{"exposure.type", `supported values: "Internal", "NodePort"`},
+		},
+		"an unknown encryption": {
+			listeners("{name: a, port: 9092, encryption: Plain}"),
+			[]string{"encryption", `supported values: "TLS", "None"`},
+		},
+		"an unknown mechanism": {
+			listeners("{name: a, port: 9092, authentication: {mechanisms: [GSSAPI]}}"),
+			[]string{"mechanisms", `supported values: "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"`},
+		},
+		"authentication by no mechanism": {
+			listeners("{name: a, port: 9092, authentication: {mechanisms: []}}"),
+			[]string{"mechanisms", "at least 1"},
+		},
+		"a mechanism twice": {
+			listeners("{name: a, port: 9092, authentication: {mechanisms: [PLAIN, PLAIN]}}"),
+			[]string{"mechanisms[1]", "Duplicate"},
+		},
+		"an unknown authorization": {
+			`spec: {authorization: {type: OPA}}`,
+			[]string{"spec.authorization.type", `supported values: "Simple", "None"`},
+		},
+		"a super user with Kafka's prefix": {
+			`spec: {authorization: {type: Simple, superUsers: ["User:admin"]}}`,
+			[]string{"superUsers[0]", "should match"},
+		},
+		"an unknown rolling policy": {
+			`spec: {rolling: {unavailable: Force}}`,
+			[]string{"spec.rolling.unavailable", `supported values: "Proceed", "Wait"`},
+		},
+		"a rack by another label": {
+			`spec: {rack: {topologyKey: example.com/row}}`,
+			[]string{"spec.rack.topologyKey", "topology.kubernetes.io/zone"},
+		},
+		"a key with a blank in it": {
+			`spec: {config: {"log retention": "1"}}`,
+			[]string{"config", "letters, digits, dots"},
+		},
+		"a value of two lines": {
+			"spec: {config: {log.retention.hours: \"1\\nnode.id=7\"}}",
+			[]string{"spec.config.log.retention.hours", `[^\r\n]`},
+		},
+		"a value that is a number": {
+			`spec: {config: {log.retention.hours: 72}}`,
+			[]string{"spec.config.log.retention.hours", "string"},
+		},
+		"an unmanaged key twice": {
+			`spec: {unmanagedConfig: [a, a]}`,
+			[]string{"unmanagedConfig[1]", "Duplicate"},
+		},
+		"a field that does not exist":         {`spec: {replicas: 3}`, []string{`unknown field "spec.replicas"`}},
+		"a field that does not exist, deeper": {pool("heap: 1Gi"), []string{`unknown field "spec.pools[0].heap"`}},
+		"a field that does not exist, deepest": {
+			pool("storage: {volumes: [{name: data, size: 1Gi, class: fast}]}"),
+			[]string{`unknown field "spec.pools[0].storage.volumes[0].class"`},
+		},
 	})
 }
 
@@ -167,18 +265,39 @@ func TestExternalClustersRefused(t *testing.T) {
 	t.Parallel()
 	const servers = `bootstrapServers: ["kafka.example.com:9092"]`
 	cases := map[string]refusal{
-		"neither pools nor external":     {`spec: {pools: null, version: null}`, []string{"spec.pools", "spec.external"}},
-		"pools and external":             {`spec: {version: null, external: {` + servers + `}}`, []string{"spec.external", "remove spec.pools or spec.external"}},
-		"no servers":                     {external(""), []string{"spec.external.bootstrapServers", "Required"}},
-		"an empty list of servers":       {external("bootstrapServers: []"), []string{"bootstrapServers", "at least 1"}},
-		"a server twice":                 {external(`bootstrapServers: ["a:1", "a:1"]`), []string{"bootstrapServers[1]", "Duplicate"}},
-		"a listener's certificate alone": {external(servers + ", authentication: {mechanism: TLS, secretName: login}"), []string{"spec.external", "authentication.mechanism", "set external.tls"}},
-		"an unknown mechanism":           {external(servers + ", authentication: {mechanism: GSSAPI, secretName: login}"), []string{"mechanism", `supported values: "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "TLS"`}},
-		"no Secret":                      {external(servers + ", authentication: {mechanism: PLAIN}"), []string{"authentication.secretName", "Required"}},
-		"a password in the spec":         {external(servers + ", authentication: {mechanism: PLAIN, secretName: a, password: b}"), []string{`unknown field "spec.external.authentication.password"`}},
+		"neither pools nor external": {`spec: {pools: null, version: null}`, []string{"spec.pools", "spec.external"}},
+		"pools and external": {
+			`spec: {version: null, external: {` + servers + `}}`,
+			[]string{"spec.external", "remove spec.pools or spec.external"},
+		},
+		"no servers":               {external(""), []string{"spec.external.bootstrapServers", "Required"}},
+		"an empty list of servers": {external("bootstrapServers: []"), []string{"bootstrapServers", "at least 1"}},
+		"a server twice": {
+			external(`bootstrapServers: ["a:1", "a:1"]`),
+			[]string{"bootstrapServers[1]", "Duplicate"},
+		},
+		"a listener's certificate alone": {
+			external(servers + ", authentication: {mechanism: TLS, secretName: login}"),
+			[]string{"spec.external", "authentication.mechanism", "set external.tls"},
+		},
+		"an unknown mechanism": {
+			external(servers + ", authentication: {mechanism: GSSAPI, secretName: login}"),
+			[]string{"mechanism", `supported values: "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "TLS"`},
+		},
+		"no Secret": {
+			external(servers + ", authentication: {mechanism: PLAIN}"),
+			[]string{"authentication.secretName", "Required"},
+		},
+		"a password in the spec": {
+			external(servers + ", authentication: {mechanism: PLAIN, secretName: a, password: b}"),
+			[]string{`unknown field "spec.external.authentication.password"`},
+		},
 	}
 	for _, server := range []string{"a", "a:", ":9092", "a:0", "a:65536", "a:9092,b:9092", "http://a:9092", "a b:9092", "-a:9092", "SSL://a:1"} {
-		cases["server "+server] = refusal{external(fmt.Sprintf("bootstrapServers: [%q]", server)), []string{"spec.external.bootstrapServers[0]", "such as kafka.example.com:9092"}}
+		cases["server "+server] = refusal{
+			external(fmt.Sprintf("bootstrapServers: [%q]", server)),
+			[]string{"spec.external.bootstrapServers[0]", "such as kafka.example.com:9092"},
+		}
 	}
 	for field, value := range map[string]string{
 		"version": `4.3.1`, "metadataVersion": `"4.3"`, "listeners": `[{name: a, port: 9092}]`, "authorization": `{type: None}`,
@@ -217,8 +336,14 @@ func TestConfigKeysThatFollowFromOtherFieldsAreRefused(t *testing.T) {
 	t.Parallel()
 	cases := map[string]refusal{}
 	for key, instead := range ownedKeys {
-		cases["spec.config "+key] = refusal{fmt.Sprintf("spec: {config: {%q: x}}", key), []string{"spec.config", "use " + instead}}
-		cases["pool config "+key] = refusal{pool(fmt.Sprintf("config: {%q: x}", key)), []string{"spec.pools[0].config", "use " + instead}}
+		cases["spec.config "+key] = refusal{
+			fmt.Sprintf("spec: {config: {%q: x}}", key),
+			[]string{"spec.config", "use " + instead},
+		}
+		cases["pool config "+key] = refusal{
+			pool(fmt.Sprintf("config: {%q: x}", key)),
+			[]string{"spec.pools[0].config", "use " + instead},
+		}
 	}
 	runRefusals(t, "KafkaCluster", cases)
 }
@@ -233,15 +358,35 @@ func TestListsHaveAnEnd(t *testing.T) {
 		return strings.Join(items, ", ")
 	}
 	runRefusals(t, "KafkaCluster", map[string]refusal{
-		"21 pools": {"spec: {pools: [" + many(21, "{name: p%d, replicas: 1, storage: {volumes: [{name: data, size: 1Gi}]}}") + "]}",
-			[]string{"spec.pools", "at most 20"}},
-		"17 listeners":         {listeners(many(17, "{name: l%[1]d, port: 2%03[1]d}")), []string{"spec.listeners", "at most 16"}},
-		"33 servers":           {external("bootstrapServers: [" + many(33, `"a%d:9092"`) + "]"), []string{"spec.external.bootstrapServers", "at most 32"}},
-		"17 volumes":           {pool("storage: {volumes: [" + many(17, "{name: v%d, size: 1Gi}") + "]}"), []string{"storage.volumes", "at most 16"}},
-		"257 keys":             {"spec: {config: {" + many(257, "a%d: x") + "}}", []string{"spec.config", "at most 256"}},
-		"33 super users":       {"spec: {authorization: {type: Simple, superUsers: [" + many(33, "u%d") + "]}}", []string{"superUsers", "at most 32"}},
-		"65 unmanaged keys":    {"spec: {unmanagedConfig: [" + many(65, "k%d") + "]}", []string{"unmanagedConfig", "at most 64"}},
-		"a value of 8193":      {"spec: {config: {a: " + strings.Repeat("x", 8193) + "}}", []string{"spec.config.a", "8192"}},
-		"17 kinds of resource": {pool("resources: {limits: {" + many(17, "r%d: 1") + "}}"), []string{"resources.limits", "at most 16"}},
+		"21 pools": {
+			"spec: {pools: [" + many(21, "{name: p%d, replicas: 1, storage: {volumes: [{name: data, size: 1Gi}]}}") + "]}",
+			[]string{"spec.pools", "at most 20"},
+		},
+		"17 listeners": {
+			listeners(many(17, "{name: l%[1]d, port: 2%03[1]d}")),
+			[]string{"spec.listeners", "at most 16"},
+		},
+		"33 servers": {
+			external("bootstrapServers: [" + many(33, `"a%d:9092"`) + "]"),
+			[]string{"spec.external.bootstrapServers", "at most 32"},
+		},
+		"17 volumes": {
+			pool("storage: {volumes: [" + many(17, "{name: v%d, size: 1Gi}") + "]}"),
+			[]string{"storage.volumes", "at most 16"},
+		},
+		"257 keys": {"spec: {config: {" + many(257, "a%d: x") + "}}", []string{"spec.config", "at most 256"}},
+		"33 super users": {
+			"spec: {authorization: {type: Simple, superUsers: [" + many(33, "u%d") + "]}}",
+			[]string{"superUsers", "at most 32"},
+		},
+		"65 unmanaged keys": {
+			"spec: {unmanagedConfig: [" + many(65, "k%d") + "]}",
+			[]string{"unmanagedConfig", "at most 64"},
+		},
+		"a value of 8193": {"spec: {config: {a: " + strings.Repeat("x", 8193) + "}}", []string{"spec.config.a", "8192"}},
+		"17 kinds of resource": {
+			pool("resources: {limits: {" + many(17, "r%d: 1") + "}}"),
+			[]string{"resources.limits", "at most 16"},
+		},
 	})
 }

@@ -184,15 +184,25 @@ func TestPrinterColumnsShowFacts(t *testing.T) {
 		columns []string
 		row     []any // the first columns of the row; Age and what follows is left out
 	}{
-		"KafkaCluster": {`status: {version: 4.3.1, brokers: 3/3, conditions: [{type: Ready, status: "True", reason: AllGood, message: m, lastTransitionTime: "2024-01-01T00:00:00Z"}, {type: Available, status: "True", reason: R, message: m, lastTransitionTime: "2024-01-01T00:00:00Z"}]}`,
+		"KafkaCluster": {
+			`status: {version: 4.3.1, brokers: 3/3, conditions: [{type: Ready, status: "True", reason: AllGood, message: m, ` +
+				`lastTransitionTime: "2024-01-01T00:00:00Z"}, {type: Available, status: "True", reason: R, message: m, ` +
+				`lastTransitionTime: "2024-01-01T00:00:00Z"}]}`,
 			[]string{"Name", "Version", "Brokers", "Available", "Ready", "Reason", "Doing", "Age", "Message"},
-			[]any{"events", "4.3.1", "3/3", "True", "True", "AllGood"}},
-		"KafkaTopic": {`status: {name: orders, partitions: 6, replicationFactor: 2, conditions: [{type: Ready, status: "False", reason: Waiting, message: m, lastTransitionTime: "2024-01-01T00:00:00Z"}]}`,
+			[]any{"events", "4.3.1", "3/3", "True", "True", "AllGood"},
+		},
+		"KafkaTopic": {
+			`status: {name: orders, partitions: 6, replicationFactor: 2, conditions: [{type: Ready, status: "False", ` +
+				`reason: Waiting, message: m, lastTransitionTime: "2024-01-01T00:00:00Z"}]}`,
 			[]string{"Name", "Cluster", "Topic", "Partitions", "Replicas", "Ready", "Reason", "Age", "Message"},
-			[]any{"orders", "events", "orders", int64(6), int64(2), "False", "Waiting"}},
-		"KafkaUser": {`status: {name: app, binding: {name: app-kafka}, conditions: [{type: Ready, status: "True", reason: Proven, message: m, lastTransitionTime: "2024-01-01T00:00:00Z"}]}`,
+			[]any{"orders", "events", "orders", int64(6), int64(2), "False", "Waiting"},
+		},
+		"KafkaUser": {
+			`status: {name: app, binding: {name: app-kafka}, conditions: [{type: Ready, status: "True", reason: Proven, ` +
+				`message: m, lastTransitionTime: "2024-01-01T00:00:00Z"}]}`,
 			[]string{"Name", "Cluster", "User", "Secret", "Ready", "Reason", "Age", "Message"},
-			[]any{"app", "events", "app", "app-kafka", "True", "Proven"}},
+			[]any{"app", "events", "app", "app-kafka", "True", "Proven"},
+		},
 	}
 	for kind, c := range cases {
 		live := create(t, namespace(t), manifest(t, kind, "{}"))

@@ -41,7 +41,11 @@ var house = []room{
 	{path: "controllers/topic", what: "topics, many in one flush", apart: []string{"controllers/user"}},
 	{path: "controllers/user", what: "users, many in one flush"},
 	{path: "controllers/batch", what: "the engine that topics and users share: queue, flush, claims, consent, writing"},
-	{path: "internal/decide", what: "one pass over a cluster as one call: what to record, write, disturb and tell", pure: true},
+	{
+		path: "internal/decide",
+		what: "one pass over a cluster as one call: what to record, write, disturb and tell",
+		pure: true,
+	},
 	{path: "internal/report", what: "the status of a cluster", pure: true},
 	{path: "internal/plan", what: "what disturbs a pod", pure: true, apart: []string{"internal/topics", "internal/users"}},
 	{path: "internal/topics", what: "what differs of topics, and what their status says", pure: true,
@@ -62,7 +66,11 @@ var house = []room{
 	{path: "internal/status", what: "conditions as kstatus has them", pure: true},
 	{path: "internal/version", what: "the catalogue of Kafka's versions", pure: true},
 	{path: "internal/verdict", what: "why something is not as asked for", pure: true},
-	{path: "internal/plainauth", what: "the password file for PLAIN, and the class that reads it in the broker", pure: true},
+	{
+		path: "internal/plainauth",
+		what: "the password file for PLAIN, and the class that reads it in the broker",
+		pure: true,
+	},
 	{path: "internal/pki", what: "certificates", pure: true},
 	{path: "internal/metricsauth", what: "who may read the metrics"},
 	{path: "api/v1alpha1", what: "the three kinds"},
@@ -72,7 +80,13 @@ var house = []room{
 var helpers = []string{"controllers/controllertest", "internal/kafka/kafkatest"}
 
 // impure is what no pure room imports.
-var impure = []string{"sigs.k8s.io/controller-runtime", "k8s.io/client-go", "github.com/twmb/franz-go", "net/http", "os/exec"}
+var impure = []string{
+	"sigs.k8s.io/controller-runtime",
+	"k8s.io/client-go",
+	"github.com/twmb/franz-go",
+	"net/http",
+	"os/exec",
+}
 
 // kafkaClients may open clients to Kafka: the door makes the pool, and connect uses it.
 var kafkaClients = []string{"controllers", "internal/connect", "internal/kafka/pool", "internal/kafka/client"}
@@ -105,7 +119,9 @@ func importsOf(t *testing.T, folder string) []string {
 	return imports
 }
 
-func place(path string) int { return slices.IndexFunc(house, func(r room) bool { return r.path == path }) }
+func place(path string) int {
+	return slices.IndexFunc(house, func(r room) bool { return r.path == path })
+}
 
 func TestEveryPackageOfTheOperatorIsARoom(t *testing.T) {
 	for _, top := range []string{"api", "controllers", "internal"} {
@@ -235,8 +251,14 @@ func picture(t *testing.T) string {
 // are listed, and no other.
 func walls() string {
 	var b strings.Builder
-	own, foreign := "deny: &own\n          - {pkg: "+strings.TrimSuffix(module, "/")+", desc: imports point down, see docs/development.md}\n", "deny: &pure\n"
-	foreign += "          - {pkg: " + strings.TrimSuffix(module, "/") + ", desc: imports point down, see docs/development.md}\n"
+	own, foreign := "deny: &own\n          - {pkg: "+strings.TrimSuffix(
+		module,
+		"/",
+	)+", desc: imports point down, see docs/development.md}\n", "deny: &pure\n"
+	foreign += "          - {pkg: " + strings.TrimSuffix(
+		module,
+		"/",
+	) + ", desc: imports point down, see docs/development.md}\n"
 	for _, path := range impure {
 		foreign += "          - {pkg: " + path + ", desc: this room is pure, what it needs comes in as a value}\n"
 	}
