@@ -15,6 +15,7 @@ import (
 	"github.com/castellan-dev/castellan/internal/claim"
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/users"
+	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
 // userPass is all that one flush knows of its users.
@@ -40,10 +41,6 @@ type userItem struct {
 	revoke bool
 	// spared: nothing may be taken away, for the operator itself logs in by it.
 	spared bool
-	// taken: Kafka has the principal, and it is not ours.
-	taken bool
-	// unsettled: what did not go through, to be tried again.
-	unsettled error
 	// refused: a removed user has been seen to be refused on every broker.
 	refused bool
 
@@ -55,13 +52,24 @@ type userItem struct {
 	password   string // of the removed user; empty = not known any more
 }
 
-func (i *userItem) fault(f users.Fault) { i.Faults = append(i.Faults, f) }
+func (i *userItem) fault(f verdict.Verdict) { i.Faults = append(i.Faults, f) }
 
-func (i *userItem) await(reason, message string) {
-	if i.Reason == "" {
-		i.Reason, i.Message = reason, message
+// await says what is waited for. What was said first stays.
+func (i *userItem) await(reason, format string, args ...any) {
+	if i.Awaited == nil {
+		v := verdict.Waiting(reason, "", proveFirst, proveLimit, format, args...)
+		i.Awaited = &v
 	}
 }
+
+// failed says that an attempt did not go through. It takes the place of what was said before.
+func (i *userItem) failed(err error) {
+	v := verdict.Retry(err, batch.RetryFirst, batch.RetryLimit)
+	i.Awaited = &v
+}
+
+// unsettled tells whether an attempt did not go through.
+func (i *userItem) unsettled() bool { return i.Awaited != nil && i.Awaited.State == verdict.StateRetry }
 
 // Change prepares every user, reads what is live, carries out the difference and proves it from outside. An error means
 // that nothing is known about any user.
@@ -132,12 +140,12 @@ func (p *userPass) prepare(ctx context.Context, i *userItem) {
 }
 
 // leaveAlone changes nothing of a user, neither for its holder nor for those that leave, and says why.
-func (p *userPass) leaveAlone(i *userItem, f users.Fault) {
+func (p *userPass) leaveAlone(i *userItem, f verdict.Verdict) {
 	i.idle = true
 	u := i.Holder
 	if u == nil {
 		if i.spared = f.Reason == users.ReasonOwn; !i.spared {
-			i.await(f.Reason, f.Message)
+			i.await(f.Reason, "%s", f.Text())
 		}
 		return
 	}
@@ -154,8 +162,8 @@ func (p *userPass) hold(ctx context.Context, i *userItem) bool {
 		return false
 	}
 	i.endpoints = users.Endpoints(p.Cluster.Object, u.Spec.Authentication.Mechanisms)
-	if message := users.NotOffered(p.Cluster.Object, u.Spec.Authentication.Mechanisms); message != "" {
-		i.fault(users.Fault{Reason: users.ReasonMechanism, Message: message})
+	if fault := users.NotOffered(p.Cluster.Object, u.Spec.Authentication.Mechanisms); fault != nil {
+		i.fault(*fault)
 	}
 	for _, m := range u.Spec.Authentication.Mechanisms {
 		if _, ok := users.For(i.endpoints, m); ok {
@@ -173,9 +181,9 @@ func (p *userPass) hold(ctx context.Context, i *userItem) bool {
 		return true
 	}
 	password, err := p.connect(ctx, i)
-	switch fault, isFault := errors.AsType[*secretFault](err); {
+	switch fault, isFault := errors.AsType[verdict.Verdict](err); {
 	case isFault:
-		i.fault(users.Fault{Reason: users.ReasonSecret, Message: fault.Error()})
+		i.fault(fault)
 		i.Credentials = u.Status.Credentials
 		return false
 	case err != nil:
@@ -220,7 +228,6 @@ func (p *userPass) vacant(i *userItem) bool {
 		return true
 	}
 	if i.off = !p.Stands(&p.Doubts, key, fault.Reason, batch.ConfirmAfter); !i.off {
-		i.taken = true
 		i.fault(*fault)
 		i.Secret = boundSecret(i.Holder)
 	}
@@ -342,7 +349,7 @@ func (p *userPass) mendACLs(ctx context.Context, admin kafka.UserAdmin, changes 
 func (i *userItem) refusedBy(err error, field string) {
 	refusal, ok := errors.AsType[*kafka.Refusal](err)
 	if !ok || i.revoke { // what is being taken away is not what the spec asks for
-		i.unsettled = err
+		i.failed(err)
 		return
 	}
 	fault := users.Explain(refusal, field)

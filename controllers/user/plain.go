@@ -93,7 +93,7 @@ func (p *userPass) plainFailed(err error) {
 			p.Queue.Retry(p.Cluster.Key, i.Name, batch.CacheLag, batch.ConfirmAfter)
 			continue
 		}
-		i.unsettled = err
+		i.failed(err)
 	}
 }
 

@@ -39,7 +39,7 @@ func (p *userPass) prove(ctx context.Context) {
 	for _, i := range p.items {
 		nodes := brokers
 		switch {
-		case i.idle || i.off || i.unsettled != nil:
+		case i.idle || i.off || i.unsettled():
 			continue
 		case i.revoke && i.password == "":
 			i.refused = true // nobody knows the password any more
@@ -70,7 +70,7 @@ func (p *userPass) prove(ctx context.Context) {
 		seen[t.item] = append(seen[t.item], t)
 	}
 	for _, i := range p.items {
-		if !i.idle && !i.off && i.unsettled == nil {
+		if !i.idle && !i.off && !i.unsettled() {
 			i.judge(seen[i], brokers)
 		}
 	}
@@ -135,7 +135,7 @@ func (i *userItem) judge(probes []*probe, brokers []int32) {
 	}
 	if i.revoke {
 		if i.refused = len(open) == 0; !i.refused {
-			i.await(users.ReasonRevoking, "removed, and waiting until every broker refuses a login: "+strings.Join(open, ", "))
+			i.await(users.ReasonRevoking, "removed, and waiting until every broker refuses a login: %s", strings.Join(open, ", "))
 		}
 		return
 	}
@@ -150,7 +150,7 @@ func (i *userItem) judge(probes []*probe, brokers []int32) {
 	slices.Sort(i.Credentials.ProvenOn)
 	switch {
 	case len(open) > 0:
-		i.await(users.ReasonProving, "waiting until a login works on every broker: "+strings.Join(open, ", "))
+		i.await(users.ReasonProving, "waiting until a login works on every broker: %s", strings.Join(open, ", "))
 	case len(brokers) == 0:
 		i.await(users.ReasonProving, "waiting for a broker that takes clients, to see a login work")
 	}

@@ -3,13 +3,14 @@ package user
 import (
 	"context"
 	"errors"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/controllers/batch"
-	"github.com/castellan-dev/castellan/internal/claim"
 	"github.com/castellan-dev/castellan/internal/users"
+	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
 // Report writes what has come true: each object at most once, and not at all when it says so already.
@@ -23,19 +24,7 @@ func (p *userPass) Report(ctx context.Context) ([]string, error) {
 }
 
 func (p *userPass) settle(ctx context.Context, i *userItem) error {
-	if i.unsettled != nil {
-		i.await(users.ReasonRetrying, i.unsettled.Error())
-	}
-	switch {
-	case i.unsettled != nil:
-		p.Queue.Retry(p.Cluster.Key, i.Name, batch.RetryFirst, batch.RetryLimit)
-	case i.Reason != "":
-		p.Queue.Retry(p.Cluster.Key, i.Name, proveFirst, proveLimit)
-	case i.taken:
-		p.Queue.Retry(p.Cluster.Key, i.Name, claim.TakenLook, claim.TakenLookLimit)
-	default:
-		p.Queue.Settled(p.Cluster.Key, i.Name)
-	}
+	p.lookAgain(i)
 	var errs []error
 	if i.Holder != nil {
 		if i.revoke {
@@ -52,12 +41,27 @@ func (p *userPass) settle(ctx context.Context, i *userItem) error {
 	return errors.Join(append(errs, p.settleLeaving(ctx, i))...)
 }
 
+// lookAgain says when the user is looked at again: for what is waited for, else for a fault that may go away by itself.
+func (p *userPass) lookAgain(i *userItem) {
+	open := slices.Clone(i.Faults)
+	if i.Awaited != nil {
+		open = append([]verdict.Verdict{*i.Awaited}, open...)
+	}
+	for _, v := range open {
+		if v.After > 0 {
+			p.Queue.Retry(p.Cluster.Key, i.Name, v.After, v.AtMost)
+			return
+		}
+	}
+	p.Queue.Settled(p.Cluster.Key, i.Name)
+}
+
 // holderReport is what the holder's status says. While somebody else's credentials are being taken away, that is not its
 // business.
 func (i *userItem) holderReport() users.Report {
 	r := i.Report
 	if i.revoke {
-		r.Reason, r.Message = "", ""
+		r.Awaited = nil
 	}
 	return r
 }
@@ -80,18 +84,18 @@ func (p *userPass) leavingOf(i *userItem) (owners, others []*v1alpha1.KafkaUser)
 func (p *userPass) settleLeaving(ctx context.Context, i *userItem) error {
 	owners, others := p.leavingOf(i)
 	errs := []error{p.Release(ctx, others...)}
-	replaced := i.Holder != nil && !i.idle && !i.revoke && i.Credentials != nil && i.Reason == ""
+	replaced := i.Holder != nil && !i.idle && !i.revoke && i.Credentials != nil && i.Awaited == nil
 	if i.spared {
 		for _, u := range owners {
 			p.Events.Eventf(u, nil, corev1.EventTypeWarning, "Released", "Delete", "The operator itself logs in as user %q: its credentials, ACLs and quotas stay", i.Name)
 		}
 	}
-	if i.unsettled == nil && (i.spared || replaced || i.revoke && i.refused) {
+	if !i.unsettled() && (i.spared || replaced || i.revoke && i.refused) {
 		return errors.Join(append(errs, p.Release(ctx, owners...))...)
 	}
-	reason, message := i.Reason, i.Message
-	if reason == "" {
-		reason, message = users.ReasonRevoking, "waiting until its successor is in force"
+	reason, message := users.ReasonRevoking, "waiting until its successor is in force"
+	if i.Awaited != nil {
+		reason, message = i.Awaited.Reason, i.Awaited.Text()
 	}
 	for _, u := range owners {
 		errs = append(errs, p.Keep(ctx, i.Name, u, reason, func() error { return p.WriteWaiting(ctx, u, reason, message) }))

@@ -15,12 +15,8 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/connect"
 	"github.com/castellan-dev/castellan/internal/users"
+	"github.com/castellan-dev/castellan/internal/verdict"
 )
-
-// secretFault: a Secret has the name of ours and is not ours.
-type secretFault struct{ message string }
-
-func (f *secretFault) Error() string { return f.message }
 
 // authority reads the certificate of the CA that signs the brokers; nil = not there yet.
 func (p *userPass) authority(ctx context.Context) ([]byte, error) {
@@ -34,16 +30,17 @@ func (p *userPass) authority(ctx context.Context) ([]byte, error) {
 
 // connect makes sure of the connection Secret of a holder and returns the password in it. The Secret is the password's
 // only home: it is made once, and when the Secret is lost so is the password. An empty password without an error means
-// that something the Secret must hold is not known yet; the item says what.
+// that something the Secret must hold is not known yet; the item says what. A verdict.Verdict as the error says that the
+// Secret is somebody else's.
 func (p *userPass) connect(ctx context.Context, i *userItem) (string, error) {
 	for _, e := range i.endpoints {
 		if e.Bootstrap == "" {
-			i.await(users.ReasonListener, fmt.Sprintf("waiting for the address of listener %q of KafkaCluster %q", e.Listener, p.Cluster.Key.Name))
+			i.await(users.ReasonListener, "waiting for the address of listener %q of KafkaCluster %q", e.Listener, p.Cluster.Key.Name)
 			return "", nil
 		}
 		if e.TLS && len(p.ca) == 0 && !p.Cluster.Object.IsExternal() {
-			i.await(users.ReasonAuthority, fmt.Sprintf("waiting for Secret %q, which holds the certificate of the CA of KafkaCluster %q",
-				connect.AuthoritySecret(p.Cluster.Key.Name), p.Cluster.Key.Name))
+			i.await(users.ReasonAuthority, "waiting for Secret %q, which holds the certificate of the CA of KafkaCluster %q",
+				connect.AuthoritySecret(p.Cluster.Key.Name), p.Cluster.Key.Name)
 			return "", nil
 		}
 	}
@@ -90,8 +87,8 @@ func (p *userPass) adjustSecret(ctx context.Context, i *userItem, secret *corev1
 	predecessor := owner != nil && owner.UID != u.UID
 	if secret.Labels[v1alpha1.LabelManagedBy] != v1alpha1.ManagedBy || secret.Type != users.SecretType ||
 		owner == nil || owner.Kind != "KafkaUser" || owner.Name != u.Name {
-		return "", &secretFault{fmt.Sprintf("metadata.name: Secret %q has been made by somebody else and is left alone; "+
-			"delete or rename it, or give this KafkaUser another metadata.name", secret.Name)}
+		return "", verdict.Stalled(users.ReasonSecret, "metadata.name", "Secret %q has been made by somebody else and is left alone; "+
+			"delete or rename it, or give this KafkaUser another metadata.name", secret.Name)
 	}
 	password := string(secret.Data[users.PasswordKey])
 	if predecessor || !users.Usable(password) {

@@ -21,7 +21,7 @@ type knownAccess struct {
 }
 
 // Access returns how an external cluster is reached, as the Secrets said when they were last read; they are read now when
-// that was for another spec. An *external.Fault says what is wrong with them.
+// that was for another spec. A verdict.Verdict as the error says what is wrong with them.
 func (c *Connections) Access(ctx context.Context, cluster *v1alpha1.KafkaCluster) (external.Access, error) {
 	c.mu.Lock()
 	known := c.Accesses[client.ObjectKeyFromObject(cluster)]
@@ -48,7 +48,7 @@ func (c *Connections) ReadAccess(ctx context.Context, cluster *v1alpha1.KafkaClu
 	}
 	access, fault := external.Resolve(cluster.Spec.External, secrets)
 	if fault != nil {
-		return external.Access{}, fault
+		return external.Access{}, *fault
 	}
 	before := c.keep(cluster, access)
 	if before.uid == cluster.UID && !bytes.Equal(before.access.CA, access.CA) {

@@ -16,6 +16,7 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/kafka/kafkatest"
+	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
 var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -100,20 +101,20 @@ func TestWhatIsWrongWithASecretIsToldWithFieldAndCure(t *testing.T) {
 			if f == nil {
 				t.Fatal("nothing is said")
 			}
-			checkSentence(t, f, c.says...)
+			checkSentence(t, *f, c.says...)
 		})
 	}
 }
 
-func checkSentence(t *testing.T, f *Fault, says ...string) {
+func checkSentence(t *testing.T, f verdict.Verdict, says ...string) {
 	t.Helper()
 	for _, part := range append(says, "spec.external") {
-		if !strings.Contains(f.Message, part) {
-			t.Errorf("%s does not say %q", f.Message, part)
+		if !strings.Contains(f.Text(), part) {
+			t.Errorf("%s does not say %q", f.Text(), part)
 		}
 	}
-	if strings.Contains(f.Message, "\n") || strings.Contains(f.Message, "hush") || len(f.Message) > 500 {
-		t.Errorf("not one line without secrets: %s", f.Message)
+	if strings.Contains(f.Text(), "\n") || strings.Contains(f.Text(), "hush") || len(f.Text()) > 500 {
+		t.Errorf("not one line without secrets: %s", f.Text())
 	}
 }
 
@@ -155,15 +156,15 @@ func TestEveryFaultNamesItsFieldAndItsCure(t *testing.T) {
 		{"of unknown cause", fmt.Errorf("%w: something", kafka.ErrUnreachable), open, ReasonUnreachable, true, []string{"no broker answers"}},
 		{"too old", fmt.Errorf("ask: %w", kafka.ErrTooOld), open, ReasonTooOld, false, []string{"Kafka 2.8", "upgrade"}},
 		{"another cluster", &kafka.AnotherCluster{Want: "first", Have: "second"}, open, ReasonOther, false, []string{"bootstrapServers", "first", "second", "nothing is changed"}},
-		{"a Secret", &Fault{Reason: ReasonSecret, Message: "spec.external: x"}, open, ReasonSecret, false, nil},
+		{"a Secret", verdict.Stalled(ReasonSecret, "spec.external", "x"), open, ReasonSecret, false, nil},
 		{"anything else", errors.New("describe cluster: not now\nhush"), open, ReasonFailing, true, []string{"not now", "tried again"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := Explain(c.err, c.e)
-			if f.Reason != c.reason || f.Passing != c.passing {
-				t.Errorf("%s, passing %t: %s", f.Reason, f.Passing, f.Message)
+			if f.Reason != c.reason || f.Passes() != c.passing {
+				t.Errorf("%s, passing %t: %s", f.Reason, f.Passes(), f.Text())
 			}
-			checkSentence(t, f, c.says...)
+			checkSentence(t, f.Verdict, c.says...)
 		})
 	}
 }

@@ -37,16 +37,16 @@ func Lacks(cluster *v1alpha1.KafkaCluster, feature kafka.Feature) string {
 
 // StatusOf returns the status of an external cluster that has answered, or, with a fault, of one that has not: what is
 // known of it stays. twin is another KafkaCluster that stands for the same Kafka; empty = none does.
-func StatusOf(c *v1alpha1.KafkaCluster, o *kafka.Overview, f *Fault, twin string, now time.Time) v1alpha1.KafkaClusterStatus {
+func StatusOf(c *v1alpha1.KafkaCluster, o *kafka.Overview, f *Explained, twin string, now time.Time) v1alpha1.KafkaClusterStatus {
 	s := *c.Status.DeepCopy()
 	s.ObservedGeneration = c.Generation
 	warn(&s, c, twin, now)
 	if f != nil {
-		status.Set(&s.Conditions, v1alpha1.ConditionAvailable, metav1.ConditionFalse, c.Generation, f.Reason, f.Message, now)
-		if f.Passing {
-			status.Reconciling(&s.Conditions, c.Generation, f.Reason, f.Message, now)
+		status.Set(&s.Conditions, v1alpha1.ConditionAvailable, metav1.ConditionFalse, c.Generation, f.Reason, f.Text(), now)
+		if f.Passes() {
+			status.Reconciling(&s.Conditions, c.Generation, f.Reason, f.Text(), now)
 		} else {
-			status.Stalled(&s.Conditions, c.Generation, f.Reason, f.Message, now)
+			status.Stalled(&s.Conditions, c.Generation, f.Reason, f.Text(), now)
 		}
 		return s
 	}

@@ -5,13 +5,13 @@ package users
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/claim"
 	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
 // Name returns the name that a user logs in with.
@@ -49,17 +49,19 @@ func Sort(name string, objects []*v1alpha1.KafkaUser, clusterID string, admits f
 
 // Presumes tells that a user from another namespace than its cluster's asks for a name that stands above all ACLs; nil = it
 // does not.
-func Presumes(u *v1alpha1.KafkaUser, cluster *v1alpha1.KafkaCluster) *Fault {
+func Presumes(u *v1alpha1.KafkaUser, cluster *v1alpha1.KafkaCluster) *verdict.Verdict {
 	if u.Namespace == cluster.Namespace || cluster.Spec.Authorization == nil || !slices.Contains(cluster.Spec.Authorization.SuperUsers, Name(u)) {
 		return nil
 	}
-	return &Fault{ReasonSuperUser, fmt.Sprintf("spec.name: %q is a super user of KafkaCluster %s/%s and can only be asked for in the cluster's own namespace; choose another name",
-		Name(u), cluster.Namespace, cluster.Name)}
+	fault := verdict.Stalled(ReasonSuperUser, "spec.name",
+		"%q is a super user of KafkaCluster %s/%s and can only be asked for in the cluster's own namespace; choose another name",
+		Name(u), cluster.Namespace, cluster.Name)
+	return &fault
 }
 
 // Exists says that Kafka has something of the claim's principal that none of its objects has put there; nil = it has not, or
 // the holder is to take it over.
-func Exists(c Claim, live Live, clusterID string) *Fault {
+func Exists(c Claim, live Live, clusterID string) *verdict.Verdict {
 	owns := func(u *v1alpha1.KafkaUser) bool { return Owns(u, clusterID) }
 	if c.Holder.Spec.Adoption == v1alpha1.UserAdoptionAlways || owns(c.Holder) || slices.ContainsFunc(c.Leaving, owns) {
 		return nil
@@ -68,9 +70,12 @@ func Exists(c Claim, live Live, clusterID string) *Fault {
 	if len(found) == 0 {
 		return nil
 	}
-	return &Fault{ReasonExists, fmt.Sprintf("spec.adoption: user %q has %s in Kafka already and this object did not put them there; to take the user "+
-		"over, with a new password and nothing that does not stand here, set spec.adoption to Always, or choose another spec.name",
-		c.Name, strings.Join(found, ", "))}
+	fault := verdict.Stalled(ReasonExists, "spec.adoption",
+		"user %q has %s in Kafka already and this object did not put them there; to take the user over, with a new password "+
+			"and nothing that does not stand here, set spec.adoption to Always, or choose another spec.name",
+		c.Name, strings.Join(found, ", "))
+	fault.Doubtful, fault.After, fault.AtMost = true, claim.TakenLook, claim.TakenLookLimit
+	return &fault
 }
 
 // of lists what Kafka has of a user.

@@ -11,6 +11,7 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/external"
 	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
 // Endpoint is one listener as a certain user sees it.
@@ -125,8 +126,8 @@ func For(endpoints []Endpoint, m v1alpha1.Mechanism) (Endpoint, bool) {
 	return endpoints[i], true
 }
 
-// NotOffered says which of a user's mechanisms no listener offers; empty = all are offered.
-func NotOffered(cluster *v1alpha1.KafkaCluster, mechanisms []v1alpha1.Mechanism) string {
+// NotOffered says which of a user's mechanisms no listener offers; nil = all are offered.
+func NotOffered(cluster *v1alpha1.KafkaCluster, mechanisms []v1alpha1.Mechanism) *verdict.Verdict {
 	endpoints := Endpoints(cluster, mechanisms)
 	var lacking []string
 	for _, m := range mechanisms {
@@ -135,7 +136,7 @@ func NotOffered(cluster *v1alpha1.KafkaCluster, mechanisms []v1alpha1.Mechanism)
 		}
 	}
 	if len(lacking) == 0 {
-		return ""
+		return nil
 	}
 	if cluster.IsExternal() {
 		return notOfferedOutside(cluster, lacking)
@@ -148,32 +149,42 @@ func NotOffered(cluster *v1alpha1.KafkaCluster, mechanisms []v1alpha1.Mechanism)
 		}
 		offers = append(offers, fmt.Sprintf("%s (%s)", l.Name, offer))
 	}
-	return fmt.Sprintf("spec.authentication.mechanisms: no listener of KafkaCluster %q offers %s; its listeners are %s; choose one of theirs, or add it to a listener",
+	fault := verdict.Stalled(ReasonMechanism, mechanismsField,
+		"no listener of KafkaCluster %q offers %s; its listeners are %s; choose one of theirs, or add it to a listener",
 		cluster.Name, strings.Join(lacking, ", "), strings.Join(offers, ", "))
+	return &fault
 }
 
-func notOfferedOutside(cluster *v1alpha1.KafkaCluster, lacking []string) string {
+const mechanismsField = "spec.authentication.mechanisms"
+
+func notOfferedOutside(cluster *v1alpha1.KafkaCluster, lacking []string) *verdict.Verdict {
+	fault := verdict.Stalled(ReasonMechanism, mechanismsField,
+		"%s: KafkaCluster %q is external, and the operator has no access to the files in which its brokers keep such passwords; "+
+			"use SCRAM-SHA-512 or SCRAM-SHA-256", strings.Join(lacking, ", "), cluster.Name)
 	if !external.Sasl(cluster.Spec.External) {
-		return fmt.Sprintf("spec.clusterRef: the operator reaches KafkaCluster %q at a listener without SASL, so that no user could log in there; "+
-			"in spec.external of the KafkaCluster, name a listener with SASL", cluster.Name)
+		fault = verdict.Stalled(ReasonMechanism, "spec.clusterRef",
+			"the operator reaches KafkaCluster %q at a listener without SASL, so that no user could log in there; "+
+				"in spec.external of the KafkaCluster, name a listener with SASL", cluster.Name)
 	}
-	return fmt.Sprintf("spec.authentication.mechanisms: %s: KafkaCluster %q is external, and the operator has no access to the files in which its "+
-		"brokers keep such passwords; use SCRAM-SHA-512 or SCRAM-SHA-256", strings.Join(lacking, ", "), cluster.Name)
+	return &fault
 }
 
 // Refused says why a user cannot be cared for in an external cluster, of which the operator knows that it logs in there as
 // self; nil = it can.
-func Refused(cluster *v1alpha1.KafkaCluster, name, self string) *Fault {
+func Refused(cluster *v1alpha1.KafkaCluster, name, self string) *verdict.Verdict {
 	if !cluster.IsExternal() {
 		return nil
 	}
 	if needs := external.Lacks(cluster, kafka.FeatureScram); needs != "" {
-		return &Fault{ReasonTooOld, fmt.Sprintf("spec.clusterRef: a user's SCRAM credentials need %s, and KafkaCluster %q is older; upgrade it, or delete "+
-			"this KafkaUser", needs, cluster.Name)}
+		fault := verdict.Stalled(ReasonTooOld, "spec.clusterRef",
+			"a user's SCRAM credentials need %s, and KafkaCluster %q is older; upgrade it, or delete this KafkaUser", needs, cluster.Name)
+		return &fault
 	}
 	if name == self {
-		return &Fault{ReasonOwn, fmt.Sprintf("spec.name: the operator itself logs in to KafkaCluster %q as user %q, and would lock itself out; choose another "+
-			"name, or give the operator a user of its own", cluster.Name, name)}
+		fault := verdict.Stalled(ReasonOwn, "spec.name",
+			"the operator itself logs in to KafkaCluster %q as user %q, and would lock itself out; choose another name, "+
+				"or give the operator a user of its own", cluster.Name, name)
+		return &fault
 	}
 	return nil
 }

@@ -8,13 +8,13 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/status"
+	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
 // Reasons of Ready, Reconciling and Stalled.
 const (
 	ReasonInForce       = "InForce"
 	ReasonProving       = "ProvingLogin"
-	ReasonRetrying      = "Retrying"
 	ReasonRevoking      = "Revoking"
 	ReasonListener      = "ListenerNotReady"
 	ReasonAuthority     = "CertificateAuthorityNotReady"
@@ -29,34 +29,29 @@ const (
 	ReasonSuperUser     = "SuperUserElsewhere"
 )
 
-// Fault is why a user cannot be as desired until somebody changes something.
-type Fault struct {
-	Reason  string
-	Message string
-}
-
 // Explain says Kafka's refusal in the language of the KafkaUser's fields; field is what was being carried out.
-func Explain(r *kafka.Refusal, field string) Fault {
+func Explain(r *kafka.Refusal, field string) verdict.Verdict {
 	if r.Code == "SECURITY_DISABLED" {
 		return NoAuthorizer()
 	}
-	return Fault{ReasonRefused, fmt.Sprintf("%s: Kafka refuses it: %s", field, r.Error())}
+	return verdict.Stalled(ReasonRefused, field, "Kafka refuses it: %s", r.Error())
 }
 
-// NoAuthorizer says that ACLs are asked for and nobody would mind them.
-func NoAuthorizer() Fault {
-	return Fault{ReasonAuthorization, "spec.acls: the cluster has no authorizer (authorization.type None), so that everybody may do everything; " +
-		"remove spec.acls, or set spec.authorization.type of the KafkaCluster to Simple (authorizer.class.name on brokers of somebody else's)"}
+// NoAuthorizer says that the user asks for ACLs and that the cluster has no authorizer to mind them.
+func NoAuthorizer() verdict.Verdict {
+	return verdict.Stalled(ReasonAuthorization, "spec.acls",
+		"the cluster has no authorizer (authorization.type None), so that everybody may do everything; remove spec.acls, "+
+			"or set spec.authorization.type of the KafkaCluster to Simple (authorizer.class.name on brokers of somebody else's)")
 }
 
 // Report is what is known of a holder after a pass.
 type Report struct {
 	Credentials *v1alpha1.Credentials // nil = nothing of it stands in Kafka
 	Secret      string                // empty = there is none of ours
-	Faults      []Fault
-	// Reason and Message say what is waited for; empty = nothing.
-	Reason  string
-	Message string
+	// Faults are stalled verdicts: what the user of the object has to change.
+	Faults []verdict.Verdict
+	// Awaited is what is waited for, or what failed and is tried again; nil = nothing.
+	Awaited *verdict.Verdict
 }
 
 // StatusOf returns the status of a claim's holder.
@@ -68,13 +63,9 @@ func StatusOf(u *v1alpha1.KafkaUser, r Report, now time.Time) v1alpha1.KafkaUser
 	}
 	switch {
 	case len(r.Faults) > 0:
-		message := r.Faults[0].Message
-		for _, f := range r.Faults[1:] {
-			message += "; " + f.Message
-		}
-		status.Stalled(&s.Conditions, u.Generation, r.Faults[0].Reason, message, now)
-	case r.Reason != "":
-		status.Reconciling(&s.Conditions, u.Generation, r.Reason, r.Message, now)
+		status.Stalled(&s.Conditions, u.Generation, r.Faults[0].Reason, verdict.Texts(r.Faults), now)
+	case r.Awaited != nil:
+		status.Reconciling(&s.Conditions, u.Generation, r.Awaited.Reason, r.Awaited.Text(), now)
 	default:
 		proven := 0
 		if r.Credentials != nil {

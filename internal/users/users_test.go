@@ -132,7 +132,8 @@ func TestTheDefaultEndpointIsInternalAndOffersAll(t *testing.T) {
 	if !slices.Equal(names, []string{"all", "some", "out"}) || endpoints[0].Mechanisms[0] != v1alpha1.MechanismScram512 {
 		t.Errorf("%v %v", names, endpoints[0].Mechanisms)
 	}
-	if message := NotOffered(cluster, []v1alpha1.Mechanism{v1alpha1.MechanismScram256}); !strings.Contains(message, "SCRAM-SHA-256") || !strings.Contains(message, "open (nobody logs in)") {
+	fault := NotOffered(cluster, []v1alpha1.Mechanism{v1alpha1.MechanismScram256})
+	if message := fault.Text(); !strings.Contains(message, "SCRAM-SHA-256") || !strings.Contains(message, "open (nobody logs in)") {
 		t.Error(message)
 	}
 }
