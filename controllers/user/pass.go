@@ -13,6 +13,7 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/controllers/batch"
 	"github.com/castellan-dev/castellan/internal/claim"
+	"github.com/castellan-dev/castellan/internal/connect"
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/users"
 	"github.com/castellan-dev/castellan/internal/verdict"
@@ -85,7 +86,7 @@ func (p *userPass) Change(ctx context.Context) error {
 			return err
 		}
 		p.ca, p.self = access.CA, access.Username
-	} else if p.ca, err = p.authority(ctx); err != nil {
+	} else if p.ca, err = connect.TrustedBy(ctx, p.Client, p.Cluster.Key); err != nil {
 		return err
 	}
 	for _, i := range p.items {

@@ -18,16 +18,6 @@ import (
 	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
-// authority reads the certificate of the CA that signs the brokers; nil = not there yet.
-func (p *userPass) authority(ctx context.Context) ([]byte, error) {
-	var secret corev1.Secret
-	key := secretKey(p.Cluster.Key.Namespace, connect.AuthoritySecret(p.Cluster.Key.Name))
-	if err := p.Client.Get(ctx, key, &secret); err != nil {
-		return nil, client.IgnoreNotFound(err)
-	}
-	return secret.Data[connect.AuthorityCertificate], nil
-}
-
 // connect makes sure of the connection Secret of a holder and returns the password in it. The Secret is the password's
 // only home: it is made once, and when the Secret is lost so is the password. An empty password without an error means
 // that something the Secret must hold is not known yet; the item says what. A verdict.Verdict as the error says that the

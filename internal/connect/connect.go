@@ -1,3 +1,6 @@
+// Package connect is the one place that opens connections to Kafka and that reads, for them, the Secrets with a certificate
+// authority or a login. Nobody else opens a pool or a client, and nobody else reads such a Secret: what somebody needs to
+// know of one is a function here.
 package connect
 
 import (
@@ -7,21 +10,15 @@ import (
 	"sync"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/kafka"
+	kafkaclient "github.com/castellan-dev/castellan/internal/kafka/client"
 	"github.com/castellan-dev/castellan/internal/kafka/pool"
 	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/pki"
-)
-
-// The entries of the Secret that holds a cluster's certificate authority.
-const (
-	AuthorityCertificate = "ca.crt"
-	AuthorityKey         = "ca.key"
 )
 
 // The names in the operator's own certificate; render puts the principal that follows from them into super.users.
@@ -30,16 +27,19 @@ const (
 	Organization = "castellan"
 )
 
-// AuthoritySecret names the Secret that holds a cluster's certificate authority.
-func AuthoritySecret(cluster string) string { return cluster + "-ca" }
-
 // ClustersAtOnce is how many clusters each controller works on side by side. One that does not answer keeps its place for
-// up to batch.FlushTimeout; so there are more places, which cost next to nothing, than clusters that fall silent together.
+// up to half a minute. Places cost next to nothing, so there are more than clusters that fall silent together.
 const ClustersAtOnce = 32
 
 // identityLife is how long the operator's own certificate for a cluster lives. It is made in memory, from the cluster's
 // authority, and written nowhere.
 const identityLife = 30 * 24 * time.Hour
+
+// Key names a cluster that is connected to.
+type Key = pool.Key
+
+// Prober logs in as a client would, to see what the client would see.
+func Prober() kafka.Prober { return kafkaclient.Prober{} }
 
 // Connections gives a kafka.Admin for every KafkaCluster. Of the operator's own it finds the addresses in the status and
 // proves to the brokers that it is the operator; an external one says how it is reached. Dialling and backing off are the
@@ -50,7 +50,7 @@ type Connections struct {
 	APIReader client.Reader
 	Pool      *pool.Pool
 	// Wake has what lives in a cluster looked at when something has changed that its object does not show.
-	Wake   func(pool.Key)
+	Wake   func(Key)
 	Domain string
 	Now    func() time.Time
 
@@ -66,6 +66,15 @@ type certificate struct {
 	leaf      pki.Leaf
 }
 
+// Open makes the pool of the connections.
+func (c *Connections) Open() *Connections {
+	c.Pool = pool.New(pool.Config{OnReachable: c.Wake})
+	return c
+}
+
+// Start closes idle connections from time to time until ctx is over, and then all of them.
+func (c *Connections) Start(ctx context.Context) error { return c.Pool.Start(ctx) }
+
 // Admin returns the connection to a cluster; it does not dial.
 func (c *Connections) Admin(ctx context.Context, cluster *v1alpha1.KafkaCluster) (kafka.Admin, error) {
 	key := client.ObjectKeyFromObject(cluster)
@@ -76,14 +85,13 @@ func (c *Connections) Admin(ctx context.Context, cluster *v1alpha1.KafkaCluster)
 		}
 		return c.Pool.Get(poolKey(cluster), externalOptions(access, cluster.Status.ClusterID))
 	}
-	secret := &corev1.Secret{}
-	name := types.NamespacedName{Namespace: cluster.Namespace, Name: AuthoritySecret(cluster.Name)}
-	if err := c.Client.Get(ctx, name, secret); err != nil {
-		return nil, fmt.Errorf("read the certificate authority of KafkaCluster %s from Secret %s: %w", key, name.Name, err)
-	}
-	authority, err := pki.ParseAuthority(secret.Data[AuthorityCertificate], secret.Data[AuthorityKey])
+	secret, err := readAuthority(ctx, c.Client, key)
 	if err != nil {
-		return nil, fmt.Errorf("read the certificate authority of KafkaCluster %s from Secret %s: %w", key, name.Name, err)
+		return nil, err
+	}
+	authority, err := Authority(secret)
+	if err != nil {
+		return nil, fmt.Errorf("read the certificate authority of KafkaCluster %s from Secret %s: %w", key, secret.Name, err)
 	}
 	leaf, err := c.identity(key, cluster.UID, authority)
 	if err != nil {

@@ -5,15 +5,18 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/castellan-dev/castellan/api/v1alpha1"
-	"github.com/castellan-dev/castellan/internal/external"
-	"github.com/castellan-dev/castellan/internal/kafka/pool"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
-) // knownAccess is what the Secrets of an external cluster said when they were last read.
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/external"
+	"github.com/castellan-dev/castellan/internal/kafka/pool"
+)
+
+// knownAccess is what the Secrets of an external cluster said when they were last read.
 type knownAccess struct {
 	uid        types.UID // of the KafkaCluster
 	generation int64

@@ -6,10 +6,10 @@ import (
 	"bytes"
 	"cmp"
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/pki"
 	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
@@ -73,7 +73,8 @@ func (a *Access) trust(t *v1alpha1.ExternalTLS, secrets map[string]map[string][]
 	if f != nil {
 		return f
 	}
-	if a.CA = values[0]; !x509.NewCertPool().AppendCertsFromPEM(a.CA) {
+	// Users' Secrets in other namespaces hold it too: a key beside the certificate must not get there.
+	if a.CA = pki.CertificatesOnly(values[0]); a.CA == nil {
 		return secretFault(field, "key %q of Secret %q holds no certificate in PEM form; put the authority's there", key, t.CASecret.Name)
 	}
 	return nil

@@ -79,6 +79,16 @@ func TestAccessIsMadeOfTheSpecAndItsSecrets(t *testing.T) {
 	}
 }
 
+func TestOfTheSecretOfAnAuthorityOnlyCertificatesAreTaken(t *testing.T) {
+	given := secrets(t)
+	certificate := string(given["trust"]["ca.crt"])
+	given["trust"]["ca.crt"] = append([]byte(certificate), given["login"]["tls.key"]...)
+	a, f := Resolve(spec("PLAIN", true), given)
+	if f != nil || string(a.CA) != certificate {
+		t.Errorf("users' Secrets hold the authority's, and %d bytes of another kind: %v", len(a.CA)-len(certificate), f)
+	}
+}
+
 func TestWhatIsWrongWithASecretIsToldWithFieldAndCure(t *testing.T) {
 	for _, c := range []struct {
 		name      string
