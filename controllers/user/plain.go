@@ -17,6 +17,7 @@ import (
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/controllers/batch"
+	"github.com/castellan-dev/castellan/internal/mechanism"
 	"github.com/castellan-dev/castellan/internal/render"
 	"github.com/castellan-dev/castellan/internal/users"
 )
@@ -73,10 +74,17 @@ func (p *userPass) plain(ctx context.Context) error {
 	return nil
 }
 
+// inFile tells whether the password of a user with these mechanisms stands in the file.
+func inFile(mechanisms []v1alpha1.Mechanism) bool {
+	return mechanism.Uses(mechanisms, mechanism.PasswordFile)
+}
+
 // hadPlain tells whether the holder has a line in the file on record.
 func (i *userItem) hadPlain() bool {
 	return i.Holder != nil && i.Holder.Status.Credentials != nil &&
-		slices.ContainsFunc(i.Holder.Status.Credentials.Mechanisms, func(c v1alpha1.CredentialStatus) bool { return c.Mechanism == v1alpha1.MechanismPlain })
+		slices.ContainsFunc(i.Holder.Status.Credentials.Mechanisms, func(c v1alpha1.CredentialStatus) bool {
+			return inFile([]v1alpha1.Mechanism{c.Mechanism})
+		})
 }
 
 var errStalePlainFile = errors.New("the cache does not show yet what was last written to the file of PLAIN users")
@@ -85,7 +93,7 @@ var errStalePlainFile = errors.New("the cache does not show yet what was last wr
 func (p *userPass) plainFailed(err error) {
 	passing := errors.Is(err, errStalePlainFile) || apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err)
 	for _, i := range p.items {
-		if i.idle || !i.revoke && !slices.Contains(i.mechanisms, v1alpha1.MechanismPlain) && !i.hadPlain() {
+		if i.idle || !i.revoke && !inFile(i.mechanisms) && !i.hadPlain() {
 			continue
 		}
 		if passing {
@@ -108,7 +116,7 @@ func (p *userPass) plainUsers() (map[string]users.PlainUser, bool) {
 			continue
 		}
 		had := i.revoke || i.hadPlain()
-		if slices.Contains(i.desired.Mechanisms, v1alpha1.MechanismPlain) {
+		if inFile(i.desired.Mechanisms) {
 			user := users.PlainUser{Password: i.desired.Password}
 			if v := p.verified[batch.Key{Cluster: p.Cluster.Key, Name: i.Name}]; v.passwordHash == i.hash {
 				user.Proven = v.entry
@@ -129,14 +137,14 @@ func (p *userPass) plainNames(ctx context.Context) (map[string]bool, error) {
 	}
 	all := map[string]bool{}
 	for _, u := range list {
-		if u.DeletionTimestamp == nil && slices.Contains(u.Spec.Authentication.Mechanisms, v1alpha1.MechanismPlain) {
+		if u.DeletionTimestamp == nil && inFile(u.Spec.Authentication.Mechanisms) {
 			all[users.Name(u)] = true
 		}
 	}
 	for _, i := range p.items {
 		if !i.idle {
 			delete(all, i.Name)
-			if slices.Contains(i.desired.Mechanisms, v1alpha1.MechanismPlain) {
+			if inFile(i.desired.Mechanisms) {
 				all[i.Name] = true
 			}
 		}
@@ -172,7 +180,7 @@ func (p *userPass) plainUnproven() bool {
 	brokers := batch.Serving(p.Cluster.Object)
 	for _, i := range p.items {
 		switch {
-		case i.idle || !slices.Contains(i.mechanisms, v1alpha1.MechanismPlain):
+		case i.idle || !inFile(i.mechanisms):
 		case i.revoke:
 			return true
 		case i.Credentials == nil || len(lacking(brokers, i.Credentials.ProvenOn)) > 0:

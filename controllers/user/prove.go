@@ -12,6 +12,7 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/controllers/batch"
 	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/mechanism"
 	"github.com/castellan-dev/castellan/internal/users"
 )
 
@@ -88,12 +89,13 @@ func (p *userPass) try(ctx context.Context, t *probe) error {
 	if !ok {
 		return errNoAddress
 	}
-	login := kafka.Login{
-		Address: address.Dial, Mechanism: string(t.mechanism), Username: t.item.Name, Password: t.item.desired.Password,
-	}
+	password := t.item.desired.Password
 	if t.item.revoke {
-		login.Password = t.item.password
+		password = t.item.password
 	}
+	row, _ := mechanism.Of(t.mechanism) // an endpoint has no mechanism without a row
+	login := row.Login(t.item.Name, password)
+	login.Address = address.Dial
 	if endpoint.TLS {
 		login.CA, login.ServerName, login.SystemRoots = p.ca, address.ServerName, len(p.ca) == 0
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/mechanism"
 	"github.com/castellan-dev/castellan/internal/status"
 )
 
@@ -109,9 +110,12 @@ func Protocol(e *v1alpha1.External) string {
 // warn tells of what works and is worth a second thought.
 func warn(s *v1alpha1.KafkaClusterStatus, c *v1alpha1.KafkaCluster, twin string, now time.Time) {
 	var warnings []string
-	if e := c.Spec.External; e.TLS == nil && Sasl(e) && string(e.Authentication.Mechanism) == string(v1alpha1.MechanismPlain) {
-		warnings = append(warnings, "spec.external.authentication: PLAIN without tls sends the operator's password readable for whoever sees the traffic; "+
-			"set tls, or use SCRAM")
+	if e := c.Spec.External; e.TLS == nil && Sasl(e) {
+		m := v1alpha1.Mechanism(e.Authentication.Mechanism)
+		if row, known := mechanism.Of(m); known && row.Wire == mechanism.WireShows {
+			warnings = append(warnings, fmt.Sprintf("spec.external.authentication: %s without tls sends the operator's password "+
+				"readable for whoever sees the traffic; set tls, or use SCRAM", m))
+		}
 	}
 	if twin != "" {
 		warnings = append(warnings, fmt.Sprintf("spec.external.bootstrapServers: KafkaCluster %s stands for the same Kafka, and who holds a topic or a user "+

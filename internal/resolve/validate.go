@@ -10,6 +10,7 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/claim"
 	"github.com/castellan-dev/castellan/internal/identity"
+	"github.com/castellan-dev/castellan/internal/mechanism"
 	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/verdict"
 	"github.com/castellan-dev/castellan/internal/version"
@@ -202,10 +203,10 @@ func validateSecurity(l v1alpha1.Listener) []verdict.Verdict {
 	if len(l.Authentication.Mechanisms) == 0 {
 		faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, model.ListenerField(l.Name, "authentication.mechanisms"), "name at least one mechanism, or remove authentication to let anybody in"))
 	}
-	known := []v1alpha1.Mechanism{v1alpha1.MechanismPlain, v1alpha1.MechanismScram256, v1alpha1.MechanismScram512}
 	for i, m := range l.Authentication.Mechanisms {
-		if !slices.Contains(known, m) {
-			faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, model.ListenerField(l.Name, "authentication.mechanisms"), "%s is not offered; use PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512", m))
+		if _, known := mechanism.Of(m); !known {
+			faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, model.ListenerField(l.Name, "authentication.mechanisms"),
+				"%s is not offered; use %s", m, mechanism.AllNames()))
 		}
 		if slices.Contains(l.Authentication.Mechanisms[:i], m) {
 			faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, model.ListenerField(l.Name, "authentication.mechanisms"), "%s stands there twice; remove one", m))

@@ -11,6 +11,7 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/external"
 	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/mechanism"
 	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
@@ -32,9 +33,6 @@ type Address struct {
 	ServerName string
 }
 
-// strength orders mechanisms, the best first.
-var strength = []v1alpha1.Mechanism{v1alpha1.MechanismScram512, v1alpha1.MechanismScram256, v1alpha1.MechanismPlain}
-
 // Endpoints lists the listeners that offer any of the mechanisms, the one to use by default first: internal ones before
 // others, those that offer all before those that offer some, and then in the order of the spec.
 func Endpoints(cluster *v1alpha1.KafkaCluster, mechanisms []v1alpha1.Mechanism) []Endpoint {
@@ -44,9 +42,9 @@ func Endpoints(cluster *v1alpha1.KafkaCluster, mechanisms []v1alpha1.Mechanism) 
 			continue
 		}
 		e := Endpoint{Listener: l.Name, TLS: l.Encryption != v1alpha1.EncryptionNone, Internal: l.Exposure.Type != v1alpha1.ExposureNodePort}
-		for _, m := range strength {
-			if slices.Contains(mechanisms, m) && slices.Contains(l.Authentication.Mechanisms, m) {
-				e.Mechanisms = append(e.Mechanisms, m)
+		for _, row := range mechanism.Rows {
+			if slices.Contains(mechanisms, row.Name) && slices.Contains(l.Authentication.Mechanisms, row.Name) {
+				e.Mechanisms = append(e.Mechanisms, row.Name)
 			}
 		}
 		if len(e.Mechanisms) == 0 {
@@ -70,7 +68,7 @@ func Endpoints(cluster *v1alpha1.KafkaCluster, mechanisms []v1alpha1.Mechanism) 
 }
 
 // listeners are those that users log in at. Of an external cluster one is known: that at which the operator does, where it
-// takes a login. PLAIN is not offered there: its passwords stand in files of the brokers, which are not the operator's.
+// takes a login.
 func listeners(cluster *v1alpha1.KafkaCluster) []v1alpha1.Listener {
 	e := cluster.Spec.External
 	if e == nil {
@@ -79,13 +77,20 @@ func listeners(cluster *v1alpha1.KafkaCluster) []v1alpha1.Listener {
 	if !external.Sasl(e) {
 		return nil
 	}
-	l := v1alpha1.Listener{Name: external.Listener, Encryption: v1alpha1.EncryptionTLS, Authentication: &v1alpha1.ListenerAuthentication{
-		Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismScram256, v1alpha1.MechanismScram512}}}
+	l := v1alpha1.Listener{Name: external.Listener, Encryption: v1alpha1.EncryptionTLS}
+	l.Authentication = &v1alpha1.ListenerAuthentication{}
+	for _, row := range mechanism.Rows {
+		if offeredOutside(row) {
+			l.Authentication.Mechanisms = append(l.Authentication.Mechanisms, row.Name)
+		}
+	}
 	if e.TLS == nil {
 		l.Encryption = v1alpha1.EncryptionNone
 	}
 	return []v1alpha1.Listener{l}
 }
+
+func offeredOutside(row mechanism.Row) bool { return row.Outside == mechanism.OutsideToo }
 
 // locate fills in addresses. A listener that is reached from outside is dialled at its pods: the operator sits inside, and
 // what stands between it and a Kubernetes node's port is not what is to be proven.
@@ -160,7 +165,7 @@ const mechanismsField = "spec.authentication.mechanisms"
 func notOfferedOutside(cluster *v1alpha1.KafkaCluster, lacking []string) *verdict.Verdict {
 	fault := verdict.Stalled(ReasonMechanism, mechanismsField,
 		"%s: KafkaCluster %q is external, and the operator has no access to the files in which its brokers keep such passwords; "+
-			"use SCRAM-SHA-512 or SCRAM-SHA-256", strings.Join(lacking, ", "), cluster.Name)
+			"use %s", strings.Join(lacking, ", "), cluster.Name, mechanism.Names(offeredOutside))
 	if !external.Sasl(cluster.Spec.External) {
 		fault = verdict.Stalled(ReasonMechanism, "spec.clusterRef",
 			"the operator reaches KafkaCluster %q at a listener without SASL, so that no user could log in there; "+

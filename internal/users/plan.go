@@ -8,13 +8,8 @@ import (
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/mechanism"
 )
-
-// Iterations is the PBKDF2 cost of a SCRAM credential: about Kafka's least, which is 4096 (KIP-84). Cost protects guessable
-// passwords; ours have 32 random letters and digits, 190 bits, which no cost makes safer, while every login pays it. It is
-// no number that a tool or a person would choose: Kafka tells of a credential nothing but its iterations, and by these a
-// password that somebody else has set is seen.
-const Iterations int32 = 4099
 
 // clusterResource is the one name that Kafka knows for the resource Cluster.
 const clusterResource = "kafka-cluster"
@@ -75,10 +70,13 @@ func (c *Changes) scram(d Desired, live []kafka.ScramCredential) {
 		name := string(m)
 		iterations, exists := stored[name]
 		delete(stored, name)
-		if m == v1alpha1.MechanismPlain || exists && iterations == Iterations && recorded(d.Recorded, m) {
+		row, known := mechanism.Of(m)
+		if !known || row.Store != mechanism.ScramCredentials || exists && iterations == row.Iterations && recorded(d.Recorded, m) {
 			continue
 		}
-		c.Upserts = append(c.Upserts, kafka.ScramUpsert{User: d.Name, Mechanism: name, Iterations: Iterations, Password: d.Password})
+		c.Upserts = append(c.Upserts, kafka.ScramUpsert{
+			User: d.Name, Mechanism: name, Iterations: row.Iterations, Password: d.Password,
+		})
 	}
 	for _, name := range slices.Sorted(maps.Keys(stored)) {
 		c.Deletions = append(c.Deletions, kafka.ScramDeletion{User: d.Name, Mechanism: name})

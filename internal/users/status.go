@@ -7,6 +7,7 @@ import (
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/mechanism"
 	"github.com/castellan-dev/castellan/internal/status"
 	"github.com/castellan-dev/castellan/internal/verdict"
 )
@@ -97,11 +98,8 @@ func ConflictStatus(u, holder *v1alpha1.KafkaUser, now time.Time) v1alpha1.Kafka
 func CredentialsOf(u *v1alpha1.KafkaUser, clusterID, hash string, mechanisms []v1alpha1.Mechanism, nodes []int32) *v1alpha1.Credentials {
 	c := &v1alpha1.Credentials{ClusterID: clusterID, PasswordHash: hash}
 	for _, m := range mechanisms {
-		s := v1alpha1.CredentialStatus{Mechanism: m}
-		if m != v1alpha1.MechanismPlain {
-			s.Iterations = Iterations
-		}
-		c.Mechanisms = append(c.Mechanisms, s)
+		row, _ := mechanism.Of(m)
+		c.Mechanisms = append(c.Mechanisms, v1alpha1.CredentialStatus{Mechanism: m, Iterations: row.Iterations})
 	}
 	old := Recorded(u, clusterID)
 	if old == nil || old.PasswordHash != hash || !slices.Equal(old.Mechanisms, c.Mechanisms) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/mechanism"
 	"github.com/castellan-dev/castellan/internal/plainauth"
 )
 
@@ -17,7 +18,7 @@ func acl(principal, operation string) kafka.ACL {
 }
 
 func TestPlanChangesOnlyWhatDiffersAndOnlyOfWhomIsDesired(t *testing.T) {
-	stored := &v1alpha1.Credentials{Mechanisms: []v1alpha1.CredentialStatus{{Mechanism: v1alpha1.MechanismScram512, Iterations: Iterations}}}
+	stored := &v1alpha1.Credentials{Mechanisms: []v1alpha1.CredentialStatus{{Mechanism: v1alpha1.MechanismScram512, Iterations: mechanism.ScramIterations}}}
 	scram := func(m string, i int32) []kafka.ScramCredential {
 		return []kafka.ScramCredential{{Mechanism: m, Iterations: i}}
 	}
@@ -30,17 +31,17 @@ func TestPlanChangesOnlyWhatDiffersAndOnlyOfWhomIsDesired(t *testing.T) {
 	}{
 		{name: "converged",
 			desired: Desired{Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismPlain, v1alpha1.MechanismScram512}, Recorded: stored, ACLs: []kafka.ACL{acl("User:a", "Read")}, Quotas: map[string]float64{"q": 1}},
-			live: Live{Scram: map[string][]kafka.ScramCredential{"a": scram("SCRAM-SHA-512", Iterations)}, ACLs: []kafka.ACL{acl("User:a", "Read")},
+			live: Live{Scram: map[string][]kafka.ScramCredential{"a": scram("SCRAM-SHA-512", mechanism.ScramIterations)}, ACLs: []kafka.ACL{acl("User:a", "Read")},
 				Quotas: map[string]map[string]float64{"a": {"q": 1}}}},
 		{name: "not on record is written again", desired: Desired{Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismScram512}},
-			live: Live{Scram: map[string][]kafka.ScramCredential{"a": scram("SCRAM-SHA-512", Iterations)}}, upserts: 1},
+			live: Live{Scram: map[string][]kafka.ScramCredential{"a": scram("SCRAM-SHA-512", mechanism.ScramIterations)}}, upserts: 1},
 		{name: "what Kafka's own tool has set is written again", desired: Desired{Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismScram512}, Recorded: stored},
 			live: Live{Scram: map[string][]kafka.ScramCredential{"a": scram("SCRAM-SHA-512", 4096)}}, upserts: 1},
 		{name: "other iterations are written again", desired: Desired{Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismScram512}, Recorded: stored},
 			live: Live{Scram: map[string][]kafka.ScramCredential{"a": scram("SCRAM-SHA-512", 8192)}}, upserts: 1},
 		{name: "missing is written", desired: Desired{Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismScram512}, Recorded: stored}, upserts: 1},
 		{name: "nothing desired takes everything away", desired: Desired{},
-			live: Live{Scram: map[string][]kafka.ScramCredential{"a": scram("SCRAM-SHA-256", Iterations)}, ACLs: []kafka.ACL{acl("User:a", "Read"), acl("User:a", "Write")},
+			live: Live{Scram: map[string][]kafka.ScramCredential{"a": scram("SCRAM-SHA-256", mechanism.ScramIterations)}, ACLs: []kafka.ACL{acl("User:a", "Read"), acl("User:a", "Write")},
 				Quotas: map[string]map[string]float64{"a": {"q": 1}}}, deletions: 1, deleted: 2, quotas: 1},
 		{name: "a surplus ACL goes and a missing one comes", desired: Desired{ACLs: []kafka.ACL{acl("User:a", "Read")}}, live: Live{ACLs: []kafka.ACL{acl("User:a", "Write")}}, created: 1, deleted: 1},
 		{name: "an ACL beyond our words stays", desired: Desired{}, live: Live{ACLs: []kafka.ACL{acl("User:a", "#99")}}},
