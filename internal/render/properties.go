@@ -114,10 +114,8 @@ func listenerSecurity(c *model.Cluster, n *model.Node, l model.NodeListener) []p
 			property{prefix + "ssl.client.auth", "none"},
 		)
 	}
-	for _, listener := range c.Listeners {
-		if listener.Name == name && len(listener.Mechanisms) > 0 {
-			lines = append(lines, saslSecurity(prefix, listener.Mechanisms)...)
-		}
+	if listener := c.ClientListener(l.Name); listener != nil && len(listener.Mechanisms) > 0 {
+		lines = append(lines, saslSecurity(prefix, listener.Mechanisms)...)
 	}
 	return lines
 }

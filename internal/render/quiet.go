@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/exposure"
 	"github.com/castellan-dev/castellan/internal/model"
 )
 
@@ -85,21 +86,11 @@ func Handover(c *model.Cluster) *corev1.Service {
 // bootstrapService leads clients to any ready broker.
 func bootstrapService(c *model.Cluster, l *model.Listener) *corev1.Service {
 	spec := corev1.ServiceSpec{
-		Type:     corev1.ServiceTypeClusterIP,
 		Selector: map[string]string{v1alpha1.LabelCluster: c.Name, v1alpha1.LabelBroker: "true"},
 		Ports:    []corev1.ServicePort{servicePort(l.Name, l.Port)},
 	}
-	expose(&spec, l.Exposure)
+	exposure.Of(l.Exposure).Open(&spec)
 	return service(c, l.Service, map[string]string{v1alpha1.LabelListener: l.Name}, spec)
-}
-
-// expose opens a Service on the Kubernetes nodes. The traffic stays on the node that it came to: clients are sent only to
-// nodes that run a broker, the certificate there names that very node, and ACLs see the client's own address.
-func expose(spec *corev1.ServiceSpec, exposure v1alpha1.ExposureType) {
-	if exposure == v1alpha1.ExposureNodePort {
-		spec.Type = corev1.ServiceTypeNodePort
-		spec.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyLocal
-	}
 }
 
 // nodeService leads to one broker alone, ready or not: its clients know which one they want.
@@ -110,7 +101,7 @@ func nodeService(c *model.Cluster, n *model.Node, l model.NodeListener) *corev1.
 		Ports:                    []corev1.ServicePort{servicePort(name, l.Port)},
 		PublishNotReadyAddresses: true,
 	}
-	expose(&spec, v1alpha1.ExposureNodePort)
+	exposure.Of(c.ClientListener(l.Name).Exposure).Open(&spec)
 	return service(c, l.Service, map[string]string{
 		v1alpha1.LabelListener: name, v1alpha1.LabelPool: n.Pool, v1alpha1.LabelNodeID: fmt.Sprint(n.ID),
 	}, spec)

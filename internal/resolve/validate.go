@@ -9,6 +9,7 @@ import (
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/claim"
+	"github.com/castellan-dev/castellan/internal/exposure"
 	"github.com/castellan-dev/castellan/internal/identity"
 	"github.com/castellan-dev/castellan/internal/mechanism"
 	"github.com/castellan-dev/castellan/internal/model"
@@ -191,8 +192,8 @@ func validateListeners(spec *v1alpha1.KafkaClusterSpec) []verdict.Verdict {
 
 func validateSecurity(l v1alpha1.Listener) []verdict.Verdict {
 	var faults []verdict.Verdict
-	if e := exposureOf(l); e != v1alpha1.ExposureInternal && e != v1alpha1.ExposureNodePort {
-		faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, model.ListenerField(l.Name, "exposure.type"), "use Internal or NodePort"))
+	if !exposure.Known(exposureOf(l)) {
+		faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, model.ListenerField(l.Name, "exposure.type"), "use %s", exposure.Names()))
 	}
 	if e := l.Encryption; e != "" && e != v1alpha1.EncryptionTLS && e != v1alpha1.EncryptionNone {
 		faults = append(faults, verdict.Stalled(verdict.ReasonInvalid, model.ListenerField(l.Name, "encryption"), "use TLS or None"))

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/exposure"
 	"github.com/castellan-dev/castellan/internal/external"
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/mechanism"
@@ -41,7 +42,7 @@ func Endpoints(cluster *v1alpha1.KafkaCluster, mechanisms []v1alpha1.Mechanism) 
 		if l.Authentication == nil {
 			continue
 		}
-		e := Endpoint{Listener: l.Name, TLS: l.Encryption != v1alpha1.EncryptionNone, Internal: l.Exposure.Type != v1alpha1.ExposureNodePort}
+		e := Endpoint{Listener: l.Name, TLS: l.Encryption != v1alpha1.EncryptionNone, Internal: exposure.Of(l.Exposure.Type).Reach == exposure.ReachInside}
 		for _, row := range mechanism.Rows {
 			if slices.Contains(mechanisms, row.Name) && slices.Contains(l.Authentication.Mechanisms, row.Name) {
 				e.Mechanisms = append(e.Mechanisms, row.Name)
@@ -92,8 +93,7 @@ func listeners(cluster *v1alpha1.KafkaCluster) []v1alpha1.Listener {
 
 func offeredOutside(row mechanism.Row) bool { return row.Outside == mechanism.OutsideToo }
 
-// locate fills in addresses. A listener that is reached from outside is dialled at its pods: the operator sits inside, and
-// what stands between it and a Kubernetes node's port is not what is to be proven.
+// locate fills in addresses.
 func (e *Endpoint) locate(cluster *v1alpha1.KafkaCluster, l v1alpha1.Listener) {
 	i := slices.IndexFunc(cluster.Status.Listeners, func(s v1alpha1.ListenerStatus) bool { return s.Name == l.Name })
 	if i < 0 {
@@ -106,11 +106,11 @@ func (e *Endpoint) locate(cluster *v1alpha1.KafkaCluster, l v1alpha1.Listener) {
 	e.Bootstrap = cluster.Status.Listeners[i].BootstrapServers
 	e.Addresses = map[int32]Address{}
 	for _, a := range cluster.Status.Listeners[i].Addresses {
-		dial := net.JoinHostPort(a.Host, strconv.Itoa(int(a.Port)))
-		if pod := pods[a.NodeID]; !e.Internal && pod != "" {
-			dial = fmt.Sprintf("%s.%s-nodes.%s.svc:%d", pod, cluster.Name, cluster.Namespace, l.Port)
+		advertised, atPod := net.JoinHostPort(a.Host, strconv.Itoa(int(a.Port))), ""
+		if pod := pods[a.NodeID]; pod != "" {
+			atPod = fmt.Sprintf("%s.%s-nodes.%s.svc:%d", pod, cluster.Name, cluster.Namespace, l.Port)
 		}
-		e.Addresses[a.NodeID] = Address{Dial: dial, ServerName: a.Host}
+		e.Addresses[a.NodeID] = Address{Dial: exposure.Of(l.Exposure.Type).Dial(advertised, atPod), ServerName: a.Host}
 	}
 }
 

@@ -5,8 +5,35 @@ import (
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/castellan-dev/castellan/internal/exposure"
 	"github.com/castellan-dev/castellan/internal/mechanism"
+	"github.com/castellan-dev/castellan/internal/report"
 )
+
+// TestEveryExposureIsSaidAlikeEverywhere walks the table: files, certificates, Services and the status tell one story.
+func TestEveryExposureIsSaidAlikeEverywhere(t *testing.T) {
+	for _, row := range exposure.Rows {
+		t.Run(string(row.Type), func(t *testing.T) {
+			c := cluster(t, "demo", fmt.Sprintf(`
+version: "4.3.1"
+pools: [{name: main, replicas: 3, storage: {volumes: [{name: data, size: 1Gi}]}}]
+listeners: [{name: outside, port: 9094, exposure: {type: %s}, authentication: {mechanisms: [SCRAM-SHA-512]}}]
+`, row.Type))
+			services := map[string]*corev1.Service{}
+			for _, object := range Quiet(c) {
+				if s, is := object.(*corev1.Service); is {
+					services[s.Name] = s
+				}
+			}
+			hosts := map[int32]string{0: "10.0.0.7", 1: "10.0.0.7", 2: "10.0.0.7"}
+			for _, n := range c.Nodes {
+				checkNode(t, c, &n, Nodes(c)[n.ID], services, report.ListenerStatus(c, hosts))
+			}
+		})
+	}
+}
 
 // TestEveryMechanismIsRendered walks the table: a listener that offers a mechanism says all that its row says.
 func TestEveryMechanismIsRendered(t *testing.T) {
