@@ -14,7 +14,10 @@ import (
 	"github.com/castellan-dev/castellan/controllers/batch"
 	"github.com/castellan-dev/castellan/internal/claim"
 	"github.com/castellan-dev/castellan/internal/connect"
+	"github.com/castellan-dev/castellan/internal/external"
 	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/model"
+	"github.com/castellan-dev/castellan/internal/resolve"
 	"github.com/castellan-dev/castellan/internal/users"
 	"github.com/castellan-dev/castellan/internal/verdict"
 )
@@ -23,11 +26,10 @@ import (
 type userPass struct {
 	*Reconciler
 	batch.Pass[*v1alpha1.KafkaUser, v1alpha1.KafkaUserStatus]
-	items      []*userItem
-	authorizer bool
-	ca         []byte
-	self       string // the user that the operator itself logs in as to an external cluster
-	live       users.Live
+	items []*userItem
+	host  model.Host
+	ca    []byte // PEM; of the authority that signs the brokers
+	live  users.Live
 }
 
 // userItem is one user of a flush.
@@ -79,18 +81,11 @@ func (p *userPass) Change(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.authorizer = authorizes(p.Cluster.Object)
-	if p.Cluster.Object.IsExternal() {
-		access, err := p.Clusters.Access(ctx, p.Cluster.Object)
-		if err != nil {
-			return err
-		}
-		p.ca, p.self = access.CA, access.Username
-	} else if p.ca, err = connect.TrustedBy(ctx, p.Client, p.Cluster.Key); err != nil {
+	if err := p.meet(ctx); err != nil {
 		return err
 	}
 	for _, i := range p.items {
-		if f := users.Refused(p.Cluster.Object, i.Name, p.self); f != nil {
+		if f := users.Refused(p.host, i.Name); f != nil {
 			p.leaveAlone(i, *f)
 		}
 		i.idle = i.idle || i.Frozen
@@ -111,6 +106,19 @@ func (p *userPass) Change(ctx context.Context) error {
 	}
 	p.prove(ctx)
 	return nil
+}
+
+// meet learns what users need to know of their cluster.
+func (p *userPass) meet(ctx context.Context) (err error) {
+	cluster := p.Cluster.Object
+	if !cluster.IsExternal() {
+		p.host = resolve.HostOf(cluster)
+		p.ca, err = connect.TrustedBy(ctx, p.Client, p.Cluster.Key)
+		return err
+	}
+	access, err := p.Clusters.Access(ctx, cluster)
+	p.host, p.ca = external.HostOf(cluster, access.Username), access.CA
+	return err
 }
 
 // prepare decides what one user should have and makes sure, before anything happens in Kafka, of its finalizer and its
@@ -137,7 +145,7 @@ func (p *userPass) prepare(ctx context.Context, i *userItem) {
 			break
 		}
 	}
-	i.endpoints = users.Endpoints(p.Cluster.Object, i.mechanisms)
+	i.endpoints = users.Endpoints(p.host, i.mechanisms)
 }
 
 // leaveAlone changes nothing of a user, neither for its holder nor for those that leave, and says why.
@@ -157,13 +165,13 @@ func (p *userPass) leaveAlone(i *userItem, f verdict.Verdict) {
 // hold fills in what the holder asks for; false = the holder cannot be in force.
 func (p *userPass) hold(ctx context.Context, i *userItem) bool {
 	u := i.Holder
-	if fault := users.Presumes(u, p.Cluster.Object); fault != nil {
+	if fault := users.Presumes(u, p.host); fault != nil {
 		i.fault(*fault)
 		i.Credentials, i.Secret = u.Status.Credentials, boundSecret(u)
 		return false
 	}
-	i.endpoints = users.Endpoints(p.Cluster.Object, u.Spec.Authentication.Mechanisms)
-	if fault := users.NotOffered(p.Cluster.Object, u.Spec.Authentication.Mechanisms); fault != nil {
+	i.endpoints = users.Endpoints(p.host, u.Spec.Authentication.Mechanisms)
+	if fault := users.NotOffered(p.host, u.Spec.Authentication.Mechanisms); fault != nil {
 		i.fault(*fault)
 	}
 	for _, m := range u.Spec.Authentication.Mechanisms {
@@ -204,11 +212,11 @@ func (p *userPass) hold(ctx context.Context, i *userItem) bool {
 	if c := users.Recorded(u, p.Cluster.Id()); c != nil && c.PasswordHash == i.hash {
 		i.desired.Recorded = c
 	}
-	if i.desired.ACLs = users.ACLsOf(i.Name, u.Spec.ACLs); len(i.desired.ACLs) > 0 && !p.authorizer {
+	if i.desired.ACLs = users.ACLsOf(i.Name, u.Spec.ACLs); len(i.desired.ACLs) > 0 && !p.host.Authorizes {
 		i.fault(users.NoAuthorizer())
 		i.desired.ACLs = nil
 	}
-	i.Credentials = users.CredentialsOf(u, p.Cluster.Id(), i.hash, i.mechanisms, nodeIDs(p.Cluster.Object))
+	i.Credentials = users.CredentialsOf(u, p.Cluster.Id(), i.hash, i.mechanisms, p.host.Nodes)
 	return true
 }
 
@@ -309,7 +317,7 @@ func (p *userPass) readLive(ctx context.Context, admin kafka.UserAdmin) (live us
 	if live.Scram, err = admin.ScramCredentials(ctx, names); err != nil {
 		return live, err
 	}
-	if live.Quotas, err = admin.Quotas(ctx); err != nil || !p.authorizer {
+	if live.Quotas, err = admin.Quotas(ctx); err != nil || !p.host.Authorizes {
 		return live, err
 	}
 	live.ACLs, err = admin.ACLs(ctx)
@@ -357,28 +365,6 @@ func (i *userItem) refusedBy(err error, field string) {
 	if !slices.Contains(i.Faults, fault) {
 		i.fault(fault)
 	}
-}
-
-// authorizes tells whether the cluster minds ACLs.
-func authorizes(cluster *v1alpha1.KafkaCluster) bool {
-	switch {
-	case cluster.IsExternal():
-		return true // whether it does, the brokers say
-	case cluster.Spec.Authorization != nil:
-		return cluster.Spec.Authorization.Type == v1alpha1.AuthorizationSimple
-	case cluster.Status.Defaults != nil && cluster.Status.Defaults.Authorization != "":
-		return cluster.Status.Defaults.Authorization == v1alpha1.AuthorizationSimple
-	default:
-		return slices.ContainsFunc(cluster.Spec.EffectiveListeners(), func(l v1alpha1.Listener) bool { return l.Authentication != nil })
-	}
-}
-
-func nodeIDs(cluster *v1alpha1.KafkaCluster) []int32 {
-	ids := make([]int32, len(cluster.Status.Nodes))
-	for n, node := range cluster.Status.Nodes {
-		ids[n] = node.ID
-	}
-	return ids
 }
 
 func secretKey(namespace, name string) types.NamespacedName {

@@ -25,7 +25,7 @@ import (
 // plain brings the file of PLAIN users to what the objects ask for. It is written when a line differs, and the pods are
 // touched while a login by PLAIN, or its refusal, is still to be seen.
 func (p *userPass) plain(ctx context.Context) error {
-	if p.Cluster.Object.IsExternal() {
+	if p.host.External {
 		return nil // its brokers read no file of ours
 	}
 	set, concerned := p.plainUsers()

@@ -28,7 +28,7 @@ func (p *userPass) connect(ctx context.Context, i *userItem) (string, error) {
 			i.await(users.ReasonListener, "waiting for the address of listener %q of KafkaCluster %q", e.Listener, p.Cluster.Key.Name)
 			return "", nil
 		}
-		if e.TLS && len(p.ca) == 0 && !p.Cluster.Object.IsExternal() {
+		if e.TLS && len(p.ca) == 0 && !p.host.External {
 			i.await(users.ReasonAuthority, "waiting for Secret %q, which holds the certificate of the CA of KafkaCluster %q",
 				connect.AuthoritySecret(p.Cluster.Key.Name), p.Cluster.Key.Name)
 			return "", nil

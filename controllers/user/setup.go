@@ -18,6 +18,7 @@ import (
 	"github.com/castellan-dev/castellan/controllers/batch"
 	"github.com/castellan-dev/castellan/internal/connect"
 	"github.com/castellan-dev/castellan/internal/render"
+	"github.com/castellan-dev/castellan/internal/resolve"
 	"github.com/castellan-dev/castellan/internal/users"
 )
 
@@ -91,6 +92,11 @@ func sameForUsers(before, after *v1alpha1.KafkaCluster) bool {
 		equality.Semantic.DeepEqual(before.Spec.External, after.Spec.External) &&
 		equality.Semantic.DeepEqual(before.Status.External, after.Status.External) &&
 		equality.Semantic.DeepEqual(before.Status.Listeners, after.Status.Listeners)
+}
+
+// authorizes tells whether a cluster minds ACLs.
+func authorizes(cluster *v1alpha1.KafkaCluster) bool {
+	return cluster.IsExternal() || resolve.HostOf(cluster).Authorizes
 }
 
 // secretEvents marks the owner of a connection Secret, and all users when the CA or the file of PLAIN users has changed.

@@ -11,6 +11,7 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/claim"
 	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
@@ -49,13 +50,13 @@ func Sort(name string, objects []*v1alpha1.KafkaUser, clusterID string, admits f
 
 // Presumes tells that a user from another namespace than its cluster's asks for a name that stands above all ACLs; nil = it
 // does not.
-func Presumes(u *v1alpha1.KafkaUser, cluster *v1alpha1.KafkaCluster) *verdict.Verdict {
-	if u.Namespace == cluster.Namespace || cluster.Spec.Authorization == nil || !slices.Contains(cluster.Spec.Authorization.SuperUsers, Name(u)) {
+func Presumes(u *v1alpha1.KafkaUser, host model.Host) *verdict.Verdict {
+	if u.Namespace == host.Namespace || !slices.Contains(host.SuperUsers, Name(u)) {
 		return nil
 	}
 	fault := verdict.Stalled(ReasonSuperUser, "spec.name",
 		"%q is a super user of KafkaCluster %s/%s and can only be asked for in the cluster's own namespace; choose another name",
-		Name(u), cluster.Namespace, cluster.Name)
+		Name(u), host.Namespace, host.Name)
 	return &fault
 }
 

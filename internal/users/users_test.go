@@ -11,6 +11,7 @@ import (
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/mechanism"
 	"github.com/castellan-dev/castellan/internal/plainauth"
+	"github.com/castellan-dev/castellan/internal/resolve"
 )
 
 func acl(principal, operation string) kafka.ACL {
@@ -119,21 +120,21 @@ func TestTheDefaultEndpointIsInternalAndOffersAll(t *testing.T) {
 	listener := func(name string, exposure v1alpha1.ExposureType, mechanisms ...v1alpha1.Mechanism) v1alpha1.Listener {
 		return v1alpha1.Listener{Name: name, Exposure: v1alpha1.Exposure{Type: exposure}, Authentication: &v1alpha1.ListenerAuthentication{Mechanisms: mechanisms}}
 	}
-	cluster := &v1alpha1.KafkaCluster{Spec: v1alpha1.KafkaClusterSpec{Listeners: []v1alpha1.Listener{
+	host := resolve.HostOf(&v1alpha1.KafkaCluster{Spec: v1alpha1.KafkaClusterSpec{Listeners: []v1alpha1.Listener{
 		listener("out", v1alpha1.ExposureNodePort, v1alpha1.MechanismPlain, v1alpha1.MechanismScram512),
 		listener("some", v1alpha1.ExposureInternal, v1alpha1.MechanismPlain),
 		{Name: "open"},
 		listener("all", v1alpha1.ExposureInternal, v1alpha1.MechanismPlain, v1alpha1.MechanismScram512),
-	}}}
+	}}})
 	var names []string
-	endpoints := Endpoints(cluster, []v1alpha1.Mechanism{v1alpha1.MechanismPlain, v1alpha1.MechanismScram512})
+	endpoints := Endpoints(host, []v1alpha1.Mechanism{v1alpha1.MechanismPlain, v1alpha1.MechanismScram512})
 	for _, e := range endpoints {
 		names = append(names, e.Listener)
 	}
 	if !slices.Equal(names, []string{"all", "some", "out"}) || endpoints[0].Mechanisms[0] != v1alpha1.MechanismScram512 {
 		t.Errorf("%v %v", names, endpoints[0].Mechanisms)
 	}
-	fault := NotOffered(cluster, []v1alpha1.Mechanism{v1alpha1.MechanismScram256})
+	fault := NotOffered(host, []v1alpha1.Mechanism{v1alpha1.MechanismScram256})
 	if message := fault.Text(); !strings.Contains(message, "SCRAM-SHA-256") || !strings.Contains(message, "open (nobody logs in)") {
 		t.Error(message)
 	}
