@@ -22,62 +22,23 @@ import (
 	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
+// pass is the part of a flush that is the same for topics and users.
+type pass = batch.Pass[*v1alpha1.KafkaUser, v1alpha1.KafkaUserStatus]
+
 // userPass is all that one flush knows of its users.
 type userPass struct {
-	*Reconciler
-	batch.Pass[*v1alpha1.KafkaUser, v1alpha1.KafkaUserStatus]
+	r     *Reconciler
+	pass  pass
 	items []*userItem
 	host  model.Host
 	ca    []byte // PEM; of the authority that signs the brokers
 	live  users.Live
 }
 
-// userItem is one user of a flush.
-type userItem struct {
-	users.Claim
-	users.Report
-	// off: put off, with nothing to report now.
-	off bool
-	// idle: nothing is to be changed in Kafka.
-	idle bool
-	// revoke: everything is to be taken away, for nobody who is in force holds the principal.
-	revoke bool
-	// spared: nothing may be taken away, for the operator itself logs in by it.
-	spared bool
-	// refused: a removed user has been seen to be refused on every broker.
-	refused bool
-
-	desired   users.Desired
-	hash      string
-	endpoints []users.Endpoint
-	// mechanisms to be seen to work, or to be refused.
-	mechanisms []v1alpha1.Mechanism
-	password   string // of the removed user; empty = not known any more
-}
-
-func (i *userItem) fault(f verdict.Verdict) { i.Faults = append(i.Faults, f) }
-
-// await says what is waited for. What was said first stays.
-func (i *userItem) await(reason, format string, args ...any) {
-	if i.Awaited == nil {
-		v := verdict.Waiting(reason, "", proveFirst, proveLimit, format, args...)
-		i.Awaited = &v
-	}
-}
-
-// failed says that an attempt did not go through. It takes the place of what was said before.
-func (i *userItem) failed(err error) {
-	v := verdict.Retry(err, batch.RetryFirst, batch.RetryLimit)
-	i.Awaited = &v
-}
-
-// unsettled tells whether an attempt did not go through.
-func (i *userItem) unsettled() bool { return i.Awaited != nil && i.Awaited.State == verdict.StateRetry }
-
 // Change prepares every user, reads what is live, carries out the difference and proves it from outside. An error means
 // that nothing is known about any user.
 func (p *userPass) Change(ctx context.Context) error {
-	admin, err := p.Clusters.Admin(ctx, p.Cluster.Object)
+	admin, err := p.r.Clusters.Admin(ctx, p.pass.Cluster.Object)
 	if err != nil {
 		return err
 	}
@@ -85,16 +46,17 @@ func (p *userPass) Change(ctx context.Context) error {
 		return err
 	}
 	for _, i := range p.items {
-		if f := users.Refused(p.host, i.Name); f != nil {
+		if f := users.Refused(p.host, i.claim.Name); f != nil {
 			p.leaveAlone(i, *f)
+		} else if i.claim.Frozen {
+			i.state = untouched
 		}
-		i.idle = i.idle || i.Frozen
 	}
 	if p.live, err = p.readLive(ctx, admin); err != nil {
 		return err
 	}
 	batch.Each(batch.Writers, p.items, func(i *userItem) {
-		if !i.idle {
+		if i.changes() {
 			p.prepare(ctx, i)
 		}
 	})
@@ -110,13 +72,13 @@ func (p *userPass) Change(ctx context.Context) error {
 
 // meet learns what users need to know of their cluster.
 func (p *userPass) meet(ctx context.Context) (err error) {
-	cluster := p.Cluster.Object
+	cluster := p.pass.Cluster.Object
 	if !cluster.IsExternal() {
 		p.host = resolve.HostOf(cluster)
-		p.ca, err = connect.TrustedBy(ctx, p.Client, p.Cluster.Key)
+		p.ca, err = connect.TrustedBy(ctx, p.r.Client, p.pass.Cluster.Key)
 		return err
 	}
-	access, err := p.Clusters.Access(ctx, cluster)
+	access, err := p.r.Clusters.Access(ctx, cluster)
 	p.host, p.ca = external.HostOf(cluster, access.Username), access.CA
 	return err
 }
@@ -124,20 +86,21 @@ func (p *userPass) meet(ctx context.Context) (err error) {
 // prepare decides what one user should have and makes sure, before anything happens in Kafka, of its finalizer and its
 // connection Secret.
 func (p *userPass) prepare(ctx context.Context, i *userItem) {
-	i.desired = users.Desired{Name: i.Name}
-	if i.Holder != nil && p.hold(ctx, i) {
+	i.desired = users.Desired{Name: i.claim.Name}
+	if i.claim.Holder != nil && p.hold(ctx, i) || i.state == postponed {
 		return
 	}
 	// Nobody in force holds the principal: what those that leave had is taken away.
 	held, _ := p.leavingOf(i)
-	if i.idle = len(held) == 0 || i.off; i.idle {
+	if len(held) == 0 {
+		i.state = untouched
 		return
 	}
-	i.revoke = true
-	i.desired = users.Desired{Name: i.Name}
+	i.state = revoking
+	i.desired = users.Desired{Name: i.claim.Name}
 	i.mechanisms = nil
 	for _, u := range held {
-		if c := users.Recorded(u, p.Cluster.Id()); c != nil {
+		if c := users.Recorded(u, p.pass.Cluster.Id()); c != nil {
 			for _, m := range c.Mechanisms {
 				i.mechanisms = append(i.mechanisms, m.Mechanism)
 			}
@@ -150,24 +113,25 @@ func (p *userPass) prepare(ctx context.Context, i *userItem) {
 
 // leaveAlone changes nothing of a user, neither for its holder nor for those that leave, and says why.
 func (p *userPass) leaveAlone(i *userItem, f verdict.Verdict) {
-	i.idle = true
-	u := i.Holder
-	if u == nil {
-		if i.spared = f.Reason == users.ReasonOwn; !i.spared {
-			i.await(f.Reason, "%s", f.Text())
-		}
-		return
+	i.state = untouched
+	switch {
+	case i.claim.Holder != nil:
+		i.fault(f)
+		i.keepRecord()
+	case f.Reason == users.ReasonOwn:
+		i.state = spared
+	default:
+		i.await(f.Reason, "%s", f.Text())
 	}
-	i.fault(f)
-	i.Credentials, i.Secret = u.Status.Credentials, boundSecret(u)
 }
 
-// hold fills in what the holder asks for; false = the holder cannot be in force.
+// hold fills in what the holder asks for. false = the holder cannot be in force, or, when the item is postponed, that is not
+// certain yet.
 func (p *userPass) hold(ctx context.Context, i *userItem) bool {
-	u := i.Holder
+	u := i.claim.Holder
 	if fault := users.Presumes(u, p.host); fault != nil {
 		i.fault(*fault)
-		i.Credentials, i.Secret = u.Status.Credentials, boundSecret(u)
+		i.keepRecord()
 		return false
 	}
 	i.endpoints = users.Endpoints(p.host, u.Spec.Authentication.Mechanisms)
@@ -180,7 +144,7 @@ func (p *userPass) hold(ctx context.Context, i *userItem) bool {
 		}
 	}
 	if len(i.mechanisms) == 0 {
-		i.Credentials, i.Secret = u.Status.Credentials, boundSecret(u)
+		i.keepRecord()
 		return false
 	}
 	if !p.vacant(i) {
@@ -193,30 +157,30 @@ func (p *userPass) hold(ctx context.Context, i *userItem) bool {
 	switch fault, isFault := errors.AsType[verdict.Verdict](err); {
 	case isFault:
 		i.fault(fault)
-		i.Credentials = u.Status.Credentials
+		i.report.Credentials = u.Status.Credentials
 		return false
 	case err != nil:
-		i.off, i.idle = true, true
-		if !p.Overtaken(i.Name, err) {
-			p.Errs.Add(i.Name, err)
+		i.state = postponed
+		if !p.pass.Overtaken(i.claim.Name, err) {
+			p.pass.Errs.Add(i.claim.Name, err)
 		}
 		return true
 	case password == "": // what the Secret needs is not known yet
-		i.idle = true
-		i.Credentials, i.Secret = u.Status.Credentials, boundSecret(u)
+		i.state = untouched
+		i.keepRecord()
 		return true
 	}
-	i.Secret = users.SecretName(u.Name)
+	i.report.Secret = users.SecretName(u.Name)
 	i.hash = users.PasswordHash(string(u.UID), password)
-	i.desired = users.Desired{Name: i.Name, Mechanisms: i.mechanisms, Password: password, Quotas: users.QuotasOf(u.Spec.Quotas)}
-	if c := users.Recorded(u, p.Cluster.Id()); c != nil && c.PasswordHash == i.hash {
+	i.desired = users.Desired{Name: i.claim.Name, Mechanisms: i.mechanisms, Password: password, Quotas: users.QuotasOf(u.Spec.Quotas)}
+	if c := users.Recorded(u, p.pass.Cluster.Id()); c != nil && c.PasswordHash == i.hash {
 		i.desired.Recorded = c
 	}
-	if i.desired.ACLs = users.ACLsOf(i.Name, u.Spec.ACLs); len(i.desired.ACLs) > 0 && !p.host.Authorizes {
+	if i.desired.ACLs = users.ACLsOf(i.claim.Name, u.Spec.ACLs); len(i.desired.ACLs) > 0 && !p.host.Authorizes {
 		i.fault(users.NoAuthorizer())
 		i.desired.ACLs = nil
 	}
-	i.Credentials = users.CredentialsOf(u, p.Cluster.Id(), i.hash, i.mechanisms, p.host.Nodes)
+	i.report.Credentials = users.CredentialsOf(u, p.pass.Cluster.Id(), i.hash, i.mechanisms, p.host.Nodes)
 	return true
 }
 
@@ -230,36 +194,38 @@ func boundSecret(u *v1alpha1.KafkaUser) string {
 // vacant tells whether the holder may have the principal. That it may not is said once it is certain: what was deleted a
 // moment ago may still be shown.
 func (p *userPass) vacant(i *userItem) bool {
-	key := batch.Key{Cluster: p.Cluster.Key, Name: i.Name}
-	fault := users.Exists(i.Claim, p.live, p.Cluster.Id())
+	key := batch.Key{Cluster: p.pass.Cluster.Key, Name: i.claim.Name}
+	fault := users.Exists(i.claim, p.live, p.pass.Cluster.Id())
 	if fault == nil {
-		p.Doubts.Forget(key)
+		p.r.Doubts.Forget(key)
 		return true
 	}
-	if i.off = !p.Stands(&p.Doubts, key, fault.Reason, batch.ConfirmAfter); !i.off {
-		i.fault(*fault)
-		i.Secret = boundSecret(i.Holder)
+	if !p.r.Stands(&p.r.Doubts, key, fault.Reason, batch.ConfirmAfter) {
+		i.state = postponed
+		return false
 	}
+	i.fault(*fault)
+	i.report.Secret = boundSecret(i.claim.Holder)
 	return false
 }
 
 // announce writes, before anything happens in Kafka, the finalizer and that the principal is taken; false = the user has to
 // be looked at again.
 func (p *userPass) announce(ctx context.Context, i *userItem) bool {
-	u := i.Holder
-	if claim.HasFinalizer(u) && users.Owns(u, p.Cluster.Id()) {
+	u := i.claim.Holder
+	if claim.HasFinalizer(u) && users.Owns(u, p.pass.Cluster.Id()) {
 		return true
 	}
 	base := u.DeepCopy()
 	controllerutil.AddFinalizer(u, v1alpha1.Finalizer)
-	metav1.SetMetaDataAnnotation(&u.ObjectMeta, v1alpha1.AnnotationCreating, users.Intent(u, p.Cluster.Id()))
-	err := p.Writer.PatchMetadata(ctx, u, base)
+	metav1.SetMetaDataAnnotation(&u.ObjectMeta, v1alpha1.AnnotationCreating, users.Intent(u, p.pass.Cluster.Id()))
+	err := p.r.Writer.PatchMetadata(ctx, u, base)
 	if err == nil {
 		return true
 	}
-	i.off, i.idle = true, true
-	if !p.Overtaken(i.Name, err) {
-		p.Errs.Add(i.Name, fmt.Errorf("add the finalizer to KafkaUser %s/%s: %w", u.Namespace, u.Name, err))
+	i.state = postponed
+	if !p.pass.Overtaken(i.claim.Name, err) {
+		p.pass.Errs.Add(i.claim.Name, fmt.Errorf("add the finalizer to KafkaUser %s/%s: %w", u.Namespace, u.Name, err))
 	}
 	return false
 }
@@ -269,8 +235,8 @@ func (p *userPass) mend(ctx context.Context, admin kafka.UserAdmin) error {
 	byName := map[string]*userItem{}
 	var desired []users.Desired
 	for _, i := range p.items {
-		if !i.idle {
-			byName[i.Name] = i
+		if i.changes() {
+			byName[i.claim.Name] = i
 			desired = append(desired, i.desired)
 		}
 	}
@@ -283,7 +249,7 @@ func (p *userPass) mend(ctx context.Context, admin kafka.UserAdmin) error {
 		for name, err := range results {
 			if i := byName[name]; i != nil && err != nil {
 				i.refusedBy(err, "spec.authentication.mechanisms")
-				i.Credentials = nil // what stands is not known
+				i.report.Credentials = nil // what stands is not known
 			}
 		}
 	}
@@ -306,8 +272,8 @@ func (p *userPass) mend(ctx context.Context, admin kafka.UserAdmin) error {
 func (p *userPass) readLive(ctx context.Context, admin kafka.UserAdmin) (live users.Live, err error) {
 	var names []string
 	for _, i := range p.items {
-		if !i.idle {
-			names = append(names, i.Name)
+		if i.changes() {
+			names = append(names, i.claim.Name)
 		}
 	}
 	slices.Sort(names)
@@ -352,19 +318,6 @@ func (p *userPass) mendACLs(ctx context.Context, admin kafka.UserAdmin, changes 
 		}
 	}
 	return nil
-}
-
-// refusedBy sorts what Kafka says of one user: a fault of its spec, or something that may be gone at the next attempt.
-func (i *userItem) refusedBy(err error, field string) {
-	refusal, ok := errors.AsType[*kafka.Refusal](err)
-	if !ok || i.revoke { // what is being taken away is not what the spec asks for
-		i.failed(err)
-		return
-	}
-	fault := users.Explain(refusal, field)
-	if !slices.Contains(i.Faults, fault) {
-		i.fault(fault)
-	}
 }
 
 func secretKey(namespace, name string) types.NamespacedName {

@@ -33,6 +33,7 @@ type Reconciler struct {
 	verified map[batch.Key]verifiedEntry
 }
 
+// New makes the reconciler. apiReader reads past the cache; prober logs in as a user would.
 func New(c batch.Common, apiReader client.Reader, prober kafka.Prober) *Reconciler {
 	r := &Reconciler{apiReader: apiReader, prober: prober, verified: map[batch.Key]verifiedEntry{}}
 	r.Begin(c, kafkaUsers)
@@ -45,14 +46,15 @@ type verifiedEntry struct {
 	entry        plainauth.Entry
 }
 
-func (r *Reconciler) openPass(cluster batch.Host, a batch.Admission, all []batch.Found[*v1alpha1.KafkaUser]) (*batch.Pass[*v1alpha1.KafkaUser, v1alpha1.KafkaUserStatus], batch.Work) {
-	p := &userPass{Reconciler: r, Pass: batch.NewPass(&r.Reconciler, cluster, a)}
+// openPass begins a flush of the users that were found.
+func (r *Reconciler) openPass(cluster batch.Host, a batch.Admission, all []batch.Found[*v1alpha1.KafkaUser]) (*pass, batch.Work) {
+	p := &userPass{r: r, pass: batch.NewPass(&r.Reconciler, cluster, a)}
 	for _, f := range all {
 		claim := users.Sort(f.Name, f.Objects, cluster.Id(), a.Admits)
-		p.Claims = append(p.Claims, claim)
-		p.items = append(p.items, &userItem{Claim: claim})
+		p.pass.Claims = append(p.pass.Claims, claim)
+		p.items = append(p.items, &userItem{claim: claim})
 	}
-	return &p.Pass, p
+	return &p.pass, p
 }
 
 func (r *Reconciler) forgetUser(key batch.Key) {
