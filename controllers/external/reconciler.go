@@ -57,7 +57,8 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("externalcluster").
 		WatchesRawSource(source.Channel(r.Woken, &handler.EnqueueRequestForObject{})).
-		For(&v1alpha1.KafkaCluster{}, builder.WithPredicates(connect.ExternalOnly(true), predicate.GenerationChangedPredicate{})).
+		For(&v1alpha1.KafkaCluster{}, builder.WithPredicates(connect.ExternalOnly(true),
+			predicate.GenerationChangedPredicate{})).
 		WithOptions(controller.Options{MaxConcurrentReconciles: connect.ClustersAtOnce}).
 		Complete(r)
 }
@@ -117,7 +118,8 @@ func (r *Reconciler) look(ctx context.Context, cluster *v1alpha1.KafkaCluster) (
 }
 
 // report writes what was seen: one patch, none when nothing has changed.
-func (r *Reconciler) report(ctx context.Context, cluster *v1alpha1.KafkaCluster, o *kafka.Overview, f *external.Explained, cause error) error {
+func (r *Reconciler) report(ctx context.Context, cluster *v1alpha1.KafkaCluster, o *kafka.Overview,
+	f *external.Explained, cause error) error {
 	twin, err := r.twin(ctx, cluster, o)
 	if err != nil {
 		return err

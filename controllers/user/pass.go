@@ -125,8 +125,8 @@ func (p *userPass) leaveAlone(i *userItem, f verdict.Verdict) {
 	}
 }
 
-// hold fills in what the holder asks for. false = the holder cannot be in force, or, when the item is postponed, that is not
-// certain yet.
+// hold fills in what the holder asks for. false = the holder cannot be in force, or, when the item is postponed, that
+// is not certain yet.
 func (p *userPass) hold(ctx context.Context, i *userItem) bool {
 	u := i.claim.Holder
 	if fault := users.Presumes(u, p.host); fault != nil {
@@ -172,7 +172,8 @@ func (p *userPass) hold(ctx context.Context, i *userItem) bool {
 	}
 	i.report.Secret = users.SecretName(u.Name)
 	i.hash = users.PasswordHash(string(u.UID), password)
-	i.desired = users.Desired{Name: i.claim.Name, Mechanisms: i.mechanisms, Password: password, Quotas: users.QuotasOf(u.Spec.Quotas)}
+	i.desired = users.Desired{Name: i.claim.Name, Mechanisms: i.mechanisms, Password: password,
+		Quotas: users.QuotasOf(u.Spec.Quotas)}
 	if c := users.Recorded(u, p.pass.Cluster.Id()); c != nil && c.PasswordHash == i.hash {
 		i.desired.Recorded = c
 	}
@@ -191,8 +192,8 @@ func boundSecret(u *v1alpha1.KafkaUser) string {
 	return u.Status.Binding.Name
 }
 
-// vacant tells whether the holder may have the principal. That it may not is said once it is certain: what was deleted a
-// moment ago may still be shown.
+// vacant tells whether the holder may have the principal. That it may not is said once it is certain: what was deleted
+// a moment ago may still be shown.
 func (p *userPass) vacant(i *userItem) bool {
 	key := batch.Key{Cluster: p.pass.Cluster.Key, Name: i.claim.Name}
 	fault := users.Exists(i.claim, p.live, p.pass.Cluster.Id())
@@ -209,8 +210,8 @@ func (p *userPass) vacant(i *userItem) bool {
 	return false
 }
 
-// announce writes, before anything happens in Kafka, the finalizer and that the principal is taken; false = the user has to
-// be looked at again.
+// announce writes, before anything happens in Kafka, the finalizer and that the principal is taken; false = the user
+// has to be looked at again.
 func (p *userPass) announce(ctx context.Context, i *userItem) bool {
 	u := i.claim.Holder
 	if claim.HasFinalizer(u) && users.Owns(u, p.pass.Cluster.Id()) {
@@ -294,7 +295,8 @@ func (p *userPass) readLive(ctx context.Context, admin kafka.UserAdmin) (live us
 }
 
 // mendACLs adds before it takes away, so that a rule written in another way never leaves the user without.
-func (p *userPass) mendACLs(ctx context.Context, admin kafka.UserAdmin, changes users.Changes, byName map[string]*userItem) error {
+func (p *userPass) mendACLs(ctx context.Context, admin kafka.UserAdmin, changes users.Changes,
+	byName map[string]*userItem) error {
 	for _, step := range []struct {
 		acls []kafka.ACL
 		send func(context.Context, []kafka.ACL) ([]error, error)

@@ -120,8 +120,8 @@ func (p *userPass) plainUsers() (map[string]users.PlainUser, bool) {
 	return set, concerned
 }
 
-// plainNames returns every name that may stand in the file: those of users that are not being deleted and log in by PLAIN,
-// except the ones of this flush that have been found otherwise.
+// plainNames returns every name that may stand in the file: those of users that are not being deleted and log in by
+// PLAIN, except the ones of this flush that have been found otherwise.
 func (p *userPass) plainNames(ctx context.Context) (map[string]bool, error) {
 	list, err := p.r.Of(ctx, p.pass.Cluster.Key)
 	if err != nil {
@@ -144,12 +144,14 @@ func (p *userPass) plainNames(ctx context.Context) (map[string]bool, error) {
 	return all, nil
 }
 
-func (p *userPass) writePlainFile(ctx context.Context, secret *corev1.Secret, key client.ObjectKey, file []byte, exists bool) error {
+func (p *userPass) writePlainFile(ctx context.Context, secret *corev1.Secret, key client.ObjectKey, file []byte,
+	exists bool) error {
 	secret.Namespace, secret.Name = key.Namespace, key.Name
 	if secret.Labels == nil {
 		secret.Labels = map[string]string{}
 	}
-	secret.Labels[v1alpha1.LabelManagedBy], secret.Labels[v1alpha1.LabelCluster] = v1alpha1.ManagedBy, p.pass.Cluster.Key.Name
+	secret.Labels[v1alpha1.LabelManagedBy], secret.Labels[v1alpha1.LabelCluster] = v1alpha1.ManagedBy,
+		p.pass.Cluster.Key.Name
 	if secret.Data == nil {
 		secret.Data = map[string][]byte{}
 	}

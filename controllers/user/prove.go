@@ -139,7 +139,8 @@ func (i *userItem) judge(probes []*probe, brokers []int32) {
 			i.state = revoked
 			return
 		}
-		i.await(users.ReasonRevoking, "removed, and waiting until every broker refuses a login: %s", strings.Join(open, ", "))
+		i.await(users.ReasonRevoking, "removed, and waiting until every broker refuses a login: %s",
+			strings.Join(open, ", "))
 		return
 	}
 	if i.report.Credentials == nil {

@@ -47,7 +47,9 @@ type verifiedEntry struct {
 }
 
 // openPass begins a flush of the users that were found.
-func (r *Reconciler) openPass(cluster batch.Host, a batch.Admission, all []batch.Found[*v1alpha1.KafkaUser]) (*pass, batch.Work) {
+func (r *Reconciler) openPass(
+	cluster batch.Host, a batch.Admission, all []batch.Found[*v1alpha1.KafkaUser],
+) (*pass, batch.Work) {
 	p := &userPass{r: r, pass: batch.NewPass(&r.Reconciler, cluster, a)}
 	for _, f := range all {
 		claim := users.Sort(f.Name, f.Objects, cluster.Id(), a.Admits)

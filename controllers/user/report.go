@@ -31,12 +31,14 @@ func (p *userPass) settle(ctx context.Context, i *userItem) error {
 			i.report.Credentials = nil
 		}
 		for _, loser := range i.claim.Losers {
-			errs = append(errs, p.pass.WriteStatus(ctx, loser, users.ConflictStatus(loser, i.claim.Holder, p.r.Clock.Now())))
+			errs = append(errs, p.pass.WriteStatus(ctx, loser,
+				users.ConflictStatus(loser, i.claim.Holder, p.r.Clock.Now())))
 		}
 		if i.claim.Frozen {
 			return errors.Join(append(errs, p.pass.Release(ctx, i.claim.Held()...))...) // they have handed it over
 		}
-		errs = append(errs, p.pass.WriteStatus(ctx, i.claim.Holder, users.StatusOf(i.claim.Holder, i.holderReport(), p.r.Clock.Now())))
+		errs = append(errs, p.pass.WriteStatus(ctx, i.claim.Holder,
+			users.StatusOf(i.claim.Holder, i.holderReport(), p.r.Clock.Now())))
 	}
 	return errors.Join(append(errs, p.settleLeaving(ctx, i))...)
 }
@@ -56,8 +58,8 @@ func (p *userPass) lookAgain(i *userItem) {
 	p.r.Queue.Settled(p.pass.Cluster.Key, i.claim.Name)
 }
 
-// holderReport is what the holder's status says. While somebody else's credentials are being taken away, that is not its
-// business.
+// holderReport is what the holder's status says. While somebody else's credentials are being taken away, that is not
+// its business.
 func (i *userItem) holderReport() users.Report {
 	r := i.report
 	if i.takesAway() {
@@ -87,7 +89,8 @@ func (p *userPass) settleLeaving(ctx context.Context, i *userItem) error {
 	replaced := i.state == granting && i.report.Credentials != nil && i.report.Awaited == nil
 	if i.state == spared {
 		for _, u := range owners {
-			p.r.Events.Eventf(u, nil, corev1.EventTypeWarning, "Released", "Delete", "The operator itself logs in as user %q: its credentials, ACLs and quotas stay", i.claim.Name)
+			p.r.Events.Eventf(u, nil, corev1.EventTypeWarning, "Released", "Delete",
+				"The operator itself logs in as user %q: its credentials, ACLs and quotas stay", i.claim.Name)
 		}
 	}
 	if !i.unsettled() && (i.state == spared || replaced || i.state == revoked) {
@@ -98,7 +101,8 @@ func (p *userPass) settleLeaving(ctx context.Context, i *userItem) error {
 		reason, message = i.report.Awaited.Reason, i.report.Awaited.Text()
 	}
 	for _, u := range owners {
-		errs = append(errs, p.pass.Keep(ctx, i.claim.Name, u, reason, func() error { return p.pass.WriteWaiting(ctx, u, reason, message) }))
+		errs = append(errs, p.pass.Keep(ctx, i.claim.Name, u, reason,
+			func() error { return p.pass.WriteWaiting(ctx, u, reason, message) }))
 	}
 	return errors.Join(errs...)
 }

@@ -20,16 +20,18 @@ import (
 
 // connect makes sure of the connection Secret of a holder and returns the password in it. The Secret is the password's
 // only home: it is made once, and when the Secret is lost so is the password. An empty password without an error means
-// that something the Secret must hold is not known yet; the item says what. A verdict.Verdict as the error says that the
-// Secret is somebody else's.
+// that something the Secret must hold is not known yet; the item says what. A verdict.Verdict as the error says that
+// the Secret is somebody else's.
 func (p *userPass) connect(ctx context.Context, i *userItem) (string, error) {
 	for _, e := range i.endpoints {
 		if e.Bootstrap == "" {
-			i.await(users.ReasonListener, "waiting for the address of listener %q of KafkaCluster %q", e.Listener, p.pass.Cluster.Key.Name)
+			i.await(users.ReasonListener, "waiting for the address of listener %q of KafkaCluster %q", e.Listener,
+				p.pass.Cluster.Key.Name)
 			return "", nil
 		}
 		if e.TLS && len(p.ca) == 0 && !p.host.External {
-			i.await(users.ReasonAuthority, "waiting for Secret %q, which holds the certificate of the CA of KafkaCluster %q",
+			i.await(users.ReasonAuthority,
+				"waiting for Secret %q, which holds the certificate of the CA of KafkaCluster %q",
 				connect.AuthoritySecret(p.pass.Cluster.Key.Name), p.pass.Cluster.Key.Name)
 			return "", nil
 		}
@@ -52,12 +54,14 @@ func (p *userPass) createSecret(ctx context.Context, i *userItem, key client.Obj
 		return "", err
 	}
 	u := i.claim.Holder
-	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}, Type: users.SecretType}
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name},
+		Type: users.SecretType}
 	p.fill(secret, i, password)
 	switch err := p.r.Writer.Create(ctx, secret); {
 	case err == nil:
 		if u.Status.Binding != nil {
-			p.r.Events.Eventf(u, secret, corev1.EventTypeNormal, "PasswordRenewed", "Create", "Secret %q was gone: it has been made anew, with a new password", key.Name)
+			p.r.Events.Eventf(u, secret, corev1.EventTypeNormal, "PasswordRenewed", "Create",
+				"Secret %q was gone: it has been made anew, with a new password", key.Name)
 		}
 		return password, nil
 	case !apierrors.IsAlreadyExists(err):
@@ -77,8 +81,9 @@ func (p *userPass) adjustSecret(ctx context.Context, i *userItem, secret *corev1
 	predecessor := owner != nil && owner.UID != u.UID
 	if secret.Labels[v1alpha1.LabelManagedBy] != v1alpha1.ManagedBy || secret.Type != users.SecretType ||
 		owner == nil || owner.Kind != "KafkaUser" || owner.Name != u.Name {
-		return "", verdict.Stalled(users.ReasonSecret, "metadata.name", "Secret %q has been made by somebody else and is left alone; "+
-			"delete or rename it, or give this KafkaUser another metadata.name", secret.Name)
+		return "", verdict.Stalled(users.ReasonSecret, "metadata.name",
+			"Secret %q has been made by somebody else and is left alone; "+
+				"delete or rename it, or give this KafkaUser another metadata.name", secret.Name)
 	}
 	password := string(secret.Data[users.PasswordKey])
 	if predecessor || !users.Usable(password) {
@@ -88,7 +93,8 @@ func (p *userPass) adjustSecret(ctx context.Context, i *userItem, secret *corev1
 			return "", err
 		}
 		password = fresh
-		p.r.Events.Eventf(u, secret, corev1.EventTypeNormal, "PasswordRenewed", "Update", "Secret %q held no usable password of this user: it has a new one", secret.Name)
+		p.r.Events.Eventf(u, secret, corev1.EventTypeNormal, "PasswordRenewed", "Update",
+			"Secret %q held no usable password of this user: it has a new one", secret.Name)
 	}
 	before := secret.DeepCopy()
 	p.fill(secret, i, password)
@@ -103,7 +109,8 @@ func (p *userPass) adjustSecret(ctx context.Context, i *userItem, secret *corev1
 
 func (p *userPass) fill(secret *corev1.Secret, i *userItem, password string) {
 	u := i.claim.Holder
-	labels := map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy, v1alpha1.LabelCluster: p.pass.Cluster.Key.Name}
+	labels := map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy,
+		v1alpha1.LabelCluster: p.pass.Cluster.Key.Name}
 	if len(u.Name) <= 63 {
 		labels[v1alpha1.LabelUser] = u.Name
 	}
@@ -111,7 +118,8 @@ func (p *userPass) fill(secret *corev1.Secret, i *userItem, password string) {
 		secret.Labels = map[string]string{}
 	}
 	maps.Copy(secret.Labels, labels)
-	secret.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(u, v1alpha1.GroupVersion.WithKind("KafkaUser"))}
+	owner := metav1.NewControllerRef(u, v1alpha1.GroupVersion.WithKind("KafkaUser"))
+	secret.OwnerReferences = []metav1.OwnerReference{*owner}
 	secret.Data = users.Connection(i.claim.Name, password, p.ca, i.endpoints)
 }
 

@@ -60,8 +60,8 @@ func (r *Reconciler) markAll(ctx context.Context, cluster types.NamespacedName, 
 	r.MarkCluster(ctx, cluster, q, func(*v1alpha1.KafkaUser) bool { return true })
 }
 
-// clusterEvents marks all users of a cluster when something has changed that their Secrets tell, that their logins need to
-// be proven on, or that decides whether they can be cared for at all.
+// clusterEvents marks all users of a cluster when something has changed that their Secrets tell, that their logins need
+// to be proven on, or that decides whether they can be cared for at all.
 func (r *Reconciler) clusterEvents() handler.EventHandler {
 	return handler.Funcs{
 		CreateFunc: func(ctx context.Context, e event.CreateEvent, q batch.QueueOf) {
@@ -99,8 +99,8 @@ func authorizes(cluster *v1alpha1.KafkaCluster) bool {
 	return cluster.IsExternal() || resolve.HostOf(cluster).Authorizes
 }
 
-// secretEvents marks the owner of a connection Secret, and all users when the CA or the file of PLAIN users has changed.
-// Echoes of our own writes mark nothing.
+// secretEvents marks the owner of a connection Secret, and all users when the CA or the file of PLAIN users has
+// changed. Echoes of our own writes mark nothing.
 func (r *Reconciler) secretEvents() handler.EventHandler {
 	mark := func(ctx context.Context, o client.Object, q batch.QueueOf) {
 		if r.Writer.Wrote(o) {

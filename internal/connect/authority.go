@@ -25,8 +25,8 @@ func Authority(secret *corev1.Secret) (pki.Authority, error) {
 	return pki.ParseAuthority(secret.Data[AuthorityCertificate], secret.Data[AuthorityKey])
 }
 
-// TrustedBy returns, as PEM, the certificates that clients of a cluster of our own have to trust. It returns certificates
-// and nothing else that the Secret may hold. nil = there are none yet.
+// TrustedBy returns, as PEM, the certificates that clients of a cluster of our own have to trust. It returns
+// certificates and nothing else that the Secret may hold. nil = there are none yet.
 func TrustedBy(ctx context.Context, reader client.Reader, cluster types.NamespacedName) ([]byte, error) {
 	secret, err := readAuthority(ctx, reader, cluster)
 	if err != nil {
@@ -39,7 +39,8 @@ func readAuthority(ctx context.Context, reader client.Reader, cluster types.Name
 	secret := &corev1.Secret{}
 	key := types.NamespacedName{Namespace: cluster.Namespace, Name: AuthoritySecret(cluster.Name)}
 	if err := reader.Get(ctx, key, secret); err != nil {
-		return nil, fmt.Errorf("read the certificate authority of KafkaCluster %s from Secret %s: %w", cluster, key.Name, err)
+		return nil, fmt.Errorf("read the certificate authority of KafkaCluster %s from Secret %s: %w", cluster,
+			key.Name, err)
 	}
 	return secret, nil
 }

@@ -1,6 +1,6 @@
-// Package connect is the one place that opens connections to Kafka and that reads, for them, the Secrets with a certificate
-// authority or a login. Nobody else opens a pool or a client, and nobody else reads such a Secret: what somebody needs to
-// know of one is a function here.
+// Package connect is the one place that opens connections to Kafka and that reads, for them, the Secrets with a
+// certificate authority or a login. Nobody else opens a pool or a client, and nobody else reads such a Secret: what
+// somebody needs to know of one is a function here.
 package connect
 
 import (
@@ -27,8 +27,8 @@ const (
 	Organization = "castellan"
 )
 
-// ClustersAtOnce is how many clusters each controller works on side by side. One that does not answer keeps its place for
-// up to half a minute. Places cost next to nothing, so there are more than clusters that fall silent together.
+// ClustersAtOnce is how many clusters each controller works on side by side. One that does not answer keeps its place
+// for up to half a minute. Places cost next to nothing, so there are more than clusters that fall silent together.
 const ClustersAtOnce = 32
 
 // identityLife is how long the operator's own certificate for a cluster lives. It is made in memory, from the cluster's
@@ -41,9 +41,9 @@ type Key = pool.Key
 // Prober logs in as a client would, to see what the client would see.
 func Prober() kafka.Prober { return kafkaclient.Prober{} }
 
-// Connections gives a kafka.Admin for every KafkaCluster. Of the operator's own it finds the addresses in the status and
-// proves to the brokers that it is the operator; an external one says how it is reached. Dialling and backing off are the
-// pool's matter.
+// Connections gives a kafka.Admin for every KafkaCluster. Of the operator's own it finds the addresses in the status
+// and proves to the brokers that it is the operator; an external one says how it is reached. Dialling and backing off
+// are the pool's matter.
 type Connections struct {
 	Client client.Reader
 	// APIReader reads past the cache, which holds no Secret of others.
@@ -91,7 +91,8 @@ func (c *Connections) Admin(ctx context.Context, cluster *v1alpha1.KafkaCluster)
 	}
 	authority, err := Authority(secret)
 	if err != nil {
-		return nil, fmt.Errorf("read the certificate authority of KafkaCluster %s from Secret %s: %w", key, secret.Name, err)
+		return nil, fmt.Errorf("read the certificate authority of KafkaCluster %s from Secret %s: %w", key,
+			secret.Name, err)
 	}
 	leaf, err := c.identity(key, cluster.UID, authority)
 	if err != nil {
@@ -156,7 +157,8 @@ func (c *Connections) seeds(cluster *v1alpha1.KafkaCluster) []string {
 	var seeds []string
 	for _, node := range cluster.Status.Nodes {
 		if slices.Contains(node.Roles, v1alpha1.RoleBroker) {
-			seeds = append(seeds, fmt.Sprintf("%s.%s-nodes.%s.svc.%s:%d", node.Pod, cluster.Name, cluster.Namespace, c.Domain, model.PortReplication))
+			seeds = append(seeds, fmt.Sprintf("%s.%s-nodes.%s.svc.%s:%d", node.Pod, cluster.Name, cluster.Namespace,
+				c.Domain, model.PortReplication))
 		}
 	}
 	return seeds

@@ -23,8 +23,8 @@ type knownAccess struct {
 	access     external.Access
 }
 
-// Access returns how an external cluster is reached, as the Secrets said when they were last read; they are read now when
-// that was for another spec. A verdict.Verdict as the error says what is wrong with them.
+// Access returns how an external cluster is reached, as the Secrets said when they were last read; they are read now
+// when that was for another spec. A verdict.Verdict as the error says what is wrong with them.
 func (c *Connections) Access(ctx context.Context, cluster *v1alpha1.KafkaCluster) (external.Access, error) {
 	c.mu.Lock()
 	known := c.Accesses[client.ObjectKeyFromObject(cluster)]
@@ -35,7 +35,8 @@ func (c *Connections) Access(ctx context.Context, cluster *v1alpha1.KafkaCluster
 	return c.ReadAccess(ctx, cluster)
 }
 
-// ReadAccess reads the Secrets of an external cluster anew, past the cache. What they say holds for everybody from then on.
+// ReadAccess reads the Secrets of an external cluster anew, past the cache. What they say holds for everybody from then
+// on.
 func (c *Connections) ReadAccess(ctx context.Context, cluster *v1alpha1.KafkaCluster) (external.Access, error) {
 	secrets := map[string]map[string][]byte{}
 	for _, name := range external.Secrets(cluster.Spec.External) {
@@ -75,7 +76,8 @@ func (c *Connections) keep(cluster *v1alpha1.KafkaCluster, access external.Acces
 	return before
 }
 
-// externalOptions bind the connection to the cluster that was seen first: what is asked of that one is asked of no other.
+// externalOptions bind the connection to the cluster that was seen first: what is asked of that one is asked of no
+// other.
 func externalOptions(a external.Access, clusterID string) pool.Options {
 	return pool.Options{
 		Seeds: a.Seeds, CA: a.CA, Certificate: a.Certificate, Key: a.Key, SystemRoots: a.SystemRoots,

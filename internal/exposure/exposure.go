@@ -1,6 +1,7 @@
-// Package exposure is the table of the ways in which a listener is reached. A type of exposure is one row, and the row is
-// all there is to say of it: where addresses come from, what is advertised, which names a certificate holds, how Services
-// are opened, what clients type first, and how the operator dials. Rooms that need to know ask the row. It is pure.
+// Package exposure is the table of the ways in which a listener is reached. A type of exposure is one row, and the row
+// is all there is to say of it: where addresses come from, what is advertised, which names a certificate holds, how
+// Services are opened, what clients type first, and how the operator dials. Rooms that need to know ask the row. It is
+// pure.
 package exposure
 
 import (
@@ -41,7 +42,8 @@ type Address struct {
 // Row is one type of exposure. No column may be empty.
 type Row struct {
 	Type v1alpha1.ExposureType
-	// Node is what a node advertises at the listener. ports are the node ports that Kubernetes gave out, by Service name.
+	// Node is what a node advertises at the listener. ports are the node ports that Kubernetes gave out, by Service
+	// name.
 	Node func(n *model.Node, l model.Listener, ports map[string]int32) Address
 	// BootstrapPort is the port that clients connect to first; 0 = not known yet.
 	BootstrapPort func(l model.Listener, ports map[string]int32) int32
@@ -52,8 +54,8 @@ type Row struct {
 	// Bootstrap is bootstrap.servers. hosts are the addresses of the Kubernetes nodes on which brokers run, by node id.
 	// Empty = not known yet.
 	Bootstrap func(c *model.Cluster, l model.Listener, hosts map[int32]string) string
-	// Dial is where the operator, which sits inside, dials a broker: at the address that it advertises, or at its pod. The
-	// latter is empty when it is not known.
+	// Dial is where the operator, which sits inside, dials a broker: at the address that it advertises, or at its pod.
+	// The latter is empty when it is not known.
 	Dial  func(advertised, pod string) string
 	Reach Reach
 }
@@ -86,8 +88,8 @@ var Rows = []Row{
 		},
 		BootstrapPort: func(l model.Listener, ports map[string]int32) int32 { return ports[l.Service] },
 		Names:         namesInside,
-		// The traffic stays on the Kubernetes node that it came to: clients are sent only to nodes that run a broker, the
-		// certificate there names that very node, and ACLs see the client's own address.
+		// The traffic stays on the Kubernetes node that it came to: clients are sent only to nodes that run a broker,
+		// the certificate there names that very node, and ACLs see the client's own address.
 		Open: func(spec *corev1.ServiceSpec) {
 			spec.Type = corev1.ServiceTypeNodePort
 			spec.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyLocal
@@ -99,8 +101,8 @@ var Rows = []Row{
 	},
 }
 
-// namesInside are those under which clients in the Kubernetes cluster reach a broker: its own, and those of the bootstrap
-// Service, which may be typed short.
+// namesInside are those under which clients in the Kubernetes cluster reach a broker: its own, and those of the
+// bootstrap Service, which may be typed short.
 func namesInside(c *model.Cluster, n *model.Node, l model.Listener) []string {
 	return []string{
 		n.Host,

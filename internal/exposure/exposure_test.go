@@ -48,7 +48,8 @@ func TestEveryExposureIsACompleteRow(t *testing.T) {
 			t.Errorf("%s has two rows", name)
 		}
 		seen[name] = true
-		l := model.Listener{Name: "clients", Port: 9092, Exposure: row.Type, TLS: true, Service: c.BootstrapService("clients")}
+		l := model.Listener{Name: "clients", Port: 9092, Exposure: row.Type, TLS: true,
+			Service: c.BootstrapService("clients")}
 		given := ports(row, c, l)
 		if l.BootstrapPort = row.BootstrapPort(l, given); l.BootstrapPort == 0 {
 			t.Errorf("%s: nobody knows where clients begin", name)

@@ -1,5 +1,5 @@
-// Package external says how a cluster that somebody else runs is reached, what its answers mean, and what the status tells
-// of it. It is pure: Secrets, answers and errors come in as values.
+// Package external says how a cluster that somebody else runs is reached, what its answers mean, and what the status
+// tells of it. It is pure: Secrets, answers and errors come in as values.
 package external
 
 import (
@@ -75,12 +75,14 @@ func (a *Access) trust(t *v1alpha1.ExternalTLS, secrets map[string]map[string][]
 	}
 	// Users' Secrets in other namespaces hold it too: a key beside the certificate must not get there.
 	if a.CA = pki.CertificatesOnly(values[0]); a.CA == nil {
-		return secretFault(field, "key %q of Secret %q holds no certificate in PEM form; put the authority's there", key, t.CASecret.Name)
+		return secretFault(field, "key %q of Secret %q holds no certificate in PEM form; put the authority's there",
+			key, t.CASecret.Name)
 	}
 	return nil
 }
 
-func (a *Access) authenticate(auth *v1alpha1.ExternalAuthentication, secrets map[string]map[string][]byte) *verdict.Verdict {
+func (a *Access) authenticate(auth *v1alpha1.ExternalAuthentication,
+	secrets map[string]map[string][]byte) *verdict.Verdict {
 	if auth == nil {
 		return nil
 	}
@@ -95,7 +97,8 @@ func (a *Access) authenticate(auth *v1alpha1.ExternalAuthentication, secrets map
 	}
 	if auth.Mechanism == v1alpha1.ExternalTLSCertificate {
 		if _, err := tls.X509KeyPair(values[0], values[1]); err != nil {
-			return secretFault(field, "tls.crt and tls.key of Secret %q are no certificate with its key in PEM form; put such a pair there",
+			return secretFault(field, "tls.crt and tls.key of Secret %q are no certificate with its key in PEM form; "+
+				"put such a pair there",
 				auth.SecretName)
 		}
 		a.Certificate, a.Key = values[0], values[1]
@@ -103,7 +106,8 @@ func (a *Access) authenticate(auth *v1alpha1.ExternalAuthentication, secrets map
 	}
 	for i, key := range keys {
 		if bytes.ContainsAny(values[i], "\r\n") {
-			return secretFault(field, "key %q of Secret %q holds a line break, which no login does; write it without", key, auth.SecretName)
+			return secretFault(field, "key %q of Secret %q holds a line break, which no login does; write it "+
+				"without", key, auth.SecretName)
 		}
 	}
 	a.Mechanism, a.Username, a.Password = string(auth.Mechanism), string(values[0]), string(values[1])

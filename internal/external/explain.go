@@ -49,8 +49,8 @@ type Explained struct {
 	Message string // its Text
 }
 
-// Explain says in the language of spec.external why the cluster did not answer as it should. The sentence is the same for
-// as long as the fault is, and holds nothing of any Secret.
+// Explain says in the language of spec.external why the cluster did not answer as it should. The sentence is the same
+// for as long as the fault is, and holds nothing of any Secret.
 func Explain(err error, e *v1alpha1.External) *Explained {
 	v := explain(err, e)
 	return &Explained{Verdict: v, Message: v.Text()}
@@ -62,15 +62,18 @@ func explain(err error, e *v1alpha1.External) verdict.Verdict {
 	}
 	if other, ok := errors.AsType[*kafka.AnotherCluster](err); ok {
 		return verdict.Stalled(ReasonOther, fieldServers,
-			"the cluster that answers has the id %s, and this KafkaCluster stands for %s; nothing is changed there; name addresses "+
-				"of that one, or delete this KafkaCluster, which touches nothing in Kafka, and make it anew", other.Have, other.Want)
+			"the cluster that answers has the id %s, and this KafkaCluster stands for %s; nothing is changed there; "+
+				"name addresses "+
+				"of that one, or delete this KafkaCluster, which touches nothing in Kafka, and make it anew",
+			other.Have, other.Want)
 	}
 	if errors.Is(err, kafka.ErrTooOld) {
 		return verdict.Stalled(ReasonTooOld, fieldServers,
 			"the brokers are older than Kafka 2.8, which gave topics their UUIDs; upgrade them")
 	}
 	if u, ok := errors.AsType[*kafka.Unanswered](err); ok {
-		for _, explain := range []func(*kafka.Unanswered, *v1alpha1.External) *verdict.Verdict{loginFault, tlsFault, networkFault} {
+		for _, explain := range []func(*kafka.Unanswered, *v1alpha1.External) *verdict.Verdict{loginFault, tlsFault,
+			networkFault} {
 			if v := explain(u, e); v != nil {
 				return *v
 			}
@@ -100,16 +103,19 @@ func loginFault(u *kafka.Unanswered, e *v1alpha1.External) *verdict.Verdict {
 	switch {
 	case u.Cause == kafka.CauseLogin && auth != nil:
 		return stalled(ReasonLogin, fieldSecretName,
-			"the brokers refuse the login by %s with username and password of Secret %q; correct them", auth.Mechanism, auth.SecretName)
+			"the brokers refuse the login by %s with username and password of Secret %q; correct them",
+			auth.Mechanism, auth.SecretName)
 	case u.Cause == kafka.CauseMechanism && auth != nil:
 		return stalled(ReasonListener, fieldMechanism,
-			"the listener does not offer %s; choose one that it offers, or in bootstrapServers another listener", auth.Mechanism)
+			"the listener does not offer %s; choose one that it offers, or in bootstrapServers another listener",
+			auth.Mechanism)
 	case u.Cause == kafka.CauseNoLogin:
 		return stalled(ReasonListener, fieldAuthentication,
 			"the listener takes no login; remove authentication, or choose in bootstrapServers a listener with SASL")
 	case u.Cause == kafka.CauseCertificate && auth != nil && auth.Mechanism == v1alpha1.ExternalTLSCertificate:
 		return stalled(ReasonLogin, fieldSecretName,
-			"the brokers refuse the certificate of Secret %q; have it signed by an authority that they trust", auth.SecretName)
+			"the brokers refuse the certificate of Secret %q; have it signed by an authority that they trust",
+			auth.SecretName)
 	case u.Cause == kafka.CauseCertificate:
 		return stalled(ReasonLogin, fieldAuthentication,
 			"the brokers want a client certificate; set mechanism TLS and name a Secret with tls.crt and tls.key")
@@ -134,7 +140,8 @@ func tlsFault(u *kafka.Unanswered, e *v1alpha1.External) *verdict.Verdict {
 func trustFault(err error, e *v1alpha1.External) *verdict.Verdict {
 	if _, ok := errors.AsType[x509.HostnameError](err); ok {
 		return stalled(ReasonCertificate, fieldServers,
-			"the brokers' certificate does not hold the name under which they are reached (%s); use one that it holds", detail(err))
+			"the brokers' certificate does not hold the name under which they are reached (%s); use one that it "+
+				"holds", detail(err))
 	}
 	const untrusted = "the brokers' certificate is not trusted (%s); %s"
 	if expired(err) {
@@ -170,8 +177,10 @@ func networkFault(u *kafka.Unanswered, e *v1alpha1.External) *verdict.Verdict {
 		return stalled(ReasonNotKafka, fieldServers, "what answers is not Kafka; correct host and port")
 	case kafka.CauseClosed:
 		return passing(ReasonUnreachable, fieldServers,
-			"the connection is closed without an answer; what is there is no Kafka, or its listener is with or without TLS "+
-				"(spec.external.tls) or a login (spec.external.authentication) against what is said here; correct the one or the other")
+			"the connection is closed without an answer; what is there is no Kafka, or its listener is with or "+
+				"without TLS "+
+				"(spec.external.tls) or a login (spec.external.authentication) against what is said here; correct "+
+				"the one or the other")
 	case kafka.CauseLost, kafka.CauseNoHost, kafka.CauseRefused, kafka.CauseNoRoute, kafka.CauseSilent:
 		return unreachable(e, u.Cause)
 	}

@@ -1,6 +1,6 @@
-// Package mechanism is the table of the ways in which users log in. A mechanism is one row, and the row is all there is to
-// say of it: what its listener's properties are, what a user's Secret holds, how a credential is set, proven and taken away.
-// Rooms that need to know ask the row. It is pure, and holds no credential.
+// Package mechanism is the table of the ways in which users log in. A mechanism is one row, and the row is all there is
+// to say of it: what its listener's properties are, what a user's Secret holds, how a credential is set, proven and
+// taken away. Rooms that need to know ask the row. It is pure, and holds no credential.
 package mechanism
 
 import (
@@ -14,9 +14,9 @@ import (
 )
 
 // ScramIterations is the PBKDF2 cost of a SCRAM credential: about Kafka's least, which is 4096 (KIP-84). Cost protects
-// guessable passwords; ours have 32 random letters and digits, 190 bits, which no cost makes safer, while every login pays
-// it. It is no number that a tool or a person would choose: Kafka tells of a credential nothing but its iterations, and by
-// these a password that somebody else has set is seen.
+// guessable passwords; ours have 32 random letters and digits, 190 bits, which no cost makes safer, while every login
+// pays it. It is no number that a tool or a person would choose: Kafka tells of a credential nothing but its
+// iterations, and by these a password that somebody else has set is seen.
 const ScramIterations int32 = 4099
 
 // Store is where a broker looks a credential up. It says how a credential is set, and how it is taken away.
@@ -24,8 +24,8 @@ type Store int
 
 // The stores.
 const (
-	// PasswordFile is the file of users that brokers mount from a Secret and read at every login. A line of the file sets a
-	// password; without its line a user is refused.
+	// PasswordFile is the file of users that brokers mount from a Secret and read at every login. A line of the file
+	// sets a password; without its line a user is refused.
 	PasswordFile Store = iota + 1
 	// ScramCredentials are kept in Kafka's metadata. AlterUserScramCredentials (KIP-554) sets and deletes them.
 	ScramCredentials
@@ -55,15 +55,16 @@ type Property struct{ Key, Value string }
 // Row is one mechanism. No column may be empty, but for Iterations.
 type Row struct {
 	Name v1alpha1.Mechanism
-	// Listener gives the broker's properties below listener.name.<listener>.<mechanism>.sasl. The file of passwords is at
-	// usersFile.
+	// Listener gives the broker's properties below listener.name.<listener>.<mechanism>.sasl. The file of passwords is
+	// at usersFile.
 	Listener func(usersFile string) []Property
 	// Java and Librdkafka give the settings of a client, as they stand in a user's Secret and in the files in it.
 	Java, Librdkafka func(username, password string) []Property
 	Store            Store
 	// Iterations is what Kafka tells of a credential that the operator has set; 0 = Kafka tells nothing of it.
 	Iterations int32
-	// Login is how a credential is seen to work, and a removed one to be refused; the address is filled in by the caller.
+	// Login is how a credential is seen to work, and a removed one to be refused; the address is filled in by the
+	// caller.
 	Login   func(username, password string) kafka.Login
 	Wire    Wire
 	Outside Outside

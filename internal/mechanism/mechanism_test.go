@@ -34,7 +34,8 @@ func TestEveryMechanismIsACompleteRow(t *testing.T) {
 		}
 		seen[name] = true
 		if (row.Store == ScramCredentials) != (row.Iterations > 0) {
-			t.Errorf("%s: Kafka tells the iterations of SCRAM credentials, and of nothing else; the row says %d", name, row.Iterations)
+			t.Errorf("%s: Kafka tells the iterations of SCRAM credentials, and of nothing else; the row says %d",
+				name, row.Iterations)
 		}
 		if row.Store == PasswordFile && row.Outside != OutsideNone {
 			t.Errorf("%s: the files of brokers that are not ours cannot be written", name)
@@ -43,12 +44,14 @@ func TestEveryMechanismIsACompleteRow(t *testing.T) {
 			t.Errorf("%s: a listener that offers it has no properties", name)
 		}
 		for _, settings := range [][]Property{row.Java("app", "hush"), row.Librdkafka("app", "hush")} {
-			if !slices.ContainsFunc(settings, func(p Property) bool { return strings.HasPrefix(p.Key, "sasl.mechanism") && p.Value == name }) ||
+			if !slices.ContainsFunc(settings,
+				func(p Property) bool { return strings.HasPrefix(p.Key, "sasl.mechanism") && p.Value == name }) ||
 				!slices.ContainsFunc(settings, func(p Property) bool { return strings.Contains(p.Value, "hush") }) {
 				t.Errorf("%s: no client logs in with %v", name, settings)
 			}
 		}
-		if login := row.Login("app", "hush"); login.Mechanism != name || login.Username != "app" || login.Password != "hush" {
+		if login := row.Login("app", "hush"); login.Mechanism != name || login.Username != "app" ||
+			login.Password != "hush" {
 			t.Errorf("%s: its login is tried by %+v", name, login)
 		}
 	}

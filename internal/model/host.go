@@ -2,14 +2,14 @@ package model
 
 import "github.com/castellan-dev/castellan/api/v1alpha1"
 
-// Host is what users need to know of the cluster that they live in. internal/resolve makes it of a cluster of the operator's
-// own, and internal/external of somebody else's.
+// Host is what users need to know of the cluster that they live in. internal/resolve makes it of a cluster of the
+// operator's own, and internal/external of somebody else's.
 type Host struct {
 	Namespace string
 	Name      string
 	External  bool
-	// Listeners in the order of the spec. Of an external cluster only the one is known at which the operator logs in; there
-	// is none when the operator does not log in by SASL.
+	// Listeners in the order of the spec. Of an external cluster only the one is known at which the operator logs in;
+	// there is none when the operator does not log in by SASL.
 	Listeners []HostListener
 	// Authorizes tells whether the cluster minds ACLs. Of an external one the brokers say it themselves.
 	Authorizes bool

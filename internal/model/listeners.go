@@ -2,8 +2,8 @@ package model
 
 import "strings"
 
-// ClientListener returns what clients see of the whole cluster under a listener's name in Kafka (upper case), or nil for the
-// cluster's own listeners.
+// ClientListener returns what clients see of the whole cluster under a listener's name in Kafka (upper case), or nil
+// for the cluster's own listeners.
 func (c *Cluster) ClientListener(name string) *Listener {
 	for i := range c.Listeners {
 		if strings.ToUpper(c.Listeners[i].Name) == name {

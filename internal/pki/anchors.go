@@ -5,8 +5,8 @@ import (
 	"encoding/pem"
 )
 
-// CertificatesOnly returns the certificates of a PEM file, and nothing else that stands in it: no key, no text. What cannot
-// be decoded is left out, as crypto/x509 does when it fills a pool. nil = there is no certificate.
+// CertificatesOnly returns the certificates of a PEM file, and nothing else that stands in it: no key, no text. What
+// cannot be decoded is left out, as crypto/x509 does when it fills a pool. nil = there is no certificate.
 func CertificatesOnly(file []byte) []byte {
 	var certificates []byte
 	for block, rest := pem.Decode(file); block != nil; block, rest = pem.Decode(rest) {

@@ -55,7 +55,8 @@ func servicePort(name string, port int32) corev1.ServicePort {
 
 // nodesService gives every pod its DNS name, ready or not: nodes must find each other to become ready.
 func nodesService(c *model.Cluster) *corev1.Service {
-	ports := []corev1.ServicePort{servicePort("replication", model.PortReplication), servicePort("controller", model.PortController)}
+	ports := []corev1.ServicePort{servicePort("replication", model.PortReplication),
+		servicePort("controller", model.PortController)}
 	for _, l := range c.Listeners {
 		ports = append(ports, servicePort(l.Name, l.Port))
 	}
@@ -97,7 +98,8 @@ func bootstrapService(c *model.Cluster, l *model.Listener) *corev1.Service {
 func nodeService(c *model.Cluster, n *model.Node, l model.NodeListener) *corev1.Service {
 	name := strings.ToLower(l.Name)
 	spec := corev1.ServiceSpec{
-		Selector:                 map[string]string{v1alpha1.LabelCluster: c.Name, appsv1.StatefulSetPodNameLabel: n.PodName},
+		Selector: map[string]string{v1alpha1.LabelCluster: c.Name,
+			appsv1.StatefulSetPodNameLabel: n.PodName},
 		Ports:                    []corev1.ServicePort{servicePort(name, l.Port)},
 		PublishNotReadyAddresses: true,
 	}
@@ -107,8 +109,8 @@ func nodeService(c *model.Cluster, n *model.Node, l model.NodeListener) *corev1.
 	}, spec)
 }
 
-// Budget covers brokers and controllers together: an eviction is a restart like any other, and there is one at a time. A
-// pod that is not ready serves nobody and may always go; else it would keep its Kubernetes node from being drained.
+// Budget covers brokers and controllers together: an eviction is a restart like any other, and there is one at a time.
+// A pod that is not ready serves nobody and may always go; else it would keep its Kubernetes node from being drained.
 // How many pods Kubernetes may evict now, and which ones it may evict in any case, is the plan's word.
 func Budget(c *model.Cluster, evictable int32, spared []string) *policyv1.PodDisruptionBudget {
 	unavailable := intstr.FromInt32(evictable)

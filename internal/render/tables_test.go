@@ -47,7 +47,8 @@ listeners: [{name: clients, port: 9092, authentication: {mechanisms: [%s]}}]
 			text := Nodes(c)[0].Data[fileProperties]
 			wants := []string{"listener.name.clients.sasl.enabled.mechanisms=" + string(row.Name) + "\n"}
 			for _, p := range row.Listener(usersDir + "/" + UsersEntry) {
-				wants = append(wants, fmt.Sprintf("listener.name.clients.%s.sasl.%s=%s\n", strings.ToLower(string(row.Name)), p.Key, p.Value))
+				wants = append(wants, fmt.Sprintf("listener.name.clients.%s.sasl.%s=%s\n",
+					strings.ToLower(string(row.Name)), p.Key, p.Value))
 			}
 			for _, want := range wants {
 				if !strings.Contains(text, want) {

@@ -1,5 +1,5 @@
-// Package report writes the status of a KafkaCluster from the model, the observation and the plan. It is pure: the clock is
-// an argument, and equal input gives an equal status.
+// Package report writes the status of a KafkaCluster from the model, the observation and the plan. It is pure: the
+// clock is an argument, and equal input gives an equal status.
 package report
 
 import (

@@ -13,8 +13,8 @@ import (
 	"github.com/castellan-dev/castellan/internal/model"
 )
 
-// HostOf says what users need to know of a cluster of the operator's own: the security of its listeners from the spec, their
-// addresses from the status.
+// HostOf says what users need to know of a cluster of the operator's own: the security of its listeners from the spec,
+// their addresses from the status.
 func HostOf(cluster *v1alpha1.KafkaCluster) model.Host {
 	spec, status := &cluster.Spec, &cluster.Status
 	h := model.Host{

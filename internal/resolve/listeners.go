@@ -13,7 +13,9 @@ import (
 // nodeListeners is the one place that says which listeners a node has, where they are reached, and what their
 // certificates must name. ports are the node ports that Kubernetes gave out, by Service name. The second result names
 // the fact that is waited for; empty = none.
-func nodeListeners(c *model.Cluster, pool *model.Pool, n *model.Node, ports map[string]int32) ([]model.NodeListener, string) {
+func nodeListeners(
+	c *model.Cluster, pool *model.Pool, n *model.Node, ports map[string]int32,
+) ([]model.NodeListener, string) {
 	var listeners []model.NodeListener
 	if pool.Controller {
 		listeners = append(listeners, model.NodeListener{
@@ -49,7 +51,8 @@ func nodeListeners(c *model.Cluster, pool *model.Pool, n *model.Node, ports map[
 	return listeners, strings.Join(waiting, "; ")
 }
 
-// resolveListeners gives the client listeners in the order of their names, so that their order in the spec means nothing.
+// resolveListeners gives the client listeners in the order of their names, so that their order in the spec means
+// nothing.
 func resolveListeners(c *model.Cluster, spec *v1alpha1.KafkaClusterSpec, ports map[string]int32) []model.Listener {
 	var listeners []model.Listener
 	for _, l := range spec.EffectiveListeners() {

@@ -48,20 +48,21 @@ func Sort(name string, objects []*v1alpha1.KafkaUser, clusterID string, admits f
 	})
 }
 
-// Presumes tells that a user from another namespace than its cluster's asks for a name that stands above all ACLs; nil = it
-// does not.
+// Presumes tells that a user from another namespace than its cluster's asks for a name that stands above all ACLs.
+// nil = it does not.
 func Presumes(u *v1alpha1.KafkaUser, host model.Host) *verdict.Verdict {
 	if u.Namespace == host.Namespace || !slices.Contains(host.SuperUsers, Name(u)) {
 		return nil
 	}
 	fault := verdict.Stalled(ReasonSuperUser, "spec.name",
-		"%q is a super user of KafkaCluster %s/%s and can only be asked for in the cluster's own namespace; choose another name",
+		"%q is a super user of KafkaCluster %s/%s and can only be asked for in the cluster's own namespace; "+
+			"choose another name",
 		Name(u), host.Namespace, host.Name)
 	return &fault
 }
 
-// Exists says that Kafka has something of the claim's principal that none of its objects has put there; nil = it has not, or
-// the holder is to take it over.
+// Exists says that Kafka has something of the claim's principal that none of its objects has put there; nil = it has
+// not, or the holder is to take it over.
 func Exists(c Claim, live Live, clusterID string) *verdict.Verdict {
 	owns := func(u *v1alpha1.KafkaUser) bool { return Owns(u, clusterID) }
 	if c.Holder.Spec.Adoption == v1alpha1.UserAdoptionAlways || owns(c.Holder) || slices.ContainsFunc(c.Leaving, owns) {
@@ -72,8 +73,9 @@ func Exists(c Claim, live Live, clusterID string) *verdict.Verdict {
 		return nil
 	}
 	fault := verdict.Stalled(ReasonExists, "spec.adoption",
-		"user %q has %s in Kafka already and this object did not put them there; to take the user over, with a new password "+
-			"and nothing that does not stand here, set spec.adoption to Always, or choose another spec.name",
+		"user %q has %s in Kafka already and this object did not put them there; "+
+			"to take the user over, with a new password and nothing that does not stand here, set spec.adoption "+
+			"to Always, or choose another spec.name",
 		c.Name, strings.Join(found, ", "))
 	fault.Doubtful, fault.After, fault.AtMost = true, claim.TakenLook, claim.TakenLookLimit
 	return &fault

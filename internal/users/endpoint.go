@@ -108,8 +108,8 @@ func notOfferedOutside(host model.Host, lacking []string) *verdict.Verdict {
 	if len(host.Listeners) > 0 {
 		offered := mechanism.Names(func(row mechanism.Row) bool { return row.Outside == mechanism.OutsideToo })
 		fault = verdict.Stalled(ReasonMechanism, mechanismsField,
-			"%s: KafkaCluster %q is external, and the operator has no access to the files in which its brokers keep such passwords; "+
-				"use %s", strings.Join(lacking, ", "), host.Name, offered)
+			"%s: KafkaCluster %q is external, and the operator has no access to the files in which its brokers keep "+
+				"such passwords; use %s", strings.Join(lacking, ", "), host.Name, offered)
 	}
 	return &fault
 }
@@ -124,8 +124,8 @@ func Refused(host model.Host, name string) *verdict.Verdict {
 	}
 	if IsOperator(host, name) {
 		fault := verdict.Stalled(ReasonOwn, "spec.name",
-			"the operator itself logs in to KafkaCluster %q as user %q, and would lock itself out; choose another name, "+
-				"or give the operator a user of its own", host.Name, name)
+			"the operator itself logs in to KafkaCluster %q as user %q, and would lock itself out; "+
+				"choose another name, or give the operator a user of its own", host.Name, name)
 		return &fault
 	}
 	return nil

@@ -54,7 +54,8 @@ func (s *store) carryOut(t *testing.T, d Desired) (written bool) {
 	t.Helper()
 	live := Live{Scram: map[string][]kafka.ScramCredential{}}
 	for name, c := range s.scram {
-		live.Scram[d.Name] = append(live.Scram[d.Name], kafka.ScramCredential{Mechanism: name, Iterations: c.Iterations})
+		live.Scram[d.Name] = append(live.Scram[d.Name],
+			kafka.ScramCredential{Mechanism: name, Iterations: c.Iterations})
 	}
 	changes := Plan([]Desired{d}, live)
 	for _, u := range changes.Upserts {

@@ -15,10 +15,12 @@ type PlainUser struct {
 	Proven plainauth.Entry
 }
 
-// PlainFile brings the file of PLAIN users up to date. all are the names that may stand in it; of these, those in set get
-// the line of their password and the others keep theirs. An entry that still verifies is kept, so that an unchanged file
-// stays the same to the byte. It returns the new file, the entries of set, and the names that lack an entry.
-func PlainFile(current []byte, all map[string]bool, set map[string]PlainUser, random io.Reader) ([]byte, map[string]plainauth.Entry, []string, error) {
+// PlainFile brings the file of PLAIN users up to date. all are the names that may stand in it; of these, those in set
+// get the line of their password and the others keep theirs. An entry that still verifies is kept, so that an unchanged
+// file stays the same to the byte. It returns the new file, the entries of set, and the names that lack an entry.
+func PlainFile(
+	current []byte, all map[string]bool, set map[string]PlainUser, random io.Reader,
+) ([]byte, map[string]plainauth.Entry, []string, error) {
 	old, _ := plainauth.ParseUsersFile(current) // a faulty line lets nobody in, and is written anew or left out
 	var file []plainauth.Entry
 	made := map[string]plainauth.Entry{}

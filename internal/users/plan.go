@@ -71,7 +71,8 @@ func (c *Changes) scram(d Desired, live []kafka.ScramCredential) {
 		iterations, exists := stored[name]
 		delete(stored, name)
 		row, known := mechanism.Of(m)
-		if !known || row.Store != mechanism.ScramCredentials || exists && iterations == row.Iterations && recorded(d.Recorded, m) {
+		if !known || row.Store != mechanism.ScramCredentials || exists && iterations == row.Iterations &&
+			recorded(d.Recorded, m) {
 			continue
 		}
 		c.Upserts = append(c.Upserts, kafka.ScramUpsert{
@@ -84,14 +85,17 @@ func (c *Changes) scram(d Desired, live []kafka.ScramCredential) {
 }
 
 func recorded(c *v1alpha1.Credentials, m v1alpha1.Mechanism) bool {
-	return c != nil && slices.ContainsFunc(c.Mechanisms, func(s v1alpha1.CredentialStatus) bool { return s.Mechanism == m })
+	return c != nil && slices.ContainsFunc(c.Mechanisms,
+		func(s v1alpha1.CredentialStatus) bool { return s.Mechanism == m })
 }
 
 func (c *Changes) acls(d Desired, live []kafka.ACL) {
 	surplus := map[kafka.ACL]bool{}
 	for _, a := range live {
-		// What a newer Kafka knows and we have no word for was not set by this version, and cannot be named to be removed.
-		if !strings.HasPrefix(a.Operation, "#") && !strings.HasPrefix(a.ResourceType, "#") && !strings.HasPrefix(a.Pattern, "#") {
+		// What a newer Kafka knows and we have no word for was not set by this version, and cannot be named to be
+		// removed.
+		if !strings.HasPrefix(a.Operation, "#") && !strings.HasPrefix(a.ResourceType, "#") &&
+			!strings.HasPrefix(a.Pattern, "#") {
 			surplus[a] = true
 		}
 	}
@@ -168,7 +172,9 @@ func QuotasOf(q *v1alpha1.Quotas) map[string]float64 {
 
 func compareACLs(a, b kafka.ACL) int {
 	return cmp.Or(
-		cmp.Compare(a.Principal, b.Principal), cmp.Compare(a.ResourceType, b.ResourceType), cmp.Compare(a.ResourceName, b.ResourceName),
-		cmp.Compare(a.Pattern, b.Pattern), cmp.Compare(a.Permission, b.Permission), cmp.Compare(a.Operation, b.Operation), cmp.Compare(a.Host, b.Host),
+		cmp.Compare(a.Principal, b.Principal), cmp.Compare(a.ResourceType, b.ResourceType),
+		cmp.Compare(a.ResourceName, b.ResourceName),
+		cmp.Compare(a.Pattern, b.Pattern), cmp.Compare(a.Permission, b.Permission),
+		cmp.Compare(a.Operation, b.Operation), cmp.Compare(a.Host, b.Host),
 	)
 }

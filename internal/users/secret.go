@@ -29,11 +29,12 @@ func SecretName(user string) string {
 		return user + secretSuffix
 	}
 	sum := sha256.Sum256([]byte(user))
-	return strings.TrimRight(user[:maxSecretName-len(secretSuffix)-9], "-.") + "-" + hex.EncodeToString(sum[:4]) + secretSuffix
+	short := strings.TrimRight(user[:maxSecretName-len(secretSuffix)-9], "-.")
+	return short + "-" + hex.EncodeToString(sum[:4]) + secretSuffix
 }
 
-// Connection is all that a client needs: the keys of Service Binding, ready-made files for the endpoint to use by default,
-// and the same for each listener by name. ca counts when an endpoint has TLS.
+// Connection is all that a client needs: the keys of Service Binding, ready-made files for the endpoint to use by
+// default, and the same for each listener by name. ca counts when an endpoint has TLS.
 func Connection(username, password string, ca []byte, endpoints []Endpoint) map[string][]byte {
 	data := map[string][]byte{
 		"type":      []byte("kafka"),
@@ -66,12 +67,14 @@ func Connection(username, password string, ca []byte, endpoints []Endpoint) map[
 type settings struct{ java, librdkafka []mechanism.Property }
 
 func (e Endpoint) settings(username, password string) settings {
-	both := []mechanism.Property{{Key: "bootstrap.servers", Value: e.Bootstrap}, {Key: "security.protocol", Value: e.Protocol()}}
+	both := []mechanism.Property{{Key: "bootstrap.servers", Value: e.Bootstrap},
+		{Key: "security.protocol", Value: e.Protocol()}}
 	row, known := mechanism.Of(e.Mechanisms[0])
 	if !known {
 		return settings{both, both}
 	}
-	return settings{slices.Concat(both, row.Java(username, password)), slices.Concat(both, row.Librdkafka(username, password))}
+	return settings{slices.Concat(both, row.Java(username, password)),
+		slices.Concat(both, row.Librdkafka(username, password))}
 }
 
 // javaTrust names the CA to Java clients. It stands in the file itself, so that the file works wherever it is mounted.
@@ -80,11 +83,12 @@ func javaTrust(e Endpoint, ca []byte) []mechanism.Property {
 	if !e.TLS || text == "" {
 		return nil
 	}
-	return []mechanism.Property{{Key: "ssl.truststore.type", Value: "PEM"}, {Key: "ssl.truststore.certificates", Value: text}}
+	return []mechanism.Property{{Key: "ssl.truststore.type", Value: "PEM"},
+		{Key: "ssl.truststore.certificates", Value: text}}
 }
 
-// librdkafkaTrust names the CA to librdkafka and what is built on it. In ssl.ca.pem, \n stands for a line's end, as kcat
-// reads it.
+// librdkafkaTrust names the CA to librdkafka and what is built on it. In ssl.ca.pem, \n stands for a line's end, as
+// kcat reads it.
 func librdkafkaTrust(e Endpoint, ca []byte) []mechanism.Property {
 	text := oneLine(ca)
 	if !e.TLS || text == "" {

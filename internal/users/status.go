@@ -41,8 +41,10 @@ func Explain(r *kafka.Refusal, field string) verdict.Verdict {
 // NoAuthorizer says that the user asks for ACLs and that the cluster has no authorizer to mind them.
 func NoAuthorizer() verdict.Verdict {
 	return verdict.Stalled(ReasonAuthorization, "spec.acls",
-		"the cluster has no authorizer (authorization.type None), so that everybody may do everything; remove spec.acls, "+
-			"or set spec.authorization.type of the KafkaCluster to Simple (authorizer.class.name on brokers of somebody else's)")
+		"the cluster has no authorizer (authorization.type None), so that everybody may do everything; remove "+
+			"spec.acls, "+
+			"or set spec.authorization.type of the KafkaCluster to Simple (authorizer.class.name on brokers of "+
+			"somebody else's)")
 }
 
 // Report is what is known of a holder after a pass.
@@ -77,8 +79,8 @@ func StatusOf(u *v1alpha1.KafkaUser, r Report, now time.Time) v1alpha1.KafkaUser
 	return s
 }
 
-// SeenStatus returns the status of an object for the spec as it is now. What it records stays, and what is to be said is
-// still to be put in.
+// SeenStatus returns the status of an object for the spec as it is now. What it records stays, and what is to be said
+// is still to be put in.
 func SeenStatus(u *v1alpha1.KafkaUser) v1alpha1.KafkaUserStatus {
 	s := *u.Status.DeepCopy()
 	s.ObservedGeneration, s.Name = u.Generation, Name(u)
@@ -87,15 +89,18 @@ func SeenStatus(u *v1alpha1.KafkaUser) v1alpha1.KafkaUserStatus {
 
 // ConflictStatus returns the status of an object whose principal another one holds. It records no credentials.
 func ConflictStatus(u, holder *v1alpha1.KafkaUser, now time.Time) v1alpha1.KafkaUserStatus {
-	s := v1alpha1.KafkaUserStatus{Conditions: u.DeepCopy().Status.Conditions, ObservedGeneration: u.Generation, Name: Name(u)}
-	status.Stalled(&s.Conditions, u.Generation, ReasonConflict, fmt.Sprintf("spec.name: user %q is held by KafkaUser %q; "+
-		"delete one of the two, or choose another spec.name", Name(u), status.NameFrom(u, holder)), now)
+	s := v1alpha1.KafkaUserStatus{Conditions: u.DeepCopy().Status.Conditions, ObservedGeneration: u.Generation,
+		Name: Name(u)}
+	status.Stalled(&s.Conditions, u.Generation, ReasonConflict,
+		fmt.Sprintf("spec.name: user %q is held by KafkaUser %q; "+
+			"delete one of the two, or choose another spec.name", Name(u), status.NameFrom(u, holder)), now)
 	return s
 }
 
 // CredentialsOf records what stands in Kafka once the changes are carried out. Brokers on which logins were proven are
 // kept as long as the password and the mechanisms are the same and the broker still belongs to the cluster.
-func CredentialsOf(u *v1alpha1.KafkaUser, clusterID, hash string, mechanisms []v1alpha1.Mechanism, nodes []int32) *v1alpha1.Credentials {
+func CredentialsOf(u *v1alpha1.KafkaUser, clusterID, hash string, mechanisms []v1alpha1.Mechanism,
+	nodes []int32) *v1alpha1.Credentials {
 	c := &v1alpha1.Credentials{ClusterID: clusterID, PasswordHash: hash}
 	for _, m := range mechanisms {
 		row, _ := mechanism.Of(m)
