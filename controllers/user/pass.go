@@ -25,7 +25,7 @@ import (
 // pass is the part of a flush that is the same for topics and users.
 type pass = batch.Pass[*v1alpha1.KafkaUser, v1alpha1.KafkaUserStatus]
 
-// userPass is all that one flush knows of its users.
+// userPass is one flush of the users of a cluster.
 type userPass struct {
 	r     *Reconciler
 	pass  pass
@@ -35,8 +35,8 @@ type userPass struct {
 	live  users.Live
 }
 
-// Change prepares every user, reads what is live, carries out the difference and proves it from outside. An error means
-// that nothing is known about any user.
+// Change brings Kafka to what the users ask for: it prepares every user, reads what is live, sends the difference, and
+// logs in to see the effect. An error means that nothing is known about any user.
 func (p *userPass) Change(ctx context.Context) error {
 	admin, err := p.r.Clusters.Admin(ctx, p.pass.Cluster.Object)
 	if err != nil {
@@ -70,7 +70,7 @@ func (p *userPass) Change(ctx context.Context) error {
 	return nil
 }
 
-// meet learns what users need to know of their cluster.
+// meet makes the value that says what users need to know of their cluster.
 func (p *userPass) meet(ctx context.Context) (err error) {
 	cluster := p.pass.Cluster.Object
 	if !cluster.IsExternal() {
@@ -83,14 +83,14 @@ func (p *userPass) meet(ctx context.Context) (err error) {
 	return err
 }
 
-// prepare decides what one user should have and makes sure, before anything happens in Kafka, of its finalizer and its
-// connection Secret.
+// prepare decides what one user should have. It writes the finalizer and the connection Secret, so that both are there
+// before anything happens in Kafka.
 func (p *userPass) prepare(ctx context.Context, i *userItem) {
 	i.desired = users.Desired{Name: i.claim.Name}
 	if i.claim.Holder != nil && p.hold(ctx, i) || i.state == postponed {
 		return
 	}
-	// Nobody in force holds the principal: what those that leave had is taken away.
+	// Nobody in force holds the principal. What its former holders had is taken away.
 	held, _ := p.leavingOf(i)
 	if len(held) == 0 {
 		i.state = untouched
@@ -111,7 +111,7 @@ func (p *userPass) prepare(ctx context.Context, i *userItem) {
 	i.endpoints = users.Endpoints(p.host, i.mechanisms)
 }
 
-// leaveAlone changes nothing of a user, neither for its holder nor for those that leave, and says why.
+// leaveAlone touches nothing of a user and says why, to its holder or to those that are being deleted.
 func (p *userPass) leaveAlone(i *userItem, f verdict.Verdict) {
 	i.state = untouched
 	switch {
@@ -125,8 +125,8 @@ func (p *userPass) leaveAlone(i *userItem, f verdict.Verdict) {
 	}
 }
 
-// hold fills in what the holder asks for. false = the holder cannot be in force, or, when the item is postponed, that
-// is not certain yet.
+// hold fills in what the holder asks for. It returns false when the holder cannot be in force, and when it postpones
+// the item because that is not certain yet.
 func (p *userPass) hold(ctx context.Context, i *userItem) bool {
 	u := i.claim.Holder
 	if fault := users.Presumes(u, p.host); fault != nil {
@@ -192,8 +192,8 @@ func boundSecret(u *v1alpha1.KafkaUser) string {
 	return u.Status.Binding.Name
 }
 
-// vacant tells whether the holder may have the principal. That it may not is said once it is certain: what was deleted
-// a moment ago may still be shown.
+// vacant tells whether the holder may have the principal. It says no only after a while: Kafka may still show what was
+// deleted a moment ago.
 func (p *userPass) vacant(i *userItem) bool {
 	key := batch.Key{Cluster: p.pass.Cluster.Key, Name: i.claim.Name}
 	fault := users.Exists(i.claim, p.live, p.pass.Cluster.Id())
@@ -210,8 +210,8 @@ func (p *userPass) vacant(i *userItem) bool {
 	return false
 }
 
-// announce writes, before anything happens in Kafka, the finalizer and that the principal is taken; false = the user
-// has to be looked at again.
+// announce writes to the object, before anything happens in Kafka, the finalizer and that the object takes the
+// principal. It returns false when the object could not be written and is looked at again.
 func (p *userPass) announce(ctx context.Context, i *userItem) bool {
 	u := i.claim.Holder
 	if claim.HasFinalizer(u) && users.Owns(u, p.pass.Cluster.Id()) {
@@ -231,7 +231,7 @@ func (p *userPass) announce(ctx context.Context, i *userItem) bool {
 	return false
 }
 
-// mend compares SCRAM credentials, ACLs and quotas with what is live, and sends what differs, one request per kind.
+// mend sends the differences of SCRAM credentials, ACLs and quotas to Kafka, one request per kind.
 func (p *userPass) mend(ctx context.Context, admin kafka.UserAdmin) error {
 	byName := map[string]*userItem{}
 	var desired []users.Desired
@@ -269,7 +269,7 @@ func (p *userPass) mend(ctx context.Context, admin kafka.UserAdmin) error {
 	return nil
 }
 
-// readLive reads what Kafka has, three requests for all users together.
+// readLive reads what Kafka has of the users of this flush: three requests, however many users there are.
 func (p *userPass) readLive(ctx context.Context, admin kafka.UserAdmin) (live users.Live, err error) {
 	var names []string
 	for _, i := range p.items {
@@ -294,7 +294,7 @@ func (p *userPass) readLive(ctx context.Context, admin kafka.UserAdmin) (live us
 	return live, err
 }
 
-// mendACLs adds before it takes away, so that a rule written in another way never leaves the user without.
+// mendACLs adds before it takes away. A rule that is only written in another way never leaves its user without access.
 func (p *userPass) mendACLs(ctx context.Context, admin kafka.UserAdmin, changes users.Changes,
 	byName map[string]*userItem) error {
 	for _, step := range []struct {

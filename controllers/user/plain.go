@@ -22,8 +22,8 @@ import (
 	"github.com/castellan-dev/castellan/internal/users"
 )
 
-// plain brings the file of PLAIN users to what the objects ask for. It is written when a line differs, and the pods are
-// touched while a login by PLAIN, or its refusal, is still to be seen.
+// plain writes the file of PLAIN users when a line of it differs. While a login by PLAIN, or its refusal, has not been
+// seen yet, it touches the pods so that the kubelets refresh the file.
 func (p *userPass) plain(ctx context.Context) error {
 	if p.host.External {
 		return nil // its brokers read no file of ours
@@ -81,7 +81,7 @@ func inFile(mechanisms []v1alpha1.Mechanism) bool {
 
 var errStalePlainFile = errors.New("the cache does not show yet what was last written to the file of PLAIN users")
 
-// plainFailed puts off the users of this flush who log in by PLAIN; the others go on.
+// plainFailed says of the users of this flush who log in by PLAIN that the file could not be written. The others go on.
 func (p *userPass) plainFailed(err error) {
 	passing := errors.Is(err, errStalePlainFile) || apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err)
 	for _, i := range p.items {
@@ -120,8 +120,8 @@ func (p *userPass) plainUsers() (map[string]users.PlainUser, bool) {
 	return set, concerned
 }
 
-// plainNames returns every name that may stand in the file: those of users that are not being deleted and log in by
-// PLAIN, except the ones of this flush that have been found otherwise.
+// plainNames returns every name that may stand in the file: users that are not being deleted and log in by PLAIN. For
+// the users of this flush, what the flush has decided counts.
 func (p *userPass) plainNames(ctx context.Context) (map[string]bool, error) {
 	list, err := p.r.Of(ctx, p.pass.Cluster.Key)
 	if err != nil {
@@ -169,7 +169,7 @@ func (p *userPass) writePlainFile(ctx context.Context, secret *corev1.Secret, ke
 	return nil
 }
 
-// plainUnproven tells whether the brokers are still to be seen with the file.
+// plainUnproven tells whether some broker has not been seen to use the file as it is now.
 func (p *userPass) plainUnproven() bool {
 	brokers := batch.Serving(p.pass.Cluster.Object)
 	for _, i := range p.items {
@@ -184,8 +184,8 @@ func (p *userPass) plainUnproven() bool {
 	return false
 }
 
-// touch changes an annotation of every broker's pod that has not got it, on which the kubelet looks at the mounted
-// Secrets at once instead of within a minute or two.
+// touch changes an annotation of every broker's pod. The kubelet then looks at the mounted Secrets at once, instead of
+// within a minute or two.
 func (p *userPass) touch(ctx context.Context, hash string) error {
 	var pods corev1.PodList
 	err := p.r.Client.List(ctx, &pods, client.InNamespace(p.pass.Cluster.Key.Namespace),
@@ -210,7 +210,7 @@ func (p *userPass) touch(ctx context.Context, hash string) error {
 	return nil
 }
 
-// lacking returns what of want is not in have.
+// lacking returns the ids in want that are not in have.
 func lacking(want, have []int32) []int32 {
 	return slices.DeleteFunc(slices.Clone(want), func(id int32) bool { return slices.Contains(have, id) })
 }

@@ -32,8 +32,8 @@ type probe struct {
 	err       error
 }
 
-// prove tries to log in as every user whose credentials have not been seen to work on some broker, and as every removed
-// user, who has to be refused. At rest there is nothing to try.
+// prove logs in as every user whose credentials some broker has not been seen to accept, and as every removed user,
+// whom every broker has to refuse. At rest it tries nothing.
 func (p *userPass) prove(ctx context.Context) {
 	brokers := batch.Serving(p.pass.Cluster.Object)
 	var probes []*probe
@@ -110,7 +110,7 @@ func notOffered(err error) bool {
 	return ok && (u.Cause == kafka.CauseMechanism || u.Cause == kafka.CauseNoLogin)
 }
 
-// judge draws the conclusion from what was tried of one user.
+// judge records on which brokers logins worked, or that a removed user is refused everywhere, and says what is missing.
 func (i *userItem) judge(probes []*probe, brokers []int32) {
 	var open []string
 	bad := map[int32]bool{}

@@ -24,12 +24,12 @@ import (
 // Reconciler cares for the users of one cluster at a time, many in one flush.
 type Reconciler struct {
 	batch.Reconciler[*v1alpha1.KafkaUser, v1alpha1.KafkaUserStatus]
-	// apiReader asks the API server: for Secrets of others.
+	// apiReader reads past the cache, which holds no Secret of others.
 	apiReader client.Reader
 	prober    kafka.Prober
 
 	mu sync.Mutex
-	// verified remembers which entry of the users file was made from which password, for verifying costs milliseconds.
+	// verified remembers which entry of the users file was made from which password: verifying one costs milliseconds.
 	verified map[batch.Key]verifiedEntry
 }
 

@@ -13,7 +13,7 @@ import (
 	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
-// Report writes what has come true: each object at most once, and not at all when it says so already.
+// Report writes the status of every object at most once, and not at all when the status says the same already.
 func (p *userPass) Report(ctx context.Context) ([]string, error) {
 	batch.Each(batch.Writers, p.items, func(i *userItem) {
 		if i.state != postponed {
@@ -43,7 +43,7 @@ func (p *userPass) settle(ctx context.Context, i *userItem) error {
 	return errors.Join(append(errs, p.settleLeaving(ctx, i))...)
 }
 
-// lookAgain says when the user is looked at again: for what is waited for, else for a fault that may go away by itself.
+// lookAgain plans the next look at a user: for what is waited for, else for a fault that may go away by itself.
 func (p *userPass) lookAgain(i *userItem) {
 	open := slices.Clone(i.report.Faults)
 	if i.report.Awaited != nil {
@@ -58,8 +58,8 @@ func (p *userPass) lookAgain(i *userItem) {
 	p.r.Queue.Settled(p.pass.Cluster.Key, i.claim.Name)
 }
 
-// holderReport is what the holder's status says. While somebody else's credentials are being taken away, that is not
-// its business.
+// holderReport is what the holder's status says. That somebody else's credentials are being taken away is not the
+// holder's business.
 func (i *userItem) holderReport() users.Report {
 	r := i.report
 	if i.takesAway() {
@@ -68,8 +68,8 @@ func (i *userItem) holderReport() users.Report {
 	return r
 }
 
-// leavingOf divides the users that are being deleted and that our finalizer keeps into those that have, or may have,
-// something in Kafka, and those that never had.
+// leavingOf returns the users that are being deleted and have our finalizer: owners have, or may have, something in
+// Kafka; others never had.
 func (p *userPass) leavingOf(i *userItem) (owners, others []*v1alpha1.KafkaUser) {
 	for _, u := range i.claim.Held() {
 		if users.Owns(u, p.pass.Cluster.Id()) {
@@ -81,8 +81,8 @@ func (p *userPass) leavingOf(i *userItem) (owners, others []*v1alpha1.KafkaUser)
 	return owners, others
 }
 
-// settleLeaving lets go of users that are being deleted once their password opens nothing any more: because everything
-// was taken away and every broker refuses it, or because the next holder's is seen to work in its place.
+// settleLeaving releases users that are being deleted once their password opens nothing any more. Either everything was
+// taken away and every broker refuses the login, or the next holder's password has replaced theirs.
 func (p *userPass) settleLeaving(ctx context.Context, i *userItem) error {
 	owners, others := p.leavingOf(i)
 	errs := []error{p.pass.Release(ctx, others...)}
@@ -107,5 +107,5 @@ func (p *userPass) settleLeaving(ctx context.Context, i *userItem) error {
 	return errors.Join(errs...)
 }
 
-// Releasable is never so: a user's password opens something until it has been taken away.
+// Releasable is always false: a user's password opens something until it has been taken away.
 func (p *userPass) Releasable(string) bool { return false }

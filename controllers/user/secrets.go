@@ -18,10 +18,11 @@ import (
 	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
-// connect makes sure of the connection Secret of a holder and returns the password in it. The Secret is the password's
-// only home: it is made once, and when the Secret is lost so is the password. An empty password without an error means
-// that something the Secret must hold is not known yet; the item says what. A verdict.Verdict as the error says that
-// the Secret is somebody else's.
+// connect creates or corrects the connection Secret of a holder and returns the password in it. The Secret is the only
+// place where the password is kept: it is made once, and a lost Secret means a new password.
+//
+// An empty password without an error means that something the Secret must hold is not known yet; the item says what. A
+// verdict.Verdict as the error means that the Secret is somebody else's.
 func (p *userPass) connect(ctx context.Context, i *userItem) (string, error) {
 	for _, e := range i.endpoints {
 		if e.Bootstrap == "" {
@@ -67,14 +68,14 @@ func (p *userPass) createSecret(ctx context.Context, i *userItem, key client.Obj
 	case !apierrors.IsAlreadyExists(err):
 		return "", fmt.Errorf("create Secret %s: %w", key, err)
 	}
-	// It exists, and the cache does not show it: it is somebody else's, or ours and too young.
+	// It exists, and the cache does not show it. It is somebody else's, or it is ours and was made a moment ago.
 	if err := p.r.apiReader.Get(ctx, key, secret); err != nil {
 		return "", fmt.Errorf("get Secret %s: %w", key, err)
 	}
 	return p.adjustSecret(ctx, i, secret)
 }
 
-// adjustSecret brings a Secret of ours to what it should hold, and writes only what differs.
+// adjustSecret corrects a Secret of ours, and writes it only when something differs.
 func (p *userPass) adjustSecret(ctx context.Context, i *userItem, secret *corev1.Secret) (string, error) {
 	u := i.claim.Holder
 	owner := metav1.GetControllerOf(secret)
@@ -87,7 +88,8 @@ func (p *userPass) adjustSecret(ctx context.Context, i *userItem, secret *corev1
 	}
 	password := string(secret.Data[users.PasswordKey])
 	if predecessor || !users.Usable(password) {
-		// Left over from an object of this name that is gone, or damaged: the password in it is nobody's any more.
+		// The Secret was left by a deleted object of this name, or it is damaged. The password in it is nobody's any
+		// more.
 		fresh, err := users.NewPassword(rand.Reader)
 		if err != nil {
 			return "", err
@@ -123,7 +125,7 @@ func (p *userPass) fill(secret *corev1.Secret, i *userItem, password string) {
 	secret.Data = users.Connection(i.claim.Name, password, p.ca, i.endpoints)
 }
 
-// oldPassword returns the password of a user that is being deleted, as long as its Secret is there.
+// oldPassword returns the password of a user that is being deleted; empty = its Secret is gone.
 func (p *userPass) oldPassword(ctx context.Context, u *v1alpha1.KafkaUser) string {
 	secret := &corev1.Secret{}
 	if err := p.r.Client.Get(ctx, secretKey(u.Namespace, users.SecretName(u.Name)), secret); err != nil {

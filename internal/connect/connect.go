@@ -1,6 +1,6 @@
-// Package connect is the one place that opens connections to Kafka and that reads, for them, the Secrets with a
-// certificate authority or a login. Nobody else opens a pool or a client, and nobody else reads such a Secret: what
-// somebody needs to know of one is a function here.
+// Package connect opens the connections to Kafka, and reads the Secrets with a certificate authority or a login that
+// they need. Nobody else opens a pool or a client, and nobody else reads such a Secret: what somebody needs to know of
+// one is a function here.
 package connect
 
 import (
@@ -41,15 +41,16 @@ type Key = pool.Key
 // Prober logs in as a client would, to see what the client would see.
 func Prober() kafka.Prober { return kafkaclient.Prober{} }
 
-// Connections gives a kafka.Admin for every KafkaCluster. Of the operator's own it finds the addresses in the status
-// and proves to the brokers that it is the operator; an external one says how it is reached. Dialling and backing off
-// are the pool's matter.
+// Connections gives a kafka.Admin for every KafkaCluster. For the operator's own clusters it takes the addresses from
+// the status and proves by a certificate that it is the operator. For an external one it reads from the spec and its
+// Secrets how the cluster is reached. The pool dials and backs off.
 type Connections struct {
 	Client client.Reader
 	// APIReader reads past the cache, which holds no Secret of others.
 	APIReader client.Reader
 	Pool      *pool.Pool
-	// Wake has what lives in a cluster looked at when something has changed that its object does not show.
+	// Wake lets the controllers look again at what lives in a cluster. It is called when something has changed that no
+	// object shows.
 	Wake   func(Key)
 	Domain string
 	Now    func() time.Time

@@ -23,8 +23,8 @@ type knownAccess struct {
 	access     external.Access
 }
 
-// Access returns how an external cluster is reached, as the Secrets said when they were last read; they are read now
-// when that was for another spec. A verdict.Verdict as the error says what is wrong with them.
+// Access returns how an external cluster is reached, as its Secrets said when they were last read. It reads them now
+// when that was for an older spec. A verdict.Verdict as the error says what is wrong with them.
 func (c *Connections) Access(ctx context.Context, cluster *v1alpha1.KafkaCluster) (external.Access, error) {
 	c.mu.Lock()
 	known := c.Accesses[client.ObjectKeyFromObject(cluster)]
@@ -35,8 +35,7 @@ func (c *Connections) Access(ctx context.Context, cluster *v1alpha1.KafkaCluster
 	return c.ReadAccess(ctx, cluster)
 }
 
-// ReadAccess reads the Secrets of an external cluster anew, past the cache. What they say holds for everybody from then
-// on.
+// ReadAccess reads the Secrets of an external cluster anew, past the cache. From then on Access answers the same.
 func (c *Connections) ReadAccess(ctx context.Context, cluster *v1alpha1.KafkaCluster) (external.Access, error) {
 	secrets := map[string]map[string][]byte{}
 	for _, name := range external.Secrets(cluster.Spec.External) {
@@ -76,8 +75,7 @@ func (c *Connections) keep(cluster *v1alpha1.KafkaCluster, access external.Acces
 	return before
 }
 
-// externalOptions bind the connection to the cluster that was seen first: what is asked of that one is asked of no
-// other.
+// externalOptions bind the connection to the cluster that was seen first: no other cluster is asked for anything.
 func externalOptions(a external.Access, clusterID string) pool.Options {
 	return pool.Options{
 		Seeds: a.Seeds, CA: a.CA, Certificate: a.Certificate, Key: a.Key, SystemRoots: a.SystemRoots,
@@ -85,7 +83,7 @@ func externalOptions(a external.Access, clusterID string) pool.Options {
 	}
 }
 
-// ExternalOnly divides the KafkaClusters between the two reconcilers.
+// ExternalOnly admits external KafkaClusters, or only the operator's own: each has a reconciler of its own.
 func ExternalOnly(yes bool) predicate.Predicate {
 	return predicate.NewPredicateFuncs(func(o client.Object) bool {
 		cluster, ok := o.(*v1alpha1.KafkaCluster)

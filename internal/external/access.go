@@ -73,7 +73,7 @@ func (a *Access) trust(t *v1alpha1.ExternalTLS, secrets map[string]map[string][]
 	if f != nil {
 		return f
 	}
-	// Users' Secrets in other namespaces hold it too: a key beside the certificate must not get there.
+	// Users' Secrets in other namespaces get a copy. A private key beside the certificate must not go with it.
 	if a.CA = pki.CertificatesOnly(values[0]); a.CA == nil {
 		return secretFault(field, "key %q of Secret %q holds no certificate in PEM form; put the authority's there",
 			key, t.CASecret.Name)

@@ -40,7 +40,7 @@ const (
 	fieldSecretName     = "spec.external.authentication.secretName"
 )
 
-// whenAway is how soon a cluster is looked at again that may come back by itself.
+// whenAway is how soon a cluster that may come back by itself is looked at again.
 const whenAway = 5 * time.Second
 
 // Explained is a verdict with its text beside it: the engine in controllers/batch wants nothing but the text.
@@ -159,7 +159,7 @@ func expired(err error) bool {
 	return ok && invalid.Reason == x509.Expired
 }
 
-// detail is what the check of the certificate itself says, without addresses that change from one attempt to the next.
+// detail is what the check of the certificate says, without addresses that change from one attempt to the next.
 func detail(err error) string {
 	if expired(err) {
 		return "it has expired or is not valid yet" // the library's sentence holds the time of day

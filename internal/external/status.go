@@ -14,17 +14,16 @@ import (
 	"github.com/castellan-dev/castellan/internal/status"
 )
 
-// Listener is the name of the one listener of an external cluster that is known, in the status and in connection
-// Secrets.
+// Listener names the one listener of an external cluster that the operator knows, in the status and in users' Secrets.
 const Listener = "external"
 
-// needs says which Kafka has what another lacks.
+// needs names the Kafka that has a feature.
 var needs = map[kafka.Feature]string{
 	kafka.FeatureScram:  "Kafka 3.5 (with ZooKeeper 2.7)",
 	kafka.FeatureFenced: "Kafka 4.0",
 }
 
-// Lacks returns what a feature needs that the cluster lacks; empty = it has it.
+// Lacks returns which Kafka has a feature that this cluster lacks; empty = this cluster has it.
 func Lacks(cluster *v1alpha1.KafkaCluster, feature kafka.Feature) string {
 	if cluster.Status.External == nil {
 		return ""
@@ -37,8 +36,8 @@ func Lacks(cluster *v1alpha1.KafkaCluster, feature kafka.Feature) string {
 	return ""
 }
 
-// StatusOf returns the status of an external cluster that has answered, or, with a fault, of one that has not: what is
-// known of it stays. twin is another KafkaCluster that stands for the same Kafka; empty = none does.
+// StatusOf returns the status of an external cluster that has answered. With a fault it has not, and what was known of
+// it stays. twin is another KafkaCluster that stands for the same Kafka; empty = none does.
 func StatusOf(c *v1alpha1.KafkaCluster, o *kafka.Overview, f *Explained, twin string,
 	now time.Time) v1alpha1.KafkaClusterStatus {
 	s := *c.Status.DeepCopy()
@@ -114,7 +113,7 @@ func Protocol(e *v1alpha1.External) string {
 	}
 }
 
-// warn tells of what works and is worth a second thought.
+// warn sets the condition Warning for what works and is worth a second thought.
 func warn(s *v1alpha1.KafkaClusterStatus, c *v1alpha1.KafkaCluster, twin string, now time.Time) {
 	var warnings []string
 	if e := c.Spec.External; e.TLS == nil && Sasl(e) {

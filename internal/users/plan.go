@@ -14,7 +14,7 @@ import (
 // clusterResource is the one name that Kafka knows for the resource Cluster.
 const clusterResource = "kafka-cluster"
 
-// Desired is what one principal should have. The zero value, but for the name, is a user who is to have nothing.
+// Desired is what one principal should have. With nothing but a name it is a user that should have nothing.
 type Desired struct {
 	Name       string
 	Mechanisms []v1alpha1.Mechanism
@@ -60,7 +60,7 @@ func Plan(desired []Desired, live Live) Changes {
 // Principal is how ACLs name a user.
 func Principal(name string) string { return "User:" + name }
 
-// scram never writes what stands: whether it was made from the right password is told by the record.
+// scram never writes a credential that stands. Whether it was made from the right password, the record tells.
 func (c *Changes) scram(d Desired, live []kafka.ScramCredential) {
 	stored := map[string]int32{}
 	for _, credential := range live {
@@ -92,8 +92,8 @@ func recorded(c *v1alpha1.Credentials, m v1alpha1.Mechanism) bool {
 func (c *Changes) acls(d Desired, live []kafka.ACL) {
 	surplus := map[kafka.ACL]bool{}
 	for _, a := range live {
-		// What a newer Kafka knows and we have no word for was not set by this version, and cannot be named to be
-		// removed.
+		// A newer Kafka may know words that we have none for. This version did not set such an ACL, and cannot name it
+		// to remove it.
 		if !strings.HasPrefix(a.Operation, "#") && !strings.HasPrefix(a.ResourceType, "#") &&
 			!strings.HasPrefix(a.Pattern, "#") {
 			surplus[a] = true

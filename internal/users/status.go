@@ -30,7 +30,7 @@ const (
 	ReasonSuperUser     = "SuperUserElsewhere"
 )
 
-// Explain says Kafka's refusal in the language of the KafkaUser's fields; field is what was being carried out.
+// Explain says Kafka's refusal in the language of the KafkaUser's fields. field is the one that was being carried out.
 func Explain(r *kafka.Refusal, field string) verdict.Verdict {
 	if r.Code == "SECURITY_DISABLED" {
 		return NoAuthorizer()
@@ -79,8 +79,8 @@ func StatusOf(u *v1alpha1.KafkaUser, r Report, now time.Time) v1alpha1.KafkaUser
 	return s
 }
 
-// SeenStatus returns the status of an object for the spec as it is now. What it records stays, and what is to be said
-// is still to be put in.
+// SeenStatus returns the status of an object for the spec as it is now. It keeps what the status records; the caller
+// puts in the conditions.
 func SeenStatus(u *v1alpha1.KafkaUser) v1alpha1.KafkaUserStatus {
 	s := *u.Status.DeepCopy()
 	s.ObservedGeneration, s.Name = u.Generation, Name(u)
@@ -97,8 +97,8 @@ func ConflictStatus(u, holder *v1alpha1.KafkaUser, now time.Time) v1alpha1.Kafka
 	return s
 }
 
-// CredentialsOf records what stands in Kafka once the changes are carried out. Brokers on which logins were proven are
-// kept as long as the password and the mechanisms are the same and the broker still belongs to the cluster.
+// CredentialsOf records what stands in Kafka once the changes are carried out. It keeps the brokers on which logins
+// were proven, as long as password and mechanisms are the same and the broker still belongs to the cluster.
 func CredentialsOf(u *v1alpha1.KafkaUser, clusterID, hash string, mechanisms []v1alpha1.Mechanism,
 	nodes []int32) *v1alpha1.Credentials {
 	c := &v1alpha1.Credentials{ClusterID: clusterID, PasswordHash: hash}
