@@ -15,8 +15,6 @@ import (
 	"github.com/castellan-dev/castellan/controllers/topic"
 	"github.com/castellan-dev/castellan/controllers/user"
 	"github.com/castellan-dev/castellan/internal/connect"
-	"github.com/castellan-dev/castellan/internal/kafka/client"
-	"github.com/castellan-dev/castellan/internal/kafka/pool"
 )
 
 // Options are the operator's own settings.
@@ -39,15 +37,10 @@ type Options struct {
 // Setup starts all controllers with the manager. They share one pool of connections.
 func Setup(mgr ctrl.Manager, o Options) error {
 	woken := newWakers(3)
-	connections := &connect.Connections{
-		Client:    mgr.GetClient(),
-		APIReader: mgr.GetAPIReader(),
-		Pool:      pool.New(pool.Config{OnReachable: woken.wake}),
-		Wake:      woken.wake,
-		Domain:    o.Domain,
-		Now:       o.Now,
-	}
-	if err := mgr.Add(connections.Pool); err != nil {
+	connections := (&connect.Connections{
+		Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Wake: woken.wake, Domain: o.Domain, Now: o.Now,
+	}).Open()
+	if err := mgr.Add(connections); err != nil {
 		return fmt.Errorf("run the pool of connections: %w", err)
 	}
 	recorder := mgr.GetEventRecorder("castellan")
@@ -74,7 +67,7 @@ func Setup(mgr ctrl.Manager, o Options) error {
 			Woken:       woken[0],
 		},
 		topic.New(shared(woken[1]), o.ReassignmentRate),
-		user.New(shared(woken[2]), mgr.GetAPIReader(), client.Prober{}),
+		user.New(shared(woken[2]), mgr.GetAPIReader(), connect.Prober()),
 	}
 	for _, reconciler := range reconcilers {
 		if err := reconciler.SetupWithManager(mgr); err != nil {

@@ -4,7 +4,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
-	"github.com/castellan-dev/castellan/internal/kafka/pool"
+	"github.com/castellan-dev/castellan/internal/connect"
 )
 
 // wakers tell controllers of clusters that answer again or are reached in another way, so that what waits for one does not
@@ -23,7 +23,7 @@ func newWakers(controllers int) wakers {
 }
 
 // wake never blocks: the pool calls it in the midst of a request.
-func (w wakers) wake(key pool.Key) {
+func (w wakers) wake(key connect.Key) {
 	for _, waker := range w {
 		cluster := &v1alpha1.KafkaCluster{}
 		cluster.Namespace, cluster.Name = key.Namespace, key.Name

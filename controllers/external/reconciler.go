@@ -1,6 +1,7 @@
 package external
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -40,7 +41,6 @@ type Reconciler struct {
 // How soon to look again.
 const (
 	soonAgain = 100 * time.Millisecond // the cache has to catch up
-	whenAway  = 5 * time.Second        // the cluster has to answer again
 	whenSeen  = 30 * time.Second       // the health check
 )
 
@@ -57,7 +57,8 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("externalcluster").
 		WatchesRawSource(source.Channel(r.Woken, &handler.EnqueueRequestForObject{})).
-		For(&v1alpha1.KafkaCluster{}, builder.WithPredicates(connect.ExternalOnly(true), predicate.GenerationChangedPredicate{})).
+		For(&v1alpha1.KafkaCluster{}, builder.WithPredicates(connect.ExternalOnly(true),
+			predicate.GenerationChangedPredicate{})).
 		WithOptions(controller.Options{MaxConcurrentReconciles: connect.ClustersAtOnce}).
 		Complete(r)
 }
@@ -80,12 +81,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if ctx.Err() != nil {
 		return ctrl.Result{}, ctx.Err() // the operator ends: that says nothing of the cluster
 	}
-	var fault *external.Fault
+	var fault *external.Explained
 	again := whenSeen
 	if err != nil {
-		if fault = external.Explain(err, cluster.Spec.External); fault.Passing {
-			again = whenAway
-		}
+		fault = external.Explain(err, cluster.Spec.External)
+		again = cmp.Or(fault.After, whenSeen)
 	}
 	if err := r.report(ctx, cluster, overview, fault, err); err != nil {
 		if apierrors.IsConflict(err) {
@@ -118,7 +118,8 @@ func (r *Reconciler) look(ctx context.Context, cluster *v1alpha1.KafkaCluster) (
 }
 
 // report writes what was seen: one patch, none when nothing has changed.
-func (r *Reconciler) report(ctx context.Context, cluster *v1alpha1.KafkaCluster, o *kafka.Overview, f *external.Fault, cause error) error {
+func (r *Reconciler) report(ctx context.Context, cluster *v1alpha1.KafkaCluster, o *kafka.Overview,
+	f *external.Explained, cause error) error {
 	twin, err := r.twin(ctx, cluster, o)
 	if err != nil {
 		return err

@@ -56,7 +56,8 @@ func (c *outsideConn) Overview(context.Context) (*kafka.Overview, error) {
 	case c.at.down != nil:
 		return nil, c.at.down
 	case c.options.Password != c.at.password:
-		return nil, &kafka.Unanswered{Cause: kafka.CauseLogin, Kind: kafka.ErrAuthenticationFailed, Err: errors.New("no")}
+		return nil, &kafka.Unanswered{Cause: kafka.CauseLogin, Kind: kafka.ErrAuthenticationFailed,
+			Err: errors.New("no")}
 	case c.options.ClusterID != "" && c.options.ClusterID != c.at.id:
 		return nil, &kafka.AnotherCluster{Want: c.options.ClusterID, Have: c.at.id}
 	}
@@ -78,7 +79,8 @@ func loginSecret(password string) *corev1.Secret {
 
 func newOutsideWorld(t *testing.T, objects ...client.Object) *outsideWorld {
 	t.Helper()
-	w := &outsideWorld{World: controllertest.NewCore(t, controllertest.Indexed{}, append(objects, controllertest.ExternalCluster())...), at: &foreignKafka{id: "first", password: "right"}}
+	w := &outsideWorld{World: controllertest.NewCore(t, controllertest.Indexed{},
+		append(objects, controllertest.ExternalCluster())...), at: &foreignKafka{id: "first", password: "right"}}
 	p := pool.New(pool.Config{Now: w.Clock.Now, Factory: func(o pool.Options) (pool.Conn, error) {
 		w.at.mu.Lock()
 		defer w.at.mu.Unlock()
@@ -86,15 +88,18 @@ func newOutsideWorld(t *testing.T, objects ...client.Object) *outsideWorld {
 		return &outsideConn{at: w.at, options: o}, nil
 	}})
 	// The cache holds no Secret of others.
-	cached := interceptor.NewClient(w.Client, interceptor.Funcs{Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
-		if _, secret := o.(*corev1.Secret); secret {
-			t.Errorf("Secret %s is read from the cache", key)
-		}
-		return c.Get(ctx, key, o, opts...)
-	}})
+	cached := interceptor.NewClient(w.Client,
+		interceptor.Funcs{Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object,
+			opts ...client.GetOption) error {
+			if _, secret := o.(*corev1.Secret); secret {
+				t.Errorf("Secret %s is read from the cache", key)
+			}
+			return c.Get(ctx, key, o, opts...)
+		}})
 	w.reconciler = &Reconciler{
 		Client: interceptor.NewClient(cached, w.Counters()), Recorder: events.NewFakeRecorder(100), Now: w.Clock.Now,
-		Connections: &connect.Connections{Client: cached, APIReader: w.Client, Pool: p, Now: w.Clock.Now, Wake: func(pool.Key) { w.woken++ }},
+		Connections: &connect.Connections{Client: cached, APIReader: w.Client, Pool: p, Now: w.Clock.Now,
+			Wake: func(pool.Key) { w.woken++ }},
 	}
 	return w
 }
@@ -102,7 +107,8 @@ func newOutsideWorld(t *testing.T, objects ...client.Object) *outsideWorld {
 // look lets the reconciler look once, when its time has come.
 func (w *outsideWorld) look() *v1alpha1.KafkaCluster {
 	w.T.Helper()
-	result, err := w.reconciler.Reconcile(context.Background(), reconcile.Request{NamespacedName: controllertest.ClusterKey})
+	result, err := w.reconciler.Reconcile(context.Background(),
+		reconcile.Request{NamespacedName: controllertest.ClusterKey})
 	if err != nil {
 		w.T.Fatal(err)
 	}
@@ -117,7 +123,8 @@ func (w *outsideWorld) look() *v1alpha1.KafkaCluster {
 func (w *outsideWorld) want(c *v1alpha1.KafkaCluster, state, reason string, available bool) {
 	w.T.Helper()
 	if got := stateOf(c); got != state+"/"+reason {
-		w.T.Fatalf("the cluster is %s (%s), want %s/%s", got, controllertest.Message(c.Status.Conditions), state, reason)
+		w.T.Fatalf("the cluster is %s (%s), want %s/%s", got, controllertest.Message(c.Status.Conditions), state,
+			reason)
 	}
 	if meta.IsStatusConditionTrue(c.Status.Conditions, v1alpha1.ConditionAvailable) != available {
 		w.T.Fatalf("Available is not %t: %+v", available, c.Status.Conditions)
@@ -154,7 +161,8 @@ func TestAnExternalClusterIsLookedAtAndAtRestCostsNoWrite(t *testing.T) {
 	if w.ApiWrites() != 0 || len(w.at.dialled) != dialled {
 		t.Errorf("at rest: writes %v, %d connections more", w.Requests, len(w.at.dialled)-dialled)
 	}
-	if last := w.at.dialled[dialled-1]; last.ClusterID != "first" || last.Mechanism != "SCRAM-SHA-512" || last.Username != "castellan" {
+	if last := w.at.dialled[dialled-1]; last.ClusterID != "first" || last.Mechanism != "SCRAM-SHA-512" ||
+		last.Username != "castellan" {
 		t.Errorf("dialled with %+v", last)
 	}
 	if text := fmt.Sprintf("%v %+v %#v", w.at.dialled, w.at.dialled, w.at.dialled); strings.Contains(text, "right") {
@@ -176,7 +184,8 @@ func TestTwoNamesForOneKafkaAreWorthASecondThought(t *testing.T) {
 	}
 	c := w.look()
 	w.want(c, "Ready", external.ReasonAsSpecified, true)
-	if warning := meta.FindStatusCondition(c.Status.Conditions, v1alpha1.ConditionWarning); warning == nil || !strings.Contains(warning.Message, controllertest.ClusterKey.Namespace+"/own") {
+	if warning := meta.FindStatusCondition(c.Status.Conditions, v1alpha1.ConditionWarning); warning == nil ||
+		!strings.Contains(warning.Message, controllertest.ClusterKey.Namespace+"/own") {
 		t.Errorf("%+v", c.Status.Conditions)
 	}
 	w.Reset()
@@ -208,7 +217,8 @@ func TestAnotherAuthorityIsCarriedToTheUsersAtOnce(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: controllertest.ClusterKey.Namespace, Name: "trust"}, Data: map[string][]byte{"ca.crt": authority.CertPEM}}
+		return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: controllertest.ClusterKey.Namespace,
+			Name: "trust"}, Data: map[string][]byte{"ca.crt": authority.CertPEM}}
 	}
 	w := newOutsideWorld(t, loginSecret("right"), trust())
 	update := func(o client.Object) {
@@ -238,7 +248,8 @@ func TestAnotherAuthorityIsCarriedToTheUsersAtOnce(t *testing.T) {
 func TestAnExternalClusterThatIsAwayIsToldOnceAndComesBack(t *testing.T) {
 	w := newOutsideWorld(t, loginSecret("right"))
 	w.look()
-	w.at.down = &kafka.Unanswered{Cause: kafka.CauseRefused, Kind: kafka.ErrUnreachable, Err: errors.New("connection refused")}
+	w.at.down = &kafka.Unanswered{Cause: kafka.CauseRefused, Kind: kafka.ErrUnreachable,
+		Err: errors.New("connection refused")}
 	w.want(w.look(), "Reconciling", external.ReasonUnreachable, false)
 	w.Reset()
 	for range 10 {
@@ -262,7 +273,8 @@ func TestAnotherClusterBehindTheAddressesIsHeldOffAndHealsWhenTheFirstIsBack(t *
 	w.at.id = "second"
 	c := w.look()
 	w.want(c, "Stalled", external.ReasonOther, false)
-	if c.Status.ClusterID != "first" || !strings.Contains(controllertest.Message(c.Status.Conditions), "spec.external.bootstrapServers") {
+	if c.Status.ClusterID != "first" || !strings.Contains(controllertest.Message(c.Status.Conditions),
+		"spec.external.bootstrapServers") {
 		t.Errorf("%+v", c.Status)
 	}
 	w.at.id = "first"

@@ -20,7 +20,8 @@ func (w *world) userIn(namespace, name string) *v1alpha1.KafkaUser {
 func TestWithdrawnConsentFreezesAUserWhoIsRevokedWhenDeleted(t *testing.T) {
 	w := newUserWorld(t, 3)
 	w.ChangeCluster(controllertest.Admit)
-	w.Apply(controllertest.GuestNamespace(), controllertest.FromGuests(newUser("app", 0, v1alpha1.MechanismPlain, v1alpha1.MechanismScram512)))
+	w.Apply(controllertest.GuestNamespace(),
+		controllertest.FromGuests(newUser("app", 0, v1alpha1.MechanismPlain, v1alpha1.MechanismScram512)))
 	w.Settle("app")
 	if got := controllertest.State(w.userIn(controllertest.Guests, "app").Status.Conditions); got != "Ready" {
 		t.Fatalf("%s: %s", got, controllertest.Message(w.userIn(controllertest.Guests, "app").Status.Conditions))
@@ -34,10 +35,12 @@ func TestWithdrawnConsentFreezesAUserWhoIsRevokedWhenDeleted(t *testing.T) {
 	}
 	w.Apply(newUser("beside", 0, v1alpha1.MechanismPlain)) // so that the file of PLAIN users is written
 	w.Settle("app", "beside")
-	if got := controllertest.State(w.userIn(controllertest.Guests, "app").Status.Conditions); got != "Stalled/NotAdmitted" {
+	if got := controllertest.State(w.userIn(controllertest.Guests,
+		"app").Status.Conditions); got != "Stalled/NotAdmitted" {
 		t.Errorf("%s: %s", got, controllertest.Message(w.userIn(controllertest.Guests, "app").Status.Conditions))
 	}
-	if len(w.Kafka.Scram["app"]) != 1 || len(w.Kafka.ACLSet) != 4 || !strings.Contains(w.secret("events-plain-users")["users"], "app") {
+	if len(w.Kafka.Scram["app"]) != 1 || len(w.Kafka.ACLSet) != 4 ||
+		!strings.Contains(w.secret("events-plain-users")["users"], "app") {
 		t.Errorf("scram %v, ACLs %v, PLAIN %q", w.Kafka.Scram, w.Kafka.ACLSet, w.secret("events-plain-users"))
 	}
 	w.Remove(w.userIn(controllertest.Guests, "app"))
@@ -56,7 +59,8 @@ func TestASuperUserIsAskedForInTheClustersOwnNamespaceAlone(t *testing.T) {
 	w.Apply(controllertest.GuestNamespace(), controllertest.FromGuests(newUser("root", 0, v1alpha1.MechanismScram512)))
 	w.Settle("root")
 	u := w.userIn(controllertest.Guests, "root")
-	if got := controllertest.State(u.Status.Conditions); got != "Stalled/SuperUserElsewhere" || !strings.Contains(controllertest.Message(u.Status.Conditions), "spec.name") {
+	if got := controllertest.State(u.Status.Conditions); got != "Stalled/SuperUserElsewhere" ||
+		!strings.Contains(controllertest.Message(u.Status.Conditions), "spec.name") {
 		t.Errorf("%s: %s", got, controllertest.Message(u.Status.Conditions))
 	}
 	if len(w.Kafka.Scram) != 0 {

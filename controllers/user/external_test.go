@@ -27,7 +27,8 @@ func TestAUserOfAnExternalClusterHasAllThatAClientNeeds(t *testing.T) {
 		t.Errorf("proven on %v", proven)
 	}
 	s := w.secret("app-kafka")
-	if s["bootstrap.servers"] != "kafka.example.com:9092" || s["security.protocol"] != "SASL_PLAINTEXT" || s["sasl.mechanism"] != "SCRAM-SHA-512" || s["password"] == "" {
+	if s["bootstrap.servers"] != "kafka.example.com:9092" || s["security.protocol"] != "SASL_PLAINTEXT" ||
+		s["sasl.mechanism"] != "SCRAM-SHA-512" || s["password"] == "" {
 		t.Errorf("%v", s)
 	}
 	if len(w.Kafka.ACLSet) != 2 || w.Kafka.QuotasOf["app"]["producer_byte_rate"] != 1000 {
@@ -50,18 +51,25 @@ func TestWhatCannotBeOnAnExternalClusterIsRefusedAndTouchesNothing(t *testing.T)
 		want       string
 		says       string
 	}{
-		{"PLAIN", "app", controllertest.ReadyExternal(), v1alpha1.MechanismPlain, "Stalled/MechanismNotOffered", "use SCRAM-SHA-512"},
-		{"no login at the listener", "app", open, v1alpha1.MechanismScram512, "Stalled/MechanismNotOffered", "name a listener with SASL"},
-		{"too old", "app", controllertest.ReadyExternal(kafka.FeatureScram), v1alpha1.MechanismScram512, "Stalled/KafkaTooOld", "Kafka 3.5"},
-		{"the operator's own user", "castellan", controllertest.ReadyExternal(), v1alpha1.MechanismScram512, "Stalled/OperatorsOwnUser", "lock itself out"},
+		{"PLAIN", "app", controllertest.ReadyExternal(), v1alpha1.MechanismPlain, "Stalled/MechanismNotOffered",
+			"use SCRAM-SHA-512"},
+		{"no login at the listener", "app", open, v1alpha1.MechanismScram512, "Stalled/MechanismNotOffered",
+			"name a listener with SASL"},
+		{"too old", "app", controllertest.ReadyExternal(kafka.FeatureScram), v1alpha1.MechanismScram512,
+			"Stalled/KafkaTooOld", "Kafka 3.5"},
+		{"the operator's own user", "castellan", controllertest.ReadyExternal(), v1alpha1.MechanismScram512,
+			"Stalled/OperatorsOwnUser", "lock itself out"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newExternalUserWorld(t, c.cluster)
-			w.Kafka.Scram["castellan"] = map[string]controllertest.ScramCredential{"SCRAM-SHA-512": {Iterations: 4096, Password: "right"}}
+			w.Kafka.Scram["castellan"] = map[string]controllertest.ScramCredential{
+				"SCRAM-SHA-512": {Iterations: 4096, Password: "right"},
+			}
 			w.Apply(newUser(c.user, time.Hour, c.mechanism))
 			w.Settle(c.user)
 			w.wantUser(c.user, c.want)
-			if text := controllertest.Message(w.user(c.user).Status.Conditions); !strings.Contains(text, c.says) || !strings.HasPrefix(text, "spec.") {
+			if text := controllertest.Message(w.user(c.user).Status.Conditions); !strings.Contains(text, c.says) ||
+				!strings.HasPrefix(text, "spec.") {
 				t.Error(text)
 			}
 			if w.Kafka.Writes() != 0 || w.secret(c.user+"-kafka") != nil {
@@ -84,7 +92,8 @@ func TestAUserWhomTheOperatorBecameIsLetGoWithItsCredentials(t *testing.T) {
 	u.Finalizers = []string{v1alpha1.Finalizer} // of a time when the operator logged in as another
 	w := newExternalUserWorld(t, controllertest.ReadyExternal())
 	w.Apply(u)
-	w.Kafka.Scram["castellan"] = map[string]controllertest.ScramCredential{"SCRAM-SHA-512": {Iterations: 4096, Password: "right"}}
+	w.Kafka.Scram["castellan"] = map[string]controllertest.ScramCredential{"SCRAM-SHA-512": {Iterations: 4096,
+		Password: "right"}}
 	w.Remove(w.user("castellan"))
 	w.Settle("castellan")
 	if w.user("castellan") != nil || len(w.Kafka.Scram["castellan"]) != 1 {

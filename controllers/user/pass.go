@@ -13,84 +13,50 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/controllers/batch"
 	"github.com/castellan-dev/castellan/internal/claim"
+	"github.com/castellan-dev/castellan/internal/connect"
+	"github.com/castellan-dev/castellan/internal/external"
 	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/model"
+	"github.com/castellan-dev/castellan/internal/resolve"
 	"github.com/castellan-dev/castellan/internal/users"
+	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
-// userPass is all that one flush knows of its users.
+// pass is the part of a flush that is the same for topics and users.
+type pass = batch.Pass[*v1alpha1.KafkaUser, v1alpha1.KafkaUserStatus]
+
+// userPass is one flush of the users of a cluster.
 type userPass struct {
-	*Reconciler
-	batch.Pass[*v1alpha1.KafkaUser, v1alpha1.KafkaUserStatus]
-	items      []*userItem
-	authorizer bool
-	ca         []byte
-	self       string // the user that the operator itself logs in as to an external cluster
-	live       users.Live
+	r     *Reconciler
+	pass  pass
+	items []*userItem
+	host  model.Host
+	ca    []byte // PEM; of the authority that signs the brokers
+	live  users.Live
 }
 
-// userItem is one user of a flush.
-type userItem struct {
-	users.Claim
-	users.Report
-	// off: put off, with nothing to report now.
-	off bool
-	// idle: nothing is to be changed in Kafka.
-	idle bool
-	// revoke: everything is to be taken away, for nobody who is in force holds the principal.
-	revoke bool
-	// spared: nothing may be taken away, for the operator itself logs in by it.
-	spared bool
-	// taken: Kafka has the principal, and it is not ours.
-	taken bool
-	// unsettled: what did not go through, to be tried again.
-	unsettled error
-	// refused: a removed user has been seen to be refused on every broker.
-	refused bool
-
-	desired   users.Desired
-	hash      string
-	endpoints []users.Endpoint
-	// mechanisms to be seen to work, or to be refused.
-	mechanisms []v1alpha1.Mechanism
-	password   string // of the removed user; empty = not known any more
-}
-
-func (i *userItem) fault(f users.Fault) { i.Faults = append(i.Faults, f) }
-
-func (i *userItem) await(reason, message string) {
-	if i.Reason == "" {
-		i.Reason, i.Message = reason, message
-	}
-}
-
-// Change prepares every user, reads what is live, carries out the difference and proves it from outside. An error means
-// that nothing is known about any user.
+// Change brings Kafka to what the users ask for: it prepares every user, reads what is live, sends the difference, and
+// logs in to see the effect. An error means that nothing is known about any user.
 func (p *userPass) Change(ctx context.Context) error {
-	admin, err := p.Clusters.Admin(ctx, p.Cluster.Object)
+	admin, err := p.r.Clusters.Admin(ctx, p.pass.Cluster.Object)
 	if err != nil {
 		return err
 	}
-	p.authorizer = authorizes(p.Cluster.Object)
-	if p.Cluster.Object.IsExternal() {
-		access, err := p.Clusters.Access(ctx, p.Cluster.Object)
-		if err != nil {
-			return err
-		}
-		p.ca, p.self = access.CA, access.Username
-	} else if p.ca, err = p.authority(ctx); err != nil {
+	if err := p.meet(ctx); err != nil {
 		return err
 	}
 	for _, i := range p.items {
-		if f := users.Refused(p.Cluster.Object, i.Name, p.self); f != nil {
+		if f := users.Refused(p.host, i.claim.Name); f != nil {
 			p.leaveAlone(i, *f)
+		} else if i.claim.Frozen {
+			i.state = untouched
 		}
-		i.idle = i.idle || i.Frozen
 	}
 	if p.live, err = p.readLive(ctx, admin); err != nil {
 		return err
 	}
 	batch.Each(batch.Writers, p.items, func(i *userItem) {
-		if !i.idle {
+		if i.changes() {
 			p.prepare(ctx, i)
 		}
 	})
@@ -104,23 +70,37 @@ func (p *userPass) Change(ctx context.Context) error {
 	return nil
 }
 
-// prepare decides what one user should have and makes sure, before anything happens in Kafka, of its finalizer and its
-// connection Secret.
+// meet makes the value that says what users need to know of their cluster.
+func (p *userPass) meet(ctx context.Context) (err error) {
+	cluster := p.pass.Cluster.Object
+	if !cluster.IsExternal() {
+		p.host = resolve.HostOf(cluster)
+		p.ca, err = connect.TrustedBy(ctx, p.r.Client, p.pass.Cluster.Key)
+		return err
+	}
+	access, err := p.r.Clusters.Access(ctx, cluster)
+	p.host, p.ca = external.HostOf(cluster, access.Username), access.CA
+	return err
+}
+
+// prepare decides what one user should have. It writes the finalizer and the connection Secret, so that both are there
+// before anything happens in Kafka.
 func (p *userPass) prepare(ctx context.Context, i *userItem) {
-	i.desired = users.Desired{Name: i.Name}
-	if i.Holder != nil && p.hold(ctx, i) {
+	i.desired = users.Desired{Name: i.claim.Name}
+	if i.claim.Holder != nil && p.hold(ctx, i) || i.state == postponed {
 		return
 	}
-	// Nobody in force holds the principal: what those that leave had is taken away.
+	// Nobody in force holds the principal. What its former holders had is taken away.
 	held, _ := p.leavingOf(i)
-	if i.idle = len(held) == 0 || i.off; i.idle {
+	if len(held) == 0 {
+		i.state = untouched
 		return
 	}
-	i.revoke = true
-	i.desired = users.Desired{Name: i.Name}
+	i.state = revoking
+	i.desired = users.Desired{Name: i.claim.Name}
 	i.mechanisms = nil
 	for _, u := range held {
-		if c := users.Recorded(u, p.Cluster.Id()); c != nil {
+		if c := users.Recorded(u, p.pass.Cluster.Id()); c != nil {
 			for _, m := range c.Mechanisms {
 				i.mechanisms = append(i.mechanisms, m.Mechanism)
 			}
@@ -128,34 +108,35 @@ func (p *userPass) prepare(ctx context.Context, i *userItem) {
 			break
 		}
 	}
-	i.endpoints = users.Endpoints(p.Cluster.Object, i.mechanisms)
+	i.endpoints = users.Endpoints(p.host, i.mechanisms)
 }
 
-// leaveAlone changes nothing of a user, neither for its holder nor for those that leave, and says why.
-func (p *userPass) leaveAlone(i *userItem, f users.Fault) {
-	i.idle = true
-	u := i.Holder
-	if u == nil {
-		if i.spared = f.Reason == users.ReasonOwn; !i.spared {
-			i.await(f.Reason, f.Message)
-		}
-		return
+// leaveAlone touches nothing of a user and says why, to its holder or to those that are being deleted.
+func (p *userPass) leaveAlone(i *userItem, f verdict.Verdict) {
+	i.state = untouched
+	switch {
+	case i.claim.Holder != nil:
+		i.fault(f)
+		i.keepRecord()
+	case f.Reason == users.ReasonOwn:
+		i.state = spared
+	default:
+		i.await(f.Reason, "%s", f.Text())
 	}
-	i.fault(f)
-	i.Credentials, i.Secret = u.Status.Credentials, boundSecret(u)
 }
 
-// hold fills in what the holder asks for; false = the holder cannot be in force.
+// hold fills in what the holder asks for. It returns false when the holder cannot be in force, and when it postpones
+// the item because that is not certain yet.
 func (p *userPass) hold(ctx context.Context, i *userItem) bool {
-	u := i.Holder
-	if fault := users.Presumes(u, p.Cluster.Object); fault != nil {
+	u := i.claim.Holder
+	if fault := users.Presumes(u, p.host); fault != nil {
 		i.fault(*fault)
-		i.Credentials, i.Secret = u.Status.Credentials, boundSecret(u)
+		i.keepRecord()
 		return false
 	}
-	i.endpoints = users.Endpoints(p.Cluster.Object, u.Spec.Authentication.Mechanisms)
-	if message := users.NotOffered(p.Cluster.Object, u.Spec.Authentication.Mechanisms); message != "" {
-		i.fault(users.Fault{Reason: users.ReasonMechanism, Message: message})
+	i.endpoints = users.Endpoints(p.host, u.Spec.Authentication.Mechanisms)
+	if fault := users.NotOffered(p.host, u.Spec.Authentication.Mechanisms); fault != nil {
+		i.fault(*fault)
 	}
 	for _, m := range u.Spec.Authentication.Mechanisms {
 		if _, ok := users.For(i.endpoints, m); ok {
@@ -163,7 +144,7 @@ func (p *userPass) hold(ctx context.Context, i *userItem) bool {
 		}
 	}
 	if len(i.mechanisms) == 0 {
-		i.Credentials, i.Secret = u.Status.Credentials, boundSecret(u)
+		i.keepRecord()
 		return false
 	}
 	if !p.vacant(i) {
@@ -173,33 +154,34 @@ func (p *userPass) hold(ctx context.Context, i *userItem) bool {
 		return true
 	}
 	password, err := p.connect(ctx, i)
-	switch fault, isFault := errors.AsType[*secretFault](err); {
+	switch fault, isFault := errors.AsType[verdict.Verdict](err); {
 	case isFault:
-		i.fault(users.Fault{Reason: users.ReasonSecret, Message: fault.Error()})
-		i.Credentials = u.Status.Credentials
+		i.fault(fault)
+		i.report.Credentials = u.Status.Credentials
 		return false
 	case err != nil:
-		i.off, i.idle = true, true
-		if !p.Overtaken(i.Name, err) {
-			p.Errs.Add(i.Name, err)
+		i.state = postponed
+		if !p.pass.Overtaken(i.claim.Name, err) {
+			p.pass.Errs.Add(i.claim.Name, err)
 		}
 		return true
 	case password == "": // what the Secret needs is not known yet
-		i.idle = true
-		i.Credentials, i.Secret = u.Status.Credentials, boundSecret(u)
+		i.state = untouched
+		i.keepRecord()
 		return true
 	}
-	i.Secret = users.SecretName(u.Name)
+	i.report.Secret = users.SecretName(u.Name)
 	i.hash = users.PasswordHash(string(u.UID), password)
-	i.desired = users.Desired{Name: i.Name, Mechanisms: i.mechanisms, Password: password, Quotas: users.QuotasOf(u.Spec.Quotas)}
-	if c := users.Recorded(u, p.Cluster.Id()); c != nil && c.PasswordHash == i.hash {
+	i.desired = users.Desired{Name: i.claim.Name, Mechanisms: i.mechanisms, Password: password,
+		Quotas: users.QuotasOf(u.Spec.Quotas)}
+	if c := users.Recorded(u, p.pass.Cluster.Id()); c != nil && c.PasswordHash == i.hash {
 		i.desired.Recorded = c
 	}
-	if i.desired.ACLs = users.ACLsOf(i.Name, u.Spec.ACLs); len(i.desired.ACLs) > 0 && !p.authorizer {
+	if i.desired.ACLs = users.ACLsOf(i.claim.Name, u.Spec.ACLs); len(i.desired.ACLs) > 0 && !p.host.Authorizes {
 		i.fault(users.NoAuthorizer())
 		i.desired.ACLs = nil
 	}
-	i.Credentials = users.CredentialsOf(u, p.Cluster.Id(), i.hash, i.mechanisms, nodeIDs(p.Cluster.Object))
+	i.report.Credentials = users.CredentialsOf(u, p.pass.Cluster.Id(), i.hash, i.mechanisms, p.host.Nodes)
 	return true
 }
 
@@ -210,51 +192,52 @@ func boundSecret(u *v1alpha1.KafkaUser) string {
 	return u.Status.Binding.Name
 }
 
-// vacant tells whether the holder may have the principal. That it may not is said once it is certain: what was deleted a
-// moment ago may still be shown.
+// vacant tells whether the holder may have the principal. It says no only after a while: Kafka may still show what was
+// deleted a moment ago.
 func (p *userPass) vacant(i *userItem) bool {
-	key := batch.Key{Cluster: p.Cluster.Key, Name: i.Name}
-	fault := users.Exists(i.Claim, p.live, p.Cluster.Id())
+	key := batch.Key{Cluster: p.pass.Cluster.Key, Name: i.claim.Name}
+	fault := users.Exists(i.claim, p.live, p.pass.Cluster.Id())
 	if fault == nil {
-		p.Doubts.Forget(key)
+		p.r.Doubts.Forget(key)
 		return true
 	}
-	if i.off = !p.Stands(&p.Doubts, key, fault.Reason, batch.ConfirmAfter); !i.off {
-		i.taken = true
-		i.fault(*fault)
-		i.Secret = boundSecret(i.Holder)
+	if !p.r.Stands(&p.r.Doubts, key, fault.Reason, batch.ConfirmAfter) {
+		i.state = postponed
+		return false
 	}
+	i.fault(*fault)
+	i.report.Secret = boundSecret(i.claim.Holder)
 	return false
 }
 
-// announce writes, before anything happens in Kafka, the finalizer and that the principal is taken; false = the user has to
-// be looked at again.
+// announce writes to the object, before anything happens in Kafka, the finalizer and that the object takes the
+// principal. It returns false when the object could not be written and is looked at again.
 func (p *userPass) announce(ctx context.Context, i *userItem) bool {
-	u := i.Holder
-	if claim.HasFinalizer(u) && users.Owns(u, p.Cluster.Id()) {
+	u := i.claim.Holder
+	if claim.HasFinalizer(u) && users.Owns(u, p.pass.Cluster.Id()) {
 		return true
 	}
 	base := u.DeepCopy()
 	controllerutil.AddFinalizer(u, v1alpha1.Finalizer)
-	metav1.SetMetaDataAnnotation(&u.ObjectMeta, v1alpha1.AnnotationCreating, users.Intent(u, p.Cluster.Id()))
-	err := p.Writer.PatchMetadata(ctx, u, base)
+	metav1.SetMetaDataAnnotation(&u.ObjectMeta, v1alpha1.AnnotationCreating, users.Intent(u, p.pass.Cluster.Id()))
+	err := p.r.Writer.PatchMetadata(ctx, u, base)
 	if err == nil {
 		return true
 	}
-	i.off, i.idle = true, true
-	if !p.Overtaken(i.Name, err) {
-		p.Errs.Add(i.Name, fmt.Errorf("add the finalizer to KafkaUser %s/%s: %w", u.Namespace, u.Name, err))
+	i.state = postponed
+	if !p.pass.Overtaken(i.claim.Name, err) {
+		p.pass.Errs.Add(i.claim.Name, fmt.Errorf("add the finalizer to KafkaUser %s/%s: %w", u.Namespace, u.Name, err))
 	}
 	return false
 }
 
-// mend compares SCRAM credentials, ACLs and quotas with what is live, and sends what differs, one request per kind.
+// mend sends the differences of SCRAM credentials, ACLs and quotas to Kafka, one request per kind.
 func (p *userPass) mend(ctx context.Context, admin kafka.UserAdmin) error {
 	byName := map[string]*userItem{}
 	var desired []users.Desired
 	for _, i := range p.items {
-		if !i.idle {
-			byName[i.Name] = i
+		if i.changes() {
+			byName[i.claim.Name] = i
 			desired = append(desired, i.desired)
 		}
 	}
@@ -267,7 +250,7 @@ func (p *userPass) mend(ctx context.Context, admin kafka.UserAdmin) error {
 		for name, err := range results {
 			if i := byName[name]; i != nil && err != nil {
 				i.refusedBy(err, "spec.authentication.mechanisms")
-				i.Credentials = nil // what stands is not known
+				i.report.Credentials = nil // what stands is not known
 			}
 		}
 	}
@@ -286,12 +269,12 @@ func (p *userPass) mend(ctx context.Context, admin kafka.UserAdmin) error {
 	return nil
 }
 
-// readLive reads what Kafka has, three requests for all users together.
+// readLive reads what Kafka has of the users of this flush: three requests, however many users there are.
 func (p *userPass) readLive(ctx context.Context, admin kafka.UserAdmin) (live users.Live, err error) {
 	var names []string
 	for _, i := range p.items {
-		if !i.idle {
-			names = append(names, i.Name)
+		if i.changes() {
+			names = append(names, i.claim.Name)
 		}
 	}
 	slices.Sort(names)
@@ -301,7 +284,7 @@ func (p *userPass) readLive(ctx context.Context, admin kafka.UserAdmin) (live us
 	if live.Scram, err = admin.ScramCredentials(ctx, names); err != nil {
 		return live, err
 	}
-	if live.Quotas, err = admin.Quotas(ctx); err != nil || !p.authorizer {
+	if live.Quotas, err = admin.Quotas(ctx); err != nil || !p.host.Authorizes {
 		return live, err
 	}
 	live.ACLs, err = admin.ACLs(ctx)
@@ -311,8 +294,9 @@ func (p *userPass) readLive(ctx context.Context, admin kafka.UserAdmin) (live us
 	return live, err
 }
 
-// mendACLs adds before it takes away, so that a rule written in another way never leaves the user without.
-func (p *userPass) mendACLs(ctx context.Context, admin kafka.UserAdmin, changes users.Changes, byName map[string]*userItem) error {
+// mendACLs adds before it takes away. A rule that is only written in another way never leaves its user without access.
+func (p *userPass) mendACLs(ctx context.Context, admin kafka.UserAdmin, changes users.Changes,
+	byName map[string]*userItem) error {
 	for _, step := range []struct {
 		acls []kafka.ACL
 		send func(context.Context, []kafka.ACL) ([]error, error)
@@ -336,41 +320,6 @@ func (p *userPass) mendACLs(ctx context.Context, admin kafka.UserAdmin, changes 
 		}
 	}
 	return nil
-}
-
-// refusedBy sorts what Kafka says of one user: a fault of its spec, or something that may be gone at the next attempt.
-func (i *userItem) refusedBy(err error, field string) {
-	refusal, ok := errors.AsType[*kafka.Refusal](err)
-	if !ok || i.revoke { // what is being taken away is not what the spec asks for
-		i.unsettled = err
-		return
-	}
-	fault := users.Explain(refusal, field)
-	if !slices.Contains(i.Faults, fault) {
-		i.fault(fault)
-	}
-}
-
-// authorizes tells whether the cluster minds ACLs.
-func authorizes(cluster *v1alpha1.KafkaCluster) bool {
-	switch {
-	case cluster.IsExternal():
-		return true // whether it does, the brokers say
-	case cluster.Spec.Authorization != nil:
-		return cluster.Spec.Authorization.Type == v1alpha1.AuthorizationSimple
-	case cluster.Status.Defaults != nil && cluster.Status.Defaults.Authorization != "":
-		return cluster.Status.Defaults.Authorization == v1alpha1.AuthorizationSimple
-	default:
-		return slices.ContainsFunc(cluster.Spec.EffectiveListeners(), func(l v1alpha1.Listener) bool { return l.Authentication != nil })
-	}
-}
-
-func nodeIDs(cluster *v1alpha1.KafkaCluster) []int32 {
-	ids := make([]int32, len(cluster.Status.Nodes))
-	for n, node := range cluster.Status.Nodes {
-		ids[n] = node.ID
-	}
-	return ids
 }
 
 func secretKey(namespace, name string) types.NamespacedName {

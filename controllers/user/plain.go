@@ -17,14 +17,15 @@ import (
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/controllers/batch"
+	"github.com/castellan-dev/castellan/internal/mechanism"
 	"github.com/castellan-dev/castellan/internal/render"
 	"github.com/castellan-dev/castellan/internal/users"
 )
 
-// plain brings the file of PLAIN users to what the objects ask for. It is written when a line differs, and the pods are
-// touched while a login by PLAIN, or its refusal, is still to be seen.
+// plain writes the file of PLAIN users when a line of it differs. While a login by PLAIN, or its refusal, has not been
+// seen yet, it touches the pods so that the kubelets refresh the file.
 func (p *userPass) plain(ctx context.Context) error {
-	if p.Cluster.Object.IsExternal() {
+	if p.host.External {
 		return nil // its brokers read no file of ours
 	}
 	set, concerned := p.plainUsers()
@@ -36,13 +37,13 @@ func (p *userPass) plain(ctx context.Context) error {
 		return err
 	}
 	secret := &corev1.Secret{}
-	key := secretKey(p.Cluster.Key.Namespace, render.PlainUsersSecret(p.Cluster.Key.Name))
-	err = p.Client.Get(ctx, key, secret)
+	key := secretKey(p.pass.Cluster.Key.Namespace, render.PlainUsersSecret(p.pass.Cluster.Key.Name))
+	err = p.r.Client.Get(ctx, key, secret)
 	if err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("get Secret %s: %w", key, err)
 	}
 	exists := err == nil
-	if p.Writer.Stale(secret) {
+	if p.r.Writer.Stale(secret) {
 		return errStalePlainFile
 	}
 	current := secret.Data[render.UsersEntry]
@@ -50,7 +51,7 @@ func (p *userPass) plain(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.Queue.Mark(p.Cluster.Key, missing...)
+	p.r.Queue.Mark(p.pass.Cluster.Key, missing...)
 	if !exists && len(entries) == 0 {
 		return nil // nobody to remove anything from
 	}
@@ -59,13 +60,13 @@ func (p *userPass) plain(ctx context.Context) error {
 			return err
 		}
 	}
-	p.mu.Lock()
+	p.r.mu.Lock()
 	for _, i := range p.items {
-		if entry, ok := entries[i.Name]; ok {
-			p.verified[batch.Key{Cluster: p.Cluster.Key, Name: i.Name}] = verifiedEntry{i.hash, entry}
+		if entry, ok := entries[i.claim.Name]; ok {
+			p.r.verified[batch.Key{Cluster: p.pass.Cluster.Key, Name: i.claim.Name}] = verifiedEntry{i.hash, entry}
 		}
 	}
-	p.mu.Unlock()
+	p.r.mu.Unlock()
 	if p.plainUnproven() {
 		sum := sha256.Sum256(file)
 		return p.touch(ctx, hex.EncodeToString(sum[:8]))
@@ -73,27 +74,26 @@ func (p *userPass) plain(ctx context.Context) error {
 	return nil
 }
 
-// hadPlain tells whether the holder has a line in the file on record.
-func (i *userItem) hadPlain() bool {
-	return i.Holder != nil && i.Holder.Status.Credentials != nil &&
-		slices.ContainsFunc(i.Holder.Status.Credentials.Mechanisms, func(c v1alpha1.CredentialStatus) bool { return c.Mechanism == v1alpha1.MechanismPlain })
+// inFile tells whether the password of a user with these mechanisms stands in the file.
+func inFile(mechanisms []v1alpha1.Mechanism) bool {
+	return mechanism.Uses(mechanisms, mechanism.PasswordFile)
 }
 
 var errStalePlainFile = errors.New("the cache does not show yet what was last written to the file of PLAIN users")
 
-// plainFailed puts off the users of this flush who log in by PLAIN; the others go on.
+// plainFailed says of the users of this flush who log in by PLAIN that the file could not be written. The others go on.
 func (p *userPass) plainFailed(err error) {
 	passing := errors.Is(err, errStalePlainFile) || apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err)
 	for _, i := range p.items {
-		if i.idle || !i.revoke && !slices.Contains(i.mechanisms, v1alpha1.MechanismPlain) && !i.hadPlain() {
+		if !i.changes() || i.state == granting && !inFile(i.mechanisms) && !i.hadPlain() {
 			continue
 		}
 		if passing {
-			i.off, i.idle = true, true
-			p.Queue.Retry(p.Cluster.Key, i.Name, batch.CacheLag, batch.ConfirmAfter)
+			i.state = postponed
+			p.r.Queue.Retry(p.pass.Cluster.Key, i.claim.Name, batch.CacheLag, batch.ConfirmAfter)
 			continue
 		}
-		i.unsettled = err
+		i.failed(err)
 	}
 }
 
@@ -101,64 +101,66 @@ func (p *userPass) plainFailed(err error) {
 func (p *userPass) plainUsers() (map[string]users.PlainUser, bool) {
 	set := map[string]users.PlainUser{}
 	concerned := false
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.r.mu.Lock()
+	defer p.r.mu.Unlock()
 	for _, i := range p.items {
-		if i.idle {
+		if !i.changes() {
 			continue
 		}
-		had := i.revoke || i.hadPlain()
-		if slices.Contains(i.desired.Mechanisms, v1alpha1.MechanismPlain) {
+		had := i.takesAway() || i.hadPlain()
+		if inFile(i.desired.Mechanisms) {
 			user := users.PlainUser{Password: i.desired.Password}
-			if v := p.verified[batch.Key{Cluster: p.Cluster.Key, Name: i.Name}]; v.passwordHash == i.hash {
+			if v := p.r.verified[batch.Key{Cluster: p.pass.Cluster.Key, Name: i.claim.Name}]; v.passwordHash == i.hash {
 				user.Proven = v.entry
 			}
-			set[i.Name], had = user, true
+			set[i.claim.Name], had = user, true
 		}
 		concerned = concerned || had
 	}
 	return set, concerned
 }
 
-// plainNames returns every name that may stand in the file: those of users that are not being deleted and log in by PLAIN,
-// except the ones of this flush that have been found otherwise.
+// plainNames returns every name that may stand in the file: users that are not being deleted and log in by PLAIN. For
+// the users of this flush, what the flush has decided counts.
 func (p *userPass) plainNames(ctx context.Context) (map[string]bool, error) {
-	list, err := p.Of(ctx, p.Cluster.Key)
+	list, err := p.r.Of(ctx, p.pass.Cluster.Key)
 	if err != nil {
 		return nil, err
 	}
 	all := map[string]bool{}
 	for _, u := range list {
-		if u.DeletionTimestamp == nil && slices.Contains(u.Spec.Authentication.Mechanisms, v1alpha1.MechanismPlain) {
+		if u.DeletionTimestamp == nil && inFile(u.Spec.Authentication.Mechanisms) {
 			all[users.Name(u)] = true
 		}
 	}
 	for _, i := range p.items {
-		if !i.idle {
-			delete(all, i.Name)
-			if slices.Contains(i.desired.Mechanisms, v1alpha1.MechanismPlain) {
-				all[i.Name] = true
+		if i.changes() {
+			delete(all, i.claim.Name)
+			if inFile(i.desired.Mechanisms) {
+				all[i.claim.Name] = true
 			}
 		}
 	}
 	return all, nil
 }
 
-func (p *userPass) writePlainFile(ctx context.Context, secret *corev1.Secret, key client.ObjectKey, file []byte, exists bool) error {
+func (p *userPass) writePlainFile(ctx context.Context, secret *corev1.Secret, key client.ObjectKey, file []byte,
+	exists bool) error {
 	secret.Namespace, secret.Name = key.Namespace, key.Name
 	if secret.Labels == nil {
 		secret.Labels = map[string]string{}
 	}
-	secret.Labels[v1alpha1.LabelManagedBy], secret.Labels[v1alpha1.LabelCluster] = v1alpha1.ManagedBy, p.Cluster.Key.Name
+	secret.Labels[v1alpha1.LabelManagedBy], secret.Labels[v1alpha1.LabelCluster] = v1alpha1.ManagedBy,
+		p.pass.Cluster.Key.Name
 	if secret.Data == nil {
 		secret.Data = map[string][]byte{}
 	}
 	secret.Data[render.UsersEntry] = file
-	write := p.Writer.Update
+	write := p.r.Writer.Update
 	if !exists {
-		write = p.Writer.Create
+		write = p.r.Writer.Create
 		secret.OwnerReferences = []metav1.OwnerReference{
-			*metav1.NewControllerRef(p.Cluster.Object, v1alpha1.GroupVersion.WithKind("KafkaCluster")),
+			*metav1.NewControllerRef(p.pass.Cluster.Object, v1alpha1.GroupVersion.WithKind("KafkaCluster")),
 		}
 	}
 	if err := write(ctx, secret); err != nil {
@@ -167,29 +169,29 @@ func (p *userPass) writePlainFile(ctx context.Context, secret *corev1.Secret, ke
 	return nil
 }
 
-// plainUnproven tells whether the brokers are still to be seen with the file.
+// plainUnproven tells whether some broker has not been seen to use the file as it is now.
 func (p *userPass) plainUnproven() bool {
-	brokers := batch.Serving(p.Cluster.Object)
+	brokers := batch.Serving(p.pass.Cluster.Object)
 	for _, i := range p.items {
 		switch {
-		case i.idle || !slices.Contains(i.mechanisms, v1alpha1.MechanismPlain):
-		case i.revoke:
+		case !i.changes() || !inFile(i.mechanisms):
+		case i.takesAway():
 			return true
-		case i.Credentials == nil || len(lacking(brokers, i.Credentials.ProvenOn)) > 0:
+		case i.report.Credentials == nil || len(lacking(brokers, i.report.Credentials.ProvenOn)) > 0:
 			return true
 		}
 	}
 	return false
 }
 
-// touch changes an annotation of every broker's pod that has not got it, on which the kubelet looks at the mounted
-// Secrets at once instead of within a minute or two.
+// touch changes an annotation of every broker's pod. The kubelet then looks at the mounted Secrets at once, instead of
+// within a minute or two.
 func (p *userPass) touch(ctx context.Context, hash string) error {
 	var pods corev1.PodList
-	err := p.Client.List(ctx, &pods, client.InNamespace(p.Cluster.Key.Namespace),
-		client.MatchingLabels{v1alpha1.LabelCluster: p.Cluster.Key.Name, v1alpha1.LabelBroker: "true"})
+	err := p.r.Client.List(ctx, &pods, client.InNamespace(p.pass.Cluster.Key.Namespace),
+		client.MatchingLabels{v1alpha1.LabelCluster: p.pass.Cluster.Key.Name, v1alpha1.LabelBroker: "true"})
 	if err != nil {
-		return fmt.Errorf("list the broker pods of KafkaCluster %s: %w", p.Cluster.Key, err)
+		return fmt.Errorf("list the broker pods of KafkaCluster %s: %w", p.pass.Cluster.Key, err)
 	}
 	for n := range pods.Items {
 		pod := &pods.Items[n]
@@ -201,14 +203,14 @@ func (p *userPass) touch(ctx context.Context, hash string) error {
 			pod.Annotations = map[string]string{}
 		}
 		pod.Annotations[v1alpha1.AnnotationTouched] = hash
-		if err := p.Client.Patch(ctx, pod, client.MergeFrom(base)); client.IgnoreNotFound(err) != nil {
+		if err := p.r.Client.Patch(ctx, pod, client.MergeFrom(base)); client.IgnoreNotFound(err) != nil {
 			return fmt.Errorf("touch pod %s/%s: %w", pod.Namespace, pod.Name, err)
 		}
 	}
 	return nil
 }
 
-// lacking returns what of want is not in have.
+// lacking returns the ids in want that are not in have.
 func lacking(want, have []int32) []int32 {
 	return slices.DeleteFunc(slices.Clone(want), func(id int32) bool { return slices.Contains(have, id) })
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/controllers/batch"
 	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/mechanism"
 	"github.com/castellan-dev/castellan/internal/users"
 )
 
@@ -31,23 +32,22 @@ type probe struct {
 	err       error
 }
 
-// prove tries to log in as every user whose credentials have not been seen to work on some broker, and as every removed
-// user, who has to be refused. At rest there is nothing to try.
+// prove logs in as every user whose credentials some broker has not been seen to accept, and as every removed user,
+// whom every broker has to refuse. At rest it tries nothing.
 func (p *userPass) prove(ctx context.Context) {
-	brokers := batch.Serving(p.Cluster.Object)
+	brokers := batch.Serving(p.pass.Cluster.Object)
 	var probes []*probe
 	for _, i := range p.items {
 		nodes := brokers
 		switch {
-		case i.idle || i.off || i.unsettled != nil:
+		case !i.changes() || i.unsettled():
 			continue
-		case i.revoke && i.password == "":
-			i.refused = true // nobody knows the password any more
+		case i.takesAway() && i.password == "":
+			continue // nobody knows the password any more: there is nothing to try
+		case i.state == granting && i.report.Credentials == nil:
 			continue
-		case !i.revoke && i.Credentials == nil:
-			continue
-		case !i.revoke:
-			nodes = lacking(brokers, i.Credentials.ProvenOn)
+		case i.state == granting:
+			nodes = lacking(brokers, i.report.Credentials.ProvenOn)
 		}
 		for _, node := range nodes {
 			for _, m := range i.mechanisms {
@@ -70,7 +70,7 @@ func (p *userPass) prove(ctx context.Context) {
 		seen[t.item] = append(seen[t.item], t)
 	}
 	for _, i := range p.items {
-		if !i.idle && !i.off && i.unsettled == nil {
+		if i.changes() && !i.unsettled() {
 			i.judge(seen[i], brokers)
 		}
 	}
@@ -79,7 +79,7 @@ func (p *userPass) prove(ctx context.Context) {
 func (p *userPass) try(ctx context.Context, t *probe) error {
 	endpoint, ok := users.For(t.item.endpoints, t.mechanism)
 	if !ok {
-		if t.item.revoke {
+		if t.item.takesAway() {
 			return kafka.ErrAuthenticationFailed // no listener offers the mechanism any more: no way in
 		}
 		return errNoAddress
@@ -88,18 +88,19 @@ func (p *userPass) try(ctx context.Context, t *probe) error {
 	if !ok {
 		return errNoAddress
 	}
-	login := kafka.Login{
-		Address: address.Dial, Mechanism: string(t.mechanism), Username: t.item.Name, Password: t.item.desired.Password,
+	password := t.item.desired.Password
+	if t.item.takesAway() {
+		password = t.item.password
 	}
-	if t.item.revoke {
-		login.Password = t.item.password
-	}
+	row, _ := mechanism.Of(t.mechanism) // an endpoint has no mechanism without a row
+	login := row.Login(t.item.claim.Name, password)
+	login.Address = address.Dial
 	if endpoint.TLS {
 		login.CA, login.ServerName, login.SystemRoots = p.ca, address.ServerName, len(p.ca) == 0
 	}
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	return p.prober.TryLogin(ctx, login)
+	return p.r.prober.TryLogin(ctx, login)
 }
 
 var errNoAddress = errors.New("its address is not known yet")
@@ -109,13 +110,13 @@ func notOffered(err error) bool {
 	return ok && (u.Cause == kafka.CauseMechanism || u.Cause == kafka.CauseNoLogin)
 }
 
-// judge draws the conclusion from what was tried of one user.
+// judge records on which brokers logins worked, or that a removed user is refused everywhere, and says what is missing.
 func (i *userItem) judge(probes []*probe, brokers []int32) {
 	var open []string
 	bad := map[int32]bool{}
 	for _, t := range probes {
 		ok, word := t.err == nil, "no answer"
-		if i.revoke {
+		if i.takesAway() {
 			ok = errors.Is(t.err, kafka.ErrAuthenticationFailed)
 		}
 		switch {
@@ -133,24 +134,27 @@ func (i *userItem) judge(probes []*probe, brokers []int32) {
 		bad[t.node] = true
 		open = append(open, fmt.Sprintf("%s on broker %d: %s", t.mechanism, t.node, word))
 	}
-	if i.revoke {
-		if i.refused = len(open) == 0; !i.refused {
-			i.await(users.ReasonRevoking, "removed, and waiting until every broker refuses a login: "+strings.Join(open, ", "))
+	if i.takesAway() {
+		if len(open) == 0 {
+			i.state = revoked
+			return
 		}
+		i.await(users.ReasonRevoking, "removed, and waiting until every broker refuses a login: %s",
+			strings.Join(open, ", "))
 		return
 	}
-	if i.Credentials == nil {
+	if i.report.Credentials == nil {
 		return
 	}
-	for _, id := range lacking(brokers, i.Credentials.ProvenOn) {
+	for _, id := range lacking(brokers, i.report.Credentials.ProvenOn) {
 		if !bad[id] {
-			i.Credentials.ProvenOn = append(i.Credentials.ProvenOn, id)
+			i.report.Credentials.ProvenOn = append(i.report.Credentials.ProvenOn, id)
 		}
 	}
-	slices.Sort(i.Credentials.ProvenOn)
+	slices.Sort(i.report.Credentials.ProvenOn)
 	switch {
 	case len(open) > 0:
-		i.await(users.ReasonProving, "waiting until a login works on every broker: "+strings.Join(open, ", "))
+		i.await(users.ReasonProving, "waiting until a login works on every broker: %s", strings.Join(open, ", "))
 	case len(brokers) == 0:
 		i.await(users.ReasonProving, "waiting for a broker that takes clients, to see a login work")
 	}

@@ -24,15 +24,16 @@ import (
 // Reconciler cares for the users of one cluster at a time, many in one flush.
 type Reconciler struct {
 	batch.Reconciler[*v1alpha1.KafkaUser, v1alpha1.KafkaUserStatus]
-	// apiReader asks the API server: for Secrets of others.
+	// apiReader reads past the cache, which holds no Secret of others.
 	apiReader client.Reader
 	prober    kafka.Prober
 
 	mu sync.Mutex
-	// verified remembers which entry of the users file was made from which password, for verifying costs milliseconds.
+	// verified remembers which entry of the users file was made from which password: verifying one costs milliseconds.
 	verified map[batch.Key]verifiedEntry
 }
 
+// New makes the reconciler. apiReader reads past the cache; prober logs in as a user would.
 func New(c batch.Common, apiReader client.Reader, prober kafka.Prober) *Reconciler {
 	r := &Reconciler{apiReader: apiReader, prober: prober, verified: map[batch.Key]verifiedEntry{}}
 	r.Begin(c, kafkaUsers)
@@ -45,14 +46,17 @@ type verifiedEntry struct {
 	entry        plainauth.Entry
 }
 
-func (r *Reconciler) openPass(cluster batch.Host, a batch.Admission, all []batch.Found[*v1alpha1.KafkaUser]) (*batch.Pass[*v1alpha1.KafkaUser, v1alpha1.KafkaUserStatus], batch.Work) {
-	p := &userPass{Reconciler: r, Pass: batch.NewPass(&r.Reconciler, cluster, a)}
+// openPass begins a flush of the users that were found.
+func (r *Reconciler) openPass(
+	cluster batch.Host, a batch.Admission, all []batch.Found[*v1alpha1.KafkaUser],
+) (*pass, batch.Work) {
+	p := &userPass{r: r, pass: batch.NewPass(&r.Reconciler, cluster, a)}
 	for _, f := range all {
 		claim := users.Sort(f.Name, f.Objects, cluster.Id(), a.Admits)
-		p.Claims = append(p.Claims, claim)
-		p.items = append(p.items, &userItem{Claim: claim})
+		p.pass.Claims = append(p.pass.Claims, claim)
+		p.items = append(p.items, &userItem{claim: claim})
 	}
-	return &p.Pass, p
+	return &p.pass, p
 }
 
 func (r *Reconciler) forgetUser(key batch.Key) {

@@ -19,17 +19,22 @@ import (
 )
 
 var (
-	inside = v1alpha1.Listener{Name: "clients", Port: 9092, Encryption: v1alpha1.EncryptionNone, Authentication: &v1alpha1.ListenerAuthentication{
-		Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismPlain, v1alpha1.MechanismScram512}}}
-	outside = v1alpha1.Listener{Name: "external", Port: 9094, Encryption: v1alpha1.EncryptionNone, Exposure: v1alpha1.Exposure{Type: v1alpha1.ExposureNodePort},
-		Authentication: &v1alpha1.ListenerAuthentication{Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismPlain, v1alpha1.MechanismScram512}}}
+	inside = v1alpha1.Listener{Name: "clients", Port: 9092, Encryption: v1alpha1.EncryptionNone,
+		Authentication: &v1alpha1.ListenerAuthentication{
+			Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismPlain, v1alpha1.MechanismScram512}}}
+	outside = v1alpha1.Listener{Name: "external", Port: 9094, Encryption: v1alpha1.EncryptionNone,
+		Exposure: v1alpha1.Exposure{Type: v1alpha1.ExposureNodePort},
+		Authentication: &v1alpha1.ListenerAuthentication{Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismPlain,
+			v1alpha1.MechanismScram512}}}
 )
 
 func newUser(name string, age time.Duration, mechanisms ...v1alpha1.Mechanism) *v1alpha1.KafkaUser {
 	return &v1alpha1.KafkaUser{
-		ObjectMeta: metav1.ObjectMeta{Namespace: controllertest.ClusterKey.Namespace, Name: name, UID: types.UID("uid-" + name), Generation: 1,
+		ObjectMeta: metav1.ObjectMeta{Namespace: controllertest.ClusterKey.Namespace, Name: name,
+			UID: types.UID("uid-" + name), Generation: 1,
 			CreationTimestamp: metav1.NewTime(controllertest.TestStart.Add(-age))},
-		Spec: v1alpha1.KafkaUserSpec{ClusterRef: v1alpha1.ClusterRef{Name: controllertest.ClusterKey.Name}, Authentication: v1alpha1.UserAuthentication{Mechanisms: mechanisms},
+		Spec: v1alpha1.KafkaUserSpec{ClusterRef: v1alpha1.ClusterRef{Name: controllertest.ClusterKey.Name},
+			Authentication: v1alpha1.UserAuthentication{Mechanisms: mechanisms},
 			ACLs: []v1alpha1.ACLRule{{Resource: v1alpha1.ACLResource{Type: v1alpha1.ResourceTopic, Name: "t"},
 				Operations: []v1alpha1.Operation{"Read", "Write"}}},
 			Quotas: &v1alpha1.Quotas{ProducerByteRate: controllertest.PtrTo(int64(1000))}},
@@ -45,7 +50,8 @@ type world struct {
 // newUsersOf makes the world of the users of a cluster.
 func newUsersOf(t *testing.T, cluster *v1alpha1.KafkaCluster) *world {
 	t.Helper()
-	w := &world{World: controllertest.NewCore(t, controllertest.Indexed{Object: &v1alpha1.KafkaUser{}, Indexes: kafkaUsers.Indexes()}, cluster)}
+	w := &world{World: controllertest.NewCore(t,
+		controllertest.Indexed{Object: &v1alpha1.KafkaUser{}, Indexes: kafkaUsers.Indexes()}, cluster)}
 	w.restart()
 	return w
 }
@@ -60,15 +66,18 @@ func newUserWorld(t *testing.T, brokers int32) *world {
 	t.Helper()
 	w := newUsersOf(t, controllertest.ReadyCluster(brokers, inside, outside))
 	for id := range brokers {
-		w.Apply(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: controllertest.ClusterKey.Namespace, Name: fmt.Sprintf("events-main-%d", id),
-			Labels: map[string]string{v1alpha1.LabelCluster: controllertest.ClusterKey.Name, v1alpha1.LabelBroker: "true"}}})
+		w.Apply(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: controllertest.ClusterKey.Namespace,
+			Name: fmt.Sprintf("events-main-%d", id),
+			Labels: map[string]string{v1alpha1.LabelCluster: controllertest.ClusterKey.Name,
+				v1alpha1.LabelBroker: "true"}}})
 	}
 	return w
 }
 
 func (w *world) user(name string) *v1alpha1.KafkaUser {
 	u := &v1alpha1.KafkaUser{}
-	if err := w.Client.Get(context.Background(), controllertest.ObjectKey(controllertest.ClusterKey.Namespace, name), u); err != nil {
+	if err := w.Client.Get(context.Background(),
+		controllertest.ObjectKey(controllertest.ClusterKey.Namespace, name), u); err != nil {
 		return nil
 	}
 	return u
@@ -97,7 +106,8 @@ func (w *world) wantUser(name, want string) {
 
 func (w *world) secret(name string) map[string]string {
 	var s corev1.Secret
-	if err := w.Client.Get(context.Background(), controllertest.ObjectKey(controllertest.ClusterKey.Namespace, name), &s); err != nil {
+	if err := w.Client.Get(context.Background(),
+		controllertest.ObjectKey(controllertest.ClusterKey.Namespace, name), &s); err != nil {
 		return nil
 	}
 	data := map[string]string{}
@@ -124,7 +134,9 @@ func TestAUserIsReadyOnceEveryBrokerLetsItInAndThenCostsNothing(t *testing.T) {
 	}
 	w.wantUser("app", "Reconciling/ProvingLogin")
 	var pod corev1.Pod
-	if err := w.Client.Get(context.Background(), controllertest.ObjectKey(controllertest.ClusterKey.Namespace, "events-main-2"), &pod); err != nil || pod.Annotations[v1alpha1.AnnotationTouched] == "" {
+	if err := w.Client.Get(context.Background(),
+		controllertest.ObjectKey(controllertest.ClusterKey.Namespace, "events-main-2"), &pod); err != nil ||
+		pod.Annotations[v1alpha1.AnnotationTouched] == "" {
 		t.Errorf("the pod is not touched: %v %v", err, pod.Annotations)
 	}
 	if proven := w.user("app").Status.Credentials.ProvenOn; len(proven) != 0 {
@@ -147,8 +159,10 @@ func TestAUserIsReadyOnceEveryBrokerLetsItInAndThenCostsNothing(t *testing.T) {
 	if w.Kafka.Scram["app"]["SCRAM-SHA-512"].Password != s["password"] || len(s["password"]) != 32 {
 		t.Error("the Secret and Kafka hold different passwords")
 	}
-	if s["bootstrap.servers"] != "events-clients.shop.svc:9092" || s["bootstrap.servers.external"] != "events-external.shop.svc:9094" || s["sasl.mechanism"] != "SCRAM-SHA-512" {
-		t.Errorf("bootstrap %s, outside %s, by %s", s["bootstrap.servers"], s["bootstrap.servers.external"], s["sasl.mechanism"])
+	if s["bootstrap.servers"] != "events-clients.shop.svc:9092" ||
+		s["bootstrap.servers.external"] != "events-external.shop.svc:9094" || s["sasl.mechanism"] != "SCRAM-SHA-512" {
+		t.Errorf("bootstrap %s, outside %s, by %s", s["bootstrap.servers"], s["bootstrap.servers.external"],
+			s["sasl.mechanism"])
 	}
 	for _, c := range u.Status.Conditions {
 		if strings.Contains(c.Message, s["password"]) {
@@ -177,14 +191,16 @@ func TestANewBrokerIsProvenWhenItAppears(t *testing.T) {
 	w.ChangeCluster(func(c *v1alpha1.KafkaCluster) { controllertest.AddBrokers(c, 2) })
 	w.Reset()
 	w.Settle("app")
-	if got := fmt.Sprint(w.user("app").Status.Credentials.ProvenOn); got != "[0 1]" || w.Logins != 1 || w.Kafka.Writes() != 0 {
+	if got := fmt.Sprint(w.user("app").Status.Credentials.ProvenOn); got != "[0 1]" || w.Logins != 1 ||
+		w.Kafka.Writes() != 0 {
 		t.Errorf("proven on %s, %d logins, %v", got, w.Logins, w.Kafka.Requests)
 	}
 }
 
 func TestADeletedUserIsRefusedBeforeItsObjectIsGone(t *testing.T) {
 	w := newUserWorld(t, 2)
-	w.Apply(newUser("app", time.Hour, v1alpha1.MechanismPlain, v1alpha1.MechanismScram512), newUser("other", time.Hour, v1alpha1.MechanismPlain))
+	w.Apply(newUser("app", time.Hour, v1alpha1.MechanismPlain, v1alpha1.MechanismScram512),
+		newUser("other", time.Hour, v1alpha1.MechanismPlain))
 	w.Settle("app", "other")
 	w.mountAll(2)
 	w.Remove(w.user("app"))
@@ -199,7 +215,9 @@ func TestADeletedUserIsRefusedBeforeItsObjectIsGone(t *testing.T) {
 		t.Error("still there although every broker refuses it")
 	}
 	w.Mounts = nil
-	if err := w.TryLogin(context.Background(), kafka.Login{Address: "events-main-0.", Mechanism: "PLAIN", Username: "other", Password: w.secret("other-kafka")["password"]}); err != nil {
+	if err := w.TryLogin(context.Background(),
+		kafka.Login{Address: "events-main-0.", Mechanism: "PLAIN", Username: "other",
+			Password: w.secret("other-kafka")["password"]}); err != nil {
 		t.Errorf("the other user has lost its line: %v", err)
 	}
 }
@@ -209,17 +227,20 @@ func TestALostSecretMeansANewPasswordOnEveryBroker(t *testing.T) {
 	w.Apply(newUser("app", time.Hour, v1alpha1.MechanismPlain, v1alpha1.MechanismScram512))
 	w.Settle("app")
 	old := w.secret("app-kafka")["password"]
-	w.Remove(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: controllertest.ClusterKey.Namespace, Name: "app-kafka"}})
+	w.Remove(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: controllertest.ClusterKey.Namespace,
+		Name: "app-kafka"}})
 	w.Settle("app")
 	w.wantUser("app", "Ready")
-	if s := w.secret("app-kafka"); s["password"] == old || w.Kafka.Scram["app"]["SCRAM-SHA-512"].Password != s["password"] {
+	if s := w.secret("app-kafka"); s["password"] == old ||
+		w.Kafka.Scram["app"]["SCRAM-SHA-512"].Password != s["password"] {
 		t.Error("no new password")
 	}
 }
 
 func TestASecretOfSomebodyElseIsLeftAlone(t *testing.T) {
 	w := newUserWorld(t, 1)
-	w.Apply(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: controllertest.ClusterKey.Namespace, Name: "app-kafka"}, Data: map[string][]byte{"password": []byte("mine")}})
+	w.Apply(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: controllertest.ClusterKey.Namespace,
+		Name: "app-kafka"}, Data: map[string][]byte{"password": []byte("mine")}})
 	w.Apply(newUser("app", time.Hour, v1alpha1.MechanismScram512))
 	w.Settle("app")
 	w.wantUser("app", "Stalled/SecretConflict")
@@ -233,7 +254,8 @@ func TestAMechanismThatNoListenerOffersIsNamed(t *testing.T) {
 	w.Apply(newUser("app", time.Hour, v1alpha1.MechanismScram256))
 	w.Settle("app")
 	w.wantUser("app", "Stalled/MechanismNotOffered")
-	if m := controllertest.Message(w.user("app").Status.Conditions); !strings.Contains(m, "SCRAM-SHA-256") || !strings.Contains(m, "clients (PLAIN, SCRAM-SHA-512)") {
+	if m := controllertest.Message(w.user("app").Status.Conditions); !strings.Contains(m, "SCRAM-SHA-256") ||
+		!strings.Contains(m, "clients (PLAIN, SCRAM-SHA-512)") {
 		t.Error(m)
 	}
 }
@@ -253,7 +275,8 @@ func TestACLsWithoutAnAuthorizerAreStalledAndTheUserLogsIn(t *testing.T) {
 
 func TestTheOldestHoldsThePrincipalAndHandsItOver(t *testing.T) {
 	w := newUserWorld(t, 1)
-	old, young := newUser("old", time.Hour, v1alpha1.MechanismScram512), newUser("young", time.Minute, v1alpha1.MechanismScram512)
+	old, young := newUser("old", time.Hour, v1alpha1.MechanismScram512),
+		newUser("young", time.Minute, v1alpha1.MechanismScram512)
 	old.Spec.Name, young.Spec.Name = "app", "app"
 	young.Spec.ACLs = nil
 	w.Apply(old, young)
@@ -270,7 +293,8 @@ func TestTheOldestHoldsThePrincipalAndHandsItOver(t *testing.T) {
 		t.Error("the old holder is not released")
 	}
 	w.wantUser("young", "Ready")
-	if now := w.Kafka.Scram["app"]["SCRAM-SHA-512"].Password; now == first || now != w.secret("young-kafka")["password"] {
+	if now := w.Kafka.Scram["app"]["SCRAM-SHA-512"].Password; now == first ||
+		now != w.secret("young-kafka")["password"] {
 		t.Error("the old password still opens the door")
 	}
 	if len(w.Kafka.ACLSet) != 0 {
@@ -280,7 +304,8 @@ func TestTheOldestHoldsThePrincipalAndHandsItOver(t *testing.T) {
 
 func TestDeletingALosingUserTouchesNothing(t *testing.T) {
 	w := newUserWorld(t, 1)
-	old, young := newUser("old", time.Hour, v1alpha1.MechanismScram512), newUser("young", time.Minute, v1alpha1.MechanismScram512)
+	old, young := newUser("old", time.Hour, v1alpha1.MechanismScram512),
+		newUser("young", time.Minute, v1alpha1.MechanismScram512)
 	old.Spec.Name, young.Spec.Name = "app", "app"
 	w.Apply(old, young)
 	w.Settle("app")
@@ -295,7 +320,8 @@ func TestDeletingALosingUserTouchesNothing(t *testing.T) {
 
 func TestOneRefusedUserDelaysNoOther(t *testing.T) {
 	w := newUserWorld(t, 1)
-	w.Apply(newUser("good", time.Hour, v1alpha1.MechanismScram512), newUser("bad", time.Hour, v1alpha1.MechanismScram512))
+	w.Apply(newUser("good", time.Hour, v1alpha1.MechanismScram512),
+		newUser("bad", time.Hour, v1alpha1.MechanismScram512))
 	w.Kafka.Refuse["bad"] = &kafka.Refusal{Code: "UNACCEPTABLE_CREDENTIAL", Message: "no"}
 	_ = w.Once("good", "bad")
 	w.wantUser("good", "Ready")
@@ -331,10 +357,12 @@ func TestAnUnreachableClusterKeepsTheUserThatIsBeingDeleted(t *testing.T) {
 
 func TestAForeignUsersCredentialsACLsAndQuotasAreLeftAlone(t *testing.T) {
 	w := newUserWorld(t, 1)
-	foreign := kafka.ACL{Principal: "User:else", Host: "*", ResourceType: "Topic", ResourceName: "t", Pattern: "Literal", Operation: "Read", Permission: "Allow"}
+	foreign := kafka.ACL{Principal: "User:else", Host: "*", ResourceType: "Topic", ResourceName: "t",
+		Pattern: "Literal", Operation: "Read", Permission: "Allow"}
 	w.Kafka.ACLSet[foreign] = true
 	w.Kafka.QuotasOf["else"] = map[string]float64{"producer_byte_rate": 1}
-	w.Kafka.Scram["else"] = map[string]controllertest.ScramCredential{"SCRAM-SHA-256": {Iterations: 4096, Password: "x"}}
+	w.Kafka.Scram["else"] = map[string]controllertest.ScramCredential{"SCRAM-SHA-256": {Iterations: 4096,
+		Password: "x"}}
 	w.Apply(newUser("app", time.Hour, v1alpha1.MechanismScram512))
 	w.Settle("app")
 	w.Remove(w.user("app"))
@@ -346,9 +374,11 @@ func TestAForeignUsersCredentialsACLsAndQuotasAreLeftAlone(t *testing.T) {
 
 // others are credentials, ACLs and quotas that nobody of ours has made.
 func (w *world) others(name string) {
-	w.Kafka.ACLSet[kafka.ACL{Principal: "User:" + name, Host: "*", ResourceType: "Topic", ResourceName: "theirs", Pattern: "Literal", Operation: "Read", Permission: "Allow"}] = true
+	w.Kafka.ACLSet[kafka.ACL{Principal: "User:" + name, Host: "*", ResourceType: "Topic", ResourceName: "theirs",
+		Pattern: "Literal", Operation: "Read", Permission: "Allow"}] = true
 	w.Kafka.QuotasOf[name] = map[string]float64{"consumer_byte_rate": 1}
-	w.Kafka.Scram[name] = map[string]controllertest.ScramCredential{"SCRAM-SHA-512": {Iterations: 8192, Password: "theirs"}}
+	w.Kafka.Scram[name] = map[string]controllertest.ScramCredential{"SCRAM-SHA-512": {Iterations: 8192,
+		Password: "theirs"}}
 }
 
 func TestAUserThatSomebodyElseGivesUpIsTaken(t *testing.T) {
@@ -384,13 +414,15 @@ func TestAUserThatExistsIsAConflictUntilItIsToBeTakenOver(t *testing.T) {
 	if got := controllertest.Message(w.user("app").Status.Conditions); !strings.HasPrefix(got, want) {
 		t.Errorf("it says %q", got)
 	}
-	if u := w.user("app"); w.Kafka.Writes() != 0 || len(u.Finalizers)+len(u.Annotations) != 0 || w.secret("app-kafka") != nil {
+	if u := w.user("app"); w.Kafka.Writes() != 0 || len(u.Finalizers)+len(u.Annotations) != 0 ||
+		w.secret("app-kafka") != nil {
 		t.Errorf("something was done: %v, %v, %v", w.Kafka.Requests, u.Finalizers, u.Annotations)
 	}
 	w.changeUser("app", func(u *v1alpha1.KafkaUser) { u.Spec.Adoption = v1alpha1.UserAdoptionAlways })
 	w.Settle("app")
 	w.wantUser("app", "Ready")
-	if w.Kafka.Scram["app"]["SCRAM-SHA-512"].Password != w.secret("app-kafka")["password"] || len(w.Kafka.ACLSet) != 2 || w.Kafka.QuotasOf["app"]["producer_byte_rate"] != 1000 {
+	if w.Kafka.Scram["app"]["SCRAM-SHA-512"].Password != w.secret("app-kafka")["password"] ||
+		len(w.Kafka.ACLSet) != 2 || w.Kafka.QuotasOf["app"]["producer_byte_rate"] != 1000 {
 		t.Errorf("%v %v %v", w.Kafka.Scram, w.Kafka.ACLSet, w.Kafka.QuotasOf)
 	}
 	w.changeUser("app", func(u *v1alpha1.KafkaUser) { u.Spec.Adoption = v1alpha1.UserAdoptionNever })
@@ -409,7 +441,8 @@ func TestAConflictingUserThatIsDeletedTakesNothingWithIt(t *testing.T) {
 	w.Settle("app")
 	w.Remove(w.user("app"))
 	w.Settle("app")
-	if w.user("app") != nil || len(w.Kafka.ACLSet) != 1 || len(w.Kafka.QuotasOf["app"]) != 1 || w.Kafka.Scram["app"]["SCRAM-SHA-512"].Password != "theirs" {
+	if w.user("app") != nil || len(w.Kafka.ACLSet) != 1 || len(w.Kafka.QuotasOf["app"]) != 1 ||
+		w.Kafka.Scram["app"]["SCRAM-SHA-512"].Password != "theirs" {
 		t.Errorf("%v %v %v", w.Kafka.ACLSet, w.Kafka.QuotasOf, w.Kafka.Scram)
 	}
 }

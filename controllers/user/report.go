@@ -3,70 +3,76 @@ package user
 import (
 	"context"
 	"errors"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/controllers/batch"
-	"github.com/castellan-dev/castellan/internal/claim"
 	"github.com/castellan-dev/castellan/internal/users"
+	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
-// Report writes what has come true: each object at most once, and not at all when it says so already.
+// Report writes the status of every object at most once, and not at all when the status says the same already.
 func (p *userPass) Report(ctx context.Context) ([]string, error) {
 	batch.Each(batch.Writers, p.items, func(i *userItem) {
-		if !i.off {
-			p.Errs.Add(i.Name, p.settle(ctx, i))
+		if i.state != postponed {
+			p.pass.Errs.Add(i.claim.Name, p.settle(ctx, i))
 		}
 	})
-	return p.Errs.Result()
+	return p.pass.Errs.Result()
 }
 
 func (p *userPass) settle(ctx context.Context, i *userItem) error {
-	if i.unsettled != nil {
-		i.await(users.ReasonRetrying, i.unsettled.Error())
-	}
-	switch {
-	case i.unsettled != nil:
-		p.Queue.Retry(p.Cluster.Key, i.Name, batch.RetryFirst, batch.RetryLimit)
-	case i.Reason != "":
-		p.Queue.Retry(p.Cluster.Key, i.Name, proveFirst, proveLimit)
-	case i.taken:
-		p.Queue.Retry(p.Cluster.Key, i.Name, claim.TakenLook, claim.TakenLookLimit)
-	default:
-		p.Queue.Settled(p.Cluster.Key, i.Name)
-	}
+	p.lookAgain(i)
 	var errs []error
-	if i.Holder != nil {
-		if i.revoke {
-			i.Credentials = nil
+	if i.claim.Holder != nil {
+		if i.takesAway() {
+			i.report.Credentials = nil
 		}
-		for _, loser := range i.Losers {
-			errs = append(errs, p.WriteStatus(ctx, loser, users.ConflictStatus(loser, i.Holder, p.Clock.Now())))
+		for _, loser := range i.claim.Losers {
+			errs = append(errs, p.pass.WriteStatus(ctx, loser,
+				users.ConflictStatus(loser, i.claim.Holder, p.r.Clock.Now())))
 		}
-		if i.Frozen {
-			return errors.Join(append(errs, p.Release(ctx, i.Held()...))...) // they have handed it over
+		if i.claim.Frozen {
+			return errors.Join(append(errs, p.pass.Release(ctx, i.claim.Held()...))...) // they have handed it over
 		}
-		errs = append(errs, p.WriteStatus(ctx, i.Holder, users.StatusOf(i.Holder, i.holderReport(), p.Clock.Now())))
+		errs = append(errs, p.pass.WriteStatus(ctx, i.claim.Holder,
+			users.StatusOf(i.claim.Holder, i.holderReport(), p.r.Clock.Now())))
 	}
 	return errors.Join(append(errs, p.settleLeaving(ctx, i))...)
 }
 
-// holderReport is what the holder's status says. While somebody else's credentials are being taken away, that is not its
-// business.
+// lookAgain plans the next look at a user: for what is waited for, else for a fault that may go away by itself.
+func (p *userPass) lookAgain(i *userItem) {
+	open := slices.Clone(i.report.Faults)
+	if i.report.Awaited != nil {
+		open = append([]verdict.Verdict{*i.report.Awaited}, open...)
+	}
+	for _, v := range open {
+		if v.After > 0 {
+			p.r.Queue.Retry(p.pass.Cluster.Key, i.claim.Name, v.After, v.AtMost)
+			return
+		}
+	}
+	p.r.Queue.Settled(p.pass.Cluster.Key, i.claim.Name)
+}
+
+// holderReport is what the holder's status says. That somebody else's credentials are being taken away is not the
+// holder's business.
 func (i *userItem) holderReport() users.Report {
-	r := i.Report
-	if i.revoke {
-		r.Reason, r.Message = "", ""
+	r := i.report
+	if i.takesAway() {
+		r.Awaited = nil
 	}
 	return r
 }
 
-// leavingOf divides the users that are being deleted and that our finalizer keeps into those that have, or may have,
-// something in Kafka, and those that never had.
+// leavingOf returns the users that are being deleted and have our finalizer: owners have, or may have, something in
+// Kafka; others never had.
 func (p *userPass) leavingOf(i *userItem) (owners, others []*v1alpha1.KafkaUser) {
-	for _, u := range i.Held() {
-		if users.Owns(u, p.Cluster.Id()) {
+	for _, u := range i.claim.Held() {
+		if users.Owns(u, p.pass.Cluster.Id()) {
 			owners = append(owners, u)
 		} else {
 			others = append(others, u)
@@ -75,29 +81,31 @@ func (p *userPass) leavingOf(i *userItem) (owners, others []*v1alpha1.KafkaUser)
 	return owners, others
 }
 
-// settleLeaving lets go of users that are being deleted once their password opens nothing any more: because everything
-// was taken away and every broker refuses it, or because the next holder's is seen to work in its place.
+// settleLeaving releases users that are being deleted once their password opens nothing any more. Either everything was
+// taken away and every broker refuses the login, or the next holder's password has replaced theirs.
 func (p *userPass) settleLeaving(ctx context.Context, i *userItem) error {
 	owners, others := p.leavingOf(i)
-	errs := []error{p.Release(ctx, others...)}
-	replaced := i.Holder != nil && !i.idle && !i.revoke && i.Credentials != nil && i.Reason == ""
-	if i.spared {
+	errs := []error{p.pass.Release(ctx, others...)}
+	replaced := i.state == granting && i.report.Credentials != nil && i.report.Awaited == nil
+	if i.state == spared {
 		for _, u := range owners {
-			p.Events.Eventf(u, nil, corev1.EventTypeWarning, "Released", "Delete", "The operator itself logs in as user %q: its credentials, ACLs and quotas stay", i.Name)
+			p.r.Events.Eventf(u, nil, corev1.EventTypeWarning, "Released", "Delete",
+				"The operator itself logs in as user %q: its credentials, ACLs and quotas stay", i.claim.Name)
 		}
 	}
-	if i.unsettled == nil && (i.spared || replaced || i.revoke && i.refused) {
-		return errors.Join(append(errs, p.Release(ctx, owners...))...)
+	if !i.unsettled() && (i.state == spared || replaced || i.state == revoked) {
+		return errors.Join(append(errs, p.pass.Release(ctx, owners...))...)
 	}
-	reason, message := i.Reason, i.Message
-	if reason == "" {
-		reason, message = users.ReasonRevoking, "waiting until its successor is in force"
+	reason, message := users.ReasonRevoking, "waiting until its successor is in force"
+	if i.report.Awaited != nil {
+		reason, message = i.report.Awaited.Reason, i.report.Awaited.Text()
 	}
 	for _, u := range owners {
-		errs = append(errs, p.Keep(ctx, i.Name, u, reason, func() error { return p.WriteWaiting(ctx, u, reason, message) }))
+		errs = append(errs, p.pass.Keep(ctx, i.claim.Name, u, reason,
+			func() error { return p.pass.WriteWaiting(ctx, u, reason, message) }))
 	}
 	return errors.Join(errs...)
 }
 
-// free: a user's password opens something until it has been taken away.
+// Releasable is always false: a user's password opens something until it has been taken away.
 func (p *userPass) Releasable(string) bool { return false }

@@ -15,42 +15,32 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/pki"
 	"github.com/castellan-dev/castellan/internal/users"
+	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
-// secretFault: a Secret has the name of ours and is not ours.
-type secretFault struct{ message string }
-
-func (f *secretFault) Error() string { return f.message }
-
-// authority reads the certificate of the CA that signs the brokers; nil = not there yet.
-func (p *userPass) authority(ctx context.Context) ([]byte, error) {
-	var secret corev1.Secret
-	key := secretKey(p.Cluster.Key.Namespace, pki.AuthoritySecret(p.Cluster.Key.Name))
-	if err := p.Client.Get(ctx, key, &secret); err != nil {
-		return nil, client.IgnoreNotFound(err)
-	}
-	return secret.Data[pki.AuthorityCertificate], nil
-}
-
-// connect makes sure of the connection Secret of a holder and returns the password in it. The Secret is the password's
-// only home: it is made once, and when the Secret is lost so is the password. An empty password without an error means
-// that something the Secret must hold is not known yet; the item says what.
+// connect creates or corrects the connection Secret of a holder and returns the password in it. The Secret is the only
+// place where the password is kept: it is made once, and a lost Secret means a new password.
+//
+// An empty password without an error means that something the Secret must hold is not known yet; the item says what. A
+// verdict.Verdict as the error means that the Secret is somebody else's.
 func (p *userPass) connect(ctx context.Context, i *userItem) (string, error) {
 	for _, e := range i.endpoints {
 		if e.Bootstrap == "" {
-			i.await(users.ReasonListener, fmt.Sprintf("waiting for the address of listener %q of KafkaCluster %q", e.Listener, p.Cluster.Key.Name))
+			i.await(users.ReasonListener, "waiting for the address of listener %q of KafkaCluster %q", e.Listener,
+				p.pass.Cluster.Key.Name)
 			return "", nil
 		}
-		if e.TLS && len(p.ca) == 0 && !p.Cluster.Object.IsExternal() {
-			i.await(users.ReasonAuthority, fmt.Sprintf("waiting for Secret %q, which holds the certificate of the CA of KafkaCluster %q",
-				pki.AuthoritySecret(p.Cluster.Key.Name), p.Cluster.Key.Name))
+		if e.TLS && len(p.ca) == 0 && !p.host.External {
+			i.await(users.ReasonAuthority,
+				"waiting for Secret %q, which holds the certificate of the CA of KafkaCluster %q",
+				pki.AuthoritySecret(p.pass.Cluster.Key.Name), p.pass.Cluster.Key.Name)
 			return "", nil
 		}
 	}
-	u := i.Holder
+	u := i.claim.Holder
 	secret := &corev1.Secret{}
 	key := secretKey(u.Namespace, users.SecretName(u.Name))
-	switch err := p.Client.Get(ctx, key, secret); {
+	switch err := p.r.Client.Get(ctx, key, secret); {
 	case apierrors.IsNotFound(err):
 		return p.createSecret(ctx, i, key)
 	case err != nil:
@@ -64,59 +54,65 @@ func (p *userPass) createSecret(ctx context.Context, i *userItem, key client.Obj
 	if err != nil {
 		return "", err
 	}
-	u := i.Holder
-	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}, Type: users.SecretType}
+	u := i.claim.Holder
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name},
+		Type: users.SecretType}
 	p.fill(secret, i, password)
-	switch err := p.Writer.Create(ctx, secret); {
+	switch err := p.r.Writer.Create(ctx, secret); {
 	case err == nil:
 		if u.Status.Binding != nil {
-			p.Events.Eventf(u, secret, corev1.EventTypeNormal, "PasswordRenewed", "Create", "Secret %q was gone: it has been made anew, with a new password", key.Name)
+			p.r.Events.Eventf(u, secret, corev1.EventTypeNormal, "PasswordRenewed", "Create",
+				"Secret %q was gone: it has been made anew, with a new password", key.Name)
 		}
 		return password, nil
 	case !apierrors.IsAlreadyExists(err):
 		return "", fmt.Errorf("create Secret %s: %w", key, err)
 	}
-	// It exists, and the cache does not show it: it is somebody else's, or ours and too young.
-	if err := p.apiReader.Get(ctx, key, secret); err != nil {
+	// It exists, and the cache does not show it. It is somebody else's, or it is ours and was made a moment ago.
+	if err := p.r.apiReader.Get(ctx, key, secret); err != nil {
 		return "", fmt.Errorf("get Secret %s: %w", key, err)
 	}
 	return p.adjustSecret(ctx, i, secret)
 }
 
-// adjustSecret brings a Secret of ours to what it should hold, and writes only what differs.
+// adjustSecret corrects a Secret of ours, and writes it only when something differs.
 func (p *userPass) adjustSecret(ctx context.Context, i *userItem, secret *corev1.Secret) (string, error) {
-	u := i.Holder
+	u := i.claim.Holder
 	owner := metav1.GetControllerOf(secret)
 	predecessor := owner != nil && owner.UID != u.UID
 	if secret.Labels[v1alpha1.LabelManagedBy] != v1alpha1.ManagedBy || secret.Type != users.SecretType ||
 		owner == nil || owner.Kind != "KafkaUser" || owner.Name != u.Name {
-		return "", &secretFault{fmt.Sprintf("metadata.name: Secret %q has been made by somebody else and is left alone; "+
-			"delete or rename it, or give this KafkaUser another metadata.name", secret.Name)}
+		return "", verdict.Stalled(users.ReasonSecret, "metadata.name",
+			"Secret %q has been made by somebody else and is left alone; "+
+				"delete or rename it, or give this KafkaUser another metadata.name", secret.Name)
 	}
 	password := string(secret.Data[users.PasswordKey])
 	if predecessor || !users.Usable(password) {
-		// Left over from an object of this name that is gone, or damaged: the password in it is nobody's any more.
+		// The Secret was left by a deleted object of this name, or it is damaged. The password in it is nobody's any
+		// more.
 		fresh, err := users.NewPassword(rand.Reader)
 		if err != nil {
 			return "", err
 		}
 		password = fresh
-		p.Events.Eventf(u, secret, corev1.EventTypeNormal, "PasswordRenewed", "Update", "Secret %q held no usable password of this user: it has a new one", secret.Name)
+		p.r.Events.Eventf(u, secret, corev1.EventTypeNormal, "PasswordRenewed", "Update",
+			"Secret %q held no usable password of this user: it has a new one", secret.Name)
 	}
 	before := secret.DeepCopy()
 	p.fill(secret, i, password)
 	if equality.Semantic.DeepEqual(before, secret) {
 		return password, nil
 	}
-	if err := p.Writer.Update(ctx, secret); err != nil {
+	if err := p.r.Writer.Update(ctx, secret); err != nil {
 		return "", fmt.Errorf("update Secret %s/%s: %w", secret.Namespace, secret.Name, err)
 	}
 	return password, nil
 }
 
 func (p *userPass) fill(secret *corev1.Secret, i *userItem, password string) {
-	u := i.Holder
-	labels := map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy, v1alpha1.LabelCluster: p.Cluster.Key.Name}
+	u := i.claim.Holder
+	labels := map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy,
+		v1alpha1.LabelCluster: p.pass.Cluster.Key.Name}
 	if len(u.Name) <= 63 {
 		labels[v1alpha1.LabelUser] = u.Name
 	}
@@ -124,14 +120,15 @@ func (p *userPass) fill(secret *corev1.Secret, i *userItem, password string) {
 		secret.Labels = map[string]string{}
 	}
 	maps.Copy(secret.Labels, labels)
-	secret.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(u, v1alpha1.GroupVersion.WithKind("KafkaUser"))}
-	secret.Data = users.Connection(i.Name, password, p.ca, i.endpoints)
+	owner := metav1.NewControllerRef(u, v1alpha1.GroupVersion.WithKind("KafkaUser"))
+	secret.OwnerReferences = []metav1.OwnerReference{*owner}
+	secret.Data = users.Connection(i.claim.Name, password, p.ca, i.endpoints)
 }
 
-// oldPassword returns the password of a user that is being deleted, as long as its Secret is there.
+// oldPassword returns the password of a user that is being deleted; empty = its Secret is gone.
 func (p *userPass) oldPassword(ctx context.Context, u *v1alpha1.KafkaUser) string {
 	secret := &corev1.Secret{}
-	if err := p.Client.Get(ctx, secretKey(u.Namespace, users.SecretName(u.Name)), secret); err != nil {
+	if err := p.r.Client.Get(ctx, secretKey(u.Namespace, users.SecretName(u.Name)), secret); err != nil {
 		return ""
 	}
 	if owner := metav1.GetControllerOf(secret); owner == nil || owner.UID != u.UID {

@@ -18,10 +18,11 @@ import (
 	"github.com/castellan-dev/castellan/controllers/batch"
 	"github.com/castellan-dev/castellan/internal/pki"
 	"github.com/castellan-dev/castellan/internal/render"
+	"github.com/castellan-dev/castellan/internal/resolve"
 	"github.com/castellan-dev/castellan/internal/users"
 )
 
-// kafkaUsers are the species of KafkaUsers.
+// kafkaUsers are the accessors that the engine needs for KafkaUsers.
 var kafkaUsers = batch.Kind[*v1alpha1.KafkaUser, v1alpha1.KafkaUserStatus]{
 	Object: &v1alpha1.KafkaUser{}, Name: "KafkaUser", Noun: "user", Index: "castellan.user",
 	Key: func(u *v1alpha1.KafkaUser) batch.Key {
@@ -59,8 +60,8 @@ func (r *Reconciler) markAll(ctx context.Context, cluster types.NamespacedName, 
 	r.MarkCluster(ctx, cluster, q, func(*v1alpha1.KafkaUser) bool { return true })
 }
 
-// clusterEvents marks all users of a cluster when something has changed that their Secrets tell, that their logins need to
-// be proven on, or that decides whether they can be cared for at all.
+// clusterEvents marks all users of a cluster when something has changed that stands in their Secrets, that needs a new
+// proof of their logins, or that decides whether the cluster can be asked at all.
 func (r *Reconciler) clusterEvents() handler.EventHandler {
 	return handler.Funcs{
 		CreateFunc: func(ctx context.Context, e event.CreateEvent, q batch.QueueOf) {
@@ -83,7 +84,7 @@ func (r *Reconciler) clusterEvents() handler.EventHandler {
 }
 
 func sameForUsers(before, after *v1alpha1.KafkaCluster) bool {
-	// A broker that has gone away needs no proof; one that has come does.
+	// A broker that has gone needs no proof. One that has come does.
 	return batch.FactsOf(before) == batch.FactsOf(after) &&
 		authorizes(before) == authorizes(after) &&
 		len(lacking(batch.Serving(after), batch.Serving(before))) == 0 &&
@@ -93,8 +94,13 @@ func sameForUsers(before, after *v1alpha1.KafkaCluster) bool {
 		equality.Semantic.DeepEqual(before.Status.Listeners, after.Status.Listeners)
 }
 
-// secretEvents marks the owner of a connection Secret, and all users when the CA or the file of PLAIN users has changed.
-// Echoes of our own writes mark nothing.
+// authorizes tells whether a cluster minds ACLs.
+func authorizes(cluster *v1alpha1.KafkaCluster) bool {
+	return cluster.IsExternal() || resolve.HostOf(cluster).Authorizes
+}
+
+// secretEvents marks the owner of a connection Secret, and all users when the CA or the file of PLAIN users has
+// changed. Echoes of our own writes mark nothing.
 func (r *Reconciler) secretEvents() handler.EventHandler {
 	mark := func(ctx context.Context, o client.Object, q batch.QueueOf) {
 		if r.Writer.Wrote(o) {

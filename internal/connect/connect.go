@@ -1,3 +1,6 @@
+// Package connect opens the connections to Kafka, and reads the Secrets with a certificate authority or a login that
+// they need. Nobody else opens a pool or a client, and nobody else reads such a Secret: what somebody needs to know of
+// one is a function here.
 package connect
 
 import (
@@ -7,35 +10,42 @@ import (
 	"sync"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/kafka"
+	kafkaclient "github.com/castellan-dev/castellan/internal/kafka/client"
 	"github.com/castellan-dev/castellan/internal/kafka/pool"
 	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/pki"
 )
 
-// ClustersAtOnce is how many clusters each controller works on side by side. One that does not answer keeps its place for
-// up to batch.FlushTimeout; so there are more places, which cost next to nothing, than clusters that fall silent together.
+// ClustersAtOnce is how many clusters each controller works on side by side. One that does not answer keeps its place
+// for up to half a minute. Places cost next to nothing, so there are more than clusters that fall silent together.
 const ClustersAtOnce = 32
 
 // identityLife is how long the operator's own certificate for a cluster lives. It is made in memory, from the cluster's
 // authority, and written nowhere.
 const identityLife = 30 * 24 * time.Hour
 
-// Connections gives a kafka.Admin for every KafkaCluster. Of the operator's own it finds the addresses in the status and
-// proves to the brokers that it is the operator; an external one says how it is reached. Dialling and backing off are the
-// pool's matter.
+// Key names a cluster that is connected to.
+type Key = pool.Key
+
+// Prober logs in as a client would, to see what the client would see.
+func Prober() kafka.Prober { return kafkaclient.Prober{} }
+
+// Connections gives a kafka.Admin for every KafkaCluster. For the operator's own clusters it takes the addresses from
+// the status and proves by a certificate that it is the operator. For an external one it reads from the spec and its
+// Secrets how the cluster is reached. The pool dials and backs off.
 type Connections struct {
 	Client client.Reader
 	// APIReader reads past the cache, which holds no Secret of others.
 	APIReader client.Reader
 	Pool      *pool.Pool
-	// Wake has what lives in a cluster looked at when something has changed that its object does not show.
-	Wake   func(pool.Key)
+	// Wake lets the controllers look again at what lives in a cluster. It is called when something has changed that no
+	// object shows.
+	Wake   func(Key)
 	Domain string
 	Now    func() time.Time
 
@@ -51,6 +61,15 @@ type certificate struct {
 	leaf      pki.Leaf
 }
 
+// Open makes the pool of the connections.
+func (c *Connections) Open() *Connections {
+	c.Pool = pool.New(pool.Config{OnReachable: c.Wake})
+	return c
+}
+
+// Start closes idle connections from time to time until ctx is over, and then all of them.
+func (c *Connections) Start(ctx context.Context) error { return c.Pool.Start(ctx) }
+
 // Admin returns the connection to a cluster; it does not dial.
 func (c *Connections) Admin(ctx context.Context, cluster *v1alpha1.KafkaCluster) (kafka.Admin, error) {
 	key := client.ObjectKeyFromObject(cluster)
@@ -61,14 +80,14 @@ func (c *Connections) Admin(ctx context.Context, cluster *v1alpha1.KafkaCluster)
 		}
 		return c.Pool.Get(poolKey(cluster), externalOptions(access, cluster.Status.ClusterID))
 	}
-	secret := &corev1.Secret{}
-	name := types.NamespacedName{Namespace: cluster.Namespace, Name: pki.AuthoritySecret(cluster.Name)}
-	if err := c.Client.Get(ctx, name, secret); err != nil {
-		return nil, fmt.Errorf("read the certificate authority of KafkaCluster %s from Secret %s: %w", key, name.Name, err)
-	}
-	authority, err := pki.ParseAuthority(secret.Data[pki.AuthorityCertificate], secret.Data[pki.AuthorityKey])
+	secret, err := readAuthority(ctx, c.Client, key)
 	if err != nil {
-		return nil, fmt.Errorf("read the certificate authority of KafkaCluster %s from Secret %s: %w", key, name.Name, err)
+		return nil, err
+	}
+	authority, err := Authority(secret)
+	if err != nil {
+		return nil, fmt.Errorf("read the certificate authority of KafkaCluster %s from Secret %s: %w", key,
+			secret.Name, err)
 	}
 	leaf, err := c.identity(key, cluster.UID, authority)
 	if err != nil {
@@ -133,7 +152,8 @@ func (c *Connections) seeds(cluster *v1alpha1.KafkaCluster) []string {
 	var seeds []string
 	for _, node := range cluster.Status.Nodes {
 		if slices.Contains(node.Roles, v1alpha1.RoleBroker) {
-			seeds = append(seeds, fmt.Sprintf("%s.%s-nodes.%s.svc.%s:%d", node.Pod, cluster.Name, cluster.Namespace, c.Domain, model.PortReplication))
+			seeds = append(seeds, fmt.Sprintf("%s.%s-nodes.%s.svc.%s:%d", node.Pod, cluster.Name, cluster.Namespace,
+				c.Domain, model.PortReplication))
 		}
 	}
 	return seeds

@@ -5,23 +5,26 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/castellan-dev/castellan/api/v1alpha1"
-	"github.com/castellan-dev/castellan/internal/external"
-	"github.com/castellan-dev/castellan/internal/kafka/pool"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
-) // knownAccess is what the Secrets of an external cluster said when they were last read.
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/external"
+	"github.com/castellan-dev/castellan/internal/kafka/pool"
+)
+
+// knownAccess is what the Secrets of an external cluster said when they were last read.
 type knownAccess struct {
 	uid        types.UID // of the KafkaCluster
 	generation int64
 	access     external.Access
 }
 
-// Access returns how an external cluster is reached, as the Secrets said when they were last read; they are read now when
-// that was for another spec. An *external.Fault says what is wrong with them.
+// Access returns how an external cluster is reached, as its Secrets said when they were last read. It reads them now
+// when that was for an older spec. A verdict.Verdict as the error says what is wrong with them.
 func (c *Connections) Access(ctx context.Context, cluster *v1alpha1.KafkaCluster) (external.Access, error) {
 	c.mu.Lock()
 	known := c.Accesses[client.ObjectKeyFromObject(cluster)]
@@ -32,7 +35,7 @@ func (c *Connections) Access(ctx context.Context, cluster *v1alpha1.KafkaCluster
 	return c.ReadAccess(ctx, cluster)
 }
 
-// ReadAccess reads the Secrets of an external cluster anew, past the cache. What they say holds for everybody from then on.
+// ReadAccess reads the Secrets of an external cluster anew, past the cache. From then on Access answers the same.
 func (c *Connections) ReadAccess(ctx context.Context, cluster *v1alpha1.KafkaCluster) (external.Access, error) {
 	secrets := map[string]map[string][]byte{}
 	for _, name := range external.Secrets(cluster.Spec.External) {
@@ -48,7 +51,7 @@ func (c *Connections) ReadAccess(ctx context.Context, cluster *v1alpha1.KafkaClu
 	}
 	access, fault := external.Resolve(cluster.Spec.External, secrets)
 	if fault != nil {
-		return external.Access{}, fault
+		return external.Access{}, *fault
 	}
 	before := c.keep(cluster, access)
 	if before.uid == cluster.UID && !bytes.Equal(before.access.CA, access.CA) {
@@ -72,7 +75,7 @@ func (c *Connections) keep(cluster *v1alpha1.KafkaCluster, access external.Acces
 	return before
 }
 
-// externalOptions bind the connection to the cluster that was seen first: what is asked of that one is asked of no other.
+// externalOptions bind the connection to the cluster that was seen first: no other cluster is asked for anything.
 func externalOptions(a external.Access, clusterID string) pool.Options {
 	return pool.Options{
 		Seeds: a.Seeds, CA: a.CA, Certificate: a.Certificate, Key: a.Key, SystemRoots: a.SystemRoots,
@@ -80,7 +83,7 @@ func externalOptions(a external.Access, clusterID string) pool.Options {
 	}
 }
 
-// ExternalOnly divides the KafkaClusters between the two reconcilers.
+// ExternalOnly admits external KafkaClusters, or only the operator's own: each has a reconciler of its own.
 func ExternalOnly(yes bool) predicate.Predicate {
 	return predicate.NewPredicateFuncs(func(o client.Object) bool {
 		cluster, ok := o.(*v1alpha1.KafkaCluster)

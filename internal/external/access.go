@@ -1,15 +1,16 @@
-// Package external says how a cluster that somebody else runs is reached, what its answers mean, and what the status tells
-// of it. It is pure: Secrets, answers and errors come in as values.
+// Package external says how a cluster that somebody else runs is reached, what its answers mean, and what the status
+// tells of it. It is pure: Secrets, answers and errors come in as values.
 package external
 
 import (
 	"bytes"
 	"cmp"
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/pki"
+	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
 // The keys of the Secrets.
@@ -31,16 +32,6 @@ type Access struct {
 	Mechanism, Username, Password string
 }
 
-// Fault is why an external cluster cannot be reached until somebody changes something.
-type Fault struct {
-	Reason  string
-	Message string // begins with the field, ends with the cure
-	// Passing faults may go away by themselves: the cluster is waited for.
-	Passing bool
-}
-
-func (f *Fault) Error() string { return f.Message }
-
 // Secrets names the Secrets that the access is made of, each once.
 func Secrets(e *v1alpha1.External) []string {
 	var names []string
@@ -54,7 +45,7 @@ func Secrets(e *v1alpha1.External) []string {
 }
 
 // Resolve makes the access from the spec and the Secrets that it names; one that does not exist has no entry.
-func Resolve(e *v1alpha1.External, secrets map[string]map[string][]byte) (Access, *Fault) {
+func Resolve(e *v1alpha1.External, secrets map[string]map[string][]byte) (Access, *verdict.Verdict) {
 	a := Access{}
 	for _, server := range e.BootstrapServers {
 		a.Seeds = append(a.Seeds, string(server))
@@ -68,7 +59,7 @@ func Resolve(e *v1alpha1.External, secrets map[string]map[string][]byte) (Access
 	return a, nil
 }
 
-func (a *Access) trust(t *v1alpha1.ExternalTLS, secrets map[string]map[string][]byte) *Fault {
+func (a *Access) trust(t *v1alpha1.ExternalTLS, secrets map[string]map[string][]byte) *verdict.Verdict {
 	switch {
 	case t == nil:
 		return nil
@@ -76,23 +67,26 @@ func (a *Access) trust(t *v1alpha1.ExternalTLS, secrets map[string]map[string][]
 		a.SystemRoots = true
 		return nil
 	}
-	const field = "spec.external.tls.caSecret"
+	const field = fieldCASecret
 	key := cmp.Or(t.CASecret.Key, defaultCAKey)
 	values, f := entries(field, t.CASecret.Name, []string{key}, secrets)
 	if f != nil {
 		return f
 	}
-	if a.CA = values[0]; !x509.NewCertPool().AppendCertsFromPEM(a.CA) {
-		return secretFault("%s: key %q of Secret %q holds no certificate in PEM form; put the authority's there", field, key, t.CASecret.Name)
+	// Users' Secrets in other namespaces get a copy. A private key beside the certificate must not go with it.
+	if a.CA = pki.CertificatesOnly(values[0]); a.CA == nil {
+		return secretFault(field, "key %q of Secret %q holds no certificate in PEM form; put the authority's there",
+			key, t.CASecret.Name)
 	}
 	return nil
 }
 
-func (a *Access) authenticate(auth *v1alpha1.ExternalAuthentication, secrets map[string]map[string][]byte) *Fault {
+func (a *Access) authenticate(auth *v1alpha1.ExternalAuthentication,
+	secrets map[string]map[string][]byte) *verdict.Verdict {
 	if auth == nil {
 		return nil
 	}
-	const field = "spec.external.authentication.secretName"
+	const field = fieldSecretName
 	keys := []string{usernameKey, passwordKey}
 	if auth.Mechanism == v1alpha1.ExternalTLSCertificate {
 		keys = []string{certificateKey, privateKey}
@@ -103,14 +97,17 @@ func (a *Access) authenticate(auth *v1alpha1.ExternalAuthentication, secrets map
 	}
 	if auth.Mechanism == v1alpha1.ExternalTLSCertificate {
 		if _, err := tls.X509KeyPair(values[0], values[1]); err != nil {
-			return secretFault("%s: tls.crt and tls.key of Secret %q are no certificate with its key in PEM form; put such a pair there", field, auth.SecretName)
+			return secretFault(field, "tls.crt and tls.key of Secret %q are no certificate with its key in PEM form; "+
+				"put such a pair there",
+				auth.SecretName)
 		}
 		a.Certificate, a.Key = values[0], values[1]
 		return nil
 	}
 	for i, key := range keys {
 		if bytes.ContainsAny(values[i], "\r\n") {
-			return secretFault("%s: key %q of Secret %q holds a line break, which no login does; write it without", field, key, auth.SecretName)
+			return secretFault(field, "key %q of Secret %q holds a line break, which no login does; write it "+
+				"without", key, auth.SecretName)
 		}
 	}
 	a.Mechanism, a.Username, a.Password = string(auth.Mechanism), string(values[0]), string(values[1])
@@ -118,15 +115,15 @@ func (a *Access) authenticate(auth *v1alpha1.ExternalAuthentication, secrets map
 }
 
 // entries returns the values of a Secret's keys, all of which it must have.
-func entries(field, name string, keys []string, secrets map[string]map[string][]byte) ([][]byte, *Fault) {
+func entries(field, name string, keys []string, secrets map[string]map[string][]byte) ([][]byte, *verdict.Verdict) {
 	data, exists := secrets[name]
 	if !exists {
-		return nil, secretFault("%s: there is no Secret %q; create it with %s", field, name, listed(keys))
+		return nil, secretFault(field, "there is no Secret %q; create it with %s", name, listed(keys))
 	}
 	values := make([][]byte, len(keys))
 	for i, key := range keys {
 		if values[i] = data[key]; len(values[i]) == 0 {
-			return nil, secretFault("%s: Secret %q has no key %q, or an empty one; add it", field, name, key)
+			return nil, secretFault(field, "Secret %q has no key %q, or an empty one; add it", name, key)
 		}
 	}
 	return values, nil
@@ -139,6 +136,6 @@ func listed(keys []string) string {
 	return fmt.Sprintf("the keys %q and %q", keys[0], keys[1])
 }
 
-func secretFault(format string, args ...any) *Fault {
-	return &Fault{Reason: ReasonSecret, Message: fmt.Sprintf(format, args...)}
+func secretFault(field, format string, args ...any) *verdict.Verdict {
+	return stalled(ReasonSecret, field, format, args...)
 }

@@ -1,5 +1,18 @@
 package model
 
+import "strings"
+
+// ClientListener returns what clients see of the whole cluster under a listener's name in Kafka (upper case), or nil
+// for the cluster's own listeners.
+func (c *Cluster) ClientListener(name string) *Listener {
+	for i := range c.Listeners {
+		if strings.ToUpper(c.Listeners[i].Name) == name {
+			return &c.Listeners[i]
+		}
+	}
+	return nil
+}
+
 // Listener returns what a node has under a listener's name in Kafka (upper case), or nil.
 func (n *Node) Listener(name string) *NodeListener {
 	for i := range n.Listeners {

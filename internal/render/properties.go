@@ -6,8 +6,8 @@ import (
 	"strings"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/mechanism"
 	"github.com/castellan-dev/castellan/internal/model"
-	"github.com/castellan-dev/castellan/internal/plainauth"
 )
 
 // property is one line of server.properties.
@@ -114,10 +114,8 @@ func listenerSecurity(c *model.Cluster, n *model.Node, l model.NodeListener) []p
 			property{prefix + "ssl.client.auth", "none"},
 		)
 	}
-	for _, listener := range c.Listeners {
-		if listener.Name == name && len(listener.Mechanisms) > 0 {
-			lines = append(lines, saslSecurity(prefix, listener.Mechanisms)...)
-		}
+	if listener := c.ClientListener(l.Name); listener != nil && len(listener.Mechanisms) > 0 {
+		lines = append(lines, saslSecurity(prefix, listener.Mechanisms)...)
 	}
 	return lines
 }
@@ -145,14 +143,11 @@ func saslSecurity(prefix string, mechanisms []v1alpha1.Mechanism) []property {
 	}
 	for _, m := range mechanisms {
 		key := prefix + strings.ToLower(string(m)) + ".sasl."
-		if m == v1alpha1.MechanismPlain {
-			lines = append(lines,
-				property{key + "jaas.config", plainauth.JaasConfig(usersDir + "/" + UsersEntry)},
-				property{key + "server.callback.handler.class", plainauth.HandlerClass},
-			)
-			continue
+		if row, known := mechanism.Of(m); known {
+			for _, p := range row.Listener(usersDir + "/" + UsersEntry) {
+				lines = append(lines, property{key + p.Key, p.Value})
+			}
 		}
-		lines = append(lines, property{key + "jaas.config", "org.apache.kafka.common.security.scram.ScramLoginModule required;"})
 	}
 	return lines
 }

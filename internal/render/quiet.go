@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/exposure"
 	"github.com/castellan-dev/castellan/internal/model"
 )
 
@@ -51,7 +52,8 @@ func servicePort(name string, port int32) corev1.ServicePort {
 
 // nodesService gives every pod its DNS name, ready or not: nodes must find each other to become ready.
 func nodesService(c *model.Cluster) *corev1.Service {
-	ports := []corev1.ServicePort{servicePort("replication", model.PortReplication), servicePort("controller", model.PortController)}
+	ports := []corev1.ServicePort{servicePort("replication", model.PortReplication),
+		servicePort("controller", model.PortController)}
 	for _, l := range c.Listeners {
 		ports = append(ports, servicePort(l.Name, l.Port))
 	}
@@ -82,39 +84,30 @@ func Handover(c *model.Cluster, pod string) *corev1.Service {
 // bootstrapService leads clients to any ready broker.
 func bootstrapService(c *model.Cluster, l *model.Listener) *corev1.Service {
 	spec := corev1.ServiceSpec{
-		Type:     corev1.ServiceTypeClusterIP,
 		Selector: map[string]string{v1alpha1.LabelCluster: c.Name, v1alpha1.LabelBroker: "true"},
 		Ports:    []corev1.ServicePort{servicePort(l.Name, l.Port)},
 	}
-	expose(&spec, l.Exposure)
+	exposure.Of(l.Exposure).Open(&spec)
 	return service(c, l.Service, map[string]string{v1alpha1.LabelListener: l.Name}, spec)
-}
-
-// expose opens a Service on the Kubernetes nodes. The traffic stays on the node that it came to: clients are sent only to
-// nodes that run a broker, the certificate there names that very node, and ACLs see the client's own address.
-func expose(spec *corev1.ServiceSpec, exposure v1alpha1.ExposureType) {
-	if exposure == v1alpha1.ExposureNodePort {
-		spec.Type = corev1.ServiceTypeNodePort
-		spec.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyLocal
-	}
 }
 
 // nodeService leads to one broker alone, ready or not: its clients know which one they want.
 func nodeService(c *model.Cluster, n *model.Node, l model.NodeListener) *corev1.Service {
 	name := strings.ToLower(l.Name)
 	spec := corev1.ServiceSpec{
-		Selector:                 map[string]string{v1alpha1.LabelCluster: c.Name, appsv1.StatefulSetPodNameLabel: n.PodName},
+		Selector: map[string]string{v1alpha1.LabelCluster: c.Name,
+			appsv1.StatefulSetPodNameLabel: n.PodName},
 		Ports:                    []corev1.ServicePort{servicePort(name, l.Port)},
 		PublishNotReadyAddresses: true,
 	}
-	expose(&spec, v1alpha1.ExposureNodePort)
+	exposure.Of(c.ClientListener(l.Name).Exposure).Open(&spec)
 	return service(c, l.Service, map[string]string{
 		v1alpha1.LabelListener: name, v1alpha1.LabelPool: n.Pool, v1alpha1.LabelNodeID: fmt.Sprint(n.ID),
 	}, spec)
 }
 
-// Budget covers brokers and controllers together: an eviction is a restart like any other, and there is one at a time. A
-// pod that is not ready serves nobody and may always go; else it would keep its Kubernetes node from being drained.
+// Budget covers brokers and controllers together: an eviction is a restart like any other, and there is one at a time.
+// A pod that is not ready serves nobody and may always go; else it would keep its Kubernetes node from being drained.
 // How many pods Kubernetes may evict now, and which ones it may evict in any case, is the plan's word.
 func Budget(c *model.Cluster, evictable int32, spared []string) *policyv1.PodDisruptionBudget {
 	unavailable := intstr.FromInt32(evictable)

@@ -2,6 +2,7 @@ package render
 
 import (
 	"fmt"
+	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -9,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/mechanism"
 	"github.com/castellan-dev/castellan/internal/model"
 )
 
@@ -131,17 +133,9 @@ func quantities(list corev1.ResourceList) map[string]string {
 
 // needsPlainUsers mounts the users file only where somebody logs in with it.
 func needsPlainUsers(c *model.Cluster, pool *model.Pool) bool {
-	if !pool.Broker {
-		return false
-	}
-	for _, l := range c.Listeners {
-		for _, m := range l.Mechanisms {
-			if m == v1alpha1.MechanismPlain {
-				return true
-			}
-		}
-	}
-	return false
+	return pool.Broker && slices.ContainsFunc(c.Listeners, func(l model.Listener) bool {
+		return mechanism.Uses(l.Mechanisms, mechanism.PasswordFile)
+	})
 }
 
 func ptr[T any](value T) *T { return &value }

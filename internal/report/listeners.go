@@ -1,18 +1,14 @@
-// Package report writes the status of a KafkaCluster from the model, the observation and the plan. It is pure: the clock is
-// an argument, and equal input gives an equal status.
+// Package report writes the status of a KafkaCluster from the model, the observation and the plan. It is pure: the
+// clock is an argument, and equal input gives an equal status.
 package report
 
 import (
-	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/exposure"
 	"github.com/castellan-dev/castellan/internal/model"
 )
-
-// maxBootstrapHosts bounds bootstrap.servers of a listener that is reached node by node.
-const maxBootstrapHosts = 3
 
 // ListenerStatus tells what clients type. hosts are the addresses of the Kubernetes nodes on which brokers run, by node
 // id; what is not known is left out.
@@ -25,7 +21,7 @@ func ListenerStatus(c *model.Cluster, hosts map[int32]string) []v1alpha1.Listene
 				status.Addresses = append(status.Addresses, address)
 			}
 		}
-		status.BootstrapServers = bootstrapServers(c, l, hosts)
+		status.BootstrapServers = exposure.Of(l.Exposure).Bootstrap(c, l, hosts)
 		statuses = append(statuses, status)
 	}
 	return statuses
@@ -41,33 +37,4 @@ func addressOf(n *model.Node, l model.Listener, hosts map[int32]string) (v1alpha
 		address.Host = hosts[n.ID]
 	}
 	return address, address.Host != ""
-}
-
-func bootstrapServers(c *model.Cluster, l model.Listener, hosts map[int32]string) string {
-	if l.BootstrapPort == 0 {
-		return ""
-	}
-	if l.Exposure == v1alpha1.ExposureInternal {
-		return fmt.Sprintf("%s:%d", c.ServiceHost(l.Service), l.BootstrapPort)
-	}
-	var distinct []string
-	for i := range c.Nodes {
-		if n := &c.Nodes[i]; c.IsBroker(n) && hosts[n.ID] != "" && !slices.Contains(distinct, hosts[n.ID]) {
-			distinct = append(distinct, hosts[n.ID])
-		}
-	}
-	slices.Sort(distinct)
-	var servers []string
-	for _, host := range distinct[:min(len(distinct), maxBootstrapHosts)] {
-		servers = append(servers, hostPort(host, l.BootstrapPort))
-	}
-	return strings.Join(servers, ",")
-}
-
-// hostPort puts an IPv6 address in brackets.
-func hostPort(host string, port int32) string {
-	if strings.Contains(host, ":") {
-		host = "[" + host + "]"
-	}
-	return fmt.Sprintf("%s:%d", host, port)
 }

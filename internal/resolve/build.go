@@ -86,14 +86,9 @@ func build(
 		}
 	}
 	slices.SortFunc(c.InitialVoters, func(a, b v1alpha1.InitialVoter) int { return cmp.Compare(a.NodeID, b.NodeID) })
-	if status.Defaults != nil {
-		c.Defaults = *status.Defaults
-	} else {
-		c.Defaults = identity.Defaults(spec)
-	}
-	c.Authorization = c.Defaults.Authorization
+	c.Defaults = defaultsOf(spec, status)
+	c.Authorization = authorizationOf(spec, c.Defaults)
 	if spec.Authorization != nil {
-		c.Authorization = cmp.Or(spec.Authorization.Type, c.Authorization)
 		c.SuperUsers = slices.Sorted(slices.Values(spec.Authorization.SuperUsers))
 	}
 	c.UnmanagedConfig = map[string]bool{}

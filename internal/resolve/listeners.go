@@ -1,18 +1,21 @@
 package resolve
 
 import (
-	"fmt"
+	"cmp"
 	"slices"
 	"strings"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/exposure"
 	"github.com/castellan-dev/castellan/internal/model"
 )
 
 // nodeListeners is the one place that says which listeners a node has, where they are reached, and what their
 // certificates must name. ports are the node ports that Kubernetes gave out, by Service name. The second result names
 // the fact that is waited for; empty = none.
-func nodeListeners(c *model.Cluster, pool *model.Pool, n *model.Node, ports map[string]int32) ([]model.NodeListener, string) {
+func nodeListeners(
+	c *model.Cluster, pool *model.Pool, n *model.Node, ports map[string]int32,
+) ([]model.NodeListener, string) {
 	var listeners []model.NodeListener
 	if pool.Controller {
 		listeners = append(listeners, model.NodeListener{
@@ -31,52 +34,36 @@ func nodeListeners(c *model.Cluster, pool *model.Pool, n *model.Node, ports map[
 	})
 	var waiting []string
 	for _, l := range c.Listeners {
+		row := exposure.Of(l.Exposure)
+		address := row.Node(n, l, ports)
 		nl := model.NodeListener{
 			Name: strings.ToUpper(l.Name), Port: l.Port, SecurityProtocol: l.SecurityProtocol(),
-			AdvertisedHost: n.Host, AdvertisedPort: l.Port,
-		}
-		if l.Exposure == v1alpha1.ExposureNodePort {
-			nl.Service = model.NodeService(n.PodName, l.Name)
-			nl.AdvertisedHost, nl.AdvertisedPort = model.HostIPPlaceholder, ports[nl.Service]
-			nl.NeedsHostIP = l.TLS
-			if nl.AdvertisedPort == 0 {
-				waiting = append(waiting, fmt.Sprintf("Service %s has no node port yet", nl.Service))
-			}
+			AdvertisedHost: address.Host, AdvertisedPort: address.Port, Service: address.Service,
 		}
 		if l.TLS {
-			nl.SANs = clientNames(c, n, l)
+			nl.SANs, nl.NeedsHostIP = row.Names(c, n, l), address.HostIP
+		}
+		if address.Waiting != "" {
+			waiting = append(waiting, address.Waiting)
 		}
 		listeners = append(listeners, nl)
 	}
 	return listeners, strings.Join(waiting, "; ")
 }
 
-// clientNames are the DNS names under which clients reach one broker: its own, and those of the bootstrap Service, which
-// inside the Kubernetes cluster may be typed short.
-func clientNames(c *model.Cluster, n *model.Node, l model.Listener) []string {
-	return []string{
-		n.Host,
-		c.ServiceHost(l.Service),
-		l.Service + "." + c.Namespace + ".svc",
-		l.Service + "." + c.Namespace,
-		l.Service,
-	}
-}
-
-// resolveListeners gives the client listeners in the order of their names, so that their order in the spec means nothing.
+// resolveListeners gives the client listeners in the order of their names, so that their order in the spec means
+// nothing.
 func resolveListeners(c *model.Cluster, spec *v1alpha1.KafkaClusterSpec, ports map[string]int32) []model.Listener {
 	var listeners []model.Listener
 	for _, l := range spec.EffectiveListeners() {
 		listener := model.Listener{
 			Name: l.Name, Port: l.Port, Exposure: exposureOf(l), TLS: l.Encryption != v1alpha1.EncryptionNone,
-			Service: c.BootstrapService(l.Name), BootstrapPort: l.Port,
+			Service: c.BootstrapService(l.Name),
 		}
 		if l.Authentication != nil {
 			listener.Mechanisms = slices.Sorted(slices.Values(l.Authentication.Mechanisms))
 		}
-		if listener.Exposure == v1alpha1.ExposureNodePort {
-			listener.BootstrapPort = ports[listener.Service]
-		}
+		listener.BootstrapPort = exposure.Of(listener.Exposure).BootstrapPort(listener, ports)
 		listeners = append(listeners, listener)
 	}
 	slices.SortFunc(listeners, func(a, b model.Listener) int { return strings.Compare(a.Name, b.Name) })
@@ -84,10 +71,7 @@ func resolveListeners(c *model.Cluster, spec *v1alpha1.KafkaClusterSpec, ports m
 }
 
 func exposureOf(l v1alpha1.Listener) v1alpha1.ExposureType {
-	if l.Exposure.Type == "" {
-		return v1alpha1.ExposureInternal
-	}
-	return l.Exposure.Type
+	return cmp.Or(l.Exposure.Type, exposure.Rows[0].Type)
 }
 
 // reservedListenerNames are refused because a bootstrap Service of that name would be one of the cluster's own, or a

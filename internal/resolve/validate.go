@@ -9,7 +9,9 @@ import (
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/claim"
+	"github.com/castellan-dev/castellan/internal/exposure"
 	"github.com/castellan-dev/castellan/internal/identity"
+	"github.com/castellan-dev/castellan/internal/mechanism"
 	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/verdict"
 	"github.com/castellan-dev/castellan/internal/version"
@@ -256,8 +258,8 @@ func validateListeners(spec *v1alpha1.KafkaClusterSpec) verdict.List {
 
 func validateSecurity(l v1alpha1.Listener) verdict.List {
 	var faults verdict.List
-	if e := exposureOf(l); e != v1alpha1.ExposureInternal && e != v1alpha1.ExposureNodePort {
-		faults.Refuse(model.ListenerField(l.Name, "exposure.type"), "use Internal or NodePort")
+	if !exposure.Known(exposureOf(l)) {
+		faults.Refuse(model.ListenerField(l.Name, "exposure.type"), "use %s", exposure.Names())
 	}
 	if e := l.Encryption; e != "" && e != v1alpha1.EncryptionTLS && e != v1alpha1.EncryptionNone {
 		faults.Refuse(model.ListenerField(l.Name, "encryption"), "use TLS or None")
@@ -271,13 +273,13 @@ func validateSecurity(l v1alpha1.Listener) verdict.List {
 			"name at least one mechanism, or remove authentication to let anybody in",
 		)
 	}
-	known := []v1alpha1.Mechanism{v1alpha1.MechanismPlain, v1alpha1.MechanismScram256, v1alpha1.MechanismScram512}
 	for i, m := range l.Authentication.Mechanisms {
-		if !slices.Contains(known, m) {
+		if _, known := mechanism.Of(m); !known {
 			faults.Refuse(
 				model.ListenerField(l.Name, "authentication.mechanisms"),
-				"%s is not offered; use PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512",
+				"%s is not offered; use %s",
 				m,
+				mechanism.AllNames(),
 			)
 		}
 		if slices.Contains(l.Authentication.Mechanisms[:i], m) {

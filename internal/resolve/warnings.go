@@ -2,11 +2,11 @@ package resolve
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/mechanism"
 	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/version"
 )
@@ -53,9 +53,11 @@ func Warnings(c *model.Cluster) []string {
 			warnings = append(warnings, fmt.Sprintf(
 				"spec.listeners[%s]: everybody there is User:ANONYMOUS, who may do nothing without an ACL", l.Name))
 		}
-		if !l.TLS && slices.Contains(l.Mechanisms, v1alpha1.MechanismPlain) {
-			warnings = append(warnings, fmt.Sprintf(
-				"spec.listeners[%s]: PLAIN without TLS sends passwords as they are over the network", l.Name))
+		for _, m := range l.Mechanisms {
+			if row, known := mechanism.Of(m); known && row.Wire == mechanism.WireShows && !l.TLS {
+				warnings = append(warnings, fmt.Sprintf(
+					"spec.listeners[%s]: %s without TLS sends passwords as they are over the network", l.Name, m))
+			}
 		}
 	}
 	return append(warnings, unknownKeys(c)...)

@@ -1,17 +1,18 @@
 // Package users decides what is to be done about users: who holds a principal, what has to change in Kafka, what the
-// connection Secret and the file of PLAIN users hold, and what the status says. It is pure: no client and no clock, and
-// randomness is an argument.
+// connection Secret and the file of PLAIN users hold, and what the status says. It is pure: no client, no clock, and
+// randomness is an argument. What it knows of the cluster is a model.Host; the spec of a KafkaCluster does not enter.
 package users
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/claim"
 	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/model"
+	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
 // Name returns the name that a user logs in with.
@@ -28,17 +29,18 @@ func Recorded(u *v1alpha1.KafkaUser, clusterID string) *v1alpha1.Credentials {
 // Claim is every KafkaUser that stands for one principal of one cluster.
 type Claim = claim.Claim[*v1alpha1.KafkaUser]
 
-// Intent is the value of the annotation by which an object says, before anything happens in Kafka, that it takes its
-// principal in this incarnation of the cluster. It names the object's UID: copied to another object, it says nothing.
+// Intent is the value of the annotation that an object carries from before its first write to Kafka. It says that the
+// object takes its principal in this incarnation of the cluster. It names the object's UID, so that a copy on another
+// object says nothing.
 func Intent(u *v1alpha1.KafkaUser, clusterID string) string { return clusterID + " " + string(u.UID) }
 
-// Owns tells whether what Kafka has of the principal was, or may have been, put there by the object.
+// Owns tells whether the object has put, or may have put, into Kafka what Kafka has of the principal.
 func Owns(u *v1alpha1.KafkaUser, clusterID string) bool {
 	return Recorded(u, clusterID) != nil || u.Annotations[v1alpha1.AnnotationCreating] == Intent(u, clusterID)
 }
 
-// Sort sorts out who holds a principal: whoever has credentials on record, then whoever has begun to. admits tells from
-// which namespaces the cluster takes objects.
+// Sort finds the holder of a principal: the object with credentials on record, else the one that has begun to take the
+// principal, else the oldest. admits tells from which namespaces the cluster takes objects.
 func Sort(name string, objects []*v1alpha1.KafkaUser, clusterID string, admits func(namespace string) bool) Claim {
 	return claim.Sort(name, objects, claim.Rules[*v1alpha1.KafkaUser]{
 		Recorded: func(u *v1alpha1.KafkaUser) bool { return Recorded(u, clusterID) != nil },
@@ -47,19 +49,21 @@ func Sort(name string, objects []*v1alpha1.KafkaUser, clusterID string, admits f
 	})
 }
 
-// Presumes tells that a user from another namespace than its cluster's asks for a name that stands above all ACLs; nil = it
-// does not.
-func Presumes(u *v1alpha1.KafkaUser, cluster *v1alpha1.KafkaCluster) *Fault {
-	if u.Namespace == cluster.Namespace || cluster.Spec.Authorization == nil || !slices.Contains(cluster.Spec.Authorization.SuperUsers, Name(u)) {
+// Presumes refuses a super user's name to a user from another namespace than the cluster's; nil = the name is allowed.
+func Presumes(u *v1alpha1.KafkaUser, host model.Host) *verdict.Verdict {
+	if u.Namespace == host.Namespace || !slices.Contains(host.SuperUsers, Name(u)) {
 		return nil
 	}
-	return &Fault{ReasonSuperUser, fmt.Sprintf("spec.name: %q is a super user of KafkaCluster %s/%s and can only be asked for in the cluster's own namespace; choose another name",
-		Name(u), cluster.Namespace, cluster.Name)}
+	fault := verdict.Stalled(ReasonSuperUser, "spec.name",
+		"%q is a super user of KafkaCluster %s/%s and can only be asked for in the cluster's own namespace; "+
+			"choose another name",
+		Name(u), host.Namespace, host.Name)
+	return &fault
 }
 
-// Exists says that Kafka has something of the claim's principal that none of its objects has put there; nil = it has not, or
-// the holder is to take it over.
-func Exists(c Claim, live Live, clusterID string) *Fault {
+// Exists refuses a principal of which Kafka has something that no object of the claim has put there. nil = Kafka has
+// nothing of that kind, or the holder is to take it over.
+func Exists(c Claim, live Live, clusterID string) *verdict.Verdict {
 	owns := func(u *v1alpha1.KafkaUser) bool { return Owns(u, clusterID) }
 	if c.Holder.Spec.Adoption == v1alpha1.UserAdoptionAlways || owns(c.Holder) || slices.ContainsFunc(c.Leaving, owns) {
 		return nil
@@ -68,9 +72,13 @@ func Exists(c Claim, live Live, clusterID string) *Fault {
 	if len(found) == 0 {
 		return nil
 	}
-	return &Fault{ReasonExists, fmt.Sprintf("spec.adoption: user %q has %s in Kafka already and this object did not put them there; to take the user "+
-		"over, with a new password and nothing that does not stand here, set spec.adoption to Always, or choose another spec.name",
-		c.Name, strings.Join(found, ", "))}
+	fault := verdict.Stalled(ReasonExists, "spec.adoption",
+		"user %q has %s in Kafka already and this object did not put them there; "+
+			"to take the user over, with a new password and nothing that does not stand here, set spec.adoption "+
+			"to Always, or choose another spec.name",
+		c.Name, strings.Join(found, ", "))
+	fault.Doubtful, fault.After, fault.AtMost = true, claim.TakenLook, claim.TakenLookLimit
+	return &fault
 }
 
 // of lists what Kafka has of a user.

@@ -3,14 +3,13 @@ package users
 import (
 	"cmp"
 	"fmt"
-	"net"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
-	"github.com/castellan-dev/castellan/internal/external"
-	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/mechanism"
+	"github.com/castellan-dev/castellan/internal/model"
+	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
 // Endpoint is one listener as a certain user sees it.
@@ -22,37 +21,23 @@ type Endpoint struct {
 	// Mechanisms are those of the user that the listener offers, the strongest first.
 	Mechanisms []v1alpha1.Mechanism
 	// Addresses of the listener, by node id.
-	Addresses map[int32]Address
+	Addresses map[int32]model.BrokerAddress
 }
-
-// Address is where one broker is dialled, and the name that its certificate must hold.
-type Address struct {
-	Dial       string
-	ServerName string
-}
-
-// strength orders mechanisms, the best first.
-var strength = []v1alpha1.Mechanism{v1alpha1.MechanismScram512, v1alpha1.MechanismScram256, v1alpha1.MechanismPlain}
 
 // Endpoints lists the listeners that offer any of the mechanisms, the one to use by default first: internal ones before
 // others, those that offer all before those that offer some, and then in the order of the spec.
-func Endpoints(cluster *v1alpha1.KafkaCluster, mechanisms []v1alpha1.Mechanism) []Endpoint {
+func Endpoints(host model.Host, mechanisms []v1alpha1.Mechanism) []Endpoint {
 	var endpoints []Endpoint
-	for _, l := range listeners(cluster) {
-		if l.Authentication == nil {
-			continue
-		}
-		e := Endpoint{Listener: l.Name, TLS: l.Encryption != v1alpha1.EncryptionNone, Internal: l.Exposure.Type != v1alpha1.ExposureNodePort}
-		for _, m := range strength {
-			if slices.Contains(mechanisms, m) && slices.Contains(l.Authentication.Mechanisms, m) {
-				e.Mechanisms = append(e.Mechanisms, m)
+	for _, l := range host.Listeners {
+		e := Endpoint{Listener: l.Name, Bootstrap: l.Bootstrap, TLS: l.TLS, Internal: l.Inside, Addresses: l.Addresses}
+		for _, row := range mechanism.Rows {
+			if slices.Contains(mechanisms, row.Name) && slices.Contains(l.Mechanisms, row.Name) {
+				e.Mechanisms = append(e.Mechanisms, row.Name)
 			}
 		}
-		if len(e.Mechanisms) == 0 {
-			continue
+		if len(e.Mechanisms) > 0 {
+			endpoints = append(endpoints, e)
 		}
-		e.locate(cluster, l)
-		endpoints = append(endpoints, e)
 	}
 	rank := func(e Endpoint) int {
 		r := 0
@@ -66,46 +51,6 @@ func Endpoints(cluster *v1alpha1.KafkaCluster, mechanisms []v1alpha1.Mechanism) 
 	}
 	slices.SortStableFunc(endpoints, func(a, b Endpoint) int { return cmp.Compare(rank(a), rank(b)) })
 	return endpoints
-}
-
-// listeners are those that users log in at. Of an external cluster one is known: that at which the operator does, where it
-// takes a login. PLAIN is not offered there: its passwords stand in files of the brokers, which are not the operator's.
-func listeners(cluster *v1alpha1.KafkaCluster) []v1alpha1.Listener {
-	e := cluster.Spec.External
-	if e == nil {
-		return cluster.Spec.EffectiveListeners()
-	}
-	if !external.Sasl(e) {
-		return nil
-	}
-	l := v1alpha1.Listener{Name: external.Listener, Encryption: v1alpha1.EncryptionTLS, Authentication: &v1alpha1.ListenerAuthentication{
-		Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismScram256, v1alpha1.MechanismScram512}}}
-	if e.TLS == nil {
-		l.Encryption = v1alpha1.EncryptionNone
-	}
-	return []v1alpha1.Listener{l}
-}
-
-// locate fills in addresses. A listener that is reached from outside is dialled at its pods: the operator sits inside, and
-// what stands between it and a Kubernetes node's port is not what is to be proven.
-func (e *Endpoint) locate(cluster *v1alpha1.KafkaCluster, l v1alpha1.Listener) {
-	i := slices.IndexFunc(cluster.Status.Listeners, func(s v1alpha1.ListenerStatus) bool { return s.Name == l.Name })
-	if i < 0 {
-		return
-	}
-	pods := map[int32]string{}
-	for _, node := range cluster.Status.Nodes {
-		pods[node.ID] = node.Pod
-	}
-	e.Bootstrap = cluster.Status.Listeners[i].BootstrapServers
-	e.Addresses = map[int32]Address{}
-	for _, a := range cluster.Status.Listeners[i].Addresses {
-		dial := net.JoinHostPort(a.Host, strconv.Itoa(int(a.Port)))
-		if pod := pods[a.NodeID]; !e.Internal && pod != "" {
-			dial = fmt.Sprintf("%s.%s-nodes.%s.svc:%d", pod, cluster.Name, cluster.Namespace, l.Port)
-		}
-		e.Addresses[a.NodeID] = Address{Dial: dial, ServerName: a.Host}
-	}
 }
 
 // Protocol is the value of security.protocol.
@@ -125,9 +70,11 @@ func For(endpoints []Endpoint, m v1alpha1.Mechanism) (Endpoint, bool) {
 	return endpoints[i], true
 }
 
-// NotOffered says which of a user's mechanisms no listener offers; empty = all are offered.
-func NotOffered(cluster *v1alpha1.KafkaCluster, mechanisms []v1alpha1.Mechanism) string {
-	endpoints := Endpoints(cluster, mechanisms)
+const mechanismsField = "spec.authentication.mechanisms"
+
+// NotOffered says which of a user's mechanisms no listener offers; nil = all are offered.
+func NotOffered(host model.Host, mechanisms []v1alpha1.Mechanism) *verdict.Verdict {
+	endpoints := Endpoints(host, mechanisms)
 	var lacking []string
 	for _, m := range mechanisms {
 		if _, ok := For(endpoints, m); !ok {
@@ -135,48 +82,57 @@ func NotOffered(cluster *v1alpha1.KafkaCluster, mechanisms []v1alpha1.Mechanism)
 		}
 	}
 	if len(lacking) == 0 {
-		return ""
+		return nil
 	}
-	if cluster.IsExternal() {
-		return notOfferedOutside(cluster, lacking)
+	if host.External {
+		return notOfferedOutside(host, lacking)
 	}
 	var offers []string
-	for _, l := range listeners(cluster) {
+	for _, l := range host.Listeners {
 		offer := "nobody logs in"
-		if l.Authentication != nil {
-			offer = join(l.Authentication.Mechanisms)
+		if len(l.Mechanisms) > 0 {
+			offer = join(l.Mechanisms)
 		}
 		offers = append(offers, fmt.Sprintf("%s (%s)", l.Name, offer))
 	}
-	return fmt.Sprintf("spec.authentication.mechanisms: no listener of KafkaCluster %q offers %s; its listeners are %s; choose one of theirs, or add it to a listener",
-		cluster.Name, strings.Join(lacking, ", "), strings.Join(offers, ", "))
+	fault := verdict.Stalled(ReasonMechanism, mechanismsField,
+		"no listener of KafkaCluster %q offers %s; its listeners are %s; choose one of theirs, or add it to a listener",
+		host.Name, strings.Join(lacking, ", "), strings.Join(offers, ", "))
+	return &fault
 }
 
-func notOfferedOutside(cluster *v1alpha1.KafkaCluster, lacking []string) string {
-	if !external.Sasl(cluster.Spec.External) {
-		return fmt.Sprintf("spec.clusterRef: the operator reaches KafkaCluster %q at a listener without SASL, so that no user could log in there; "+
-			"in spec.external of the KafkaCluster, name a listener with SASL", cluster.Name)
+func notOfferedOutside(host model.Host, lacking []string) *verdict.Verdict {
+	fault := verdict.Stalled(ReasonMechanism, "spec.clusterRef",
+		"the operator reaches KafkaCluster %q at a listener without SASL, so that no user could log in there; "+
+			"in spec.external of the KafkaCluster, name a listener with SASL", host.Name)
+	if len(host.Listeners) > 0 {
+		offered := mechanism.Names(func(row mechanism.Row) bool { return row.Outside == mechanism.OutsideToo })
+		fault = verdict.Stalled(ReasonMechanism, mechanismsField,
+			"%s: KafkaCluster %q is external, and the operator has no access to the files in which its brokers keep "+
+				"such passwords; use %s", strings.Join(lacking, ", "), host.Name, offered)
 	}
-	return fmt.Sprintf("spec.authentication.mechanisms: %s: KafkaCluster %q is external, and the operator has no access to the files in which its "+
-		"brokers keep such passwords; use SCRAM-SHA-512 or SCRAM-SHA-256", strings.Join(lacking, ", "), cluster.Name)
+	return &fault
 }
 
-// Refused says why a user cannot be cared for in an external cluster, of which the operator knows that it logs in there as
-// self; nil = it can.
-func Refused(cluster *v1alpha1.KafkaCluster, name, self string) *Fault {
-	if !cluster.IsExternal() {
-		return nil
+// Refused says why nothing of a user may be touched in the cluster; nil = it may.
+func Refused(host model.Host, name string) *verdict.Verdict {
+	if host.NeedsForScram != "" {
+		fault := verdict.Stalled(ReasonTooOld, "spec.clusterRef",
+			"a user's SCRAM credentials need %s, and KafkaCluster %q is older; upgrade it, or delete this KafkaUser",
+			host.NeedsForScram, host.Name)
+		return &fault
 	}
-	if needs := external.Lacks(cluster, kafka.FeatureScram); needs != "" {
-		return &Fault{ReasonTooOld, fmt.Sprintf("spec.clusterRef: a user's SCRAM credentials need %s, and KafkaCluster %q is older; upgrade it, or delete "+
-			"this KafkaUser", needs, cluster.Name)}
-	}
-	if name == self {
-		return &Fault{ReasonOwn, fmt.Sprintf("spec.name: the operator itself logs in to KafkaCluster %q as user %q, and would lock itself out; choose another "+
-			"name, or give the operator a user of its own", cluster.Name, name)}
+	if IsOperator(host, name) {
+		fault := verdict.Stalled(ReasonOwn, "spec.name",
+			"the operator itself logs in to KafkaCluster %q as user %q, and would lock itself out; "+
+				"choose another name, or give the operator a user of its own", host.Name, name)
+		return &fault
 	}
 	return nil
 }
+
+// IsOperator tells whether the operator itself logs in as the user.
+func IsOperator(host model.Host, name string) bool { return host.External && name == host.Operator }
 
 func join(mechanisms []v1alpha1.Mechanism) string {
 	names := make([]string, len(mechanisms))

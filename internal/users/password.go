@@ -12,7 +12,8 @@ import (
 const (
 	passwordLength   = 32
 	passwordAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-	// fairBytes is the largest multiple of the alphabet's size that fits a byte: beyond it some letters would come more often.
+	// fairBytes is the largest multiple of the alphabet's size that fits a byte. With larger bytes some letters would
+	// come more often.
 	fairBytes = 256 / len(passwordAlphabet) * len(passwordAlphabet)
 )
 
@@ -35,8 +36,8 @@ func NewPassword(random io.Reader) (string, error) {
 	}
 }
 
-// Usable tells whether a password found in a Secret can be kept: 16 to 128 printable ASCII characters without those that
-// one of the files in the Secret would have to escape.
+// Usable tells whether a password found in a Secret can be kept: 16 to 128 printable ASCII characters without those
+// that one of the files in the Secret would have to escape.
 func Usable(password string) bool {
 	if len(password) < 16 || len(password) > 128 {
 		return false
@@ -49,8 +50,8 @@ func Usable(password string) bool {
 	return true
 }
 
-// PasswordHash tells passwords apart in a status without telling them. It is salted with the object's UID, so that equal
-// passwords of two users look different; a slow hash is not needed, for a password of 190 random bits cannot be searched.
+// PasswordHash lets a status tell passwords apart without holding them. It is salted with the object's UID, so that
+// equal passwords of two users look different. A slow hash is not needed: nobody can search 190 random bits.
 func PasswordHash(uid, password string) string {
 	mac := hmac.New(sha256.New, []byte(uid))
 	mac.Write([]byte(password))

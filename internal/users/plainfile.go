@@ -8,17 +8,19 @@ import (
 	"github.com/castellan-dev/castellan/internal/plainauth"
 )
 
-// PlainUser is a user whose line is to be as the password asks.
+// PlainUser is a user whose line has to match a password.
 type PlainUser struct {
 	Password string
 	// Proven is an entry known to be made from this password; the zero value = none is.
 	Proven plainauth.Entry
 }
 
-// PlainFile brings the file of PLAIN users up to date. all are the names that may stand in it; of these, those in set get
-// the line of their password and the others keep theirs. An entry that still verifies is kept, so that an unchanged file
-// stays the same to the byte. It returns the new file, the entries of set, and the names that lack an entry.
-func PlainFile(current []byte, all map[string]bool, set map[string]PlainUser, random io.Reader) ([]byte, map[string]plainauth.Entry, []string, error) {
+// PlainFile brings the file of PLAIN users up to date. Only names in all may stand in it. Those in set get the line of
+// their password; the others keep theirs. An entry that still verifies is kept, so that an unchanged file stays the
+// same to the byte. It returns the new file, the entries of set, and the names that lack an entry.
+func PlainFile(
+	current []byte, all map[string]bool, set map[string]PlainUser, random io.Reader,
+) ([]byte, map[string]plainauth.Entry, []string, error) {
 	old, _ := plainauth.ParseUsersFile(current) // a faulty line lets nobody in, and is written anew or left out
 	var file []plainauth.Entry
 	made := map[string]plainauth.Entry{}

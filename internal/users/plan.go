@@ -8,18 +8,13 @@ import (
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/mechanism"
 )
-
-// Iterations is the PBKDF2 cost of a SCRAM credential: about Kafka's least, which is 4096 (KIP-84). Cost protects guessable
-// passwords; ours have 32 random letters and digits, 190 bits, which no cost makes safer, while every login pays it. It is
-// no number that a tool or a person would choose: Kafka tells of a credential nothing but its iterations, and by these a
-// password that somebody else has set is seen.
-const Iterations int32 = 4099
 
 // clusterResource is the one name that Kafka knows for the resource Cluster.
 const clusterResource = "kafka-cluster"
 
-// Desired is what one principal should have. The zero value, but for the name, is a user who is to have nothing.
+// Desired is what one principal should have. With nothing but a name it is a user that should have nothing.
 type Desired struct {
 	Name       string
 	Mechanisms []v1alpha1.Mechanism
@@ -65,7 +60,7 @@ func Plan(desired []Desired, live Live) Changes {
 // Principal is how ACLs name a user.
 func Principal(name string) string { return "User:" + name }
 
-// scram never writes what stands: whether it was made from the right password is told by the record.
+// scram never writes a credential that stands. Whether it was made from the right password, the record tells.
 func (c *Changes) scram(d Desired, live []kafka.ScramCredential) {
 	stored := map[string]int32{}
 	for _, credential := range live {
@@ -75,10 +70,14 @@ func (c *Changes) scram(d Desired, live []kafka.ScramCredential) {
 		name := string(m)
 		iterations, exists := stored[name]
 		delete(stored, name)
-		if m == v1alpha1.MechanismPlain || exists && iterations == Iterations && recorded(d.Recorded, m) {
+		row, known := mechanism.Of(m)
+		if !known || row.Store != mechanism.ScramCredentials || exists && iterations == row.Iterations &&
+			recorded(d.Recorded, m) {
 			continue
 		}
-		c.Upserts = append(c.Upserts, kafka.ScramUpsert{User: d.Name, Mechanism: name, Iterations: Iterations, Password: d.Password})
+		c.Upserts = append(c.Upserts, kafka.ScramUpsert{
+			User: d.Name, Mechanism: name, Iterations: row.Iterations, Password: d.Password,
+		})
 	}
 	for _, name := range slices.Sorted(maps.Keys(stored)) {
 		c.Deletions = append(c.Deletions, kafka.ScramDeletion{User: d.Name, Mechanism: name})
@@ -86,14 +85,17 @@ func (c *Changes) scram(d Desired, live []kafka.ScramCredential) {
 }
 
 func recorded(c *v1alpha1.Credentials, m v1alpha1.Mechanism) bool {
-	return c != nil && slices.ContainsFunc(c.Mechanisms, func(s v1alpha1.CredentialStatus) bool { return s.Mechanism == m })
+	return c != nil && slices.ContainsFunc(c.Mechanisms,
+		func(s v1alpha1.CredentialStatus) bool { return s.Mechanism == m })
 }
 
 func (c *Changes) acls(d Desired, live []kafka.ACL) {
 	surplus := map[kafka.ACL]bool{}
 	for _, a := range live {
-		// What a newer Kafka knows and we have no word for was not set by this version, and cannot be named to be removed.
-		if !strings.HasPrefix(a.Operation, "#") && !strings.HasPrefix(a.ResourceType, "#") && !strings.HasPrefix(a.Pattern, "#") {
+		// A newer Kafka may know words that we have none for. This version did not set such an ACL, and cannot name it
+		// to remove it.
+		if !strings.HasPrefix(a.Operation, "#") && !strings.HasPrefix(a.ResourceType, "#") &&
+			!strings.HasPrefix(a.Pattern, "#") {
 			surplus[a] = true
 		}
 	}
@@ -170,7 +172,9 @@ func QuotasOf(q *v1alpha1.Quotas) map[string]float64 {
 
 func compareACLs(a, b kafka.ACL) int {
 	return cmp.Or(
-		cmp.Compare(a.Principal, b.Principal), cmp.Compare(a.ResourceType, b.ResourceType), cmp.Compare(a.ResourceName, b.ResourceName),
-		cmp.Compare(a.Pattern, b.Pattern), cmp.Compare(a.Permission, b.Permission), cmp.Compare(a.Operation, b.Operation), cmp.Compare(a.Host, b.Host),
+		cmp.Compare(a.Principal, b.Principal), cmp.Compare(a.ResourceType, b.ResourceType),
+		cmp.Compare(a.ResourceName, b.ResourceName),
+		cmp.Compare(a.Pattern, b.Pattern), cmp.Compare(a.Permission, b.Permission),
+		cmp.Compare(a.Operation, b.Operation), cmp.Compare(a.Host, b.Host),
 	)
 }

@@ -4,11 +4,13 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/mechanism"
 )
 
 const (
@@ -27,11 +29,12 @@ func SecretName(user string) string {
 		return user + secretSuffix
 	}
 	sum := sha256.Sum256([]byte(user))
-	return strings.TrimRight(user[:maxSecretName-len(secretSuffix)-9], "-.") + "-" + hex.EncodeToString(sum[:4]) + secretSuffix
+	short := strings.TrimRight(user[:maxSecretName-len(secretSuffix)-9], "-.")
+	return short + "-" + hex.EncodeToString(sum[:4]) + secretSuffix
 }
 
-// Connection is all that a client needs: the keys of Service Binding, ready-made files for the endpoint to use by default,
-// and the same for each listener by name. ca counts when an endpoint has TLS.
+// Connection is all that a client needs: the keys of Service Binding, ready-made files for the endpoint to use by
+// default, and the same for each listener by name. ca counts when an endpoint has TLS.
 func Connection(username, password string, ca []byte, endpoints []Endpoint) map[string][]byte {
 	data := map[string][]byte{
 		"type":      []byte("kafka"),
@@ -43,69 +46,66 @@ func Connection(username, password string, ca []byte, endpoints []Endpoint) map[
 		if e.TLS {
 			data["ca.crt"] = ca
 		}
-		c := settings(username, password, ca, e)
+		settings := e.settings(username, password)
+		java := slices.Concat(settings.java, javaTrust(e, ca))
+		librdkafka := slices.Concat(settings.librdkafka, librdkafkaTrust(e, ca))
 		if i == 0 {
-			for _, key := range []string{"bootstrap.servers", "security.protocol", "sasl.mechanism", "sasl.jaas.config"} {
-				data[key] = []byte(c[key])
+			for _, p := range settings.java {
+				data[p.Key] = []byte(p.Value)
 			}
-			data["client.properties"] = javaFile(c)
-			data["librdkafka.config"] = librdkafkaFile(c)
+			data["client.properties"] = file(java)
+			data["librdkafka.config"] = file(librdkafka)
 		}
 		data["bootstrap.servers."+e.Listener] = []byte(e.Bootstrap)
-		data["client."+e.Listener+".properties"] = javaFile(c)
-		data["librdkafka."+e.Listener+".config"] = librdkafkaFile(c)
+		data["client."+e.Listener+".properties"] = file(java)
+		data["librdkafka."+e.Listener+".config"] = file(librdkafka)
 	}
 	return data
 }
 
-func settings(username, password string, ca []byte, e Endpoint) map[string]string {
-	mechanism := e.Mechanisms[0]
-	module := "org.apache.kafka.common.security.scram.ScramLoginModule"
-	if mechanism == v1alpha1.MechanismPlain {
-		module = "org.apache.kafka.common.security.plain.PlainLoginModule"
+// settings are those of two kinds of clients, for the strongest mechanism of the endpoint.
+type settings struct{ java, librdkafka []mechanism.Property }
+
+func (e Endpoint) settings(username, password string) settings {
+	both := []mechanism.Property{{Key: "bootstrap.servers", Value: e.Bootstrap},
+		{Key: "security.protocol", Value: e.Protocol()}}
+	row, known := mechanism.Of(e.Mechanisms[0])
+	if !known {
+		return settings{both, both}
 	}
-	c := map[string]string{
-		"bootstrap.servers": e.Bootstrap,
-		"security.protocol": e.Protocol(),
-		"sasl.mechanism":    string(mechanism),
-		"sasl.jaas.config":  fmt.Sprintf(`%s required username="%s" password="%s";`, module, username, password),
-		"username":          username,
-		"password":          password,
-	}
-	if e.TLS {
-		c["ca"] = strings.TrimSpace(string(ca))
-	}
-	return c
+	return settings{slices.Concat(both, row.Java(username, password)),
+		slices.Concat(both, row.Librdkafka(username, password))}
 }
 
-// javaFile is for Java clients. The CA stands in the file itself, so that the file works wherever it is mounted.
-func javaFile(c map[string]string) []byte {
-	var file strings.Builder
-	for _, key := range []string{"bootstrap.servers", "security.protocol", "sasl.mechanism", "sasl.jaas.config"} {
-		fmt.Fprintf(&file, "%s=%s\n", key, c[key])
+// javaTrust names the CA to Java clients. It stands in the file itself, so that the file works wherever it is mounted.
+func javaTrust(e Endpoint, ca []byte) []mechanism.Property {
+	text := oneLine(ca)
+	if !e.TLS || text == "" {
+		return nil
 	}
-	if ca := c["ca"]; ca != "" {
-		fmt.Fprintf(&file, "ssl.truststore.type=PEM\nssl.truststore.certificates=%s\n", oneLine(ca))
-	}
-	return []byte(file.String())
+	return []mechanism.Property{{Key: "ssl.truststore.type", Value: "PEM"},
+		{Key: "ssl.truststore.certificates", Value: text}}
 }
 
-// librdkafkaFile is for librdkafka and what is built on it, a setting a line. In ssl.ca.pem, \n stands for a line's end, as
+// librdkafkaTrust names the CA to librdkafka and what is built on it. In ssl.ca.pem, \n stands for a line's end, as
 // kcat reads it.
-func librdkafkaFile(c map[string]string) []byte {
-	var file strings.Builder
-	for _, pair := range [][2]string{
-		{"bootstrap.servers", "bootstrap.servers"}, {"security.protocol", "security.protocol"},
-		{"sasl.mechanisms", "sasl.mechanism"}, {"sasl.username", "username"}, {"sasl.password", "password"},
-	} {
-		fmt.Fprintf(&file, "%s=%s\n", pair[0], c[pair[1]])
+func librdkafkaTrust(e Endpoint, ca []byte) []mechanism.Property {
+	text := oneLine(ca)
+	if !e.TLS || text == "" {
+		return nil
 	}
-	if ca := c["ca"]; ca != "" {
-		fmt.Fprintf(&file, "ssl.ca.pem=%s\n", oneLine(ca))
-	}
-	return []byte(file.String())
+	return []mechanism.Property{{Key: "ssl.ca.pem", Value: text}}
 }
 
-func oneLine(pem string) string {
-	return strings.ReplaceAll(strings.ReplaceAll(pem, "\r", ""), "\n", `\n`)
+// file is a setting a line.
+func file(settings []mechanism.Property) []byte {
+	var text strings.Builder
+	for _, p := range settings {
+		fmt.Fprintf(&text, "%s=%s\n", p.Key, p.Value)
+	}
+	return []byte(text.String())
+}
+
+func oneLine(pem []byte) string {
+	return strings.ReplaceAll(strings.ReplaceAll(strings.TrimSpace(string(pem)), "\r", ""), "\n", `\n`)
 }

@@ -7,14 +7,15 @@ import (
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/mechanism"
 	"github.com/castellan-dev/castellan/internal/status"
+	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
 // Reasons of Ready, Reconciling and Stalled.
 const (
 	ReasonInForce       = "InForce"
 	ReasonProving       = "ProvingLogin"
-	ReasonRetrying      = "Retrying"
 	ReasonRevoking      = "Revoking"
 	ReasonListener      = "ListenerNotReady"
 	ReasonAuthority     = "CertificateAuthorityNotReady"
@@ -29,34 +30,31 @@ const (
 	ReasonSuperUser     = "SuperUserElsewhere"
 )
 
-// Fault is why a user cannot be as desired until somebody changes something.
-type Fault struct {
-	Reason  string
-	Message string
-}
-
-// Explain says Kafka's refusal in the language of the KafkaUser's fields; field is what was being carried out.
-func Explain(r *kafka.Refusal, field string) Fault {
+// Explain says Kafka's refusal in the language of the KafkaUser's fields. field is the one that was being carried out.
+func Explain(r *kafka.Refusal, field string) verdict.Verdict {
 	if r.Code == "SECURITY_DISABLED" {
 		return NoAuthorizer()
 	}
-	return Fault{ReasonRefused, fmt.Sprintf("%s: Kafka refuses it: %s", field, r.Error())}
+	return verdict.Stalled(ReasonRefused, field, "Kafka refuses it: %s", r.Error())
 }
 
-// NoAuthorizer says that ACLs are asked for and nobody would mind them.
-func NoAuthorizer() Fault {
-	return Fault{ReasonAuthorization, "spec.acls: the cluster has no authorizer (authorization.type None), so that everybody may do everything; " +
-		"remove spec.acls, or set spec.authorization.type of the KafkaCluster to Simple (authorizer.class.name on brokers of somebody else's)"}
+// NoAuthorizer says that the user asks for ACLs and that the cluster has no authorizer to mind them.
+func NoAuthorizer() verdict.Verdict {
+	return verdict.Stalled(ReasonAuthorization, "spec.acls",
+		"the cluster has no authorizer (authorization.type None), so that everybody may do everything; remove "+
+			"spec.acls, "+
+			"or set spec.authorization.type of the KafkaCluster to Simple (authorizer.class.name on brokers of "+
+			"somebody else's)")
 }
 
 // Report is what is known of a holder after a pass.
 type Report struct {
 	Credentials *v1alpha1.Credentials // nil = nothing of it stands in Kafka
 	Secret      string                // empty = there is none of ours
-	Faults      []Fault
-	// Reason and Message say what is waited for; empty = nothing.
-	Reason  string
-	Message string
+	// Faults are stalled verdicts: what the user of the object has to change.
+	Faults []verdict.Verdict
+	// Awaited is what is waited for, or what failed and is tried again; nil = nothing.
+	Awaited *verdict.Verdict
 }
 
 // StatusOf returns the status of a claim's holder.
@@ -68,13 +66,9 @@ func StatusOf(u *v1alpha1.KafkaUser, r Report, now time.Time) v1alpha1.KafkaUser
 	}
 	switch {
 	case len(r.Faults) > 0:
-		message := r.Faults[0].Message
-		for _, f := range r.Faults[1:] {
-			message += "; " + f.Message
-		}
-		status.Stalled(&s.Conditions, u.Generation, r.Faults[0].Reason, message, now)
-	case r.Reason != "":
-		status.Reconciling(&s.Conditions, u.Generation, r.Reason, r.Message, now)
+		status.Stalled(&s.Conditions, u.Generation, r.Faults[0].Reason, verdict.Texts(r.Faults), now)
+	case r.Awaited != nil:
+		status.Reconciling(&s.Conditions, u.Generation, r.Awaited.Reason, r.Awaited.Text(), now)
 	default:
 		proven := 0
 		if r.Credentials != nil {
@@ -85,8 +79,8 @@ func StatusOf(u *v1alpha1.KafkaUser, r Report, now time.Time) v1alpha1.KafkaUser
 	return s
 }
 
-// SeenStatus returns the status of an object for the spec as it is now. What it records stays, and what is to be said is
-// still to be put in.
+// SeenStatus returns the status of an object for the spec as it is now. It keeps what the status records; the caller
+// puts in the conditions.
 func SeenStatus(u *v1alpha1.KafkaUser) v1alpha1.KafkaUserStatus {
 	s := *u.Status.DeepCopy()
 	s.ObservedGeneration, s.Name = u.Generation, Name(u)
@@ -95,22 +89,22 @@ func SeenStatus(u *v1alpha1.KafkaUser) v1alpha1.KafkaUserStatus {
 
 // ConflictStatus returns the status of an object whose principal another one holds. It records no credentials.
 func ConflictStatus(u, holder *v1alpha1.KafkaUser, now time.Time) v1alpha1.KafkaUserStatus {
-	s := v1alpha1.KafkaUserStatus{Conditions: u.DeepCopy().Status.Conditions, ObservedGeneration: u.Generation, Name: Name(u)}
-	status.Stalled(&s.Conditions, u.Generation, ReasonConflict, fmt.Sprintf("spec.name: user %q is held by KafkaUser %q; "+
-		"delete one of the two, or choose another spec.name", Name(u), status.NameFrom(u, holder)), now)
+	s := v1alpha1.KafkaUserStatus{Conditions: u.DeepCopy().Status.Conditions, ObservedGeneration: u.Generation,
+		Name: Name(u)}
+	status.Stalled(&s.Conditions, u.Generation, ReasonConflict,
+		fmt.Sprintf("spec.name: user %q is held by KafkaUser %q; "+
+			"delete one of the two, or choose another spec.name", Name(u), status.NameFrom(u, holder)), now)
 	return s
 }
 
-// CredentialsOf records what stands in Kafka once the changes are carried out. Brokers on which logins were proven are
-// kept as long as the password and the mechanisms are the same and the broker still belongs to the cluster.
-func CredentialsOf(u *v1alpha1.KafkaUser, clusterID, hash string, mechanisms []v1alpha1.Mechanism, nodes []int32) *v1alpha1.Credentials {
+// CredentialsOf records what stands in Kafka once the changes are carried out. It keeps the brokers on which logins
+// were proven, as long as password and mechanisms are the same and the broker still belongs to the cluster.
+func CredentialsOf(u *v1alpha1.KafkaUser, clusterID, hash string, mechanisms []v1alpha1.Mechanism,
+	nodes []int32) *v1alpha1.Credentials {
 	c := &v1alpha1.Credentials{ClusterID: clusterID, PasswordHash: hash}
 	for _, m := range mechanisms {
-		s := v1alpha1.CredentialStatus{Mechanism: m}
-		if m != v1alpha1.MechanismPlain {
-			s.Iterations = Iterations
-		}
-		c.Mechanisms = append(c.Mechanisms, s)
+		row, _ := mechanism.Of(m)
+		c.Mechanisms = append(c.Mechanisms, v1alpha1.CredentialStatus{Mechanism: m, Iterations: row.Iterations})
 	}
 	old := Recorded(u, clusterID)
 	if old == nil || old.PasswordHash != hash || !slices.Equal(old.Mechanisms, c.Mechanisms) {

@@ -9,15 +9,19 @@ import (
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/mechanism"
 	"github.com/castellan-dev/castellan/internal/plainauth"
+	"github.com/castellan-dev/castellan/internal/resolve"
 )
 
 func acl(principal, operation string) kafka.ACL {
-	return kafka.ACL{Principal: principal, Host: "*", ResourceType: "Topic", ResourceName: "t", Pattern: "Literal", Operation: operation, Permission: "Allow"}
+	return kafka.ACL{Principal: principal, Host: "*", ResourceType: "Topic", ResourceName: "t", Pattern: "Literal",
+		Operation: operation, Permission: "Allow"}
 }
 
 func TestPlanChangesOnlyWhatDiffersAndOnlyOfWhomIsDesired(t *testing.T) {
-	stored := &v1alpha1.Credentials{Mechanisms: []v1alpha1.CredentialStatus{{Mechanism: v1alpha1.MechanismScram512, Iterations: Iterations}}}
+	stored := &v1alpha1.Credentials{Mechanisms: []v1alpha1.CredentialStatus{{Mechanism: v1alpha1.MechanismScram512,
+		Iterations: mechanism.ScramIterations}}}
 	scram := func(m string, i int32) []kafka.ScramCredential {
 		return []kafka.ScramCredential{{Mechanism: m, Iterations: i}}
 	}
@@ -29,29 +33,43 @@ func TestPlanChangesOnlyWhatDiffersAndOnlyOfWhomIsDesired(t *testing.T) {
 		created, deleted, quotas int
 	}{
 		{name: "converged",
-			desired: Desired{Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismPlain, v1alpha1.MechanismScram512}, Recorded: stored, ACLs: []kafka.ACL{acl("User:a", "Read")}, Quotas: map[string]float64{"q": 1}},
-			live: Live{Scram: map[string][]kafka.ScramCredential{"a": scram("SCRAM-SHA-512", Iterations)}, ACLs: []kafka.ACL{acl("User:a", "Read")},
+			desired: Desired{Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismPlain, v1alpha1.MechanismScram512},
+				Recorded: stored, ACLs: []kafka.ACL{acl("User:a", "Read")}, Quotas: map[string]float64{"q": 1}},
+			live: Live{Scram: map[string][]kafka.ScramCredential{"a": scram("SCRAM-SHA-512",
+				mechanism.ScramIterations)}, ACLs: []kafka.ACL{acl("User:a", "Read")},
 				Quotas: map[string]map[string]float64{"a": {"q": 1}}}},
-		{name: "not on record is written again", desired: Desired{Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismScram512}},
-			live: Live{Scram: map[string][]kafka.ScramCredential{"a": scram("SCRAM-SHA-512", Iterations)}}, upserts: 1},
-		{name: "what Kafka's own tool has set is written again", desired: Desired{Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismScram512}, Recorded: stored},
-			live: Live{Scram: map[string][]kafka.ScramCredential{"a": scram("SCRAM-SHA-512", 4096)}}, upserts: 1},
-		{name: "other iterations are written again", desired: Desired{Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismScram512}, Recorded: stored},
-			live: Live{Scram: map[string][]kafka.ScramCredential{"a": scram("SCRAM-SHA-512", 8192)}}, upserts: 1},
-		{name: "missing is written", desired: Desired{Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismScram512}, Recorded: stored}, upserts: 1},
+		{name: "not on record is written again",
+			desired: Desired{Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismScram512}},
+			live: Live{Scram: map[string][]kafka.ScramCredential{"a": scram("SCRAM-SHA-512",
+				mechanism.ScramIterations)}}, upserts: 1},
+		{name: "what Kafka's own tool has set is written again",
+			desired: Desired{Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismScram512}, Recorded: stored},
+			live:    Live{Scram: map[string][]kafka.ScramCredential{"a": scram("SCRAM-SHA-512", 4096)}}, upserts: 1},
+		{name: "other iterations are written again",
+			desired: Desired{Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismScram512}, Recorded: stored},
+			live:    Live{Scram: map[string][]kafka.ScramCredential{"a": scram("SCRAM-SHA-512", 8192)}}, upserts: 1},
+		{name: "missing is written", desired: Desired{Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismScram512},
+			Recorded: stored}, upserts: 1},
 		{name: "nothing desired takes everything away", desired: Desired{},
-			live: Live{Scram: map[string][]kafka.ScramCredential{"a": scram("SCRAM-SHA-256", Iterations)}, ACLs: []kafka.ACL{acl("User:a", "Read"), acl("User:a", "Write")},
+			live: Live{Scram: map[string][]kafka.ScramCredential{"a": scram("SCRAM-SHA-256",
+				mechanism.ScramIterations)}, ACLs: []kafka.ACL{acl("User:a", "Read"), acl("User:a", "Write")},
 				Quotas: map[string]map[string]float64{"a": {"q": 1}}}, deletions: 1, deleted: 2, quotas: 1},
-		{name: "a surplus ACL goes and a missing one comes", desired: Desired{ACLs: []kafka.ACL{acl("User:a", "Read")}}, live: Live{ACLs: []kafka.ACL{acl("User:a", "Write")}}, created: 1, deleted: 1},
-		{name: "an ACL beyond our words stays", desired: Desired{}, live: Live{ACLs: []kafka.ACL{acl("User:a", "#99")}}},
-		{name: "another quota is set", desired: Desired{Quotas: map[string]float64{"q": 2}}, live: Live{Quotas: map[string]map[string]float64{"a": {"q": 1}}}, quotas: 1},
+		{name: "a surplus ACL goes and a missing one comes",
+			desired: Desired{ACLs: []kafka.ACL{acl("User:a", "Read")}},
+			live:    Live{ACLs: []kafka.ACL{acl("User:a", "Write")}}, created: 1, deleted: 1},
+		{name: "an ACL beyond our words stays", desired: Desired{},
+			live: Live{ACLs: []kafka.ACL{acl("User:a", "#99")}}},
+		{name: "another quota is set", desired: Desired{Quotas: map[string]float64{"q": 2}},
+			live: Live{Quotas: map[string]map[string]float64{"a": {"q": 1}}}, quotas: 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.desired.Name = "a"
 			c.live.ACLs = append(c.live.ACLs, acl("User:foreign", "All"))
 			got := Plan([]Desired{c.desired}, c.live)
-			if len(got.Upserts) != c.upserts || len(got.Deletions) != c.deletions || len(got.CreateACLs) != c.created || len(got.DeleteACLs) != c.deleted || len(got.Quotas) != c.quotas {
-				t.Errorf("%d upserts, %d deletions, ACLs %v %v, quotas %v", len(got.Upserts), len(got.Deletions), got.CreateACLs, got.DeleteACLs, got.Quotas)
+			if len(got.Upserts) != c.upserts || len(got.Deletions) != c.deletions ||
+				len(got.CreateACLs) != c.created || len(got.DeleteACLs) != c.deleted || len(got.Quotas) != c.quotas {
+				t.Errorf("%d upserts, %d deletions, ACLs %v %v, quotas %v", len(got.Upserts), len(got.Deletions),
+					got.CreateACLs, got.DeleteACLs, got.Quotas)
 			}
 		})
 	}
@@ -60,8 +78,10 @@ func TestPlanChangesOnlyWhatDiffersAndOnlyOfWhomIsDesired(t *testing.T) {
 func TestRulesAreSpelledOutOnceEach(t *testing.T) {
 	rules := []v1alpha1.ACLRule{
 		{Resource: v1alpha1.ACLResource{Type: v1alpha1.ResourceCluster}, Operations: []v1alpha1.Operation{"Create"}},
-		{Resource: v1alpha1.ACLResource{Type: v1alpha1.ResourceTopic, Name: "t"}, Operations: []v1alpha1.Operation{"Read", "Write"}},
-		{Resource: v1alpha1.ACLResource{Type: v1alpha1.ResourceTopic, Name: "t", Pattern: v1alpha1.PatternLiteral}, Operations: []v1alpha1.Operation{"Read"}, Permission: "Allow", Host: "*"},
+		{Resource: v1alpha1.ACLResource{Type: v1alpha1.ResourceTopic, Name: "t"},
+			Operations: []v1alpha1.Operation{"Read", "Write"}},
+		{Resource: v1alpha1.ACLResource{Type: v1alpha1.ResourceTopic, Name: "t", Pattern: v1alpha1.PatternLiteral},
+			Operations: []v1alpha1.Operation{"Read"}, Permission: "Allow", Host: "*"},
 	}
 	acls := ACLsOf("a", rules)
 	if len(acls) != 3 || acls[0].ResourceName != "kafka-cluster" || acls[0].Principal != "User:a" {
@@ -78,7 +98,9 @@ func TestPasswordsAreLongDifferentAndUsable(t *testing.T) {
 	if _, err := NewPassword(bytes.NewReader(nil)); err == nil {
 		t.Error("no randomness is an error")
 	}
-	for _, bad := range []string{"", "short", strings.Repeat("a", 129), strings.Repeat("a", 20) + `"`, strings.Repeat("ä", 20), strings.Repeat("a", 20) + "\n"} {
+	long := strings.Repeat("a", 20)
+	bad := []string{"", "short", strings.Repeat("a", 129), long + `"`, strings.Repeat("ä", 20), long + "\n"}
+	for _, bad := range bad {
 		if Usable(bad) {
 			t.Errorf("%q is usable", bad)
 		}
@@ -99,11 +121,13 @@ func TestThePlainFileKeepsWhatStillVerifies(t *testing.T) {
 	if !bytes.Equal(file, again) {
 		t.Error("an unchanged file is written anew")
 	}
-	proven, _, _, _ := PlainFile(file, all, map[string]PlainUser{"a": {Password: "passwordpassword", Proven: entries["a"]}}, nil)
+	proven, _, _, _ := PlainFile(file, all,
+		map[string]PlainUser{"a": {Password: "passwordpassword", Proven: entries["a"]}}, nil)
 	if !bytes.Equal(file, proven) {
 		t.Error("a proven entry is kept without a look")
 	}
-	changed, _, _, _ := PlainFile(file, map[string]bool{"a": true, "c": true}, map[string]PlainUser{"a": {Password: "changedchanged!!", Proven: plainauth.Entry{}}}, rand.Reader)
+	changed, _, _, _ := PlainFile(file, map[string]bool{"a": true, "c": true},
+		map[string]PlainUser{"a": {Password: "changedchanged!!", Proven: plainauth.Entry{}}}, rand.Reader)
 	parsed, _ := plainauth.ParseUsersFile(changed)
 	if len(parsed) != 1 || !parsed["a"].Verify("changedchanged!!") {
 		t.Errorf("%v", parsed)
@@ -116,40 +140,51 @@ func TestThePlainFileKeepsWhatStillVerifies(t *testing.T) {
 
 func TestTheDefaultEndpointIsInternalAndOffersAll(t *testing.T) {
 	listener := func(name string, exposure v1alpha1.ExposureType, mechanisms ...v1alpha1.Mechanism) v1alpha1.Listener {
-		return v1alpha1.Listener{Name: name, Exposure: v1alpha1.Exposure{Type: exposure}, Authentication: &v1alpha1.ListenerAuthentication{Mechanisms: mechanisms}}
+		return v1alpha1.Listener{Name: name, Exposure: v1alpha1.Exposure{Type: exposure},
+			Authentication: &v1alpha1.ListenerAuthentication{Mechanisms: mechanisms}}
 	}
-	cluster := &v1alpha1.KafkaCluster{Spec: v1alpha1.KafkaClusterSpec{Listeners: []v1alpha1.Listener{
+	host := resolve.HostOf(&v1alpha1.KafkaCluster{Spec: v1alpha1.KafkaClusterSpec{Listeners: []v1alpha1.Listener{
 		listener("out", v1alpha1.ExposureNodePort, v1alpha1.MechanismPlain, v1alpha1.MechanismScram512),
 		listener("some", v1alpha1.ExposureInternal, v1alpha1.MechanismPlain),
 		{Name: "open"},
 		listener("all", v1alpha1.ExposureInternal, v1alpha1.MechanismPlain, v1alpha1.MechanismScram512),
-	}}}
+	}}})
 	var names []string
-	endpoints := Endpoints(cluster, []v1alpha1.Mechanism{v1alpha1.MechanismPlain, v1alpha1.MechanismScram512})
+	endpoints := Endpoints(host, []v1alpha1.Mechanism{v1alpha1.MechanismPlain, v1alpha1.MechanismScram512})
 	for _, e := range endpoints {
 		names = append(names, e.Listener)
 	}
-	if !slices.Equal(names, []string{"all", "some", "out"}) || endpoints[0].Mechanisms[0] != v1alpha1.MechanismScram512 {
+	if !slices.Equal(names, []string{"all", "some", "out"}) ||
+		endpoints[0].Mechanisms[0] != v1alpha1.MechanismScram512 {
 		t.Errorf("%v %v", names, endpoints[0].Mechanisms)
 	}
-	if message := NotOffered(cluster, []v1alpha1.Mechanism{v1alpha1.MechanismScram256}); !strings.Contains(message, "SCRAM-SHA-256") || !strings.Contains(message, "open (nobody logs in)") {
+	fault := NotOffered(host, []v1alpha1.Mechanism{v1alpha1.MechanismScram256})
+	if message := fault.Text(); !strings.Contains(message, "SCRAM-SHA-256") ||
+		!strings.Contains(message, "open (nobody logs in)") {
 		t.Error(message)
 	}
 }
 
 func TestTheConnectionSecretHoldsAllThatAClientNeeds(t *testing.T) {
-	data := Connection("app", "secretsecretsecret", []byte("-----BEGIN CERTIFICATE-----\nAA\n-----END CERTIFICATE-----\n"), []Endpoint{
-		{Listener: "clients", Bootstrap: "h:1", TLS: true, Internal: true, Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismScram512}},
-		{Listener: "outside", Bootstrap: "n:2", Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismPlain}},
-	})
+	const jaas = `org.apache.kafka.common.security.scram.ScramLoginModule required ` +
+		`username="app" password="secretsecretsecret";`
+	data := Connection("app", "secretsecretsecret",
+		[]byte("-----BEGIN CERTIFICATE-----\nAA\n-----END CERTIFICATE-----\n"), []Endpoint{
+			{Listener: "clients", Bootstrap: "h:1", TLS: true, Internal: true,
+				Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismScram512}},
+			{Listener: "outside", Bootstrap: "n:2", Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismPlain}},
+		})
 	for key, want := range map[string]string{
-		"type": "kafka", "provider": "castellan", "bootstrap.servers": "h:1", "security.protocol": "SASL_SSL", "sasl.mechanism": "SCRAM-SHA-512",
-		"username": "app", "password": "secretsecretsecret", "bootstrap.servers.outside": "n:2",
-		"sasl.jaas.config": `org.apache.kafka.common.security.scram.ScramLoginModule required username="app" password="secretsecretsecret";`,
+		"type": "kafka", "provider": "castellan", "bootstrap.servers": "h:1", "security.protocol": "SASL_SSL",
+		"sasl.mechanism": "SCRAM-SHA-512",
+		"username":       "app", "password": "secretsecretsecret", "bootstrap.servers.outside": "n:2",
+		"sasl.jaas.config": jaas,
 		"client.properties": "bootstrap.servers=h:1\nsecurity.protocol=SASL_SSL\nsasl.mechanism=SCRAM-SHA-512\n" +
-			`sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required username="app" password="secretsecretsecret";` + "\n" +
-			`ssl.truststore.type=PEM` + "\n" + `ssl.truststore.certificates=-----BEGIN CERTIFICATE-----\nAA\n-----END CERTIFICATE-----` + "\n",
-		"librdkafka.outside.config": "bootstrap.servers=n:2\nsecurity.protocol=SASL_PLAINTEXT\nsasl.mechanisms=PLAIN\nsasl.username=app\nsasl.password=secretsecretsecret\n",
+			"sasl.jaas.config=" + jaas + "\n" +
+			"ssl.truststore.type=PEM\n" +
+			`ssl.truststore.certificates=-----BEGIN CERTIFICATE-----\nAA\n-----END CERTIFICATE-----` + "\n",
+		"librdkafka.outside.config": "bootstrap.servers=n:2\nsecurity.protocol=SASL_PLAINTEXT\n" +
+			"sasl.mechanisms=PLAIN\nsasl.username=app\nsasl.password=secretsecretsecret\n",
 	} {
 		if got := string(data[key]); got != want {
 			t.Errorf("%s = %q", key, got)

@@ -58,6 +58,8 @@ var house = []room{
 	{path: "internal/connect", what: "connections to Kafka, and the Secrets for them"},
 	{path: "internal/external", what: "how clusters of others are reached, and what their answers mean", pure: true},
 	{path: "internal/claim", what: "which of several objects holds a name, and whom a cluster admits", pure: true},
+	{path: "internal/exposure", what: "the table of the ways in which a listener is reached", pure: true},
+	{path: "internal/mechanism", what: "the table of the ways in which users log in", pure: true},
 	{path: "internal/model", what: "the vocabulary: what a resolved cluster is, and what is seen of it", pure: true},
 	{path: "internal/kafka/pool", what: "one connection a cluster, and when to try again"},
 	{path: "internal/kafka/client", what: "the one place that speaks Kafka's protocol"},
@@ -88,8 +90,8 @@ var impure = []string{
 	"os/exec",
 }
 
-// kafkaClients may open clients to Kafka: the door makes the pool, and connect uses it.
-var kafkaClients = []string{"controllers", "internal/connect", "internal/kafka/pool", "internal/kafka/client"}
+// kafkaClients may open clients to Kafka.
+var kafkaClients = []string{"internal/connect", "internal/kafka/pool", "internal/kafka/client"}
 
 // importsOf lists what the files of a folder import, tests left out: other rooms without the module, and foreign packages.
 func importsOf(t *testing.T, folder string) []string {

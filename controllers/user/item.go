@@ -1,0 +1,95 @@
+package user
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/controllers/batch"
+	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/users"
+	"github.com/castellan-dev/castellan/internal/verdict"
+)
+
+// state is what a flush does about one user. A flush decides it once, before it changes anything in Kafka; afterwards
+// revoking may become revoked, and anything may be postponed.
+type state int
+
+// The states. granting is the zero value: every user begins with it.
+const (
+	granting  state = iota // the holder gets what its spec asks for
+	revoking               // nobody in force holds the principal: everything is taken away
+	revoked                // it is taken away, and every broker refuses the login
+	untouched              // nothing is changed in Kafka, and the status says why
+	spared                 // untouched, because the operator itself logs in as this user
+	postponed              // nothing is changed and nothing is said; the user is looked at again in a moment
+)
+
+// userItem is one user of a flush.
+type userItem struct {
+	claim  users.Claim
+	state  state
+	report users.Report
+
+	desired   users.Desired
+	hash      string // of desired.Password
+	endpoints []users.Endpoint
+	// mechanisms to be seen to work, or to be refused.
+	mechanisms []v1alpha1.Mechanism
+	password   string // of the removed user; empty = not known any more
+}
+
+// changes tells whether the flush changes, or may change, something of the user in Kafka.
+func (i *userItem) changes() bool { return i.state == granting || i.takesAway() }
+
+// takesAway tells whether the flush leaves nothing of the user.
+func (i *userItem) takesAway() bool { return i.state == revoking || i.state == revoked }
+
+func (i *userItem) fault(f verdict.Verdict) { i.report.Faults = append(i.report.Faults, f) }
+
+// await says what is waited for. What was said first stays.
+func (i *userItem) await(reason, format string, args ...any) {
+	if i.report.Awaited == nil {
+		v := verdict.Waiting(reason, "", proveFirst, proveLimit, format, args...)
+		i.report.Awaited = &v
+	}
+}
+
+// failed says that an attempt did not go through. It takes the place of what was said before.
+func (i *userItem) failed(err error) {
+	v := verdict.Retry(err, batch.RetryFirst, batch.RetryLimit)
+	i.report.Awaited = &v
+}
+
+// unsettled tells whether an attempt did not go through.
+func (i *userItem) unsettled() bool {
+	return i.report.Awaited != nil && i.report.Awaited.State == verdict.StateRetry
+}
+
+// keepRecord lets the holder's status record what it records already.
+func (i *userItem) keepRecord() {
+	i.report.Credentials, i.report.Secret = i.claim.Holder.Status.Credentials, boundSecret(i.claim.Holder)
+}
+
+// hadPlain tells whether the holder has a line in the file of PLAIN users on record.
+func (i *userItem) hadPlain() bool {
+	if i.claim.Holder == nil || i.claim.Holder.Status.Credentials == nil {
+		return false
+	}
+	return slices.ContainsFunc(i.claim.Holder.Status.Credentials.Mechanisms, func(c v1alpha1.CredentialStatus) bool {
+		return inFile([]v1alpha1.Mechanism{c.Mechanism})
+	})
+}
+
+// refusedBy sorts what Kafka says of one user: a fault of its spec, or something that may be gone at the next attempt.
+func (i *userItem) refusedBy(err error, field string) {
+	refusal, ok := errors.AsType[*kafka.Refusal](err)
+	if !ok || i.takesAway() { // what is being taken away is not what the spec asks for
+		i.failed(err)
+		return
+	}
+	fault := users.Explain(refusal, field)
+	if !slices.Contains(i.report.Faults, fault) {
+		i.fault(fault)
+	}
+}

@@ -1,0 +1,37 @@
+package connect
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/castellan-dev/castellan/internal/pki"
+)
+
+// Authority reads the certificate authority out of its Secret. The error may quote the Secret; show it to nobody.
+func Authority(secret *corev1.Secret) (pki.Authority, error) {
+	return pki.ParseAuthority(secret.Data[pki.AuthorityCertificate], secret.Data[pki.AuthorityKey])
+}
+
+// TrustedBy returns, as PEM, the certificates that clients of a cluster of our own have to trust. It returns
+// certificates and nothing else that the Secret may hold. nil = there are none yet.
+func TrustedBy(ctx context.Context, reader client.Reader, cluster types.NamespacedName) ([]byte, error) {
+	secret, err := readAuthority(ctx, reader, cluster)
+	if err != nil {
+		return nil, client.IgnoreNotFound(err)
+	}
+	return pki.CertificatesOnly(secret.Data[pki.AuthorityCertificate]), nil
+}
+
+func readAuthority(ctx context.Context, reader client.Reader, cluster types.NamespacedName) (*corev1.Secret, error) {
+	secret := &corev1.Secret{}
+	key := types.NamespacedName{Namespace: cluster.Namespace, Name: pki.AuthoritySecret(cluster.Name)}
+	if err := reader.Get(ctx, key, secret); err != nil {
+		return nil, fmt.Errorf("read the certificate authority of KafkaCluster %s from Secret %s: %w", cluster,
+			key.Name, err)
+	}
+	return secret, nil
+}

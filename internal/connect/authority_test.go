@@ -1,0 +1,40 @@
+package connect
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+
+	"github.com/castellan-dev/castellan/internal/pki"
+)
+
+func TestClientsAreToldTheCertificateAndNothingBesideIt(t *testing.T) {
+	authority, err := pki.NewAuthority("test", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cluster := types.NamespacedName{Namespace: "shop", Name: "events"}
+	for name, c := range map[string]struct{ stored, want []byte }{
+		"as the operator makes it": {authority.CertPEM, authority.CertPEM},
+		"a key beside it":          {slices.Concat(authority.CertPEM, authority.KeyPEM), authority.CertPEM},
+		"no Secret yet":            {nil, nil},
+	} {
+		kube := fake.NewClientBuilder()
+		if c.stored != nil {
+			kube.WithObjects(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "events-ca"},
+				Data: map[string][]byte{pki.AuthorityCertificate: c.stored, pki.AuthorityKey: authority.KeyPEM}})
+		}
+		got, err := TrustedBy(context.Background(), kube.Build(), cluster)
+		if err != nil || !bytes.Equal(got, c.want) || strings.Contains(string(got), "PRIVATE") {
+			t.Errorf("%s: %v, %d bytes", name, err, len(got))
+		}
+	}
+}

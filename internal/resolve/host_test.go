@@ -1,0 +1,78 @@
+package resolve
+
+import (
+	"reflect"
+	"testing"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/model"
+)
+
+func login(mechanisms ...v1alpha1.Mechanism) *v1alpha1.ListenerAuthentication {
+	return &v1alpha1.ListenerAuthentication{Mechanisms: mechanisms}
+}
+
+func TestUsersLearnOfTheirClusterWhatSpecAndStatusSay(t *testing.T) {
+	cluster := &v1alpha1.KafkaCluster{}
+	cluster.Namespace, cluster.Name = "shop", "events"
+	cluster.Spec.Listeners = []v1alpha1.Listener{
+		{Name: "outside", Port: 9094, Exposure: v1alpha1.Exposure{Type: v1alpha1.ExposureNodePort},
+			Encryption:     v1alpha1.EncryptionTLS,
+			Authentication: login(v1alpha1.MechanismPlain)},
+		{Name: "clients", Port: 9092, Encryption: v1alpha1.EncryptionNone},
+		{Name: "later", Port: 9095},
+	}
+	cluster.Status.Nodes = []v1alpha1.NodeStatus{{ID: 0, Pod: "events-main-0"}, {ID: 1}}
+	cluster.Status.Listeners = []v1alpha1.ListenerStatus{
+		{Name: "clients", BootstrapServers: "events-clients:9092",
+			Addresses: []v1alpha1.NodeAddress{{NodeID: 0, Host: "a", Port: 9092}}},
+		{Name: "outside", BootstrapServers: "10.0.0.7:30000", Addresses: []v1alpha1.NodeAddress{
+			{NodeID: 0, Host: "10.0.0.7", Port: 30100}, {NodeID: 1, Host: "fd00::7", Port: 30101}}},
+	}
+	want := model.Host{
+		Namespace: "shop", Name: "events", Authorizes: true, Nodes: []int32{0, 1},
+		Listeners: []model.HostListener{
+			{Name: "outside", TLS: true, Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismPlain},
+				Bootstrap: "10.0.0.7:30000",
+				Addresses: map[int32]model.BrokerAddress{
+					0: {Dial: "events-main-0.events-nodes.shop.svc:9094", ServerName: "10.0.0.7"},
+					1: {Dial: "[fd00::7]:30101", ServerName: "fd00::7"},
+				}},
+			{Name: "clients", Inside: true, Bootstrap: "events-clients:9092",
+				Addresses: map[int32]model.BrokerAddress{0: {Dial: "a:9092", ServerName: "a"}}},
+			{Name: "later", TLS: true, Inside: true},
+		},
+	}
+	if got := HostOf(cluster); !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v\nwant %+v", got, want)
+	}
+}
+
+func TestWhetherACLsAreMindedFollowsSpecThenRecordThenListeners(t *testing.T) {
+	secured := []v1alpha1.Listener{{Name: "clients", Port: 9092, Authentication: login(v1alpha1.MechanismPlain)}}
+	open := []v1alpha1.Listener{{Name: "clients", Port: 9092}}
+	asked := func(t v1alpha1.AuthorizationType) *v1alpha1.Authorization { return &v1alpha1.Authorization{Type: t} }
+	recorded := func(t v1alpha1.AuthorizationType) *v1alpha1.Defaults { return &v1alpha1.Defaults{Authorization: t} }
+	for name, c := range map[string]struct {
+		listeners []v1alpha1.Listener
+		asked     *v1alpha1.Authorization
+		recorded  *v1alpha1.Defaults
+		want      bool
+	}{
+		"somebody logs in":       {secured, nil, nil, true},
+		"nobody logs in":         {open, nil, nil, false},
+		"the record counts more": {secured, nil, recorded(v1alpha1.AuthorizationNone), false},
+		"the spec counts most": {open, asked(v1alpha1.AuthorizationSimple),
+			recorded(v1alpha1.AuthorizationNone), true},
+		"the spec says no": {secured, asked(v1alpha1.AuthorizationNone),
+			recorded(v1alpha1.AuthorizationSimple), false},
+		"super users say nothing":   {secured, asked(""), nil, true},
+		"and the record still does": {secured, asked(""), recorded(v1alpha1.AuthorizationNone), false},
+	} {
+		cluster := &v1alpha1.KafkaCluster{}
+		cluster.Spec.Listeners, cluster.Spec.Authorization, cluster.Status.Defaults = c.listeners, c.asked, c.recorded
+		if got := HostOf(cluster).Authorizes; got != c.want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+}
