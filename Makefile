@@ -80,7 +80,7 @@ mutation: ## break the planner's rules one by one; prints which test turns red
 	@hack/mutation.sh
 
 golden: ## write the golden files anew; review the difference like code
-	@go test ./internal/... ./test/chart/... ./test/timeline -update
+	@grep -rl --include='*_test.go' 'flag.Bool("update"' internal test | xargs -n 1 dirname | sed 's|^|./|' | xargs -I {} go test {} -update
 
 bench: ## the figures of docs/development.md, measured on the local cluster
 	@hack/bench.sh
