@@ -48,6 +48,14 @@ func TestTheRackOfANodeIsRememberedWhileItsPodIsReplaced(t *testing.T) {
 	}
 }
 
+func TestABrokerThatEndedForWantOfControllersIsToldAsWaiting(t *testing.T) {
+	s := oneNode(model.ObservedNode{Pod: &model.ObservedPod{Restarts: 2, Awaits: "there was no controller"}})
+	setNodes(s)
+	if n := s.cluster.Status.Nodes[0]; n.State != v1alpha1.NodeWaiting || n.Message != "there was no controller" {
+		t.Errorf("it is told as %s: %q", n.State, n.Message)
+	}
+}
+
 func TestAPassOverAnOldCopyWritesNothingAndTellsNothing(t *testing.T) {
 	scheme := runtime.NewScheme()
 	if err := v1alpha1.AddToScheme(scheme); err != nil {
