@@ -22,6 +22,7 @@ import (
 // shut, a missing pod is still created; and when it opens, no two pods are ever down together, although the wish changes
 // midway.
 func TestCase11_ABlockedRollWaitsYetCreatesAMissingPodAndThenGoesOneAtATime(t *testing.T) {
+	long(t)
 	ns := shared(t)
 	admin := sharedAdmin(t)
 	waitInSync(t, admin)
@@ -99,6 +100,7 @@ func equalMaps(a, b map[string]string) bool { return fmt.Sprint(a) == fmt.Sprint
 // Trap 5: the object that lost the race for a topic can go without taking the topic with it, and when the holder goes,
 // the next takes over without a record being lost.
 func TestCase11_DeletingTheLosingDuplicateKeepsTheTopic(t *testing.T) {
+	promise(t)
 	ns := shared(t)
 	admin := sharedAdmin(t)
 	duplicate := func(name string) string { return topicManifest(name, ", name: claimed, partitions: 2") }
@@ -151,6 +153,7 @@ func mustHaveTopic(t *testing.T, name, id string) {
 
 // Trap 4, from Kafka's side, for one object of each kind: touching a label asks for nothing, so nothing is written.
 func TestCase11_AConvergedTopicUserOrACLCausesNoKafkaWrite(t *testing.T) {
+	promise(t)
 	ns := shared(t)
 	apply(t, ns, topicManifest("still", ", partitions: 2, config: {retention.ms: \"3600000\"}")+"\n---\n"+userManifest("still", "still", allMechanisms...))
 	topic, user, cluster := topicNamed(ns, "still"), userNamed(ns, "still"), clusterNamed(ns, sharedName)
@@ -187,6 +190,7 @@ func TestCase11_AConvergedTopicUserOrACLCausesNoKafkaWrite(t *testing.T) {
 
 // What somebody else does to a managed topic is mended; what is not managed is left alone.
 func TestCase11_DriftIsMendedAndForeignThingsAreLeftAlone(t *testing.T) {
+	promise(t)
 	ns := shared(t)
 	admin := sharedAdmin(t)
 	apply(t, ns, topicManifest("drifting", ", partitions: 2, config: {retention.ms: \"3600000\"}"))
