@@ -51,7 +51,7 @@ func runBlocks(t *testing.T, page string, blocks []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Setenv("PATH", filepath.Dir(path)+string(os.PathListSeparator)+os.Getenv("PATH"))
+	t.Setenv("PATH", patientKubectl(t, path)+string(os.PathListSeparator)+os.Getenv("PATH"))
 	ctx, cancel := context.WithTimeout(t.Context(), pace.Of(10*time.Minute))
 	defer cancel()
 	out, err := run(ctx, []byte(strings.Join(blocks, "\n")+"\n"), "bash", "-euo", "pipefail", "-x")
@@ -59,6 +59,25 @@ func runBlocks(t *testing.T, page string, blocks []string) {
 		t.Fatalf("%s: %v", page, err)
 	}
 	say(t, "%s: %d blocks, %d bytes of output", page, len(blocks), len(out))
+}
+
+// patientKubectl makes a kubectl that waits as much longer as this machine is slower, and returns its folder. The pages name
+// time-outs for a quiet one.
+func patientKubectl(t *testing.T, path string) string {
+	t.Helper()
+	const text = `#!/bin/bash
+for word in "$@"; do
+	[[ $word =~ ^--timeout=([0-9]+)m$ ]] && word=--timeout=$((BASH_REMATCH[1] * %d))s
+	words+=("$word")
+done
+exec %q "${words[@]}"
+`
+	folder := t.TempDir()
+	minute := int(pace.Of(time.Minute).Seconds())
+	if err := os.WriteFile(filepath.Join(folder, "kubectl"), fmt.Appendf(nil, text, minute, path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return folder
 }
 
 // TestWalkthrough runs every command of the documentation that is fenced for it. The quick start brings the operator and
