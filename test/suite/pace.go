@@ -6,7 +6,7 @@ import (
 )
 
 // QuietStart is how long one broker takes from apply to Ready on two quiet cores, with something to spare.
-const QuietStart = 30 * time.Second
+const QuietStart = 10 * time.Second
 
 // Pace is how slow this machine is today. Time-outs are written for a quiet machine of two cores and grow with it.
 type Pace struct{ factor float64 }
