@@ -75,7 +75,7 @@ verify: ## generated files, formatting, vet, lint with the walls, known vulnerab
 test: ## what every change has to pass: unit tests to end-to-end cases that hold each promise once; STAGES, RUN
 	@LANE=promise hack/test.sh
 
-test-all: ## every test, with all end-to-end cases: two hours; STAGES, RUN and SHARD pick parts
+test-all: ## every test, with all end-to-end cases, in an hour or two; STAGES, RUN and SHARD pick parts
 	@hack/test.sh
 
 unit: ## only the tests that need nothing, in seconds

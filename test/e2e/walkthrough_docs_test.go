@@ -83,7 +83,7 @@ exec %q "${words[@]}"
 // TestWalkthrough runs every command of the documentation that is fenced for it. The quick start brings the operator and
 // the samples about and takes the samples away at its end; the other pages are read in between.
 func TestWalkthrough_EveryCommandOfTheDocumentationWorks(t *testing.T) {
-	long(t)
+	promise(t)
 	if !isLocal() {
 		t.Skip("the quick start installs the operator anew, with an image that is loaded into the local cluster")
 	}
