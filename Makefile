@@ -10,8 +10,9 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 
 # CONTEXT=name    an existing Kubernetes cluster of your kubeconfig (kind, a cloud) in place of the local one
 # IMAGE=ref       with CONTEXT: an operator image that this cluster can pull; without it a kind cluster is loaded
-# STAGES="unit …" which parts `make test` runs: unit chart api kafka e2e
+# STAGES="unit …" which parts `make test` and `make test-all` run: unit chart api kafka e2e
 # RUN=regexp      tests of those parts whose names match
+# SHARD=i/n       the i-th of n pieces of `make test-all`, which together are all of it
 # KEEP=1          keep the test cluster when `make test` ends
 # N=1000          how many topics `make bench-topics` takes
 # REST=240s       how long it watches them at rest
@@ -19,10 +20,11 @@ CONTEXT ?=
 IMAGE ?=
 STAGES ?= unit chart api kafka e2e
 RUN ?=
+SHARD ?=
 KEEP ?=
 N ?= 1000
 REST ?= 240s
-export CONTEXT IMAGE STAGES RUN KEEP
+export CONTEXT IMAGE STAGES RUN SHARD KEEP
 
 export CASTELLAN_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/castellan
 
@@ -70,7 +72,10 @@ tools: ## build all pinned tools ahead of need
 verify: ## generated files, formatting, vet, lint with the walls, known vulnerabilities, chart
 	@hack/verify.sh
 
-test: ## all tests, from unit tests to end-to-end cases on a local cluster; STAGES, RUN and KEEP narrow it
+test: ## what every change has to pass: unit tests to end-to-end cases that hold each promise once; STAGES, RUN
+	@LANE=promise hack/test.sh
+
+test-all: ## every test, with all end-to-end cases, in an hour or two; STAGES, RUN and SHARD pick parts
 	@hack/test.sh
 
 unit: ## only the tests that need nothing, in seconds
@@ -80,7 +85,7 @@ mutation: ## break the planner's rules one by one; prints which test turns red
 	@hack/mutation.sh
 
 golden: ## write the golden files anew; review the difference like code
-	@go test ./internal/... ./test/chart/... ./test/timeline -update
+	@grep -rl --include='*_test.go' 'flag.Bool("update"' internal test | xargs -n 1 dirname | sed 's|^|./|' | xargs -I {} go test {} -update
 
 bench: ## the figures of docs/development.md, measured on the local cluster
 	@hack/bench.sh

@@ -2,6 +2,8 @@
 # Runs the tests in stages, from those that need nothing to those that need a whole cluster, and counts them.
 # Whatever it starts ends with it: when it is done, when a stage fails, and when it is interrupted.
 #   STAGES  unit chart api kafka e2e (default: all)   RUN  only tests whose names match   KEEP  leave the cluster running
+#   LANE    promise: only the end-to-end cases that begin with promise(t) (default: all; who names cases in RUN means these)
+#   SHARD   i/n: the i-th of n pieces; the stages before e2e belong to the first
 #   CONTEXT run the e2e stage on an existing cluster of the kubeconfig
 set -euo pipefail
 
@@ -13,6 +15,9 @@ GOFLAGS="$(go env GOFLAGS) -trimpath"
 export GOFLAGS
 export CASTELLAN_CACHE=${CASTELLAN_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/castellan}
 STAGES=${STAGES:-unit chart api kafka e2e}
+SHARD=${SHARD:-}
+[ -n "${RUN:-}" ] || export CASTELLAN_E2E_LANE=${LANE:-}
+export CASTELLAN_E2E_SHARD=$SHARD
 
 # A name and address ranges of its own: a demo that runs beside the tests is not touched.
 test_cluster=(--name cstl-test --index 1)
@@ -114,8 +119,18 @@ stage_e2e() {
 		cluster=yes
 		run hack/localcluster.sh up || return 1
 	fi
-	gotest e2e . 75m ./test/e2e/...
+	export CASTELLAN_E2E_DURATIONS=$work/durations
+	local rc=0
+	gotest e2e . "$([ "${LANE:-}" = promise ] && echo 75m || echo 150m)" ./test/e2e/... || rc=1
+	if [ -s "$CASTELLAN_E2E_DURATIONS" ]; then
+		echo
+		cat "$CASTELLAN_E2E_DURATIONS"
+	fi
+	return "$rc"
 }
+
+# not_run prints how many end-to-end cases could not be begun, for want of the cluster that they share. They count as skipped.
+not_run() { cat "$work/$1"-*.json 2>/dev/null | grep -F '"Action":"output"' | grep -cE '"Output":" +[a-z_0-9]+\.go:[0-9]+: not run: ' || true; }
 
 # count prints how many tests of a stage ended so: count STAGE pass|fail|skip
 count() {
@@ -138,6 +153,7 @@ passed=0 failed=0 skipped=0
 for entry in "${titles[@]}"; do
 	stage=${entry%%=*}
 	[[ " $STAGES " == *" $stage "* ]] || continue
+	[ "$stage" = e2e ] || [ -z "$SHARD" ] || [ "${SHARD%%/*}" = 1 ] || continue
 	printf '\n=== %s\n' "${entry#*=}"
 	begun=$SECONDS rc=0
 	"stage_$stage" || rc=1
@@ -145,14 +161,16 @@ for entry in "${titles[@]}"; do
 	# A package that does not compile, or a cluster that does not start, fails no test of its own.
 	[ "$rc" = 0 ] || [ "$f" != 0 ] || f=1
 	passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
-	rows+=("$(printf '%-6s %5d passed %4d failed %4d skipped %5ds' "$stage" "$p" "$f" "$s" $((SECONDS - begun)))")
+	n=$(not_run "$stage")
+	if [ "$n" = 0 ]; then n=''; else n=", $n of them not run"; fi
+	rows+=("$(printf '%-6s %5d passed %4d failed %4d skipped %5ds%s' "$stage" "$p" "$f" "$s" $((SECONDS - begun)) "$n")")
 done
 
 printf '\n'
 [ "${#rows[@]}" = 0 ] || printf '%s\n' "${rows[@]}"
 printf '\n%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
 if [ $((passed + failed)) = 0 ]; then
-	echo "no test was run: STAGES=$STAGES RUN=${RUN:-}" >&2
+	echo "no test was run: STAGES=$STAGES RUN=${RUN:-} SHARD=$SHARD" >&2
 	exit 1
 fi
 [ "$failed" = 0 ]

@@ -39,7 +39,7 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	if len(args) != 1 {
-		return errors.New("usage: demo up|down")
+		return errors.New("usage: demo up|down|python")
 	}
 	d, err := newDemo()
 	if err != nil {
@@ -50,8 +50,12 @@ func run(ctx context.Context, args []string) error {
 		return d.up(ctx)
 	case "down":
 		return d.down(ctx)
+	case "python": // for the tests
+		python, err := d.python(ctx)
+		fmt.Println(python)
+		return err
 	default:
-		return fmt.Errorf("no command %q; there are up and down", args[0])
+		return fmt.Errorf("no command %q; there are up, down and python", args[0])
 	}
 }
 

@@ -117,6 +117,7 @@ type ObservedPod struct {
 	Restarts        int32
 	Problem         PodProblem
 	ProblemMessage  string // Kubernetes' own words, and the last line of the container where there is one
+	Awaits          string // why the process ended and is started again, where that is no fault of its own; empty = nothing is known
 	HostIP          string
 	Zone            string
 	KubernetesNode  string

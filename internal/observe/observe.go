@@ -58,6 +58,7 @@ func Kubernetes(c *model.Cluster, live *Live, files map[int32]render.NodeFiles) 
 		node.Pod = observePod(pod, id, fingerprints)
 		observation.Nodes[id] = node
 	}
+	excuseBrokers(c, live.Pods, observation)
 	observeClaims(c, live, observation)
 	observeChanges(c, live, revisions, files, observation)
 	return observation

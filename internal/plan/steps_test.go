@@ -227,6 +227,15 @@ func TestWaitingTellsTheWaysOfNotStartingApart(t *testing.T) {
 	}
 }
 
+func TestWaitingTellsOfABrokerThatEndedForNoFaultOfItsOwn(t *testing.T) {
+	s := newStage(t)
+	pod := s.pod(1)
+	pod.Ready, pod.Awaits, pod.Restarts = false, "why", 2
+	if p := s.next(); !has(p, "wait: broker 1 waits (2 restarts): why") {
+		t.Errorf("nothing says that it waits:\n%s", p)
+	}
+}
+
 func TestOrderOfRestarts(t *testing.T) {
 	s := newSim(simPools("ctl:0:3:c", "mix:10:1:cb", "brk:1000:2:b"))
 	s.settle(300)

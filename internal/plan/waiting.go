@@ -60,5 +60,8 @@ func (v *view) notReady(n *node) string {
 	case model.ProblemConfig:
 		return n.name() + " cannot be set up" + said
 	}
+	if n.pod.Awaits != "" {
+		return n.name() + " waits (" + counted(int(n.pod.Restarts), "restart") + "): " + n.pod.Awaits
+	}
 	return n.name() + " is starting"
 }

@@ -1,6 +1,7 @@
 package render
 
 import (
+	"strings"
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -235,6 +236,37 @@ func TestFingerprintsOfTheUserStay(t *testing.T) {
 		if got := d.Templates[tc.pool].User; got != tc.template {
 			t.Errorf("%s: template of pool %s: %s, was %s", tc.name, tc.pool, got, tc.template)
 		}
+	}
+}
+
+// What the operator chooses reaches a broker at its next restart, and is no reason for one.
+func TestTheOperatorsChoicesBelongToTheWholeFingerprintOnly(t *testing.T) {
+	for name, choices := range map[string]*[]property{"for every node": &operatorDefaults, "for brokers": &brokerDefaults} {
+		t.Run(name, func(t *testing.T) {
+			after := Desired(cluster(t, "demo", demo)).Files[0]
+			chosen := *choices
+			*choices = nil
+			t.Cleanup(func() { *choices = chosen })
+			before := Desired(cluster(t, "demo", demo)).Files[0]
+			if before.Whole == after.Whole {
+				t.Error("the choices are not in the files")
+			}
+			if before.User != after.User {
+				t.Error("an operator that chooses otherwise restarts every broker")
+			}
+		})
+	}
+}
+
+// A broker waits for its controllers longer than any of them takes to start.
+func TestABrokerWaitsForItsControllers(t *testing.T) {
+	const line = "initial.broker.registration.timeout.ms="
+	files := Nodes(cluster(t, "dedicated", dedicated))
+	if text := files[100].Data[fileProperties]; !strings.Contains(text, line+"900000\n") {
+		t.Errorf("a broker ends after Kafka's own minute:\n%s", text)
+	}
+	if text := files[1000].Data[fileProperties]; strings.Contains(text, line) {
+		t.Errorf("a controller registers with nobody:\n%s", text)
 	}
 }
 

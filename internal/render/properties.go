@@ -21,6 +21,14 @@ var operatorDefaults = []property{
 	{"ssl.allow.san.changes", "true"},
 }
 
+// brokerDefaults are the operator's own choices for brokers, in the same sense.
+var brokerDefaults = []property{
+	// How long a broker waits for a controller to register with before it ends by itself. Kafka's default is one minute. The
+	// controllers of a cluster that starts whole, or of one whose machines are slow, may need longer, and a broker that
+	// ends is held in back-off when they come. Fifteen minutes.
+	{"initial.broker.registration.timeout.ms", "900000"},
+}
+
 // reauthMillis cuts a removed user off: without it an open connection lives for ever. Five minutes.
 const reauthMillis = "300000"
 
@@ -37,6 +45,9 @@ func serverProperties(c *model.Cluster, pool *model.Pool, n *model.Node) string 
 	}
 	lines = append(lines, authorization(c)...)
 	lines = append(lines, operatorDefaults...)
+	if pool.Broker {
+		lines = append(lines, brokerDefaults...)
+	}
 	lines = append(lines, userConfig(c, pool)...)
 
 	var b strings.Builder

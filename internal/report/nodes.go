@@ -98,6 +98,8 @@ func (s *writer) nodeState(node *model.Node) (v1alpha1.NodeState, string) {
 		return v1alpha1.NodeStopping, ""
 	case pod.Problem != model.ProblemNone:
 		return v1alpha1.NodeFailing, problemOf(pod)
+	case pod.Awaits != "" && !pod.Ready:
+		return v1alpha1.NodeWaiting, joinSentences(pod.Awaits, message)
 	case !pod.Ready:
 		return v1alpha1.NodeStarting, message
 	case fenced(s.Observation.Kafka, node.ID):

@@ -38,6 +38,14 @@ func TestTheRackOfANodeIsRememberedWhileItsPodIsReplaced(t *testing.T) {
 	}
 }
 
+func TestABrokerThatEndedForWantOfControllersIsToldAsWaiting(t *testing.T) {
+	s := oneNode(model.ObservedNode{Pod: &model.ObservedPod{Restarts: 2, Awaits: "there was no controller"}})
+	s.setNodes()
+	if n := s.status.Nodes[0]; n.State != v1alpha1.NodeWaiting || n.Message != "there was no controller" {
+		t.Errorf("it is told as %s: %q", n.State, n.Message)
+	}
+}
+
 func TestALostVolumeAndItsCureAreToldBeforeTheScheduler(t *testing.T) {
 	unschedulable := &model.ObservedPod{Problem: model.ProblemUnschedulable, ProblemMessage: "0/3 nodes are available"}
 	lost := model.ObservedClaim{Name: "data-events-main-0", Lost: true}

@@ -31,7 +31,7 @@ func mustFindEachOther(t *testing.T, namespace, cluster string) {
 		found := failedDial.FindAllStringSubmatch(log, -1)
 		dials += len(found)
 		for _, to := range pods {
-			longest, where := addressLag, ""
+			longest, where := pace.Of(addressLag), ""
 			for _, dial := range found {
 				at, err := time.Parse(time.RFC3339, dial[1])
 				if err != nil {

@@ -37,7 +37,7 @@ func (a *artifactStore) collectIfFailed(t *testing.T, namespace string) {
 
 // collect writes descriptions of a namespace's objects and the logs of its pods and of the operator. It is best effort.
 func (a *artifactStore) collect(t *testing.T, namespace string) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), pace.Of(time.Minute))
 	defer cancel()
 	dir := filepath.Join(a.dir(), strings.ReplaceAll(t.Name(), "/", "_"))
 	if err := os.MkdirAll(dir, 0o755); err != nil {

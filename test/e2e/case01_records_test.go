@@ -26,6 +26,7 @@ var mechanismUsers = map[v1alpha1.Mechanism]string{
 }
 
 func TestCase01_RecordsGoInAndOutWithNothingButTheSecret(t *testing.T) {
+	promise(t)
 	ns := shared(t)
 	for mechanism, user := range mechanismUsers {
 		apply(t, ns, topicManifest("records-"+user, ", partitions: 6, replicationFactor: 2")+"\n---\n"+userManifest(user, "records-"+user, mechanism))
@@ -59,7 +60,7 @@ for ((i = 0; i < 10000; i++)); do printf 'inside-%d\t{"id": %d}\n' "$i" "$i"; do
   /opt/kafka/bin/kafka-console-producer.sh --bootstrap-server "$b" --command-config /client/client.properties \
     --topic "$TOPIC" --reader-property parse.key=true
 /opt/kafka/bin/kafka-console-consumer.sh --bootstrap-server "$b" --command-config /client/client.properties \
-    --topic "$TOPIC" --group "$GROUP" --from-beginning --max-messages 10000 --timeout-ms 60000 \
+    --topic "$TOPIC" --group "$GROUP" --from-beginning --max-messages 10000 --timeout-ms 300000 \
     --formatter-property print.key=true --formatter-property print.partition=true --formatter-property print.value=false > /tmp/seen
 echo "records=$(wc -l < /tmp/seen) keys=$(grep -o 'inside-[0-9]*' /tmp/seen | sort -u | wc -l) partitions=$(grep -o 'Partition:[0-9]*' /tmp/seen | sort -u | wc -l)"
 `
@@ -124,7 +125,7 @@ func waitConsole(t *testing.T, ns, user string) {
 // sendAndReadBack sends records over all partitions and checks each one.
 func sendAndReadBack(t *testing.T, l login, topic string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), pace.Of(2*time.Minute))
 	defer cancel()
 	producer := l.client(t, kgo.DefaultProduceTopic(topic))
 	records := make([]*kgo.Record, manyRecords)
@@ -154,6 +155,7 @@ func sendAndReadBack(t *testing.T, l login, topic string) {
 }
 
 func TestCase01_WhoMayNotIsRefused(t *testing.T) {
+	promise(t)
 	ns := shared(t)
 	apply(t, ns, userManifest("stranger", "another-topic", allMechanisms...)+"\n---\n"+userManifest("guest", sharedTopic, allMechanisms...))
 	waitReady(t, time.Minute, userNamed(ns, "stranger"))
@@ -186,6 +188,7 @@ func TestCase01_WhoMayNotIsRefused(t *testing.T) {
 }
 
 func TestCase01_ADeletedUserIsRefusedBeforeItsObjectIsGone(t *testing.T) {
+	promise(t)
 	ns := shared(t)
 	apply(t, ns, userManifest("leaver", sharedTopic, allMechanisms...))
 	user := userNamed(ns, "leaver")
@@ -216,6 +219,7 @@ func TestCase01_ADeletedUserIsRefusedBeforeItsObjectIsGone(t *testing.T) {
 }
 
 func TestCase01_TheSecretIsACompleteClientConfiguration(t *testing.T) {
+	promise(t)
 	ns := shared(t)
 	secret := secretOf(t, ns, adminUser)
 	if secret.Type != "servicebinding.io/kafka" {
@@ -236,6 +240,7 @@ func TestCase01_TheSecretIsACompleteClientConfiguration(t *testing.T) {
 }
 
 func TestCase01_TLSListenersNameWhatTheyAdvertise(t *testing.T) {
+	promise(t)
 	ns := shared(t)
 	for _, listener := range []string{"secure", "securenp"} {
 		l := loginOf(t, ns, adminUser).at(t, ns, sharedName, listener)

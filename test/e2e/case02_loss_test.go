@@ -25,6 +25,7 @@ func mustHaveBrokers(t *testing.T, admin *kadm.Client, ids ...int32) {
 }
 
 func TestCase02_ABrokerPodIsDeletedAndNoAcknowledgedRecordIsLost(t *testing.T) {
+	long(t)
 	ns := shared(t)
 	admin := sharedAdmin(t)
 	waitInSync(t, admin)
@@ -56,6 +57,7 @@ func TestCase02_ABrokerPodIsDeletedAndNoAcknowledgedRecordIsLost(t *testing.T) {
 }
 
 func TestCase02_AKubernetesNodeIsPoweredOffAndNoAcknowledgedRecordIsLost(t *testing.T) {
+	promise(t)
 	if !isLocal() {
 		t.Skip("only nodes of the local cluster can be powered off")
 	}
@@ -66,7 +68,7 @@ func TestCase02_AKubernetesNodeIsPoweredOffAndNoAcknowledgedRecordIsLost(t *test
 	node := pod.Spec.NodeName
 	f := startFlow(t, loginOf(t, ns, adminUser).at(t, ns, sharedName, "outside"), sharedTopic, "poweroff")
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+		ctx, cancel := context.WithTimeout(context.Background(), pace.Of(2*time.Minute))
 		defer cancel()
 		if _, err := localcluster(ctx, "node", "start", node); err != nil {
 			t.Errorf("power node %s on again: %v", node, err)

@@ -96,6 +96,7 @@ func killAtEveryPhase(t *testing.T, namespace, name string, most int) (phases []
 }
 
 func TestCase03_TheOperatorIsKilledAtEveryPhaseOfCreationAndAtEveryStepOfARoll(t *testing.T) {
+	long(t)
 	const mostKills = 14
 	ns := newNamespace(t)
 	waitOperator(t)

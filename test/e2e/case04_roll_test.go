@@ -24,6 +24,7 @@ func waitBrokerValue(t *testing.T, admin *kadm.Client, key, want string) time.Du
 }
 
 func TestCase04_AStaticKeyRestartsEachBrokerOnceOneAtATimeAndNoProducerNotices(t *testing.T) {
+	promise(t)
 	ns := shared(t)
 	admin := sharedAdmin(t)
 	waitInSync(t, admin)
@@ -69,6 +70,7 @@ func TestCase04_AStaticKeyRestartsEachBrokerOnceOneAtATimeAndNoProducerNotices(t
 }
 
 func TestCase04_ARunTimeKeyRestartsNobody(t *testing.T) {
+	promise(t)
 	ns := shared(t)
 	admin := sharedAdmin(t)
 	before := lives(t, ns, sharedName)

@@ -18,6 +18,7 @@ const (
 )
 
 func TestCase05_ABadValueStopsTheRollAtTheFirstNodeAndTakingItBackHeals(t *testing.T) {
+	promise(t)
 	ns := shared(t)
 	admin := sharedAdmin(t)
 	waitInSync(t, admin)

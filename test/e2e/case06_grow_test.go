@@ -21,6 +21,7 @@ spec:
 `
 
 func TestCase06_BrokersAreAddedAndNobodyRestarts(t *testing.T) {
+	long(t)
 	ns := newNamespace(t)
 	apply(t, ns, growManifest+"\n---\n"+adminManifest)
 	cluster := clusterNamed(ns, sharedName)

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,7 +11,10 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
 )
 
 // otherImage builds the operator as another version: another program, another hash, another image.
@@ -40,15 +44,17 @@ func otherImage(t *testing.T) string {
 // TestCase07 upgrades to an operator that is another program and that renders every pod differently: Kafka's image comes
 // from the registry under its long name, which is the operator's choice and not the user's.
 func TestCase07_AnOtherOperatorRestartsNobody(t *testing.T) {
+	promise(t)
 	if !isLocal() {
 		t.Skip("the other image can only be loaded into the local cluster")
 	}
 	const repository = "docker.io/apache/kafka"
 	ns := shared(t)
 	before := lives(t, ns, sharedName)
+	f := startFlow(t, common.login(t), sharedTopic, "upgraded")
 	installed := operator(t).Spec.Template.Spec.Containers[0].Image
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
+		ctx, cancel := context.WithTimeout(context.Background(), pace.Of(4*time.Minute))
 		defer cancel()
 		if err := installOperator(ctx, installed); err != nil {
 			t.Errorf("put the operator back: %v", err)
@@ -72,20 +78,28 @@ func TestCase07_AnOtherOperatorRestartsNobody(t *testing.T) {
 	always(t, 20*time.Second, "the cluster stays Ready", func(ctx context.Context) error { return isReady(ctx, cluster) })
 	mustLiveOn(t, ns, sharedName, before)
 
-	change(t, cluster, func(c kafkaCluster) { setConfig(c, "queued.max.requests", "601") })
-	waitReady(t, 5*time.Minute, cluster)
-	pods, err := podsOf(t.Context(), ns, sharedName)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, pod := range pods {
-		if image := pod.Spec.Containers[0].Image; image != repository+":"+kafkaVersion {
-			t.Errorf("pod %s, restarted for the user's sake, still has what the old operator rendered: %s", pod.Name, image)
+	annotate(t, cluster, v1alpha1.AnnotationRestart, asked("0"))
+	t.Cleanup(func() {
+		_ = tryChange(context.Background(), cluster, func(c kafkaCluster) { delete(c.Annotations, v1alpha1.AnnotationRestart) })
+	})
+	pod := &corev1.Pod{}
+	eventually(t, 2*time.Minute, "broker 0, restarted for the user's sake, has what the new operator renders", func(ctx context.Context) error {
+		if err := kube.Get(ctx, client.ObjectKey{Namespace: ns, Name: "events-main-0"}, pod); err != nil {
+			return err
 		}
-	}
+		if image := pod.Spec.Containers[0].Image; image != repository+":"+kafkaVersion || !podReady(pod) {
+			return fmt.Errorf("it has %s, ready %v", image, podReady(pod))
+		}
+		return nil
+	})
+	waitReady(t, time.Minute, cluster)
+	delete(before, pod.Name)
+	mustLiveOn(t, ns, sharedName, before)
+	f.stopServed(t)
 }
 
 func TestCase07_TheOperatorAloneIsRestartedAndNobodyElse(t *testing.T) {
+	promise(t)
 	ns := shared(t)
 	before := lives(t, ns, sharedName)
 	waitQuiet(t)
@@ -102,6 +116,60 @@ func TestCase07_TheOperatorAloneIsRestartedAndNobodyElse(t *testing.T) {
 			t.Errorf("an operator that starts beside a converged cluster sent %d writes:%s", len(writes), tally(writes))
 		}
 	}
+}
+
+// A cluster works without its operator: a broker that is killed comes back on its disk, and clients go on.
+func TestCase07_WithoutAnOperatorABrokerIsKilledComesBackAndNoAcknowledgedRecordIsLost(t *testing.T) {
+	promise(t)
+	ns := shared(t)
+	admin := sharedAdmin(t)
+	waitInSync(t, admin)
+	f := startFlow(t, common.login(t), sharedTopic, "alone")
+	t.Cleanup(func() {
+		ctx := context.Background()
+		if err := errors.Join(scaleOperator(ctx, 1), pollOperator(ctx)); err != nil {
+			t.Errorf("start the operator again: %v", err)
+		}
+	})
+	if err := scaleOperator(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, time.Minute, "no operator runs", func(ctx context.Context) error {
+		pods, err := operatorPods(ctx)
+		if err == nil && len(pods) > 0 {
+			err = fmt.Errorf("%d pods", len(pods))
+		}
+		return err
+	})
+	pod := getPod(t, ns, "events-main-1")
+	if err := kube.Delete(t.Context(), pod, client.GracePeriodSeconds(0)); err != nil {
+		t.Fatal(err)
+	}
+	say(t, "pod %s of broker 1 is killed", pod.Name)
+	f.progress(t, deliveryTimeout)
+	eventually(t, 2*time.Minute, "another pod of the same name is ready", func(ctx context.Context) error {
+		now := &corev1.Pod{}
+		if err := kube.Get(ctx, client.ObjectKeyFromObject(pod), now); err != nil {
+			return err
+		}
+		if now.UID == pod.UID || !podReady(now) {
+			return fmt.Errorf("it is pod %s, ready %v", now.UID, podReady(now))
+		}
+		return nil
+	})
+	waitInSync(t, admin)
+	f.stopServed(t)
+	mustHaveBrokers(t, admin, 0, 1, 2)
+}
+
+// scaleOperator says how many pods of the operator there are to be.
+func scaleOperator(ctx context.Context, replicas int) error {
+	deployment, err := findOperator(ctx)
+	if err != nil {
+		return err
+	}
+	patch := client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"spec":{"replicas":%d}}`, replicas))
+	return kube.Patch(ctx, deployment, patch)
 }
 
 // waitQuiet waits until the operator has nothing to write any more: what a case before this one began is over.

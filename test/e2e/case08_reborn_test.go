@@ -13,6 +13,7 @@ import (
 )
 
 func TestCase08_AClusterMadeAgainTakesItsDisksBack(t *testing.T) {
+	promise(t)
 	ns := small(t, false, "")
 	apply(t, ns, topicManifest("kept", ", partitions: 3"))
 	topic, cluster := topicNamed(ns, "kept"), clusterNamed(ns, sharedName)

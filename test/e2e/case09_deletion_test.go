@@ -52,6 +52,7 @@ func waitPods(t *testing.T, ns string) {
 }
 
 func TestCase09_AClusterWhoseBrokersNeverStartedGoesWithItsTopicsAndUsers(t *testing.T) {
+	promise(t)
 	ns := newNamespace(t)
 	apply(t, ns, brokenManifest()+"\n---\n"+adminManifest+"\n---\n"+topicManifest("orders", ""))
 	waitPods(t, ns)
@@ -59,6 +60,7 @@ func TestCase09_AClusterWhoseBrokersNeverStartedGoesWithItsTopicsAndUsers(t *tes
 }
 
 func TestCase09_AClusterGoesBeforeItsTopicsAndUsers(t *testing.T) {
+	long(t)
 	ns := newNamespace(t)
 	apply(t, ns, brokenManifest()+"\n---\n"+adminManifest+"\n---\n"+topicManifest("orders", ""))
 	waitPods(t, ns)
@@ -67,6 +69,7 @@ func TestCase09_AClusterGoesBeforeItsTopicsAndUsers(t *testing.T) {
 }
 
 func TestCase09_ARunningClusterGoesWithoutItsCAAndWithItsOperatorKilledMidway(t *testing.T) {
+	promise(t)
 	ns := small(t, true, "")
 	apply(t, ns, topicManifest("orders", ""))
 	waitReady(t, time.Minute, topicNamed(ns, "orders"))
@@ -91,31 +94,36 @@ func TestCase09_ARunningClusterGoesWithoutItsCAAndWithItsOperatorKilledMidway(t 
 }
 
 func TestCase09_ANamespaceDeletedWholeTerminates(t *testing.T) {
-	cases := map[string]struct {
-		manifest string
-		ready    bool
-	}{
-		"with a running cluster":        {smallManifest(true, ""), true},
-		"with a cluster that is broken": {brokenManifest(), false},
-		"with three running brokers":    {sharedManifest, true},
+	promise(t)
+	mustTerminateWhole(t, smallManifest(true, ""), true)
+}
+
+func TestCase09_ANamespaceWithABrokenClusterTerminates(t *testing.T) {
+	long(t)
+	mustTerminateWhole(t, brokenManifest(), false)
+}
+
+func TestCase09_ANamespaceWithThreeRunningBrokersTerminates(t *testing.T) {
+	long(t)
+	mustTerminateWhole(t, sharedManifest, true)
+}
+
+// mustTerminateWhole deletes a namespace with a cluster, a topic and a user in it.
+func mustTerminateWhole(t *testing.T, manifest string, ready bool) {
+	t.Helper()
+	ns := newNamespace(t)
+	apply(t, ns, manifest+"\n---\n"+adminManifest+"\n---\n"+topicManifest("orders", ""))
+	waitPods(t, ns)
+	if ready {
+		waitReady(t, 3*time.Minute, clusterNamed(ns, sharedName))
+		waitReady(t, time.Minute, topicNamed(ns, "orders"))
+		waitReady(t, time.Minute, userNamed(ns, adminUser))
 	}
-	for name, c := range cases {
-		t.Run(name, func(t *testing.T) {
-			ns := newNamespace(t)
-			apply(t, ns, c.manifest+"\n---\n"+adminManifest+"\n---\n"+topicManifest("orders", ""))
-			waitPods(t, ns)
-			if c.ready {
-				waitReady(t, 3*time.Minute, clusterNamed(ns, sharedName))
-				waitReady(t, time.Minute, topicNamed(ns, "orders"))
-				waitReady(t, time.Minute, userNamed(ns, adminUser))
-			}
-			begin := time.Now()
-			ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
-			defer cancel()
-			if err := removeNamespace(ctx, ns); err != nil {
-				t.Fatal(err)
-			}
-			figureSeconds(t, "namespace-deletion", time.Since(begin))
-		})
+	begin := time.Now()
+	ctx, cancel := context.WithTimeout(t.Context(), pace.Of(90*time.Second))
+	defer cancel()
+	if err := removeNamespace(ctx, ns); err != nil {
+		t.Fatal(err)
 	}
+	figureSeconds(t, "namespace-deletion", time.Since(begin))
 }

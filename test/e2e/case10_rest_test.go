@@ -34,6 +34,7 @@ func restTime(t *testing.T) time.Duration {
 }
 
 func TestCase10_AtRestNothingIsWritten(t *testing.T) {
+	promise(t)
 	ns := shared(t)
 	admin := sharedAdmin(t)
 	var crowd []string

@@ -18,10 +18,10 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 )
 
-// Traps 1, 2 and 10 of the house style, in one story: whatever asks for a restart goes through the same gate; while it is
-// shut, a missing pod is still created; and when it opens, no two pods are ever down together, although the wish changes
-// midway.
-func TestCase11_ABlockedRollWaitsYetCreatesAMissingPodAndThenGoesOneAtATime(t *testing.T) {
+// Traps 1 and 2 of the house style: whatever asks for a restart goes through the same gate, and while that is shut, a missing
+// pod is still created.
+func TestCase11_ABlockedRollWaitsYetCreatesAMissingPod(t *testing.T) {
+	promise(t)
 	ns := shared(t)
 	admin := sharedAdmin(t)
 	waitInSync(t, admin)
@@ -30,6 +30,10 @@ func TestCase11_ABlockedRollWaitsYetCreatesAMissingPodAndThenGoesOneAtATime(t *t
 	fragile := topicNamed(ns, "fragile")
 	waitReady(t, time.Minute, fragile)
 	t.Cleanup(func() { _ = kube.Delete(context.Background(), fragile.KafkaTopic) })
+	if err := refresh(t.Context(), cluster); err != nil {
+		t.Fatal(err)
+	}
+	good := cluster.Spec.DeepCopy()
 
 	before := lives(t, ns, sharedName)
 	change(t, cluster, func(c kafkaCluster) {
@@ -63,6 +67,30 @@ func TestCase11_ABlockedRollWaitsYetCreatesAMissingPodAndThenGoesOneAtATime(t *t
 	})
 	delete(before, lost.Name)
 	mustLiveOn(t, ns, sharedName, before)
+	change(t, cluster, func(c kafkaCluster) { c.Spec = *good.DeepCopy() })
+	waitReady(t, 3*time.Minute, cluster)
+	mustLiveOn(t, ns, sharedName, before)
+}
+
+// Trap 10: no two pods are ever down together, also when a gate opens that was shut, and the wish changes midway.
+func TestCase11_ARollThatWasBlockedGoesOneAtATimeAlthoughTheWishChangesMidway(t *testing.T) {
+	long(t)
+	ns := shared(t)
+	waitInSync(t, sharedAdmin(t))
+	cluster := clusterNamed(ns, sharedName)
+	apply(t, ns, topicManifest("fragile", ", partitions: 3, replicationFactor: 2, config: {min.insync.replicas: \"2\"}"))
+	fragile := topicNamed(ns, "fragile")
+	waitReady(t, time.Minute, fragile)
+	t.Cleanup(func() { _ = kube.Delete(context.Background(), fragile.KafkaTopic) })
+	change(t, cluster, func(c kafkaCluster) {
+		c.Spec.Rolling.Unavailable = v1alpha1.UnavailableWait
+		setConfig(c, "queued.max.requests", "621")
+		heap := resource.MustParse("288Mi")
+		c.Spec.Pools[0].JVM.Heap = &heap
+	})
+	eventually(t, time.Minute, "the roll is held back", func(ctx context.Context) error {
+		return isStalled(ctx, cluster, "Held", []string{"spec.rolling.unavailable"})
+	})
 
 	watched := watchPods(t, ns, sharedName)
 	change(t, cluster, func(c kafkaCluster) { c.Spec.Rolling.Unavailable = v1alpha1.UnavailableProceed })
@@ -99,6 +127,7 @@ func equalMaps(a, b map[string]string) bool { return fmt.Sprint(a) == fmt.Sprint
 // Trap 5: the object that lost the race for a topic can go without taking the topic with it, and when the holder goes,
 // the next takes over without a record being lost.
 func TestCase11_DeletingTheLosingDuplicateKeepsTheTopic(t *testing.T) {
+	promise(t)
 	ns := shared(t)
 	admin := sharedAdmin(t)
 	duplicate := func(name string) string { return topicManifest(name, ", name: claimed, partitions: 2") }
@@ -151,6 +180,7 @@ func mustHaveTopic(t *testing.T, name, id string) {
 
 // Trap 4, from Kafka's side, for one object of each kind: touching a label asks for nothing, so nothing is written.
 func TestCase11_AConvergedTopicUserOrACLCausesNoKafkaWrite(t *testing.T) {
+	promise(t)
 	ns := shared(t)
 	apply(t, ns, topicManifest("still", ", partitions: 2, config: {retention.ms: \"3600000\"}")+"\n---\n"+userManifest("still", "still", allMechanisms...))
 	topic, user, cluster := topicNamed(ns, "still"), userNamed(ns, "still"), clusterNamed(ns, sharedName)
@@ -187,6 +217,7 @@ func TestCase11_AConvergedTopicUserOrACLCausesNoKafkaWrite(t *testing.T) {
 
 // What somebody else does to a managed topic is mended; what is not managed is left alone.
 func TestCase11_DriftIsMendedAndForeignThingsAreLeftAlone(t *testing.T) {
+	promise(t)
 	ns := shared(t)
 	admin := sharedAdmin(t)
 	apply(t, ns, topicManifest("drifting", ", partitions: 2, config: {retention.ms: \"3600000\"}"))

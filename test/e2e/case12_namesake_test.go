@@ -6,9 +6,10 @@ import (
 )
 
 func TestCase12_TwoClustersOfOneNameInTwoNamespacesDoNotMeet(t *testing.T) {
+	promise(t)
 	first := shared(t)
 	before := lives(t, first, sharedName)
-	second := small(t, true, "")
+	second := single.inUse(t)
 	a, b := clusterNamed(first, sharedName), clusterNamed(second, sharedName)
 	for _, c := range []kafkaCluster{a, b} {
 		waitReady(t, time.Minute, c)
@@ -18,6 +19,7 @@ func TestCase12_TwoClustersOfOneNameInTwoNamespacesDoNotMeet(t *testing.T) {
 	}
 	apply(t, second, topicManifest("only-second", ""))
 	waitReady(t, time.Minute, topicNamed(second, "only-second"))
+	defer mustGo(t, topicNamed(second, "only-second"))
 	inFirst, err := sharedAdmin(t).ListTopics(t.Context())
 	if err != nil || inFirst.Has("only-second") {
 		t.Errorf("the topic of the second cluster stands in the first (error %v)", err)

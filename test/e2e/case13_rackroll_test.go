@@ -9,6 +9,7 @@ import (
 )
 
 func TestCase13_AStaticChangeRollsRackByRackAfterATrialAndNoProducerNotices(t *testing.T) {
+	long(t)
 	v := fleet.sail(t)
 	mustSpanRacks(t, v)
 	controllers := watchPods(t, v.ns, sharedName)

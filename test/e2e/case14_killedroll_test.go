@@ -8,6 +8,7 @@ import (
 // What the operator has begun must be readable from the cluster alone: it is killed at every step of a roll rack by rack
 // that can be told apart from outside, half a rack being down among them.
 func TestCase14_TheOperatorIsKilledAgainAndAgainWhileRacksRoll(t *testing.T) {
+	long(t)
 	const mostKills = 10
 	v := fleet.sail(t)
 	v.rec.mark(t, "queued.max.requests is changed, and the operator killed at every step")

@@ -29,6 +29,7 @@ func annotate(t *testing.T, cluster kafkaCluster, key, value string) {
 func asked(what string) string { return what + "=" + time.Now().UTC().Format(time.RFC3339) }
 
 func TestCase15_ARestartIsAskedForByAnnotationAndAPauseHoldsItInTheMiddle(t *testing.T) {
+	long(t)
 	v := fleet.sail(t)
 	t.Cleanup(func() {
 		_ = tryChange(context.Background(), v.cluster, func(c kafkaCluster) {

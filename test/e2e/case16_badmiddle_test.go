@@ -6,12 +6,16 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 )
 
 // A good change is under way when a bad one comes on top of it. Only the broker on which it is tried may suffer; when it
 // is taken back, the good change is carried to its end, and nobody restarts who neither needs.
 func TestCase16_ABadValueInTheMiddleOfARollTouchesTheTrialBrokerAlone(t *testing.T) {
+	long(t)
 	v := fleet.sail(t)
 	pods := watchPods(t, v.ns, sharedName)
 	v.rec.mark(t, "queued.max.requests is changed")
@@ -49,7 +53,10 @@ func TestCase16_ABadValueInTheMiddleOfARollTouchesTheTrialBrokerAlone(t *testing
 	begin := time.Now()
 	change(t, v.cluster, func(c kafkaCluster) { delete(mainPool(c).Config, poisonKey) })
 	eventually(t, time.Minute, "the node that failed starts", func(ctx context.Context) error {
-		pod := getPod(t, v.ns, failing.Pod)
+		pod := &corev1.Pod{}
+		if err := kube.Get(ctx, client.ObjectKey{Namespace: v.ns, Name: failing.Pod}, pod); err != nil {
+			return err
+		}
 		if !podReady(pod) {
 			return fmt.Errorf("pod %s is not ready: %w", pod.UID, isReady(ctx, v.cluster))
 		}

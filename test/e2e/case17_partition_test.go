@@ -12,6 +12,7 @@ import (
 )
 
 func TestCase17_ANodesNetworkIsCutInTheMiddleOfARollAndTheRollWaits(t *testing.T) {
+	long(t)
 	if !isLocal() {
 		t.Skip("only nodes of the local cluster can be cut off")
 	}
@@ -114,7 +115,7 @@ func brokersOn(v *voyage, node string) []string {
 func healer(t *testing.T, node string) func() {
 	healed := false
 	heal := func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		ctx, cancel := context.WithTimeout(context.Background(), pace.Of(time.Minute))
 		defer cancel()
 		if _, err := localcluster(ctx, "node", "heal", node); err != nil && !healed {
 			t.Errorf("heal node %s: %v", node, err)

@@ -14,6 +14,7 @@ import (
 // PodDisruptionBudget says no; the machine is seen to, and comes back. The disks are bound to their zones, so nobody can
 // run elsewhere meanwhile.
 func TestCase18_TwoNodesAreDrainedAtOnceAndNoPartitionFallsBelowItsMinimum(t *testing.T) {
+	long(t)
 	v := fleet.sail(t)
 	nodes := nodesOfFleet(t, v)
 	if len(nodes) < 3 {
@@ -21,7 +22,7 @@ func TestCase18_TwoNodesAreDrainedAtOnceAndNoPartitionFallsBelowItsMinimum(t *te
 	}
 	drained := nodes[:2]
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		ctx, cancel := context.WithTimeout(context.Background(), pace.Of(time.Minute))
 		defer cancel()
 		for _, node := range drained {
 			if _, err := kubectl(ctx, "uncordon", node); err != nil {
@@ -35,7 +36,7 @@ func TestCase18_TwoNodesAreDrainedAtOnceAndNoPartitionFallsBelowItsMinimum(t *te
 	var done sync.WaitGroup
 	for i, node := range drained {
 		done.Go(func() {
-			_, err := kubectl(t.Context(), "drain", node, "--pod-selector", fleetLabel, "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=4m")
+			_, err := kubectl(t.Context(), "drain", node, "--pod-selector", fleetLabel, "--ignore-daemonsets", "--delete-emptydir-data", "--timeout="+pace.Of(4*time.Minute).String())
 			v.rec.mark(t, "the drain of node %s ends", node)
 			_, back := kubectl(t.Context(), "uncordon", node)
 			failures[i] = errors.Join(err, back)

@@ -14,6 +14,7 @@ import (
 
 // The last case of the fleet, which it takes apart.
 func TestCase19_ABrokerLeavesOnlyOnceItHoldsNothing(t *testing.T) {
+	long(t)
 	v := fleet.sail(t)
 	t.Cleanup(func() {
 		if err := fleet.remove(context.Background()); err != nil {

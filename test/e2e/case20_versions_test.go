@@ -43,6 +43,7 @@ spec:
 func releaseOf(kafka string) string { return kafka[:strings.LastIndexByte(kafka, '.')] }
 
 func TestCase20_UpAndDownAndUpAndFromThereOnlyForward(t *testing.T) {
+	long(t)
 	older, known := version.Find(olderKafka)
 	if !known {
 		t.Fatalf("Kafka %s is not in the catalogue: %s", olderKafka, version.Names())
@@ -97,7 +98,7 @@ func serveKafka(t *testing.T, kafka string) {
 	if !isLocal() {
 		return // a cluster of one's own has a registry behind it
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), pace.Of(5*time.Minute))
 	defer cancel()
 	if _, err := localcluster(ctx, "up", "--kafka", kafka); err != nil {
 		t.Fatalf("serve the image of Kafka %s: %v", kafka, err)

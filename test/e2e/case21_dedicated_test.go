@@ -22,6 +22,7 @@ func controllerPool(replicas int32) v1alpha1.Pool {
 
 // It leaves the shared cluster as it found it.
 func TestCase21_FromCombinedNodesToDedicatedControllersAndBack(t *testing.T) {
+	long(t)
 	v := common.sail(t)
 	quorum := watchQuorum(t, v.login)
 	v.rec.mark(t, "a pool of controllers is added, and the role Controller taken from the others")

@@ -32,6 +32,7 @@ spec:
 `
 
 func TestCase22_ControllersOneThreeFiveThreeAndNoBrokerRestarts(t *testing.T) {
+	long(t)
 	v := ruled.sail(t)
 	quorum := watchQuorum(t, v.login)
 	before := lives(t, v.ns, sharedName)
@@ -66,6 +67,7 @@ func TestCase22_ControllersOneThreeFiveThreeAndNoBrokerRestarts(t *testing.T) {
 
 // The last case of the ruled cluster.
 func TestCase22_AControllerLosesItsDiskAndIsAVoterAgainWithTheNewOne(t *testing.T) {
+	long(t)
 	v := ruled.sail(t)
 	t.Cleanup(func() {
 		if err := ruled.remove(context.Background()); err != nil {

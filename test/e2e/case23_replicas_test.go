@@ -30,6 +30,7 @@ var (
 // Replicas are added, taken away and moved to other racks while records flow, under a limit that somebody else has set; a
 // change of mind in the middle is followed.
 func TestCase23_ReplicasAreAddedAndMovedUnderLoadAndAChangeOfMindIsFollowed(t *testing.T) {
+	long(t)
 	v := fleet.sail(t)
 	admin := v.login.admin(t)
 	apply(t, v.ns, topicManifest(movingTopic, fmt.Sprintf(", partitions: %d, replicationFactor: 2", movingPartitions)))

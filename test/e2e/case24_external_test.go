@@ -43,6 +43,7 @@ func writeLogin(t *testing.T, namespace, username, password string) {
 }
 
 func TestCase24_AClusterOfSomebodyElsesIsCaredForByAddressAndLogin(t *testing.T) {
+	promise(t)
 	home := shared(t)
 	before := lives(t, home, sharedName)
 	admin := loginOf(t, home, adminUser).at(t, home, sharedName, "inside")
@@ -91,7 +92,7 @@ func changeTopicAbroad(t *testing.T, ns string) {
 		return err
 	})
 	waitReady(t, 30*time.Second, topicNamed(ns, "brief"))
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), pace.Of(30*time.Second))
 	defer cancel()
 	brief := inner(topicNamed(ns, "brief"))
 	if err := kube.Delete(ctx, brief); err != nil {
@@ -125,7 +126,7 @@ func userAbroad(t *testing.T, ns string) {
 	if err := tryToProduce(t, loginOf(t, ns, "traveller"), "abroad"); err != nil {
 		t.Errorf("the user of the external cluster cannot work: %v", err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), pace.Of(time.Minute))
 	defer cancel()
 	user := inner(userNamed(ns, "traveller"))
 	if err := kube.Delete(ctx, user); err != nil {
@@ -144,7 +145,7 @@ func leaveAbroad(t *testing.T, ns string) {
 		t.Fatal(err)
 	}
 	id := topic.Status.TopicID
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), pace.Of(time.Minute))
 	defer cancel()
 	for _, o := range []client.Object{inner(clusterNamed(ns, sharedName)), inner(topicNamed(ns, "abroad"))} {
 		if err := kube.Delete(ctx, o); err != nil {

@@ -17,6 +17,7 @@ import (
 // An application team writes its topic and its user in its own namespace. It needs the cluster's consent; when that is
 // withdrawn, its clients go on and nothing is changed or deleted.
 func TestCase25_TopicsAndUsersOfAnotherNamespaceNeedTheClustersConsent(t *testing.T) {
+	promise(t)
 	home := shared(t)
 	cluster := clusterNamed(home, sharedName)
 	admin := sharedAdmin(t)
@@ -48,7 +49,7 @@ func TestCase25_TopicsAndUsersOfAnotherNamespaceNeedTheClustersConsent(t *testin
 		c.Spec.Access = &v1alpha1.Access{Namespaces: v1alpha1.NamespaceSelector{MatchLabels: map[string]string{"example.com/kafka": "events"}}}
 	})
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		ctx, cancel := context.WithTimeout(context.Background(), pace.Of(time.Minute))
 		defer cancel()
 		if err := tryChange(ctx, cluster, func(c kafkaCluster) { c.Spec.Access = nil }); err != nil {
 			t.Errorf("take the consent back: %v", err)

@@ -16,6 +16,7 @@ import (
 
 // A topic that somebody else made is watched, taken over, made exact, lost and made again.
 func TestCase26_AForeignTopicIsObservedAdoptedMadeExactLostAndMadeAgain(t *testing.T) {
+	promise(t)
 	ns := shared(t)
 	admin := sharedAdmin(t)
 	createTopic(t, admin, "foreigners", 3)
@@ -79,6 +80,7 @@ func TestCase26_AForeignTopicIsObservedAdoptedMadeExactLostAndMadeAgain(t *testi
 
 // An object is given another name, and observes for a while; the topic is the same all the time.
 func TestCase26_AnObjectIsRenamedAndObservesAndItsTopicStays(t *testing.T) {
+	promise(t)
 	ns := shared(t)
 	admin := sharedAdmin(t)
 	apply(t, ns, topicManifest("before", ", name: lasting, partitions: 2, config: {retention.ms: \"3600000\"}"))
@@ -131,6 +133,7 @@ func idOf(t *testing.T, admin *kadm.Client, name string) string {
 
 // Kafka's own topics are configured and never deleted.
 func TestCase26_AnInternalTopicIsConfiguredAndStays(t *testing.T) {
+	promise(t)
 	ns := shared(t)
 	admin := sharedAdmin(t)
 	startFlow(t, common.login(t), sharedTopic, "for-offsets") // Kafka makes the topic for the first group

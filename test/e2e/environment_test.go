@@ -73,6 +73,9 @@ func ensureKubernetes(ctx context.Context) (string, error) {
 // release is the chart's release; its namespace is the documentation's.
 const release, releaseNamespace = "castellan", "castellan-system"
 
+// installLimit is longer than any machine takes: nothing tells yet how slow this one is.
+const installLimit = 10 * time.Minute
+
 // installOperator installs or upgrades the chart with an image and more values, and waits until it works.
 func installOperator(ctx context.Context, image string, values ...string) error {
 	helm, err := script(ctx, "hack/tool.sh", "helm")
@@ -81,7 +84,7 @@ func installOperator(ctx context.Context, image string, values ...string) error 
 	}
 	name, tag := image[:strings.LastIndex(image, ":")], image[strings.LastIndex(image, ":")+1:]
 	args := []string{"upgrade", "--install", release, "charts/castellan", "--kubeconfig", kubeconfig,
-		"--namespace", releaseNamespace, "--create-namespace", "--wait", "--timeout", "3m",
+		"--namespace", releaseNamespace, "--create-namespace", "--wait", "--timeout", installLimit.String(),
 		"--set-string", "image.repository=" + name, "--set-string", "image.tag=" + tag}
 	for _, value := range values {
 		args = append(args, "--set-string", value)
@@ -104,7 +107,7 @@ func ensureOperator(ctx context.Context) error {
 			return fmt.Errorf("install the operator: %w", err)
 		}
 	}
-	return wait.PollUntilContextTimeout(ctx, pollInterval, 2*time.Minute, true, func(ctx context.Context) (bool, error) {
+	return wait.PollUntilContextTimeout(ctx, pollInterval, installLimit, true, func(ctx context.Context) (bool, error) {
 		deployment, err := findOperator(ctx)
 		return err == nil && deployment.Status.ReadyReplicas > 0, nil
 	})
@@ -169,13 +172,23 @@ func killOperator(ctx context.Context) error {
 // waitOperator waits until one operator is ready and leads.
 func waitOperator(t *testing.T) {
 	t.Helper()
-	eventually(t, 2*time.Minute, "the operator is back", func(ctx context.Context) error {
+	if err := pollOperator(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func pollOperator(ctx context.Context) error {
+	_, err := poll(ctx, 2*time.Minute, "the operator is back", func(ctx context.Context) error {
+		deployment, err := findOperator(ctx)
+		if err != nil {
+			return err
+		}
 		pods, err := operatorPods(ctx)
 		if err != nil {
 			return err
 		}
 		var leases coordinationv1.LeaseList
-		if err := kube.List(ctx, &leases, client.InNamespace(operator(t).Namespace)); err != nil {
+		if err := kube.List(ctx, &leases, client.InNamespace(deployment.Namespace)); err != nil {
 			return err
 		}
 		for _, pod := range pods {
@@ -188,6 +201,7 @@ func waitOperator(t *testing.T) {
 		}
 		return fmt.Errorf("%d operator pods, none of which is ready and holds the lease", len(pods))
 	})
+	return err
 }
 
 // kubectl is the program, which the local cluster brings along when the machine has none.
@@ -209,10 +223,21 @@ var kubectlPath = sync.OnceValues(func() (string, error) {
 	return found[0], nil
 })
 
+// kubectl runs kubectl, and again while it has not reached the API server.
 func kubectl(ctx context.Context, args ...string) (string, error) {
 	path, err := kubectlPath()
 	if err != nil {
 		return "", err
 	}
-	return run(ctx, nil, path, args...)
+	for deadline := time.Now().Add(pace.Of(time.Minute)); ; {
+		out, err := run(ctx, nil, path, args...)
+		if err == nil || !strings.Contains(err.Error(), "Unable to connect to the server") || time.Now().After(deadline) {
+			return out, err
+		}
+		select {
+		case <-ctx.Done():
+			return out, err
+		case <-time.After(pollInterval):
+		}
+	}
 }

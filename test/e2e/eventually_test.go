@@ -19,22 +19,31 @@ const (
 	checkLimit   = 15 * time.Second // of one check
 )
 
-// eventually asks until check returns nil. The error of the last time is the reason in the failure message. It returns how
-// long it took.
-func eventually(t *testing.T, within time.Duration, what string, check func(ctx context.Context) error) time.Duration {
-	t.Helper()
+// poll asks until check returns nil, no longer than the given time on a quiet machine. The error of the last time is the
+// reason in the error that it returns. It returns how long it took.
+func poll(ctx context.Context, within time.Duration, what string, check func(ctx context.Context) error) (time.Duration, error) {
 	begin := time.Now()
+	within = pace.Of(within)
 	var last error
-	err := wait.PollUntilContextTimeout(t.Context(), pollInterval, within, true, func(context.Context) (bool, error) {
+	err := wait.PollUntilContextTimeout(ctx, pollInterval, within, true, func(context.Context) (bool, error) {
 		// Not the poll's own context: at its end, the last reason would be that time is up.
-		ctx, cancel := context.WithTimeout(t.Context(), checkLimit)
+		asked, cancel := context.WithTimeout(ctx, pace.Of(checkLimit))
 		defer cancel()
-		last = check(ctx)
+		last = check(asked)
 		return last == nil, nil
 	})
-	took := time.Since(begin)
 	if err != nil {
-		t.Fatalf("%s: not within %s; the last reason: %v", what, within, last)
+		err = fmt.Errorf("%s: not within %s; the last reason: %w", what, within, last)
+	}
+	return time.Since(begin), err
+}
+
+// eventually is poll for a case, which fails when it does.
+func eventually(t *testing.T, within time.Duration, what string, check func(ctx context.Context) error) time.Duration {
+	t.Helper()
+	took, err := poll(t.Context(), within, what, check)
+	if err != nil {
+		t.Fatal(err)
 	}
 	say(t, "%s (%.1fs)", what, took.Seconds())
 	return took
@@ -122,9 +131,17 @@ func isReady(ctx context.Context, o object) error {
 
 func waitReady(t *testing.T, within time.Duration, o object) time.Duration {
 	t.Helper()
-	return eventually(t, within, fmt.Sprintf("%s %s is Ready", kindOf(o), o.GetName()), func(ctx context.Context) error {
-		return isReady(ctx, o)
-	})
+	took, err := pollReady(t.Context(), within, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	say(t, "%s %s is Ready (%.1fs)", kindOf(o), o.GetName(), took.Seconds())
+	return took
+}
+
+func pollReady(ctx context.Context, within time.Duration, o object) (time.Duration, error) {
+	what := fmt.Sprintf("%s %s is Ready", kindOf(o), o.GetName())
+	return poll(ctx, within, what, func(ctx context.Context) error { return isReady(ctx, o) })
 }
 
 // isStalled reads the object and tells why it is not Stalled for its present generation with the given words.

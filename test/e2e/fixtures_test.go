@@ -1,10 +1,8 @@
 package e2e
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -18,16 +16,6 @@ const kafkaVersion = "4.3.1"
 
 // allMechanisms are what the listeners of the fixtures offer.
 var allMechanisms = []v1alpha1.Mechanism{v1alpha1.MechanismPlain, v1alpha1.MechanismScram256, v1alpha1.MechanismScram512}
-
-// sharedCluster is a cluster that many cases use one after another; none may leave it other than it found it. It exists
-// from the first case that needs it to the end of the suite, or to the last case that does.
-type sharedCluster struct {
-	what      string
-	manifest  string
-	topic     string // more of its topic's manifest; empty = 6 partitions on 3 brokers
-	namespace string
-	made      bool
-}
 
 // common has three combined brokers.
 var common = sharedCluster{what: "shared cluster", manifest: sharedManifest}
@@ -94,48 +82,10 @@ spec:
 // shared returns the namespace of the shared cluster, Ready; the first call makes it.
 func shared(t *testing.T) string {
 	t.Helper()
-	if took, made := common.get(t); made {
-		figureSeconds(t, "cluster-apply-to-ready", took)
+	if common.get(t) {
+		figureSeconds(t, "cluster-apply-to-ready", common.readyIn)
 	}
 	return common.namespace
-}
-
-// get makes the cluster when it is not there, and waits until it is Ready, with its super user and its topic.
-func (s *sharedCluster) get(t *testing.T) (readyIn time.Duration, made bool) {
-	t.Helper()
-	if !s.made {
-		name, err := makeNamespace(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.namespace, s.made, made = name, true, true
-		say(t, "the %s is made in namespace %s", s.what, name)
-		apply(t, name, s.manifest)
-		readyIn = waitReady(t, 5*time.Minute, clusterNamed(name, sharedName))
-		apply(t, name, adminManifest+"\n---\n"+topicManifest(sharedTopic, cmp.Or(s.topic, ", partitions: 6, replicationFactor: 3")))
-	}
-	t.Cleanup(func() { artifacts.collectIfFailed(t, s.namespace) })
-	waitReady(t, 3*time.Minute, clusterNamed(s.namespace, sharedName))
-	waitReady(t, time.Minute, userNamed(s.namespace, adminUser))
-	waitReady(t, time.Minute, topicNamed(s.namespace, sharedTopic))
-	return readyIn, made
-}
-
-// login is a super user of the cluster, from outside.
-func (s *sharedCluster) login(t *testing.T) login {
-	t.Helper()
-	return loginOf(t, s.namespace, adminUser).at(t, s.namespace, sharedName, "outside")
-}
-
-func (s *sharedCluster) remove(ctx context.Context) error {
-	if !s.made || (os.Getenv("CASTELLAN_E2E_KEEP") != "" && artifacts.used()) {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
-	defer cancel()
-	err := removeNamespace(ctx, s.namespace)
-	s.made = err != nil
-	return err
 }
 
 // sharedAdmin is a super user of the shared cluster, from outside.

@@ -149,7 +149,7 @@ func (f *flow) progress(t *testing.T, within time.Duration) {
 // retries, every acknowledged record reached the consumer, and can be read where it was acknowledged.
 func (f *flow) stop(t *testing.T) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), pace.Of(2*time.Minute))
 	defer cancel()
 	f.cancel()
 	f.sending.Wait()
@@ -204,8 +204,8 @@ func (f *flow) stopServed(t *testing.T) {
 	f.stop(t)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.slowest > deliveryTimeout {
-		t.Errorf("a record was acknowledged after %s, expected within %s", f.slowest, deliveryTimeout)
+	if f.slowest > pace.Of(deliveryTimeout) {
+		t.Errorf("a record was acknowledged after %s, expected within %s", f.slowest, pace.Of(deliveryTimeout))
 	}
 	if len(f.acked) != f.sent {
 		t.Errorf("%d of %d records were acknowledged", len(f.acked), f.sent)

@@ -85,7 +85,7 @@ func (l login) options() ([]kgo.Opt, error) {
 		return nil, errors.New("bootstrap.servers is empty")
 	}
 	opts := []kgo.Opt{kgo.SeedBrokers(strings.Split(l.servers, ",")...)}
-	dialer := &net.Dialer{Timeout: 5 * time.Second, Resolver: clusterResolver()}
+	dialer := &net.Dialer{Timeout: pace.Of(5 * time.Second), Resolver: clusterResolver()}
 	if strings.HasSuffix(l.protocol, "SSL") {
 		pool := x509.NewCertPool()
 		if !pool.AppendCertsFromPEM(l.ca) {
@@ -127,7 +127,7 @@ func (l login) client(t *testing.T, more ...kgo.Opt) *kgo.Client {
 func (l login) admin(t *testing.T) *kadm.Client {
 	t.Helper()
 	// kadm answers from what it knows already, when that is younger; the cases ask what is true now.
-	cl := l.client(t, kgo.RetryTimeout(10*time.Second), kgo.MetadataMinAge(pollInterval/2))
+	cl := l.client(t, kgo.RetryTimeout(pace.Of(10*time.Second)), kgo.MetadataMinAge(pollInterval/2))
 	// A node's port refuses for a moment after the pod is ready, until kube-proxy has heard of it.
 	eventually(t, 15*time.Second, "the brokers answer at "+l.servers, cl.Ping)
 	return kadm.NewClient(cl)
@@ -135,7 +135,7 @@ func (l login) admin(t *testing.T) *kadm.Client {
 
 // clusterResolver asks the Kubernetes cluster's own DNS, which this machine can reach but does not use.
 var clusterResolver = sync.OnceValue(func() *net.Resolver {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), pace.Of(10*time.Second))
 	defer cancel()
 	service := &corev1.Service{}
 	if err := kube.Get(ctx, client.ObjectKey{Namespace: "kube-system", Name: "kube-dns"}, service); err != nil {
@@ -190,9 +190,9 @@ func valueOf(configs kadm.ResourceConfigs, err error, key string) (string, error
 // tryToProduce sends one record, with little patience.
 func tryToProduce(t *testing.T, l login, topic string) error {
 	t.Helper()
-	cl := l.client(t, kgo.RecordDeliveryTimeout(5*time.Second), kgo.RetryTimeout(5*time.Second), kgo.UnknownTopicRetries(1))
+	cl := l.client(t, kgo.RecordDeliveryTimeout(pace.Of(5*time.Second)), kgo.RetryTimeout(pace.Of(5*time.Second)), kgo.UnknownTopicRetries(1))
 	defer cl.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), pace.Of(30*time.Second))
 	defer cancel()
 	return cl.ProduceSync(ctx, &kgo.Record{Topic: topic, Value: []byte("one")}).FirstErr()
 }
@@ -202,7 +202,7 @@ func tryToLogIn(t *testing.T, l login) error {
 	t.Helper()
 	cl := l.client(t, kgo.RequestRetries(0))
 	defer cl.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), pace.Of(30*time.Second))
 	defer cancel()
 	return cl.Ping(ctx)
 }

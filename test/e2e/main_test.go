@@ -5,6 +5,9 @@
 // operator's image and installs the chart. `make test` has a local cluster of its own. The environment says what differs:
 //
 //	CASTELLAN_LOCALCLUSTER     the program of hack/localcluster, with which cluster it means already settled
+//	CASTELLAN_E2E_LANE         promise: only the cases that begin with promise(t); long: only those with long(t)
+//	CASTELLAN_E2E_SHARD        i/n: only the i-th of n pieces of these
+//	CASTELLAN_E2E_DURATIONS    the file that the table of durations goes to
 //	CASTELLAN_E2E_KUBECONFIG   an existing cluster instead (KUBECONFIG is not used: a suite that powers nodes off must be asked)
 //	CASTELLAN_E2E_INSTALLED    any value: the operator is installed already, leave it as it is
 //	CASTELLAN_E2E_OLDER_KAFKA  the version of Kafka that case 20 upgrades from (default 4.2.2)
@@ -15,6 +18,8 @@ package e2e
 
 import (
 	"context"
+	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"testing"
@@ -30,6 +35,7 @@ import (
 	"github.com/go-logr/logr"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/test/suite"
 )
 
 // repository is the top folder of the repository, seen from a test of this package.
@@ -41,22 +47,33 @@ var (
 	restConfig *rest.Config
 	kubeconfig string
 	began      = time.Now()
+
+	pace        suite.Pace
+	brokerStart time.Duration // how long one broker took from apply to Ready, which the pace follows from
 )
 
 func TestMain(m *testing.M) {
 	log.SetLogger(logr.Discard())
-	if err := setUp(context.Background()); err != nil {
+	left, err := selectCases()
+	if err == nil && left > 0 && flag.Lookup("test.list").Value.String() == "" {
+		err = setUp(context.Background())
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "test/e2e:", err)
 		os.Exit(1)
 	}
 	code := m.Run()
-	for _, cluster := range []*sharedCluster{&fleet, &ruled, &common} {
+	for _, cluster := range sharedClusters {
 		if err := cluster.remove(context.Background()); err != nil {
 			fmt.Fprintln(os.Stderr, "test/e2e: clean up:", err)
 			code = 1
 		}
 	}
 	printFigures(os.Stdout)
+	if err := printDurations(); err != nil {
+		fmt.Fprintln(os.Stderr, "test/e2e: print the durations:", err)
+		code = 1
+	}
 	if artifacts.used() {
 		fmt.Println("descriptions and logs of failed cases:", artifacts.dir())
 	}
@@ -73,6 +90,7 @@ func setUp(ctx context.Context) error {
 	}
 	restConfig.QPS, restConfig.Burst = 200, 400
 	restConfig.UserAgent = "castellan-e2e"
+	restConfig.Wrap(suite.Outlasting)
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
 		if err := add(scheme); err != nil {
@@ -85,7 +103,23 @@ func setUp(ctx context.Context) error {
 	if err := ensureOperator(ctx); err != nil {
 		return err
 	}
-	return removeLeftovers(ctx)
+	if err := removeLeftovers(ctx); err != nil {
+		return err
+	}
+	return takePace(ctx)
+}
+
+// takePace makes the shared cluster of one broker and judges the machine by how long that takes.
+func takePace(ctx context.Context) error {
+	pace = suite.PaceOf(3 * suite.QuietStart) // so much patience as long as nothing is known
+	if err := single.make(ctx); err != nil {
+		pods, _ := kubectl(ctx, "describe", "pods", "-n", single.namespace)
+		return fmt.Errorf("start one broker: %w\n%s", errors.Join(err, single.remove(ctx)), tail(pods))
+	}
+	brokerStart = single.readyIn
+	pace = suite.PaceOf(brokerStart)
+	fmt.Printf("one broker took %.1fs from apply to Ready: time-outs are %s times those of a quiet machine\n", brokerStart.Seconds(), pace)
+	return nil
 }
 
 // say prints what a case does, with the time since the case and since the suite began.

@@ -117,6 +117,7 @@ func readMetrics(t *testing.T) map[string]float64 {
 }
 
 func TestDelivery_MetricsAreForAuthorizedReadersOnly(t *testing.T) {
+	promise(t)
 	if !isLocal() {
 		t.Skip("the pods of this cluster cannot be reached from here")
 	}
@@ -136,6 +137,7 @@ func TestDelivery_MetricsAreForAuthorizedReadersOnly(t *testing.T) {
 }
 
 func TestDelivery_TheOperatorRunsWithTheLeastThatItNeeds(t *testing.T) {
+	promise(t)
 	pod := operator(t).Spec.Template.Spec
 	c := pod.Containers[0]
 	switch security := c.SecurityContext; {

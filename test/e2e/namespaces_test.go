@@ -45,7 +45,7 @@ func newNamespace(t *testing.T) string {
 				return
 			}
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+		ctx, cancel := context.WithTimeout(context.Background(), pace.Of(3*time.Minute))
 		defer cancel()
 		if err := removeNamespace(ctx, name); err != nil {
 			t.Errorf("clean up: %v", err)
@@ -86,7 +86,7 @@ func removeLeftovers(ctx context.Context) error {
 	if err := kube.List(ctx, &list, client.HasLabels{labelOurs}); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, pace.Of(5*time.Minute))
 	defer cancel()
 	for i := range list.Items {
 		if err := removeNamespace(ctx, list.Items[i].Name); err != nil {

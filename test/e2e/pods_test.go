@@ -11,8 +11,10 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
+	watchtools "k8s.io/client-go/tools/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
@@ -91,24 +93,52 @@ type podLog struct {
 // watchPods records until the case ends or stop is called.
 func watchPods(t *testing.T, namespace, cluster string) *podLog {
 	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	w, err := kube.Watch(ctx, &corev1.PodList{}, client.InNamespace(namespace), client.MatchingLabels{v1alpha1.LabelCluster: cluster})
+	l := &podLog{seen: map[types.UID]string{}}
+	stop, err := followPods(namespace, client.MatchingLabels{v1alpha1.LabelCluster: cluster}, l.note)
 	if err != nil {
-		cancel()
 		t.Fatalf("watch pods: %v", err)
 	}
-	l := &podLog{seen: map[types.UID]string{}}
+	l.stop = stop
+	t.Cleanup(l.stop)
+	return l
+}
+
+// podWatcher watches the pods of a namespace that have some labels.
+type podWatcher struct {
+	namespace string
+	labels    client.MatchingLabels
+}
+
+func (w podWatcher) WatchWithContext(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
+	return kube.Watch(ctx, &corev1.PodList{}, &client.ListOptions{Raw: &options}, client.InNamespace(w.namespace), w.labels)
+}
+
+// followPods tells of the pods that there are and of all that happens to them, until it is stopped. It misses nothing when
+// the API server ends the watch meanwhile.
+func followPods(namespace string, labels client.MatchingLabels, note func(*corev1.Pod, watch.EventType)) (stop func(), err error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var pods corev1.PodList
+	if err := kube.List(ctx, &pods, client.InNamespace(namespace), labels); err != nil {
+		cancel()
+		return nil, err
+	}
+	for i := range pods.Items {
+		note(&pods.Items[i], watch.Added)
+	}
+	w, err := watchtools.NewRetryWatcherWithContext(ctx, pods.ResourceVersion, podWatcher{namespace, labels})
+	if err != nil {
+		cancel()
+		return nil, err
+	}
 	var done sync.WaitGroup
 	done.Go(func() {
 		for event := range w.ResultChan() {
 			if pod, ok := event.Object.(*corev1.Pod); ok {
-				l.note(pod, event.Type)
+				note(pod, event.Type)
 			}
 		}
 	})
-	l.stop = sync.OnceFunc(func() { w.Stop(); cancel(); done.Wait() })
-	t.Cleanup(l.stop)
-	return l
+	return sync.OnceFunc(func() { w.Stop(); cancel(); done.Wait() }), nil
 }
 
 func (l *podLog) note(pod *corev1.Pod, kind watch.EventType) {

@@ -89,7 +89,7 @@ func (q *quorumLog) note(p *kmsg.DescribeQuorumResponseTopicPartition, err error
 	defer q.mu.Unlock()
 	if err != nil || p.LeaderID < 0 {
 		quiet := now.Sub(q.seen)
-		q.blame(now, quiet > quorumSilence, "nobody tells of a leader for %s (error %v)", quiet.Round(time.Second), err)
+		q.blame(now, quiet > pace.Of(quorumSilence), "nobody tells of a leader for %s (error %v)", quiet.Round(time.Second), err)
 		return
 	}
 	q.seen = now
@@ -99,7 +99,7 @@ func (q *quorumLog) note(p *kmsg.DescribeQuorumResponseTopicPartition, err error
 	}
 	for _, r := range p.CurrentVoters {
 		voters[voter{r.ReplicaID, kafkaID(r.ReplicaDirectoryID)}] = true
-		if r.ReplicaID == p.LeaderID || latest-r.LastCaughtUpTimestamp <= voterLag.Milliseconds() {
+		if r.ReplicaID == p.LeaderID || latest-r.LastCaughtUpTimestamp <= pace.Of(voterLag).Milliseconds() {
 			alive++
 		}
 	}
@@ -107,7 +107,7 @@ func (q *quorumLog) note(p *kmsg.DescribeQuorumResponseTopicPartition, err error
 		q.full = now
 	}
 	// A leader that is new learns within a moment who follows.
-	q.blame(now, now.Sub(q.full) > voterLag, "%d of %d voters are caught up", alive, len(voters))
+	q.blame(now, now.Sub(q.full) > pace.Of(voterLag), "%d of %d voters are caught up", alive, len(voters))
 	if !maps.Equal(voters, q.voters) {
 		several := q.voters != nil && differing(voters, q.voters) > 1
 		q.blame(now, several, "%s became %s at once", listed(q.voters), listed(voters))

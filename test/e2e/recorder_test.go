@@ -60,20 +60,19 @@ type kafkaFacts struct {
 func startRecorder(t *testing.T, namespace, cluster string, l login) *recorder {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	brokers := client.MatchingLabels{v1alpha1.LabelCluster: cluster, v1alpha1.LabelBroker: "true"}
-	w, err := kube.Watch(ctx, &corev1.PodList{}, client.InNamespace(namespace), brokers)
-	if err != nil {
-		cancel()
-		t.Fatalf("watch pods: %v", err)
-	}
 	r := &recorder{
 		began: time.Now(), pods: map[string]*corev1.Pod{},
 		kafka: l.client(t, kgo.RetryTimeout(time.Second)),
 	}
+	brokers := client.MatchingLabels{v1alpha1.LabelCluster: cluster, v1alpha1.LabelBroker: "true"}
+	unfollow, err := followPods(namespace, brokers, r.follow)
+	if err != nil {
+		cancel()
+		t.Fatalf("watch pods: %v", err)
+	}
 	var done sync.WaitGroup
-	done.Go(func() { r.follow(w) })
 	done.Go(func() { r.sample(ctx) })
-	r.stop = sync.OnceFunc(func() { w.Stop(); cancel(); done.Wait() })
+	r.stop = sync.OnceFunc(func() { unfollow(); cancel(); done.Wait() })
 	t.Cleanup(func() {
 		if r.stop(); t.Failed() {
 			t.Logf("what the brokers did:\n%s", r.record.Text())
@@ -96,26 +95,20 @@ func startRecorder(t *testing.T, namespace, cluster string, l login) *recorder {
 }
 
 // follow keeps the pods as the API server has them.
-func (r *recorder) follow(w watch.Interface) {
-	for event := range w.ResultChan() {
-		pod, ok := event.Object.(*corev1.Pod)
-		if !ok {
-			continue
-		}
-		r.mu.Lock()
-		name := brokerName(pod)
-		if event.Type == watch.Deleted {
-			r.pods[name] = nil
-		} else {
-			starts := int32(0)
-			for _, c := range pod.Status.ContainerStatuses {
-				starts += c.RestartCount
-			}
-			r.pods[name] = pod
-			r.record.Live(name, fmt.Sprintf("%s %d", pod.UID, starts))
-		}
-		r.mu.Unlock()
+func (r *recorder) follow(pod *corev1.Pod, kind watch.EventType) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	name := brokerName(pod)
+	if kind == watch.Deleted {
+		r.pods[name] = nil
+		return
 	}
+	starts := int32(0)
+	for _, c := range pod.Status.ContainerStatuses {
+		starts += c.RestartCount
+	}
+	r.pods[name] = pod
+	r.record.Live(name, fmt.Sprintf("%s %d", pod.UID, starts))
 }
 
 // brokerName is pool and node id, as in the name of the pod.

@@ -89,6 +89,7 @@ var clusterMistakes = map[string]mistake{
 }
 
 func TestStalled_AMistakeInARunningClustersSpecIsNamedWithItsCureAndChangesNothing(t *testing.T) {
+	long(t)
 	ns := newNamespace(t)
 	apply(t, ns, `
 kind: KafkaCluster
@@ -140,22 +141,18 @@ spec:
 }
 
 func TestStalled_MoreRestartsThanTheLargestRackHasBrokersChangeNothing(t *testing.T) {
-	ns := newNamespace(t)
-	apply(t, ns, `
-kind: KafkaCluster
-metadata: {name: events}
-spec:
-  version: "4.3.1"
-  pools:
-  - {name: main, replicas: 3, storage: {volumes: [{name: data, size: 1Gi}]}, jvm: {heap: 256Mi}}
-`)
+	promise(t)
+	ns := shared(t)
 	cluster := clusterNamed(ns, sharedName)
-	waitReady(t, 3*time.Minute, cluster)
+	if err := refresh(t.Context(), cluster); err != nil {
+		t.Fatal(err)
+	}
+	good := cluster.Spec.DeepCopy()
 	before := lives(t, ns, sharedName)
 	most := int32(2) // each of the three zones has one broker
 	change(t, cluster, func(c kafkaCluster) {
 		c.Spec.Rolling.MaxUnavailable = &most
-		c.Spec.Config = v1alpha1.Config{"num.partitions": "7"} // would restart every broker
+		setConfig(c, "num.partitions", "7") // would restart every broker
 	})
 	eventually(t, stallLimit, "Stalled names the field and the cure", func(ctx context.Context) error {
 		return isStalled(ctx, cluster, "Invalid", []string{"spec.rolling.maxUnavailable", "the largest rack", "only 1 of the brokers", "lower it to at most 1"})
@@ -165,12 +162,13 @@ spec:
 			t.Errorf("the status does not say in which rack node %d is", node.ID)
 		}
 	}
-	change(t, cluster, func(c kafkaCluster) { c.Spec.Rolling.MaxUnavailable, c.Spec.Config = nil, nil })
+	change(t, cluster, func(c kafkaCluster) { c.Spec = *good.DeepCopy() })
 	waitReady(t, stallLimit, cluster)
 	mustLiveOn(t, ns, sharedName, before)
 }
 
 func TestStalled_AClusterThatCannotBeMadeLeavesNothingHalfDone(t *testing.T) {
+	promise(t)
 	cases := map[string]mistake{
 		"an unknown version":                {clusterMistakes["an unknown version"].make, "UnknownVersion", []string{"spec.version", kafkaVersion}},
 		"no controllers in fact":            {clusterMistakes["no controllers in fact"].make, "Invalid", []string{"spec.pools", "Controller"}},

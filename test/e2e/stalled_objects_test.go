@@ -59,13 +59,19 @@ func badObjects() map[string]bad {
 }
 
 func TestStalled_ATopicOrUserThatCannotBeIsNamedWithItsCureAndChangesNothing(t *testing.T) {
-	ns := small(t, true, "")
-	admin := loginOf(t, ns, adminUser).at(t, ns, sharedName, "outside").admin(t)
+	promise(t)
+	ns := single.inUse(t)
+	admin := single.login(t).admin(t)
 	apply(t, ns, topicManifest("dotted", ", name: a.b"))
 	waitReady(t, time.Minute, topicNamed(ns, "dotted"))
 	if _, err := admin.CreateTopic(t.Context(), 1, 1, nil, "foreign"); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		if _, err := admin.DeleteTopic(context.Background(), "foreign"); err != nil {
+			t.Errorf("tidy up: %v", err)
+		}
+	})
 	robbed := foreignSecret(t, ns, "robbed")
 	for name, b := range badObjects() {
 		t.Run(name, func(t *testing.T) {
@@ -83,8 +89,8 @@ func TestStalled_ATopicOrUserThatCannotBeIsNamedWithItsCureAndChangesNothing(t *
 		}
 	}
 	topics, err := admin.ListTopics(t.Context())
-	if err != nil || fmt.Sprint(topics.Names()) != "[a.b foreign]" {
-		t.Errorf("topics %v (error %v), expected a.b and foreign alone", topics.Names(), err)
+	if want := "[a.b " + sharedTopic + " foreign]"; err != nil || fmt.Sprint(topics.Names()) != want {
+		t.Errorf("topics %v (error %v), expected %s", topics.Names(), err, want)
 	}
 	for name, b := range badObjects() {
 		t.Run(name+", and it can be deleted", func(t *testing.T) { mustGo(t, b.object(ns)) })
@@ -92,6 +98,7 @@ func TestStalled_ATopicOrUserThatCannotBeIsNamedWithItsCureAndChangesNothing(t *
 	if topics, err := admin.ListTopics(t.Context(), "foreign"); err != nil || topics.Error() != nil {
 		t.Errorf("deleting the objects touched what they did not hold: %v", errors.Join(err, topics.Error()))
 	}
+	mustGo(t, topicNamed(ns, "dotted"), userNamed(ns, "pattern"))
 }
 
 // foreignSecret makes Secrets under the names that a user's Secret could have.
@@ -106,10 +113,12 @@ func foreignSecret(t *testing.T, ns, user string) []*corev1.Secret {
 	if err := kube.Create(t.Context(), secret.DeepCopy()); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = kube.Delete(context.Background(), secret) })
 	return []*corev1.Secret{secret}
 }
 
 func TestStalled_ATopicsChangeThatCannotBeIsNamedWithItsCureAndChangesNothing(t *testing.T) {
+	promise(t)
 	ns := shared(t)
 	apply(t, ns, topicManifest("stuck", ", partitions: 4, replicationFactor: 2"))
 	topic := topicNamed(ns, "stuck")
