@@ -19,6 +19,7 @@ import (
 	"github.com/castellan-dev/castellan/internal/apply"
 	"github.com/castellan-dev/castellan/internal/claim"
 	"github.com/castellan-dev/castellan/internal/status"
+	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
 const (
@@ -166,13 +167,23 @@ func (p *Pass[T, S]) WriteStalled(ctx context.Context, o T, reason, message stri
 	return p.WriteStatus(ctx, o, s)
 }
 
+// WriteVerdict tells an object why it is not as asked for, and who ends that.
+func (p *Pass[T, S]) WriteVerdict(ctx context.Context, o T, v verdict.Verdict) error {
+	if v.Passes() {
+		return p.WriteWaiting(ctx, o, v.Reason, v.Text())
+	}
+	return p.WriteStalled(ctx, o, v.Reason, v.Text())
+}
+
+// Says tells whether the status of an object is this one already.
+func (p *Pass[T, S]) Says(o T, s S) bool { return sameStatus(*p.register.Status(o), s) }
+
 // WriteStatus writes the status of an object unless it says so already.
 func (p *Pass[T, S]) WriteStatus(ctx context.Context, o T, s S) error {
-	before := p.register.Status(o)
-	if sameStatus(*before, s) {
+	if p.Says(o, s) {
 		return nil
 	}
-	if err := apply.IgnoreGone(p.register.Writer.PatchStatus(ctx, o, *before, s)); err != nil {
+	if err := apply.IgnoreGone(p.register.Writer.PatchStatus(ctx, o, *p.register.Status(o), s)); err != nil {
 		return fmt.Errorf("write the status of %s %s/%s: %w", p.register.Name, o.GetNamespace(), o.GetName(), err)
 	}
 	return nil

@@ -17,6 +17,7 @@ import (
 	"github.com/castellan-dev/castellan/controllers/batch"
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/topics"
+	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
 // What tells an own topic from another one of its name is an announcement: an annotation that is written before the topic is
@@ -72,7 +73,7 @@ const quotaTries = 50
 func (p *topicPass) ration() {
 	left, tries := p.quotas.left(p.Cluster.Key, p.Clock.Now()), 0
 	for _, t := range slices.Clone(p.changes.Create) {
-		if !topics.OverQuota(p.byName[t.Name].Holder) {
+		if p.byName[t.Name].Holder.Status.NotCreated != v1alpha1.NotCreatedOverQuota {
 			continue
 		}
 		if tries++; left == 0 && tries <= quotaTries {
@@ -89,7 +90,7 @@ func (p *topicPass) ration() {
 func (p *topicPass) rehearse(ctx context.Context, admin kafka.Admin) error {
 	var again []kafka.NewTopic
 	for _, t := range p.changes.Create {
-		if c := p.byName[t.Name]; !c.Intended && topics.RefusedBefore(c.Holder) {
+		if c := p.byName[t.Name]; !c.Intended && c.Holder.Status.NotCreated == v1alpha1.NotCreatedRefused {
 			again = append(again, t)
 		}
 	}
@@ -170,7 +171,7 @@ func (p *topicPass) create(ctx context.Context, admin kafka.Admin) error {
 		out, result, c := p.outcomes[t.Name], results[t.Name], p.byName[t.Name]
 		switch {
 		case result.Err == nil && result.Topic.ID == "":
-			out = topics.Outcome{Faults: []topics.Fault{*topics.NoUUIDFault(t.Name)}}
+			out = topics.Outcome{Verdicts: []verdict.Verdict{*topics.NoUUID(t.Name)}}
 		case result.Err == nil:
 			out.Record.ID, out.Topic = result.Topic.ID, result.Topic
 		case errors.Is(result.Err, kafka.ErrTopicExists) && (c.Intended || !p.announced[t.Name]):
@@ -198,14 +199,14 @@ const withdrawTimeout = 10 * time.Second
 func (p *topicPass) notCreated(name string, err error) topics.Outcome {
 	if errors.Is(err, kafka.ErrTopicExists) {
 		// Somebody else was quicker between the reading and the creation, or Kafka is still deleting another of this name.
-		fault := topics.ExistsFault(name)
-		fault.Doubtful, fault.After, fault.AtMost = false, batch.RetryFirst, batch.RetryLimit
-		return topics.Outcome{Faults: []topics.Fault{*fault}}
+		exists := topics.Exists(name)
+		exists.Doubtful, exists.After, exists.AtMost = false, batch.RetryFirst, batch.RetryLimit
+		return topics.Outcome{Verdicts: []verdict.Verdict{*exists}}
 	}
 	if quota, ok := errors.AsType[*kafka.Throttled](err); ok {
 		p.quotas.hold(p.Cluster.Key, p.Clock.Now().Add(quota.After))
 	}
-	out := topics.Outcome{Faults: p.fault(name, "Create", err)}
+	out := topics.Outcome{Verdicts: p.explain(name, "Create", err)}
 	if p.unsettled[name] != nil {
 		out.Record = p.desired[name].Known // it may have been created after all, in place of that one
 	}

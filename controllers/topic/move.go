@@ -12,6 +12,7 @@ import (
 	"github.com/castellan-dev/castellan/internal/external"
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/topics"
+	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
 // The keys that bound the copying of throttled replicas (KIP-73), set for all brokers.
@@ -34,7 +35,7 @@ func (p *topicPass) survey(ctx context.Context, admin kafka.Admin) (topics.Surve
 	if batch.Unreachable(err) && needed {
 		return s, err
 	} else if err != nil { // it is for those to tell that ask for it
-		s.Unknown = moveFault(err)
+		s.Unknown = notSurveyed(err)
 		return s, nil
 	}
 	others, err := p.othersMoving(ctx)
@@ -56,12 +57,13 @@ func (p *topicPass) survey(ctx context.Context, admin kafka.Admin) (topics.Surve
 	return s, err
 }
 
-// moveFault says why the operator cannot move replicas, of whichever topic.
-func moveFault(err error) *topics.Fault {
-	if f, known := topics.Explain(err, "Describe", topics.Desired{}, 0); known {
-		return &f
+// notSurveyed says why the operator cannot move replicas, of whichever topic.
+func notSurveyed(err error) *verdict.Verdict {
+	v, known := topics.Explain(err, "Describe", topics.Desired{}, 0)
+	if !known {
+		v = verdict.Retry(err, batch.RetryFirst, batch.RetryLimit)
 	}
-	return &topics.Fault{Reason: topics.ReasonRetrying, Passing: true, After: batch.RetryFirst, AtMost: batch.RetryLimit, Message: err.Error()}
+	return &v
 }
 
 // reassigning is what is on record of one topic whose replicas move.
@@ -91,7 +93,8 @@ func (p *topicPass) othersMoving(ctx context.Context) ([]reassigning, error) {
 	return p.others, nil
 }
 
-// writeAhead records in the status what is about to be moved, before anything is.
+// writeAhead records in the status what is about to be moved, before anything is. What is on record already, because the last
+// attempt came to nothing, is not written again.
 func (p *topicPass) writeAhead(ctx context.Context) {
 	type write struct {
 		*topics.Claim
@@ -99,17 +102,13 @@ func (p *topicPass) writeAhead(ctx context.Context) {
 	}
 	var todo []*write
 	for _, c := range p.topics {
-		if _, moves := p.changes.Move[c.Name]; moves && c.Holder != nil && !p.off[c.Name] {
+		_, moves := p.changes.Move[c.Name]
+		if moves && c.Holder != nil && !p.off[c.Name] && !topics.Covers(p.desired[c.Name].Known.Moving, p.outcomes[c.Name].Record.Moving) {
 			todo = append(todo, &write{Claim: c})
 		}
 	}
 	batch.Each(batch.Writers, todo, func(w *write) {
-		next := topics.StatusOf(w.Holder, p.outcomes[w.Name], p.Cluster.Id(), p.Clock.Now())
-		if !topics.SaysThatItMoves(w.Holder) && p.desired[w.Name].Known.Moving != nil {
-			next = topics.SeenStatus(w.Holder) // the last attempt came to nothing, and this one may: the word is the report's
-			next.Reassignment = p.outcomes[w.Name].Record.Moving
-		}
-		w.err = p.WriteStatus(ctx, w.Holder, next)
+		w.err = p.WriteStatus(ctx, w.Holder, topics.StatusOf(w.Holder, p.outcomes[w.Name], p.Cluster.Id(), p.Clock.Now()))
 	})
 	for _, w := range todo {
 		if w.err != nil {
@@ -182,7 +181,7 @@ func (p *topicPass) notMoved(name, attempted string, err error) {
 	if out.Record.Moving == nil {
 		out.Record.Moving = p.desired[name].Known.Moving
 	}
-	out.Faults = append(p.fault(name, attempted, err), out.Faults...) // why before what
+	out.Verdicts = append(p.explain(name, attempted, err), out.Verdicts...) // why before what
 	p.outcomes[name] = out
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/castellan-dev/castellan/controllers/batch"
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/topics"
+	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
 // topicPass is all that one flush knows of its topics.
@@ -104,7 +105,7 @@ func (p *topicPass) grow(ctx context.Context, admin kafka.Admin) error {
 		if err := results[name]; err != nil {
 			out := p.outcomes[name]
 			out.Topic.Partitions = p.live[name].Partitions
-			out.Faults = append(out.Faults, p.fault(name, "Alter", err)...)
+			out.Verdicts = append(out.Verdicts, p.explain(name, "Alter", err)...)
 			p.outcomes[name] = out
 		} else if len(p.desired[name].Racks) > 0 {
 			p.Queue.MarkAfter(p.Cluster.Key, batch.ConfirmAfter, name) // Kafka has placed the new ones anywhere
@@ -125,7 +126,7 @@ func (p *topicPass) alter(ctx context.Context, admin kafka.Admin) error {
 		if err := results[name]; err != nil {
 			out := p.outcomes[name]
 			out.Record.ConfigKeys, out.Topic.Config = p.desired[name].Known.ConfigKeys, p.live[name].Config
-			out.Faults = append(out.Faults, p.fault(name, "AlterConfigs", err)...)
+			out.Verdicts = append(out.Verdicts, p.explain(name, "AlterConfigs", err)...)
 			p.outcomes[name] = out
 		}
 	}
@@ -143,7 +144,7 @@ func (p *topicPass) delete(ctx context.Context, admin kafka.Admin) error {
 	for name, id := range p.changes.Delete {
 		if err := results[id]; err != nil && !errors.Is(err, kafka.ErrUnknownTopicID) {
 			out := p.outcomes[name]
-			out.Faults = append(out.Faults, p.fault(name, "Delete", err)...)
+			out.Verdicts = append(out.Verdicts, p.explain(name, "Delete", err)...)
 			p.outcomes[name] = out
 		}
 	}
@@ -173,11 +174,11 @@ func (p *topicPass) homeGoes(ctx context.Context) bool {
 
 var errNamespaceGoes = errors.New("the namespace of the KafkaCluster is being deleted")
 
-// fault turns what Kafka says of one topic into a fault; what may be gone at the next attempt is none and leaves the topic
-// unsettled.
-func (p *topicPass) fault(name, attempted string, err error) []topics.Fault {
-	if f, known := topics.Explain(err, attempted, p.desired[name], p.Cluster.Brokers()); known {
-		return []topics.Fault{f}
+// explain turns what Kafka says of one topic into a verdict; what may be gone at the next attempt is none and leaves the
+// topic unsettled.
+func (p *topicPass) explain(name, attempted string, err error) []verdict.Verdict {
+	if v, known := topics.Explain(err, attempted, p.desired[name], p.Cluster.Brokers()); known {
+		return []verdict.Verdict{v}
 	}
 	p.unsettled[name] = err
 	return nil

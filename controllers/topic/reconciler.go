@@ -48,15 +48,12 @@ func (r *Reconciler) openPass(cluster batch.Host, a batch.Admission, all []batch
 	return &p.Pass, p
 }
 
-// believes tells whether a fault may be acted upon: at once when it is certain or the status says so already, else when
-// it has been standing for a while. In doubt the topic is looked at again.
-func (r *Reconciler) believes(cluster types.NamespacedName, t *v1alpha1.KafkaTopic, out topics.Outcome) bool {
-	key := batch.Key{Cluster: cluster, Name: topics.Name(t)}
-	for _, f := range out.Faults {
-		if !f.Doubtful || stalledFor(t.Status.Conditions, f.Reason) {
-			continue
-		}
-		if !r.Stands(&r.Doubts, key, f.Reason, batch.ConfirmAfter) {
+// believes tells whether the verdicts on a topic may be acted upon: at once when they are certain, else when they have been
+// standing for a while. In doubt the topic is looked at again.
+func (r *Reconciler) believes(cluster types.NamespacedName, name string, out topics.Outcome) bool {
+	key := batch.Key{Cluster: cluster, Name: name}
+	for _, v := range out.Verdicts {
+		if v.Doubtful && !r.Stands(&r.Doubts, key, v.Reason, batch.ConfirmAfter) {
 			return false
 		}
 	}

@@ -4,12 +4,9 @@ import (
 	"context"
 	"errors"
 
-	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/controllers/batch"
 	"github.com/castellan-dev/castellan/internal/topics"
+	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
 // Report writes what has come true: each object at most once, and not at all when it says so already.
@@ -41,7 +38,7 @@ func (p *topicPass) settle(ctx context.Context, c *topics.Claim) error {
 	}
 	out := p.outcomes[c.Name]
 	if c.Frozen {
-		if s := topics.SeenStatus(c.Holder); s.Reassignment != nil && len(out.Faults) == 0 && p.unsettled[c.Name] == nil {
+		if s := topics.SeenStatus(c.Holder); s.Reassignment != nil && len(out.Verdicts) == 0 && p.unsettled[c.Name] == nil {
 			s.Reassignment = nil // the throttle is off, and what moves arrives without the operator
 			if err := p.WriteStatus(ctx, c.Holder, s); err != nil {
 				return err
@@ -50,7 +47,7 @@ func (p *topicPass) settle(ctx context.Context, c *topics.Claim) error {
 		return p.Release(ctx, c.Leaving...) // they have handed it over
 	}
 	if p.live[c.Name].Denied != nil { // what was seen before stays in the status
-		return p.WriteWaiting(ctx, c.Holder, out.Faults[0].Reason, out.Faults[0].Message)
+		return p.WriteVerdict(ctx, c.Holder, out.Verdicts[0])
 	}
 	if out.Found {
 		out.Health = p.health(p.Cluster.Key, c.Holder, out.Topic, out.Record.Moving != nil)
@@ -58,25 +55,26 @@ func (p *topicPass) settle(ctx context.Context, c *topics.Claim) error {
 	if err := p.unsettled[c.Name]; err != nil {
 		return p.WriteStatus(ctx, c.Holder, topics.RetryStatus(c.Holder, out, p.Cluster.Id(), err.Error(), p.Clock.Now()))
 	}
-	if !p.believes(p.Cluster.Key, c.Holder, out) {
+	next := topics.StatusOf(c.Holder, out, p.Cluster.Id(), p.Clock.Now())
+	if !p.Says(c.Holder, next) && !p.believes(p.Cluster.Key, c.Name, out) {
 		return nil
 	}
 	if outdated(c, out) {
 		p.withdraw(ctx, c.Holder)
 	}
-	if err := p.WriteStatus(ctx, c.Holder, topics.StatusOf(c.Holder, out, p.Cluster.Id(), p.Clock.Now())); err != nil {
+	if err := p.WriteStatus(ctx, c.Holder, next); err != nil {
 		return err
 	}
 	// The holder has the topic on record now: whoever had it before may go, and the topic stays.
 	return p.Release(ctx, c.Leaving...)
 }
 
-// lookAgain asks for another flush of a topic, at growing intervals, where one of its faults may pass by itself.
+// lookAgain asks for another flush of a topic, at growing intervals, where one of its verdicts says when.
 func (p *topicPass) lookAgain(name string) bool {
 	again := false
-	for _, f := range p.outcomes[name].Faults {
-		if f.After > 0 {
-			p.Queue.Retry(p.Cluster.Key, name, f.After, f.AtMost)
+	for _, v := range p.outcomes[name].Verdicts {
+		if v.After > 0 {
+			p.Queue.Retry(p.Cluster.Key, name, v.After, v.AtMost)
 			again = true
 		}
 	}
@@ -95,7 +93,7 @@ func (p *topicPass) settleObservers(ctx context.Context, c *topics.Claim) error 
 		}
 		if topic.Denied != nil {
 			denied, _ := topics.Explain(topic.Denied, topics.MayDescribe, topics.Desired{Name: c.Name}, 0)
-			if err := p.WriteWaiting(ctx, t, denied.Reason, denied.Message); err != nil {
+			if err := p.WriteVerdict(ctx, t, denied); err != nil {
 				return err
 			}
 			continue
@@ -114,30 +112,25 @@ func (p *topicPass) settleObservers(ctx context.Context, c *topics.Claim) error 
 
 // settleLeaving lets go of objects whose topic has been dealt with, or says why it has not been.
 func (p *topicPass) settleLeaving(ctx context.Context, c *topics.Claim) error {
-	faults := p.outcomes[c.Name].Faults
+	verdicts := p.outcomes[c.Name].Verdicts
 	if err := p.unsettled[c.Name]; err != nil {
-		faults = []topics.Fault{{Reason: topics.ReasonDeleting, Message: err.Error(), Passing: true}}
+		verdicts = []verdict.Verdict{{State: verdict.StateRetry, Reason: topics.ReasonDeleting, Cause: err.Error()}}
 	}
-	if len(faults) == 0 {
+	if len(verdicts) == 0 {
 		return p.Release(ctx, c.Leaving...)
 	}
-	fault := faults[0]
-	if fault.After == 0 && p.unsettled[c.Name] == nil {
+	first := verdicts[0]
+	if first.After == 0 && p.unsettled[c.Name] == nil {
 		p.Queue.Retry(p.Cluster.Key, c.Name, batch.RetryFirst, batch.RetryLimit) // nothing else would bring it up again soon
 	}
 	var errs []error
 	for _, t := range c.Held() {
-		say := func() error {
-			if fault.Passing {
-				return p.WriteWaiting(ctx, t, fault.Reason, fault.Message)
-			}
-			return p.WriteStalled(ctx, t, fault.Reason, fault.Message)
-		}
-		if fault.Reason == topics.ReasonQuota { // it goes on, as fast as Kafka lets it
+		say := func() error { return p.WriteVerdict(ctx, t, first) }
+		if first.Reason == topics.ReasonQuota { // it goes on, as fast as Kafka lets it
 			errs = append(errs, say())
 			continue
 		}
-		errs = append(errs, p.Keep(ctx, c.Name, t, fault.Reason, say))
+		errs = append(errs, p.Keep(ctx, c.Name, t, first.Reason, say))
 	}
 	return errors.Join(errs...)
 }
@@ -148,9 +141,4 @@ func (p *topicPass) Releasable(name string) bool {
 	d := p.desired[name]
 	nothing := d.Known.ID == "" && !d.Intended && p.Cluster.Id() != ""
 	return d.Known.Moving == nil && d.Begun.Moving == nil && (d.Kept || d.Gone && nothing)
-}
-
-func stalledFor(conds []metav1.Condition, reason string) bool {
-	c := meta.FindStatusCondition(conds, v1alpha1.ConditionStalled)
-	return c != nil && c.Status == metav1.ConditionTrue && c.Reason == reason
 }

@@ -45,15 +45,6 @@ func intends(t *v1alpha1.KafkaTopic, clusterID string, after kafka.TopicID) bool
 	return !observes(t) && t.Annotations[v1alpha1.AnnotationCreating] == Intent(t, clusterID, after)
 }
 
-// OverQuota tells whether Kafka's quota on changes did not suffice for the topic, the last time.
-func OverQuota(t *v1alpha1.KafkaTopic) bool { return readyReason(t) == ReasonQuota }
-
-// RefusedBefore tells whether Kafka has said, last time, that it does not create the topic as the object asks for it.
-func RefusedBefore(t *v1alpha1.KafkaTopic) bool {
-	return slices.Contains([]string{ReasonExists, ReasonConfig, ReasonReplication, ReasonPartitions, ReasonName,
-		ReasonPolicy, ReasonDenied, ReasonRefused}, readyReason(t))
-}
-
 func observes(t *v1alpha1.KafkaTopic) bool { return t.Spec.Management == v1alpha1.ManagementObserve }
 
 // Internal tells whether a topic is one of Kafka's own, which Kafka creates when it needs it and nobody may delete. Other

@@ -60,7 +60,8 @@ func DesiredOf(c Claim, policy v1alpha1.DeletionPolicy) Desired {
 	d.Adoption = spec.Adoption
 	// Kafka creates its own topics again by itself; whether the new one is cared for is a matter of adoption.
 	d.Recreate = spec.Recreate == v1alpha1.RecreateAlways || Internal(c.Name)
-	d.LossTold = isLoss(readyReason(c.Holder)) || c.Intended && c.Known.ID != "" // what takes its place is announced after that
+	told := c.Holder.Status.NotCreated == v1alpha1.NotCreatedLost && kafka.TopicID(c.Holder.Status.TopicID) == c.Known.ID
+	d.LossTold = c.Known.ID != "" && (told || c.Intended) // what takes its place is announced after the loss was told
 	return d
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
 // MaxMoving is how many partitions of a cluster the operator moves at a time. The next ones begin when some have arrived, so
@@ -31,7 +32,7 @@ type Survey struct {
 	// HidesFenced: the brokers that are down are not among Brokers, as in Kafka before 4.0.
 	HidesFenced bool
 	// Unknown is why nothing is known of brokers and reassignments; nil = all is.
-	Unknown *Fault
+	Unknown *verdict.Verdict
 	// Rate is the limit, in bytes per second and broker, that the operator sets while replicas move; zero = none.
 	Rate int64
 	Now  time.Time
@@ -63,6 +64,19 @@ func (d Desired) movement(topic kafka.Topic, s *Survey) movement {
 	return m
 }
 
+// Covers tells whether a record has all that is planned: nothing would begin that is not on record.
+func Covers(known, planned *v1alpha1.ReassignmentStatus) bool {
+	if planned == nil {
+		return true
+	}
+	if known == nil || known.BytesPerSecond != planned.BytesPerSecond {
+		return false
+	}
+	return !slices.ContainsFunc(planned.InFlight, func(p v1alpha1.PartitionReplicas) bool {
+		return !began(known, p.Partition, p.Replicas)
+	})
+}
+
 // began tells whether a reassignment is the one on record.
 func began(moving *v1alpha1.ReassignmentStatus, partition int32, replicas []int32) bool {
 	if moving == nil {
@@ -83,18 +97,18 @@ func (c *Changes) move(d Desired, topic kafka.Topic, s *Survey, out *Outcome) {
 		if out.Record.Moving = d.Known.Moving; out.Record.Moving != nil {
 			c.stay(topic, out)
 		}
-		out.Faults = append(out.Faults, *s.Unknown)
+		out.add(*s.Unknown)
 		return
 	}
 	m := d.movement(topic, s)
 	out.Topic.ReplicationFactor = smallest(m.base)
-	fault := s.hidden(m.base)
-	if fault == nil {
-		m.placer, fault = newPlacer(d.Name, d.placement(), s.Brokers)
+	impossible := s.hidden(m.base)
+	if impossible == nil {
+		m.placer, impossible = newPlacer(d.Name, d.placement(), s.Brokers)
 	}
-	if fault != nil {
+	if impossible != nil {
 		// What is under way ends by itself; nothing can be said of the rest.
-		out.Faults = append(out.Faults, *fault)
+		out.add(*impossible)
 		c.record(d, topic, m, s, nil, int32(len(m.ours)), out)
 		return
 	}
@@ -117,15 +131,15 @@ func (c *Changes) move(d Desired, topic kafka.Topic, s *Survey, out *Outcome) {
 	switch {
 	case len(wrong) == 0 || cancels > 0: // what is cancelled is placed anew when Kafka has undone it
 	case len(m.foreign) > 0:
-		out.Faults = append(out.Faults, Fault{Reason: ReasonForeignMove, Passing: true, After: moveLook, AtMost: moveLookLimit, Message: fmt.Sprintf(
-			"waiting for a reassignment of topic %q that somebody else has begun (partition %d); it is left to end", d.Name, m.foreign[0])})
+		out.add(awaited(ReasonForeignMove,
+			"waiting for a reassignment of topic %q that somebody else has begun (partition %d); it is left to end", d.Name, m.foreign[0]))
 	default:
-		if starts, fault = m.starts(wrong, s); fault != nil {
-			out.Faults = append(out.Faults, *fault)
+		if starts, impossible = m.starts(wrong, s); impossible != nil {
+			out.add(*impossible)
 		}
-		if fault == nil && len(starts)+len(m.ours) == 0 {
-			out.Faults = append(out.Faults, Fault{Reason: ReasonMoving, Passing: true, After: moveLook, AtMost: moveLookLimit,
-				Message: fmt.Sprintf("waiting to move replicas: %d partitions of the cluster are under way, which is the most at a time", MaxMoving)})
+		if impossible == nil && len(starts)+len(m.ours) == 0 {
+			out.add(awaited(ReasonMoving,
+				"waiting to move replicas: %d partitions of the cluster are under way, which is the most at a time", MaxMoving))
 		}
 	}
 	if len(starts) > 0 {
@@ -137,33 +151,38 @@ func (c *Changes) move(d Desired, topic kafka.Topic, s *Survey, out *Outcome) {
 	c.record(d, topic, m, s, starts, left, out)
 }
 
+// awaited is the verdict that replicas move, or will when others have arrived.
+func awaited(reason, format string, args ...any) verdict.Verdict {
+	return verdict.Waiting(reason, "", moveLook, moveLookLimit, format, args...)
+}
+
 // stay keeps a topic from growing while its replicas move: Kafka does one or the other.
 func (c *Changes) stay(topic kafka.Topic, out *Outcome) {
 	delete(c.Grow, topic.Name)
 	out.Topic.Partitions = topic.Partitions
-	out.Faults = slices.DeleteFunc(out.Faults, func(f Fault) bool { return f.Reason == ReasonGrowing })
+	out.Verdicts = slices.DeleteFunc(out.Verdicts, func(v verdict.Verdict) bool { return v.Reason == ReasonGrowing })
 }
 
 // hidden says why nothing can be moved while a broker is down of which only the node id is known: whether it comes back and
 // in which rack it is, no answer tells.
-func (s *Survey) hidden(replicas [][]int32) *Fault {
+func (s *Survey) hidden(replicas [][]int32) *verdict.Verdict {
 	if !s.HidesFenced {
 		return nil
 	}
 	for _, id := range slices.Concat(replicas...) {
 		if !slices.ContainsFunc(s.Brokers, func(b kafka.Broker) bool { return b.ID == id }) {
-			return &Fault{Reason: ReasonMoving, Passing: true, After: moveLook, AtMost: moveLookLimit, Message: fmt.Sprintf(
-				"waiting for broker %d, which is down: to move replicas meanwhile needs Kafka 4.0", id)}
+			v := awaited(ReasonMoving, "waiting for broker %d, which is down: to move replicas meanwhile needs Kafka 4.0", id)
+			return &v
 		}
 	}
 	return nil
 }
 
 // starts returns the moves that begin now, no more than may.
-func (m movement) starts(wrong []int32, s *Survey) ([]kafka.Move, *Fault) {
-	target, fault := m.placer.assign(m.next)
-	if fault != nil {
-		return nil, fault
+func (m movement) starts(wrong []int32, s *Survey) ([]kafka.Move, *verdict.Verdict) {
+	target, impossible := m.placer.assign(m.next)
+	if impossible != nil {
+		return nil, impossible
 	}
 	var starts []kafka.Move
 	for _, partition := range wrong[:min(len(wrong), max(s.Free, 0))] {
@@ -200,8 +219,7 @@ func (c *Changes) record(d Desired, topic kafka.Topic, m movement, s *Survey, st
 		next.BytesPerSecond = s.Rate
 	}
 	out.Record.Moving = next
-	out.Faults = append(out.Faults, Fault{Reason: ReasonMoving, Passing: true, After: moveLook, AtMost: moveLookLimit,
-		Message: fmt.Sprintf("moving replicas: %d of %d partitions have arrived", next.Moved, next.Moved+left)})
+	out.add(awaited(ReasonMoving, "moving replicas: %d of %d partitions have arrived", next.Moved, next.Moved+left))
 }
 
 // throttle names the replicas that copy (KIP-73), and no other: a throttled replica in sync would fall behind. What somebody

@@ -9,6 +9,7 @@ import (
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
 func moving(partitions ...string) *v1alpha1.ReassignmentStatus {
@@ -96,7 +97,7 @@ func TestMoves(t *testing.T) {
 			if got := printMoves(changes.Move["x"]); got != c.moves {
 				t.Errorf("moves %q, want %q", got, c.moves)
 			}
-			if got := reasons(outcomes["x"].Faults); got != c.faults {
+			if got := reasons(outcomes["x"].Verdicts); got != c.faults {
 				t.Errorf("faults %s, want %s", got, c.faults)
 			}
 			if got := printThrottle(changes.Throttle["x"]); got != c.throttle {
@@ -120,15 +121,15 @@ func TestMoves(t *testing.T) {
 }
 
 func TestWhereNothingIsKnownOfReassignmentsNothingMovesAndWhatIsOnRecordStays(t *testing.T) {
-	denied := Survey{Unknown: &Fault{Reason: ReasonDenied, Passing: true}}
+	denied := Survey{Unknown: &verdict.Verdict{Reason: ReasonDenied, State: verdict.StateWaiting}}
 	d := Desired{Name: "x", Partitions: 5, ReplicationFactor: 1, Known: Record{ID: "id", Moving: moving("0:0,1")}}
 	live := map[string]kafka.Topic{"x": {Name: "x", ID: "id", Partitions: 1, ReplicationFactor: 2, Replicas: [][]int32{{0, 1}}}}
 	changes, outcomes := Plan([]Desired{d}, live, denied)
-	if out := outcomes["x"]; !changes.Empty() || out.Record.Moving != d.Known.Moving || len(out.Faults) != 1 || out.Faults[0].Reason != ReasonDenied || out.Topic.Partitions != 1 {
+	if out := outcomes["x"]; !changes.Empty() || out.Record.Moving != d.Known.Moving || len(out.Verdicts) != 1 || out.Verdicts[0].Reason != ReasonDenied || out.Topic.Partitions != 1 {
 		t.Errorf("%+v %+v", changes, out)
 	}
 	placed := Desired{Name: "new", Partitions: 1, ReplicationFactor: 1, Racks: []string{"a"}}
-	if changes, outcomes = Plan([]Desired{placed}, nil, denied); !changes.Empty() || outcomes["new"].Found || outcomes["new"].Faults[0].Reason != ReasonDenied {
+	if changes, outcomes = Plan([]Desired{placed}, nil, denied); !changes.Empty() || outcomes["new"].Found || outcomes["new"].Verdicts[0].Reason != ReasonDenied {
 		t.Errorf("placed nowhere: %+v %+v", changes, outcomes)
 	}
 }

@@ -2,12 +2,12 @@ package topics
 
 import (
 	"cmp"
-	"fmt"
 	"hash/fnv"
 	"slices"
 	"strings"
 
 	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
 // Placement is where the replicas of each partition of a topic shall be.
@@ -30,7 +30,7 @@ type placer struct {
 }
 
 // newPlacer returns a placer, or why no assignment can be as wanted.
-func newPlacer(topic string, want Placement, brokers []kafka.Broker) (*placer, *Fault) {
+func newPlacer(topic string, want Placement, brokers []kafka.Broker) (*placer, *verdict.Verdict) {
 	p := &placer{want: want, brokers: map[int32]kafka.Broker{}, low: map[string]int{}, load: map[int32]int{}, leads: map[int32]int{}}
 	racks := map[string]int{}
 	for _, b := range brokers {
@@ -48,14 +48,15 @@ func newPlacer(topic string, want Placement, brokers []kafka.Broker) (*placer, *
 		cut := int(h.Sum32() % uint32(n))
 		p.usable = slices.Concat(p.usable[cut:], p.usable[:cut])
 	}
-	if f := p.possible(racks, len(brokers)); f != nil {
-		return nil, f
+	if v := p.impossible(racks, len(brokers)); v != nil {
+		return nil, v
 	}
 	p.spread(racks)
 	return p, nil
 }
 
-func (p *placer) possible(racks map[string]int, brokers int) *Fault {
+// impossible says why no assignment can be as wanted; nil = one can.
+func (p *placer) impossible(racks map[string]int, brokers int) *verdict.Verdict {
 	for _, rack := range p.want.Racks {
 		if racks[rack] > 0 {
 			continue
@@ -68,10 +69,12 @@ func (p *placer) possible(racks map[string]int, brokers int) *Fault {
 		}
 		slices.Sort(known)
 		if len(known) == 0 {
-			return &Fault{Reason: ReasonPlacement, Message: fmt.Sprintf("spec.placement.racks: no broker is in rack %q, as none has a rack (broker.rack); "+
-				"label the Kubernetes nodes with topology.kubernetes.io/zone (in an external cluster set broker.rack), and restart the brokers", rack)}
+			v := verdict.Stalled(ReasonPlacement, "spec.placement.racks", "no broker is in rack %q, as none has a rack (broker.rack); label the "+
+				"Kubernetes nodes with topology.kubernetes.io/zone (in an external cluster set broker.rack), and restart the brokers", rack)
+			return &v
 		}
-		return &Fault{Reason: ReasonPlacement, Message: fmt.Sprintf("spec.placement.racks: no broker is in rack %q; the racks are: %s", rack, strings.Join(known, ", "))}
+		v := verdict.Stalled(ReasonPlacement, "spec.placement.racks", "no broker is in rack %q; the racks are: %s", rack, strings.Join(known, ", "))
+		return &v
 	}
 	where, n := "", brokers
 	if len(p.want.Racks) > 0 {
@@ -81,8 +84,9 @@ func (p *placer) possible(racks map[string]int, brokers int) *Fault {
 		}
 	}
 	if p.want.Factor > n {
-		return &Fault{Reason: ReasonReplication, Message: fmt.Sprintf("spec.replicationFactor: %s asked, %s%s; lower it, or add brokers",
-			counted(p.want.Factor, "replica"), counted(n, "broker"), where)}
+		v := verdict.Stalled(ReasonReplication, "spec.replicationFactor", "%s asked, %s%s; lower it, or add brokers",
+			counted(p.want.Factor, "replica"), counted(n, "broker"), where)
+		return &v
 	}
 	return nil
 }
@@ -121,7 +125,7 @@ func (p *placer) satisfied(replicas []int32) bool {
 // assign returns the assignment in which every partition is as wanted, with as few new replicas as that takes, spread
 // evenly over brokers and racks. What is as wanted stays, and so does the preferred leader where its replica does; where it
 // does not, the replica leads whose broker leads least.
-func (p *placer) assign(current [][]int32) ([][]int32, *Fault) {
+func (p *placer) assign(current [][]int32) ([][]int32, *verdict.Verdict) {
 	target := make([][]int32, len(current))
 	for _, replicas := range current {
 		for _, id := range replicas {
@@ -148,8 +152,9 @@ func (p *placer) assign(current [][]int32) ([][]int32, *Fault) {
 		for p.want.Factor > 0 && len(target[i]) < p.want.Factor {
 			id, ok := p.next(target[i])
 			if !ok {
-				return nil, &Fault{Reason: ReasonReplication, Passing: true, After: moveLook, AtMost: moveLook, Message: fmt.Sprintf(
-					"waiting for brokers that are down: %d replicas asked, and too few brokers serve", p.want.Factor)}
+				v := verdict.Waiting(ReasonReplication, "", moveLook, moveLook,
+					"waiting for brokers that are down: %d replicas asked, and too few brokers serve", p.want.Factor)
+				return nil, &v
 			}
 			p.load[id]++
 			target[i] = append(slices.Clone(target[i]), id)

@@ -69,14 +69,14 @@ func TestRandomPlacements(t *testing.T) {
 		}
 		p, fault := newPlacer("orders", want, brokers)
 		if fault != nil {
-			t.Fatalf("seed %d: %s", seed, fault.Message)
+			t.Fatalf("seed %d: %s", seed, fault.Text())
 		}
 		target, fault := p.assign(current)
 		if fault != nil {
-			if fault.Passing && slices.ContainsFunc(brokers, func(b kafka.Broker) bool { return b.Fenced }) {
+			if fault.Passes() && slices.ContainsFunc(brokers, func(b kafka.Broker) bool { return b.Fenced }) {
 				continue // too few serve
 			}
-			t.Fatalf("seed %d: %s", seed, fault.Message)
+			t.Fatalf("seed %d: %s", seed, fault.Text())
 		}
 		check(t, fmt.Sprintf("seed %d: %v on %v: %v -> %v", seed, want, brokers, current, target), p, want, brokers, current, target)
 	}
@@ -267,13 +267,13 @@ func TestWhatCannotBePlacedIsSaid(t *testing.T) {
 		"more replicas than brokers":           {Placement{Factor: 4}, ReasonReplication},
 		"more replicas than brokers in a rack": {Placement{Factor: 3, Racks: []string{"a"}}, ReasonReplication},
 	} {
-		if _, fault := newPlacer("orders", c.want, brokers); fault == nil || fault.Reason != c.reason || fault.Passing {
+		if _, fault := newPlacer("orders", c.want, brokers); fault == nil || fault.Reason != c.reason || fault.Passes() {
 			t.Errorf("%s: %+v", name, fault)
 		}
 	}
 	brokers[2].Fenced = true
 	p, _ := newPlacer("orders", Placement{Factor: 3}, brokers)
-	if _, fault := p.assign([][]int32{{0}}); fault == nil || !fault.Passing {
+	if _, fault := p.assign([][]int32{{0}}); fault == nil || !fault.Passes() {
 		t.Errorf("a broker that is down is waited for: %+v", fault)
 	}
 }

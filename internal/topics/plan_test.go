@@ -14,12 +14,13 @@ import (
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
-func reasons(faults []Fault) string {
+func reasons(verdicts []verdict.Verdict) string {
 	var all []string
-	for _, f := range faults {
-		all = append(all, f.Reason)
+	for _, v := range verdicts {
+		all = append(all, v.Reason)
 	}
 	return strings.Join(all, ",")
 }
@@ -95,7 +96,7 @@ func TestPlan(t *testing.T) {
 			if changes.Delete["a"] != c.remove {
 				t.Errorf("delete: %v", changes.Delete)
 			}
-			if got := reasons(outcomes["a"].Faults); got != c.faults {
+			if got := reasons(outcomes["a"].Verdicts); got != c.faults {
 				t.Errorf("faults: %s", got)
 			}
 			if _, touched := outcomes["foreign"]; touched || len(changes.Grow)+len(changes.Alter)+len(changes.Delete) > 2 {
@@ -268,8 +269,8 @@ func TestWhatKafkaHasSetOnItsOwnTopicsStays(t *testing.T) {
 		d := c.d
 		d.Name, d.Known.ID = "__consumer_offsets", "id"
 		changes, outcomes := Plan([]Desired{d}, map[string]kafka.Topic{d.Name: {Name: d.Name, ID: "id", Partitions: 50, Config: live}}, Survey{})
-		if !reflect.DeepEqual(changes.Alter[d.Name], c.alters) || reasons(outcomes[d.Name].Faults) != c.faults {
-			t.Errorf("%s: %+v, %+v", name, changes.Alter, outcomes[d.Name].Faults)
+		if !reflect.DeepEqual(changes.Alter[d.Name], c.alters) || reasons(outcomes[d.Name].Verdicts) != c.faults {
+			t.Errorf("%s: %+v, %+v", name, changes.Alter, outcomes[d.Name].Verdicts)
 		}
 	}
 }
@@ -279,7 +280,7 @@ func TestOfTwoNewTopicsThatCollideOneWaits(t *testing.T) {
 	if len(changes.Create) != 2 || changes.Create[0].Name != "a.b_c" || changes.Create[1].Name != "a-b-c" {
 		t.Errorf("creates %+v", changes.Create)
 	}
-	if f := outcomes["a_b.c"].Faults; outcomes["a_b.c"].Found || reasons(f) != ReasonName || !f[0].Passing || !strings.Contains(f[0].Message, `"a.b_c"`) {
+	if f := outcomes["a_b.c"].Verdicts; outcomes["a_b.c"].Found || reasons(f) != ReasonName || !f[0].Passes() || !strings.Contains(f[0].Text(), `"a.b_c"`) {
 		t.Errorf("%+v", outcomes["a_b.c"])
 	}
 }
@@ -296,7 +297,7 @@ func TestKafkasOwnTopicsAreOnlyConfigured(t *testing.T) {
 		"live":   {live: map[string]kafka.Topic{d.Name: {Name: d.Name, ID: "id", Partitions: 50}}, faults: ReasonInternal, alters: 1},
 	} {
 		changes, outcomes := Plan([]Desired{d}, c.live, Survey{})
-		if len(changes.Create)+len(changes.Grow)+len(changes.Delete) != 0 || len(changes.Alter) != c.alters || reasons(outcomes[d.Name].Faults) != c.faults {
+		if len(changes.Create)+len(changes.Grow)+len(changes.Delete) != 0 || len(changes.Alter) != c.alters || reasons(outcomes[d.Name].Verdicts) != c.faults {
 			t.Errorf("%s: %+v, %+v", name, changes, outcomes)
 		}
 	}

@@ -2,6 +2,7 @@ package topics
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/status"
+	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
 // Reasons of Ready and Reconciling.
@@ -18,7 +20,7 @@ const (
 	ReasonInForce  = "InForce"
 	ReasonObserved = "Observed"
 	ReasonNotFound = "TopicNotFound"
-	ReasonRetrying = "Retrying"
+	ReasonRetrying = verdict.ReasonRetrying
 	ReasonDeleting = "Deleting"
 )
 
@@ -29,30 +31,38 @@ const ReasonMinISR = "MinISRAboveReplicationFactor"
 func StatusOf(t *v1alpha1.KafkaTopic, out Outcome, clusterID string, now time.Time) v1alpha1.KafkaTopicStatus {
 	s := SeenStatus(t)
 	record(&s, t, out, clusterID)
+	s.NotCreated = notCreated(out)
 	warn(&s, t.Generation, now)
-	switch f := gravest(out.Faults); {
-	case f == nil:
+	switch v := verdict.Gravest(out.Verdicts); {
+	case v == nil:
 		status.Ready(&s.Conditions, t.Generation, ReasonInForce, size(out.Topic), now)
-	case f.Passing:
-		status.Reconciling(&s.Conditions, t.Generation, f.Reason, text(out.Faults), now)
+	case v.Passes():
+		status.Reconciling(&s.Conditions, t.Generation, v.Reason, verdict.Texts(out.Verdicts), now)
 	default:
-		status.Stalled(&s.Conditions, t.Generation, f.Reason, text(out.Faults), now)
+		status.Stalled(&s.Conditions, t.Generation, v.Reason, verdict.Texts(out.Verdicts), now)
 	}
 	return s
 }
 
-// gravest returns the first fault that somebody has to cure, else the first; nil = there is none.
-func gravest(faults []Fault) *Fault {
-	for i := range faults {
-		if !faults[i].Passing {
-			return &faults[i]
-		}
+// notCreated is what the next look has to know of a topic that is not there.
+func notCreated(out Outcome) v1alpha1.NotCreated {
+	v := verdict.Gravest(out.Verdicts)
+	switch {
+	case out.Found || v == nil:
+		return ""
+	case isLoss(v.Reason):
+		return v1alpha1.NotCreatedLost
+	case v.Reason == ReasonQuota:
+		return v1alpha1.NotCreatedOverQuota
+	case slices.Contains(refusals, v.Reason):
+		return v1alpha1.NotCreatedRefused
 	}
-	if len(faults) > 0 {
-		return &faults[0]
-	}
-	return nil
+	return ""
 }
+
+// refusals are the reasons of a verdict that Kafka will give again unless spec, brokers or permissions change.
+var refusals = []string{ReasonExists, ReasonConfig, ReasonReplication, ReasonPartitions, ReasonName, ReasonPolicy, ReasonDenied,
+	ReasonRefused}
 
 const minISR = "min.insync.replicas"
 
@@ -72,7 +82,7 @@ func warn(s *v1alpha1.KafkaTopicStatus, generation int64, now time.Time) {
 // ObservedStatus returns the status of an object that only reports its topic.
 func ObservedStatus(t *v1alpha1.KafkaTopic, topic kafka.Topic, exists bool, health v1alpha1.TopicHealth, clusterID string, now time.Time) v1alpha1.KafkaTopicStatus {
 	s := SeenStatus(t)
-	s.Reassignment = nil
+	s.Reassignment, s.NotCreated = nil, ""
 	if !exists {
 		status.Reconciling(&s.Conditions, t.Generation, ReasonNotFound, fmt.Sprintf("there is no topic %q; it is reported once it is there", Name(t)), now)
 		return s
@@ -97,19 +107,11 @@ func size(t kafka.Topic) string {
 func RetryStatus(t *v1alpha1.KafkaTopic, out Outcome, clusterID, message string, now time.Time) v1alpha1.KafkaTopicStatus {
 	s := SeenStatus(t)
 	record(&s, t, out, clusterID)
+	if out.Found {
+		s.NotCreated = ""
+	}
 	status.Reconciling(&s.Conditions, t.Generation, ReasonRetrying, message, now)
 	return s
-}
-
-// SaysThatItMoves tells whether the status says that replicas move.
-func SaysThatItMoves(t *v1alpha1.KafkaTopic) bool { return readyReason(t) == ReasonMoving }
-
-// readyReason is the reason that the status gives for being Ready or not; empty = it says nothing yet.
-func readyReason(t *v1alpha1.KafkaTopic) string {
-	if ready := meta.FindStatusCondition(t.Status.Conditions, v1alpha1.ConditionReady); ready != nil {
-		return ready.Reason
-	}
-	return ""
 }
 
 // SeenStatus returns the status of an object for the spec as it is now. What it records stays, and what is to be said is
