@@ -31,7 +31,7 @@ var disturbers = map[string][]string{
 	"perform":     {"cluster/act.go:act"},
 	"AlterBrokerConfig": {
 		"cluster/act.go:askKafka",
-		"topic/move.go:limit", // the two throttle rates alone, which the planner leaves to others
+		"moving/limit.go:Limit", // the two throttle rates alone, which the planner leaves to others
 	},
 	"ElectPreferredLeaders": {"cluster/act.go:askKafka"},
 	"AddVoter":              {"cluster/act.go:askKafka"},

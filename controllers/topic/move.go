@@ -4,56 +4,42 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"slices"
-	"strconv"
 
-	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/controllers/batch"
+	"github.com/castellan-dev/castellan/controllers/moving"
 	"github.com/castellan-dev/castellan/internal/external"
 	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/moves"
 	"github.com/castellan-dev/castellan/internal/topics"
 	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
-// The keys that bound the copying of throttled replicas (KIP-73), set for all brokers.
-var throttleRates = []string{"leader.replication.throttled.rate", "follower.replication.throttled.rate"}
-
 // survey reads what moving replicas takes, and nothing where no topic of the flush asks for it.
-func (p *topicPass) survey(ctx context.Context, admin kafka.Admin) (topics.Survey, error) {
-	s := topics.Survey{Rate: p.rate, Now: p.Clock.Now(), HidesFenced: external.Lacks(p.Cluster.Object, kafka.FeatureFenced) != ""}
+func (p *topicPass) survey(ctx context.Context, admin kafka.Admin) (moves.Survey, error) {
 	needed, wanted := false, false
 	for _, d := range p.desired {
 		needed, wanted = needed || d.NeedsSurvey(p.live), wanted || d.MayBeMoved(p.live)
 	}
 	if !needed && !wanted {
-		return s, nil
+		return moves.Survey{}, nil // where nothing is a matter of moving, nothing of it is asked
 	}
-	var err error
-	if s.Brokers, err = admin.Brokers(ctx); err == nil {
-		s.Reassigning, err = admin.Reassignments(ctx)
-	}
+	s, err := p.mover.Survey(ctx, admin)
+	s.Now, s.HidesFenced = p.Clock.Now(), external.Lacks(p.Cluster.Object, kafka.FeatureFenced) != ""
 	if batch.Unreachable(err) && needed {
 		return s, err
 	} else if err != nil { // it is for those to tell that ask for it
 		s.Unknown = notSurveyed(err)
 		return s, nil
 	}
-	others, err := p.othersMoving(ctx)
+	ledger, err := p.othersMoving(ctx)
 	for name, d := range p.desired {
-		for _, r := range []topics.Record{d.Known, d.Begun} {
-			if r.Moving != nil {
-				others = append(others, reassigning{name, *r.Moving})
+		for _, r := range []*moves.Record{d.Known.Moving, d.Begun.Moving} {
+			if r != nil {
+				ledger = append(ledger, moves.Entry{Topic: name, Record: *r})
 			}
 		}
 	}
-	s.Free = topics.MaxMoving
-	for _, r := range others {
-		for _, partition := range r.InFlight {
-			if _, under := s.Reassigning[r.topic][partition.Partition]; under { // and has not arrived
-				s.Free--
-			}
-		}
-	}
+	s.Grant(ledger)
 	return s, err
 }
 
@@ -66,31 +52,26 @@ func notSurveyed(err error) *verdict.Verdict {
 	return &v
 }
 
-// reassigning is what is on record of one topic whose replicas move.
-type reassigning struct {
-	topic string
-	v1alpha1.ReassignmentStatus
-}
-
-// othersMoving returns what is under way for topics of the cluster that this flush does not look at. They are listed once:
+// othersMoving returns what is on record for topics of the cluster that this flush does not look at. They are listed once:
 // a cluster has one flush at a time.
-func (p *topicPass) othersMoving(ctx context.Context) ([]reassigning, error) {
+func (p *topicPass) othersMoving(ctx context.Context) (moves.Ledger, error) {
 	if p.others != nil {
-		return p.others, nil
+		return *p.others, nil
 	}
 	all, err := p.Of(ctx, p.Cluster.Key)
 	if err != nil {
 		return nil, err
 	}
-	moving := []reassigning{}
+	var others moves.Ledger
 	for _, t := range all {
 		name := topics.Name(t)
 		if _, here := p.desired[name]; !here && t.Status.Reassignment != nil && t.Status.ClusterID == p.Cluster.Id() {
-			moving = append(moving, reassigning{name, *t.Status.Reassignment})
+			others = append(others, moves.Entry{Topic: name, Record: *topics.MovingOf(t.Status.Reassignment)})
 		}
 	}
-	p.others = slices.Clip(moving) // whoever adds to them does so on his own
-	return p.others, nil
+	others = others[:len(others):len(others)] // whoever appends to it gets a copy
+	p.others = &others
+	return others, nil
 }
 
 // writeAhead records in the status what is about to be moved, before anything is. What is on record already, because the last
@@ -102,8 +83,8 @@ func (p *topicPass) writeAhead(ctx context.Context) {
 	}
 	var todo []*write
 	for _, c := range p.topics {
-		_, moves := p.changes.Move[c.Name]
-		if moves && c.Holder != nil && !p.off[c.Name] && !topics.Covers(p.desired[c.Name].Known.Moving, p.outcomes[c.Name].Record.Moving) {
+		_, begins := p.changes.Move[c.Name]
+		if begins && c.Holder != nil && !p.off[c.Name] && !p.desired[c.Name].Known.Moving.Covers(p.outcomes[c.Name].Record.Moving) {
 			todo = append(todo, &write{Claim: c})
 		}
 	}
@@ -130,31 +111,11 @@ func (p *topicPass) move(ctx context.Context, admin kafka.Admin) error {
 	case err != nil:
 		p.unlimited(err)
 	}
-	if len(p.changes.Throttle) > 0 {
-		results, err := admin.AlterTopicConfigs(ctx, p.changes.Throttle)
-		if err != nil {
-			return err
-		}
-		for name := range p.changes.Throttle {
-			if results[name] != nil {
-				delete(p.changes.Move, name) // nothing moves without its throttle
-				p.notMoved(name, "AlterConfigs", results[name])
-			}
-		}
+	refused, err := p.mover.Carry(ctx, admin, moving.Work{Throttle: p.changes.Throttle, Moves: p.changes.Move})
+	for name, r := range refused {
+		p.notMoved(name, r.Attempted, r.Err)
 	}
-	if len(p.changes.Move) == 0 {
-		return nil
-	}
-	results, err := admin.Reassign(ctx, p.changes.Move)
-	if batch.Unreachable(err) {
-		return err
-	}
-	for name := range p.changes.Move {
-		if err := cmp.Or(err, results[name]); err != nil {
-			p.notMoved(name, "Alter", err)
-		}
-	}
-	return nil
+	return err
 }
 
 // unlimited drops what was to begin without the limit of the brokers, which could be neither set nor removed, and keeps on
@@ -185,20 +146,18 @@ func (p *topicPass) notMoved(name, attempted string, err error) {
 	p.outcomes[name] = out
 }
 
-// limit sets the rate for all brokers while replicas copy by the operator's word, and removes it afterwards. A rate that
-// somebody else has set is theirs: it holds for the operator too, and stays.
+// limit has the rate of the brokers hold while replicas copy by the operator's word, and no longer.
 func (p *topicPass) limit(ctx context.Context, admin kafka.Admin) error {
-	copying, touched := false, false
-	ours := []int64{p.rate}
+	l, touched := moves.Limit{Rate: p.mover.Rate}, false
 	for name, d := range p.desired {
 		before, after := cmp.Or(d.Known.Moving, d.Begun.Moving), p.outcomes[name].Record.Moving
 		if p.off[name] { // what was planned is not done
 			after = d.Known.Moving
 		}
 		if before != nil {
-			ours = append(ours, before.BytesPerSecond)
+			l.Known = append(l.Known, before.BytesPerSecond)
 		}
-		copying = copying || after != nil && after.BytesPerSecond > 0 && !d.Gone && !d.Kept
+		l.Copying = l.Copying || after != nil && after.BytesPerSecond > 0 && !d.Gone && !d.Kept
 		touched = touched || before != nil || after != nil
 	}
 	if !touched {
@@ -209,28 +168,7 @@ func (p *topicPass) limit(ctx context.Context, admin kafka.Admin) error {
 		return err
 	}
 	for _, r := range others {
-		ours = append(ours, r.BytesPerSecond)
-		copying = copying || r.BytesPerSecond > 0
+		l.Add(r.Record)
 	}
-	config, err := admin.BrokerConfig(ctx, kafka.AllBrokers)
-	if err != nil {
-		return err
-	}
-	var changes []kafka.ConfigChange
-	for _, key := range throttleRates {
-		have, set := config[key]
-		rate, err := strconv.ParseInt(have, 10, 64)
-		mine := err == nil && slices.Contains(ours, rate)
-		switch want := strconv.FormatInt(p.rate, 10); {
-		case set && !mine:
-		case copying && have != want:
-			changes = append(changes, kafka.ConfigChange{Key: key, Value: &want})
-		case !copying && set:
-			changes = append(changes, kafka.ConfigChange{Key: key})
-		}
-	}
-	if len(changes) == 0 {
-		return nil
-	}
-	return admin.AlterBrokerConfig(ctx, kafka.AllBrokers, changes)
+	return p.mover.Limit(ctx, admin, l)
 }

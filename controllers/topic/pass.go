@@ -10,6 +10,7 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/controllers/batch"
 	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/moves"
 	"github.com/castellan-dev/castellan/internal/topics"
 	"github.com/castellan-dev/castellan/internal/verdict"
 )
@@ -23,7 +24,7 @@ type topicPass struct {
 	live     map[string]kafka.Topic
 	changes  topics.Changes
 	outcomes map[string]topics.Outcome
-	others   []reassigning // see othersMoving; nil = not listed yet
+	others   *moves.Ledger // see othersMoving; nil = not listed yet
 	byName   map[string]*topics.Claim
 	voided   []*v1alpha1.KafkaTopic // on which an announcement still stands that says nothing
 	// announced are the topics of which this very flush has written that it creates them.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/controllers/batch"
+	"github.com/castellan-dev/castellan/controllers/moving"
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/topics"
 )
@@ -20,15 +21,16 @@ import (
 // Reconciler cares for the topics of one cluster at a time, many in one flush.
 type Reconciler struct {
 	batch.Reconciler[*v1alpha1.KafkaTopic, v1alpha1.KafkaTopicStatus]
-	// rate is how many bytes per second each broker may send and receive while the operator moves replicas; zero = no limit.
-	rate   int64
+	mover  moving.Mover
 	ailing batch.Doubts // health that is not what the status says
 	void   void
 	quotas quotas
 }
 
+// New returns the controller of topics. rate is how many bytes per second each broker may send and receive while the operator
+// moves replicas; zero = no limit.
 func New(c batch.Common, rate int64) *Reconciler {
-	r := &Reconciler{rate: rate}
+	r := &Reconciler{mover: moving.Mover{Rate: rate}}
 	r.Begin(c, kafkaTopics)
 	r.Open, r.Forget = r.openPass, r.ailing.Forget
 	return r

@@ -10,6 +10,7 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/claim"
 	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/moves"
 )
 
 // Name returns the name in Kafka of the topic that an object stands for.
@@ -21,7 +22,7 @@ type Record struct {
 	Origin     v1alpha1.Origin
 	ConfigKeys []string
 	// Moving is the reassignment that the operator has begun; nil = none.
-	Moving *v1alpha1.ReassignmentStatus
+	Moving *moves.Record
 }
 
 // RecordOf returns what the status records for the given incarnation of the cluster; what it records for another one is
@@ -30,7 +31,10 @@ func RecordOf(t *v1alpha1.KafkaTopic, clusterID string) Record {
 	if t.Status.Origin == "" || t.Status.ClusterID != clusterID || observes(t) {
 		return Record{}
 	}
-	return Record{ID: kafka.TopicID(t.Status.TopicID), Origin: t.Status.Origin, ConfigKeys: t.Status.ConfigKeys, Moving: t.Status.Reassignment}
+	return Record{
+		ID: kafka.TopicID(t.Status.TopicID), Origin: t.Status.Origin, ConfigKeys: t.Status.ConfigKeys,
+		Moving: MovingOf(t.Status.Reassignment),
+	}
 }
 
 // Intent is the value of the annotation by which an object says, ahead, that it creates its topic in this incarnation of

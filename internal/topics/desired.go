@@ -5,6 +5,7 @@ import (
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/moves"
 )
 
 // Desired is what one topic should be, and what is known of it.
@@ -69,7 +70,7 @@ func DesiredOf(c Claim, policy v1alpha1.DeletionPolicy) Desired {
 func begun(objects []*v1alpha1.KafkaTopic) Record {
 	for _, t := range objects {
 		if observes(t) && t.Status.Reassignment != nil {
-			return Record{ID: kafka.TopicID(t.Status.TopicID), Moving: t.Status.Reassignment}
+			return Record{ID: kafka.TopicID(t.Status.TopicID), Moving: MovingOf(t.Status.Reassignment)}
 		}
 	}
 	return Record{}
@@ -80,8 +81,11 @@ func isLoss(reason string) bool { return reason == ReasonLost || reason == Reaso
 // asksForReplicas tells whether the spec says how many replicas there shall be, or where.
 func (d Desired) asksForReplicas() bool { return d.ReplicationFactor != 0 || len(d.Racks) > 0 }
 
-func (d Desired) placement() Placement {
-	return Placement{Factor: int(d.ReplicationFactor), Racks: d.Racks}
+func (d Desired) placement() moves.Placement {
+	return moves.Placement{
+		Factor: int(d.ReplicationFactor), Racks: d.Racks,
+		Fields: moves.Fields{Factor: "spec.replicationFactor", Placement: "spec.placement", Racks: "spec.placement.racks"},
+	}
 }
 
 // NeedsSurvey tells whether brokers and reassignments must be read before planning: where replicas are to be placed, are

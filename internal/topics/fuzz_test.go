@@ -16,6 +16,7 @@ import (
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/moves"
 )
 
 // kindsOfKeys has one key for each type of value that a topic's keys have.
@@ -142,7 +143,7 @@ func FuzzNames(f *testing.F) {
 	f.Add("__debezium-heartbeat", "u", "v")
 	f.Add("a.b", "a b", "a")
 	f.Fuzz(func(t *testing.T, name, uid, other string) {
-		changes, _ := Plan([]Desired{{Name: name}}, map[string]kafka.Topic{}, Survey{})
+		changes, _ := Plan([]Desired{{Name: name}}, map[string]kafka.Topic{}, moves.Survey{})
 		if created := len(changes.Create) == 1; created == Internal(name) {
 			t.Errorf("%q: created is %v", name, created)
 		}
@@ -238,8 +239,8 @@ func pick[T any](r *rand.Rand, some ...T) T { return some[r.IntN(len(some))] }
 
 // randomSurvey returns brokers in up to three racks, and room for whatever is to be moved: which topics move first where
 // there is little does depend on the order.
-func randomSurvey(r *rand.Rand) Survey {
-	s := Survey{Free: 1000, Rate: 5, Now: time.Unix(3e6, 0)}
+func randomSurvey(r *rand.Rand) moves.Survey {
+	s := moves.Survey{Free: 1000, Rate: 5, Now: time.Unix(3e6, 0)}
 	for id := range int32(1 + r.IntN(5)) {
 		s.Brokers = append(s.Brokers, kafka.Broker{ID: id, Rack: fmt.Sprintf("r%d", r.IntN(3)), Fenced: r.IntN(6) == 0})
 	}
@@ -247,7 +248,7 @@ func randomSurvey(r *rand.Rand) Survey {
 }
 
 // randomTopic returns a live topic, which may be the one that an object has on record.
-func randomTopic(r *rand.Rand, name string, objects []*v1alpha1.KafkaTopic, s Survey) kafka.Topic {
+func randomTopic(r *rand.Rand, name string, objects []*v1alpha1.KafkaTopic, s moves.Survey) kafka.Topic {
 	topic := kafka.Topic{Name: name, ID: kafka.TopicID("id-" + pick(r, objects...).Name), Config: map[string]string{"retention.ms": "1", "flush.ms": "5"}}
 	topic.Partitions, topic.ReplicationFactor = int32(1+r.IntN(4)), int32(1+r.IntN(len(s.Brokers)))
 	for range topic.Partitions {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/moves"
 	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
@@ -59,17 +60,17 @@ const recreateAfter = time.Second
 const (
 	ReasonShrink       = "PartitionsCannotShrink"
 	ReasonInternal     = "InternalTopic"
-	ReasonPlacement    = "InvalidPlacement"
+	ReasonPlacement    = moves.ReasonPlacement
 	ReasonGrowing      = "Growing"
-	ReasonMoving       = "Reassigning"
-	ReasonForeignMove  = "ForeignReassignment"
+	ReasonMoving       = moves.ReasonMoving
+	ReasonForeignMove  = moves.ReasonForeignMove
 	ReasonNoUUID       = "NoTopicID"
 	ReasonExists       = "TopicExists"
 	ReasonReplaced     = "TopicReplaced"
 	ReasonLost         = "TopicLost"
 	ReasonConflict     = "Conflict"
 	ReasonConfig       = "InvalidConfig"
-	ReasonReplication  = "InvalidReplicationFactor"
+	ReasonReplication  = moves.ReasonReplication
 	ReasonPartitions   = "InvalidPartitions"
 	ReasonName         = "InvalidName"
 	ReasonPolicy       = "PolicyViolation"
@@ -80,7 +81,7 @@ const (
 )
 
 // Plan compares what is desired with what is live and says what to change and what will be. Equal input gives no changes.
-func Plan(desired []Desired, live map[string]kafka.Topic, s Survey) (Changes, map[string]Outcome) {
+func Plan(desired []Desired, live map[string]kafka.Topic, s moves.Survey) (Changes, map[string]Outcome) {
 	changes := Changes{
 		Grow: map[string]int32{}, Alter: map[string][]kafka.ConfigChange{}, Delete: map[string]kafka.TopicID{},
 		Throttle: map[string][]kafka.ConfigChange{}, Move: map[string][]kafka.Move{}, creating: map[string]string{},
@@ -121,7 +122,7 @@ func Plan(desired []Desired, live map[string]kafka.Topic, s Survey) (Changes, ma
 
 // create asks for a topic, in the place that the spec names if it names one. Of two whose names collide one waits: Kafka
 // compares a name with the topics that it has, not with those of the same request.
-func (c *Changes) create(d Desired, s Survey) Outcome {
+func (c *Changes) create(d Desired, s moves.Survey) Outcome {
 	if other, collides := c.creating[metricName(d.Name)]; collides {
 		return Outcome{Verdicts: []verdict.Verdict{verdict.Waiting(ReasonName, "spec.name", time.Second, time.Minute, "topic %q is being "+
 			"created, with which %q collides (\".\" and \"_\" are one in Kafka's metrics); choose another name", other, d.Name)}}
@@ -131,10 +132,8 @@ func (c *Changes) create(d Desired, s Survey) Outcome {
 	}
 	topic := kafka.NewTopic{Name: d.Name, Partitions: d.Partitions, ReplicationFactor: d.ReplicationFactor, Config: d.Config}
 	if len(d.Racks) > 0 {
-		p, impossible := newPlacer(d.Name, d.placement(), s.Brokers)
-		if impossible == nil {
-			topic.Assignment, impossible = p.assign(make([][]int32, d.Partitions))
-		}
+		var impossible *verdict.Verdict
+		topic.Assignment, impossible = moves.New(d.Name, d.Partitions, d.placement(), s.Brokers)
 		if impossible != nil {
 			return Outcome{Verdicts: []verdict.Verdict{*impossible}}
 		}
@@ -148,7 +147,7 @@ func (c *Changes) create(d Desired, s Survey) Outcome {
 func metricName(topic string) string { return strings.ReplaceAll(topic, ".", "_") }
 
 // mend brings a live topic to what is desired, as far as that can be done.
-func (c *Changes) mend(d Desired, topic kafka.Topic, origin v1alpha1.Origin, s *Survey) Outcome {
+func (c *Changes) mend(d Desired, topic kafka.Topic, origin v1alpha1.Origin, s *moves.Survey) Outcome {
 	if topic.ID != d.Known.ID {
 		d.Known = Record{} // of another topic
 	}

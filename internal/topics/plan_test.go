@@ -14,6 +14,7 @@ import (
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/moves"
 	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
@@ -75,7 +76,7 @@ func TestPlan(t *testing.T) {
 			if c.absent {
 				delete(all, "a")
 			}
-			changes, outcomes := Plan([]Desired{c.desired}, all, Survey{})
+			changes, outcomes := Plan([]Desired{c.desired}, all, moves.Survey{})
 			if got := len(changes.Create) == 1; got != c.create {
 				t.Errorf("create: %v", changes.Create)
 			}
@@ -209,7 +210,7 @@ func TestConflictRecordsNothing(t *testing.T) {
 
 func TestALostTopicMovesNoMore(t *testing.T) {
 	d := Desired{Name: "a", Known: Record{ID: "id", Origin: v1alpha1.OriginCreated, Moving: moving("0:0,1")}}
-	if _, outcomes := Plan([]Desired{d}, nil, Survey{}); outcomes["a"].Record.Moving != nil || outcomes["a"].Record.ID != "id" {
+	if _, outcomes := Plan([]Desired{d}, nil, moves.Survey{}); outcomes["a"].Record.Moving != nil || outcomes["a"].Record.ID != "id" {
 		t.Errorf("%+v", outcomes["a"])
 	}
 }
@@ -217,7 +218,7 @@ func TestALostTopicMovesNoMore(t *testing.T) {
 func TestPlanLeavesItsInputAlone(t *testing.T) {
 	config := map[string]string{"k": "2"}
 	live := map[string]kafka.Topic{"a": {Name: "a", ID: "id", Partitions: 1, Config: map[string]string{"k": "1"}}}
-	Plan([]Desired{{Name: "a", Known: Record{ID: "id"}, Config: config}}, live, Survey{})
+	Plan([]Desired{{Name: "a", Known: Record{ID: "id"}, Config: config}}, live, moves.Survey{})
 	if !maps.Equal(config, map[string]string{"k": "2"}) || live["a"].Config["k"] != "1" || !slices.Equal(keys(config), []string{"k"}) {
 		t.Error("changed")
 	}
@@ -232,7 +233,7 @@ func TestWhoeverObservesDecidesNothing(t *testing.T) {
 	}
 	alone := Sort("x", []*v1alpha1.KafkaTopic{claimant("a", 1, recording, announcing, observing, leaving)}, "c", everywhere)
 	live := map[string]kafka.Topic{"x": {Name: "x", ID: "id-a"}}
-	if changes, _ := Plan([]Desired{DesiredOf(alone, alone.Policy("c"))}, live, Survey{}); !changes.Empty() {
+	if changes, _ := Plan([]Desired{DesiredOf(alone, alone.Policy("c"))}, live, moves.Survey{}); !changes.Empty() {
 		t.Errorf("deleting an observer changes %+v", changes)
 	}
 }
@@ -268,7 +269,7 @@ func TestWhatKafkaHasSetOnItsOwnTopicsStays(t *testing.T) {
 	} {
 		d := c.d
 		d.Name, d.Known.ID = "__consumer_offsets", "id"
-		changes, outcomes := Plan([]Desired{d}, map[string]kafka.Topic{d.Name: {Name: d.Name, ID: "id", Partitions: 50, Config: live}}, Survey{})
+		changes, outcomes := Plan([]Desired{d}, map[string]kafka.Topic{d.Name: {Name: d.Name, ID: "id", Partitions: 50, Config: live}}, moves.Survey{})
 		if !reflect.DeepEqual(changes.Alter[d.Name], c.alters) || reasons(outcomes[d.Name].Verdicts) != c.faults {
 			t.Errorf("%s: %+v, %+v", name, changes.Alter, outcomes[d.Name].Verdicts)
 		}
@@ -276,7 +277,7 @@ func TestWhatKafkaHasSetOnItsOwnTopicsStays(t *testing.T) {
 }
 
 func TestOfTwoNewTopicsThatCollideOneWaits(t *testing.T) {
-	changes, outcomes := Plan([]Desired{{Name: "a.b_c"}, {Name: "a_b.c"}, {Name: "a-b-c"}}, nil, Survey{})
+	changes, outcomes := Plan([]Desired{{Name: "a.b_c"}, {Name: "a_b.c"}, {Name: "a-b-c"}}, nil, moves.Survey{})
 	if len(changes.Create) != 2 || changes.Create[0].Name != "a.b_c" || changes.Create[1].Name != "a-b-c" {
 		t.Errorf("creates %+v", changes.Create)
 	}
@@ -296,7 +297,7 @@ func TestKafkasOwnTopicsAreOnlyConfigured(t *testing.T) {
 		"absent": {faults: ReasonInternal},
 		"live":   {live: map[string]kafka.Topic{d.Name: {Name: d.Name, ID: "id", Partitions: 50}}, faults: ReasonInternal, alters: 1},
 	} {
-		changes, outcomes := Plan([]Desired{d}, c.live, Survey{})
+		changes, outcomes := Plan([]Desired{d}, c.live, moves.Survey{})
 		if len(changes.Create)+len(changes.Grow)+len(changes.Delete) != 0 || len(changes.Alter) != c.alters || reasons(outcomes[d.Name].Verdicts) != c.faults {
 			t.Errorf("%s: %+v, %+v", name, changes, outcomes)
 		}
@@ -322,7 +323,7 @@ func TestMinISRAboveTheFactorIsAWarning(t *testing.T) {
 }
 
 func TestTheStatusKeepsAValueThatKafkaSpellsInAnotherWay(t *testing.T) {
-	got := reported(map[string]string{"a": "true", "b": "7", LeaderThrottled: "0:1"}, map[string]string{"a": "TRUE", "b": "6"})
+	got := reported(map[string]string{"a": "true", "b": "7", moves.LeaderThrottled: "0:1"}, map[string]string{"a": "TRUE", "b": "6"})
 	if !maps.Equal(got, map[string]string{"a": "TRUE", "b": "7"}) {
 		t.Errorf("%v", got)
 	}

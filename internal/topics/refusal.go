@@ -48,12 +48,12 @@ func explain(r *kafka.Refusal, d Desired, brokers int) verdict.Verdict {
 	}
 	switch code {
 	case "INVALID_REPLICATION_FACTOR":
-		asked, cure := counted(int(d.ReplicationFactor), "replica")+" asked", "lower it, or add brokers"
+		asked, cure := verdict.Counted(int(d.ReplicationFactor), "replica")+" asked", "lower it, or add brokers"
 		if d.ReplicationFactor == 0 {
 			asked, cure = "the brokers' default (default.replication.factor) asked", "set spec.replicationFactor, or add brokers"
 		}
 		if brokers > 0 {
-			asked += ", " + counted(brokers, "broker")
+			asked += ", " + verdict.Counted(brokers, "broker")
 		}
 		return verdict.Stalled(ReasonReplication, "spec.replicationFactor", "%s; Kafka says: %s; %s", asked, said, cure)
 	case "INVALID_PARTITIONS":
@@ -82,14 +82,6 @@ func explain(r *kafka.Refusal, d Desired, brokers int) verdict.Verdict {
 	default:
 		return verdict.Stalled(ReasonRefused, "spec", "Kafka refuses it: %s", r.Error())
 	}
-}
-
-// counted says how many there are of what a word names.
-func counted(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }
 
 func partitionsAsked(d Desired) string {

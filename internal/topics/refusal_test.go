@@ -19,7 +19,9 @@ type answer struct {
 	After, AtMost     time.Duration
 }
 
-func tell(v verdict.Verdict) answer { return answer{v.Reason, v.Text(), v.Doubtful, v.Passes(), v.After, v.AtMost} }
+func tell(v verdict.Verdict) answer {
+	return answer{v.Reason, v.Text(), v.Doubtful, v.Passes(), v.After, v.AtMost}
+}
 
 func TestWhatKafkaRefusesIsSaidInTheFieldsOfTheSpecWithItsCure(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -219,28 +221,6 @@ func TestNoSuggestionIsCountedInAnotherUnit(t *testing.T) {
 			if got := suggestion(stem + word); unit != "" && other != unit && got != "" && !strings.Contains(got, "."+other) {
 				t.Errorf("%s%s: %s", stem, word, got)
 			}
-		}
-	}
-}
-
-func TestWhereReplicasCannotBeIsSaidWithItsCure(t *testing.T) {
-	for name, c := range map[string]struct {
-		want    Placement
-		brokers []string
-		message string
-	}{
-		"a rack that no broker is in": {Placement{Factor: 1, Racks: []string{"x"}}, []string{"b", "", "a"},
-			`spec.placement.racks: no broker is in rack "x"; the racks are: a, b`},
-		"a rack where there are none": {Placement{Factor: 1, Racks: []string{"x"}}, []string{"", ""},
-			`spec.placement.racks: no broker is in rack "x", as none has a rack (broker.rack); label the Kubernetes nodes with ` +
-				"topology.kubernetes.io/zone (in an external cluster set broker.rack), and restart the brokers"},
-		"more replicas than one broker": {Placement{Factor: 2}, []string{""},
-			"spec.replicationFactor: 2 replicas asked, 1 broker; lower it, or add brokers"},
-		"more replicas than brokers in the racks": {Placement{Factor: 3, Racks: []string{"a"}}, []string{"a", "b", "a"},
-			"spec.replicationFactor: 3 replicas asked, 2 brokers in the racks of spec.placement; lower it, or add brokers"},
-	} {
-		if _, fault := newPlacer("orders", c.want, brokersIn(c.brokers...)); fault == nil || fault.Text() != c.message {
-			t.Errorf("%s: %+v", name, fault)
 		}
 	}
 }

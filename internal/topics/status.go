@@ -75,7 +75,7 @@ func warn(s *v1alpha1.KafkaTopicStatus, generation int64, now time.Time) {
 		return
 	}
 	message := fmt.Sprintf("%s is %d and the topic has %s: every write with acks=all is refused as soon as one of them is away (by "+
-		"Kafka of old at all times); lower the one or raise spec.replicationFactor", minISR, floor, counted(int(s.ReplicationFactor), "replica"))
+		"Kafka of old at all times); lower the one or raise spec.replicationFactor", minISR, floor, verdict.Counted(int(s.ReplicationFactor), "replica"))
 	status.Set(&s.Conditions, v1alpha1.ConditionWarning, metav1.ConditionTrue, generation, ReasonMinISR, message, now)
 }
 
@@ -100,7 +100,7 @@ func ObservedStatus(t *v1alpha1.KafkaTopic, topic kafka.Topic, exists bool, heal
 
 // size says how large a topic is.
 func size(t kafka.Topic) string {
-	return counted(int(t.Partitions), "partition") + ", " + counted(int(t.ReplicationFactor), "replica")
+	return verdict.Counted(int(t.Partitions), "partition") + ", " + verdict.Counted(int(t.ReplicationFactor), "replica")
 }
 
 // RetryStatus returns the status of a holder whose change did not go through this time.
@@ -136,7 +136,7 @@ func record(s *v1alpha1.KafkaTopicStatus, t *v1alpha1.KafkaTopic, out Outcome, c
 	before := s.Config
 	s.DeletionPolicy, s.Partitions, s.ReplicationFactor, s.Config = "", 0, 0, nil
 	tellHealth(s, out.Topic, out.Health)
-	s.Reassignment = out.Record.Moving
+	s.Reassignment = reassignmentOf(out.Record.Moving)
 	if out.Record.ID == "" {
 		s.Origin, s.ConfigKeys = "", nil
 		s.Health, s.UnderReplicated, s.Offline = "", 0, 0

@@ -1,4 +1,4 @@
-package topics
+package moves
 
 import (
 	"fmt"
@@ -291,6 +291,34 @@ func TestAReplicaThatIsNotInSyncIsTakenAwayBeforeOneThatIs(t *testing.T) {
 			if fault != nil || len(target[0]) != 2 || slices.Contains(target[0], behind) {
 				t.Errorf("%d is behind, and what stays is %v (%v)", behind, target, fault)
 			}
+		}
+	}
+}
+
+// asked is a placement that a KafkaTopic asks for.
+func asked(want Placement) Placement {
+	want.Fields = Fields{Factor: "spec.replicationFactor", Placement: "spec.placement", Racks: "spec.placement.racks"}
+	return want
+}
+
+func TestWhereReplicasCannotBeIsSaidWithItsCure(t *testing.T) {
+	for name, c := range map[string]struct {
+		want    Placement
+		brokers []string
+		message string
+	}{
+		"a rack that no broker is in": {Placement{Factor: 1, Racks: []string{"x"}}, []string{"b", "", "a"},
+			`spec.placement.racks: no broker is in rack "x"; the racks are: a, b`},
+		"a rack where there are none": {Placement{Factor: 1, Racks: []string{"x"}}, []string{"", ""},
+			`spec.placement.racks: no broker is in rack "x", as none has a rack (broker.rack); label the Kubernetes nodes with ` +
+				"topology.kubernetes.io/zone (in an external cluster set broker.rack), and restart the brokers"},
+		"more replicas than one broker": {Placement{Factor: 2}, []string{""},
+			"spec.replicationFactor: 2 replicas asked, 1 broker; lower it, or add brokers"},
+		"more replicas than brokers in the racks": {Placement{Factor: 3, Racks: []string{"a"}}, []string{"a", "b", "a"},
+			"spec.replicationFactor: 3 replicas asked, 2 brokers in the racks of spec.placement; lower it, or add brokers"},
+	} {
+		if _, fault := newPlacer("orders", asked(c.want), brokersIn(c.brokers...)); fault == nil || fault.Text() != c.message {
+			t.Errorf("%s: %+v", name, fault)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package topics
+package moves
 
 import (
 	"cmp"
@@ -14,6 +14,22 @@ import (
 type Placement struct {
 	Factor int      // how many; 0 = as many as there are
 	Racks  []string // spread evenly over exactly these racks; none = anywhere
+	Fields Fields
+}
+
+// Fields are the paths of the fields that ask for a placement, for verdicts.
+type Fields struct{ Factor, Placement, Racks string }
+
+// asks tells whether anything is asked for.
+func (p Placement) asks() bool { return p.Factor != 0 || len(p.Racks) > 0 }
+
+// New returns an assignment for a topic that is to be created, or why there is none.
+func New(topic string, partitions int32, want Placement, brokers []kafka.Broker) ([][]int32, *verdict.Verdict) {
+	p, impossible := newPlacer(topic, want, brokers)
+	if impossible != nil {
+		return nil, impossible
+	}
+	return p.assign(make([][]int32, partitions))
 }
 
 // placer computes assignments for one topic. A broker that is registered and fenced keeps its replicas, as being down is no
@@ -69,23 +85,23 @@ func (p *placer) impossible(racks map[string]int, brokers int) *verdict.Verdict 
 		}
 		slices.Sort(known)
 		if len(known) == 0 {
-			v := verdict.Stalled(ReasonPlacement, "spec.placement.racks", "no broker is in rack %q, as none has a rack (broker.rack); label the "+
+			v := verdict.Stalled(ReasonPlacement, p.want.Fields.Racks, "no broker is in rack %q, as none has a rack (broker.rack); label the "+
 				"Kubernetes nodes with topology.kubernetes.io/zone (in an external cluster set broker.rack), and restart the brokers", rack)
 			return &v
 		}
-		v := verdict.Stalled(ReasonPlacement, "spec.placement.racks", "no broker is in rack %q; the racks are: %s", rack, strings.Join(known, ", "))
+		v := verdict.Stalled(ReasonPlacement, p.want.Fields.Racks, "no broker is in rack %q; the racks are: %s", rack, strings.Join(known, ", "))
 		return &v
 	}
 	where, n := "", brokers
 	if len(p.want.Racks) > 0 {
-		where, n = " in the racks of spec.placement", 0
+		where, n = " in the racks of "+p.want.Fields.Placement, 0
 		for _, rack := range p.want.Racks {
 			n += racks[rack]
 		}
 	}
 	if p.want.Factor > n {
-		v := verdict.Stalled(ReasonReplication, "spec.replicationFactor", "%s asked, %s%s; lower it, or add brokers",
-			counted(p.want.Factor, "replica"), counted(n, "broker"), where)
+		v := verdict.Stalled(ReasonReplication, p.want.Fields.Factor, "%s asked, %s%s; lower it, or add brokers",
+			verdict.Counted(p.want.Factor, "replica"), verdict.Counted(n, "broker"), where)
 		return &v
 	}
 	return nil
@@ -152,7 +168,7 @@ func (p *placer) assign(current [][]int32) ([][]int32, *verdict.Verdict) {
 		for p.want.Factor > 0 && len(target[i]) < p.want.Factor {
 			id, ok := p.next(target[i])
 			if !ok {
-				v := verdict.Waiting(ReasonReplication, "", moveLook, moveLook,
+				v := verdict.Waiting(ReasonReplication, "", look, look,
 					"waiting for brokers that are down: %d replicas asked, and too few brokers serve", p.want.Factor)
 				return nil, &v
 			}
