@@ -40,8 +40,8 @@ type Host struct {
 	Object *v1alpha1.KafkaCluster // nil = there is none
 	// elsewhere: the operator does not work in its namespace, and knows nothing of it.
 	elsewhere bool
-	// homeless: an external one whose namespace goes, and the KafkaCluster with it, sooner or later than what it is to be let
-	// go of: what is deleted in somebody else's Kafka does not depend on which.
+	// namespaceGoes: the namespace of an external cluster is terminating. We may see the deletion of topics and users before
+	// that of the KafkaCluster. What is deleted in somebody else's Kafka must not depend on the order.
 	namespaceGoes bool
 }
 

@@ -86,8 +86,8 @@ func namespaceOf(name string) *metav1.PartialObjectMetadata {
 	return namespace
 }
 
-// notAdmitted says it to the one who asks; the cure is not his.
-func notAdmitted(cluster types.NamespacedName, namespace string) string {
+// notAdmittedText tells an object's user that the cluster does not admit its namespace. Only the cluster's owner can cure it.
+func notAdmittedText(cluster types.NamespacedName, namespace string) string {
 	return fmt.Sprintf("spec.clusterRef: KafkaCluster %s does not admit namespace %q; whoever owns it can, in its spec.access.namespaces", cluster, namespace)
 }
 

@@ -12,7 +12,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
@@ -43,12 +42,12 @@ func NewPass[T Object, S any](r *Reconciler[T, S], c Host, a Admission) Pass[T, 
 	return Pass[T, S]{register: r, Cluster: c, admission: a, Errs: &errorList{}}
 }
 
-// Work is the rest of it. An error of change means that nothing is known about any name; report names those that could
-// not be written.
+// Work is the rest of a flush. An error of Change means that nothing is known about any name. Report returns the names that
+// could not be written.
 type Work interface {
 	Change(ctx context.Context) error
 	Report(ctx context.Context) (failed []string, err error)
-	// free tells whether those who leave a name can be let go of without a word to Kafka.
+	// Releasable tells whether the objects of a name that are being deleted can be let go of without a word to Kafka.
 	Releasable(name string) bool
 }
 
@@ -57,7 +56,7 @@ func (p *Pass[T, S]) run(ctx context.Context, names []string, work Work) ([]stri
 	if p.Cluster.gone() {
 		return p.abandon(ctx)
 	}
-	p.bar(ctx)
+	p.turnAway(ctx)
 	if awaited := p.Cluster.awaited(); awaited != "" {
 		return p.wait(ctx, work, reasonClusterNotAvailable, awaited)
 	}
@@ -75,20 +74,20 @@ func (p *Pass[T, S]) run(ctx context.Context, names []string, work Work) ([]stri
 	return work.Report(ctx)
 }
 
-// bar tells those whom the cluster does not admit, and lets go of those among them that are being deleted: nothing of
-// theirs is in Kafka.
-func (p *Pass[T, S]) bar(ctx context.Context) {
+// turnAway tells the objects that the cluster does not admit, and lets go of those among them that are being deleted:
+// nothing of theirs is in Kafka.
+func (p *Pass[T, S]) turnAway(ctx context.Context) {
 	Each(Writers, p.Claims, func(c claim.Claim[T]) {
-		barred := slices.Clone(c.Barred)
+		notAdmitted := slices.Clone(c.NotAdmitted)
 		if c.Frozen {
-			barred = append(barred, c.Holder)
+			notAdmitted = append(notAdmitted, c.Holder)
 		}
-		for _, o := range barred {
+		for _, o := range notAdmitted {
 			if o.GetDeletionTimestamp() != nil {
 				p.Errs.Add(c.Name, p.Release(ctx, o))
 				continue
 			}
-			p.Errs.Add(c.Name, p.WriteStalled(ctx, o, reasonNotAdmitted, notAdmitted(p.Cluster.Key, o.GetNamespace())))
+			p.Errs.Add(c.Name, p.WriteStalled(ctx, o, reasonNotAdmitted, notAdmittedText(p.Cluster.Key, o.GetNamespace())))
 		}
 	})
 }
@@ -139,8 +138,8 @@ func (p *Pass[T, S]) wait(ctx context.Context, work Work, reason, message string
 // what is left there.
 func (p *Pass[T, S]) Keep(ctx context.Context, name string, o T, reason string, say func() error) error {
 	orphaned, left := p.admission.orphaned(o, p.register.Clock.Now())
-	ready := meta.FindStatusCondition(*p.register.Conditions(p.register.Status(o)), v1alpha1.ConditionReady)
-	if said := ready != nil && ready.Reason == reason; !orphaned || !said {
+	said := p.register.kept.age(Key{p.Cluster.Key, name}, reason, p.register.Clock.Now()) > 0
+	if !orphaned || !said {
 		if orphaned || left > 0 {
 			p.register.Queue.MarkAfter(p.Cluster.Key, max(left, ConfirmAfter), name)
 		}
@@ -187,6 +186,54 @@ func (p *Pass[T, S]) WriteStatus(ctx context.Context, o T, s S) error {
 		return fmt.Errorf("write the status of %s %s/%s: %w", p.register.Name, o.GetNamespace(), o.GetName(), err)
 	}
 	return nil
+}
+
+// Announce writes on an object, before anything happens in Kafka, our finalizer and what is about to be put there; an empty
+// intent leaves what stands there. False = it could not be written, and the name is looked at again.
+func (p *Pass[T, S]) Announce(ctx context.Context, name string, o T, intent string) bool {
+	base := o.DeepCopyObject().(T)
+	controllerutil.AddFinalizer(o, v1alpha1.Finalizer)
+	if intent != "" {
+		annotations := maps.Clone(o.GetAnnotations())
+		if annotations == nil {
+			annotations = map[string]string{}
+		}
+		annotations[v1alpha1.AnnotationCreating] = intent
+		o.SetAnnotations(annotations)
+	}
+	err := p.register.Writer.PatchMetadata(ctx, o, base)
+	if err != nil && !p.Overtaken(name, err) {
+		p.Errs.Add(name, fmt.Errorf("add the finalizer to %s %s/%s: %w", p.register.Name, o.GetNamespace(), o.GetName(), err))
+	}
+	return err == nil
+}
+
+// LookAgain has a name looked at again, at growing intervals, where a verdict on it says when.
+func (p *Pass[T, S]) LookAgain(name string, verdicts []verdict.Verdict) {
+	settled := true
+	for _, v := range verdicts {
+		if v.After > 0 {
+			p.register.Queue.Retry(p.Cluster.Key, name, v.After, v.AtMost)
+			settled = false
+		}
+	}
+	if settled {
+		p.register.Queue.Settled(p.Cluster.Key, name)
+	}
+}
+
+// KeepLeaving says why the objects of a name that are being deleted are not let go of yet. bounded: not for ever, see Keep.
+func (p *Pass[T, S]) KeepLeaving(ctx context.Context, c claim.Claim[T], v verdict.Verdict, bounded bool) error {
+	var errs []error
+	for _, o := range c.Held() {
+		say := func() error { return p.WriteVerdict(ctx, o, v) }
+		if !bounded {
+			errs = append(errs, say())
+			continue
+		}
+		errs = append(errs, p.Keep(ctx, c.Name, o, v.Reason, say))
+	}
+	return errors.Join(errs...)
 }
 
 // Overtaken tells whether a write failed because its object has changed meanwhile; the name is looked at again once the

@@ -449,14 +449,14 @@ func TestWhatWasSeenOfATopicIsForgottenWithItsObject(t *testing.T) {
 	live.UnderReplicated = 1
 	w.Kafka.Topics["orders"] = live
 	_ = w.Once("orders")
-	if len(w.topics.ailing.Seen) != 1 {
-		t.Fatalf("%d topics are watched for their health", len(w.topics.ailing.Seen))
+	if len(w.topics.health.Seen) != 1 {
+		t.Fatalf("%d topics are watched for their health", len(w.topics.health.Seen))
 	}
 	w.Remove(w.Topic("orders"))
 	w.Settle("orders")
 	w.Settle("orders") // the object is gone by now
-	if w.Topic("orders") != nil || len(w.topics.ailing.Seen)+len(w.topics.Doubts.Seen) != 0 {
-		t.Errorf("kept in memory: %v, %v", w.topics.ailing.Seen, w.topics.Doubts.Seen)
+	if w.Topic("orders") != nil || len(w.topics.health.Seen)+len(w.topics.engine.Doubts.Seen) != 0 {
+		t.Errorf("kept in memory: %v, %v", w.topics.health.Seen, w.topics.engine.Doubts.Seen)
 	}
 }
 

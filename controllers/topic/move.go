@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
+	"slices"
 
 	"github.com/castellan-dev/castellan/controllers/batch"
 	"github.com/castellan-dev/castellan/controllers/moving"
@@ -15,29 +17,26 @@ import (
 )
 
 // survey reads what moving replicas takes, and nothing where no topic of the flush asks for it.
-func (p *topicPass) survey(ctx context.Context, admin kafka.Admin) (moves.Survey, error) {
+func (p *pass) survey(ctx context.Context, admin kafka.Admin, live map[string]kafka.Topic) (moves.Survey, error) {
 	needed, wanted := false, false
-	for _, d := range p.desired {
-		needed, wanted = needed || d.NeedsSurvey(p.live), wanted || d.MayBeMoved(p.live)
+	for _, i := range p.items {
+		needed, wanted = needed || i.desired.NeedsSurvey(live), wanted || i.desired.MayBeMoved(live)
 	}
 	if !needed && !wanted {
-		return moves.Survey{}, nil // where nothing is a matter of moving, nothing of it is asked
+		return moves.Survey{}, nil
 	}
-	s, err := p.mover.Survey(ctx, admin)
-	s.Now, s.HidesFenced = p.Clock.Now(), external.Lacks(p.Cluster.Object, kafka.FeatureFenced) != ""
+	s, err := p.controller.mover.Survey(ctx, admin)
+	s.Now, s.HidesFenced = p.engine.Clock.Now(), external.Lacks(p.cluster.Object, kafka.FeatureFenced) != ""
 	if batch.Unreachable(err) && needed {
 		return s, err
 	} else if err != nil { // it is for those to tell that ask for it
 		s.Unknown = notSurveyed(err)
 		return s, nil
 	}
-	ledger, err := p.othersMoving(ctx)
-	for name, d := range p.desired {
-		for _, r := range []*moves.Record{d.Known.Moving, d.Begun.Moving} {
-			if r != nil {
-				ledger = append(ledger, moves.Entry{Topic: name, Record: *r})
-			}
-		}
+	others, err := p.othersMoving(ctx)
+	ledger := slices.Clone(others)
+	for _, i := range p.items {
+		ledger = append(ledger, i.begun()...)
 	}
 	s.Grant(ledger)
 	return s, err
@@ -54,110 +53,102 @@ func notSurveyed(err error) *verdict.Verdict {
 
 // othersMoving returns what is on record for topics of the cluster that this flush does not look at. They are listed once:
 // a cluster has one flush at a time.
-func (p *topicPass) othersMoving(ctx context.Context) (moves.Ledger, error) {
+func (p *pass) othersMoving(ctx context.Context) (moves.Ledger, error) {
 	if p.others != nil {
 		return *p.others, nil
 	}
-	all, err := p.Of(ctx, p.Cluster.Key)
+	all, err := p.engine.Of(ctx, p.cluster.Key)
 	if err != nil {
 		return nil, err
 	}
 	var others moves.Ledger
 	for _, t := range all {
 		name := topics.Name(t)
-		if _, here := p.desired[name]; !here && t.Status.Reassignment != nil && t.Status.ClusterID == p.Cluster.Id() {
+		if p.byName[name] == nil && t.Status.Reassignment != nil && t.Status.ClusterID == p.cluster.Id() {
 			others = append(others, moves.Entry{Topic: name, Record: *topics.MovingOf(t.Status.Reassignment)})
 		}
 	}
-	others = others[:len(others):len(others)] // whoever appends to it gets a copy
 	p.others = &others
 	return others, nil
 }
 
 // writeAhead records in the status what is about to be moved, before anything is. What is on record already, because the last
 // attempt came to nothing, is not written again.
-func (p *topicPass) writeAhead(ctx context.Context) {
-	type write struct {
-		*topics.Claim
+func (p *pass) writeAhead(ctx context.Context, changes topics.Changes) topics.Changes {
+	type record struct {
+		*item
 		err error
 	}
-	var todo []*write
-	for _, c := range p.topics {
-		_, begins := p.changes.Move[c.Name]
-		if begins && c.Holder != nil && !p.off[c.Name] && !p.desired[c.Name].Known.Moving.Covers(p.outcomes[c.Name].Record.Moving) {
-			todo = append(todo, &write{Claim: c})
+	var todo []*record
+	for _, i := range p.items {
+		begins := len(changes.Move[i.claim.Name]) > 0 && i.claim.Holder != nil && i.state != postponed
+		if begins && !i.desired.Known.Moving.Covers(i.outcome.Record.Moving) {
+			todo = append(todo, &record{item: i})
 		}
 	}
-	batch.Each(batch.Writers, todo, func(w *write) {
-		w.err = p.WriteStatus(ctx, w.Holder, topics.StatusOf(w.Holder, p.outcomes[w.Name], p.Cluster.Id(), p.Clock.Now()))
+	batch.Each(batch.Writers, todo, func(r *record) {
+		next := topics.StatusOf(r.claim.Holder, r.outcome, p.cluster.Id(), p.engine.Clock.Now())
+		r.err = p.flush.WriteStatus(ctx, r.claim.Holder, next)
 	})
-	for _, w := range todo {
-		if w.err != nil {
-			out := p.outcomes[w.Name]
-			out.Record.Moving = p.desired[w.Name].Known.Moving
-			p.outcomes[w.Name] = out
-			p.changes.Drop(w.Name)
-			p.off[w.Name] = true
-			p.Errs.Add(w.Name, w.err)
+	for _, r := range todo {
+		if r.err != nil {
+			r.outcome.Record.Moving = r.desired.Known.Moving
+			changes = p.postpone(r.item, changes)
+			p.flush.Errs.Add(r.claim.Name, r.err)
 		}
 	}
+	return changes
 }
 
 // move begins and cancels reassignments under the throttle, and takes the throttle off when nothing is under way any more.
-func (p *topicPass) move(ctx context.Context, admin kafka.Admin) error {
+func (p *pass) move(ctx context.Context, admin kafka.Admin, changes topics.Changes) error {
+	work := moving.Work{Throttle: changes.Throttle, Moves: changes.Move}
 	switch err := p.limit(ctx, admin); {
 	case batch.Unreachable(err):
 		return err
 	case err != nil:
-		p.unlimited(err)
+		work.Moves = p.unlimited(err, changes.Move)
 	}
-	refused, err := p.mover.Carry(ctx, admin, moving.Work{Throttle: p.changes.Throttle, Moves: p.changes.Move})
+	refused, err := p.controller.mover.Carry(ctx, admin, work)
 	for name, r := range refused {
-		p.notMoved(name, r.Attempted, r.Err)
+		p.byName[name].notMoved(r.Attempted, r.Err, p.cluster.Brokers())
 	}
 	return err
 }
 
-// unlimited drops what was to begin without the limit of the brokers, which could be neither set nor removed, and keeps on
-// record what was to end.
-func (p *topicPass) unlimited(err error) {
+// unlimited returns the moves that go on although the limit of the brokers could be neither set nor removed: nothing begins
+// without it. It keeps on record what was to end.
+func (p *pass) unlimited(err error, all map[string][]kafka.Move) map[string][]kafka.Move {
 	_, denied := errors.AsType[*kafka.Denied](err)
-	for name, d := range p.desired {
-		switch leaves := d.Gone || d.Kept; {
-		case p.changes.Move[name] == nil && d.Known.Moving == nil && p.outcomes[name].Record.Moving == nil:
-			p.stuck[name] = d.Begun.Moving != nil // not the matter of whoever holds the topic now
+	left := maps.Clone(all)
+	for _, i := range p.items {
+		switch leaves := i.desired.Gone || i.desired.Kept; {
+		case len(all[i.claim.Name]) == 0 && i.desired.Known.Moving == nil && i.outcome.Record.Moving == nil:
+			if i.desired.Begun.Moving != nil { // not the matter of whoever holds the topic now
+				i.fall(stuck)
+			}
 		case !leaves:
-			delete(p.changes.Move, name)
-			p.notMoved(name, "AlterConfigs", err)
+			delete(left, i.claim.Name)
+			i.notMoved("AlterConfigs", err, p.cluster.Brokers())
 		case !denied: // else nobody would ever be let go
-			p.unsettled[name] = err
+			i.fail(err)
 		}
 	}
-}
-
-// notMoved keeps on record what may be under way.
-func (p *topicPass) notMoved(name, attempted string, err error) {
-	out := p.outcomes[name]
-	p.stuck[name] = true
-	if out.Record.Moving == nil {
-		out.Record.Moving = p.desired[name].Known.Moving
-	}
-	out.Verdicts = append(p.explain(name, attempted, err), out.Verdicts...) // why before what
-	p.outcomes[name] = out
+	return left
 }
 
 // limit has the rate of the brokers hold while replicas copy by the operator's word, and no longer.
-func (p *topicPass) limit(ctx context.Context, admin kafka.Admin) error {
-	l, touched := moves.Limit{Rate: p.mover.Rate}, false
-	for name, d := range p.desired {
-		before, after := cmp.Or(d.Known.Moving, d.Begun.Moving), p.outcomes[name].Record.Moving
-		if p.off[name] { // what was planned is not done
-			after = d.Known.Moving
+func (p *pass) limit(ctx context.Context, admin kafka.Admin) error {
+	l, touched := moves.Limit{Rate: p.controller.mover.Rate}, false
+	for _, i := range p.items {
+		before, after := cmp.Or(i.desired.Known.Moving, i.desired.Begun.Moving), i.outcome.Record.Moving
+		if i.state == postponed { // what was planned is not done
+			after = i.desired.Known.Moving
 		}
 		if before != nil {
 			l.Known = append(l.Known, before.BytesPerSecond)
 		}
-		l.Copying = l.Copying || after != nil && after.BytesPerSecond > 0 && !d.Gone && !d.Kept
+		l.Copying = l.Copying || after != nil && after.BytesPerSecond > 0 && !i.desired.Gone && !i.desired.Kept
 		touched = touched || before != nil || after != nil
 	}
 	if !touched {
@@ -170,5 +161,5 @@ func (p *topicPass) limit(ctx context.Context, admin kafka.Admin) error {
 	for _, r := range others {
 		l.Add(r.Record)
 	}
-	return p.mover.Limit(ctx, admin, l)
+	return p.controller.mover.Limit(ctx, admin, l)
 }

@@ -35,8 +35,7 @@ type Reconciler struct {
 
 func New(c batch.Common, apiReader client.Reader, prober kafka.Prober) *Reconciler {
 	r := &Reconciler{apiReader: apiReader, prober: prober, verified: map[batch.Key]verifiedEntry{}}
-	r.Begin(c, kafkaUsers)
-	r.Open, r.Forget = r.openPass, r.forgetUser
+	r.Begin(c, kafkaUsers, r)
 	return r
 }
 
@@ -45,7 +44,8 @@ type verifiedEntry struct {
 	entry        plainauth.Entry
 }
 
-func (r *Reconciler) openPass(cluster batch.Host, a batch.Admission, all []batch.Found[*v1alpha1.KafkaUser]) (*batch.Pass[*v1alpha1.KafkaUser, v1alpha1.KafkaUserStatus], batch.Work) {
+// Open begins a flush of users.
+func (r *Reconciler) Open(cluster batch.Host, a batch.Admission, all []batch.Found[*v1alpha1.KafkaUser]) (*batch.Pass[*v1alpha1.KafkaUser, v1alpha1.KafkaUserStatus], batch.Work) {
 	p := &userPass{Reconciler: r, Pass: batch.NewPass(&r.Reconciler, cluster, a)}
 	for _, f := range all {
 		claim := users.Sort(f.Name, f.Objects, cluster.Id(), a.Admits)
@@ -55,7 +55,8 @@ func (r *Reconciler) openPass(cluster batch.Host, a batch.Admission, all []batch
 	return &p.Pass, p
 }
 
-func (r *Reconciler) forgetUser(key batch.Key) {
+// Forget drops which password an entry of the users file was made from.
+func (r *Reconciler) Forget(key batch.Key) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.verified, key)

@@ -5,7 +5,6 @@ package topics
 import (
 	"cmp"
 	"slices"
-	"strings"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/claim"
@@ -42,7 +41,7 @@ func RecordOf(t *v1alpha1.KafkaTopic, clusterID string) Record {
 // is created again, empty for the first one: once the new topic is on record, the announcement is spent. One of which
 // nothing has come must be taken off, or what bears the name later would be taken for what was announced.
 func Intent(t *v1alpha1.KafkaTopic, clusterID string, after kafka.TopicID) string {
-	return strings.TrimSuffix(clusterID+" "+string(t.UID)+" "+string(after), " ")
+	return claim.Intent(t, clusterID, string(after))
 }
 
 func intends(t *v1alpha1.KafkaTopic, clusterID string, after kafka.TopicID) bool {

@@ -205,7 +205,7 @@ func inWords(c Claim) string {
 		return all
 	}
 	return fmt.Sprintf("%+v, policy %s, living %v, losers %v, leaving %v, observers %v, barred %v, frozen %v", DesiredOf(c, c.Policy("c")),
-		c.Policy("c"), names(c.Living()), names(c.Losers), names(c.Leaving), names(c.Observers), slices.Sorted(slices.Values(names(c.Barred))), c.Frozen)
+		c.Policy("c"), names(c.Living()), names(c.Losers), names(c.Leaving), names(c.Observers), slices.Sorted(slices.Values(names(c.NotAdmitted))), c.Frozen)
 }
 
 // randomObjects returns up to four objects that stand for one topic. Some are of one age.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/claim"
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/moves"
 	"github.com/castellan-dev/castellan/internal/verdict"
@@ -68,7 +69,7 @@ const (
 	ReasonExists       = "TopicExists"
 	ReasonReplaced     = "TopicReplaced"
 	ReasonLost         = "TopicLost"
-	ReasonConflict     = "Conflict"
+	ReasonConflict     = claim.ReasonConflict
 	ReasonConfig       = "InvalidConfig"
 	ReasonReplication  = moves.ReasonReplication
 	ReasonPartitions   = "InvalidPartitions"

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/claim"
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/status"
 	"github.com/castellan-dev/castellan/internal/verdict"
@@ -126,8 +127,8 @@ func SeenStatus(t *v1alpha1.KafkaTopic) v1alpha1.KafkaTopicStatus {
 // deleting it touches nothing.
 func ConflictStatus(t, holder *v1alpha1.KafkaTopic, now time.Time) v1alpha1.KafkaTopicStatus {
 	s := v1alpha1.KafkaTopicStatus{Conditions: t.DeepCopy().Status.Conditions, ObservedGeneration: t.Generation, Name: Name(t)}
-	status.Stalled(&s.Conditions, t.Generation, ReasonConflict, fmt.Sprintf("spec.name: topic %q is held by KafkaTopic %q; "+
-		"delete one of the two (the topic stays), or choose another spec.name", Name(t), status.NameFrom(t, holder)), now)
+	conflict := claim.Conflict("KafkaTopic", "topic", Name(t), " (the topic stays)", t, holder)
+	status.Stalled(&s.Conditions, t.Generation, conflict.Reason, conflict.Text(), now)
 	return s
 }
 
