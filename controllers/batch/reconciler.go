@@ -87,7 +87,8 @@ func (k *Kind[T, S]) Indexes() map[string]client.IndexerFunc {
 
 // Common is what the controllers of topics and of users are given alike.
 type Common struct {
-	// Client reads from the cache, which has the field indexes of the kind. Of Secrets it holds those with our label only.
+	// Client reads from the cache, which has the field indexes of the kind. Of Secrets it holds those with our label
+	// only.
 	Client     client.Client
 	Namespaces Namespaces
 	Clusters   Clusters
@@ -131,7 +132,8 @@ func (r *Reconciler[T, S]) Reconcile(ctx context.Context, req ctrl.Request) (ctr
 	return r.engine.Reconcile(ctx, req)
 }
 
-// flush brings the named topics or users of a cluster to what their objects ask for, and names those that it could not write.
+// flush brings the named topics or users of a cluster to what their objects ask for, and names those that it could
+// not write.
 func (r *Reconciler[T, S]) flush(ctx context.Context, key types.NamespacedName, names []string) ([]string, error) {
 	cluster, err := getHost(ctx, r.Client, r.Namespaces, key)
 	if err != nil {
@@ -161,9 +163,10 @@ func (r *Reconciler[T, S]) Controller(mgr ctrl.Manager, name string) (*builder.B
 }
 
 func batchOptions() controller.Options {
+	const first, limit = 200 * time.Millisecond, 30 * time.Second
 	return controller.Options{
 		MaxConcurrentReconciles: connect.ClustersAtOnce,
-		RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](200*time.Millisecond, 30*time.Second),
+		RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](first, limit),
 	}
 }
 
@@ -208,7 +211,9 @@ func enqueue(q QueueOf, cluster types.NamespacedName) {
 }
 
 // MarkCluster marks those of a cluster's objects that are wanted.
-func (r *Reconciler[T, S]) MarkCluster(ctx context.Context, cluster types.NamespacedName, q QueueOf, wanted func(T) bool) {
+func (r *Reconciler[T, S]) MarkCluster(
+	ctx context.Context, cluster types.NamespacedName, q QueueOf, wanted func(T) bool,
+) {
 	objects, err := r.Of(ctx, cluster)
 	if err != nil {
 		ctrl.LoggerFrom(ctx).Error(err, "look at what lives in a KafkaCluster", "cluster", cluster)
@@ -270,7 +275,8 @@ func (r *Reconciler[T, S]) markNamespace(ctx context.Context, namespace string, 
 
 // Of lists the objects that name a cluster; they are the cache's own, and only to be read.
 func (r *Reconciler[T, S]) Of(ctx context.Context, cluster types.NamespacedName) ([]T, error) {
-	objects, err := r.List(ctx, r.Client, client.MatchingFields{clusterIndex: cluster.String()}, client.UnsafeDisableDeepCopy)
+	ofCluster := client.MatchingFields{clusterIndex: cluster.String()}
+	objects, err := r.List(ctx, r.Client, ofCluster, client.UnsafeDisableDeepCopy)
 	if err != nil {
 		return nil, fmt.Errorf("list %ss of KafkaCluster %s: %w", r.Name, cluster, err)
 	}
@@ -293,8 +299,8 @@ type Found[T Object] struct {
 	Objects []T
 }
 
-// find finds who stands for each of the names, and which of their namespaces the cluster admits. A name of which the cache
-// shows an object as it was before our own last write is put off until the cache has caught up.
+// find finds who stands for each of the names, and which of their namespaces the cluster admits. A name of which the
+// cache shows an object as it was before our own last write is put off until the cache has caught up.
 func (r *Reconciler[T, S]) find(ctx context.Context, cluster Host, names []string) ([]Found[T], Admission, error) {
 	var all []Found[T]
 	namespaces := map[string]bool{cluster.Key.Namespace: true}
@@ -302,7 +308,8 @@ func (r *Reconciler[T, S]) find(ctx context.Context, cluster Host, names []strin
 		key := Key{cluster.Key, name}
 		objects, err := r.List(ctx, r.Client, client.MatchingFields{r.Index: key.String()})
 		if err != nil {
-			return nil, Admission{}, fmt.Errorf("list %ss for %s %q of KafkaCluster %s: %w", r.Name, r.Noun, name, cluster.Key, err)
+			return nil, Admission{},
+				fmt.Errorf("list %ss for %s %q of KafkaCluster %s: %w", r.Name, r.Noun, name, cluster.Key, err)
 		}
 		stale := false
 		for _, o := range objects {

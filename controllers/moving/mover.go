@@ -1,6 +1,7 @@
-// Package moving carries out moves of replicas: it reads what internal/moves decides from, sets and removes the throttle of
-// brokers and topics, and begins and cancels reassignments. It is the only room that does. KafkaTopics use it now; whoever
-// empties or rebalances brokers uses it, too. What is on record, and where, is the matter of those who use it.
+// Package moving carries out moves of replicas: it reads what internal/moves decides from, sets and removes the
+// throttle of brokers and topics, and begins and cancels reassignments. It is the only room that does. KafkaTopics
+// use it now; whoever empties or rebalances brokers uses it, too. What is on record, and where, is the matter of
+// those who use it.
 package moving
 
 import (
@@ -25,7 +26,8 @@ type Admin interface {
 
 // Mover moves replicas.
 type Mover struct {
-	// Rate is how many bytes per second each broker may send and receive while the operator moves replicas; zero = no limit.
+	// Rate is how many bytes per second each broker may send and receive while the operator moves replicas; zero = no
+	// limit.
 	Rate int64
 }
 
@@ -50,8 +52,8 @@ type Refusal struct {
 	Err       error
 }
 
-// Carry sets and removes the throttle of topics, and then begins and cancels reassignments. It returns what was refused: such
-// a topic moves nothing, or goes on as before. An error means that nothing is known about any topic.
+// Carry sets and removes the throttle of topics, and then begins and cancels reassignments. It returns what was
+// refused: such a topic moves nothing, or goes on as before. An error means that nothing is known about any topic.
 func (m Mover) Carry(ctx context.Context, admin Admin, work Work) (map[string]Refusal, error) {
 	refused := map[string]Refusal{}
 	begin := maps.Clone(work.Moves)

@@ -20,11 +20,12 @@ import (
 	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
-// What tells an own topic from another one of its name is an announcement: an annotation that is written before the topic is
-// created. It is taken off as soon as Kafka has said that it created nothing. It stays only where no answer came.
+// What tells an own topic from another one of its name is an announcement: an annotation that is written before the
+// topic is created. It is taken off as soon as Kafka has said that it created nothing. It stays only where no answer
+// came.
 
-// refusedAnnouncements remembers, by UID, the objects whose announcement Kafka has refused, until it is off: the API server
-// may be away. The zero value is ready, and safe for concurrent use.
+// refusedAnnouncements remembers, by UID, the objects whose announcement Kafka has refused, until it is off: the API
+// server may be away. The zero value is ready, and safe for concurrent use.
 type refusedAnnouncements struct {
 	mu  sync.Mutex
 	ids map[types.UID]bool
@@ -51,8 +52,8 @@ func (r *refusedAnnouncements) forget(id types.UID) {
 	delete(r.ids, id)
 }
 
-// mutationQuota remembers until when Kafka takes no changes of a cluster, as it has said (controller_mutation_rate). The zero
-// value is ready, and safe for concurrent use.
+// mutationQuota remembers until when Kafka takes no changes of a cluster, as it has said (controller_mutation_rate).
+// The zero value is ready, and safe for concurrent use.
 type mutationQuota struct{ until sync.Map }
 
 func (q *mutationQuota) hold(cluster types.NamespacedName, until time.Time) {
@@ -70,8 +71,8 @@ func (q *mutationQuota) left(cluster types.NamespacedName, now time.Time) time.D
 // quotaTries is how many topics a flush tries to create of those for which the quota did not suffice the last time.
 const quotaTries = 50
 
-// ration postpones topics for which Kafka's quota on changes did not suffice: until the time that Kafka has named, and most
-// of them again then, as each attempt costs two writes.
+// ration postpones topics for which Kafka's quota on changes did not suffice: until the time that Kafka has named,
+// and most of them again then, as each attempt costs two writes.
 func (p *pass) ration(changes topics.Changes) topics.Changes {
 	left, tries := p.controller.quota.left(p.cluster.Key, p.engine.Clock.Now()), 0
 	for _, t := range slices.Clone(changes.Create) { // which postpone takes from
@@ -88,8 +89,8 @@ func (p *pass) ration(changes topics.Changes) topics.Changes {
 	return changes
 }
 
-// rehearse asks Kafka whether it would create now what it has refused before. What it refuses again is not announced: a topic
-// that cannot be created costs no write at rest.
+// rehearse asks Kafka whether it would create now what it has refused before. What it refuses again is not announced:
+// a topic that cannot be created costs no write at rest.
 func (p *pass) rehearse(ctx context.Context, admin kafka.Admin, changes topics.Changes) (topics.Changes, error) {
 	var again []kafka.NewTopic
 	for _, t := range changes.Create {
@@ -194,7 +195,8 @@ const withdrawTimeout = 10 * time.Second
 // notCreated is what is known of a topic that Kafka has not created, or may not have.
 func (p *pass) notCreated(i *item, err error) topics.Outcome {
 	if errors.Is(err, kafka.ErrTopicExists) {
-		// Somebody else was quicker between the reading and the creation, or Kafka is still deleting another of this name.
+		// Somebody else was quicker between the reading and the creation, or Kafka is still deleting another of this
+		// name.
 		exists := topics.Exists(i.claim.Name)
 		exists.Doubtful, exists.After, exists.AtMost = false, batch.RetryFirst, batch.RetryLimit
 		return topics.Outcome{Verdicts: []verdict.Verdict{*exists}}
@@ -209,8 +211,8 @@ func (p *pass) notCreated(i *item, err error) topics.Outcome {
 	return out
 }
 
-// withdraw takes announcements off of which nothing has come. It does so at once, before anything else may go wrong: whatever
-// bears the name from now on is somebody else's.
+// withdraw takes announcements off of which nothing has come. It does so at once, before anything else may go wrong:
+// whatever bears the name from now on is somebody else's.
 func (p *pass) withdraw(ctx context.Context, refused ...*v1alpha1.KafkaTopic) {
 	for _, t := range refused {
 		p.controller.refused.add(t.UID)
@@ -222,13 +224,14 @@ func (p *pass) withdraw(ctx context.Context, refused ...*v1alpha1.KafkaTopic) {
 			p.controller.refused.forget(t.UID)
 			return
 		}
-		p.flush.Errs.Add(topics.Name(t), fmt.Errorf("take the announcement off KafkaTopic %s/%s: %w", t.Namespace, t.Name, err))
+		p.flush.Errs.Add(topics.Name(t),
+			fmt.Errorf("take the announcement off KafkaTopic %s/%s: %w", t.Namespace, t.Name, err))
 	})
 }
 
-// outdated tells whether the announcement on a holder must go with what is about to be said of it. One that means nothing now
-// would mean something once the record is gone. One of a creation that never came about is wrong when the topic is not to be
-// created any more.
+// outdated tells whether the announcement on a holder must go with what is about to be said of it. One that means
+// nothing now would mean something once the record is gone. One of a creation that never came about is wrong when the
+// topic is not to be created any more.
 func outdated(c topics.Claim, out topics.Outcome) bool {
 	if _, announced := c.Holder.Annotations[v1alpha1.AnnotationCreating]; !announced {
 		return false

@@ -55,8 +55,8 @@ func (i *item) begun() (ledger moves.Ledger) {
 	return ledger
 }
 
-// explain turns what Kafka says of the topic into a verdict. What may be gone at the next attempt is none, and leaves the
-// topic unsettled.
+// explain turns what Kafka says of the topic into a verdict. What may be gone at the next attempt is none, and leaves
+// the topic unsettled.
 func (i *item) explain(attempted string, err error, brokers int) []verdict.Verdict {
 	if v, known := topics.Explain(err, attempted, i.desired, brokers); known {
 		return []verdict.Verdict{v}

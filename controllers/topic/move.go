@@ -51,8 +51,8 @@ func notSurveyed(err error) *verdict.Verdict {
 	return &v
 }
 
-// othersMoving returns what is on record for topics of the cluster that this flush does not look at. They are listed once:
-// a cluster has one flush at a time.
+// othersMoving returns what is on record for topics of the cluster that this flush does not look at. They are listed
+// once: a cluster has one flush at a time.
 func (p *pass) othersMoving(ctx context.Context) (moves.Ledger, error) {
 	if p.others != nil {
 		return *p.others, nil
@@ -72,8 +72,8 @@ func (p *pass) othersMoving(ctx context.Context) (moves.Ledger, error) {
 	return others, nil
 }
 
-// writeAhead records in the status what is about to be moved, before anything is. What is on record already, because the last
-// attempt came to nothing, is not written again.
+// writeAhead records in the status what is about to be moved, before anything is. What is on record already, because
+// the last attempt came to nothing, is not written again.
 func (p *pass) writeAhead(ctx context.Context, changes topics.Changes) topics.Changes {
 	type record struct {
 		*item
@@ -100,7 +100,8 @@ func (p *pass) writeAhead(ctx context.Context, changes topics.Changes) topics.Ch
 	return changes
 }
 
-// move begins and cancels reassignments under the throttle, and takes the throttle off when nothing is under way any more.
+// move begins and cancels reassignments under the throttle, and takes the throttle off when nothing is under way any
+// more.
 func (p *pass) move(ctx context.Context, admin kafka.Admin, changes topics.Changes) error {
 	work := moving.Work{Throttle: changes.Throttle, Moves: changes.Move}
 	switch err := p.limit(ctx, admin); {
@@ -116,8 +117,8 @@ func (p *pass) move(ctx context.Context, admin kafka.Admin, changes topics.Chang
 	return err
 }
 
-// unlimited returns the moves that go on although the limit of the brokers could be neither set nor removed: nothing begins
-// without it. It keeps on record what was to end.
+// unlimited returns the moves that go on although the limit of the brokers could be neither set nor removed: nothing
+// begins without it. It keeps on record what was to end.
 func (p *pass) unlimited(err error, all map[string][]kafka.Move) map[string][]kafka.Move {
 	_, denied := errors.AsType[*kafka.Denied](err)
 	left := maps.Clone(all)

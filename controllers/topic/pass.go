@@ -36,8 +36,8 @@ func (p *pass) take(c topics.Claim) {
 
 func (p *pass) key(i *item) batch.Key { return batch.Key{Cluster: p.cluster.Key, Name: i.claim.Name} }
 
-// Change reads what is live, plans, announces and carries out. Each stage hands on the changes that are left to the next. An
-// error means that nothing is known about any topic.
+// Change reads what is live, plans, announces and carries out. Each stage hands on the changes that are left to the
+// next. An error means that nothing is known about any topic.
 func (p *pass) Change(ctx context.Context) error {
 	p.withdraw(ctx, p.refused...)
 	admin, err := p.engine.Clusters.Admin(ctx, p.cluster.Object)
@@ -103,8 +103,9 @@ func (p *pass) postpone(i *item, changes topics.Changes) topics.Changes {
 
 // carryOut sends the changes. Topics are created first and deleted last.
 func (p *pass) carryOut(ctx context.Context, admin kafka.Admin, changes topics.Changes) error {
-	for _, step := range []func(context.Context, kafka.Admin, topics.Changes) error{p.create, p.grow, p.alter, p.move, p.delete} {
-		if err := step(ctx, admin, changes); err != nil {
+	type step = func(context.Context, kafka.Admin, topics.Changes) error
+	for _, send := range []step{p.create, p.grow, p.alter, p.move, p.delete} {
+		if err := send(ctx, admin, changes); err != nil {
 			return err
 		}
 	}
@@ -173,8 +174,8 @@ func (p *pass) delete(ctx context.Context, admin kafka.Admin, changes topics.Cha
 
 var errNamespaceGoes = errors.New("the namespace of the KafkaCluster is being deleted")
 
-// homeStays returns an error when the namespace of an external cluster is terminating, or may be. The cache may hear of that
-// later than of the topics that go with it: nothing is deleted in somebody else's Kafka on their word.
+// homeStays returns an error when the namespace of an external cluster is terminating, or may be. The cache may hear
+// of that later than of the topics that go with it: nothing is deleted in somebody else's Kafka on their word.
 func (p *pass) homeStays(ctx context.Context) error {
 	if !p.cluster.Object.IsExternal() {
 		return nil

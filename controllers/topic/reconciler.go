@@ -1,5 +1,5 @@
-// Package topic is the controller of KafkaTopics: it reads what is live, has internal/topics decide, announces, carries out
-// and reports, many topics in one flush.
+// Package topic is the controller of KafkaTopics: it reads what is live, has internal/topics decide, announces,
+// carries out and reports, many topics in one flush.
 package topic
 
 import (
@@ -20,10 +20,11 @@ import (
 // +kubebuilder:rbac:groups=kafka.castellan.dev,resources=kafkaclusters,verbs=get;list;watch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
-// The engine and its flush, of KafkaTopics.
+// The engine, its flush and what it finds, of KafkaTopics.
 type (
 	engine = batch.Reconciler[*v1alpha1.KafkaTopic, v1alpha1.KafkaTopicStatus]
 	flush  = batch.Pass[*v1alpha1.KafkaTopic, v1alpha1.KafkaTopicStatus]
+	found  = batch.Found[*v1alpha1.KafkaTopic]
 )
 
 // Reconciler cares for the topics of one cluster at a time, many in one flush.
@@ -36,8 +37,8 @@ type Reconciler struct {
 	health batch.Doubts
 }
 
-// New returns the controller of topics. rate is how many bytes per second each broker may send and receive while the operator
-// moves replicas; zero = no limit.
+// New returns the controller of topics. rate is how many bytes per second each broker may send and receive while the
+// operator moves replicas; zero = no limit.
 func New(c batch.Common, rate int64) *Reconciler {
 	r := &Reconciler{mover: moving.Mover{Rate: rate}}
 	r.engine.Begin(c, kafkaTopics, r)
@@ -50,9 +51,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 }
 
 // Open begins a flush of topics.
-func (r *Reconciler) Open(cluster batch.Host, a batch.Admission, all []batch.Found[*v1alpha1.KafkaTopic]) (*flush, batch.Work) {
+func (r *Reconciler) Open(cluster batch.Host, a batch.Admission, all []found) (*flush, batch.Work) {
 	base := batch.NewPass(&r.engine, cluster, a)
-	p := &pass{controller: r, engine: &r.engine, flush: &base, cluster: cluster, byName: make(map[string]*item, len(all))}
+	p := &pass{controller: r, engine: &r.engine, flush: &base, cluster: cluster, byName: map[string]*item{}}
 	for _, f := range all {
 		for _, t := range f.Objects {
 			if r.refused.has(t.UID) { // it still stands there, and says nothing
@@ -68,8 +69,8 @@ func (r *Reconciler) Open(cluster batch.Host, a batch.Admission, all []batch.Fou
 // Forget drops what has been seen of a topic's health.
 func (r *Reconciler) Forget(key batch.Key) { r.health.Forget(key) }
 
-// believes tells whether the verdicts on a topic may be acted upon: at once when they are certain, else when they have been
-// standing for a while. In doubt the topic is looked at again.
+// believes tells whether the verdicts on a topic may be acted upon: at once when they are certain, else when they
+// have been standing for a while. In doubt the topic is looked at again.
 func (r *Reconciler) believes(key batch.Key, out topics.Outcome) bool {
 	for _, v := range out.Verdicts {
 		if v.Doubtful && !r.engine.Stands(&r.engine.Doubts, key, v.Reason, batch.ConfirmAfter) {
@@ -80,8 +81,8 @@ func (r *Reconciler) believes(key batch.Key, out topics.Outcome) bool {
 	return true
 }
 
-// healthAfter is how long a topic must have been doing better or worse before the status says so: longer than a broker takes
-// to restart, or a rollout would write the status of every topic twice.
+// healthAfter is how long a topic must have been doing better or worse before the status says so: longer than a
+// broker takes to restart, or a rollout would write the status of every topic twice.
 const healthAfter = time.Minute
 
 // healthOf returns how a topic does, as far as the status is to say so; empty = as it says already.

@@ -53,7 +53,8 @@ func (p *pass) settleHolder(ctx context.Context, i *item) (bool, error) {
 		out.Health = p.controller.healthOf(p.key(i), holder, topics.HealthOf(out.Topic, out.Record.Moving != nil))
 	}
 	if i.state == unsettled {
-		return false, p.flush.WriteStatus(ctx, holder, topics.RetryStatus(holder, out, p.cluster.Id(), i.failure.Error(), now))
+		retry := topics.RetryStatus(holder, out, p.cluster.Id(), i.failure.Error(), now)
+		return false, p.flush.WriteStatus(ctx, holder, retry)
 	}
 	next := topics.StatusOf(holder, out, p.cluster.Id(), now)
 	if !p.flush.Says(holder, next) && !p.controller.believes(p.key(i), out) {
@@ -65,8 +66,8 @@ func (p *pass) settleHolder(ctx context.Context, i *item) (bool, error) {
 	return true, p.flush.WriteStatus(ctx, holder, next)
 }
 
-// settleFrozen drops the record of moves from a holder that the cluster has ceased to admit, once the throttle is off. What
-// moves arrives without the operator.
+// settleFrozen drops the record of moves from a holder that the cluster has ceased to admit, once the throttle is
+// off. What moves arrives without the operator.
 func (p *pass) settleFrozen(ctx context.Context, i *item) error {
 	s := topics.SeenStatus(i.claim.Holder)
 	if s.Reassignment == nil || len(i.outcome.Verdicts) > 0 || i.state == unsettled {
@@ -109,7 +110,9 @@ func (p *pass) settleObservers(ctx context.Context, i *item) error {
 func (p *pass) settleLeaving(ctx context.Context, i *item) error {
 	verdicts := i.outcome.Verdicts
 	if i.state == unsettled {
-		verdicts = []verdict.Verdict{{State: verdict.StateRetry, Reason: topics.ReasonDeleting, Cause: i.failure.Error()}}
+		retry := verdict.Retry(i.failure, 0, 0) // the queue knows when
+		retry.Reason = topics.ReasonDeleting
+		verdicts = []verdict.Verdict{retry}
 	}
 	if len(verdicts) == 0 {
 		return p.flush.Release(ctx, i.claim.Leaving...)
@@ -118,11 +121,12 @@ func (p *pass) settleLeaving(ctx context.Context, i *item) error {
 	if first.After == 0 && i.state != unsettled { // nothing else would bring it up again soon
 		p.engine.Queue.Retry(p.cluster.Key, i.claim.Name, batch.RetryFirst, batch.RetryLimit)
 	}
-	return p.flush.KeepLeaving(ctx, i.claim.Claim, first, first.Reason != topics.ReasonQuota) // it goes on, as Kafka lets it
+	bounded := first.Reason != topics.ReasonQuota // with a quota it goes on, as fast as Kafka lets it
+	return p.flush.KeepLeaving(ctx, i.claim.Claim, first, bounded)
 }
 
-// Releasable: what is to be retained stays as it is, unless a throttle has to be taken off it. What has never been created is
-// not there.
+// Releasable: what is to be retained stays as it is, unless a throttle has to be taken off it. What has never been
+// created is not there.
 func (p *pass) Releasable(name string) bool {
 	d := p.byName[name].desired
 	neverCreated := d.Known.ID == "" && !d.Intended && p.cluster.Id() != ""

@@ -43,9 +43,11 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	if err != nil {
 		return err
 	}
-	// A cluster that answers again, or has a new broker, may have what topics lacked: what waits need not wait out its interval.
+	// A cluster that answers again, or has a new broker, may have what topics lacked: what waits need not wait out
+	// its interval.
 	notReady := func(t *v1alpha1.KafkaTopic) bool { return !r.engine.IsReady(t) }
-	events := r.engine.ClusterEvents(notReady, func(before, after *v1alpha1.KafkaCluster) func(*v1alpha1.KafkaTopic) bool {
+	type test = func(*v1alpha1.KafkaTopic) bool
+	events := r.engine.ClusterEvents(notReady, func(before, after *v1alpha1.KafkaCluster) test {
 		switch {
 		case batch.FactsOf(before) != batch.FactsOf(after):
 			return batch.Every[*v1alpha1.KafkaTopic]

@@ -24,17 +24,18 @@ const (
 // ReasonConflict is the reason of an object whose name another one holds.
 const ReasonConflict = "Conflict"
 
-// Intent is the value of the annotation by which an object says, ahead, that it puts something into Kafka in this incarnation
-// of the cluster. It names the object's UID: copied to another object, it says nothing. after is what was lost and is put
-// there again; empty = nothing was.
+// Intent is the value of the annotation by which an object says, ahead, that it puts something into Kafka in this
+// incarnation of the cluster. It names the object's UID: copied to another object, it says nothing. after is what was
+// lost and is put there again; empty = nothing was.
 func Intent(o metav1.Object, clusterID, after string) string {
 	return strings.TrimSuffix(clusterID+" "+string(o.GetUID())+" "+after, " ")
 }
 
-// Conflict is the verdict on an object whose name another one holds. kind is that of the two objects, noun what they stand for
-// in Kafka, and fate what becomes of that when one of them is deleted, such as " (the topic stays)".
+// Conflict is the verdict on an object whose name another one holds. kind is that of the two objects, noun what they
+// stand for in Kafka, and fate what becomes of that when one of them is deleted, such as " (the topic stays)".
 func Conflict(kind, noun, name, fate string, o, holder metav1.Object) verdict.Verdict {
-	return verdict.Stalled(ReasonConflict, "spec.name", "%s %q is held by %s %q; delete one of the two%s, or choose another spec.name",
+	return verdict.Stalled(ReasonConflict, "spec.name",
+		"%s %q is held by %s %q; delete one of the two%s, or choose another spec.name",
 		noun, name, kind, status.NameFrom(o, holder), fate)
 }
 
@@ -55,7 +56,8 @@ type Claim[T Object] struct {
 	Leaving []T
 	// Observers report what bears the name and decide nothing; none of them is being deleted.
 	Observers []T
-	// NotAdmitted are objects from namespaces that the cluster does not admit, with nothing on record: they take no part.
+	// NotAdmitted are objects from namespaces that the cluster does not admit, with nothing on record: they take no
+	// part.
 	NotAdmitted []T
 	// Frozen: the cluster has ceased to admit the holder. It keeps what it has, and nothing is done about it.
 	Frozen bool
@@ -63,7 +65,8 @@ type Claim[T Object] struct {
 
 // Rules say how objects of a kind stand to each other.
 type Rules[T Object] struct {
-	// Recorded tells whether the object has what bears the name on record: it comes before all that have not, wherever it is.
+	// Recorded tells whether the object has what bears the name on record: it comes before all that have not,
+	// wherever it is.
 	Recorded func(T) bool
 	// Begun tells whether the object has begun to take the name: it comes before all that have not.
 	Begun func(T) bool
@@ -73,8 +76,8 @@ type Rules[T Object] struct {
 	Admits func(namespace string) bool
 }
 
-// Sort sorts out who holds a name: whoever has it on record, then whoever has begun to take it, then the oldest, then the
-// lowest UID.
+// Sort sorts out who holds a name: whoever has it on record, then whoever has begun to take it, then the oldest, then
+// the lowest UID.
 func Sort[T Object](name string, objects []T, rules Rules[T]) Claim[T] {
 	c := Claim[T]{Name: name}
 	var sorted []T

@@ -12,8 +12,8 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 )
 
-// thing is an object of which the name says all: "recorded", "begun", "observing" and "guest" (of a namespace that is not
-// admitted) may occur in it.
+// thing is an object of which the name says all: "recorded", "begun", "observing" and "guest" (of a namespace that is
+// not admitted) may occur in it.
 type thing = metav1.ObjectMeta
 
 func object(name string, age time.Duration, leaving bool) *thing {

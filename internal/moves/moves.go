@@ -1,6 +1,7 @@
-// Package moves decides how replicas get to where they shall be: which partitions move, in which order, how many at a time,
-// under which throttle, what is cancelled, and whose reassignment is whose. It serves whoever wants replicas elsewhere, and
-// knows neither KafkaTopics nor the clients of Kafka and Kubernetes. It is pure: the clock is an argument.
+// Package moves decides how replicas get to where they shall be: which partitions move, in which order, how many at a
+// time, under which throttle, what is cancelled, and whose reassignment is whose. It serves whoever wants replicas
+// elsewhere, and knows neither KafkaTopics nor the clients of Kafka and Kubernetes. It is pure: the clock is an
+// argument.
 package moves
 
 import (
@@ -11,8 +12,8 @@ import (
 	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
-// MaxMoving is how many partitions of a cluster the operator moves at a time. The next ones begin when some have arrived.
-// Disks then hold few replicas twice, and a change of mind has little to undo.
+// MaxMoving is how many partitions of a cluster the operator moves at a time. The next ones begin when some have
+// arrived. Disks then hold few replicas twice, and a change of mind has little to undo.
 const MaxMoving = 50
 
 // look is how soon moving replicas are looked at again, at intervals that double up to lookLimit.
@@ -31,15 +32,17 @@ const (
 
 // Topic is a live topic whose replicas are a matter of moving.
 type Topic struct {
-	Name     string
-	Replicas [][]int32 // node ids by partition, the preferred leader first; those that a reassignment adds or removes too
+	Name string
+	// Replicas are node ids by partition, the preferred leader first. Those that a reassignment adds or removes are
+	// among them.
+	Replicas [][]int32
 	ISR      [][]int32 // those of Replicas that are in sync, by partition; none = not known
 	// Config has the keys that are set on the topic. Those of the throttle count.
 	Config map[string]string
 }
 
-// Record says which reassignments of one topic the operator has begun, how far they are, and under which limit. It is written
-// before anything is moved, so that an operator that takes over knows what is its own.
+// Record says which reassignments of one topic the operator has begun, how far they are, and under which limit. It is
+// written before anything is moved, so that an operator that takes over knows what is its own.
 type Record struct {
 	StartedAt time.Time
 	Moved     int32 // partitions that have arrived
@@ -83,8 +86,8 @@ type Entry struct {
 	Record
 }
 
-// Ledger has the records of a cluster, of any topics and whoever carries them: the status of a KafkaTopic for its topic, for
-// topics that no KafkaTopic stands for whoever moves them.
+// Ledger has the records of a cluster, of any topics and whoever carries them: the status of a KafkaTopic for its
+// topic, for topics that no KafkaTopic stands for whoever moves them.
 type Ledger []Entry
 
 // underWay counts the partitions on record that have not arrived.

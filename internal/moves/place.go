@@ -32,8 +32,8 @@ func New(topic string, partitions int32, want Placement, brokers []kafka.Broker)
 	return p.assign(make([][]int32, partitions))
 }
 
-// placer computes assignments for one topic. A broker that is registered and fenced keeps its replicas, as being down is no
-// reason to move, and gets no new ones.
+// placer computes assignments for one topic. A broker that is registered and fenced keeps its replicas, as being down
+// is no reason to move, and gets no new ones.
 type placer struct {
 	want    Placement
 	brokers map[int32]kafka.Broker
@@ -47,7 +47,9 @@ type placer struct {
 
 // newPlacer returns a placer, or why no assignment can be as wanted.
 func newPlacer(topic string, want Placement, brokers []kafka.Broker) (*placer, *verdict.Verdict) {
-	p := &placer{want: want, brokers: map[int32]kafka.Broker{}, low: map[string]int{}, load: map[int32]int{}, leads: map[int32]int{}}
+	p := &placer{
+		want: want, brokers: map[int32]kafka.Broker{}, low: map[string]int{}, load: map[int32]int{}, leads: map[int32]int{},
+	}
 	racks := map[string]int{}
 	for _, b := range brokers {
 		p.brokers[b.ID] = b
@@ -85,11 +87,13 @@ func (p *placer) impossible(racks map[string]int, brokers int) *verdict.Verdict 
 		}
 		slices.Sort(known)
 		if len(known) == 0 {
-			v := verdict.Stalled(ReasonPlacement, p.want.Fields.Racks, "no broker is in rack %q, as none has a rack (broker.rack); label the "+
-				"Kubernetes nodes with topology.kubernetes.io/zone (in an external cluster set broker.rack), and restart the brokers", rack)
+			v := verdict.Stalled(ReasonPlacement, p.want.Fields.Racks,
+				"no broker is in rack %q, as none has a rack (broker.rack); label the Kubernetes nodes with "+
+					"topology.kubernetes.io/zone (in an external cluster set broker.rack), and restart the brokers", rack)
 			return &v
 		}
-		v := verdict.Stalled(ReasonPlacement, p.want.Fields.Racks, "no broker is in rack %q; the racks are: %s", rack, strings.Join(known, ", "))
+		v := verdict.Stalled(ReasonPlacement, p.want.Fields.Racks,
+			"no broker is in rack %q; the racks are: %s", rack, strings.Join(known, ", "))
 		return &v
 	}
 	where, n := "", brokers
@@ -139,8 +143,8 @@ func (p *placer) satisfied(replicas []int32) bool {
 }
 
 // assign returns the assignment in which every partition is as wanted, with as few new replicas as that takes, spread
-// evenly over brokers and racks. What is as wanted stays, and so does the preferred leader where its replica does; where it
-// does not, the replica leads whose broker leads least.
+// evenly over brokers and racks. What is as wanted stays, and so does the preferred leader where its replica does;
+// where it does not, the replica leads whose broker leads least.
 func (p *placer) assign(current [][]int32) ([][]int32, *verdict.Verdict) {
 	target := make([][]int32, len(current))
 	for _, replicas := range current {
@@ -195,8 +199,9 @@ func (p *placer) keep(replicas, isr []int32) []int32 {
 	return kept
 }
 
-// surplus returns the index of the replica to take away; -1 = none is too many. One that is not in sync goes first, as does
-// that of a broker that is down, then the rack that holds most, then the broker that does; the preferred leader goes last.
+// surplus returns the index of the replica to take away; -1 = none is too many. One that is not in sync goes first,
+// as does that of a broker that is down, then the rack that holds most, then the broker that does; the preferred
+// leader goes last.
 func (p *placer) surplus(replicas, isr []int32) int {
 	count := p.byRack(replicas)
 	over := 0 // racks that use one of the extras
@@ -237,7 +242,9 @@ func (p *placer) ratherDropped(replicas, isr []int32, count map[string]int, i, t
 	}
 	downA, firstA, rackA, loadA := rank(i)
 	downB, firstB, rackB, loadB := rank(than)
-	return cmp.Or(cmp.Compare(downA, downB), cmp.Compare(firstB, firstA), cmp.Compare(rackA, rackB), cmp.Compare(loadA, loadB), 1) > 0
+	return cmp.Or(
+		cmp.Compare(downA, downB), cmp.Compare(firstB, firstA), cmp.Compare(rackA, rackB), cmp.Compare(loadA, loadB), 1,
+	) > 0
 }
 
 // next returns the broker for one more replica: in the rack that holds fewest of the partition, then the least loaded.

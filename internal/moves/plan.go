@@ -8,8 +8,8 @@ import (
 	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
-// Decision is what is to be done about the replicas of one topic. Whoever carries it out records Record first, then sets the
-// limit of the brokers, then Throttle, and only then sends Moves.
+// Decision is what is to be done about the replicas of one topic. Whoever carries it out records Record first, then
+// sets the limit of the brokers, then Throttle, and only then sends Moves.
 type Decision struct {
 	Moves []kafka.Move // begun, or cancelled where they have no replicas
 	// Throttle sets and removes the topic's keys that name the replicas whose copying is limited.
@@ -58,8 +58,9 @@ func (s *Survey) Base(t Topic) [][]int32 {
 	return base
 }
 
-// Plan brings a topic's replicas to where they shall be, some at a time. What is under way and as wanted goes on. What is
-// under way by the operator and no longer wanted is cancelled. Nothing begins where somebody else moves replicas of the topic.
+// Plan brings a topic's replicas to where they shall be, some at a time. What is under way and as wanted goes on.
+// What is under way by the operator and no longer wanted is cancelled. Nothing begins where somebody else moves
+// replicas of the topic.
 func Plan(t Topic, want Placement, known *Record, s *Survey) Decision {
 	var d Decision
 	if s.Unknown != nil {
@@ -88,8 +89,8 @@ func Plan(t Topic, want Placement, known *Record, s *Survey) Decision {
 	return d
 }
 
-// cancel takes back what is under way by the operator and no longer wanted, and returns the other partitions that are not as
-// wanted. What is cancelled stays on record until Kafka has undone it.
+// cancel takes back what is under way by the operator and no longer wanted, and returns the other partitions that are
+// not as wanted. What is cancelled stays on record until Kafka has undone it.
 func (d *Decision) cancel(m motion, p *placer) (wrong []int32) {
 	for partition, replicas := range m.next {
 		number := int32(partition)
@@ -110,8 +111,9 @@ func (d *Decision) start(t Topic, m motion, p *placer, wrong []int32, s *Survey)
 	case len(wrong) == 0 || len(d.Moves) > 0: // what is cancelled is placed anew when Kafka has undone it
 		return nil
 	case len(m.foreign) > 0:
-		d.add(awaited(ReasonForeignMove, "waiting for a reassignment of topic %q that somebody else has begun (partition %d); "+
-			"it is left to end", t.Name, m.foreign[0]))
+		d.add(awaited(ReasonForeignMove,
+			"waiting for a reassignment of topic %q that somebody else has begun (partition %d); it is left to end",
+			t.Name, m.foreign[0]))
 		return nil
 	}
 	target, impossible := p.assign(m.next)
@@ -135,8 +137,8 @@ func awaited(reason, format string, args ...any) verdict.Verdict {
 	return verdict.Waiting(reason, "", look, lookLimit, format, args...)
 }
 
-// hidden says why nothing can be moved while a broker is down of which only the node id is known: no answer tells whether it
-// comes back, and in which rack it is.
+// hidden says why nothing can be moved while a broker is down of which only the node id is known: no answer tells
+// whether it comes back, and in which rack it is.
 func (s *Survey) hidden(replicas [][]int32) *verdict.Verdict {
 	if !s.HidesFenced {
 		return nil

@@ -18,9 +18,9 @@ const (
 // rateKeys are the brokers' keys that limit the copying of throttled replicas (KIP-73).
 var rateKeys = []string{"leader.replication.throttled.rate", "follower.replication.throttled.rate"}
 
-// throttle names the replicas that copy, and no other: a throttled replica in sync would fall behind. base are the replicas
-// before the moves. It tells whether any replica copies.
-func throttle(config map[string]string, base [][]int32, inFlight []Assignment) (changes []kafka.ConfigChange, copies bool) {
+// throttle names the replicas that copy, and no other: a throttled replica in sync would fall behind. base are the
+// replicas before the moves. It tells whether any replica copies.
+func throttle(config map[string]string, base [][]int32, inFlight []Assignment) (_ []kafka.ConfigChange, copies bool) {
 	var from, to []string
 	for _, a := range inFlight {
 		adding := without(a.Replicas, base[a.Partition])

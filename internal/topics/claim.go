@@ -36,10 +36,10 @@ func RecordOf(t *v1alpha1.KafkaTopic, clusterID string) Record {
 	}
 }
 
-// Intent is the value of the annotation by which an object says, ahead, that it creates its topic in this incarnation of
-// the cluster. It names the object's UID: copied to another object, it says nothing. after is the topic that was lost and
-// is created again, empty for the first one: once the new topic is on record, the announcement is spent. One of which
-// nothing has come must be taken off, or what bears the name later would be taken for what was announced.
+// Intent is the value of the annotation by which an object says, ahead, that it creates its topic in this incarnation
+// of the cluster. It names the object's UID: copied to another object, it says nothing. after is the topic that was
+// lost and is created again, empty for the first one: once the new topic is on record, the announcement is spent. One
+// of which nothing has come must be taken off, or what bears the name later would be taken for what was announced.
 func Intent(t *v1alpha1.KafkaTopic, clusterID string, after kafka.TopicID) string {
 	return claim.Intent(t, clusterID, string(after))
 }
@@ -50,8 +50,8 @@ func intends(t *v1alpha1.KafkaTopic, clusterID string, after kafka.TopicID) bool
 
 func observes(t *v1alpha1.KafkaTopic) bool { return t.Spec.Management == v1alpha1.ManagementObserve }
 
-// Internal tells whether a topic is one of Kafka's own, which Kafka creates when it needs it and nobody may delete. Other
-// names that begin with two underscores are those of tools, and ordinary.
+// Internal tells whether a topic is one of Kafka's own, which Kafka creates when it needs it and nobody may delete.
+// Other names that begin with two underscores are those of tools, and ordinary.
 func Internal(name string) bool { return slices.Contains(v1alpha1.InternalTopics(), name) }
 
 // Claim is every KafkaTopic that stands for one topic of one cluster.
@@ -88,8 +88,8 @@ func Sort(name string, objects []*v1alpha1.KafkaTopic, clusterID string, admits 
 	return c
 }
 
-// Policy says what becomes of a claim's topic when nobody holds it any more: Retain when any object that has the topic on
-// record, or had said that it creates it, wants that, or is not admitted any more.
+// Policy says what becomes of a claim's topic when nobody holds it any more: Retain when any object that has the
+// topic on record, or had said that it creates it, wants that, or is not admitted any more.
 func (c Claim) Policy(clusterID string) v1alpha1.DeletionPolicy {
 	policy := v1alpha1.DeletionDelete
 	for _, t := range c.Leaving {

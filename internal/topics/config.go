@@ -8,10 +8,10 @@ import (
 	"github.com/castellan-dev/castellan/internal/moves"
 )
 
-// configChanges sets the keys of the spec and removes those that have left it: owned are the keys that this object has set
-// before, all others are somebody else's and go only where the spec is exact. From Kafka's own topics no key is removed:
-// Kafka has set some of them when it made the topic, and the brokers' defaults are not those. Nor does their cleanup policy
-// change, on which depends whether what Kafka keeps there lives on.
+// configChanges sets the keys of the spec and removes those that have left it: owned are the keys that this object
+// has set before, all others are somebody else's and go only where the spec is exact. From Kafka's own topics no key
+// is removed: Kafka has set some of them when it made the topic, and the brokers' defaults are not those. Nor does
+// their cleanup policy change, on which depends whether what Kafka keeps there lives on.
 func configChanges(d Desired, owned []string, live map[string]string) []kafka.ConfigChange {
 	var changes []kafka.ConfigChange
 	for _, key := range keys(d.Config) {

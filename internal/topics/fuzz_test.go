@@ -27,7 +27,8 @@ var (
 	javaDecimal = regexp.MustCompile(`^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$`) // without the suffixes f and d
 )
 
-// told is how a broker of Kafka 4.3 tells a value that it was given (ConfigDef.parseType and back); false = it refuses it.
+// told is how a broker of Kafka 4.3 tells a value that it was given (ConfigDef.parseType and back); false = it
+// refuses it.
 func told(key, value string) (string, bool) {
 	value = strings.TrimFunc(value, func(r rune) bool { return r <= ' ' })
 	switch key {
@@ -91,8 +92,8 @@ func carriedOut(live map[string]string, changes []kafka.ConfigChange) (map[strin
 	return live, true
 }
 
-// FuzzConfiguration: whatever values there are, one round of changes brings what was asked for, touches no key of others
-// unless the spec is exact, and is enough; and what Kafka would refuse is told to it.
+// FuzzConfiguration: whatever values there are, one round of changes brings what was asked for, touches no key of
+// others unless the spec is exact, and is enough; and what Kafka would refuse is told to it.
 func FuzzConfiguration(f *testing.F) {
 	for i := range kindsOfKeys {
 		kind := uint8(i)
@@ -153,8 +154,8 @@ func FuzzNames(f *testing.F) {
 	})
 }
 
-// FuzzOrder: it makes no difference in which order topics are planned and objects are sorted. Two new topics whose names
-// collide are not among them: the one that comes first is created.
+// FuzzOrder: it makes no difference in which order topics are planned and objects are sorted. Two new topics whose
+// names collide are not among them: the one that comes first is created.
 func FuzzOrder(f *testing.F) {
 	for seed := range uint64(300) {
 		f.Add(seed)
@@ -237,8 +238,8 @@ func fromGuests(t *v1alpha1.KafkaTopic) { t.Namespace = "guests" }
 
 func pick[T any](r *rand.Rand, some ...T) T { return some[r.IntN(len(some))] }
 
-// randomSurvey returns brokers in up to three racks, and room for whatever is to be moved: which topics move first where
-// there is little does depend on the order.
+// randomSurvey returns brokers in up to three racks, and room for whatever is to be moved: which topics move first
+// where there is little does depend on the order.
 func randomSurvey(r *rand.Rand) moves.Survey {
 	s := moves.Survey{Free: 1000, Rate: 5, Now: time.Unix(3e6, 0)}
 	for id := range int32(1 + r.IntN(5)) {

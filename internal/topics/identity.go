@@ -18,8 +18,8 @@ func doomed(d Desired, topic kafka.Topic) kafka.TopicID {
 	return d.Known.ID
 }
 
-// identify decides whether the live topic is the one that the object stands for, and by which origin. Where there is neither
-// a verdict nor a live topic, the topic may be created.
+// identify decides whether the live topic is the one that the object stands for, and by which origin. Where there is
+// neither a verdict nor a live topic, the topic may be created.
 func identify(d Desired, topic kafka.Topic, exists bool) (*verdict.Verdict, v1alpha1.Origin) {
 	switch {
 	case exists && topic.ID == "":
@@ -41,7 +41,8 @@ func identify(d Desired, topic kafka.Topic, exists bool) (*verdict.Verdict, v1al
 	}
 }
 
-// NoUUID says why a topic without a UUID is neither changed nor deleted: it cannot be told from another one of its name.
+// NoUUID says why a topic without a UUID is neither changed nor deleted: it cannot be told from another one of its
+// name.
 func NoUUID(name string) *verdict.Verdict {
 	v := verdict.Stalled(ReasonNoUUID, "spec.name", "topic %q has no UUID; it needs Kafka 2.8 with "+
 		"inter.broker.protocol.version 2.8 or newer; raise that on the brokers", name)
@@ -53,17 +54,18 @@ func LostForGood(out Outcome) bool {
 	return len(out.Verdicts) > 0 && isLoss(out.Verdicts[0].Reason) && !out.Verdicts[0].Passes()
 }
 
-// loss tells that the topic on record is not there. A loss that is to be made good is told first and acted upon when it has
-// been told: what is created again was certainly gone.
+// loss tells that the topic on record is not there. A loss that is to be made good is told first and acted upon when
+// it has been told: what is created again was certainly gone.
 func loss(d Desired, topic kafka.Topic, exists bool) *verdict.Verdict {
 	v := verdict.Verdict{Reason: ReasonLost, Doubtful: true,
-		Cause: fmt.Sprintf("topic %q (UUID %s) has been deleted in Kafka by somebody else, and its records with it", d.Name, d.Known.ID),
-		Cure:  "set spec.recreate to Always for a new, empty topic, or delete this KafkaTopic",
+		Cause: fmt.Sprintf("topic %q (UUID %s) has been deleted in Kafka by somebody else, and its records with it",
+			d.Name, d.Known.ID),
+		Cure: "set spec.recreate to Always for a new, empty topic, or delete this KafkaTopic",
 	}
 	if exists {
 		v.Reason = ReasonReplaced
-		v.Cause = fmt.Sprintf("topic %q has been deleted and created again by somebody else: its UUID is %s, this object's is %s; "+
-			"the new topic is neither changed nor deleted", d.Name, topic.ID, d.Known.ID)
+		v.Cause = fmt.Sprintf("topic %q has been deleted and created again by somebody else: its UUID is %s, this object's "+
+			"is %s; the new topic is neither changed nor deleted", d.Name, topic.ID, d.Known.ID)
 		v.Cure = "to take it over, set spec.recreate and spec.adoption to Always"
 	}
 	if d.Recreate {
@@ -83,8 +85,8 @@ func notAdopted(d Desired, topic kafka.Topic) *verdict.Verdict {
 		if len(differences) == 0 {
 			return nil
 		}
-		return taken("topic %q exists already and is not what this object says: %s; make the two equal, or set spec.adoption to Always",
-			d.Name, strings.Join(differences, ", "))
+		return taken("topic %q exists already and is not what this object says: %s; make the two equal, or set "+
+			"spec.adoption to Always", d.Name, strings.Join(differences, ", "))
 	default:
 		return Exists(d.Name)
 	}
@@ -92,8 +94,8 @@ func notAdopted(d Desired, topic kafka.Topic) *verdict.Verdict {
 
 // Exists says that the topic is somebody else's.
 func Exists(name string) *verdict.Verdict {
-	return taken("topic %q exists already and this object did not create it; to take it over, set spec.adoption to Always (or "+
-		"IfMatching), or choose another spec.name", name)
+	return taken("topic %q exists already and this object did not create it; to take it over, set spec.adoption to "+
+		"Always (or IfMatching), or choose another spec.name", name)
 }
 
 // taken is the verdict on a name that somebody else's topic has, for as long as that topic is there.

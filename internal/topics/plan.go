@@ -81,7 +81,8 @@ const (
 	ReasonRefused      = "Refused"
 )
 
-// Plan compares what is desired with what is live and says what to change and what will be. Equal input gives no changes.
+// Plan compares what is desired with what is live and says what to change and what will be. Equal input gives no
+// changes.
 func Plan(desired []Desired, live map[string]kafka.Topic, s moves.Survey) (Changes, map[string]Outcome) {
 	changes := Changes{
 		Grow: map[string]int32{}, Alter: map[string][]kafka.ConfigChange{}, Delete: map[string]kafka.TopicID{},
@@ -121,17 +122,20 @@ func Plan(desired []Desired, live map[string]kafka.Topic, s moves.Survey) (Chang
 	return changes, outcomes
 }
 
-// create asks for a topic, in the place that the spec names if it names one. Of two whose names collide one waits: Kafka
-// compares a name with the topics that it has, not with those of the same request.
+// create asks for a topic, in the place that the spec names if it names one. Of two whose names collide one waits:
+// Kafka compares a name with the topics that it has, not with those of the same request.
 func (c *Changes) create(d Desired, s moves.Survey) Outcome {
 	if other, collides := c.creating[metricName(d.Name)]; collides {
-		return Outcome{Verdicts: []verdict.Verdict{verdict.Waiting(ReasonName, "spec.name", time.Second, time.Minute, "topic %q is being "+
-			"created, with which %q collides (\".\" and \"_\" are one in Kafka's metrics); choose another name", other, d.Name)}}
+		return Outcome{Verdicts: []verdict.Verdict{verdict.Waiting(ReasonName, "spec.name", time.Second, time.Minute,
+			"topic %q is being created, with which %q collides (\".\" and \"_\" are one in Kafka's metrics); choose "+
+				"another name", other, d.Name)}}
 	}
 	if len(d.Racks) > 0 && s.Unknown != nil {
 		return Outcome{Verdicts: []verdict.Verdict{*s.Unknown}}
 	}
-	topic := kafka.NewTopic{Name: d.Name, Partitions: d.Partitions, ReplicationFactor: d.ReplicationFactor, Config: d.Config}
+	topic := kafka.NewTopic{
+		Name: d.Name, Partitions: d.Partitions, ReplicationFactor: d.ReplicationFactor, Config: d.Config,
+	}
 	if len(d.Racks) > 0 {
 		var impossible *verdict.Verdict
 		topic.Assignment, impossible = moves.New(d.Name, d.Partitions, d.placement(), s.Brokers)
@@ -158,8 +162,9 @@ func (c *Changes) mend(d Desired, topic kafka.Topic, origin v1alpha1.Origin, s *
 		out.Topic.Config = changed(topic.Config, alter)
 	}
 	if want, asked := d.Config[cleanupPolicy]; asked && Internal(d.Name) && !sameValue(want, topic.Config[cleanupPolicy]) {
-		out.add(verdict.Stalled(ReasonInternal, configField(cleanupPolicy), "topic %q is Kafka's own, and what is kept in it lives on by its "+
-			"cleanup policy, which is %q; take the key out of the spec", d.Name, topic.Config[cleanupPolicy]))
+		out.add(verdict.Stalled(ReasonInternal, configField(cleanupPolicy), "topic %q is Kafka's own, and what is kept in "+
+			"it lives on by its cleanup policy, which is %q; take the key out of the spec",
+			d.Name, topic.Config[cleanupPolicy]))
 	}
 	c.resize(d, topic, &out)
 	if d.moves(topic) || d.asksForReplicas() && len(s.Reassigning[d.Name]) > 0 {
@@ -168,8 +173,8 @@ func (c *Changes) mend(d Desired, topic kafka.Topic, origin v1alpha1.Origin, s *
 	return out
 }
 
-// growAtOnce is how many partitions a topic is given in one request: half of what Kafka's controller writes in one piece. Of
-// a larger request Kafka says that it has failed, and does a part.
+// growAtOnce is how many partitions a topic is given in one request: half of what Kafka's controller writes in one
+// piece. Of a larger request Kafka says that it has failed, and does a part.
 const growAtOnce = 5000
 
 // resize grows the number of partitions, or says why not.
@@ -177,8 +182,8 @@ func (c *Changes) resize(d Desired, topic kafka.Topic, out *Outcome) {
 	switch {
 	case d.Partitions == 0 || d.Partitions == topic.Partitions:
 	case Internal(d.Name):
-		out.add(verdict.Stalled(ReasonInternal, "spec.partitions", "topic %q is Kafka's own and what is kept in it depends on its %d "+
-			"partitions; set spec.partitions to %d", d.Name, topic.Partitions, topic.Partitions))
+		out.add(verdict.Stalled(ReasonInternal, "spec.partitions", "topic %q is Kafka's own and what is kept in it depends "+
+			"on its %d partitions; set spec.partitions to %d", d.Name, topic.Partitions, topic.Partitions))
 	case d.Partitions > topic.Partitions:
 		next := min(d.Partitions, topic.Partitions+growAtOnce)
 		c.Grow[d.Name] = next
@@ -188,7 +193,7 @@ func (c *Changes) resize(d Desired, topic kafka.Topic, out *Outcome) {
 				"adding partitions, %d at a time: %d of %d", growAtOnce, next, d.Partitions))
 		}
 	default:
-		out.add(verdict.Stalled(ReasonShrink, "spec.partitions", "topic %q has %d partitions and Kafka cannot take any away; set "+
-			"spec.partitions to %d, or make a new topic", d.Name, topic.Partitions, topic.Partitions))
+		out.add(verdict.Stalled(ReasonShrink, "spec.partitions", "topic %q has %d partitions and Kafka cannot take any "+
+			"away; set spec.partitions to %d, or make a new topic", d.Name, topic.Partitions, topic.Partitions))
 	}
 }

@@ -17,14 +17,15 @@ import (
 // MayDescribe is what the operator needs to see a topic.
 const MayDescribe = "Describe and DescribeConfigs"
 
-// Explain says in the language of the KafkaTopic's fields why Kafka did not do what was attempted, such as "Create"; false =
-// it is no answer of Kafka's and may be another one the next time. brokers is how many brokers the cluster has; zero = not
-// known. The sentence is the same for as long as its cause is.
+// Explain says in the language of the KafkaTopic's fields why Kafka did not do what was attempted, such as "Create";
+// false = it is no answer of Kafka's and may be another one the next time. brokers is how many brokers the cluster
+// has; zero = not known. The sentence is the same for as long as its cause is.
 func Explain(err error, attempted string, d Desired, brokers int) (verdict.Verdict, bool) {
 	if quota, ok := errors.AsType[*kafka.Throttled](err); ok {
 		after := max(quota.After, time.Second)
 		return verdict.Waiting(ReasonQuota, "", after, after,
-			"waiting for as long as Kafka asks: the quota on changes (controller_mutation_rate) of the operator is used up"), true
+			"waiting for as long as Kafka asks: the quota on changes (controller_mutation_rate) of the operator is used up",
+		), true
 	}
 	if denied, ok := errors.AsType[*kafka.Denied](err); ok {
 		where := fmt.Sprintf("topic %q", d.Name)
@@ -57,22 +58,25 @@ func explain(r *kafka.Refusal, d Desired, brokers int) verdict.Verdict {
 		}
 		return verdict.Stalled(ReasonReplication, "spec.replicationFactor", "%s; Kafka says: %s; %s", asked, said, cure)
 	case "INVALID_PARTITIONS":
-		v := verdict.Stalled(ReasonPartitions, "spec.partitions", "%s; Kafka says: %s; set another number", partitionsAsked(d), said)
+		v := verdict.Stalled(ReasonPartitions, "spec.partitions", "%s; Kafka says: %s; set another number",
+			partitionsAsked(d), said)
 		v.Doubtful = true
 		return v
 	case "INVALID_CONFIG":
 		key := configKey(d, said)
-		return verdict.Stalled(ReasonConfig, configField(key), "Kafka says: %s; %s", said, cmp.Or(suggestion(key), "correct it"))
+		cure := cmp.Or(suggestion(key), "correct it")
+		return verdict.Stalled(ReasonConfig, configField(key), "Kafka says: %s; %s", said, cure)
 	case "INVALID_TOPIC_EXCEPTION":
-		v := verdict.Stalled(ReasonName, "spec.name", "%q is not accepted; Kafka says: %s; choose another spec.name", d.Name, said)
+		v := verdict.Stalled(ReasonName, "spec.name", "%q is not accepted; Kafka says: %s; choose another spec.name",
+			d.Name, said)
 		if strings.Contains(said, "collides with") { // for as long as that topic is there
 			v.After, v.AtMost = claim.TakenLook, claim.TakenLookLimit
 		}
 		return v
 	case "POLICY_VIOLATION":
 		if r.TooLarge() {
-			return verdict.Stalled(ReasonPartitions, "spec.partitions", "%s, which is more than Kafka changes at once; Kafka says: %s; "+
-				"set fewer, and grow in steps", partitionsAsked(d), said)
+			return verdict.Stalled(ReasonPartitions, "spec.partitions", "%s, which is more than Kafka changes at once; Kafka "+
+				"says: %s; set fewer, and grow in steps", partitionsAsked(d), said)
 		}
 		return verdict.Stalled(ReasonPolicy, "spec", "the brokers' policy for topics (create.topic.policy.class.name, "+
 			"alter.config.policy.class.name) does not admit it; Kafka says: %s; change the spec, or the policy", said)
@@ -132,7 +136,8 @@ func suggestion(key string) string {
 
 var camel = regexp.MustCompile("([a-z])([A-Z])")
 
-// nearestKey returns the topic's key that is written most like the given one, and counted in the same unit if that has one.
+// nearestKey returns the topic's key that is written most like the given one, and counted in the same unit if that
+// has one.
 func nearestKey(key string) string {
 	if own, ok := brokerNames[key]; ok {
 		return own

@@ -62,37 +62,43 @@ func notCreated(out Outcome) v1alpha1.NotCreated {
 }
 
 // refusals are the reasons of a verdict that Kafka will give again unless spec, brokers or permissions change.
-var refusals = []string{ReasonExists, ReasonConfig, ReasonReplication, ReasonPartitions, ReasonName, ReasonPolicy, ReasonDenied,
-	ReasonRefused}
+var refusals = []string{
+	ReasonExists, ReasonConfig, ReasonReplication, ReasonPartitions, ReasonName, ReasonPolicy, ReasonDenied, ReasonRefused,
+}
 
 const minISR = "min.insync.replicas"
 
-// warn tells of configuration that Kafka accepts and that works only while all goes well: where a topic has fewer replicas
-// than its min.insync.replicas, Kafka asks for all of them. Seen so on 3.9 and 4.3; 2.8 refuses every write.
+// warn tells of configuration that Kafka accepts and that works only while all goes well: where a topic has fewer
+// replicas than its min.insync.replicas, Kafka asks for all of them. Seen so on 3.9 and 4.3; 2.8 refuses every write.
 func warn(s *v1alpha1.KafkaTopicStatus, generation int64, now time.Time) {
 	floor, err := strconv.Atoi(trimmed(s.Config[minISR]))
 	if err != nil || int32(floor) <= s.ReplicationFactor {
 		meta.RemoveStatusCondition(&s.Conditions, v1alpha1.ConditionWarning)
 		return
 	}
-	message := fmt.Sprintf("%s is %d and the topic has %s: every write with acks=all is refused as soon as one of them is away (by "+
-		"Kafka of old at all times); lower the one or raise spec.replicationFactor", minISR, floor, verdict.Counted(int(s.ReplicationFactor), "replica"))
+	message := fmt.Sprintf("%s is %d and the topic has %s: every write with acks=all is refused as soon as one of them "+
+		"is away (by Kafka of old at all times); lower the one or raise spec.replicationFactor",
+		minISR, floor, verdict.Counted(int(s.ReplicationFactor), "replica"))
 	status.Set(&s.Conditions, v1alpha1.ConditionWarning, metav1.ConditionTrue, generation, ReasonMinISR, message, now)
 }
 
 // ObservedStatus returns the status of an object that only reports its topic.
-func ObservedStatus(t *v1alpha1.KafkaTopic, topic kafka.Topic, exists bool, health v1alpha1.TopicHealth, clusterID string, now time.Time) v1alpha1.KafkaTopicStatus {
+func ObservedStatus(
+	t *v1alpha1.KafkaTopic, topic kafka.Topic, exists bool, health v1alpha1.TopicHealth, clusterID string, now time.Time,
+) v1alpha1.KafkaTopicStatus {
 	s := SeenStatus(t)
 	s.Reassignment, s.NotCreated = nil, ""
 	if !exists {
-		status.Reconciling(&s.Conditions, t.Generation, ReasonNotFound, fmt.Sprintf("there is no topic %q; it is reported once it is there", Name(t)), now)
+		status.Reconciling(&s.Conditions, t.Generation, ReasonNotFound,
+			fmt.Sprintf("there is no topic %q; it is reported once it is there", Name(t)), now)
 		return s
 	}
 	if s.TopicID != string(topic.ID) || s.ClusterID != clusterID {
 		s.Origin, s.ConfigKeys = "", nil // what was recorded of the topic before says nothing of this one
 	}
 	s.TopicID, s.ClusterID, s.DeletionPolicy = string(topic.ID), clusterID, v1alpha1.DeletionRetain
-	s.Partitions, s.ReplicationFactor, s.Config = topic.Partitions, topic.ReplicationFactor, reported(topic.Config, s.Config)
+	s.Partitions, s.ReplicationFactor = topic.Partitions, topic.ReplicationFactor
+	s.Config = reported(topic.Config, s.Config)
 	tellHealth(&s, topic, health)
 	warn(&s, t.Generation, now)
 	status.Ready(&s.Conditions, t.Generation, ReasonObserved, size(topic), now)
@@ -105,7 +111,9 @@ func size(t kafka.Topic) string {
 }
 
 // RetryStatus returns the status of a holder whose change did not go through this time.
-func RetryStatus(t *v1alpha1.KafkaTopic, out Outcome, clusterID, message string, now time.Time) v1alpha1.KafkaTopicStatus {
+func RetryStatus(
+	t *v1alpha1.KafkaTopic, out Outcome, clusterID, message string, now time.Time,
+) v1alpha1.KafkaTopicStatus {
 	s := SeenStatus(t)
 	record(&s, t, out, clusterID)
 	if out.Found {
@@ -115,18 +123,20 @@ func RetryStatus(t *v1alpha1.KafkaTopic, out Outcome, clusterID, message string,
 	return s
 }
 
-// SeenStatus returns the status of an object for the spec as it is now. What it records stays, and what is to be said is
-// still to be put in.
+// SeenStatus returns the status of an object for the spec as it is now. What it records stays, and what is to be said
+// is still to be put in.
 func SeenStatus(t *v1alpha1.KafkaTopic) v1alpha1.KafkaTopicStatus {
 	s := *t.Status.DeepCopy()
 	s.ObservedGeneration, s.Name = t.Generation, Name(t)
 	return s
 }
 
-// ConflictStatus returns the status of an object whose topic another one holds. It records nothing of the topic, so that
-// deleting it touches nothing.
+// ConflictStatus returns the status of an object whose topic another one holds. It records nothing of the topic, so
+// that deleting it touches nothing.
 func ConflictStatus(t, holder *v1alpha1.KafkaTopic, now time.Time) v1alpha1.KafkaTopicStatus {
-	s := v1alpha1.KafkaTopicStatus{Conditions: t.DeepCopy().Status.Conditions, ObservedGeneration: t.Generation, Name: Name(t)}
+	s := v1alpha1.KafkaTopicStatus{
+		Conditions: t.DeepCopy().Status.Conditions, ObservedGeneration: t.Generation, Name: Name(t),
+	}
 	conflict := claim.Conflict("KafkaTopic", "topic", Name(t), " (the topic stays)", t, holder)
 	status.Stalled(&s.Conditions, t.Generation, conflict.Reason, conflict.Text(), now)
 	return s
@@ -146,6 +156,7 @@ func record(s *v1alpha1.KafkaTopicStatus, t *v1alpha1.KafkaTopic, out Outcome, c
 	s.ClusterID = clusterID
 	s.DeletionPolicy = EffectivePolicy(t, out.Record.Origin)
 	if out.Found {
-		s.Partitions, s.ReplicationFactor, s.Config = out.Topic.Partitions, out.Topic.ReplicationFactor, reported(out.Topic.Config, before)
+		s.Partitions, s.ReplicationFactor = out.Topic.Partitions, out.Topic.ReplicationFactor
+		s.Config = reported(out.Topic.Config, before)
 	}
 }
