@@ -33,7 +33,7 @@ var disturbers = map[string][]string{
 	"perform":     {"cluster/act.go:act"},
 	"AlterBrokerConfig": {
 		"cluster/act.go:requests",
-		"topic/move.go:limit", // the two throttle rates alone, which the planner leaves to others
+		"moving/limit.go:Limit", // the two throttle rates alone, which the planner leaves to others
 	},
 	"ElectPreferredLeaders": {"cluster/act.go:requests"},
 	"AddVoter":              {"cluster/act.go:requests"},

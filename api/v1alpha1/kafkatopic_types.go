@@ -241,6 +241,18 @@ const (
 	HealthOffline         TopicHealth = "Offline"
 )
 
+// NotCreated says why there is no topic, as far as the operator has to remember it.
+//
+// +kubebuilder:validation:Enum=Lost;Refused;QuotaExceeded
+type NotCreated string
+
+// Why there is no topic.
+const (
+	NotCreatedLost      NotCreated = "Lost"
+	NotCreatedRefused   NotCreated = "Refused"
+	NotCreatedOverQuota NotCreated = "QuotaExceeded"
+)
+
 // KafkaTopicStatus is what was seen of the topic.
 type KafkaTopicStatus struct {
 	// Generation of the spec that this status describes.
@@ -289,6 +301,11 @@ type KafkaTopicStatus struct {
 	// Partitions without a leader when health changed.
 	// +optional
 	Offline int32 `json:"offline,omitempty"`
+	// Why there is no topic. Lost: somebody else has deleted the topic in topicId, and this object has said so. Refused:
+	// Kafka does not create the topic as the spec asks; the operator asks again without announcing it. QuotaExceeded: the
+	// operator's quota on changes in Kafka is used up; the topic waits. Absent: none of these.
+	// +optional
+	NotCreated NotCreated `json:"notCreated,omitempty"`
 	// Replicas that the operator is moving; absent if there are none.
 	// +optional
 	Reassignment *ReassignmentStatus `json:"reassignment,omitempty"`

@@ -18,8 +18,8 @@ const (
 	// DriftInterval is how often live state is compared with what was asked when nothing has happened, unless an Engine
 	// says otherwise.
 	DriftInterval = 10 * time.Minute
-	// FlushTimeout bounds what a flush asks of Kafka, so that a cluster that does not answer gives its worker back. What
-	// has been seen is reported all the same.
+	// FlushTimeout bounds what a flush asks of Kafka, so that a cluster that does not answer gives its worker back.
+	// What has been seen is reported all the same.
 	FlushTimeout = 30 * time.Second
 )
 
@@ -30,13 +30,13 @@ type Engine struct {
 	Interval time.Duration
 	// All lists every name that is claimed on a cluster.
 	All func(ctx context.Context, cluster types.NamespacedName) ([]string, error)
-	// Flush brings the given names up to date. It returns those of which nothing is known, with the error that the whole
-	// cluster is retried for; what only needs another look later it marks in the Queue itself.
+	// Flush brings the given names up to date. It returns those of which nothing is known, with the error that the
+	// whole cluster is retried for; what only needs another look later it marks in the Queue itself.
 	Flush func(ctx context.Context, cluster types.NamespacedName, names []string) (failed []string, err error)
 }
 
-// Reconcile takes what is dirty of one cluster through one flush and says when the next is due. A cluster at rest asks for
-// nothing but the next drift check.
+// Reconcile takes what is dirty of one cluster through one flush and says when the next is due. A cluster at rest
+// asks for nothing but the next drift check.
 func (e *Engine) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
 	cluster := req.NamespacedName
 	due, drift := e.Queue.Drift(cluster, cmp.Or(e.Interval, DriftInterval))

@@ -40,8 +40,8 @@ type Host struct {
 	Object *v1alpha1.KafkaCluster // nil = there is none
 	// elsewhere: the operator does not work in its namespace, and knows nothing of it.
 	elsewhere bool
-	// homeless: an external one whose namespace goes, and the KafkaCluster with it, sooner or later than what it is to be let
-	// go of: what is deleted in somebody else's Kafka does not depend on which.
+	// namespaceGoes: the namespace of an external cluster is terminating. We may see the deletion of topics and users
+	// before that of the KafkaCluster. What is deleted in somebody else's Kafka must not depend on the order.
 	namespaceGoes bool
 }
 
@@ -97,11 +97,12 @@ func (c Host) awaited() string {
 	return ""
 }
 
-// answers tells whether a cluster can be asked and changed. It can while partitions lack replicas, and must: the change may
-// be what they lack.
+// answers tells whether a cluster can be asked and changed. It can while partitions lack replicas, and must: the
+// change may be what they lack.
 func answers(cluster *v1alpha1.KafkaCluster) bool {
 	available := meta.FindStatusCondition(cluster.Status.Conditions, v1alpha1.ConditionAvailable)
-	return available != nil && (available.Status == metav1.ConditionTrue || available.Reason == status.ReasonBelowMinISR)
+	return available != nil &&
+		(available.Status == metav1.ConditionTrue || available.Reason == status.ReasonBelowMinISR)
 }
 
 // Brokers counts the nodes with the role Broker.
@@ -136,7 +137,9 @@ type clusterFacts struct {
 }
 
 func FactsOf(cluster *v1alpha1.KafkaCluster) clusterFacts {
-	f := clusterFacts{clusterID: cluster.Status.ClusterID, answers: answers(cluster), deleted: cluster.DeletionTimestamp != nil}
+	f := clusterFacts{
+		clusterID: cluster.Status.ClusterID, answers: answers(cluster), deleted: cluster.DeletionTimestamp != nil,
+	}
 	if a := cluster.Spec.Access; a != nil {
 		f.access = fmt.Sprintf("%v", *a) // prints maps in the order of their keys
 	}
@@ -153,9 +156,11 @@ func unanswered(cluster Host, err error) (reason, message string) {
 	case Unreachable(err) || errors.Is(err, kafka.ErrAuthenticationFailed):
 		return reasonClusterUnreachable, unreachableText(cluster.Key)
 	case isDenied:
-		return reasonNotAuthorized, fmt.Sprintf("Kafka does not let the operator do it: %s; grant its principal Alter and AlterConfigs on the Cluster", denied)
+		return reasonNotAuthorized, fmt.Sprintf(
+			"Kafka does not let the operator do it: %s; grant its principal Alter and AlterConfigs on the Cluster", denied)
 	}
-	// The innermost error is what Kafka said; those around it count what was asked, which differs from one look to the next.
+	// The innermost error is what Kafka said; those around it count what was asked, which differs from one look to
+	// the next.
 	cause := err
 	for inner := errors.Unwrap(cause); inner != nil; inner = errors.Unwrap(cause) {
 		cause = inner
@@ -168,7 +173,8 @@ func Unreachable(err error) bool {
 }
 
 func unreachableText(cluster types.NamespacedName) string {
-	return fmt.Sprintf("no broker of KafkaCluster %q answers, or lets the operator in; tried again at growing intervals", cluster.Name)
+	return fmt.Sprintf(
+		"no broker of KafkaCluster %q answers, or lets the operator in; tried again at growing intervals", cluster.Name)
 }
 
 func sameStatus(a, b any) bool { return equality.Semantic.DeepEqual(a, b) }

@@ -48,7 +48,10 @@ func (a Admission) Admits(namespace string) bool {
 
 // admission looks up the namespaces of objects. An error means that nothing is known, which is not a withdrawal.
 func (n Namespaces) admission(ctx context.Context, cluster Host, namespaces map[string]bool) (Admission, error) {
-	a := Admission{home: cluster.Key.Namespace, nobodys: cluster.Object == nil, admitted: map[string]bool{}, terminating: map[string]bool{}}
+	a := Admission{
+		home: cluster.Key.Namespace, nobodys: cluster.Object == nil,
+		admitted: map[string]bool{}, terminating: map[string]bool{},
+	}
 	if a.nobodys {
 		return a, nil
 	}
@@ -61,7 +64,8 @@ func (n Namespaces) admission(ctx context.Context, cluster Host, namespaces map[
 		if client.IgnoreNotFound(err) != nil {
 			return a, fmt.Errorf("get Namespace %s: %w", name, err)
 		}
-		// The cache forgets a namespace a moment after it has lost the last object in it, and may not know a new one yet.
+		// The cache forgets a namespace a moment after it has lost the last object in it, and may not know a new one
+		// yet.
 		a.terminating[name] = namespace.DeletionTimestamp != nil || apierrors.IsNotFound(err) && name != a.home
 		if a.admitted[name], err = claim.Admits(cluster.Object.Spec.Access, namespace.Labels); err != nil {
 			return a, err
@@ -86,9 +90,11 @@ func namespaceOf(name string) *metav1.PartialObjectMetadata {
 	return namespace
 }
 
-// notAdmitted says it to the one who asks; the cure is not his.
-func notAdmitted(cluster types.NamespacedName, namespace string) string {
-	return fmt.Sprintf("spec.clusterRef: KafkaCluster %s does not admit namespace %q; whoever owns it can, in its spec.access.namespaces", cluster, namespace)
+// notAdmittedText tells an object's user that the cluster does not admit its namespace. Only the cluster's owner can
+// cure it.
+func notAdmittedText(cluster types.NamespacedName, namespace string) string {
+	return fmt.Sprintf("spec.clusterRef: KafkaCluster %s does not admit namespace %q; whoever owns it can, in its "+
+		"spec.access.namespaces", cluster, namespace)
 }
 
 // orphanAfter is how long a namespace that goes waits for a cluster of another namespace that does not answer.

@@ -1,6 +1,6 @@
-// Package batch turns single events into flushes: it keeps, for each cluster, the names that want looking at, hands them
-// out in bounded numbers, spreads the drift check over time, and writes objects so that a flush never acts on a cache that
-// has not yet seen the flush before it. It knows nothing of topics, users or Kafka.
+// Package batch turns single events into flushes: it keeps, for each cluster, the names that want looking at, hands
+// them out in bounded numbers, spreads the drift check over time, and writes objects so that a flush never acts on a
+// cache that has not yet seen the flush before it. It knows nothing of topics, users or Kafka.
 package batch
 
 import (
@@ -112,8 +112,9 @@ func (q *Queue) Next(cluster types.NamespacedName) (time.Duration, bool) {
 	return max(first, 0), true
 }
 
-// Drift tells whether everything of a cluster is to be looked at again, and how long until then when not. The first call
-// plans the first check; each check plans the next, an interval later give or take a tenth, so that clusters spread out.
+// Drift tells whether everything of a cluster is to be looked at again, and how long until then when not. The first
+// call plans the first check; each check plans the next, an interval later give or take a tenth, so that clusters
+// spread out.
 func (q *Queue) Drift(cluster types.NamespacedName, interval time.Duration) (due bool, next time.Duration) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

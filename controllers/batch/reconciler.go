@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/claim"
 	"github.com/castellan-dev/castellan/internal/connect"
 	"github.com/castellan-dev/castellan/internal/status"
@@ -48,11 +49,11 @@ type Key struct {
 
 func (k Key) String() string { return k.Cluster.String() + "/" + k.Name }
 
-// Kind is what claimants of type T, with a status of type S, are to a controller.
+// Kind has the accessors that the engine needs for objects of type T with a status of type S.
 type Kind[T Object, S any] struct {
 	Object T
 	Name   string // "KafkaTopic"
-	Noun   string // "topic"
+	Noun   string // "topic": what the objects stand for in Kafka
 	Index  string // finds the objects that stand for one name, by nameKey
 	Key    func(T) Key
 	List   func(ctx context.Context, r client.Reader, options ...client.ListOption) ([]T, error)
@@ -60,32 +61,34 @@ type Kind[T Object, S any] struct {
 	Status     func(T) *S
 	Conditions func(*S) *[]metav1.Condition
 	Seen       func(T) S      // its status for the spec as it is now; what it records stays
-	Leftover   func(T) string // what of it stays in Kafka when nobody takes it away; empty = nothing
+	Leftover   func(T) string // what stays in Kafka when the object goes and nobody takes it away; empty = nothing
 }
 
-func (s *Kind[T, S]) IsReady(o T) bool {
-	return status.IsReady(*s.Conditions(s.Status(o)), o.GetGeneration())
+// IsReady tells whether an object is Ready for its spec as it is now.
+func (k *Kind[T, S]) IsReady(o T) bool {
+	return status.IsReady(*k.Conditions(k.Status(o)), o.GetGeneration())
 }
 
-// Indexes are the field indexes that a register needs.
-func (s *Kind[T, S]) Indexes() map[string]client.IndexerFunc {
+// Indexes are the field indexes that a controller of the kind needs.
+func (k *Kind[T, S]) Indexes() map[string]client.IndexerFunc {
 	by := func(value func(Key) string) client.IndexerFunc {
 		return func(o client.Object) []string {
 			if t, ok := o.(T); ok {
-				return []string{value(s.Key(t))}
+				return []string{value(k.Key(t))}
 			}
 			return nil
 		}
 	}
 	return map[string]client.IndexerFunc{
-		clusterIndex: by(func(k Key) string { return k.Cluster.String() }),
-		s.Index:      by(Key.String),
+		clusterIndex: by(func(key Key) string { return key.Cluster.String() }),
+		k.Index:      by(Key.String),
 	}
 }
 
 // Common is what the controllers of topics and of users are given alike.
 type Common struct {
-	// Client reads from the cache, which has the field indexes of the species; of Secrets it holds those with our label only.
+	// Client reads from the cache, which has the field indexes of the kind. Of Secrets it holds those with our label
+	// only.
 	Client     client.Client
 	Namespaces Namespaces
 	Clusters   Clusters
@@ -97,23 +100,29 @@ type Common struct {
 	Woken <-chan event.GenericEvent
 }
 
-// Reconciler keeps which names of a species want looking at, and finds who stands for them.
+// Worker is what the controller of one kind does beside the engine.
+type Worker[T Object, S any] interface {
+	// Open begins a flush of the names that were found.
+	Open(cluster Host, admission Admission, found []Found[T]) (*Pass[T, S], Work)
+	// Forget drops what the controller has in memory of a name that nobody stands for any more.
+	Forget(key Key)
+}
+
+// Reconciler keeps which names of a kind want looking at, and finds who stands for them.
 type Reconciler[T Object, S any] struct {
 	Common
 	Kind[T, S]
 	Queue  Queue
 	Writer Writer
 	engine Engine
-	Doubts Doubts // faults that one broker's answer tells of
-	// Open begins a flush of those that were found.
-	Open func(Host, Admission, []Found[T]) (*Pass[T, S], Work)
-	// Forget drops what else has been seen of a name that nobody stands for any more.
-	Forget func(Key)
+	worker Worker[T, S]
+	Doubts Doubts // verdicts that rest on the answer of a single broker
+	kept   Doubts // why objects that are being deleted were not let go of
 }
 
-// Begin makes a register ready.
-func (r *Reconciler[T, S]) Begin(c Common, s Kind[T, S]) {
-	r.Common, r.Kind = c, s
+// Begin makes a reconciler ready to serve a worker.
+func (r *Reconciler[T, S]) Begin(c Common, k Kind[T, S], worker Worker[T, S]) {
+	r.Common, r.Kind, r.worker = c, k, worker
 	r.Queue.Now, r.Writer.Client = c.Clock.Now, c.Client
 	r.engine = Engine{Queue: &r.Queue, Interval: c.Drift, All: r.all, Flush: r.flush}
 }
@@ -123,7 +132,8 @@ func (r *Reconciler[T, S]) Reconcile(ctx context.Context, req ctrl.Request) (ctr
 	return r.engine.Reconcile(ctx, req)
 }
 
-// flush brings the named topics or users of a cluster to what their objects ask for, and names those that it could not write.
+// flush brings the named topics or users of a cluster to what their objects ask for, and names those that it could
+// not write.
 func (r *Reconciler[T, S]) flush(ctx context.Context, key types.NamespacedName, names []string) ([]string, error) {
 	cluster, err := getHost(ctx, r.Client, r.Namespaces, key)
 	if err != nil {
@@ -134,11 +144,11 @@ func (r *Reconciler[T, S]) flush(ctx context.Context, key types.NamespacedName, 
 		return names, err
 	}
 	cluster.namespaceGoes = admission.terminating[key.Namespace]
-	p, work := r.Open(cluster, admission, found)
+	p, work := r.worker.Open(cluster, admission, found)
 	return p.run(ctx, names, work)
 }
 
-// Controller begins a controller that is told of the species' objects and of the namespaces that they live in.
+// Controller begins a controller that is told of the kind's objects and of the namespaces that they live in.
 func (r *Reconciler[T, S]) Controller(mgr ctrl.Manager, name string) (*builder.Builder, error) {
 	for index, value := range r.Indexes() {
 		if err := mgr.GetFieldIndexer().IndexField(context.Background(), r.Object, index, value); err != nil {
@@ -153,9 +163,10 @@ func (r *Reconciler[T, S]) Controller(mgr ctrl.Manager, name string) (*builder.B
 }
 
 func batchOptions() controller.Options {
+	const first, limit = 200 * time.Millisecond, 30 * time.Second
 	return controller.Options{
 		MaxConcurrentReconciles: connect.ClustersAtOnce,
-		RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](200*time.Millisecond, 30*time.Second),
+		RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](first, limit),
 	}
 }
 
@@ -200,7 +211,9 @@ func enqueue(q QueueOf, cluster types.NamespacedName) {
 }
 
 // MarkCluster marks those of a cluster's objects that are wanted.
-func (r *Reconciler[T, S]) MarkCluster(ctx context.Context, cluster types.NamespacedName, q QueueOf, wanted func(T) bool) {
+func (r *Reconciler[T, S]) MarkCluster(
+	ctx context.Context, cluster types.NamespacedName, q QueueOf, wanted func(T) bool,
+) {
 	objects, err := r.Of(ctx, cluster)
 	if err != nil {
 		ctrl.LoggerFrom(ctx).Error(err, "look at what lives in a KafkaCluster", "cluster", cluster)
@@ -218,6 +231,34 @@ func (r *Reconciler[T, S]) MarkCluster(ctx context.Context, cluster types.Namesp
 	}
 }
 
+// ClusterEvents marks the objects of a cluster: all when it comes or goes, the awaiting ones when it answers again, and
+// when it changes those that changed returns the test for; nil = none.
+func (r *Reconciler[T, S]) ClusterEvents(
+	awaiting func(T) bool, changed func(before, after *v1alpha1.KafkaCluster) (wanted func(T) bool),
+) handler.EventHandler {
+	mark := func(ctx context.Context, o client.Object, q QueueOf, wanted func(T) bool) {
+		r.MarkCluster(ctx, client.ObjectKeyFromObject(o), q, wanted)
+	}
+	return handler.Funcs{
+		CreateFunc:  func(ctx context.Context, e event.CreateEvent, q QueueOf) { mark(ctx, e.Object, q, Every[T]) },
+		DeleteFunc:  func(ctx context.Context, e event.DeleteEvent, q QueueOf) { mark(ctx, e.Object, q, Every[T]) },
+		GenericFunc: func(ctx context.Context, e event.GenericEvent, q QueueOf) { mark(ctx, e.Object, q, awaiting) },
+		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q QueueOf) {
+			before, ok1 := e.ObjectOld.(*v1alpha1.KafkaCluster)
+			after, ok2 := e.ObjectNew.(*v1alpha1.KafkaCluster)
+			if !ok1 || !ok2 {
+				return
+			}
+			if wanted := changed(before, after); wanted != nil {
+				mark(ctx, after, q, wanted)
+			}
+		},
+	}
+}
+
+// Every is the test that every object passes.
+func Every[T any](T) bool { return true }
+
 // markNamespace marks the objects of a namespace that belong to clusters in other ones.
 func (r *Reconciler[T, S]) markNamespace(ctx context.Context, namespace string, q QueueOf) error {
 	objects, err := r.List(ctx, r.Client, client.InNamespace(namespace), client.UnsafeDisableDeepCopy)
@@ -234,7 +275,8 @@ func (r *Reconciler[T, S]) markNamespace(ctx context.Context, namespace string, 
 
 // Of lists the objects that name a cluster; they are the cache's own, and only to be read.
 func (r *Reconciler[T, S]) Of(ctx context.Context, cluster types.NamespacedName) ([]T, error) {
-	objects, err := r.List(ctx, r.Client, client.MatchingFields{clusterIndex: cluster.String()}, client.UnsafeDisableDeepCopy)
+	ofCluster := client.MatchingFields{clusterIndex: cluster.String()}
+	objects, err := r.List(ctx, r.Client, ofCluster, client.UnsafeDisableDeepCopy)
 	if err != nil {
 		return nil, fmt.Errorf("list %ss of KafkaCluster %s: %w", r.Name, cluster, err)
 	}
@@ -257,8 +299,8 @@ type Found[T Object] struct {
 	Objects []T
 }
 
-// find finds who stands for each of the names, and which of their namespaces the cluster admits. A name of which the cache
-// shows an object as it was before our own last write is put off until the cache has caught up.
+// find finds who stands for each of the names, and which of their namespaces the cluster admits. A name of which the
+// cache shows an object as it was before our own last write is put off until the cache has caught up.
 func (r *Reconciler[T, S]) find(ctx context.Context, cluster Host, names []string) ([]Found[T], Admission, error) {
 	var all []Found[T]
 	namespaces := map[string]bool{cluster.Key.Namespace: true}
@@ -266,7 +308,8 @@ func (r *Reconciler[T, S]) find(ctx context.Context, cluster Host, names []strin
 		key := Key{cluster.Key, name}
 		objects, err := r.List(ctx, r.Client, client.MatchingFields{r.Index: key.String()})
 		if err != nil {
-			return nil, Admission{}, fmt.Errorf("list %ss for %s %q of KafkaCluster %s: %w", r.Name, r.Noun, name, cluster.Key, err)
+			return nil, Admission{},
+				fmt.Errorf("list %ss for %s %q of KafkaCluster %s: %w", r.Name, r.Noun, name, cluster.Key, err)
 		}
 		stale := false
 		for _, o := range objects {
@@ -279,7 +322,8 @@ func (r *Reconciler[T, S]) find(ctx context.Context, cluster Host, names []strin
 		case len(objects) == 0:
 			r.Queue.Settled(cluster.Key, name)
 			r.Doubts.Forget(key)
-			r.Forget(key)
+			r.kept.Forget(key)
+			r.worker.Forget(key)
 		default:
 			all = append(all, Found[T]{name, objects})
 		}

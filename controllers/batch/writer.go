@@ -22,8 +22,8 @@ type Writer struct {
 	written map[types.UID]string // resource version after the last write
 }
 
-// PatchMetadata writes the annotations and finalizers of an object in which it differs from base, provided that nobody has
-// changed the object since it was read: a merge patch replaces the whole list of finalizers.
+// PatchMetadata writes the annotations and finalizers of an object in which it differs from base, provided that
+// nobody has changed the object since it was read: a merge patch replaces the whole list of finalizers.
 func (w *Writer) PatchMetadata(ctx context.Context, obj, base client.Object) error {
 	patch, err := metadataPatch(obj, base)
 	if err != nil {
@@ -32,10 +32,12 @@ func (w *Writer) PatchMetadata(ctx context.Context, obj, base client.Object) err
 	return w.note(obj, w.Client.Patch(ctx, obj, patch))
 }
 
-// DropAnnotation takes an annotation off an object in the API, whatever else has changed there since obj was read; obj stays
-// as it is.
+// DropAnnotation takes an annotation off an object in the API, whatever else has changed there since obj was read;
+// obj stays as it is.
 func (w *Writer) DropAnnotation(ctx context.Context, obj client.Object, key string) error {
-	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"uid": obj.GetUID(), "annotations": map[string]any{key: nil}}})
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
+		"uid": obj.GetUID(), "annotations": map[string]any{key: nil},
+	}})
 	if err != nil {
 		return fmt.Errorf("merge patch: %w", err)
 	}
@@ -46,8 +48,8 @@ func (w *Writer) DropAnnotation(ctx context.Context, obj client.Object, key stri
 	return w.note(written, w.Client.Patch(ctx, written, client.RawPatch(types.MergePatchType, patch)))
 }
 
-// PatchStatus writes what of an object's status differs from before. The patch names the object's UID, which the API server
-// compares, so that it cannot land on another object that has got the name meanwhile.
+// PatchStatus writes what of an object's status differs from before. The patch names the object's UID, which the API
+// server compares, so that it cannot land on another object that has got the name meanwhile.
 func (w *Writer) PatchStatus(ctx context.Context, obj client.Object, before, after any) error {
 	patch, err := mergePatch(
 		map[string]any{"status": before},
@@ -134,7 +136,8 @@ func metadataPatch(obj, base client.Object) (client.Patch, error) {
 	return mergePatch(metadata(base, ""), metadata(obj, base.GetResourceVersion()))
 }
 
-// mergePatch is of two documents and not of two objects, which are several times as large as what is ever written of them.
+// mergePatch is of two documents and not of two objects, which are several times as large as what is ever written of
+// them.
 func mergePatch(before, after map[string]any) (client.Patch, error) {
 	from, err1 := json.Marshal(before)
 	to, err2 := json.Marshal(after)

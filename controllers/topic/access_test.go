@@ -107,7 +107,7 @@ func TestANamespaceThatCannotBeReadIsNoWithdrawal(t *testing.T) {
 	controllertest.Admit(cluster)
 	w := newWorld(t, cluster, controllertest.GuestNamespace(), controllertest.FromGuests(controllertest.NewTopic("orders", "uid-1", 0)))
 	w.Settle("orders")
-	w.topics.Namespaces.Reader = unreadable{w.Client}
+	w.topics.engine.Namespaces.Reader = unreadable{w.Client}
 	if err := w.Once("orders"); err == nil || !strings.Contains(err.Error(), "get Namespace guests") {
 		t.Errorf("error %v", err)
 	}

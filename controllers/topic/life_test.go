@@ -449,13 +449,65 @@ func TestWhatWasSeenOfATopicIsForgottenWithItsObject(t *testing.T) {
 	live.UnderReplicated = 1
 	w.Kafka.Topics["orders"] = live
 	_ = w.Once("orders")
-	if len(w.topics.ailing.Seen) != 1 {
-		t.Fatalf("%d topics are watched for their health", len(w.topics.ailing.Seen))
+	if len(w.topics.health.Seen) != 1 {
+		t.Fatalf("%d topics are watched for their health", len(w.topics.health.Seen))
 	}
 	w.Remove(w.Topic("orders"))
 	w.Settle("orders")
 	w.Settle("orders") // the object is gone by now
-	if w.Topic("orders") != nil || len(w.topics.ailing.Seen)+len(w.topics.Doubts.Seen) != 0 {
-		t.Errorf("kept in memory: %v, %v", w.topics.ailing.Seen, w.topics.Doubts.Seen)
+	if w.Topic("orders") != nil || len(w.topics.health.Seen)+len(w.topics.engine.Doubts.Seen) != 0 {
+		t.Errorf("kept in memory: %v, %v", w.topics.health.Seen, w.topics.engine.Doubts.Seen)
+	}
+}
+
+// The operator before this one did not write status.notCreated. What it has left is looked at once more, and nothing is
+// created twice, lost, or refused again and again.
+func TestAStatusThatDoesNotSayWhyThereIsNoTopicIsSafe(t *testing.T) {
+	for name, c := range map[string]struct {
+		hinder    func(*world)
+		told      v1alpha1.NotCreated
+		want      string
+		creations int
+	}{
+		"lost, and to be made good": {func(w *world) {
+			w.Settle("orders")
+			delete(w.Kafka.Topics, "orders")
+			_ = w.Once("orders")
+			w.Clock.Move(time.Second)
+			_ = w.Once("orders")
+		}, v1alpha1.NotCreatedLost, "Ready", 1},
+		"refused": {func(w *world) {
+			w.Kafka.Refuse["orders"] = &kafka.Refusal{Code: "POLICY_VIOLATION", Message: "no"}
+			_ = w.Once("orders")
+		}, v1alpha1.NotCreatedRefused, "Stalled/PolicyViolation", 1},
+		"over quota": {func(w *world) {
+			w.Kafka.Refuse["orders"] = &kafka.Throttled{After: 10 * time.Minute}
+			_ = w.Once("orders")
+		}, v1alpha1.NotCreatedOverQuota, "Reconciling/QuotaExceeded", 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, controllertest.ReadyCluster(3), controllertest.NewTopic("orders", "u", time.Hour, recreating))
+			c.hinder(w)
+			old := w.Topic("orders")
+			if old.Status.NotCreated != c.told {
+				t.Fatalf("notCreated is %q: %+v", old.Status.NotCreated, old.Status.Conditions)
+			}
+			old.Status.NotCreated = ""
+			if err := w.Client.Status().Update(t.Context(), old); err != nil {
+				t.Fatal(err)
+			}
+			w.restart()
+			w.Reset()
+			w.Settle("orders")
+			w.wantTopic("orders", c.want)
+			if got := w.Kafka.Count("create"); got != c.creations {
+				t.Errorf("%d creations", got)
+			}
+			w.Reset()
+			w.Settle("orders")
+			if w.ApiWrites() != 0 || w.Kafka.Writes() != 0 {
+				t.Errorf("at rest: %v %v", w.Requests, w.Kafka.Requests)
+			}
+		})
 	}
 }

@@ -129,8 +129,8 @@ func (h *history) event() {
 	h.Queue.Mark(controllertest.ClusterKey, historyNames...)
 }
 
-// unrecorded tells whether a creation is announced and not on record yet. What somebody else does in that moment cannot be
-// told from what the operator did.
+// unrecorded tells whether a creation is announced and not on record yet. What somebody else does in that moment
+// cannot be told from what the operator did.
 func (h *history) unrecorded(name string) bool {
 	return slices.ContainsFunc(h.objects(), func(o v1alpha1.KafkaTopic) bool {
 		intent := topics.Intent(&o, "incarnation-1", kafka.TopicID(o.Status.TopicID))
@@ -214,8 +214,8 @@ func (h *history) judge(before map[string]kafka.TopicID, objects []v1alpha1.Kafk
 	}
 }
 
-// doomed tells whether it was the users' word that a topic goes: everybody who had it, or had said that he creates it, has
-// been deleted, and nobody of them wants it to stay.
+// doomed tells whether it was the users' word that a topic goes: everybody who had it, or had said that he creates
+// it, has been deleted, and nobody of them wants it to stay.
 func doomed(name string, id kafka.TopicID, objects []v1alpha1.KafkaTopic) bool {
 	asked := false
 	for _, o := range objects {

@@ -4,202 +4,152 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"slices"
-	"strconv"
 
-	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/controllers/batch"
+	"github.com/castellan-dev/castellan/controllers/moving"
 	"github.com/castellan-dev/castellan/internal/external"
 	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/moves"
 	"github.com/castellan-dev/castellan/internal/topics"
+	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
-// The keys that bound the copying of throttled replicas (KIP-73), set for all brokers.
-var throttleRates = []string{"leader.replication.throttled.rate", "follower.replication.throttled.rate"}
-
 // survey reads what moving replicas takes, and nothing where no topic of the flush asks for it.
-func (p *topicPass) survey(ctx context.Context, admin kafka.Admin) (topics.Survey, error) {
-	s := topics.Survey{Rate: p.rate, Now: p.Clock.Now(), HidesFenced: external.Lacks(p.Cluster.Object, kafka.FeatureFenced) != ""}
+func (p *pass) survey(ctx context.Context, admin kafka.Admin, live map[string]kafka.Topic) (moves.Survey, error) {
 	needed, wanted := false, false
-	for _, d := range p.desired {
-		needed, wanted = needed || d.NeedsSurvey(p.live), wanted || d.MayBeMoved(p.live)
+	for _, i := range p.items {
+		needed, wanted = needed || i.desired.NeedsSurvey(live), wanted || i.desired.MayBeMoved(live)
 	}
 	if !needed && !wanted {
-		return s, nil
+		return moves.Survey{}, nil
 	}
-	var err error
-	if s.Brokers, err = admin.Brokers(ctx); err == nil {
-		s.Reassigning, err = admin.Reassignments(ctx)
-	}
+	s, err := p.controller.mover.Survey(ctx, admin)
+	s.Now, s.HidesFenced = p.engine.Clock.Now(), external.Lacks(p.cluster.Object, kafka.FeatureFenced) != ""
 	if batch.Unreachable(err) && needed {
 		return s, err
 	} else if err != nil { // it is for those to tell that ask for it
-		s.Unknown = moveFault(err)
+		s.Unknown = notSurveyed(err)
 		return s, nil
 	}
 	others, err := p.othersMoving(ctx)
-	for name, d := range p.desired {
-		for _, r := range []topics.Record{d.Known, d.Begun} {
-			if r.Moving != nil {
-				others = append(others, reassigning{name, *r.Moving})
-			}
-		}
+	ledger := slices.Clone(others)
+	for _, i := range p.items {
+		ledger = append(ledger, i.begun()...)
 	}
-	s.Free = topics.MaxMoving
-	for _, r := range others {
-		for _, partition := range r.InFlight {
-			if _, under := s.Reassigning[r.topic][partition.Partition]; under { // and has not arrived
-				s.Free--
-			}
-		}
-	}
+	s.Grant(ledger)
 	return s, err
 }
 
-// moveFault says why the operator cannot move replicas, of whichever topic.
-func moveFault(err error) *topics.Fault {
-	if f, known := topics.Explain(err, "Describe", topics.Desired{}, 0); known {
-		return &f
+// notSurveyed says why the operator cannot move replicas, of whichever topic.
+func notSurveyed(err error) *verdict.Verdict {
+	v, known := topics.Explain(err, "Describe", topics.Desired{}, 0)
+	if !known {
+		v = verdict.Retry(err, batch.RetryFirst, batch.RetryLimit)
 	}
-	return &topics.Fault{Reason: topics.ReasonRetrying, Passing: true, After: batch.RetryFirst, AtMost: batch.RetryLimit, Message: err.Error()}
+	return &v
 }
 
-// reassigning is what is on record of one topic whose replicas move.
-type reassigning struct {
-	topic string
-	v1alpha1.ReassignmentStatus
-}
-
-// othersMoving returns what is under way for topics of the cluster that this flush does not look at. They are listed once:
-// a cluster has one flush at a time.
-func (p *topicPass) othersMoving(ctx context.Context) ([]reassigning, error) {
+// othersMoving returns what is on record for topics of the cluster that this flush does not look at. They are listed
+// once: a cluster has one flush at a time.
+func (p *pass) othersMoving(ctx context.Context) (moves.Ledger, error) {
 	if p.others != nil {
-		return p.others, nil
+		return *p.others, nil
 	}
-	all, err := p.Of(ctx, p.Cluster.Key)
+	all, err := p.engine.Of(ctx, p.cluster.Key)
 	if err != nil {
 		return nil, err
 	}
-	moving := []reassigning{}
+	var others moves.Ledger
 	for _, t := range all {
 		name := topics.Name(t)
-		if _, here := p.desired[name]; !here && t.Status.Reassignment != nil && t.Status.ClusterID == p.Cluster.Id() {
-			moving = append(moving, reassigning{name, *t.Status.Reassignment})
+		if p.byName[name] == nil && t.Status.Reassignment != nil && t.Status.ClusterID == p.cluster.Id() {
+			others = append(others, moves.Entry{Topic: name, Record: *topics.MovingOf(t.Status.Reassignment)})
 		}
 	}
-	p.others = slices.Clip(moving) // whoever adds to them does so on his own
-	return p.others, nil
+	p.others = &others
+	return others, nil
 }
 
-// writeAhead records in the status what is about to be moved, before anything is.
-func (p *topicPass) writeAhead(ctx context.Context) {
-	type write struct {
-		*topics.Claim
+// writeAhead records in the status what is about to be moved, before anything is. What is on record already, because
+// the last attempt came to nothing, is not written again.
+func (p *pass) writeAhead(ctx context.Context, changes topics.Changes) topics.Changes {
+	type record struct {
+		*item
 		err error
 	}
-	var todo []*write
-	for _, c := range p.topics {
-		if _, moves := p.changes.Move[c.Name]; moves && c.Holder != nil && !p.off[c.Name] {
-			todo = append(todo, &write{Claim: c})
+	var todo []*record
+	for _, i := range p.items {
+		begins := len(changes.Move[i.claim.Name]) > 0 && i.claim.Holder != nil && i.state != postponed
+		if begins && !i.desired.Known.Moving.Covers(i.outcome.Record.Moving) {
+			todo = append(todo, &record{item: i})
 		}
 	}
-	batch.Each(batch.Writers, todo, func(w *write) {
-		next := topics.StatusOf(w.Holder, p.outcomes[w.Name], p.Cluster.Id(), p.Clock.Now())
-		if !topics.SaysThatItMoves(w.Holder) && p.desired[w.Name].Known.Moving != nil {
-			next = topics.SeenStatus(w.Holder) // the last attempt came to nothing, and this one may: the word is the report's
-			next.Reassignment = p.outcomes[w.Name].Record.Moving
-		}
-		w.err = p.WriteStatus(ctx, w.Holder, next)
+	batch.Each(batch.Writers, todo, func(r *record) {
+		next := topics.StatusOf(r.claim.Holder, r.outcome, p.cluster.Id(), p.engine.Clock.Now())
+		r.err = p.flush.WriteStatus(ctx, r.claim.Holder, next)
 	})
-	for _, w := range todo {
-		if w.err != nil {
-			out := p.outcomes[w.Name]
-			out.Record.Moving = p.desired[w.Name].Known.Moving
-			p.outcomes[w.Name] = out
-			p.changes.Drop(w.Name)
-			p.off[w.Name] = true
-			p.Errs.Add(w.Name, w.err)
+	for _, r := range todo {
+		if r.err != nil {
+			r.outcome.Record.Moving = r.desired.Known.Moving
+			changes = p.postpone(r.item, changes)
+			p.flush.Errs.Add(r.claim.Name, r.err)
 		}
 	}
+	return changes
 }
 
-// move begins and cancels reassignments under the throttle, and takes the throttle off when nothing is under way any more.
-func (p *topicPass) move(ctx context.Context, admin kafka.Admin) error {
+// move begins and cancels reassignments under the throttle, and takes the throttle off when nothing is under way any
+// more.
+func (p *pass) move(ctx context.Context, admin kafka.Admin, changes topics.Changes) error {
+	work := moving.Work{Throttle: changes.Throttle, Moves: changes.Move}
 	switch err := p.limit(ctx, admin); {
 	case batch.Unreachable(err):
 		return err
 	case err != nil:
-		p.unlimited(err)
+		work.Moves = p.unlimited(err, changes.Move)
 	}
-	if len(p.changes.Throttle) > 0 {
-		results, err := admin.AlterTopicConfigs(ctx, p.changes.Throttle)
-		if err != nil {
-			return err
-		}
-		for name := range p.changes.Throttle {
-			if results[name] != nil {
-				delete(p.changes.Move, name) // nothing moves without its throttle
-				p.notMoved(name, "AlterConfigs", results[name])
-			}
-		}
+	refused, err := p.controller.mover.Carry(ctx, admin, work)
+	for name, r := range refused {
+		p.byName[name].notMoved(r.Attempted, r.Err, p.cluster.Brokers())
 	}
-	if len(p.changes.Move) == 0 {
-		return nil
-	}
-	results, err := admin.Reassign(ctx, p.changes.Move)
-	if batch.Unreachable(err) {
-		return err
-	}
-	for name := range p.changes.Move {
-		if err := cmp.Or(err, results[name]); err != nil {
-			p.notMoved(name, "Alter", err)
-		}
-	}
-	return nil
+	return err
 }
 
-// unlimited drops what was to begin without the limit of the brokers, which could be neither set nor removed, and keeps on
-// record what was to end.
-func (p *topicPass) unlimited(err error) {
+// unlimited returns the moves that go on although the limit of the brokers could be neither set nor removed: nothing
+// begins without it. It keeps on record what was to end.
+func (p *pass) unlimited(err error, all map[string][]kafka.Move) map[string][]kafka.Move {
 	_, denied := errors.AsType[*kafka.Denied](err)
-	for name, d := range p.desired {
-		switch leaves := d.Gone || d.Kept; {
-		case p.changes.Move[name] == nil && d.Known.Moving == nil && p.outcomes[name].Record.Moving == nil:
-			p.stuck[name] = d.Begun.Moving != nil // not the matter of whoever holds the topic now
+	left := maps.Clone(all)
+	for _, i := range p.items {
+		switch leaves := i.desired.Gone || i.desired.Kept; {
+		case len(all[i.claim.Name]) == 0 && i.desired.Known.Moving == nil && i.outcome.Record.Moving == nil:
+			if i.desired.Begun.Moving != nil { // not the matter of whoever holds the topic now
+				i.fall(stuck)
+			}
 		case !leaves:
-			delete(p.changes.Move, name)
-			p.notMoved(name, "AlterConfigs", err)
+			delete(left, i.claim.Name)
+			i.notMoved("AlterConfigs", err, p.cluster.Brokers())
 		case !denied: // else nobody would ever be let go
-			p.unsettled[name] = err
+			i.fail(err)
 		}
 	}
+	return left
 }
 
-// notMoved keeps on record what may be under way.
-func (p *topicPass) notMoved(name, attempted string, err error) {
-	out := p.outcomes[name]
-	p.stuck[name] = true
-	if out.Record.Moving == nil {
-		out.Record.Moving = p.desired[name].Known.Moving
-	}
-	out.Faults = append(p.fault(name, attempted, err), out.Faults...) // why before what
-	p.outcomes[name] = out
-}
-
-// limit sets the rate for all brokers while replicas copy by the operator's word, and removes it afterwards. A rate that
-// somebody else has set is theirs: it holds for the operator too, and stays.
-func (p *topicPass) limit(ctx context.Context, admin kafka.Admin) error {
-	copying, touched := false, false
-	ours := []int64{p.rate}
-	for name, d := range p.desired {
-		before, after := cmp.Or(d.Known.Moving, d.Begun.Moving), p.outcomes[name].Record.Moving
-		if p.off[name] { // what was planned is not done
-			after = d.Known.Moving
+// limit has the rate of the brokers hold while replicas copy by the operator's word, and no longer.
+func (p *pass) limit(ctx context.Context, admin kafka.Admin) error {
+	l, touched := moves.Limit{Rate: p.controller.mover.Rate}, false
+	for _, i := range p.items {
+		before, after := cmp.Or(i.desired.Known.Moving, i.desired.Begun.Moving), i.outcome.Record.Moving
+		if i.state == postponed { // what was planned is not done
+			after = i.desired.Known.Moving
 		}
 		if before != nil {
-			ours = append(ours, before.BytesPerSecond)
+			l.Known = append(l.Known, before.BytesPerSecond)
 		}
-		copying = copying || after != nil && after.BytesPerSecond > 0 && !d.Gone && !d.Kept
+		l.Copying = l.Copying || after != nil && after.BytesPerSecond > 0 && !i.desired.Gone && !i.desired.Kept
 		touched = touched || before != nil || after != nil
 	}
 	if !touched {
@@ -210,28 +160,7 @@ func (p *topicPass) limit(ctx context.Context, admin kafka.Admin) error {
 		return err
 	}
 	for _, r := range others {
-		ours = append(ours, r.BytesPerSecond)
-		copying = copying || r.BytesPerSecond > 0
+		l.Add(r.Record)
 	}
-	config, err := admin.BrokerConfig(ctx, kafka.AllBrokers)
-	if err != nil {
-		return err
-	}
-	var changes []kafka.ConfigChange
-	for _, key := range throttleRates {
-		have, set := config[key]
-		rate, err := strconv.ParseInt(have, 10, 64)
-		mine := err == nil && slices.Contains(ours, rate)
-		switch want := strconv.FormatInt(p.rate, 10); {
-		case set && !mine:
-		case copying && have != want:
-			changes = append(changes, kafka.ConfigChange{Key: key, Value: &want})
-		case !copying && set:
-			changes = append(changes, kafka.ConfigChange{Key: key})
-		}
-	}
-	if len(changes) == 0 {
-		return nil
-	}
-	return admin.AlterBrokerConfig(ctx, kafka.AllBrokers, changes)
+	return p.controller.mover.Limit(ctx, admin, l)
 }

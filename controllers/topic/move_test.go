@@ -11,7 +11,7 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/controllers/controllertest"
 	"github.com/castellan-dev/castellan/internal/kafka"
-	"github.com/castellan-dev/castellan/internal/topics"
+	"github.com/castellan-dev/castellan/internal/moves"
 )
 
 func (w *world) wantNoThrottle() {
@@ -20,7 +20,7 @@ func (w *world) wantNoThrottle() {
 		w.T.Errorf("brokers keep %v", w.Kafka.Config)
 	}
 	for name, t := range w.Kafka.Topics {
-		if t.Config[topics.LeaderThrottled]+t.Config[topics.FollowerThrottled] != "" {
+		if t.Config[moves.LeaderThrottled]+t.Config[moves.FollowerThrottled] != "" {
 			w.T.Errorf("topic %s keeps %v", name, t.Config)
 		}
 	}
@@ -42,7 +42,7 @@ func TestReplicasAreAddedUnderAThrottleThatIsTakenOff(t *testing.T) {
 		t.Errorf("beginning costs %v", w.Requests)
 	}
 	live, s := w.Kafka.Topics["orders"], w.Topic("orders").Status
-	if len(w.Kafka.Moving["orders"]) != 4 || live.Config[topics.FollowerThrottled] == "" || w.Kafka.Config["leader.replication.throttled.rate"] != "1000" {
+	if len(w.Kafka.Moving["orders"]) != 4 || live.Config[moves.FollowerThrottled] == "" || w.Kafka.Config["leader.replication.throttled.rate"] != "1000" {
 		t.Errorf("live %+v, brokers %v", live, w.Kafka.Config)
 	}
 	if s.ReplicationFactor != 1 || s.Reassignment == nil || s.Reassignment.Left != 4 || s.Reassignment.BytesPerSecond != 1000 || len(s.Config) != 0 {
@@ -132,7 +132,7 @@ func TestACancellationThatDoesNotGoThroughIsMadeAgain(t *testing.T) {
 }
 
 func TestWhatHasArrivedMakesRoomForTheNextAtOnce(t *testing.T) {
-	w := newWorld(t, controllertest.ReadyCluster(3), controllertest.NewTopic("orders", "u", time.Hour, sized(2*topics.MaxMoving, 1)))
+	w := newWorld(t, controllertest.ReadyCluster(3), controllertest.NewTopic("orders", "u", time.Hour, sized(2*moves.MaxMoving, 1)))
 	w.Settle("orders")
 	w.Kafka.Slow = true
 	w.ChangeTopic("orders", replicas(2))
@@ -141,7 +141,7 @@ func TestWhatHasArrivedMakesRoomForTheNextAtOnce(t *testing.T) {
 	w.Reset()
 	w.Clock.Move(time.Minute)
 	_ = w.Once("orders")
-	if len(w.Kafka.Moving["orders"]) != topics.MaxMoving || w.ApiWrites() != 1 || w.Kafka.Count("alter-brokers") != 0 {
+	if len(w.Kafka.Moving["orders"]) != moves.MaxMoving || w.ApiWrites() != 1 || w.Kafka.Count("alter-brokers") != 0 {
 		t.Errorf("%d under way, %v %v", len(w.Kafka.Moving["orders"]), w.Requests, w.Kafka.Requests)
 	}
 }

@@ -10,175 +10,182 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/controllers/batch"
 	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/moves"
 	"github.com/castellan-dev/castellan/internal/topics"
 )
 
-// topicPass is all that one flush knows of its topics.
-type topicPass struct {
-	*Reconciler
-	batch.Pass[*v1alpha1.KafkaTopic, v1alpha1.KafkaTopicStatus]
-	topics   []*topics.Claim
-	desired  map[string]topics.Desired
-	live     map[string]kafka.Topic
-	changes  topics.Changes
-	outcomes map[string]topics.Outcome
-	others   []reassigning // see othersMoving; nil = not listed yet
-	byName   map[string]*topics.Claim
-	voided   []*v1alpha1.KafkaTopic // on which an announcement still stands that says nothing
-	// announced are the topics of which this very flush has written that it creates them.
-	announced map[string]bool
-	// put off: topics that are looked at again later, with nothing to report now.
-	off map[string]bool
-	// stuck: of what is to move, or to be throttled no more, something was refused.
-	stuck map[string]bool
-	// unsettled: what did not go through, to be tried again.
-	unsettled map[string]error
-}
-
-func newTopicPass(r *Reconciler, cluster batch.Host, a batch.Admission) *topicPass {
-	return &topicPass{
-		Reconciler: r, Pass: batch.NewPass(&r.Reconciler, cluster, a),
-		byName: map[string]*topics.Claim{}, desired: map[string]topics.Desired{}, outcomes: map[string]topics.Outcome{},
-		announced: map[string]bool{}, off: map[string]bool{}, stuck: map[string]bool{}, unsettled: map[string]error{},
-	}
+// pass is one flush of topics.
+type pass struct {
+	controller *Reconciler
+	engine     *engine
+	flush      *flush
+	cluster    batch.Host
+	items      []*item
+	byName     map[string]*item
+	others     *moves.Ledger // see othersMoving; nil = not listed yet
+	// refused are the objects on which an announcement still stands of which nothing came.
+	refused []*v1alpha1.KafkaTopic
 }
 
 // take adds a topic to the flush.
-func (p *topicPass) take(c topics.Claim) {
-	p.Claims = append(p.Claims, c.Claim)
-	p.topics, p.byName[c.Name] = append(p.topics, &c), &c
-	p.desired[c.Name] = topics.DesiredOf(c, c.Policy(p.Cluster.Id()))
+func (p *pass) take(c topics.Claim) {
+	i := &item{claim: c, desired: topics.DesiredOf(c, c.Policy(p.cluster.Id()))}
+	p.flush.Claims = append(p.flush.Claims, c.Claim)
+	p.items, p.byName[c.Name] = append(p.items, i), i
 }
 
-// Change reads what is live, plans, announces and carries out. An error means that nothing is known about any topic.
-func (p *topicPass) Change(ctx context.Context) error {
-	p.withdraw(ctx, p.voided...)
-	admin, err := p.Clusters.Admin(ctx, p.Cluster.Object)
+func (p *pass) key(i *item) batch.Key { return batch.Key{Cluster: p.cluster.Key, Name: i.claim.Name} }
+
+// Change reads what is live, plans, announces and carries out. Each stage hands on the changes that are left to the
+// next. An error means that nothing is known about any topic.
+func (p *pass) Change(ctx context.Context) error {
+	p.withdraw(ctx, p.refused...)
+	admin, err := p.engine.Clusters.Admin(ctx, p.cluster.Object)
 	if err != nil {
 		return err
 	}
+	live, err := p.read(ctx, admin)
+	if err != nil {
+		return err
+	}
+	survey, err := p.survey(ctx, admin, live)
+	if err != nil {
+		return err
+	}
+	affordable := p.ration(p.plan(live, survey))
+	possible, err := p.rehearse(ctx, admin, affordable)
+	if err != nil {
+		return err
+	}
+	announced := p.announce(ctx, possible)
+	recorded := p.writeAhead(ctx, announced)
+	return p.carryOut(ctx, admin, recorded)
+}
+
+// read describes the topics of which the plan needs to know.
+func (p *pass) read(ctx context.Context, admin kafka.Admin) (map[string]kafka.Topic, error) {
 	var names []string
-	for name, d := range p.desired {
-		if d.NeedsLive() {
-			names = append(names, name)
+	for _, i := range p.items {
+		if i.desired.NeedsLive() {
+			names = append(names, i.claim.Name)
 		}
 	}
-	if len(names) > 0 {
-		slices.Sort(names)
-		if p.live, err = admin.DescribeTopics(ctx, names); err != nil {
+	if len(names) == 0 {
+		return nil, nil
+	}
+	slices.Sort(names)
+	live, err := admin.DescribeTopics(ctx, names)
+	for _, i := range p.items {
+		i.live, i.exists = live[i.claim.Name]
+	}
+	return live, err
+}
+
+// plan has internal/topics decide.
+func (p *pass) plan(live map[string]kafka.Topic, survey moves.Survey) topics.Changes {
+	desired := make([]topics.Desired, len(p.items))
+	for n, i := range p.items {
+		desired[n] = i.desired
+	}
+	changes, outcomes := topics.Plan(desired, live, survey)
+	for _, i := range p.items {
+		i.outcome = outcomes[i.claim.Name]
+	}
+	return changes
+}
+
+// postpone takes a topic out of the flush and returns the changes that are left.
+func (p *pass) postpone(i *item, changes topics.Changes) topics.Changes {
+	i.fall(postponed)
+	changes.Drop(i.claim.Name)
+	return changes
+}
+
+// carryOut sends the changes. Topics are created first and deleted last.
+func (p *pass) carryOut(ctx context.Context, admin kafka.Admin, changes topics.Changes) error {
+	type step = func(context.Context, kafka.Admin, topics.Changes) error
+	for _, send := range []step{p.create, p.grow, p.alter, p.move, p.delete} {
+		if err := send(ctx, admin, changes); err != nil {
 			return err
 		}
 	}
-	desired := make([]topics.Desired, 0, len(p.topics))
-	for _, c := range p.topics {
-		desired = append(desired, p.desired[c.Name])
-	}
-	survey, err := p.survey(ctx, admin)
-	if err != nil {
-		return err
-	}
-	p.changes, p.outcomes = topics.Plan(desired, p.live, survey)
-	p.ration()
-	if err := p.rehearse(ctx, admin); err != nil {
-		return err
-	}
-	p.announce(ctx)
-	p.writeAhead(ctx)
-	for _, step := range []func(context.Context, kafka.Admin) error{p.create, p.grow, p.alter, p.move, p.delete} {
-		if err := step(ctx, admin); err != nil {
-			return err
-		}
-	}
 	return nil
 }
 
-func (p *topicPass) grow(ctx context.Context, admin kafka.Admin) error {
-	if len(p.changes.Grow) == 0 {
+func (p *pass) grow(ctx context.Context, admin kafka.Admin, changes topics.Changes) error {
+	if len(changes.Grow) == 0 {
 		return nil
 	}
-	results, err := admin.CreatePartitions(ctx, p.changes.Grow)
+	results, err := admin.CreatePartitions(ctx, changes.Grow)
 	if err != nil {
 		return err
 	}
-	for name := range p.changes.Grow {
+	for name := range changes.Grow {
+		i := p.byName[name]
 		if err := results[name]; err != nil {
-			out := p.outcomes[name]
-			out.Topic.Partitions = p.live[name].Partitions
-			out.Faults = append(out.Faults, p.fault(name, "Alter", err)...)
-			p.outcomes[name] = out
-		} else if len(p.desired[name].Racks) > 0 {
-			p.Queue.MarkAfter(p.Cluster.Key, batch.ConfirmAfter, name) // Kafka has placed the new ones anywhere
+			i.outcome.Topic.Partitions = i.live.Partitions
+			i.refuse("Alter", err, p.cluster.Brokers())
+		} else if len(i.desired.Racks) > 0 {
+			p.engine.Queue.MarkAfter(p.cluster.Key, batch.ConfirmAfter, name) // Kafka has placed the new ones anywhere
 		}
 	}
 	return nil
 }
 
-func (p *topicPass) alter(ctx context.Context, admin kafka.Admin) error {
-	if len(p.changes.Alter) == 0 {
+func (p *pass) alter(ctx context.Context, admin kafka.Admin, changes topics.Changes) error {
+	if len(changes.Alter) == 0 {
 		return nil
 	}
-	results, err := admin.AlterTopicConfigs(ctx, p.changes.Alter)
+	results, err := admin.AlterTopicConfigs(ctx, changes.Alter)
 	if err != nil {
 		return err
 	}
-	for name := range p.changes.Alter {
+	for name := range changes.Alter {
 		if err := results[name]; err != nil {
-			out := p.outcomes[name]
-			out.Record.ConfigKeys, out.Topic.Config = p.desired[name].Known.ConfigKeys, p.live[name].Config
-			out.Faults = append(out.Faults, p.fault(name, "AlterConfigs", err)...)
-			p.outcomes[name] = out
+			i := p.byName[name]
+			i.outcome.Record.ConfigKeys, i.outcome.Topic.Config = i.desired.Known.ConfigKeys, i.live.Config
+			i.refuse("AlterConfigs", err, p.cluster.Brokers())
 		}
 	}
 	return nil
 }
 
-func (p *topicPass) delete(ctx context.Context, admin kafka.Admin) error {
-	if len(p.changes.Delete) == 0 || p.homeGoes(ctx) {
+func (p *pass) delete(ctx context.Context, admin kafka.Admin, changes topics.Changes) error {
+	if len(changes.Delete) == 0 {
 		return nil
 	}
-	results, err := admin.DeleteTopics(ctx, slices.Sorted(maps.Values(p.changes.Delete)))
+	if err := p.homeStays(ctx); err != nil {
+		for name := range changes.Delete {
+			p.byName[name].fail(err)
+		}
+		return nil
+	}
+	results, err := admin.DeleteTopics(ctx, slices.Sorted(maps.Values(changes.Delete)))
 	if err != nil {
 		return err
 	}
-	for name, id := range p.changes.Delete {
+	for name, id := range changes.Delete {
 		if err := results[id]; err != nil && !errors.Is(err, kafka.ErrUnknownTopicID) {
-			out := p.outcomes[name]
-			out.Faults = append(out.Faults, p.fault(name, "Delete", err)...)
-			p.outcomes[name] = out
+			p.byName[name].refuse("Delete", err, p.cluster.Brokers())
 		}
 	}
 	return nil
-}
-
-// homeGoes tells whether the namespace of an external cluster goes, of which the cache may hear later than of the topics that
-// go with it; they are then looked at again.
-func (p *topicPass) homeGoes(ctx context.Context) bool {
-	if !p.Cluster.Object.IsExternal() {
-		return false
-	}
-	goes, err := p.Namespaces.Goes(ctx, p.Cluster.Key.Namespace)
-	if err != nil {
-		err = fmt.Errorf("get Namespace %s: %w", p.Cluster.Key.Namespace, err)
-	} else if goes {
-		err = errNamespaceGoes
-	}
-	if err == nil {
-		return false
-	}
-	for name := range p.changes.Delete {
-		p.unsettled[name] = err
-	}
-	return true
 }
 
 var errNamespaceGoes = errors.New("the namespace of the KafkaCluster is being deleted")
 
-// fault turns what Kafka says of one topic into a fault; what may be gone at the next attempt is none and leaves the topic
-// unsettled.
-func (p *topicPass) fault(name, attempted string, err error) []topics.Fault {
-	if f, known := topics.Explain(err, attempted, p.desired[name], p.Cluster.Brokers()); known {
-		return []topics.Fault{f}
+// homeStays returns an error when the namespace of an external cluster is terminating, or may be. The cache may hear
+// of that later than of the topics that go with it: nothing is deleted in somebody else's Kafka on their word.
+func (p *pass) homeStays(ctx context.Context) error {
+	if !p.cluster.Object.IsExternal() {
+		return nil
 	}
-	p.unsettled[name] = err
+	goes, err := p.engine.Namespaces.Goes(ctx, p.cluster.Key.Namespace)
+	if err != nil {
+		return fmt.Errorf("get Namespace %s: %w", p.cluster.Key.Namespace, err)
+	}
+	if goes {
+		return errNamespaceGoes
+	}
 	return nil
 }

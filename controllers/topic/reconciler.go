@@ -1,13 +1,16 @@
+// Package topic is the controller of KafkaTopics: it reads what is live, has internal/topics decide, announces,
+// carries out and reports, many topics in one flush.
 package topic
 
 import (
+	"context"
 	"time"
 
-	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/controllers/batch"
-	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/controllers/moving"
 	"github.com/castellan-dev/castellan/internal/topics"
 )
 
@@ -17,66 +20,79 @@ import (
 // +kubebuilder:rbac:groups=kafka.castellan.dev,resources=kafkaclusters,verbs=get;list;watch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
+// The engine, its flush and what it finds, of KafkaTopics.
+type (
+	engine = batch.Reconciler[*v1alpha1.KafkaTopic, v1alpha1.KafkaTopicStatus]
+	flush  = batch.Pass[*v1alpha1.KafkaTopic, v1alpha1.KafkaTopicStatus]
+	found  = batch.Found[*v1alpha1.KafkaTopic]
+)
+
 // Reconciler cares for the topics of one cluster at a time, many in one flush.
 type Reconciler struct {
-	batch.Reconciler[*v1alpha1.KafkaTopic, v1alpha1.KafkaTopicStatus]
-	// rate is how many bytes per second each broker may send and receive while the operator moves replicas; zero = no limit.
-	rate   int64
-	ailing batch.Doubts // health that is not what the status says
-	void   void
-	quotas quotas
+	engine  engine
+	mover   moving.Mover
+	refused refusedAnnouncements
+	quota   mutationQuota
+	// health is that of topics which do better or worse than their status says.
+	health batch.Doubts
 }
 
+// New returns the controller of topics. rate is how many bytes per second each broker may send and receive while the
+// operator moves replicas; zero = no limit.
 func New(c batch.Common, rate int64) *Reconciler {
-	r := &Reconciler{rate: rate}
-	r.Begin(c, kafkaTopics)
-	r.Open, r.Forget = r.openPass, r.ailing.Forget
+	r := &Reconciler{mover: moving.Mover{Rate: rate}}
+	r.engine.Begin(c, kafkaTopics, r)
 	return r
 }
 
-func (r *Reconciler) openPass(cluster batch.Host, a batch.Admission, all []batch.Found[*v1alpha1.KafkaTopic]) (*batch.Pass[*v1alpha1.KafkaTopic, v1alpha1.KafkaTopicStatus], batch.Work) {
-	p := newTopicPass(r, cluster, a)
+// Reconcile takes the dirty topics of one cluster through one flush.
+func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	return r.engine.Reconcile(ctx, req)
+}
+
+// Open begins a flush of topics.
+func (r *Reconciler) Open(cluster batch.Host, a batch.Admission, all []found) (*flush, batch.Work) {
+	base := batch.NewPass(&r.engine, cluster, a)
+	p := &pass{controller: r, engine: &r.engine, flush: &base, cluster: cluster, byName: map[string]*item{}}
 	for _, f := range all {
 		for _, t := range f.Objects {
-			if r.void.has(t.UID) { // it still stands there, and says nothing
+			if r.refused.has(t.UID) { // it still stands there, and says nothing
 				delete(t.Annotations, v1alpha1.AnnotationCreating)
-				p.voided = append(p.voided, t)
+				p.refused = append(p.refused, t)
 			}
 		}
 		p.take(topics.Sort(f.Name, f.Objects, cluster.Id(), a.Admits))
 	}
-	return &p.Pass, p
+	return p.flush, p
 }
 
-// believes tells whether a fault may be acted upon: at once when it is certain or the status says so already, else when
-// it has been standing for a while. In doubt the topic is looked at again.
-func (r *Reconciler) believes(cluster types.NamespacedName, t *v1alpha1.KafkaTopic, out topics.Outcome) bool {
-	key := batch.Key{Cluster: cluster, Name: topics.Name(t)}
-	for _, f := range out.Faults {
-		if !f.Doubtful || stalledFor(t.Status.Conditions, f.Reason) {
-			continue
-		}
-		if !r.Stands(&r.Doubts, key, f.Reason, batch.ConfirmAfter) {
+// Forget drops what has been seen of a topic's health.
+func (r *Reconciler) Forget(key batch.Key) { r.health.Forget(key) }
+
+// believes tells whether the verdicts on a topic may be acted upon: at once when they are certain, else when they
+// have been standing for a while. In doubt the topic is looked at again.
+func (r *Reconciler) believes(key batch.Key, out topics.Outcome) bool {
+	for _, v := range out.Verdicts {
+		if v.Doubtful && !r.engine.Stands(&r.engine.Doubts, key, v.Reason, batch.ConfirmAfter) {
 			return false
 		}
 	}
-	r.Doubts.Forget(key)
+	r.engine.Doubts.Forget(key)
 	return true
 }
 
-// ailAfter is how long a topic must have been doing better or worse before the status says so: longer than a broker takes
-// to restart, or a roll would write the status of every topic twice.
-const ailAfter = time.Minute
+// healthAfter is how long a topic must have been doing better or worse before the status says so: longer than a
+// broker takes to restart, or a rollout would write the status of every topic twice.
+const healthAfter = time.Minute
 
-// health returns how a topic does, as far as the status is to say so; empty = as it says already.
-func (r *Reconciler) health(cluster types.NamespacedName, t *v1alpha1.KafkaTopic, topic kafka.Topic, moving bool) v1alpha1.TopicHealth {
-	key, health := batch.Key{Cluster: cluster, Name: topics.Name(t)}, topics.HealthOf(topic, moving)
-	if before := t.Status.Health; health == before || before == "" && health == v1alpha1.HealthHealthy {
-		r.ailing.Forget(key)
-		return health
+// healthOf returns how a topic does, as far as the status is to say so; empty = as it says already.
+func (r *Reconciler) healthOf(key batch.Key, t *v1alpha1.KafkaTopic, is v1alpha1.TopicHealth) v1alpha1.TopicHealth {
+	if before := t.Status.Health; is == before || before == "" && is == v1alpha1.HealthHealthy {
+		r.health.Forget(key)
+		return is
 	}
-	if !r.Stands(&r.ailing, key, string(health), ailAfter) {
+	if !r.engine.Stands(&r.health, key, string(is), healthAfter) {
 		return ""
 	}
-	return health
+	return is
 }

@@ -539,10 +539,10 @@ func TestAFlushWaitsForACacheThatIsBehindItsOwnWrites(t *testing.T) {
 	w := newWorld(t, controllertest.ReadyCluster(3), controllertest.NewTopic("orders", "u", time.Hour))
 	before := w.Topic("orders")
 	w.Settle("orders")
-	if !w.topics.Writer.Stale(before) || w.topics.Writer.Stale(w.Topic("orders")) {
+	if !w.topics.engine.Writer.Stale(before) || w.topics.engine.Writer.Stale(w.Topic("orders")) {
 		t.Error("what was read before our write is stale, what was read after it is not")
 	}
-	if !w.topics.Writer.Wrote(w.Topic("orders")) {
+	if !w.topics.engine.Writer.Wrote(w.Topic("orders")) {
 		t.Error("the echo of our own write is not known as such")
 	}
 }

@@ -2,110 +2,104 @@ package topic
 
 import (
 	"context"
-	"errors"
 
-	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/controllers/batch"
 	"github.com/castellan-dev/castellan/internal/topics"
+	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
 // Report writes what has come true: each object at most once, and not at all when it says so already.
-func (p *topicPass) Report(ctx context.Context) ([]string, error) {
-	batch.Each(batch.Writers, p.topics, func(c *topics.Claim) {
-		if !p.off[c.Name] {
-			p.Errs.Add(c.Name, p.settle(ctx, c))
+func (p *pass) Report(ctx context.Context) ([]string, error) {
+	batch.Each(batch.Writers, p.items, func(i *item) {
+		if i.state != postponed {
+			p.flush.Errs.Add(i.claim.Name, p.settle(ctx, i))
 		}
 	})
-	return p.Errs.Result()
+	return p.flush.Errs.Result()
 }
 
-func (p *topicPass) settle(ctx context.Context, c *topics.Claim) error {
-	if err := p.unsettled[c.Name]; err != nil {
-		p.Queue.Retry(p.Cluster.Key, c.Name, batch.RetryFirst, batch.RetryLimit)
-	} else if !p.lookAgain(c.Name) {
-		p.Queue.Settled(p.Cluster.Key, c.Name)
-	}
-	if err := p.settleObservers(ctx, c); err != nil {
+func (p *pass) settle(ctx context.Context, i *item) error {
+	p.flush.LookAgain(i.claim.Name, i.again())
+	if err := p.settleObservers(ctx, i); err != nil {
 		return err
 	}
-	if c.Holder == nil {
-		return p.settleLeaving(ctx, c)
+	if i.claim.Holder == nil {
+		return p.settleLeaving(ctx, i)
 	}
-	for _, loser := range c.Losers {
-		if err := p.WriteStatus(ctx, loser, topics.ConflictStatus(loser, c.Holder, p.Clock.Now())); err != nil {
+	for _, loser := range i.claim.Losers {
+		conflict := topics.ConflictStatus(loser, i.claim.Holder, p.engine.Clock.Now())
+		if err := p.flush.WriteStatus(ctx, loser, conflict); err != nil {
 			return err
 		}
 	}
-	out := p.outcomes[c.Name]
-	if c.Frozen {
-		if s := topics.SeenStatus(c.Holder); s.Reassignment != nil && len(out.Faults) == 0 && p.unsettled[c.Name] == nil {
-			s.Reassignment = nil // the throttle is off, and what moves arrives without the operator
-			if err := p.WriteStatus(ctx, c.Holder, s); err != nil {
-				return err
-			}
-		}
-		return p.Release(ctx, c.Leaving...) // they have handed it over
-	}
-	if p.live[c.Name].Denied != nil { // what was seen before stays in the status
-		return p.WriteWaiting(ctx, c.Holder, out.Faults[0].Reason, out.Faults[0].Message)
-	}
-	if out.Found {
-		out.Health = p.health(p.Cluster.Key, c.Holder, out.Topic, out.Record.Moving != nil)
-	}
-	if err := p.unsettled[c.Name]; err != nil {
-		return p.WriteStatus(ctx, c.Holder, topics.RetryStatus(c.Holder, out, p.Cluster.Id(), err.Error(), p.Clock.Now()))
-	}
-	if !p.believes(p.Cluster.Key, c.Holder, out) {
-		return nil
-	}
-	if outdated(c, out) {
-		p.withdraw(ctx, c.Holder)
-	}
-	if err := p.WriteStatus(ctx, c.Holder, topics.StatusOf(c.Holder, out, p.Cluster.Id(), p.Clock.Now())); err != nil {
+	written, err := p.settleHolder(ctx, i)
+	if err != nil || !written {
 		return err
 	}
 	// The holder has the topic on record now: whoever had it before may go, and the topic stays.
-	return p.Release(ctx, c.Leaving...)
+	return p.flush.Release(ctx, i.claim.Leaving...)
 }
 
-// lookAgain asks for another flush of a topic, at growing intervals, where one of its faults may pass by itself.
-func (p *topicPass) lookAgain(name string) bool {
-	again := false
-	for _, f := range p.outcomes[name].Faults {
-		if f.After > 0 {
-			p.Queue.Retry(p.Cluster.Key, name, f.After, f.AtMost)
-			again = true
-		}
+// settleHolder reports the topic to its holder. False = what is to be said is not certain yet, or not known.
+func (p *pass) settleHolder(ctx context.Context, i *item) (bool, error) {
+	holder, out, now := i.claim.Holder, i.outcome, p.engine.Clock.Now()
+	switch {
+	case i.claim.Frozen:
+		return true, p.settleFrozen(ctx, i)
+	case i.live.Denied != nil: // what was seen before stays in the status
+		return false, p.flush.WriteVerdict(ctx, holder, out.Verdicts[0])
 	}
-	return again
+	if out.Found {
+		out.Health = p.controller.healthOf(p.key(i), holder, topics.HealthOf(out.Topic, out.Record.Moving != nil))
+	}
+	if i.state == unsettled {
+		retry := topics.RetryStatus(holder, out, p.cluster.Id(), i.failure.Error(), now)
+		return false, p.flush.WriteStatus(ctx, holder, retry)
+	}
+	next := topics.StatusOf(holder, out, p.cluster.Id(), now)
+	if !p.flush.Says(holder, next) && !p.controller.believes(p.key(i), out) {
+		return false, nil
+	}
+	if outdated(i.claim, out) {
+		p.withdraw(ctx, holder)
+	}
+	return true, p.flush.WriteStatus(ctx, holder, next)
+}
+
+// settleFrozen drops the record of moves from a holder that the cluster has ceased to admit, once the throttle is
+// off. What moves arrives without the operator.
+func (p *pass) settleFrozen(ctx context.Context, i *item) error {
+	s := topics.SeenStatus(i.claim.Holder)
+	if s.Reassignment == nil || len(i.outcome.Verdicts) > 0 || i.state == unsettled {
+		return nil
+	}
+	s.Reassignment = nil
+	return p.flush.WriteStatus(ctx, i.claim.Holder, s)
 }
 
 // settleObservers reports the topic to those who only watch it. One that has held it before lets go first.
-func (p *topicPass) settleObservers(ctx context.Context, c *topics.Claim) error {
-	topic, exists := p.live[c.Name]
-	if out := p.outcomes[c.Name]; c.Holder != nil && out.Found && out.Topic.ID != "" {
-		topic, exists = out.Topic, true
+func (p *pass) settleObservers(ctx context.Context, i *item) error {
+	topic, exists := i.live, i.exists
+	if i.claim.Holder != nil && i.outcome.Found && i.outcome.Topic.ID != "" {
+		topic, exists = i.outcome.Topic, true
 	}
-	for _, t := range c.Observers {
+	for _, t := range i.claim.Observers {
 		if err := p.letGo(ctx, t); err != nil {
 			return err
 		}
 		if topic.Denied != nil {
-			denied, _ := topics.Explain(topic.Denied, topics.MayDescribe, topics.Desired{Name: c.Name}, 0)
-			if err := p.WriteWaiting(ctx, t, denied.Reason, denied.Message); err != nil {
+			denied, _ := topics.Explain(topic.Denied, topics.MayDescribe, topics.Desired{Name: i.claim.Name}, 0)
+			if err := p.flush.WriteVerdict(ctx, t, denied); err != nil {
 				return err
 			}
 			continue
 		}
-		health := p.health(p.Cluster.Key, t, topic, false)
-		s := topics.ObservedStatus(t, topic, exists, health, p.Cluster.Id(), p.Clock.Now())
-		if p.unsettled[c.Name] != nil || p.stuck[c.Name] {
+		health := p.controller.healthOf(p.key(i), t, topics.HealthOf(topic, false))
+		s := topics.ObservedStatus(t, topic, exists, health, p.cluster.Id(), p.engine.Clock.Now())
+		if i.state == unsettled || i.state == stuck {
 			s.Reassignment = t.Status.Reassignment // by which its throttle is known
 		}
-		if err := p.WriteStatus(ctx, t, s); err != nil {
+		if err := p.flush.WriteStatus(ctx, t, s); err != nil {
 			return err
 		}
 	}
@@ -113,44 +107,28 @@ func (p *topicPass) settleObservers(ctx context.Context, c *topics.Claim) error 
 }
 
 // settleLeaving lets go of objects whose topic has been dealt with, or says why it has not been.
-func (p *topicPass) settleLeaving(ctx context.Context, c *topics.Claim) error {
-	faults := p.outcomes[c.Name].Faults
-	if err := p.unsettled[c.Name]; err != nil {
-		faults = []topics.Fault{{Reason: topics.ReasonDeleting, Message: err.Error(), Passing: true}}
+func (p *pass) settleLeaving(ctx context.Context, i *item) error {
+	verdicts := i.outcome.Verdicts
+	if i.state == unsettled {
+		retry := verdict.Retry(i.failure, 0, 0) // the queue knows when
+		retry.Reason = topics.ReasonDeleting
+		verdicts = []verdict.Verdict{retry}
 	}
-	if len(faults) == 0 {
-		return p.Release(ctx, c.Leaving...)
+	if len(verdicts) == 0 {
+		return p.flush.Release(ctx, i.claim.Leaving...)
 	}
-	fault := faults[0]
-	if fault.After == 0 && p.unsettled[c.Name] == nil {
-		p.Queue.Retry(p.Cluster.Key, c.Name, batch.RetryFirst, batch.RetryLimit) // nothing else would bring it up again soon
+	first := verdicts[0]
+	if first.After == 0 && i.state != unsettled { // nothing else would bring it up again soon
+		p.engine.Queue.Retry(p.cluster.Key, i.claim.Name, batch.RetryFirst, batch.RetryLimit)
 	}
-	var errs []error
-	for _, t := range c.Held() {
-		say := func() error {
-			if fault.Passing {
-				return p.WriteWaiting(ctx, t, fault.Reason, fault.Message)
-			}
-			return p.WriteStalled(ctx, t, fault.Reason, fault.Message)
-		}
-		if fault.Reason == topics.ReasonQuota { // it goes on, as fast as Kafka lets it
-			errs = append(errs, say())
-			continue
-		}
-		errs = append(errs, p.Keep(ctx, c.Name, t, fault.Reason, say))
-	}
-	return errors.Join(errs...)
+	bounded := first.Reason != topics.ReasonQuota // with a quota it goes on, as fast as Kafka lets it
+	return p.flush.KeepLeaving(ctx, i.claim.Claim, first, bounded)
 }
 
-// free: what is to be retained stays as it is, unless a throttle has to be taken off it, and of what has never been created
-// there is nothing.
-func (p *topicPass) Releasable(name string) bool {
-	d := p.desired[name]
-	nothing := d.Known.ID == "" && !d.Intended && p.Cluster.Id() != ""
-	return d.Known.Moving == nil && d.Begun.Moving == nil && (d.Kept || d.Gone && nothing)
-}
-
-func stalledFor(conds []metav1.Condition, reason string) bool {
-	c := meta.FindStatusCondition(conds, v1alpha1.ConditionStalled)
-	return c != nil && c.Status == metav1.ConditionTrue && c.Reason == reason
+// Releasable: what is to be retained stays as it is, unless a throttle has to be taken off it. What has never been
+// created is not there.
+func (p *pass) Releasable(name string) bool {
+	d := p.byName[name].desired
+	neverCreated := d.Known.ID == "" && !d.Intended && p.cluster.Id() != ""
+	return d.Known.Moving == nil && d.Begun.Moving == nil && (d.Kept || d.Gone && neverCreated)
 }

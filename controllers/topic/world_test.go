@@ -25,5 +25,5 @@ func newWorld(t *testing.T, objects ...client.Object) *world {
 // restart forgets everything that an operator keeps in memory.
 func (w *world) restart() {
 	w.topics = New(w.Shared, 1000)
-	w.Queue, w.Run = &w.topics.Queue, w.topics
+	w.Queue, w.Run = &w.topics.engine.Queue, w.topics
 }

@@ -36,8 +36,7 @@ type Reconciler struct {
 // New makes the reconciler. apiReader reads past the cache; prober logs in as a user would.
 func New(c batch.Common, apiReader client.Reader, prober kafka.Prober) *Reconciler {
 	r := &Reconciler{apiReader: apiReader, prober: prober, verified: map[batch.Key]verifiedEntry{}}
-	r.Begin(c, kafkaUsers)
-	r.Open, r.Forget = r.openPass, r.forgetUser
+	r.Begin(c, kafkaUsers, r)
 	return r
 }
 
@@ -46,8 +45,8 @@ type verifiedEntry struct {
 	entry        plainauth.Entry
 }
 
-// openPass begins a flush of the users that were found.
-func (r *Reconciler) openPass(
+// Open begins a flush of the users that were found.
+func (r *Reconciler) Open(
 	cluster batch.Host, a batch.Admission, all []batch.Found[*v1alpha1.KafkaUser],
 ) (*pass, batch.Work) {
 	p := &userPass{r: r, pass: batch.NewPass(&r.Reconciler, cluster, a)}
@@ -59,7 +58,8 @@ func (r *Reconciler) openPass(
 	return &p.pass, p
 }
 
-func (r *Reconciler) forgetUser(key batch.Key) {
+// Forget drops which password an entry of the users file was made from.
+func (r *Reconciler) Forget(key batch.Key) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.verified, key)

@@ -9,18 +9,16 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 )
 
-// Admits tells whether a cluster takes topics and users from another namespace with the given labels. An error means that
-// the selector is none.
+// Admits tells whether a cluster takes topics and users from another namespace with the given labels. An error means
+// that the selector is none.
 func Admits(access *v1alpha1.Access, namespace map[string]string) (bool, error) {
 	if access == nil {
 		return false, nil
 	}
 	selector := metav1.LabelSelector{MatchLabels: access.Namespaces.MatchLabels}
 	for _, e := range access.Namespaces.MatchExpressions {
-		selector.MatchExpressions = append(
-			selector.MatchExpressions,
-			metav1.LabelSelectorRequirement{Key: e.Key, Operator: e.Operator, Values: e.Values},
-		)
+		requirement := metav1.LabelSelectorRequirement{Key: e.Key, Operator: e.Operator, Values: e.Values}
+		selector.MatchExpressions = append(selector.MatchExpressions, requirement)
 	}
 	s, err := metav1.LabelSelectorAsSelector(&selector)
 	if err != nil {

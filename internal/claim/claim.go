@@ -5,11 +5,14 @@ package claim
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/status"
+	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
 // How soon it is looked whether what somebody else has in Kafka under a wanted name has gone, at intervals that double.
@@ -17,6 +20,24 @@ const (
 	TakenLook      = 5 * time.Second
 	TakenLookLimit = 5 * time.Minute
 )
+
+// ReasonConflict is the reason of an object whose name another one holds.
+const ReasonConflict = "Conflict"
+
+// Intent is the value of the annotation by which an object says, ahead, that it puts something into Kafka in this
+// incarnation of the cluster. It names the object's UID: copied to another object, it says nothing. after is what was
+// lost and is put there again; empty = nothing was.
+func Intent(o metav1.Object, clusterID, after string) string {
+	return strings.TrimSuffix(clusterID+" "+string(o.GetUID())+" "+after, " ")
+}
+
+// Conflict is the verdict on an object whose name another one holds. kind is that of the two objects, noun what they
+// stand for in Kafka, and fate what becomes of that when one of them is deleted, such as " (the topic stays)".
+func Conflict(kind, noun, name, fate string, o, holder metav1.Object) verdict.Verdict {
+	return verdict.Stalled(ReasonConflict, "spec.name",
+		"%s %q is held by %s %q; delete one of the two%s, or choose another spec.name",
+		noun, name, kind, status.NameFrom(o, holder), fate)
+}
 
 // Object is a pointer to an API object.
 type Object interface {
@@ -35,15 +56,17 @@ type Claim[T Object] struct {
 	Leaving []T
 	// Observers report what bears the name and decide nothing; none of them is being deleted.
 	Observers []T
-	// Barred are objects from namespaces that the cluster does not admit and that have nothing on record: they take no part.
-	Barred []T
+	// NotAdmitted are objects from namespaces that the cluster does not admit, with nothing on record: they take no
+	// part.
+	NotAdmitted []T
 	// Frozen: the cluster has ceased to admit the holder. It keeps what it has, and nothing is done about it.
 	Frozen bool
 }
 
 // Rules say how objects of a kind stand to each other.
 type Rules[T Object] struct {
-	// Recorded tells whether the object has what bears the name on record: it comes before all that have not, wherever it is.
+	// Recorded tells whether the object has what bears the name on record: it comes before all that have not,
+	// wherever it is.
 	Recorded func(T) bool
 	// Begun tells whether the object has begun to take the name: it comes before all that have not.
 	Begun func(T) bool
@@ -53,8 +76,8 @@ type Rules[T Object] struct {
 	Admits func(namespace string) bool
 }
 
-// Sort sorts out who holds a name: whoever has it on record, then whoever has begun to take it, then the oldest, then the
-// lowest UID.
+// Sort sorts out who holds a name: whoever has it on record, then whoever has begun to take it, then the oldest, then
+// the lowest UID.
 func Sort[T Object](name string, objects []T, rules Rules[T]) Claim[T] {
 	c := Claim[T]{Name: name}
 	var sorted []T
@@ -62,7 +85,7 @@ func Sort[T Object](name string, objects []T, rules Rules[T]) Claim[T] {
 		if rules.Admits(o.GetNamespace()) || rules.Recorded(o) {
 			sorted = append(sorted, o)
 		} else {
-			c.Barred = append(c.Barred, o)
+			c.NotAdmitted = append(c.NotAdmitted, o)
 		}
 	}
 	slices.SortStableFunc(sorted, func(a, b T) int {

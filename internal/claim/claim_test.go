@@ -12,8 +12,8 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 )
 
-// thing is an object of which the name says all: "recorded", "begun", "observing" and "guest" (of a namespace that is not
-// admitted) may occur in it.
+// thing is an object of which the name says all: "recorded", "begun", "observing" and "guest" (of a namespace that is
+// not admitted) may occur in it.
 type thing = metav1.ObjectMeta
 
 func object(name string, age time.Duration, leaving bool) *thing {
@@ -81,17 +81,9 @@ func TestWhoHoldsAName(t *testing.T) {
 				holder = got.Holder.Name
 			}
 			if holder != c.holder || names(got.Losers) != c.losers || names(got.Leaving) != c.leaving || names(got.Observers) != c.observers ||
-				names(got.Barred) != c.barred || got.Frozen != c.frozen ||
-				got.Name != "x" {
-				t.Errorf(
-					"%q holds it; losers %q, leaving %q, observers %q, barred %q, frozen %v",
-					holder,
-					names(got.Losers),
-					names(got.Leaving),
-					names(got.Observers),
-					names(got.Barred),
-					got.Frozen,
-				)
+				names(got.NotAdmitted) != c.barred || got.Frozen != c.frozen || got.Name != "x" {
+				t.Errorf("%q holds it; losers %q, leaving %q, observers %q, barred %q, frozen %v", holder, names(got.Losers), names(got.Leaving),
+					names(got.Observers), names(got.NotAdmitted), got.Frozen)
 			}
 			living := slices.Concat(got.Losers, got.Observers)
 			if got.HasHolder() {

@@ -5,11 +5,11 @@ package topics
 import (
 	"cmp"
 	"slices"
-	"strings"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/claim"
 	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/moves"
 )
 
 // Name returns the name in Kafka of the topic that an object stands for.
@@ -21,7 +21,7 @@ type Record struct {
 	Origin     v1alpha1.Origin
 	ConfigKeys []string
 	// Moving is the reassignment that the operator has begun; nil = none.
-	Moving *v1alpha1.ReassignmentStatus
+	Moving *moves.Record
 }
 
 // RecordOf returns what the status records for the given incarnation of the cluster; what it records for another one is
@@ -30,34 +30,28 @@ func RecordOf(t *v1alpha1.KafkaTopic, clusterID string) Record {
 	if t.Status.Origin == "" || t.Status.ClusterID != clusterID || observes(t) {
 		return Record{}
 	}
-	return Record{ID: kafka.TopicID(t.Status.TopicID), Origin: t.Status.Origin, ConfigKeys: t.Status.ConfigKeys, Moving: t.Status.Reassignment}
+	return Record{
+		ID: kafka.TopicID(t.Status.TopicID), Origin: t.Status.Origin, ConfigKeys: t.Status.ConfigKeys,
+		Moving: MovingOf(t.Status.Reassignment),
+	}
 }
 
-// Intent is the value of the annotation by which an object says, ahead, that it creates its topic in this incarnation of
-// the cluster. It names the object's UID: copied to another object, it says nothing. after is the topic that was lost and
-// is created again, empty for the first one: once the new topic is on record, the announcement is spent. One of which
-// nothing has come must be taken off, or what bears the name later would be taken for what was announced.
+// Intent is the value of the annotation by which an object says, ahead, that it creates its topic in this incarnation
+// of the cluster. It names the object's UID: copied to another object, it says nothing. after is the topic that was
+// lost and is created again, empty for the first one: once the new topic is on record, the announcement is spent. One
+// of which nothing has come must be taken off, or what bears the name later would be taken for what was announced.
 func Intent(t *v1alpha1.KafkaTopic, clusterID string, after kafka.TopicID) string {
-	return strings.TrimSuffix(clusterID+" "+string(t.UID)+" "+string(after), " ")
+	return claim.Intent(t, clusterID, string(after))
 }
 
 func intends(t *v1alpha1.KafkaTopic, clusterID string, after kafka.TopicID) bool {
 	return !observes(t) && t.Annotations[v1alpha1.AnnotationCreating] == Intent(t, clusterID, after)
 }
 
-// OverQuota tells whether Kafka's quota on changes did not suffice for the topic, the last time.
-func OverQuota(t *v1alpha1.KafkaTopic) bool { return readyReason(t) == ReasonQuota }
-
-// RefusedBefore tells whether Kafka has said, last time, that it does not create the topic as the object asks for it.
-func RefusedBefore(t *v1alpha1.KafkaTopic) bool {
-	return slices.Contains([]string{ReasonExists, ReasonConfig, ReasonReplication, ReasonPartitions, ReasonName,
-		ReasonPolicy, ReasonDenied, ReasonRefused}, readyReason(t))
-}
-
 func observes(t *v1alpha1.KafkaTopic) bool { return t.Spec.Management == v1alpha1.ManagementObserve }
 
-// Internal tells whether a topic is one of Kafka's own, which Kafka creates when it needs it and nobody may delete. Other
-// names that begin with two underscores are those of tools, and ordinary.
+// Internal tells whether a topic is one of Kafka's own, which Kafka creates when it needs it and nobody may delete.
+// Other names that begin with two underscores are those of tools, and ordinary.
 func Internal(name string) bool { return slices.Contains(v1alpha1.InternalTopics(), name) }
 
 // Claim is every KafkaTopic that stands for one topic of one cluster.
@@ -94,8 +88,8 @@ func Sort(name string, objects []*v1alpha1.KafkaTopic, clusterID string, admits 
 	return c
 }
 
-// Policy says what becomes of a claim's topic when nobody holds it any more: Retain when any object that has the topic on
-// record, or had said that it creates it, wants that, or is not admitted any more.
+// Policy says what becomes of a claim's topic when nobody holds it any more: Retain when any object that has the
+// topic on record, or had said that it creates it, wants that, or is not admitted any more.
 func (c Claim) Policy(clusterID string) v1alpha1.DeletionPolicy {
 	policy := v1alpha1.DeletionDelete
 	for _, t := range c.Leaving {

@@ -5,12 +5,13 @@ import (
 	"slices"
 
 	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/moves"
 )
 
-// configChanges sets the keys of the spec and removes those that have left it: owned are the keys that this object has set
-// before, all others are somebody else's and go only where the spec is exact. From Kafka's own topics no key is removed:
-// Kafka has set some of them when it made the topic, and the brokers' defaults are not those. Nor does their cleanup policy
-// change, on which depends whether what Kafka keeps there lives on.
+// configChanges sets the keys of the spec and removes those that have left it: owned are the keys that this object
+// has set before, all others are somebody else's and go only where the spec is exact. From Kafka's own topics no key
+// is removed: Kafka has set some of them when it made the topic, and the brokers' defaults are not those. Nor does
+// their cleanup policy change, on which depends whether what Kafka keeps there lives on.
 func configChanges(d Desired, owned []string, live map[string]string) []kafka.ConfigChange {
 	var changes []kafka.ConfigChange
 	for _, key := range keys(d.Config) {
@@ -41,13 +42,9 @@ const cleanupPolicy = "cleanup.policy"
 
 // throttles tells whether a key belongs to a reassignment under way (KIP-73), whoever runs it: it is no part of what a
 // topic should be.
-func throttles(key string) bool { return key == LeaderThrottled || key == FollowerThrottled }
-
-// Keys of a topic that name the replicas whose copying is throttled (KIP-73).
-const (
-	LeaderThrottled   = "leader.replication.throttled.replicas"
-	FollowerThrottled = "follower.replication.throttled.replicas"
-)
+func throttles(key string) bool {
+	return key == moves.LeaderThrottled || key == moves.FollowerThrottled
+}
 
 // changed returns a configuration with changes applied.
 func changed(config map[string]string, changes []kafka.ConfigChange) map[string]string {

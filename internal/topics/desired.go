@@ -5,6 +5,7 @@ import (
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/moves"
 )
 
 // Desired is what one topic should be, and what is known of it.
@@ -60,7 +61,9 @@ func DesiredOf(c Claim, policy v1alpha1.DeletionPolicy) Desired {
 	d.Adoption = spec.Adoption
 	// Kafka creates its own topics again by itself; whether the new one is cared for is a matter of adoption.
 	d.Recreate = spec.Recreate == v1alpha1.RecreateAlways || Internal(c.Name)
-	d.LossTold = isLoss(readyReason(c.Holder)) || c.Intended && c.Known.ID != "" // what takes its place is announced after that
+	status := c.Holder.Status
+	told := status.NotCreated == v1alpha1.NotCreatedLost && kafka.TopicID(status.TopicID) == c.Known.ID
+	d.LossTold = c.Known.ID != "" && (told || c.Intended) // what takes its place is announced after the loss was told
 	return d
 }
 
@@ -68,7 +71,7 @@ func DesiredOf(c Claim, policy v1alpha1.DeletionPolicy) Desired {
 func begun(objects []*v1alpha1.KafkaTopic) Record {
 	for _, t := range objects {
 		if observes(t) && t.Status.Reassignment != nil {
-			return Record{ID: kafka.TopicID(t.Status.TopicID), Moving: t.Status.Reassignment}
+			return Record{ID: kafka.TopicID(t.Status.TopicID), Moving: MovingOf(t.Status.Reassignment)}
 		}
 	}
 	return Record{}
@@ -79,12 +82,15 @@ func isLoss(reason string) bool { return reason == ReasonLost || reason == Reaso
 // asksForReplicas tells whether the spec says how many replicas there shall be, or where.
 func (d Desired) asksForReplicas() bool { return d.ReplicationFactor != 0 || len(d.Racks) > 0 }
 
-func (d Desired) placement() Placement {
-	return Placement{Factor: int(d.ReplicationFactor), Racks: d.Racks}
+func (d Desired) placement() moves.Placement {
+	return moves.Placement{
+		Factor: int(d.ReplicationFactor), Racks: d.Racks,
+		Fields: moves.Fields{Factor: "spec.replicationFactor", Placement: "spec.placement", Racks: "spec.placement.racks"},
+	}
 }
 
-// NeedsSurvey tells whether brokers and reassignments must be read before planning: where replicas are to be placed, are
-// not as they shall be, or are on their way.
+// NeedsSurvey tells whether brokers and reassignments must be read before planning: where replicas are to be placed,
+// are not as they shall be, or are on their way.
 func (d Desired) NeedsSurvey(live map[string]kafka.Topic) bool {
 	topic, exists := live[d.Name]
 	if d.Kept || d.Gone {
@@ -93,8 +99,9 @@ func (d Desired) NeedsSurvey(live map[string]kafka.Topic) bool {
 	return len(d.Racks) > 0 || exists && d.moves(topic)
 }
 
-// MayBeMoved tells whether reassignments are better read before planning: the replicas that somebody else's adds and takes
-// away are among those of the topic, which can then be as many as asked for by chance; some of them are not in sync.
+// MayBeMoved tells whether reassignments are better read before planning: the replicas that somebody else's adds and
+// takes away are among those of the topic, which can then be as many as asked for by chance; some of them are not in
+// sync.
 func (d Desired) MayBeMoved(live map[string]kafka.Topic) bool {
 	return d.ReplicationFactor != 0 && !d.Kept && !d.Gone && live[d.Name].UnderReplicated > 0
 }
@@ -104,10 +111,13 @@ func (d Desired) moves(topic kafka.Topic) bool {
 	if d.Known.Moving != nil || len(d.Racks) > 0 {
 		return true
 	}
-	return d.ReplicationFactor != 0 && slices.ContainsFunc(topic.Replicas, func(replicas []int32) bool { return len(replicas) != int(d.ReplicationFactor) })
+	return d.ReplicationFactor != 0 && slices.ContainsFunc(topic.Replicas, func(replicas []int32) bool {
+		return len(replicas) != int(d.ReplicationFactor)
+	})
 }
 
-// NeedsLive tells whether the live topic must be read before planning: one that is kept, or deleted by its UUID, need not.
+// NeedsLive tells whether the live topic must be read before planning: one that is kept, or deleted by its UUID, need
+// not.
 func (d Desired) NeedsLive() bool {
 	return d.Observed || d.Known.Moving != nil || d.Begun.Moving != nil || !d.Kept && (!d.Gone || d.Intended)
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/moves"
 )
 
 // kindsOfKeys has one key for each type of value that a topic's keys have.
@@ -26,7 +27,8 @@ var (
 	javaDecimal = regexp.MustCompile(`^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$`) // without the suffixes f and d
 )
 
-// told is how a broker of Kafka 4.3 tells a value that it was given (ConfigDef.parseType and back); false = it refuses it.
+// told is how a broker of Kafka 4.3 tells a value that it was given (ConfigDef.parseType and back); false = it
+// refuses it.
 func told(key, value string) (string, bool) {
 	value = strings.TrimFunc(value, func(r rune) bool { return r <= ' ' })
 	switch key {
@@ -90,8 +92,8 @@ func carriedOut(live map[string]string, changes []kafka.ConfigChange) (map[strin
 	return live, true
 }
 
-// FuzzConfiguration: whatever values there are, one round of changes brings what was asked for, touches no key of others
-// unless the spec is exact, and is enough; and what Kafka would refuse is told to it.
+// FuzzConfiguration: whatever values there are, one round of changes brings what was asked for, touches no key of
+// others unless the spec is exact, and is enough; and what Kafka would refuse is told to it.
 func FuzzConfiguration(f *testing.F) {
 	for i := range kindsOfKeys {
 		kind := uint8(i)
@@ -142,7 +144,7 @@ func FuzzNames(f *testing.F) {
 	f.Add("__debezium-heartbeat", "u", "v")
 	f.Add("a.b", "a b", "a")
 	f.Fuzz(func(t *testing.T, name, uid, other string) {
-		changes, _ := Plan([]Desired{{Name: name}}, map[string]kafka.Topic{}, Survey{})
+		changes, _ := Plan([]Desired{{Name: name}}, map[string]kafka.Topic{}, moves.Survey{})
 		if created := len(changes.Create) == 1; created == Internal(name) {
 			t.Errorf("%q: created is %v", name, created)
 		}
@@ -152,8 +154,8 @@ func FuzzNames(f *testing.F) {
 	})
 }
 
-// FuzzOrder: it makes no difference in which order topics are planned and objects are sorted. Two new topics whose names
-// collide are not among them: the one that comes first is created.
+// FuzzOrder: it makes no difference in which order topics are planned and objects are sorted. Two new topics whose
+// names collide are not among them: the one that comes first is created.
 func FuzzOrder(f *testing.F) {
 	for seed := range uint64(300) {
 		f.Add(seed)
@@ -204,7 +206,7 @@ func inWords(c Claim) string {
 		return all
 	}
 	return fmt.Sprintf("%+v, policy %s, living %v, losers %v, leaving %v, observers %v, barred %v, frozen %v", DesiredOf(c, c.Policy("c")),
-		c.Policy("c"), names(c.Living()), names(c.Losers), names(c.Leaving), names(c.Observers), slices.Sorted(slices.Values(names(c.Barred))), c.Frozen)
+		c.Policy("c"), names(c.Living()), names(c.Losers), names(c.Leaving), names(c.Observers), slices.Sorted(slices.Values(names(c.NotAdmitted))), c.Frozen)
 }
 
 // randomObjects returns up to four objects that stand for one topic. Some are of one age.
@@ -236,10 +238,10 @@ func fromGuests(t *v1alpha1.KafkaTopic) { t.Namespace = "guests" }
 
 func pick[T any](r *rand.Rand, some ...T) T { return some[r.IntN(len(some))] }
 
-// randomSurvey returns brokers in up to three racks, and room for whatever is to be moved: which topics move first where
-// there is little does depend on the order.
-func randomSurvey(r *rand.Rand) Survey {
-	s := Survey{Free: 1000, Rate: 5, Now: time.Unix(3e6, 0)}
+// randomSurvey returns brokers in up to three racks, and room for whatever is to be moved: which topics move first
+// where there is little does depend on the order.
+func randomSurvey(r *rand.Rand) moves.Survey {
+	s := moves.Survey{Free: 1000, Rate: 5, Now: time.Unix(3e6, 0)}
 	for id := range int32(1 + r.IntN(5)) {
 		s.Brokers = append(s.Brokers, kafka.Broker{ID: id, Rack: fmt.Sprintf("r%d", r.IntN(3)), Fenced: r.IntN(6) == 0})
 	}
@@ -247,7 +249,7 @@ func randomSurvey(r *rand.Rand) Survey {
 }
 
 // randomTopic returns a live topic, which may be the one that an object has on record.
-func randomTopic(r *rand.Rand, name string, objects []*v1alpha1.KafkaTopic, s Survey) kafka.Topic {
+func randomTopic(r *rand.Rand, name string, objects []*v1alpha1.KafkaTopic, s moves.Survey) kafka.Topic {
 	topic := kafka.Topic{Name: name, ID: kafka.TopicID("id-" + pick(r, objects...).Name), Config: map[string]string{"retention.ms": "1", "flush.ms": "5"}}
 	topic.Partitions, topic.ReplicationFactor = int32(1+r.IntN(4)), int32(1+r.IntN(len(s.Brokers)))
 	for range topic.Partitions {

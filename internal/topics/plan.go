@@ -1,13 +1,15 @@
 package topics
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/claim"
 	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/moves"
+	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
 // Changes is all that is to be sent, at most one request per kind.
@@ -46,41 +48,30 @@ type Outcome struct {
 	Found bool
 	// Health is how the topic does; empty = as the status says.
 	Health v1alpha1.TopicHealth
-	// Faults keep the topic from being as desired; those beside them are carried out all the same.
-	Faults []Fault
+	// Verdicts say why the topic is not as desired. What else was planned is carried out all the same.
+	Verdicts []verdict.Verdict
 }
 
-// Fault is why a topic cannot be as desired until somebody changes something.
-type Fault struct {
-	Reason  string
-	Message string // begins with the field, ends with the cure
-	// Doubtful faults rest on an answer of a single broker, which may be a moment behind: they count when seen twice.
-	Doubtful bool
-	// Passing faults go away without anybody changing the spec: the topic is not stalled, it waits.
-	Passing bool
-	// After is how soon the topic is looked at again, at intervals that grow to AtMost; zero = at the next drift check, or
-	// when something happens.
-	After, AtMost time.Duration
-}
+func (o *Outcome) add(v verdict.Verdict) { o.Verdicts = append(o.Verdicts, v) }
 
 // recreateAfter is how soon a loss that has been told is made good.
 const recreateAfter = time.Second
 
-// Reasons of Stalled and, where a fault passes, of Reconciling.
+// Reasons of Stalled and, where a verdict passes, of Reconciling.
 const (
 	ReasonShrink       = "PartitionsCannotShrink"
 	ReasonInternal     = "InternalTopic"
-	ReasonPlacement    = "InvalidPlacement"
+	ReasonPlacement    = moves.ReasonPlacement
 	ReasonGrowing      = "Growing"
-	ReasonMoving       = "Reassigning"
-	ReasonForeignMove  = "ForeignReassignment"
+	ReasonMoving       = moves.ReasonMoving
+	ReasonForeignMove  = moves.ReasonForeignMove
 	ReasonNoUUID       = "NoTopicID"
 	ReasonExists       = "TopicExists"
 	ReasonReplaced     = "TopicReplaced"
 	ReasonLost         = "TopicLost"
-	ReasonConflict     = "Conflict"
+	ReasonConflict     = claim.ReasonConflict
 	ReasonConfig       = "InvalidConfig"
-	ReasonReplication  = "InvalidReplicationFactor"
+	ReasonReplication  = moves.ReasonReplication
 	ReasonPartitions   = "InvalidPartitions"
 	ReasonName         = "InvalidName"
 	ReasonPolicy       = "PolicyViolation"
@@ -90,8 +81,9 @@ const (
 	ReasonRefused      = "Refused"
 )
 
-// Plan compares what is desired with what is live and says what to change and what will be. Equal input gives no changes.
-func Plan(desired []Desired, live map[string]kafka.Topic, s Survey) (Changes, map[string]Outcome) {
+// Plan compares what is desired with what is live and says what to change and what will be. Equal input gives no
+// changes.
+func Plan(desired []Desired, live map[string]kafka.Topic, s moves.Survey) (Changes, map[string]Outcome) {
 	changes := Changes{
 		Grow: map[string]int32{}, Alter: map[string][]kafka.ConfigChange{}, Delete: map[string]kafka.TopicID{},
 		Throttle: map[string][]kafka.ConfigChange{}, Move: map[string][]kafka.Move{}, creating: map[string]string{},
@@ -102,10 +94,10 @@ func Plan(desired []Desired, live map[string]kafka.Topic, s Survey) (Changes, ma
 		if d.Known.Moving == nil {
 			changes.unthrottle(d.Name, d.Begun, topic)
 		}
-		switch fault, ours := identify(d, topic, exists); {
+		switch found, ours := identify(d, topic, exists); {
 		case topic.Denied != nil && !d.Kept && (!d.Gone || d.Intended):
 			denied, _ := Explain(topic.Denied, MayDescribe, d, 0)
-			outcomes[d.Name] = Outcome{Record: d.Known, Faults: []Fault{denied}}
+			outcomes[d.Name] = Outcome{Record: d.Known, Verdicts: []verdict.Verdict{denied}}
 		case d.Kept:
 			changes.unthrottle(d.Name, d.Known, topic)
 			outcomes[d.Name] = Outcome{Record: d.Known}
@@ -114,9 +106,9 @@ func Plan(desired []Desired, live map[string]kafka.Topic, s Survey) (Changes, ma
 				changes.Delete[d.Name] = id
 			}
 			outcomes[d.Name] = Outcome{Record: d.Known}
-		case fault != nil:
-			out := Outcome{Faults: []Fault{*fault}}
-			if isLoss(fault.Reason) {
+		case found != nil:
+			out := Outcome{Verdicts: []verdict.Verdict{*found}}
+			if isLoss(found.Reason) {
 				out.Record = d.Known // until the loss has been told
 				out.Record.Moving = nil
 			}
@@ -130,24 +122,25 @@ func Plan(desired []Desired, live map[string]kafka.Topic, s Survey) (Changes, ma
 	return changes, outcomes
 }
 
-// create asks for a topic, in the place that the spec names if it names one. Of two whose names collide one waits: Kafka
-// compares a name with the topics that it has, not with those of the same request.
-func (c *Changes) create(d Desired, s Survey) Outcome {
+// create asks for a topic, in the place that the spec names if it names one. Of two whose names collide one waits:
+// Kafka compares a name with the topics that it has, not with those of the same request.
+func (c *Changes) create(d Desired, s moves.Survey) Outcome {
 	if other, collides := c.creating[metricName(d.Name)]; collides {
-		return Outcome{Faults: []Fault{{Reason: ReasonName, Passing: true, After: time.Second, AtMost: time.Minute, Message: fmt.Sprintf(
-			"spec.name: topic %q is being created, with which %q collides (\".\" and \"_\" are one in Kafka's metrics); choose another name", other, d.Name)}}}
+		return Outcome{Verdicts: []verdict.Verdict{verdict.Waiting(ReasonName, "spec.name", time.Second, time.Minute,
+			"topic %q is being created, with which %q collides (\".\" and \"_\" are one in Kafka's metrics); choose "+
+				"another name", other, d.Name)}}
 	}
 	if len(d.Racks) > 0 && s.Unknown != nil {
-		return Outcome{Faults: []Fault{*s.Unknown}}
+		return Outcome{Verdicts: []verdict.Verdict{*s.Unknown}}
 	}
-	topic := kafka.NewTopic{Name: d.Name, Partitions: d.Partitions, ReplicationFactor: d.ReplicationFactor, Config: d.Config}
+	topic := kafka.NewTopic{
+		Name: d.Name, Partitions: d.Partitions, ReplicationFactor: d.ReplicationFactor, Config: d.Config,
+	}
 	if len(d.Racks) > 0 {
-		p, fault := newPlacer(d.Name, d.placement(), s.Brokers)
-		if fault == nil {
-			topic.Assignment, fault = p.assign(make([][]int32, d.Partitions))
-		}
-		if fault != nil {
-			return Outcome{Faults: []Fault{*fault}}
+		var impossible *verdict.Verdict
+		topic.Assignment, impossible = moves.New(d.Name, d.Partitions, d.placement(), s.Brokers)
+		if impossible != nil {
+			return Outcome{Verdicts: []verdict.Verdict{*impossible}}
 		}
 	}
 	c.Create = append(c.Create, topic)
@@ -159,7 +152,7 @@ func (c *Changes) create(d Desired, s Survey) Outcome {
 func metricName(topic string) string { return strings.ReplaceAll(topic, ".", "_") }
 
 // mend brings a live topic to what is desired, as far as that can be done.
-func (c *Changes) mend(d Desired, topic kafka.Topic, origin v1alpha1.Origin, s *Survey) Outcome {
+func (c *Changes) mend(d Desired, topic kafka.Topic, origin v1alpha1.Origin, s *moves.Survey) Outcome {
 	if topic.ID != d.Known.ID {
 		d.Known = Record{} // of another topic
 	}
@@ -169,8 +162,9 @@ func (c *Changes) mend(d Desired, topic kafka.Topic, origin v1alpha1.Origin, s *
 		out.Topic.Config = changed(topic.Config, alter)
 	}
 	if want, asked := d.Config[cleanupPolicy]; asked && Internal(d.Name) && !sameValue(want, topic.Config[cleanupPolicy]) {
-		out.Faults = append(out.Faults, Fault{Reason: ReasonInternal, Message: fmt.Sprintf("spec.config[%s]: topic %q is Kafka's own, and what is kept "+
-			"in it lives on by its cleanup policy, which is %q; take the key out of the spec", cleanupPolicy, d.Name, topic.Config[cleanupPolicy])})
+		out.add(verdict.Stalled(ReasonInternal, configField(cleanupPolicy), "topic %q is Kafka's own, and what is kept in "+
+			"it lives on by its cleanup policy, which is %q; take the key out of the spec",
+			d.Name, topic.Config[cleanupPolicy]))
 	}
 	c.resize(d, topic, &out)
 	if d.moves(topic) || d.asksForReplicas() && len(s.Reassigning[d.Name]) > 0 {
@@ -179,8 +173,8 @@ func (c *Changes) mend(d Desired, topic kafka.Topic, origin v1alpha1.Origin, s *
 	return out
 }
 
-// growAtOnce is how many partitions a topic is given in one request: half of what Kafka's controller writes in one piece. Of
-// a larger request Kafka says that it has failed, and does a part.
+// growAtOnce is how many partitions a topic is given in one request: half of what Kafka's controller writes in one
+// piece. Of a larger request Kafka says that it has failed, and does a part.
 const growAtOnce = 5000
 
 // resize grows the number of partitions, or says why not.
@@ -188,27 +182,18 @@ func (c *Changes) resize(d Desired, topic kafka.Topic, out *Outcome) {
 	switch {
 	case d.Partitions == 0 || d.Partitions == topic.Partitions:
 	case Internal(d.Name):
-		out.Faults = append(out.Faults, Fault{Reason: ReasonInternal, Message: fmt.Sprintf("spec.partitions: topic %q is Kafka's own and what "+
-			"is kept in it depends on its %d partitions; set spec.partitions to %d", d.Name, topic.Partitions, topic.Partitions)})
+		out.add(verdict.Stalled(ReasonInternal, "spec.partitions", "topic %q is Kafka's own and what is kept in it depends "+
+			"on its %d partitions; set spec.partitions to %d", d.Name, topic.Partitions, topic.Partitions))
 	case d.Partitions > topic.Partitions:
 		next := min(d.Partitions, topic.Partitions+growAtOnce)
 		c.Grow[d.Name] = next
 		out.Topic.Partitions = next
 		if next < d.Partitions {
-			out.Faults = append(out.Faults, Fault{Reason: ReasonGrowing, Passing: true, After: time.Second, AtMost: time.Second, Message: fmt.Sprintf(
-				"adding partitions, %d at a time: %d of %d", growAtOnce, next, d.Partitions)})
+			out.add(verdict.Waiting(ReasonGrowing, "", time.Second, time.Second,
+				"adding partitions, %d at a time: %d of %d", growAtOnce, next, d.Partitions))
 		}
 	default:
-		out.Faults = append(out.Faults, Fault{Reason: ReasonShrink, Message: fmt.Sprintf("spec.partitions: topic %q has %d partitions and Kafka "+
-			"cannot take any away; set spec.partitions to %d, or make a new topic", d.Name, topic.Partitions, topic.Partitions)})
+		out.add(verdict.Stalled(ReasonShrink, "spec.partitions", "topic %q has %d partitions and Kafka cannot take any "+
+			"away; set spec.partitions to %d, or make a new topic", d.Name, topic.Partitions, topic.Partitions))
 	}
-}
-
-// text joins what keeps a topic from being as desired.
-func text(faults []Fault) string {
-	messages := make([]string, len(faults))
-	for i, f := range faults {
-		messages[i] = f.Message
-	}
-	return strings.Join(messages, "; ")
 }

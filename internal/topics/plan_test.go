@@ -14,12 +14,14 @@ import (
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/moves"
+	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
-func reasons(faults []Fault) string {
+func reasons(verdicts []verdict.Verdict) string {
 	var all []string
-	for _, f := range faults {
-		all = append(all, f.Reason)
+	for _, v := range verdicts {
+		all = append(all, v.Reason)
 	}
 	return strings.Join(all, ",")
 }
@@ -74,7 +76,7 @@ func TestPlan(t *testing.T) {
 			if c.absent {
 				delete(all, "a")
 			}
-			changes, outcomes := Plan([]Desired{c.desired}, all, Survey{})
+			changes, outcomes := Plan([]Desired{c.desired}, all, moves.Survey{})
 			if got := len(changes.Create) == 1; got != c.create {
 				t.Errorf("create: %v", changes.Create)
 			}
@@ -95,7 +97,7 @@ func TestPlan(t *testing.T) {
 			if changes.Delete["a"] != c.remove {
 				t.Errorf("delete: %v", changes.Delete)
 			}
-			if got := reasons(outcomes["a"].Faults); got != c.faults {
+			if got := reasons(outcomes["a"].Verdicts); got != c.faults {
 				t.Errorf("faults: %s", got)
 			}
 			if _, touched := outcomes["foreign"]; touched || len(changes.Grow)+len(changes.Alter)+len(changes.Delete) > 2 {
@@ -208,7 +210,7 @@ func TestConflictRecordsNothing(t *testing.T) {
 
 func TestALostTopicMovesNoMore(t *testing.T) {
 	d := Desired{Name: "a", Known: Record{ID: "id", Origin: v1alpha1.OriginCreated, Moving: moving("0:0,1")}}
-	if _, outcomes := Plan([]Desired{d}, nil, Survey{}); outcomes["a"].Record.Moving != nil || outcomes["a"].Record.ID != "id" {
+	if _, outcomes := Plan([]Desired{d}, nil, moves.Survey{}); outcomes["a"].Record.Moving != nil || outcomes["a"].Record.ID != "id" {
 		t.Errorf("%+v", outcomes["a"])
 	}
 }
@@ -216,7 +218,7 @@ func TestALostTopicMovesNoMore(t *testing.T) {
 func TestPlanLeavesItsInputAlone(t *testing.T) {
 	config := map[string]string{"k": "2"}
 	live := map[string]kafka.Topic{"a": {Name: "a", ID: "id", Partitions: 1, Config: map[string]string{"k": "1"}}}
-	Plan([]Desired{{Name: "a", Known: Record{ID: "id"}, Config: config}}, live, Survey{})
+	Plan([]Desired{{Name: "a", Known: Record{ID: "id"}, Config: config}}, live, moves.Survey{})
 	if !maps.Equal(config, map[string]string{"k": "2"}) || live["a"].Config["k"] != "1" || !slices.Equal(keys(config), []string{"k"}) {
 		t.Error("changed")
 	}
@@ -231,7 +233,7 @@ func TestWhoeverObservesDecidesNothing(t *testing.T) {
 	}
 	alone := Sort("x", []*v1alpha1.KafkaTopic{claimant("a", 1, recording, announcing, observing, leaving)}, "c", everywhere)
 	live := map[string]kafka.Topic{"x": {Name: "x", ID: "id-a"}}
-	if changes, _ := Plan([]Desired{DesiredOf(alone, alone.Policy("c"))}, live, Survey{}); !changes.Empty() {
+	if changes, _ := Plan([]Desired{DesiredOf(alone, alone.Policy("c"))}, live, moves.Survey{}); !changes.Empty() {
 		t.Errorf("deleting an observer changes %+v", changes)
 	}
 }
@@ -267,19 +269,19 @@ func TestWhatKafkaHasSetOnItsOwnTopicsStays(t *testing.T) {
 	} {
 		d := c.d
 		d.Name, d.Known.ID = "__consumer_offsets", "id"
-		changes, outcomes := Plan([]Desired{d}, map[string]kafka.Topic{d.Name: {Name: d.Name, ID: "id", Partitions: 50, Config: live}}, Survey{})
-		if !reflect.DeepEqual(changes.Alter[d.Name], c.alters) || reasons(outcomes[d.Name].Faults) != c.faults {
-			t.Errorf("%s: %+v, %+v", name, changes.Alter, outcomes[d.Name].Faults)
+		changes, outcomes := Plan([]Desired{d}, map[string]kafka.Topic{d.Name: {Name: d.Name, ID: "id", Partitions: 50, Config: live}}, moves.Survey{})
+		if !reflect.DeepEqual(changes.Alter[d.Name], c.alters) || reasons(outcomes[d.Name].Verdicts) != c.faults {
+			t.Errorf("%s: %+v, %+v", name, changes.Alter, outcomes[d.Name].Verdicts)
 		}
 	}
 }
 
 func TestOfTwoNewTopicsThatCollideOneWaits(t *testing.T) {
-	changes, outcomes := Plan([]Desired{{Name: "a.b_c"}, {Name: "a_b.c"}, {Name: "a-b-c"}}, nil, Survey{})
+	changes, outcomes := Plan([]Desired{{Name: "a.b_c"}, {Name: "a_b.c"}, {Name: "a-b-c"}}, nil, moves.Survey{})
 	if len(changes.Create) != 2 || changes.Create[0].Name != "a.b_c" || changes.Create[1].Name != "a-b-c" {
 		t.Errorf("creates %+v", changes.Create)
 	}
-	if f := outcomes["a_b.c"].Faults; outcomes["a_b.c"].Found || reasons(f) != ReasonName || !f[0].Passing || !strings.Contains(f[0].Message, `"a.b_c"`) {
+	if f := outcomes["a_b.c"].Verdicts; outcomes["a_b.c"].Found || reasons(f) != ReasonName || !f[0].Passes() || !strings.Contains(f[0].Text(), `"a.b_c"`) {
 		t.Errorf("%+v", outcomes["a_b.c"])
 	}
 }
@@ -295,8 +297,8 @@ func TestKafkasOwnTopicsAreOnlyConfigured(t *testing.T) {
 		"absent": {faults: ReasonInternal},
 		"live":   {live: map[string]kafka.Topic{d.Name: {Name: d.Name, ID: "id", Partitions: 50}}, faults: ReasonInternal, alters: 1},
 	} {
-		changes, outcomes := Plan([]Desired{d}, c.live, Survey{})
-		if len(changes.Create)+len(changes.Grow)+len(changes.Delete) != 0 || len(changes.Alter) != c.alters || reasons(outcomes[d.Name].Faults) != c.faults {
+		changes, outcomes := Plan([]Desired{d}, c.live, moves.Survey{})
+		if len(changes.Create)+len(changes.Grow)+len(changes.Delete) != 0 || len(changes.Alter) != c.alters || reasons(outcomes[d.Name].Verdicts) != c.faults {
 			t.Errorf("%s: %+v, %+v", name, changes, outcomes)
 		}
 	}
@@ -321,7 +323,7 @@ func TestMinISRAboveTheFactorIsAWarning(t *testing.T) {
 }
 
 func TestTheStatusKeepsAValueThatKafkaSpellsInAnotherWay(t *testing.T) {
-	got := reported(map[string]string{"a": "true", "b": "7", LeaderThrottled: "0:1"}, map[string]string{"a": "TRUE", "b": "6"})
+	got := reported(map[string]string{"a": "true", "b": "7", moves.LeaderThrottled: "0:1"}, map[string]string{"a": "TRUE", "b": "6"})
 	if !maps.Equal(got, map[string]string{"a": "TRUE", "b": "7"}) {
 		t.Errorf("%v", got)
 	}

@@ -11,35 +11,37 @@ import (
 
 	"github.com/castellan-dev/castellan/internal/claim"
 	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
 // MayDescribe is what the operator needs to see a topic.
 const MayDescribe = "Describe and DescribeConfigs"
 
-// Explain says in the language of the KafkaTopic's fields why Kafka did not do what was attempted, such as "Create"; false =
-// it is no answer of Kafka's and may be another one the next time. brokers is how many brokers the cluster has; zero = not
-// known. The sentence is the same for as long as the fault is.
-func Explain(err error, attempted string, d Desired, brokers int) (Fault, bool) {
+// Explain says in the language of the KafkaTopic's fields why Kafka did not do what was attempted, such as "Create";
+// false = it is no answer of Kafka's and may be another one the next time. brokers is how many brokers the cluster
+// has; zero = not known. The sentence is the same for as long as its cause is.
+func Explain(err error, attempted string, d Desired, brokers int) (verdict.Verdict, bool) {
 	if quota, ok := errors.AsType[*kafka.Throttled](err); ok {
 		after := max(quota.After, time.Second)
-		return Fault{Reason: ReasonQuota, Passing: true, After: after, AtMost: after, Message: "waiting for as long as Kafka asks: the quota on " +
-			"changes (controller_mutation_rate) of the operator is used up"}, true
+		return verdict.Waiting(ReasonQuota, "", after, after,
+			"waiting for as long as Kafka asks: the quota on changes (controller_mutation_rate) of the operator is used up",
+		), true
 	}
 	if denied, ok := errors.AsType[*kafka.Denied](err); ok {
 		where := fmt.Sprintf("topic %q", d.Name)
 		if denied.Code == "CLUSTER_AUTHORIZATION_FAILED" {
 			where = "the Cluster"
 		}
-		return Fault{Reason: ReasonDenied, Passing: true, After: time.Second, AtMost: time.Minute, Message: fmt.Sprintf(
-			"Kafka does not let the operator do it: %s; grant its principal %s on %s", denied.Error(), attempted, where)}, true
+		return verdict.Waiting(ReasonDenied, "", time.Second, time.Minute,
+			"Kafka does not let the operator do it: %s; grant its principal %s on %s", denied.Error(), attempted, where), true
 	}
 	if refusal, ok := errors.AsType[*kafka.Refusal](err); ok {
 		return explain(refusal, d, brokers), true
 	}
-	return Fault{}, false
+	return verdict.Verdict{}, false
 }
 
-func explain(r *kafka.Refusal, d Desired, brokers int) Fault {
+func explain(r *kafka.Refusal, d Desired, brokers int) verdict.Verdict {
 	said := strings.TrimSuffix(cmp.Or(r.Message, r.Code), ".") // the cure comes after it
 	code := r.Code
 	if code == "INVALID_REQUEST" && strings.HasPrefix(said, "Invalid config value") {
@@ -47,46 +49,43 @@ func explain(r *kafka.Refusal, d Desired, brokers int) Fault {
 	}
 	switch code {
 	case "INVALID_REPLICATION_FACTOR":
-		asked, cure := counted(int(d.ReplicationFactor), "replica")+" asked", "lower it, or add brokers"
+		asked, cure := verdict.Counted(int(d.ReplicationFactor), "replica")+" asked", "lower it, or add brokers"
 		if d.ReplicationFactor == 0 {
 			asked, cure = "the brokers' default (default.replication.factor) asked", "set spec.replicationFactor, or add brokers"
 		}
 		if brokers > 0 {
-			asked += ", " + counted(brokers, "broker")
+			asked += ", " + verdict.Counted(brokers, "broker")
 		}
-		return Fault{Reason: ReasonReplication, Message: fmt.Sprintf("spec.replicationFactor: %s; Kafka says: %s; %s", asked, said, cure)}
+		return verdict.Stalled(ReasonReplication, "spec.replicationFactor", "%s; Kafka says: %s; %s", asked, said, cure)
 	case "INVALID_PARTITIONS":
-		return Fault{Reason: ReasonPartitions, Doubtful: true, Message: fmt.Sprintf("spec.partitions: %s; Kafka says: %s; set another number",
-			partitionsAsked(d), said)}
+		v := verdict.Stalled(ReasonPartitions, "spec.partitions", "%s; Kafka says: %s; set another number",
+			partitionsAsked(d), said)
+		v.Doubtful = true
+		return v
 	case "INVALID_CONFIG":
 		key := configKey(d, said)
-		return Fault{Reason: ReasonConfig, Message: fmt.Sprintf("%s: Kafka says: %s; %s", configField(key), said, cmp.Or(suggestion(key), "correct it"))}
+		cure := cmp.Or(suggestion(key), "correct it")
+		return verdict.Stalled(ReasonConfig, configField(key), "Kafka says: %s; %s", said, cure)
 	case "INVALID_TOPIC_EXCEPTION":
-		f := Fault{Reason: ReasonName, Message: fmt.Sprintf("spec.name: %q is not accepted; Kafka says: %s; choose another spec.name", d.Name, said)}
+		v := verdict.Stalled(ReasonName, "spec.name", "%q is not accepted; Kafka says: %s; choose another spec.name",
+			d.Name, said)
 		if strings.Contains(said, "collides with") { // for as long as that topic is there
-			f.After, f.AtMost = claim.TakenLook, claim.TakenLookLimit
+			v.After, v.AtMost = claim.TakenLook, claim.TakenLookLimit
 		}
-		return f
+		return v
 	case "POLICY_VIOLATION":
 		if r.TooLarge() {
-			return Fault{Reason: ReasonPartitions, Message: fmt.Sprintf("spec.partitions: %s, which is more than Kafka changes at once; Kafka says: %s; "+
-				"set fewer, and grow in steps", partitionsAsked(d), said)}
+			return verdict.Stalled(ReasonPartitions, "spec.partitions", "%s, which is more than Kafka changes at once; Kafka "+
+				"says: %s; set fewer, and grow in steps", partitionsAsked(d), said)
 		}
-		return Fault{Reason: ReasonPolicy, Message: "spec: the brokers' policy for topics (create.topic.policy.class.name, " +
-			"alter.config.policy.class.name) does not admit it; Kafka says: " + said + "; change the spec, or the policy"}
+		return verdict.Stalled(ReasonPolicy, "spec", "the brokers' policy for topics (create.topic.policy.class.name, "+
+			"alter.config.policy.class.name) does not admit it; Kafka says: %s; change the spec, or the policy", said)
 	case "TOPIC_DELETION_DISABLED":
-		return Fault{Reason: ReasonNotDeletable, Message: "spec.deletionPolicy: the brokers have delete.topic.enable=false; set deletionPolicy to Retain, or allow deletion"}
+		return verdict.Stalled(ReasonNotDeletable, "spec.deletionPolicy",
+			"the brokers have delete.topic.enable=false; set deletionPolicy to Retain, or allow deletion")
 	default:
-		return Fault{Reason: ReasonRefused, Message: fmt.Sprintf("spec: Kafka refuses it: %s", r.Error())}
+		return verdict.Stalled(ReasonRefused, "spec", "Kafka refuses it: %s", r.Error())
 	}
-}
-
-// counted says how many there are of what a word names.
-func counted(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }
 
 func partitionsAsked(d Desired) string {
@@ -137,7 +136,8 @@ func suggestion(key string) string {
 
 var camel = regexp.MustCompile("([a-z])([A-Z])")
 
-// nearestKey returns the topic's key that is written most like the given one, and counted in the same unit if that has one.
+// nearestKey returns the topic's key that is written most like the given one, and counted in the same unit if that
+// has one.
 func nearestKey(key string) string {
 	if own, ok := brokerNames[key]; ok {
 		return own

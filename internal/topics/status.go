@@ -2,6 +2,7 @@ package topics
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -9,8 +10,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/claim"
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/status"
+	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
 // Reasons of Ready and Reconciling.
@@ -18,7 +21,7 @@ const (
 	ReasonInForce  = "InForce"
 	ReasonObserved = "Observed"
 	ReasonNotFound = "TopicNotFound"
-	ReasonRetrying = "Retrying"
+	ReasonRetrying = verdict.ReasonRetrying
 	ReasonDeleting = "Deleting"
 )
 
@@ -29,59 +32,73 @@ const ReasonMinISR = "MinISRAboveReplicationFactor"
 func StatusOf(t *v1alpha1.KafkaTopic, out Outcome, clusterID string, now time.Time) v1alpha1.KafkaTopicStatus {
 	s := SeenStatus(t)
 	record(&s, t, out, clusterID)
+	s.NotCreated = notCreated(out)
 	warn(&s, t.Generation, now)
-	switch f := gravest(out.Faults); {
-	case f == nil:
+	switch v := verdict.Gravest(out.Verdicts); {
+	case v == nil:
 		status.Ready(&s.Conditions, t.Generation, ReasonInForce, size(out.Topic), now)
-	case f.Passing:
-		status.Reconciling(&s.Conditions, t.Generation, f.Reason, text(out.Faults), now)
+	case v.Passes():
+		status.Reconciling(&s.Conditions, t.Generation, v.Reason, verdict.Texts(out.Verdicts), now)
 	default:
-		status.Stalled(&s.Conditions, t.Generation, f.Reason, text(out.Faults), now)
+		status.Stalled(&s.Conditions, t.Generation, v.Reason, verdict.Texts(out.Verdicts), now)
 	}
 	return s
 }
 
-// gravest returns the first fault that somebody has to cure, else the first; nil = there is none.
-func gravest(faults []Fault) *Fault {
-	for i := range faults {
-		if !faults[i].Passing {
-			return &faults[i]
-		}
+// notCreated is what the next look has to know of a topic that is not there.
+func notCreated(out Outcome) v1alpha1.NotCreated {
+	v := verdict.Gravest(out.Verdicts)
+	switch {
+	case out.Found || v == nil:
+		return ""
+	case isLoss(v.Reason):
+		return v1alpha1.NotCreatedLost
+	case v.Reason == ReasonQuota:
+		return v1alpha1.NotCreatedOverQuota
+	case slices.Contains(refusals, v.Reason):
+		return v1alpha1.NotCreatedRefused
 	}
-	if len(faults) > 0 {
-		return &faults[0]
-	}
-	return nil
+	return ""
+}
+
+// refusals are the reasons of a verdict that Kafka will give again unless spec, brokers or permissions change.
+var refusals = []string{
+	ReasonExists, ReasonConfig, ReasonReplication, ReasonPartitions, ReasonName, ReasonPolicy, ReasonDenied, ReasonRefused,
 }
 
 const minISR = "min.insync.replicas"
 
-// warn tells of configuration that Kafka accepts and that works only while all goes well: where a topic has fewer replicas
-// than its min.insync.replicas, Kafka asks for all of them. Seen so on 3.9 and 4.3; 2.8 refuses every write.
+// warn tells of configuration that Kafka accepts and that works only while all goes well: where a topic has fewer
+// replicas than its min.insync.replicas, Kafka asks for all of them. Seen so on 3.9 and 4.3; 2.8 refuses every write.
 func warn(s *v1alpha1.KafkaTopicStatus, generation int64, now time.Time) {
 	floor, err := strconv.Atoi(trimmed(s.Config[minISR]))
 	if err != nil || int32(floor) <= s.ReplicationFactor {
 		meta.RemoveStatusCondition(&s.Conditions, v1alpha1.ConditionWarning)
 		return
 	}
-	message := fmt.Sprintf("%s is %d and the topic has %s: every write with acks=all is refused as soon as one of them is away (by "+
-		"Kafka of old at all times); lower the one or raise spec.replicationFactor", minISR, floor, counted(int(s.ReplicationFactor), "replica"))
+	message := fmt.Sprintf("%s is %d and the topic has %s: every write with acks=all is refused as soon as one of them "+
+		"is away (by Kafka of old at all times); lower the one or raise spec.replicationFactor",
+		minISR, floor, verdict.Counted(int(s.ReplicationFactor), "replica"))
 	status.Set(&s.Conditions, v1alpha1.ConditionWarning, metav1.ConditionTrue, generation, ReasonMinISR, message, now)
 }
 
 // ObservedStatus returns the status of an object that only reports its topic.
-func ObservedStatus(t *v1alpha1.KafkaTopic, topic kafka.Topic, exists bool, health v1alpha1.TopicHealth, clusterID string, now time.Time) v1alpha1.KafkaTopicStatus {
+func ObservedStatus(
+	t *v1alpha1.KafkaTopic, topic kafka.Topic, exists bool, health v1alpha1.TopicHealth, clusterID string, now time.Time,
+) v1alpha1.KafkaTopicStatus {
 	s := SeenStatus(t)
-	s.Reassignment = nil
+	s.Reassignment, s.NotCreated = nil, ""
 	if !exists {
-		status.Reconciling(&s.Conditions, t.Generation, ReasonNotFound, fmt.Sprintf("there is no topic %q; it is reported once it is there", Name(t)), now)
+		status.Reconciling(&s.Conditions, t.Generation, ReasonNotFound,
+			fmt.Sprintf("there is no topic %q; it is reported once it is there", Name(t)), now)
 		return s
 	}
 	if s.TopicID != string(topic.ID) || s.ClusterID != clusterID {
 		s.Origin, s.ConfigKeys = "", nil // what was recorded of the topic before says nothing of this one
 	}
 	s.TopicID, s.ClusterID, s.DeletionPolicy = string(topic.ID), clusterID, v1alpha1.DeletionRetain
-	s.Partitions, s.ReplicationFactor, s.Config = topic.Partitions, topic.ReplicationFactor, reported(topic.Config, s.Config)
+	s.Partitions, s.ReplicationFactor = topic.Partitions, topic.ReplicationFactor
+	s.Config = reported(topic.Config, s.Config)
 	tellHealth(&s, topic, health)
 	warn(&s, t.Generation, now)
 	status.Ready(&s.Conditions, t.Generation, ReasonObserved, size(topic), now)
@@ -90,42 +107,38 @@ func ObservedStatus(t *v1alpha1.KafkaTopic, topic kafka.Topic, exists bool, heal
 
 // size says how large a topic is.
 func size(t kafka.Topic) string {
-	return counted(int(t.Partitions), "partition") + ", " + counted(int(t.ReplicationFactor), "replica")
+	return verdict.Counted(int(t.Partitions), "partition") + ", " + verdict.Counted(int(t.ReplicationFactor), "replica")
 }
 
 // RetryStatus returns the status of a holder whose change did not go through this time.
-func RetryStatus(t *v1alpha1.KafkaTopic, out Outcome, clusterID, message string, now time.Time) v1alpha1.KafkaTopicStatus {
+func RetryStatus(
+	t *v1alpha1.KafkaTopic, out Outcome, clusterID, message string, now time.Time,
+) v1alpha1.KafkaTopicStatus {
 	s := SeenStatus(t)
 	record(&s, t, out, clusterID)
+	if out.Found {
+		s.NotCreated = ""
+	}
 	status.Reconciling(&s.Conditions, t.Generation, ReasonRetrying, message, now)
 	return s
 }
 
-// SaysThatItMoves tells whether the status says that replicas move.
-func SaysThatItMoves(t *v1alpha1.KafkaTopic) bool { return readyReason(t) == ReasonMoving }
-
-// readyReason is the reason that the status gives for being Ready or not; empty = it says nothing yet.
-func readyReason(t *v1alpha1.KafkaTopic) string {
-	if ready := meta.FindStatusCondition(t.Status.Conditions, v1alpha1.ConditionReady); ready != nil {
-		return ready.Reason
-	}
-	return ""
-}
-
-// SeenStatus returns the status of an object for the spec as it is now. What it records stays, and what is to be said is
-// still to be put in.
+// SeenStatus returns the status of an object for the spec as it is now. What it records stays, and what is to be said
+// is still to be put in.
 func SeenStatus(t *v1alpha1.KafkaTopic) v1alpha1.KafkaTopicStatus {
 	s := *t.Status.DeepCopy()
 	s.ObservedGeneration, s.Name = t.Generation, Name(t)
 	return s
 }
 
-// ConflictStatus returns the status of an object whose topic another one holds. It records nothing of the topic, so that
-// deleting it touches nothing.
+// ConflictStatus returns the status of an object whose topic another one holds. It records nothing of the topic, so
+// that deleting it touches nothing.
 func ConflictStatus(t, holder *v1alpha1.KafkaTopic, now time.Time) v1alpha1.KafkaTopicStatus {
-	s := v1alpha1.KafkaTopicStatus{Conditions: t.DeepCopy().Status.Conditions, ObservedGeneration: t.Generation, Name: Name(t)}
-	status.Stalled(&s.Conditions, t.Generation, ReasonConflict, fmt.Sprintf("spec.name: topic %q is held by KafkaTopic %q; "+
-		"delete one of the two (the topic stays), or choose another spec.name", Name(t), status.NameFrom(t, holder)), now)
+	s := v1alpha1.KafkaTopicStatus{
+		Conditions: t.DeepCopy().Status.Conditions, ObservedGeneration: t.Generation, Name: Name(t),
+	}
+	conflict := claim.Conflict("KafkaTopic", "topic", Name(t), " (the topic stays)", t, holder)
+	status.Stalled(&s.Conditions, t.Generation, conflict.Reason, conflict.Text(), now)
 	return s
 }
 
@@ -134,7 +147,7 @@ func record(s *v1alpha1.KafkaTopicStatus, t *v1alpha1.KafkaTopic, out Outcome, c
 	before := s.Config
 	s.DeletionPolicy, s.Partitions, s.ReplicationFactor, s.Config = "", 0, 0, nil
 	tellHealth(s, out.Topic, out.Health)
-	s.Reassignment = out.Record.Moving
+	s.Reassignment = reassignmentOf(out.Record.Moving)
 	if out.Record.ID == "" {
 		s.Origin, s.ConfigKeys = "", nil
 		s.Health, s.UnderReplicated, s.Offline = "", 0, 0
@@ -143,6 +156,7 @@ func record(s *v1alpha1.KafkaTopicStatus, t *v1alpha1.KafkaTopic, out Outcome, c
 	s.ClusterID = clusterID
 	s.DeletionPolicy = EffectivePolicy(t, out.Record.Origin)
 	if out.Found {
-		s.Partitions, s.ReplicationFactor, s.Config = out.Topic.Partitions, out.Topic.ReplicationFactor, reported(out.Topic.Config, before)
+		s.Partitions, s.ReplicationFactor = out.Topic.Partitions, out.Topic.ReplicationFactor
+		s.Config = reported(out.Topic.Config, before)
 	}
 }

@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// sameValue tells whether Kafka would read two values of one key alike. A broker tells a value as it understood it, not as
-// it was written: "TRUE" comes back as "true", "compact, delete" as "compact,delete", "0.50" as "0.5", and from Kafka 4.3
-// "compact,compact" as "compact". Comparing the text would set such a key again and again.
+// sameValue tells whether Kafka would read two values of one key alike. A broker tells a value as it understood it,
+// not as it was written: "TRUE" comes back as "true", "compact, delete" as "compact,delete", "0.50" as "0.5", and
+// from Kafka 4.3 "compact,compact" as "compact". Comparing the text would set such a key again and again.
 func sameValue(want, have string) bool {
 	return want == have || slices.EqualFunc(words(want), words(have), sameWord)
 }
@@ -38,8 +38,8 @@ func sameWord(want, have string) bool {
 			return w == h
 		}
 	}
-	// A fraction comes back with a point. What comes without is a whole number, for which "5.0" and "1e3" are mistakes: let
-	// Kafka say so.
+	// A fraction comes back with a point. What comes without is a whole number, for which "5.0" and "1e3" are
+	// mistakes: let Kafka say so.
 	if !isDecimal(want) || !isDecimal(have) || !strings.Contains(have, ".") {
 		return false
 	}

@@ -1,23 +1,39 @@
-package topics
+package moves
 
 import (
 	"cmp"
-	"fmt"
 	"hash/fnv"
 	"slices"
 	"strings"
 
 	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
 // Placement is where the replicas of each partition of a topic shall be.
 type Placement struct {
 	Factor int      // how many; 0 = as many as there are
 	Racks  []string // spread evenly over exactly these racks; none = anywhere
+	Fields Fields
 }
 
-// placer computes assignments for one topic. A broker that is registered and fenced keeps its replicas, as being down is no
-// reason to move, and gets no new ones.
+// Fields are the paths of the fields that ask for a placement, for verdicts.
+type Fields struct{ Factor, Placement, Racks string }
+
+// asks tells whether anything is asked for.
+func (p Placement) asks() bool { return p.Factor != 0 || len(p.Racks) > 0 }
+
+// New returns an assignment for a topic that is to be created, or why there is none.
+func New(topic string, partitions int32, want Placement, brokers []kafka.Broker) ([][]int32, *verdict.Verdict) {
+	p, impossible := newPlacer(topic, want, brokers)
+	if impossible != nil {
+		return nil, impossible
+	}
+	return p.assign(make([][]int32, partitions))
+}
+
+// placer computes assignments for one topic. A broker that is registered and fenced keeps its replicas, as being down
+// is no reason to move, and gets no new ones.
 type placer struct {
 	want    Placement
 	brokers map[int32]kafka.Broker
@@ -30,8 +46,10 @@ type placer struct {
 }
 
 // newPlacer returns a placer, or why no assignment can be as wanted.
-func newPlacer(topic string, want Placement, brokers []kafka.Broker) (*placer, *Fault) {
-	p := &placer{want: want, brokers: map[int32]kafka.Broker{}, low: map[string]int{}, load: map[int32]int{}, leads: map[int32]int{}}
+func newPlacer(topic string, want Placement, brokers []kafka.Broker) (*placer, *verdict.Verdict) {
+	p := &placer{
+		want: want, brokers: map[int32]kafka.Broker{}, low: map[string]int{}, load: map[int32]int{}, leads: map[int32]int{},
+	}
 	racks := map[string]int{}
 	for _, b := range brokers {
 		p.brokers[b.ID] = b
@@ -48,14 +66,15 @@ func newPlacer(topic string, want Placement, brokers []kafka.Broker) (*placer, *
 		cut := int(h.Sum32() % uint32(n))
 		p.usable = slices.Concat(p.usable[cut:], p.usable[:cut])
 	}
-	if f := p.possible(racks, len(brokers)); f != nil {
-		return nil, f
+	if v := p.impossible(racks, len(brokers)); v != nil {
+		return nil, v
 	}
 	p.spread(racks)
 	return p, nil
 }
 
-func (p *placer) possible(racks map[string]int, brokers int) *Fault {
+// impossible says why no assignment can be as wanted; nil = one can.
+func (p *placer) impossible(racks map[string]int, brokers int) *verdict.Verdict {
 	for _, rack := range p.want.Racks {
 		if racks[rack] > 0 {
 			continue
@@ -68,21 +87,26 @@ func (p *placer) possible(racks map[string]int, brokers int) *Fault {
 		}
 		slices.Sort(known)
 		if len(known) == 0 {
-			return &Fault{Reason: ReasonPlacement, Message: fmt.Sprintf("spec.placement.racks: no broker is in rack %q, as none has a rack (broker.rack); "+
-				"label the Kubernetes nodes with topology.kubernetes.io/zone (in an external cluster set broker.rack), and restart the brokers", rack)}
+			v := verdict.Stalled(ReasonPlacement, p.want.Fields.Racks,
+				"no broker is in rack %q, as none has a rack (broker.rack); label the Kubernetes nodes with "+
+					"topology.kubernetes.io/zone (in an external cluster set broker.rack), and restart the brokers", rack)
+			return &v
 		}
-		return &Fault{Reason: ReasonPlacement, Message: fmt.Sprintf("spec.placement.racks: no broker is in rack %q; the racks are: %s", rack, strings.Join(known, ", "))}
+		v := verdict.Stalled(ReasonPlacement, p.want.Fields.Racks,
+			"no broker is in rack %q; the racks are: %s", rack, strings.Join(known, ", "))
+		return &v
 	}
 	where, n := "", brokers
 	if len(p.want.Racks) > 0 {
-		where, n = " in the racks of spec.placement", 0
+		where, n = " in the racks of "+p.want.Fields.Placement, 0
 		for _, rack := range p.want.Racks {
 			n += racks[rack]
 		}
 	}
 	if p.want.Factor > n {
-		return &Fault{Reason: ReasonReplication, Message: fmt.Sprintf("spec.replicationFactor: %s asked, %s%s; lower it, or add brokers",
-			counted(p.want.Factor, "replica"), counted(n, "broker"), where)}
+		v := verdict.Stalled(ReasonReplication, p.want.Fields.Factor, "%s asked, %s%s; lower it, or add brokers",
+			verdict.Counted(p.want.Factor, "replica"), verdict.Counted(n, "broker"), where)
+		return &v
 	}
 	return nil
 }
@@ -119,9 +143,9 @@ func (p *placer) satisfied(replicas []int32) bool {
 }
 
 // assign returns the assignment in which every partition is as wanted, with as few new replicas as that takes, spread
-// evenly over brokers and racks. What is as wanted stays, and so does the preferred leader where its replica does; where it
-// does not, the replica leads whose broker leads least.
-func (p *placer) assign(current [][]int32) ([][]int32, *Fault) {
+// evenly over brokers and racks. What is as wanted stays, and so does the preferred leader where its replica does;
+// where it does not, the replica leads whose broker leads least.
+func (p *placer) assign(current [][]int32) ([][]int32, *verdict.Verdict) {
 	target := make([][]int32, len(current))
 	for _, replicas := range current {
 		for _, id := range replicas {
@@ -148,8 +172,9 @@ func (p *placer) assign(current [][]int32) ([][]int32, *Fault) {
 		for p.want.Factor > 0 && len(target[i]) < p.want.Factor {
 			id, ok := p.next(target[i])
 			if !ok {
-				return nil, &Fault{Reason: ReasonReplication, Passing: true, After: moveLook, AtMost: moveLook, Message: fmt.Sprintf(
-					"waiting for brokers that are down: %d replicas asked, and too few brokers serve", p.want.Factor)}
+				v := verdict.Waiting(ReasonReplication, "", look, look,
+					"waiting for brokers that are down: %d replicas asked, and too few brokers serve", p.want.Factor)
+				return nil, &v
 			}
 			p.load[id]++
 			target[i] = append(slices.Clone(target[i]), id)
@@ -174,8 +199,9 @@ func (p *placer) keep(replicas, isr []int32) []int32 {
 	return kept
 }
 
-// surplus returns the index of the replica to take away; -1 = none is too many. One that is not in sync goes first, as does
-// that of a broker that is down, then the rack that holds most, then the broker that does; the preferred leader goes last.
+// surplus returns the index of the replica to take away; -1 = none is too many. One that is not in sync goes first,
+// as does that of a broker that is down, then the rack that holds most, then the broker that does; the preferred
+// leader goes last.
 func (p *placer) surplus(replicas, isr []int32) int {
 	count := p.byRack(replicas)
 	over := 0 // racks that use one of the extras
@@ -216,7 +242,9 @@ func (p *placer) ratherDropped(replicas, isr []int32, count map[string]int, i, t
 	}
 	downA, firstA, rackA, loadA := rank(i)
 	downB, firstB, rackB, loadB := rank(than)
-	return cmp.Or(cmp.Compare(downA, downB), cmp.Compare(firstB, firstA), cmp.Compare(rackA, rackB), cmp.Compare(loadA, loadB), 1) > 0
+	return cmp.Or(
+		cmp.Compare(downA, downB), cmp.Compare(firstB, firstA), cmp.Compare(rackA, rackB), cmp.Compare(loadA, loadB), 1,
+	) > 0
 }
 
 // next returns the broker for one more replica: in the rack that holds fewest of the partition, then the least loaded.

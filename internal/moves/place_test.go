@@ -1,4 +1,4 @@
-package topics
+package moves
 
 import (
 	"fmt"
@@ -69,14 +69,14 @@ func TestRandomPlacements(t *testing.T) {
 		}
 		p, fault := newPlacer("orders", want, brokers)
 		if fault != nil {
-			t.Fatalf("seed %d: %s", seed, fault.Message)
+			t.Fatalf("seed %d: %s", seed, fault.Text())
 		}
 		target, fault := p.assign(current)
 		if fault != nil {
-			if fault.Passing && slices.ContainsFunc(brokers, func(b kafka.Broker) bool { return b.Fenced }) {
+			if fault.Passes() && slices.ContainsFunc(brokers, func(b kafka.Broker) bool { return b.Fenced }) {
 				continue // too few serve
 			}
-			t.Fatalf("seed %d: %s", seed, fault.Message)
+			t.Fatalf("seed %d: %s", seed, fault.Text())
 		}
 		check(t, fmt.Sprintf("seed %d: %v on %v: %v -> %v", seed, want, brokers, current, target), p, want, brokers, current, target)
 	}
@@ -267,13 +267,13 @@ func TestWhatCannotBePlacedIsSaid(t *testing.T) {
 		"more replicas than brokers":           {Placement{Factor: 4}, ReasonReplication},
 		"more replicas than brokers in a rack": {Placement{Factor: 3, Racks: []string{"a"}}, ReasonReplication},
 	} {
-		if _, fault := newPlacer("orders", c.want, brokers); fault == nil || fault.Reason != c.reason || fault.Passing {
+		if _, fault := newPlacer("orders", c.want, brokers); fault == nil || fault.Reason != c.reason || fault.Passes() {
 			t.Errorf("%s: %+v", name, fault)
 		}
 	}
 	brokers[2].Fenced = true
 	p, _ := newPlacer("orders", Placement{Factor: 3}, brokers)
-	if _, fault := p.assign([][]int32{{0}}); fault == nil || !fault.Passing {
+	if _, fault := p.assign([][]int32{{0}}); fault == nil || !fault.Passes() {
 		t.Errorf("a broker that is down is waited for: %+v", fault)
 	}
 }
@@ -291,6 +291,34 @@ func TestAReplicaThatIsNotInSyncIsTakenAwayBeforeOneThatIs(t *testing.T) {
 			if fault != nil || len(target[0]) != 2 || slices.Contains(target[0], behind) {
 				t.Errorf("%d is behind, and what stays is %v (%v)", behind, target, fault)
 			}
+		}
+	}
+}
+
+// asked is a placement that a KafkaTopic asks for.
+func asked(want Placement) Placement {
+	want.Fields = Fields{Factor: "spec.replicationFactor", Placement: "spec.placement", Racks: "spec.placement.racks"}
+	return want
+}
+
+func TestWhereReplicasCannotBeIsSaidWithItsCure(t *testing.T) {
+	for name, c := range map[string]struct {
+		want    Placement
+		brokers []string
+		message string
+	}{
+		"a rack that no broker is in": {Placement{Factor: 1, Racks: []string{"x"}}, []string{"b", "", "a"},
+			`spec.placement.racks: no broker is in rack "x"; the racks are: a, b`},
+		"a rack where there are none": {Placement{Factor: 1, Racks: []string{"x"}}, []string{"", ""},
+			`spec.placement.racks: no broker is in rack "x", as none has a rack (broker.rack); label the Kubernetes nodes with ` +
+				"topology.kubernetes.io/zone (in an external cluster set broker.rack), and restart the brokers"},
+		"more replicas than one broker": {Placement{Factor: 2}, []string{""},
+			"spec.replicationFactor: 2 replicas asked, 1 broker; lower it, or add brokers"},
+		"more replicas than brokers in the racks": {Placement{Factor: 3, Racks: []string{"a"}}, []string{"a", "b", "a"},
+			"spec.replicationFactor: 3 replicas asked, 2 brokers in the racks of spec.placement; lower it, or add brokers"},
+	} {
+		if _, fault := newPlacer("orders", asked(c.want), brokersIn(c.brokers...)); fault == nil || fault.Text() != c.message {
+			t.Errorf("%s: %+v", name, fault)
 		}
 	}
 }
