@@ -116,7 +116,8 @@ func run() error {
 	if err != nil {
 		return fmt.Errorf("start the manager: %w", err)
 	}
-	for name, check := range map[string]func(string, healthz.Checker) error{"healthz": mgr.AddHealthzCheck, "readyz": mgr.AddReadyzCheck} {
+	checks := map[string]func(string, healthz.Checker) error{"healthz": mgr.AddHealthzCheck, "readyz": mgr.AddReadyzCheck}
+	for name, check := range checks {
 		if err := check(name, healthz.Ping); err != nil {
 			return fmt.Errorf("serve /%s: %w", name, err)
 		}

@@ -1,5 +1,6 @@
-// Package controllers is the door to the controllers: Setup starts them all, each from a package of its own. A controller
-// reads, asks a pure room what follows, does it, and reports; it decides nothing disruptive itself. No kind imports another.
+// Package controllers is the door to the controllers: Setup starts them all, each from a package of its own. A
+// controller reads, asks a pure room what follows, does it, and reports; it decides nothing disruptive itself. No kind
+// imports another.
 package controllers
 
 import (

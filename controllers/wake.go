@@ -7,7 +7,8 @@ import (
 	"github.com/castellan-dev/castellan/internal/connect"
 )
 
-// wakers tell controllers of clusters that answer again or are reached in another way, so that what waits for one does not
+// wakers tell controllers of clusters that answer again or are reached in another way, so that what waits for one does
+// not
 // wait out its interval.
 type wakers []chan event.GenericEvent
 

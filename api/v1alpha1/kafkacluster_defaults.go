@@ -7,7 +7,8 @@ func (p Pool) HasRole(role Role) bool {
 	return len(p.Roles) == 0 || slices.Contains(p.Roles, role)
 }
 
-// EffectiveListeners returns the listeners of a spec, or the default: one that clients inside Kubernetes reach. The default
+// EffectiveListeners returns the listeners of a spec, or the default: one that clients inside Kubernetes reach. The
+// default
 // is not in the CRD, because the API server would add it to external clusters too.
 func (s *KafkaClusterSpec) EffectiveListeners() []Listener {
 	if len(s.Listeners) > 0 {

@@ -60,7 +60,7 @@ func getHost(ctx context.Context, reader client.Reader, n Namespaces, key types.
 }
 
 // Id is the incarnation of the cluster; empty = none yet.
-func (c Host) Id() string {
+func (c Host) ID() string {
 	if c.Object == nil {
 		return ""
 	}
@@ -89,7 +89,7 @@ func (c Host) goneText() string {
 func (c Host) awaited() string {
 	available := meta.FindStatusCondition(c.Object.Status.Conditions, v1alpha1.ConditionAvailable)
 	switch {
-	case available == nil || c.Id() == "":
+	case available == nil || c.ID() == "":
 		return fmt.Sprintf("waiting for KafkaCluster %q to start", c.Key.Name)
 	case !answers(c.Object):
 		return fmt.Sprintf("waiting for KafkaCluster %q to be Available: %s", c.Key.Name, available.Message)
@@ -136,6 +136,7 @@ type clusterFacts struct {
 	access    string
 }
 
+// FactsOf reads the facts from a KafkaCluster.
 func FactsOf(cluster *v1alpha1.KafkaCluster) clusterFacts {
 	f := clusterFacts{
 		clusterID: cluster.Status.ClusterID, answers: answers(cluster), deleted: cluster.DeletionTimestamp != nil,
@@ -168,6 +169,7 @@ func unanswered(cluster Host, err error) (reason, message string) {
 	return reasonRetrying, cause.Error()
 }
 
+// Unreachable tells that no answer came, so that nothing is known.
 func Unreachable(err error) bool {
 	return errors.Is(err, kafka.ErrUnreachable) || errors.Is(err, context.DeadlineExceeded)
 }

@@ -39,6 +39,7 @@ type Pass[T Object, S any] struct {
 	Errs       *errorList
 }
 
+// NewPass begins a flush over a cluster whose namespaces have been looked up.
 func NewPass[T Object, S any](r *Reconciler[T, S], c Host, a Admission) Pass[T, S] {
 	return Pass[T, S]{reconciler: r, Cluster: c, admission: a, Errs: &errorList{}}
 }

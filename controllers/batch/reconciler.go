@@ -30,6 +30,7 @@ const clusterIndex = "castellan.cluster"
 // CacheLag is how soon the cache is looked at again after it was found behind.
 const CacheLag = 20 * time.Millisecond
 
+// QueueOf is the queue that event handlers fill.
 type QueueOf = workqueue.TypedRateLimitingInterface[reconcile.Request]
 
 // Clock tells the time.

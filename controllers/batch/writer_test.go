@@ -38,7 +38,12 @@ func (o objects) Patch(_ context.Context, obj client.Object, patch client.Patch,
 
 func (o objects) Status() client.SubResourceWriter { return statuses{recorder: o.recorder} }
 
-func (s statuses) Patch(_ context.Context, obj client.Object, patch client.Patch, _ ...client.SubResourcePatchOption) error {
+func (s statuses) Patch(
+	_ context.Context,
+	obj client.Object,
+	patch client.Patch,
+	_ ...client.SubResourcePatchOption,
+) error {
 	return s.take(obj, patch)
 }
 
@@ -53,7 +58,12 @@ func TestAPatchHoldsWhatDiffersAndWhatItMustNotBeAppliedWithout(t *testing.T) {
 		}
 		return topic
 	}
-	status := v1alpha1.KafkaTopicStatus{Name: "orders", TopicID: "id", Config: map[string]string{"k": "v", "l": "w"}, Partitions: 3}
+	status := v1alpha1.KafkaTopicStatus{
+		Name:       "orders",
+		TopicID:    "id",
+		Config:     map[string]string{"k": "v", "l": "w"},
+		Partitions: 3,
+	}
 	for name, c := range map[string]struct {
 		write func(w *Writer, obj *v1alpha1.KafkaTopic) error
 		want  string
@@ -116,7 +126,13 @@ func TestAnObjectIsStaleUntilTheCacheShowsTheLastWrite(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !w.Stale(cached) || w.Stale(topic) || !w.Wrote(topic) {
-		t.Errorf("version 7 is stale: %v; version %s: %v, and its event is an echo: %v", w.Stale(cached), topic.ResourceVersion, w.Stale(topic), w.Wrote(topic))
+		t.Errorf(
+			"version 7 is stale: %v; version %s: %v, and its event is an echo: %v",
+			w.Stale(cached),
+			topic.ResourceVersion,
+			w.Stale(topic),
+			w.Wrote(topic),
+		)
 	}
 	if w.Forget("u1"); w.Stale(cached) {
 		t.Error("what is gone is not remembered")

@@ -22,7 +22,8 @@ import (
 	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
-// act carries out the decision: what disturbs nobody, then the steps of the plan in their order, and last what is left over.
+// act carries out the decision: what disturbs nobody, then the steps of the plan in their order, and last what is left
+// over.
 func (r *Reconciler) act(ctx context.Context, s *scope) error {
 	for _, apply := range []func(context.Context, *scope) error{r.applyQuiet, r.certify} {
 		if err := apply(ctx, s); err != nil {
@@ -118,7 +119,8 @@ func (s *scope) refuse(field string, err error) error {
 	return nil
 }
 
-// applyPool lets the StatefulSet name a revision in which the step's nodes have their desired files and every other node
+// applyPool lets the StatefulSet name a revision in which the step's nodes have their desired files and every other
+// node
 // those it last ran: a pod that dies meanwhile comes back on what worked.
 func (r *Reconciler) applyPool(ctx context.Context, s *scope, step plan.Step) error {
 	pool := s.pool(step.Pool)

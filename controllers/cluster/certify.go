@@ -27,7 +27,8 @@ func (r *Reconciler) certify(ctx context.Context, s *scope) error {
 			return err
 		}
 	}
-	for _, secret := range decide.KeySecrets(s.decision.Model, s.decision.Observation, s.seen.Live, state.Authority, s.seen.Now) {
+	d := &s.decision
+	for _, secret := range decide.KeySecrets(d.Model, d.Observation, s.seen.Live, state.Authority, s.seen.Now) {
 		if secret.Current {
 			continue
 		}

@@ -15,7 +15,8 @@ import (
 	"github.com/castellan-dev/castellan/internal/plan"
 )
 
-// Everything here takes something away, and each function does the bidding of one kind of step of the plan. What it takes
+// Everything here takes something away, and each function does the bidding of one kind of step of the plan. What it
+// takes
 // is named by UID: the very thing that the planner judged.
 
 // restart deletes the very pod that the planner judged.
@@ -51,7 +52,8 @@ func isRefusal(err error) bool {
 		apierrors.IsTooManyRequests(err)
 }
 
-// replaceDisk deletes the claims of a node and then its pod: Kubernetes keeps a claim until no pod uses it, and the next
+// replaceDisk deletes the claims of a node and then its pod: Kubernetes keeps a claim until no pod uses it, and the
+// next
 // pass makes an empty one.
 func (r *Reconciler) replaceDisk(ctx context.Context, s *scope, step plan.Step) error {
 	for _, judged := range step.Claims {

@@ -25,7 +25,7 @@ func TestTheTwoReconcilersDivideTheClusters(t *testing.T) {
 	w := controllertest.NewCore(t, controllertest.Indexed{}, controllertest.ExternalCluster())
 	r := &Reconciler{Client: w.Shared.Client, APIReader: w.Client, Settings: Settings{Now: w.Clock.Now}}
 	result, err := r.Reconcile(context.Background(), reconcile.Request{NamespacedName: controllertest.ClusterKey})
-	if err != nil || result != (ctrl.Result{}) || w.ApiWrites() != 0 {
+	if err != nil || result != (ctrl.Result{}) || w.APIWrites() != 0 {
 		t.Errorf("the reconciler of our own clusters minds it: %v %v %v", result, err, w.Requests)
 	}
 }

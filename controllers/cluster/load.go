@@ -104,7 +104,8 @@ func readTaken(ctx context.Context, reader client.Reader, namespace, cluster str
 	}
 	taken := map[string]string{}
 	for kind, list := range map[string]client.ObjectList{
-		"StatefulSet": &appsv1.StatefulSetList{}, "Service": &corev1.ServiceList{}, "PersistentVolumeClaim": &corev1.PersistentVolumeClaimList{},
+		"StatefulSet": &appsv1.StatefulSetList{}, "Service": &corev1.ServiceList{},
+		"PersistentVolumeClaim": &corev1.PersistentVolumeClaimList{},
 	} {
 		err := reader.List(
 			ctx,

@@ -14,7 +14,8 @@ import (
 	"github.com/castellan-dev/castellan/internal/identity"
 )
 
-// record writes down what must not be forgotten, before anybody acts on it: what is given out once, and the spec that is in
+// record writes down what must not be forgotten, before anybody acts on it: what is given out once, and the spec that
+// is in
 // force.
 func (r *Reconciler) record(ctx context.Context, s *scope) error {
 	if err := r.recordIdentity(ctx, s, s.decision.Identity); err != nil {

@@ -12,7 +12,8 @@ import (
 	"github.com/castellan-dev/castellan/internal/report"
 )
 
-// report writes what has come of the pass to the status: one patch, none when nothing has changed. It counts only for the
+// report writes what has come of the pass to the status: one patch, none when nothing has changed. It counts only for
+// the
 // status that the pass began with: from an older copy some of it would be taken for written already.
 func (r *Reconciler) report(ctx context.Context, s *scope, failure error) error {
 	if apierrors.IsConflict(failure) {
@@ -20,7 +21,8 @@ func (r *Reconciler) report(ctx context.Context, s *scope, failure error) error 
 	}
 	d := &s.decision
 	pass := report.Pass{
-		Cluster: s.base, Now: s.seen.Now, Model: d.Model, Observation: d.Observation, Hosts: decide.Hosts(s.seen.Live.Pods), Plan: d.Plan,
+		Cluster: s.base, Now: s.seen.Now, Model: d.Model, Observation: d.Observation,
+		Hosts: decide.Hosts(s.seen.Live.Pods), Plan: d.Plan,
 		Verdicts: append(
 			d.Verdicts,
 			s.refused...), Warnings: d.Warnings, Waiting: append(d.Waiting, s.waiting...), Failure: failure,

@@ -19,7 +19,8 @@ type scope struct {
 	seen     decide.Inputs
 	decision decide.Decision
 
-	// base is the KafkaCluster as the API server has it, what this pass has recorded included: the base of the status patch.
+	// base is the KafkaCluster as the API server has it, what this pass has recorded included: the base of the status
+	// patch.
 	base    *v1alpha1.KafkaCluster
 	waiting []string          // what an act found to wait for
 	refused []verdict.Verdict // what Kafka refused

@@ -10,9 +10,15 @@ import (
 	"github.com/castellan-dev/castellan/internal/kafka"
 )
 
+// ExternalCluster is a KafkaCluster that somebody else runs, reached by SCRAM-SHA-512.
 func ExternalCluster() *v1alpha1.KafkaCluster {
 	return &v1alpha1.KafkaCluster{
-		ObjectMeta: metav1.ObjectMeta{Namespace: ClusterKey.Namespace, Name: ClusterKey.Name, UID: "external-uid", Generation: 1},
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace:  ClusterKey.Namespace,
+			Name:       ClusterKey.Name,
+			UID:        "external-uid",
+			Generation: 1,
+		},
 		Spec: v1alpha1.KafkaClusterSpec{External: &v1alpha1.External{
 			BootstrapServers: []v1alpha1.BootstrapServer{"kafka.example.com:9092"},
 			Authentication:   &v1alpha1.ExternalAuthentication{Mechanism: "SCRAM-SHA-512", SecretName: "login"},

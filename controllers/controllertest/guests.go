@@ -12,6 +12,7 @@ import (
 
 const Guests = "guests" // a namespace that is not the cluster's
 
+// FromGuests puts an object into the namespace of guests, and lets it name the cluster of the tests.
 func FromGuests[O client.Object](o O) O {
 	o.SetNamespace(Guests)
 	switch o := any(o).(type) {
@@ -25,9 +26,12 @@ func FromGuests[O client.Object](o O) O {
 
 // Admit lets the cluster take what namespaces with a label ask for.
 func Admit(c *v1alpha1.KafkaCluster) {
-	c.Spec.Access = &v1alpha1.Access{Namespaces: v1alpha1.NamespaceSelector{MatchLabels: map[string]string{"team": "guests"}}}
+	c.Spec.Access = &v1alpha1.Access{
+		Namespaces: v1alpha1.NamespaceSelector{MatchLabels: map[string]string{"team": "guests"}},
+	}
 }
 
+// GuestNamespace has the label that Admit asks for.
 func GuestNamespace() *corev1.Namespace {
 	return &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: Guests, Labels: map[string]string{"team": "guests"}}}
 }

@@ -40,6 +40,7 @@ type FakeKafka struct {
 	QuotasOf map[string]map[string]float64
 }
 
+// ScramCredential is what the fake keeps of one; a real Kafka keeps no password.
 type ScramCredential struct {
 	Iterations int32
 	Password   string
@@ -49,8 +50,9 @@ func newFakeKafka() *FakeKafka {
 	return &FakeKafka{
 		Forbidden: map[string]bool{}, Before: map[string]func(){},
 		Moving: map[string]map[int32]kafka.Reassignment{}, Config: map[string]string{},
-		Requests: map[string]int{}, Refuse: map[string]error{}, Stale: map[string]bool{}, Hidden: map[string]bool{}, BrokerCount: 3,
-		Topics: map[string]kafka.Topic{}, Scram: map[string]map[string]ScramCredential{},
+		Requests: map[string]int{}, Refuse: map[string]error{}, Stale: map[string]bool{}, Hidden: map[string]bool{},
+		BrokerCount: 3,
+		Topics:      map[string]kafka.Topic{}, Scram: map[string]map[string]ScramCredential{},
 		ACLSet: map[kafka.ACL]bool{}, QuotasOf: map[string]map[string]float64{},
 	}
 }
@@ -93,12 +95,29 @@ func (k *FakeKafka) Count(kinds ...string) int {
 }
 
 func (k *FakeKafka) Writes() int {
-	return k.Count("create", "grow", "alter", "delete", "reassign", "alter-brokers", "scram-alter", "acl-create", "acl-delete", "quota-alter")
+	return k.Count(
+		"create",
+		"grow",
+		"alter",
+		"delete",
+		"reassign",
+		"alter-brokers",
+		"scram-alter",
+		"acl-create",
+		"acl-delete",
+		"quota-alter",
+	)
 }
 
 func (k *FakeKafka) Add(name string, partitions, replicas int32, config map[string]string) kafka.Topic {
 	k.nextID++
-	t := kafka.Topic{Name: name, ID: kafka.TopicID(fmt.Sprintf("uuid-%d", k.nextID)), Partitions: partitions, ReplicationFactor: replicas, Config: maps.Clone(config)}
+	t := kafka.Topic{
+		Name:              name,
+		ID:                kafka.TopicID(fmt.Sprintf("uuid-%d", k.nextID)),
+		Partitions:        partitions,
+		ReplicationFactor: replicas,
+		Config:            maps.Clone(config),
+	}
 	if t.Config == nil {
 		t.Config = map[string]string{}
 	}
@@ -203,7 +222,10 @@ func (k *FakeKafka) Arrive(name string, partitions ...int32) {
 	t.Replicas = slices.Clone(t.Replicas)
 	for _, p := range partitions {
 		r := k.Moving[name][p]
-		t.Replicas[p] = slices.DeleteFunc(slices.Clone(r.Replicas), func(id int32) bool { return slices.Contains(r.Removing, id) })
+		t.Replicas[p] = slices.DeleteFunc(
+			slices.Clone(r.Replicas),
+			func(id int32) bool { return slices.Contains(r.Removing, id) },
+		)
 		delete(k.Moving[name], p)
 	}
 	k.put(t)
@@ -267,7 +289,10 @@ func (k *FakeKafka) validate(t kafka.NewTopic) error {
 	case exists:
 		return fmt.Errorf("create: %w", kafka.ErrTopicExists)
 	case t.ReplicationFactor > k.BrokerCount:
-		return &kafka.Refusal{Code: "INVALID_REPLICATION_FACTOR", Message: fmt.Sprintf("only %d broker(s) are registered", k.BrokerCount)}
+		return &kafka.Refusal{
+			Code:    "INVALID_REPLICATION_FACTOR",
+			Message: fmt.Sprintf("only %d broker(s) are registered", k.BrokerCount),
+		}
 	}
 	return nil
 }
@@ -324,7 +349,10 @@ func (k *FakeKafka) CreatePartitions(_ context.Context, totals map[string]int32)
 	return results, end()
 }
 
-func (k *FakeKafka) AlterTopicConfigs(_ context.Context, changes map[string][]kafka.ConfigChange) (map[string]error, error) {
+func (k *FakeKafka) AlterTopicConfigs(
+	_ context.Context,
+	changes map[string][]kafka.ConfigChange,
+) (map[string]error, error) {
 	end, err := k.begin("alter")
 	if err != nil {
 		return nil, err
@@ -379,7 +407,11 @@ func (k *FakeKafka) ScramCredentials(_ context.Context, names []string) (map[str
 	return found, end()
 }
 
-func (k *FakeKafka) AlterScramCredentials(_ context.Context, upserts []kafka.ScramUpsert, deletions []kafka.ScramDeletion) (map[string]error, error) {
+func (k *FakeKafka) AlterScramCredentials(
+	_ context.Context,
+	upserts []kafka.ScramUpsert,
+	deletions []kafka.ScramDeletion,
+) (map[string]error, error) {
 	end, err := k.begin("scram-alter")
 	if err != nil {
 		return nil, err

@@ -43,8 +43,10 @@ func (c *fakeClock) Move(d time.Duration) {
 }
 
 var (
+	// ClusterKey names the cluster of the tests.
 	ClusterKey = types.NamespacedName{Namespace: "shop", Name: "events"}
-	TestStart  = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	// TestStart is the time at which the clock of a test begins.
+	TestStart = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 )
 
 // World is one Kafka, one API server that counts, and one controller under test.
@@ -84,7 +86,14 @@ type Indexed struct {
 // NewCore makes a world; the test of a kind adds its controller.
 func NewCore(t *testing.T, kind Indexed, objects ...client.Object) *World {
 	t.Helper()
-	w := &World{T: t, Kafka: newFakeKafka(), Clock: &fakeClock{now: TestStart}, Requests: map[string]int{}, Failing: map[string]error{}, Events: events.NewFakeRecorder(100)}
+	w := &World{
+		T:        t,
+		Kafka:    newFakeKafka(),
+		Clock:    &fakeClock{now: TestStart},
+		Requests: map[string]int{},
+		Failing:  map[string]error{},
+		Events:   events.NewFakeRecorder(100),
+	}
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{v1alpha1.AddToScheme, corev1.AddToScheme} {
 		if err := add(scheme); err != nil {
@@ -99,7 +108,13 @@ func NewCore(t *testing.T, kind Indexed, objects ...client.Object) *World {
 	}
 	w.Client = builder.Build()
 	counted := interceptor.NewClient(w.Client, w.Counters())
-	w.Shared = batch.Common{Client: counted, Namespaces: batch.Namespaces{Reader: w.Client, Live: w.Client}, Clusters: w, Clock: w.Clock, Events: w.Events}
+	w.Shared = batch.Common{
+		Client:     counted,
+		Namespaces: batch.Namespaces{Reader: w.Client, Live: w.Client},
+		Clusters:   w,
+		Clock:      w.Clock,
+		Events:     w.Events,
+	}
 	return w
 }
 
@@ -128,13 +143,18 @@ func (w *World) Counters() interceptor.Funcs {
 			}
 			return c.Update(ctx, o, opts...)
 		},
-		Patch: func(ctx context.Context, c client.WithWatch, o client.Object, p client.Patch, opts ...client.PatchOption) error {
+		Patch: func(
+			ctx context.Context, c client.WithWatch, o client.Object, p client.Patch, opts ...client.PatchOption,
+		) error {
 			if err := errors.Join(ctx.Err(), note("patch", o)); err != nil {
 				return err
 			}
 			return c.Patch(ctx, o, p, opts...)
 		},
-		SubResourcePatch: func(ctx context.Context, c client.Client, sub string, o client.Object, p client.Patch, opts ...client.SubResourcePatchOption) error {
+		SubResourcePatch: func(
+			ctx context.Context, c client.Client, sub string, o client.Object, p client.Patch,
+			opts ...client.SubResourcePatchOption,
+		) error {
 			if err := note(sub, o); err != nil {
 				return err
 			}
@@ -143,7 +163,7 @@ func (w *World) Counters() interceptor.Funcs {
 	}
 }
 
-func (w *World) ApiWrites() int {
+func (w *World) APIWrites() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	n := 0
@@ -195,7 +215,7 @@ func (w *World) WantSilence(names ...string) {
 	w.T.Helper()
 	w.Reset()
 	w.Settle(names...)
-	if w.ApiWrites() != 0 || w.Kafka.Writes() != 0 {
+	if w.APIWrites() != 0 || w.Kafka.Writes() != 0 {
 		w.T.Errorf("converged: %v, %v", w.Requests, w.Kafka.Requests)
 	}
 }
@@ -264,6 +284,7 @@ func (w *World) ChangeCluster(change func(*v1alpha1.KafkaCluster)) {
 	}
 }
 
+// State is the condition that stands for an object: Ready, or Stalled or Reconciling with the reason.
 func State(conds []metav1.Condition) string {
 	ready := meta.FindStatusCondition(conds, v1alpha1.ConditionReady)
 	switch {
@@ -278,6 +299,7 @@ func State(conds []metav1.Condition) string {
 	}
 }
 
+// Message is that of the condition Ready.
 func Message(conds []metav1.Condition) string {
 	if c := meta.FindStatusCondition(conds, v1alpha1.ConditionReady); c != nil {
 		return c.Message
@@ -308,7 +330,8 @@ func (w *World) TryLogin(_ context.Context, l kafka.Login) error {
 	file, mounted := w.Mounts[node]
 	if !mounted {
 		var s corev1.Secret
-		if err := w.Client.Get(context.Background(), ObjectKey(ClusterKey.Namespace, render.PlainUsersSecret(ClusterKey.Name)), &s); err == nil {
+		key := ObjectKey(ClusterKey.Namespace, render.PlainUsersSecret(ClusterKey.Name))
+		if err := w.Client.Get(context.Background(), key, &s); err == nil {
 			file = s.Data[render.UsersEntry]
 		}
 	}
@@ -319,13 +342,17 @@ func (w *World) TryLogin(_ context.Context, l kafka.Login) error {
 	return kafka.ErrAuthenticationFailed
 }
 
+// ReadyCluster is a KafkaCluster that is Available, with brokers that serve.
 func ReadyCluster(brokers int32, listeners ...v1alpha1.Listener) *v1alpha1.KafkaCluster {
 	c := &v1alpha1.KafkaCluster{
 		ObjectMeta: metav1.ObjectMeta{Namespace: ClusterKey.Namespace, Name: ClusterKey.Name, UID: "cluster-uid"},
 		Spec:       v1alpha1.KafkaClusterSpec{Version: "4.3.1", Listeners: listeners},
 	}
 	c.Status.ClusterID = "incarnation-1"
-	meta.SetStatusCondition(&c.Status.Conditions, metav1.Condition{Type: v1alpha1.ConditionAvailable, Status: metav1.ConditionTrue, Reason: "Available"})
+	meta.SetStatusCondition(
+		&c.Status.Conditions,
+		metav1.Condition{Type: v1alpha1.ConditionAvailable, Status: metav1.ConditionTrue, Reason: "Available"},
+	)
 	AddBrokers(c, brokers)
 	return c
 }
@@ -335,7 +362,8 @@ func AddBrokers(c *v1alpha1.KafkaCluster, brokers int32) {
 	c.Status.Nodes, c.Status.Listeners = nil, nil
 	for id := range brokers {
 		c.Status.Nodes = append(c.Status.Nodes, v1alpha1.NodeStatus{
-			ID: id, Pool: "main", Pod: fmt.Sprintf("events-main-%d", id), Roles: []v1alpha1.Role{v1alpha1.RoleBroker}, State: v1alpha1.NodeServing,
+			ID: id, Pool: "main", Pod: fmt.Sprintf("events-main-%d", id),
+			Roles: []v1alpha1.Role{v1alpha1.RoleBroker}, State: v1alpha1.NodeServing,
 		})
 	}
 	for _, l := range c.Spec.Listeners {
@@ -351,6 +379,7 @@ func AddBrokers(c *v1alpha1.KafkaCluster, brokers int32) {
 	}
 }
 
+// NewTopic is a KafkaTopic in the cluster's namespace.
 func NewTopic(name, uid string, age time.Duration, change ...func(*v1alpha1.KafkaTopic)) *v1alpha1.KafkaTopic {
 	t := &v1alpha1.KafkaTopic{
 		ObjectMeta: metav1.ObjectMeta{
@@ -365,8 +394,10 @@ func NewTopic(name, uid string, age time.Duration, change ...func(*v1alpha1.Kafk
 	return t
 }
 
+// ObjectKey names an object.
 func ObjectKey(namespace, name string) types.NamespacedName {
 	return types.NamespacedName{Namespace: namespace, Name: name}
 }
 
+// PtrTo points to a value.
 func PtrTo[T any](v T) *T { return &v }

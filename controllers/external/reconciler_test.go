@@ -158,7 +158,7 @@ func TestAnExternalClusterIsLookedAtAndAtRestCostsNoWrite(t *testing.T) {
 	for range 5 {
 		w.look()
 	}
-	if w.ApiWrites() != 0 || len(w.at.dialled) != dialled {
+	if w.APIWrites() != 0 || len(w.at.dialled) != dialled {
 		t.Errorf("at rest: writes %v, %d connections more", w.Requests, len(w.at.dialled)-dialled)
 	}
 	if last := w.at.dialled[dialled-1]; last.ClusterID != "first" || last.Mechanism != "SCRAM-SHA-512" ||
@@ -189,7 +189,7 @@ func TestTwoNamesForOneKafkaAreWorthASecondThought(t *testing.T) {
 		t.Errorf("%+v", c.Status.Conditions)
 	}
 	w.Reset()
-	if w.look(); w.ApiWrites() != 0 {
+	if w.look(); w.APIWrites() != 0 {
 		t.Errorf("told again: %v", w.Requests)
 	}
 }
@@ -255,7 +255,7 @@ func TestAnExternalClusterThatIsAwayIsToldOnceAndComesBack(t *testing.T) {
 	for range 10 {
 		w.look() // some of them are answered by the pool, in other words
 	}
-	if w.ApiWrites() != 0 {
+	if w.APIWrites() != 0 {
 		t.Errorf("the same is told again: %v", w.Requests)
 	}
 	w.at.down = nil

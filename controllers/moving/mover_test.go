@@ -72,7 +72,9 @@ func TestOfAReassignmentThatIsRefusedAsAWholeEachTopicIsTold(t *testing.T) {
 }
 
 func TestARateThatHoldsAlreadyIsNotSetAgain(t *testing.T) {
-	b := &brokers{config: map[string]string{"leader.replication.throttled.rate": "7", "follower.replication.throttled.rate": "7"}}
+	b := &brokers{
+		config: map[string]string{"leader.replication.throttled.rate": "7", "follower.replication.throttled.rate": "7"},
+	}
 	if err := (Mover{Rate: 7}).Limit(t.Context(), b, moves.Limit{Rate: 7, Copying: true}); err != nil || b.altered != nil {
 		t.Errorf("%v %v", b.altered, err)
 	}

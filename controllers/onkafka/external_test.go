@@ -44,8 +44,11 @@ type scene struct {
 
 func start(ctx context.Context, t *testing.T) *kafkatest.Cluster {
 	t.Helper()
-	k, err := kafkatest.Start(ctx, kafkatest.Options{Users: map[string]string{"operator": password}, Config: map[string]string{
-		"super.users": "User:ANONYMOUS;User:operator;User:CN=" + kafkatest.OperatorName}})
+	k, err := kafkatest.Start(
+		ctx,
+		kafkatest.Options{Users: map[string]string{"operator": password}, Config: map[string]string{
+			"super.users": "User:ANONYMOUS;User:operator;User:CN=" + kafkatest.OperatorName}},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +75,9 @@ func newScene(t *testing.T) *scene {
 		Client: s.kube, Recorder: events.NewFakeRecorder(1000), Now: time.Now,
 		Connections: &connect.Connections{Client: s.kube, APIReader: s.kube, Pool: p, Now: time.Now, Wake: func(pool.Key) {}},
 	}
-	cluster := &v1alpha1.KafkaCluster{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name, UID: "uid", Generation: 1}}
+	cluster := &v1alpha1.KafkaCluster{
+		ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name, UID: "uid", Generation: 1},
+	}
 	cluster.Spec.External = &v1alpha1.External{BootstrapServers: []v1alpha1.BootstrapServer{"127.0.0.1:1"}}
 	if err := s.kube.Create(ctx, cluster); err != nil {
 		t.Fatal(err)
@@ -82,7 +87,10 @@ func newScene(t *testing.T) *scene {
 
 func (s *scene) secret(name string, data map[string]string) {
 	s.t.Helper()
-	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: name}, Data: map[string][]byte{}}
+	secret := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: name},
+		Data:       map[string][]byte{},
+	}
 	for k, v := range data {
 		secret.Data[k] = []byte(v)
 	}
@@ -136,7 +144,8 @@ func (s *scene) becomes(reason string) *v1alpha1.KafkaCluster {
 		if last = ready.Reason + ": " + ready.Message; strings.Contains(last, password) {
 			s.t.Fatalf("a secret is told: %s", last)
 		}
-		if ready.Reason == want && meta.IsStatusConditionTrue(c.Status.Conditions, v1alpha1.ConditionAvailable) == (reason == "") {
+		if ready.Reason == want &&
+			meta.IsStatusConditionTrue(c.Status.Conditions, v1alpha1.ConditionAvailable) == (reason == "") {
 			s.t.Log(last)
 			return c
 		}
@@ -168,7 +177,8 @@ func TestTheLifeOfAnExternalClusterOnRealBrokers(t *testing.T) {
 	s.becomes("AuthenticationFailed")
 	s.secret("login", map[string]string{"username": "operator", "password": password})
 	c := s.becomes("")
-	if c.Status.ClusterID != s.kafka.ID || c.Status.Brokers != "1/1" || c.Status.Listeners[0].Addresses[0].Host != "127.0.0.1" {
+	if c.Status.ClusterID != s.kafka.ID || c.Status.Brokers != "1/1" ||
+		c.Status.Listeners[0].Addresses[0].Host != "127.0.0.1" {
 		t.Errorf("%+v", c.Status)
 	}
 	if err := s.createTopic("orders"); err != nil {
@@ -193,7 +203,8 @@ func (s *scene) everyListener() {
 		s.t.Fatal(err)
 	}
 	upsert := kafka.ScramUpsert{User: "operator", Mechanism: "SCRAM-SHA-512", Iterations: 4096, Password: password}
-	if results, err := admin.AlterScramCredentials(s.ctx, []kafka.ScramUpsert{upsert}, nil); err != nil || results["operator"] != nil {
+	if results, err := admin.AlterScramCredentials(s.ctx, []kafka.ScramUpsert{upsert}, nil); err != nil ||
+		results["operator"] != nil {
 		s.t.Fatal(err, results)
 	}
 	node := s.kafka.Nodes[0]

@@ -34,15 +34,28 @@ func (w *world) wantTopicIn(namespace, name, want string, says ...string) {
 }
 
 func TestATopicFromAnotherNamespaceNeedsTheClustersConsent(t *testing.T) {
-	w := newWorld(t, controllertest.ReadyCluster(3), controllertest.GuestNamespace(), controllertest.FromGuests(controllertest.NewTopic("orders", "uid-1", 0, sized(2, 1))))
+	w := newWorld(
+		t,
+		controllertest.ReadyCluster(3),
+		controllertest.GuestNamespace(),
+		controllertest.FromGuests(controllertest.NewTopic("orders", "uid-1", 0, sized(2, 1))),
+	)
 	w.Settle("orders")
-	w.wantTopicIn(controllertest.Guests, "orders", "Stalled/NotAdmitted", "spec.clusterRef", "shop/events", `"guests"`, "spec.access.namespaces")
+	w.wantTopicIn(
+		controllertest.Guests,
+		"orders",
+		"Stalled/NotAdmitted",
+		"spec.clusterRef",
+		"shop/events",
+		`"guests"`,
+		"spec.access.namespaces",
+	)
 	if len(w.Kafka.Topics) != 0 || len(w.TopicIn(controllertest.Guests, "orders").Finalizers) != 0 {
 		t.Errorf("topics %v, finalizers %v", w.Kafka.Topics, w.TopicIn(controllertest.Guests, "orders").Finalizers)
 	}
 	w.Reset()
 	w.Settle("orders")
-	if w.ApiWrites() != 0 {
+	if w.APIWrites() != 0 {
 		t.Errorf("said again: %v", w.Requests)
 	}
 	w.ChangeCluster(controllertest.Admit)
@@ -56,7 +69,12 @@ func TestATopicFromAnotherNamespaceNeedsTheClustersConsent(t *testing.T) {
 func TestWithdrawnConsentFreezesATopicAndDeletesNothing(t *testing.T) {
 	cluster := controllertest.ReadyCluster(3)
 	controllertest.Admit(cluster)
-	w := newWorld(t, cluster, controllertest.GuestNamespace(), controllertest.FromGuests(controllertest.NewTopic("orders", "uid-1", 0, configured("retention.ms", "1000"))))
+	w := newWorld(
+		t,
+		cluster,
+		controllertest.GuestNamespace(),
+		controllertest.FromGuests(controllertest.NewTopic("orders", "uid-1", 0, configured("retention.ms", "1000"))),
+	)
 	w.Settle("orders")
 	w.wantTopicIn(controllertest.Guests, "orders", "Ready")
 	id := w.TopicIn(controllertest.Guests, "orders").Status.TopicID
@@ -68,12 +86,20 @@ func TestWithdrawnConsentFreezesATopicAndDeletesNothing(t *testing.T) {
 	if err := w.Client.Update(context.Background(), held); err != nil {
 		t.Fatal(err)
 	}
-	w.Apply(controllertest.NewTopic("orders", "uid-2", 0, func(t *v1alpha1.KafkaTopic) { t.Spec.Adoption = v1alpha1.AdoptionAlways }))
+	w.Apply(
+		controllertest.NewTopic(
+			"orders",
+			"uid-2",
+			0,
+			func(t *v1alpha1.KafkaTopic) { t.Spec.Adoption = v1alpha1.AdoptionAlways },
+		),
+	)
 	w.Reset()
 	w.Settle("orders")
 	w.wantTopicIn(controllertest.Guests, "orders", "Stalled/NotAdmitted")
 	w.wantTopic("orders", "Stalled/Conflict") // the topic has its holder still
-	if got := w.Kafka.Topics["orders"].Config["retention.ms"]; got != "1000" || w.TopicIn(controllertest.Guests, "orders").Status.TopicID != id {
+	if got := w.Kafka.Topics["orders"].Config["retention.ms"]; got != "1000" ||
+		w.TopicIn(controllertest.Guests, "orders").Status.TopicID != id {
 		t.Errorf("retention.ms=%s, on record %s", got, w.TopicIn(controllertest.Guests, "orders").Status.TopicID)
 	}
 	w.Remove(w.Topic("orders"))
@@ -91,7 +117,13 @@ func TestWhoeverIsNotAdmittedHoldsNoName(t *testing.T) {
 	old := controllertest.FromGuests(controllertest.NewTopic("orders", "uid-1", time.Hour))
 	old.Finalizers = []string{v1alpha1.Finalizer}
 	old.Annotations = map[string]string{v1alpha1.AnnotationCreating: "incarnation-1 uid-1"}
-	w := newWorld(t, controllertest.ReadyCluster(3), controllertest.GuestNamespace(), old, controllertest.NewTopic("orders", "uid-2", 0))
+	w := newWorld(
+		t,
+		controllertest.ReadyCluster(3),
+		controllertest.GuestNamespace(),
+		old,
+		controllertest.NewTopic("orders", "uid-2", 0),
+	)
 	w.Settle("orders")
 	w.wantTopic("orders", "Ready")
 	w.wantTopicIn(controllertest.Guests, "orders", "Stalled/NotAdmitted")
@@ -105,7 +137,12 @@ func TestWhoeverIsNotAdmittedHoldsNoName(t *testing.T) {
 func TestANamespaceThatCannotBeReadIsNoWithdrawal(t *testing.T) {
 	cluster := controllertest.ReadyCluster(3)
 	controllertest.Admit(cluster)
-	w := newWorld(t, cluster, controllertest.GuestNamespace(), controllertest.FromGuests(controllertest.NewTopic("orders", "uid-1", 0)))
+	w := newWorld(
+		t,
+		cluster,
+		controllertest.GuestNamespace(),
+		controllertest.FromGuests(controllertest.NewTopic("orders", "uid-1", 0)),
+	)
 	w.Settle("orders")
 	w.topics.engine.Namespaces.Reader = unreadable{w.Client}
 	if err := w.Once("orders"); err == nil || !strings.Contains(err.Error(), "get Namespace guests") {
@@ -125,7 +162,13 @@ func TestANamespaceThatGoesWaitsForAClusterElsewhereFiveMinutes(t *testing.T) {
 	cluster := controllertest.ReadyCluster(3)
 	controllertest.Admit(cluster)
 	going := controllertest.GuestNamespace()
-	w := newWorld(t, cluster, going, controllertest.FromGuests(controllertest.NewTopic("orders", "uid-1", 0)), controllertest.NewTopic("local", "uid-2", 0))
+	w := newWorld(
+		t,
+		cluster,
+		going,
+		controllertest.FromGuests(controllertest.NewTopic("orders", "uid-1", 0)),
+		controllertest.NewTopic("local", "uid-2", 0),
+	)
 	w.Settle("orders", "local")
 	w.Goes(going)
 	w.Remove(w.TopicIn(controllertest.Guests, "orders"))
@@ -180,7 +223,8 @@ func TestANamespaceThatGoesWaitsNoLongerForAClusterElsewhereThatDoesNotLetGo(t *
 			w.Remove(w.TopicIn(controllertest.Guests, "orders"))
 			w.Clock.Move(w.TopicIn(controllertest.Guests, "orders").DeletionTimestamp.Sub(w.Clock.Now()))
 			_ = w.Once("orders")
-			if o := w.TopicIn(controllertest.Guests, "orders"); o == nil || controllertest.State(o.Status.Conditions) == "Ready" {
+			if o := w.TopicIn(controllertest.Guests, "orders"); o == nil ||
+				controllertest.State(o.Status.Conditions) == "Ready" {
 				t.Fatal("it is gone at once, or does not say why it is not")
 			}
 			w.Clock.Move(5*time.Minute + time.Second)
@@ -209,7 +253,9 @@ func TestANamespaceThatGoesWaitsNoLongerForAClusterElsewhereThatDoesNotLetGo(t *
 // A namespace is emptied in no particular order: what is deleted in somebody else's Kafka must not depend on it.
 func TestANamespaceThatGoesWithItsExternalClusterDeletesNothingThere(t *testing.T) {
 	cluster := controllertest.ReadyCluster(3)
-	cluster.Spec = v1alpha1.KafkaClusterSpec{External: &v1alpha1.External{BootstrapServers: []v1alpha1.BootstrapServer{"kafka:9092"}}}
+	cluster.Spec = v1alpha1.KafkaClusterSpec{
+		External: &v1alpha1.External{BootstrapServers: []v1alpha1.BootstrapServer{"kafka:9092"}},
+	}
 	w := newWorld(t, cluster, controllertest.NewTopic("orders", "uid-1", 0))
 	w.Settle("orders")
 	w.wantTopic("orders", "Ready")

@@ -126,7 +126,7 @@ func (p *pass) announce(ctx context.Context, changes topics.Changes) topics.Chan
 	intents := make(map[string]string, len(changes.Create))
 	for _, t := range changes.Create {
 		c := p.byName[t.Name].claim
-		intents[t.Name] = topics.Intent(c.Holder, p.cluster.Id(), c.Known.ID)
+		intents[t.Name] = topics.Intent(c.Holder, p.cluster.ID(), c.Known.ID)
 	}
 	var todo []*announcement
 	for _, i := range p.items {

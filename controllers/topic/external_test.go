@@ -31,7 +31,9 @@ func TestTopicsOfAnExternalClusterLiveAndAreReleasedWithIt(t *testing.T) {
 	})
 	w.Remove(w.Topic("keep"))
 	w.Settle("keep")
-	if kept := w.Topic("keep"); kept == nil || controllertest.State(kept.Status.Conditions) != "Reconciling/ClusterNotAvailable" || !strings.Contains(controllertest.Message(kept.Status.Conditions), "bootstrapServers") {
+	if kept := w.Topic("keep"); kept == nil ||
+		controllertest.State(kept.Status.Conditions) != "Reconciling/ClusterNotAvailable" ||
+		!strings.Contains(controllertest.Message(kept.Status.Conditions), "bootstrapServers") {
 		t.Fatalf("%+v", kept)
 	}
 	w.Remove(controllertest.ReadyExternal())
@@ -43,7 +45,14 @@ func TestTopicsOfAnExternalClusterLiveAndAreReleasedWithIt(t *testing.T) {
 
 func TestWhenAnotherClusterAnswersTopicsWaitAndNothingIsChanged(t *testing.T) {
 	w := newWorld(t, controllertest.ReadyExternal())
-	w.Apply(controllertest.NewTopic("orders", "t1", time.Hour, func(t *v1alpha1.KafkaTopic) { t.Spec.Recreate = v1alpha1.RecreateAlways }))
+	w.Apply(
+		controllertest.NewTopic(
+			"orders",
+			"t1",
+			time.Hour,
+			func(t *v1alpha1.KafkaTopic) { t.Spec.Recreate = v1alpha1.RecreateAlways },
+		),
+	)
 	w.Settle("orders")
 	record := w.Topic("orders").Status.TopicID
 	w.Kafka.Down = &kafka.AnotherCluster{Want: "incarnation-1", Have: "second"}
@@ -54,25 +63,44 @@ func TestWhenAnotherClusterAnswersTopicsWaitAndNothingIsChanged(t *testing.T) {
 		t.Error("no error is told")
 	}
 	got := w.Topic("orders")
-	if w.Kafka.Writes() != 0 || got.Status.TopicID != record || controllertest.State(got.Status.Conditions) != "Reconciling/ClusterNotAvailable" {
-		t.Errorf("%d writes; %s: %s", w.Kafka.Writes(), controllertest.State(got.Status.Conditions), controllertest.Message(got.Status.Conditions))
+	if w.Kafka.Writes() != 0 || got.Status.TopicID != record ||
+		controllertest.State(got.Status.Conditions) != "Reconciling/ClusterNotAvailable" {
+		t.Errorf(
+			"%d writes; %s: %s",
+			w.Kafka.Writes(),
+			controllertest.State(got.Status.Conditions),
+			controllertest.Message(got.Status.Conditions),
+		)
 	}
 }
 
 func TestATopicThatMayNotBeSeenHoldsUpNoOther(t *testing.T) {
 	w := newWorld(t, controllertest.ReadyExternal())
 	w.Kafka.Topics["hidden"] = kafka.Topic{Name: "hidden", Denied: &kafka.Denied{Code: "TOPIC_AUTHORIZATION_FAILED"}}
-	w.Apply(controllertest.NewTopic("hidden", "t1", time.Hour), controllertest.NewTopic("watched", "t2", time.Hour, func(t *v1alpha1.KafkaTopic) {
-		t.Spec.Name, t.Spec.Management = "hidden", v1alpha1.ManagementObserve
-	}), controllertest.NewTopic("orders", "t3", time.Hour))
+	w.Apply(
+		controllertest.NewTopic("hidden", "t1", time.Hour),
+		controllertest.NewTopic("watched", "t2", time.Hour, func(t *v1alpha1.KafkaTopic) {
+			t.Spec.Name, t.Spec.Management = "hidden", v1alpha1.ManagementObserve
+		}),
+		controllertest.NewTopic("orders", "t3", time.Hour),
+	)
 	_ = w.Once("hidden", "orders")
 	if controllertest.State(w.Topic("orders").Status.Conditions) != "Ready" {
 		t.Errorf("orders: %s", controllertest.Message(w.Topic("orders").Status.Conditions))
 	}
 	for _, name := range []string{"hidden", "watched"} {
 		got := w.Topic(name)
-		if controllertest.State(got.Status.Conditions) != "Reconciling/NotAuthorized" || !strings.Contains(controllertest.Message(got.Status.Conditions), "grant its principal Describe and DescribeConfigs") {
-			t.Errorf("%s is %s: %s", name, controllertest.State(got.Status.Conditions), controllertest.Message(got.Status.Conditions))
+		if controllertest.State(got.Status.Conditions) != "Reconciling/NotAuthorized" ||
+			!strings.Contains(
+				controllertest.Message(got.Status.Conditions),
+				"grant its principal Describe and DescribeConfigs",
+			) {
+			t.Errorf(
+				"%s is %s: %s",
+				name,
+				controllertest.State(got.Status.Conditions),
+				controllertest.Message(got.Status.Conditions),
+			)
 		}
 	}
 	if w.Kafka.Count("create") != 1 {
@@ -97,12 +125,19 @@ func TestBeforeKafka40ReplicasWaitForABrokerThatIsDown(t *testing.T) {
 	w.Reset()
 	_ = w.Once("orders")
 	got := w.Topic("orders")
-	if w.Kafka.Writes() != 0 || controllertest.State(got.Status.Conditions) != "Reconciling/Reassigning" || !strings.Contains(controllertest.Message(got.Status.Conditions), "broker 2, which is down") {
-		t.Errorf("%d writes; %s: %s", w.Kafka.Writes(), controllertest.State(got.Status.Conditions), controllertest.Message(got.Status.Conditions))
+	if w.Kafka.Writes() != 0 || controllertest.State(got.Status.Conditions) != "Reconciling/Reassigning" ||
+		!strings.Contains(controllertest.Message(got.Status.Conditions), "broker 2, which is down") {
+		t.Errorf(
+			"%d writes; %s: %s",
+			w.Kafka.Writes(),
+			controllertest.State(got.Status.Conditions),
+			controllertest.Message(got.Status.Conditions),
+		)
 	}
 	w.Kafka.BrokerCount = 3
 	w.Settle("orders")
-	if got := w.Topic("orders"); controllertest.State(got.Status.Conditions) != "Ready" || got.Status.ReplicationFactor != 2 {
+	if got := w.Topic("orders"); controllertest.State(got.Status.Conditions) != "Ready" ||
+		got.Status.ReplicationFactor != 2 {
 		t.Errorf("%s: %s", controllertest.State(got.Status.Conditions), controllertest.Message(got.Status.Conditions))
 	}
 }

@@ -27,7 +27,8 @@ func TestALostTopicIsCreatedAgainWhereTheSpecSaysSo(t *testing.T) {
 	w.Settle("orders")
 	w.wantTopic("orders", "Ready")
 	live := w.Kafka.Topics["orders"]
-	if s := w.Topic("orders").Status; s.TopicID != string(live.ID) || live.ID == before || s.Origin != v1alpha1.OriginCreated {
+	if s := w.Topic("orders").Status; s.TopicID != string(live.ID) || live.ID == before ||
+		s.Origin != v1alpha1.OriginCreated {
 		t.Errorf("status %+v, live %+v", s, live)
 	}
 	if got := w.Kafka.Count("create"); got != 2 {
@@ -52,8 +53,12 @@ func TestATopicThatTookTheNameOfALostOneIsNotOurs(t *testing.T) {
 }
 
 func TestObservingReportsAndNeverWrites(t *testing.T) {
-	w := newWorld(t, controllertest.ReadyCluster(3), controllertest.NewTopic("orders", "u", time.Hour, observing, sized(9, 1), configured("retention.ms", "5")),
-		controllertest.NewTopic("second", "v", time.Hour, observing, named("orders")))
+	w := newWorld(
+		t,
+		controllertest.ReadyCluster(3),
+		controllertest.NewTopic("orders", "u", time.Hour, observing, sized(9, 1), configured("retention.ms", "5")),
+		controllertest.NewTopic("second", "v", time.Hour, observing, named("orders")),
+	)
 	w.Settle("orders")
 	w.wantTopic("orders", "Reconciling/TopicNotFound")
 	w.Kafka.Add("orders", 4, 2, map[string]string{"cleanup.policy": "compact"})
@@ -61,7 +66,8 @@ func TestObservingReportsAndNeverWrites(t *testing.T) {
 	w.wantTopic("orders", "Ready")
 	w.wantTopic("second", "Ready")
 	s := w.Topic("orders").Status
-	if s.Partitions != 4 || s.ReplicationFactor != 2 || s.Origin != "" || s.DeletionPolicy != v1alpha1.DeletionRetain || s.Config["cleanup.policy"] != "compact" {
+	if s.Partitions != 4 || s.ReplicationFactor != 2 || s.Origin != "" || s.DeletionPolicy != v1alpha1.DeletionRetain ||
+		s.Config["cleanup.policy"] != "compact" {
 		t.Errorf("%+v", s)
 	}
 	if len(w.Topic("orders").Finalizers) != 0 {
@@ -100,7 +106,11 @@ func TestAHolderThatBeginsToObserveLetsGoAndCanComeBack(t *testing.T) {
 }
 
 func TestExactConfigurationRemovesWhatOthersSet(t *testing.T) {
-	w := newWorld(t, controllertest.ReadyCluster(3), controllertest.NewTopic("orders", "u", time.Hour, configured("retention.ms", "5")))
+	w := newWorld(
+		t,
+		controllertest.ReadyCluster(3),
+		controllertest.NewTopic("orders", "u", time.Hour, configured("retention.ms", "5")),
+	)
 	w.Settle("orders")
 	w.Kafka.Topics["orders"].Config["segment.ms"] = "7"
 	w.Settle("orders")
@@ -117,8 +127,12 @@ func TestExactConfigurationRemovesWhatOthersSet(t *testing.T) {
 
 func TestKafkasOwnTopicIsAwaitedConfiguredAndLeft(t *testing.T) {
 	const name = "__consumer_offsets"
-	w := newWorld(t, controllertest.ReadyCluster(3), controllertest.NewTopic("offsets", "u", time.Hour, named(name), configured("segment.bytes", "5"),
-		func(t *v1alpha1.KafkaTopic) { t.Spec.Adoption = v1alpha1.AdoptionAlways }))
+	w := newWorld(
+		t,
+		controllertest.ReadyCluster(3),
+		controllertest.NewTopic("offsets", "u", time.Hour, named(name), configured("segment.bytes", "5"),
+			func(t *v1alpha1.KafkaTopic) { t.Spec.Adoption = v1alpha1.AdoptionAlways }),
+	)
 	w.Settle(name)
 	w.wantTopic("offsets", "Reconciling/InternalTopic")
 	w.Kafka.Add(name, 50, 3, nil)
@@ -126,7 +140,8 @@ func TestKafkasOwnTopicIsAwaitedConfiguredAndLeft(t *testing.T) {
 	w.wantTopic("offsets", "Ready")
 	w.Remove(w.Topic("offsets"))
 	w.Settle(name)
-	if w.Kafka.Count("create", "delete", "grow") != 0 || w.Kafka.Topics[name].Config["segment.bytes"] != "5" || w.Topic("offsets") != nil {
+	if w.Kafka.Count("create", "delete", "grow") != 0 || w.Kafka.Topics[name].Config["segment.bytes"] != "5" ||
+		w.Topic("offsets") != nil {
 		t.Errorf("%v %+v", w.Kafka.Requests, w.Kafka.Topics)
 	}
 }
@@ -312,9 +327,13 @@ func TestARefusalHoldsWhateverElseFailsInItsFlush(t *testing.T) {
 }
 
 func TestAnAnnouncementThatWasNotAnsweredStandsUntilItIs(t *testing.T) {
-	w := newWorld(t, controllertest.ReadyCluster(3), controllertest.NewTopic("orders", "u", time.Hour, sized(1, 1), func(t *v1alpha1.KafkaTopic) {
-		t.Spec.Placement = &v1alpha1.TopicPlacement{Racks: []string{"a"}}
-	}))
+	w := newWorld(
+		t,
+		controllertest.ReadyCluster(3),
+		controllertest.NewTopic("orders", "u", time.Hour, sized(1, 1), func(t *v1alpha1.KafkaTopic) {
+			t.Spec.Placement = &v1alpha1.TopicPlacement{Racks: []string{"a"}}
+		}),
+	)
 	w.Kafka.Racks = map[int32]string{0: "a", 1: "a", 2: "a"}
 	w.Kafka.Lose = "create"
 	_ = w.Once("orders")
@@ -366,11 +385,11 @@ func TestAQuotaThatIsUsedUpIsNotRunAgainst(t *testing.T) {
 	_ = w.Once(names...)
 	w.Reset()
 	w.Clock.Move(9 * time.Second)
-	if _ = w.Once(names...); w.ApiWrites() != 0 || w.Kafka.Writes() != 0 {
+	if _ = w.Once(names...); w.APIWrites() != 0 || w.Kafka.Writes() != 0 {
 		t.Errorf("before the time has come: %v %v", w.Requests, w.Kafka.Requests)
 	}
 	w.Clock.Move(2 * time.Second)
-	if _ = w.Once(names...); w.ApiWrites() > 2*quotaTries || w.Kafka.Count("create") != 1 {
+	if _ = w.Once(names...); w.APIWrites() > 2*quotaTries || w.Kafka.Count("create") != 1 {
 		t.Errorf("when it has come: %v %v", w.Requests, w.Kafka.Requests)
 	}
 	clear(w.Kafka.Refuse)
@@ -392,7 +411,7 @@ func TestARefusedTopicIsTriedAgainAndCostsNoWriteMeanwhile(t *testing.T) {
 			w.Clock.Move(time.Hour)
 			w.Reset()
 			_ = w.Once("orders")
-			if w.ApiWrites() != 0 || w.Kafka.Writes() != 0 || w.Kafka.Count("validate") != 1 {
+			if w.APIWrites() != 0 || w.Kafka.Writes() != 0 || w.Kafka.Count("validate") != 1 {
 				t.Errorf("%v %v", w.Requests, w.Kafka.Requests)
 			}
 			delete(w.Kafka.Refuse, "orders")
@@ -416,18 +435,19 @@ func TestHealthIsToldWhenItLastsAndNotWithEveryReplicaThatFallsBehind(t *testing
 	w.Clock.Move(30 * time.Second)
 	ail(0, 0)
 	w.Settle("orders")
-	if w.ApiWrites() != 0 {
+	if w.APIWrites() != 0 {
 		t.Errorf("a broker restarts: %v", w.Requests)
 	}
 	ail(3, 0)
 	w.Settle("orders")
-	if s := w.Topic("orders").Status; s.Health != v1alpha1.HealthUnderReplicated || s.UnderReplicated != 3 || w.ApiWrites() != 1 {
+	if s := w.Topic("orders").Status; s.Health != v1alpha1.HealthUnderReplicated || s.UnderReplicated != 3 ||
+		w.APIWrites() != 1 {
 		t.Errorf("%+v, %v", s, w.Requests)
 	}
 	w.Reset()
 	ail(2, 0)
 	w.Settle("orders")
-	if w.ApiWrites() != 0 {
+	if w.APIWrites() != 0 {
 		t.Errorf("still under-replicated: %v", w.Requests)
 	}
 	ail(2, 1)
@@ -443,7 +463,16 @@ func TestHealthIsToldWhenItLastsAndNotWithEveryReplicaThatFallsBehind(t *testing
 }
 
 func TestWhatWasSeenOfATopicIsForgottenWithItsObject(t *testing.T) {
-	w := newWorld(t, controllertest.ReadyCluster(3), controllertest.NewTopic("orders", "u", time.Hour, func(t *v1alpha1.KafkaTopic) { t.Spec.DeletionPolicy = v1alpha1.DeletionRetain }))
+	w := newWorld(
+		t,
+		controllertest.ReadyCluster(3),
+		controllertest.NewTopic(
+			"orders",
+			"u",
+			time.Hour,
+			func(t *v1alpha1.KafkaTopic) { t.Spec.DeletionPolicy = v1alpha1.DeletionRetain },
+		),
+	)
 	w.Settle("orders")
 	live := w.Kafka.Topics["orders"]
 	live.UnderReplicated = 1
@@ -505,7 +534,7 @@ func TestAStatusThatDoesNotSayWhyThereIsNoTopicIsSafe(t *testing.T) {
 			}
 			w.Reset()
 			w.Settle("orders")
-			if w.ApiWrites() != 0 || w.Kafka.Writes() != 0 {
+			if w.APIWrites() != 0 || w.Kafka.Writes() != 0 {
 				t.Errorf("at rest: %v %v", w.Requests, w.Kafka.Requests)
 			}
 		})

@@ -59,7 +59,13 @@ func (h *history) shape(t *v1alpha1.KafkaTopic) {
 	t.Spec.ConfigPolicy = pick(r, v1alpha1.ConfigMerge, v1alpha1.ConfigExact)
 	t.Spec.Recreate = pick(r, v1alpha1.RecreateNever, v1alpha1.RecreateAlways)
 	t.Spec.DeletionPolicy = pick(r, "", v1alpha1.DeletionDelete, v1alpha1.DeletionRetain)
-	t.Spec.Management = pick(r, v1alpha1.ManagementFull, v1alpha1.ManagementFull, v1alpha1.ManagementFull, v1alpha1.ManagementObserve)
+	t.Spec.Management = pick(
+		r,
+		v1alpha1.ManagementFull,
+		v1alpha1.ManagementFull,
+		v1alpha1.ManagementFull,
+		v1alpha1.ManagementObserve,
+	)
 }
 
 // event lets one thing happen: to objects, in Kafka, or to the operator.
@@ -203,7 +209,8 @@ func (h *history) judge(before map[string]kafka.TopicID, objects []v1alpha1.Kafk
 	}
 	for id, was := range h.foreign {
 		is := h.Kafka.Topics[was.Name]
-		if is.ID != id || is.Partitions != was.Partitions || len(is.Config) != 1 || is.ReplicationFactor != was.ReplicationFactor {
+		if is.ID != id || is.Partitions != was.Partitions || len(is.Config) != 1 ||
+			is.ReplicationFactor != was.ReplicationFactor {
 			h.fail("foreign topic %+v is %+v", was, is)
 		}
 	}
@@ -256,7 +263,7 @@ func (h *history) converge() {
 	}
 	h.Reset()
 	h.Settle(historyNames...)
-	if h.ApiWrites() != 0 || h.Kafka.Writes() != 0 {
+	if h.APIWrites() != 0 || h.Kafka.Writes() != 0 {
 		h.fail("converged and yet written: %v %v", h.Requests, h.Kafka.Requests)
 	}
 	ready := map[string]string{}
@@ -266,7 +273,13 @@ func (h *history) converge() {
 		case o.DeletionTimestamp != nil:
 			h.fail("%s is not let go: %s", o.Name, controllertest.Message(o.Status.Conditions))
 		case s != "Ready" && !h.justified(o, s):
-			h.fail("%s is %s (%s), and the topic is %+v", o.Name, s, controllertest.Message(o.Status.Conditions), h.Kafka.Topics[o.Spec.Name])
+			h.fail(
+				"%s is %s (%s), and the topic is %+v",
+				o.Name,
+				s,
+				controllertest.Message(o.Status.Conditions),
+				h.Kafka.Topics[o.Spec.Name],
+			)
 		case s != "Ready" || o.Spec.Management == v1alpha1.ManagementObserve:
 			continue
 		case ready[o.Spec.Name] != "":
@@ -276,8 +289,10 @@ func (h *history) converge() {
 		live := h.Kafka.Topics[o.Spec.Name]
 		wanted, asked := o.Spec.Config["retention.ms"]
 		// A key that was set, and left the spec before that was recorded, is taken for somebody else's.
-		forgotten := !asked && o.Spec.ConfigPolicy == v1alpha1.ConfigMerge && !slices.Contains(o.Status.ConfigKeys, "retention.ms")
-		if string(live.ID) != o.Status.TopicID || live.Partitions != *o.Spec.Partitions || live.ReplicationFactor != *o.Spec.ReplicationFactor ||
+		forgotten := !asked && o.Spec.ConfigPolicy == v1alpha1.ConfigMerge &&
+			!slices.Contains(o.Status.ConfigKeys, "retention.ms")
+		if string(live.ID) != o.Status.TopicID || live.Partitions != *o.Spec.Partitions ||
+			live.ReplicationFactor != *o.Spec.ReplicationFactor ||
 			live.Config["retention.ms"] != wanted && !forgotten {
 			h.fail("%s is Ready with %+v, and the topic is %+v", o.Name, o.Spec, live)
 		}
@@ -292,7 +307,10 @@ func (h *history) justified(o v1alpha1.KafkaTopic, state string) bool {
 	live, exists := h.Kafka.Topics[o.Spec.Name]
 	switch state {
 	case "Stalled/Conflict":
-		return slices.ContainsFunc(h.objects(), func(other v1alpha1.KafkaTopic) bool { return other.Spec.Name == o.Spec.Name && other.UID != o.UID })
+		return slices.ContainsFunc(
+			h.objects(),
+			func(other v1alpha1.KafkaTopic) bool { return other.Spec.Name == o.Spec.Name && other.UID != o.UID },
+		)
 	case "Stalled/TopicExists":
 		return h.foreign[live.ID].ID != "" || h.released[live.ID]
 	case "Stalled/TopicReplaced", "Stalled/TopicLost":
@@ -312,7 +330,12 @@ func TestRandomLivesOfTopics(t *testing.T) {
 	}
 	for seed := range runs {
 		w := newWorld(t, controllertest.ReadyCluster(3))
-		h := &history{world: w, random: rand.New(rand.NewPCG(seed, 1)), foreign: map[kafka.TopicID]kafka.Topic{}, released: map[kafka.TopicID]bool{}}
+		h := &history{
+			world:    w,
+			random:   rand.New(rand.NewPCG(seed, 1)),
+			foreign:  map[kafka.TopicID]kafka.Topic{},
+			released: map[kafka.TopicID]bool{},
+		}
 		h.say("seed %d", seed)
 		for range 25 {
 			h.event()

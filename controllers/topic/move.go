@@ -64,7 +64,7 @@ func (p *pass) othersMoving(ctx context.Context) (moves.Ledger, error) {
 	var others moves.Ledger
 	for _, t := range all {
 		name := topics.Name(t)
-		if p.byName[name] == nil && t.Status.Reassignment != nil && t.Status.ClusterID == p.cluster.Id() {
+		if p.byName[name] == nil && t.Status.Reassignment != nil && t.Status.ClusterID == p.cluster.ID() {
 			others = append(others, moves.Entry{Topic: name, Record: *topics.MovingOf(t.Status.Reassignment)})
 		}
 	}
@@ -87,7 +87,7 @@ func (p *pass) writeAhead(ctx context.Context, changes topics.Changes) topics.Ch
 		}
 	}
 	batch.Each(batch.Writers, todo, func(r *record) {
-		next := topics.StatusOf(r.claim.Holder, r.outcome, p.cluster.Id(), p.engine.Clock.Now())
+		next := topics.StatusOf(r.claim.Holder, r.outcome, p.cluster.ID(), p.engine.Clock.Now())
 		r.err = p.flush.WriteStatus(ctx, r.claim.Holder, next)
 	})
 	for _, r := range todo {

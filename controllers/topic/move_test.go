@@ -38,25 +38,29 @@ func TestReplicasAreAddedUnderAThrottleThatIsTakenOff(t *testing.T) {
 	w.Reset()
 	_ = w.Once("orders")
 	w.wantTopic("orders", "Reconciling/Reassigning")
-	if w.ApiWrites() != 1 {
+	if w.APIWrites() != 1 {
 		t.Errorf("beginning costs %v", w.Requests)
 	}
 	live, s := w.Kafka.Topics["orders"], w.Topic("orders").Status
-	if len(w.Kafka.Moving["orders"]) != 4 || live.Config[moves.FollowerThrottled] == "" || w.Kafka.Config["leader.replication.throttled.rate"] != "1000" {
+	if len(w.Kafka.Moving["orders"]) != 4 || live.Config[moves.FollowerThrottled] == "" ||
+		w.Kafka.Config["leader.replication.throttled.rate"] != "1000" {
 		t.Errorf("live %+v, brokers %v", live, w.Kafka.Config)
 	}
-	if s.ReplicationFactor != 1 || s.Reassignment == nil || s.Reassignment.Left != 4 || s.Reassignment.BytesPerSecond != 1000 || len(s.Config) != 0 {
+	if s.ReplicationFactor != 1 || s.Reassignment == nil || s.Reassignment.Left != 4 ||
+		s.Reassignment.BytesPerSecond != 1000 ||
+		len(s.Config) != 0 {
 		t.Errorf("status %+v", s)
 	}
 	w.Reset()
 	w.Clock.Move(time.Minute)
 	_ = w.Once("orders")
-	if w.ApiWrites() != 0 || w.Kafka.Writes() != 0 {
+	if w.APIWrites() != 0 || w.Kafka.Writes() != 0 {
 		t.Errorf("nothing has arrived: %v %v", w.Requests, w.Kafka.Requests)
 	}
 	w.Kafka.Arrive("orders", 0, 1, 2)
 	_ = w.Once("orders")
-	if r := w.Topic("orders").Status.Reassignment; r == nil || r.Moved != 3 || r.Left != 1 || r.EstimatedCompletion == nil {
+	if r := w.Topic("orders").Status.Reassignment; r == nil || r.Moved != 3 || r.Left != 1 ||
+		r.EstimatedCompletion == nil {
 		t.Errorf("%+v", r)
 	}
 	w.Kafka.Arrive("orders", 3)
@@ -82,7 +86,8 @@ func TestMovesAreCancelledWhenTheSpecGoesBack(t *testing.T) {
 	w.wantTopic("orders", "Ready")
 	w.wantNoThrottle()
 	after := w.Kafka.Topics["orders"].Replicas
-	if len(w.Kafka.Moving["orders"]) != 0 || !slices.Equal(after[0], before[0]) || !slices.Equal(after[2], before[2]) || len(after[1]) != 2 {
+	if len(w.Kafka.Moving["orders"]) != 0 || !slices.Equal(after[0], before[0]) || !slices.Equal(after[2], before[2]) ||
+		len(after[1]) != 2 {
 		t.Errorf("%v, before %v", after, before)
 	}
 }
@@ -132,7 +137,11 @@ func TestACancellationThatDoesNotGoThroughIsMadeAgain(t *testing.T) {
 }
 
 func TestWhatHasArrivedMakesRoomForTheNextAtOnce(t *testing.T) {
-	w := newWorld(t, controllertest.ReadyCluster(3), controllertest.NewTopic("orders", "u", time.Hour, sized(2*moves.MaxMoving, 1)))
+	w := newWorld(
+		t,
+		controllertest.ReadyCluster(3),
+		controllertest.NewTopic("orders", "u", time.Hour, sized(2*moves.MaxMoving, 1)),
+	)
 	w.Settle("orders")
 	w.Kafka.Slow = true
 	w.ChangeTopic("orders", replicas(2))
@@ -141,7 +150,7 @@ func TestWhatHasArrivedMakesRoomForTheNextAtOnce(t *testing.T) {
 	w.Reset()
 	w.Clock.Move(time.Minute)
 	_ = w.Once("orders")
-	if len(w.Kafka.Moving["orders"]) != moves.MaxMoving || w.ApiWrites() != 1 || w.Kafka.Count("alter-brokers") != 0 {
+	if len(w.Kafka.Moving["orders"]) != moves.MaxMoving || w.APIWrites() != 1 || w.Kafka.Count("alter-brokers") != 0 {
 		t.Errorf("%d under way, %v %v", len(w.Kafka.Moving["orders"]), w.Requests, w.Kafka.Requests)
 	}
 }
@@ -149,7 +158,13 @@ func TestWhatHasArrivedMakesRoomForTheNextAtOnce(t *testing.T) {
 func TestATopicThatIsNotAdmittedAnyMoreUsesNoRoom(t *testing.T) {
 	cluster := controllertest.ReadyCluster(3)
 	controllertest.Admit(cluster)
-	w := newWorld(t, cluster, controllertest.GuestNamespace(), controllertest.FromGuests(controllertest.NewTopic("a", "a", time.Hour, sized(50, 1))), controllertest.NewTopic("b", "b", time.Hour, sized(2, 1)))
+	w := newWorld(
+		t,
+		cluster,
+		controllertest.GuestNamespace(),
+		controllertest.FromGuests(controllertest.NewTopic("a", "a", time.Hour, sized(50, 1))),
+		controllertest.NewTopic("b", "b", time.Hour, sized(2, 1)),
+	)
 	w.Settle("a", "b")
 	w.Kafka.Slow = true
 	guest := w.TopicIn(controllertest.Guests, "a")
@@ -193,7 +208,7 @@ func TestWhoMayNotMoveReplicasIsToldSoAndDelaysNoOther(t *testing.T) {
 			}
 			w.Reset()
 			w.Clock.Move(10 * time.Second)
-			if _ = w.Once("orders"); w.ApiWrites() != 0 {
+			if _ = w.Once("orders"); w.APIWrites() != 0 {
 				t.Errorf("said again and again: %v", w.Requests)
 			}
 			delete(w.Kafka.Forbidden, kind)
@@ -287,7 +302,12 @@ func TestARateThatSomebodyElseHasSetHoldsAndStays(t *testing.T) {
 }
 
 func TestTheLimitOfPartitionsUnderWayIsTheClusters(t *testing.T) {
-	w := newWorld(t, controllertest.ReadyCluster(3), controllertest.NewTopic("a", "a", time.Hour, sized(40, 1)), controllertest.NewTopic("b", "b", time.Hour, sized(40, 1)))
+	w := newWorld(
+		t,
+		controllertest.ReadyCluster(3),
+		controllertest.NewTopic("a", "a", time.Hour, sized(40, 1)),
+		controllertest.NewTopic("b", "b", time.Hour, sized(40, 1)),
+	)
 	w.Settle("a", "b")
 	w.Kafka.Slow = true
 	for _, name := range []string{"a", "b"} {
@@ -314,11 +334,16 @@ func TestATopicLivesInItsRacks(t *testing.T) {
 	inRacks := func(racks ...string) func(*v1alpha1.KafkaTopic) {
 		return func(t *v1alpha1.KafkaTopic) { t.Spec.Placement = &v1alpha1.TopicPlacement{Racks: racks} }
 	}
-	w := newWorld(t, controllertest.ReadyCluster(3), controllertest.NewTopic("orders", "u", time.Hour, sized(4, 2), inRacks("a", "b")))
+	w := newWorld(
+		t,
+		controllertest.ReadyCluster(3),
+		controllertest.NewTopic("orders", "u", time.Hour, sized(4, 2), inRacks("a", "b")),
+	)
 	w.Kafka.Racks = map[int32]string{0: "a", 1: "b", 2: "c"}
 	w.Settle("orders")
 	w.wantTopic("orders", "Ready")
-	if w.Kafka.Count("reassign") != 0 || slices.ContainsFunc(w.Kafka.Topics["orders"].Replicas, func(r []int32) bool { return slices.Contains(r, 2) }) {
+	if w.Kafka.Count("reassign") != 0 ||
+		slices.ContainsFunc(w.Kafka.Topics["orders"].Replicas, func(r []int32) bool { return slices.Contains(r, 2) }) {
 		t.Errorf("created at %v", w.Kafka.Topics["orders"].Replicas)
 	}
 	w.ChangeTopic("orders", inRacks("b", "c"))

@@ -29,7 +29,7 @@ type pass struct {
 
 // take adds a topic to the flush.
 func (p *pass) take(c topics.Claim) {
-	i := &item{state: planned, claim: c, desired: topics.DesiredOf(c, c.Policy(p.cluster.Id()))}
+	i := &item{state: planned, claim: c, desired: topics.DesiredOf(c, c.Policy(p.cluster.ID()))}
 	p.flush.Claims = append(p.flush.Claims, c.Claim)
 	p.items, p.byName[c.Name] = append(p.items, i), i
 }

@@ -61,7 +61,7 @@ func (r *Reconciler) Open(cluster batch.Host, a batch.Admission, all []found) (*
 				p.refused = append(p.refused, t)
 			}
 		}
-		p.take(topics.Sort(f.Name, f.Objects, cluster.Id(), a.Admits))
+		p.take(topics.Sort(f.Name, f.Objects, cluster.ID(), a.Admits))
 	}
 	return p.flush, p
 }

@@ -61,7 +61,7 @@ func TestATopicCostsTwoRequestsToCreateOneToChangeOneToDeleteAndNoneAtRest(t *te
 	}
 	w.Settle(names...)
 	w.wantTopic("t7", "Ready")
-	if got := w.ApiWrites(); got != 40 {
+	if got := w.APIWrites(); got != 40 {
 		t.Errorf("create: %d API requests for 20 topics: %v", got, w.Requests)
 	}
 	if !maps.Equal(w.Kafka.Requests, map[string]int{"describe": 1, "create": 1}) {
@@ -69,7 +69,9 @@ func TestATopicCostsTwoRequestsToCreateOneToChangeOneToDeleteAndNoneAtRest(t *te
 	}
 	status := w.Topic("t7").Status
 	if status.TopicID != string(w.Kafka.Topics["t7"].ID) || status.ClusterID != "incarnation-1" || status.Partitions != 3 || status.ReplicationFactor != 2 ||
-		status.Origin != v1alpha1.OriginCreated || status.DeletionPolicy != v1alpha1.DeletionDelete || !slices.Equal(status.ConfigKeys, []string{"retention.ms"}) {
+		status.Origin != v1alpha1.OriginCreated ||
+		status.DeletionPolicy != v1alpha1.DeletionDelete ||
+		!slices.Equal(status.ConfigKeys, []string{"retention.ms"}) {
 		t.Errorf("status: %+v", status)
 	}
 
@@ -77,10 +79,13 @@ func TestATopicCostsTwoRequestsToCreateOneToChangeOneToDeleteAndNoneAtRest(t *te
 
 	w.Reset()
 	for _, name := range names {
-		w.ChangeTopic(name, func(t *v1alpha1.KafkaTopic) { t.Spec.Partitions = controllertest.PtrTo(int32(5)); t.Spec.Config = nil })
+		w.ChangeTopic(
+			name,
+			func(t *v1alpha1.KafkaTopic) { t.Spec.Partitions = controllertest.PtrTo(int32(5)); t.Spec.Config = nil },
+		)
 	}
 	w.Settle(names...)
-	if got := w.ApiWrites(); got != 20 {
+	if got := w.APIWrites(); got != 20 {
 		t.Errorf("change: %d API requests: %v", got, w.Requests)
 	}
 	if !maps.Equal(w.Kafka.Requests, map[string]int{"describe": 1, "grow": 1, "alter": 1}) {
@@ -95,7 +100,7 @@ func TestATopicCostsTwoRequestsToCreateOneToChangeOneToDeleteAndNoneAtRest(t *te
 		w.Remove(w.Topic(name))
 	}
 	w.Settle(names...)
-	if got := w.ApiWrites(); got != 20 {
+	if got := w.APIWrites(); got != 20 {
 		t.Errorf("delete: %d API requests: %v", got, w.Requests)
 	}
 	if !maps.Equal(w.Kafka.Requests, map[string]int{"delete": 1}) || len(w.Kafka.Topics) != 0 || w.Topic("t7") != nil {
@@ -112,7 +117,7 @@ func TestATopicThatSomebodyElseGivesUpIsTaken(t *testing.T) {
 	for range 4 {
 		w.LookAgain(claim.TakenLookLimit)
 	}
-	if w.ApiWrites() != 0 || w.Kafka.Writes() != 0 {
+	if w.APIWrites() != 0 || w.Kafka.Writes() != 0 {
 		t.Errorf("looking wrote: %v, %v", w.Requests, w.Kafka.Requests)
 	}
 	delete(w.Kafka.Topics, "orders")
@@ -121,7 +126,11 @@ func TestATopicThatSomebodyElseGivesUpIsTaken(t *testing.T) {
 }
 
 func TestAnExistingTopicIsTakenOverOnlyWhenAsked(t *testing.T) {
-	w := newWorld(t, controllertest.ReadyCluster(3), controllertest.NewTopic("orders", "u1", time.Hour, configured("retention.ms", "5")))
+	w := newWorld(
+		t,
+		controllertest.ReadyCluster(3),
+		controllertest.NewTopic("orders", "u1", time.Hour, configured("retention.ms", "5")),
+	)
 	w.Kafka.Add("orders", 4, 2, map[string]string{"cleanup.policy": "compact"})
 	w.Settle("orders")
 	w.wantTopic("orders", "Stalled/TopicExists")
@@ -134,7 +143,8 @@ func TestAnExistingTopicIsTakenOverOnlyWhenAsked(t *testing.T) {
 	w.ChangeTopic("orders", func(t *v1alpha1.KafkaTopic) { t.Spec.Adoption = v1alpha1.AdoptionAlways })
 	w.Settle("orders")
 	w.wantTopic("orders", "Ready")
-	if s := w.Topic("orders").Status; s.Origin != v1alpha1.OriginAdopted || s.DeletionPolicy != v1alpha1.DeletionRetain || s.Partitions != 4 ||
+	if s := w.Topic("orders").Status; s.Origin != v1alpha1.OriginAdopted || s.DeletionPolicy != v1alpha1.DeletionRetain ||
+		s.Partitions != 4 ||
 		!maps.Equal(s.Config, map[string]string{"retention.ms": "5", "cleanup.policy": "compact"}) {
 		t.Errorf("status %+v", s)
 	}
@@ -196,7 +206,12 @@ func TestATopicThatSomebodyMakesInBetweenIsNotOurs(t *testing.T) {
 }
 
 func TestDeletingTheLosingDuplicateKeepsTheTopic(t *testing.T) {
-	w := newWorld(t, controllertest.ReadyCluster(3), controllertest.NewTopic("old", "u2", time.Hour, named("orders")), controllertest.NewTopic("young", "u1", time.Minute, named("orders")))
+	w := newWorld(
+		t,
+		controllertest.ReadyCluster(3),
+		controllertest.NewTopic("old", "u2", time.Hour, named("orders")),
+		controllertest.NewTopic("young", "u1", time.Minute, named("orders")),
+	)
 	w.Settle("orders")
 	w.wantTopic("old", "Ready")
 	w.wantTopic("young", "Stalled/Conflict")
@@ -206,22 +221,27 @@ func TestDeletingTheLosingDuplicateKeepsTheTopic(t *testing.T) {
 	w.Reset()
 	w.Remove(w.Topic("young"))
 	w.Settle("orders")
-	if w.Kafka.Writes() != 0 || w.ApiWrites() != 0 || w.Topic("young") != nil {
+	if w.Kafka.Writes() != 0 || w.APIWrites() != 0 || w.Topic("young") != nil {
 		t.Errorf("%v %v", w.Kafka.Requests, w.Requests)
 	}
 	w.wantTopic("old", "Ready")
 }
 
 func TestAHolderThatGoesHandsTheTopicOver(t *testing.T) {
-	w := newWorld(t, controllertest.ReadyCluster(3), controllertest.NewTopic("old", "u2", time.Hour, named("orders"), configured("retention.ms", "1")),
-		controllertest.NewTopic("young", "u1", time.Minute, named("orders"), configured("segment.ms", "2")))
+	w := newWorld(
+		t,
+		controllertest.ReadyCluster(3),
+		controllertest.NewTopic("old", "u2", time.Hour, named("orders"), configured("retention.ms", "1")),
+		controllertest.NewTopic("young", "u1", time.Minute, named("orders"), configured("segment.ms", "2")),
+	)
 	w.Settle("orders")
 	id := w.Kafka.Topics["orders"].ID
 	w.Remove(w.Topic("old"))
 	w.Settle("orders")
 	w.wantTopic("young", "Ready")
 	s := w.Topic("young").Status
-	if w.Topic("old") != nil || w.Kafka.Topics["orders"].ID != id || s.TopicID != string(id) || s.Origin != v1alpha1.OriginCreated {
+	if w.Topic("old") != nil || w.Kafka.Topics["orders"].ID != id || s.TopicID != string(id) ||
+		s.Origin != v1alpha1.OriginCreated {
 		t.Errorf("status %+v, live %+v", s, w.Kafka.Topics)
 	}
 	if config := w.Kafka.Topics["orders"].Config; !maps.Equal(config, map[string]string{"segment.ms": "2"}) {
@@ -235,7 +255,12 @@ func TestAHolderThatGoesHandsTheTopicOver(t *testing.T) {
 }
 
 func TestAHandOverSurvivesACrashBeforeTheOldHolderIsReleased(t *testing.T) {
-	w := newWorld(t, controllertest.ReadyCluster(3), controllertest.NewTopic("old", "u2", time.Hour, named("orders")), controllertest.NewTopic("young", "u1", time.Minute, named("orders")))
+	w := newWorld(
+		t,
+		controllertest.ReadyCluster(3),
+		controllertest.NewTopic("old", "u2", time.Hour, named("orders")),
+		controllertest.NewTopic("young", "u1", time.Minute, named("orders")),
+	)
 	w.Settle("orders")
 	w.Remove(w.Topic("old"))
 	w.Failing["patch old"] = fmt.Errorf("the operator died here")
@@ -250,21 +275,41 @@ func TestAHandOverSurvivesACrashBeforeTheOldHolderIsReleased(t *testing.T) {
 }
 
 func TestOneRefusedTopicDelaysNoOther(t *testing.T) {
-	w := newWorld(t, controllertest.ReadyCluster(2), controllertest.NewTopic("good", "g", time.Hour), controllertest.NewTopic("bad", "b", time.Hour, sized(1, 3)),
-		controllertest.NewTopic("odd", "o", time.Hour, configured("retention.ms", "x", "retention.bytes", "7")), controllertest.NewTopic("flaky", "f", time.Hour))
+	w := newWorld(
+		t,
+		controllertest.ReadyCluster(2),
+		controllertest.NewTopic("good", "g", time.Hour),
+		controllertest.NewTopic("bad", "b", time.Hour, sized(1, 3)),
+		controllertest.NewTopic(
+			"odd",
+			"o",
+			time.Hour,
+			configured("retention.ms", "x", "retention.bytes", "7"),
+		),
+		controllertest.NewTopic("flaky", "f", time.Hour),
+	)
 	w.Kafka.BrokerCount = 2
-	w.Kafka.Refuse["odd"] = &kafka.Refusal{Code: "INVALID_CONFIG", Message: "Invalid value x for configuration retention.ms"}
+	w.Kafka.Refuse["odd"] = &kafka.Refusal{
+		Code:    "INVALID_CONFIG",
+		Message: "Invalid value x for configuration retention.ms",
+	}
 	w.Kafka.Refuse["flaky"] = fmt.Errorf("NOT_CONTROLLER")
 	if err := w.Once("good", "bad", "odd", "flaky"); err != nil {
 		t.Fatal(err)
 	}
 	w.wantTopic("good", "Ready")
 	w.wantTopic("bad", "Stalled/InvalidReplicationFactor")
-	if m := controllertest.Message(w.Topic("bad").Status.Conditions); !strings.Contains(m, "spec.replicationFactor: 3 replicas asked, 2 brokers") {
+	if m := controllertest.Message(w.Topic("bad").Status.Conditions); !strings.Contains(
+		m,
+		"spec.replicationFactor: 3 replicas asked, 2 brokers",
+	) {
 		t.Error(m)
 	}
 	w.wantTopic("odd", "Stalled/InvalidConfig")
-	if m := controllertest.Message(w.Topic("odd").Status.Conditions); !strings.HasPrefix(m, "spec.config[retention.ms]: ") {
+	if m := controllertest.Message(w.Topic("odd").Status.Conditions); !strings.HasPrefix(
+		m,
+		"spec.config[retention.ms]: ",
+	) {
 		t.Error(m)
 	}
 	w.wantTopic("flaky", "Reconciling/Retrying")
@@ -294,18 +339,23 @@ func TestABadTopicAmongManyCostsTheOthersNothing(t *testing.T) {
 	if w.Kafka.Requests["create"] != 1 || w.Kafka.Requests["describe"] != 1 {
 		t.Errorf("requests to Kafka: %v", w.Kafka.Requests)
 	}
-	if got := w.ApiWrites(); got != 2*many+1 { // what was announced of the bad one is taken back
+	if got := w.APIWrites(); got != 2*many+1 { // what was announced of the bad one is taken back
 		t.Errorf("%d writes to the API for %d topics", got, many)
 	}
 	w.Reset()
 	w.Settle(names...)
-	if w.ApiWrites() != 0 || w.Kafka.Requests["alter"] != 0 {
-		t.Errorf("again: %d writes to the API, %v", w.ApiWrites(), w.Kafka.Requests)
+	if w.APIWrites() != 0 || w.Kafka.Requests["alter"] != 0 {
+		t.Errorf("again: %d writes to the API, %v", w.APIWrites(), w.Kafka.Requests)
 	}
 }
 
 func TestATopicThatTheOperatorMayNotSeeKeepsItsRecordAndDelaysNoOther(t *testing.T) {
-	w := newWorld(t, controllertest.ReadyCluster(3), controllertest.NewTopic("hidden", "h", time.Hour), controllertest.NewTopic("good", "g", time.Hour))
+	w := newWorld(
+		t,
+		controllertest.ReadyCluster(3),
+		controllertest.NewTopic("hidden", "h", time.Hour),
+		controllertest.NewTopic("good", "g", time.Hour),
+	)
 	w.Settle("hidden")
 	id := w.Topic("hidden").Status.TopicID
 	w.Kafka.Hidden["hidden"] = true
@@ -315,7 +365,10 @@ func TestATopicThatTheOperatorMayNotSeeKeepsItsRecordAndDelaysNoOther(t *testing
 	}
 	w.wantTopic("good", "Ready")
 	w.wantTopic("hidden", "Reconciling/NotAuthorized")
-	if m := controllertest.Message(w.Topic("hidden").Status.Conditions); !strings.Contains(m, `grant its principal Describe and DescribeConfigs on topic "hidden"`) {
+	if m := controllertest.Message(w.Topic("hidden").Status.Conditions); !strings.Contains(
+		m,
+		`grant its principal Describe and DescribeConfigs on topic "hidden"`,
+	) {
 		t.Error(m)
 	}
 	if got := w.Topic("hidden").Status; got.TopicID != id || got.Partitions != 1 || w.Kafka.Requests["alter"] != 0 {
@@ -380,7 +433,15 @@ func TestATopicWaitsForItsClusterAndAReadyOneStaysReady(t *testing.T) {
 	w := newWorld(t, controllertest.ReadyCluster(3), controllertest.NewTopic("there", "u", time.Hour))
 	w.Settle("there")
 	w.ChangeCluster(func(c *v1alpha1.KafkaCluster) {
-		meta.SetStatusCondition(&c.Status.Conditions, metav1.Condition{Type: v1alpha1.ConditionAvailable, Status: metav1.ConditionFalse, Reason: "NoQuorum", Message: "the quorum has no leader"})
+		meta.SetStatusCondition(
+			&c.Status.Conditions,
+			metav1.Condition{
+				Type:    v1alpha1.ConditionAvailable,
+				Status:  metav1.ConditionFalse,
+				Reason:  "NoQuorum",
+				Message: "the quorum has no leader",
+			},
+		)
 	})
 	w.Apply(controllertest.NewTopic("later", "l", time.Minute))
 	w.Remove(w.Topic("there"))
@@ -401,8 +462,11 @@ func TestPartitionsBelowTheirMinISRHoldNobodyBack(t *testing.T) {
 	w := newWorld(t, controllertest.ReadyCluster(3), controllertest.NewTopic("there", "u", time.Hour))
 	w.Settle("there")
 	w.ChangeCluster(func(c *v1alpha1.KafkaCluster) {
-		meta.SetStatusCondition(&c.Status.Conditions, metav1.Condition{Type: v1alpha1.ConditionAvailable, Status: metav1.ConditionFalse,
-			Reason: status.ReasonBelowMinISR, Message: "1 partitions have fewer in-sync replicas than min.insync.replicas"})
+		meta.SetStatusCondition(
+			&c.Status.Conditions,
+			metav1.Condition{Type: v1alpha1.ConditionAvailable, Status: metav1.ConditionFalse,
+				Reason: status.ReasonBelowMinISR, Message: "1 partitions have fewer in-sync replicas than min.insync.replicas"},
+		)
 	})
 	w.Apply(controllertest.NewTopic("later", "l", time.Minute))
 	w.ChangeTopic("there", func(t *v1alpha1.KafkaTopic) { t.Spec.Config = map[string]string{"min.insync.replicas": "1"} })
@@ -415,7 +479,12 @@ func TestPartitionsBelowTheirMinISRHoldNobodyBack(t *testing.T) {
 }
 
 func TestAClusterThatIsGoneHoldsNoTopicBack(t *testing.T) {
-	w := newWorld(t, controllertest.ReadyCluster(3), controllertest.NewTopic("orders", "u", time.Hour), controllertest.NewTopic("other", "o", time.Hour))
+	w := newWorld(
+		t,
+		controllertest.ReadyCluster(3),
+		controllertest.NewTopic("orders", "u", time.Hour),
+		controllertest.NewTopic("other", "o", time.Hour),
+	)
 	w.Settle("orders", "other")
 	cluster := controllertest.ReadyCluster(3)
 	w.Remove(cluster)
@@ -449,7 +518,7 @@ func TestAnUnreachableClusterKeepsTheFinalizerAndSaysWhy(t *testing.T) {
 	w.wantTopic("orders", "Reconciling/ClusterUnreachable")
 	w.Reset()
 	_ = w.Once()
-	if w.ApiWrites() != 0 {
+	if w.APIWrites() != 0 {
 		t.Errorf("said twice: %v", w.Requests)
 	}
 	w.Kafka.Down = nil
@@ -461,7 +530,13 @@ func TestAnUnreachableClusterKeepsTheFinalizerAndSaysWhy(t *testing.T) {
 
 func TestWhatIsToBeRetainedGoesWithoutItsClustersAnswer(t *testing.T) {
 	retained := func(t *v1alpha1.KafkaTopic) { t.Spec.DeletionPolicy = v1alpha1.DeletionRetain }
-	w := newWorld(t, controllertest.ReadyCluster(3), controllertest.NewTopic("kept", "k", time.Hour, retained), controllertest.NewTopic("moving", "m", time.Hour, sized(1, 1), retained), controllertest.NewTopic("doomed", "d", time.Hour))
+	w := newWorld(
+		t,
+		controllertest.ReadyCluster(3),
+		controllertest.NewTopic("kept", "k", time.Hour, retained),
+		controllertest.NewTopic("moving", "m", time.Hour, sized(1, 1), retained),
+		controllertest.NewTopic("doomed", "d", time.Hour),
+	)
 	w.Settle("kept", "moving", "doomed")
 	w.Kafka.Slow = true
 	w.ChangeTopic("moving", replicas(2))
@@ -516,7 +591,16 @@ func TestWhatStopsAWholeFlushIsToldByThoseThatWait(t *testing.T) {
 }
 
 func TestDriftIsMended(t *testing.T) {
-	w := newWorld(t, controllertest.ReadyCluster(3), controllertest.NewTopic("orders", "u", time.Hour, configured("retention.ms", "5", "cleanup.policy", "compact, delete")))
+	w := newWorld(
+		t,
+		controllertest.ReadyCluster(3),
+		controllertest.NewTopic(
+			"orders",
+			"u",
+			time.Hour,
+			configured("retention.ms", "5", "cleanup.policy", "compact, delete"),
+		),
+	)
 	w.Settle("orders")
 	w.Kafka.Topics["orders"].Config["retention.ms"] = "6"
 	w.Kafka.Topics["orders"].Config["cleanup.policy"] = "compact,delete" // as a broker tells it
@@ -530,7 +614,7 @@ func TestDriftIsMended(t *testing.T) {
 	w.Reset()
 	w.Clock.Move(20 * time.Minute)
 	_ = w.Once()
-	if w.Kafka.Writes() != 0 || w.ApiWrites() != 0 || w.Kafka.Count("describe") != 1 {
+	if w.Kafka.Writes() != 0 || w.APIWrites() != 0 || w.Kafka.Count("describe") != 1 {
 		t.Errorf("%v %v", w.Kafka.Requests, w.Requests)
 	}
 }

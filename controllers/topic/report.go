@@ -53,10 +53,10 @@ func (p *pass) settleHolder(ctx context.Context, i *item) (bool, error) {
 		out.Health = p.controller.healthOf(p.key(i), holder, topics.HealthOf(out.Topic, out.Record.Moving != nil))
 	}
 	if i.state == unsettled {
-		retry := topics.RetryStatus(holder, out, p.cluster.Id(), i.failure.Error(), now)
+		retry := topics.RetryStatus(holder, out, p.cluster.ID(), i.failure.Error(), now)
 		return false, p.flush.WriteStatus(ctx, holder, retry)
 	}
-	next := topics.StatusOf(holder, out, p.cluster.Id(), now)
+	next := topics.StatusOf(holder, out, p.cluster.ID(), now)
 	if !p.flush.Says(holder, next) && !p.controller.believes(p.key(i), out) {
 		return false, nil
 	}
@@ -95,7 +95,7 @@ func (p *pass) settleObservers(ctx context.Context, i *item) error {
 			continue
 		}
 		health := p.controller.healthOf(p.key(i), t, topics.HealthOf(topic, false))
-		s := topics.ObservedStatus(t, topic, exists, health, p.cluster.Id(), p.engine.Clock.Now())
+		s := topics.ObservedStatus(t, topic, exists, health, p.cluster.ID(), p.engine.Clock.Now())
 		if i.state == unsettled || i.state == stuck {
 			s.Reassignment = t.Status.Reassignment // by which its throttle is known
 		}
@@ -129,6 +129,6 @@ func (p *pass) settleLeaving(ctx context.Context, i *item) error {
 // created is not there.
 func (p *pass) Releasable(name string) bool {
 	d := p.byName[name].desired
-	neverCreated := d.Known.ID == "" && !d.Intended && p.cluster.Id() != ""
+	neverCreated := d.Known.ID == "" && !d.Intended && p.cluster.ID() != ""
 	return d.Known.Moving == nil && d.Begun.Moving == nil && (d.Kept || d.Gone && neverCreated)
 }

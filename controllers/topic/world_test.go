@@ -17,7 +17,12 @@ type world struct {
 
 func newWorld(t *testing.T, objects ...client.Object) *world {
 	t.Helper()
-	w := &world{World: controllertest.NewCore(t, controllertest.Indexed{Object: &v1alpha1.KafkaTopic{}, Indexes: kafkaTopics.Indexes()}, objects...)}
+	w := &world{
+		World: controllertest.NewCore(
+			t,
+			controllertest.Indexed{Object: &v1alpha1.KafkaTopic{}, Indexes: kafkaTopics.Indexes()},
+			objects...),
+	}
 	w.restart()
 	return w
 }

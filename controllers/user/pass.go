@@ -100,7 +100,7 @@ func (p *userPass) prepare(ctx context.Context, i *userItem) {
 	i.desired = users.Desired{Name: i.claim.Name}
 	i.mechanisms = nil
 	for _, u := range held {
-		if c := users.Recorded(u, p.pass.Cluster.Id()); c != nil {
+		if c := users.Recorded(u, p.pass.Cluster.ID()); c != nil {
 			for _, m := range c.Mechanisms {
 				i.mechanisms = append(i.mechanisms, m.Mechanism)
 			}
@@ -174,14 +174,14 @@ func (p *userPass) hold(ctx context.Context, i *userItem) bool {
 	i.hash = users.PasswordHash(string(u.UID), password)
 	i.desired = users.Desired{Name: i.claim.Name, Mechanisms: i.mechanisms, Password: password,
 		Quotas: users.QuotasOf(u.Spec.Quotas)}
-	if c := users.Recorded(u, p.pass.Cluster.Id()); c != nil && c.PasswordHash == i.hash {
+	if c := users.Recorded(u, p.pass.Cluster.ID()); c != nil && c.PasswordHash == i.hash {
 		i.desired.Recorded = c
 	}
 	if i.desired.ACLs = users.ACLsOf(i.claim.Name, u.Spec.ACLs); len(i.desired.ACLs) > 0 && !p.host.Authorizes {
 		i.fault(users.NoAuthorizer())
 		i.desired.ACLs = nil
 	}
-	i.report.Credentials = users.CredentialsOf(u, p.pass.Cluster.Id(), i.hash, i.mechanisms, p.host.Nodes)
+	i.report.Credentials = users.CredentialsOf(u, p.pass.Cluster.ID(), i.hash, i.mechanisms, p.host.Nodes)
 	return true
 }
 
@@ -196,7 +196,7 @@ func boundSecret(u *v1alpha1.KafkaUser) string {
 // deleted a moment ago.
 func (p *userPass) vacant(i *userItem) bool {
 	key := batch.Key{Cluster: p.pass.Cluster.Key, Name: i.claim.Name}
-	fault := users.Exists(i.claim, p.live, p.pass.Cluster.Id())
+	fault := users.Exists(i.claim, p.live, p.pass.Cluster.ID())
 	if fault == nil {
 		p.r.Doubts.Forget(key)
 		return true
@@ -214,12 +214,12 @@ func (p *userPass) vacant(i *userItem) bool {
 // principal. It returns false when the object could not be written and is looked at again.
 func (p *userPass) announce(ctx context.Context, i *userItem) bool {
 	u := i.claim.Holder
-	if claim.HasFinalizer(u) && users.Owns(u, p.pass.Cluster.Id()) {
+	if claim.HasFinalizer(u) && users.Owns(u, p.pass.Cluster.ID()) {
 		return true
 	}
 	base := u.DeepCopy()
 	controllerutil.AddFinalizer(u, v1alpha1.Finalizer)
-	metav1.SetMetaDataAnnotation(&u.ObjectMeta, v1alpha1.AnnotationCreating, users.Intent(u, p.pass.Cluster.Id()))
+	metav1.SetMetaDataAnnotation(&u.ObjectMeta, v1alpha1.AnnotationCreating, users.Intent(u, p.pass.Cluster.ID()))
 	err := p.r.Writer.PatchMetadata(ctx, u, base)
 	if err == nil {
 		return true

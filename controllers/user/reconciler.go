@@ -51,7 +51,7 @@ func (r *Reconciler) Open(
 ) (*pass, batch.Work) {
 	p := &userPass{r: r, pass: batch.NewPass(&r.Reconciler, cluster, a)}
 	for _, f := range all {
-		claim := users.Sort(f.Name, f.Objects, cluster.Id(), a.Admits)
+		claim := users.Sort(f.Name, f.Objects, cluster.ID(), a.Admits)
 		p.pass.Claims = append(p.pass.Claims, claim)
 		p.items = append(p.items, &userItem{claim: claim})
 	}

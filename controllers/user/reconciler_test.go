@@ -172,14 +172,14 @@ func TestAUserIsReadyOnceEveryBrokerLetsItInAndThenCostsNothing(t *testing.T) {
 
 	w.Reset()
 	w.Settle("app")
-	if w.ApiWrites() != 0 || w.Kafka.Writes() != 0 || w.Logins != 0 {
+	if w.APIWrites() != 0 || w.Kafka.Writes() != 0 || w.Logins != 0 {
 		t.Errorf("converged: %v, %v, %d logins", w.Requests, w.Kafka.Requests, w.Logins)
 	}
 
 	w.Reset()
 	w.changeUser("app", func(u *v1alpha1.KafkaUser) { u.Spec.Quotas.ProducerByteRate = controllertest.PtrTo(int64(7)) })
 	w.Settle("app")
-	if w.ApiWrites() != 1 || w.Kafka.Writes() != 1 || w.Logins != 0 {
+	if w.APIWrites() != 1 || w.Kafka.Writes() != 1 || w.Logins != 0 {
 		t.Errorf("a quota changed: %v, %v, %d logins", w.Requests, w.Kafka.Requests, w.Logins)
 	}
 }
@@ -312,7 +312,7 @@ func TestDeletingALosingUserTouchesNothing(t *testing.T) {
 	w.Reset()
 	w.Remove(w.user("young"))
 	w.Settle("app")
-	if w.Kafka.Writes() != 0 || w.ApiWrites() != 0 || w.user("young") != nil {
+	if w.Kafka.Writes() != 0 || w.APIWrites() != 0 || w.user("young") != nil {
 		t.Errorf("%v %v", w.Kafka.Requests, w.Requests)
 	}
 	w.wantUser("old", "Ready")
@@ -391,7 +391,7 @@ func TestAUserThatSomebodyElseGivesUpIsTaken(t *testing.T) {
 	for range 4 {
 		w.LookAgain(claim.TakenLookLimit)
 	}
-	if w.ApiWrites() != 0 || w.Kafka.Writes() != 0 {
+	if w.APIWrites() != 0 || w.Kafka.Writes() != 0 {
 		t.Errorf("looking wrote: %v, %v", w.Requests, w.Kafka.Requests)
 	}
 	clear(w.Kafka.ACLSet)

@@ -72,7 +72,7 @@ func (i *userItem) holderReport() users.Report {
 // Kafka; others never had.
 func (p *userPass) leavingOf(i *userItem) (owners, others []*v1alpha1.KafkaUser) {
 	for _, u := range i.claim.Held() {
-		if users.Owns(u, p.pass.Cluster.Id()) {
+		if users.Owns(u, p.pass.Cluster.ID()) {
 			owners = append(owners, u)
 		} else {
 			others = append(others, u)

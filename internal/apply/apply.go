@@ -18,7 +18,8 @@ import (
 // FieldOwner is the name under which the operator owns the fields it applies.
 const FieldOwner = "castellan"
 
-// AnnotationApplied holds the hash of what was applied last, so that a field which is no longer rendered is noticed too.
+// AnnotationApplied holds the hash of what was applied last, so that a field which is no longer rendered is noticed
+// too.
 const AnnotationApplied = "kafka.castellan.dev/applied"
 
 // Applier applies objects on behalf of one owner.

@@ -8,7 +8,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// IgnoreGone drops the errors of writing to an object that is gone or has been replaced: its successor has events of its
+// IgnoreGone drops the errors of writing to an object that is gone or has been replaced: its successor has events of
+// its
 // own.
 func IgnoreGone(err error) error {
 	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) || apierrors.IsInvalid(err) && isUIDError(err) {

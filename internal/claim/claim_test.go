@@ -81,9 +81,17 @@ func TestWhoHoldsAName(t *testing.T) {
 				holder = got.Holder.Name
 			}
 			if holder != c.holder || names(got.Losers) != c.losers || names(got.Leaving) != c.leaving || names(got.Observers) != c.observers ||
-				names(got.NotAdmitted) != c.barred || got.Frozen != c.frozen || got.Name != "x" {
-				t.Errorf("%q holds it; losers %q, leaving %q, observers %q, barred %q, frozen %v", holder, names(got.Losers), names(got.Leaving),
-					names(got.Observers), names(got.NotAdmitted), got.Frozen)
+				names(got.NotAdmitted) != c.barred || got.Frozen != c.frozen ||
+				got.Name != "x" {
+				t.Errorf(
+					"%q holds it; losers %q, leaving %q, observers %q, barred %q, frozen %v",
+					holder,
+					names(got.Losers),
+					names(got.Leaving),
+					names(got.Observers),
+					names(got.NotAdmitted),
+					got.Frozen,
+				)
 			}
 			living := slices.Concat(got.Losers, got.Observers)
 			if got.HasHolder() {

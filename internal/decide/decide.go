@@ -1,5 +1,6 @@
-// Package decide is the middle of a pass over a KafkaCluster: from what is asked for and what is seen it says everything that
-// would be recorded, written, disturbed and told. It is one pure call, and can be made for a spec that nobody has applied.
+// Package decide is the middle of a pass over a KafkaCluster: from what is asked for and what is seen it says
+// everything that would be recorded, written, disturbed and told. It is one pure call, and can be made for a spec that
+// nobody has applied.
 package decide
 
 import (
@@ -51,7 +52,8 @@ type Decision struct {
 	Blocked string
 	// Identity is to be recorded before anything else is done.
 	Identity identity.Record
-	// Model is what the spec means, or the last accepted one where the spec has faults; nil = no sense can be made of either.
+	// Model is what the spec means, or the last accepted one where the spec has faults; nil = no sense can be made of
+	// either.
 	Model       *model.Cluster
 	Accepted    *v1alpha1.KafkaClusterSpec // the spec that Model was made of
 	Observation *model.Observation
@@ -110,7 +112,8 @@ func blocked(in Inputs) string {
 	return ""
 }
 
-// resolve turns the spec into the model. A spec that cannot be carried out stalls, and the last accepted one is cared for
+// resolve turns the spec into the model. A spec that cannot be carried out stalls, and the last accepted one is cared
+// for
 // instead; false = there is none, or no sense can be made of it either.
 func (d *Decision) resolve(in Inputs) bool {
 	spec := &in.Cluster.Spec
@@ -168,7 +171,8 @@ func heldVerdicts(held []plan.Held) []verdict.Verdict {
 	return verdicts
 }
 
-// surplus is what is no longer rendered: a listener that was taken out of the spec keeps its Services until no node listens
+// surplus is what is no longer rendered: a listener that was taken out of the spec keeps its Services until no node
+// listens
 // there, a revision until no pod and no StatefulSet names it.
 func surplus(c *model.Cluster, live *observe.Live, successor string) []render.Object {
 	rendered := map[string]bool{}
@@ -220,7 +224,8 @@ func AcceptedSpec(live *observe.Live, cluster string) (*v1alpha1.KafkaClusterSpe
 	return spec, nil
 }
 
-// RenderAccepted prints the ConfigMap that keeps the spec which is in force, so that a later mistake does not end the care
+// RenderAccepted prints the ConfigMap that keeps the spec which is in force, so that a later mistake does not end the
+// care
 // of the cluster.
 func RenderAccepted(cluster *v1alpha1.KafkaCluster, spec *v1alpha1.KafkaClusterSpec) (*corev1.ConfigMap, error) {
 	text, err := json.Marshal(spec)

@@ -32,7 +32,8 @@ type AuthorityState struct {
 	Problem   string        // what to restore; empty = nothing
 }
 
-// Authority reads the certificate authority of a cluster. One that is lost or damaged while nodes run is not replaced: they
+// Authority reads the certificate authority of a cluster. One that is lost or damaged while nodes run is not replaced:
+// they
 // trust no other, and would part from each other one by one.
 func Authority(live *observe.Live, cluster string) AuthorityState {
 	name := pki.AuthoritySecret(cluster)
@@ -77,7 +78,8 @@ type KeySecret struct {
 	Current bool
 }
 
-// KeySecrets says what the key Secrets of a cluster shall hold. A certificate that still serves stays as it is, and so do
+// KeySecrets says what the key Secrets of a cluster shall hold. A certificate that still serves stays as it is, and so
+// do
 // those of a node that the spec no longer asks for until it is gone; one for a node that is gone goes.
 func KeySecrets(
 	c *model.Cluster,

@@ -1,4 +1,5 @@
-// Package identity decides what a cluster is given once in its life: its id, its nodes' ids, the voters of its first quorum,
+// Package identity decides what a cluster is given once in its life: its id, its nodes' ids, the voters of its first
+// quorum,
 // the defaults that follow from its first size. It is pure. What it proposes is recorded before anybody acts on it.
 package identity
 
@@ -119,7 +120,7 @@ func FirstNodeID(pools []v1alpha1.PoolStatus, name string) (int32, bool) {
 	return 0, false
 }
 
-// ComputeDefaults returns the values that depend on the size of a cluster. They are computed once, when the cluster is
+// Defaults returns the values that depend on the size of a cluster. They are computed once, when the cluster is
 // made, and recorded, so that growing it changes no broker's file.
 func Defaults(spec *v1alpha1.KafkaClusterSpec) v1alpha1.Defaults {
 	var brokers int32

@@ -1,5 +1,6 @@
 // Package metricsauth lets those read the metrics whom the Kubernetes API knows and permits to: the caller's token is
-// reviewed, and then whether that caller may use the verb on the path. It does what the API server's own library does for
+// reviewed, and then whether that caller may use the verb on the path. It does what the API server's own library does
+// for
 // such servers, without bringing the API server into the operator's memory.
 package metricsauth
 
@@ -143,7 +144,11 @@ type api struct {
 
 func (a api) user(ctx context.Context, token string) (*authenticationv1.UserInfo, error) {
 	review, err := a.tokens.TokenReviews().
-		Create(ctx, &authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: token}}, metav1.CreateOptions{})
+		Create(
+			ctx,
+			&authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: token}},
+			metav1.CreateOptions{},
+		)
 	if err != nil || !review.Status.Authenticated {
 		return nil, err
 	}

@@ -6,7 +6,8 @@ import (
 	"slices"
 )
 
-// Leaving lists the nodes that exist and that the spec does not ask for, each with its pool: of a pool that left the spec
+// Leaving lists the nodes that exist and that the spec does not ask for, each with its pool: of a pool that left the
+// spec
 // all, of one that shrank the highest ids. They count in every question of availability until they are gone.
 func (c *Cluster) Leaving(o *Observation) ([]Node, map[int32]*Pool) {
 	var nodes []Node
@@ -23,7 +24,8 @@ func (c *Cluster) Leaving(o *Observation) ([]Node, map[int32]*Pool) {
 		pool := c.Pool(name)
 		if pool == nil {
 			pool = &Pool{
-				Name: name, StatefulSet: c.Name + "-" + name, FirstNodeID: set.FirstNodeID, Controller: set.Controller, Broker: set.Broker,
+				Name: name, StatefulSet: c.Name + "-" + name, FirstNodeID: set.FirstNodeID,
+				Controller: set.Controller, Broker: set.Broker,
 			}
 		}
 		for k := range set.Replicas {
@@ -49,7 +51,8 @@ func (c *Cluster) Pool(name string) *Pool {
 	return nil
 }
 
-// FindSuccessor names the pod of a controller that knows the quorum's leader, as long as others join or leave, or nothing
+// FindSuccessor names the pod of a controller that knows the quorum's leader, as long as others join or leave, or
+// nothing
 // is known of the quorum: one that stays, if there is one. Empty = nobody needs it, or there is none.
 func (c *Cluster) FindSuccessor(o *Observation) string {
 	if !c.Bootstrapped {

@@ -12,8 +12,16 @@ func TestTheSuccessorKnowsTheLeaderAndIsThereOnlyWhileTheQuorumChanges(t *testin
 		return ObservedNode{Pod: &ObservedPod{Name: name, Controller: true, Ready: true}}
 	}
 	all := map[int32]ObservedNode{0: ready("main-0"), 1000: ready("ctl-1000"), 1001: ready("ctl-1001")}
-	dedicated := map[int32]ObservedNode{0: {Pod: &ObservedPod{Name: "main-0", Broker: true, Ready: true}}, 1000: all[1000], 1001: all[1001]}
-	starting := map[int32]ObservedNode{0: all[0], 1000: {Pod: &ObservedPod{Name: "ctl-1000", Controller: true}}, 1001: all[1001]}
+	dedicated := map[int32]ObservedNode{
+		0:    {Pod: &ObservedPod{Name: "main-0", Broker: true, Ready: true}},
+		1000: all[1000],
+		1001: all[1001],
+	}
+	starting := map[int32]ObservedNode{
+		0:    all[0],
+		1000: {Pod: &ObservedPod{Name: "ctl-1000", Controller: true}},
+		1001: all[1001],
+	}
 	cases := map[string]struct {
 		founding bool
 		combined bool // node 0 is asked to be a controller, and nobody else
@@ -21,18 +29,28 @@ func TestTheSuccessorKnowsTheLeaderAndIsThereOnlyWhileTheQuorumChanges(t *testin
 		voters   []int32 // nil = there is no view of Kafka
 		want     string
 	}{
-		"nothing changes":                          {nodes: dedicated, voters: []int32{1000, 1001}},
-		"the quorum is not yet founded":            {founding: true, nodes: dedicated},
-		"two join, of whom none votes":             {nodes: all, voters: []int32{0}, want: "main-0"},
-		"two join, of whom one votes":              {nodes: all, voters: []int32{0, 1001}, want: "ctl-1001"},
-		"one leaves, and those that stay vote":     {nodes: all, voters: []int32{0, 1000, 1001}, want: "ctl-1000"},
-		"one has left the quorum and still runs":   {nodes: all, voters: []int32{1000, 1001}, want: "ctl-1000"},
-		"one leaves, and the first is not ready":   {nodes: starting, voters: []int32{0, 1000, 1001}, want: "ctl-1001"},
-		"a voter has no pod any more":              {nodes: dedicated, voters: []int32{1000, 1001, 1002}, want: "ctl-1000"},
-		"nothing is known":                         {nodes: all, want: "ctl-1000"},
-		"two leave for one that does not vote yet": {combined: true, nodes: all, voters: []int32{1000, 1001}, want: "ctl-1000"},
-		"two leave for one that votes":             {combined: true, nodes: all, voters: []int32{0, 1000, 1001}, want: "main-0"},
-		"nobody is ready":                          {nodes: map[int32]ObservedNode{1000: starting[1000]}},
+		"nothing changes":                        {nodes: dedicated, voters: []int32{1000, 1001}},
+		"the quorum is not yet founded":          {founding: true, nodes: dedicated},
+		"two join, of whom none votes":           {nodes: all, voters: []int32{0}, want: "main-0"},
+		"two join, of whom one votes":            {nodes: all, voters: []int32{0, 1001}, want: "ctl-1001"},
+		"one leaves, and those that stay vote":   {nodes: all, voters: []int32{0, 1000, 1001}, want: "ctl-1000"},
+		"one has left the quorum and still runs": {nodes: all, voters: []int32{1000, 1001}, want: "ctl-1000"},
+		"one leaves, and the first is not ready": {nodes: starting, voters: []int32{0, 1000, 1001}, want: "ctl-1001"},
+		"a voter has no pod any more":            {nodes: dedicated, voters: []int32{1000, 1001, 1002}, want: "ctl-1000"},
+		"nothing is known":                       {nodes: all, want: "ctl-1000"},
+		"two leave for one that does not vote yet": {
+			combined: true,
+			nodes:    all,
+			voters:   []int32{1000, 1001},
+			want:     "ctl-1000",
+		},
+		"two leave for one that votes": {
+			combined: true,
+			nodes:    all,
+			voters:   []int32{0, 1000, 1001},
+			want:     "main-0",
+		},
+		"nobody is ready": {nodes: map[int32]ObservedNode{1000: starting[1000]}},
 	}
 	for name, test := range cases {
 		t.Run(name, func(t *testing.T) {

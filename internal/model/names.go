@@ -30,12 +30,18 @@ func (c *Cluster) ServiceHost(service string) string {
 	return fmt.Sprintf("%s.%s.svc.%s", service, c.Namespace, c.Domain)
 }
 
-// QuorumServers is the value of controller.quorum.bootstrap.servers: stable names, so that the number of the controllers
-// never enters a file. Kafka tries them at random, and keeps its connection to each. The one to all controllers may lead
+// QuorumServers is the value of controller.quorum.bootstrap.servers: stable names, so that the number of the
+// controllers never enters a file. Kafka tries them at random, and keeps its connection to each. The one to all
+// controllers may lead
 // to a node that is no voter, yet or any more, and knows no leader, itself perhaps, and it would ask there for ever; to
 // the other nothing is connected before the quorum changes.
 func (c *Cluster) QuorumServers() string {
-	return fmt.Sprintf("%s:%d,%s:%[2]d", c.ServiceHost(c.ControllersService()), PortController, c.ServiceHost(c.HandoverService()))
+	return fmt.Sprintf(
+		"%s:%d,%s:%[2]d",
+		c.ServiceHost(c.ControllersService()),
+		PortController,
+		c.ServiceHost(c.HandoverService()),
+	)
 }
 
 // ClaimName names the claim of a node's volume as the StatefulSet would.

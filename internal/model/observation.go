@@ -35,7 +35,8 @@ type Observation struct {
 	KafkaError   string          // why there is none
 }
 
-// ObservedPool is a live StatefulSet. FirstNodeID and the roles are what its template says, also of a pool that left the
+// ObservedPool is a live StatefulSet. FirstNodeID and the roles are what its template says, also of a pool that left
+// the
 // spec.
 type ObservedPool struct {
 	UID         string
@@ -117,16 +118,18 @@ type ObservedPod struct {
 	Restarts        int32
 	Problem         PodProblem
 	ProblemMessage  string // Kubernetes' own words, and the last line of the container where there is one
-	Awaits          string // why the process ended and is started again, where that is no fault of its own; empty = nothing is known
-	HostIP          string
-	Zone            string
-	KubernetesNode  string
-	Files           Fingerprint           // of the node's own files in the revision that the pod names; zero = revision is gone
-	Revision        map[int32]Fingerprint // of the files of all nodes in that revision, by node id
-	Template        Fingerprint
-	Pool            string // from its label
-	Version         string // of Kafka, as its image says
-	Controller      bool   // it runs the role Controller
-	Broker          bool   // it runs the role Broker
-	Format          string // what it was told about formatting, if that is bound to this pod's UID
+	// Awaits says why the process ended and is started again, where that is no fault of its own; empty = it says nothing.
+	Awaits         string
+	HostIP         string
+	Zone           string
+	KubernetesNode string
+	// Files is of the node's own files in the revision that the pod names; zero = the revision is gone.
+	Files      Fingerprint
+	Revision   map[int32]Fingerprint // of the files of all nodes in that revision, by node id
+	Template   Fingerprint
+	Pool       string // from its label
+	Version    string // of Kafka, as its image says
+	Controller bool   // it runs the role Controller
+	Broker     bool   // it runs the role Broker
+	Format     string // what it was told about formatting, if that is bound to this pod's UID
 }

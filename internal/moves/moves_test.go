@@ -11,7 +11,13 @@ import (
 
 func TestTheLimitOfPartitionsCountsEveryRecordOfTheClusterAndWhatHasArrivedNoMore(t *testing.T) {
 	two := Record{InFlight: []Assignment{{Partition: 0, Replicas: []int32{1}}, {Partition: 1, Replicas: []int32{2}}}}
-	s := Survey{Reassigning: map[string]map[int32]kafka.Reassignment{"a": {0: {}, 1: {}}, "nobodys": {1: {}}, "somebody elses": {7: {}}}}
+	s := Survey{
+		Reassigning: map[string]map[int32]kafka.Reassignment{
+			"a":              {0: {}, 1: {}},
+			"nobodys":        {1: {}},
+			"somebody elses": {7: {}},
+		},
+	}
 	s.Grant(Ledger{{"a", two}, {"nobodys", two}})
 	if s.Free != MaxMoving-3 {
 		t.Errorf("%d may begin", s.Free)

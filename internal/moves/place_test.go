@@ -78,7 +78,15 @@ func TestRandomPlacements(t *testing.T) {
 			}
 			t.Fatalf("seed %d: %s", seed, fault.Text())
 		}
-		check(t, fmt.Sprintf("seed %d: %v on %v: %v -> %v", seed, want, brokers, current, target), p, want, brokers, current, target)
+		check(
+			t,
+			fmt.Sprintf("seed %d: %v on %v: %v -> %v", seed, want, brokers, current, target),
+			p,
+			want,
+			brokers,
+			current,
+			target,
+		)
 	}
 }
 
@@ -206,7 +214,12 @@ func TestReplicasSpreadEvenlyOverBrokersAndLeadersToo(t *testing.T) {
 			t.Errorf("back to 2: between %d and %d replicas a broker", low, high)
 		}
 	}
-	fresh := place(t, Placement{Factor: 2, Racks: []string{"b", "c"}}, brokersIn("a", "a", "b", "b", "c", "c"), make([][]int32, 12))
+	fresh := place(
+		t,
+		Placement{Factor: 2, Racks: []string{"b", "c"}},
+		brokersIn("a", "a", "b", "b", "c", "c"),
+		make([][]int32, 12),
+	)
 	leads := map[int32]int{}
 	for _, replicas := range fresh {
 		leads[replicas[0]]++
@@ -310,14 +323,16 @@ func TestWhereReplicasCannotBeIsSaidWithItsCure(t *testing.T) {
 		"a rack that no broker is in": {Placement{Factor: 1, Racks: []string{"x"}}, []string{"b", "", "a"},
 			`spec.placement.racks: no broker is in rack "x"; the racks are: a, b`},
 		"a rack where there are none": {Placement{Factor: 1, Racks: []string{"x"}}, []string{"", ""},
-			`spec.placement.racks: no broker is in rack "x", as none has a rack (broker.rack); label the Kubernetes nodes with ` +
+			`spec.placement.racks: no broker is in rack "x", as none has a rack (broker.rack); label the Kubernetes nodes ` +
+				`with ` +
 				"topology.kubernetes.io/zone (in an external cluster set broker.rack), and restart the brokers"},
 		"more replicas than one broker": {Placement{Factor: 2}, []string{""},
 			"spec.replicationFactor: 2 replicas asked, 1 broker; lower it, or add brokers"},
 		"more replicas than brokers in the racks": {Placement{Factor: 3, Racks: []string{"a"}}, []string{"a", "b", "a"},
 			"spec.replicationFactor: 3 replicas asked, 2 brokers in the racks of spec.placement; lower it, or add brokers"},
 	} {
-		if _, fault := newPlacer("orders", asked(c.want), brokersIn(c.brokers...)); fault == nil || fault.Text() != c.message {
+		if _, fault := newPlacer("orders", asked(c.want), brokersIn(c.brokers...)); fault == nil ||
+			fault.Text() != c.message {
 			t.Errorf("%s: %+v", name, fault)
 		}
 	}

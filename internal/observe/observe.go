@@ -110,7 +110,8 @@ func observePod(pod *corev1.Pod, id int32, revisions map[string]map[int32]model.
 		switch {
 		case condition.Type == corev1.PodReady:
 			observed.Ready = condition.Status == corev1.ConditionTrue
-		case condition.Type == corev1.PodScheduled && condition.Status == corev1.ConditionFalse && condition.Reason == corev1.PodReasonUnschedulable:
+		case condition.Type == corev1.PodScheduled && condition.Status == corev1.ConditionFalse &&
+			condition.Reason == corev1.PodReasonUnschedulable:
 			observed.Problem, observed.ProblemMessage = model.ProblemUnschedulable, condition.Message
 		}
 	}

@@ -19,7 +19,8 @@ const (
 	registrationTime = 30 * time.Second
 )
 
-// excuseBrokers takes a crash loop back where the controllers are its cause: a broker that ended before a majority of them
+// excuseBrokers takes a crash loop back where the controllers are its cause: a broker that ended before a majority of
+// them
 // was there does not fail. Kubernetes starts it again, and until then it may sit in back-off although they have come.
 func excuseBrokers(c *model.Cluster, pods []corev1.Pod, observation *model.Observation) {
 	for i := range pods {
@@ -30,7 +31,8 @@ func excuseBrokers(c *model.Cluster, pods []corev1.Pod, observation *model.Obser
 		}
 		if !controllersWereThere(c, pods, endOf(&pods[i]).Add(-registrationTime)) {
 			pod.Problem, pod.ProblemMessage = model.ProblemNone, ""
-			pod.Awaits = "the broker ended because a majority of the controllers was not there to register with, and is started again"
+			pod.Awaits = "the broker ended because a majority of the controllers was not there to register with, and is " +
+				"started again"
 		}
 	}
 }
@@ -48,7 +50,8 @@ func controllersWereThere(c *model.Cluster, pods []corev1.Pod, moment time.Time)
 			continue
 		}
 		for _, condition := range pods[i].Status.Conditions {
-			if condition.Type == corev1.PodReady && condition.Status == corev1.ConditionTrue && !condition.LastTransitionTime.After(moment) {
+			if condition.Type == corev1.PodReady && condition.Status == corev1.ConditionTrue &&
+				!condition.LastTransitionTime.After(moment) {
 				there++
 			}
 		}
@@ -59,7 +62,8 @@ func controllersWereThere(c *model.Cluster, pods []corev1.Pod, moment time.Time)
 // endOf is when the pod's last process ended; zero = none has.
 func endOf(pod *corev1.Pod) time.Time {
 	for _, container := range pod.Status.ContainerStatuses {
-		if terminated := container.LastTerminationState.Terminated; container.Name == render.ContainerName && terminated != nil {
+		if terminated := container.LastTerminationState.Terminated; container.Name == render.ContainerName &&
+			terminated != nil {
 			return terminated.FinishedAt.Time
 		}
 	}

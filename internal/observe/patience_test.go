@@ -18,20 +18,32 @@ var ended = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
 // crashed is a broker's pod in back-off, whose container ended with these words.
 func crashed(words string) *corev1.Pod {
 	return &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Name: "events-main-10", Labels: map[string]string{v1alpha1.LabelPool: "main", v1alpha1.LabelBroker: "true"}},
+		ObjectMeta: metav1.ObjectMeta{
+			Name:   "events-main-10",
+			Labels: map[string]string{v1alpha1.LabelPool: "main", v1alpha1.LabelBroker: "true"},
+		},
 		Status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{
 			Name: render.ContainerName, RestartCount: 2,
-			State:                corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"}},
-			LastTerminationState: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 1, Message: words, FinishedAt: metav1.NewTime(ended)}},
+			State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"}},
+			LastTerminationState: corev1.ContainerState{
+				Terminated: &corev1.ContainerStateTerminated{ExitCode: 1, Message: words, FinishedAt: metav1.NewTime(ended)},
+			},
 		}}},
 	}
 }
 
 // controllerPod is one that has been ready since a moment, or never when that is zero.
 func controllerPod(name string, readySince time.Time) *corev1.Pod {
-	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{v1alpha1.LabelPool: "ctl", v1alpha1.LabelController: "true"}}}
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{
+			Name:   name,
+			Labels: map[string]string{v1alpha1.LabelPool: "ctl", v1alpha1.LabelController: "true"},
+		},
+	}
 	if !readySince.IsZero() {
-		pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(readySince)}}
+		pod.Status.Conditions = []corev1.PodCondition{
+			{Type: corev1.PodReady, Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(readySince)},
+		}
 	}
 	return pod
 }

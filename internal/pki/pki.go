@@ -1,8 +1,9 @@
 // Package pki makes the certificate authority of a Kafka cluster and the certificates that it issues, and decides when
 // one of them must be made anew.
 //
-// It is pure but for the randomness of new keys: the time is a parameter, and no client, clock or file may enter. Only the
-// standard library is imported. Which certificates a cluster needs, where they are kept and when a broker may be disturbed
+// It is pure but for the randomness of new keys: the time is a parameter, and no client, clock or file may enter. Only
+// the standard library is imported. Which certificates a cluster needs, where they are kept and when a broker may be
+// disturbed
 // to take a new one is not decided here.
 //
 // All keys are ECDSA P-256, written as PKCS#8 ("BEGIN PRIVATE KEY"), the form that Kafka reads.
@@ -41,8 +42,9 @@ type Authority struct {
 }
 
 // NewAuthority makes an authority that lives AuthorityYears from now on. An authority that replaces another one should
-// have another common name, so that people can tell the two apart while both are trusted; Kafka's truststore was seen to
-// keep two of one name apart by their keys. Errors: a common name that is empty, longer than 64 characters, not UTF-8 or
+// have another common name, so that people can tell the two apart while both are trusted; Kafka's truststore was seen
+// to keep two of one name apart by their keys. Errors: a common name that is empty, longer than 64 characters, not
+// UTF-8 or
 // has control characters; no randomness.
 func NewAuthority(commonName string, now time.Time) (Authority, error) {
 	if err := checkName("common name", commonName); err != nil {
@@ -73,7 +75,8 @@ func NewAuthority(commonName string, now time.Time) (Authority, error) {
 	return Authority{CertPEM: encodeCertificate(der), KeyPEM: keyPEM}, nil
 }
 
-// ParseAuthority checks what was read back from a Secret: one certificate of an authority and the key that belongs to it.
+// ParseAuthority checks what was read back from a Secret: one certificate of an authority and the key that belongs to
+// it.
 // It does not look at the time; an authority that is past its end is refused by Issue.
 func ParseAuthority(certPEM, keyPEM []byte) (Authority, error) {
 	ca := Authority{CertPEM: bytes.Clone(certPEM), KeyPEM: bytes.Clone(keyPEM)}
@@ -123,7 +126,8 @@ func (l Leaf) Bundle() []byte {
 	return slices.Concat(endLine(l.KeyPEM), endLine(l.CertPEM))
 }
 
-// ParseBundle takes apart what Bundle put together. A file that is none gives an empty leaf, which NeedsRenewal replaces.
+// ParseBundle takes apart what Bundle put together. A file that is none gives an empty leaf, which NeedsRenewal
+// replaces.
 func ParseBundle(bundle []byte) Leaf {
 	const end = "-----END PRIVATE KEY-----\n"
 	at := bytes.Index(bundle, []byte(end))

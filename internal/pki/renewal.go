@@ -36,8 +36,9 @@ var policies = []policy{
 	nearItsEnd,     // the ordinary case
 }
 
-// NeedsRenewal says whether a new certificate must be issued in place of the existing one, and why, as half a sentence for
-// a status. The last parameter is the divisor of the lifetime's last part: 3 renews in the last third (LastThird), 10 in
+// NeedsRenewal says whether a new certificate must be issued in place of the existing one, and why, as half a sentence
+// for a status. The last parameter is the divisor of the lifetime's last part: 3 renews in the last third (LastThird),
+// 10 in
 // the last tenth; below 1 it counts as LastThird. Names beyond those asked for and another ValidFor are no reason. An
 // authority without a readable certificate can sign nothing: then nothing is renewed, and Issue tells the fault.
 func NeedsRenewal(existing Leaf, want Request, ca Authority, now time.Time, lastPart int) (reason string, renew bool) {
@@ -134,7 +135,8 @@ func notYetValid(e *evidence) string {
 	return ""
 }
 
-// nearItsEnd does not ask for what would end no later: near the authority's own end that would go on for ever, ever faster.
+// nearItsEnd does not ask for what would end no later: near the authority's own end that would go on for ever, ever
+// faster.
 func nearItsEnd(e *evidence) string {
 	if e.cert.NotAfter.Before(e.ca.NotAfter) && inLastPart(e.cert, e.now, e.lastPart) {
 		return "it ends at " + stamp(e.cert.NotAfter)

@@ -21,7 +21,8 @@
 //   - hash: base64 as above, the 32 bytes of PBKDF2-HMAC-SHA256 of the password's UTF-8 bytes.
 //
 // A line that is not so, or that repeats a name, lets nobody in and harms no other line. A file that cannot be read, or
-// is larger than 4 MiB, lets nobody in at all. One line takes about 80 bytes and the name, so that a Secret (1 MiB) holds
+// is larger than 4 MiB, lets nobody in at all. One line takes about 80 bytes and the name, so that a Secret (1 MiB)
+// holds
 // some 10,000 users.
 package plainauth
 
@@ -150,8 +151,9 @@ func (e Entry) line() string {
 	}, ":") + "\n"
 }
 
-// UsersFile renders the file, sorted by the bytes of the names: equal sets of entries give equal bytes, in whatever order
-// they come. Names are the caller's to keep distinct; of several entries of one name the first one given is written, and
+// UsersFile renders the file, sorted by the bytes of the names: equal sets of entries give equal bytes, in whatever
+// order they come. Names are the caller's to keep distinct; of several entries of one name the first one given is
+// written, and
 // a zero Entry is left out.
 func UsersFile(entries []Entry) []byte {
 	sorted := slices.Clone(entries)
@@ -167,7 +169,8 @@ func UsersFile(entries []Entry) []byte {
 	return []byte(file.String())
 }
 
-// ParseUsersFile reads what UsersFile wrote, by name. Faulty lines are left out as the broker leaves them out; the error
+// ParseUsersFile reads what UsersFile wrote, by name. Faulty lines are left out as the broker leaves them out; the
+// error
 // then joins one LineError for each, and the other entries are good and may be kept.
 func ParseUsersFile(file []byte) (map[string]Entry, error) {
 	entries := map[string]Entry{}
@@ -227,7 +230,8 @@ func parseLine(line string) (Entry, error) {
 	return Entry{name: name, iterations: iterations, salt: string(salt), hash: [sha256.Size]byte(hash)}, nil
 }
 
-// encodeName writes every name in one way only; decodeName takes that way only. So neither side needs to ask whether two
+// encodeName writes every name in one way only; decodeName takes that way only. So neither side needs to ask whether
+// two
 // spellings mean one user.
 func encodeName(name string) string {
 	var text strings.Builder

@@ -92,7 +92,11 @@ func TestTheSharedUsersFileIsWhatThisPackageWrites(t *testing.T) {
 		}
 	}
 	if want := readFile(t, "testdata/users"); string(got) != want {
-		t.Errorf("testdata/users differs; if this is meant, run with -update, then java/build.sh.\ngot:\n%s\nwant:\n%s", got, want)
+		t.Errorf(
+			"testdata/users differs; if this is meant, run with -update, then java/build.sh.\ngot:\n%s\nwant:\n%s",
+			got,
+			want,
+		)
 	}
 }
 

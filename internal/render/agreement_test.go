@@ -38,7 +38,14 @@ func TestWhatIsSaidOfAListenerAgreesEverywhere(t *testing.T) {
 	}
 }
 
-func checkNode(t *testing.T, c *model.Cluster, n *model.Node, files NodeFiles, services map[string]*corev1.Service, status []v1alpha1.ListenerStatus) {
+func checkNode(
+	t *testing.T,
+	c *model.Cluster,
+	n *model.Node,
+	files NodeFiles,
+	services map[string]*corev1.Service,
+	status []v1alpha1.ListenerStatus,
+) {
 	t.Helper()
 	properties := map[string]string{}
 	for line := range strings.Lines(files.Data[fileProperties]) {
@@ -58,7 +65,13 @@ func checkNode(t *testing.T, c *model.Cluster, n *model.Node, files NodeFiles, s
 			t.Errorf("node %d advertises %s, want %s", n.ID, advertised[i], want)
 		}
 		if !slices.Contains(strings.Split(properties["listener.security.protocol.map"], ","), l.Name+":"+l.SecurityProtocol) {
-			t.Errorf("node %d: %s:%s is not in %s", n.ID, l.Name, l.SecurityProtocol, properties["listener.security.protocol.map"])
+			t.Errorf(
+				"node %d: %s:%s is not in %s",
+				n.ID,
+				l.Name,
+				l.SecurityProtocol,
+				properties["listener.security.protocol.map"],
+			)
 		}
 		checkNames(t, n, l, files)
 		checkService(t, c, n, l, services)
@@ -78,7 +91,13 @@ func checkNames(t *testing.T, n *model.Node, l model.NodeListener, files NodeFil
 	}
 	asked := strings.Split(files.Data[fileNames], "\n")
 	if tls && !slices.Contains(asked, certificate+" "+l.AdvertisedHost) {
-		t.Errorf("node %d advertises %s at %s, and its certificate need not name that: %v", n.ID, l.Name, l.AdvertisedHost, asked)
+		t.Errorf(
+			"node %d advertises %s at %s, and its certificate need not name that: %v",
+			n.ID,
+			l.Name,
+			l.AdvertisedHost,
+			asked,
+		)
 	}
 	for _, name := range l.SANs {
 		if !slices.Contains(asked, certificate+" "+name) {
@@ -87,7 +106,13 @@ func checkNames(t *testing.T, n *model.Node, l model.NodeListener, files NodeFil
 	}
 }
 
-func checkService(t *testing.T, c *model.Cluster, n *model.Node, l model.NodeListener, services map[string]*corev1.Service) {
+func checkService(
+	t *testing.T,
+	c *model.Cluster,
+	n *model.Node,
+	l model.NodeListener,
+	services map[string]*corev1.Service,
+) {
 	t.Helper()
 	headless := services[c.NodesService()]
 	if !slices.ContainsFunc(headless.Spec.Ports, func(p corev1.ServicePort) bool { return p.Port == l.Port }) {
@@ -137,7 +162,8 @@ func TestEveryPodKeepsToTheRestrictedStandard(t *testing.T) {
 	for i := range c.Pools {
 		spec := StatefulSet(c, &c.Pools[i], "r", 1, nil).Spec.Template.Spec
 		s := spec.SecurityContext
-		if !*s.RunAsNonRoot || *s.RunAsUser != 1000 || s.SeccompProfile.Type != corev1.SeccompProfileTypeRuntimeDefault || *spec.AutomountServiceAccountToken {
+		if !*s.RunAsNonRoot || *s.RunAsUser != 1000 || s.SeccompProfile.Type != corev1.SeccompProfileTypeRuntimeDefault ||
+			*spec.AutomountServiceAccountToken {
 			t.Errorf("pod security: %+v", s)
 		}
 		for _, container := range append(spec.InitContainers, spec.Containers...) {

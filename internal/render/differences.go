@@ -69,9 +69,12 @@ func shorten(value string) string {
 
 // mayHoldSecret goes by the name: Kafka's own list of sensitive keys is not among what it tells of a file.
 func mayHoldSecret(key string) bool {
-	return slices.ContainsFunc([]string{"password", "secret", "token", "jaas", "credential", "keystore.key", "private"}, func(word string) bool {
-		return strings.Contains(strings.ToLower(key), word)
-	})
+	return slices.ContainsFunc(
+		[]string{"password", "secret", "token", "jaas", "credential", "keystore.key", "private"},
+		func(word string) bool {
+			return strings.Contains(strings.ToLower(key), word)
+		},
+	)
 }
 
 // readProperties reads back what serverProperties wrote, as it stands there.

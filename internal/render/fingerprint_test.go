@@ -166,14 +166,16 @@ func TestTheStatefulSetKeepsWhatCannotBeChanged(t *testing.T) {
 	if set.Spec.ServiceName != "another" || set.Spec.VolumeClaimTemplates[0].Labels["of"] != "old" {
 		t.Errorf("immutable parts changed: %s, %v", set.Spec.ServiceName, set.Spec.VolumeClaimTemplates[0].Labels)
 	}
-	if *set.Spec.Replicas != 4 || set.Spec.Template.Spec.Volumes[0].ConfigMap.Name != "new" || set.Spec.Ordinals.Start != 0 {
+	if *set.Spec.Replicas != 4 || set.Spec.Template.Spec.Volumes[0].ConfigMap.Name != "new" ||
+		set.Spec.Ordinals.Start != 0 {
 		t.Errorf("replicas %d, revision %s", *set.Spec.Replicas, set.Spec.Template.Spec.Volumes[0].ConfigMap.Name)
 	}
 	if set.Spec.UpdateStrategy.Type != appsv1.OnDeleteStatefulSetStrategyType {
 		t.Errorf("update strategy %s disturbs pods without a plan", set.Spec.UpdateStrategy.Type)
 	}
 	desired := Desired(c).Templates["main"]
-	if a := set.Spec.Template.Annotations; a[v1alpha1.AnnotationTemplateUser] != desired.User || a[v1alpha1.AnnotationTemplateWhole] != desired.Whole {
+	if a := set.Spec.Template.Annotations; a[v1alpha1.AnnotationTemplateUser] != desired.User ||
+		a[v1alpha1.AnnotationTemplateWhole] != desired.Whole {
 		t.Errorf("the template says %v, Desired says %v", a, desired)
 	}
 }

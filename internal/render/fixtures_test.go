@@ -98,7 +98,10 @@ func inputs(t *testing.T, name, spec string) resolve.Inputs {
 	cluster.Status.Defaults = &defaults
 	for i, id := range identity.ControllerIDs(&cluster.Spec, pools) {
 		directory := []string{"m9atXU-TwKffeQtKrk2gPg", "wEJdEJ0w_UVqfVMFZh9xBw", "GvkJLePBuFs6Bu6Jfj8Ygg"}[i]
-		cluster.Status.InitialVoters = append(cluster.Status.InitialVoters, v1alpha1.InitialVoter{NodeID: id, DirectoryID: directory})
+		cluster.Status.InitialVoters = append(
+			cluster.Status.InitialVoters,
+			v1alpha1.InitialVoter{NodeID: id, DirectoryID: directory},
+		)
 	}
 	return resolve.Inputs{
 		Cluster: cluster, Spec: &cluster.Spec, ImageRepository: "apache/kafka", Domain: "cluster.local",

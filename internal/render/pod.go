@@ -14,7 +14,8 @@ import (
 const (
 	// kafkaUser is the uid and gid of appuser in the apache/kafka image.
 	kafkaUser int64 = 1000
-	// gracePeriodSeconds bounds a stop: a controlled shutdown takes seconds, and hangs for ever when the quorum is gone, as
+	// gracePeriodSeconds bounds a stop: a controlled shutdown takes seconds, and hangs for ever when the quorum is gone,
+	// as
 	// it is when all nodes stop at once. A broker with very many partitions may be given more by its podTemplate.
 	gracePeriodSeconds int64 = 45
 )
@@ -82,9 +83,14 @@ func harden(container *corev1.Container) {
 	s.Capabilities.Drop = []corev1.Capability{"ALL"}
 }
 
-// spread prefers other zones and then other hosts. It only prefers: where Kubernetes nodes have no zone label, or there is
+// spread prefers other zones and then other hosts. It only prefers: where Kubernetes nodes have no zone label, or there
+// is
 // just one of them, a hard rule would keep the pods from starting at all. Rules of the user take the place of these.
-func spread(c *model.Cluster, pool *model.Pool, user []corev1.TopologySpreadConstraint) []corev1.TopologySpreadConstraint {
+func spread(
+	c *model.Cluster,
+	pool *model.Pool,
+	user []corev1.TopologySpreadConstraint,
+) []corev1.TopologySpreadConstraint {
 	if len(user) > 0 {
 		return user
 	}
@@ -141,7 +147,11 @@ func environment() []corev1.EnvVar {
 			FieldRef: &corev1.ObjectFieldSelector{APIVersion: "v1", FieldPath: path},
 		}}
 	}
-	return []corev1.EnvVar{field("POD_NAME", "metadata.name"), field("POD_UID", "metadata.uid"), field("HOST_IP", "status.hostIP")}
+	return []corev1.EnvVar{
+		field("POD_NAME", "metadata.name"),
+		field("POD_UID", "metadata.uid"),
+		field("HOST_IP", "status.hostIP"),
+	}
 }
 
 func containerPorts(c *model.Cluster, pool *model.Pool) []corev1.ContainerPort {
@@ -207,7 +217,10 @@ func secretVolume(name, secret string, optional bool) corev1.Volume {
 }
 
 func podField(file, path string) corev1.DownwardAPIVolumeFile {
-	return corev1.DownwardAPIVolumeFile{Path: file, FieldRef: &corev1.ObjectFieldSelector{APIVersion: "v1", FieldPath: path}}
+	return corev1.DownwardAPIVolumeFile{
+		Path:     file,
+		FieldRef: &corev1.ObjectFieldSelector{APIVersion: "v1", FieldPath: path},
+	}
 }
 
 func mounts(c *model.Cluster, pool *model.Pool) []corev1.VolumeMount {

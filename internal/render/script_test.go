@@ -156,7 +156,13 @@ func (p *pod) start() {
 
 func (p *pod) tryToStart() error {
 	p.cmd = exec.Command("bash", filepath.Join(p.root, revisionDir, entryStart))
-	p.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "CASTELLAN_ROOT=" + p.root, "POD_NAME=" + p.name, "POD_UID=" + p.uid, "HOST_IP=" + p.hostIP}
+	p.cmd.Env = []string{
+		"PATH=" + os.Getenv("PATH"),
+		"CASTELLAN_ROOT=" + p.root,
+		"POD_NAME=" + p.name,
+		"POD_UID=" + p.uid,
+		"HOST_IP=" + p.hostIP,
+	}
 	p.cmd.Stdout, p.cmd.Stderr, p.cmd.SysProcAttr = &p.output, &p.output, p.attributes
 	if err := p.cmd.Start(); err != nil {
 		return err
@@ -273,7 +279,8 @@ func TestANewDiskBesideFormattedOnesAsksNobody(t *testing.T) {
 	p.write(metaProperties, "#\ncluster.id=OLD\nversion=1\n")
 	p.start()
 	p.runsKafka()
-	if got := p.read("/formatted"); !strings.Contains(got, "--cluster-id OLD ") || !strings.Contains(got, "--no-initial-controllers") {
+	if got := p.read("/formatted"); !strings.Contains(got, "--cluster-id OLD ") ||
+		!strings.Contains(got, "--no-initial-controllers") {
 		t.Errorf("formatted with %q", got)
 	}
 }

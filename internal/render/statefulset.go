@@ -16,7 +16,13 @@ import (
 
 // StatefulSet prints the StatefulSet of a pool, with replicas pods that name revision. What Kubernetes does not let
 // anybody change comes from the live object when there is one. The caller sets the owner.
-func StatefulSet(c *model.Cluster, pool *model.Pool, revision string, replicas int32, live *appsv1.StatefulSet) *appsv1.StatefulSet {
+func StatefulSet(
+	c *model.Cluster,
+	pool *model.Pool,
+	revision string,
+	replicas int32,
+	live *appsv1.StatefulSet,
+) *appsv1.StatefulSet {
 	set := &appsv1.StatefulSet{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "apps/v1", Kind: "StatefulSet"},
 		ObjectMeta: objectMeta(c, pool.StatefulSet, poolLabels(c, pool)),

@@ -122,5 +122,6 @@ func joinSentences(sentences ...string) string {
 }
 
 func fenced(snapshot *kafka.Snapshot, id int32) bool {
-	return snapshot != nil && slices.ContainsFunc(snapshot.Brokers, func(b kafka.Broker) bool { return b.ID == id && b.Fenced })
+	return snapshot != nil &&
+		slices.ContainsFunc(snapshot.Brokers, func(b kafka.Broker) bool { return b.ID == id && b.Fenced })
 }

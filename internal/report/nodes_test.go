@@ -16,7 +16,10 @@ func oneNode(seen model.ObservedNode) *writer {
 		Nodes: []model.Node{{ID: 0, Pool: "main", PodName: "events-main-0"}},
 	}
 	o := &model.Observation{Nodes: map[int32]model.ObservedNode{0: seen}}
-	return &writer{Pass: Pass{Cluster: &v1alpha1.KafkaCluster{}, Model: c, Observation: o}, status: &v1alpha1.KafkaClusterStatus{}}
+	return &writer{
+		Pass:   Pass{Cluster: &v1alpha1.KafkaCluster{}, Model: c, Observation: o},
+		status: &v1alpha1.KafkaClusterStatus{},
+	}
 }
 
 func TestTheRackOfANodeIsRememberedWhileItsPodIsReplaced(t *testing.T) {
@@ -57,11 +60,13 @@ func TestALostVolumeAndItsCureAreToldBeforeTheScheduler(t *testing.T) {
 		want string // the beginning of what is told of the node that fails; empty = it does not
 	}{
 		"its volume is lost": {model.ObservedNode{Pod: unschedulable, Claims: []model.ObservedClaim{lost}}, "",
-			"events-main-0 does not start (claim data-events-main-0 has lost its volume: bring that back, or annotate the claim kafka.castellan.dev/replace=true for an empty disk; Unschedulable: 0/3 nodes are available)"},
+			"events-main-0 does not start (claim data-events-main-0 has lost its volume: bring that back, or annotate the " +
+				"claim kafka.castellan.dev/replace=true for an empty disk; Unschedulable: 0/3 nodes are available)"},
 		"it has no pod either": {model.ObservedNode{Claims: []model.ObservedClaim{lost}}, "",
 			"events-main-0 does not start (claim data-events-main-0 has lost its volume: bring"},
 		"an empty disk is permitted, and not yet given": {model.ObservedNode{Pod: unschedulable, Claims: []model.ObservedClaim{permitted}}, "broker 0 keeps its disk: why",
-			"events-main-0 does not start (claim data-events-main-0 has lost its volume, and an empty disk may take its place; broker 0 keeps its disk: why; Unsch"},
+			"events-main-0 does not start (claim data-events-main-0 has lost its volume, and an empty disk may take its " +
+				"place; broker 0 keeps its disk: why; Unsch"},
 		"only its machine is gone": {model.ObservedNode{Pod: unschedulable, Claims: []model.ObservedClaim{{Name: "data-events-main-0", Bound: true}}}, "",
 			"events-main-0 does not start (Unschedulable: 0/3 nodes are available)"},
 		"it works": {model.ObservedNode{Pod: &model.ObservedPod{Ready: true}, Claims: []model.ObservedClaim{lost}}, "", ""},

@@ -66,7 +66,8 @@ func (s *writer) setReady() {
 	conditions, generation := &s.status.Conditions, s.Cluster.Generation
 	if len(s.Verdicts) > 0 {
 		message := verdict.Texts(s.Verdicts)
-		if before := meta.FindStatusCondition(*conditions, v1alpha1.ConditionStalled); before == nil || before.Message != message {
+		if before := meta.FindStatusCondition(*conditions, v1alpha1.ConditionStalled); before == nil ||
+			before.Message != message {
 			s.events = append(s.events, Event{corev1.EventTypeWarning, s.Verdicts[0].Reason, message})
 		}
 		status.Stalled(conditions, generation, s.Verdicts[0].Reason, message, s.Now)
@@ -110,7 +111,8 @@ func (s *writer) progress() (reason, message string) {
 	case len(doing) > 0:
 		return "Working", First(doing)
 	}
-	if available := meta.FindStatusCondition(s.status.Conditions, v1alpha1.ConditionAvailable); available.Status != metav1.ConditionTrue {
+	available := meta.FindStatusCondition(s.status.Conditions, v1alpha1.ConditionAvailable)
+	if available.Status != metav1.ConditionTrue {
 		return "NotAvailable", available.Message
 	}
 	return "", ""
@@ -138,7 +140,10 @@ func (s *writer) pending() string {
 	if len(s.Plan.Pending) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("; this version of the operator would render %d of them differently, which waits for their next restart", len(s.Plan.Pending))
+	return fmt.Sprintf(
+		"; this version of the operator would render %d of them differently, which waits for their next restart",
+		len(s.Plan.Pending),
+	)
 }
 
 func (s *writer) setWarning() {
@@ -149,7 +154,15 @@ func (s *writer) setWarning() {
 		}
 		return
 	}
-	status.Set(conditions, v1alpha1.ConditionWarning, metav1.ConditionTrue, s.Cluster.Generation, "SecondThought", strings.Join(s.Warnings, "; "), s.Now)
+	status.Set(
+		conditions,
+		v1alpha1.ConditionWarning,
+		metav1.ConditionTrue,
+		s.Cluster.Generation,
+		"SecondThought",
+		strings.Join(s.Warnings, "; "),
+		s.Now,
+	)
 }
 
 // setAvailable tells whether clients can work: the quorum has a leader, every partition has min ISR, and every listener
@@ -184,7 +197,14 @@ func (s *writer) available() (metav1.ConditionStatus, string, string) {
 	})
 	if len(short) > 0 {
 		p := short[0]
-		return metav1.ConditionFalse, status.ReasonBelowMinISR, fmt.Sprintf("%d partitions have fewer in-sync replicas than min.insync.replicas, among them %s-%d with %d of %d", len(short), p.Topic, p.Number, len(p.ISR), p.MinISR)
+		return metav1.ConditionFalse, status.ReasonBelowMinISR, fmt.Sprintf(
+			"%d partitions have fewer in-sync replicas than min.insync.replicas, among them %s-%d with %d of %d",
+			len(short),
+			p.Topic,
+			p.Number,
+			len(p.ISR),
+			p.MinISR,
+		)
 	}
 	return metav1.ConditionTrue, "Serving", "the quorum has a leader and every partition its minimum of in-sync replicas"
 }

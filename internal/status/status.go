@@ -45,7 +45,8 @@ func Stalled(conds *[]metav1.Condition, gen int64, reason, message string, now t
 	Set(conds, v1alpha1.ConditionStalled, metav1.ConditionTrue, gen, reason, message, now)
 }
 
-// Set sets one condition. Its transition time changes only with its status; now is cut to the second, as the API keeps it.
+// Set sets one condition. Its transition time changes only with its status; now is cut to the second, as the API keeps
+// it.
 func Set(
 	conds *[]metav1.Condition,
 	conditionType string,

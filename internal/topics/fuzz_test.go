@@ -20,7 +20,13 @@ import (
 )
 
 // kindsOfKeys has one key for each type of value that a topic's keys have.
-var kindsOfKeys = []string{"retention.ms", "min.cleanable.dirty.ratio", "preallocate", "cleanup.policy", "compression.type"}
+var kindsOfKeys = []string{
+	"retention.ms",
+	"min.cleanable.dirty.ratio",
+	"preallocate",
+	"cleanup.policy",
+	"compression.type",
+}
 
 var (
 	javaComma   = regexp.MustCompile("[ \t\n\v\f\r]*,[ \t\n\v\f\r]*")
@@ -148,7 +154,8 @@ func FuzzNames(f *testing.F) {
 		if created := len(changes.Create) == 1; created == Internal(name) {
 			t.Errorf("%q: created is %v", name, created)
 		}
-		if uid != other && !strings.ContainsAny(uid+other, " ") && Intent(claimant(uid, 0), "c", "") == Intent(claimant(other, 0), "c", "") {
+		if uid != other && !strings.ContainsAny(uid+other, " ") &&
+			Intent(claimant(uid, 0), "c", "") == Intent(claimant(other, 0), "c", "") {
 			t.Errorf("%q and %q announce the same", uid, other)
 		}
 	})
@@ -205,8 +212,19 @@ func inWords(c Claim) string {
 		}
 		return all
 	}
-	return fmt.Sprintf("%+v, policy %s, living %v, losers %v, leaving %v, observers %v, barred %v, frozen %v", DesiredOf(c, c.Policy("c")),
-		c.Policy("c"), names(c.Living()), names(c.Losers), names(c.Leaving), names(c.Observers), slices.Sorted(slices.Values(names(c.NotAdmitted))), c.Frozen)
+	return fmt.Sprintf(
+		"%+v, policy %s, living %v, losers %v, leaving %v, observers %v, barred %v, frozen %v",
+		DesiredOf(c, c.Policy("c")),
+		c.Policy(
+			"c",
+		),
+		names(c.Living()),
+		names(c.Losers),
+		names(c.Leaving),
+		names(c.Observers),
+		slices.Sorted(slices.Values(names(c.NotAdmitted))),
+		c.Frozen,
+	)
 }
 
 // randomObjects returns up to four objects that stand for one topic. Some are of one age.
@@ -250,7 +268,11 @@ func randomSurvey(r *rand.Rand) moves.Survey {
 
 // randomTopic returns a live topic, which may be the one that an object has on record.
 func randomTopic(r *rand.Rand, name string, objects []*v1alpha1.KafkaTopic, s moves.Survey) kafka.Topic {
-	topic := kafka.Topic{Name: name, ID: kafka.TopicID("id-" + pick(r, objects...).Name), Config: map[string]string{"retention.ms": "1", "flush.ms": "5"}}
+	topic := kafka.Topic{
+		Name:   name,
+		ID:     kafka.TopicID("id-" + pick(r, objects...).Name),
+		Config: map[string]string{"retention.ms": "1", "flush.ms": "5"},
+	}
 	topic.Partitions, topic.ReplicationFactor = int32(1+r.IntN(4)), int32(1+r.IntN(len(s.Brokers)))
 	for range topic.Partitions {
 		var replicas []int32

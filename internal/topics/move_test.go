@@ -45,7 +45,9 @@ func brokersIn(racks ...string) []kafka.Broker {
 func TestMoves(t *testing.T) {
 	three := brokersIn("a", "b", "c")
 	under := func(partition int32, replicas, adding, removing []int32) map[string]map[int32]kafka.Reassignment {
-		return map[string]map[int32]kafka.Reassignment{"x": {partition: {Replicas: replicas, Adding: adding, Removing: removing}}}
+		return map[string]map[int32]kafka.Reassignment{
+			"x": {partition: {Replicas: replicas, Adding: adding, Removing: removing}},
+		}
 	}
 	for _, c := range []struct {
 		name     string
@@ -97,7 +99,13 @@ func TestMoves(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			c.desired.Name, c.desired.Known.ID = "x", "id"
 			c.survey.Rate, c.survey.Now = 1000, time.Unix(3e6, 0)
-			topic := kafka.Topic{Name: "x", ID: "id", Partitions: int32(len(c.replicas)), Replicas: c.replicas, Config: map[string]string{}}
+			topic := kafka.Topic{
+				Name:       "x",
+				ID:         "id",
+				Partitions: int32(len(c.replicas)),
+				Replicas:   c.replicas,
+				Config:     map[string]string{},
+			}
 			if c.desired.Known.Moving != nil {
 				topic.Config = map[string]string{moves.LeaderThrottled: "old", moves.FollowerThrottled: "old"}
 			}
@@ -131,13 +139,18 @@ func TestMoves(t *testing.T) {
 func TestWhereNothingIsKnownOfReassignmentsNothingMovesAndWhatIsOnRecordStays(t *testing.T) {
 	denied := moves.Survey{Unknown: &verdict.Verdict{Reason: ReasonDenied, State: verdict.StateWaiting}}
 	d := Desired{Name: "x", Partitions: 5, ReplicationFactor: 1, Known: Record{ID: "id", Moving: moving("0:0,1")}}
-	live := map[string]kafka.Topic{"x": {Name: "x", ID: "id", Partitions: 1, ReplicationFactor: 2, Replicas: [][]int32{{0, 1}}}}
+	live := map[string]kafka.Topic{
+		"x": {Name: "x", ID: "id", Partitions: 1, ReplicationFactor: 2, Replicas: [][]int32{{0, 1}}},
+	}
 	changes, outcomes := Plan([]Desired{d}, live, denied)
-	if out := outcomes["x"]; !changes.Empty() || out.Record.Moving != d.Known.Moving || len(out.Verdicts) != 1 || out.Verdicts[0].Reason != ReasonDenied || out.Topic.Partitions != 1 {
+	if out := outcomes["x"]; !changes.Empty() || out.Record.Moving != d.Known.Moving || len(out.Verdicts) != 1 ||
+		out.Verdicts[0].Reason != ReasonDenied ||
+		out.Topic.Partitions != 1 {
 		t.Errorf("%+v %+v", changes, out)
 	}
 	placed := Desired{Name: "new", Partitions: 1, ReplicationFactor: 1, Racks: []string{"a"}}
-	if changes, outcomes = Plan([]Desired{placed}, nil, denied); !changes.Empty() || outcomes["new"].Found || outcomes["new"].Verdicts[0].Reason != ReasonDenied {
+	if changes, outcomes = Plan([]Desired{placed}, nil, denied); !changes.Empty() || outcomes["new"].Found ||
+		outcomes["new"].Verdicts[0].Reason != ReasonDenied {
 		t.Errorf("placed nowhere: %+v %+v", changes, outcomes)
 	}
 }

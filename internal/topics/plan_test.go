@@ -27,7 +27,13 @@ func reasons(verdicts []verdict.Verdict) string {
 }
 
 func TestPlan(t *testing.T) {
-	live := kafka.Topic{Name: "a", ID: "id", Partitions: 3, ReplicationFactor: 2, Config: map[string]string{"k": "1", "other": "x"}}
+	live := kafka.Topic{
+		Name:              "a",
+		ID:                "id",
+		Partitions:        3,
+		ReplicationFactor: 2,
+		Config:            map[string]string{"k": "1", "other": "x"},
+	}
 	known := Record{ID: "id", Origin: v1alpha1.OriginCreated, ConfigKeys: []string{"k"}}
 	for _, c := range []struct {
 		name    string
@@ -108,13 +114,31 @@ func TestPlan(t *testing.T) {
 }
 
 func TestValuesThatABrokerReadsAlikeAreTheSame(t *testing.T) {
-	same := [][2]string{{"a", "a"}, {" 5 ", "5"}, {"TRUE", "true"}, {"compact, delete", "compact,delete"}, {"0.50", "0.5"}, {"1", "1.0"}, {"007", "7"}, {"0.00001", "1.0E-5"}}
+	same := [][2]string{
+		{"a", "a"},
+		{" 5 ", "5"},
+		{"TRUE", "true"},
+		{"compact, delete", "compact,delete"},
+		{"0.50", "0.5"},
+		{"1", "1.0"},
+		{"007", "7"},
+		{"0.00001", "1.0E-5"},
+	}
 	for _, c := range same {
 		if !sameValue(c[0], c[1]) {
 			t.Errorf("%q is not %q", c[0], c[1])
 		}
 	}
-	different := [][2]string{{"5", "6"}, {"1e3", "1000"}, {"GZIP", "gzip"}, {"compact", "compact,delete"}, {"true", "1"}, {"", "0"}, {"inf", "Infinity"}, {"delete,compact", "compact,delete"}}
+	different := [][2]string{
+		{"5", "6"},
+		{"1e3", "1000"},
+		{"GZIP", "gzip"},
+		{"compact", "compact,delete"},
+		{"true", "1"},
+		{"", "0"},
+		{"inf", "Infinity"},
+		{"delete,compact", "compact,delete"},
+	}
 	for _, c := range different {
 		if sameValue(c[0], c[1]) {
 			t.Errorf("%q is %q", c[0], c[1])
@@ -123,7 +147,13 @@ func TestValuesThatABrokerReadsAlikeAreTheSame(t *testing.T) {
 }
 
 func claimant(uid string, age time.Duration, change ...func(*v1alpha1.KafkaTopic)) *v1alpha1.KafkaTopic {
-	t := &v1alpha1.KafkaTopic{ObjectMeta: metav1.ObjectMeta{Name: uid, UID: types.UID(uid), CreationTimestamp: metav1.NewTime(time.Unix(1e6, 0).Add(-age))}}
+	t := &v1alpha1.KafkaTopic{
+		ObjectMeta: metav1.ObjectMeta{
+			Name:              uid,
+			UID:               types.UID(uid),
+			CreationTimestamp: metav1.NewTime(time.Unix(1e6, 0).Add(-age)),
+		},
+	}
 	for _, c := range change {
 		c(t)
 	}
@@ -175,7 +205,11 @@ func TestTheRecordOfAnotherIncarnationIsVoid(t *testing.T) {
 }
 
 func TestAnAnnouncementCopiedToAnotherObjectSaysNothing(t *testing.T) {
-	copied := claimant("b", 0, func(t *v1alpha1.KafkaTopic) { t.Annotations = map[string]string{v1alpha1.AnnotationCreating: "c a"} })
+	copied := claimant(
+		"b",
+		0,
+		func(t *v1alpha1.KafkaTopic) { t.Annotations = map[string]string{v1alpha1.AnnotationCreating: "c a"} },
+	)
 	if Sort("x", []*v1alpha1.KafkaTopic{copied}, "c", everywhere).Intended {
 		t.Error("taken for its own")
 	}
@@ -210,7 +244,8 @@ func TestConflictRecordsNothing(t *testing.T) {
 
 func TestALostTopicMovesNoMore(t *testing.T) {
 	d := Desired{Name: "a", Known: Record{ID: "id", Origin: v1alpha1.OriginCreated, Moving: moving("0:0,1")}}
-	if _, outcomes := Plan([]Desired{d}, nil, moves.Survey{}); outcomes["a"].Record.Moving != nil || outcomes["a"].Record.ID != "id" {
+	if _, outcomes := Plan([]Desired{d}, nil, moves.Survey{}); outcomes["a"].Record.Moving != nil ||
+		outcomes["a"].Record.ID != "id" {
 		t.Errorf("%+v", outcomes["a"])
 	}
 }
@@ -219,7 +254,8 @@ func TestPlanLeavesItsInputAlone(t *testing.T) {
 	config := map[string]string{"k": "2"}
 	live := map[string]kafka.Topic{"a": {Name: "a", ID: "id", Partitions: 1, Config: map[string]string{"k": "1"}}}
 	Plan([]Desired{{Name: "a", Known: Record{ID: "id"}, Config: config}}, live, moves.Survey{})
-	if !maps.Equal(config, map[string]string{"k": "2"}) || live["a"].Config["k"] != "1" || !slices.Equal(keys(config), []string{"k"}) {
+	if !maps.Equal(config, map[string]string{"k": "2"}) || live["a"].Config["k"] != "1" ||
+		!slices.Equal(keys(config), []string{"k"}) {
 		t.Error("changed")
 	}
 }
@@ -227,11 +263,22 @@ func TestPlanLeavesItsInputAlone(t *testing.T) {
 func observing(t *v1alpha1.KafkaTopic) { t.Spec.Management = v1alpha1.ManagementObserve }
 
 func TestWhoeverObservesDecidesNothing(t *testing.T) {
-	c := Sort("x", []*v1alpha1.KafkaTopic{claimant("old", 9e9, recording, announcing, observing), claimant("young", 1)}, "c", everywhere)
-	if c.Holder == nil || c.Holder.Name != "young" || c.Known.ID != "" || c.Intended || len(c.Losers) != 0 || len(c.Observers) != 1 {
+	c := Sort(
+		"x",
+		[]*v1alpha1.KafkaTopic{claimant("old", 9e9, recording, announcing, observing), claimant("young", 1)},
+		"c",
+		everywhere,
+	)
+	if c.Holder == nil || c.Holder.Name != "young" || c.Known.ID != "" || c.Intended || len(c.Losers) != 0 ||
+		len(c.Observers) != 1 {
 		t.Errorf("%+v", c)
 	}
-	alone := Sort("x", []*v1alpha1.KafkaTopic{claimant("a", 1, recording, announcing, observing, leaving)}, "c", everywhere)
+	alone := Sort(
+		"x",
+		[]*v1alpha1.KafkaTopic{claimant("a", 1, recording, announcing, observing, leaving)},
+		"c",
+		everywhere,
+	)
 	live := map[string]kafka.Topic{"x": {Name: "x", ID: "id-a"}}
 	if changes, _ := Plan([]Desired{DesiredOf(alone, alone.Policy("c"))}, live, moves.Survey{}); !changes.Empty() {
 		t.Errorf("deleting an observer changes %+v", changes)
@@ -269,7 +316,11 @@ func TestWhatKafkaHasSetOnItsOwnTopicsStays(t *testing.T) {
 	} {
 		d := c.d
 		d.Name, d.Known.ID = "__consumer_offsets", "id"
-		changes, outcomes := Plan([]Desired{d}, map[string]kafka.Topic{d.Name: {Name: d.Name, ID: "id", Partitions: 50, Config: live}}, moves.Survey{})
+		changes, outcomes := Plan(
+			[]Desired{d},
+			map[string]kafka.Topic{d.Name: {Name: d.Name, ID: "id", Partitions: 50, Config: live}},
+			moves.Survey{},
+		)
 		if !reflect.DeepEqual(changes.Alter[d.Name], c.alters) || reasons(outcomes[d.Name].Verdicts) != c.faults {
 			t.Errorf("%s: %+v, %+v", name, changes.Alter, outcomes[d.Name].Verdicts)
 		}
@@ -281,13 +332,19 @@ func TestOfTwoNewTopicsThatCollideOneWaits(t *testing.T) {
 	if len(changes.Create) != 2 || changes.Create[0].Name != "a.b_c" || changes.Create[1].Name != "a-b-c" {
 		t.Errorf("creates %+v", changes.Create)
 	}
-	if f := outcomes["a_b.c"].Verdicts; outcomes["a_b.c"].Found || reasons(f) != ReasonName || !f[0].Passes() || !strings.Contains(f[0].Text(), `"a.b_c"`) {
+	if f := outcomes["a_b.c"].Verdicts; outcomes["a_b.c"].Found || reasons(f) != ReasonName || !f[0].Passes() ||
+		!strings.Contains(f[0].Text(), `"a.b_c"`) {
 		t.Errorf("%+v", outcomes["a_b.c"])
 	}
 }
 
 func TestKafkasOwnTopicsAreOnlyConfigured(t *testing.T) {
-	d := Desired{Name: "__consumer_offsets", Partitions: 60, Config: map[string]string{"segment.bytes": "1"}, Adoption: v1alpha1.AdoptionAlways}
+	d := Desired{
+		Name:       "__consumer_offsets",
+		Partitions: 60,
+		Config:     map[string]string{"segment.bytes": "1"},
+		Adoption:   v1alpha1.AdoptionAlways,
+	}
 	for name, c := range map[string]struct {
 		live    map[string]kafka.Topic
 		creates int
@@ -298,11 +355,18 @@ func TestKafkasOwnTopicsAreOnlyConfigured(t *testing.T) {
 		"live":   {live: map[string]kafka.Topic{d.Name: {Name: d.Name, ID: "id", Partitions: 50}}, faults: ReasonInternal, alters: 1},
 	} {
 		changes, outcomes := Plan([]Desired{d}, c.live, moves.Survey{})
-		if len(changes.Create)+len(changes.Grow)+len(changes.Delete) != 0 || len(changes.Alter) != c.alters || reasons(outcomes[d.Name].Verdicts) != c.faults {
+		if len(changes.Create)+len(changes.Grow)+len(changes.Delete) != 0 || len(changes.Alter) != c.alters ||
+			reasons(outcomes[d.Name].Verdicts) != c.faults {
 			t.Errorf("%s: %+v, %+v", name, changes, outcomes)
 		}
 	}
-	created := claimant("a", 0, recording, leaving, func(t *v1alpha1.KafkaTopic) { t.Spec.Name, t.Spec.DeletionPolicy = d.Name, v1alpha1.DeletionDelete })
+	created := claimant(
+		"a",
+		0,
+		recording,
+		leaving,
+		func(t *v1alpha1.KafkaTopic) { t.Spec.Name, t.Spec.DeletionPolicy = d.Name, v1alpha1.DeletionDelete },
+	)
 	if got := Sort(d.Name, []*v1alpha1.KafkaTopic{created}, "c", everywhere).Policy("c"); got != v1alpha1.DeletionRetain {
 		t.Errorf("policy %s", got)
 	}
@@ -313,17 +377,24 @@ func TestMinISRAboveTheFactorIsAWarning(t *testing.T) {
 	out := Outcome{Record: Record{ID: "id", Origin: v1alpha1.OriginCreated}, Found: true,
 		Topic: kafka.Topic{Name: "a", ID: "id", Partitions: 1, ReplicationFactor: 1, Config: map[string]string{minISR: "2"}}}
 	object.Status = StatusOf(object, out, "c", time.Unix(3e6, 0))
-	if c := meta.FindStatusCondition(object.Status.Conditions, v1alpha1.ConditionWarning); c == nil || c.Reason != ReasonMinISR {
+	if c := meta.FindStatusCondition(object.Status.Conditions, v1alpha1.ConditionWarning); c == nil ||
+		c.Reason != ReasonMinISR {
 		t.Errorf("%+v", object.Status.Conditions)
 	}
 	out.Topic.ReplicationFactor = 2
-	if s := StatusOf(object, out, "c", time.Unix(3e6, 0)); meta.FindStatusCondition(s.Conditions, v1alpha1.ConditionWarning) != nil {
+	if s := StatusOf(object, out, "c", time.Unix(3e6, 0)); meta.FindStatusCondition(
+		s.Conditions,
+		v1alpha1.ConditionWarning,
+	) != nil {
 		t.Error("it stays after its cause")
 	}
 }
 
 func TestTheStatusKeepsAValueThatKafkaSpellsInAnotherWay(t *testing.T) {
-	got := reported(map[string]string{"a": "true", "b": "7", moves.LeaderThrottled: "0:1"}, map[string]string{"a": "TRUE", "b": "6"})
+	got := reported(
+		map[string]string{"a": "true", "b": "7", moves.LeaderThrottled: "0:1"},
+		map[string]string{"a": "TRUE", "b": "6"},
+	)
 	if !maps.Equal(got, map[string]string{"a": "TRUE", "b": "7"}) {
 		t.Errorf("%v", got)
 	}

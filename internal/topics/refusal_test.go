@@ -32,50 +32,62 @@ func TestWhatKafkaRefusesIsSaidInTheFieldsOfTheSpecWithItsCure(t *testing.T) {
 	}{
 		"more replicas than brokers": {
 			code: "INVALID_REPLICATION_FACTOR", said: "Only 1 broker(s) are registered.", desired: Desired{ReplicationFactor: 3}, brokers: 1,
-			want: answer{Reason: ReasonReplication, Message: "spec.replicationFactor: 3 replicas asked, 1 broker; Kafka says: Only 1 broker(s) are " +
+			want: answer{Reason: ReasonReplication, Message: "spec.replicationFactor: 3 replicas asked, 1 broker; Kafka " +
+				"says: Only 1 broker(s) are " +
 				"registered; lower it, or add brokers"}},
 		"how many brokers there are is not known": {
 			code: "INVALID_REPLICATION_FACTOR", desired: Desired{ReplicationFactor: 1},
-			want: answer{Reason: ReasonReplication, Message: "spec.replicationFactor: 1 replica asked; Kafka says: INVALID_REPLICATION_FACTOR; lower " +
+			want: answer{Reason: ReasonReplication, Message: "spec.replicationFactor: 1 replica asked; Kafka says: " +
+				"INVALID_REPLICATION_FACTOR; lower " +
 				"it, or add brokers"}},
 		"a default of more replicas than brokers": {
 			code: "INVALID_REPLICATION_FACTOR", said: "Too few", brokers: 2,
-			want: answer{Reason: ReasonReplication, Message: "spec.replicationFactor: the brokers' default (default.replication.factor) asked, 2 brokers; " +
+			want: answer{Reason: ReasonReplication, Message: "spec.replicationFactor: the brokers' default " +
+				"(default.replication.factor) asked, 2 brokers; " +
 				"Kafka says: Too few; set spec.replicationFactor, or add brokers"}},
 		"a number of partitions": {
 			code: "INVALID_PARTITIONS", said: "Topic already has 3 partitions.", desired: Desired{Partitions: 3},
-			want: answer{Reason: ReasonPartitions, Doubtful: true, Message: "spec.partitions: 3 asked; Kafka says: Topic already has 3 partitions; set " +
+			want: answer{Reason: ReasonPartitions, Doubtful: true, Message: "spec.partitions: 3 asked; Kafka says: Topic " +
+				"already has 3 partitions; set " +
 				"another number"}},
 		"a default number of partitions": {
 			code: "INVALID_PARTITIONS", said: "No",
-			want: answer{Reason: ReasonPartitions, Doubtful: true, Message: "spec.partitions: the brokers' default (num.partitions) asked; Kafka says: " +
+			want: answer{Reason: ReasonPartitions, Doubtful: true, Message: "spec.partitions: the brokers' default " +
+				"(num.partitions) asked; Kafka says: " +
 				"No; set another number"}},
 		"too many partitions for Kafka 4": {
 			code: "POLICY_VIOLATION", said: "Excessively large number of partitions per request.", desired: Desired{Partitions: 20000},
-			want: answer{Reason: ReasonPartitions, Message: "spec.partitions: 20000 asked, which is more than Kafka changes at once; Kafka says: " +
+			want: answer{Reason: ReasonPartitions, Message: "spec.partitions: 20000 asked, which is more than Kafka changes " +
+				"at once; Kafka says: " +
 				"Excessively large number of partitions per request; set fewer, and grow in steps"}},
 		"a default of too many partitions for Kafka 3": {
 			code: "POLICY_VIOLATION", said: "Unable to perform excessively large batch operation.",
-			want: answer{Reason: ReasonPartitions, Message: "spec.partitions: the brokers' default (num.partitions) asked, which is more than Kafka " +
+			want: answer{Reason: ReasonPartitions, Message: "spec.partitions: the brokers' default (num.partitions) asked, " +
+				"which is more than Kafka " +
 				"changes at once; Kafka says: Unable to perform excessively large batch operation; set fewer, and grow in steps"}},
 		"a policy of the brokers'": {
 			code: "POLICY_VIOLATION", said: "Names begin with a team",
-			want: answer{Reason: ReasonPolicy, Message: "spec: the brokers' policy for topics (create.topic.policy.class.name, " +
-				"alter.config.policy.class.name) does not admit it; Kafka says: Names begin with a team; change the spec, or the policy"}},
+			want: answer{Reason: ReasonPolicy, Message: "spec: the brokers' policy for topics " +
+				"(create.topic.policy.class.name, " +
+				"alter.config.policy.class.name) does not admit it; Kafka says: Names begin with a team; change the spec, or " +
+				"the policy"}},
 		"a value": {
 			code: "INVALID_CONFIG", said: "Invalid value x for configuration retention.ms: Not a number of type LONG",
 			desired: Desired{Config: map[string]string{"retention.ms": "x"}},
-			want: answer{Reason: ReasonConfig, Message: "spec.config[retention.ms]: Kafka says: Invalid value x for configuration retention.ms: Not a " +
+			want: answer{Reason: ReasonConfig, Message: "spec.config[retention.ms]: Kafka says: Invalid value x for " +
+				"configuration retention.ms: Not a " +
 				"number of type LONG; correct it"}},
 		"a key": {
 			code: "INVALID_CONFIG", said: "Unknown topic config name: retention.hours", desired: Desired{Config: map[string]string{"retention.hours": "7"}},
-			want: answer{Reason: ReasonConfig, Message: "spec.config[retention.hours]: Kafka says: Unknown topic config name: retention.hours; did you " +
+			want: answer{Reason: ReasonConfig, Message: "spec.config[retention.hours]: Kafka says: Unknown topic config " +
+				"name: retention.hours; did you " +
 				"mean retention.ms, in milliseconds?"}},
 		"something about no key of the spec": {
 			code: "INVALID_CONFIG", said: "No", desired: Desired{Config: map[string]string{"retention.ms": "5"}},
 			want: answer{Reason: ReasonConfig, Message: "spec.config: Kafka says: No; correct it"}},
 		"a value that is altered where there is ZooKeeper": {
-			code: "INVALID_REQUEST", said: "Invalid config value for resource ConfigResource(type=TOPIC, name='a'): Invalid value x for configuration flush.ms",
+			code: "INVALID_REQUEST", said: "Invalid config value for resource ConfigResource(type=TOPIC, name='a'): Invalid " +
+				"value x for configuration flush.ms",
 			desired: Desired{Config: map[string]string{"flush.ms": "x"}},
 			want: answer{Reason: ReasonConfig, Message: "spec.config[flush.ms]: Kafka says: Invalid config value for resource " +
 				"ConfigResource(type=TOPIC, name='a'): Invalid value x for configuration flush.ms; correct it"}},
@@ -84,14 +96,16 @@ func TestWhatKafkaRefusesIsSaidInTheFieldsOfTheSpecWithItsCure(t *testing.T) {
 			want: answer{Reason: ReasonRefused, Message: "spec: Kafka refuses it: There are duplicates. (INVALID_REQUEST)"}},
 		"a name": {
 			code: "INVALID_TOPIC_EXCEPTION", said: "Topic name is invalid",
-			want: answer{Reason: ReasonName, Message: `spec.name: "a" is not accepted; Kafka says: Topic name is invalid; choose another spec.name`}},
+			want: answer{Reason: ReasonName, Message: `spec.name: "a" is not accepted; Kafka says: Topic name is invalid; ` +
+				`choose another spec.name`}},
 		"a name that collides, for as long as it does": {
 			code: "INVALID_TOPIC_EXCEPTION", said: "Topic 'a' collides with existing topics: b",
 			want: answer{Reason: ReasonName, After: claim.TakenLook, AtMost: claim.TakenLookLimit, Message: `spec.name: "a" is not accepted; Kafka says: ` +
 				"Topic 'a' collides with existing topics: b; choose another spec.name"}},
 		"deletion": {
 			code: "TOPIC_DELETION_DISABLED",
-			want: answer{Reason: ReasonNotDeletable, Message: "spec.deletionPolicy: the brokers have delete.topic.enable=false; set deletionPolicy to " +
+			want: answer{Reason: ReasonNotDeletable, Message: "spec.deletionPolicy: the brokers have " +
+				"delete.topic.enable=false; set deletionPolicy to " +
 				"Retain, or allow deletion"}},
 	} {
 		c.desired.Name = "a"
@@ -103,7 +117,8 @@ func TestWhatKafkaRefusesIsSaidInTheFieldsOfTheSpecWithItsCure(t *testing.T) {
 }
 
 func TestWhatKafkaPutsOffOrDeniesIsWaitedFor(t *testing.T) {
-	const quota = "waiting for as long as Kafka asks: the quota on changes (controller_mutation_rate) of the operator is used up"
+	const quota = "waiting for as long as Kafka asks: the quota on changes (controller_mutation_rate) of the operator " +
+		"is used up"
 	for name, c := range map[string]struct {
 		err   error
 		after time.Duration
@@ -114,7 +129,8 @@ func TestWhatKafkaPutsOffOrDeniesIsWaitedFor(t *testing.T) {
 		"a permission on the topic": {&kafka.Denied{Code: "TOPIC_AUTHORIZATION_FAILED"}, time.Second,
 			`Kafka does not let the operator do it: TOPIC_AUTHORIZATION_FAILED; grant its principal Alter on topic "a"`},
 		"a permission on the cluster": {&kafka.Denied{Code: "CLUSTER_AUTHORIZATION_FAILED", Message: "No"}, time.Second,
-			"Kafka does not let the operator do it: No (CLUSTER_AUTHORIZATION_FAILED); grant its principal Alter on the Cluster"},
+			"Kafka does not let the operator do it: No (CLUSTER_AUTHORIZATION_FAILED); grant its principal Alter on the " +
+				"Cluster"},
 	} {
 		got, known := Explain(c.err, "Alter", Desired{Name: "a"}, 0)
 		if !known || !got.Passes() || got.After != c.after || got.Text() != c.want {

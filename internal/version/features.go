@@ -56,7 +56,8 @@ func (v Version) MetadataNames() string {
 	return strings.Join(names, ", ")
 }
 
-// CanLower tells whether Kafka lowers metadata.version from one level to another, which it does only while nothing can be
+// CanLower tells whether Kafka lowers metadata.version from one level to another, which it does only while nothing can
+// be
 // lost (KIP-778).
 func (v Version) CanLower(from, to int16) bool {
 	return !slices.ContainsFunc(

@@ -8,7 +8,8 @@ import (
 	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
-// ValidateFinalized holds a version against the features that the cluster has finalized: by their names, the levels as the
+// ValidateFinalized holds a version against the features that the cluster has finalized: by their names, the levels as
+// the
 // status or a view of Kafka has them.
 func ValidateFinalized[level int16 | int32](features map[string]level, v Version) verdict.List {
 	newest := Catalogue[len(Catalogue)-1] // it knows the names of the older levels too

@@ -58,19 +58,25 @@ func ApplyCRDs(ctx context.Context, kube client.Client, repository string) error
 
 func waitEstablished(ctx context.Context, kube client.Client, name string) error {
 	var seen []apiextensionsv1.CustomResourceDefinitionCondition
-	err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, 30*time.Second, true, func(ctx context.Context) (bool, error) {
-		crd := &apiextensionsv1.CustomResourceDefinition{}
-		if err := kube.Get(ctx, client.ObjectKey{Name: name}, crd); err != nil {
-			return false, err
-		}
-		seen = crd.Status.Conditions
-		for _, c := range seen {
-			if c.Type == apiextensionsv1.Established && c.Status == apiextensionsv1.ConditionTrue {
-				return served(ctx, kube, crd), nil
+	err := wait.PollUntilContextTimeout(
+		ctx,
+		50*time.Millisecond,
+		30*time.Second,
+		true,
+		func(ctx context.Context) (bool, error) {
+			crd := &apiextensionsv1.CustomResourceDefinition{}
+			if err := kube.Get(ctx, client.ObjectKey{Name: name}, crd); err != nil {
+				return false, err
 			}
-		}
-		return false, nil
-	})
+			seen = crd.Status.Conditions
+			for _, c := range seen {
+				if c.Type == apiextensionsv1.Established && c.Status == apiextensionsv1.ConditionTrue {
+					return served(ctx, kube, crd), nil
+				}
+			}
+			return false, nil
+		},
+	)
 	if err != nil {
 		return fmt.Errorf("CRD %s is not served: %w; its conditions: %+v", name, err, seen)
 	}

@@ -27,7 +27,8 @@ const (
 // write is one request to the API server for one topic.
 type write func(ctx context.Context, kube client.Client, t *v1alpha1.KafkaTopic) error
 
-// change is one of the things that happen to all topics: what a user writes, what happens in Kafka, and what an operator
+// change is one of the things that happen to all topics: what a user writes, what happens in Kafka, and what an
+// operator
 // has to write before and after that.
 type change struct {
 	verb          string
@@ -48,7 +49,12 @@ var create = change{
 	kafka: func(ctx context.Context, admin kafka.TopicAdmin, names []string) error {
 		topics := make([]kafka.NewTopic, len(names))
 		for i, name := range names {
-			topics[i] = kafka.NewTopic{Name: name, Partitions: 1, ReplicationFactor: 1, Config: map[string]string{configKey: valueFirst}}
+			topics[i] = kafka.NewTopic{
+				Name:              name,
+				Partitions:        1,
+				ReplicationFactor: 1,
+				Config:            map[string]string{configKey: valueFirst},
+			}
 		}
 		results, err := admin.CreateTopics(ctx, topics)
 		for _, result := range results {
@@ -110,9 +116,15 @@ func patch(merge string) write {
 
 // reportReady writes a status of the size that the operator's has.
 func reportReady(ctx context.Context, kube client.Client, t *v1alpha1.KafkaTopic) error {
-	status := fmt.Sprintf(`{"status":{"observedGeneration":%[1]d,"name":%[2]q,"topicId":"AAAAAAAAAAAAAAAAAAAAAA","clusterId":"AAAAAAAAAAAAAAAAAAAAAA",`+
-		`"partitions":1,"replicationFactor":1,"conditions":[{"type":"Ready","status":"True","observedGeneration":%[1]d,"reason":"AsSpecified",`+
-		`"message":"the topic is as the spec asks for","lastTransitionTime":"2026-01-01T00:00:00Z"}]}}`, t.Generation, t.Name)
+	status := fmt.Sprintf(
+		`{"status":{"observedGeneration":%[1]d,"name":%[2]q,"topicId":"AAAAAAAAAAAAAAAAAAAAAA",`+
+			`"clusterId":"AAAAAAAAAAAAAAAAAAAAAA",`+
+			`"partitions":1,"replicationFactor":1,"conditions":[{"type":"Ready","status":"True","observedGeneration":%[1]d,`+
+			`"reason":"AsSpecified",`+
+			`"message":"the topic is as the spec asks for","lastTransitionTime":"2026-01-01T00:00:00Z"}]}}`,
+		t.Generation,
+		t.Name,
+	)
 	return kube.Status().Patch(ctx, t, client.RawPatch(types.MergePatchType, []byte(status)))
 }
 
@@ -146,7 +158,12 @@ func newTopics(namespace string, n int) []*v1alpha1.KafkaTopic {
 }
 
 // writeAll makes the same writes, one after the other, to each of the topics, and ends with the first that fails.
-func (c change) writeAll(ctx context.Context, kube client.Client, topics []*v1alpha1.KafkaTopic, writes ...write) error {
+func (c change) writeAll(
+	ctx context.Context,
+	kube client.Client,
+	topics []*v1alpha1.KafkaTopic,
+	writes ...write,
+) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	batch.Each(writers, topics, func(t *v1alpha1.KafkaTopic) {

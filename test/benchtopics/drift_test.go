@@ -18,7 +18,8 @@ import (
 	"github.com/castellan-dev/castellan/test/benchtopics/report"
 )
 
-// The operator looks at topics again and again, some of whose values a broker spells in another way, and some of which Kafka
+// The operator looks at topics again and again, some of whose values a broker spells in another way, and some of which
+// Kafka
 // does not create: it reads, and sends no change, neither to Kafka nor to Kubernetes.
 func TestLookingForDriftChangesNothing(t *testing.T) {
 	o := options{operator: needOperator(t), repository: "../..", out: t.TempDir(), drift: 2 * time.Second}
@@ -46,13 +47,19 @@ func TestLookingForDriftChangesNothing(t *testing.T) {
 	})
 	eventually := func(what string, holds func() (bool, error)) {
 		t.Helper()
-		err := wait.PollUntilContextTimeout(t.Context(), 100*time.Millisecond, time.Minute, true, func(context.Context) (bool, error) {
-			done, err := holds()
-			if err == nil {
-				err = w.operator.running()
-			}
-			return done, err
-		})
+		err := wait.PollUntilContextTimeout(
+			t.Context(),
+			100*time.Millisecond,
+			time.Minute,
+			true,
+			func(context.Context) (bool, error) {
+				done, err := holds()
+				if err == nil {
+					err = w.operator.running()
+				}
+				return done, err
+			},
+		)
 		if err != nil {
 			t.Fatalf("%s: %v", what, err)
 		}

@@ -59,7 +59,8 @@ func (f *follower) read(c change, before map[string]int64, n int) error {
 			return fmt.Errorf("the watch of KafkaTopics ended: %v", event.Object)
 		}
 		gone := event.Type == watch.Deleted
-		ready := t.Generation > before[t.Name] && t.Status.ObservedGeneration == t.Generation && status.IsReady(t.Status.Conditions, t.Generation)
+		ready := t.Generation > before[t.Name] && t.Status.ObservedGeneration == t.Generation &&
+			status.IsReady(t.Status.Conditions, t.Generation)
 		if c.verb == remove.verb && !gone || c.verb != remove.verb && !ready {
 			continue
 		}

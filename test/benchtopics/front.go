@@ -21,7 +21,8 @@ import (
 	"github.com/castellan-dev/castellan/internal/pki"
 )
 
-// front is the broker's REPLICATION listener as the operator sees it: mutual TLS at port 9091. It passes everything on to
+// front is the broker's REPLICATION listener as the operator sees it: mutual TLS at port 9091. It passes everything on
+// to
 // the broker and counts the requests, which nobody but the operator sends here.
 type front struct {
 	listener net.Listener

@@ -1,7 +1,8 @@
 //go:build linux
 
-// Command benchtopics measures the life of many KafkaTopics: the operator's real program against a real API server and a
-// real broker, beside what the same objects and topics take without an operator. docs/benchmarks.md says how to read it.
+// Command benchtopics measures the life of many KafkaTopics: the operator's real program against a real API server and
+// a real broker, beside what the same objects and topics take without an operator. docs/benchmarks.md says how to read
+// it.
 package main
 
 import (
@@ -75,7 +76,8 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	name := filepath.Join(o.out, fmt.Sprintf("topics-%d", o.topics))
-	for file, bytes := range map[string][]byte{name + ".json": append(content, '\n'), name + ".svg": []byte(figures.SVG())} {
+	files := map[string][]byte{name + ".json": append(content, '\n'), name + ".svg": []byte(figures.SVG())}
+	for file, bytes := range files {
 		if err := os.WriteFile(file, bytes, 0o644); err != nil {
 			return err
 		}

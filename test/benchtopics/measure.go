@@ -71,7 +71,8 @@ func (w *world) step(ctx context.Context, c change, name string, o options) (rep
 	return phase, err
 }
 
-// floor makes a change to all topics without an operator: a bare client writes what a user and an operator would, in the
+// floor makes a change to all topics without an operator: a bare client writes what a user and an operator would, in
+// the
 // order that every operator has to keep, and Kafka is asked for everything at once.
 func (w *world) floor(ctx context.Context, c change, n int) (report.Floor, error) {
 	serverCPU, err := w.serverCPU()
@@ -127,7 +128,11 @@ func (w *world) phase(ctx context.Context, c change, name string, o options) (re
 		return report.Phase{}, fmt.Errorf("%s: %w", name, err)
 	}
 	times := follower.since(start)
-	phase := report.Phase{Done: report.Percentile(times, 1), P50: report.Percentile(times, 0.5), P99: report.Percentile(times, 0.99)}
+	phase := report.Phase{
+		Done: report.Percentile(times, 1),
+		P50:  report.Percentile(times, 0.5),
+		P99:  report.Percentile(times, 0.99),
+	}
 	if phase.KafkaLag, err = w.agree(ctx, c, n); err != nil {
 		return phase, fmt.Errorf("%s: %w", name, err)
 	}

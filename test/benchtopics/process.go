@@ -76,7 +76,12 @@ func (o *operator) running() error {
 		if err != nil {
 			return err
 		}
-		return fmt.Errorf("the operator ended: %s; the end of its log %s:\n%s", o.command.ProcessState, o.log, content[max(0, len(content)-2000):])
+		return fmt.Errorf(
+			"the operator ended: %s; the end of its log %s:\n%s",
+			o.command.ProcessState,
+			o.log,
+			content[max(0, len(content)-2000):],
+		)
 	default:
 		return nil
 	}

@@ -18,7 +18,8 @@ import (
 
 const silentClusters = 20
 
-// Twenty external clusters, which are one frozen broker, take connections and never answer. The topics of a cluster that
+// Twenty external clusters, which are one frozen broker, take connections and never answer. The topics of a cluster
+// that
 // does answer are Ready before the operator has given up on any of those.
 func TestClustersThatAreSilentDelayNoOther(t *testing.T) {
 	o := options{topics: 50, operator: needOperator(t), repository: "../..", out: t.TempDir()}
@@ -27,7 +28,9 @@ func TestClustersThatAreSilentDelayNoOther(t *testing.T) {
 	for i := range silent {
 		name := fmt.Sprintf("silent-%d", i)
 		cluster := &v1alpha1.KafkaCluster{ObjectMeta: metav1.ObjectMeta{Namespace: benchNamespace, Name: name}}
-		cluster.Spec.External = &v1alpha1.External{BootstrapServers: []v1alpha1.BootstrapServer{v1alpha1.BootstrapServer(w.floorBroker.Admins()[0])}}
+		cluster.Spec.External = &v1alpha1.External{
+			BootstrapServers: []v1alpha1.BootstrapServer{v1alpha1.BootstrapServer(w.floorBroker.Admins()[0])},
+		}
 		if err := w.kube.Create(t.Context(), cluster); err != nil {
 			t.Fatal(err)
 		}
@@ -43,14 +46,20 @@ func TestClustersThatAreSilentDelayNoOther(t *testing.T) {
 		}
 		return topic.Status.ObservedGeneration == topic.Generation
 	}
-	err := wait.PollUntilContextTimeout(t.Context(), 100*time.Millisecond, time.Minute, true, func(context.Context) (bool, error) {
-		for _, topic := range silent {
-			if !answered(topic) || !status.IsReady(topic.Status.Conditions, topic.Generation) {
-				return false, w.operator.running()
+	err := wait.PollUntilContextTimeout(
+		t.Context(),
+		100*time.Millisecond,
+		time.Minute,
+		true,
+		func(context.Context) (bool, error) {
+			for _, topic := range silent {
+				if !answered(topic) || !status.IsReady(topic.Status.Conditions, topic.Generation) {
+					return false, w.operator.running()
+				}
 			}
-		}
-		return true, nil
-	})
+			return true, nil
+		},
+	)
 	if err != nil {
 		t.Fatalf("while the broker answers: %v", err)
 	}

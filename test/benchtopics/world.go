@@ -76,7 +76,8 @@ func startWorld(ctx context.Context, o options) (w *world, err error) {
 	if w.hosts, err = writeHosts(w.front.ip()); err != nil {
 		return w, err
 	}
-	if w.broker, w.admin, err = startBroker(ctx, map[string]string{"advertised.listeners": "ADMIN://" + w.front.address()}); err != nil {
+	config := map[string]string{"advertised.listeners": "ADMIN://" + w.front.address()}
+	if w.broker, w.admin, err = startBroker(ctx, config); err != nil {
 		return w, err
 	}
 	go w.front.serve(ctx, w.broker.Admins()[0])
@@ -95,7 +96,8 @@ func startWorld(ctx context.Context, o options) (w *world, err error) {
 	return w, w.prepare(ctx, authority)
 }
 
-// startBroker starts a broker with as many threads as Kafka has by default, and a client that reaches it whatever address it
+// startBroker starts a broker with as many threads as Kafka has by default, and a client that reaches it whatever
+// address it
 // advertises. What has been started is returned with an error, too.
 func startBroker(ctx context.Context, config map[string]string) (*kafkatest.Cluster, *kafkaclient.Client, error) {
 	all := map[string]string{"num.io.threads": "8", "num.network.threads": "3"}
@@ -175,16 +177,31 @@ func (w *world) prepare(ctx context.Context, authority pki.Authority) error {
 	}
 	cluster.Status.ClusterID, cluster.Status.Bootstrapped = w.broker.ID, true
 	cluster.Status.Nodes = []v1alpha1.NodeStatus{{
-		ID: one, Pool: "main", Pod: podName, Roles: []v1alpha1.Role{v1alpha1.RoleController, v1alpha1.RoleBroker}, State: v1alpha1.NodeServing,
+		ID: one, Pool: "main", Pod: podName, State: v1alpha1.NodeServing,
+		Roles: []v1alpha1.Role{v1alpha1.RoleController, v1alpha1.RoleBroker},
 	}}
-	status.Set(&cluster.Status.Conditions, v1alpha1.ConditionAvailable, metav1.ConditionTrue, cluster.Generation, "Serving", "a broker of the benchmark", time.Now())
+	status.Set(
+		&cluster.Status.Conditions,
+		v1alpha1.ConditionAvailable,
+		metav1.ConditionTrue,
+		cluster.Generation,
+		"Serving",
+		"a broker of the benchmark",
+		time.Now(),
+	)
 	return w.kube.Status().Update(ctx, cluster)
 }
 
-// startOperator starts the operator and waits until it has read everything and said what it has to say of the cluster: the
+// startOperator starts the operator and waits until it has read everything and said what it has to say of the cluster:
+// the
 // event comes last.
 func (w *world) startOperator(ctx context.Context, o options) error {
-	command := exec.Command(o.operator, "-watch-namespaces="+benchNamespace, "-metrics-bind-address=0", "-health-probe-bind-address=0")
+	command := exec.Command(
+		o.operator,
+		"-watch-namespaces="+benchNamespace,
+		"-metrics-bind-address=0",
+		"-health-probe-bind-address=0",
+	)
 	if o.drift > 0 {
 		command.Args = append(command.Args, "-drift-interval="+o.drift.String())
 	}
@@ -194,15 +211,24 @@ func (w *world) startOperator(ctx context.Context, o options) error {
 		return err
 	}
 	key := client.ObjectKey{Namespace: benchNamespace, Name: clusterName}
-	err = wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
-		var cluster v1alpha1.KafkaCluster
-		var told eventsv1.EventList
-		if err := errors.Join(w.operator.running(), w.kube.Get(ctx, key, &cluster), w.kube.List(ctx, &told, client.InNamespace(key.Namespace))); err != nil {
-			return false, err
-		}
-		isOfCluster := func(e eventsv1.Event) bool { return e.Regarding.Name == clusterName }
-		return meta.IsStatusConditionTrue(cluster.Status.Conditions, v1alpha1.ConditionStalled) && slices.ContainsFunc(told.Items, isOfCluster), nil
-	})
+	err = wait.PollUntilContextTimeout(
+		ctx,
+		50*time.Millisecond,
+		time.Minute,
+		true,
+		func(ctx context.Context) (bool, error) {
+			var cluster v1alpha1.KafkaCluster
+			var told eventsv1.EventList
+			err := errors.Join(w.operator.running(), w.kube.Get(ctx, key, &cluster),
+				w.kube.List(ctx, &told, client.InNamespace(key.Namespace)))
+			if err != nil {
+				return false, err
+			}
+			isOfCluster := func(e eventsv1.Event) bool { return e.Regarding.Name == clusterName }
+			return meta.IsStatusConditionTrue(cluster.Status.Conditions, v1alpha1.ConditionStalled) &&
+				slices.ContainsFunc(told.Items, isOfCluster), nil
+		},
+	)
 	if err != nil {
 		return fmt.Errorf("wait until the operator has seen KafkaCluster %s: %w", key, err)
 	}

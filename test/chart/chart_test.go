@@ -138,7 +138,11 @@ func TestGoldenRenders(t *testing.T) {
 				t.Fatal(err)
 			}
 			if !bytes.Equal(got, want) {
-				t.Errorf("%s differs; look at the difference after: go test ./test/chart -update\n%s", path, firstDifference(got, want))
+				t.Errorf(
+					"%s differs; look at the difference after: go test ./test/chart -update\n%s",
+					path,
+					firstDifference(got, want),
+				)
 			}
 		})
 	}

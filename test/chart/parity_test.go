@@ -130,7 +130,15 @@ func strs(value any) []string {
 
 func TestNamespacedModeGivesTheSameRulesAndNothingBeyond(t *testing.T) {
 	wide := permissions(t, rendered(t))["ClusterRole /castellan-manager"]
-	narrow := rendered(t, "--set", "watchNamespaces={orders,payments}", "--set", "metrics.enabled=false", "--set", "crds.install=false")
+	narrow := rendered(
+		t,
+		"--set",
+		"watchNamespaces={orders,payments}",
+		"--set",
+		"metrics.enabled=false",
+		"--set",
+		"crds.install=false",
+	)
 	got := permissions(t, narrow)
 	for _, namespace := range []string{"orders", "payments"} {
 		if !slices.Equal(got["Role "+namespace+"/castellan-manager"], wide) {
@@ -157,7 +165,10 @@ func TestSomePermissionsAreNeverAskedFor(t *testing.T) {
 				t.Errorf("%s: %s makes others more powerful", role, p)
 			case resource == "persistentvolumeclaims" && verb == "deletecollection":
 				t.Errorf("%s: %s destroys the records of all nodes at once", role, p)
-			case resource == "pods/exec", resource == "pods/attach", resource == "pods/ephemeralcontainers", resource == "pods" && verb == "create":
+			case resource == "pods/exec",
+				resource == "pods/attach",
+				resource == "pods/ephemeralcontainers",
+				resource == "pods" && verb == "create":
 				t.Errorf("%s: %s enters pods", role, p)
 			case strings.HasPrefix(resource, "nodes"):
 				t.Errorf("%s: %s reads what belongs to the whole cluster", role, p)
@@ -205,7 +216,8 @@ func TestTheOperatorKnowsEveryFlagThatTheChartSets(t *testing.T) {
 		t.Fatalf("build the operator: %v", err)
 	}
 	help, _ := exec.Command(string(bytes.TrimSpace(out)), "-h").CombinedOutput()
-	args := regexp.MustCompile(`(?m)^ +- --([a-z-]+)=`).FindAllSubmatch(mustTemplate(t, "--set", "crds.install=false", "--set", "watchNamespaces={a}"), -1)
+	args := regexp.MustCompile(`(?m)^ +- --([a-z-]+)=`).
+		FindAllSubmatch(mustTemplate(t, "--set", "crds.install=false", "--set", "watchNamespaces={a}"), -1)
 	if len(args) < 6 {
 		t.Fatalf("found only %d flags in the Deployment", len(args))
 	}

@@ -6,14 +6,18 @@ import (
 	"time"
 )
 
-// addressLag is how long after its start a pod may be looked for at the address of its previous life: DNS answers may be
+// addressLag is how long after its start a pod may be looked for at the address of its previous life: DNS answers may
+// be
 // five seconds old in the local cluster, and a node asks again within a second or two.
 const addressLag = 10 * time.Second
 
 // failedDial is what a node says when another one does not take its connection: when, to which pod, at what address.
-var failedDial = regexp.MustCompile(`(?m)^(\S+) .*Connection to node -?\d+ \(([^./]+)\.[^/]*/([^)]+):\d+\) could not be established`)
+var failedDial = regexp.MustCompile(
+	`(?m)^(\S+) .*Connection to node -?\d+ \(([^./]+)\.[^/]*/([^)]+):\d+\) could not be established`,
+)
 
-// mustFindEachOther fails when a node went on to look for another one where that has not been for a while: the partitions
+// mustFindEachOther fails when a node went on to look for another one where that has not been for a while: the
+// partitions
 // which the one that moved leads are without that follower meanwhile, and a producer that asks for all acknowledgements
 // waits.
 func mustFindEachOther(t *testing.T, namespace, cluster string) {
@@ -42,7 +46,14 @@ func mustFindEachOther(t *testing.T, namespace, cluster string) {
 				}
 			}
 			if where != "" {
-				t.Errorf("%s still looked for %s at %s when that had lived at %s for %s", from.Name, to.Name, where, to.Status.PodIP, longest)
+				t.Errorf(
+					"%s still looked for %s at %s when that had lived at %s for %s",
+					from.Name,
+					to.Name,
+					where,
+					to.Status.PodIP,
+					longest,
+				)
 			}
 		}
 	}

@@ -52,7 +52,13 @@ func (a *artifactStore) collect(t *testing.T, namespace string) {
 		_ = os.WriteFile(filepath.Join(dir, name), []byte(out), 0o644)
 	}
 	keep("kafka.yaml", "get", "kafkaclusters,kafkatopics,kafkausers", "-n", namespace, "-o", "yaml")
-	keep("describe.txt", "describe", "kafkaclusters,kafkatopics,kafkausers,statefulsets,pods,pvc,services,pdb", "-n", namespace)
+	keep(
+		"describe.txt",
+		"describe",
+		"kafkaclusters,kafkatopics,kafkausers,statefulsets,pods,pvc,services,pdb",
+		"-n",
+		namespace,
+	)
 	keep("configmaps.yaml", "get", "configmaps", "-n", namespace, "-o", "yaml")
 	keep("events.txt", "get", "events", "-n", namespace, "--sort-by=.lastTimestamp")
 	var pods corev1.PodList

@@ -27,7 +27,14 @@ type auditEvent struct {
 }
 
 func (e auditEvent) String() string {
-	return fmt.Sprintf("%s %s/%s %s/%s", e.Verb, e.ObjectRef.Resource, e.ObjectRef.Subresource, e.ObjectRef.Namespace, e.ObjectRef.Name)
+	return fmt.Sprintf(
+		"%s %s/%s %s/%s",
+		e.Verb,
+		e.ObjectRef.Resource,
+		e.ObjectRef.Subresource,
+		e.ObjectRef.Namespace,
+		e.ObjectRef.Name,
+	)
 }
 
 func (e auditEvent) writes() bool {
@@ -54,7 +61,8 @@ func auditMark(t *testing.T) int64 {
 
 // ofLeadership tells the leader's lease, and the event that says who took it, from everything else.
 func (e auditEvent) ofLeadership() bool {
-	return e.ObjectRef.Resource == "leases" || e.ObjectRef.Resource == "events" && e.ObjectRef.Namespace == releaseNamespace
+	return e.ObjectRef.Resource == "leases" ||
+		e.ObjectRef.Resource == "events" && e.ObjectRef.Namespace == releaseNamespace
 }
 
 // auditSince returns the requests of one user since a mark, other than those for its lease.

@@ -29,7 +29,18 @@ func TestCase01_RecordsGoInAndOutWithNothingButTheSecret(t *testing.T) {
 	promise(t)
 	ns := shared(t)
 	for mechanism, user := range mechanismUsers {
-		apply(t, ns, topicManifest("records-"+user, ", partitions: 6, replicationFactor: 2")+"\n---\n"+userManifest(user, "records-"+user, mechanism))
+		apply(
+			t,
+			ns,
+			topicManifest(
+				"records-"+user,
+				", partitions: 6, replicationFactor: 2",
+			)+"\n---\n"+userManifest(
+				user,
+				"records-"+user,
+				mechanism,
+			),
+		)
 	}
 	for _, user := range mechanismUsers {
 		waitReady(t, time.Minute, topicNamed(ns, "records-"+user))
@@ -157,7 +168,17 @@ func sendAndReadBack(t *testing.T, l login, topic string) {
 func TestCase01_WhoMayNotIsRefused(t *testing.T) {
 	promise(t)
 	ns := shared(t)
-	apply(t, ns, userManifest("stranger", "another-topic", allMechanisms...)+"\n---\n"+userManifest("guest", sharedTopic, allMechanisms...))
+	apply(
+		t,
+		ns,
+		userManifest(
+			"stranger",
+			"another-topic",
+			allMechanisms...)+"\n---\n"+userManifest(
+			"guest",
+			sharedTopic,
+			allMechanisms...),
+	)
 	waitReady(t, time.Minute, userNamed(ns, "stranger"))
 	waitReady(t, time.Minute, userNamed(ns, "guest"))
 	stranger, guest := loginOf(t, ns, "stranger"), loginOf(t, ns, "guest")

@@ -42,9 +42,20 @@ func phase(ctx context.Context, namespace, name string) (string, error) {
 		states[i] = podPhase(&pod)
 	}
 	s := c.Status
-	return fmt.Sprintf("id:%v pools:%d voters:%d bootstrapped:%v secrets:%d services:%d claims:%d sets:%d configs:%d pods:%s brokers:%s",
-		s.ClusterID != "", len(s.Pools), len(s.InitialVoters), s.Bootstrapped, len(secrets.Items), len(services.Items), len(claims.Items),
-		len(sets.Items), len(configs.Items), strings.Join(states, ","), s.Brokers), nil
+	return fmt.Sprintf(
+		"id:%v pools:%d voters:%d bootstrapped:%v secrets:%d services:%d claims:%d sets:%d configs:%d pods:%s brokers:%s",
+		s.ClusterID != "",
+		len(s.Pools),
+		len(s.InitialVoters),
+		s.Bootstrapped,
+		len(secrets.Items),
+		len(services.Items),
+		len(claims.Items),
+		len(sets.Items),
+		len(configs.Items),
+		strings.Join(states, ","),
+		s.Brokers,
+	), nil
 }
 
 func podPhase(pod *corev1.Pod) string {
@@ -69,29 +80,34 @@ func killAtEveryPhase(t *testing.T, namespace, name string, most int) (phases []
 	seen := map[string]bool{}
 	c := clusterNamed(namespace, name)
 	var id string
-	eventually(t, 8*time.Minute, "the cluster is Ready although the operator is killed at every phase", func(ctx context.Context) error {
-		ready := isReady(ctx, c)
-		switch {
-		case id == "":
-			id = c.Status.ClusterID
-		case c.Status.ClusterID != id:
-			t.Fatalf("the cluster id changed from %s to %q", id, c.Status.ClusterID)
-		}
-		if ready == nil {
-			return nil
-		}
-		now, err := phase(ctx, namespace, name)
-		if err != nil || seen[now] || len(phases) >= most {
-			return fmt.Errorf("%w; phase %s (error %v, %d kills)", ready, now, err, len(phases))
-		}
-		seen[now] = true
-		phases = append(phases, now)
-		if err := killOperator(ctx); err != nil {
-			return err
-		}
-		say(t, "operator killed (%d) at %s", len(phases), now)
-		return ready
-	})
+	eventually(
+		t,
+		8*time.Minute,
+		"the cluster is Ready although the operator is killed at every phase",
+		func(ctx context.Context) error {
+			ready := isReady(ctx, c)
+			switch {
+			case id == "":
+				id = c.Status.ClusterID
+			case c.Status.ClusterID != id:
+				t.Fatalf("the cluster id changed from %s to %q", id, c.Status.ClusterID)
+			}
+			if ready == nil {
+				return nil
+			}
+			now, err := phase(ctx, namespace, name)
+			if err != nil || seen[now] || len(phases) >= most {
+				return fmt.Errorf("%w; phase %s (error %v, %d kills)", ready, now, err, len(phases))
+			}
+			seen[now] = true
+			phases = append(phases, now)
+			if err := killOperator(ctx); err != nil {
+				return err
+			}
+			say(t, "operator killed (%d) at %s", len(phases), now)
+			return ready
+		},
+	)
 	return phases
 }
 

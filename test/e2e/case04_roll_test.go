@@ -13,14 +13,19 @@ import (
 // waitBrokerValue waits until a key is in force on brokers 0 to 2.
 func waitBrokerValue(t *testing.T, admin *kadm.Client, key, want string) time.Duration {
 	t.Helper()
-	return eventually(t, time.Minute, fmt.Sprintf("%s=%s is in force on every broker", key, want), func(ctx context.Context) error {
-		for id := range int32(3) {
-			if value, err := brokerValue(ctx, admin, id, key); err != nil || value != want {
-				return fmt.Errorf("broker %d has %q (error %w)", id, value, err)
+	return eventually(
+		t,
+		time.Minute,
+		fmt.Sprintf("%s=%s is in force on every broker", key, want),
+		func(ctx context.Context) error {
+			for id := range int32(3) {
+				if value, err := brokerValue(ctx, admin, id, key); err != nil || value != want {
+					return fmt.Errorf("broker %d has %q (error %w)", id, value, err)
+				}
 			}
-		}
-		return nil
-	})
+			return nil
+		},
+	)
 }
 
 func TestCase04_AStaticKeyRestartsEachBrokerOnceOneAtATimeAndNoProducerNotices(t *testing.T) {

@@ -10,7 +10,8 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 )
 
-// A value that is well formed and that Kafka refuses only when it starts: the wait for a fetch may not be longer than the
+// A value that is well formed and that Kafka refuses only when it starts: the wait for a fetch may not be longer than
+// the
 // time after which a replica counts as lagging.
 const (
 	poisonKey   = "replica.fetch.wait.max.ms"

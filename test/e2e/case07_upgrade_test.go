@@ -28,7 +28,8 @@ func otherImage(t *testing.T) string {
 	binary, folder, reference := filepath.Join(dir, "castellan"), filepath.Join(dir, "image"), "castellan:e2e-other"
 	t.Setenv("CGO_ENABLED", "0")
 	for _, command := range [][]string{
-		{"go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid= -X main.version=e2e-other", "-o", binary, "."},
+		{"go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid= -X " +
+			"main.version=e2e-other", "-o", binary, "."},
 		{"bash", "hack/localcluster.sh", "image", "--from-binary", binary, "--ref", reference, "--out", folder},
 	} {
 		if _, err := run(t.Context(), nil, command[0], command[1:]...); err != nil {
@@ -41,7 +42,8 @@ func otherImage(t *testing.T) string {
 	return reference
 }
 
-// TestCase07 upgrades to an operator that is another program and that renders every pod differently: Kafka's image comes
+// TestCase07 upgrades to an operator that is another program and that renders every pod differently: Kafka's image
+// comes
 // from the registry under its long name, which is the operator's choice and not the user's.
 func TestCase07_AnOtherOperatorRestartsNobody(t *testing.T) {
 	promise(t)
@@ -66,32 +68,46 @@ func TestCase07_AnOtherOperatorRestartsNobody(t *testing.T) {
 	waitOperator(t)
 	say(t, "the operator is another one")
 	cluster := clusterNamed(ns, sharedName)
-	eventually(t, time.Minute, "the new operator has seen the cluster, and says what waits for the next restart", func(ctx context.Context) error {
-		if err := isReady(ctx, cluster); err != nil {
-			return err
-		}
-		if text := told(cluster.conditions()); !strings.Contains(text, "next restart") {
-			return fmt.Errorf("its conditions: %s", text)
-		}
-		return nil
-	})
+	eventually(
+		t,
+		time.Minute,
+		"the new operator has seen the cluster, and says what waits for the next restart",
+		func(ctx context.Context) error {
+			if err := isReady(ctx, cluster); err != nil {
+				return err
+			}
+			if text := told(cluster.conditions()); !strings.Contains(text, "next restart") {
+				return fmt.Errorf("its conditions: %s", text)
+			}
+			return nil
+		},
+	)
 	always(t, 20*time.Second, "the cluster stays Ready", func(ctx context.Context) error { return isReady(ctx, cluster) })
 	mustLiveOn(t, ns, sharedName, before)
 
 	annotate(t, cluster, v1alpha1.AnnotationRestart, asked("0"))
 	t.Cleanup(func() {
-		_ = tryChange(context.Background(), cluster, func(c kafkaCluster) { delete(c.Annotations, v1alpha1.AnnotationRestart) })
+		_ = tryChange(
+			context.Background(),
+			cluster,
+			func(c kafkaCluster) { delete(c.Annotations, v1alpha1.AnnotationRestart) },
+		)
 	})
 	pod := &corev1.Pod{}
-	eventually(t, 2*time.Minute, "broker 0, restarted for the user's sake, has what the new operator renders", func(ctx context.Context) error {
-		if err := kube.Get(ctx, client.ObjectKey{Namespace: ns, Name: "events-main-0"}, pod); err != nil {
-			return err
-		}
-		if image := pod.Spec.Containers[0].Image; image != repository+":"+kafkaVersion || !podReady(pod) {
-			return fmt.Errorf("it has %s, ready %v", image, podReady(pod))
-		}
-		return nil
-	})
+	eventually(
+		t,
+		2*time.Minute,
+		"broker 0, restarted for the user's sake, has what the new operator renders",
+		func(ctx context.Context) error {
+			if err := kube.Get(ctx, client.ObjectKey{Namespace: ns, Name: "events-main-0"}, pod); err != nil {
+				return err
+			}
+			if image := pod.Spec.Containers[0].Image; image != repository+":"+kafkaVersion || !podReady(pod) {
+				return fmt.Errorf("it has %s, ready %v", image, podReady(pod))
+			}
+			return nil
+		},
+	)
 	waitReady(t, time.Minute, cluster)
 	delete(before, pod.Name)
 	mustLiveOn(t, ns, sharedName, before)
@@ -109,7 +125,12 @@ func TestCase07_TheOperatorAloneIsRestartedAndNobodyElse(t *testing.T) {
 	}
 	waitOperator(t)
 	waitReady(t, time.Minute, clusterNamed(ns, sharedName))
-	always(t, 10*time.Second, "the cluster stays Ready", func(ctx context.Context) error { return isReady(ctx, clusterNamed(ns, sharedName)) })
+	always(
+		t,
+		10*time.Second,
+		"the cluster stays Ready",
+		func(ctx context.Context) error { return isReady(ctx, clusterNamed(ns, sharedName)) },
+	)
 	mustLiveOn(t, ns, sharedName, before)
 	if mark >= 0 {
 		if writes, _ := auditSince(t, mark, operatorUser(t)); len(writes) > 0 {

@@ -28,13 +28,18 @@ func mustGo(t *testing.T, objects ...object) {
 	}
 	begin := time.Now()
 	for _, o := range objects {
-		eventually(t, deletionLimit-time.Since(begin), fmt.Sprintf("%s %s is gone", kindOf(o), o.GetName()), func(ctx context.Context) error {
-			err := refresh(ctx, o)
-			if err != nil && client.IgnoreNotFound(err) == nil {
-				return nil
-			}
-			return fmt.Errorf("finalizers %v, conditions %s (error %w)", o.GetFinalizers(), told(o.conditions()), err)
-		})
+		eventually(
+			t,
+			deletionLimit-time.Since(begin),
+			fmt.Sprintf("%s %s is gone", kindOf(o), o.GetName()),
+			func(ctx context.Context) error {
+				err := refresh(ctx, o)
+				if err != nil && client.IgnoreNotFound(err) == nil {
+					return nil
+				}
+				return fmt.Errorf("finalizers %v, conditions %s (error %w)", o.GetFinalizers(), told(o.conditions()), err)
+			},
+		)
 	}
 	figureSeconds(t, "deletion", time.Since(begin))
 }

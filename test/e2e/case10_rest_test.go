@@ -39,16 +39,27 @@ func TestCase10_AtRestNothingIsWritten(t *testing.T) {
 	admin := sharedAdmin(t)
 	var crowd []string
 	for i := range restTopics {
-		crowd = append(crowd, topicManifest(fmt.Sprintf("rest-%d", i), ", partitions: 1, replicationFactor: 2, config: {retention.ms: \"3600000\"}"))
+		crowd = append(
+			crowd,
+			topicManifest(
+				fmt.Sprintf("rest-%d", i),
+				", partitions: 1, replicationFactor: 2, config: {retention.ms: \"3600000\"}",
+			),
+		)
 	}
 	for i := range restUsers {
 		crowd = append(crowd, userManifest(fmt.Sprintf("rest-%d", i), sharedTopic, allMechanisms[i%3]))
 	}
 	begin := time.Now()
 	apply(t, ns, strings.Join(crowd, "\n---\n"))
-	eventually(t, 2*time.Minute, fmt.Sprintf("%d topics and %d users are Ready", restTopics, restUsers), func(ctx context.Context) error {
-		return allReady(ctx, ns)
-	})
+	eventually(
+		t,
+		2*time.Minute,
+		fmt.Sprintf("%d topics and %d users are Ready", restTopics, restUsers),
+		func(ctx context.Context) error {
+			return allReady(ctx, ns)
+		},
+	)
 	figureSeconds(t, "50-topics-and-20-users-to-ready", time.Since(begin))
 	waitInSync(t, admin)
 	waitQuiet(t)
@@ -58,7 +69,12 @@ func TestCase10_AtRestNothingIsWritten(t *testing.T) {
 	before := readMetrics(t)
 	mark := auditMarkIfLocal(t)
 	log := metadataEnd(t, ns)
-	always(t, rest, "everything stays Ready", func(ctx context.Context) error { return isReady(ctx, clusterNamed(ns, sharedName)) })
+	always(
+		t,
+		rest,
+		"everything stays Ready",
+		func(ctx context.Context) error { return isReady(ctx, clusterNamed(ns, sharedName)) },
+	)
 	if mark >= 0 {
 		writes, reads := auditSince(t, mark, operatorUser(t))
 		if len(writes) > 0 {
@@ -73,7 +89,12 @@ func TestCase10_AtRestNothingIsWritten(t *testing.T) {
 	}
 	if after := readMetrics(t); after != nil {
 		figure(t, "operator-memory", "%.1f MiB", after["process_resident_memory_bytes"]/(1<<20))
-		figure(t, "operator-cpu-at-rest", "%.2f %% of a core", 100*(after["process_cpu_seconds_total"]-before["process_cpu_seconds_total"])/rest.Seconds())
+		figure(
+			t,
+			"operator-cpu-at-rest",
+			"%.2f %% of a core",
+			100*(after["process_cpu_seconds_total"]-before["process_cpu_seconds_total"])/rest.Seconds(),
+		)
 	}
 }
 

@@ -18,7 +18,8 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 )
 
-// Traps 1 and 2 of the house style: whatever asks for a restart goes through the same gate, and while that is shut, a missing
+// Traps 1 and 2 of the house style: whatever asks for a restart goes through the same gate, and while that is shut, a
+// missing
 // pod is still created.
 func TestCase11_ABlockedRollWaitsYetCreatesAMissingPod(t *testing.T) {
 	promise(t)
@@ -42,9 +43,19 @@ func TestCase11_ABlockedRollWaitsYetCreatesAMissingPod(t *testing.T) {
 		heap := resource.MustParse("288Mi")
 		c.Spec.Pools[0].JVM.Heap = &heap
 	})
-	eventually(t, time.Minute, "status says what holds the roll back, and which field ends it", func(ctx context.Context) error {
-		return isStalled(ctx, cluster, "Held", []string{"spec.rolling.unavailable", "fragile-", "min.insync.replicas is 2", "Proceed"})
-	})
+	eventually(
+		t,
+		time.Minute,
+		"status says what holds the roll back, and which field ends it",
+		func(ctx context.Context) error {
+			return isStalled(
+				ctx,
+				cluster,
+				"Held",
+				[]string{"spec.rolling.unavailable", "fragile-", "min.insync.replicas is 2", "Proceed"},
+			)
+		},
+	)
 	always(t, 15*time.Second, "nobody is restarted", func(context.Context) error {
 		if now := lives(t, ns, sharedName); !equalMaps(now, before) {
 			return fmt.Errorf("%v became %v", before, now)
@@ -55,16 +66,21 @@ func TestCase11_ABlockedRollWaitsYetCreatesAMissingPod(t *testing.T) {
 	if err := kube.Delete(t.Context(), lost); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, 2*time.Minute, "the pod that went missing during the blocked roll is there again", func(ctx context.Context) error {
-		pod := &corev1.Pod{}
-		if err := kube.Get(ctx, client.ObjectKeyFromObject(lost), pod); err != nil {
-			return err
-		}
-		if pod.UID == lost.UID || !podReady(pod) {
-			return fmt.Errorf("pod %s, ready %v", pod.UID, podReady(pod))
-		}
-		return nil
-	})
+	eventually(
+		t,
+		2*time.Minute,
+		"the pod that went missing during the blocked roll is there again",
+		func(ctx context.Context) error {
+			pod := &corev1.Pod{}
+			if err := kube.Get(ctx, client.ObjectKeyFromObject(lost), pod); err != nil {
+				return err
+			}
+			if pod.UID == lost.UID || !podReady(pod) {
+				return fmt.Errorf("pod %s, ready %v", pod.UID, podReady(pod))
+			}
+			return nil
+		},
+	)
 	delete(before, lost.Name)
 	mustLiveOn(t, ns, sharedName, before)
 	change(t, cluster, func(c kafkaCluster) { c.Spec = *good.DeepCopy() })
@@ -101,7 +117,9 @@ func TestCase11_ARollThatWasBlockedGoesOneAtATimeAlthoughTheWishChangesMidway(t 
 		return nil
 	})
 	// Another wish, of another kind, in the middle of the roll.
-	template, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]string{"example.com/round": "2"}}})
+	template, err := json.Marshal(
+		map[string]any{"metadata": map[string]any{"annotations": map[string]string{"example.com/round": "2"}}},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,7 +200,17 @@ func mustHaveTopic(t *testing.T, name, id string) {
 func TestCase11_AConvergedTopicUserOrACLCausesNoKafkaWrite(t *testing.T) {
 	promise(t)
 	ns := shared(t)
-	apply(t, ns, topicManifest("still", ", partitions: 2, config: {retention.ms: \"3600000\"}")+"\n---\n"+userManifest("still", "still", allMechanisms...))
+	apply(
+		t,
+		ns,
+		topicManifest(
+			"still",
+			", partitions: 2, config: {retention.ms: \"3600000\"}",
+		)+"\n---\n"+userManifest(
+			"still",
+			"still",
+			allMechanisms...),
+	)
 	topic, user, cluster := topicNamed(ns, "still"), userNamed(ns, "still"), clusterNamed(ns, sharedName)
 	waitReady(t, time.Minute, topic)
 	waitReady(t, time.Minute, user)
@@ -229,7 +257,12 @@ func TestCase11_DriftIsMendedAndForeignThingsAreLeftAlone(t *testing.T) {
 	if _, err := admin.CreateTopic(t.Context(), 1, 2, nil, "foreign"); err != nil {
 		t.Fatal(err)
 	}
-	byHand := kadm.UpsertSCRAM{User: "drifter", Mechanism: kadm.ScramSha512, Iterations: 4096, Password: "set by hand"} // as kafka-configs.sh does
+	byHand := kadm.UpsertSCRAM{
+		User:       "drifter",
+		Mechanism:  kadm.ScramSha512,
+		Iterations: 4096,
+		Password:   "set by hand",
+	} // as kafka-configs.sh does
 	if r, err := admin.AlterUserSCRAMs(t.Context(), nil, []kadm.UpsertSCRAM{byHand}); err != nil || r.Error() != nil {
 		t.Fatal(err, r.Error())
 	}
@@ -251,7 +284,12 @@ func TestCase11_DriftIsMendedAndForeignThingsAreLeftAlone(t *testing.T) {
 		}
 		return nil
 	})
-	eventually(t, time.Minute, "the user's Secret opens again", func(context.Context) error { return tryToProduce(t, drifter, "drifting") })
+	eventually(
+		t,
+		time.Minute,
+		"the user's Secret opens again",
+		func(context.Context) error { return tryToProduce(t, drifter, "drifting") },
+	)
 	waitOperator(t)
 	if value, err := topicConfig(t.Context(), admin, "drifting", "segment.bytes"); value != "16777216" {
 		t.Errorf("a key that the KafkaTopic does not name became %s (error %v)", value, err)

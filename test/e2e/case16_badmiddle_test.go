@@ -12,7 +12,8 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 )
 
-// A good change is under way when a bad one comes on top of it. Only the broker on which it is tried may suffer; when it
+// A good change is under way when a bad one comes on top of it. Only the broker on which it is tried may suffer; when
+// it
 // is taken back, the good change is carried to its end, and nobody restarts who neither needs.
 func TestCase16_ABadValueInTheMiddleOfARollTouchesTheTrialBrokerAlone(t *testing.T) {
 	long(t)
@@ -73,7 +74,11 @@ func TestCase16_ABadValueInTheMiddleOfARollTouchesTheTrialBrokerAlone(t *testing
 		pod := "events-" + n
 		switch {
 		case pod == failing.Pod && (counts[pod] < 2 || counts[pod] > 3):
-			t.Errorf("%s, which had the bad value, was replaced %d times, expected there and back, and once for the good change", pod, counts[pod])
+			t.Errorf(
+				"%s, which had the bad value, was replaced %d times, expected there and back, and once for the good change",
+				pod,
+				counts[pod],
+			)
 		case pod != failing.Pod && (counts[pod] != 1 || record.Restarts()[fleetBrokers[i]] != 1):
 			t.Errorf("%s was replaced %d times, expected once, for the good change", pod, counts[pod])
 		}

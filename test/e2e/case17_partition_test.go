@@ -45,7 +45,8 @@ func TestCase17_ANodesNetworkIsCutInTheMiddleOfARollAndTheRollWaits(t *testing.T
 		writes, _ := auditSince(t, mark, operatorUser(t))
 		for _, e := range writes {
 			on := strings.TrimPrefix(e.ObjectRef.Name, "events-")
-			if e.Verb == "delete" && e.ObjectRef.Resource == "pods" && e.ObjectRef.Namespace == v.ns && !slices.Contains(cut, on) {
+			if e.Verb == "delete" && e.ObjectRef.Resource == "pods" && e.ObjectRef.Namespace == v.ns &&
+				!slices.Contains(cut, on) {
 				return fmt.Errorf("the operator deleted pod %s", e.ObjectRef.Name)
 			}
 		}

@@ -10,8 +10,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// Two administrators, each with a node, who know nothing of each other: kubectl cordons, evicts, and asks again while the
-// PodDisruptionBudget says no; the machine is seen to, and comes back. The disks are bound to their zones, so nobody can
+// Two administrators, each with a node, who know nothing of each other: kubectl cordons, evicts, and asks again while
+// the PodDisruptionBudget says no; the machine is seen to, and comes back. The disks are bound to their zones, so
+// nobody can
 // run elsewhere meanwhile.
 func TestCase18_TwoNodesAreDrainedAtOnceAndNoPartitionFallsBelowItsMinimum(t *testing.T) {
 	long(t)
@@ -36,7 +37,16 @@ func TestCase18_TwoNodesAreDrainedAtOnceAndNoPartitionFallsBelowItsMinimum(t *te
 	var done sync.WaitGroup
 	for i, node := range drained {
 		done.Go(func() {
-			_, err := kubectl(t.Context(), "drain", node, "--pod-selector", fleetLabel, "--ignore-daemonsets", "--delete-emptydir-data", "--timeout="+pace.Of(4*time.Minute).String())
+			_, err := kubectl(
+				t.Context(),
+				"drain",
+				node,
+				"--pod-selector",
+				fleetLabel,
+				"--ignore-daemonsets",
+				"--delete-emptydir-data",
+				"--timeout="+pace.Of(4*time.Minute).String(),
+			)
 			v.rec.mark(t, "the drain of node %s ends", node)
 			_, back := kubectl(t.Context(), "uncordon", node)
 			failures[i] = errors.Join(err, back)

@@ -36,9 +36,14 @@ func TestCase19_ABrokerLeavesOnlyOnceItHoldsNothing(t *testing.T) {
 
 	v.rec.mark(t, "broker 5 shall go, and holds partitions")
 	change(t, v.cluster, func(c kafkaCluster) { mainPool(c).Replicas = 5 })
-	eventually(t, stallLimit, "Stalled names the field, the broker, what it holds and the cure", func(ctx context.Context) error {
-		return isStalled(ctx, v.cluster, "", []string{"spec.pools[main].replicas", "broker 5", "it holds", "move them"})
-	})
+	eventually(
+		t,
+		stallLimit,
+		"Stalled names the field, the broker, what it holds and the cure",
+		func(ctx context.Context) error {
+			return isStalled(ctx, v.cluster, "", []string{"spec.pools[main].replicas", "broker 5", "it holds", "move them"})
+		},
+	)
 	always(t, 10*time.Second, "it stays while it holds anything", func(ctx context.Context) error {
 		ids, err := registered(ctx, cl)
 		if err == nil && !slices.Contains(ids, 5) {
@@ -83,7 +88,10 @@ func mustLeave(t *testing.T, v *voyage, id int32) {
 	mustBeRegistered(t, v, stay...)
 	pod, claim := &corev1.Pod{}, &corev1.PersistentVolumeClaim{}
 	name := fmt.Sprintf("events-main-%d", id)
-	if err := kube.Get(t.Context(), client.ObjectKey{Namespace: v.ns, Name: name}, pod); client.IgnoreNotFound(err) != nil || err == nil {
+	if err := kube.Get(t.Context(), client.ObjectKey{Namespace: v.ns, Name: name}, pod); client.IgnoreNotFound(
+		err,
+	) != nil ||
+		err == nil {
 		t.Errorf("pod %s is still there (error %v)", name, err)
 	}
 	err := kube.Get(t.Context(), client.ObjectKey{Namespace: v.ns, Name: "data-" + name}, claim)

@@ -76,16 +76,27 @@ func TestCase20_UpAndDownAndUpAndFromThereOnlyForward(t *testing.T) {
 	v.mustRun(t, olderKafka, levelOf(t, older, named))
 
 	v.rec.mark(t, "version %s is asked for, with metadataVersion Auto", kafkaVersion)
-	change(t, v.cluster, func(c kafkaCluster) { c.Spec.Version, c.Spec.MetadataVersion = kafkaVersion, version.AutoMetadata })
+	change(
+		t,
+		v.cluster,
+		func(c kafkaCluster) { c.Spec.Version, c.Spec.MetadataVersion = kafkaVersion, version.AutoMetadata },
+	)
 	v.waitRaised(t, levelOf(t, older, named))
 	waitReady(t, time.Minute, v.cluster)
 	v.mustRun(t, kafkaVersion, levelOf(t, newer, version.AutoMetadata))
 	mustRefuseToGoBack(t, v)
 
-	record := v.arrive(t, time.Minute, fmt.Sprintf("Three nodes: %s to %s and back, and up again", olderKafka, kafkaVersion))
+	record := v.arrive(
+		t,
+		time.Minute,
+		fmt.Sprintf("Three nodes: %s to %s and back, and up again", olderKafka, kafkaVersion),
+	)
 	restarts := slices.Sorted(maps.Values(record.Restarts()))
 	if !slices.Equal(restarts, []int{3, 3, 5}) {
-		t.Errorf("restarts %v, expected three of each broker, and two more of the one that was tried when the mind changed", record.Restarts())
+		t.Errorf(
+			"restarts %v, expected three of each broker, and two more of the one that was tried when the mind changed",
+			record.Restarts(),
+		)
 	}
 	mustStayInOneRack(t, record)
 	mustFindEachOther(t, v.ns, sharedName)
@@ -183,13 +194,25 @@ func (v *voyage) waitRaised(t *testing.T, level int32) {
 // mustRefuseForwardSteps tries what an older version cannot do.
 func mustRefuseForwardSteps(t *testing.T, v *voyage, older version.Version) {
 	t.Helper()
-	mustRefuse(t, v, func(c kafkaCluster) { c.Spec.MetadataVersion = releaseOf(kafkaVersion) },
-		"spec.metadataVersion", "Kafka "+olderKafka+" knows no metadata.version "+releaseOf(kafkaVersion), "use Auto, or one of: "+older.MetadataName(levelFor(older)))
+	mustRefuse(
+		t,
+		v,
+		func(c kafkaCluster) { c.Spec.MetadataVersion = releaseOf(kafkaVersion) },
+		"spec.metadataVersion",
+		"Kafka "+olderKafka+" knows no metadata.version "+releaseOf(kafkaVersion),
+		"use Auto, or one of: "+older.MetadataName(levelFor(older)),
+	)
 	mustRefuse(t, v, func(c kafkaCluster) { setConfig(c, "group.coordinator.background.threads", "2") },
 		"spec.config[group.coordinator.background.threads]", "use a version that has it: "+kafkaVersion)
 	if oldest := version.Catalogue[0]; oldest.Kafka != olderKafka {
-		mustRefuse(t, v, func(c kafkaCluster) { c.Spec.Version = oldest.Kafka },
-			"spec.version", "metadata.version", "set spec.metadataVersion to "+oldest.MetadataName(levelFor(oldest))+" before the version")
+		mustRefuse(
+			t,
+			v,
+			func(c kafkaCluster) { c.Spec.Version = oldest.Kafka },
+			"spec.version",
+			"metadata.version",
+			"set spec.metadataVersion to "+oldest.MetadataName(levelFor(oldest))+" before the version",
+		)
 	}
 }
 

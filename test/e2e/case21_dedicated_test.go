@@ -61,7 +61,12 @@ func TestCase21_FromCombinedNodesToDedicatedControllersAndBack(t *testing.T) {
 	// Roles are read at the start: each way costs each broker one restart, and no more.
 	for _, name := range []string{"main-0", "main-1", "main-2"} {
 		if before[name] != 1 || record.Restarts()[name] != 2 {
-			t.Errorf("%s was restarted %d times on the way there and %d on the way back, expected once each", name, before[name], record.Restarts()[name]-before[name])
+			t.Errorf(
+				"%s was restarted %d times on the way there and %d on the way back, expected once each",
+				name,
+				before[name],
+				record.Restarts()[name]-before[name],
+			)
 		}
 	}
 }

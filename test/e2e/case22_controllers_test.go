@@ -15,7 +15,11 @@ import (
 )
 
 // ruled has one broker, and controllers whose number changes.
-var ruled = sharedCluster{what: "cluster of one broker and one controller", manifest: ruledManifest, topic: ", partitions: 3, replicationFactor: 1"}
+var ruled = sharedCluster{
+	what:     "cluster of one broker and one controller",
+	manifest: ruledManifest,
+	topic:    ", partitions: 3, replicationFactor: 1",
+}
 
 const ruledManifest = `
 kind: KafkaCluster
@@ -96,13 +100,18 @@ func TestCase22_AControllerLosesItsDiskAndIsAVoterAgainWithTheNewOne(t *testing.
 	}
 	v.rec.mark(t, "controller %d loses its disk", lost)
 	begin := time.Now()
-	eventually(t, 3*time.Minute, "it is a voter with another disk, and no longer with the old one", func(context.Context) error {
-		after := quorum.disks()
-		if after[lost] == disks[lost] || after[lost] == "" || len(after) != 3 {
-			return fmt.Errorf("the disks of the voters: %v, before: %v; %s", after, disks, planOf(v.cluster))
-		}
-		return nil
-	})
+	eventually(
+		t,
+		3*time.Minute,
+		"it is a voter with another disk, and no longer with the old one",
+		func(context.Context) error {
+			after := quorum.disks()
+			if after[lost] == disks[lost] || after[lost] == "" || len(after) != 3 {
+				return fmt.Errorf("the disks of the voters: %v, before: %v; %s", after, disks, planOf(v.cluster))
+			}
+			return nil
+		},
+	)
 	waitReady(t, time.Minute, v.cluster)
 	figureSeconds(t, "controller-disk-lost-to-ready", time.Since(begin))
 	if told := getPod(t, v.ns, name).Annotations[v1alpha1.AnnotationFormat]; !strings.Contains(told, " join ") {

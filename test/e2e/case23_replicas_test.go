@@ -27,7 +27,8 @@ var (
 	throttledReplicas = []string{"leader.replication.throttled.replicas", "follower.replication.throttled.replicas"}
 )
 
-// Replicas are added, taken away and moved to other racks while records flow, under a limit that somebody else has set; a
+// Replicas are added, taken away and moved to other racks while records flow, under a limit that somebody else has set;
+// a
 // change of mind in the middle is followed.
 func TestCase23_ReplicasAreAddedAndMovedUnderLoadAndAChangeOfMindIsFollowed(t *testing.T) {
 	long(t)
@@ -102,7 +103,8 @@ func TestCase23_ReplicasAreAddedAndMovedUnderLoadAndAChangeOfMindIsFollowed(t *t
 	v.arrive(t, time.Minute, "Replicas are added, and moved to other racks")
 }
 
-// copyTheOnlyReplica gives a topic of one replica another one: until that has caught up Kafka takes no writes with acks=all,
+// copyTheOnlyReplica gives a topic of one replica another one: until that has caught up Kafka takes no writes with
+// acks=all,
 // and the cluster is not Available. That holds up neither other topics nor a change of mind.
 func copyTheOnlyReplica(t *testing.T, v *voyage) {
 	t.Helper()
@@ -113,9 +115,14 @@ func copyTheOnlyReplica(t *testing.T, v *voyage) {
 	v.rec.mark(t, "a topic of one replica is to have two")
 	change(t, lonely, func(o kafkaTopic) { two := int32(2); o.Spec.ReplicationFactor = &two })
 	waitMoving(t, lonely)
-	eventually(t, 45*time.Second, "the cluster tells of the partition that lacks a replica", func(ctx context.Context) error {
-		return hasReason(ctx, v.cluster, v1alpha1.ConditionAvailable, "BelowMinISR")
-	})
+	eventually(
+		t,
+		45*time.Second,
+		"the cluster tells of the partition that lacks a replica",
+		func(ctx context.Context) error {
+			return hasReason(ctx, v.cluster, v1alpha1.ConditionAvailable, "BelowMinISR")
+		},
+	)
 	apply(t, v.ns, topicManifest("beside", ", partitions: 1, replicationFactor: 2"))
 	waitReady(t, 30*time.Second, topicNamed(v.ns, "beside"))
 	change(t, lonely, func(o kafkaTopic) { one := int32(1); o.Spec.ReplicationFactor = &one })
@@ -214,7 +221,8 @@ func waitMoving(t *testing.T, topic kafkaTopic) {
 	eventually(t, time.Minute, "status tells how far the replicas are", func(ctx context.Context) error {
 		ready := isReady(ctx, topic)
 		r := topic.Status.Reassignment
-		if r == nil || r.Left == 0 || ready == nil || missingIn(ready.Error(), []string{"Reassigning", "have arrived"}) != "" {
+		if r == nil || r.Left == 0 || ready == nil ||
+			missingIn(ready.Error(), []string{"Reassigning", "have arrived"}) != "" {
 			return fmt.Errorf("reassignment %+v: %w", r, ready)
 		}
 		return nil
@@ -242,7 +250,8 @@ func assignment(t *testing.T, admin *kadm.Client) string {
 	return strings.Join(all, " ")
 }
 
-// mustBeSpread fails unless every partition has so many replicas, in these racks and in as many of them as there can be.
+// mustBeSpread fails unless every partition has so many replicas, in these racks and in as many of them as there can
+// be.
 func mustBeSpread(t *testing.T, admin *kadm.Client, factor int, racks ...string) {
 	t.Helper()
 	brokers, err := admin.ListBrokers(t.Context())
@@ -260,7 +269,14 @@ func mustBeSpread(t *testing.T, admin *kadm.Client, factor int, racks ...string)
 		}
 		slices.Sort(in)
 		if len(in) != factor || !slices.Equal(slices.Compact(slices.Clone(in)), racks) {
-			t.Errorf("partition %d is on %v in racks %v, expected %d replicas spread over %v", p.Partition, p.Replicas, in, factor, racks)
+			t.Errorf(
+				"partition %d is on %v in racks %v, expected %d replicas spread over %v",
+				p.Partition,
+				p.Replicas,
+				in,
+				factor,
+				racks,
+			)
 		}
 	}
 }

@@ -51,9 +51,18 @@ func TestCase24_AClusterOfSomebodyElsesIsCaredForByAddressAndLogin(t *testing.T)
 	cluster := clusterNamed(ns, sharedName)
 
 	writeLogin(t, ns, admin.username, "not-the-password-of-admin")
-	apply(t, ns, externalManifest(admin.servers)+"\n---\n"+topicManifest("abroad", ", partitions: 2, replicationFactor: 2"))
+	apply(
+		t,
+		ns,
+		externalManifest(admin.servers)+"\n---\n"+topicManifest("abroad", ", partitions: 2, replicationFactor: 2"),
+	)
 	eventually(t, time.Minute, "the wrong password is told", func(ctx context.Context) error {
-		return isStalled(ctx, cluster, "AuthenticationFailed", []string{"spec.external.authentication.secretName", `"login"`, "correct them"})
+		return isStalled(
+			ctx,
+			cluster,
+			"AuthenticationFailed",
+			[]string{"spec.external.authentication.secretName", `"login"`, "correct them"},
+		)
 	})
 	eventually(t, 15*time.Second, "the topic waits and says why", func(ctx context.Context) error {
 		return hasReason(ctx, topicNamed(ns, "abroad"), v1alpha1.ConditionReady, "ClusterNotAvailable")
@@ -61,7 +70,8 @@ func TestCase24_AClusterOfSomebodyElsesIsCaredForByAddressAndLogin(t *testing.T)
 	writeLogin(t, ns, admin.username, admin.password)
 	waitReady(t, time.Minute, cluster)
 	waitReady(t, 30*time.Second, topicNamed(ns, "abroad"))
-	if seen, own := cluster.Status.ClusterID, clusterNamed(home, sharedName); refresh(t.Context(), own) != nil || seen != own.Status.ClusterID {
+	if seen, own := cluster.Status.ClusterID, clusterNamed(home, sharedName); refresh(t.Context(), own) != nil ||
+		seen != own.Status.ClusterID {
 		t.Errorf("the cluster's id is %q, its owner says %q", seen, own.Status.ClusterID)
 	}
 
@@ -75,7 +85,17 @@ func TestCase24_AClusterOfSomebodyElsesIsCaredForByAddressAndLogin(t *testing.T)
 // changeTopicAbroad grows a topic and sets its configuration, and deletes another.
 func changeTopicAbroad(t *testing.T, ns string) {
 	t.Helper()
-	apply(t, ns, topicManifest("abroad", `, partitions: 3, replicationFactor: 2, config: {retention.ms: "86400000"}`)+"\n---\n"+topicManifest("brief", ""))
+	apply(
+		t,
+		ns,
+		topicManifest(
+			"abroad",
+			`, partitions: 3, replicationFactor: 2, config: {retention.ms: "86400000"}`,
+		)+"\n---\n"+topicManifest(
+			"brief",
+			"",
+		),
+	)
 	admin := sharedAdmin(t)
 	eventually(t, 30*time.Second, "the topic is as changed", func(ctx context.Context) error {
 		topics, err := admin.ListTopics(ctx, "abroad")
@@ -114,12 +134,18 @@ func changeTopicAbroad(t *testing.T, ns string) {
 func userAbroad(t *testing.T, ns string) {
 	t.Helper()
 	theirs := kadm.UpsertSCRAM{User: "traveller", Mechanism: kadm.ScramSha512, Iterations: 4096, Password: "set by hand"}
-	if r, err := sharedAdmin(t).AlterUserSCRAMs(t.Context(), nil, []kadm.UpsertSCRAM{theirs}); err != nil || r.Error() != nil {
+	if r, err := sharedAdmin(t).AlterUserSCRAMs(t.Context(), nil, []kadm.UpsertSCRAM{theirs}); err != nil ||
+		r.Error() != nil {
 		t.Fatal(err, r.Error())
 	}
 	apply(t, ns, userManifest("traveller", "abroad", "SCRAM-SHA-512"))
 	eventually(t, 30*time.Second, "the user that exists is a conflict", func(ctx context.Context) error {
-		return isStalled(ctx, userNamed(ns, "traveller"), "UserExists", []string{"spec.adoption", "SCRAM credentials", "Always"})
+		return isStalled(
+			ctx,
+			userNamed(ns, "traveller"),
+			"UserExists",
+			[]string{"spec.adoption", "SCRAM credentials", "Always"},
+		)
 	})
 	apply(t, ns, userManifest("traveller", "abroad", "SCRAM-SHA-512")+"  adoption: Always\n")
 	waitReady(t, time.Minute, userNamed(ns, "traveller"))
@@ -137,7 +163,8 @@ func userAbroad(t *testing.T, ns string) {
 	}
 }
 
-// leaveAbroad deletes the external KafkaCluster: its KafkaTopics go when they are asked to, and the topic stays in Kafka.
+// leaveAbroad deletes the external KafkaCluster: its KafkaTopics go when they are asked to, and the topic stays in
+// Kafka.
 func leaveAbroad(t *testing.T, ns string) {
 	t.Helper()
 	topic := topicNamed(ns, "abroad")

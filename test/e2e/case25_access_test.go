@@ -23,7 +23,11 @@ func TestCase25_TopicsAndUsersOfAnotherNamespaceNeedTheClustersConsent(t *testin
 	admin := sharedAdmin(t)
 	guests := newNamespace(t)
 	there := func(manifest string) string {
-		return replaceOnce(manifest, "clusterRef: {name: events}", fmt.Sprintf("clusterRef: {name: events, namespace: %s}", home))
+		return replaceOnce(
+			manifest,
+			"clusterRef: {name: events}",
+			fmt.Sprintf("clusterRef: {name: events, namespace: %s}", home),
+		)
 	}
 	apply(t, guests, strings.Join([]string{
 		there(topicManifest("guests-orders", ", partitions: 2, config: {retention.ms: \"3600000\"}")),
@@ -35,7 +39,12 @@ func TestCase25_TopicsAndUsersOfAnotherNamespaceNeedTheClustersConsent(t *testin
 		t.Helper()
 		for _, o := range []object{topic, user} {
 			eventually(t, 20*time.Second, "it says that it is not admitted", func(ctx context.Context) error {
-				return isStalled(ctx, o, "NotAdmitted", []string{"spec.clusterRef", home + "/" + sharedName, guests, "spec.access.namespaces"})
+				return isStalled(
+					ctx,
+					o,
+					"NotAdmitted",
+					[]string{"spec.clusterRef", home + "/" + sharedName, guests, "spec.access.namespaces"},
+				)
 			})
 		}
 	}
@@ -46,7 +55,9 @@ func TestCase25_TopicsAndUsersOfAnotherNamespaceNeedTheClustersConsent(t *testin
 
 	label(t, guests, "example.com/kafka", "events")
 	change(t, cluster, func(c kafkaCluster) {
-		c.Spec.Access = &v1alpha1.Access{Namespaces: v1alpha1.NamespaceSelector{MatchLabels: map[string]string{"example.com/kafka": "events"}}}
+		c.Spec.Access = &v1alpha1.Access{
+			Namespaces: v1alpha1.NamespaceSelector{MatchLabels: map[string]string{"example.com/kafka": "events"}},
+		}
 	})
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), pace.Of(time.Minute))
@@ -57,9 +68,14 @@ func TestCase25_TopicsAndUsersOfAnotherNamespaceNeedTheClustersConsent(t *testin
 	})
 	waitReady(t, time.Minute, topic)
 	waitReady(t, 2*time.Minute, user)
-	eventually(t, 20*time.Second, "a principal that the cluster's own namespace holds stays there", func(ctx context.Context) error {
-		return isStalled(ctx, userNamed(guests, adminUser), "Conflict", []string{"spec.name", home + "/admin"})
-	})
+	eventually(
+		t,
+		20*time.Second,
+		"a principal that the cluster's own namespace holds stays there",
+		func(ctx context.Context) error {
+			return isStalled(ctx, userNamed(guests, adminUser), "Conflict", []string{"spec.name", home + "/admin"})
+		},
+	)
 	app := loginOf(t, guests, "guests-app").at(t, home, sharedName, "outside")
 	for _, m := range allMechanisms {
 		if err := tryToProduce(t, app.with(m), "guests-orders"); err != nil {
@@ -91,7 +107,12 @@ func TestCase25_TopicsAndUsersOfAnotherNamespaceNeedTheClustersConsent(t *testin
 	moved := topicNamed(home, "moved")
 	waitReady(t, time.Minute, moved)
 	if moved.Status.TopicID != topic.Status.TopicID || moved.Status.Origin != v1alpha1.OriginAdopted {
-		t.Errorf("the object that moved has topic %s by origin %s, expected %s, adopted", moved.Status.TopicID, moved.Status.Origin, topic.Status.TopicID)
+		t.Errorf(
+			"the object that moved has topic %s by origin %s, expected %s, adopted",
+			moved.Status.TopicID,
+			moved.Status.Origin,
+			topic.Status.TopicID,
+		)
 	}
 	if value, err := topicConfig(t.Context(), admin, "guests-orders", "retention.ms"); value != "3600000" {
 		t.Errorf("retention.ms became %s (error %v) when the object moved, and nobody asked for that", value, err)
@@ -116,7 +137,10 @@ func label(t *testing.T, namespace, key, value string) {
 	}
 	ns := &corev1.Namespace{}
 	ns.Name = namespace
-	patch := client.RawPatch("application/merge-patch+json", fmt.Appendf(nil, `{"metadata":{"labels":{%q:%s}}}`, key, text))
+	patch := client.RawPatch(
+		"application/merge-patch+json",
+		fmt.Appendf(nil, `{"metadata":{"labels":{%q:%s}}}`, key, text),
+	)
 	if err := kube.Patch(t.Context(), ns, patch); err != nil {
 		t.Fatalf("label Namespace %s: %v", namespace, err)
 	}

@@ -26,7 +26,8 @@ func TestCase26_AForeignTopicIsObservedAdoptedMadeExactLostAndMadeAgain(t *testi
 	apply(t, ns, topicManifest("watcher", ", name: foreigners, management: Observe"))
 	watcher := topicNamed(ns, "watcher")
 	waitReady(t, 30*time.Second, watcher)
-	if s := watcher.Status; s.Partitions != 3 || s.Origin != "" || s.Config["retention.ms"] != "3600000" || len(watcher.Finalizers) != 0 {
+	if s := watcher.Status; s.Partitions != 3 || s.Origin != "" || s.Config["retention.ms"] != "3600000" ||
+		len(watcher.Finalizers) != 0 {
 		t.Errorf("it reports %+v, with finalizers %v", s, watcher.Finalizers)
 	}
 	id := watcher.Status.TopicID
@@ -38,7 +39,8 @@ func TestCase26_AForeignTopicIsObservedAdoptedMadeExactLostAndMadeAgain(t *testi
 	})
 	change(t, owner, func(o kafkaTopic) { o.Spec.Config["retention.ms"] = "3600000" })
 	waitReady(t, 30*time.Second, owner)
-	if s := owner.Status; s.TopicID != id || s.Origin != v1alpha1.OriginAdopted || s.DeletionPolicy != v1alpha1.DeletionRetain {
+	if s := owner.Status; s.TopicID != id || s.Origin != v1alpha1.OriginAdopted ||
+		s.DeletionPolicy != v1alpha1.DeletionRetain {
 		t.Errorf("it took over %+v, expected the topic %s, to be retained", s, id)
 	}
 
@@ -94,7 +96,8 @@ func TestCase26_AnObjectIsRenamedAndObservesAndItsTopicStays(t *testing.T) {
 	apply(t, ns, topicManifest("after", ", name: lasting, adoption: Always, deletionPolicy: Delete"))
 	after := topicNamed(ns, "after")
 	waitReady(t, 30*time.Second, after)
-	if s := after.Status; s.TopicID != id || s.Origin != v1alpha1.OriginAdopted || s.Config["retention.ms"] != "3600000" || len(s.ConfigKeys) != 0 {
+	if s := after.Status; s.TopicID != id || s.Origin != v1alpha1.OriginAdopted || s.Config["retention.ms"] != "3600000" ||
+		len(s.ConfigKeys) != 0 {
 		t.Errorf("under its other name: %+v, expected the topic %s with its configuration", s, id)
 	}
 
@@ -137,7 +140,11 @@ func TestCase26_AnInternalTopicIsConfiguredAndStays(t *testing.T) {
 	ns := shared(t)
 	admin := sharedAdmin(t)
 	startFlow(t, common.login(t), sharedTopic, "for-offsets") // Kafka makes the topic for the first group
-	apply(t, ns, topicManifest("offsets", ", name: __consumer_offsets, adoption: Always, config: {segment.bytes: \"52428800\"}"))
+	apply(
+		t,
+		ns,
+		topicManifest("offsets", ", name: __consumer_offsets, adoption: Always, config: {segment.bytes: \"52428800\"}"),
+	)
 	offsets := topicNamed(ns, "offsets")
 	waitReady(t, 30*time.Second, offsets)
 	if value, err := topicConfig(t.Context(), admin, "__consumer_offsets", "segment.bytes"); value != "52428800" {

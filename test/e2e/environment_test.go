@@ -32,7 +32,13 @@ func run(ctx context.Context, stdin []byte, name string, args ...string) (string
 	var stdout, stderr bytes.Buffer
 	command.Stdout, command.Stderr = &stdout, &stderr
 	if err := command.Run(); err != nil {
-		return stdout.String(), fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, tail(stderr.String()+stdout.String()))
+		return stdout.String(), fmt.Errorf(
+			"%s %s: %w\n%s",
+			name,
+			strings.Join(args, " "),
+			err,
+			tail(stderr.String()+stdout.String()),
+		)
 	}
 	return stdout.String(), nil
 }
@@ -52,12 +58,14 @@ func script(ctx context.Context, args ...string) (string, error) {
 	return lines[len(lines)-1], err
 }
 
-// localcluster runs a command of hack/localcluster, on the cluster that CASTELLAN_LOCALCLUSTER means, else on the demo's.
+// localcluster runs a command of hack/localcluster, on the cluster that CASTELLAN_LOCALCLUSTER means, else on the
+// demo's.
 func localcluster(ctx context.Context, args ...string) (string, error) {
 	return script(ctx, append([]string{"hack/localcluster.sh"}, args...)...)
 }
 
-// isLocal tells whether the cluster is hack/localcluster's, whose nodes can be powered off and whose audit log we can read.
+// isLocal tells whether the cluster is hack/localcluster's, whose nodes can be powered off and whose audit log we can
+// read.
 func isLocal() bool { return os.Getenv("CASTELLAN_E2E_KUBECONFIG") == "" }
 
 func ensureKubernetes(ctx context.Context) (string, error) {
@@ -97,7 +105,9 @@ func installOperator(ctx context.Context, image string, values ...string) error 
 func ensureOperator(ctx context.Context) error {
 	if os.Getenv("CASTELLAN_E2E_INSTALLED") == "" {
 		if !isLocal() {
-			return errors.New("CASTELLAN_E2E_KUBECONFIG names a cluster of your own: install the operator there and set CASTELLAN_E2E_INSTALLED")
+			return errors.New(
+				"CASTELLAN_E2E_KUBECONFIG names a cluster of your own: install the operator there and set CASTELLAN_E2E_INSTALLED",
+			)
 		}
 		image, err := script(ctx, "hack/image.sh", "load")
 		if err != nil {
@@ -146,7 +156,12 @@ func operatorPods(ctx context.Context) ([]corev1.Pod, error) {
 		return nil, err
 	}
 	var pods corev1.PodList
-	err = kube.List(ctx, &pods, client.InNamespace(deployment.Namespace), client.MatchingLabels(deployment.Spec.Selector.MatchLabels))
+	err = kube.List(
+		ctx,
+		&pods,
+		client.InNamespace(deployment.Namespace),
+		client.MatchingLabels(deployment.Spec.Selector.MatchLabels),
+	)
 	return pods.Items, err
 }
 

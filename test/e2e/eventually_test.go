@@ -19,9 +19,15 @@ const (
 	checkLimit   = 15 * time.Second // of one check
 )
 
-// poll asks until check returns nil, no longer than the given time on a quiet machine. The error of the last time is the
+// poll asks until check returns nil, no longer than the given time on a quiet machine. The error of the last time is
+// the
 // reason in the error that it returns. It returns how long it took.
-func poll(ctx context.Context, within time.Duration, what string, check func(ctx context.Context) error) (time.Duration, error) {
+func poll(
+	ctx context.Context,
+	within time.Duration,
+	what string,
+	check func(ctx context.Context) error,
+) (time.Duration, error) {
 	begin := time.Now()
 	within = pace.Of(within)
 	var last error
@@ -124,7 +130,13 @@ func isReady(ctx context.Context, o object) error {
 	case c.Status != metav1.ConditionTrue:
 		return fmt.Errorf("%s is not Ready: %s: %s", o.GetName(), c.Reason, c.Message)
 	case c.ObservedGeneration != o.GetGeneration() || o.observed() != o.GetGeneration():
-		return fmt.Errorf("%s is Ready for generation %d (status %d), not for %d", o.GetName(), c.ObservedGeneration, o.observed(), o.GetGeneration())
+		return fmt.Errorf(
+			"%s is Ready for generation %d (status %d), not for %d",
+			o.GetName(),
+			c.ObservedGeneration,
+			o.observed(),
+			o.GetGeneration(),
+		)
 	}
 	return nil
 }
@@ -151,7 +163,12 @@ func isStalled(ctx context.Context, o object, reason string, says []string) erro
 	}
 	c := meta.FindStatusCondition(o.conditions(), v1alpha1.ConditionStalled)
 	if c == nil || c.Status != metav1.ConditionTrue || c.ObservedGeneration != o.GetGeneration() {
-		return fmt.Errorf("%s is not Stalled for generation %d; conditions: %s", o.GetName(), o.GetGeneration(), told(o.conditions()))
+		return fmt.Errorf(
+			"%s is not Stalled for generation %d; conditions: %s",
+			o.GetName(),
+			o.GetGeneration(),
+			told(o.conditions()),
+		)
 	}
 	if reason != "" && c.Reason != reason {
 		return fmt.Errorf("%s is Stalled with reason %s (%s), expected %s", o.GetName(), c.Reason, c.Message, reason)
@@ -168,7 +185,13 @@ func hasReason(ctx context.Context, o object, condition, reason string) error {
 		return err
 	}
 	if c := meta.FindStatusCondition(o.conditions(), condition); c == nil || c.Reason != reason {
-		return fmt.Errorf("%s is not %s for the reason %s; conditions: %s", o.GetName(), condition, reason, told(o.conditions()))
+		return fmt.Errorf(
+			"%s is not %s for the reason %s; conditions: %s",
+			o.GetName(),
+			condition,
+			reason,
+			told(o.conditions()),
+		)
 	}
 	return nil
 }

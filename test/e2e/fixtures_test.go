@@ -15,7 +15,11 @@ import (
 const kafkaVersion = "4.3.1"
 
 // allMechanisms are what the listeners of the fixtures offer.
-var allMechanisms = []v1alpha1.Mechanism{v1alpha1.MechanismPlain, v1alpha1.MechanismScram256, v1alpha1.MechanismScram512}
+var allMechanisms = []v1alpha1.Mechanism{
+	v1alpha1.MechanismPlain,
+	v1alpha1.MechanismScram256,
+	v1alpha1.MechanismScram512,
+}
 
 // common has three combined brokers.
 var common = sharedCluster{what: "shared cluster", manifest: sharedManifest}
@@ -102,7 +106,8 @@ func waitInSync(t *testing.T, admin *kadm.Client) {
 	})
 }
 
-// waitLedAsPreferred waits until leadership is where it belongs: after a restart the operator gives it back at its next look
+// waitLedAsPreferred waits until leadership is where it belongs: after a restart the operator gives it back at its next
+// look
 // at the cluster, which may be a case later.
 func waitLedAsPreferred(t *testing.T, admin *kadm.Client) {
 	t.Helper()

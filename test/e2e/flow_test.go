@@ -65,7 +65,12 @@ func startFlow(t *testing.T, l login, topic, group string) *flow {
 	f := &flow{
 		topic: topic, group: group, login: l, cancel: cancel, hangUp: hangUp, acked: map[string]place{}, read: map[string]bool{},
 		producer: l.client(t, kgo.DefaultProduceTopic(topic), kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerLinger(0)),
-		consumer: l.client(t, kgo.ConsumeTopics(topic), kgo.ConsumerGroup(group), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart())),
+		consumer: l.client(
+			t,
+			kgo.ConsumeTopics(topic),
+			kgo.ConsumerGroup(group),
+			kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		),
 	}
 	f.sending.Go(func() { f.produce(ctx) })
 	f.reading.Go(func() { f.consume(listening) })
@@ -156,7 +161,12 @@ func (f *flow) stop(t *testing.T) {
 	if err := f.producer.Flush(ctx); err != nil {
 		t.Fatalf("records are still not acknowledged: %v", err)
 	}
-	eventually(t, time.Minute, "the consumer has read what was acknowledged", func(context.Context) error { return f.unread() })
+	eventually(
+		t,
+		time.Minute,
+		"the consumer has read what was acknowledged",
+		func(context.Context) error { return f.unread() },
+	)
 	f.hangUp()
 	f.reading.Wait()
 	f.mu.Lock()

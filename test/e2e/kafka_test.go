@@ -51,7 +51,9 @@ func loginOf(t *testing.T, namespace, user string) login {
 	t.Helper()
 	data := secretOf(t, namespace, user).Data
 	return login{
-		servers: string(data["bootstrap.servers"]), protocol: string(data["security.protocol"]), mechanism: string(data["sasl.mechanism"]),
+		servers: string(
+			data["bootstrap.servers"],
+		), protocol: string(data["security.protocol"]), mechanism: string(data["sasl.mechanism"]),
 		username: string(data["username"]), password: string(data["password"]), ca: data["ca.crt"],
 	}
 }
@@ -190,7 +192,12 @@ func valueOf(configs kadm.ResourceConfigs, err error, key string) (string, error
 // tryToProduce sends one record, with little patience.
 func tryToProduce(t *testing.T, l login, topic string) error {
 	t.Helper()
-	cl := l.client(t, kgo.RecordDeliveryTimeout(pace.Of(5*time.Second)), kgo.RetryTimeout(pace.Of(5*time.Second)), kgo.UnknownTopicRetries(1))
+	cl := l.client(
+		t,
+		kgo.RecordDeliveryTimeout(pace.Of(5*time.Second)),
+		kgo.RetryTimeout(pace.Of(5*time.Second)),
+		kgo.UnknownTopicRetries(1),
+	)
 	defer cl.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), pace.Of(30*time.Second))
 	defer cancel()
@@ -213,5 +220,6 @@ func isLoginRefused(err error) bool {
 }
 
 func isNotAuthorized(err error) bool {
-	return errors.Is(err, kerr.TopicAuthorizationFailed) || errors.Is(err, kerr.GroupAuthorizationFailed) || errors.Is(err, kerr.ClusterAuthorizationFailed)
+	return errors.Is(err, kerr.TopicAuthorizationFailed) || errors.Is(err, kerr.GroupAuthorizationFailed) ||
+		errors.Is(err, kerr.ClusterAuthorizationFailed)
 }

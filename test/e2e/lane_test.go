@@ -86,6 +86,11 @@ func printDurations() error {
 }
 
 func writeDurations(out io.Writer) error {
-	fmt.Fprintf(out, "one broker took %.1fs from apply to Ready; time-outs are %s times those of a quiet machine\n", brokerStart.Seconds(), pace)
+	fmt.Fprintf(
+		out,
+		"one broker took %.1fs from apply to Ready; time-outs are %s times those of a quiet machine\n",
+		brokerStart.Seconds(),
+		pace,
+	)
 	return durations.Print(out)
 }

@@ -2,13 +2,17 @@
 // clusters there, and each case checks one promise from outside, as a user would see it broken.
 //
 // Without any setting the suite uses the local cluster of `make demo`, which it starts when it does not run, builds the
-// operator's image and installs the chart. `make test` has a local cluster of its own. The environment says what differs:
+// operator's image and installs the chart. `make test` has a local cluster of its own. The environment says what
+// differs:
 //
 //	CASTELLAN_LOCALCLUSTER     the program of hack/localcluster, with which cluster it means already settled
 //	CASTELLAN_E2E_LANE         promise: only the cases that begin with promise(t); long: only those with long(t)
 //	CASTELLAN_E2E_SHARD        i/n: only the i-th of n pieces of these
 //	CASTELLAN_E2E_DURATIONS    the file that the table of durations goes to
-//	CASTELLAN_E2E_KUBECONFIG   an existing cluster instead (KUBECONFIG is not used: a suite that powers nodes off must be asked)
+//	CASTELLAN_E2E_KUBECONFIG   an existing cluster instead (KUBECONFIG is not used: a suite that powers nodes off must
+//
+// be asked)
+//
 //	CASTELLAN_E2E_INSTALLED    any value: the operator is installed already, leave it as it is
 //	CASTELLAN_E2E_OLDER_KAFKA  the version of Kafka that case 20 upgrades from (default 4.2.2)
 //	CASTELLAN_E2E_REST         how long case 10 watches a cluster at rest (default 240s)
@@ -118,7 +122,11 @@ func takePace(ctx context.Context) error {
 	}
 	brokerStart = single.readyIn
 	pace = suite.PaceOf(brokerStart)
-	fmt.Printf("one broker took %.1fs from apply to Ready: time-outs are %s times those of a quiet machine\n", brokerStart.Seconds(), pace)
+	fmt.Printf(
+		"one broker took %.1fs from apply to Ready: time-outs are %s times those of a quiet machine\n",
+		brokerStart.Seconds(),
+		pace,
+	)
 	return nil
 }
 

@@ -74,7 +74,13 @@ func waitGone(ctx context.Context, o client.Object) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%T %s is still there (finalizers %v, last answer: %w)", o, o.GetName(), o.GetFinalizers(), errors.Join(last, ctx.Err()))
+			return fmt.Errorf(
+				"%T %s is still there (finalizers %v, last answer: %w)",
+				o,
+				o.GetName(),
+				o.GetFinalizers(),
+				errors.Join(last, ctx.Err()),
+			)
 		case <-time.After(pollInterval):
 		}
 	}

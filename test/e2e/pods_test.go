@@ -110,12 +110,23 @@ type podWatcher struct {
 }
 
 func (w podWatcher) WatchWithContext(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
-	return kube.Watch(ctx, &corev1.PodList{}, &client.ListOptions{Raw: &options}, client.InNamespace(w.namespace), w.labels)
+	return kube.Watch(
+		ctx,
+		&corev1.PodList{},
+		&client.ListOptions{Raw: &options},
+		client.InNamespace(w.namespace),
+		w.labels,
+	)
 }
 
-// followPods tells of the pods that there are and of all that happens to them, until it is stopped. It misses nothing when
+// followPods tells of the pods that there are and of all that happens to them, until it is stopped. It misses nothing
+// when
 // the API server ends the watch meanwhile.
-func followPods(namespace string, labels client.MatchingLabels, note func(*corev1.Pod, watch.EventType)) (stop func(), err error) {
+func followPods(
+	namespace string,
+	labels client.MatchingLabels,
+	note func(*corev1.Pod, watch.EventType),
+) (stop func(), err error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var pods corev1.PodList
 	if err := kube.List(ctx, &pods, client.InNamespace(namespace), labels); err != nil {

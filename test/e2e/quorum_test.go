@@ -33,7 +33,11 @@ func quorumBy(ctx context.Context, cl *kgo.Client, broker int32) (quorum, error)
 }
 
 // describeQuorum asks through one broker; -1 = through any.
-func describeQuorum(ctx context.Context, cl *kgo.Client, broker int32) (*kmsg.DescribeQuorumResponseTopicPartition, error) {
+func describeQuorum(
+	ctx context.Context,
+	cl *kgo.Client,
+	broker int32,
+) (*kmsg.DescribeQuorumResponseTopicPartition, error) {
 	req := kmsg.NewPtrDescribeQuorumRequest()
 	partition := kmsg.NewDescribeQuorumRequestTopicPartition()
 	topic := kmsg.NewDescribeQuorumRequestTopic()
@@ -66,10 +70,15 @@ func mustBeOneQuorum(t *testing.T, cl *kgo.Client, brokers, voters []int32) quor
 	var first quorum
 	for i, id := range brokers {
 		var q quorum
-		eventually(t, pollInterval*50, fmt.Sprintf("broker %d describes the quorum", id), func(ctx context.Context) (err error) {
-			q, err = quorumBy(ctx, cl, id)
-			return err
-		})
+		eventually(
+			t,
+			pollInterval*50,
+			fmt.Sprintf("broker %d describes the quorum", id),
+			func(ctx context.Context) (err error) {
+				q, err = quorumBy(ctx, cl, id)
+				return err
+			},
+		)
 		if !slices.Equal(q.voters, voters) {
 			t.Errorf("broker %d: voters %v, expected %v", id, q.voters, voters)
 		}
@@ -77,7 +86,15 @@ func mustBeOneQuorum(t *testing.T, cl *kgo.Client, brokers, voters []int32) quor
 			first = q
 		}
 		if q.leader != first.leader || q.epoch != first.epoch {
-			t.Errorf("broker %d follows leader %d of epoch %d, broker %d leader %d of epoch %d", id, q.leader, q.epoch, brokers[0], first.leader, first.epoch)
+			t.Errorf(
+				"broker %d follows leader %d of epoch %d, broker %d leader %d of epoch %d",
+				id,
+				q.leader,
+				q.epoch,
+				brokers[0],
+				first.leader,
+				first.epoch,
+			)
 		}
 	}
 	return first

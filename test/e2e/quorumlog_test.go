@@ -89,7 +89,13 @@ func (q *quorumLog) note(p *kmsg.DescribeQuorumResponseTopicPartition, err error
 	defer q.mu.Unlock()
 	if err != nil || p.LeaderID < 0 {
 		quiet := now.Sub(q.seen)
-		q.blame(now, quiet > pace.Of(quorumSilence), "nobody tells of a leader for %s (error %v)", quiet.Round(time.Second), err)
+		q.blame(
+			now,
+			quiet > pace.Of(quorumSilence),
+			"nobody tells of a leader for %s (error %v)",
+			quiet.Round(time.Second),
+			err,
+		)
 		return
 	}
 	q.seen = now
@@ -111,7 +117,10 @@ func (q *quorumLog) note(p *kmsg.DescribeQuorumResponseTopicPartition, err error
 	if !maps.Equal(voters, q.voters) {
 		several := q.voters != nil && differing(voters, q.voters) > 1
 		q.blame(now, several, "%s became %s at once", listed(q.voters), listed(voters))
-		q.history = append(q.history, fmt.Sprintf("%.1fs %s, leader %d", now.Sub(q.began).Seconds(), listed(voters), p.LeaderID))
+		q.history = append(
+			q.history,
+			fmt.Sprintf("%.1fs %s, leader %d", now.Sub(q.began).Seconds(), listed(voters), p.LeaderID),
+		)
 		q.voters = voters
 	}
 }

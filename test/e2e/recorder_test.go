@@ -176,7 +176,10 @@ func factsOf(metadata *kmsg.MetadataResponse, now time.Time) kafkaFacts {
 func (r *recorder) note(facts kafkaFacts) {
 	r.facts = facts
 	if len(facts.short) > 0 && len(r.short) < 20 {
-		r.short = append(r.short, fmt.Sprintf("%.1fs: %d partitions, first %s", facts.at.Sub(r.began).Seconds(), len(facts.short), facts.short[0]))
+		r.short = append(
+			r.short,
+			fmt.Sprintf("%.1fs: %d partitions, first %s", facts.at.Sub(r.began).Seconds(), len(facts.short), facts.short[0]),
+		)
 	}
 }
 
@@ -234,7 +237,11 @@ func (r *recorder) finish(t *testing.T, title string) *timeline.Record {
 		}
 	}
 	if len(r.short) > 0 {
-		t.Errorf("partitions were below min.insync.replicas in %d samples:\n  %s", len(r.short), strings.Join(r.short, "\n  "))
+		t.Errorf(
+			"partitions were below min.insync.replicas in %d samples:\n  %s",
+			len(r.short),
+			strings.Join(r.short, "\n  "),
+		)
 	}
 	// A record with holes proves little.
 	if want := int(r.record.Length() / sampleEvery / 3); r.samples < want {

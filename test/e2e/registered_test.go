@@ -30,7 +30,8 @@ func registered(ctx context.Context, cl *kgo.Client) ([]int32, error) {
 	return ids, nil
 }
 
-// moveAway asks for every replica on a broker to be moved to another one of its rack, or of any when that has none left.
+// moveAway asks for every replica on a broker to be moved to another one of its rack, or of any when that has none
+// left.
 func moveAway(ctx context.Context, admin *kadm.Client, id int32) (moved int, err error) {
 	metadata, err := admin.Metadata(ctx)
 	if err != nil {

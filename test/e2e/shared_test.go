@@ -27,7 +27,8 @@ type sharedCluster struct {
 	lost      error // why it could not be made, twice
 }
 
-// mostMakings is how often a cluster is made for the cases that share it: a second time when something was in the way of the
+// mostMakings is how often a cluster is made for the cases that share it: a second time when something was in the way
+// of the
 // first, or a case has left it broken.
 const mostMakings = 2
 
@@ -35,9 +36,14 @@ const mostMakings = 2
 var sharedClusters = []*sharedCluster{&fleet, &ruled, &bornOlder, &common, &single}
 
 // single has one broker. It is made before all cases, as the measure of the machine.
-var single = sharedCluster{what: "cluster of one broker", manifest: smallManifest(true, ""), topic: ", partitions: 3, replicationFactor: 1"}
+var single = sharedCluster{
+	what:     "cluster of one broker",
+	manifest: smallManifest(true, ""),
+	topic:    ", partitions: 3, replicationFactor: 1",
+}
 
-// get makes the cluster when it is not there, and waits until it is Ready, with its super user and its topic. The case that
+// get makes the cluster when it is not there, and waits until it is Ready, with its super user and its topic. The case
+// that
 // finds that it cannot be made fails; those after it are not run.
 func (s *sharedCluster) get(t *testing.T) (made bool) {
 	t.Helper()

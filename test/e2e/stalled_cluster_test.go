@@ -52,8 +52,11 @@ var clusterMistakes = map[string]mistake{
 		"Invalid", []string{"spec.pools[main].storage.volumes[data].ephemeral", "set it back to false"}},
 	"a metadata.version that is not known": {func(c kafkaCluster) { c.Spec.MetadataVersion = "4.9" },
 		"Invalid", []string{"spec.metadataVersion", "use Auto, or one of: 4.3-IV0"}},
-	"more restarts at once than brokers": {func(c kafkaCluster) { most := int32(99); c.Spec.Rolling.MaxUnavailable = &most },
-		"Invalid", []string{"spec.rolling.maxUnavailable", "lower it"}},
+	"more restarts at once than brokers": {
+		func(c kafkaCluster) { most := int32(99); c.Spec.Rolling.MaxUnavailable = &most },
+		"Invalid",
+		[]string{"spec.rolling.maxUnavailable", "lower it"},
+	},
 	"no controllers in fact": {func(c kafkaCluster) { mainPool(c).Replicas = 0 },
 		"", []string{"spec.pools", "Controller", "replicas above 0"}},
 	"a container named as ours": {func(c kafkaCluster) {
@@ -109,7 +112,8 @@ spec:
 			eventually(t, stallLimit, "Stalled names the field and the cure", func(ctx context.Context) error {
 				return isStalled(ctx, cluster, m.reason, m.says)
 			})
-			if c := meta.FindStatusCondition(cluster.Status.Conditions, v1alpha1.ConditionAvailable); c == nil || c.Status != metav1.ConditionTrue {
+			if c := meta.FindStatusCondition(cluster.Status.Conditions, v1alpha1.ConditionAvailable); c == nil ||
+				c.Status != metav1.ConditionTrue {
 				t.Errorf("the cluster is no longer Available: %s", told(cluster.Status.Conditions))
 			}
 			change(t, cluster, func(c kafkaCluster) { c.Spec = *good.DeepCopy() })
@@ -119,24 +123,35 @@ spec:
 	}
 	t.Run("the care goes on while Stalled", func(t *testing.T) {
 		change(t, cluster, clusterMistakes["an unknown version"].make)
-		eventually(t, stallLimit, "it is Stalled", func(ctx context.Context) error { return isStalled(ctx, cluster, "UnknownVersion", nil) })
+		eventually(
+			t,
+			stallLimit,
+			"it is Stalled",
+			func(ctx context.Context) error { return isStalled(ctx, cluster, "UnknownVersion", nil) },
+		)
 		pod := getPod(t, ns, "events-main-0")
 		if err := kube.Delete(t.Context(), pod); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, 2*time.Minute, "a deleted pod comes back and the cluster is Available", func(ctx context.Context) error {
-			now := &corev1.Pod{}
-			if err := kube.Get(ctx, client.ObjectKeyFromObject(pod), now); err != nil {
-				return err
-			}
-			if err := refresh(ctx, cluster); err != nil {
-				return err
-			}
-			if now.UID == pod.UID || !podReady(now) || !meta.IsStatusConditionTrue(cluster.Status.Conditions, v1alpha1.ConditionAvailable) {
-				return fmt.Errorf("pod ready %v; %s", podReady(now), told(cluster.Status.Conditions))
-			}
-			return nil
-		})
+		eventually(
+			t,
+			2*time.Minute,
+			"a deleted pod comes back and the cluster is Available",
+			func(ctx context.Context) error {
+				now := &corev1.Pod{}
+				if err := kube.Get(ctx, client.ObjectKeyFromObject(pod), now); err != nil {
+					return err
+				}
+				if err := refresh(ctx, cluster); err != nil {
+					return err
+				}
+				if now.UID == pod.UID || !podReady(now) ||
+					!meta.IsStatusConditionTrue(cluster.Status.Conditions, v1alpha1.ConditionAvailable) {
+					return fmt.Errorf("pod ready %v; %s", podReady(now), told(cluster.Status.Conditions))
+				}
+				return nil
+			},
+		)
 	})
 }
 
@@ -155,7 +170,12 @@ func TestStalled_MoreRestartsThanTheLargestRackHasBrokersChangeNothing(t *testin
 		setConfig(c, "num.partitions", "7") // would restart every broker
 	})
 	eventually(t, stallLimit, "Stalled names the field and the cure", func(ctx context.Context) error {
-		return isStalled(ctx, cluster, "Invalid", []string{"spec.rolling.maxUnavailable", "the largest rack", "only 1 of the brokers", "lower it to at most 1"})
+		return isStalled(
+			ctx,
+			cluster,
+			"Invalid",
+			[]string{"spec.rolling.maxUnavailable", "the largest rack", "only 1 of the brokers", "lower it to at most 1"},
+		)
 	})
 	for _, node := range cluster.Status.Nodes {
 		if node.Rack == "" {
@@ -170,12 +190,36 @@ func TestStalled_MoreRestartsThanTheLargestRackHasBrokersChangeNothing(t *testin
 func TestStalled_AClusterThatCannotBeMadeLeavesNothingHalfDone(t *testing.T) {
 	promise(t)
 	cases := map[string]mistake{
-		"an unknown version":                {clusterMistakes["an unknown version"].make, "UnknownVersion", []string{"spec.version", kafkaVersion}},
-		"no controllers in fact":            {clusterMistakes["no controllers in fact"].make, "Invalid", []string{"spec.pools", "Controller"}},
-		"ephemeral controllers":             {func(c kafkaCluster) { volume(c, 0).Ephemeral = true; mainPool(c).Replicas = 3 }, "Invalid", []string{"spec.pools[main].storage.volumes[data].ephemeral", "single node"}},
-		"a container named as ours":         {clusterMistakes["a container named as ours"].make, "Invalid", []string{"podTemplate.spec.containers[kafka]"}},
-		"a volume of size zero":             {func(c kafkaCluster) { volume(c, 0).Size = resource.MustParse("0") }, "Invalid", []string{"size", "above zero"}},
-		"a volume with the operator's name": {func(c kafkaCluster) { volume(c, 0).Name = "castellan-x" }, "Invalid", []string{"volumes[castellan-x].name", "choose another"}},
+		"an unknown version": {
+			clusterMistakes["an unknown version"].make,
+			"UnknownVersion",
+			[]string{"spec.version", kafkaVersion},
+		},
+		"no controllers in fact": {
+			clusterMistakes["no controllers in fact"].make,
+			"Invalid",
+			[]string{"spec.pools", "Controller"},
+		},
+		"ephemeral controllers": {
+			func(c kafkaCluster) { volume(c, 0).Ephemeral = true; mainPool(c).Replicas = 3 },
+			"Invalid",
+			[]string{"spec.pools[main].storage.volumes[data].ephemeral", "single node"},
+		},
+		"a container named as ours": {
+			clusterMistakes["a container named as ours"].make,
+			"Invalid",
+			[]string{"podTemplate.spec.containers[kafka]"},
+		},
+		"a volume of size zero": {
+			func(c kafkaCluster) { volume(c, 0).Size = resource.MustParse("0") },
+			"Invalid",
+			[]string{"size", "above zero"},
+		},
+		"a volume with the operator's name": {
+			func(c kafkaCluster) { volume(c, 0).Name = "castellan-x" },
+			"Invalid",
+			[]string{"volumes[castellan-x].name", "choose another"},
+		},
 	}
 	ns := newNamespace(t)
 	i := 0

@@ -45,11 +45,23 @@ func badObjects() map[string]bad {
 			"ClusterNotFound", []string{"spec.clusterRef.name", "not-there", "create it, or delete"}},
 		"a topic that is there already and is not asked for": badTopic("taken", ", name: foreign",
 			"TopicExists", "foreign", "spec.adoption"),
-		"a user in a cluster that is not there": badUser("nobody",
-			"kind: KafkaUser\nmetadata: {name: nobody}\nspec: {clusterRef: {name: not-there}, authentication: {mechanisms: [PLAIN]}}\n",
-			"ClusterNotFound", "spec.clusterRef.name", "not-there", "create it, or delete"),
-		"a user whose mechanism no listener offers": badUser("unoffered", userManifest("unoffered", "x", v1alpha1.MechanismScram256),
-			"MechanismNotOffered", "spec.authentication.mechanisms", "SCRAM-SHA-256", "listener"),
+		"a user in a cluster that is not there": badUser(
+			"nobody",
+			"kind: KafkaUser\nmetadata: {name: nobody}\nspec: {clusterRef: {name: not-there}, authentication: {mechanisms: "+
+				"[PLAIN]}}\n",
+			"ClusterNotFound",
+			"spec.clusterRef.name",
+			"not-there",
+			"create it, or delete",
+		),
+		"a user whose mechanism no listener offers": badUser(
+			"unoffered",
+			userManifest("unoffered", "x", v1alpha1.MechanismScram256),
+			"MechanismNotOffered",
+			"spec.authentication.mechanisms",
+			"SCRAM-SHA-256",
+			"listener",
+		),
 		"a user whose Secret somebody else made": badUser("robbed", userManifest("robbed", "x", v1alpha1.MechanismPlain),
 			"SecretConflict", "Secret"),
 		"a second user of one name": badUser("twin", "kind: KafkaUser\nmetadata: {name: twin}\n"+
@@ -84,7 +96,9 @@ func TestStalled_ATopicOrUserThatCannotBeIsNamedWithItsCureAndChangesNothing(t *
 	}
 	for _, secret := range robbed {
 		now := &corev1.Secret{}
-		if err := kube.Get(t.Context(), client.ObjectKeyFromObject(secret), now); err != nil || string(now.Data["theirs"]) != "kept" || len(now.Data) != 1 {
+		if err := kube.Get(t.Context(), client.ObjectKeyFromObject(secret), now); err != nil ||
+			string(now.Data["theirs"]) != "kept" ||
+			len(now.Data) != 1 {
 			t.Errorf("the Secret that somebody else made was changed (error %v): keys %d", err, len(now.Data))
 		}
 	}
@@ -142,7 +156,11 @@ func TestStalled_ATopicsChangeThatCannotBeIsNamedWithItsCureAndChangesNothing(t 
 				return isStalled(ctx, topic, c.reason, c.says)
 			})
 			if topic.Status.Partitions != 4 || topic.Status.ReplicationFactor != 2 {
-				t.Errorf("status tells %d partitions and %d replicas, which are 4 and 2", topic.Status.Partitions, topic.Status.ReplicationFactor)
+				t.Errorf(
+					"status tells %d partitions and %d replicas, which are 4 and 2",
+					topic.Status.Partitions,
+					topic.Status.ReplicationFactor,
+				)
 			}
 			change(t, topic, func(o kafkaTopic) { o.Spec = *good })
 			waitReady(t, stallLimit, topic)

@@ -14,7 +14,11 @@ func kafkaID(id kadm.TopicID) string { return base64.RawURLEncoding.EncodeToStri
 
 func setTopicConfig(t *testing.T, admin *kadm.Client, topic, key, value string) {
 	t.Helper()
-	answers, err := admin.AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Op: kadm.SetConfig, Name: key, Value: &value}}, topic)
+	answers, err := admin.AlterTopicConfigs(
+		t.Context(),
+		[]kadm.AlterConfig{{Op: kadm.SetConfig, Name: key, Value: &value}},
+		topic,
+	)
 	if err == nil {
 		for _, a := range answers {
 			err = a.Err

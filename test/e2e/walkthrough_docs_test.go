@@ -61,7 +61,8 @@ func runBlocks(t *testing.T, page string, blocks []string) {
 	say(t, "%s: %d blocks, %d bytes of output", page, len(blocks), len(out))
 }
 
-// patientKubectl makes a kubectl that waits as much longer as this machine is slower, and returns its folder. The pages name
+// patientKubectl makes a kubectl that waits as much longer as this machine is slower, and returns its folder. The pages
+// name
 // time-outs for a quiet one.
 func patientKubectl(t *testing.T, path string) string {
 	t.Helper()
@@ -80,7 +81,8 @@ exec %q "${words[@]}"
 	return folder
 }
 
-// TestWalkthrough runs every command of the documentation that is fenced for it. The quick start brings the operator and
+// TestWalkthrough runs every command of the documentation that is fenced for it. The quick start brings the operator
+// and
 // the samples about and takes the samples away at its end; the other pages are read in between.
 func TestWalkthrough_EveryCommandOfTheDocumentationWorks(t *testing.T) {
 	promise(t)
@@ -139,7 +141,14 @@ func prepareQuickstart(t *testing.T) {
 		ctx, cancel := context.WithTimeout(context.Background(), pace.Of(6*time.Minute))
 		defer cancel()
 		artifacts.collectIfFailed(t, "kafka")
-		_, err := kubectl(ctx, "delete", "-k", "config/samples", "--ignore-not-found", "--timeout="+pace.Of(3*time.Minute).String())
+		_, err := kubectl(
+			ctx,
+			"delete",
+			"-k",
+			"config/samples",
+			"--ignore-not-found",
+			"--timeout="+pace.Of(3*time.Minute).String(),
+		)
 		for _, folder := range []string{"config/manager", "config/rbac"} {
 			_, more := kubectl(ctx, "delete", "-k", folder, "--ignore-not-found", "--timeout="+pace.Of(2*time.Minute).String())
 			err = errors.Join(err, more)

@@ -51,7 +51,8 @@ func TestWalkthrough_TheReadmesManifestsAreAccepted(t *testing.T) {
 // readmeNamespace is the one that the README's manifests name.
 const readmeNamespace = "kafka"
 
-// TestWalkthrough_TheReadmesProgramRunsAsPrinted applies the README's manifests and runs its program, both as they stand
+// TestWalkthrough_TheReadmesProgramRunsAsPrinted applies the README's manifests and runs its program, both as they
+// stand
 // there. The program sees what a pod sees: the Secret at /binding, and the cluster's DNS.
 func TestWalkthrough_TheReadmesProgramRunsAsPrinted(t *testing.T) {
 	promise(t)
@@ -77,14 +78,17 @@ func TestWalkthrough_TheReadmesProgramRunsAsPrinted(t *testing.T) {
 	runAsInPod(t, python, readmeBlock(t, "python"), secretOf(t, readmeNamespace, "app"))
 	ctx, cancel := context.WithTimeout(t.Context(), pace.Of(time.Minute))
 	defer cancel()
-	if found := readAll(ctx, t, loginOf(t, readmeNamespace, "app"), "orders"); len(found) != 1 || found["customer-1"].offset != 0 {
+	if found := readAll(ctx, t, loginOf(t, readmeNamespace, "app"), "orders"); len(found) != 1 ||
+		found["customer-1"].offset != 0 {
 		t.Errorf("the program has left %v in the topic, expected the record customer-1", found)
 	}
 }
 
 func makeReadmeNamespace(t *testing.T) {
 	t.Helper()
-	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: readmeNamespace, Labels: map[string]string{labelOurs: "true"}}}
+	ns := &corev1.Namespace{
+		ObjectMeta: metav1.ObjectMeta{Name: readmeNamespace, Labels: map[string]string{labelOurs: "true"}},
+	}
 	if err := kube.Create(t.Context(), ns); err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +102,8 @@ func makeReadmeNamespace(t *testing.T) {
 	})
 }
 
-// runAsInPod runs a Python program in a mount namespace of its own, where /binding is a Secret and names are looked up in the
+// runAsInPod runs a Python program in a mount namespace of its own, where /binding is a Secret and names are looked up
+// in the
 // cluster.
 func runAsInPod(t *testing.T, python, program string, binding *corev1.Secret) {
 	t.Helper()
@@ -128,7 +133,8 @@ func runAsInPod(t *testing.T, python, program string, binding *corev1.Secret) {
 	t.Cleanup(func() { _ = os.Remove(mountPoint) })
 	ctx, cancel := context.WithTimeout(t.Context(), pace.Of(2*time.Minute))
 	defer cancel()
-	const inPod = `mount --bind "$1/binding" "$2" && mount --bind "$1/resolv.conf" /etc/resolv.conf && exec "$3" "$1/program.py"`
+	const inPod = `mount --bind "$1/binding" "$2" && mount --bind "$1/resolv.conf" /etc/resolv.conf && exec "$3" ` +
+		`"$1/program.py"`
 	out, err := run(ctx, nil, "unshare", "--mount", "bash", "-c", inPod, "bash", dir, mountPoint, python)
 	if err != nil {
 		t.Fatalf("the README's program: %v", err)

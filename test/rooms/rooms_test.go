@@ -1,4 +1,5 @@
-// Package rooms holds the structure of the code to what docs/development.md and .golangci.yml say of it: which rooms there
+// Package rooms holds the structure of the code to what docs/development.md and .golangci.yml say of it: which rooms
+// there
 // are, that imports point down the list, and who may not know whom.
 package rooms
 
@@ -52,7 +53,11 @@ var house = []room{
 	{path: "internal/topics", what: "what differs of topics, and what their status says", pure: true,
 		apart: []string{"internal/users"}},
 	{path: "internal/users", what: "what differs of users, their Secrets, the password file", pure: true},
-	{path: "internal/moves", what: "what moves a replica: placement, order, budget, throttle, whose move it is", pure: true},
+	{
+		path: "internal/moves",
+		what: "what moves a replica: placement, order, budget, throttle, whose move it is",
+		pure: true,
+	},
 	{path: "internal/observe", what: "live objects to an observation", pure: true},
 	{path: "internal/render", what: "the model to Kubernetes objects", pure: true},
 	{path: "internal/resolve", what: "a spec to the model; every rule about a spec", pure: true},
@@ -95,7 +100,8 @@ var impure = []string{
 // kafkaClients may open clients to Kafka.
 var kafkaClients = []string{"internal/connect", "internal/kafka/pool", "internal/kafka/client"}
 
-// importsOf lists what the files of a folder import, tests left out: other rooms without the module, and foreign packages.
+// importsOf lists what the files of a folder import, tests left out: other rooms without the module, and foreign
+// packages.
 func importsOf(t *testing.T, folder string) []string {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(repository, folder, "*.go"))
@@ -251,7 +257,8 @@ func picture(t *testing.T) string {
 	return b.String() + "```\n"
 }
 
-// walls prints the rules by which the linter holds every arrow: of the operator's own packages a room may import those that
+// walls prints the rules by which the linter holds every arrow: of the operator's own packages a room may import those
+// that
 // it imports now, and no other. A new arrow shows in the diff of .golangci.yml.
 func walls(t *testing.T) string {
 	t.Helper()

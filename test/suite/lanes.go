@@ -1,5 +1,6 @@
-// Package suite holds what the end-to-end tests are run by: which case belongs to which lane, how a lane is cut into pieces,
-// how long anything may take on this machine, a way to the API server that outlives its errors, and the table of durations.
+// Package suite holds what the end-to-end tests are run by: which case belongs to which lane, how a lane is cut into
+// pieces, how long anything may take on this machine, a way to the API server that outlives its errors, and the table
+// of durations.
 // Nothing here knows what a case proves.
 package suite
 
@@ -31,7 +32,8 @@ type Case struct {
 	Lane Lane
 }
 
-// Cases reads from the source which cases a folder has, in the order in which go test runs them. A case says its lane in
+// Cases reads from the source which cases a folder has, in the order in which go test runs them. A case says its lane
+// in
 // its first statement, promise(t) or long(t). It is an error when one does not.
 func Cases(folder fs.FS) ([]Case, error) {
 	files, err := fs.Glob(folder, "*_test.go")
@@ -57,7 +59,10 @@ func Cases(folder fs.FS) ([]Case, error) {
 			}
 			lane := laneOf(function)
 			if lane == "" {
-				faults = append(faults, fmt.Errorf("%s: %s says no lane: begin it with promise(t) or long(t)", file, function.Name.Name))
+				faults = append(
+					faults,
+					fmt.Errorf("%s: %s says no lane: begin it with promise(t) or long(t)", file, function.Name.Name),
+				)
 			}
 			cases = append(cases, Case{function.Name.Name, lane})
 		}
@@ -88,7 +93,8 @@ func laneOf(function *ast.FuncDecl) Lane {
 	return ""
 }
 
-// Select returns the names of the cases of a lane, or of all lanes when it is empty, that are in a piece: "2/3" is the second
+// Select returns the names of the cases of a lane, or of all lanes when it is empty, that are in a piece: "2/3" is the
+// second
 // of three, and an empty piece means all. Neighbours stay together, because they share clusters.
 func Select(cases []Case, lane Lane, piece string) ([]string, error) {
 	if lane != "" && lane != Promise && lane != Long {

@@ -66,7 +66,9 @@ func TestACaseWithoutALaneIsNamed(t *testing.T) {
 		"a word, not a call":  "\tpromise := 1\n",
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := Cases(folderOf(map[string]string{"a_test.go": "package e2e\n\nfunc TestLost(t *testing.T) {\n" + body + "}\n"}))
+			_, err := Cases(
+				folderOf(map[string]string{"a_test.go": "package e2e\n\nfunc TestLost(t *testing.T) {\n" + body + "}\n"}),
+			)
 			if err == nil || !strings.Contains(err.Error(), "a_test.go: TestLost says no lane") {
 				t.Errorf("error %v", err)
 			}

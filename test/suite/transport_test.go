@@ -113,7 +113,10 @@ func TestAnOverloadedServerIsAskedAgainWhereThatChangesNothing(t *testing.T) {
 
 func TestPatienceEnds(t *testing.T) {
 	url, _ := server(t, 0)
-	if _, err := send(t, &failing{times: 1 << 30}, http.MethodGet, url, 20*time.Millisecond); !errors.Is(err, errHandshake) {
+	if _, err := send(t, &failing{times: 1 << 30}, http.MethodGet, url, 20*time.Millisecond); !errors.Is(
+		err,
+		errHandshake,
+	) {
 		t.Errorf("error %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

@@ -1,4 +1,5 @@
-// Package report holds what the benchmark of topics has measured, and prints it as a table and as a picture. It is pure:
+// Package report holds what the benchmark of topics has measured, and prints it as a table and as a picture. It is
+// pure:
 // nothing is measured here.
 package report
 
@@ -59,7 +60,8 @@ func (p Phase) Ratio() float64 {
 	return p.Done / p.Floor.Total()
 }
 
-// Miscounted tells of phases in which the operator did not send exactly as many requests to the API as there must be: two
+// Miscounted tells of phases in which the operator did not send exactly as many requests to the API as there must be:
+// two
 // patches a topic that is created, one for one that is changed or deleted, and nothing at rest, to the API or to Kafka.
 func (r Run) Miscounted() []string {
 	var wrong []string
@@ -75,13 +77,17 @@ func (r Run) Miscounted() []string {
 			wrong = append(wrong, fmt.Sprintf("%s: %s requests to the API, and there must be %d patches", p.Name, got, patches))
 		}
 		if p.Floor == nil && len(p.KafkaRequests) > 0 {
-			wrong = append(wrong, fmt.Sprintf("%s: %s requests to Kafka, and there must be none", p.Name, counted(p.KafkaRequests)))
+			wrong = append(
+				wrong,
+				fmt.Sprintf("%s: %s requests to Kafka, and there must be none", p.Name, counted(p.KafkaRequests)),
+			)
 		}
 	}
 	return wrong
 }
 
-// Percentile is the smallest of the durations that at least the given share (0 to 1) of them does not exceed, in seconds;
+// Percentile is the smallest of the durations that at least the given share (0 to 1) of them does not exceed, in
+// seconds;
 // zero without any.
 func Percentile(durations []time.Duration, share float64) float64 {
 	if len(durations) == 0 {
@@ -128,7 +134,10 @@ func (p Phase) cells() []string {
 	return []string{
 		p.Name, done, percentiles, floor, ratio,
 		fmt.Sprintf("%.2f", p.OperatorCPU), fmt.Sprintf("%.0f", p.PeakRSS), counted(p.APIRequests), counted(p.KafkaRequests),
-		fmt.Sprintf("%.1f", p.ServerCPU), floorCPU, fmt.Sprintf("%.1f", p.BrokerCPU), fmt.Sprintf("%.1f", p.HarnessCPU), fmt.Sprintf("%.1f", p.Load),
+		fmt.Sprintf(
+			"%.1f",
+			p.ServerCPU,
+		), floorCPU, fmt.Sprintf("%.1f", p.BrokerCPU), fmt.Sprintf("%.1f", p.HarnessCPU), fmt.Sprintf("%.1f", p.Load),
 	}
 }
 

@@ -57,7 +57,10 @@ func sample() Run {
 		Phases: []Phase{
 			{
 				Name: "create cold", Done: 5.04, P50: 2.5, P99: 5, OperatorCPU: 1.234, PeakRSS: 41.6,
-				APIRequests: map[string]int{"patch": 500, "list": 3}, KafkaRequests: map[string]int{"Metadata": 2, "CreateTopics": 2},
+				APIRequests: map[string]int{
+					"patch": 500,
+					"list":  3,
+				}, KafkaRequests: map[string]int{"Metadata": 2, "CreateTopics": 2},
 				ServerCPU: 6.1, BrokerCPU: 2.5, HarnessCPU: 1.5, Load: 3.14, Floor: &Floor{API: 4, Kafka: 0.2, ServerCPU: 5.5},
 			},
 			{Name: "rest 240 s", OperatorCPU: 0.1, PeakRSS: 40, ServerCPU: 2, Load: 1},
@@ -106,7 +109,12 @@ func TestPictureHasTwoBarsForEachPhaseWithAFloor(t *testing.T) {
 func TestMiscounted(t *testing.T) {
 	right := func() Run {
 		return Run{Topics: 2, Phases: []Phase{
-			{Name: "create cold", Floor: &Floor{}, APIRequests: map[string]int{"patch": 4}, KafkaRequests: map[string]int{"Metadata": 9}},
+			{
+				Name:          "create cold",
+				Floor:         &Floor{},
+				APIRequests:   map[string]int{"patch": 4},
+				KafkaRequests: map[string]int{"Metadata": 9},
+			},
 			{Name: "change cold", Floor: &Floor{}, APIRequests: map[string]int{"patch": 2}},
 			{Name: "delete cold", Floor: &Floor{}, APIRequests: map[string]int{"patch": 2}},
 			{Name: "rest 10 s"},

@@ -30,11 +30,31 @@ func (r Run) SVG() string {
 		}
 	}
 	var out strings.Builder
-	fmt.Fprintf(&out, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" role="img">`+"\n", svgWidth, svgTop+svgRow*len(phases))
-	fmt.Fprintf(&out, "<title>%d topics: seconds with the operator and without</title>\n<style>%s</style>\n", r.Topics, svgStyle)
+	fmt.Fprintf(
+		&out,
+		`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" role="img">`+"\n",
+		svgWidth,
+		svgTop+svgRow*len(phases),
+	)
+	fmt.Fprintf(
+		&out,
+		"<title>%d topics: seconds with the operator and without</title>\n<style>%s</style>\n",
+		r.Topics,
+		svgStyle,
+	)
 	fmt.Fprintf(&out, `<text x="0" y="14" font-weight="bold">%d topics, seconds</text>`+"\n", r.Topics)
-	fmt.Fprintf(&out, `<rect class="o" x="%d" y="24" width="14" height="10"/><text x="%d" y="34">operator</text>`+"\n", svgLeft, svgLeft+20)
-	fmt.Fprintf(&out, `<rect class="f" x="%d" y="24" width="14" height="10"/><text x="%d" y="34">floor</text>`+"\n", svgLeft+100, svgLeft+120)
+	fmt.Fprintf(
+		&out,
+		`<rect class="o" x="%d" y="24" width="14" height="10"/><text x="%d" y="34">operator</text>`+"\n",
+		svgLeft,
+		svgLeft+20,
+	)
+	fmt.Fprintf(
+		&out,
+		`<rect class="f" x="%d" y="24" width="14" height="10"/><text x="%d" y="34">floor</text>`+"\n",
+		svgLeft+100,
+		svgLeft+120,
+	)
 	for i, p := range phases {
 		y := svgTop + svgRow*i
 		fmt.Fprintf(&out, `<text x="0" y="%d">%s</text>`+"\n", y+svgBar+4, p.Name)
