@@ -266,13 +266,13 @@ func walls(t *testing.T) string {
 	own, foreign := "deny: &own\n          - {pkg: "+strings.TrimSuffix(
 		module,
 		"/",
-	)+", desc: imports point down, see docs/development.md}\n", "deny: &pure\n"
+	)+", desc: \"imports point down: docs/development.md, Rooms\"}\n", "deny: &pure\n"
 	foreign += "          - {pkg: " + strings.TrimSuffix(
 		module,
 		"/",
-	) + ", desc: imports point down, see docs/development.md}\n"
+	) + ", desc: \"imports point down: docs/development.md, Rooms\"}\n"
 	for _, path := range impure {
-		foreign += "          - {pkg: " + path + ", desc: this room is pure, what it needs comes in as a value}\n"
+		foreign += "          - {pkg: " + path + ", desc: \"this room is pure: what it needs comes in as a value\"}\n"
 	}
 	for _, r := range house {
 		var allowed []string
