@@ -153,7 +153,7 @@ func unanswered(cluster Host, err error) (reason, message string) {
 	denied, isDenied := errors.AsType[*kafka.Denied](err)
 	switch {
 	case other && cluster.Object.IsExternal():
-		return reasonClusterNotAvailable, external.Explain(err, cluster.Object.Spec.External).Message
+		return reasonClusterNotAvailable, external.Explain(err, cluster.Object.Spec.External).Text()
 	case Unreachable(err) || errors.Is(err, kafka.ErrAuthenticationFailed):
 		return reasonClusterUnreachable, unreachableText(cluster.Key)
 	case isDenied:

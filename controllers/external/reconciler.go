@@ -25,6 +25,7 @@ import (
 	"github.com/castellan-dev/castellan/internal/connect"
 	"github.com/castellan-dev/castellan/internal/external"
 	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
 // Reconciler watches over the KafkaClusters that somebody else runs: it sees whether they answer, and says
@@ -81,7 +82,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if ctx.Err() != nil {
 		return ctrl.Result{}, ctx.Err() // the operator ends: that says nothing of the cluster
 	}
-	var fault *external.Explained
+	var fault *verdict.Verdict
 	again := whenSeen
 	if err != nil {
 		fault = external.Explain(err, cluster.Spec.External)
@@ -119,7 +120,7 @@ func (r *Reconciler) look(ctx context.Context, cluster *v1alpha1.KafkaCluster) (
 
 // report writes what was seen: one patch, none when nothing has changed.
 func (r *Reconciler) report(ctx context.Context, cluster *v1alpha1.KafkaCluster, o *kafka.Overview,
-	f *external.Explained, cause error) error {
+	f *verdict.Verdict, cause error) error {
 	twin, err := r.twin(ctx, cluster, o)
 	if err != nil {
 		return err

@@ -43,17 +43,11 @@ const (
 // whenAway is how soon a cluster that may come back by itself is looked at again.
 const whenAway = 5 * time.Second
 
-// Explained is a verdict with its text beside it: the engine in controllers/batch wants nothing but the text.
-type Explained struct {
-	verdict.Verdict
-	Message string // its Text
-}
-
 // Explain says in the language of spec.external why the cluster did not answer as it should. The sentence is the same
 // for as long as the fault is, and holds nothing of any Secret.
-func Explain(err error, e *v1alpha1.External) *Explained {
+func Explain(err error, e *v1alpha1.External) *verdict.Verdict {
 	v := explain(err, e)
-	return &Explained{Verdict: v, Message: v.Text()}
+	return &v
 }
 
 func explain(err error, e *v1alpha1.External) verdict.Verdict {

@@ -210,7 +210,7 @@ func TestEveryFaultNamesItsFieldAndItsCure(t *testing.T) {
 			if f.Reason != c.reason || f.Passes() != c.passing {
 				t.Errorf("%s, passing %t: %s", f.Reason, f.Passes(), f.Text())
 			}
-			checkSentence(t, f.Verdict, c.says...)
+			checkSentence(t, *f, c.says...)
 		})
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/mechanism"
 	"github.com/castellan-dev/castellan/internal/status"
+	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
 // Listener names the one listener of an external cluster that the operator knows, in the status and in users' Secrets.
@@ -38,7 +39,7 @@ func Lacks(cluster *v1alpha1.KafkaCluster, feature kafka.Feature) string {
 
 // StatusOf returns the status of an external cluster that has answered. With a fault it has not, and what was known of
 // it stays. twin is another KafkaCluster that stands for the same Kafka; empty = none does.
-func StatusOf(c *v1alpha1.KafkaCluster, o *kafka.Overview, f *Explained, twin string,
+func StatusOf(c *v1alpha1.KafkaCluster, o *kafka.Overview, f *verdict.Verdict, twin string,
 	now time.Time) v1alpha1.KafkaClusterStatus {
 	s := *c.Status.DeepCopy()
 	s.ObservedGeneration = c.Generation
