@@ -68,6 +68,10 @@ type KafkaClusterStatus struct {
 	// What the operator does next and what is held back, in sentences.
 	// +optional
 	Plan PlanStatus `json:"plan,omitempty"`
+	// PartitionsBelowMinISR have fewer in-sync replicas than min.insync.replicas, as far as Kafka was seen last. The
+	// cluster is not Available then; topics and users can be changed all the same, which may be what they lack.
+	// +optional
+	PartitionsBelowMinISR int32 `json:"partitionsBelowMinISR,omitempty"`
 	// Brokers in the state Serving and brokers of the spec, such as 3/3. Of an external cluster: brokers that are not
 	// fenced and brokers that it knows.
 	// +optional

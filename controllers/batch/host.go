@@ -9,14 +9,12 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/external"
 	"github.com/castellan-dev/castellan/internal/kafka"
-	"github.com/castellan-dev/castellan/internal/status"
 )
 
 // Clusters gives the connection to a KafkaCluster. It alone dials and backs off; an error means that nothing is known.
@@ -100,9 +98,8 @@ func (c Host) awaited() string {
 // answers tells whether a cluster can be asked and changed. It can while partitions lack replicas, and must: the
 // change may be what they lack.
 func answers(cluster *v1alpha1.KafkaCluster) bool {
-	available := meta.FindStatusCondition(cluster.Status.Conditions, v1alpha1.ConditionAvailable)
-	return available != nil &&
-		(available.Status == metav1.ConditionTrue || available.Reason == status.ReasonBelowMinISR)
+	return meta.IsStatusConditionTrue(cluster.Status.Conditions, v1alpha1.ConditionAvailable) ||
+		cluster.Status.PartitionsBelowMinISR > 0
 }
 
 // Brokers counts the nodes with the role Broker.

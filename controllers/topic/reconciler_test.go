@@ -18,7 +18,6 @@ import (
 	"github.com/castellan-dev/castellan/controllers/controllertest"
 	"github.com/castellan-dev/castellan/internal/claim"
 	"github.com/castellan-dev/castellan/internal/kafka"
-	"github.com/castellan-dev/castellan/internal/status"
 )
 
 func sized(partitions, replicas int32) func(*v1alpha1.KafkaTopic) {
@@ -462,10 +461,11 @@ func TestPartitionsBelowTheirMinISRHoldNobodyBack(t *testing.T) {
 	w := newWorld(t, controllertest.ReadyCluster(3), controllertest.NewTopic("there", "u", time.Hour))
 	w.Settle("there")
 	w.ChangeCluster(func(c *v1alpha1.KafkaCluster) {
+		c.Status.PartitionsBelowMinISR = 1
 		meta.SetStatusCondition(
 			&c.Status.Conditions,
 			metav1.Condition{Type: v1alpha1.ConditionAvailable, Status: metav1.ConditionFalse,
-				Reason: status.ReasonBelowMinISR, Message: "1 partitions have fewer in-sync replicas than min.insync.replicas"},
+				Reason: "BelowMinISR", Message: "1 partitions have fewer in-sync replicas than min.insync.replicas"},
 		)
 	})
 	w.Apply(controllertest.NewTopic("later", "l", time.Minute))

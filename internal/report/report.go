@@ -169,6 +169,7 @@ func (s *writer) setWarning() {
 // an unfenced broker. Without a snapshot nobody knows.
 func (s *writer) setAvailable() {
 	value, reason, message := metav1.ConditionUnknown, "NotObserved", "Kafka has not been observed"
+	short := []kafka.Partition(nil)
 	switch {
 	case s.Observation == nil && meta.FindStatusCondition(s.status.Conditions, v1alpha1.ConditionAvailable) != nil:
 		return // the pass did not come so far: what was seen last stands
@@ -176,37 +177,40 @@ func (s *writer) setAvailable() {
 	case s.Observation.Kafka == nil:
 		message = "Kafka cannot be observed: " + s.Observation.KafkaError
 	default:
-		value, reason, message = s.available()
+		value, reason, message, short = s.available()
 	}
+	s.status.PartitionsBelowMinISR = int32(len(short))
 	status.Set(&s.status.Conditions, v1alpha1.ConditionAvailable, value, s.Cluster.Generation, reason, message, s.Now)
 }
 
-func (s *writer) available() (metav1.ConditionStatus, string, string) {
+// available tells the condition, and the partitions below their min ISR of a cluster that can be asked and changed.
+func (s *writer) available() (value metav1.ConditionStatus, reason, message string, short []kafka.Partition) {
 	snapshot := s.Observation.Kafka
 	if snapshot.ClusterID != s.status.ClusterID {
-		return metav1.ConditionFalse, "AnotherCluster", "the brokers answer with cluster id " + snapshot.ClusterID
+		return metav1.ConditionFalse, "AnotherCluster", "the brokers answer with cluster id " + snapshot.ClusterID, nil
 	}
 	if snapshot.Quorum.LeaderID < 0 {
-		return metav1.ConditionFalse, "NoQuorumLeader", "the metadata quorum has no leader"
+		return metav1.ConditionFalse, "NoQuorumLeader", "the metadata quorum has no leader", nil
 	}
 	if !slices.ContainsFunc(snapshot.Brokers, func(b kafka.Broker) bool { return !b.Fenced }) {
-		return metav1.ConditionFalse, "NoBroker", "every broker is fenced"
+		return metav1.ConditionFalse, "NoBroker", "every broker is fenced", nil
 	}
-	short := slices.DeleteFunc(slices.Clone(snapshot.Partitions), func(p kafka.Partition) bool {
-		return int32(len(p.ISR)) >= p.MinISR || p.MinISR > int32(len(p.Replicas)) && !(len(p.ISR) < len(p.Replicas))
+	short = slices.DeleteFunc(slices.Clone(snapshot.Partitions), func(p kafka.Partition) bool {
+		return int32(len(p.ISR)) >= p.MinISR || p.MinISR > int32(len(p.Replicas)) && len(p.ISR) >= len(p.Replicas)
 	})
 	if len(short) > 0 {
 		p := short[0]
-		return metav1.ConditionFalse, status.ReasonBelowMinISR, fmt.Sprintf(
+		return metav1.ConditionFalse, "BelowMinISR", fmt.Sprintf(
 			"%d partitions have fewer in-sync replicas than min.insync.replicas, among them %s-%d with %d of %d",
 			len(short),
 			p.Topic,
 			p.Number,
 			len(p.ISR),
 			p.MinISR,
-		)
+		), short
 	}
-	return metav1.ConditionTrue, "Serving", "the quorum has a leader and every partition its minimum of in-sync replicas"
+	return metav1.ConditionTrue, "Serving",
+		"the quorum has a leader and every partition its minimum of in-sync replicas", nil
 }
 
 func (s *writer) setListeners() {

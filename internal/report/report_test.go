@@ -1,0 +1,38 @@
+package report
+
+import (
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/model"
+)
+
+func TestPartitionsBelowTheirMinISRAreCountedWhileTheClusterCanBeAsked(t *testing.T) {
+	partitions := []kafka.Partition{
+		{Topic: "a", Replicas: []int32{0, 1, 2}, ISR: []int32{0}, MinISR: 2},
+		{Topic: "b", Replicas: []int32{0, 1, 2}, ISR: []int32{0, 1}, MinISR: 2},
+		{Topic: "c", Replicas: []int32{0}, ISR: []int32{0}, MinISR: 2}, // it can never have more
+	}
+	seen := func(leader int32) *kafka.Snapshot {
+		return &kafka.Snapshot{Quorum: kafka.Quorum{LeaderID: leader}, Brokers: []kafka.Broker{{ID: 0}}, Partitions: partitions}
+	}
+	for name, c := range map[string]struct {
+		kafka *kafka.Snapshot
+		want  int32
+		value metav1.ConditionStatus
+	}{
+		"one is short":             {seen(0), 1, metav1.ConditionFalse},
+		"the quorum has no leader": {seen(-1), 0, metav1.ConditionFalse},
+		"Kafka was not seen":       {nil, 0, metav1.ConditionUnknown},
+	} {
+		s := oneNode(model.ObservedNode{})
+		s.status.PartitionsBelowMinISR = 7
+		s.Observation.Kafka = c.kafka
+		s.setAvailable()
+		if got := s.status.PartitionsBelowMinISR; got != c.want || s.status.Conditions[0].Status != c.value {
+			t.Errorf("%s: %d partitions, %+v", name, got, s.status.Conditions)
+		}
+	}
+}
