@@ -50,37 +50,23 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	if err != nil {
 		return err
 	}
-	return b.Watches(&v1alpha1.KafkaCluster{}, r.clusterEvents()).
-		WatchesRawSource(source.Channel(r.Woken, r.clusterEvents())).
+	// All users of a cluster are looked at when something has changed that stands in their Secrets, that needs a new proof
+	// of their logins, or that decides whether the cluster can be asked at all.
+	type test = func(*v1alpha1.KafkaUser) bool
+	events := r.ClusterEvents(batch.Every[*v1alpha1.KafkaUser], func(before, after *v1alpha1.KafkaCluster) test {
+		if sameForUsers(before, after) {
+			return nil
+		}
+		return batch.Every[*v1alpha1.KafkaUser]
+	})
+	return b.Watches(&v1alpha1.KafkaCluster{}, events).
+		WatchesRawSource(source.Channel(r.Woken, events)).
 		Watches(&corev1.Secret{}, r.secretEvents()).
 		Complete(r)
 }
 
 func (r *Reconciler) markAll(ctx context.Context, cluster types.NamespacedName, q batch.QueueOf) {
-	r.MarkCluster(ctx, cluster, q, func(*v1alpha1.KafkaUser) bool { return true })
-}
-
-// clusterEvents marks all users of a cluster when something has changed that stands in their Secrets, that needs a new
-// proof of their logins, or that decides whether the cluster can be asked at all.
-func (r *Reconciler) clusterEvents() handler.EventHandler {
-	return handler.Funcs{
-		CreateFunc: func(ctx context.Context, e event.CreateEvent, q batch.QueueOf) {
-			r.markAll(ctx, client.ObjectKeyFromObject(e.Object), q)
-		},
-		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q batch.QueueOf) {
-			r.markAll(ctx, client.ObjectKeyFromObject(e.Object), q)
-		},
-		GenericFunc: func(ctx context.Context, e event.GenericEvent, q batch.QueueOf) {
-			r.markAll(ctx, client.ObjectKeyFromObject(e.Object), q)
-		},
-		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q batch.QueueOf) {
-			before, ok1 := e.ObjectOld.(*v1alpha1.KafkaCluster)
-			after, ok2 := e.ObjectNew.(*v1alpha1.KafkaCluster)
-			if ok1 && ok2 && !sameForUsers(before, after) {
-				r.markAll(ctx, client.ObjectKeyFromObject(after), q)
-			}
-		},
-	}
+	r.MarkCluster(ctx, cluster, q, batch.Every[*v1alpha1.KafkaUser])
 }
 
 func sameForUsers(before, after *v1alpha1.KafkaCluster) bool {

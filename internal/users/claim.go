@@ -32,7 +32,7 @@ type Claim = claim.Claim[*v1alpha1.KafkaUser]
 // Intent is the value of the annotation that an object carries from before its first write to Kafka. It says that the
 // object takes its principal in this incarnation of the cluster. It names the object's UID, so that a copy on another
 // object says nothing.
-func Intent(u *v1alpha1.KafkaUser, clusterID string) string { return clusterID + " " + string(u.UID) }
+func Intent(u *v1alpha1.KafkaUser, clusterID string) string { return claim.Intent(u, clusterID, "") }
 
 // Owns tells whether the object has put, or may have put, into Kafka what Kafka has of the principal.
 func Owns(u *v1alpha1.KafkaUser, clusterID string) bool {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/claim"
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/mechanism"
 	"github.com/castellan-dev/castellan/internal/status"
@@ -19,7 +20,6 @@ const (
 	ReasonRevoking      = "Revoking"
 	ReasonListener      = "ListenerNotReady"
 	ReasonAuthority     = "CertificateAuthorityNotReady"
-	ReasonConflict      = "Conflict"
 	ReasonExists        = "UserExists"
 	ReasonSecret        = "SecretConflict"
 	ReasonMechanism     = "MechanismNotOffered"
@@ -91,9 +91,8 @@ func SeenStatus(u *v1alpha1.KafkaUser) v1alpha1.KafkaUserStatus {
 func ConflictStatus(u, holder *v1alpha1.KafkaUser, now time.Time) v1alpha1.KafkaUserStatus {
 	s := v1alpha1.KafkaUserStatus{Conditions: u.DeepCopy().Status.Conditions, ObservedGeneration: u.Generation,
 		Name: Name(u)}
-	status.Stalled(&s.Conditions, u.Generation, ReasonConflict,
-		fmt.Sprintf("spec.name: user %q is held by KafkaUser %q; "+
-			"delete one of the two, or choose another spec.name", Name(u), status.NameFrom(u, holder)), now)
+	conflict := claim.Conflict("KafkaUser", "user", Name(u), "", u, holder)
+	status.Stalled(&s.Conditions, u.Generation, conflict.Reason, conflict.Text(), now)
 	return s
 }
 
