@@ -57,7 +57,7 @@ func getHost(ctx context.Context, reader client.Reader, n Namespaces, key types.
 	return Host{Key: key, Object: object}, nil
 }
 
-// Id is the incarnation of the cluster; empty = none yet.
+// ID is the incarnation of the cluster; empty = none yet.
 func (c Host) ID() string {
 	if c.Object == nil {
 		return ""
