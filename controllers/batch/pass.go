@@ -21,6 +21,7 @@ import (
 	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
+// What failed is tried again after RetryFirst, at intervals that double up to RetryLimit.
 const (
 	RetryFirst = time.Second
 	RetryLimit = time.Minute

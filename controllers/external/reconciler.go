@@ -1,3 +1,5 @@
+// Package external looks at the clusters that somebody else runs, and says in their status what it has seen. It changes
+// nothing in them.
 package external
 
 import (
