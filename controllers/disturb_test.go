@@ -13,8 +13,7 @@ import (
 
 // disturbers names the functions that may call a method which takes something from a cluster that runs, and the tables
 // that may hold it. Those of the reconciler of KafkaClusters are reached from perform alone, and perform from act,
-// which walks
-// through the steps of the plan: nothing is disturbed but by the planner's word.
+// which walks through the steps of the plan: nothing is disturbed but by the planner's word.
 var disturbers = map[string][]string{
 	"Delete": {
 		"cluster/disturb.go:deletePod", "cluster/disturb.go:replaceDisk", "cluster/disturb.go:removePool",

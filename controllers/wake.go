@@ -8,8 +8,7 @@ import (
 )
 
 // wakers tell controllers of clusters that answer again or are reached in another way, so that what waits for one does
-// not
-// wait out its interval.
+// not wait out its interval.
 type wakers []chan event.GenericEvent
 
 // wakersAtOnce is how many clusters may come back together; beyond that an interval has to do.

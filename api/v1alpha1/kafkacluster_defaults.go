@@ -8,8 +8,7 @@ func (p Pool) HasRole(role Role) bool {
 }
 
 // EffectiveListeners returns the listeners of a spec, or the default: one that clients inside Kubernetes reach. The
-// default
-// is not in the CRD, because the API server would add it to external clusters too.
+// default is not in the CRD, because the API server would add it to external clusters too.
 func (s *KafkaClusterSpec) EffectiveListeners() []Listener {
 	if len(s.Listeners) > 0 {
 		return s.Listeners

@@ -8,8 +8,8 @@ import (
 // ConfirmAfter is how long a doubtful fault must have been standing: longer than a broker's metadata lags.
 const ConfirmAfter = time.Second
 
-// Doubts remembers since when something has been seen of a name that may be over in a moment: one thing a name. The zero
-// value is ready, and safe for concurrent use.
+// Doubts remembers since when something has been seen of a name that may be over in a moment: one thing a name. The
+// zero value is ready, and safe for concurrent use.
 type Doubts struct {
 	mu   sync.Mutex
 	Seen map[Key]doubt

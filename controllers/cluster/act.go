@@ -120,8 +120,7 @@ func (s *scope) refuse(field string, err error) error {
 }
 
 // applyPool lets the StatefulSet name a revision in which the step's nodes have their desired files and every other
-// node
-// those it last ran: a pod that dies meanwhile comes back on what worked.
+// node those it last ran: a pod that dies meanwhile comes back on what worked.
 func (r *Reconciler) applyPool(ctx context.Context, s *scope, step plan.Step) error {
 	pool := s.pool(step.Pool)
 	if pool == nil {

@@ -36,8 +36,7 @@ func (r *Reconciler) applyQuiet(ctx context.Context, s *scope) error {
 }
 
 // createClaims makes the claims that are missing. A claim that exists may hold somebody's records: it is labelled, if
-// the
-// controller of StatefulSets was faster to make it, and never changed otherwise.
+// the controller of StatefulSets was faster to make it, and never changed otherwise.
 func (r *Reconciler) createClaims(ctx context.Context, s *scope) error {
 	for i := range s.decision.Model.Nodes {
 		for _, claim := range render.Claims(s.decision.Model, &s.decision.Model.Nodes[i]) {

@@ -16,8 +16,7 @@ import (
 )
 
 // Everything here takes something away, and each function does the bidding of one kind of step of the plan. What it
-// takes
-// is named by UID: the very thing that the planner judged.
+// takes is named by UID: the very thing that the planner judged.
 
 // restart deletes the very pod that the planner judged.
 func (r *Reconciler) restart(ctx context.Context, s *scope, step plan.Step) error {
@@ -53,8 +52,7 @@ func isRefusal(err error) bool {
 }
 
 // replaceDisk deletes the claims of a node and then its pod: Kubernetes keeps a claim until no pod uses it, and the
-// next
-// pass makes an empty one.
+// next pass makes an empty one.
 func (r *Reconciler) replaceDisk(ctx context.Context, s *scope, step plan.Step) error {
 	for _, judged := range step.Claims {
 		if !judged.Replace {

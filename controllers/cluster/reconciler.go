@@ -1,6 +1,6 @@
-// Package cluster cares for the clusters that the operator runs. A pass loads what it looks at, lets internal/decide say what
-// follows, records what must not be forgotten, acts, and reports. It decides nothing itself: what disturbs a pod is a step
-// of the plan, and reaches the API server through perform alone.
+// Package cluster cares for the clusters that the operator runs. A pass loads what it looks at, lets internal/decide
+// say what follows, records what must not be forgotten, acts, and reports. It decides nothing itself: what disturbs a
+// pod is a step of the plan, and reaches the API server through perform alone.
 package cluster
 
 import (

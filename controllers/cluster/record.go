@@ -15,8 +15,7 @@ import (
 )
 
 // record writes down what must not be forgotten, before anybody acts on it: what is given out once, and the spec that
-// is in
-// force.
+// is in force.
 func (r *Reconciler) record(ctx context.Context, s *scope) error {
 	if err := r.recordIdentity(ctx, s, s.decision.Identity); err != nil {
 		return err

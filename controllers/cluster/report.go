@@ -13,8 +13,7 @@ import (
 )
 
 // report writes what has come of the pass to the status: one patch, none when nothing has changed. It counts only for
-// the
-// status that the pass began with: from an older copy some of it would be taken for written already.
+// the status that the pass began with: from an older copy some of it would be taken for written already.
 func (r *Reconciler) report(ctx context.Context, s *scope, failure error) error {
 	if apierrors.IsConflict(failure) {
 		return nil // the cache is behind: the next pass knows better

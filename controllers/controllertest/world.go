@@ -1,5 +1,5 @@
-// Package controllertest is a world for tests of controllers: a Kafka in memory that counts requests and can fail, an API
-// server that counts writes, and a clock that stands still until it is moved. Only tests import it.
+// Package controllertest is a world for tests of controllers: a Kafka in memory that counts requests and can fail, an
+// API server that counts writes, and a clock that stands still until it is moved. Only tests import it.
 package controllertest
 
 import (

@@ -1,5 +1,6 @@
-// Package user brings the users of a cluster to what their KafkaUsers ask for, many in one flush: credentials, ACLs, quotas and
-// connection Secrets. internal/users says what differs; this room reads, writes, and proves every login from outside.
+// Package user brings the users of a cluster to what their KafkaUsers ask for, many in one flush: credentials, ACLs,
+// quotas and connection Secrets. internal/users says what differs; this room reads, writes, and proves every login from
+// outside.
 package user
 
 import (

@@ -9,8 +9,7 @@ import (
 )
 
 // IgnoreGone drops the errors of writing to an object that is gone or has been replaced: its successor has events of
-// its
-// own.
+// its own.
 func IgnoreGone(err error) error {
 	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) || apierrors.IsInvalid(err) && isUIDError(err) {
 		return nil

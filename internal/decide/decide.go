@@ -113,8 +113,7 @@ func blocked(in Inputs) string {
 }
 
 // resolve turns the spec into the model. A spec that cannot be carried out stalls, and the last accepted one is cared
-// for
-// instead; false = there is none, or no sense can be made of it either.
+// for instead; false = there is none, or no sense can be made of it either.
 func (d *Decision) resolve(in Inputs) bool {
 	spec := &in.Cluster.Spec
 	record, faults := identify(in, spec)
@@ -172,8 +171,7 @@ func heldVerdicts(held []plan.Held) []verdict.Verdict {
 }
 
 // surplus is what is no longer rendered: a listener that was taken out of the spec keeps its Services until no node
-// listens
-// there, a revision until no pod and no StatefulSet names it.
+// listens there, a revision until no pod and no StatefulSet names it.
 func surplus(c *model.Cluster, live *observe.Live, successor string) []render.Object {
 	rendered := map[string]bool{}
 	for _, object := range render.Quiet(c) {
@@ -225,8 +223,7 @@ func AcceptedSpec(live *observe.Live, cluster string) (*v1alpha1.KafkaClusterSpe
 }
 
 // RenderAccepted prints the ConfigMap that keeps the spec which is in force, so that a later mistake does not end the
-// care
-// of the cluster.
+// care of the cluster.
 func RenderAccepted(cluster *v1alpha1.KafkaCluster, spec *v1alpha1.KafkaClusterSpec) (*corev1.ConfigMap, error) {
 	text, err := json.Marshal(spec)
 	if err != nil {

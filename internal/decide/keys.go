@@ -33,8 +33,7 @@ type AuthorityState struct {
 }
 
 // Authority reads the certificate authority of a cluster. One that is lost or damaged while nodes run is not replaced:
-// they
-// trust no other, and would part from each other one by one.
+// they trust no other, and would part from each other one by one.
 func Authority(live *observe.Live, cluster string) AuthorityState {
 	name := pki.AuthoritySecret(cluster)
 	secret := live.Secrets[name]
@@ -79,8 +78,7 @@ type KeySecret struct {
 }
 
 // KeySecrets says what the key Secrets of a cluster shall hold. A certificate that still serves stays as it is, and so
-// do
-// those of a node that the spec no longer asks for until it is gone; one for a node that is gone goes.
+// do those of a node that the spec no longer asks for until it is gone; one for a node that is gone goes.
 func KeySecrets(
 	c *model.Cluster,
 	o *model.Observation,

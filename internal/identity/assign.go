@@ -1,6 +1,6 @@
 // Package identity decides what a cluster is given once in its life: its id, its nodes' ids, the voters of its first
-// quorum,
-// the defaults that follow from its first size. It is pure. What it proposes is recorded before anybody acts on it.
+// quorum, the defaults that follow from its first size. It is pure. What it proposes is recorded before anybody acts on
+// it.
 package identity
 
 import (

@@ -49,8 +49,7 @@ type Inputs struct {
 }
 
 // Propose is the record with all that the spec needs. What is recorded stays; what is new is to be recorded before
-// anybody
-// acts on it. The verdicts name node ids that two pools claim; then nothing is proposed.
+// anybody acts on it. The verdicts name node ids that two pools claim; then nothing is proposed.
 func Propose(in Inputs) (Record, verdict.List) {
 	r := in.Recorded
 	earlier := earlierLife(in.Claims)
@@ -82,8 +81,7 @@ func Propose(in Inputs) (Record, verdict.List) {
 
 // WithDisks records the disks of all initial voters that have one, before a node is told to format its disk as an
 // initial voter's: one whose pod comes up late, when the others have formed the quorum already, is still told the same.
-// An error
-// means that another disk of the node was told so: telling it to a second one would split the quorum.
+// An error means that another disk of the node was told so: telling it to a second one would split the quorum.
 func (r Record) WithDisks(node int32, disk string, diskOf map[int32]string) (Record, error) {
 	r.InitialVoters = slices.Clone(r.InitialVoters)
 	for i := range r.InitialVoters {

@@ -1,7 +1,6 @@
 // Package metricsauth lets those read the metrics whom the Kubernetes API knows and permits to: the caller's token is
 // reviewed, and then whether that caller may use the verb on the path. It does what the API server's own library does
-// for
-// such servers, without bringing the API server into the operator's memory.
+// for such servers, without bringing the API server into the operator's memory.
 package metricsauth
 
 import (

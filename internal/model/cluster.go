@@ -1,7 +1,6 @@
 // Package model is the vocabulary of one pass: what a cluster shall be (Cluster, made by internal/resolve) and what it
 // is seen to be (Observation). It holds values and questions about them: no rules, no client, no clock, no logging.
-// Downstream
-// rooms read a Cluster and never the raw spec.
+// Downstream rooms read a Cluster and never the raw spec.
 package model
 
 import (

@@ -7,8 +7,7 @@ import (
 )
 
 // Leaving lists the nodes that exist and that the spec does not ask for, each with its pool: of a pool that left the
-// spec
-// all, of one that shrank the highest ids. They count in every question of availability until they are gone.
+// spec all, of one that shrank the highest ids. They count in every question of availability until they are gone.
 func (c *Cluster) Leaving(o *Observation) ([]Node, map[int32]*Pool) {
 	var nodes []Node
 	pools := map[int32]*Pool{}
@@ -52,8 +51,7 @@ func (c *Cluster) Pool(name string) *Pool {
 }
 
 // FindSuccessor names the pod of a controller that knows the quorum's leader, as long as others join or leave, or
-// nothing
-// is known of the quorum: one that stays, if there is one. Empty = nobody needs it, or there is none.
+// nothing is known of the quorum: one that stays, if there is one. Empty = nobody needs it, or there is none.
 func (c *Cluster) FindSuccessor(o *Observation) string {
 	if !c.Bootstrapped {
 		return "" // the founders know each other

@@ -30,11 +30,12 @@ func (c *Cluster) ServiceHost(service string) string {
 	return fmt.Sprintf("%s.%s.svc.%s", service, c.Namespace, c.Domain)
 }
 
-// QuorumServers is the value of controller.quorum.bootstrap.servers: stable names, so that the number of the
-// controllers never enters a file. Kafka tries them at random, and keeps its connection to each. The one to all
-// controllers may lead
-// to a node that is no voter, yet or any more, and knows no leader, itself perhaps, and it would ask there for ever; to
-// the other nothing is connected before the quorum changes.
+// QuorumServers is the value of controller.quorum.bootstrap.servers: stable names, so that the number of controllers
+// never enters a file. Kafka tries the names at random and keeps its connection to each. One name is not enough:
+//   - The Service over all controllers may lead to a node that is not yet a voter, or no longer one, even to the node
+//     itself. Such a node knows no leader, and Kafka would ask it for ever.
+//   - The handover Service leads to a controller that knows the leader. It exists only while the quorum changes, so that no
+//     connection to it is older than the change.
 func (c *Cluster) QuorumServers() string {
 	return fmt.Sprintf(
 		"%s:%d,%s:%[2]d",

@@ -36,8 +36,7 @@ type Observation struct {
 }
 
 // ObservedPool is a live StatefulSet. FirstNodeID and the roles are what its template says, also of a pool that left
-// the
-// spec.
+// the spec.
 type ObservedPool struct {
 	UID         string
 	FirstNodeID int32

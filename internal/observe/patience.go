@@ -20,8 +20,8 @@ const (
 )
 
 // excuseBrokers takes a crash loop back where the controllers are its cause: a broker that ended before a majority of
-// them
-// was there does not fail. Kubernetes starts it again, and until then it may sit in back-off although they have come.
+// them was there does not fail. Kubernetes starts it again, and until then it may sit in back-off although they have
+// come.
 func excuseBrokers(c *model.Cluster, pods []corev1.Pod, observation *model.Observation) {
 	for i := range pods {
 		id, _ := NodeID(pods[i].Name)

@@ -3,8 +3,7 @@
 //
 // It is pure but for the randomness of new keys: the time is a parameter, and no client, clock or file may enter. Only
 // the standard library is imported. Which certificates a cluster needs, where they are kept and when a broker may be
-// disturbed
-// to take a new one is not decided here.
+// disturbed to take a new one is not decided here.
 //
 // All keys are ECDSA P-256, written as PKCS#8 ("BEGIN PRIVATE KEY"), the form that Kafka reads.
 package pki
@@ -44,8 +43,7 @@ type Authority struct {
 // NewAuthority makes an authority that lives AuthorityYears from now on. An authority that replaces another one should
 // have another common name, so that people can tell the two apart while both are trusted; Kafka's truststore was seen
 // to keep two of one name apart by their keys. Errors: a common name that is empty, longer than 64 characters, not
-// UTF-8 or
-// has control characters; no randomness.
+// UTF-8 or has control characters; no randomness.
 func NewAuthority(commonName string, now time.Time) (Authority, error) {
 	if err := checkName("common name", commonName); err != nil {
 		return Authority{}, fmt.Errorf("new authority: %w", err)

@@ -5,8 +5,7 @@ import "strings"
 // Principal returns the principal that Kafka gives to whoever presents the certificate, with the default
 // ssl.principal.mapping.rules: "User:" and the subject as Java's X500Principal.getName() prints it (RFC 2253, the last
 // attribute first), for example "User:CN=kafka-node,O=castellan". That Java 17 prints certificates issued by this
-// package
-// so, and escapes as javaEscape does, was seen with all subjects of the test's table.
+// package so, and escapes as javaEscape does, was seen with all subjects of the test's table.
 //
 // A principal that holds an escaped semicolon cannot stand in super.users, whose separator that is.
 func (r Request) Principal() string {

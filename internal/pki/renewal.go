@@ -38,9 +38,9 @@ var policies = []policy{
 
 // NeedsRenewal says whether a new certificate must be issued in place of the existing one, and why, as half a sentence
 // for a status. The last parameter is the divisor of the lifetime's last part: 3 renews in the last third (LastThird),
-// 10 in
-// the last tenth; below 1 it counts as LastThird. Names beyond those asked for and another ValidFor are no reason. An
-// authority without a readable certificate can sign nothing: then nothing is renewed, and Issue tells the fault.
+// 10 in the last tenth; below 1 it counts as LastThird. Names beyond those asked for and another ValidFor are no
+// reason. An authority without a readable certificate can sign nothing: then nothing is renewed, and Issue tells the
+// fault.
 func NeedsRenewal(existing Leaf, want Request, ca Authority, now time.Time, lastPart int) (reason string, renew bool) {
 	anchors, err := ParseCertificates(ca.CertPEM)
 	if err != nil {

@@ -22,8 +22,7 @@
 //
 // A line that is not so, or that repeats a name, lets nobody in and harms no other line. A file that cannot be read, or
 // is larger than 4 MiB, lets nobody in at all. One line takes about 80 bytes and the name, so that a Secret (1 MiB)
-// holds
-// some 10,000 users.
+// holds some 10,000 users.
 package plainauth
 
 import (
@@ -153,8 +152,7 @@ func (e Entry) line() string {
 
 // UsersFile renders the file, sorted by the bytes of the names: equal sets of entries give equal bytes, in whatever
 // order they come. Names are the caller's to keep distinct; of several entries of one name the first one given is
-// written, and
-// a zero Entry is left out.
+// written, and a zero Entry is left out.
 func UsersFile(entries []Entry) []byte {
 	sorted := slices.Clone(entries)
 	slices.SortStableFunc(sorted, func(a, b Entry) int { return cmp.Compare(a.name, b.name) })
@@ -170,8 +168,7 @@ func UsersFile(entries []Entry) []byte {
 }
 
 // ParseUsersFile reads what UsersFile wrote, by name. Faulty lines are left out as the broker leaves them out; the
-// error
-// then joins one LineError for each, and the other entries are good and may be kept.
+// error then joins one LineError for each, and the other entries are good and may be kept.
 func ParseUsersFile(file []byte) (map[string]Entry, error) {
 	entries := map[string]Entry{}
 	var faults []error
@@ -231,8 +228,7 @@ func parseLine(line string) (Entry, error) {
 }
 
 // encodeName writes every name in one way only; decodeName takes that way only. So neither side needs to ask whether
-// two
-// spellings mean one user.
+// two spellings mean one user.
 func encodeName(name string) string {
 	var text strings.Builder
 	for i := range len(name) {

@@ -50,8 +50,7 @@ func claimSpec(v v1alpha1.Volume) corev1.PersistentVolumeClaimSpec {
 }
 
 // FormatInitial tells a pod to format its disk as one of the first quorum's voters, and with which metadata.version
-// when
-// the user asks for one: Kafka cannot always go back to it from the version's own.
+// when the user asks for one: Kafka cannot always go back to it from the version's own.
 func FormatInitial(c *model.Cluster, podUID string) string {
 	var voters []string
 	for _, v := range c.InitialVoters {

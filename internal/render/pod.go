@@ -15,8 +15,7 @@ const (
 	// kafkaUser is the uid and gid of appuser in the apache/kafka image.
 	kafkaUser int64 = 1000
 	// gracePeriodSeconds bounds a stop: a controlled shutdown takes seconds, and hangs for ever when the quorum is gone,
-	// as
-	// it is when all nodes stop at once. A broker with very many partitions may be given more by its podTemplate.
+	// as it is when all nodes stop at once. A broker with very many partitions may be given more by its podTemplate.
 	gracePeriodSeconds int64 = 45
 )
 
@@ -84,8 +83,7 @@ func harden(container *corev1.Container) {
 }
 
 // spread prefers other zones and then other hosts. It only prefers: where Kubernetes nodes have no zone label, or there
-// is
-// just one of them, a hard rule would keep the pods from starting at all. Rules of the user take the place of these.
+// is just one of them, a hard rule would keep the pods from starting at all. Rules of the user take the place of these.
 func spread(
 	c *model.Cluster,
 	pool *model.Pool,

@@ -24,9 +24,8 @@ var operatorDefaults = []property{
 // brokerDefaults are the operator's own choices for brokers, in the same sense.
 var brokerDefaults = []property{
 	// How long a broker waits for a controller to register with before it ends by itself. Kafka's default is one minute.
-	// The
-	// controllers of a cluster that starts whole, or of one whose machines are slow, may need longer, and a broker that
-	// ends is held in back-off when they come. Fifteen minutes.
+	// The controllers of a cluster that starts whole, or of one whose machines are slow, may need longer, and a broker
+	// that ends is held in back-off when they come. Fifteen minutes.
 	{"initial.broker.registration.timeout.ms", "900000"},
 }
 

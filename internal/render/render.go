@@ -1,7 +1,6 @@
 // Package render prints a model.Cluster as what Kubernetes and Kafka read: objects, and each node's files. It is pure:
 // a resolved cluster and, for parts that cannot be changed, the live object go in; complete objects come out. No
-// client,
-// no clock, no raw spec may enter.
+// client, no clock, no raw spec may enter.
 //
 // Everything that is printed is identified twice (model.Fingerprint): by what the user asked for, which is a reason to
 // restart a node, and by the whole of it, which is not.

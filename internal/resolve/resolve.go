@@ -1,7 +1,6 @@
 // Package resolve turns a KafkaCluster's spec into the model: every default filled in, every rule checked, every
 // mistake named with its field and its cure. It is pure. Rules about a spec live here and nowhere else; what a resolved
-// cluster is,
-// internal/model says.
+// cluster is, internal/model says.
 package resolve
 
 import "github.com/castellan-dev/castellan/api/v1alpha1"

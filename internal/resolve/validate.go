@@ -327,8 +327,8 @@ func validateRest(spec *v1alpha1.KafkaClusterSpec) verdict.List {
 }
 
 // validateRacks refuses more restarts at once than the largest rack has brokers, because a batch never spans racks. It
-// says
-// nothing until every broker has been seen in a rack, nor of a number that is too large for any cluster of this size.
+// says nothing until every broker has been seen in a rack, nor of a number that is too large for any cluster of this
+// size.
 func validateRacks(c *model.Cluster, seen []v1alpha1.NodeStatus) verdict.List {
 	rackOf, brokersIn := map[int32]string{}, map[string]int32{}
 	for _, n := range seen {

@@ -1,6 +1,5 @@
 // Package verdict has the one word for "not as asked for": who ends it, why, by which field, what cures it, and when to
-// look
-// again. It is pure, and every room that decides something may use it.
+// look again. It is pure, and every room that decides something may use it.
 package verdict
 
 import (
@@ -39,14 +38,12 @@ type Verdict struct {
 	// a while.
 	Doubtful bool
 	// After is how soon to look again, at intervals that double up to AtMost. Zero = when something happens, or at the
-	// next
-	// drift check.
+	// next drift check.
 	After, AtMost time.Duration
 }
 
 // Stalled is the verdict that the user has to change something. The sentence says what is wrong and then, after its
-// last
-// semicolon, what to do.
+// last semicolon, what to do.
 func Stalled(reason, field, format string, args ...any) Verdict {
 	return sentence(StateStalled, reason, field, fmt.Sprintf(format, args...))
 }
@@ -65,8 +62,7 @@ func (l *List) Add(reason, field, format string, args ...any) {
 }
 
 // Waiting is the verdict that time or somebody else has to bring what is missing; it is looked at again after a while,
-// at
-// intervals that double.
+// at intervals that double.
 func Waiting(reason, field string, after, atMost time.Duration, format string, args ...any) Verdict {
 	v := sentence(StateWaiting, reason, field, fmt.Sprintf(format, args...))
 	v.After, v.AtMost = after, atMost

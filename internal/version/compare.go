@@ -7,8 +7,7 @@ import (
 )
 
 // Compare orders versions by their numbers: -1 when a is older than b, 0 when they are equal, 1 when it is newer. What
-// is
-// no number counts as 0.
+// is no number counts as 0.
 func Compare(a, b string) int {
 	as, bs := strings.Split(a, "."), strings.Split(b, ".")
 	for i := range max(len(as), len(bs)) {

@@ -57,8 +57,7 @@ func (v Version) MetadataNames() string {
 }
 
 // CanLower tells whether Kafka lowers metadata.version from one level to another, which it does only while nothing can
-// be
-// lost (KIP-778).
+// be lost (KIP-778).
 func (v Version) CanLower(from, to int16) bool {
 	return !slices.ContainsFunc(
 		v.levels,

@@ -9,8 +9,7 @@ import (
 )
 
 // ValidateFinalized holds a version against the features that the cluster has finalized: by their names, the levels as
-// the
-// status or a view of Kafka has them.
+// the status or a view of Kafka has them.
 func ValidateFinalized[level int16 | int32](features map[string]level, v Version) verdict.List {
 	newest := Catalogue[len(Catalogue)-1] // it knows the names of the older levels too
 	cure := "upgrade the operator to one that has a version which can"

@@ -1,7 +1,6 @@
 // Package version is the catalogue of the Kafka versions that Castellan can run, and what it knows about each: which
 // broker keys there are and how a new value of a key takes effect, and which levels of which features it supports. It
-// is
-// pure; the tables come from Kafka itself (hack/kafkakeys).
+// is pure; the tables come from Kafka itself (hack/kafkakeys).
 package version
 
 import (

@@ -28,8 +28,7 @@ const (
 type write func(ctx context.Context, kube client.Client, t *v1alpha1.KafkaTopic) error
 
 // change is one of the things that happen to all topics: what a user writes, what happens in Kafka, and what an
-// operator
-// has to write before and after that.
+// operator has to write before and after that.
 type change struct {
 	verb          string
 	submit        write

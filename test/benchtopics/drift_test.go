@@ -19,8 +19,7 @@ import (
 )
 
 // The operator looks at topics again and again, some of whose values a broker spells in another way, and some of which
-// Kafka
-// does not create: it reads, and sends no change, neither to Kafka nor to Kubernetes.
+// Kafka does not create: it reads, and sends no change, neither to Kafka nor to Kubernetes.
 func TestLookingForDriftChangesNothing(t *testing.T) {
 	o := options{operator: needOperator(t), repository: "../..", out: t.TempDir(), drift: 2 * time.Second}
 	w := startAll(t, o)

@@ -22,8 +22,7 @@ import (
 )
 
 // front is the broker's REPLICATION listener as the operator sees it: mutual TLS at port 9091. It passes everything on
-// to
-// the broker and counts the requests, which nobody but the operator sends here.
+// to the broker and counts the requests, which nobody but the operator sends here.
 type front struct {
 	listener net.Listener
 	upstream string

@@ -72,8 +72,7 @@ func (w *world) step(ctx context.Context, c change, name string, o options) (rep
 }
 
 // floor makes a change to all topics without an operator: a bare client writes what a user and an operator would, in
-// the
-// order that every operator has to keep, and Kafka is asked for everything at once.
+// the order that every operator has to keep, and Kafka is asked for everything at once.
 func (w *world) floor(ctx context.Context, c change, n int) (report.Floor, error) {
 	serverCPU, err := w.serverCPU()
 	if err != nil {

@@ -19,8 +19,7 @@ import (
 const silentClusters = 20
 
 // Twenty external clusters, which are one frozen broker, take connections and never answer. The topics of a cluster
-// that
-// does answer are Ready before the operator has given up on any of those.
+// that does answer are Ready before the operator has given up on any of those.
 func TestClustersThatAreSilentDelayNoOther(t *testing.T) {
 	o := options{topics: 50, operator: needOperator(t), repository: "../..", out: t.TempDir()}
 	w := startAll(t, o)

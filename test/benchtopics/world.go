@@ -97,8 +97,7 @@ func startWorld(ctx context.Context, o options) (w *world, err error) {
 }
 
 // startBroker starts a broker with as many threads as Kafka has by default, and a client that reaches it whatever
-// address it
-// advertises. What has been started is returned with an error, too.
+// address it advertises. What has been started is returned with an error, too.
 func startBroker(ctx context.Context, config map[string]string) (*kafkatest.Cluster, *kafkaclient.Client, error) {
 	all := map[string]string{"num.io.threads": "8", "num.network.threads": "3"}
 	maps.Copy(all, config)
@@ -193,8 +192,7 @@ func (w *world) prepare(ctx context.Context, authority pki.Authority) error {
 }
 
 // startOperator starts the operator and waits until it has read everything and said what it has to say of the cluster:
-// the
-// event comes last.
+// the event comes last.
 func (w *world) startOperator(ctx context.Context, o options) error {
 	command := exec.Command(
 		o.operator,

@@ -7,8 +7,7 @@ import (
 )
 
 // addressLag is how long after its start a pod may be looked for at the address of its previous life: DNS answers may
-// be
-// five seconds old in the local cluster, and a node asks again within a second or two.
+// be five seconds old in the local cluster, and a node asks again within a second or two.
 const addressLag = 10 * time.Second
 
 // failedDial is what a node says when another one does not take its connection: when, to which pod, at what address.
@@ -17,9 +16,8 @@ var failedDial = regexp.MustCompile(
 )
 
 // mustFindEachOther fails when a node went on to look for another one where that has not been for a while: the
-// partitions
-// which the one that moved leads are without that follower meanwhile, and a producer that asks for all acknowledgements
-// waits.
+// partitions which the one that moved leads are without that follower meanwhile, and a producer that asks for all
+// acknowledgements waits.
 func mustFindEachOther(t *testing.T, namespace, cluster string) {
 	t.Helper()
 	pods, err := podsOf(t.Context(), namespace, cluster)

@@ -11,8 +11,7 @@ import (
 )
 
 // A value that is well formed and that Kafka refuses only when it starts: the wait for a fetch may not be longer than
-// the
-// time after which a replica counts as lagging.
+// the time after which a replica counts as lagging.
 const (
 	poisonKey   = "replica.fetch.wait.max.ms"
 	poisonValue = "60000"

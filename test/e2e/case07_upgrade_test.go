@@ -43,8 +43,7 @@ func otherImage(t *testing.T) string {
 }
 
 // TestCase07 upgrades to an operator that is another program and that renders every pod differently: Kafka's image
-// comes
-// from the registry under its long name, which is the operator's choice and not the user's.
+// comes from the registry under its long name, which is the operator's choice and not the user's.
 func TestCase07_AnOtherOperatorRestartsNobody(t *testing.T) {
 	promise(t)
 	if !isLocal() {

@@ -19,8 +19,7 @@ import (
 )
 
 // Traps 1 and 2 of the house style: whatever asks for a restart goes through the same gate, and while that is shut, a
-// missing
-// pod is still created.
+// missing pod is still created.
 func TestCase11_ABlockedRollWaitsYetCreatesAMissingPod(t *testing.T) {
 	promise(t)
 	ns := shared(t)

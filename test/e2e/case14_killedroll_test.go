@@ -6,8 +6,7 @@ import (
 )
 
 // What the operator has begun must be readable from the cluster alone: it is killed at every step of a roll rack by
-// rack
-// that can be told apart from outside, half a rack being down among them.
+// rack that can be told apart from outside, half a rack being down among them.
 func TestCase14_TheOperatorIsKilledAgainAndAgainWhileRacksRoll(t *testing.T) {
 	long(t)
 	const mostKills = 10

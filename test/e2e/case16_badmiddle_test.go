@@ -13,8 +13,7 @@ import (
 )
 
 // A good change is under way when a bad one comes on top of it. Only the broker on which it is tried may suffer; when
-// it
-// is taken back, the good change is carried to its end, and nobody restarts who neither needs.
+// it is taken back, the good change is carried to its end, and nobody restarts who neither needs.
 func TestCase16_ABadValueInTheMiddleOfARollTouchesTheTrialBrokerAlone(t *testing.T) {
 	long(t)
 	v := fleet.sail(t)

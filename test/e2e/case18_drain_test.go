@@ -12,8 +12,7 @@ import (
 
 // Two administrators, each with a node, who know nothing of each other: kubectl cordons, evicts, and asks again while
 // the PodDisruptionBudget says no; the machine is seen to, and comes back. The disks are bound to their zones, so
-// nobody can
-// run elsewhere meanwhile.
+// nobody can run elsewhere meanwhile.
 func TestCase18_TwoNodesAreDrainedAtOnceAndNoPartitionFallsBelowItsMinimum(t *testing.T) {
 	long(t)
 	v := fleet.sail(t)

@@ -28,8 +28,7 @@ var (
 )
 
 // Replicas are added, taken away and moved to other racks while records flow, under a limit that somebody else has set;
-// a
-// change of mind in the middle is followed.
+// a change of mind in the middle is followed.
 func TestCase23_ReplicasAreAddedAndMovedUnderLoadAndAChangeOfMindIsFollowed(t *testing.T) {
 	long(t)
 	v := fleet.sail(t)
@@ -104,8 +103,7 @@ func TestCase23_ReplicasAreAddedAndMovedUnderLoadAndAChangeOfMindIsFollowed(t *t
 }
 
 // copyTheOnlyReplica gives a topic of one replica another one: until that has caught up Kafka takes no writes with
-// acks=all,
-// and the cluster is not Available. That holds up neither other topics nor a change of mind.
+// acks=all, and the cluster is not Available. That holds up neither other topics nor a change of mind.
 func copyTheOnlyReplica(t *testing.T, v *voyage) {
 	t.Helper()
 	apply(t, v.ns, topicManifest("lonely", ", partitions: 1, replicationFactor: 1"))

@@ -20,8 +20,7 @@ const (
 )
 
 // poll asks until check returns nil, no longer than the given time on a quiet machine. The error of the last time is
-// the
-// reason in the error that it returns. It returns how long it took.
+// the reason in the error that it returns. It returns how long it took.
 func poll(
 	ctx context.Context,
 	within time.Duration,

@@ -107,8 +107,7 @@ func waitInSync(t *testing.T, admin *kadm.Client) {
 }
 
 // waitLedAsPreferred waits until leadership is where it belongs: after a restart the operator gives it back at its next
-// look
-// at the cluster, which may be a case later.
+// look at the cluster, which may be a case later.
 func waitLedAsPreferred(t *testing.T, admin *kadm.Client) {
 	t.Helper()
 	eventually(t, time.Minute, "every partition is led by its preferred replica", func(ctx context.Context) error {

@@ -120,8 +120,7 @@ func (w podWatcher) WatchWithContext(ctx context.Context, options metav1.ListOpt
 }
 
 // followPods tells of the pods that there are and of all that happens to them, until it is stopped. It misses nothing
-// when
-// the API server ends the watch meanwhile.
+// when the API server ends the watch meanwhile.
 func followPods(
 	namespace string,
 	labels client.MatchingLabels,

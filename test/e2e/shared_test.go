@@ -28,8 +28,7 @@ type sharedCluster struct {
 }
 
 // mostMakings is how often a cluster is made for the cases that share it: a second time when something was in the way
-// of the
-// first, or a case has left it broken.
+// of the first, or a case has left it broken.
 const mostMakings = 2
 
 // sharedClusters are all that the suite removes at its end.
@@ -43,8 +42,7 @@ var single = sharedCluster{
 }
 
 // get makes the cluster when it is not there, and waits until it is Ready, with its super user and its topic. The case
-// that
-// finds that it cannot be made fails; those after it are not run.
+// that finds that it cannot be made fails; those after it are not run.
 func (s *sharedCluster) get(t *testing.T) (made bool) {
 	t.Helper()
 	if s.lost != nil {

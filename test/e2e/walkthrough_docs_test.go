@@ -62,8 +62,7 @@ func runBlocks(t *testing.T, page string, blocks []string) {
 }
 
 // patientKubectl makes a kubectl that waits as much longer as this machine is slower, and returns its folder. The pages
-// name
-// time-outs for a quiet one.
+// name time-outs for a quiet one.
 func patientKubectl(t *testing.T, path string) string {
 	t.Helper()
 	const text = `#!/bin/bash
@@ -82,8 +81,7 @@ exec %q "${words[@]}"
 }
 
 // TestWalkthrough runs every command of the documentation that is fenced for it. The quick start brings the operator
-// and
-// the samples about and takes the samples away at its end; the other pages are read in between.
+// and the samples about and takes the samples away at its end; the other pages are read in between.
 func TestWalkthrough_EveryCommandOfTheDocumentationWorks(t *testing.T) {
 	promise(t)
 	if !isLocal() {

@@ -52,8 +52,7 @@ func TestWalkthrough_TheReadmesManifestsAreAccepted(t *testing.T) {
 const readmeNamespace = "kafka"
 
 // TestWalkthrough_TheReadmesProgramRunsAsPrinted applies the README's manifests and runs its program, both as they
-// stand
-// there. The program sees what a pod sees: the Secret at /binding, and the cluster's DNS.
+// stand there. The program sees what a pod sees: the Secret at /binding, and the cluster's DNS.
 func TestWalkthrough_TheReadmesProgramRunsAsPrinted(t *testing.T) {
 	promise(t)
 	if !isLocal() {
@@ -103,8 +102,7 @@ func makeReadmeNamespace(t *testing.T) {
 }
 
 // runAsInPod runs a Python program in a mount namespace of its own, where /binding is a Secret and names are looked up
-// in the
-// cluster.
+// in the cluster.
 func runAsInPod(t *testing.T, python, program string, binding *corev1.Secret) {
 	t.Helper()
 	const mountPoint = "/binding"

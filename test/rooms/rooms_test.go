@@ -1,6 +1,5 @@
 // Package rooms holds the structure of the code to what docs/development.md and .golangci.yml say of it: which rooms
-// there
-// are, that imports point down the list, and who may not know whom.
+// there are, that imports point down the list, and who may not know whom.
 package rooms
 
 import (
@@ -258,8 +257,7 @@ func picture(t *testing.T) string {
 }
 
 // walls prints the rules by which the linter holds every arrow: of the operator's own packages a room may import those
-// that
-// it imports now, and no other. A new arrow shows in the diff of .golangci.yml.
+// that it imports now, and no other. A new arrow shows in the diff of .golangci.yml.
 func walls(t *testing.T) string {
 	t.Helper()
 	var b strings.Builder

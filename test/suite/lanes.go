@@ -33,8 +33,7 @@ type Case struct {
 }
 
 // Cases reads from the source which cases a folder has, in the order in which go test runs them. A case says its lane
-// in
-// its first statement, promise(t) or long(t). It is an error when one does not.
+// in its first statement, promise(t) or long(t). It is an error when one does not.
 func Cases(folder fs.FS) ([]Case, error) {
 	files, err := fs.Glob(folder, "*_test.go")
 	if err != nil {
@@ -94,8 +93,7 @@ func laneOf(function *ast.FuncDecl) Lane {
 }
 
 // Select returns the names of the cases of a lane, or of all lanes when it is empty, that are in a piece: "2/3" is the
-// second
-// of three, and an empty piece means all. Neighbours stay together, because they share clusters.
+// second of three, and an empty piece means all. Neighbours stay together, because they share clusters.
 func Select(cases []Case, lane Lane, piece string) ([]string, error) {
 	if lane != "" && lane != Promise && lane != Long {
 		return nil, fmt.Errorf("there is no lane %q: it is %s or %s", lane, Promise, Long)

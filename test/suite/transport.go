@@ -17,8 +17,7 @@ const (
 
 // Outlasting is a way to the API server for tests. A server that is overloaded for a moment says nothing about what a
 // case holds: requests are sent again until it answers or the time of the request is over. A request that changes
-// something is
-// sent again only when it cannot have arrived, or when sending it twice is the same as sending it once.
+// something is sent again only when it cannot have arrived, or when sending it twice is the same as sending it once.
 func Outlasting(next http.RoundTripper) http.RoundTripper {
 	return outlasting{next: next, pause: retryPause, within: retryFor}
 }

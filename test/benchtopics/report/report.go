@@ -61,8 +61,8 @@ func (p Phase) Ratio() float64 {
 }
 
 // Miscounted tells of phases in which the operator did not send exactly as many requests to the API as there must be:
-// two
-// patches a topic that is created, one for one that is changed or deleted, and nothing at rest, to the API or to Kafka.
+// two patches a topic that is created, one for one that is changed or deleted, and nothing at rest, to the API or to
+// Kafka.
 func (r Run) Miscounted() []string {
 	var wrong []string
 	for _, p := range r.Phases {
