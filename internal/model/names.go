@@ -34,8 +34,8 @@ func (c *Cluster) ServiceHost(service string) string {
 // never enters a file. Kafka tries the names at random and keeps its connection to each. One name is not enough:
 //   - The Service over all controllers may lead to a node that is not yet a voter, or no longer one, even to the node
 //     itself. Such a node knows no leader, and Kafka would ask it for ever.
-//   - The handover Service leads to a controller that knows the leader. It exists only while the quorum changes, so that no
-//     connection to it is older than the change.
+//   - The handover Service leads to a controller that knows the leader. It exists only while the quorum changes, so
+//     that no connection to it is older than the change.
 func (c *Cluster) QuorumServers() string {
 	return fmt.Sprintf(
 		"%s:%d,%s:%[2]d",
