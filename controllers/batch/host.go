@@ -151,7 +151,7 @@ func unanswered(cluster Host, err error) (reason, message string) {
 	switch {
 	case other && cluster.Object.IsExternal():
 		return reasonClusterNotAvailable, external.Explain(err, cluster.Object.Spec.External).Text()
-	case Unreachable(err) || errors.Is(err, kafka.ErrAuthenticationFailed):
+	case kafka.Unreachable(err) || errors.Is(err, kafka.ErrAuthenticationFailed):
 		return reasonClusterUnreachable, unreachableText(cluster.Key)
 	case isDenied:
 		return reasonNotAuthorized, fmt.Sprintf(
@@ -164,11 +164,6 @@ func unanswered(cluster Host, err error) (reason, message string) {
 		cause = inner
 	}
 	return reasonRetrying, cause.Error()
-}
-
-// Unreachable tells that no answer came, so that nothing is known.
-func Unreachable(err error) bool {
-	return errors.Is(err, kafka.ErrUnreachable) || errors.Is(err, context.DeadlineExceeded)
 }
 
 func unreachableText(cluster types.NamespacedName) string {

@@ -9,7 +9,6 @@ import (
 	"context"
 	"maps"
 
-	"github.com/castellan-dev/castellan/controllers/batch"
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/moves"
 )
@@ -73,7 +72,7 @@ func (m Mover) Carry(ctx context.Context, admin Admin, work Work) (map[string]Re
 		return refused, nil
 	}
 	results, err := admin.Reassign(ctx, begin)
-	if batch.Unreachable(err) {
+	if kafka.Unreachable(err) {
 		return nil, err
 	}
 	for topic := range begin {

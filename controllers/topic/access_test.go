@@ -250,6 +250,31 @@ func TestANamespaceThatGoesWaitsNoLongerForAClusterElsewhereThatDoesNotLetGo(t *
 	}
 }
 
+func TestAnOperatorThatHasJustStartedSaysOnceMoreWhyATopicOfANamespaceThatGoesIsNotLetGo(t *testing.T) {
+	cluster := controllertest.ReadyCluster(3)
+	controllertest.Admit(cluster)
+	going := controllertest.GuestNamespace()
+	orders := controllertest.FromGuests(controllertest.NewTopic("orders", "uid-1", 0))
+	w := newWorld(t, cluster, going, orders)
+	w.Settle("orders")
+	w.Kafka.Refuse["orders"] = &kafka.Refusal{Code: "TOPIC_DELETION_DISABLED"}
+	w.Goes(going)
+	w.Remove(w.TopicIn(controllertest.Guests, "orders"))
+	w.Clock.Move(w.TopicIn(controllertest.Guests, "orders").DeletionTimestamp.Sub(w.Clock.Now()))
+	_ = w.Once("orders")
+	w.restart()
+	w.Reset()
+	w.Clock.Move(5*time.Minute + time.Second)
+	_ = w.Once("orders")
+	if w.TopicIn(controllertest.Guests, "orders") == nil || w.APIWrites() != 0 {
+		t.Errorf("let go at the first look, or written: %v", w.Requests)
+	}
+	w.LookAgain(time.Second)
+	if w.TopicIn(controllertest.Guests, "orders") != nil {
+		t.Error("still there at the second look")
+	}
+}
+
 // A namespace is emptied in no particular order: what is deleted in somebody else's Kafka must not depend on it.
 func TestANamespaceThatGoesWithItsExternalClusterDeletesNothingThere(t *testing.T) {
 	cluster := controllertest.ReadyCluster(3)

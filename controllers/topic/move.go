@@ -27,7 +27,7 @@ func (p *pass) survey(ctx context.Context, admin kafka.Admin, live map[string]ka
 	}
 	s, err := p.controller.mover.Survey(ctx, admin)
 	s.Now, s.HidesFenced = p.engine.Clock.Now(), external.Lacks(p.cluster.Object, kafka.FeatureFenced) != ""
-	if batch.Unreachable(err) && needed {
+	if kafka.Unreachable(err) && needed {
 		return s, err
 	} else if err != nil { // it is for those to tell that ask for it
 		s.Unknown = notSurveyed(err)
@@ -105,7 +105,7 @@ func (p *pass) writeAhead(ctx context.Context, changes topics.Changes) topics.Ch
 func (p *pass) move(ctx context.Context, admin kafka.Admin, changes topics.Changes) error {
 	work := moving.Work{Throttle: changes.Throttle, Moves: changes.Move}
 	switch err := p.limit(ctx, admin); {
-	case batch.Unreachable(err):
+	case kafka.Unreachable(err):
 		return err
 	case err != nil:
 		work.Moves = p.unlimited(err, changes.Move)

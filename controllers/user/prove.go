@@ -61,7 +61,7 @@ func (p *userPass) prove(ctx context.Context) {
 			t.err, _ = err.(error)
 			return
 		}
-		if t.err = p.try(ctx, t); batch.Unreachable(t.err) && !notOffered(t.err) {
+		if t.err = p.try(ctx, t); kafka.Unreachable(t.err) && !notOffered(t.err) {
 			silent.Store(t.node, t.err)
 		}
 	})

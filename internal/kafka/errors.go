@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -41,6 +42,11 @@ const (
 	CauseMechanism   Cause = "it does not offer the SASL mechanism"
 	CauseNoLogin     Cause = "the listener takes no login"
 )
+
+// Unreachable tells that no answer came, or none in time: nothing is known, and what was asked may have been done.
+func Unreachable(err error) bool {
+	return errors.Is(err, ErrUnreachable) || errors.Is(err, context.DeadlineExceeded)
+}
 
 // Unanswered is an ErrUnreachable or an ErrAuthenticationFailed with a known cause.
 type Unanswered struct {

@@ -40,8 +40,8 @@ var house = []room{
 		apart: []string{"controllers/topic", "controllers/user", "controllers/batch"}},
 	{path: "controllers/topic", what: "topics, many in one flush", apart: []string{"controllers/user"}},
 	{path: "controllers/user", what: "users, many in one flush"},
-	{path: "controllers/moving", what: "the one actor that moves replicas"},
 	{path: "controllers/batch", what: "the engine that topics and users share: queue, flush, claims, consent, writing"},
+	{path: "controllers/moving", what: "the one actor that moves replicas"},
 	{
 		path: "internal/decide",
 		what: "one pass over a cluster as one call: what to record, write, disturb and tell",
