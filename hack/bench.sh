@@ -20,7 +20,7 @@ row "longest function, lines" "$(xargs awk '
 	/^func / {name = FILENAME ": " $0; begun = FNR}
 	/^}/ && begun {if (FNR - begun > longest) {longest = FNR - begun + 1; which = name}; begun = 0}
 	END {print longest, which}' <<<"$files" | cut -c1-110)"
-row "Reconcile, lines" "$(awk '/^func .*\) Reconcile\(/ {begun = FNR} /^}/ && begun {printf "%d ", FNR - begun + 1; begun = 0}' controllers/*.go)"
+row "Reconcile, lines" "$(awk '/^func .*\) Reconcile\(/ {begun = FNR} /^}/ && begun {printf "%d ", FNR - begun + 1; begun = 0}' controllers/*/*.go)"
 
 kubectl=(hack/localcluster.sh kubectl)
 [ -z "${CONTEXT:-}" ] || kubectl=(kubectl --context "$CONTEXT")

@@ -19,7 +19,7 @@ GODEBUG=gotypesalias=0 "$controller_gen" object paths=./api/... output:object:di
 # controller-gen passes over a marker in the comment of a declaration, and the operator would lack the permission.
 stray=$(awk 'FNR == 1 {marker = 0}
 	marker && !/^\/\/ \+kubebuilder:rbac/ && NF {print FILENAME ":" FNR - 1}
-	{marker = /^\/\/ \+kubebuilder:rbac/}' controllers/*.go)
+	{marker = /^\/\/ \+kubebuilder:rbac/}' controllers/*.go controllers/*/*.go)
 if [ -n "$stray" ]; then
 	printf 'generate: put an empty line after these rbac markers, or they have no effect:\n%s\n' "$stray" >&2
 	exit 1
