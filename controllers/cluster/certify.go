@@ -17,7 +17,7 @@ import (
 
 // certify keeps the cluster's certificate authority and the keys of every node.
 func (r *Reconciler) certify(ctx context.Context, s *scope) error {
-	state := decide.Authority(s.seen.Live, s.base.Name)
+	state := s.decision.Authority
 	if state.Problem != "" {
 		return nil // the decision says what to restore
 	}

@@ -58,6 +58,7 @@ type Decision struct {
 	Accepted    *v1alpha1.KafkaClusterSpec // the spec that Model was made of
 	Observation *model.Observation
 	Files       map[int32]render.NodeFiles // what each node shall run, by node id
+	Authority   AuthorityState             // what is known of the certificate authority
 	Plan        plan.Plan
 	// Successor is the pod that the handover Service leads to; empty = nobody needs it.
 	Successor string
@@ -83,8 +84,8 @@ func Decide(in Inputs) Decision {
 	d.Observation = observe.Kubernetes(d.Model, in.Live, d.Files)
 	d.Observation.CacheCurrent = d.Observation.CacheCurrent && in.CacheCurrent
 	d.Observation.Kafka, d.Observation.KafkaError = in.Kafka, in.KafkaError
-	if problem := Authority(in.Live, in.Cluster.Name).Problem; problem != "" {
-		d.Waiting = append(d.Waiting, problem)
+	if d.Authority = authorityOf(in.Live, in.Cluster.Name); d.Authority.Problem != "" {
+		d.Waiting = append(d.Waiting, d.Authority.Problem)
 	}
 	d.Plan = plan.Next(d.Model, render.Desired(d.Model), d.Observation, in.Now)
 	d.Successor = d.Model.FindSuccessor(d.Observation)
@@ -118,19 +119,20 @@ func (d *Decision) resolve(in Inputs) bool {
 	spec := &in.Cluster.Spec
 	record, faults := identify(in, spec)
 	if len(faults) == 0 {
-		_, faults = resolve.Resolve(toResolve(in, record, spec))
+		d.Model, faults = resolve.Resolve(toResolve(in, record, spec))
 	}
 	if d.Verdicts = faults; len(faults) > 0 {
+		d.Model = nil
 		if spec = in.Accepted; spec == nil {
 			return false
 		}
 		if record, faults = identify(in, spec); len(faults) > 0 {
 			return false
 		}
+		// What was accepted once is cared for even where this operator would no longer accept it: its faults do not count.
+		d.Model, _ = resolve.Resolve(toResolve(in, record, spec))
 	}
 	d.Identity, d.Accepted = record, spec
-	// What was accepted once is cared for even where this operator would no longer accept it: faults do not count here.
-	d.Model, _ = resolve.Resolve(toResolve(in, record, spec))
 	return d.Model != nil
 }
 

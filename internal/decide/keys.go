@@ -32,9 +32,9 @@ type AuthorityState struct {
 	Problem   string        // what to restore; empty = nothing
 }
 
-// Authority reads the certificate authority of a cluster. One that is lost or damaged while nodes run is not replaced:
+// authorityOf reads the certificate authority of a cluster. One that is lost or damaged while nodes run is not replaced:
 // they trust no other, and would part from each other one by one.
-func Authority(live *observe.Live, cluster string) AuthorityState {
+func authorityOf(live *observe.Live, cluster string) AuthorityState {
 	name := pki.AuthoritySecret(cluster)
 	secret := live.Secrets[name]
 	switch {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
 // What the cluster has left while nodes stop. It is judged for the whole round, on the real assignments of replicas.
@@ -34,12 +35,12 @@ func quorumMajority(v *view, d *disruption, chosen *round) (bool, string) {
 	case voters > 0 && left >= majority(voters):
 		return true, fmt.Sprintf("%d of %d voters stay", left, voters)
 	case spared && sparesNone(voters, left) && v.c.Unavailable != v1alpha1.UnavailableWait:
-		return true, fmt.Sprintf("the metadata quorum pauses: %s", counted(voters, "voter"))
+		return true, fmt.Sprintf("the metadata quorum pauses: %s", verdict.Counted(voters, "voter"))
 	case d.kind == Restart && v.waitsForQuorum(d.node):
 		return false, fmt.Sprintf("the metadata quorum has %s and can spare none; set spec.rolling.unavailable to "+
-			"Proceed, or ask for three controllers", counted(voters, "voter"))
+			"Proceed, or ask for three controllers", verdict.Counted(voters, "voter"))
 	}
-	return false, fmt.Sprintf("%d of %s would be caught up and the majority is %d", left, counted(voters, "voter"),
+	return false, fmt.Sprintf("%d of %s would be caught up and the majority is %d", left, verdict.Counted(voters, "voter"),
 		majority(voters))
 }
 
@@ -110,10 +111,10 @@ func minISR(v *view, d *disruption, chosen *round) (bool, string) {
 		switch {
 		case int32(len(p.Replicas)) > p.MinISR:
 			short.add("%s has %s and min.insync.replicas is %d", partition(p),
-				counted(len(p.ISR), "in-sync replica"), p.MinISR)
+				verdict.Counted(len(p.ISR), "in-sync replica"), p.MinISR)
 		case v.c.Unavailable == v1alpha1.UnavailableWait:
 			never.add("%s has %s and min.insync.replicas is %d, so that it can spare none", partition(p),
-				counted(len(p.Replicas), "replica"), p.MinISR)
+				verdict.Counted(len(p.Replicas), "replica"), p.MinISR)
 		default:
 			spent.add("%s pauses, its replication factor is %d and min.insync.replicas is %d", partition(p),
 				len(p.Replicas), p.MinISR)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/castellan-dev/castellan/internal/model"
+	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
 // emptyFor is for how long a leaving broker has to be without replicas before it goes.
@@ -51,13 +52,13 @@ func holdsNothing(v *view, d *disruption, _ *round) (bool, string) {
 	if count == 0 {
 		return true, ""
 	}
-	holds := fmt.Sprintf("it holds %s, among them %s", counted(count, "partition"), partition(example))
+	holds := fmt.Sprintf("it holds %s, among them %s", verdict.Counted(count, "partition"), partition(example))
 	widest, stay := v.kafka.widest(d.node.ID), v.brokersToStay()
 	// A partition that is being reassigned has more replicas than its replication factor.
 	if factor := len(widest.Replicas); factor > stay && v.kafka.snapshot.Reassigning == 0 {
 		return false, fmt.Sprintf("topic %s has the replication factor %d and %s would stay; ask for %s more, or "+
 			"lower the replication factor first; %s",
-			widest.Topic, factor, counted(stay, "broker"), counted(factor-stay, "broker"), holds)
+			widest.Topic, factor, verdict.Counted(stay, "broker"), verdict.Counted(factor-stay, "broker"), holds)
 	}
 	return false, holds + "; move them to other brokers"
 }
@@ -91,7 +92,7 @@ func emptyTwice(v *view, d *disruption, _ *round) (bool, string) {
 
 func notReassigning(v *view, _ *disruption, _ *round) (bool, string) {
 	moving := v.kafka.snapshot.Reassigning
-	return moving == 0, counted(moving, "partition") + " are being reassigned"
+	return moving == 0, verdict.Counted(moving, "partition") + " are being reassigned"
 }
 
 func podsGone(v *view, d *disruption, _ *round) (bool, string) {

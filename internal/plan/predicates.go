@@ -341,11 +341,4 @@ func problem(pod *model.ObservedPod) string {
 	return fmt.Sprintf(" (%s)", pod.Problem)
 }
 
-func counted(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
-}
-
 func joinFacts(facts []string) string { return strings.Join(facts, "; ") }

@@ -1,6 +1,9 @@
 package plan
 
-import "github.com/castellan-dev/castellan/internal/model"
+import (
+	"github.com/castellan-dev/castellan/internal/model"
+	"github.com/castellan-dev/castellan/internal/verdict"
+)
 
 // planWaiting says what is under way and needs no step.
 func (v *view) planWaiting(p *Plan) {
@@ -40,7 +43,7 @@ func (v *view) waitForNode(p *Plan, n *node) {
 	case v.unready(n) != "":
 		p.wait("%s %s", n.name(), v.unready(n))
 	case n.isBroker() && len(v.kafka.lagging[n.ID]) > 0:
-		p.wait("%s is catching up on %s", n.name(), counted(len(v.kafka.lagging[n.ID]), "partition"))
+		p.wait("%s is catching up on %s", n.name(), verdict.Counted(len(v.kafka.lagging[n.ID]), "partition"))
 	}
 }
 
@@ -56,12 +59,12 @@ func (v *view) notReady(n *node) string {
 	case model.ProblemImagePull:
 		return n.name() + " cannot pull its image" + said
 	case model.ProblemCrashLoop:
-		return n.name() + " stops as soon as it starts (" + counted(int(n.pod.Restarts), "restart") + ")" + said
+		return n.name() + " stops as soon as it starts (" + verdict.Counted(int(n.pod.Restarts), "restart") + ")" + said
 	case model.ProblemConfig:
 		return n.name() + " cannot be set up" + said
 	}
 	if n.pod.Awaits != "" {
-		return n.name() + " waits (" + counted(int(n.pod.Restarts), "restart") + "): " + n.pod.Awaits
+		return n.name() + " waits (" + verdict.Counted(int(n.pod.Restarts), "restart") + "): " + n.pod.Awaits
 	}
 	return n.name() + " is starting"
 }
