@@ -32,8 +32,8 @@ type AuthorityState struct {
 	Problem   string        // what to restore; empty = nothing
 }
 
-// authorityOf reads the certificate authority of a cluster. One that is lost or damaged while nodes run is not replaced:
-// they trust no other, and would part from each other one by one.
+// authorityOf reads the certificate authority of a cluster. One that is lost or damaged while nodes run is not
+// replaced: they trust no other, and would part from each other one by one.
 func authorityOf(live *observe.Live, cluster string) AuthorityState {
 	name := pki.AuthoritySecret(cluster)
 	secret := live.Secrets[name]
