@@ -27,6 +27,7 @@ import (
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/kafka/kafkatest"
 	"github.com/castellan-dev/castellan/internal/kafka/pool"
+	"github.com/castellan-dev/castellan/test/suite"
 )
 
 const password = "correct-horse"
@@ -40,7 +41,11 @@ type scene struct {
 	kube  client.Client
 	under *external.Reconciler
 	kafka *kafkatest.Cluster
+	pace  suite.Pace
 }
+
+// quietStart is how long one node takes to start on two quiet cores, with something to spare.
+const quietStart = 5 * time.Second
 
 func start(ctx context.Context, t *testing.T) *kafkatest.Cluster {
 	t.Helper()
@@ -61,13 +66,14 @@ func newScene(t *testing.T) *scene {
 	if testing.Short() {
 		t.Skip("needs a real Kafka")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
 	t.Cleanup(cancel)
 	scheme := runtime.NewScheme()
 	if err := errors.Join(v1alpha1.AddToScheme(scheme), corev1.AddToScheme(scheme)); err != nil {
 		t.Fatal(err)
 	}
 	s := &scene{t: t, ctx: ctx, kafka: start(ctx, t)}
+	s.pace = suite.PaceOf(s.kafka.StartTook, quietStart)
 	s.kube = fake.NewClientBuilder().WithScheme(scheme).WithStatusSubresource(&v1alpha1.KafkaCluster{}).Build()
 	p := pool.New(pool.Config{BackoffMax: 2 * time.Second})
 	t.Cleanup(p.Close)
@@ -131,7 +137,7 @@ func (s *scene) spec(address string, tls bool, mechanism v1alpha1.ExternalMechan
 // becomes reconciles until Ready has this reason; an empty reason stands for Ready itself.
 func (s *scene) becomes(reason string) *v1alpha1.KafkaCluster {
 	s.t.Helper()
-	want, deadline, last := reason, time.Now().Add(time.Minute), ""
+	want, deadline, last := reason, time.Now().Add(s.pace.Of(time.Minute)), ""
 	if want == "" {
 		want = "AsSpecified"
 	}

@@ -5,18 +5,15 @@ import (
 	"time"
 )
 
-// QuietStart is how long one broker takes from apply to Ready on two quiet cores, with something to spare.
-const QuietStart = 10 * time.Second
-
 // Pace is how slow this machine is today. Time-outs are written for a quiet machine of two cores and grow with it.
 type Pace struct{ factor float64 }
 
 // mostPatience bounds the factor: a case that hangs has to end while there is still time to say which one it was.
 const mostPatience = 6
 
-// PaceOf judges the machine by the time that one broker took from apply to Ready.
-func PaceOf(start time.Duration) Pace {
-	return Pace{min(float64(start)/float64(QuietStart), mostPatience)}
+// PaceOf judges the machine by how long a start took, beside how long it takes on two quiet cores.
+func PaceOf(took, quiet time.Duration) Pace {
+	return Pace{min(float64(took)/float64(quiet), mostPatience)}
 }
 
 // Of is a time-out on this machine, never shorter than on a quiet one.

@@ -139,7 +139,7 @@ func TestEveryFaultOfAWayInIsToldApart(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
+			ctx, cancel := context.WithTimeout(context.Background(), pace.Of(15*time.Second))
 			defer cancel()
 			_, err := c.overview(ctx, t)
 			u, told := errors.AsType[*kafka.Unanswered](err)

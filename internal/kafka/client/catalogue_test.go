@@ -20,7 +20,7 @@ func TestTheCatalogueSaysWhatBrokersSay(t *testing.T) {
 	needKafka(t)
 	for _, v := range version.Catalogue {
 		t.Run(v.Kafka, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), pace.Of(5*time.Minute))
 			defer cancel()
 			options := withPlainHandler(t)
 			options.Version = v.Kafka

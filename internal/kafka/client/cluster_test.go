@@ -283,7 +283,7 @@ func TestNobodyAnswers(t *testing.T) {
 // TestBrokerOutages stops a node and freezes another.
 func TestBrokerOutages(t *testing.T) {
 	c, _ := connect(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), pace.Of(3*time.Minute))
 	defer cancel()
 
 	cluster.StopNode(ctx, 3)
@@ -342,7 +342,7 @@ func TestBrokerOutages(t *testing.T) {
 // TestTheViewOfAFrozenBrokerIsNoEvidence: a broker that wakes up believes for a moment that all is as it was.
 func TestTheViewOfAFrozenBrokerIsNoEvidence(t *testing.T) {
 	c, _ := connect(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), pace.Of(2*time.Minute))
 	defer cancel()
 	s, err := c.Snapshot(ctx)
 	if err != nil {

@@ -12,10 +12,17 @@ import (
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/kafka/client"
 	"github.com/castellan-dev/castellan/internal/kafka/kafkatest"
+	"github.com/castellan-dev/castellan/test/suite"
 )
 
 // cluster is one real Kafka of three nodes for the whole package; nil with -short.
 var cluster *kafkatest.Cluster
+
+// pace is how slow this machine is today, by how long that Kafka took to start.
+var pace suite.Pace
+
+// quietStart is how long three nodes take to start on two quiet cores, with something to spare.
+const quietStart = 8 * time.Second
 
 const plainPassword = "correct-horse"
 
@@ -26,7 +33,7 @@ func TestMain(m *testing.M) {
 
 func run(m *testing.M) int {
 	if !testing.Short() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+		ctx, cancel := context.WithTimeout(context.Background(), 15*time.Minute)
 		defer cancel()
 		bob := map[string]string{"bob": plainPassword}
 		started, err := kafkatest.Start(ctx, kafkatest.Options{Nodes: 3, Users: bob})
@@ -36,6 +43,8 @@ func run(m *testing.M) int {
 		}
 		defer started.Close()
 		cluster = started
+		pace = suite.PaceOf(started.StartTook, quietStart)
+		fmt.Printf("Kafka started in %s: time-outs are %s times those of a quiet machine\n", started.StartTook, pace)
 	}
 	return m.Run()
 }
@@ -104,7 +113,7 @@ func connectTo(t *testing.T, k *kafkatest.Cluster) (*client.Client, *requests) {
 // eventually waits for what Kafka promises only for later: brokers learn of a write some milliseconds after its answer.
 func eventually(t *testing.T, what string, check func() error) {
 	t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(pace.Of(30 * time.Second))
 	for {
 		err := check()
 		if err == nil {

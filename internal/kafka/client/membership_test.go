@@ -25,7 +25,7 @@ type membership struct {
 // TestMembership is one story, because each chapter needs what the one before it left behind.
 func TestMembership(t *testing.T) {
 	needKafka(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), pace.Of(5*time.Minute))
 	defer cancel()
 	k, err := kafkatest.Start(ctx, kafkatest.Options{Nodes: 2, Controllers: 3, Release: "4.2-IV1"})
 	if err != nil {

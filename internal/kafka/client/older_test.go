@@ -28,7 +28,7 @@ func TestOlderKafka(t *testing.T) {
 		{"3.9.1", 1, []kafka.Feature{kafka.FeatureFenced}},
 	} {
 		t.Run(v.version, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), pace.Of(5*time.Minute))
 			defer cancel()
 			k, err := kafkatest.Start(ctx, kafkatest.Options{
 				Version: v.version, Nodes: v.brokers, Users: map[string]string{"bob": plainPassword},

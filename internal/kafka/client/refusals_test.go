@@ -102,7 +102,7 @@ public class FewPartitions implements CreateTopicPolicy {
 
 func TestAPolicyAndAQuotaRefuseInTheirOwnWords(t *testing.T) {
 	needKafka(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), pace.Of(2*time.Minute))
 	defer cancel()
 	libs, err := kafkatest.Libs(ctx, kafkatest.Version)
 	if err != nil {

@@ -47,6 +47,8 @@ type Cluster struct {
 	Nodes       []*Node
 	Controllers []*Node    // dedicated controllers, the first voter in front
 	CA          *Authority // signs the certificates of the Secure and Mutual listeners
+	// StartTook is how long it took until every broker served, without the time to fetch Kafka.
+	StartTook time.Duration
 
 	options   Options
 	dir       string
@@ -67,10 +69,12 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 		return nil, err
 	}
 	c := &Cluster{ID: uuid(), options: o, dir: dir, libs: libs}
+	began := time.Now()
 	if err := c.start(ctx); err != nil {
 		c.Close()
 		return nil, fmt.Errorf("start Kafka %s: %w", o.Version, err)
 	}
+	c.StartTook = time.Since(began)
 	return c, nil
 }
 
