@@ -36,6 +36,10 @@ const (
 	AnnotationTemplateUser  = "kafka.castellan.dev/template-user"
 	AnnotationTemplateWhole = "kafka.castellan.dev/template-whole"
 
+	// AnnotationApplied holds the hash of what the operator applied last, so that a field which is no longer rendered is
+	// noticed too.
+	AnnotationApplied = "kafka.castellan.dev/applied"
+
 	// AnnotationPause, "true" on a KafkaCluster, holds back everything that disturbs. Care goes on.
 	AnnotationPause = "kafka.castellan.dev/pause"
 	// AnnotationRestart on a KafkaCluster asks for restarts: "<time>" for every node whose pod is older, or a list of

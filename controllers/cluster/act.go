@@ -1,9 +1,11 @@
 package cluster
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -16,6 +18,7 @@ import (
 	"github.com/castellan-dev/castellan/internal/decide"
 	"github.com/castellan-dev/castellan/internal/identity"
 	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/observe"
 	"github.com/castellan-dev/castellan/internal/plan"
 	"github.com/castellan-dev/castellan/internal/render"
@@ -31,6 +34,9 @@ func (r *Reconciler) act(ctx context.Context, s *scope) error {
 		}
 	}
 	if err := errors.Join(r.applyBudget(ctx, s), r.applyHandover(ctx, s)); err != nil {
+		return err
+	}
+	if err := r.mendPools(ctx, s); err != nil {
 		return err
 	}
 	for _, step := range s.decision.Plan.Steps {
@@ -126,6 +132,9 @@ func (r *Reconciler) applyPool(ctx context.Context, s *scope, step plan.Step) er
 	if pool == nil {
 		return fmt.Errorf("pool %q is not in the spec", step.Pool)
 	}
+	if s.taken(model.KindStatefulSet, pool.StatefulSet) {
+		return nil
+	}
 	live := s.seen.Live.StatefulSets[pool.StatefulSet]
 	nodes := s.lastRun(pool.Name)
 	for _, id := range step.Nodes {
@@ -134,20 +143,40 @@ func (r *Reconciler) applyPool(ctx context.Context, s *scope, step plan.Step) er
 		}
 	}
 	revision := render.Revision(s.decision.Model, pool, nodes)
-	if s.seen.Live.ConfigMaps[revision.Name] == nil {
-		apply.Own(revision, s.base, decide.KindCluster, v1alpha1.GroupVersion.String())
-		if err := r.Create(ctx, revision, client.FieldOwner(apply.FieldOwner)); err != nil &&
-			!apierrors.IsAlreadyExists(err) {
-			return fmt.Errorf("create ConfigMap %s: %w", revision.Name, err)
-		}
+	if err := r.createRevision(ctx, s, revision); err != nil {
+		return err
 	}
 	set := render.StatefulSet(s.decision.Model, pool, revision.Name, step.Replicas, live)
-	apply.Own(set, s.base, decide.KindCluster, v1alpha1.GroupVersion.String())
-	if _, err := r.applier.Apply(ctx, set, orNil(live)); err != nil {
+	if _, err := r.apply(ctx, s, model.KindStatefulSet, set, orNil(live)); err != nil {
 		return err
 	}
 	r.tell(s, step, fmt.Sprintf("pool %s has %d nodes", pool.Name, step.Replicas))
 	s.lookAgain(whenBehind)
+	return nil
+}
+
+// createRevision makes a revision that is not there yet. Its name is a hash of what is in it: one that is there and
+// holds something else was made by somebody else, and no node shall run it.
+func (r *Reconciler) createRevision(ctx context.Context, s *scope, revision *corev1.ConfigMap) error {
+	if s.seen.Live.ConfigMaps[revision.Name] != nil {
+		return nil
+	}
+	apply.Own(revision, s.base, decide.KindCluster, v1alpha1.GroupVersion.String())
+	err := r.Create(ctx, revision, client.FieldOwner(apply.FieldOwner))
+	if apierrors.IsAlreadyExists(err) {
+		there := &corev1.ConfigMap{}
+		if err = r.APIReader.Get(ctx, client.ObjectKeyFromObject(revision), there); err != nil {
+			return fmt.Errorf("read ConfigMap %s past the cache: %w", revision.Name, err)
+		}
+		if _, ours := observe.Whose(model.KindConfigMap, there, s.base); ours && maps.Equal(there.Data, revision.Data) &&
+			maps.EqualFunc(there.BinaryData, revision.BinaryData, bytes.Equal) {
+			return nil
+		}
+		return fmt.Errorf("ConfigMap %s exists and is not this KafkaCluster's: remove it", revision.Name)
+	}
+	if err != nil {
+		return fmt.Errorf("create ConfigMap %s: %w", revision.Name, err)
+	}
 	return nil
 }
 

@@ -4,15 +4,19 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/apply"
 	"github.com/castellan-dev/castellan/internal/decide"
+	"github.com/castellan-dev/castellan/internal/model"
+	"github.com/castellan-dev/castellan/internal/plan"
 	"github.com/castellan-dev/castellan/internal/render"
 )
 
@@ -23,8 +27,7 @@ func (r *Reconciler) applyQuiet(ctx context.Context, s *scope) error {
 		if !ok {
 			continue
 		}
-		apply.Own(service, s.base, decide.KindCluster, v1alpha1.GroupVersion.String())
-		written, err := r.applier.Apply(ctx, service, orNil(s.seen.Live.Services[service.Name]))
+		written, err := r.apply(ctx, s, model.KindService, service, orNil(s.seen.Live.Services[service.Name]))
 		if err != nil {
 			return err
 		}
@@ -33,6 +36,16 @@ func (r *Reconciler) applyQuiet(ctx context.Context, s *scope) error {
 		}
 	}
 	return r.createClaims(ctx, s)
+}
+
+// apply makes an object of the cluster what was rendered, unless somebody else has the name. It tells whether a write
+// was needed.
+func (r *Reconciler) apply(ctx context.Context, s *scope, kind string, desired, live client.Object) (bool, error) {
+	if s.taken(kind, desired.GetName()) {
+		return false, nil
+	}
+	apply.Own(desired, s.base, decide.KindCluster, v1alpha1.GroupVersion.String())
+	return r.applier.Apply(ctx, desired, live)
 }
 
 // createClaims makes the claims that are missing. A claim that exists may hold somebody's records: it is labelled, if
@@ -46,20 +59,10 @@ func (r *Reconciler) createClaims(ctx context.Context, s *scope) error {
 				}
 				continue
 			}
-			err := r.Create(ctx, claim, client.FieldOwner(apply.FieldOwner))
-			if apierrors.IsAlreadyExists(err) {
-				s.wait(
-					fmt.Sprintf(
-						"PersistentVolumeClaim %s exists without the label %s=%s: if it is this cluster's, label it",
-						claim.Name,
-						v1alpha1.LabelCluster,
-						s.base.Name,
-					),
-					whenHeld,
-				)
+			if s.taken(model.KindClaim, claim.Name) {
 				continue
 			}
-			if err != nil {
+			if err := r.Create(ctx, claim, client.FieldOwner(apply.FieldOwner)); err != nil {
 				return fmt.Errorf("create PersistentVolumeClaim %s/%s: %w", claim.Namespace, claim.Name, err)
 			}
 			s.lookAgain(whenBehind)
@@ -86,11 +89,64 @@ func (r *Reconciler) labelClaim(ctx context.Context, s *scope, live, claim *core
 	return nil
 }
 
+// mendPools puts StatefulSets back that somebody has edited. That disturbs no pod: only the plan does. It leaves alone
+// what a step is about to write, or waits to.
+func (r *Reconciler) mendPools(ctx context.Context, s *scope) error {
+	desired := render.Desired(s.decision.Model)
+	for i := range s.decision.Model.Pools {
+		pool := &s.decision.Model.Pools[i]
+		live := s.seen.Live.StatefulSets[pool.StatefulSet]
+		stepped := slices.ContainsFunc(s.decision.Plan.Steps, func(step plan.Step) bool { return step.Pool == pool.Name })
+		if live == nil || live.DeletionTimestamp != nil || live.Spec.Replicas == nil || stepped {
+			continue
+		}
+		seen := s.decision.Observation.Pools[pool.Name]
+		set := render.StatefulSet(s.decision.Model, pool, seen.Revision, *live.Spec.Replicas, live)
+		written, err := r.mendPolicies(ctx, set, live)
+		if err == nil && !written && seen.Template == desired.Templates[pool.Name] {
+			set.ResourceVersion = live.ResourceVersion // a stale copy knows an old number of replicas
+			written, err = r.apply(ctx, s, model.KindStatefulSet, set, live)
+		}
+		if err != nil {
+			return err
+		}
+		if written {
+			r.event(s, corev1.EventTypeNormal, "EditUndone", "StatefulSet "+set.Name+" is again as the operator makes it")
+			s.lookAgain(whenBehind)
+		}
+	}
+	return nil
+}
+
+// mendPolicies puts back when a StatefulSet replaces its pods, and when it deletes their disks: never by itself. What
+// another strategy needs has to go with it, which an apply would leave.
+func (r *Reconciler) mendPolicies(ctx context.Context, set, live *appsv1.StatefulSet) (bool, error) {
+	if equality.Semantic.DeepEqual(live.Spec.UpdateStrategy, set.Spec.UpdateStrategy) &&
+		equality.Semantic.DeepEqual(
+			live.Spec.PersistentVolumeClaimRetentionPolicy, set.Spec.PersistentVolumeClaimRetentionPolicy) {
+		return false, nil
+	}
+	patch, err := json.Marshal(map[string]any{
+		"metadata": map[string]any{"uid": live.UID},
+		"spec": map[string]any{
+			"updateStrategy":                       map[string]any{"type": set.Spec.UpdateStrategy.Type, "rollingUpdate": nil},
+			"persistentVolumeClaimRetentionPolicy": set.Spec.PersistentVolumeClaimRetentionPolicy,
+		},
+	})
+	if err == nil {
+		patched := live.DeepCopy()
+		err = r.Patch(ctx, patched, client.RawPatch(types.MergePatchType, patch), client.FieldOwner(apply.FieldOwner))
+	}
+	if err = apply.IgnoreGone(err); err != nil {
+		return false, fmt.Errorf("put the policies of StatefulSet %s/%s back: %w", live.Namespace, live.Name, err)
+	}
+	return true, nil
+}
+
 // applyBudget tells Kubernetes how many pods it may evict by itself: the planner's word.
 func (r *Reconciler) applyBudget(ctx context.Context, s *scope) error {
 	budget := render.Budget(s.decision.Model, s.decision.Plan.Evictable, s.decision.Plan.Spared)
-	apply.Own(budget, s.base, decide.KindCluster, v1alpha1.GroupVersion.String())
-	_, err := r.applier.Apply(ctx, budget, orNil(s.seen.Live.Budgets[budget.Name]))
+	_, err := r.apply(ctx, s, model.KindBudget, budget, orNil(s.seen.Live.Budgets[budget.Name]))
 	return err
 }
 
@@ -100,16 +156,12 @@ func (r *Reconciler) applyHandover(ctx context.Context, s *scope) error {
 		return nil
 	}
 	handover := render.Handover(s.decision.Model, s.decision.Successor)
-	apply.Own(handover, s.base, decide.KindCluster, v1alpha1.GroupVersion.String())
-	_, err := r.applier.Apply(ctx, handover, orNil(s.seen.Live.Services[handover.Name]))
+	_, err := r.apply(ctx, s, model.KindService, handover, orNil(s.seen.Live.Services[handover.Name]))
 	return err
 }
 
-// prune removes what is no longer rendered, unless an act of this pass has found something to wait for.
+// prune removes what is no longer rendered.
 func (r *Reconciler) prune(ctx context.Context, s *scope) error {
-	if len(s.waiting) > 0 {
-		return nil
-	}
 	for _, object := range s.decision.Surplus {
 		uid := object.GetUID()
 		err := r.Delete(ctx, object, client.Preconditions{UID: &uid})

@@ -12,6 +12,7 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/apply"
 	"github.com/castellan-dev/castellan/internal/decide"
+	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/pki"
 )
 
@@ -20,6 +21,9 @@ func (r *Reconciler) certify(ctx context.Context, s *scope) error {
 	state := s.decision.Authority
 	if state.Problem != "" {
 		return nil // the decision says what to restore
+	}
+	if s.taken(model.KindSecret, pki.AuthoritySecret(s.base.Name)) {
+		return nil // and so does it about somebody else's
 	}
 	if state.ToBeMade {
 		var err error
@@ -63,8 +67,8 @@ func (r *Reconciler) issue(ctx context.Context, s *scope, authority pki.Authorit
 		}
 		data[leaf.Entry+".pem"] = issued.Bundle()
 	}
-	_, err := r.applier.Apply(ctx, s.secret(wanted.Name, data), nil)
-	if err == nil {
+	written, err := r.apply(ctx, s, model.KindSecret, s.secret(wanted.Name, data), orNil(s.seen.Live.Secrets[wanted.Name]))
+	if written {
 		s.lookAgain(whenBehind)
 	}
 	return err

@@ -9,15 +9,12 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/selection"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/decide"
 	"github.com/castellan-dev/castellan/internal/identity"
+	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/observe"
 )
 
@@ -30,7 +27,7 @@ func (r *Reconciler) load(ctx context.Context, cluster *v1alpha1.KafkaCluster) (
 		Cluster: cluster, ImageRepository: r.Settings.ImageRepository, Domain: r.Settings.Domain,
 		Live: &observe.Live{}, NewUUID: identity.NewUUID, Now: r.Settings.Now(),
 	}
-	live, err := readLive(ctx, r.Client, cluster.Namespace, cluster.Name)
+	live, err := readLive(ctx, r.Client, cluster)
 	if err != nil {
 		return in, err
 	}
@@ -67,8 +64,8 @@ func anyBrokerReady(pods []corev1.Pod) bool {
 	})
 }
 
-// readLive lists the objects that carry the cluster's label.
-func readLive(ctx context.Context, reader client.Reader, namespace, cluster string) (*observe.Live, error) {
+// readLive lists the objects of the cluster.
+func readLive(ctx context.Context, reader client.Reader, cluster client.Object) (*observe.Live, error) {
 	var (
 		sets     appsv1.StatefulSetList
 		pods     corev1.PodList
@@ -79,54 +76,32 @@ func readLive(ctx context.Context, reader client.Reader, namespace, cluster stri
 		budgets  policyv1.PodDisruptionBudgetList
 	)
 	for _, list := range []client.ObjectList{&sets, &pods, &claims, &maps, &secrets, &services, &budgets} {
-		err := reader.List(ctx, list, client.InNamespace(namespace), client.MatchingLabels{v1alpha1.LabelCluster: cluster})
+		err := reader.List(ctx, list, client.InNamespace(cluster.GetNamespace()),
+			client.MatchingLabels{v1alpha1.LabelCluster: cluster.GetName()})
 		if err != nil {
-			return nil, fmt.Errorf("list the %T of cluster %s/%s: %w", list, namespace, cluster, err)
+			return nil, fmt.Errorf("list the %T of cluster %s/%s: %w", list, cluster.GetNamespace(), cluster.GetName(), err)
 		}
 	}
-	taken, err := readTaken(ctx, reader, namespace, cluster)
-	if err != nil {
-		return nil, err
-	}
 	return &observe.Live{
-		Taken:        taken,
-		StatefulSets: byName(sets.Items), Pods: pods.Items, Claims: byName(claims.Items), ConfigMaps: byName(maps.Items),
-		Secrets: byName(secrets.Items), Services: byName(services.Items), Budgets: byName(budgets.Items),
+		StatefulSets: byName(ours(model.KindStatefulSet, cluster, sets.Items)), Pods: pods.Items,
+		Claims:     byName(ours(model.KindClaim, cluster, claims.Items)),
+		ConfigMaps: byName(ours(model.KindConfigMap, cluster, maps.Items)),
+		Secrets:    byName(ours(model.KindSecret, cluster, secrets.Items)),
+		Services:   byName(ours(model.KindService, cluster, services.Items)),
+		Budgets:    byName(ours(model.KindBudget, cluster, budgets.Items)),
+		Taken:      map[string]string{},
 	}, nil
 }
 
-// readTaken lists what other clusters of the namespace have, of the kinds whose names are made of a cluster's and a
-// pool's: cluster a with pool b-c and cluster a-b with pool c ask for the same.
-func readTaken(ctx context.Context, reader client.Reader, namespace, cluster string) (map[string]string, error) {
-	others, err := labels.NewRequirement(v1alpha1.LabelCluster, selection.NotIn, []string{cluster})
-	if err != nil {
-		return nil, fmt.Errorf("select what is not of cluster %s: %w", cluster, err)
-	}
-	taken := map[string]string{}
-	for kind, list := range map[string]client.ObjectList{
-		"StatefulSet": &appsv1.StatefulSetList{}, "Service": &corev1.ServiceList{},
-		"PersistentVolumeClaim": &corev1.PersistentVolumeClaimList{},
-	} {
-		err := reader.List(
-			ctx,
-			list,
-			client.InNamespace(namespace),
-			client.MatchingLabelsSelector{Selector: labels.NewSelector().Add(*others)},
-		)
-		if err != nil {
-			return nil, fmt.Errorf("list the %T of namespace %s: %w", list, namespace, err)
-		}
-		err = meta.EachListItem(list, func(item runtime.Object) error {
-			if object, ok := item.(client.Object); ok {
-				taken[kind+"/"+object.GetName()] = "KafkaCluster " + object.GetLabels()[v1alpha1.LabelCluster]
-			}
-			return nil
-		})
-		if err != nil {
-			return nil, fmt.Errorf("go through the %T of namespace %s: %w", list, namespace, err)
-		}
-	}
-	return taken, nil
+// ours leaves out what bears the cluster's label and is somebody else's.
+func ours[T any, P interface {
+	*T
+	client.Object
+}](kind string, cluster client.Object, items []T) []T {
+	return slices.DeleteFunc(items, func(item T) bool {
+		_, ours := observe.Whose(kind, P(&item), cluster)
+		return !ours
+	})
 }
 
 func byName[T any, P interface {

@@ -17,7 +17,6 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/apply"
 	"github.com/castellan-dev/castellan/internal/connect"
-	"github.com/castellan-dev/castellan/internal/decide"
 )
 
 // Reconciler keeps the brokers and controllers of every KafkaCluster.
@@ -74,11 +73,13 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	seen, err := r.load(ctx, cluster)
 	s := newScope(seen)
 	if err == nil {
-		s.decision = decide.Decide(seen)
+		err = r.decide(ctx, s)
+	}
+	if err == nil {
 		err = r.carryOut(ctx, s)
 	}
 	if err := errors.Join(err, r.report(ctx, s, err)); err != nil {
-		if apierrors.IsConflict(err) {
+		if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) {
 			return ctrl.Result{RequeueAfter: whenBehind}, nil // the cache is behind: look again
 		}
 		return ctrl.Result{}, err

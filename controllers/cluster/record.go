@@ -9,9 +9,9 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
-	"github.com/castellan-dev/castellan/internal/apply"
 	"github.com/castellan-dev/castellan/internal/decide"
 	"github.com/castellan-dev/castellan/internal/identity"
+	"github.com/castellan-dev/castellan/internal/model"
 )
 
 // record writes down what must not be forgotten, before anybody acts on it: what is given out once, and the spec that
@@ -27,8 +27,7 @@ func (r *Reconciler) record(ctx context.Context, s *scope) error {
 	if err != nil {
 		return err
 	}
-	apply.Own(desired, s.base, decide.KindCluster, v1alpha1.GroupVersion.String())
-	_, err = r.applier.Apply(ctx, desired, orNil(s.seen.Live.ConfigMaps[desired.Name]))
+	_, err = r.apply(ctx, s, model.KindConfigMap, desired, orNil(s.seen.Live.ConfigMaps[desired.Name]))
 	return err
 }
 

@@ -22,9 +22,7 @@ func (r *Reconciler) report(ctx context.Context, s *scope, failure error) error 
 	pass := report.Pass{
 		Cluster: s.base, Now: s.seen.Now, Model: d.Model, Observation: d.Observation,
 		Hosts: decide.Hosts(s.seen.Live.Pods), Plan: d.Plan,
-		Verdicts: append(
-			d.Verdicts,
-			s.refused...), Warnings: d.Warnings, Waiting: append(d.Waiting, s.waiting...), Failure: failure,
+		Verdicts: append(d.Verdicts, s.refused...), Warnings: d.Warnings, Waiting: d.Waiting, Failure: failure,
 	}
 	if d.Blocked != "" {
 		pass.Waiting = []string{d.Blocked}

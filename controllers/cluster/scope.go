@@ -22,19 +22,12 @@ type scope struct {
 	// base is the KafkaCluster as the API server has it, what this pass has recorded included: the base of the status
 	// patch.
 	base    *v1alpha1.KafkaCluster
-	waiting []string          // what an act found to wait for
 	refused []verdict.Verdict // what Kafka refused
 	requeue time.Duration
 }
 
 func newScope(seen decide.Inputs) *scope {
 	return &scope{seen: seen, base: seen.Cluster.DeepCopy(), requeue: whenAtRest}
-}
-
-// wait records what the pass waits for and looks again soon.
-func (s *scope) wait(message string, again time.Duration) {
-	s.waiting = append(s.waiting, message)
-	s.lookAgain(again)
 }
 
 // lookAgain asks for the next pass.

@@ -16,13 +16,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
-	"github.com/castellan-dev/castellan/internal/apply"
 	"github.com/castellan-dev/castellan/internal/connect"
 )
 
 // SetupWithManager watches KafkaClusters and everything that carries a cluster's label.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
-	r.applier = apply.Applier{Client: r.Client}
+	r.applier.Client = r.Client
 	labelled := handler.EnqueueRequestsFromMapFunc(func(_ context.Context, object client.Object) []reconcile.Request {
 		name := object.GetLabels()[v1alpha1.LabelCluster]
 		if name == "" {

@@ -12,9 +12,11 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -129,6 +131,17 @@ func (w *World) Counters() interceptor.Funcs {
 		return w.Failing[verb+" "+o.GetName()]
 	}
 	return interceptor.Funcs{
+		Get: func(
+			ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption,
+		) error {
+			err := c.Get(ctx, key, o, opts...)
+			if secret, is := o.(*corev1.Secret); is && err == nil &&
+				secret.Labels[v1alpha1.LabelManagedBy] != v1alpha1.ManagedBy {
+				*secret = corev1.Secret{} // the cache holds what bears our label
+				return apierrors.NewNotFound(schema.GroupResource{Resource: "secrets"}, key.Name)
+			}
+			return err
+		},
 		Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
 			if err := note("create", o); err != nil {
 				return err

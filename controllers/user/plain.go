@@ -18,6 +18,8 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/controllers/batch"
 	"github.com/castellan-dev/castellan/internal/mechanism"
+	"github.com/castellan-dev/castellan/internal/model"
+	"github.com/castellan-dev/castellan/internal/observe"
 	"github.com/castellan-dev/castellan/internal/render"
 	"github.com/castellan-dev/castellan/internal/users"
 )
@@ -147,11 +149,7 @@ func (p *userPass) plainNames(ctx context.Context) (map[string]bool, error) {
 func (p *userPass) writePlainFile(ctx context.Context, secret *corev1.Secret, key client.ObjectKey, file []byte,
 	exists bool) error {
 	secret.Namespace, secret.Name = key.Namespace, key.Name
-	if secret.Labels == nil {
-		secret.Labels = map[string]string{}
-	}
-	secret.Labels[v1alpha1.LabelManagedBy], secret.Labels[v1alpha1.LabelCluster] = v1alpha1.ManagedBy,
-		p.pass.Cluster.Key.Name
+	label(secret, p.pass.Cluster.Key.Name)
 	if secret.Data == nil {
 		secret.Data = map[string][]byte{}
 	}
@@ -163,10 +161,45 @@ func (p *userPass) writePlainFile(ctx context.Context, secret *corev1.Secret, ke
 			*metav1.NewControllerRef(p.pass.Cluster.Object, v1alpha1.GroupVersion.WithKind("KafkaCluster")),
 		}
 	}
-	if err := write(ctx, secret); err != nil {
+	err := write(ctx, secret)
+	if apierrors.IsAlreadyExists(err) {
+		err = p.unseenPlainFile(ctx, key)
+	}
+	if err != nil {
 		return fmt.Errorf("write Secret %s: %w", key, err)
 	}
 	return nil
+}
+
+// unseenPlainFile says why the cache does not show a Secret that exists: it is behind, or the Secret has lost the
+// labels by which the cache knows ours, and gets them back, or it is somebody else's and stays as it is.
+func (p *userPass) unseenPlainFile(ctx context.Context, key client.ObjectKey) error {
+	there := &corev1.Secret{}
+	if err := p.r.apiReader.Get(ctx, key, there); err != nil {
+		return fmt.Errorf("look whose it is: %w", err)
+	}
+	cluster := p.pass.Cluster.Object
+	if _, ours := observe.Whose(model.KindSecret, there, cluster); !ours {
+		return fmt.Errorf("it exists and is not KafkaCluster %s's; remove it, or if it is that cluster's own, "+
+			"label it %s=%s and %s=%s", cluster.Name,
+			v1alpha1.LabelManagedBy, v1alpha1.ManagedBy, v1alpha1.LabelCluster, cluster.Name)
+	}
+	if there.Labels[v1alpha1.LabelManagedBy] == v1alpha1.ManagedBy && there.Labels[v1alpha1.LabelCluster] == cluster.Name {
+		return errStalePlainFile
+	}
+	label(there, cluster.Name)
+	if err := p.r.Writer.Update(ctx, there); err != nil {
+		return fmt.Errorf("give it back its labels: %w", err)
+	}
+	return errStalePlainFile
+}
+
+// label says that the file is a cluster's.
+func label(secret *corev1.Secret, cluster string) {
+	if secret.Labels == nil {
+		secret.Labels = map[string]string{}
+	}
+	secret.Labels[v1alpha1.LabelManagedBy], secret.Labels[v1alpha1.LabelCluster] = v1alpha1.ManagedBy, cluster
 }
 
 // plainUnproven tells whether some broker has not been seen to use the file as it is now.

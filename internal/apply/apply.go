@@ -8,59 +8,99 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"reflect"
+	"sync"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
 )
 
 // FieldOwner is the name under which the operator owns the fields it applies.
 const FieldOwner = "castellan"
 
-// AnnotationApplied holds the hash of what was applied last, so that a field which is no longer rendered is noticed
-// too.
-const AnnotationApplied = "kafka.castellan.dev/applied"
-
 // Applier applies objects on behalf of one owner.
 type Applier struct {
 	Client client.Client
+
+	mu sync.Mutex
+	// overruled holds, by UID, the digest of what admission made of an object that was applied: it is not asked again.
+	overruled map[types.UID]string
 }
 
 // Apply makes the live object hold everything that desired holds and removes what an earlier Apply held and desired no
-// longer does. live is the object from the cache, or nil. It tells whether a write was needed.
-func (a Applier) Apply(ctx context.Context, desired client.Object, live client.Object) (bool, error) {
+// longer does. live is the object from the cache; nil = there is none, and then an object that is there all the same
+// and says something else is left alone: the error is a conflict. With a resource version in desired, one that has been
+// changed since is left alone too. It tells whether a write was needed.
+func (a *Applier) Apply(ctx context.Context, desired client.Object, live client.Object) (bool, error) {
 	want, err := content(desired)
 	if err != nil {
 		return false, fmt.Errorf("apply %s: %w", describe(desired), err)
 	}
 	hash := digest(want)
-	if live != nil && live.GetAnnotations()[AnnotationApplied] == hash {
+	if live != nil && live.GetAnnotations()[v1alpha1.AnnotationApplied] == hash {
 		have, err := content(live)
 		if err != nil {
 			return false, fmt.Errorf("apply %s: %w", describe(desired), err)
 		}
-		if covers(want, have) {
+		if covers(want, have) || a.isOverruled(live.GetUID(), digestLive(have)) {
 			return false, nil
 		}
 	}
-	object := &unstructured.Unstructured{Object: want}
+	object := &unstructured.Unstructured{Object: runtime.DeepCopyJSON(want)}
 	annotations := object.GetAnnotations()
 	if annotations == nil {
 		annotations = map[string]string{}
 	}
-	annotations[AnnotationApplied] = hash
+	annotations[v1alpha1.AnnotationApplied] = hash
 	object.SetAnnotations(annotations)
-	err = a.Client.Apply(
-		ctx,
-		client.ApplyConfigurationFromUnstructured(object),
-		client.FieldOwner(FieldOwner),
-		client.ForceOwnership,
-	)
-	if err != nil {
+	object.SetResourceVersion(desired.GetResourceVersion())
+	options := []client.ApplyOption{client.FieldOwner(FieldOwner)}
+	if live != nil {
+		options = append(options, client.ForceOwnership)
+	}
+	if err := a.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(object), options...); err != nil {
 		return false, fmt.Errorf("apply %s: %w", describe(desired), err)
 	}
+	made, err := contentAs(desired, object)
+	if err != nil {
+		return true, fmt.Errorf("read what became of %s: %w", describe(desired), err)
+	}
+	if !covers(want, made) {
+		a.overrule(object.GetUID(), digestLive(made))
+	}
 	return true, nil
+}
+
+// contentAs is the content of an answer of the API server as the cache will hold it: of the type that desired has.
+func contentAs(desired client.Object, answer *unstructured.Unstructured) (map[string]any, error) {
+	object := reflect.New(reflect.TypeOf(desired).Elem()).Interface()
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(answer.Object, object); err != nil {
+		return nil, err
+	}
+	return content(object)
+}
+
+// isOverruled tells whether an object is what the API server made of it when it was last applied: a webhook or a
+// default has the last word, and the two would write for ever.
+func (a *Applier) isOverruled(uid types.UID, have string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return uid != "" && a.overruled[uid] == have
+}
+
+func (a *Applier) overrule(uid types.UID, made string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.overruled == nil {
+		a.overruled = map[types.UID]string{}
+	}
+	a.overruled[uid] = made
 }
 
 // Own makes owner the controller of object, so that Kubernetes deletes object with it.
@@ -73,7 +113,7 @@ func Own(object client.Object, owner client.Object, kind string, apiVersion stri
 }
 
 // content is an object as the API server would see it, without status and without what only the server sets.
-func content(object client.Object) (map[string]any, error) {
+func content(object any) (map[string]any, error) {
 	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(object)
 	if err != nil {
 		return nil, err
@@ -104,6 +144,14 @@ func prune(fields map[string]any) {
 			}
 		}
 	}
+}
+
+// digestLive leaves out what the cache drops.
+func digestLive(fields map[string]any) string {
+	fields = maps.Clone(fields)
+	delete(fields, "kind")
+	delete(fields, "apiVersion")
+	return digest(fields)
 }
 
 func digest(fields map[string]any) string {

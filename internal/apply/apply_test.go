@@ -1,16 +1,19 @@
 package apply
 
 import (
+	"context"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 )
 
 func service(ports ...corev1.ServicePort) *corev1.Service {
@@ -68,7 +71,7 @@ func TestApply(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			ctx := t.Context()
 			cluster := fake.NewClientBuilder().WithScheme(scheme).Build()
-			applier := Applier{Client: cluster}
+			applier := &Applier{Client: cluster}
 			if changed, err := applier.Apply(ctx, c.first, nil); err != nil || !changed {
 				t.Fatalf("first apply: changed %v, error %v", changed, err)
 			}
@@ -87,5 +90,48 @@ func TestApply(t *testing.T) {
 				t.Errorf("second apply wrote: %v, expected %v", changed, c.writes)
 			}
 		})
+	}
+}
+
+// A webhook that changes what is applied has the last word: the two of them would write for ever.
+func TestWhatAdmissionChangesIsNotAppliedAgain(t *testing.T) {
+	scheme := runtime.NewScheme()
+	if err := clientgoscheme.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	change := func(o map[string]any) {
+		ports, _, _ := unstructured.NestedSlice(o, "spec", "ports")
+		ports[0].(map[string]any)["appProtocol"] = "kafka"
+		ports[0].(map[string]any)["port"] = int64(1)
+		_ = unstructured.SetNestedSlice(o, ports, "spec", "ports")
+	}
+	api := interceptor.NewClient(fake.NewClientBuilder().WithScheme(scheme).Build(), interceptor.Funcs{
+		Apply: func(
+			ctx context.Context, c client.WithWatch, o runtime.ApplyConfiguration, opts ...client.ApplyOption,
+		) error {
+			err := c.Apply(ctx, o, opts...)
+			applied := o.(interface{ UnstructuredContent() map[string]any }).UnstructuredContent()
+			_ = unstructured.SetNestedField(applied, "uid-of-events", "metadata", "uid")
+			change(applied)
+			return err
+		},
+	})
+	applier := &Applier{Client: api}
+	wanted := func() *corev1.Service { return service(corev1.ServicePort{Name: "a", Port: 9092}) }
+	if _, err := applier.Apply(t.Context(), wanted(), nil); err != nil {
+		t.Fatal(err)
+	}
+	live := wanted()
+	if err := api.Get(t.Context(), client.ObjectKeyFromObject(live), live); err != nil {
+		t.Fatal(err)
+	}
+	kafka := "kafka"
+	live.UID, live.Spec.Ports[0].Port, live.Spec.Ports[0].AppProtocol = "uid-of-events", 1, &kafka
+	if written, err := applier.Apply(t.Context(), wanted(), live); err != nil || written {
+		t.Errorf("written again: %v, %v", written, err)
+	}
+	live.Spec.Ports[0].Port = 2
+	if written, err := applier.Apply(t.Context(), wanted(), live); err != nil || !written {
+		t.Errorf("what somebody else changed since is left: %v, %v", written, err)
 	}
 }

@@ -62,6 +62,9 @@ type Decision struct {
 	Plan        plan.Plan
 	// Successor is the pod that the handover Service leads to; empty = nobody needs it.
 	Successor string
+	// Unseen is what would be made for the first time, as far as the live objects show, which are those that bear our
+	// labels. Somebody else's may have the name: it is looked for past the cache, and the decision made again.
+	Unseen []model.ObjectName
 	// Surplus is what nothing renders any more, to be removed once nothing is under way.
 	Surplus  []render.Object
 	Verdicts []verdict.Verdict // what the user has to change
@@ -90,8 +93,9 @@ func Decide(in Inputs) Decision {
 	d.Plan = plan.Next(d.Model, render.Desired(d.Model), d.Observation, in.Now)
 	d.Successor = d.Model.FindSuccessor(d.Observation)
 	d.Verdicts = append(d.Verdicts, heldVerdicts(d.Plan.Held)...)
+	d.Unseen = unseen(&d, in.Live)
 	if d.Plan.Empty() && len(d.Plan.Pending) == 0 && len(d.Waiting) == 0 {
-		d.Surplus = surplus(d.Model, in.Live, d.Successor)
+		d.Surplus = surplus(in.Cluster, d.Model, in.Live, d.Successor)
 	}
 	return d
 }
@@ -173,8 +177,9 @@ func heldVerdicts(held []plan.Held) []verdict.Verdict {
 }
 
 // surplus is what is no longer rendered: a listener that was taken out of the spec keeps its Services until no node
-// listens there, a revision until no pod and no StatefulSet names it.
-func surplus(c *model.Cluster, live *observe.Live, successor string) []render.Object {
+// listens there, a revision until no pod and no StatefulSet names it. What the cluster does
+// not own is left alone, however it is labelled.
+func surplus(cluster metav1.Object, c *model.Cluster, live *observe.Live, successor string) []render.Object {
 	rendered := map[string]bool{}
 	for _, object := range render.Quiet(c) {
 		rendered[object.GetName()] = true
@@ -184,19 +189,14 @@ func surplus(c *model.Cluster, live *observe.Live, successor string) []render.Ob
 	}
 	var objects []render.Object
 	for name, service := range live.Services {
-		if !rendered[name] {
+		if !rendered[name] && metav1.IsControlledBy(service, cluster) {
 			objects = append(objects, service)
 		}
 	}
-	used := map[string]bool{}
-	for i := range live.Pods {
-		used[observe.RevisionName(live.Pods[i].Spec.Volumes)] = true
-	}
-	for _, set := range live.StatefulSets {
-		used[observe.RevisionName(set.Spec.Template.Spec.Volumes)] = true
-	}
+	used := revisionsInUse(live)
 	for name, configMap := range live.ConfigMaps {
-		if render.ReadRevision(configMap) != nil && !used[name] {
+		if render.ReadRevision(configMap) != nil && !slices.Contains(used, name) &&
+			metav1.IsControlledBy(configMap, cluster) {
 			objects = append(objects, configMap)
 		}
 	}
@@ -205,15 +205,38 @@ func surplus(c *model.Cluster, live *observe.Live, successor string) []render.Ob
 	return objects
 }
 
+// unseen lists what the decision makes that is not among the live objects.
+func unseen(d *Decision, live *observe.Live) []model.ObjectName {
+	names := d.Model.ObjectNames()
+	for _, name := range revisionsInUse(live) {
+		names = append(names, model.ObjectName{Kind: model.KindConfigMap, Name: name})
+	}
+	return slices.DeleteFunc(names, func(o model.ObjectName) bool {
+		handover := o.Kind == model.KindService && o.Name == d.Model.HandoverService()
+		_, taken := live.Taken[o.Key()]
+		return live.Has(o) || taken || handover && d.Successor == ""
+	})
+}
+
+// revisionsInUse lists the revisions that a pod or a StatefulSet names.
+func revisionsInUse(live *observe.Live) []string {
+	var names []string
+	for i := range live.Pods {
+		names = append(names, observe.RevisionName(live.Pods[i].Spec.Volumes))
+	}
+	for _, set := range live.StatefulSets {
+		names = append(names, observe.RevisionName(set.Spec.Template.Spec.Volumes))
+	}
+	slices.Sort(names)
+	return slices.DeleteFunc(slices.Compact(names), func(name string) bool { return name == "" })
+}
+
 // acceptedKey is the entry of the ConfigMap that holds the last accepted spec.
 const acceptedKey = "spec.json"
 
-// AcceptedName names the ConfigMap that holds the last accepted spec.
-func AcceptedName(cluster string) string { return cluster + "-accepted" }
-
 // AcceptedSpec reads the last accepted spec; nil = there is none yet.
 func AcceptedSpec(live *observe.Live, cluster string) (*v1alpha1.KafkaClusterSpec, error) {
-	recorded := live.ConfigMaps[AcceptedName(cluster)]
+	recorded := live.ConfigMaps[model.AcceptedConfigMap(cluster)]
 	if recorded == nil {
 		return nil, nil
 	}
@@ -234,7 +257,7 @@ func RenderAccepted(cluster *v1alpha1.KafkaCluster, spec *v1alpha1.KafkaClusterS
 	return &corev1.ConfigMap{
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: cluster.Namespace, Name: AcceptedName(cluster.Name), Labels: Labels(cluster.Name),
+			Namespace: cluster.Namespace, Name: model.AcceptedConfigMap(cluster.Name), Labels: Labels(cluster.Name),
 		},
 		Data: map[string]string{acceptedKey: string(text)},
 	}, nil

@@ -213,11 +213,14 @@ func TestWhatADeletedClusterHasLeftIsWaitedFor(t *testing.T) {
 
 func TestASurplusIsNamedOnlyWhenNothingIsUnderWay(t *testing.T) {
 	in := running(t)
-	in.Live.Services["events-old"] = &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "events-old"}}
+	owned := []metav1.OwnerReference{{Kind: KindCluster, Name: "events", UID: in.Cluster.UID, Controller: new(true)}}
+	in.Live.Services["events-old"] = &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "events-old", OwnerReferences: owned}}
+	// kubectl expose copies the labels of what it exposes, so that it stands among ours.
+	in.Live.Services["mine"] = &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "mine"}}
 	revision := maps.Clone(in.Live.ConfigMaps)
 	for _, configMap := range revision {
 		old := configMap.DeepCopy()
-		old.Name = "events-main-old"
+		old.Name, old.OwnerReferences = "events-main-old", owned
 		in.Live.ConfigMaps[old.Name] = old
 	}
 	d := Decide(in)

@@ -15,7 +15,6 @@ import (
 	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/observe"
 	"github.com/castellan-dev/castellan/internal/pki"
-	"github.com/castellan-dev/castellan/internal/render"
 )
 
 const (
@@ -91,8 +90,8 @@ func KeySecrets(
 	for i := range c.Pools {
 		pool := &c.Pools[i]
 		for _, k := range []KeySecret{
-			{Name: render.InternalSecret(c, pool), Leaves: internalLeaves(c, pool)},
-			{Name: render.ListenersSecret(c, pool), Leaves: listenerLeaves(c, pool, Hosts(live.Pods))},
+			{Name: c.InternalSecret(pool), Leaves: internalLeaves(c, pool)},
+			{Name: c.ListenersSecret(pool), Leaves: listenerLeaves(c, pool, Hosts(live.Pods))},
 		} {
 			if len(k.Leaves) > 0 || live.Secrets[k.Name] != nil {
 				secrets = append(secrets, k.compared(live.Secrets[k.Name], leaving, authority, now))

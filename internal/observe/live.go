@@ -17,7 +17,8 @@ type Live struct {
 	Secrets      map[string]*corev1.Secret
 	Services     map[string]*corev1.Service
 	Budgets      map[string]*policyv1.PodDisruptionBudget
-	// Taken names what belongs to other clusters of the namespace: "Kind/name" and whose it is.
+	// Taken names what somebody else has under a name that the cluster needs: "Kind/name", as model.ObjectName.Key has it,
+	// and whose it is; empty = it names nobody.
 	Taken map[string]string
 }
 

@@ -177,7 +177,7 @@ func volumes(c *model.Cluster, pool *model.Pool, revision string) []corev1.Volum
 		{Name: RevisionVolume, VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{
 			LocalObjectReference: corev1.LocalObjectReference{Name: revision}, DefaultMode: ptr(secretMode),
 		}}},
-		secretVolume(internalVolume, InternalSecret(c, pool), false),
+		secretVolume(internalVolume, c.InternalSecret(pool), false),
 		{Name: podVolume, VolumeSource: corev1.VolumeSource{DownwardAPI: &corev1.DownwardAPIVolumeSource{
 			DefaultMode: ptr(secretMode),
 			// Single keys, so that the container sees no other annotation of the pod.
@@ -189,7 +189,7 @@ func volumes(c *model.Cluster, pool *model.Pool, revision string) []corev1.Volum
 		{Name: tmpVolume, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}},
 	}
 	if pool.Broker {
-		all = append(all, secretVolume(listenersVolume, ListenersSecret(c, pool), true))
+		all = append(all, secretVolume(listenersVolume, c.ListenersSecret(pool), true))
 	}
 	if needsPlainUsers(c, pool) {
 		all = append(all, secretVolume(usersVolume, PlainUsersSecret(c.Name), true))

@@ -52,20 +52,8 @@ const (
 // UsersEntry is the key of the users file in the Secret PlainUsersSecret.
 const UsersEntry = "users"
 
-// CAEntry is the key of the cluster's CA certificate in the Secret InternalSecret.
+// CAEntry is the key of the cluster's CA certificate in the Secret model.Cluster.InternalSecret.
 const CAEntry = "ca.crt"
-
-// InternalSecret names the Secret with the nodes' keys and certificates for CONTROLLER and REPLICATION: ca.crt, and for
-// each node id <id>.pem (key and chain in one) and <id>.names (what the certificate names, one a line).
-func InternalSecret(c *model.Cluster, pool *model.Pool) string {
-	return c.Name + "-" + pool.Name + "-internal"
-}
-
-// ListenersSecret names the Secret with the nodes' keys and certificates for the listeners of clients:
-// <id>.<listener>.pem and <id>.<listener>.names.
-func ListenersSecret(c *model.Cluster, pool *model.Pool) string {
-	return c.Name + "-" + pool.Name + "-listeners"
-}
 
 // PlainUsersSecret names the Secret with the file of PLAIN users.
 func PlainUsersSecret(clusterName string) string { return clusterName + "-plain-users" }

@@ -198,19 +198,19 @@ var shapeFaults = []badInput{
 		func(in *Inputs) { in.Taken = map[string]string{"Service/events-main-0-outside": "a user"} },
 		verdict.ReasonInvalid,
 		"spec.listeners[outside].name",
-		"belongs to a user",
+		"but belongs to a user",
 	},
 	{
 		"a name that somebody else's claim has",
 		func(in *Inputs) { in.Taken = map[string]string{"PersistentVolumeClaim/more-events-main-2": "a user"} },
 		verdict.ReasonInvalid,
 		"spec.pools[main].storage.volumes[more].name",
-		"belongs to a user",
+		"but belongs to a user",
 	},
 	{"a name that somebody else's StatefulSet has", func(in *Inputs) {
 		in.Taken = map[string]string{"StatefulSet/events-extra": "KafkaCluster events-extra"}
 	},
-		verdict.ReasonInvalid, "spec.pools[extra].name", "choose another name"},
+		verdict.ReasonInvalid, "spec.pools[extra].name", "rename the pool, or remove it"},
 }
 
 func TestNoControllersAndNoBrokersAreRefused(t *testing.T) {

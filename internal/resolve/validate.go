@@ -1,6 +1,7 @@
 package resolve
 
 import (
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -365,30 +366,19 @@ func validateRacks(c *model.Cluster, seen []v1alpha1.NodeStatus) verdict.List {
 // validateNames checks what the cluster's objects would be called: within Kubernetes' bounds, and nobody else's.
 func validateNames(c *model.Cluster, taken map[string]string) verdict.List {
 	var faults verdict.List
-	refuse := func(field, object string) {
-		if owner, is := taken[object]; is {
-			faults.Refuse(field, "%s is needed and belongs to %s; choose another name here, or remove that one", object, owner)
+	for _, o := range c.ObjectNames() {
+		if owner, is := taken[o.Key()]; is {
+			if owner != "" {
+				owner = " but belongs to " + owner
+			}
+			faults.Refuse(o.Field, "%s %s exists and is not this KafkaCluster's%s; %s",
+				o.Kind, o.Name, owner, whenTaken(c.Name, o))
 		}
-	}
-	refuse("metadata.name", "Service/"+c.NodesService())
-	refuse("metadata.name", "Service/"+c.ControllersService())
-	refuse("metadata.name", "Service/"+c.HandoverService())
-	for _, p := range c.Pools {
-		refuse(model.PoolField(p.Name, "name"), "StatefulSet/"+p.StatefulSet)
-	}
-	for _, l := range c.Listeners {
-		refuse(model.ListenerField(l.Name, "name"), "Service/"+l.Service)
 	}
 	for i := range c.Nodes {
 		n := &c.Nodes[i]
-		for _, v := range c.PoolOf(n).Volumes {
-			if !v.Ephemeral {
-				refuse(model.VolumeField(n.Pool, v.Name, "name"), "PersistentVolumeClaim/"+model.ClaimName(v.Name, n.PodName))
-			}
-		}
 		for _, l := range n.Listeners {
 			field := model.ListenerField(strings.ToLower(l.Name), "name")
-			refuse(field, "Service/"+l.Service)
 			if over := len(l.Service) - maxServiceName; over > 0 {
 				faults.Refuse(
 					field,
@@ -402,6 +392,19 @@ func validateNames(c *model.Cluster, taken map[string]string) verdict.List {
 		}
 	}
 	return faults
+}
+
+// whenTaken is what to do about an object of somebody else's under a name that the cluster needs.
+func whenTaken(cluster string, o model.ObjectName) string {
+	cure := "rename the " + o.Part + ", or remove it"
+	if o.Part == model.PartCluster {
+		cure = "make the KafkaCluster under another name, or remove it"
+	}
+	if o.Kind == model.KindSecret || o.Kind == model.KindConfigMap {
+		cure += fmt.Sprintf("; if it is this cluster's own, label it %s=%s and %s=%s",
+			v1alpha1.LabelManagedBy, v1alpha1.ManagedBy, v1alpha1.LabelCluster, cluster)
+	}
+	return cure
 }
 
 const (

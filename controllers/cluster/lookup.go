@@ -1,0 +1,102 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/apply"
+	"github.com/castellan-dev/castellan/internal/decide"
+	"github.com/castellan-dev/castellan/internal/model"
+	"github.com/castellan-dev/castellan/internal/observe"
+)
+
+// decide makes the decision. The cache shows what bears our labels; before anything is made under a name, it looks past
+// the cache for what has it, and decides again: somebody else's object is a fault, and one of ours is labelled again.
+func (r *Reconciler) decide(ctx context.Context, s *scope) error {
+	s.decision = decide.Decide(s.seen)
+	var found bool
+	for _, name := range s.decision.Unseen {
+		object, err := r.look(ctx, s, name)
+		if err != nil {
+			return err
+		}
+		if object == nil {
+			continue
+		}
+		found = true
+		owner, ours := observe.Whose(name.Kind, object, s.base)
+		if !ours && !(name.Kind == model.KindClaim && s.seen.Live.Serves(name.Name)) {
+			s.seen.Live.Taken[name.Key()] = owner
+			continue
+		}
+		if err := r.label(ctx, s, name, object); err != nil {
+			return err
+		}
+		s.seen.Live.Add(object)
+	}
+	if found {
+		s.decision = decide.Decide(s.seen)
+	}
+	return nil
+}
+
+// look reads an object past the cache; nil = there is none.
+func (r *Reconciler) look(ctx context.Context, s *scope, name model.ObjectName) (client.Object, error) {
+	object := newObject[name.Kind]()
+	err := r.APIReader.Get(ctx, types.NamespacedName{Namespace: s.base.Namespace, Name: name.Name}, object)
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look whether %s %s/%s is somebody else's: %w", name.Kind, s.base.Namespace, name.Name, err)
+	}
+	return object, nil
+}
+
+var newObject = map[string]func() client.Object{
+	model.KindService:     func() client.Object { return &corev1.Service{} },
+	model.KindSecret:      func() client.Object { return &corev1.Secret{} },
+	model.KindConfigMap:   func() client.Object { return &corev1.ConfigMap{} },
+	model.KindClaim:       func() client.Object { return &corev1.PersistentVolumeClaim{} },
+	model.KindStatefulSet: func() client.Object { return &appsv1.StatefulSet{} },
+	model.KindBudget:      func() client.Object { return &policyv1.PodDisruptionBudget{} },
+}
+
+// label gives an object of ours that has lost them the labels by which the cache shows it.
+func (r *Reconciler) label(ctx context.Context, s *scope, name model.ObjectName, object client.Object) error {
+	labels := maps.Clone(object.GetLabels())
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	maps.Copy(labels, decide.Labels(s.base.Name))
+	if maps.Equal(labels, object.GetLabels()) {
+		return nil // the cache is behind
+	}
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"uid": object.GetUID(), "labels": labels}})
+	if err == nil {
+		err = r.Patch(ctx, object, client.RawPatch(types.MergePatchType, patch), client.FieldOwner(apply.FieldOwner))
+	}
+	if err != nil {
+		return fmt.Errorf("label %s %s/%s, which has lost its labels: %w", name.Kind, s.base.Namespace, name.Name, err)
+	}
+	r.event(s, corev1.EventTypeNormal, "LabelsRestored", name.Kind+" "+name.Name+" had lost the label "+
+		v1alpha1.LabelManagedBy+" or "+v1alpha1.LabelCluster)
+	s.lookAgain(whenBehind)
+	return nil
+}
+
+// taken tells whether somebody else has an object that the cluster needs: the decision says so, and it is left alone.
+func (s *scope) taken(kind, name string) bool {
+	_, taken := s.seen.Live.Taken[model.ObjectName{Kind: kind, Name: name}.Key()]
+	return taken
+}

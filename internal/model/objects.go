@@ -1,0 +1,100 @@
+package model
+
+import (
+	"strings"
+
+	"github.com/castellan-dev/castellan/internal/pki"
+)
+
+// The kinds of the objects that a cluster is made of.
+const (
+	KindService     = "Service"
+	KindSecret      = "Secret"
+	KindConfigMap   = "ConfigMap"
+	KindClaim       = "PersistentVolumeClaim"
+	KindStatefulSet = "StatefulSet"
+	KindBudget      = "PodDisruptionBudget"
+)
+
+// The parts of a spec whose names go into the names of objects.
+const (
+	PartCluster  = "cluster"
+	PartListener = "listener"
+	PartPool     = "pool"
+	PartVolume   = "volume"
+)
+
+// ObjectName is what an object of a cluster is called, and what the name is made from.
+type ObjectName struct {
+	Kind, Name string
+	Part       string // whose name is in it beside the cluster's; PartCluster = nobody's
+	Field      string // the path of that part's name
+}
+
+// ClusterNameField is the path of a cluster's name.
+const ClusterNameField = "metadata.name"
+
+// Key is the kind and the name in one.
+func (o ObjectName) Key() string { return o.Kind + "/" + o.Name }
+
+// InternalSecret names the Secret with the nodes' keys and certificates for CONTROLLER and REPLICATION: ca.crt, and for
+// each node id <id>.pem (key and chain in one) and <id>.names (what the certificate names, one a line).
+func (c *Cluster) InternalSecret(pool *Pool) string { return c.Name + "-" + pool.Name + "-internal" }
+
+// ListenersSecret names the Secret with the nodes' keys and certificates for the listeners of clients:
+// <id>.<listener>.pem and <id>.<listener>.names.
+func (c *Cluster) ListenersSecret(pool *Pool) string { return c.Name + "-" + pool.Name + "-listeners" }
+
+// AcceptedConfigMap names the ConfigMap that holds the last accepted spec of a cluster.
+func AcceptedConfigMap(cluster string) string { return cluster + "-accepted" }
+
+// ObjectNames lists the objects that the cluster needs under a name that follows from its spec. The handover Service is
+// among them, which is there only at times. Revisions are not: their names hold a hash of what is in them.
+func (c *Cluster) ObjectNames() []ObjectName {
+	var names []ObjectName
+	add := func(part, field, kind string, objects ...string) {
+		for _, name := range objects {
+			names = append(names, ObjectName{Kind: kind, Name: name, Part: part, Field: field})
+		}
+	}
+	add(PartCluster, ClusterNameField, KindSecret, pki.AuthoritySecret(c.Name))
+	add(PartCluster, ClusterNameField, KindConfigMap, AcceptedConfigMap(c.Name))
+	add(PartCluster, ClusterNameField, KindBudget, c.Name)
+	add(PartCluster, ClusterNameField, KindService, c.NodesService(), c.ControllersService(), c.HandoverService())
+	for _, l := range c.Listeners {
+		add(PartListener, ListenerField(l.Name, "name"), KindService, l.Service)
+	}
+	for i := range c.Pools {
+		pool := &c.Pools[i]
+		field := PoolField(pool.Name, "name")
+		add(PartPool, field, KindStatefulSet, pool.StatefulSet)
+		add(PartPool, field, KindSecret, c.InternalSecret(pool))
+		if pool.Broker && c.certifiesListeners() {
+			add(PartPool, field, KindSecret, c.ListenersSecret(pool))
+		}
+	}
+	for i := range c.Nodes {
+		node := &c.Nodes[i]
+		for _, v := range c.PoolOf(node).Volumes {
+			if !v.Ephemeral {
+				add(PartVolume, VolumeField(node.Pool, v.Name, "name"), KindClaim, ClaimName(v.Name, node.PodName))
+			}
+		}
+		for _, l := range node.Listeners {
+			if l.Service != "" {
+				add(PartListener, ListenerField(strings.ToLower(l.Name), "name"), KindService, l.Service)
+			}
+		}
+	}
+	return names
+}
+
+// certifiesListeners tells whether brokers prove to clients who they are.
+func (c *Cluster) certifiesListeners() bool {
+	for _, l := range c.Listeners {
+		if l.TLS {
+			return true
+		}
+	}
+	return false
+}

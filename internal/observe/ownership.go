@@ -1,0 +1,97 @@
+package observe
+
+import (
+	"slices"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/model"
+)
+
+// kindCluster is the kind of the owner of what a cluster is made of.
+const kindCluster = "KafkaCluster"
+
+// Whose tells whether an object is the cluster's, or a deleted predecessor's of its name. If it is neither, owner says
+// whose it is, such as "Deployment web"; empty = it names nobody. A label alone proves little: kubectl expose copies
+// the labels of what it exposes. What has no controller any more, because it was orphaned or restored, is the
+// cluster's if it is labelled so and, where tools copy labels, also bears the mark of what the operator applies.
+func Whose(kind string, o metav1.Object, cluster metav1.Object) (owner string, ours bool) {
+	if c := metav1.GetControllerOf(o); c != nil {
+		return c.Kind + " " + c.Name, c.UID == cluster.GetUID() || c.Kind == kindCluster && c.Name == cluster.GetName()
+	}
+	labels := o.GetLabels()
+	switch labelled := labels[v1alpha1.LabelCluster]; {
+	case labelled == "":
+		return "", false
+	case labelled != cluster.GetName():
+		return kindCluster + " " + labelled, false
+	}
+	switch kind {
+	case model.KindClaim:
+		return "", claimed(labels)
+	case model.KindService, model.KindBudget, model.KindStatefulSet:
+		return "", o.GetAnnotations()[v1alpha1.AnnotationApplied] != ""
+	}
+	return "", true
+}
+
+// claimed tells that a claim bears the labels that the operator gives it, or at least those of a StatefulSet's
+// template.
+func claimed(labels map[string]string) bool {
+	return labels[v1alpha1.LabelNodeID] != "" ||
+		labels[v1alpha1.LabelPool] != "" && labels[v1alpha1.LabelVolume] != ""
+}
+
+// Serves tells that a ready pod of the cluster runs on the claim: whatever labels the claim has lost, it is the
+// cluster's, for no node starts on a disk that another cluster has formatted.
+func (l *Live) Serves(claim string) bool {
+	return slices.ContainsFunc(l.Pods, func(pod corev1.Pod) bool {
+		return slices.ContainsFunc(pod.Spec.Volumes, func(v corev1.Volume) bool {
+			return v.PersistentVolumeClaim != nil && v.PersistentVolumeClaim.ClaimName == claim
+		}) && slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
+			return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
+		})
+	})
+}
+
+// Add puts an object among the live ones that was read past the cache.
+func (l *Live) Add(object metav1.Object) {
+	switch o := object.(type) {
+	case *corev1.Service:
+		l.Services[o.Name] = o
+	case *corev1.Secret:
+		l.Secrets[o.Name] = o
+	case *corev1.ConfigMap:
+		l.ConfigMaps[o.Name] = o
+	case *corev1.PersistentVolumeClaim:
+		l.Claims[o.Name] = o
+	case *appsv1.StatefulSet:
+		l.StatefulSets[o.Name] = o
+	case *policyv1.PodDisruptionBudget:
+		l.Budgets[o.Name] = o
+	}
+}
+
+// Has tells whether the live objects show what has this name.
+func (l *Live) Has(o model.ObjectName) bool {
+	var found bool
+	switch o.Kind {
+	case model.KindService:
+		_, found = l.Services[o.Name]
+	case model.KindSecret:
+		_, found = l.Secrets[o.Name]
+	case model.KindConfigMap:
+		_, found = l.ConfigMaps[o.Name]
+	case model.KindClaim:
+		_, found = l.Claims[o.Name]
+	case model.KindStatefulSet:
+		_, found = l.StatefulSets[o.Name]
+	case model.KindBudget:
+		_, found = l.Budgets[o.Name]
+	}
+	return found
+}
