@@ -181,7 +181,7 @@ func (r *Reconciler[T, S]) objectEvents() handler.EventHandler {
 	return handler.Funcs{
 		CreateFunc: func(_ context.Context, e event.CreateEvent, q QueueOf) { mark(e.Object, q) },
 		UpdateFunc: func(_ context.Context, e event.UpdateEvent, q QueueOf) {
-			if userChanged(e.ObjectOld, e.ObjectNew) {
+			if userChanged(e.ObjectOld, e.ObjectNew) || lost(e.ObjectOld, e.ObjectNew) && !r.Writer.Wrote(e.ObjectNew) {
 				mark(e.ObjectNew, q)
 			}
 		},
@@ -196,6 +196,14 @@ func userChanged(before, after client.Object) bool {
 	return before.GetUID() != after.GetUID() ||
 		before.GetGeneration() != after.GetGeneration() ||
 		before.GetDeletionTimestamp().IsZero() != after.GetDeletionTimestamp().IsZero()
+}
+
+// lost tells that our finalizer, or the annotation that says what is about to be created, has been taken off: kubectl
+// replace leaves of an object what its manifest holds.
+func lost(before, after client.Object) bool {
+	announced := func(o client.Object) string { return o.GetAnnotations()[v1alpha1.AnnotationCreating] }
+	return claim.HasFinalizer(before) && !claim.HasFinalizer(after) ||
+		announced(before) != "" && announced(after) == ""
 }
 
 // Mark has the name of an object looked at.

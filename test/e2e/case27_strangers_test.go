@@ -3,6 +3,9 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -83,11 +86,14 @@ func TestCase27_WhatSomebodyElseHasIsNeitherTakenNorChangedNorRemoved(t *testing
 		left--
 	}
 	waitReady(t, 3*time.Minute, cluster)
+	apply(t, ns, adminManifest)
+	waitReady(t, time.Minute, userNamed(ns, adminUser))
 
 	pods := lives(t, ns, sharedName)
 	mustComeBackLabelled(t, ns)
 	mustUndoEdits(t, ns)
 	mustLeaveACopyOfALabelAlone(t, ns)
+	mustKeepItsFinalizer(t, ns)
 	mustLiveOn(t, ns, sharedName, pods)
 	waitReady(t, time.Minute, cluster)
 }
@@ -178,6 +184,37 @@ func mustLeaveACopyOfALabelAlone(t *testing.T, ns string) {
 	mustGet(t, ns, "Service/events-mine", mine)
 	if mine.DeletionTimestamp != nil || len(mine.OwnerReferences) != 0 {
 		t.Errorf("what kubectl expose made is %v", mine)
+	}
+}
+
+// mustKeepItsFinalizer replaces a topic by its manifest, which takes off all that the manifest does not hold.
+func mustKeepItsFinalizer(t *testing.T, ns string) {
+	t.Helper()
+	apply(t, ns, topicManifest("replaced", ""))
+	topic := topicNamed(ns, "replaced")
+	waitReady(t, time.Minute, topic)
+	manifest := fmt.Sprintf(`{"apiVersion":"kafka.castellan.dev/v1alpha1","kind":"KafkaTopic",
+		"metadata":{"name":"replaced","namespace":%q},"spec":{"clusterRef":{"name":"events"}}}`, ns)
+	file := filepath.Join(t.TempDir(), "topic.json")
+	if err := os.WriteFile(file, []byte(manifest), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := kubectl(t.Context(), "replace", "-f", file); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 15*time.Second, "the topic has its finalizer back", func(ctx context.Context) error {
+		if err := refresh(ctx, topic); err != nil {
+			return err
+		}
+		if !slices.Contains(topic.Finalizers, v1alpha1.Finalizer) {
+			return fmt.Errorf("finalizers %v", topic.Finalizers)
+		}
+		return nil
+	})
+	mustGo(t, topic)
+	names, err := loginOf(t, ns, adminUser).at(t, ns, sharedName, "outside").admin(t).ListTopics(t.Context())
+	if err != nil || names.Has("replaced") {
+		t.Errorf("the object is gone, and its topic stands in Kafka (error %v)", err)
 	}
 }
 
