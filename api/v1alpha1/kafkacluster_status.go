@@ -177,6 +177,10 @@ type ListenerStatus struct {
 	// +listType=map
 	// +listMapKey=nodeId
 	Addresses []NodeAddress `json:"addresses,omitempty"`
+	// Ports that Kubernetes gave out, by Service. A Service that is made again asks for the one that it had: clients
+	// know it.
+	// +optional
+	NodePorts map[string]int32 `json:"nodePorts,omitempty"`
 }
 
 // NodeAddress is what a broker advertises.

@@ -3,12 +3,16 @@ package cluster
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -27,7 +31,14 @@ func (r *Reconciler) applyQuiet(ctx context.Context, s *scope) error {
 		if !ok {
 			continue
 		}
-		written, err := r.apply(ctx, s, model.KindService, service, orNil(s.seen.Live.Services[service.Name]))
+		live := s.seen.Live.Services[service.Name]
+		written, err := r.apply(ctx, s, model.KindService, service, orNil(live))
+		if live == nil && isPortTaken(err) {
+			r.event(s, corev1.EventTypeWarning, "PortTaken", fmt.Sprintf("Service %s was deleted, and its node port %d "+
+				"cannot be had again: clients outside have to learn the new one", service.Name, service.Spec.Ports[0].NodePort))
+			service.Spec.Ports[0].NodePort = 0
+			written, err = r.apply(ctx, s, model.KindService, service, nil)
+		}
 		if err != nil {
 			return err
 		}
@@ -36,6 +47,16 @@ func (r *Reconciler) applyQuiet(ctx context.Context, s *scope) error {
 		}
 	}
 	return r.createClaims(ctx, s)
+}
+
+// isPortTaken tells that the API server refuses the node port of a Service: another one has it, or it is outside of the
+// range that Kubernetes gives out now.
+func isPortTaken(err error) bool {
+	var status apierrors.APIStatus
+	return errors.As(err, &status) && apierrors.IsInvalid(err) && status.Status().Details != nil &&
+		slices.ContainsFunc(status.Status().Details.Causes, func(c metav1.StatusCause) bool {
+			return strings.HasSuffix(c.Field, ".nodePort")
+		})
 }
 
 // apply makes an object of the cluster what was rendered, unless somebody else has the name. It tells whether a write

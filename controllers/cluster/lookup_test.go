@@ -16,8 +16,10 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -35,6 +37,8 @@ type house struct {
 	*testing.T
 	api   client.WithWatch
 	under *Reconciler
+	// refusePort has the API server say that a node port is taken.
+	refusePort bool
 }
 
 func newHouse(t *testing.T, objects ...client.Object) *house {
@@ -60,6 +64,22 @@ func newHouse(t *testing.T, objects ...client.Object) *house {
 	h.api = fake.NewClientBuilder().WithScheme(scheme).WithObjects(append(objects, cluster)...).
 		WithStatusSubresource(cluster).Build()
 	cached := interceptor.NewClient(h.api, interceptor.Funcs{
+		Apply: func(
+			ctx context.Context, c client.WithWatch, o runtime.ApplyConfiguration, opts ...client.ApplyOption,
+		) error {
+			content := o.(interface{ UnstructuredContent() map[string]any }).UnstructuredContent()
+			ports, _, _ := unstructured.NestedSlice(content, "spec", "ports")
+			isService := h.refusePort && content["kind"] == "Service"
+			if isService && ports[0].(map[string]any)["nodePort"] == nil {
+				ports[0].(map[string]any)["nodePort"] = int64(30999) // as the API server gives out another one
+				_ = unstructured.SetNestedSlice(content, ports, "spec", "ports")
+			} else if isService && ports[0].(map[string]any)["nodePort"] == int64(30123) {
+				path := field.NewPath("spec", "ports").Index(0).Child("nodePort")
+				return apierrors.NewInvalid(schema.GroupKind{Kind: "Service"}, "events-clients", field.ErrorList{
+					field.Invalid(path, 30123, "provided port is already allocated")})
+			}
+			return c.Apply(ctx, o, opts...)
+		},
 		List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
 			return c.List(ctx, list, append(opts, client.MatchingLabels{
 				v1alpha1.LabelManagedBy: v1alpha1.ManagedBy, v1alpha1.LabelCluster: "events"})...)
@@ -336,6 +356,49 @@ func TestAnEditedStatefulSetIsPutBack(t *testing.T) {
 			h.reconcile()
 			if h.get("events-main", set); set.ResourceVersion != version {
 				t.Error("it is written again although nothing differs")
+			}
+		})
+	}
+}
+
+// Clients outside know a port: a Service that was deleted comes back with it.
+func TestAServiceThatIsMadeAgainHasThePortThatClientsKnow(t *testing.T) {
+	for name, c := range map[string]struct {
+		refused bool
+		want    int32
+	}{
+		"it is free":                       {false, 30123},
+		"another Service has it meanwhile": {true, 30999},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t)
+			cluster := &v1alpha1.KafkaCluster{}
+			h.get("events", cluster)
+			cluster.Spec.Listeners[0].Exposure.Type = v1alpha1.ExposureNodePort
+			if err := h.api.Update(t.Context(), cluster); err != nil {
+				t.Fatal(err)
+			}
+			h.reconcile()
+			for _, name := range []string{"events-clients", "events-main-0-clients"} {
+				service := &corev1.Service{}
+				h.get(name, service)
+				if service.Spec.Ports[0].NodePort != 0 {
+					t.Fatalf("%s asks for port %d, which nobody has told", name, service.Spec.Ports[0].NodePort)
+				}
+				service.Spec.Ports[0].NodePort = 30123
+				if err := h.api.Update(t.Context(), service); err != nil {
+					t.Fatal(err)
+				}
+				h.reconcile()
+				if err := h.api.Delete(t.Context(), service); err != nil {
+					t.Fatal(err)
+				}
+				h.refusePort = c.refused
+				h.reconcile()
+				h.get(name, service)
+				if got := service.Spec.Ports[0].NodePort; got != c.want {
+					t.Errorf("%s is at port %d, expected %d", name, got, c.want)
+				}
 			}
 		})
 	}

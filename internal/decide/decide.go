@@ -151,9 +151,20 @@ func toResolve(in Inputs, record identity.Record, spec *v1alpha1.KafkaClusterSpe
 	cluster := in.Cluster.DeepCopy()
 	record.WriteTo(&cluster.Status)
 	return resolve.Inputs{
-		Cluster: cluster, Spec: spec, Accepted: in.Accepted, NodePorts: in.Live.NodePorts(), Taken: in.Live.Taken,
+		Cluster: cluster, Spec: spec, Accepted: in.Accepted, NodePorts: nodePorts(in), Taken: in.Live.Taken,
 		ImageRepository: in.ImageRepository, Domain: in.Domain,
 	}
+}
+
+// nodePorts are the ports of Services that are there, and those that a Service had which was deleted: it is made again
+// with the port that clients know.
+func nodePorts(in Inputs) map[string]int32 {
+	ports := map[string]int32{}
+	for _, l := range in.Cluster.Status.Listeners {
+		maps.Copy(ports, l.NodePorts)
+	}
+	maps.Copy(ports, in.Live.NodePorts())
+	return ports
 }
 
 // heldVerdicts are what only the user can end: one verdict for each field, however many nodes it holds back.

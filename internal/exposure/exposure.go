@@ -49,8 +49,9 @@ type Row struct {
 	BootstrapPort func(l model.Listener, ports map[string]int32) int32
 	// Names are the DNS names that the certificate of a node has to hold.
 	Names func(c *model.Cluster, n *model.Node, l model.Listener) []string
-	// Open makes the Services of the listener lead there: the bootstrap Service, and those of single nodes.
-	Open func(*corev1.ServiceSpec)
+	// Open makes the Services of the listener lead there: the bootstrap Service, and those of single nodes. port is the
+	// one that clients know already where Kubernetes gives them out; 0 = none.
+	Open func(spec *corev1.ServiceSpec, port int32)
 	// Bootstrap is bootstrap.servers. hosts are the addresses of the Kubernetes nodes on which brokers run, by node id.
 	// Empty = not known yet.
 	Bootstrap func(c *model.Cluster, l model.Listener, hosts map[int32]string) string
@@ -69,7 +70,7 @@ var Rows = []Row{
 		},
 		BootstrapPort: func(l model.Listener, _ map[string]int32) int32 { return l.Port },
 		Names:         namesInside,
-		Open:          func(spec *corev1.ServiceSpec) { spec.Type = corev1.ServiceTypeClusterIP },
+		Open:          func(spec *corev1.ServiceSpec, _ int32) { spec.Type = corev1.ServiceTypeClusterIP },
 		Bootstrap: func(c *model.Cluster, l model.Listener, _ map[int32]string) string {
 			return fmt.Sprintf("%s:%d", c.ServiceHost(l.Service), l.BootstrapPort)
 		},
@@ -90,8 +91,8 @@ var Rows = []Row{
 		Names:         namesInside,
 		// The traffic stays on the Kubernetes node that it came to: clients are sent only to nodes that run a broker,
 		// the certificate there names that very node, and ACLs see the client's own address.
-		Open: func(spec *corev1.ServiceSpec) {
-			spec.Type = corev1.ServiceTypeNodePort
+		Open: func(spec *corev1.ServiceSpec, port int32) {
+			spec.Type, spec.Ports[0].NodePort = corev1.ServiceTypeNodePort, port
 			spec.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyLocal
 		},
 		Bootstrap: atKubernetesNodes,
@@ -100,6 +101,9 @@ var Rows = []Row{
 		Reach: ReachOutside,
 	},
 }
+
+// GivesPorts tells whether Kubernetes gives out the ports that clients come to.
+func (r Row) GivesPorts(l model.Listener) bool { return r.BootstrapPort(l, nil) == 0 }
 
 // namesInside are those under which clients in the Kubernetes cluster reach a broker: its own, and those of the
 // bootstrap Service, which may be typed short.

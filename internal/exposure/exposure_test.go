@@ -76,9 +76,9 @@ func TestEveryExposureIsACompleteRow(t *testing.T) {
 		if row.Bootstrap(c, l, hosts) == "" || strings.Contains(row.Bootstrap(c, l, hosts), "@") {
 			t.Errorf("%s: clients type %q", name, row.Bootstrap(c, l, hosts))
 		}
-		spec := corev1.ServiceSpec{}
-		if row.Open(&spec); spec.Type == "" {
-			t.Errorf("%s: a Service of no type", name)
+		spec := corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: l.Port}}}
+		if row.Open(&spec, 30001); spec.Type == "" || (spec.Ports[0].NodePort == 30001) != row.GivesPorts(l) {
+			t.Errorf("%s: a Service of type %q at port %d", name, spec.Type, spec.Ports[0].NodePort)
 		}
 		if row.Dial("advertised:1", "") != "advertised:1" {
 			t.Errorf("%s: while the pod is not known, %q is dialled", name, row.Dial("advertised:1", ""))

@@ -87,7 +87,7 @@ func bootstrapService(c *model.Cluster, l *model.Listener) *corev1.Service {
 		Selector: map[string]string{v1alpha1.LabelCluster: c.Name, v1alpha1.LabelBroker: "true"},
 		Ports:    []corev1.ServicePort{servicePort(l.Name, l.Port)},
 	}
-	exposure.Of(l.Exposure).Open(&spec)
+	exposure.Of(l.Exposure).Open(&spec, l.BootstrapPort)
 	return service(c, l.Service, map[string]string{v1alpha1.LabelListener: l.Name}, spec)
 }
 
@@ -100,7 +100,7 @@ func nodeService(c *model.Cluster, n *model.Node, l model.NodeListener) *corev1.
 		Ports:                    []corev1.ServicePort{servicePort(name, l.Port)},
 		PublishNotReadyAddresses: true,
 	}
-	exposure.Of(c.ClientListener(l.Name).Exposure).Open(&spec)
+	exposure.Of(c.ClientListener(l.Name).Exposure).Open(&spec, l.AdvertisedPort)
 	return service(c, l.Service, map[string]string{
 		v1alpha1.LabelListener: name, v1alpha1.LabelPool: n.Pool, v1alpha1.LabelNodeID: fmt.Sprint(n.ID),
 	}, spec)

@@ -3,6 +3,7 @@
 package report
 
 import (
+	"maps"
 	"strings"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
@@ -21,10 +22,26 @@ func ListenerStatus(c *model.Cluster, hosts map[int32]string) []v1alpha1.Listene
 				status.Addresses = append(status.Addresses, address)
 			}
 		}
+		status.NodePorts = nodePorts(c, l)
 		status.BootstrapServers = exposure.Of(l.Exposure).Bootstrap(c, l, hosts)
 		statuses = append(statuses, status)
 	}
 	return statuses
+}
+
+// nodePorts are the ports that Kubernetes gave to the listener's Services.
+func nodePorts(c *model.Cluster, l model.Listener) map[string]int32 {
+	if !exposure.Of(l.Exposure).GivesPorts(l) {
+		return nil
+	}
+	ports := map[string]int32{l.Service: l.BootstrapPort}
+	for i := range c.Nodes {
+		if nl := c.Nodes[i].Listener(strings.ToUpper(l.Name)); nl != nil && nl.Service != "" {
+			ports[nl.Service] = nl.AdvertisedPort
+		}
+	}
+	maps.DeleteFunc(ports, func(_ string, port int32) bool { return port == 0 })
+	return ports
 }
 
 func addressOf(n *model.Node, l model.Listener, hosts map[int32]string) (v1alpha1.NodeAddress, bool) {

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -92,6 +93,7 @@ func TestCase27_WhatSomebodyElseHasIsNeitherTakenNorChangedNorRemoved(t *testing
 	pods := lives(t, ns, sharedName)
 	mustComeBackLabelled(t, ns)
 	mustUndoEdits(t, ns)
+	mustKeepPorts(t, ns)
 	mustLeaveACopyOfALabelAlone(t, ns)
 	mustKeepItsFinalizer(t, ns)
 	mustLiveOn(t, ns, sharedName, pods)
@@ -151,6 +153,31 @@ func mustUndoEdits(t *testing.T, ns string) {
 			}
 			return nil
 		})
+	}
+}
+
+// mustKeepPorts deletes the Services by which clients come from outside.
+func mustKeepPorts(t *testing.T, ns string) {
+	t.Helper()
+	for _, name := range []string{"events-outside", "events-main-0-outside"} {
+		service := &corev1.Service{}
+		mustGet(t, ns, "Service/"+name, service)
+		port, uid := service.Spec.Ports[0].NodePort, service.UID
+		if err := kube.Delete(t.Context(), service); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, 30*time.Second, "Service "+name+" is there again", func(ctx context.Context) error {
+			if err := kube.Get(ctx, client.ObjectKey{Namespace: ns, Name: name}, service); err != nil {
+				return err
+			}
+			if service.UID == uid {
+				return errors.New("it is not gone yet")
+			}
+			return nil
+		})
+		if got := service.Spec.Ports[0].NodePort; got != port {
+			t.Errorf("Service %s had port %d and has %d", name, port, got)
+		}
 	}
 }
 
