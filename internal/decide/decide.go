@@ -7,7 +7,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -94,23 +93,6 @@ func Decide(in Inputs) Decision {
 		d.Surplus = surplus(d.Model, in.Live, d.Successor)
 	}
 	return d
-}
-
-// blocked says that what a deleted KafkaCluster of this name has left is still being removed.
-func blocked(in Inputs) string {
-	const text = "%s %s of the deleted KafkaCluster of this name is still being removed"
-	for _, name := range slices.Sorted(maps.Keys(in.Live.StatefulSets)) {
-		if owner := metav1.GetControllerOf(in.Live.StatefulSets[name]); owner != nil && owner.UID != in.Cluster.UID {
-			return fmt.Sprintf(text, "StatefulSet", name)
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(in.Live.Secrets)) {
-		owner := metav1.GetControllerOf(in.Live.Secrets[name])
-		if owner != nil && owner.Kind == KindCluster && owner.UID != in.Cluster.UID {
-			return fmt.Sprintf(text, "Secret", name)
-		}
-	}
-	return ""
 }
 
 // resolve turns the spec into the model. A spec that cannot be carried out stalls, and the last accepted one is cared

@@ -55,10 +55,13 @@ const UsersEntry = "users"
 // CAEntry is the key of the cluster's CA certificate in the Secret InternalSecret.
 const CAEntry = "ca.crt"
 
+// InternalSuffix ends the name of every InternalSecret.
+const InternalSuffix = "-internal"
+
 // InternalSecret names the Secret with the nodes' keys and certificates for CONTROLLER and REPLICATION: ca.crt, and for
 // each node id <id>.pem (key and chain in one) and <id>.names (what the certificate names, one a line).
 func InternalSecret(c *model.Cluster, pool *model.Pool) string {
-	return c.Name + "-" + pool.Name + "-internal"
+	return c.Name + "-" + pool.Name + InternalSuffix
 }
 
 // ListenersSecret names the Secret with the nodes' keys and certificates for the listeners of clients:
