@@ -18,6 +18,17 @@ type life struct {
 	pools     []v1alpha1.PoolStatus
 }
 
+// wasFounded tells that some claim knows of the first quorum of a Kafka cluster, also one that is going.
+func wasFounded(claims map[string]*corev1.PersistentVolumeClaim, clusterID string) bool {
+	for _, claim := range claims {
+		if clusterID != "" && claim.Labels[v1alpha1.LabelClusterID] == clusterID &&
+			claim.Annotations[v1alpha1.AnnotationFounded] == "true" {
+			return true
+		}
+	}
+	return false
+}
+
 // earlierLife reads the labels of the claims. Claims of several clusters tell nothing: their nodes refuse to start, and
 // say so.
 func earlierLife(claims map[string]*corev1.PersistentVolumeClaim) life {
@@ -37,7 +48,10 @@ func earlierLife(claims map[string]*corev1.PersistentVolumeClaim) life {
 			first[pool] = int32(id)
 		}
 		if directory := claim.Annotations[v1alpha1.AnnotationDirectoryID]; directory != "" {
-			voter := v1alpha1.InitialVoter{NodeID: int32(id), DirectoryID: directory, DiskUID: string(claim.UID)}
+			voter := v1alpha1.InitialVoter{NodeID: int32(id), DirectoryID: directory}
+			if claim.Spec.VolumeName != "" { // else there is no disk that could have been formatted
+				voter.DiskUID = string(claim.UID)
+			}
 			found.voters = append(found.voters, voter)
 		}
 	}

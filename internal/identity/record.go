@@ -74,7 +74,7 @@ func Propose(in Inputs) (Record, verdict.List) {
 			r.InitialVoters = append(r.InitialVoters, v1alpha1.InitialVoter{NodeID: id, DirectoryID: in.NewUUID()})
 		}
 	}
-	r.Bootstrapped = r.Bootstrapped ||
+	r.Bootstrapped = r.Bootstrapped || wasFounded(in.Claims, r.ClusterID) ||
 		in.Kafka != nil && in.Kafka.ClusterID == r.ClusterID && in.Kafka.Quorum.LeaderID >= 0
 	return r, nil
 }
