@@ -39,8 +39,8 @@ func leftOf[T metav1.Object](cluster types.UID, kind string, objects map[string]
 	return left
 }
 
-// endingPods are those whose StatefulSet is gone. For a KafkaCluster that has not begun they are its predecessor's: they
-// hold the disks and the names that its own pods need, and trust an authority that nobody has any more. A
+// endingPods are those whose StatefulSet is gone. For a KafkaCluster that has not begun they are its predecessor's:
+// they hold the disks and the names that its own pods need, and trust an authority that nobody has any more. A
 // KafkaCluster that has begun gets its lost StatefulSet back whatever the old pods do.
 func endingPods(in Inputs) []string {
 	if in.Cluster.Status.ClusterID != "" {

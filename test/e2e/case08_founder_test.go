@@ -14,8 +14,8 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 )
 
-// A founder of the quorum gets another disk, and before its node has formatted that the KafkaCluster is made again. Told
-// to format it as a founder's, the node would found a second quorum under the same cluster id.
+// A founder of the quorum gets another disk, and before its node has formatted that the KafkaCluster is made again.
+// Told to format it as a founder's, the node would found a second quorum under the same cluster id.
 func TestCase08_AReplacedFounderJoinsTheQuorumOfItsPredecessor(t *testing.T) {
 	long(t)
 	ns := newNamespace(t)
