@@ -25,6 +25,9 @@ import (
 // act carries out the decision: what disturbs nobody, then the steps of the plan in their order, and last what is left
 // over.
 func (r *Reconciler) act(ctx context.Context, s *scope) error {
+	if remade, err := r.remake(ctx, s); remade || err != nil {
+		return err
+	}
 	for _, apply := range []func(context.Context, *scope) error{r.applyQuiet, r.certify} {
 		if err := apply(ctx, s); err != nil {
 			return err

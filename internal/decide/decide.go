@@ -61,6 +61,8 @@ type Decision struct {
 	Plan        plan.Plan
 	// Successor is the pod that the handover Service leads to; empty = nobody needs it.
 	Successor string
+	// Remade is what gives way to what a spec asks for that was changed before the cluster had formed.
+	Remade Remade
 	// Surplus is what nothing renders any more, to be removed once nothing is under way.
 	Surplus  []render.Object
 	Verdicts []verdict.Verdict // what the user has to change
@@ -78,7 +80,8 @@ func Decide(in Inputs) Decision {
 	if !d.resolve(in) {
 		return d
 	}
-	d.Warnings = resolve.Warnings(d.Model)
+	d.Remade = remade(d.Model, in.Live)
+	d.Warnings = append(resolve.Warnings(d.Model), keptClaims(d.Model, in.Live, d.Remade.Claims)...)
 	d.Files = render.Nodes(d.Model)
 	d.Observation = observe.Kubernetes(d.Model, in.Live, d.Files)
 	d.Observation.CacheCurrent = d.Observation.CacheCurrent && in.CacheCurrent
@@ -130,7 +133,7 @@ func toResolve(in Inputs, record identity.Record, spec *v1alpha1.KafkaClusterSpe
 	record.WriteTo(&cluster.Status)
 	return resolve.Inputs{
 		Cluster: cluster, Spec: spec, Accepted: in.Accepted, NodePorts: in.Live.NodePorts(), Taken: in.Live.Taken,
-		ImageRepository: in.ImageRepository, Domain: in.Domain,
+		ImageRepository: in.ImageRepository, Domain: in.Domain, Living: living(in.Live), Disks: disks(in.Live),
 	}
 }
 

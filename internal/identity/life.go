@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/model"
 )
 
 // life is what retained claims tell of an earlier KafkaCluster of the same name.
@@ -49,7 +50,7 @@ func earlierLife(claims map[string]*corev1.PersistentVolumeClaim) life {
 		}
 		if directory := claim.Annotations[v1alpha1.AnnotationDirectoryID]; directory != "" {
 			voter := v1alpha1.InitialVoter{NodeID: int32(id), DirectoryID: directory}
-			if claim.Spec.VolumeName != "" { // else there is no disk that could have been formatted
+			if model.HasVolume(claim) { // else there is no disk that could have been formatted
 				voter.DiskUID = string(claim.UID)
 			}
 			found.voters = append(found.voters, voter)

@@ -171,3 +171,38 @@ func TestNewUUIDFitsKafkaAndLabels(t *testing.T) {
 		}
 	}
 }
+
+// Until a disk is told to be a founder's, who founds the quorum follows the spec; directory ids that claims carry stay.
+func TestFoundersFollowTheSpecUntilOneOfThemIsTold(t *testing.T) {
+	spec := func(replicas int32) *v1alpha1.KafkaClusterSpec {
+		return &v1alpha1.KafkaClusterSpec{Pools: []v1alpha1.Pool{{
+			Name: "main", Replicas: replicas, Storage: v1alpha1.Storage{Volumes: []v1alpha1.Volume{{Name: "data"}}},
+		}}}
+	}
+	propose := func(recorded Record, replicas int32) Record {
+		record, faults := Propose(Inputs{Recorded: recorded, Spec: spec(replicas), NewUUID: NewUUID})
+		if len(faults) > 0 {
+			t.Fatal(faults)
+		}
+		return record
+	}
+	one := propose(Record{}, 1)
+	three := propose(one, 3)
+	if len(three.InitialVoters) != 3 || three.InitialVoters[0] != one.InitialVoters[0] || three.ClusterID != one.ClusterID {
+		t.Errorf("%+v became %+v", one, three)
+	}
+	if back := propose(three, 1); !back.Equal(one) {
+		t.Errorf("%+v, expected %+v", back, one)
+	}
+	told, err := three.WithDisks(0, "disk-0", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if now := propose(told, 1); !now.Equal(told) {
+		t.Errorf("a founder was told, and %+v became %+v", told, now)
+	}
+	three.Bootstrapped = true
+	if now := propose(three, 1); !now.Equal(three) {
+		t.Errorf("the quorum was seen, and %+v became %+v", three, now)
+	}
+}

@@ -330,7 +330,7 @@ var changeFaults = []badInput{
 		verdict.ReasonInvalid, "spec.pools[extra].roles", "set it back, and make a new pool"},
 	{"founders are taken away before the cluster is founded", func(in *Inputs) {
 		in.Cluster.Status.Bootstrapped = false
-		in.Cluster.Status.InitialVoters = []v1alpha1.InitialVoter{{NodeID: 0}, {NodeID: 1}, {NodeID: 2}}
+		in.Cluster.Status.InitialVoters = []v1alpha1.InitialVoter{{NodeID: 0, DiskUID: "disk"}, {NodeID: 1}, {NodeID: 2}}
 		in.Spec.Pools[0].Replicas = 5
 	}, verdict.ReasonInvalid, "spec.pools[main].replicas", "set replicas back to 3"},
 	{"a version that does not know what is finalized", func(in *Inputs) {
