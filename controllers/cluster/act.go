@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -156,9 +157,16 @@ func (r *Reconciler) applyPool(ctx context.Context, s *scope, step plan.Step) er
 
 // lastRun is what each node of a pool runs, or ran last.
 func (s *scope) lastRun(pool string) map[int32]render.NodeFiles {
-	files := map[int32]render.NodeFiles{}
-	if configMap := s.seen.Live.ConfigMaps[s.decision.Observation.Pools[pool].Revision]; configMap != nil {
-		files = render.ReadRevision(configMap)
+	read := map[string]map[int32]render.NodeFiles{} // each revision once: many pods name the same, and it may be large
+	revision := func(name string) map[int32]render.NodeFiles {
+		if _, known := read[name]; !known {
+			read[name] = render.ReadRevision(s.seen.Live.ConfigMaps[name])
+		}
+		return read[name]
+	}
+	files := maps.Clone(revision(s.decision.Observation.Pools[pool].Revision))
+	if files == nil {
+		files = map[int32]render.NodeFiles{}
 	}
 	for i := range s.seen.Live.Pods {
 		pod := &s.seen.Live.Pods[i]
@@ -166,10 +174,8 @@ func (s *scope) lastRun(pool string) map[int32]render.NodeFiles {
 		if !ok || pod.Labels[v1alpha1.LabelPool] != pool {
 			continue
 		}
-		if configMap := s.seen.Live.ConfigMaps[observe.RevisionName(pod.Spec.Volumes)]; configMap != nil {
-			if ran, known := render.ReadRevision(configMap)[id]; known {
-				files[id] = ran
-			}
+		if ran, known := revision(observe.RevisionName(pod.Spec.Volumes))[id]; known {
+			files[id] = ran
 		}
 	}
 	return files

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
@@ -105,6 +106,9 @@ func (d *Decision) resolve(in Inputs) bool {
 	record, faults := identify(in, spec)
 	if len(faults) == 0 {
 		d.Model, faults = resolve.Resolve(toResolve(in, record, spec))
+	}
+	if len(faults) == 0 && !equality.Semantic.DeepEqual(in.Accepted, spec) {
+		faults = tooLarge(d.Model)
 	}
 	if d.Verdicts = faults; len(faults) > 0 {
 		d.Model = nil

@@ -138,12 +138,6 @@ var configFaults = []badInput{
 	},
 	{"others can only set run-time keys", func(in *Inputs) { in.Spec.UnmanagedConfig = []string{"num.partitions"} },
 		verdict.ReasonInvalid, "spec.unmanagedConfig[num.partitions]", "set it in spec.config"},
-	{"configuration that fits no ConfigMap", func(in *Inputs) {
-		for i := range 40 {
-			in.Spec.Pools[1].Config = v1alpha1.Config{}
-			in.Spec.Config["metrics.x"+strings.Repeat("y", i)] = strings.Repeat("z", 8000)
-		}
-	}, verdict.ReasonInvalid, "spec.pools[main].config", "spread the nodes over more pools"},
 }
 
 var shapeFaults = []badInput{
