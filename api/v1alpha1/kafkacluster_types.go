@@ -291,9 +291,9 @@ type Volume struct {
 	// +required
 	Size resource.Quantity `json:"size"`
 
-	// Storage class of the claim. Default: the default class of the Kubernetes cluster. At most 253 characters.
+	// Storage class of the claim; "" = none, for volumes that you make yourself. Default: the default class of the
+	// Kubernetes cluster. At most 253 characters.
 	// +optional
-	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	StorageClassName *string `json:"storageClassName,omitempty"`
 

@@ -26,6 +26,9 @@ const (
 
 	// AnnotationDirectoryID holds, on the claim of an initial voter, the directory id that it is formatted with.
 	AnnotationDirectoryID = "kafka.castellan.dev/directory-id"
+	// AnnotationFounded, "true" on a claim, records that the first quorum of the Kafka cluster in LabelClusterID has been
+	// seen. It outlives the KafkaCluster: no disk is formatted as a founder's any more, whoever asks.
+	AnnotationFounded = "kafka.castellan.dev/founded"
 	// AnnotationFormat tells a pod's start script what to do with an empty metadata disk. Its value is
 	// "<pod UID> initial <cluster id> <voters>" or "<pod UID> join <cluster id>", voters as kafka-storage takes them:
 	// <id>@<host>:<port>:<directory id>, separated by commas.

@@ -28,6 +28,9 @@ import (
 // act carries out the decision: what disturbs nobody, then the steps of the plan in their order, and last what is left
 // over.
 func (r *Reconciler) act(ctx context.Context, s *scope) error {
+	if remade, err := r.remake(ctx, s); remade || err != nil {
+		return err
+	}
 	for _, apply := range []func(context.Context, *scope) error{r.applyQuiet, r.certify} {
 		if err := apply(ctx, s); err != nil {
 			return err
@@ -182,9 +185,16 @@ func (r *Reconciler) createRevision(ctx context.Context, s *scope, revision *cor
 
 // lastRun is what each node of a pool runs, or ran last.
 func (s *scope) lastRun(pool string) map[int32]render.NodeFiles {
-	files := map[int32]render.NodeFiles{}
-	if configMap := s.seen.Live.ConfigMaps[s.decision.Observation.Pools[pool].Revision]; configMap != nil {
-		files = render.ReadRevision(configMap)
+	read := map[string]map[int32]render.NodeFiles{} // each revision once: many pods name the same, and it may be large
+	revision := func(name string) map[int32]render.NodeFiles {
+		if _, known := read[name]; !known {
+			read[name] = render.ReadRevision(s.seen.Live.ConfigMaps[name])
+		}
+		return read[name]
+	}
+	files := maps.Clone(revision(s.decision.Observation.Pools[pool].Revision))
+	if files == nil {
+		files = map[int32]render.NodeFiles{}
 	}
 	for i := range s.seen.Live.Pods {
 		pod := &s.seen.Live.Pods[i]
@@ -192,10 +202,8 @@ func (s *scope) lastRun(pool string) map[int32]render.NodeFiles {
 		if !ok || pod.Labels[v1alpha1.LabelPool] != pool {
 			continue
 		}
-		if configMap := s.seen.Live.ConfigMaps[observe.RevisionName(pod.Spec.Volumes)]; configMap != nil {
-			if ran, known := render.ReadRevision(configMap)[id]; known {
-				files[id] = ran
-			}
+		if ran, known := revision(observe.RevisionName(pod.Spec.Volumes))[id]; known {
+			files[id] = ran
 		}
 	}
 	return files

@@ -70,7 +70,7 @@ func (r *Reconciler) apply(ctx context.Context, s *scope, kind string, desired, 
 }
 
 // createClaims makes the claims that are missing. A claim that exists may hold somebody's records: it is labelled, if
-// the controller of StatefulSets was faster to make it, and never changed otherwise.
+// the controller of StatefulSets was faster to make it, and annotated, and never changed otherwise.
 func (r *Reconciler) createClaims(ctx context.Context, s *scope) error {
 	for i := range s.decision.Model.Nodes {
 		for _, claim := range render.Claims(s.decision.Model, &s.decision.Model.Nodes[i]) {
@@ -93,8 +93,11 @@ func (r *Reconciler) createClaims(ctx context.Context, s *scope) error {
 }
 
 // labelClaim gives a claim that was made from the template of its StatefulSet what a template cannot say: whose it is.
+// One that is this cluster's is given what came to be known since it was made.
 func (r *Reconciler) labelClaim(ctx context.Context, s *scope, live, claim *corev1.PersistentVolumeClaim) error {
-	if live.Labels[v1alpha1.LabelNodeID] != "" || live.DeletionTimestamp != nil {
+	bare := live.Labels[v1alpha1.LabelNodeID] == ""
+	ours := live.Labels[v1alpha1.LabelClusterID] == claim.Labels[v1alpha1.LabelClusterID]
+	if live.DeletionTimestamp != nil || !bare && (!ours || knows(live, claim.Annotations)) {
 		return nil
 	}
 	told := map[string]any{"uid": live.UID, "labels": claim.Labels, "annotations": claim.Annotations}
@@ -162,6 +165,16 @@ func (r *Reconciler) mendPolicies(ctx context.Context, set, live *appsv1.Statefu
 		return false, fmt.Errorf("put the policies of StatefulSet %s/%s back: %w", live.Namespace, live.Name, err)
 	}
 	return true, nil
+}
+
+// knows tells that a claim has the annotations already.
+func knows(claim *corev1.PersistentVolumeClaim, annotations map[string]string) bool {
+	for key, value := range annotations {
+		if claim.Annotations[key] != value {
+			return false
+		}
+	}
+	return true
 }
 
 // applyBudget tells Kubernetes how many pods it may evict by itself: the planner's word.

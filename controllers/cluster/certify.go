@@ -44,7 +44,7 @@ func (r *Reconciler) certify(ctx context.Context, s *scope) error {
 }
 
 func (r *Reconciler) makeAuthority(ctx context.Context, s *scope) (pki.Authority, error) {
-	authority, err := pki.NewAuthority(s.base.Namespace+"/"+s.base.Name, s.seen.Now)
+	authority, err := pki.NewAuthority(pki.AuthorityName(s.base.Namespace, s.base.Name), s.seen.Now)
 	if err != nil {
 		return pki.Authority{}, fmt.Errorf("make a certificate authority for %s: %w", s.key(), err)
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
@@ -65,6 +66,8 @@ type Decision struct {
 	// Unseen is what would be made for the first time, as far as the live objects show, which are those that bear our
 	// labels. Somebody else's may have the name: it is looked for past the cache, and the decision made again.
 	Unseen []model.ObjectName
+	// Remade is what gives way to what a spec asks for that was changed before the cluster had formed.
+	Remade Remade
 	// Surplus is what nothing renders any more, to be removed once nothing is under way.
 	Surplus  []render.Object
 	Verdicts []verdict.Verdict // what the user has to change
@@ -82,7 +85,8 @@ func Decide(in Inputs) Decision {
 	if !d.resolve(in) {
 		return d
 	}
-	d.Warnings = resolve.Warnings(d.Model)
+	d.Remade = remade(d.Model, in.Live)
+	d.Warnings = append(resolve.Warnings(d.Model), keptClaims(d.Model, in.Live, d.Remade.Claims)...)
 	d.Files = render.Nodes(d.Model)
 	d.Observation = observe.Kubernetes(d.Model, in.Live, d.Files)
 	d.Observation.CacheCurrent = d.Observation.CacheCurrent && in.CacheCurrent
@@ -100,23 +104,6 @@ func Decide(in Inputs) Decision {
 	return d
 }
 
-// blocked says that what a deleted KafkaCluster of this name has left is still being removed.
-func blocked(in Inputs) string {
-	const text = "%s %s of the deleted KafkaCluster of this name is still being removed"
-	for _, name := range slices.Sorted(maps.Keys(in.Live.StatefulSets)) {
-		if owner := metav1.GetControllerOf(in.Live.StatefulSets[name]); owner != nil && owner.UID != in.Cluster.UID {
-			return fmt.Sprintf(text, "StatefulSet", name)
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(in.Live.Secrets)) {
-		owner := metav1.GetControllerOf(in.Live.Secrets[name])
-		if owner != nil && owner.Kind == KindCluster && owner.UID != in.Cluster.UID {
-			return fmt.Sprintf(text, "Secret", name)
-		}
-	}
-	return ""
-}
-
 // resolve turns the spec into the model. A spec that cannot be carried out stalls, and the last accepted one is cared
 // for instead; false = there is none, or no sense can be made of it either.
 func (d *Decision) resolve(in Inputs) bool {
@@ -124,6 +111,9 @@ func (d *Decision) resolve(in Inputs) bool {
 	record, faults := identify(in, spec)
 	if len(faults) == 0 {
 		d.Model, faults = resolve.Resolve(toResolve(in, record, spec))
+	}
+	if len(faults) == 0 && !equality.Semantic.DeepEqual(in.Accepted, spec) {
+		faults = tooLarge(d.Model)
 	}
 	if d.Verdicts = faults; len(faults) > 0 {
 		d.Model = nil
@@ -152,7 +142,7 @@ func toResolve(in Inputs, record identity.Record, spec *v1alpha1.KafkaClusterSpe
 	record.WriteTo(&cluster.Status)
 	return resolve.Inputs{
 		Cluster: cluster, Spec: spec, Accepted: in.Accepted, NodePorts: nodePorts(in), Taken: in.Live.Taken,
-		ImageRepository: in.ImageRepository, Domain: in.Domain,
+		ImageRepository: in.ImageRepository, Domain: in.Domain, Living: living(in.Live), Disks: disks(in.Live),
 	}
 }
 

@@ -31,7 +31,7 @@ type AuthorityState struct {
 	Problem   string        // what to restore; empty = nothing
 }
 
-// authorityOf reads the certificate authority of a cluster. One that is lost or damaged while nodes run is not
+// authorityOf reads the certificate authority of a cluster. One that is lost or damaged while nodes may trust it is not
 // replaced: they trust no other, and would part from each other one by one.
 func authorityOf(live *observe.Live, cluster string) AuthorityState {
 	name := pki.AuthoritySecret(cluster)
@@ -44,11 +44,29 @@ func authorityOf(live *observe.Live, cluster string) AuthorityState {
 				name, pki.AuthorityCertificate, pki.AuthorityKey)}
 		}
 		return AuthorityState{Authority: authority}
-	case len(live.Pods) > 0:
+	case mayBeTrusted(live, cluster):
 		return AuthorityState{Problem: fmt.Sprintf(
 			"Secret %s, the certificate authority that the running nodes trust, is missing: restore it from a backup", name)}
 	}
 	return AuthorityState{ToBeMade: true}
+}
+
+// mayBeTrusted tells that nodes may trust an authority that is not there: a pod has run, or has keys to start with.
+func mayBeTrusted(live *observe.Live, cluster string) bool {
+	if len(live.Pods) == 0 {
+		return false
+	}
+	for name := range live.Secrets {
+		if strings.HasPrefix(name, cluster+"-") && strings.HasSuffix(name, model.InternalSuffix) {
+			return true
+		}
+	}
+	for i := range live.Pods {
+		if hasRun(&live.Pods[i]) {
+			return true
+		}
+	}
+	return false
 }
 
 // Leaf is one certificate of a pool's key Secret.

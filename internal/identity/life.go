@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/model"
 )
 
 // life is what retained claims tell of an earlier KafkaCluster of the same name.
@@ -16,6 +17,17 @@ type life struct {
 	clusterID string
 	voters    []v1alpha1.InitialVoter
 	pools     []v1alpha1.PoolStatus
+}
+
+// wasFounded tells that some claim knows of the first quorum of a Kafka cluster, also one that is going.
+func wasFounded(claims map[string]*corev1.PersistentVolumeClaim, clusterID string) bool {
+	for _, claim := range claims {
+		if clusterID != "" && claim.Labels[v1alpha1.LabelClusterID] == clusterID &&
+			claim.Annotations[v1alpha1.AnnotationFounded] == "true" {
+			return true
+		}
+	}
+	return false
 }
 
 // earlierLife reads the labels of the claims. Claims of several clusters tell nothing: their nodes refuse to start, and
@@ -37,7 +49,10 @@ func earlierLife(claims map[string]*corev1.PersistentVolumeClaim) life {
 			first[pool] = int32(id)
 		}
 		if directory := claim.Annotations[v1alpha1.AnnotationDirectoryID]; directory != "" {
-			voter := v1alpha1.InitialVoter{NodeID: int32(id), DirectoryID: directory, DiskUID: string(claim.UID)}
+			voter := v1alpha1.InitialVoter{NodeID: int32(id), DirectoryID: directory}
+			if model.HasVolume(claim) { // else there is no disk that could have been formatted
+				voter.DiskUID = string(claim.UID)
+			}
 			found.voters = append(found.voters, voter)
 		}
 	}

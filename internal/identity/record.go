@@ -49,7 +49,8 @@ type Inputs struct {
 }
 
 // Propose is the record with all that the spec needs. What is recorded stays; what is new is to be recorded before
-// anybody acts on it. The verdicts name node ids that two pools claim; then nothing is proposed.
+// anybody acts on it. The founders of the quorum follow the spec until the first disk is told to be one's. The verdicts
+// name node ids that two pools claim; then nothing is proposed.
 func Propose(in Inputs) (Record, verdict.List) {
 	r := in.Recorded
 	earlier := earlierLife(in.Claims)
@@ -66,17 +67,40 @@ func Propose(in Inputs) (Record, verdict.List) {
 		r.Defaults = &defaults
 	}
 	if r.ClusterID == "" && earlier.clusterID != "" {
-		r.ClusterID, r.InitialVoters = earlier.clusterID, earlier.voters
+		controllers := ControllerIDs(in.Spec, pools)
+		r.ClusterID, r.InitialVoters = earlier.clusterID, slices.DeleteFunc(earlier.voters,
+			func(v v1alpha1.InitialVoter) bool { return !slices.Contains(controllers, v.NodeID) })
 	}
 	if r.ClusterID == "" || ephemeralQuorumLost(in.Pods, r.InitialVoters, in.Spec) {
 		r.ClusterID, r.Bootstrapped, r.InitialVoters = in.NewUUID(), false, nil
-		for _, id := range ControllerIDs(in.Spec, pools) {
-			r.InitialVoters = append(r.InitialVoters, v1alpha1.InitialVoter{NodeID: id, DirectoryID: in.NewUUID()})
+		r.InitialVoters = founders(nil, ControllerIDs(in.Spec, pools), in.NewUUID)
+	}
+	r.Bootstrapped = r.Bootstrapped || wasFounded(in.Claims, r.ClusterID) ||
+		in.Kafka != nil && in.Kafka.ClusterID == r.ClusterID && in.Kafka.Quorum.LeaderID >= 0
+	if !r.Bootstrapped && len(r.InitialVoters) > 0 && !r.founding() {
+		r.InitialVoters = founders(r.InitialVoters, ControllerIDs(in.Spec, pools), in.NewUUID)
+	}
+	return r, nil
+}
+
+// founding tells that some disk was told to be a founder's.
+func (r Record) founding() bool {
+	return slices.ContainsFunc(r.InitialVoters, func(v v1alpha1.InitialVoter) bool { return v.DiskUID != "" })
+}
+
+// founders are the voters of the first quorum: those of the nodes that are asked for. One that is recorded keeps its
+// directory id.
+func founders(recorded []v1alpha1.InitialVoter, nodes []int32, newUUID func() string) []v1alpha1.InitialVoter {
+	var voters []v1alpha1.InitialVoter
+	for _, id := range nodes {
+		i := slices.IndexFunc(recorded, func(v v1alpha1.InitialVoter) bool { return v.NodeID == id })
+		if i >= 0 {
+			voters = append(voters, recorded[i])
+		} else {
+			voters = append(voters, v1alpha1.InitialVoter{NodeID: id, DirectoryID: newUUID()})
 		}
 	}
-	r.Bootstrapped = r.Bootstrapped ||
-		in.Kafka != nil && in.Kafka.ClusterID == r.ClusterID && in.Kafka.Quorum.LeaderID >= 0
-	return r, nil
+	return voters
 }
 
 // WithDisks records the disks of all initial voters that have one, before a node is told to format its disk as an

@@ -24,3 +24,11 @@ func ListenerField(listener, field string) string {
 	}
 	return "spec.listeners[" + listener + "]." + field
 }
+
+// SameClass compares storage classes; nil = the default class, empty = volumes that somebody made by hand.
+func SameClass(a, b *string) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return *a == *b
+}

@@ -37,9 +37,12 @@ const ClusterNameField = "metadata.name"
 // Key is the kind and the name in one.
 func (o ObjectName) Key() string { return o.Kind + "/" + o.Name }
 
+// InternalSuffix ends the name of every InternalSecret.
+const InternalSuffix = "-internal"
+
 // InternalSecret names the Secret with the nodes' keys and certificates for CONTROLLER and REPLICATION: ca.crt, and for
 // each node id <id>.pem (key and chain in one) and <id>.names (what the certificate names, one a line).
-func (c *Cluster) InternalSecret(pool *Pool) string { return c.Name + "-" + pool.Name + "-internal" }
+func (c *Cluster) InternalSecret(pool *Pool) string { return c.Name + "-" + pool.Name + InternalSuffix }
 
 // ListenersSecret names the Secret with the nodes' keys and certificates for the listeners of clients:
 // <id>.<listener>.pem and <id>.<listener>.names.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/kafka"
 )
@@ -52,7 +54,7 @@ type ObservedPool struct {
 // ObservedNode is what exists of a node.
 type ObservedNode struct {
 	Pod      *ObservedPod    // nil = none
-	DiskUID  string          // UID of the claim of the metadata volume; empty = none or ephemeral
+	DiskUID  string          // UID of the claim of the metadata volume, once it has one; empty = none or ephemeral
 	Claims   []ObservedClaim // all volumes
 	DirectID string          // directory id recorded on the claim of an initial voter
 	// Changes tell what differs between what the pod runs and what is wanted of it, such as
@@ -90,6 +92,11 @@ type ObservedClaim struct {
 	Replace   bool // the user permits that a new disk takes its place
 	// KubernetesNode is the one that the volume was made for; empty = not known.
 	KubernetesNode string
+}
+
+// HasVolume tells that a claim has a volume, or had one that is lost. Nothing was ever written to another claim.
+func HasVolume(claim *corev1.PersistentVolumeClaim) bool {
+	return claim.Spec.VolumeName != "" || claim.Status.Phase == corev1.ClaimBound || claim.Status.Phase == corev1.ClaimLost
 }
 
 // PodProblem tells apart why a pod does not run.

@@ -180,7 +180,9 @@ func observeClaims(c *model.Cluster, live *Live, observation *model.Observation)
 			KubernetesNode: claim.Annotations[selectedNode],
 		})
 		if desired := c.Node(int32(id)); desired != nil && c.PoolOf(desired).Volumes[0].Name == volume {
-			node.DiskUID = string(claim.UID)
+			if model.HasVolume(claim) {
+				node.DiskUID = string(claim.UID)
+			}
 			node.DirectID = claim.Annotations[v1alpha1.AnnotationDirectoryID]
 		}
 		observation.Nodes[int32(id)] = node

@@ -1,5 +1,22 @@
 package pki
 
+import (
+	"crypto/sha256"
+	"encoding/hex"
+)
+
+// AuthorityName is the common name of a cluster's authority: "namespace/name". One that would be longer than the 64
+// characters of a common name ends in a digest of the whole in their stead.
+func AuthorityName(namespace, cluster string) string {
+	name := namespace + "/" + cluster
+	if len(name) <= maxNameRunes { // both are ASCII
+		return name
+	}
+	sum := sha256.Sum256([]byte(name))
+	end := "-" + hex.EncodeToString(sum[:6])
+	return name[:maxNameRunes-len(end)] + end
+}
+
 // The entries of the Secret that holds a cluster's certificate authority.
 const (
 	AuthorityCertificate = "ca.crt"

@@ -68,14 +68,18 @@ func (v *view) planPool(p *Plan, shaping map[string]bool, kind Kind, pool *model
 //
 // So it is said only until the quorum has been seen, and once per disk. The executor records the disk before it says
 // so. Every other disk, and that of a founder that is late, is formatted to join and becomes a voter by request. A disk
-// that is formatted already ignores the word.
+// that is formatted already ignores the word. A claim without a volume is no disk: nobody is told anything of it, so
+// that it may still give way to another.
 func (v *view) planFormat(p *Plan) {
 	for _, n := range v.nodes {
 		if n.pod == nil || n.pod.Deleting || n.pod.Format != "" {
 			continue
 		}
+		if n.leaving && !v.c.Bootstrapped {
+			continue // there is no quorum to join, and it may yet be asked for as a founder
+		}
 		if n.disk == "" && !n.leaving {
-			p.wait("%s waits: the claim of its metadata volume has not been seen", n.name())
+			p.wait("%s waits: the claim of its metadata volume has no volume yet", n.name())
 			continue
 		}
 		if !v.obs.CacheCurrent {

@@ -13,7 +13,8 @@ import (
 )
 
 // Claims prints the claims of one node's disks, named as the StatefulSet would name them. They have no owner: the disks
-// outlive the KafkaCluster, and their labels and the directory id are how one that is made again takes them back.
+// outlive the KafkaCluster, and their labels and annotations are how one that is made again takes them back. Only the
+// first disk of a founder has a directory id: one that takes its place is no founder's.
 func Claims(c *model.Cluster, n *model.Node) []*corev1.PersistentVolumeClaim {
 	pool := c.PoolOf(n)
 	var claims []*corev1.PersistentVolumeClaim
@@ -29,11 +30,12 @@ func Claims(c *model.Cluster, n *model.Node) []*corev1.PersistentVolumeClaim {
 		claim.Labels[v1alpha1.LabelNodeID] = fmt.Sprint(n.ID)
 		claim.Labels[v1alpha1.LabelVolume] = v.Name
 		claim.Labels[v1alpha1.LabelClusterID] = c.ClusterID
-		if i == 0 {
-			for _, voter := range c.InitialVoters {
-				if voter.NodeID == n.ID {
-					claim.Annotations = map[string]string{v1alpha1.AnnotationDirectoryID: voter.DirectoryID}
-				}
+		if c.Bootstrapped {
+			claim.Annotations = map[string]string{v1alpha1.AnnotationFounded: "true"}
+		}
+		for _, voter := range c.InitialVoters {
+			if i == 0 && !c.Bootstrapped && voter.NodeID == n.ID && voter.DiskUID == "" {
+				claim.Annotations = map[string]string{v1alpha1.AnnotationDirectoryID: voter.DirectoryID}
 			}
 		}
 		claims = append(claims, claim)

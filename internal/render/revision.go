@@ -1,6 +1,7 @@
 package render
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,6 +32,9 @@ func Revision(c *model.Cluster, pool *model.Pool, files map[int32]NodeFiles) *co
 		data[prefix+entryFingerprint] = node.Fingerprint.User + " " + node.Fingerprint.Whole
 	}
 	jar := plainauth.Jar()
+	if bytesOf(data, jar) > largeRevision {
+		shareOut(data, files, pool.StatefulSet+"-")
+	}
 	immutable := true
 	return &corev1.ConfigMap{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
@@ -39,6 +43,19 @@ func Revision(c *model.Cluster, pool *model.Pool, files map[int32]NodeFiles) *co
 		Data:       data,
 		BinaryData: map[string][]byte{plainauth.JarName: jar},
 	}
+}
+
+// RevisionBytes is what Kubernetes counts of a revision. A ConfigMap holds 1 MiB.
+func RevisionBytes(cm *corev1.ConfigMap) int {
+	return bytesOf(cm.Data, cm.BinaryData[plainauth.JarName])
+}
+
+func bytesOf(data map[string]string, more []byte) int {
+	size := len(more)
+	for _, value := range data {
+		size += len(value)
+	}
+	return size
 }
 
 // ReadRevision gives back the files that a revision was made of, or nil when the ConfigMap is none.
@@ -63,6 +80,14 @@ func ReadRevision(cm *corev1.ConfigMap) map[int32]NodeFiles {
 			node.Data[name] = cm.Data[key]
 		}
 		nodes[int32(id)] = node
+	}
+	for id, node := range nodes {
+		for line := range strings.Lines(node.Data[entryShared]) {
+			name, entry, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+			podName := fmt.Sprint(cm.Data[entryPods], id)
+			node.Data[name] = putTogether(cm.Data[entry], node.Data[name], podName)
+		}
+		delete(node.Data, entryShared)
 	}
 	return nodes
 }

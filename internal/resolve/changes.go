@@ -1,6 +1,8 @@
 package resolve
 
 import (
+	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
@@ -9,30 +11,32 @@ import (
 	"github.com/castellan-dev/castellan/internal/version"
 )
 
-// validateChanges judges the step from the last accepted spec to this one, and from what Kafka has finalized.
+// validateChanges judges the step to this spec from the last accepted one and from the pools that live, and from what
+// Kafka has finalized.
 func validateChanges(in Inputs, v version.Version) verdict.List {
 	faults := validateFeatures(in, v)
-	if in.Accepted == nil {
-		return faults
-	}
-	// From the moment the first voters are recorded until their quorum is seen, its members are what the record says.
-	forming := !in.Cluster.Status.Bootstrapped && len(in.Cluster.Status.InitialVoters) > 0
-	for _, before := range in.Accepted.Pools {
-		i := slices.IndexFunc(in.Spec.Pools, func(p v1alpha1.Pool) bool { return p.Name == before.Name })
+	stage := stageOf(&in.Cluster.Status)
+	before := poolsBefore(in)
+	for i := range before {
+		at := slices.IndexFunc(in.Spec.Pools, func(p v1alpha1.Pool) bool { return p.Name == before[i].Name })
 		switch {
-		case i >= 0:
-			faults = append(faults, validatePoolChange(&before, &in.Spec.Pools[i], forming)...)
-		case forming && before.HasRole(v1alpha1.RoleController):
+		case at >= 0:
+			change := poolChange{&before[i], &in.Spec.Pools[at], stage, in.Disks[before[i].Name]}
+			faults = append(faults, change.validate()...)
+		case stage == founding && before[i].HasRole(v1alpha1.RoleController):
 			faults.Refuse(
-				model.PoolField(before.Name, ""),
+				model.PoolField(before[i].Name, ""),
 				"its controllers are to found the cluster, which has not happened yet; put the pool back, or delete the "+
 					"KafkaCluster and its claims",
 			)
 		}
 	}
+	if stage != founding || in.Accepted == nil {
+		return faults
+	}
 	for _, p := range in.Spec.Pools {
-		isNew := !slices.ContainsFunc(in.Accepted.Pools, func(q v1alpha1.Pool) bool { return q.Name == p.Name })
-		if isNew && forming && p.HasRole(v1alpha1.RoleController) && p.Replicas > 0 {
+		isNew := !slices.ContainsFunc(before, func(q v1alpha1.Pool) bool { return q.Name == p.Name })
+		if isNew && p.HasRole(v1alpha1.RoleController) && p.Replicas > 0 {
 			faults.Refuse(
 				model.PoolField(p.Name, "roles"),
 				"the first quorum has not formed yet; add controllers once the cluster is Available",
@@ -40,6 +44,42 @@ func validateChanges(in Inputs, v version.Version) verdict.List {
 		}
 	}
 	return faults
+}
+
+// stage is how far a cluster has come with its first quorum.
+type stage int
+
+const (
+	formed   stage = iota // the quorum has been seen
+	founding              // a disk was told to be a founder's, so that the founders are who they are
+	unbegun               // no disk was told so: nothing is on any of them
+)
+
+func stageOf(status *v1alpha1.KafkaClusterStatus) stage {
+	told := func(v v1alpha1.InitialVoter) bool { return v.DiskUID != "" }
+	switch {
+	case status.Bootstrapped:
+		return formed
+	case slices.ContainsFunc(status.InitialVoters, told):
+		return founding
+	default:
+		return unbegun
+	}
+}
+
+// poolsBefore are the accepted pools, and those that live without being accepted: a pool that is taken out of the spec
+// and put back while its nodes leave is still the same pool.
+func poolsBefore(in Inputs) []v1alpha1.Pool {
+	var pools []v1alpha1.Pool
+	if in.Accepted != nil {
+		pools = slices.Clone(in.Accepted.Pools)
+	}
+	for _, name := range slices.Sorted(maps.Keys(in.Living)) {
+		if !slices.ContainsFunc(pools, func(p v1alpha1.Pool) bool { return p.Name == name }) {
+			pools = append(pools, in.Living[name])
+		}
+	}
+	return pools
 }
 
 // validateFeatures refuses a version of Kafka that could not read what a newer one has written (KIP-584), and a
@@ -83,104 +123,130 @@ func validateFeatures(in Inputs, v version.Version) verdict.List {
 	return nil
 }
 
-func validatePoolChange(before, after *v1alpha1.Pool, forming bool) verdict.List {
+// poolChange is the step of one pool from what it was to what it shall be.
+type poolChange struct {
+	before, after *v1alpha1.Pool
+	stage         stage
+	disks         map[string]string // a claim with a volume, by the name of the pool's volume
+}
+
+func (c poolChange) validate() verdict.List {
 	var faults verdict.List
-	wasController, wasBroker := before.HasRole(v1alpha1.RoleController), before.HasRole(v1alpha1.RoleBroker)
-	isController, isBroker := after.HasRole(v1alpha1.RoleController), after.HasRole(v1alpha1.RoleBroker)
+	wasController, wasBroker := c.before.HasRole(v1alpha1.RoleController), c.before.HasRole(v1alpha1.RoleBroker)
+	isController, isBroker := c.after.HasRole(v1alpha1.RoleController), c.after.HasRole(v1alpha1.RoleBroker)
 	switch {
-	case wasBroker && !isBroker:
+	case c.stage == formed && wasBroker && !isBroker:
 		faults.Refuse(
-			model.PoolField(after.Name, "roles"),
+			model.PoolField(c.after.Name, "roles"),
 			"the role Broker cannot be taken from nodes that may hold records; set it back, and make a new pool for controllers",
 		)
-	case forming && (wasController != isController || isController && after.Replicas != before.Replicas):
+	case c.stage == founding &&
+		(wasController != isController || isController && c.after.Replicas != c.before.Replicas):
 		faults.Refuse(
-			model.PoolField(after.Name, "replicas"),
+			model.PoolField(c.after.Name, "replicas"),
 			"the first quorum has not formed yet; set replicas back to %d and the roles as they were, and change them once "+
-				"the cluster is Available",
-			before.Replicas,
+				"the cluster is Available, or delete the KafkaCluster and its claims",
+			c.before.Replicas,
 		)
 	}
-	return append(faults, validateVolumeChanges(before, after)...)
+	return append(faults, c.validateVolumes()...)
 }
 
-func validateVolumeChanges(before, after *v1alpha1.Pool) verdict.List {
+// fixed tells that a volume cannot change any more: the cluster has formed, or something may be on a disk of it.
+func (c poolChange) fixed(v v1alpha1.Volume) bool {
+	return c.stage == formed || c.disks[v.Name] != "" ||
+		v.Ephemeral && c.stage == founding && c.before.HasRole(v1alpha1.RoleController)
+}
+
+// orElse ends a cure that begins with going back. Before the quorum has formed a new pool is no way out for
+// controllers.
+func (c poolChange) orElse(whenFormed string) string {
+	if c.stage == formed {
+		return whenFormed
+	}
+	return ", or delete the KafkaCluster and its claims"
+}
+
+// refuse adds what no disk can do, or in a cluster that has formed what this operator cannot do yet.
+func (c poolChange) refuse(faults *verdict.List, reason, field, sentence string) {
+	if c.stage != formed {
+		reason = verdict.ReasonInvalid
+	}
+	faults.Add(reason, field, "%s", sentence)
+}
+
+func (c poolChange) validateVolumes() verdict.List {
 	var faults verdict.List
 	var kept, order []string
-	for _, v := range before.Storage.Volumes {
-		i := slices.IndexFunc(after.Storage.Volumes, func(w v1alpha1.Volume) bool { return w.Name == v.Name })
-		if i < 0 {
-			faults.Add(
-				verdict.ReasonNotYetSupported,
-				model.VolumeField(after.Name, v.Name, ""),
-				"a volume cannot be renamed, and this operator cannot remove one yet; put it back under its name",
-			)
-			continue
+	anyFixed := false
+	for _, v := range c.before.Storage.Volumes {
+		i := slices.IndexFunc(c.after.Storage.Volumes, func(w v1alpha1.Volume) bool { return w.Name == v.Name })
+		anyFixed = anyFixed || c.fixed(v)
+		if i >= 0 {
+			kept = append(kept, v.Name)
 		}
-		kept = append(kept, v.Name)
-		faults = append(faults, validateVolumeChange(after.Name, v, after.Storage.Volumes[i])...)
+		switch {
+		case !c.fixed(v):
+		case i >= 0:
+			c.validateVolume(&faults, v, c.after.Storage.Volumes[i])
+		default:
+			c.refuse(&faults, verdict.ReasonNotYetSupported, model.VolumeField(c.after.Name, v.Name, ""),
+				"a volume cannot be renamed, and this operator cannot remove one yet; put it back under its name"+c.orElse(""))
+		}
 	}
-	for _, v := range after.Storage.Volumes {
+	for _, v := range c.after.Storage.Volumes {
 		if slices.Contains(kept, v.Name) {
 			order = append(order, v.Name)
-			continue
+		} else if c.stage == formed && len(c.before.Storage.Volumes) > 0 {
+			faults.Add(
+				verdict.ReasonNotYetSupported,
+				model.VolumeField(c.after.Name, v.Name, ""),
+				"this operator cannot add a volume to a pool yet; remove it, or make a new pool with it",
+			)
 		}
-		faults.Add(
-			verdict.ReasonNotYetSupported,
-			model.VolumeField(after.Name, v.Name, ""),
-			"this operator cannot add a volume to a pool yet; remove it, or make a new pool with it",
-		)
 	}
-	if !slices.Equal(kept, order) {
-		faults.Refuse(
-			model.PoolField(after.Name, "storage.volumes"),
-			"the order of volumes cannot change, because the first holds the metadata log; put them back in the order %v",
-			kept,
-		)
+	if anyFixed && (!slices.Equal(kept, order) || c.stage != formed && c.firstMoves()) {
+		c.refuse(&faults, verdict.ReasonInvalid, model.PoolField(c.after.Name, "storage.volumes"), fmt.Sprintf(
+			"the order of volumes cannot change, because the first holds the metadata log; put them back in the order %v%s",
+			kept, c.orElse("")))
 	}
 	return faults
 }
 
-func validateVolumeChange(pool string, before, after v1alpha1.Volume) verdict.List {
-	var faults verdict.List
+// firstMoves tells that another volume would hold the metadata log.
+func (c poolChange) firstMoves() bool {
+	before, after := c.before.Storage.Volumes, c.after.Storage.Volumes
+	return len(before) > 0 && len(after) > 0 && before[0].Name != after[0].Name
+}
+
+func (c poolChange) validateVolume(faults *verdict.List, before, after v1alpha1.Volume) {
+	field := func(name string) string { return model.VolumeField(c.after.Name, after.Name, name) }
 	switch after.Size.Cmp(before.Size) {
 	case -1:
-		faults.Refuse(
-			model.VolumeField(pool, after.Name, "size"),
-			"a disk cannot shrink; set the size back to %s, or make a new pool with smaller volumes",
-			before.Size.String(),
-		)
+		c.refuse(faults, verdict.ReasonInvalid, field("size"), fmt.Sprintf(
+			"a disk cannot shrink; set the size back to %s%s",
+			before.Size.String(), c.orElse(", or make a new pool with smaller volumes")))
 	case 1:
-		faults.Add(
-			verdict.ReasonNotYetSupported,
-			model.VolumeField(pool, after.Name, "size"),
-			"this operator cannot grow a volume yet; set the size back to %s",
-			before.Size.String(),
-		)
+		c.refuse(faults, verdict.ReasonNotYetSupported, field("size"), fmt.Sprintf(
+			"this operator cannot grow a volume yet; set the size back to %s%s", before.Size.String(), c.orElse("")))
 	}
 	if before.Ephemeral != after.Ephemeral {
-		faults.Refuse(
-			model.VolumeField(pool, after.Name, "ephemeral"),
-			"a volume stays ephemeral or not for its life; set it back to %t, or make a new pool",
-			before.Ephemeral,
-		)
-	} else if !sameClass(before.StorageClassName, after.StorageClassName) {
-		faults.Refuse(model.VolumeField(pool, after.Name, "storageClassName"), "the storage class of a disk cannot "+
-			"change; %s, or make a new pool with the new class", setBack(before.StorageClassName))
+		c.refuse(faults, verdict.ReasonInvalid, field("ephemeral"), fmt.Sprintf(
+			"a volume stays ephemeral or not for its life; set it back to %t%s",
+			before.Ephemeral, c.orElse(", or make a new pool")))
+	} else if !model.SameClass(before.StorageClassName, after.StorageClassName) {
+		c.refuse(faults, verdict.ReasonInvalid, field("storageClassName"), fmt.Sprintf(
+			"the storage class of a disk cannot change; %s%s",
+			setBack(before.StorageClassName), c.orElse(", or make a new pool with the new class")))
 	}
-	return faults
-}
-
-func sameClass(a, b *string) bool {
-	if a == nil || b == nil {
-		return a == b
-	}
-	return *a == *b
 }
 
 func setBack(class *string) string {
 	if class == nil {
 		return "remove it"
+	}
+	if *class == "" {
+		return `set it back to ""` // static volumes
 	}
 	return "set it back to " + *class
 }

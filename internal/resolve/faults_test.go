@@ -138,12 +138,6 @@ var configFaults = []badInput{
 	},
 	{"others can only set run-time keys", func(in *Inputs) { in.Spec.UnmanagedConfig = []string{"num.partitions"} },
 		verdict.ReasonInvalid, "spec.unmanagedConfig[num.partitions]", "set it in spec.config"},
-	{"configuration that fits no ConfigMap", func(in *Inputs) {
-		for i := range 40 {
-			in.Spec.Pools[1].Config = v1alpha1.Config{}
-			in.Spec.Config["metrics.x"+strings.Repeat("y", i)] = strings.Repeat("z", 8000)
-		}
-	}, verdict.ReasonInvalid, "spec.pools[main].config", "spread the nodes over more pools"},
 }
 
 var shapeFaults = []badInput{
@@ -330,7 +324,7 @@ var changeFaults = []badInput{
 		verdict.ReasonInvalid, "spec.pools[extra].roles", "set it back, and make a new pool"},
 	{"founders are taken away before the cluster is founded", func(in *Inputs) {
 		in.Cluster.Status.Bootstrapped = false
-		in.Cluster.Status.InitialVoters = []v1alpha1.InitialVoter{{NodeID: 0}, {NodeID: 1}, {NodeID: 2}}
+		in.Cluster.Status.InitialVoters = []v1alpha1.InitialVoter{{NodeID: 0, DiskUID: "disk"}, {NodeID: 1}, {NodeID: 2}}
 		in.Spec.Pools[0].Replicas = 5
 	}, verdict.ReasonInvalid, "spec.pools[main].replicas", "set replicas back to 3"},
 	{"a version that does not know what is finalized", func(in *Inputs) {

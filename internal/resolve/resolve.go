@@ -13,6 +13,10 @@ type Inputs struct {
 	Spec *v1alpha1.KafkaClusterSpec
 	// Accepted is the last accepted spec, against which changes are judged; nil = there was none.
 	Accepted *v1alpha1.KafkaClusterSpec
+	// Living are the pools that there are, as their StatefulSets were made; they may be in neither spec.
+	Living map[string]v1alpha1.Pool
+	// Disks name a claim that has a volume, by pool and by the name of the volume.
+	Disks map[string]map[string]string
 	// NodePorts are the ports that Kubernetes gave to Services, by Service name.
 	NodePorts map[string]int32
 	// ImageRepository is where Kafka's image comes from, such as apache/kafka.

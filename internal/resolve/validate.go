@@ -407,32 +407,6 @@ func whenTaken(cluster string, o model.ObjectName) string {
 	return cure
 }
 
-const (
-	maxRevisionBytes   = 900 << 10 // of the 1 MiB that a ConfigMap holds; scripts and labels have the rest
-	nodeFilesBaseBytes = 4 << 10   // what the operator itself writes for one node, generously
-)
-
-// validateSizes keeps the files of a pool's nodes within one ConfigMap.
-func validateSizes(c *model.Cluster) verdict.List {
-	var faults verdict.List
-	for _, p := range c.Pools {
-		size := nodeFilesBaseBytes
-		for key, value := range p.StaticConfig {
-			size += len(key) + len(value) + 2
-		}
-		if int(p.Replicas)*size > maxRevisionBytes {
-			faults.Refuse(
-				model.PoolField(p.Name, "config"),
-				"the configuration of %d nodes with %d bytes each does not fit into a ConfigMap; shorten it, or spread the "+
-					"nodes over more pools",
-				p.Replicas,
-				size,
-			)
-		}
-	}
-	return faults
-}
-
 // withinBounds keeps numbers that no CRD of ours lets in from making a cluster of a million nodes.
 func withinBounds(spec *v1alpha1.KafkaClusterSpec) bool {
 	return !slices.ContainsFunc(spec.Pools, func(p v1alpha1.Pool) bool {

@@ -48,6 +48,27 @@ wait_until() {
 # setting reads one key of the filled file.
 setting() { sed -n "s|^$1=||p" "$properties"; }
 
+# own_file prints one of the node's files. A large revision has what many nodes share once: @OWN@ there is the next line
+# of the node's own, and @POD_NAME@ its name.
+own_file() {
+	local name line shared=''
+	if [ -f "$revision/$id.shared" ]; then
+		while read -r name line; do
+			[ "$name" != "$1" ] || shared=$line
+		done <"$revision/$id.shared"
+	fi
+	if [ -z "$shared" ]; then
+		cat "$revision/$id.$1"
+		return
+	fi
+	while IFS= read -r line; do
+		if [ "$line" = @OWN@ ]; then
+			IFS= read -r line <&3
+		fi
+		printf '%s\n' "${line//@POD_NAME@/"$POD_NAME"}"
+	done <"$revision/$shared" 3<"$revision/$id.$1"
+}
+
 # have_keys asks for the CA, and for each name that the node goes by: a key whose certificate holds it.
 have_keys() {
 	local certificate name file
@@ -72,7 +93,7 @@ have_keys() {
 			echo "a certificate that names $name (${file##*/}.pem)"
 			return 1
 		fi
-	done <"$revision/$id.names"
+	done <"$work/names"
 }
 
 # fill writes the file that Kafka reads. Only the two keys that can hold a placeholder are touched, so that no value of
@@ -92,7 +113,7 @@ fill() {
 			;;
 		esac
 		printf '%s\n' "$line"
-	done <"$revision/$id.server.properties" >"$properties"
+	done <"$work/unfilled.properties" >"$properties"
 }
 
 # told asks for the operator's word about the empty disk. It counts only when it is meant for this very pod: another pod
@@ -195,12 +216,14 @@ mkdir -p "$work"
 export LOG_DIR=$work/logs
 export KAFKA_LOG4J_OPTS="-Dlog4j2.configurationFile=$revision/log4j2.properties"
 
+own_file names >"$work/names"
+own_file server.properties >"$work/unfilled.properties"
 wait_until have_keys
 fill
 format_disks
 
 CLASSPATH=$(class_path)
-KAFKA_HEAP_OPTS=$(cat "$revision/$id.jvm")
+KAFKA_HEAP_OPTS=$(own_file jvm)
 KAFKA_OPTS="$(archive kafka) $(forget_addresses) -XX:+ExitOnOutOfMemoryError"
 export CLASSPATH KAFKA_HEAP_OPTS KAFKA_OPTS
 run_kafka

@@ -1,0 +1,149 @@
+package decide
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/model"
+	"github.com/castellan-dev/castellan/internal/observe"
+	"github.com/castellan-dev/castellan/internal/render"
+	"github.com/castellan-dev/castellan/internal/report"
+)
+
+// living are the pools that there are, whatever a spec says of them.
+func living(live *observe.Live) map[string]v1alpha1.Pool {
+	pools := map[string]v1alpha1.Pool{}
+	for _, set := range live.StatefulSets {
+		if pool := render.PoolOf(set); pool.Name != "" {
+			pools[pool.Name] = pool
+		}
+	}
+	return pools
+}
+
+// disks name a claim that has a volume, by pool and by the name of the volume.
+func disks(live *observe.Live) map[string]map[string]string {
+	found := map[string]map[string]string{}
+	for _, name := range slices.Sorted(maps.Keys(live.Claims)) {
+		claim := live.Claims[name]
+		pool, volume := claim.Labels[v1alpha1.LabelPool], claim.Labels[v1alpha1.LabelVolume]
+		if pool == "" || claim.DeletionTimestamp != nil || !model.HasVolume(claim) {
+			continue
+		}
+		if found[pool] == nil {
+			found[pool] = map[string]string{}
+		}
+		if found[pool][volume] == "" {
+			found[pool][volume] = name
+		}
+	}
+	return found
+}
+
+// Remade is what Kubernetes cannot change in place and what nobody would miss: the cluster has not formed.
+type Remade struct {
+	// Sets make other claims than their pools ask for. Their pods stay, for their successors.
+	Sets []*appsv1.StatefulSet
+	// Claims have never had a volume, and ask for another one than their nodes need.
+	Claims []*corev1.PersistentVolumeClaim
+}
+
+// remade finds it. A claim that has a volume is never among it: a disk may be formatted.
+func remade(c *model.Cluster, live *observe.Live) Remade {
+	var r Remade
+	if c.Bootstrapped {
+		return r
+	}
+	for i := range c.Pools {
+		set := live.StatefulSets[c.Pools[i].StatefulSet]
+		if set != nil && set.DeletionTimestamp == nil && !render.KeepsClaims(set, c, &c.Pools[i]) {
+			r.Sets = append(r.Sets, set)
+		}
+	}
+	for i := range c.Nodes {
+		pool := c.PoolOf(&c.Nodes[i])
+		for _, want := range render.Claims(c, &c.Nodes[i]) {
+			have := live.Claims[want.Name]
+			if have == nil || have.DeletionTimestamp != nil || model.HasVolume(have) || !isOurs(have, want) {
+				continue
+			}
+			if differs(have, want) || isOfFormerClass(have, want, live.StatefulSets[pool.StatefulSet]) {
+				r.Claims = append(r.Claims, have)
+			}
+		}
+	}
+	return r
+}
+
+// isOurs tells that a claim is this Kafka cluster's, or was just made from the template of its StatefulSet.
+func isOurs(have, want *corev1.PersistentVolumeClaim) bool {
+	id := have.Labels[v1alpha1.LabelClusterID]
+	return id == want.Labels[v1alpha1.LabelClusterID] || id == "" && have.Labels[v1alpha1.LabelNodeID] == ""
+}
+
+// differs tells that a claim asks for another size or class than is wanted. The default class may be any.
+func differs(have, want *corev1.PersistentVolumeClaim) bool {
+	return requested(have) != requested(want) || want.Spec.StorageClassName != nil &&
+		!model.SameClass(have.Spec.StorageClassName, want.Spec.StorageClassName)
+}
+
+// isOfFormerClass tells that a claim has the class that the spec asked for before it was to have the default class.
+func isOfFormerClass(have, want *corev1.PersistentVolumeClaim, set *appsv1.StatefulSet) bool {
+	if set == nil || want.Spec.StorageClassName != nil || have.Spec.StorageClassName == nil {
+		return false
+	}
+	return slices.ContainsFunc(set.Spec.VolumeClaimTemplates, func(t corev1.PersistentVolumeClaim) bool {
+		return t.Name == want.Labels[v1alpha1.LabelVolume] && t.Spec.StorageClassName != nil &&
+			*t.Spec.StorageClassName == *have.Spec.StorageClassName
+	})
+}
+
+// requested is in bytes.
+func requested(claim *corev1.PersistentVolumeClaim) int64 {
+	size := claim.Spec.Resources.Requests[corev1.ResourceStorage]
+	return size.Value()
+}
+
+// keptClaims warn of claims that a node takes back, or keeps, and that are not as its spec asks for: one warning for
+// each volume of a pool.
+func keptClaims(c *model.Cluster, live *observe.Live, except []*corev1.PersistentVolumeClaim) []string {
+	var fields []string
+	found := map[string][]string{}
+	for i := range c.Nodes {
+		for _, want := range render.Claims(c, &c.Nodes[i]) {
+			have := live.Claims[want.Name]
+			if have == nil || slices.Contains(except, have) || !isOurs(have, want) || !differs(have, want) {
+				continue
+			}
+			field := model.VolumeField(c.Nodes[i].Pool, want.Labels[v1alpha1.LabelVolume], "")
+			if found[field] == nil {
+				fields = append(fields, field)
+			}
+			found[field] = append(found[field], fmt.Sprintf("PersistentVolumeClaim %s has %s where the spec asks for %s",
+				have.Name, kind(have), kind(want)))
+		}
+	}
+	var warnings []string
+	for _, field := range fields {
+		warnings = append(warnings, field+": "+report.First(found[field])+"; the disk stays as it is")
+	}
+	return warnings
+}
+
+// kind is the size and the class of a claim, in words.
+func kind(claim *corev1.PersistentVolumeClaim) string {
+	size := claim.Spec.Resources.Requests[corev1.ResourceStorage]
+	switch class := claim.Spec.StorageClassName; {
+	case class == nil:
+		return size.String() + " of the default storage class"
+	case *class == "":
+		return size.String() + " without a storage class"
+	default:
+		return size.String() + " of storage class " + *class
+	}
+}

@@ -1,0 +1,83 @@
+package decide
+
+import (
+	"slices"
+
+	"github.com/castellan-dev/castellan/internal/model"
+	"github.com/castellan-dev/castellan/internal/pki"
+	"github.com/castellan-dev/castellan/internal/render"
+	"github.com/castellan-dev/castellan/internal/verdict"
+)
+
+const (
+	// maxObject is how many bytes of values a ConfigMap or a Secret holds (Kubernetes: MaxSecretSize).
+	maxObject = 1 << 20
+	// rollRoom is what a revision may need more in mid-roll, when some nodes have their last files and others the next.
+	rollRoom = 128 << 10
+	// longestIP stands for addresses of Kubernetes nodes that are not known yet.
+	longestIP = "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff"
+)
+
+// tooLarge refuses pools whose files or keys do not fit into the object that holds them. It prints them to see.
+func tooLarge(c *model.Cluster) verdict.List {
+	c = assumed(c)
+	var faults verdict.List
+	files := render.Nodes(c)
+	for i := range c.Pools {
+		pool := &c.Pools[i]
+		ofPool := map[int32]render.NodeFiles{}
+		hosts := map[int32]string{}
+		for k := range c.Nodes {
+			if n := &c.Nodes[k]; n.Pool == pool.Name {
+				ofPool[n.ID], hosts[n.ID] = files[n.ID], longestIP
+			}
+		}
+		if size := render.RevisionBytes(render.Revision(c, pool, ofPool)); size > maxObject-rollRoom {
+			faults.Refuse(
+				model.PoolField(pool.Name, "config"),
+				"the files of its %d nodes take %d bytes, and a ConfigMap has room for %d; shorten the configuration, or spread "+
+					"the nodes over more pools",
+				pool.Replicas,
+				size,
+				maxObject-rollRoom,
+			)
+		}
+		if size := keyBytes(c, listenerLeaves(c, pool, hosts)); size > maxObject {
+			faults.Refuse(
+				model.PoolField(pool.Name, "replicas"),
+				"the keys of its %d nodes for all listeners with TLS take %d bytes, and a Secret has room for %d; use fewer "+
+					"such listeners, or spread the nodes over more pools",
+				pool.Replicas,
+				size,
+				maxObject,
+			)
+		}
+	}
+	return faults
+}
+
+// assumed is the cluster with the longest value for every fact that is not known yet.
+func assumed(c *model.Cluster) *model.Cluster {
+	known := *c
+	known.Nodes = slices.Clone(c.Nodes)
+	for i := range known.Nodes {
+		n := &known.Nodes[i]
+		n.Waiting, n.Listeners = "", slices.Clone(n.Listeners)
+		for k := range n.Listeners {
+			if n.Listeners[k].AdvertisedPort == 0 {
+				n.Listeners[k].AdvertisedPort = 65535
+			}
+		}
+	}
+	return &known
+}
+
+// keyBytes is the most that a key Secret takes.
+func keyBytes(c *model.Cluster, leaves []Leaf) int {
+	authority := pki.AuthorityName(c.Namespace, c.Name)
+	size := (pki.Request{CommonName: authority}).BundleBytes(authority) // more than the authority's certificate
+	for _, leaf := range leaves {
+		size += leaf.Request.BundleBytes(authority) + len(leaf.Names())
+	}
+	return size
+}

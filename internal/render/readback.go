@@ -1,0 +1,66 @@
+package render
+
+import (
+	"slices"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/model"
+)
+
+// PoolOf reads back the pool that a StatefulSet was made of: roles, replicas and volumes.
+func PoolOf(set *appsv1.StatefulSet) v1alpha1.Pool {
+	template := &set.Spec.Template
+	pool := v1alpha1.Pool{Name: set.Labels[v1alpha1.LabelPool]}
+	if set.Spec.Replicas != nil {
+		pool.Replicas = *set.Spec.Replicas
+	}
+	if template.Labels[v1alpha1.LabelController] == "true" {
+		pool.Roles = append(pool.Roles, v1alpha1.RoleController)
+	}
+	if template.Labels[v1alpha1.LabelBroker] == "true" {
+		pool.Roles = append(pool.Roles, v1alpha1.RoleBroker)
+	}
+	for i := range template.Spec.Containers {
+		container := &template.Spec.Containers[i]
+		if container.Name != ContainerName {
+			continue
+		}
+		for _, mount := range container.VolumeMounts { // in the order of the volumes
+			if strings.HasPrefix(mount.MountPath, dataDir+"/") {
+				pool.Storage.Volumes = append(pool.Storage.Volumes, volumeOf(set, mount.Name))
+			}
+		}
+	}
+	return pool
+}
+
+func volumeOf(set *appsv1.StatefulSet, name string) v1alpha1.Volume {
+	volume := v1alpha1.Volume{Name: name}
+	for _, v := range set.Spec.Template.Spec.Volumes {
+		if v.Name == name && v.EmptyDir != nil && v.EmptyDir.SizeLimit != nil {
+			volume.Ephemeral, volume.Size = true, v.EmptyDir.SizeLimit.DeepCopy()
+		}
+	}
+	for _, template := range set.Spec.VolumeClaimTemplates {
+		if template.Name == name {
+			volume.Size = template.Spec.Resources.Requests[corev1.ResourceStorage]
+			volume.StorageClassName = template.Spec.StorageClassName
+		}
+	}
+	return volume
+}
+
+// KeepsClaims tells that the claims which a StatefulSet would make are those of the pool. What it would make can never
+// be changed.
+func KeepsClaims(set *appsv1.StatefulSet, c *model.Cluster, pool *model.Pool) bool {
+	return slices.EqualFunc(set.Spec.VolumeClaimTemplates, claimTemplates(c, pool),
+		func(have, want corev1.PersistentVolumeClaim) bool {
+			size, asked := have.Spec.Resources.Requests[corev1.ResourceStorage], want.Spec.Resources.Requests[corev1.ResourceStorage]
+			return have.Name == want.Name && size.Cmp(asked) == 0 &&
+				model.SameClass(have.Spec.StorageClassName, want.Spec.StorageClassName)
+		})
+}
