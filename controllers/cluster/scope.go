@@ -49,6 +49,9 @@ func (s *scope) schedule() {
 	case len(d.Plan.Held) > 0, len(d.Waiting) > 0:
 		s.lookAgain(whenHeld)
 	}
+	if !d.Plan.Until.IsZero() {
+		s.lookAgain(max(whenBehind, d.Plan.Until.Sub(s.seen.Now)))
+	}
 }
 
 func (s *scope) key() types.NamespacedName { return client.ObjectKeyFromObject(s.base) }

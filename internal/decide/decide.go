@@ -81,7 +81,7 @@ func Decide(in Inputs) Decision {
 	}
 	d.Warnings = resolve.Warnings(d.Model)
 	d.Files = render.Nodes(d.Model)
-	d.Observation = observe.Kubernetes(d.Model, in.Live, d.Files)
+	d.Observation = observe.Kubernetes(d.Model, in.Live, d.Files, in.Now)
 	d.Observation.CacheCurrent = d.Observation.CacheCurrent && in.CacheCurrent
 	d.Observation.Kafka, d.Observation.KafkaError = in.Kafka, in.KafkaError
 	if d.Authority = authorityOf(in.Live, in.Cluster.Name); d.Authority.Problem != "" {

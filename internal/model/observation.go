@@ -102,6 +102,7 @@ const (
 	ProblemImagePull     PodProblem = "ImagePull"
 	ProblemCrashLoop     PodProblem = "CrashLoop"
 	ProblemConfig        PodProblem = "ContainerConfig" // a volume or a reference that the kubelet cannot set up
+	ProblemEnded         PodProblem = "PodEnded"        // the kubelet has ended the pod for good
 )
 
 // ObservedPod is a live pod.
@@ -112,11 +113,18 @@ type ObservedPod struct {
 	CreatedAt       time.Time
 	Deleting        bool
 	Ready           bool
+	ReadySince      time.Time // since when it is Ready; zero = it is not, or nobody says
 	Running         bool      // the container kafka runs
-	StartedAt       time.Time // since when it does
-	Restarts        int32
+	Serves          bool      // the container kafka is ready, whatever the others are
+	Silent          bool      // every container was ready when its kubelet was last heard of, and it is unready
+	StartedAt       time.Time // since when it runs
+	Restarts        int32     // of all containers together
 	Problem         PodProblem
 	ProblemMessage  string // Kubernetes' own words, and the last line of the container where there is one
+	// Container is the one that the problem is of, where that is not kafka. Beside tells that Kafka's process does not
+	// depend on it: a sidecar that fails makes the pod unready and stops no broker.
+	Container string
+	Beside    bool
 	// Awaits says why the process ended and is started again, where that is no fault of its own; empty = it says nothing.
 	Awaits         string
 	HostIP         string

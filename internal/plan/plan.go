@@ -38,6 +38,8 @@ type Plan struct {
 	Spared    []string
 	// Waiting says what is under way and needs no step, such as a pod that starts or a replica that catches up.
 	Waiting []string
+	// Until is when the passing of time alone changes the plan; zero = it does not.
+	Until time.Time
 }
 
 // Empty tells whether the cluster is as the spec asks and nothing is under way.
@@ -78,5 +80,6 @@ func next(c *model.Cluster, want model.Desired, obs *model.Observation, now time
 	v.planPending(p)
 	v.count(p)
 	v.planWaiting(p)
+	p.Until = v.until(p)
 	return *p
 }

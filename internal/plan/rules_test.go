@@ -33,6 +33,9 @@ func stageOf(s *sim) *stage {
 		set.Files = maps.Clone(set.Files) // tests write into it, and the pods remember what it was
 		obs.Pools[name] = set
 	}
+	for _, seen := range obs.Nodes {
+		seen.Pod.Serves = false // so that a test that makes a pod unready makes its process so
+	}
 	return &stage{s.c, s.want, obs, s.now}
 }
 
@@ -55,6 +58,12 @@ func (s *stage) change(ids ...int32) {
 func (s *stage) prove() {
 	s.change(0)
 	s.pod(0).Files = print2("v2")
+}
+
+// tryOn lets a node run the revision which change asks for, and be ready on it for a time.
+func (s *stage) tryOn(id int32, ready time.Duration, restarts int32) {
+	s.change(id)
+	s.pod(id).Files, s.pod(id).Restarts, s.pod(id).ReadySince = print2("v2"), restarts, s.now.Add(-ready)
 }
 
 // onlyVoter makes a node the whole quorum.
@@ -242,6 +251,44 @@ var predicateTests = []struct {
 	{"a pod that crashes is replaced without any view of Kafka", "", "", func(s *stage) {
 		s.pod(1).Ready, s.pod(1).Problem, s.obs.Kafka = false, model.ProblemCrashLoop, nil
 	}},
+	{"a pod that crashed once, serves, and is unready for another reason meets every rule", "quorumMajority",
+		"1 of 3 voters would be caught up and the majority is 2", func(s *stage) {
+			s.pod(1).Ready, s.pod(1).Serves, s.pod(1).Restarts = false, true, 1
+			s.shot().Quorum.Voters[2].LastCaughtUp = time.Time{}
+		}},
+	{"so does one whose sidecar crashes", "quorumMajority", "1 of 3 voters would be caught up", func(s *stage) {
+		s.pod(1).Ready, s.pod(1).Serves, s.pod(1).Restarts = false, true, 7
+		s.pod(1).Problem, s.pod(1).Container, s.pod(1).Beside = model.ProblemCrashLoop, "logger", true
+		s.shot().Quorum.Voters[2].LastCaughtUp = time.Time{}
+	}},
+	{"pods that serve and are unready do not wait for each other", "", "", func(s *stage) {
+		s.change(0, 2)
+		s.shot().Quorum.LeaderID = 2
+		s.pod(1).Controller = false
+		for id := range int32(3) {
+			s.pod(id).Ready, s.pod(id).Serves = false, true
+		}
+	}},
+	{"no pod is taken for dead because all are unready", "snapshotFresh", "there is no view of Kafka", func(s *stage) {
+		s.change(0, 2)
+		for id := range int32(3) {
+			s.pod(id).Ready, s.pod(id).Serves = false, true
+		}
+		s.obs.Kafka = nil
+	}},
+	{"a revision is proven only when its first pod has been ready for long enough", "provenRevision",
+		"broker 2 tries the new revision, which is proven if none of its containers restarts before", func(s *stage) {
+			s.tryOn(2, 19*time.Second, 0)
+		}},
+	{"after that others follow", "", "", func(s *stage) { s.tryOn(2, 20*time.Second, 0) }},
+	{"a pod that was ready for a second between two crashes proves nothing", "provenRevision", "broker 2 tries",
+		func(s *stage) { s.tryOn(2, time.Second, 4) }},
+	{"each restart of a container doubles the time", "provenRevision", "broker 2 tries",
+		func(s *stage) { s.tryOn(2, 159*time.Second, 3) }},
+	{"a pod that has got over its restarts proves its revision", "", "", func(s *stage) {
+		s.tryOn(2, 160*time.Second, 3)
+	}},
+	{"no pod has to wait for longer than ten minutes", "", "", func(s *stage) { s.tryOn(2, 10*time.Minute, 99) }},
 	{"a pod that runs, is not ready and may be in sync is not replaced without a view of Kafka", "snapshotFresh",
 		"there is no view of Kafka", func(s *stage) {
 			s.pod(1).Ready, s.obs.Kafka = false, nil

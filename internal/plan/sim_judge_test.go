@@ -122,7 +122,14 @@ func (s *sim) judgeRestart(n *simNode, all []Step) {
 		s.violate("node %d is to run %s, which cannot read metadata.version %d", n.id, s.c.Version,
 			s.seen.MetadataVersion)
 	}
-	if !n.alive() || !n.pod.Ready || !s.c.Bootstrapped {
+	goes := s.contents[s.want.Templates[n.pool].User].text
+	if s.flaky[goes] && !s.flaky[n.template.text] && wanted != nil && n.serves() && s.c.Bootstrapped &&
+		slices.ContainsFunc(s.order, func(m *simNode) bool {
+			return m != n && m.pod != nil && s.flaky[m.template.text] && s.wanted(m.id) != nil
+		}) {
+		s.violate("node %d follows another onto a template whose sidecar does not work", n.id)
+	}
+	if !n.serves() || !s.c.Bootstrapped {
 		return
 	}
 	if s.budget.allowed > 0 || len(s.budget.spared) > 0 || !s.budgetCounted() {
@@ -138,12 +145,16 @@ func (s *sim) judgeRestart(n *simNode, all []Step) {
 	for _, m := range s.order {
 		together := slices.ContainsFunc(all, func(step Step) bool { return step.Kind == Restart && step.Node == m.id })
 		missed := s.wanted(m.id) != nil || s.holds(m.id)
-		if m != n && !together && missed && s.slot(m) && (m.pod == nil || !m.pod.Ready) {
+		ready := m.pod != nil && m.pod.Ready || !n.pod.Ready && m.serves()
+		if m != n && !together && missed && s.slot(m) && !ready {
 			s.violate("node %d is stopped while node %d is not ready", n.id, m.id)
 		}
 	}
 	s.judgeStop(n, "stopped")
 }
+
+// serves tells that somebody may depend on the process, whatever runs beside it in its pod.
+func (n *simNode) serves() bool { return n.alive() && (n.pod.Ready || n.pod.Serves) }
 
 // judgeExpectation holds what a step has done against what its row expects.
 func (s *sim) judgeExpectation(step *Step) {
@@ -342,7 +353,7 @@ func (s *sim) judgeReplace(n *simNode, step *Step) {
 	if !n.replace {
 		s.violate("the disk of node %d is deleted and nobody permitted it", n.id)
 	}
-	if n.alive() && n.pod.Ready {
+	if n.serves() {
 		s.violate("the disk of node %d is deleted while it serves", n.id)
 	}
 	if n.lost || n.dir == "" {

@@ -185,7 +185,9 @@ func (s *sim) moveBroker(n *simNode) {
 			n.age > 1 {
 			n.unfenced = false
 		}
-		n.setReady(false)
+		if !n.poweredOff {
+			n.setReady(false)
+		}
 		return
 	}
 	if n.silent > 0 && n.age < s.ticks.boot {

@@ -132,6 +132,21 @@ var repairStories = []story{
 		s.note("(the user mends the template)")
 		s.editTemplate("main", "t3")
 	}},
+	{"a sidecar that ends at once costs one node, and is taken back", threeCombined, func(s *sim) {
+		s.flaky["t2"] = true
+		s.editTemplate("main", "t2")
+		s.run(120)
+		s.note("(the user takes the sidecar back)")
+		s.editTemplate("main", "t1")
+	}},
+	{"a sidecar that turns unready in every pod is mended", threeCombined, func(s *sim) {
+		for _, n := range s.order {
+			n.sidecarIn = 1 << 20
+		}
+		s.run(30)
+		s.note("(the user mends the sidecar)")
+		s.editTemplate("main", "t2")
+	}},
 	{"a pod whose revision is gone fails and is replaced", threeCombined, func(s *sim) {
 		n := s.nodes[1]
 		n.change(func(p *model.ObservedPod) { p.Files, p.Template = model.Fingerprint{}, model.Fingerprint{} })

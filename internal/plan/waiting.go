@@ -53,15 +53,27 @@ func (v *view) notReady(n *node) string {
 	if n.pod.ProblemMessage != "" {
 		said = ": " + n.pod.ProblemMessage
 	}
+	who := n.name()
+	if n.pod.Container != "" {
+		who = "container " + n.pod.Container + " of " + who
+	}
 	switch n.pod.Problem {
 	case model.ProblemUnschedulable:
-		return n.name() + " finds no Kubernetes node" + said
+		return who + " finds no Kubernetes node" + said
 	case model.ProblemImagePull:
-		return n.name() + " cannot pull its image" + said
+		return who + " cannot pull its image" + said
 	case model.ProblemCrashLoop:
-		return n.name() + " stops as soon as it starts (" + verdict.Counted(int(n.pod.Restarts), "restart") + ")" + said
+		return who + " stops as soon as it starts (" + verdict.Counted(int(n.pod.Restarts), "restart") + ")" + said
 	case model.ProblemConfig:
-		return n.name() + " cannot be set up" + said
+		return who + " cannot be set up" + said
+	case model.ProblemEnded:
+		return who + " was ended by Kubernetes, which makes its pod again" + said
+	}
+	switch {
+	case n.pod.Silent:
+		return n.name() + " is not heard of: the kubelet of Kubernetes node " + n.pod.KubernetesNode + " is silent"
+	case n.pod.Serves:
+		return n.name() + " serves, but another container of its pod is not ready"
 	}
 	if n.pod.Awaits != "" {
 		return n.name() + " waits (" + verdict.Counted(int(n.pod.Restarts), "restart") + "): " + n.pod.Awaits

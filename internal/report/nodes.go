@@ -114,6 +114,9 @@ func problemOf(pod *model.ObservedPod) string {
 	if pod == nil || pod.Problem == model.ProblemNone {
 		return ""
 	}
+	if pod.Container != "" {
+		return fmt.Sprintf("container %s: %s: %s", pod.Container, pod.Problem, pod.ProblemMessage)
+	}
 	return fmt.Sprintf("%s: %s", pod.Problem, pod.ProblemMessage)
 }
 
