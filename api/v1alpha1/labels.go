@@ -36,6 +36,9 @@ const (
 	AnnotationTemplateUser  = "kafka.castellan.dev/template-user"
 	AnnotationTemplateWhole = "kafka.castellan.dev/template-whole"
 
+	// AnnotationRetried on a StatefulSet is when the operator last had its controller try again to make a pod.
+	AnnotationRetried = "kafka.castellan.dev/retried"
+
 	// AnnotationPause, "true" on a KafkaCluster, holds back everything that disturbs. Care goes on.
 	AnnotationPause = "kafka.castellan.dev/pause"
 	// AnnotationRestart on a KafkaCluster asks for restarts: "<time>" for every node whose pod is older, or a list of

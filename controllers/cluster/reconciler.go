@@ -52,6 +52,7 @@ type Settings struct {
 // +kubebuilder:rbac:groups="",resources=persistentvolumeclaims,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=apps,resources=statefulsets,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=policy,resources=poddisruptionbudgets,verbs=get;list;watch;create;patch
+// +kubebuilder:rbac:groups="",resources=events,verbs=list
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
 // Reconcile brings one KafkaCluster a step nearer to its spec and says what it waits for.
@@ -72,6 +73,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, nil // a labelled object of its users has led here
 	}
 	seen, err := r.load(ctx, cluster)
+	if err == nil {
+		r.readRefusals(ctx, &seen)
+	}
 	s := newScope(seen)
 	if err == nil {
 		s.decision = decide.Decide(seen)

@@ -60,6 +60,13 @@ func Kubernetes(c *model.Cluster, live *Live, files map[int32]render.NodeFiles, 
 	}
 	excuseBrokers(c, live.Pods, observation)
 	observeClaims(c, live, observation)
+	for pod, refusal := range live.Refused {
+		if id, ok := NodeID(pod); ok && observation.Nodes[id].Pod == nil {
+			node := observation.Nodes[id]
+			node.Refused, node.RefusedAt = refusal.Message, refusal.At
+			observation.Nodes[id] = node
+		}
+	}
 	observeChanges(c, live, revisions, files, observation)
 	return observation
 }
@@ -82,6 +89,7 @@ func observePool(set *appsv1.StatefulSet, revisions map[string]map[int32]model.F
 		Template:   templateOf(set.Spec.Template.Annotations),
 		Deleting:   set.DeletionTimestamp != nil,
 	}
+	pool.RetriedAt, _ = time.Parse(time.RFC3339, set.Annotations[v1alpha1.AnnotationRetried])
 	if set.Spec.Ordinals != nil {
 		pool.FirstNodeID = set.Spec.Ordinals.Start
 	}

@@ -63,6 +63,12 @@ var killers = map[string]struct {
 		s.sets["main"].deleting = true
 		s.run(5)
 	}, combinedAtRest},
+	"diskStays": {"its disk goes with it, and nobody permitted that", func(s *sim) {
+		s.nodes[1].going = true
+		s.users.replaceAfter = 0
+		s.edit("v2", 1)
+		s.run(5)
+	}, combinedAtRest},
 	"knowsFeatures": {"which cannot read metadata.version 30", func(s *sim) {
 		s.editVersion("4.2.2")
 		s.run(20)

@@ -67,6 +67,7 @@ func next(c *model.Cluster, want model.Desired, obs *model.Observation, now time
 	}
 	shaping := v.planPools(p)
 	v.planFormat(p)
+	v.planRetries(p)
 	chosen, wanted := v.choose(p, t)
 	staging := v.planStaging(p, chosen.restarting(), shaping)
 	v.planConfig(p)

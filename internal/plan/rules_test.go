@@ -66,6 +66,14 @@ func (s *stage) tryOn(id int32, ready time.Duration, restarts int32) {
 	s.pod(id).Files, s.pod(id).Restarts, s.pod(id).ReadySince = print2("v2"), restarts, s.now.Add(-ready)
 }
 
+// deleteClaim lets the claim of a node be deleted under its pod, with or without consent.
+func (s *stage) deleteClaim(id int32, replace bool) {
+	seen := s.obs.Nodes[id]
+	seen.Claims = slices.Clone(seen.Claims)
+	seen.Claims[0].Deleting, seen.Claims[0].Replace = true, replace
+	s.obs.Nodes[id] = seen
+}
+
 // onlyVoter makes a node the whole quorum.
 func (s *stage) onlyVoter(id int32) {
 	s.shot().Quorum.Voters = []kafka.QuorumReplica{{ID: id, LastCaughtUp: s.now}}
@@ -102,6 +110,10 @@ func TestReasonsToRestart(t *testing.T) {
 			s.obs.Nodes[1] = model.ObservedNode{DiskUID: "claim-1"}
 			s.want.Files[1], s.want.Templates["main"] = print2("v2"), print2("t2")
 		}, ""},
+		{"diskGoes: a claim that is being deleted, and may be replaced, is a reason", func(s *stage) {
+			s.deleteClaim(1, true)
+		}, "claim data-1 is being deleted, and its annotation permits an empty disk"},
+		{"a claim that is being deleted by mistake is none", func(s *stage) { s.deleteClaim(1, false) }, ""},
 		{"a pod that is being deleted needs no other reason", func(s *stage) {
 			s.change(1)
 			s.pod(1).Deleting = true
@@ -289,6 +301,27 @@ var predicateTests = []struct {
 		s.tryOn(2, 160*time.Second, 3)
 	}},
 	{"no pod has to wait for longer than ten minutes", "", "", func(s *stage) { s.tryOn(2, 10*time.Minute, 99) }},
+	{"a claim that is being deleted holds its pod", "diskStays", "claim data-1 is being deleted, which cannot be taken back",
+		func(s *stage) { s.deleteClaim(1, false) }},
+	{"though the pod fails", "diskStays", "claim data-1 is being deleted", func(s *stage) {
+		s.deleteClaim(1, false)
+		s.pod(1).Ready, s.pod(1).Problem = false, model.ProblemCrashLoop
+	}},
+	{"with consent it goes", "", "", func(s *stage) { s.deleteClaim(1, true) }},
+	{"but not with the only copy of a partition", "diskStays", "and orders-0 is in sync on no other broker",
+		func(s *stage) {
+			s.deleteClaim(1, true)
+			s.partition(0).Replicas, s.partition(0).ISR = []int32{1}, []int32{1}
+		}},
+	{"nor with the log of the only voter", "diskStays", "the metadata quorum of 1 voter needs the log on it",
+		func(s *stage) {
+			s.deleteClaim(1, true)
+			s.onlyVoter(1)
+		}},
+	{"nor without a view of Kafka", "diskStays", "and there is no view of Kafka", func(s *stage) {
+		s.deleteClaim(1, true)
+		s.pod(1).Ready, s.pod(1).Problem, s.obs.Kafka = false, model.ProblemCrashLoop, nil
+	}},
 	{"a pod that runs, is not ready and may be in sync is not replaced without a view of Kafka", "snapshotFresh",
 		"there is no view of Kafka", func(s *stage) {
 			s.pod(1).Ready, s.obs.Kafka = false, nil

@@ -200,7 +200,7 @@ func TestEveryRuleIsToldSomewhere(t *testing.T) {
 	words := map[string]string{
 		"filesChanged": "configuration changed", "templateChanged": "pod template changed",
 		"revisionGone": "the revision that it runs is gone",
-		"restartAsked": "asked for at", "replaceAsked": "permits it",
+		"restartAsked": "asked for at", "replaceAsked": "permits it", "diskGoes": "permits an empty disk",
 		"diskChanged": "it came back with another disk", "notAController": "no longer asked for as a controller",
 		"notAVoter": "it is asked for as a controller", "notAskedFor": "the spec asks for fewer nodes",
 		"poolGone":   "the spec has no such pool",

@@ -16,6 +16,8 @@ type simSet struct {
 	files    map[int32]model.Fingerprint
 	template model.Fingerprint
 	deleting bool
+	retried  time.Time
+	touched  int // second of the last change; its controller tries at once then
 }
 
 // simNode is one slot of a StatefulSet, its disk, and the process in it.
@@ -31,6 +33,7 @@ type simNode struct {
 	lost    bool   // the volume is gone
 	emptied bool   // what was on the disk is gone, and Kafka may still count on it
 	replace bool
+	going   bool // the claim is being deleted, and goes with the pod
 	lostFor int
 	holding int // seconds for which it has been leaving
 
@@ -45,7 +48,10 @@ type simNode struct {
 	poweredOff bool
 	cordoned   bool // no pod is put on its machine, and its disk is on no other
 	frozen     bool // its port is open and it follows nobody
-	sidecarIn  int  // seconds until its sidecar is ready; 0 = it is
+	refusals   int  // how often in a row no pod could be made
+	refusedAt  int
+	triesAt    int // when the controller tries again by itself
+	sidecarIn  int // seconds until its sidecar is ready; 0 = it is
 
 	registered bool // Kafka knows it as a broker
 	unfenced   bool
@@ -139,12 +145,18 @@ func (s *sim) moveNode(n *simNode) {
 		return
 	case n.stopping > 0:
 		if n.stopping--; n.stopping == 0 {
-			n.pod = nil
+			n.dropPod()
 		}
 		return
 	case n.pod == nil:
 		n.goneFor++
-		if s.slot(n) && !set.deleting && !s.refused[s.contents[set.template.User].text] && n.goneFor >= s.ticks.create {
+		switch {
+		case !s.slot(n) || set.deleting || n.goneFor < s.ticks.create || s.tick < n.triesAt && set.touched <= n.refusedAt:
+		case s.refused[s.contents[set.template.User].text]:
+			n.refusals++
+			n.refusedAt, n.triesAt = s.tick, s.tick+1<<min(n.refusals, 10) // the controller's own back-off
+		default:
+			n.refusals = 0
 			s.makePod(n, set)
 		}
 		return
@@ -212,6 +224,13 @@ func (s *sim) run1(n *simNode) {
 	}
 }
 
+// dropPod is the end of a pod, and of a claim that has waited for it.
+func (n *simNode) dropPod() {
+	if n.pod = nil; n.going {
+		n.claim, n.dir, n.going, n.replace, n.emptied = "", "", false, false, true
+	}
+}
+
 // stop is a graceful deletion of a pod: the broker leaves the ISRs before its process ends.
 func (s *sim) stop(n *simNode) {
 	n.change(func(p *model.ObservedPod) { p.Deleting, p.Ready, p.Serves = true, false, false })
@@ -222,7 +241,8 @@ func (s *sim) stop(n *simNode) {
 // kill is a pod that is gone at once; Kafka notices when the session ends or the next process registers.
 func (s *sim) kill(n *simNode) {
 	if n.pod != nil && n.stopping == 0 && !n.poweredOff {
-		n.pod, n.syncIn, n.silent = nil, s.ticks.sync, 1
+		n.dropPod()
+		n.syncIn, n.silent = s.ticks.sync, 1
 	}
 }
 
@@ -266,7 +286,7 @@ func (s *sim) isSurprised() bool {
 // evict is the Eviction API under unhealthyPodEvictionPolicy AlwaysAllow; it tells whether the pod goes.
 func (s *sim) evict(n *simNode) bool {
 	if !n.pod.Ready {
-		if s.countsOnEmptied() {
+		if s.countsOnEmptied() || n.going {
 			return false
 		}
 		s.stop(n)

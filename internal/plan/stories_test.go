@@ -132,6 +132,17 @@ var repairStories = []story{
 		s.note("(the user mends the template)")
 		s.editTemplate("main", "t3")
 	}},
+	{"a pod that Kubernetes refuses is made soon after the quota is raised", threeCombined, func(s *sim) {
+		s.refused["t2"] = true
+		s.editTemplate("main", "t2")
+		s.run(200)
+		s.note("(the user raises the quota)")
+		s.refused["t2"] = false
+		s.run(30)
+		if s.nodes[1].pod == nil {
+			s.violate("node 1 has no pod 30 s after the quota was raised")
+		}
+	}},
 	{"a sidecar that ends at once costs one node, and is taken back", threeCombined, func(s *sim) {
 		s.flaky["t2"] = true
 		s.editTemplate("main", "t2")
@@ -177,6 +188,18 @@ var repairStories = []story{
 	{"a controller's disk is lost and replaced when that is permitted", dedicated, func(s *sim) {
 		s.note("(the disk of node 1 is lost)")
 		s.loseDisk(s.nodes[1])
+	}},
+	{"a claim deleted by mistake keeps its pod until its disk can be spared", threeCombined, func(s *sim) {
+		s.note("(somebody deletes the claim of node 1)")
+		s.users.replaceAfter = 0
+		s.nodes[1].going = true
+		s.run(5)
+		s.note("(the user changes the files, and drains the machine of node 1)")
+		s.edit("v2")
+		s.drain(1)
+		s.run(60)
+		s.note("(the user permits an empty disk)")
+		s.nodes[1].replace = true
 	}},
 	{"a disk that is emptied never founds a quorum", threeCombined, func(s *sim) {
 		s.note("(the disk of node 1 is emptied)")

@@ -32,6 +32,7 @@ type node struct {
 	set     model.ObservedPool // its StatefulSet; zero when there is none
 	made    bool               // its StatefulSet exists and asks for this node
 	pod     *model.ObservedPod // nil = none
+	going   string             // which of its claims is being deleted under the pod, and the cure; empty = none is
 	disk    string             // UID of the metadata claim, or of the pod if that is ephemeral; empty = not known
 	claims  []model.ObservedClaim
 	changes []string // what a restart would change, as text
@@ -125,7 +126,7 @@ func (v *view) poolOfID(id int32) *model.Pool {
 func (v *view) join(m *model.Node, pool *model.Pool) *node {
 	n := &node{Node: m, pool: pool}
 	seen := v.obs.Nodes[m.ID]
-	n.claims, n.changes = seen.Claims, seen.Changes
+	n.claims, n.changes, n.going = seen.Claims, seen.Changes, seen.GoingVolume()
 	n.pod = seen.Pod
 	n.disk = seen.DiskUID
 	if isEphemeral(n.pool) {

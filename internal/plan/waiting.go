@@ -34,6 +34,8 @@ func (v *view) waitForNode(p *Plan, n *node) {
 	}
 	switch {
 	case !n.made && n.pod == nil: // a step of the plan creates or grows its pool first
+	case n.pod == nil && v.obs.Nodes[n.ID].Refused != "":
+		p.wait("%s has no pod: Kubernetes refuses to make it: %s", n.name(), v.obs.Nodes[n.ID].Refused)
 	case n.pod == nil:
 		p.wait("%s has no pod yet", n.name())
 	case n.pod.Deleting:

@@ -92,6 +92,8 @@ func (s *writer) nodeState(node *model.Node) (v1alpha1.NodeState, string) {
 		return v1alpha1.NodeFailing, joinSentences(lost, message, problemOf(pod))
 	case pod == nil && node.Waiting != "":
 		return v1alpha1.NodeWaiting, node.Waiting
+	case pod == nil && seen.Refused != "":
+		return v1alpha1.NodeFailing, "Kubernetes refuses to make its pod: " + seen.Refused
 	case pod == nil:
 		return v1alpha1.NodeWaiting, "its pod has not been created"
 	case pod.Deleting:
