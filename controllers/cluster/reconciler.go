@@ -31,6 +31,7 @@ type Reconciler struct {
 
 	applier      apply.Applier
 	expectations expectations
+	patience     patience
 }
 
 // Settings are those of the operator that the care of a cluster depends on.
@@ -64,6 +65,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if apierrors.IsNotFound(err) || err == nil && cluster.DeletionTimestamp != nil {
 		r.Connections.Forget(req.NamespacedName)
 		r.expectations.forget(req.NamespacedName)
+		r.patience.forget(req.NamespacedName)
 		return ctrl.Result{}, nil
 	}
 	if err != nil {
@@ -92,7 +94,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 
 // carryOut records and does what was decided.
 func (r *Reconciler) carryOut(ctx context.Context, s *scope) error {
-	s.schedule()
+	s.schedule(&r.patience)
 	if s.decision.Model == nil {
 		return nil // nothing can be done, or no sense be made of the spec: the status says so
 	}
@@ -105,7 +107,7 @@ func (r *Reconciler) carryOut(ctx context.Context, s *scope) error {
 // How soon to look again, where no watch would tell.
 const (
 	whenBehind   = 100 * time.Millisecond // the cache has to catch up
-	whenUnderway = 500 * time.Millisecond // Kafka has to catch up
+	whenUnderway = 500 * time.Millisecond // Kafka has to catch up; longer where that takes long
 	whenHeld     = 5 * time.Second        // something has to become possible again
 	whenAtRest   = 30 * time.Second       // the health check
 )

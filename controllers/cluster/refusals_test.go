@@ -26,6 +26,7 @@ func TestWhatKubernetesRefusesIsQuotedForThePodThatIsMissing(t *testing.T) {
 			Reason:         reason, Message: message, LastTimestamp: metav1.NewTime(last),
 		}
 	}
+	const failed = "create Pod events-main-1 in StatefulSet events-main failed error: "
 	const quota = `pods "events-main-1" is forbidden: failed quota: tenant: must specify limits.cpu`
 	field := func(get func(e *corev1.Event) string) client.IndexerFunc {
 		return func(o client.Object) []string {
@@ -41,8 +42,8 @@ func TestWhatKubernetesRefusesIsQuotedForThePodThatIsMissing(t *testing.T) {
 		})).
 		WithIndex(&corev1.Event{}, "reason", field(func(e *corev1.Event) string { return e.Reason })).
 		WithObjects(
-			event("older", "FailedCreate", "create Pod events-main-1 in StatefulSet events-main failed error: older", at.Add(-time.Minute)),
-			event("last", "FailedCreate", "create Pod events-main-1 in StatefulSet events-main failed error: "+quota, at.Time),
+			event("older", "FailedCreate", failed+"older", at.Add(-time.Minute)),
+			event("last", "FailedCreate", failed+quota, at.Time),
 			event("other", "SuccessfulCreate", "create Pod events-main-0 in StatefulSet events-main successful", at.Time),
 		).Build()
 	r := &Reconciler{APIReader: api}
@@ -55,7 +56,8 @@ func TestWhatKubernetesRefusesIsQuotedForThePodThatIsMissing(t *testing.T) {
 		Pods: []corev1.Pod{{ObjectMeta: metav1.ObjectMeta{Name: "events-main-0", Labels: label}}},
 	}}
 	r.readRefusals(context.Background(), &in)
-	if got := in.Live.Refused["events-main-1"]; got.Message != quota || !got.At.Equal(at.Time) || len(in.Live.Refused) != 1 {
+	got := in.Live.Refused["events-main-1"]
+	if got.Message != quota || !got.At.Equal(at.Time) || len(in.Live.Refused) != 1 {
 		t.Errorf("refused: %+v, want %q at %s", in.Live.Refused, quota, at)
 	}
 	in.Live.Refused = nil
