@@ -171,7 +171,11 @@ func isrComplete(v *view, d *disruption, chosen *round) (bool, string) {
 	var behind listed
 	for _, m := range v.nodes {
 		if late := v.kafka.lagging[m.ID]; m != d.node && !chosen.has(m.ID) && len(late) > 0 {
-			behind.addMany(len(late), "%s is not in sync with %s", m.name(), partition(v.kafka.partition(late[0])))
+			why := ""
+			if failed := v.kafka.failedDisk(m.ID); failed != "" {
+				why = ": " + failed
+			}
+			behind.addMany(len(late), "%s is not in sync with %s%s", m.name(), partition(v.kafka.partition(late[0])), why)
 		}
 	}
 	return behind.count == 0, behind.String()

@@ -53,7 +53,11 @@ func diskStays(v *view, d *disruption, _ *round) (bool, string) {
 	return true, ""
 }
 
-func notServing(_ *view, d *disruption, _ *round) (bool, string) {
+func notServing(v *view, d *disruption, _ *round) (bool, string) {
+	if failed := v.kafka.failedDisk(d.node.ID); failed != "" {
+		return !d.node.ready(), "it is ready, and " + failed + ", while the others work; once no partition needs this broker, " +
+			"delete the claim of that disk and the pod yourself"
+	}
 	return !d.node.ready(), "it is ready, and its disk works; take the annotation off, or delete the claim and the " +
 		"pod yourself"
 }

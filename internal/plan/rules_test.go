@@ -254,6 +254,11 @@ var predicateTests = []struct {
 			p := s.partition(0)
 			p.ISR, p.MinISR = []int32{0, 1}, 1
 		}},
+	{"one whose disk has failed says so", "isrComplete",
+		"broker 2 is not in sync with orders-0: one of its disks has failed, with 1 replica on it", func(s *stage) {
+			p := s.partition(0)
+			p.ISR, p.MinISR, p.Offline = []int32{0, 1}, 1, []int32{2}
+		}},
 	{"without racks another node goes first", "oneRack", "broker 2 goes first", func(s *stage) {
 		s.prove()
 		s.change(2)

@@ -44,6 +44,8 @@ func (v *view) waitForNode(p *Plan, n *node) {
 		p.wait("%s", v.notReady(n))
 	case v.unready(n) != "":
 		p.wait("%s %s", n.name(), v.unready(n))
+	case v.kafka.failedDisk(n.ID) != "":
+		p.wait("%s serves, and %s: replace it", n.name(), v.kafka.failedDisk(n.ID))
 	case n.isBroker() && len(v.kafka.lagging[n.ID]) > 0:
 		p.wait("%s is catching up on %s", n.name(), verdict.Counted(len(v.kafka.lagging[n.ID]), "partition"))
 	}

@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/model"
 )
 
@@ -25,5 +26,14 @@ func TestAClaimThatIsBeingDeletedIsWarnedOfWithItsCure(t *testing.T) {
 	s.setWarning()
 	if meta.FindStatusCondition(s.status.Conditions, v1alpha1.ConditionWarning) != nil {
 		t.Error("the warning stands although the claim stays")
+	}
+}
+
+func TestABrokerThatServesWithAFailedDiskSaysSo(t *testing.T) {
+	s := oneNode(model.ObservedNode{Pod: &model.ObservedPod{Ready: true}})
+	s.Observation.Kafka = &kafka.Snapshot{Partitions: []kafka.Partition{{Offline: []int32{0}}, {Offline: []int32{0, 7}}, {}}}
+	s.setNodes()
+	if n := s.status.Nodes[0]; n.State != v1alpha1.NodeServing || n.Message != "one of its disks has failed: 2 replicas offline" {
+		t.Errorf("it is %s: %q", n.State, n.Message)
 	}
 }
