@@ -28,8 +28,8 @@ func diskGoes(_ *view, n *node) (bool, string) {
 	return false, ""
 }
 
-// diskStays protects a disk whose claim is being deleted. Kubernetes deletes it as soon as its pod stops, so the restart
-// of a pod is then the loss of a disk, whatever state the pod is in.
+// diskStays protects a disk whose claim is being deleted. Kubernetes deletes it as soon as its pod stops, so that a
+// restart is then the loss of a disk, whatever state the pod is in.
 func diskStays(v *view, d *disruption, _ *round) (bool, string) {
 	n := d.node
 	consents := true
@@ -55,8 +55,8 @@ func diskStays(v *view, d *disruption, _ *round) (bool, string) {
 
 func notServing(v *view, d *disruption, _ *round) (bool, string) {
 	if failed := v.kafka.failedDisk(d.node.ID); failed != "" {
-		return !d.node.ready(), "it is ready, and " + failed + ", while the others work; once no partition needs this broker, " +
-			"delete the claim of that disk and the pod yourself"
+		return !d.node.ready(), "it is ready, and " + failed + ", while the others work; once no partition needs this " +
+			"broker, delete the claim of that disk and the pod yourself"
 	}
 	return !d.node.ready(), "it is ready, and its disk works; take the annotation off, or delete the claim and the " +
 		"pod yourself"

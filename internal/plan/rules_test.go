@@ -306,8 +306,8 @@ var predicateTests = []struct {
 		s.tryOn(2, 160*time.Second, 3)
 	}},
 	{"no pod has to wait for longer than ten minutes", "", "", func(s *stage) { s.tryOn(2, 10*time.Minute, 99) }},
-	{"a claim that is being deleted holds its pod", "diskStays", "claim data-1 is being deleted, which cannot be taken back",
-		func(s *stage) { s.deleteClaim(1, false) }},
+	{"a claim that is being deleted holds its pod", "diskStays",
+		"claim data-1 is being deleted, which cannot be taken back", func(s *stage) { s.deleteClaim(1, false) }},
 	{"though the pod fails", "diskStays", "claim data-1 is being deleted", func(s *stage) {
 		s.deleteClaim(1, false)
 		s.pod(1).Ready, s.pod(1).Problem = false, model.ProblemCrashLoop

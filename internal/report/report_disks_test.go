@@ -16,8 +16,8 @@ func TestAClaimThatIsBeingDeletedIsWarnedOfWithItsCure(t *testing.T) {
 	s := oneNode(model.ObservedNode{Pod: &model.ObservedPod{Ready: true}, Claims: []model.ObservedClaim{claim}})
 	s.setWarning()
 	warning := meta.FindStatusCondition(s.status.Conditions, v1alpha1.ConditionWarning)
-	const cure = "node 0: claim data-events-main-0 is being deleted, which cannot be taken back, and its disk is lost as soon " +
-		"as the pod stops: annotate the claim kafka.castellan.dev/replace=true"
+	const cure = "node 0: claim data-events-main-0 is being deleted, which cannot be taken back, and its disk is lost " +
+		"as soon as the pod stops: annotate the claim kafka.castellan.dev/replace=true"
 	if warning == nil || !strings.HasPrefix(warning.Message, cure) {
 		t.Fatalf("the warning is %+v, want %q", warning, cure)
 	}
@@ -31,9 +31,12 @@ func TestAClaimThatIsBeingDeletedIsWarnedOfWithItsCure(t *testing.T) {
 
 func TestABrokerThatServesWithAFailedDiskSaysSo(t *testing.T) {
 	s := oneNode(model.ObservedNode{Pod: &model.ObservedPod{Ready: true}})
-	s.Observation.Kafka = &kafka.Snapshot{Partitions: []kafka.Partition{{Offline: []int32{0}}, {Offline: []int32{0, 7}}, {}}}
+	s.Observation.Kafka = &kafka.Snapshot{
+		Partitions: []kafka.Partition{{Offline: []int32{0}}, {Offline: []int32{0, 7}}, {}},
+	}
 	s.setNodes()
-	if n := s.status.Nodes[0]; n.State != v1alpha1.NodeServing || n.Message != "one of its disks has failed: 2 replicas offline" {
+	const failed = "one of its disks has failed: 2 replicas offline"
+	if n := s.status.Nodes[0]; n.State != v1alpha1.NodeServing || n.Message != failed {
 		t.Errorf("it is %s: %q", n.State, n.Message)
 	}
 }
