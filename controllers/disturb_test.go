@@ -18,6 +18,8 @@ var disturbers = map[string][]string{
 	"Delete": {
 		"cluster/disturb.go:deletePod", "cluster/disturb.go:replaceDisk", "cluster/disturb.go:removePool",
 		"cluster/apply.go:prune", // Services and ConfigMaps that nobody uses
+		// Claims that never had a volume, and StatefulSets without their pods, before there is a cluster: decide.Remade.
+		"cluster/remake.go:removeAsSeen",
 	},
 	"DeleteAllOf": {}, "Evict": {}, "EvictV1": {}, "SubResource": {},
 	"deletePod":   {"cluster/disturb.go:restart", "cluster/disturb.go:replaceDisk"},
@@ -26,6 +28,8 @@ var disturbers = map[string][]string{
 	"shrinkPool":  {"cluster/act.go:executors"},
 	"removePool":  {"cluster/act.go:executors"},
 	"applyPool":   {"cluster/act.go:executors"},
+	"touch":       {"cluster/act.go:executors"},
+	"remake":      {"cluster/act.go:act"},
 	"sayFormat":   {"cluster/act.go:executors"},
 	"askKafka":    {"cluster/act.go:executors"},
 	"executors":   {"cluster/act.go:perform"},

@@ -42,6 +42,8 @@ const (
 	// AnnotationApplied holds the hash of what the operator applied last, so that a field which is no longer rendered is
 	// noticed too.
 	AnnotationApplied = "kafka.castellan.dev/applied"
+	// AnnotationRetried on a StatefulSet is when the operator last had its controller try again to make a pod.
+	AnnotationRetried = "kafka.castellan.dev/retried"
 
 	// AnnotationPause, "true" on a KafkaCluster, holds back everything that disturbs. Care goes on.
 	AnnotationPause = "kafka.castellan.dev/pause"

@@ -16,6 +16,7 @@ import (
 	"github.com/castellan-dev/castellan/internal/identity"
 	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/observe"
+	"github.com/castellan-dev/castellan/internal/render"
 )
 
 // snapshotPatience bounds the reading of one snapshot.
@@ -58,9 +59,11 @@ func (r *Reconciler) load(ctx context.Context, cluster *v1alpha1.KafkaCluster) (
 func anyBrokerReady(pods []corev1.Pod) bool {
 	return slices.ContainsFunc(pods, func(pod corev1.Pod) bool {
 		return pod.Labels[v1alpha1.LabelBroker] == "true" &&
-			slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
+			(slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
 				return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
-			})
+			}) || slices.ContainsFunc(pod.Status.ContainerStatuses, func(c corev1.ContainerStatus) bool {
+				return c.Name == render.ContainerName && c.Ready // a sidecar may keep the pod from being ready
+			}))
 	})
 }
 

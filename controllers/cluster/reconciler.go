@@ -30,6 +30,7 @@ type Reconciler struct {
 
 	applier      apply.Applier
 	expectations expectations
+	patience     patience
 }
 
 // Settings are those of the operator that the care of a cluster depends on.
@@ -51,6 +52,7 @@ type Settings struct {
 // +kubebuilder:rbac:groups="",resources=persistentvolumeclaims,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=apps,resources=statefulsets,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=policy,resources=poddisruptionbudgets,verbs=get;list;watch;create;patch
+// +kubebuilder:rbac:groups="",resources=events,verbs=list
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
 // Reconcile brings one KafkaCluster a step nearer to its spec and says what it waits for.
@@ -62,6 +64,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if apierrors.IsNotFound(err) || err == nil && cluster.DeletionTimestamp != nil {
 		r.Connections.Forget(req.NamespacedName)
 		r.expectations.forget(req.NamespacedName)
+		r.patience.forget(req.NamespacedName)
 		return ctrl.Result{}, nil
 	}
 	if err != nil {
@@ -71,6 +74,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, nil // a labelled object of its users has led here
 	}
 	seen, err := r.load(ctx, cluster)
+	if err == nil {
+		r.readRefusals(ctx, &seen)
+	}
 	s := newScope(seen)
 	if err == nil {
 		err = r.decide(ctx, s)
@@ -89,7 +95,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 
 // carryOut records and does what was decided.
 func (r *Reconciler) carryOut(ctx context.Context, s *scope) error {
-	s.schedule()
+	s.schedule(&r.patience)
 	if s.decision.Model == nil {
 		return nil // nothing can be done, or no sense be made of the spec: the status says so
 	}
@@ -102,7 +108,7 @@ func (r *Reconciler) carryOut(ctx context.Context, s *scope) error {
 // How soon to look again, where no watch would tell.
 const (
 	whenBehind   = 100 * time.Millisecond // the cache has to catch up
-	whenUnderway = 500 * time.Millisecond // Kafka has to catch up
+	whenUnderway = 500 * time.Millisecond // Kafka has to catch up; longer where that takes long
 	whenHeld     = 5 * time.Second        // something has to become possible again
 	whenAtRest   = 30 * time.Second       // the health check
 )

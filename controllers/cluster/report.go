@@ -31,12 +31,17 @@ func (r *Reconciler) report(ctx context.Context, s *scope, failure error) error 
 	if equality.Semantic.DeepEqual(status, s.base.Status) {
 		return nil
 	}
+	if rest := r.patience.pause(s.key(), &s.base.Status, &status, s.seen.Now); rest > 0 && len(events) == 0 {
+		s.lookAgain(rest)
+		return nil
+	}
 	next := s.base.DeepCopy()
 	next.Status = status
 	patch := client.MergeFromWithOptions(s.base, client.MergeFromWithOptimisticLock{})
 	if err := r.Status().Patch(ctx, next, patch); client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("write the status of KafkaCluster %s: %w", s.key(), err)
 	}
+	r.patience.written(s.key(), s.seen.Now)
 	for _, e := range events {
 		r.event(s, e.Kind, e.Reason, e.Text)
 	}

@@ -34,13 +34,17 @@ func newScope(seen decide.Inputs) *scope {
 func (s *scope) lookAgain(after time.Duration) { s.requeue = min(s.requeue, after) }
 
 // schedule asks for the next pass as soon as the decision needs it.
-func (s *scope) schedule() {
+func (s *scope) schedule(p *patience) {
 	d := &s.decision
+	again := p.again(s.key(), &d.Plan, d.Blocked, s.seen.Now) // also at rest, so that it knows when that ends
 	switch {
 	case d.Blocked != "", len(d.Plan.Steps) > 0, len(d.Plan.Waiting) > 0:
-		s.lookAgain(whenUnderway)
+		s.lookAgain(again)
 	case len(d.Plan.Held) > 0, len(d.Waiting) > 0:
 		s.lookAgain(whenHeld)
+	}
+	if !d.Plan.Until.IsZero() {
+		s.lookAgain(max(whenBehind, d.Plan.Until.Sub(s.seen.Now)))
 	}
 }
 

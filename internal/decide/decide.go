@@ -88,7 +88,7 @@ func Decide(in Inputs) Decision {
 	d.Remade = remade(d.Model, in.Live)
 	d.Warnings = append(resolve.Warnings(d.Model), keptClaims(d.Model, in.Live, d.Remade.Claims)...)
 	d.Files = render.Nodes(d.Model)
-	d.Observation = observe.Kubernetes(d.Model, in.Live, d.Files)
+	d.Observation = observe.Kubernetes(d.Model, in.Live, d.Files, in.Now)
 	d.Observation.CacheCurrent = d.Observation.CacheCurrent && in.CacheCurrent
 	d.Observation.Kafka, d.Observation.KafkaError = in.Kafka, in.KafkaError
 	if d.Authority = authorityOf(in.Live, in.Cluster.Name); d.Authority.Problem != "" {

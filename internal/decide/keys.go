@@ -104,19 +104,62 @@ func KeySecrets(
 	now time.Time,
 ) []KeySecret {
 	var secrets []KeySecret
-	leaving, _ := c.Leaving(o)
+	leaving, leavingPools := c.Leaving(o)
+	hosts := Hosts(live.Pods)
 	for i := range c.Pools {
 		pool := &c.Pools[i]
-		for _, k := range []KeySecret{
-			{Name: c.InternalSecret(pool), Leaves: internalLeaves(c, pool)},
-			{Name: c.ListenersSecret(pool), Leaves: listenerLeaves(c, pool, Hosts(live.Pods))},
-		} {
+		listeners := KeySecret{Name: c.ListenersSecret(pool), Leaves: listenerLeaves(c, pool, hosts)}
+		listeners.Leaves = append(listeners.Leaves, movedLeaves(live.Secrets[listeners.Name], leaving, pool.Name, hosts)...)
+		for _, k := range []KeySecret{{Name: c.InternalSecret(pool), Leaves: internalLeaves(c, pool)}, listeners} {
 			if len(k.Leaves) > 0 || live.Secrets[k.Name] != nil {
 				secrets = append(secrets, k.compared(live.Secrets[k.Name], leaving, authority, now))
 			}
 		}
 	}
+	former := map[string]bool{}
+	for _, node := range leaving {
+		pool := leavingPools[node.ID]
+		if c.Pool(pool.Name) != nil || former[pool.Name] {
+			continue
+		}
+		former[pool.Name] = true
+		k := KeySecret{Name: c.ListenersSecret(pool)}
+		if k.Leaves = movedLeaves(live.Secrets[k.Name], leaving, pool.Name, hosts); len(k.Leaves) > 0 {
+			secrets = append(secrets, k.compared(live.Secrets[k.Name], leaving, authority, now))
+		}
+	}
 	return secrets
+}
+
+// movedLeaves are those of leaving nodes that have come to another Kubernetes node. The spec says nothing more of their
+// listeners: what their certificates name stays, and the address becomes that of the Kubernetes node.
+func movedLeaves(live *corev1.Secret, leaving []model.Node, pool string, hosts map[int32]string) []Leaf {
+	var leaves []Leaf
+	for _, node := range leaving {
+		address := net.ParseIP(hosts[node.ID])
+		if live == nil || node.Pool != pool || address == nil {
+			continue
+		}
+		for _, entry := range slices.Sorted(maps.Keys(live.Data)) {
+			leaf, listed := strings.CutSuffix(entry, ".names")
+			if !listed || !strings.HasPrefix(entry, fmt.Sprintf("%d.", node.ID)) {
+				continue
+			}
+			var names []string
+			var named net.IP
+			for _, name := range strings.Fields(string(live.Data[entry])) {
+				if ip := net.ParseIP(name); ip != nil {
+					named = ip
+				} else {
+					names = append(names, name)
+				}
+			}
+			if named != nil && !named.Equal(address) {
+				leaves = append(leaves, Leaf{Entry: leaf, Request: nodeRequest(names, address.String())})
+			}
+		}
+	}
+	return leaves
 }
 
 func (k KeySecret) compared(
@@ -130,7 +173,9 @@ func (k KeySecret) compared(
 		have = live.Data
 	}
 	k.Keep = map[string][]byte{pki.AuthorityCertificate: authority.CertPEM}
+	leaves := map[string]bool{}
 	for _, leaf := range k.Leaves {
+		leaves[leaf.Entry+".pem"], leaves[leaf.Entry+".names"] = true, true
 		bundle := have[leaf.Entry+".pem"]
 		if _, renew := pki.NeedsRenewal(pki.ParseBundle(bundle), leaf.Request, authority, now, pki.LastThird); renew {
 			k.Issue = append(k.Issue, leaf)
@@ -141,7 +186,7 @@ func (k KeySecret) compared(
 	}
 	for _, node := range leaving {
 		for entry, value := range have {
-			if strings.HasPrefix(entry, fmt.Sprintf("%d.", node.ID)) {
+			if strings.HasPrefix(entry, fmt.Sprintf("%d.", node.ID)) && !leaves[entry] {
 				k.Keep[entry] = value
 			}
 		}

@@ -1,8 +1,15 @@
 package decide
 
 import (
+	"slices"
 	"testing"
+	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/castellan-dev/castellan/internal/model"
+	"github.com/castellan-dev/castellan/internal/observe"
 	"github.com/castellan-dev/castellan/internal/pki"
 	"github.com/castellan-dev/castellan/internal/render"
 )
@@ -21,5 +28,50 @@ func TestAListenersCertificateNamesTheAddressOfItsKubernetesNode(t *testing.T) {
 	request := nodeRequest([]string{"b", "a", "b"}, "10.0.0.7")
 	if got := (Leaf{Request: request}).Names(); got != "a\nb\n10.0.0.7\n" {
 		t.Errorf("names %q", got)
+	}
+}
+
+// A broker that leaves may be drained to another Kubernetes node first, and its start script waits for a certificate
+// that names the address of that one.
+func TestALeavingBrokerThatMovesGetsACertificateForItsNewAddress(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	authority, err := pki.NewAuthority("shop/events", now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const entry = "1.external"
+	for _, kept := range []bool{true, false} { // its pool stays in the spec, or has left it
+		c := &model.Cluster{Namespace: "shop", Name: "events", Domain: "cluster.local"}
+		if kept {
+			c.Pools = []model.Pool{{Name: "main", StatefulSet: "events-main"}}
+		}
+		o := &model.Observation{
+			Pools: map[string]model.ObservedPool{"main": {Broker: true}},
+			Nodes: map[int32]model.ObservedNode{1: {Pod: &model.ObservedPod{Pool: "main"}}},
+		}
+		name := c.ListenersSecret(&model.Pool{Name: "main", StatefulSet: "events-main"})
+		live := &observe.Live{
+			Pods: []corev1.Pod{{ObjectMeta: metav1.ObjectMeta{Name: "events-main-1"}, Status: corev1.PodStatus{HostIP: "10.0.0.2"}}},
+			Secrets: map[string]*corev1.Secret{name: {Data: map[string][]byte{
+				entry + ".names": []byte("events-main-1.example\n10.0.0.1\n"), entry + ".pem": []byte("old"),
+			}}},
+		}
+		secrets := KeySecrets(c, o, live, authority, now)
+		i := slices.IndexFunc(secrets, func(k KeySecret) bool { return k.Name == name })
+		if i < 0 || secrets[i].Current || len(secrets[i].Issue) != 1 {
+			t.Fatalf("its pool is in the spec: %t; nothing is issued: %+v", kept, secrets)
+		}
+		if got := secrets[i].Issue[0]; got.Entry != entry || got.Names() != "events-main-1.example\n10.0.0.2\n" {
+			t.Errorf("issued %s for %q", got.Entry, got.Names())
+		}
+		if got := string(secrets[i].Keep[entry+".names"]); got != "events-main-1.example\n10.0.0.2\n" {
+			t.Errorf("the names are %q", got)
+		}
+		live.Pods[0].Status.HostIP = "10.0.0.1"
+		for _, k := range KeySecrets(c, o, live, authority, now) {
+			if k.Name == name && len(k.Issue) > 0 {
+				t.Errorf("it has not moved, and is issued %+v", k.Issue)
+			}
+		}
 	}
 }

@@ -176,6 +176,8 @@ type Partition struct {
 	Replicas []int32
 	ISR      []int32
 	MinISR   int32 // effective min.insync.replicas of its topic
+	// Offline lists the replicas that their broker cannot serve: the broker is down, or the log directory has failed.
+	Offline []int32
 }
 
 // Quorum is the metadata quorum (KIP-595, KIP-853).

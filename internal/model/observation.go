@@ -49,14 +49,19 @@ type ObservedPool struct {
 	Files       map[int32]Fingerprint // by node id, as in that ConfigMap
 	Template    Fingerprint
 	Deleting    bool
+	RetriedAt   time.Time // when the operator last had its controller try again; zero = never
 }
 
 // ObservedNode is what exists of a node.
 type ObservedNode struct {
-	Pod      *ObservedPod    // nil = none
-	DiskUID  string          // UID of the claim of the metadata volume, once it has one; empty = none or ephemeral
-	Claims   []ObservedClaim // all volumes
-	DirectID string          // directory id recorded on the claim of an initial voter
+	Pod     *ObservedPod    // nil = none
+	DiskUID string          // UID of the claim of the metadata volume, once it has one; empty = none or ephemeral
+	Claims  []ObservedClaim // all volumes
+	// Refused says why Kubernetes would not make the pod that is missing, in its own words, and RefusedAt when it last
+	// said so; empty = nothing is known.
+	Refused   string
+	RefusedAt time.Time
+	DirectID  string // directory id recorded on the claim of an initial voter
 	// Changes tell what differs between what the pod runs and what is wanted of it, such as
 	// "config log.segment.bytes 1073741824 -> 536870912"; no value of an unknown or secret key is among them.
 	Changes []string
@@ -78,6 +83,28 @@ func (n ObservedNode) LostVolume() string {
 		}
 	}
 	return ""
+}
+
+// GoingVolume says which claim is being deleted under a pod, and the cure; empty = none is. Kubernetes keeps such a
+// claim until no pod uses it, and nobody can take the deletion back.
+func (n ObservedNode) GoingVolume() string {
+	if n.Pod == nil || n.Pod.Deleting {
+		return ""
+	}
+	permitted := ""
+	for _, claim := range n.Claims {
+		switch {
+		case !claim.Deleting || claim.Lost:
+		case claim.Replace:
+			permitted = fmt.Sprintf("claim %s is being deleted, and an empty disk may take its place: the pod restarts once "+
+				"nothing is lost with the disk", claim.Name)
+		default:
+			return fmt.Sprintf("claim %s is being deleted, which cannot be taken back, and its disk is lost as soon as the pod "+
+				"stops: annotate the claim %s=true, and the pod restarts with an empty disk once every partition is in sync on "+
+				"other brokers", claim.Name, v1alpha1.AnnotationReplace)
+		}
+	}
+	return permitted
 }
 
 // ObservedClaim is a PersistentVolumeClaim of a node.
@@ -109,6 +136,7 @@ const (
 	ProblemImagePull     PodProblem = "ImagePull"
 	ProblemCrashLoop     PodProblem = "CrashLoop"
 	ProblemConfig        PodProblem = "ContainerConfig" // a volume or a reference that the kubelet cannot set up
+	ProblemEnded         PodProblem = "PodEnded"        // the kubelet has ended the pod for good
 )
 
 // ObservedPod is a live pod.
@@ -119,11 +147,18 @@ type ObservedPod struct {
 	CreatedAt       time.Time
 	Deleting        bool
 	Ready           bool
+	ReadySince      time.Time // since when it is Ready; zero = it is not, or nobody says
 	Running         bool      // the container kafka runs
-	StartedAt       time.Time // since when it does
-	Restarts        int32
+	Serves          bool      // the container kafka is ready, whatever the others are
+	Silent          bool      // every container was ready when its kubelet was last heard of, and it is unready
+	StartedAt       time.Time // since when it runs
+	Restarts        int32     // of all containers together
 	Problem         PodProblem
 	ProblemMessage  string // Kubernetes' own words, and the last line of the container where there is one
+	// Container is the one that the problem is of, where that is not kafka. Beside tells that Kafka's process does not
+	// depend on it: a sidecar that fails makes the pod unready and stops no broker.
+	Container string
+	Beside    bool
 	// Awaits says why the process ended and is started again, where that is no fault of its own; empty = it says nothing.
 	Awaits         string
 	HostIP         string

@@ -3,6 +3,8 @@
 package observe
 
 import (
+	"time"
+
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -17,9 +19,27 @@ type Live struct {
 	Secrets      map[string]*corev1.Secret
 	Services     map[string]*corev1.Service
 	Budgets      map[string]*policyv1.PodDisruptionBudget
+	// Refused says, by the name of a pod, why Kubernetes would not make it.
+	Refused map[string]Refusal
 	// Taken names what somebody else has under a name that the cluster needs: "Kind/name", as model.ObjectName.Key has it,
 	// and whose it is; empty = it names nobody.
 	Taken map[string]string
+}
+
+// Refusal is Kubernetes' last word on a pod that it would not make.
+type Refusal struct {
+	Message string
+	At      time.Time
+}
+
+// Refuse notes a refusal, if it is the last one of its pod.
+func (l *Live) Refuse(pod string, refusal Refusal) {
+	if l.Refused == nil {
+		l.Refused = map[string]Refusal{}
+	}
+	if refusal.At.After(l.Refused[pod].At) {
+		l.Refused[pod] = refusal
+	}
 }
 
 // NodePorts are the ports that Kubernetes gave to Services, by Service name.

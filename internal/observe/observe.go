@@ -1,9 +1,9 @@
 package observe
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -23,7 +23,7 @@ const selectedNode = "volume.kubernetes.io/selected-node"
 
 // Kubernetes tells what the live objects say about a cluster; Kafka's side stays empty.
 // files are what the nodes shall run, for the words in which a difference is told.
-func Kubernetes(c *model.Cluster, live *Live, files map[int32]render.NodeFiles) *model.Observation {
+func Kubernetes(c *model.Cluster, live *Live, files map[int32]render.NodeFiles, now time.Time) *model.Observation {
 	observation := &model.Observation{
 		Pools:        map[string]model.ObservedPool{},
 		Nodes:        map[int32]model.ObservedNode{},
@@ -55,11 +55,18 @@ func Kubernetes(c *model.Cluster, live *Live, files map[int32]render.NodeFiles) 
 			continue
 		}
 		node := observation.Nodes[id]
-		node.Pod = observePod(pod, id, fingerprints)
+		node.Pod = observePod(pod, id, fingerprints, now)
 		observation.Nodes[id] = node
 	}
 	excuseBrokers(c, live.Pods, observation)
 	observeClaims(c, live, observation)
+	for pod, refusal := range live.Refused {
+		if id, ok := NodeID(pod); ok && observation.Nodes[id].Pod == nil {
+			node := observation.Nodes[id]
+			node.Refused, node.RefusedAt = refusal.Message, refusal.At
+			observation.Nodes[id] = node
+		}
+	}
 	observeChanges(c, live, revisions, files, observation)
 	return observation
 }
@@ -82,6 +89,7 @@ func observePool(set *appsv1.StatefulSet, revisions map[string]map[int32]model.F
 		Template:   templateOf(set.Spec.Template.Annotations),
 		Deleting:   set.DeletionTimestamp != nil,
 	}
+	pool.RetriedAt, _ = time.Parse(time.RFC3339, set.Annotations[v1alpha1.AnnotationRetried])
 	if set.Spec.Ordinals != nil {
 		pool.FirstNodeID = set.Spec.Ordinals.Start
 	}
@@ -92,7 +100,9 @@ func observePool(set *appsv1.StatefulSet, revisions map[string]map[int32]model.F
 	return pool
 }
 
-func observePod(pod *corev1.Pod, id int32, revisions map[string]map[int32]model.Fingerprint) *model.ObservedPod {
+func observePod(
+	pod *corev1.Pod, id int32, revisions map[string]map[int32]model.Fingerprint, now time.Time,
+) *model.ObservedPod {
 	observed := &model.ObservedPod{
 		Name: pod.Name, UID: string(pod.UID), ResourceVersion: pod.ResourceVersion, CreatedAt: pod.CreationTimestamp.Time,
 		Deleting: pod.DeletionTimestamp != nil, HostIP: pod.Status.HostIP, Zone: pod.Labels[zoneLabel],
@@ -106,52 +116,8 @@ func observePod(pod *corev1.Pod, id int32, revisions map[string]map[int32]model.
 		Format:         formatOf(pod),
 	}
 	observed.Files = observed.Revision[id]
-	for _, condition := range pod.Status.Conditions {
-		switch {
-		case condition.Type == corev1.PodReady:
-			observed.Ready = condition.Status == corev1.ConditionTrue
-		case condition.Type == corev1.PodScheduled && condition.Status == corev1.ConditionFalse &&
-			condition.Reason == corev1.PodReasonUnschedulable:
-			observed.Problem, observed.ProblemMessage = model.ProblemUnschedulable, condition.Message
-		}
-	}
-	for _, container := range pod.Status.ContainerStatuses {
-		if container.Name == render.ContainerName {
-			observeContainer(observed, container)
-		}
-	}
+	observeContainers(observed, pod, now)
 	return observed
-}
-
-func observeContainer(pod *model.ObservedPod, container corev1.ContainerStatus) {
-	if running := container.State.Running; running != nil {
-		pod.Running, pod.StartedAt = true, running.StartedAt.Time
-	}
-	pod.Restarts = container.RestartCount
-	last := ""
-	if ended := container.LastTerminationState.Terminated; ended != nil {
-		last = cause(ended.Message)
-		if last == "" {
-			last = fmt.Sprintf("the container ended with exit code %d (%s)", ended.ExitCode, ended.Reason)
-		}
-	}
-	if waiting := container.State.Waiting; waiting != nil {
-		pod.ProblemMessage = waiting.Message
-		switch waiting.Reason {
-		case "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull":
-			pod.Problem = model.ProblemImagePull
-		case "CrashLoopBackOff":
-			pod.Problem, pod.ProblemMessage = model.ProblemCrashLoop, last
-		case "CreateContainerConfigError", "CreateContainerError", "RunContainerError":
-			pod.Problem = model.ProblemConfig
-		default:
-			pod.ProblemMessage = ""
-		}
-	}
-	// Between two crashes the container looks alive for a moment: it counts as crashing until it was ready once.
-	if pod.Problem == model.ProblemNone && !pod.Ready && container.RestartCount > 0 && last != "" {
-		pod.Problem, pod.ProblemMessage = model.ProblemCrashLoop, last
-	}
 }
 
 // versionOf is the tag of the image that the pod runs.

@@ -56,6 +56,7 @@ func TestAPodIsObservedWithItsProcessAndItsRevision(t *testing.T) {
 		pod,
 		1,
 		map[string]map[int32]model.Fingerprint{"r1": {0: {User: "a"}, 1: {User: "b"}}, "r2": {1: {User: "c"}}},
+		began,
 	)
 	if !got.Running || !got.StartedAt.Equal(began) {
 		t.Errorf("running %t since %s", got.Running, got.StartedAt)

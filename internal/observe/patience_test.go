@@ -75,7 +75,7 @@ func TestABrokerThatEndedForWantOfControllersWaits(t *testing.T) {
 				Pools: []model.Pool{{Name: "ctl", Controller: true}, {Name: "main", Broker: true}},
 				Nodes: []model.Node{{ID: 0, Pool: "ctl"}, {ID: 1, Pool: "ctl"}, {ID: 2, Pool: "ctl"}, {ID: 10, Pool: "main"}},
 			}
-			pod := Kubernetes(c, live, nil).Nodes[10].Pod
+			pod := Kubernetes(c, live, nil, ended).Nodes[10].Pod
 			if got := pod.Awaits != ""; got != tt.waits {
 				t.Errorf("it waits for %q, problem %s: %s", pod.Awaits, pod.Problem, pod.ProblemMessage)
 			}

@@ -70,11 +70,12 @@ func fieldOfQuorum(v *view, d *disruption) string {
 	return ""
 }
 
-// isDown tells whether a node of this cluster has no ready pod. It does not vote then, whatever Kafka last heard of it.
+// isDown tells whether Kafka's process is ready in no pod of a node of this cluster. It does not vote then, whatever
+// Kafka last heard of it.
 func (v *view) isDown(id int32) bool {
 	for _, n := range v.nodes {
 		if n.ID == id {
-			return !n.ready()
+			return !n.isHeard()
 		}
 	}
 	return false
@@ -156,7 +157,8 @@ func keepsListener(v *view, d *disruption, chosen *round) (bool, string) {
 			continue
 		}
 		brokers++
-		if b := v.kafka.brokers[n.ID]; n != d.node && !chosen.has(n.ID) && n.ready() && b.ID == n.ID && !b.Fenced {
+		serves := n.ready() || !d.node.ready() && n.isHeard() // clients lose nothing with a pod that is not ready
+		if b := v.kafka.brokers[n.ID]; n != d.node && !chosen.has(n.ID) && serves && b.ID == n.ID && !b.Fenced {
 			return true, ""
 		}
 	}
@@ -169,7 +171,11 @@ func isrComplete(v *view, d *disruption, chosen *round) (bool, string) {
 	var behind listed
 	for _, m := range v.nodes {
 		if late := v.kafka.lagging[m.ID]; m != d.node && !chosen.has(m.ID) && len(late) > 0 {
-			behind.addMany(len(late), "%s is not in sync with %s", m.name(), partition(v.kafka.partition(late[0])))
+			why := ""
+			if failed := v.kafka.failedDisk(m.ID); failed != "" {
+				why = ": " + failed
+			}
+			behind.addMany(len(late), "%s is not in sync with %s%s", m.name(), partition(v.kafka.partition(late[0])), why)
 		}
 	}
 	return behind.count == 0, behind.String()

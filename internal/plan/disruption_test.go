@@ -180,6 +180,13 @@ var disruptionTests = []disruptionTest{
 		s.permitReplacement(1)
 		s.pod(1).Ready = true
 	}},
+	{"nor is one that serves with a failed disk said to work", "notServing",
+		"it is ready, and one of its disks has failed, with 1 replica on it, while the others work", ReplaceDisk, 1,
+		func(s *stage) {
+			s.permitReplacement(1)
+			s.pod(1).Ready = true
+			s.partition(0).Offline = []int32{1}
+		}},
 	{"not with the last replica", "lastReplica", "orders-0 is in sync on no other broker", ReplaceDisk, 1,
 		func(s *stage) {
 			s.permitReplacement(1)

@@ -51,18 +51,22 @@ const docsTail = `
 
 Fewer rules are asked about a pod that is not ready, so that a bad change can be taken back while the cluster is down.
 
-- A pod that cannot come back as it is: it crashes again and again, is not scheduled, cannot pull its image, or cannot
-  be set up. Only these are asked: ` + "`cacheCurrent`, `notPaused`, `oneThing`, `comesBack`, `knowsFeatures`,\n" +
-	"  `leftQuorum` and `trialAlone`" + `.
-- The same holds for a pod that is not ready while no broker is ready (for controllers: while no node is), and for every
-  pod of a cluster whose quorum was never seen, as long as no broker is ready.
+- A pod whose process cannot get up as it is: the container kafka, or an init container before it, crashes again and
+  again, is not scheduled, cannot pull its image, or cannot be set up. A pod that crashed once and has been up since, or
+  in which another container fails, is not among them: every rule is asked about it. Only these are asked:
+  ` + "`cacheCurrent`, `notPaused`, `oneThing`, `comesBack`, `knowsFeatures`, `leftQuorum` and `trialAlone`" + `.
+- The same holds for a pod that is not ready while Kafka's process is ready in no broker (for controllers: in no node),
+  and for every pod of a cluster whose quorum was never seen, as long as no broker is ready.
 - A pod whose process does not run, or that is in sync with no partition and not needed for the majority of the quorum:
   ` + "`provenRevision`" + ` is asked as well, because the pod may come back by itself on what it last ran.
 
 ## How a new revision spreads
 
-One node tries a new revision. Until it is ready there, pods of other nodes that die come back on the files that they
-last ran. The pod template has no such protection: a pool has only one.
+One node tries a new revision. It is proven there once the pod has been ready for 20 seconds without a break. Each
+restart of any of its containers doubles that time, up to 10 minutes, as the kubelet's back-off doubles: a container
+that ends at once is ready for a second between two crashes, and proves nothing. The status says until when the trial
+lasts. Before its end no other node takes the revision, and pods of other nodes that die come back on the files that
+they last ran. The pod template has no such protection: a pool has only one.
 
 ## Time
 

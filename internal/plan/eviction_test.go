@@ -24,6 +24,7 @@ func TestWhomKubernetesMayEvict(t *testing.T) {
 		}, 0, nil},
 		{"nobody while partitions are reassigned", func(s *stage) { s.shot().Reassigning = 1 }, 0, nil},
 		{"nobody before the cache has shown the last act", func(s *stage) { s.obs.CacheCurrent = false }, 0, nil},
+		{"nobody while the disk of one would go with its pod", func(s *stage) { s.deleteClaim(2, false) }, 0, nil},
 		{"nobody before a restart", func(s *stage) { s.change(1) }, 0, nil},
 		{"those in the rack of one that waits for its Kubernetes node", func(s *stage) {
 			s.spare()

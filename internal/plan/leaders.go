@@ -2,14 +2,24 @@ package plan
 
 import (
 	"slices"
+	"strings"
+
+	"github.com/castellan-dev/castellan/internal/model"
 )
 
+// rebalanceKey is Kafka's own switch for what planLeaders does; the active controller obeys it.
+const rebalanceKey = "auto.leader.rebalance.enable"
+
 // planLeaders gives leadership back to the preferred replicas after a rollout, once every node is ready and in sync.
-// Kafka does the same every five minutes (auto.leader.rebalance.enable).
+// Kafka does the same every five minutes. Where the user has told Kafka not to (rebalanceKey), the operator does not
+// either: somebody else places the leaders.
 func (v *view) planLeaders(p *Plan) {
 	fresh, _ := v.freshSnapshot()
 	newer, _ := v.snapshotNewerThanPods()
-	if !fresh || !newer || !v.obs.CacheCurrent || v.kafka.short > 0 {
+	others := slices.ContainsFunc(v.c.Pools, func(p model.Pool) bool {
+		return p.Controller && strings.EqualFold(strings.TrimSpace(p.StaticConfig[rebalanceKey]), "false")
+	})
+	if others || !fresh || !newer || !v.obs.CacheCurrent || v.kafka.short > 0 {
 		return
 	}
 	for _, n := range v.nodes {

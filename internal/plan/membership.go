@@ -34,7 +34,7 @@ func notAController(v *view, n *node) (bool, string) {
 
 func diskChanged(v *view, n *node) (bool, string) {
 	entry, is := v.kafka.voter(n.ID)
-	if !is || !n.votes() || !n.ready() || v.kafka.isCaughtUp(entry) {
+	if !is || !n.votes() || !n.isHeard() || v.kafka.isCaughtUp(entry) {
 		return false, ""
 	}
 	now, follows := v.kafka.follower(n.ID)
@@ -52,7 +52,7 @@ func (v *view) member(d *disruption) (kafka.QuorumMember, string) {
 }
 
 func canVote(v *view, d *disruption, _ *round) (bool, string) {
-	if !d.node.ready() {
+	if !d.node.isHeard() {
 		return false, "its pod is not ready" + problem(d.node.pod)
 	}
 	_, follows := v.kafka.follower(d.node.ID)

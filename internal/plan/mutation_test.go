@@ -63,6 +63,12 @@ var killers = map[string]struct {
 		s.sets["main"].deleting = true
 		s.run(5)
 	}, combinedAtRest},
+	"diskStays": {"its disk goes with it, and nobody permitted that", func(s *sim) {
+		s.nodes[1].going = true
+		s.users.replaceAfter = 0
+		s.edit("v2", 1)
+		s.run(5)
+	}, combinedAtRest},
 	"knowsFeatures": {"which cannot read metadata.version 30", func(s *sim) {
 		s.editVersion("4.2.2")
 		s.run(20)
@@ -116,13 +122,11 @@ var killers = map[string]struct {
 		s.edit("v2")
 		s.run(20)
 	}, combinedAtRest},
-	"provenRevision": {"onto a revision that does not work", func(s *sim) {
+	"provenRevision": {"onto a template whose sidecar does not work", func(s *sim) {
 		s.topic("orders", 2, []int32{1000, 1001, 1002}, []int32{1001, 1002, 1003})
-		s.bad["v2"] = true
-		s.edit("v2", 1000, 1001, 1002, 1003)
-		s.run(20)
-		s.power(s.nodes[1003], true)
-		s.run(30)
+		s.flaky["t2"] = true
+		s.editTemplate("brk", "t2")
+		s.run(60)
 	}, func() *sim { return atRest("ctl:0:3:c", "brk:1000:4:b") }},
 	"othersReady": {"while node 1002 is not ready", func(s *sim) {
 		s.power(s.nodes[1002], true)
@@ -134,7 +138,7 @@ var killers = map[string]struct {
 		s.ticks.sync = 10
 		s.topic("lean", 1, []int32{0, 1, 2})
 		s.edit("v2")
-		s.run(30)
+		s.run(60)
 	}, combinedAtRest},
 }
 

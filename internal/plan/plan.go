@@ -38,6 +38,8 @@ type Plan struct {
 	Spared    []string
 	// Waiting says what is under way and needs no step, such as a pod that starts or a replica that catches up.
 	Waiting []string
+	// Until is when the passing of time alone changes the plan; zero = it does not.
+	Until time.Time
 }
 
 // Empty tells whether the cluster is as the spec asks and nothing is under way.
@@ -65,6 +67,7 @@ func next(c *model.Cluster, want model.Desired, obs *model.Observation, now time
 	}
 	shaping := v.planPools(p)
 	v.planFormat(p)
+	v.planRetries(p)
 	chosen, wanted := v.choose(p, t)
 	staging := v.planStaging(p, chosen.restarting(), shaping)
 	v.planConfig(p)
@@ -78,5 +81,6 @@ func next(c *model.Cluster, want model.Desired, obs *model.Observation, now time
 	v.planPending(p)
 	v.count(p)
 	v.planWaiting(p)
+	p.Until = v.until(p)
 	return *p
 }

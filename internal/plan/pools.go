@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"time"
+
 	"github.com/castellan-dev/castellan/internal/model"
 )
 
@@ -58,6 +60,28 @@ func (v *view) planPool(p *Plan, shaping map[string]bool, kind Kind, pool *model
 	p.Steps = append(p.Steps, Step{
 		Kind: kind, Pool: pool.Name, Nodes: nodes, Replicas: pool.Replicas, Reasons: []string{reason},
 	})
+}
+
+// retryAfter is how long a pod that Kubernetes refused to make is waited for before it is asked again. The controller of
+// StatefulSets doubles its own wait up to a quarter of an hour, and hears of no quota, account or class that has come.
+const retryAfter = 15 * time.Second
+
+// planRetries asks again for the pods that Kubernetes refused to make.
+func (v *view) planRetries(p *Plan) {
+	asked := map[string]bool{}
+	for _, n := range v.nodes {
+		seen := v.obs.Nodes[n.ID]
+		if !n.made || n.pod != nil || n.set.Deleting || seen.RefusedAt.IsZero() || asked[n.Pool] || !v.obs.CacheCurrent {
+			continue
+		}
+		if v.now.Before(seen.RefusedAt.Add(retryAfter)) || v.now.Before(n.set.RetriedAt.Add(retryAfter)) {
+			continue
+		}
+		asked[n.Pool] = true
+		p.Steps = append(p.Steps, Step{
+			Kind: RetryPod, Pool: n.Pool, Node: n.ID, SetUID: n.set.UID, Reasons: []string{"it was refused before"},
+		})
+	}
 }
 
 // planFormat tells pods how to format an empty disk. FormatInitial makes the node a founder of the quorum. Said to a

@@ -34,7 +34,10 @@ var (
 	stops      = []Kind{Restart, evict}
 )
 
-const budgetClosedName = "budgetClosed"
+const (
+	budgetClosedName   = "budgetClosed"
+	provenRevisionName = "provenRevision"
+)
 
 // predicates in the order in which they are asked. The status shows the first that refuses, so a cause stands before
 // its consequences: a pod that does not start before the partitions that miss its replicas.
@@ -57,6 +60,12 @@ var predicates = []predicate{
 			"again.",
 	},
 	{
+		name: "diskStays", guards: stops, asks: failed, permits: diskStays,
+		sentence: "No claim of the node is being deleted: its disk would be lost as soon as the pod stops. With the " +
+			"annotation kafka.castellan.dev/replace on the claim, it is enough that every partition is in sync on another " +
+			"broker and that the metadata quorum keeps its majority without the disk.",
+	},
+	{
 		name: "knowsFeatures", guards: []Kind{Restart}, asks: failed, permits: knowsFeatures, field: fieldOfVersion,
 		sentence: "The version of Kafka that the spec asks for can run with the metadata.version and the other " +
 			"features that Kafka has finalized.",
@@ -74,8 +83,9 @@ var predicates = []predicate{
 		sentence: "A node gives up the role Controller only when no node of its pool is a voter any more.",
 	},
 	{
-		name: "provenRevision", guards: []Kind{Restart}, asks: idle, permits: provenRevision,
-		sentence: "No other node runs a new revision that no node of its pool has shown to work.",
+		name: provenRevisionName, guards: []Kind{Restart}, asks: idle, permits: provenRevision,
+		sentence: "No other node runs a new revision that no node of its pool has shown to work: by being ready for 20 " +
+			"seconds without a break, and for twice as long with each restart of one of its containers, up to 10 minutes.",
 	},
 	{
 		name: "notServing", guards: []Kind{ReplaceDisk}, permits: notServing,
@@ -84,7 +94,8 @@ var predicates = []predicate{
 	{
 		name: "othersReady", guards: []Kind{Restart, ShrinkPool}, permits: othersReady,
 		sentence: "Every other node has a ready pod that stays, and every other broker is unfenced. Nodes that " +
-			"leave, do not vote and hold no replica are not counted.",
+			"leave, do not vote and hold no replica are not counted. For a pod that is itself not ready, it is enough " +
+			"that Kafka's process is ready in every other one.",
 	},
 	{
 		name: "snapshotFresh", permits: snapshotFresh,
@@ -242,11 +253,15 @@ func revisionKnown(_ *view, d *disruption, _ *round) (bool, string) {
 
 func provenRevision(v *view, d *disruption, _ *round) (bool, string) {
 	for _, m := range v.nodes {
-		if m == d.node || m.ready() || !m.runsWanted() && !m.willRunWanted() || v.proven(m.Pool) {
-			continue
+		switch {
+		case m == d.node || v.proven(m.Pool):
+		case v.tries(m):
+			return false, fmt.Sprintf("%s tries the new revision, which is proven if none of its containers restarts "+
+				"before %s", m.name(), m.worksAt().UTC().Format(time.TimeOnly+" MST"))
+		case !m.ready() && (m.runsWanted() || m.willRunWanted()):
+			return false, fmt.Sprintf("%s is not ready%s, and nobody has shown that the new revision works", m.name(),
+				problem(m.pod))
 		}
-		return false, fmt.Sprintf("%s is not ready%s, and nobody has shown that the new revision works", m.name(),
-			problem(m.pod))
 	}
 	return true, ""
 }
@@ -257,7 +272,11 @@ func othersReady(v *view, d *disruption, _ *round) (bool, string) {
 		if m == d.node || !v.isCountedOn(m) {
 			continue
 		}
-		if state := v.unready(m); state != "" {
+		state := v.unready(m)
+		if d.kind == Restart && !d.node.ready() && m.isHeard() {
+			state = v.unknownToKafka(m) // clients miss both, and waiting for each other would keep it so
+		}
+		if state != "" {
 			not.add("%s %s", m.name(), state)
 		}
 	}
@@ -277,7 +296,6 @@ func (v *view) isCountedOn(n *node) bool {
 
 // unready says what a node lacks; empty = nothing.
 func (v *view) unready(n *node) string {
-	b, registered := v.kafka.brokers[n.ID]
 	switch {
 	case n.pod == nil:
 		return "has no pod"
@@ -285,6 +303,14 @@ func (v *view) unready(n *node) string {
 		return "is stopping"
 	case !n.pod.Ready:
 		return "is not ready" + problem(n.pod)
+	}
+	return v.unknownToKafka(n)
+}
+
+// unknownToKafka says what Kafka misses of a node whose process is ready; empty = nothing.
+func (v *view) unknownToKafka(n *node) string {
+	b, registered := v.kafka.brokers[n.ID]
+	switch {
 	case !n.isBroker() || v.kafka.snapshot == nil:
 		return ""
 	case !registered:
@@ -337,6 +363,9 @@ func (v *view) snapshotNewerThanPods() (bool, string) {
 func problem(pod *model.ObservedPod) string {
 	if pod == nil || pod.Problem == model.ProblemNone {
 		return ""
+	}
+	if pod.Container != "" {
+		return fmt.Sprintf(" (container %s: %s)", pod.Container, pod.Problem)
 	}
 	return fmt.Sprintf(" (%s)", pod.Problem)
 }

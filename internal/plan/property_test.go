@@ -214,7 +214,7 @@ func (r *randomRun) finish() string {
 		}
 	}
 	for _, p := range r.c.Pools {
-		if r.bad[r.spec.templates[p.Name]] {
+		if r.bad[r.spec.templates[p.Name]] || r.flaky[r.spec.templates[p.Name]] {
 			r.editTemplate(p.Name, "mended")
 		}
 	}

@@ -49,8 +49,10 @@ func (r *randomRun) change(n *simNode) {
 		r.note("(files of node %d change)", n.id)
 		r.edit(fmt.Sprintf("own%d", r.edits), n.id)
 	case 5:
-		r.note("(template of pool %s changes)", n.pool)
-		r.editTemplate(n.pool, fmt.Sprintf("t%d", r.edits))
+		text := fmt.Sprintf("t%d", 1+r.edits) // t1 is what every pool begins with
+		r.flaky[text] = r.rng.IntN(2) == 0
+		r.note("(template of pool %s changes, with a sidecar that does not work: %t)", n.pool, r.flaky[text])
+		r.editTemplate(n.pool, text)
 	case 6, 7:
 		r.reshape()
 	case 8:
@@ -100,6 +102,9 @@ func (r *randomRun) changeVersion() {
 
 // reshape changes pools into others that hold the partitions and a quorum.
 func (r *randomRun) reshape() {
+	if slices.ContainsFunc(r.order, func(n *simNode) bool { return n.going }) {
+		return // the quorum may have to outlive that disk
+	}
 	pools := slices.Clone(r.c.Pools)
 	i := r.rng.IntN(len(pools))
 	p := &pools[i]
@@ -173,12 +178,23 @@ func (r *randomRun) fault(n *simNode) {
 	if r.countsOnEmptied() {
 		return // the last copy of something could stop before Kafka has noticed that the others are gone
 	}
-	switch r.rng.IntN(9) {
+	switch r.rng.IntN(11) {
+	case 10:
+		if r.canLoseDisk(n) && !n.lost && !n.replace && (r.controllers() > 2 || !n.files.controller) {
+			r.note("(the claim of node %d is deleted by mistake)", n.id)
+			n.going, n.lostFor = true, 0
+		}
+	case 9:
+		r.note("(the sidecar of node %d is unready for a while)", n.id)
+		n.sidecarIn = 5 + r.rng.IntN(60)
 	case 0, 1:
+		if n.going {
+			return
+		}
 		r.note("(pod of node %d is killed)", n.id)
 		r.kill(n)
 	case 2:
-		if n.pod != nil && n.stopping == 0 && !n.poweredOff && r.stale == nil {
+		if n.pod != nil && !n.going && n.stopping == 0 && !n.poweredOff && r.stale == nil {
 			r.note("(somebody deletes the pod of node %d)", n.id)
 			r.stop(n)
 		}

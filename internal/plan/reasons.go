@@ -50,6 +50,12 @@ var reasons = []reason{
 		sentence: "The annotation kafka.castellan.dev/restart asks for it.",
 	},
 	{
+		name: "diskGoes", leads: Restart, holds: diskGoes,
+		after: "the annotation `kafka.castellan.dev/replace` on a claim that is being deleted",
+		sentence: "A claim of the node is being deleted, and the annotation kafka.castellan.dev/replace on it permits an " +
+			"empty disk in its place.",
+	},
+	{
 		name: "replaceAsked", leads: ReplaceDisk, holds: replaceAsked,
 		after: "the annotation `kafka.castellan.dev/replace` on a claim",
 		sentence: "The annotation kafka.castellan.dev/replace on a claim of the node permits an empty disk in its " +

@@ -33,6 +33,9 @@ func stageOf(s *sim) *stage {
 		set.Files = maps.Clone(set.Files) // tests write into it, and the pods remember what it was
 		obs.Pools[name] = set
 	}
+	for _, seen := range obs.Nodes {
+		seen.Pod.Serves = false // so that a test that makes a pod unready makes its process so
+	}
 	return &stage{s.c, s.want, obs, s.now}
 }
 
@@ -55,6 +58,20 @@ func (s *stage) change(ids ...int32) {
 func (s *stage) prove() {
 	s.change(0)
 	s.pod(0).Files = print2("v2")
+}
+
+// tryOn lets a node run the revision which change asks for, and be ready on it for a time.
+func (s *stage) tryOn(id int32, ready time.Duration, restarts int32) {
+	s.change(id)
+	s.pod(id).Files, s.pod(id).Restarts, s.pod(id).ReadySince = print2("v2"), restarts, s.now.Add(-ready)
+}
+
+// deleteClaim lets the claim of a node be deleted under its pod, with or without consent.
+func (s *stage) deleteClaim(id int32, replace bool) {
+	seen := s.obs.Nodes[id]
+	seen.Claims = slices.Clone(seen.Claims)
+	seen.Claims[0].Deleting, seen.Claims[0].Replace = true, replace
+	s.obs.Nodes[id] = seen
 }
 
 // onlyVoter makes a node the whole quorum.
@@ -93,6 +110,10 @@ func TestReasonsToRestart(t *testing.T) {
 			s.obs.Nodes[1] = model.ObservedNode{DiskUID: "claim-1"}
 			s.want.Files[1], s.want.Templates["main"] = print2("v2"), print2("t2")
 		}, ""},
+		{"diskGoes: a claim that is being deleted, and may be replaced, is a reason", func(s *stage) {
+			s.deleteClaim(1, true)
+		}, "claim data-1 is being deleted, and its annotation permits an empty disk"},
+		{"a claim that is being deleted by mistake is none", func(s *stage) { s.deleteClaim(1, false) }, ""},
 		{"a pod that is being deleted needs no other reason", func(s *stage) {
 			s.change(1)
 			s.pod(1).Deleting = true
@@ -233,6 +254,11 @@ var predicateTests = []struct {
 			p := s.partition(0)
 			p.ISR, p.MinISR = []int32{0, 1}, 1
 		}},
+	{"one whose disk has failed says so", "isrComplete",
+		"broker 2 is not in sync with orders-0: one of its disks has failed, with 1 replica on it", func(s *stage) {
+			p := s.partition(0)
+			p.ISR, p.MinISR, p.Offline = []int32{0, 1}, 1, []int32{2}
+		}},
 	{"without racks another node goes first", "oneRack", "broker 2 goes first", func(s *stage) {
 		s.prove()
 		s.change(2)
@@ -240,6 +266,65 @@ var predicateTests = []struct {
 		s.shot().Quorum.LeaderID = 1
 	}},
 	{"a pod that crashes is replaced without any view of Kafka", "", "", func(s *stage) {
+		s.pod(1).Ready, s.pod(1).Problem, s.obs.Kafka = false, model.ProblemCrashLoop, nil
+	}},
+	{"a pod that crashed once, serves, and is unready for another reason meets every rule", "quorumMajority",
+		"1 of 3 voters would be caught up and the majority is 2", func(s *stage) {
+			s.pod(1).Ready, s.pod(1).Serves, s.pod(1).Restarts = false, true, 1
+			s.shot().Quorum.Voters[2].LastCaughtUp = time.Time{}
+		}},
+	{"so does one whose sidecar crashes", "quorumMajority", "1 of 3 voters would be caught up", func(s *stage) {
+		s.pod(1).Ready, s.pod(1).Serves, s.pod(1).Restarts = false, true, 7
+		s.pod(1).Problem, s.pod(1).Container, s.pod(1).Beside = model.ProblemCrashLoop, "logger", true
+		s.shot().Quorum.Voters[2].LastCaughtUp = time.Time{}
+	}},
+	{"pods that serve and are unready do not wait for each other", "", "", func(s *stage) {
+		s.change(0, 2)
+		s.shot().Quorum.LeaderID = 2
+		s.pod(1).Controller = false
+		for id := range int32(3) {
+			s.pod(id).Ready, s.pod(id).Serves = false, true
+		}
+	}},
+	{"no pod is taken for dead because all are unready", "snapshotFresh", "there is no view of Kafka", func(s *stage) {
+		s.change(0, 2)
+		for id := range int32(3) {
+			s.pod(id).Ready, s.pod(id).Serves = false, true
+		}
+		s.obs.Kafka = nil
+	}},
+	{"a revision is proven only when its first pod has been ready for long enough", "provenRevision",
+		"broker 2 tries the new revision, which is proven if none of its containers restarts before", func(s *stage) {
+			s.tryOn(2, 19*time.Second, 0)
+		}},
+	{"after that others follow", "", "", func(s *stage) { s.tryOn(2, 20*time.Second, 0) }},
+	{"a pod that was ready for a second between two crashes proves nothing", "provenRevision", "broker 2 tries",
+		func(s *stage) { s.tryOn(2, time.Second, 4) }},
+	{"each restart of a container doubles the time", "provenRevision", "broker 2 tries",
+		func(s *stage) { s.tryOn(2, 159*time.Second, 3) }},
+	{"a pod that has got over its restarts proves its revision", "", "", func(s *stage) {
+		s.tryOn(2, 160*time.Second, 3)
+	}},
+	{"no pod has to wait for longer than ten minutes", "", "", func(s *stage) { s.tryOn(2, 10*time.Minute, 99) }},
+	{"a claim that is being deleted holds its pod", "diskStays",
+		"claim data-1 is being deleted, which cannot be taken back", func(s *stage) { s.deleteClaim(1, false) }},
+	{"though the pod fails", "diskStays", "claim data-1 is being deleted", func(s *stage) {
+		s.deleteClaim(1, false)
+		s.pod(1).Ready, s.pod(1).Problem = false, model.ProblemCrashLoop
+	}},
+	{"with consent it goes", "", "", func(s *stage) { s.deleteClaim(1, true) }},
+	{"but not with the only copy of a partition", "diskStays", "and orders-0 is in sync on no other broker",
+		func(s *stage) {
+			s.deleteClaim(1, true)
+			s.partition(0).Replicas, s.partition(0).ISR = []int32{1}, []int32{1}
+		}},
+	{"nor with the log of the only voter", "diskStays", "the metadata quorum of 1 voter needs the log on it",
+		func(s *stage) {
+			s.deleteClaim(1, true)
+			s.onlyVoter(1)
+		}},
+	{"nor without a view of Kafka", "diskStays", "and there is no view of Kafka", func(s *stage) {
+		s.deleteClaim(1, true)
 		s.pod(1).Ready, s.pod(1).Problem, s.obs.Kafka = false, model.ProblemCrashLoop, nil
 	}},
 	{"a pod that runs, is not ready and may be in sync is not replaced without a view of Kafka", "snapshotFresh",

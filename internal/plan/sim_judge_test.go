@@ -102,16 +102,17 @@ func (s *sim) runsWanted(n *simNode) bool {
 // judgeRestart holds a restart against the truth. A pod that serves nobody may always be replaced.
 func (s *sim) judgeRestart(n *simNode, all []Step) {
 	set := s.sets[n.pool]
-	if s.started[n.id] > 0 {
+	if s.started[n.id] > 0 && !n.going {
 		s.violate("node %d is restarted twice for one change", n.id)
 	}
 	if !s.slot(n) || set.deleting {
 		s.violate("node %d is stopped and nobody makes its pod again", n.id)
 		return
 	}
+	s.judgeGoing(n)
 	wanted := s.wanted(n.id)
 	asked := wanted != nil && n.pod.CreatedAt.Before(wanted.RestartBefore)
-	if wanted != nil && s.runsWanted(n) && !asked {
+	if wanted != nil && s.runsWanted(n) && !asked && !n.going {
 		s.violate("node %d is restarted for nothing", n.id)
 	}
 	if s.c.Bootstrapped && s.bad[s.contents[s.want.Files[n.id].User].text] && n.pod.Problem == model.ProblemNone &&
@@ -122,7 +123,14 @@ func (s *sim) judgeRestart(n *simNode, all []Step) {
 		s.violate("node %d is to run %s, which cannot read metadata.version %d", n.id, s.c.Version,
 			s.seen.MetadataVersion)
 	}
-	if !n.alive() || !n.pod.Ready || !s.c.Bootstrapped {
+	goes := s.contents[s.want.Templates[n.pool].User].text
+	if s.flaky[goes] && !s.flaky[n.template.text] && wanted != nil && n.serves() && s.c.Bootstrapped &&
+		slices.ContainsFunc(s.order, func(m *simNode) bool {
+			return m != n && m.pod != nil && s.flaky[m.template.text] && s.wanted(m.id) != nil
+		}) {
+		s.violate("node %d follows another onto a template whose sidecar does not work", n.id)
+	}
+	if !n.serves() || !s.c.Bootstrapped {
 		return
 	}
 	if s.budget.allowed > 0 || len(s.budget.spared) > 0 || !s.budgetCounted() {
@@ -138,12 +146,32 @@ func (s *sim) judgeRestart(n *simNode, all []Step) {
 	for _, m := range s.order {
 		together := slices.ContainsFunc(all, func(step Step) bool { return step.Kind == Restart && step.Node == m.id })
 		missed := s.wanted(m.id) != nil || s.holds(m.id)
-		if m != n && !together && missed && s.slot(m) && (m.pod == nil || !m.pod.Ready) {
+		ready := m.pod != nil && m.pod.Ready || !n.pod.Ready && m.serves()
+		if m != n && !together && missed && s.slot(m) && !ready {
 			s.violate("node %d is stopped while node %d is not ready", n.id, m.id)
 		}
 	}
 	s.judgeStop(n, "stopped")
 }
+
+// judgeGoing holds a restart that ends a disk, whose claim is being deleted, against what the disk is still good for.
+func (s *sim) judgeGoing(n *simNode) {
+	switch {
+	case !n.going || n.lost:
+	case !n.replace:
+		s.violate("node %d is stopped, its disk goes with it, and nobody permitted that", n.id)
+	case s.isVoter(n) && s.caughtUp(s.kafka.voters, n.id) < len(s.kafka.voters)/2+1:
+		s.violate("the disk of node %d goes with its pod and the quorum needs it", n.id)
+	}
+	for i := range s.kafka.parts {
+		if p := &s.kafka.parts[i]; n.going && !n.lost && slices.Equal(p.ISR, []int32{n.id}) {
+			s.violate("the disk of node %d goes with its pod and has the only copy of %s", n.id, p.name())
+		}
+	}
+}
+
+// serves tells that somebody may depend on the process, whatever runs beside it in its pod.
+func (n *simNode) serves() bool { return n.alive() && (n.pod.Ready || n.pod.Serves) }
 
 // judgeExpectation holds what a step has done against what its row expects.
 func (s *sim) judgeExpectation(step *Step) {
@@ -198,6 +226,9 @@ func (s *sim) failsOnWanted(n *simNode) bool {
 func (s *sim) judgeStop(n *simNode, how string) {
 	if !n.alive() {
 		return
+	}
+	if how != "stopped" { // a restart has been judged already, whatever the pod does
+		s.judgeGoing(n)
 	}
 	s.judgePartitions(n, how)
 	if s.isVoter(n) {
@@ -342,7 +373,7 @@ func (s *sim) judgeReplace(n *simNode, step *Step) {
 	if !n.replace {
 		s.violate("the disk of node %d is deleted and nobody permitted it", n.id)
 	}
-	if n.alive() && n.pod.Ready {
+	if n.serves() {
 		s.violate("the disk of node %d is deleted while it serves", n.id)
 	}
 	if n.lost || n.dir == "" {

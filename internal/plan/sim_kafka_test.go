@@ -185,7 +185,9 @@ func (s *sim) moveBroker(n *simNode) {
 			n.age > 1 {
 			n.unfenced = false
 		}
-		n.setReady(false)
+		if !n.poweredOff {
+			n.setReady(false)
+		}
 		return
 	}
 	if n.silent > 0 && n.age < s.ticks.boot {
@@ -273,7 +275,7 @@ func (s *sim) emptyBroker(id int32) {
 			continue
 		}
 		for _, n := range s.order {
-			if s.wantedBroker(n.id) && n.unfenced && n.syncIn == 0 && !slices.Contains(p.Replicas, n.id) {
+			if s.wantedBroker(n.id) && n.unfenced && !n.going && n.syncIn == 0 && !slices.Contains(p.Replicas, n.id) {
 				target := slices.Clone(p.Replicas)
 				target[at] = n.id
 				s.note("(the user moves %s from broker %d to broker %d)", p.name(), id, n.id)

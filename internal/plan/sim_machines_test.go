@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/castellan-dev/castellan/internal/model"
 )
@@ -15,13 +16,16 @@ type simSet struct {
 	files    map[int32]model.Fingerprint
 	template model.Fingerprint
 	deleting bool
+	retried  time.Time
+	touched  int // second of the last change; its controller tries at once then
 }
 
 // simNode is one slot of a StatefulSet, its disk, and the process in it.
 type simNode struct {
-	id   int32
-	pool string
-	rack string
+	id    int32
+	pool  string
+	rack  string
+	clock *time.Time
 
 	claim   string // UID; empty = none
 	dir     string // directory id on the disk; empty = not formatted
@@ -29,6 +33,7 @@ type simNode struct {
 	lost    bool   // the volume is gone
 	emptied bool   // what was on the disk is gone, and Kafka may still count on it
 	replace bool
+	going   bool // the claim is being deleted, and goes with the pod
 	lostFor int
 	holding int // seconds for which it has been leaving
 
@@ -43,6 +48,10 @@ type simNode struct {
 	poweredOff bool
 	cordoned   bool // no pod is put on its machine, and its disk is on no other
 	frozen     bool // its port is open and it follows nobody
+	refusals   int  // how often in a row no pod could be made
+	refusedAt  int
+	triesAt    int // when the controller tries again by itself
+	sidecarIn  int // seconds until its sidecar is ready; 0 = it is
 
 	registered bool // Kafka knows it as a broker
 	unfenced   bool
@@ -67,10 +76,46 @@ func (n *simNode) change(f func(p *model.ObservedPod)) {
 	n.pod = &p
 }
 
-func (n *simNode) setReady(ready bool) {
-	if n.pod != nil && n.pod.Ready != ready {
-		n.change(func(p *model.ObservedPod) { p.Ready = ready })
+// setReady says whether Kafka's process is ready; the pod is, if its sidecar is, too.
+func (n *simNode) setReady(serves bool) {
+	ready := serves && n.sidecarIn == 0
+	if n.pod == nil || n.pod.Ready == ready && n.pod.Serves == serves && !n.pod.Silent {
+		return
 	}
+	n.change(func(p *model.ObservedPod) {
+		if ready && !p.Ready {
+			p.ReadySince = *n.clock
+		}
+		p.Ready, p.Serves, p.Silent = ready, serves, false
+		if p.Beside && ready {
+			p.Problem, p.Container, p.Beside = model.ProblemNone, "", false
+		}
+	})
+}
+
+// goSilent is a kubelet that is not heard of. Kubernetes takes the pod for unready; its containers stay as they were
+// seen last.
+func (n *simNode) goSilent() {
+	if n.pod != nil && !n.pod.Silent {
+		n.change(func(p *model.ObservedPod) { p.Ready, p.Silent = false, true })
+	}
+}
+
+// moveSidecar lets a flaky sidecar end a second after each of its starts; the kubelet's back-off doubles.
+func (s *sim) moveSidecar(n *simNode) {
+	if n.sidecarIn > 0 {
+		n.sidecarIn--
+		return
+	}
+	if !s.flaky[n.template.text] {
+		return
+	}
+	n.sidecarIn = min(300, 10<<min(n.pod.Restarts, 5))
+	n.change(func(p *model.ObservedPod) {
+		p.Restarts++
+		p.Ready, p.Problem, p.ProblemMessage = false, model.ProblemCrashLoop, "no such file"
+		p.Container, p.Beside = "logger", true
+	})
 }
 
 // alive tells that the process runs.
@@ -96,16 +141,22 @@ func (s *sim) moveNode(n *simNode) {
 	set := s.sets[n.pool]
 	switch {
 	case n.poweredOff:
-		n.setReady(false)
+		n.goSilent()
 		return
 	case n.stopping > 0:
 		if n.stopping--; n.stopping == 0 {
-			n.pod = nil
+			n.dropPod()
 		}
 		return
 	case n.pod == nil:
 		n.goneFor++
-		if s.slot(n) && !set.deleting && !s.refused[s.contents[set.template.User].text] && n.goneFor >= s.ticks.create {
+		switch {
+		case !s.slot(n) || set.deleting || n.goneFor < s.ticks.create || s.tick < n.triesAt && set.touched <= n.refusedAt:
+		case s.refused[s.contents[set.template.User].text]:
+			n.refusals++
+			n.refusedAt, n.triesAt = s.tick, s.tick+1<<min(n.refusals, 10) // the controller's own back-off
+		default:
+			n.refusals = 0
 			s.makePod(n, set)
 		}
 		return
@@ -122,6 +173,7 @@ func (s *sim) moveNode(n *simNode) {
 	}
 	n.age++
 	s.run1(n)
+	s.moveSidecar(n)
 }
 
 func (s *sim) makePod(n *simNode, set *simSet) {
@@ -140,6 +192,7 @@ func (s *sim) makePod(n *simNode, set *simSet) {
 		n.pod.KubernetesNode, n.pod.Zone, n.pod.Problem = "", "", model.ProblemUnschedulable
 	}
 	n.goneFor, n.age, n.syncIn, n.metaIn, n.byPlan = 0, 0, s.ticks.sync, s.ticks.meta, false
+	n.sidecarIn = 0
 	n.fails = s.bad[n.files.text] || s.bad[n.template.text] || n.files.text == ""
 }
 
@@ -149,14 +202,15 @@ func (s *sim) run1(n *simNode) {
 	if running := !fails; n.pod.Running != running {
 		n.change(func(p *model.ObservedPod) {
 			p.Running = running
-			if p.Problem = model.ProblemNone; running {
+			if p.Problem, p.Container, p.Beside = model.ProblemNone, "", false; running {
 				p.ProblemMessage = ""
 			}
 		})
 	}
-	if fails && n.age > 2 && n.pod.Problem == model.ProblemNone {
+	if fails && n.age > 2 && (n.pod.Problem == model.ProblemNone || n.pod.Beside) {
 		n.change(func(p *model.ObservedPod) {
 			p.Problem, p.Restarts, p.ProblemMessage = model.ProblemCrashLoop, 3, "invalid value"
+			p.Container, p.Beside = "", false
 		})
 	}
 	if n.dir != "" || n.pod.Format == "" || fails {
@@ -170,9 +224,16 @@ func (s *sim) run1(n *simNode) {
 	}
 }
 
+// dropPod is the end of a pod, and of a claim that has waited for it.
+func (n *simNode) dropPod() {
+	if n.pod = nil; n.going {
+		n.claim, n.dir, n.going, n.replace, n.emptied = "", "", false, false, true
+	}
+}
+
 // stop is a graceful deletion of a pod: the broker leaves the ISRs before its process ends.
 func (s *sim) stop(n *simNode) {
-	n.change(func(p *model.ObservedPod) { p.Deleting, p.Ready = true, false })
+	n.change(func(p *model.ObservedPod) { p.Deleting, p.Ready, p.Serves = true, false, false })
 	n.stopping, n.unfenced, n.syncIn = s.ticks.stop, false, s.ticks.sync
 	s.movePartitions()
 }
@@ -180,7 +241,8 @@ func (s *sim) stop(n *simNode) {
 // kill is a pod that is gone at once; Kafka notices when the session ends or the next process registers.
 func (s *sim) kill(n *simNode) {
 	if n.pod != nil && n.stopping == 0 && !n.poweredOff {
-		n.pod, n.syncIn, n.silent = nil, s.ticks.sync, 1
+		n.dropPod()
+		n.syncIn, n.silent = s.ticks.sync, 1
 	}
 }
 
@@ -188,7 +250,7 @@ func (s *sim) kill(n *simNode) {
 func (s *sim) power(n *simNode, off bool) {
 	n.poweredOff = off
 	n.age, n.syncIn, n.metaIn, n.silent = 0, s.ticks.sync, s.ticks.meta, n.silent+1
-	if n.setReady(false); !off {
+	if n.goSilent(); !off {
 		s.startAnew(n)
 	}
 }
@@ -196,7 +258,10 @@ func (s *sim) power(n *simNode, off bool) {
 // startAnew is a container that starts again in its pod.
 func (s *sim) startAnew(n *simNode) {
 	if n.pod != nil {
-		n.change(func(p *model.ObservedPod) { p.Ready, p.StartedAt = false, s.now })
+		n.change(func(p *model.ObservedPod) {
+			p.Ready, p.Serves, p.Silent = false, false, false
+			p.StartedAt, p.Restarts = s.now, p.Restarts+1
+		})
 	}
 }
 
@@ -221,7 +286,7 @@ func (s *sim) isSurprised() bool {
 // evict is the Eviction API under unhealthyPodEvictionPolicy AlwaysAllow; it tells whether the pod goes.
 func (s *sim) evict(n *simNode) bool {
 	if !n.pod.Ready {
-		if s.countsOnEmptied() {
+		if s.countsOnEmptied() || n.going {
 			return false
 		}
 		s.stop(n)

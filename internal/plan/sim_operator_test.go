@@ -34,6 +34,7 @@ func (s *sim) objects() *model.Observation {
 		o.Pools[name] = model.ObservedPool{
 			UID: set.uid, FirstNodeID: set.first, Controller: shape.controller, Broker: shape.broker,
 			Replicas: set.replicas, Files: set.files, Template: set.template, Deleting: set.deleting,
+			RetriedAt: set.retried,
 		}
 	}
 	for _, n := range s.order {
@@ -41,10 +42,13 @@ func (s *sim) objects() *model.Observation {
 			continue
 		}
 		seen := model.ObservedNode{DiskUID: n.claim, Pod: n.pod}
+		if n.pod == nil && n.refusals > 0 {
+			seen.Refused, seen.RefusedAt = "exceeded quota", s.after(n.refusedAt)
+		}
 		if n.claim != "" {
 			seen.Claims = []model.ObservedClaim{{
 				Volume: "data", Name: fmt.Sprintf("data-%d", n.id), UID: n.claim, ClusterID: "CID", Bound: true,
-				Lost: n.lost, Replace: n.replace, KubernetesNode: n.machine(),
+				Lost: n.lost, Replace: n.replace, Deleting: n.going, KubernetesNode: n.machine(),
 			}}
 		}
 		o.Nodes[n.id] = seen
@@ -160,7 +164,9 @@ func (s *sim) act(step *Step, all []Step) error {
 		s.resize(set, step.Replicas, step.Pool)
 	case StageFiles:
 		s.judgeStaging(step)
-		set.template = s.want.Templates[step.Pool]
+		set.template, set.touched = s.want.Templates[step.Pool], s.tick
+	case RetryPod:
+		set.retried, set.touched = s.now, s.tick
 	case SayFormat:
 		s.sayFormat(step)
 	case ShrinkPool:

@@ -26,6 +26,7 @@ type sim struct {
 	bad     map[string]bool // texts with which the process dies at once
 	hangs   map[string]bool // texts with which the process lives and never works
 	refused map[string]bool // texts of templates that no pod can be made from
+	flaky   map[string]bool // texts of templates with a sidecar that ends at once, again and again
 	broken  map[int32]bool  // brokers that never get in sync
 
 	sets   map[string]*simSet
@@ -85,8 +86,9 @@ func newSim(c *model.Cluster) *sim {
 	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	s := &sim{
 		now: start, start: start, c: c, contents: map[string]content{},
-		bad: map[string]bool{}, refused: map[string]bool{}, hangs: map[string]bool{}, broken: map[int32]bool{},
-		sets: map[string]*simSet{}, nodes: map[int32]*simNode{}, started: map[int32]int{},
+		bad: map[string]bool{}, refused: map[string]bool{}, flaky: map[string]bool{}, hangs: map[string]bool{},
+		broken: map[int32]bool{},
+		sets:   map[string]*simSet{}, nodes: map[int32]*simNode{}, started: map[int32]int{},
 		sawAlive: map[int32]bool{}, said: map[int32]string{},
 		kafka:  simKafka{leader: -1, config: map[string]string{}, level: levels[c.Version]},
 		users:  users{emptyAfter: 10, replaceAfter: 20},
@@ -109,7 +111,7 @@ func newSim(c *model.Cluster) *sim {
 func (s *sim) node(id int32, pool string) *simNode {
 	n := s.nodes[id]
 	if n == nil {
-		n = &simNode{id: id, pool: pool, rack: s.users.rackOf(id)}
+		n = &simNode{id: id, pool: pool, rack: s.users.rackOf(id), clock: &s.now}
 		s.nodes[id] = n
 		s.order = append(s.order, n)
 		slices.SortFunc(s.order, func(a, b *simNode) int { return cmp.Compare(a.id, b.id) })

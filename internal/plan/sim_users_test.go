@@ -176,11 +176,14 @@ func (s *sim) moveUsers() {
 		if s.users.emptyAfter > 0 && n.holding >= s.users.emptyAfter {
 			s.emptyBroker(n.id)
 		}
-		if n.lost {
+		if n.lost || n.going {
 			n.lostFor++
 			if !n.replace && s.users.replaceAfter > 0 && n.lostFor >= s.users.replaceAfter {
 				s.note("(the user permits the disk of node %d to be replaced)", n.id)
 				n.replace = true
+			}
+			if n.going && n.replace && n.lostFor > 60 {
+				s.emptyBroker(n.id) // it may have the only copy of something
 			}
 		}
 		if uid, draining := s.users.draining[n.id]; draining {

@@ -10,7 +10,7 @@ import (
 // Kind is what a step does. steps_table.go has a row for each.
 type Kind string
 
-// The kinds of steps. The first six disturb nobody.
+// The kinds of steps. The first seven disturb nobody.
 const (
 	// CreatePool creates the StatefulSet of a pool.
 	CreatePool Kind = "CreatePool"
@@ -18,6 +18,8 @@ const (
 	ScalePool Kind = "ScalePool"
 	// SayFormat tells a pod how to format its empty disk.
 	SayFormat Kind = "SayFormat"
+	// RetryPod has Kubernetes try again to make a pod that it refused to make.
+	RetryPod Kind = "RetryPod"
 	// StageFiles lets new pods start on the desired template and, for Nodes, on the desired files.
 	// The files of other nodes stay.
 	StageFiles Kind = "StageFiles"
@@ -57,7 +59,7 @@ type Step struct {
 	Changes  []kafka.ConfigChange  // AlterConfig
 	Member   kafka.QuorumMember    // AddVoter, RemoveVoter
 	Endpoint string                // AddVoter: host:port of its CONTROLLER listener
-	SetUID   string                // RemovePool: the very StatefulSet that was judged
+	SetUID   string                // RetryPod, RemovePool: the very StatefulSet that was judged
 	Level    int16                 // FinalizeVersion
 	Claims   []model.ObservedClaim // ReplaceDisk: the very claims that were judged
 	Reasons  []string              // why, as sentences

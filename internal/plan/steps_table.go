@@ -38,6 +38,8 @@ const (
 	ScaleStatefulSet Act = "ScaleStatefulSet"
 	// DeleteStatefulSet deletes the StatefulSet Step.SetUID.
 	DeleteStatefulSet Act = "DeleteStatefulSet"
+	// TouchStatefulSet changes an annotation of the StatefulSet Step.SetUID, so that its controller looks at it at once.
+	TouchStatefulSet Act = "TouchStatefulSet"
 	// AnnotatePod writes Step.Format to the pod Step.PodUID. FormatInitial is written only after Step.DiskUID is on
 	// record.
 	AnnotatePod Act = "AnnotatePod"
@@ -123,6 +125,10 @@ var table = []Row{
 	{
 		Kind: SayFormat, Trace: "format", text: func(s Step) string { return s.nodeName() + ": " + s.Format },
 		Act: AnnotatePod, Event: Event{Type: NoEvent}, Expects: PodAnnotated,
+	},
+	{
+		Kind: RetryPod, Trace: "ask Kubernetes again for the pod of", text: Step.nodeName,
+		Act: TouchStatefulSet, Event: Event{Type: NoEvent}, Expects: Nothing,
 	},
 	{
 		Kind: StageFiles, Trace: "stage", text: staged,

@@ -79,6 +79,10 @@ func TestStepsOfAPass(t *testing.T) {
 		}, []string{"!elect", "wait: broker 0 is catching up on 1 partition"}},
 		{"preferred leaders are elected when all is quiet", func(s *stage) { s.partition(0).Leader = 1 },
 			[]string{"elect preferred leaders: orders-0 is led by broker 1 and not by broker 0"}},
+		{"preferred leaders are not elected where Kafka is told not to", func(s *stage) {
+			s.partition(0).Leader = 1
+			s.c.Pools[0].StaticConfig = map[string]string{"auto.leader.rebalance.enable": " FALSE"}
+		}, []string{"!elect"}},
 		{"a preferred replica that is out of sync is not elected", func(s *stage) {
 			p := s.partition(0)
 			p.Replicas, p.ISR, p.Leader = []int32{9, 0, 1}, []int32{0, 1}, 0

@@ -132,6 +132,32 @@ var repairStories = []story{
 		s.note("(the user mends the template)")
 		s.editTemplate("main", "t3")
 	}},
+	{"a pod that Kubernetes refuses is made soon after the quota is raised", threeCombined, func(s *sim) {
+		s.refused["t2"] = true
+		s.editTemplate("main", "t2")
+		s.run(200)
+		s.note("(the user raises the quota)")
+		s.refused["t2"] = false
+		s.run(30)
+		if s.nodes[1].pod == nil {
+			s.violate("node 1 has no pod 30 s after the quota was raised")
+		}
+	}},
+	{"a sidecar that ends at once costs one node, and is taken back", threeCombined, func(s *sim) {
+		s.flaky["t2"] = true
+		s.editTemplate("main", "t2")
+		s.run(120)
+		s.note("(the user takes the sidecar back)")
+		s.editTemplate("main", "t1")
+	}},
+	{"a sidecar that turns unready in every pod is mended", threeCombined, func(s *sim) {
+		for _, n := range s.order {
+			n.sidecarIn = 1 << 20
+		}
+		s.run(30)
+		s.note("(the user mends the sidecar)")
+		s.editTemplate("main", "t2")
+	}},
 	{"a pod whose revision is gone fails and is replaced", threeCombined, func(s *sim) {
 		n := s.nodes[1]
 		n.change(func(p *model.ObservedPod) { p.Files, p.Template = model.Fingerprint{}, model.Fingerprint{} })
@@ -162,6 +188,18 @@ var repairStories = []story{
 	{"a controller's disk is lost and replaced when that is permitted", dedicated, func(s *sim) {
 		s.note("(the disk of node 1 is lost)")
 		s.loseDisk(s.nodes[1])
+	}},
+	{"a claim deleted by mistake keeps its pod until its disk can be spared", threeCombined, func(s *sim) {
+		s.note("(somebody deletes the claim of node 1)")
+		s.users.replaceAfter = 0
+		s.nodes[1].going = true
+		s.run(5)
+		s.note("(the user changes the files, and drains the machine of node 1)")
+		s.edit("v2")
+		s.drain(1)
+		s.run(60)
+		s.note("(the user permits an empty disk)")
+		s.nodes[1].replace = true
 	}},
 	{"a disk that is emptied never founds a quorum", threeCombined, func(s *sim) {
 		s.note("(the disk of node 1 is emptied)")

@@ -32,6 +32,7 @@ type node struct {
 	set     model.ObservedPool // its StatefulSet; zero when there is none
 	made    bool               // its StatefulSet exists and asks for this node
 	pod     *model.ObservedPod // nil = none
+	going   string             // which of its claims is being deleted under the pod, and the cure; empty = none is
 	disk    string             // UID of the metadata claim, or of the pod if that is ephemeral; empty = not known
 	claims  []model.ObservedClaim
 	changes []string // what a restart would change, as text
@@ -125,7 +126,7 @@ func (v *view) poolOfID(id int32) *model.Pool {
 func (v *view) join(m *model.Node, pool *model.Pool) *node {
 	n := &node{Node: m, pool: pool}
 	seen := v.obs.Nodes[m.ID]
-	n.claims, n.changes = seen.Claims, seen.Changes
+	n.claims, n.changes, n.going = seen.Claims, seen.Changes, seen.GoingVolume()
 	n.pod = seen.Pod
 	n.disk = seen.DiskUID
 	if isEphemeral(n.pool) {
@@ -147,6 +148,13 @@ func isEphemeral(p *model.Pool) bool { return len(p.Volumes) > 0 && p.Volumes[0]
 
 // ready tells whether the pod is ready and stays.
 func (n *node) ready() bool { return n.pod != nil && n.pod.Ready && !n.pod.Deleting }
+
+// up tells whether Kafka's process is ready in a pod that stays. The pod may be unready because of another container,
+// or because its kubelet is silent.
+func (n *node) up() bool { return n.pod != nil && !n.pod.Deleting && (n.pod.Ready || n.pod.Serves) }
+
+// isHeard tells whether Kafka's process is ready in a pod whose kubelet says so now.
+func (n *node) isHeard() bool { return n.up() && !n.pod.Silent }
 
 // is tells whether an id is that of this node.
 func (n *node) is(id int32) bool { return n.ID == id }
@@ -208,8 +216,9 @@ func (n *node) controllerName() string { return fmt.Sprintf("controller %d", n.I
 
 func (n *node) poolName() string { return "pool " + n.Pool }
 
-// proven tells whether some node of a pool changed to what is wanted and is ready on it, and no node of the pool fails
-// on what is wanted. Nodes of a pool may differ in their files, so one that works proves nothing for one that fails.
+// proven tells whether some node of a pool changed to what is wanted and has worked on it for long enough, and no node
+// of the pool fails on what is wanted. Nodes of a pool may differ in their files, so one that works proves nothing for
+// one that fails.
 func (v *view) proven(pool string) bool { return v.provenPools[pool] }
 
 func (v *view) isProven(pool string) bool {
@@ -217,7 +226,49 @@ func (v *view) isProven(pool string) bool {
 	if slices.ContainsFunc(nodes, (*node).failsOnWanted) {
 		return false
 	}
-	return slices.ContainsFunc(nodes, func(n *node) bool { return n.ready() && n.runsWanted() && n.tookChange(nodes) })
+	return slices.ContainsFunc(nodes, func(n *node) bool {
+		return n.ready() && n.runsWanted() && n.tookChange(nodes) && !v.now.Before(n.worksAt())
+	})
+}
+
+const (
+	// trialTime is for how long a pod has to be ready without a break before it shows that its revision works. It is
+	// twice the kubelet's first back-off: a container that ends at once is ready for a second between two crashes.
+	trialTime = 20 * time.Second
+	// longestTrial is twice the kubelet's longest back-off. A container that has run for so long starts anew there, too.
+	longestTrial = 10 * time.Minute
+)
+
+// worksAt is when a ready pod will have shown that its revision works, if none of its containers restarts before. Each
+// restart that there was doubles the time, as it doubles the kubelet's back-off.
+func (n *node) worksAt() time.Time {
+	trial := longestTrial
+	if n.pod.Restarts < 5 {
+		trial = min(trial, trialTime<<n.pod.Restarts)
+	}
+	return n.pod.ReadySince.Add(trial)
+}
+
+// tries tells whether a node is ready on what is wanted and has not been for long enough to prove it.
+func (v *view) tries(n *node) bool {
+	return n.ready() && n.runsWanted() && v.now.Before(n.worksAt()) && n.tookChange(v.ofPool(n.Pool))
+}
+
+// until is when the first trial ends that holds something back; zero = none does.
+func (v *view) until(p *Plan) time.Time {
+	var first time.Time
+	if !slices.ContainsFunc(p.Held, func(h Held) bool { return h.Predicate == provenRevisionName }) {
+		return first
+	}
+	for _, n := range v.nodes {
+		if v.proven(n.Pool) || !v.tries(n) {
+			continue
+		}
+		if ends := n.worksAt(); first.IsZero() || ends.Before(first) {
+			first = ends
+		}
+	}
+	return first
 }
 
 // tookChange tells whether a node has been through the change that other nodes of its pool still have before them. A
@@ -263,9 +314,9 @@ func (v *view) standingOf(n *node) standing {
 		return serving
 	case v.neverWorked():
 		return failed
-	case n.pod.Ready:
+	case n.up():
 		return serving
-	case n.pod.Problem != model.ProblemNone:
+	case n.pod.Problem != model.ProblemNone && !n.pod.Beside:
 		return failed // Kubernetes says why the process does not run, so no view of Kafka is needed
 	case v.allDown(n):
 		return failed
@@ -280,8 +331,8 @@ func (v *view) standingOf(n *node) standing {
 	return serving
 }
 
-// allDown tells whether no broker is ready, so that there can be no snapshot before pods are replaced. For a
-// controller, no controller may be ready either. Two more conditions:
+// allDown tells whether no broker's process is ready, so that there can be no snapshot before pods are replaced. For a
+// controller, no controller's may be ready either. Two more conditions:
 //
 //   - Every pod exists and none is stopping. If Kubernetes has merely lost contact with its nodes, the first deleted
 //     pod stays in deletion, and no second one follows.
@@ -291,7 +342,7 @@ func (v *view) allDown(n *node) bool {
 		if m.failsOnWanted() {
 			return false
 		}
-		if m.made && (m.isBroker() || n.isController()) && (m.pod == nil || m.pod.Deleting || m.pod.Ready) {
+		if m.made && (m.isBroker() || n.isController()) && (m.pod == nil || m.pod.Deleting || m.up()) {
 			return false
 		}
 	}
@@ -306,7 +357,7 @@ func (v *view) neverWorked() bool {
 		return false
 	}
 	for _, n := range v.nodes {
-		if n.isBroker() && n.pod != nil && n.pod.Ready {
+		if n.isBroker() && n.up() {
 			return false
 		}
 	}

@@ -34,6 +34,8 @@ func (v *view) waitForNode(p *Plan, n *node) {
 	}
 	switch {
 	case !n.made && n.pod == nil: // a step of the plan creates or grows its pool first
+	case n.pod == nil && v.obs.Nodes[n.ID].Refused != "":
+		p.wait("%s has no pod: Kubernetes refuses to make it: %s", n.name(), v.obs.Nodes[n.ID].Refused)
 	case n.pod == nil:
 		p.wait("%s has no pod yet", n.name())
 	case n.pod.Deleting:
@@ -42,6 +44,8 @@ func (v *view) waitForNode(p *Plan, n *node) {
 		p.wait("%s", v.notReady(n))
 	case v.unready(n) != "":
 		p.wait("%s %s", n.name(), v.unready(n))
+	case v.kafka.failedDisk(n.ID) != "":
+		p.wait("%s serves, and %s: replace it", n.name(), v.kafka.failedDisk(n.ID))
 	case n.isBroker() && len(v.kafka.lagging[n.ID]) > 0:
 		p.wait("%s is catching up on %s", n.name(), verdict.Counted(len(v.kafka.lagging[n.ID]), "partition"))
 	}
@@ -53,15 +57,27 @@ func (v *view) notReady(n *node) string {
 	if n.pod.ProblemMessage != "" {
 		said = ": " + n.pod.ProblemMessage
 	}
+	who := n.name()
+	if n.pod.Container != "" {
+		who = "container " + n.pod.Container + " of " + who
+	}
 	switch n.pod.Problem {
 	case model.ProblemUnschedulable:
-		return n.name() + " finds no Kubernetes node" + said
+		return who + " finds no Kubernetes node" + said
 	case model.ProblemImagePull:
-		return n.name() + " cannot pull its image" + said
+		return who + " cannot pull its image" + said
 	case model.ProblemCrashLoop:
-		return n.name() + " stops as soon as it starts (" + verdict.Counted(int(n.pod.Restarts), "restart") + ")" + said
+		return who + " stops as soon as it starts (" + verdict.Counted(int(n.pod.Restarts), "restart") + ")" + said
 	case model.ProblemConfig:
-		return n.name() + " cannot be set up" + said
+		return who + " cannot be set up" + said
+	case model.ProblemEnded:
+		return who + " was ended by Kubernetes, which makes its pod again" + said
+	}
+	switch {
+	case n.pod.Silent:
+		return n.name() + " is not heard of: the kubelet of Kubernetes node " + n.pod.KubernetesNode + " is silent"
+	case n.pod.Serves:
+		return n.name() + " serves, but another container of its pod is not ready"
 	}
 	if n.pod.Awaits != "" {
 		return n.name() + " waits (" + verdict.Counted(int(n.pod.Restarts), "restart") + "): " + n.pod.Awaits

@@ -11,6 +11,7 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/model"
+	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
 // setNodes lists the nodes of the spec, and those that have not left yet.
@@ -92,6 +93,8 @@ func (s *writer) nodeState(node *model.Node) (v1alpha1.NodeState, string) {
 		return v1alpha1.NodeFailing, joinSentences(lost, message, problemOf(pod))
 	case pod == nil && node.Waiting != "":
 		return v1alpha1.NodeWaiting, node.Waiting
+	case pod == nil && seen.Refused != "":
+		return v1alpha1.NodeFailing, "Kubernetes refuses to make its pod: " + seen.Refused
 	case pod == nil:
 		return v1alpha1.NodeWaiting, "its pod has not been created"
 	case pod.Deleting:
@@ -105,7 +108,7 @@ func (s *writer) nodeState(node *model.Node) (v1alpha1.NodeState, string) {
 	case fenced(s.Observation.Kafka, node.ID):
 		return v1alpha1.NodeFenced, message
 	default:
-		return v1alpha1.NodeServing, message
+		return v1alpha1.NodeServing, joinSentences(failedDisk(s.Observation.Kafka, node.ID), message)
 	}
 }
 
@@ -114,11 +117,30 @@ func problemOf(pod *model.ObservedPod) string {
 	if pod == nil || pod.Problem == model.ProblemNone {
 		return ""
 	}
+	if pod.Container != "" {
+		return fmt.Sprintf("container %s: %s: %s", pod.Container, pod.Problem, pod.ProblemMessage)
+	}
 	return fmt.Sprintf("%s: %s", pod.Problem, pod.ProblemMessage)
 }
 
 func joinSentences(sentences ...string) string {
 	return strings.Join(slices.DeleteFunc(sentences, func(s string) bool { return s == "" }), "; ")
+}
+
+// failedDisk says how many replicas of a broker that serves are on a disk that has failed; empty = none.
+func failedDisk(snapshot *kafka.Snapshot, id int32) string {
+	count := 0
+	if snapshot != nil {
+		for i := range snapshot.Partitions {
+			if slices.Contains(snapshot.Partitions[i].Offline, id) {
+				count++
+			}
+		}
+	}
+	if count == 0 {
+		return ""
+	}
+	return fmt.Sprintf("one of its disks has failed: %s offline", verdict.Counted(count, "replica"))
 }
 
 func fenced(snapshot *kafka.Snapshot, id int32) bool {

@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"go/version"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -148,7 +149,8 @@ func (s *writer) pending() string {
 
 func (s *writer) setWarning() {
 	conditions := &s.status.Conditions
-	if len(s.Warnings) == 0 {
+	warnings := slices.Concat(s.Warnings, s.goingDisks())
+	if len(warnings) == 0 {
 		if s.Model != nil {
 			meta.RemoveStatusCondition(conditions, v1alpha1.ConditionWarning)
 		}
@@ -160,9 +162,23 @@ func (s *writer) setWarning() {
 		metav1.ConditionTrue,
 		s.Cluster.Generation,
 		"SecondThought",
-		strings.Join(s.Warnings, "; "),
+		strings.Join(warnings, "; "),
 		s.Now,
 	)
+}
+
+// goingDisks tells of each node whose disk will be lost with its pod.
+func (s *writer) goingDisks() []string {
+	if s.Observation == nil {
+		return nil
+	}
+	var going []string
+	for _, id := range slices.Sorted(maps.Keys(s.Observation.Nodes)) {
+		if seen := s.Observation.Nodes[id]; seen.GoingVolume() != "" {
+			going = append(going, fmt.Sprintf("node %d: %s", id, seen.GoingVolume()))
+		}
+	}
+	return going
 }
 
 // setAvailable tells whether clients can work: the quorum has a leader, every partition has min ISR, and every listener

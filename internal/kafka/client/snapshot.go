@@ -109,6 +109,7 @@ func (c *Client) readPartitions(ctx context.Context, id int32, s *kafka.Snapshot
 			s.Partitions = append(s.Partitions, kafka.Partition{
 				Topic: *t.Topic, Number: p.Partition,
 				Leader: p.Leader, Replicas: p.Replicas, ISR: p.ISR, MinISR: floor,
+				Offline: p.OfflineReplicas,
 			})
 		}
 	}
