@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 
 	"github.com/castellan-dev/castellan/internal/claim"
+	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
 // +kubebuilder:rbac:groups="",resources=namespaces,verbs=get;list;watch
@@ -35,28 +36,32 @@ type Namespaces struct {
 
 // Admission says from which of a flush's namespaces its cluster takes topics and users.
 type Admission struct {
-	home        string // the cluster's own
-	nobodys     bool   // there is no cluster to ask
+	cluster     types.NamespacedName
+	nobodys     bool // there is no cluster to ask
 	admitted    map[string]bool
 	terminating map[string]bool
 }
 
-// Admits tells whether an object of a namespace takes part.
-func (a Admission) Admits(namespace string) bool {
-	return a.nobodys || namespace == a.home || a.admitted[namespace]
+// Bars says why an object takes no part, as far as its namespace decides that; nil = it takes part.
+func (a Admission) Bars(o metav1.Object) *claim.Bar {
+	namespace := o.GetNamespace()
+	if a.nobodys || namespace == a.cluster.Namespace || a.admitted[namespace] {
+		return nil
+	}
+	return &claim.Bar{Verdict: notAdmitted(a.cluster, namespace)}
 }
 
 // admission looks up the namespaces of objects. An error means that nothing is known, which is not a withdrawal.
 func (n Namespaces) admission(ctx context.Context, cluster Host, namespaces map[string]bool) (Admission, error) {
 	a := Admission{
-		home: cluster.Key.Namespace, nobodys: cluster.Object == nil,
+		cluster: cluster.Key, nobodys: cluster.Object == nil,
 		admitted: map[string]bool{}, terminating: map[string]bool{},
 	}
 	if a.nobodys {
 		return a, nil
 	}
 	for name := range namespaces {
-		if name == a.home && !cluster.Object.IsExternal() {
+		if name == a.cluster.Namespace && !cluster.Object.IsExternal() {
 			continue
 		}
 		namespace := namespaceOf(name)
@@ -66,7 +71,7 @@ func (n Namespaces) admission(ctx context.Context, cluster Host, namespaces map[
 		}
 		// The cache forgets a namespace a moment after it has lost the last object in it, and may not know a new one
 		// yet.
-		a.terminating[name] = namespace.DeletionTimestamp != nil || apierrors.IsNotFound(err) && name != a.home
+		a.terminating[name] = namespace.DeletionTimestamp != nil || apierrors.IsNotFound(err) && name != a.cluster.Namespace
 		if a.admitted[name], err = claim.Admits(cluster.Object.Spec.Access, namespace.Labels); err != nil {
 			return a, err
 		}
@@ -90,11 +95,12 @@ func namespaceOf(name string) *metav1.PartialObjectMetadata {
 	return namespace
 }
 
-// notAdmittedText tells an object's user that the cluster does not admit its namespace. Only the cluster's owner can
-// cure it.
-func notAdmittedText(cluster types.NamespacedName, namespace string) string {
-	return fmt.Sprintf("spec.clusterRef: KafkaCluster %s does not admit namespace %q; whoever owns it can, in its "+
-		"spec.access.namespaces", cluster, namespace)
+// notAdmitted tells an object's user that the cluster does not admit its namespace. Only the cluster's owner can cure
+// it.
+func notAdmitted(cluster types.NamespacedName, namespace string) verdict.Verdict {
+	return verdict.Stalled(reasonNotAdmitted, "spec.clusterRef",
+		"KafkaCluster %s does not admit namespace %q; whoever owns it can, in its spec.access.namespaces",
+		cluster, namespace)
 }
 
 // orphanAfter is how long a namespace that goes waits for a cluster of another namespace that does not answer.

@@ -11,6 +11,7 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/controllers/batch"
 	"github.com/castellan-dev/castellan/controllers/moving"
+	"github.com/castellan-dev/castellan/internal/claim"
 	"github.com/castellan-dev/castellan/internal/topics"
 )
 
@@ -61,7 +62,7 @@ func (r *Reconciler) Open(cluster batch.Host, a batch.Admission, all []found) (*
 				p.refused = append(p.refused, t)
 			}
 		}
-		p.take(topics.Sort(f.Name, f.Objects, cluster.ID(), a.Admits))
+		p.take(topics.Sort(f.Name, f.Objects, cluster.ID(), func(t *v1alpha1.KafkaTopic) *claim.Bar { return a.Bars(t) }))
 	}
 	return p.flush, p
 }

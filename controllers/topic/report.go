@@ -44,7 +44,7 @@ func (p *pass) settle(ctx context.Context, i *item) error {
 func (p *pass) settleHolder(ctx context.Context, i *item) (bool, error) {
 	holder, out, now := i.claim.Holder, i.outcome, p.engine.Clock.Now()
 	switch {
-	case i.claim.Frozen:
+	case i.claim.Frozen != nil:
 		return true, p.settleFrozen(ctx, i)
 	case i.live.Denied != nil: // what was seen before stays in the status
 		return false, p.flush.WriteVerdict(ctx, holder, out.Verdicts[0])

@@ -48,7 +48,7 @@ func (p *userPass) Change(ctx context.Context) error {
 	for _, i := range p.items {
 		if f := users.Refused(p.host, i.claim.Name); f != nil {
 			p.leaveAlone(i, *f)
-		} else if i.claim.Frozen {
+		} else if i.claim.Frozen != nil {
 			i.state = untouched
 		}
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/controllers/batch"
+	"github.com/castellan-dev/castellan/internal/claim"
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/plainauth"
 	"github.com/castellan-dev/castellan/internal/users"
@@ -54,9 +55,9 @@ func (r *Reconciler) Open(
 ) (*pass, batch.Work) {
 	p := &userPass{r: r, pass: batch.NewPass(&r.Reconciler, cluster, a)}
 	for _, f := range all {
-		claim := users.Sort(f.Name, f.Objects, cluster.ID(), a.Admits)
-		p.pass.Claims = append(p.pass.Claims, claim)
-		p.items = append(p.items, &userItem{claim: claim})
+		c := users.Sort(f.Name, f.Objects, cluster.ID(), func(u *v1alpha1.KafkaUser) *claim.Bar { return a.Bars(u) })
+		p.pass.Claims = append(p.pass.Claims, c)
+		p.items = append(p.items, &userItem{claim: c})
 	}
 	return &p.pass, p
 }

@@ -34,7 +34,7 @@ func (p *userPass) settle(ctx context.Context, i *userItem) error {
 			errs = append(errs, p.pass.WriteStatus(ctx, loser,
 				users.ConflictStatus(loser, i.claim.Holder, p.r.Clock.Now())))
 		}
-		if i.claim.Frozen {
+		if i.claim.Frozen != nil {
 			return errors.Join(append(errs, p.pass.Release(ctx, i.claim.Held()...))...) // they have handed it over
 		}
 		errs = append(errs, p.pass.WriteStatus(ctx, i.claim.Holder,

@@ -62,16 +62,18 @@ type Claim struct {
 	// Intended: one of them has said that it creates the topic, in place of the one on record if there is one.
 	Intended bool
 
-	admits func(namespace string) bool
+	bars func(*v1alpha1.KafkaTopic) *claim.Bar
 }
 
-// Sort sorts out who holds a topic. admits tells from which namespaces the cluster takes objects.
-func Sort(name string, objects []*v1alpha1.KafkaTopic, clusterID string, admits func(namespace string) bool) Claim {
-	c := Claim{admits: admits, Claim: claim.Sort(name, objects, claim.Rules[*v1alpha1.KafkaTopic]{
+// Sort sorts out who holds a topic. bars says why an object may take no part; nil = it may.
+func Sort(
+	name string, objects []*v1alpha1.KafkaTopic, clusterID string, bars func(*v1alpha1.KafkaTopic) *claim.Bar,
+) Claim {
+	c := Claim{bars: bars, Claim: claim.Sort(name, objects, claim.Rules[*v1alpha1.KafkaTopic]{
 		Recorded: func(t *v1alpha1.KafkaTopic) bool { return RecordOf(t, clusterID).ID != "" },
 		Begun:    func(t *v1alpha1.KafkaTopic) bool { return intends(t, clusterID, "") },
 		Observes: observes,
-		Admits:   admits,
+		Bars:     bars,
 	})}
 	claims := c.Leaving
 	if c.Holder != nil { // its own record comes before anybody else's
@@ -89,7 +91,7 @@ func Sort(name string, objects []*v1alpha1.KafkaTopic, clusterID string, admits 
 }
 
 // Policy says what becomes of a claim's topic when nobody holds it any more: Retain when any object that has the
-// topic on record, or had said that it creates it, wants that, or is not admitted any more.
+// topic on record, or had said that it creates it, wants that, or may take no part any more.
 func (c Claim) Policy(clusterID string) v1alpha1.DeletionPolicy {
 	policy := v1alpha1.DeletionDelete
 	for _, t := range c.Leaving {
@@ -97,7 +99,7 @@ func (c Claim) Policy(clusterID string) v1alpha1.DeletionPolicy {
 		if record.ID == "" && !intends(t, clusterID, "") {
 			continue
 		}
-		if EffectivePolicy(t, record.Origin) == v1alpha1.DeletionRetain || !c.admits(t.Namespace) {
+		if EffectivePolicy(t, record.Origin) == v1alpha1.DeletionRetain || c.bars(t) != nil {
 			policy = v1alpha1.DeletionRetain
 		}
 	}

@@ -43,7 +43,7 @@ func DesiredOf(c Claim, policy v1alpha1.DeletionPolicy) Desired {
 		d.Kept = !d.Gone
 		return d
 	}
-	if c.Frozen {
+	if c.Frozen != nil {
 		d.Kept = true
 		return d
 	}

@@ -40,12 +40,14 @@ func Owns(u *v1alpha1.KafkaUser, clusterID string) bool {
 }
 
 // Sort finds the holder of a principal: the object with credentials on record, else the one that has begun to take the
-// principal, else the oldest. admits tells from which namespaces the cluster takes objects.
-func Sort(name string, objects []*v1alpha1.KafkaUser, clusterID string, admits func(namespace string) bool) Claim {
+// principal, else the oldest. bars says why an object may take no part; nil = it may.
+func Sort(
+	name string, objects []*v1alpha1.KafkaUser, clusterID string, bars func(*v1alpha1.KafkaUser) *claim.Bar,
+) Claim {
 	return claim.Sort(name, objects, claim.Rules[*v1alpha1.KafkaUser]{
 		Recorded: func(u *v1alpha1.KafkaUser) bool { return Recorded(u, clusterID) != nil },
 		Begun:    func(u *v1alpha1.KafkaUser) bool { return Owns(u, clusterID) },
-		Admits:   admits,
+		Bars:     bars,
 	})
 }
 
