@@ -4,9 +4,14 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/controllers/controllertest"
+	"github.com/castellan-dev/castellan/internal/kafka"
 )
 
 func (w *world) userIn(namespace, name string) *v1alpha1.KafkaUser {
@@ -72,4 +77,169 @@ func TestASuperUserIsAskedForInTheClustersOwnNamespaceAlone(t *testing.T) {
 	w.Apply(ours)
 	w.Settle("root")
 	w.wantUser("root", "Ready")
+}
+
+// stateIn is what a KafkaUser of a namespace says, with its message.
+func (w *world) stateIn(namespace, name string) string {
+	conditions := w.userIn(namespace, name).Status.Conditions
+	return controllertest.State(conditions) + " " + controllertest.Message(conditions)
+}
+
+func (w *world) mustSay(namespace, name string, parts ...string) {
+	w.T.Helper()
+	said := w.stateIn(namespace, name)
+	for _, part := range parts {
+		if !strings.Contains(said, part) {
+			w.T.Errorf("KafkaUser %s/%s is %q, expected %q in it", namespace, name, said, part)
+		}
+	}
+}
+
+// told returns the events so far, a line each.
+func (w *world) told() string {
+	var all []string
+	for {
+		select {
+		case e := <-w.Events.Events:
+			all = append(all, e)
+		default:
+			return strings.Join(all, "\n")
+		}
+	}
+}
+
+func newGuestWorld(t *testing.T, guests ...*v1alpha1.KafkaUser) *world {
+	t.Helper()
+	w := newUserWorld(t, 3)
+	w.ChangeCluster(controllertest.Admit)
+	w.Apply(controllertest.GuestNamespace())
+	for _, u := range guests {
+		u.UID = types.UID("guest-" + u.Name)
+		w.Apply(controllertest.FromGuests(u))
+		w.Settle(u.Name)
+		w.mustSay(controllertest.Guests, u.Name, "Ready")
+	}
+	w.told()
+	return w
+}
+
+func superUser(names ...string) func(*v1alpha1.KafkaCluster) {
+	return func(c *v1alpha1.KafkaCluster) {
+		c.Spec.Authorization = &v1alpha1.Authorization{Type: v1alpha1.AuthorizationSimple, SuperUsers: names}
+	}
+}
+
+// login tells whether a password opens the door by either mechanism.
+func (w *world) login(name, password string) bool {
+	for _, mechanism := range []string{"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"} {
+		l := kafka.Login{Address: "events-main-0.", Mechanism: mechanism, Username: name, Password: password}
+		if w.TryLogin(context.Background(), l) == nil {
+			return true
+		}
+	}
+	return false
+}
+
+func (w *world) passwordIn(namespace, name string) string {
+	var s corev1.Secret
+	if err := w.Client.Get(context.Background(), controllertest.ObjectKey(namespace, name+"-kafka"), &s); err != nil {
+		w.T.Fatal(err)
+	}
+	return string(s.Data["password"])
+}
+
+func TestAGuestWhoseNameBecomesASuperUsersIsRevoked(t *testing.T) {
+	w := newGuestWorld(t, newUser("root", time.Hour, v1alpha1.MechanismPlain, v1alpha1.MechanismScram512))
+	password := w.passwordIn(controllertest.Guests, "root")
+	w.ChangeCluster(superUser("root"))
+	w.Settle("root")
+	if w.login("root", password) || len(w.Kafka.Scram["root"])+len(w.Kafka.ACLSet)+len(w.Kafka.QuotasOf["root"]) != 0 {
+		t.Errorf("it can log in, or has something: %v %v %v", w.Kafka.Scram, w.Kafka.ACLSet, w.Kafka.QuotasOf)
+	}
+	w.mustSay(controllertest.Guests, "root", "Stalled/SuperUserElsewhere", "spec.name", "choose another name")
+	if s := w.userIn(controllertest.Guests, "root").Status; s.Credentials != nil || s.Binding != nil {
+		t.Errorf("it has on record %+v, %+v", s.Credentials, s.Binding)
+	}
+	if told := w.told(); !strings.Contains(told, "UserRevoked") || !strings.Contains(told, "guests/root") {
+		t.Errorf("the owner is told %q", told)
+	}
+	w.WantSilence("root")
+	w.Remove(w.userIn(controllertest.Guests, "root"))
+	w.Settle("root")
+	if w.userIn(controllertest.Guests, "root") != nil {
+		t.Error("the finalizer hangs")
+	}
+}
+
+func TestTheOwnersSuperUserTakesTheNameFromAGuest(t *testing.T) {
+	for name, mechanisms := range map[string][]v1alpha1.Mechanism{
+		"by the same mechanisms": {v1alpha1.MechanismPlain, v1alpha1.MechanismScram512},
+		"by another mechanism":   {v1alpha1.MechanismScram512},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newGuestWorld(t, newUser("root", time.Hour, v1alpha1.MechanismPlain, v1alpha1.MechanismScram512))
+			password := w.passwordIn(controllertest.Guests, "root")
+			ours := newUser("root", 0, mechanisms...)
+			ours.UID, ours.Spec.ACLs, ours.Spec.Quotas = "uid-of-ours", nil, nil
+			w.Apply(ours)
+			w.Settle("root")
+			w.wantUser("root", "Stalled/Conflict")
+			w.ChangeCluster(superUser("root"))
+			w.Settle("root")
+			w.wantUser("root", "Ready")
+			w.mustSay(controllertest.Guests, "root", "Stalled/SuperUserElsewhere")
+			if w.login("root", password) || !w.login("root", w.secret("root-kafka")["password"]) {
+				t.Error("the guest's password opens the door, or the owner's does not")
+			}
+			if len(w.Kafka.ACLSet)+len(w.Kafka.QuotasOf["root"]) != 0 {
+				t.Errorf("left of the guest: %v %v", w.Kafka.ACLSet, w.Kafka.QuotasOf)
+			}
+			w.WantSilence("root")
+			w.Remove(w.userIn(controllertest.Guests, "root"))
+			w.Settle("root")
+			w.wantUser("root", "Ready")
+			if w.userIn(controllertest.Guests, "root") != nil || !w.login("root", w.secret("root-kafka")["password"]) {
+				t.Error("the guest's object hangs, or took the owner's login with it")
+			}
+		})
+	}
+}
+
+func TestARevocationThatKafkaDoesNotCarryOutIsToldAndTriedAgain(t *testing.T) {
+	w := newGuestWorld(t, newUser("root", time.Hour, v1alpha1.MechanismScram512))
+	w.ChangeCluster(superUser("root"))
+	w.Kafka.Down = kafka.ErrUnreachable
+	_ = w.Once("root")
+	w.mustSay(controllertest.Guests, "root", "Reconciling/ClusterUnreachable", "super user")
+	if w.userIn(controllertest.Guests, "root").Status.Credentials == nil {
+		t.Error("the record is gone before the credentials are")
+	}
+	w.Kafka.Down = nil
+	w.restart()
+	w.Settle("root")
+	w.mustSay(controllertest.Guests, "root", "Stalled/SuperUserElsewhere")
+	if len(w.Kafka.Scram["root"]) != 0 {
+		t.Errorf("Kafka has %v", w.Kafka.Scram)
+	}
+}
+
+func TestAGuestIsRevokedAlsoWhileTheOwnersUserLacksSomething(t *testing.T) {
+	w := newGuestWorld(t, newUser("root", time.Hour, v1alpha1.MechanismScram512))
+	password := w.passwordIn(controllertest.Guests, "root")
+	ours := newUser("root", 0, v1alpha1.MechanismScram512)
+	ours.UID = "uid-of-ours"
+	w.Apply(ours)
+	w.ChangeCluster(superUser("root"))
+	w.ChangeCluster(func(c *v1alpha1.KafkaCluster) {
+		for i := range c.Status.Listeners {
+			c.Status.Listeners[i].BootstrapServers = "" // which the Secret of ours needs
+		}
+	})
+	_ = w.Once("root")
+	w.Clock.Move(time.Second)
+	_ = w.Once("root")
+	if w.login("root", password) {
+		t.Error("the guest can still log in")
+	}
+	w.wantUser("root", "Reconciling/ListenerNotReady")
 }

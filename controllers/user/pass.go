@@ -87,19 +87,22 @@ func (p *userPass) meet(ctx context.Context) (err error) {
 // before anything happens in Kafka.
 func (p *userPass) prepare(ctx context.Context, i *userItem) {
 	i.desired = users.Desired{Name: i.claim.Name}
-	if i.claim.Holder != nil && p.hold(ctx, i) || i.state == postponed {
+	held := i.claim.Holder != nil && p.hold(ctx, i)
+	waits := i.state == untouched && len(i.claim.Evicted) > 0 // who is evicted does not wait for what the holder lacks
+	if held && !waits || i.state == postponed {
 		return
 	}
 	// Nobody in force holds the principal. What its former holders had is taken away.
-	held, _ := p.leavingOf(i)
-	if len(held) == 0 {
+	former := slices.DeleteFunc(i.former(), func(u *v1alpha1.KafkaUser) bool { return !users.Owns(u, p.pass.Cluster.ID()) })
+	if len(former) == 0 {
 		i.state = untouched
 		return
 	}
 	i.state = revoking
+	i.holderAwaits, i.report.Awaited = i.report.Awaited, nil
 	i.desired = users.Desired{Name: i.claim.Name}
 	i.mechanisms = nil
-	for _, u := range held {
+	for _, u := range former {
 		if c := users.Recorded(u, p.pass.Cluster.ID()); c != nil {
 			for _, m := range c.Mechanisms {
 				i.mechanisms = append(i.mechanisms, m.Mechanism)
@@ -129,11 +132,6 @@ func (p *userPass) leaveAlone(i *userItem, f verdict.Verdict) {
 // the item because that is not certain yet.
 func (p *userPass) hold(ctx context.Context, i *userItem) bool {
 	u := i.claim.Holder
-	if fault := users.Presumes(u, p.host); fault != nil {
-		i.fault(*fault)
-		i.keepRecord()
-		return false
-	}
 	i.endpoints = users.Endpoints(p.host, u.Spec.Authentication.Mechanisms)
 	if fault := users.NotOffered(p.host, u.Spec.Authentication.Mechanisms); fault != nil {
 		i.fault(*fault)

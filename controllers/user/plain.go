@@ -174,6 +174,8 @@ func (p *userPass) plainUnproven() bool {
 	brokers := batch.Serving(p.pass.Cluster.Object)
 	for _, i := range p.items {
 		switch {
+		case i.state == granting && !inFile(i.mechanisms) && len(i.former()) > 0 && i.hadPlain():
+			return true // nobody logs in by PLAIN to see it, and the former holder's line must go all the same
 		case !i.changes() || !inFile(i.mechanisms):
 		case i.takesAway():
 			return true

@@ -4,6 +4,7 @@
 package user
 
 import (
+	"cmp"
 	"sync"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -12,6 +13,7 @@ import (
 	"github.com/castellan-dev/castellan/controllers/batch"
 	"github.com/castellan-dev/castellan/internal/claim"
 	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/plainauth"
 	"github.com/castellan-dev/castellan/internal/users"
 )
@@ -54,8 +56,10 @@ func (r *Reconciler) Open(
 	cluster batch.Host, a batch.Admission, all []batch.Found[*v1alpha1.KafkaUser],
 ) (*pass, batch.Work) {
 	p := &userPass{r: r, pass: batch.NewPass(&r.Reconciler, cluster, a)}
+	host := model.Host{Namespace: cluster.Key.Namespace, Name: cluster.Key.Name, SuperUsers: superUsers(cluster.Object)}
+	bars := func(u *v1alpha1.KafkaUser) *claim.Bar { return cmp.Or(a.Bars(u), users.Presumes(u, host)) }
 	for _, f := range all {
-		c := users.Sort(f.Name, f.Objects, cluster.ID(), func(u *v1alpha1.KafkaUser) *claim.Bar { return a.Bars(u) })
+		c := users.Sort(f.Name, f.Objects, cluster.ID(), bars)
 		p.pass.Claims = append(p.pass.Claims, c)
 		p.items = append(p.items, &userItem{claim: c})
 	}

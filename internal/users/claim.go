@@ -51,23 +51,24 @@ func Sort(
 	})
 }
 
-// Presumes refuses a super user's name to a user from another namespace than the cluster's; nil = the name is allowed.
-func Presumes(u *v1alpha1.KafkaUser, host model.Host) *verdict.Verdict {
+// Presumes refuses a super user's name to a user from another namespace than the cluster's, also to one that had it
+// before; nil = the name is allowed.
+func Presumes(u *v1alpha1.KafkaUser, host model.Host) *claim.Bar {
 	if u.Namespace == host.Namespace || !slices.Contains(host.SuperUsers, Name(u)) {
 		return nil
 	}
-	fault := verdict.Stalled(ReasonSuperUser, "spec.name",
+	return &claim.Bar{Evicts: true, Verdict: verdict.Stalled(ReasonSuperUser, "spec.name",
 		"%q is a super user of KafkaCluster %s/%s and can only be asked for in the cluster's own namespace; "+
 			"choose another name",
-		Name(u), host.Namespace, host.Name)
-	return &fault
+		Name(u), host.Namespace, host.Name)}
 }
 
 // Exists refuses a principal of which Kafka has something that no object of the claim has put there. nil = Kafka has
 // nothing of that kind, or the holder is to take it over.
 func Exists(c Claim, live Live, clusterID string) *verdict.Verdict {
 	owns := func(u *v1alpha1.KafkaUser) bool { return Owns(u, clusterID) }
-	if c.Holder.Spec.Adoption == v1alpha1.UserAdoptionAlways || owns(c.Holder) || slices.ContainsFunc(c.Leaving, owns) {
+	if c.Holder.Spec.Adoption == v1alpha1.UserAdoptionAlways || owns(c.Holder) || slices.ContainsFunc(c.Leaving, owns) ||
+		len(c.Evicted) > 0 {
 		return nil
 	}
 	found := live.of(c.Name)

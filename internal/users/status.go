@@ -87,6 +87,14 @@ func SeenStatus(u *v1alpha1.KafkaUser) v1alpha1.KafkaUserStatus {
 	return s
 }
 
+// RevokedStatus returns the status of an object that has lost its principal, and says why.
+func RevokedStatus(u *v1alpha1.KafkaUser, why verdict.Verdict, now time.Time) v1alpha1.KafkaUserStatus {
+	s := SeenStatus(u)
+	s.Credentials, s.Binding = nil, nil
+	status.Stalled(&s.Conditions, u.Generation, why.Reason, why.Text(), now)
+	return s
+}
+
 // ConflictStatus returns the status of an object whose principal another one holds. It records no credentials.
 func ConflictStatus(u, holder *v1alpha1.KafkaUser, now time.Time) v1alpha1.KafkaUserStatus {
 	s := v1alpha1.KafkaUserStatus{Conditions: u.DeepCopy().Status.Conditions, ObservedGeneration: u.Generation,
