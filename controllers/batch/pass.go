@@ -228,6 +228,17 @@ func (p *Pass[T, S]) Announce(ctx context.Context, name string, o T, intent stri
 	return err == nil
 }
 
+// RecordAhead writes into the status of an object, before anything happens in Kafka, what is about to be put there: the
+// one proof of it that only the operator can write. False = it could not be written, and the name is looked at again.
+func (p *Pass[T, S]) RecordAhead(ctx context.Context, name string, o T, s S) bool {
+	err := p.reconciler.Writer.PatchStatus(ctx, o, *p.reconciler.Status(o), s)
+	if err != nil && !p.Overtaken(name, err) {
+		p.Errs.Add(name, fmt.Errorf("write ahead into the status of %s %s/%s: %w",
+			p.reconciler.Name, o.GetNamespace(), o.GetName(), err))
+	}
+	return err == nil
+}
+
 // LookAgain has a name looked at again, at growing intervals, where a verdict on it says when.
 func (p *Pass[T, S]) LookAgain(name string, verdicts []verdict.Verdict) {
 	settled := true

@@ -295,3 +295,86 @@ func TestANamespaceThatGoesWithItsExternalClusterDeletesNothingThere(t *testing.
 		t.Errorf("topics %v, or the object hangs", w.Kafka.Topics)
 	}
 }
+
+func guestWorld(t *testing.T, topics ...*v1alpha1.KafkaTopic) *world {
+	t.Helper()
+	cluster := controllertest.ReadyCluster(3)
+	controllertest.Admit(cluster)
+	w := newWorld(t, cluster, controllertest.GuestNamespace())
+	for _, o := range topics {
+		w.Apply(controllertest.FromGuests(o))
+		w.Settle(o.Name)
+		w.wantTopicIn(controllertest.Guests, o.Name, "Ready")
+	}
+	return w
+}
+
+func TestWhatAGuestWritesOnItsObjectIsNoProofOfWhatTheOperatorDid(t *testing.T) {
+	for name, deleted := range map[string]bool{"that lives": false, "that is being deleted": true} {
+		t.Run(name, func(t *testing.T) {
+			w := guestWorld(t)
+			w.Kafka.Add("orders", 1, 1, nil)
+			forged := controllertest.FromGuests(controllertest.NewTopic("orders", "uid-1", 0, configured("retention.ms", "1")))
+			forged.Annotations = map[string]string{v1alpha1.AnnotationCreating: "incarnation-1 uid-1"}
+			forged.Finalizers = []string{v1alpha1.Finalizer}
+			w.Apply(forged)
+			if deleted {
+				w.Remove(w.TopicIn(controllertest.Guests, "orders"))
+			}
+			w.Settle("orders")
+			if topic, stays := w.Kafka.Topics["orders"]; !stays || len(topic.Config) != 0 {
+				t.Errorf("somebody else's topic was changed: %v", w.Kafka.Topics)
+			}
+			if deleted && w.TopicIn(controllertest.Guests, "orders") != nil {
+				t.Error("the finalizer hangs")
+			} else if !deleted {
+				w.wantTopicIn(controllertest.Guests, "orders", "Stalled/TopicExists")
+			}
+		})
+	}
+}
+
+func TestAGuestsTopicWhoseCreationWasNotAnsweredIsItsOwn(t *testing.T) {
+	w := guestWorld(t)
+	w.Apply(controllertest.FromGuests(controllertest.NewTopic("orders", "uid-1", 0)))
+	w.Kafka.Lose = "create"
+	if w.Once("orders") == nil || len(w.Kafka.Topics) != 1 {
+		t.Fatal("the answer was not lost")
+	}
+	w.restart()
+	w.Settle("orders")
+	w.wantTopicIn(controllertest.Guests, "orders", "Ready")
+	if s := w.TopicIn(controllertest.Guests, "orders").Status; s.Creating != "" || s.Origin != v1alpha1.OriginCreated {
+		t.Errorf("creating %q, by origin %s", s.Creating, s.Origin)
+	}
+	w.Remove(w.TopicIn(controllertest.Guests, "orders"))
+	w.Settle("orders")
+	if len(w.Kafka.Topics) != 0 {
+		t.Error("it was not deleted")
+	}
+}
+
+func TestAnAnnouncementThatAGuestRestoresAfterKafkaRefusedItSaysNothing(t *testing.T) {
+	w := guestWorld(t)
+	w.Apply(controllertest.FromGuests(controllertest.NewTopic("orders", "uid-1", 0)))
+	w.Kafka.Refuse["orders"] = &kafka.Refusal{Code: "POLICY_VIOLATION", Message: "no"}
+	w.Settle("orders")
+	w.wantTopicIn(controllertest.Guests, "orders", "Stalled/PolicyViolation")
+	o := w.TopicIn(controllertest.Guests, "orders")
+	if o.Status.Creating != "" {
+		t.Errorf("still announced: %q", o.Status.Creating)
+	}
+	o.Annotations = map[string]string{v1alpha1.AnnotationCreating: "incarnation-1 uid-1"}
+	if err := w.Client.Update(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	delete(w.Kafka.Refuse, "orders")
+	w.Kafka.Add("orders", 1, 1, nil)
+	w.Settle("orders")
+	w.wantTopicIn(controllertest.Guests, "orders", "Stalled/TopicExists")
+	w.Remove(w.TopicIn(controllertest.Guests, "orders"))
+	w.Settle("orders")
+	if len(w.Kafka.Topics) != 1 {
+		t.Error("somebody else's topic was deleted")
+	}
+}

@@ -2,6 +2,7 @@ package user
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -242,4 +243,75 @@ func TestAGuestIsRevokedAlsoWhileTheOwnersUserLacksSomething(t *testing.T) {
 		t.Error("the guest can still log in")
 	}
 	w.wantUser("root", "Reconciling/ListenerNotReady")
+}
+
+func TestWhatAUserWritesOnItsObjectIsNoProofOfWhatTheOperatorDid(t *testing.T) {
+	for _, deleted := range []bool{true, false} {
+		for name, cluster := range map[string]*v1alpha1.KafkaCluster{
+			"in an own cluster":       controllertest.ReadyCluster(3, inside, outside),
+			"in an external cluster":  controllertest.ReadyExternal(),
+			"in the cluster's own ns": controllertest.ReadyCluster(3, inside, outside),
+		} {
+			t.Run(fmt.Sprintf("%s, deleted %t", name, deleted), func(t *testing.T) {
+				controllertest.Admit(cluster)
+				w := newUsersOf(t, cluster)
+				w.AccessTo.Username = "castellan"
+				w.others("root")
+				forged := newUser("root", time.Hour, v1alpha1.MechanismScram512)
+				if name != "in the cluster's own ns" {
+					controllertest.FromGuests(forged)
+				}
+				forged.Annotations = map[string]string{v1alpha1.AnnotationCreating: "incarnation-1 uid-root"}
+				forged.Finalizers = []string{v1alpha1.Finalizer}
+				w.Apply(controllertest.GuestNamespace(), forged)
+				if deleted {
+					w.Remove(w.userIn(forged.Namespace, "root"))
+				}
+				w.Settle("root")
+				if w.Kafka.Writes() != 0 || w.Kafka.Scram["root"]["SCRAM-SHA-512"].Password != "theirs" {
+					t.Errorf("somebody else's user was changed: %v", w.Kafka.Requests)
+				}
+				if got := w.userIn(forged.Namespace, "root"); deleted != (got == nil) {
+					t.Errorf("the object: %+v", got)
+				} else if !deleted {
+					w.mustSay(forged.Namespace, "root", "Stalled/UserExists")
+				}
+			})
+		}
+	}
+}
+
+func TestAUserIsOnRecordBeforeAnythingOfItIsInKafka(t *testing.T) {
+	for _, kind := range []string{"scram-alter", "acl-create", "quota-alter"} {
+		t.Run(kind, func(t *testing.T) {
+			w := newUserWorld(t, 1)
+			w.Apply(newUser("app", time.Hour, v1alpha1.MechanismScram512))
+			w.Kafka.Lose = kind
+			if w.Once("app") == nil {
+				t.Fatal("the answer was not lost")
+			}
+			if c := w.user("app").Status.Credentials; c == nil || c.ClusterID != "incarnation-1" || len(c.Mechanisms) != 0 {
+				t.Fatalf("on record is %+v", c)
+			}
+			w.restart()
+			w.Remove(w.user("app"))
+			w.Settle("app")
+			if w.user("app") != nil || len(w.Kafka.Scram["app"])+len(w.Kafka.ACLSet)+len(w.Kafka.QuotasOf["app"]) != 0 {
+				t.Errorf("left: %v %v %v", w.Kafka.Scram, w.Kafka.ACLSet, w.Kafka.QuotasOf)
+			}
+		})
+	}
+}
+
+func TestAUserWhoseCredentialsKafkaRefusesStaysOnRecord(t *testing.T) {
+	w := newUserWorld(t, 1)
+	w.Apply(newUser("app", time.Hour, v1alpha1.MechanismScram512))
+	w.Kafka.Refuse["app"] = &kafka.Refusal{Code: "UNACCEPTABLE_CREDENTIAL", Message: "no"}
+	w.Settle("app")
+	w.wantUser("app", "Stalled/Refused")
+	delete(w.Kafka.Refuse, "app")
+	w.Kafka.QuotasOf["app"] = map[string]float64{"producer_byte_rate": 1000} // which did not depend on the credentials
+	w.restart()
+	w.Settle("app")
+	w.wantUser("app", "Ready")
 }

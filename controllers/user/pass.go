@@ -3,12 +3,9 @@ package user
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/controllers/batch"
@@ -208,25 +205,24 @@ func (p *userPass) vacant(i *userItem) bool {
 	return false
 }
 
-// announce writes to the object, before anything happens in Kafka, the finalizer and that the object takes the
-// principal. It returns false when the object could not be written and is looked at again.
+// announce writes to the object, before anything happens in Kafka, the finalizer, and on record that the object takes
+// the principal. It returns false when the object could not be written and is looked at again.
 func (p *userPass) announce(ctx context.Context, i *userItem) bool {
 	u := i.claim.Holder
-	if claim.HasFinalizer(u) && users.Owns(u, p.pass.Cluster.ID()) {
+	if !claim.HasFinalizer(u) && !p.pass.Announce(ctx, i.claim.Name, u, "") {
+		i.state = postponed
+		return false
+	}
+	if users.Owns(u, p.pass.Cluster.ID()) {
 		return true
 	}
-	base := u.DeepCopy()
-	controllerutil.AddFinalizer(u, v1alpha1.Finalizer)
-	metav1.SetMetaDataAnnotation(&u.ObjectMeta, v1alpha1.AnnotationCreating, users.Intent(u, p.pass.Cluster.ID()))
-	err := p.r.Writer.PatchMetadata(ctx, u, base)
-	if err == nil {
-		return true
+	next := *u.Status.DeepCopy()
+	next.Credentials = users.Taken(p.pass.Cluster.ID())
+	if !p.pass.RecordAhead(ctx, i.claim.Name, u, next) {
+		i.state = postponed
+		return false
 	}
-	i.state = postponed
-	if !p.pass.Overtaken(i.claim.Name, err) {
-		p.pass.Errs.Add(i.claim.Name, fmt.Errorf("add the finalizer to KafkaUser %s/%s: %w", u.Namespace, u.Name, err))
-	}
-	return false
+	return true
 }
 
 // mend sends the differences of SCRAM credentials, ACLs and quotas to Kafka, one request per kind.

@@ -38,7 +38,7 @@ func (p *userPass) settle(ctx context.Context, i *userItem) error {
 			return errors.Join(append(errs, p.pass.Release(ctx, i.claim.Held()...))...) // they have handed it over
 		}
 		errs = append(errs, p.pass.WriteStatus(ctx, i.claim.Holder,
-			users.StatusOf(i.claim.Holder, i.holderReport(), p.r.Clock.Now())))
+			users.StatusOf(i.claim.Holder, i.holderReport(p.pass.Cluster.ID()), p.r.Clock.Now())))
 	}
 	return errors.Join(append(errs, p.settleLeaving(ctx, i), p.settleEvicted(ctx, i))...)
 }
@@ -62,8 +62,11 @@ func (p *userPass) lookAgain(i *userItem) {
 
 // holderReport is what the holder's status says. That somebody else's credentials are being taken away is not the
 // holder's business.
-func (i *userItem) holderReport() users.Report {
+func (i *userItem) holderReport(clusterID string) users.Report {
 	r := i.report
+	if i.state == granting && r.Credentials == nil {
+		r.Credentials = users.Taken(clusterID)
+	}
 	if i.takesAway() {
 		r.Awaited = i.holderAwaits
 	}

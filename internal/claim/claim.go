@@ -83,7 +83,8 @@ type Rules[T Object] struct {
 	// Recorded tells whether the object has what bears the name on record: it comes before all that have not,
 	// wherever it is.
 	Recorded func(T) bool
-	// Begun tells whether the object has begun to take the name: it comes before all that have not.
+	// Begun tells whether the object has begun to take the name: it comes before all that have not; nil = none has
+	// without a record.
 	Begun func(T) bool
 	// Observes tells whether the object only watches; nil = none does.
 	Observes func(T) bool
@@ -134,7 +135,7 @@ func (r Rules[T]) standing(o T) int {
 	switch {
 	case r.Recorded(o):
 		return 2
-	case r.Begun(o):
+	case r.Begun != nil && r.Begun(o):
 		return 1
 	default:
 		return 0

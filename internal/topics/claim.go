@@ -44,9 +44,17 @@ func Intent(t *v1alpha1.KafkaTopic, clusterID string, after kafka.TopicID) strin
 	return claim.Intent(t, clusterID, string(after))
 }
 
-func intends(t *v1alpha1.KafkaTopic, clusterID string, after kafka.TopicID) bool {
-	return !observes(t) && t.Annotations[v1alpha1.AnnotationCreating] == Intent(t, clusterID, after)
+// Intends tells whether an object has announced that it creates its topic, in place of after if that is not empty. An
+// annotation can be written by whoever may write the object. Within the cluster's own namespace that gives nobody more
+// than spec.adoption does; from another one it counts only where the operator has written the same into the status.
+func Intends(t *v1alpha1.KafkaTopic, clusterID string, after kafka.TopicID) bool {
+	intent := Intent(t, clusterID, after)
+	return !observes(t) && t.Annotations[v1alpha1.AnnotationCreating] == intent &&
+		(!IsGuest(t) || t.Status.Creating == intent)
 }
+
+// IsGuest tells whether an object is from another namespace than its cluster.
+func IsGuest(t *v1alpha1.KafkaTopic) bool { return t.Spec.ClusterRef.From(t.Namespace).Namespace != t.Namespace }
 
 func observes(t *v1alpha1.KafkaTopic) bool { return t.Spec.Management == v1alpha1.ManagementObserve }
 
@@ -71,7 +79,7 @@ func Sort(
 ) Claim {
 	c := Claim{bars: bars, Claim: claim.Sort(name, objects, claim.Rules[*v1alpha1.KafkaTopic]{
 		Recorded: func(t *v1alpha1.KafkaTopic) bool { return RecordOf(t, clusterID).ID != "" },
-		Begun:    func(t *v1alpha1.KafkaTopic) bool { return intends(t, clusterID, "") },
+		Begun:    func(t *v1alpha1.KafkaTopic) bool { return Intends(t, clusterID, "") },
 		Observes: observes,
 		Bars:     bars,
 	})}
@@ -85,7 +93,7 @@ func Sort(
 		}
 	}
 	for _, t := range claims {
-		c.Intended = c.Intended || intends(t, clusterID, c.Known.ID)
+		c.Intended = c.Intended || Intends(t, clusterID, c.Known.ID)
 	}
 	return c
 }
@@ -96,7 +104,7 @@ func (c Claim) Policy(clusterID string) v1alpha1.DeletionPolicy {
 	policy := v1alpha1.DeletionDelete
 	for _, t := range c.Leaving {
 		record := RecordOf(t, clusterID)
-		if record.ID == "" && !intends(t, clusterID, "") {
+		if record.ID == "" && !Intends(t, clusterID, "") {
 			continue
 		}
 		if EffectivePolicy(t, record.Origin) == v1alpha1.DeletionRetain || c.bars(t) != nil {

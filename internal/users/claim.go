@@ -29,24 +29,22 @@ func Recorded(u *v1alpha1.KafkaUser, clusterID string) *v1alpha1.Credentials {
 // Claim is every KafkaUser that stands for one principal of one cluster.
 type Claim = claim.Claim[*v1alpha1.KafkaUser]
 
-// Intent is the value of the annotation that an object carries from before its first write to Kafka. It says that the
-// object takes its principal in this incarnation of the cluster. It names the object's UID, so that a copy on another
-// object says nothing.
-func Intent(u *v1alpha1.KafkaUser, clusterID string) string { return claim.Intent(u, clusterID, "") }
-
-// Owns tells whether the object has put, or may have put, into Kafka what Kafka has of the principal.
-func Owns(u *v1alpha1.KafkaUser, clusterID string) bool {
-	return Recorded(u, clusterID) != nil || u.Annotations[v1alpha1.AnnotationCreating] == Intent(u, clusterID)
+// Taken is the record that an object has from before its first write to Kafka: it takes its principal in this
+// incarnation of the cluster, and which credentials stand there is not known. It is in the status, because whoever may
+// write a KafkaUser could write anything else on it, and take over what is somebody else's.
+func Taken(clusterID string) *v1alpha1.Credentials {
+	return &v1alpha1.Credentials{ClusterID: clusterID}
 }
 
-// Sort finds the holder of a principal: the object with credentials on record, else the one that has begun to take the
-// principal, else the oldest. bars says why an object may take no part; nil = it may.
+// Owns tells whether the object has put, or may have put, into Kafka what Kafka has of the principal.
+func Owns(u *v1alpha1.KafkaUser, clusterID string) bool { return Recorded(u, clusterID) != nil }
+
+// Sort finds the holder of a principal: the object that has it on record, else the oldest. bars says why an object may take no part; nil = it may.
 func Sort(
 	name string, objects []*v1alpha1.KafkaUser, clusterID string, bars func(*v1alpha1.KafkaUser) *claim.Bar,
 ) Claim {
 	return claim.Sort(name, objects, claim.Rules[*v1alpha1.KafkaUser]{
 		Recorded: func(u *v1alpha1.KafkaUser) bool { return Recorded(u, clusterID) != nil },
-		Begun:    func(u *v1alpha1.KafkaUser) bool { return Owns(u, clusterID) },
 		Bars:     bars,
 	})
 }
