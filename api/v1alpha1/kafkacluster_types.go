@@ -137,7 +137,38 @@ type Access struct {
 	// kubernetes.io/metadata.name. An empty selector admits all.
 	// +required
 	Namespaces NamespaceSelector `json:"namespaces"`
+
+	// What single namespaces may do beyond what every admitted one may. A grant for a namespace that is not admitted has
+	// no effect. Default: nothing. At most 64.
+	// +optional
+	// +listType=map
+	// +listMapKey=namespace
+	// +kubebuilder:validation:MaxItems=64
+	Grants []AccessGrant `json:"grants,omitempty"`
 }
+
+// AccessGrant is what one namespace may do beyond what every admitted one may.
+type AccessGrant struct {
+	// Name of the namespace. 1 to 63 characters.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	Namespace string `json:"namespace"`
+
+	// Operations on the resource Cluster that its KafkaUsers may be allowed by their spec.acls. Alter lets a user write
+	// ACLs and the passwords of others; AlterConfigs, ClusterAction and Create reach topics and brokers of everybody.
+	// Default: IdempotentWrite alone. At most 8.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=8
+	ClusterOperations []ClusterOperation `json:"clusterOperations,omitempty"`
+}
+
+// ClusterOperation is an operation that Kafka knows on the resource Cluster.
+//
+// +kubebuilder:validation:Enum=All;Create;Alter;Describe;ClusterAction;DescribeConfigs;AlterConfigs;IdempotentWrite
+type ClusterOperation string
 
 // NamespaceSelector selects namespaces by their labels. A namespace has to meet all of it.
 type NamespaceSelector struct {

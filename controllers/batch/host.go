@@ -2,6 +2,7 @@ package batch
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -139,7 +140,8 @@ func FactsOf(cluster *v1alpha1.KafkaCluster) clusterFacts {
 		clusterID: cluster.Status.ClusterID, answers: answers(cluster), deleted: cluster.DeletionTimestamp != nil,
 	}
 	if a := cluster.Spec.Access; a != nil {
-		f.access = fmt.Sprintf("%v", *a) // prints maps in the order of their keys
+		text, _ := json.Marshal(a) // in one order, and without the addresses of pointers
+		f.access = string(text)
 	}
 	return f
 }

@@ -315,3 +315,57 @@ func TestAUserWhoseCredentialsKafkaRefusesStaysOnRecord(t *testing.T) {
 	w.Settle("app")
 	w.wantUser("app", "Ready")
 }
+
+func TestAGuestGetsWhatReachesBeyondItOnlyByItsOwnersWord(t *testing.T) {
+	app := newUser("app", time.Hour, v1alpha1.MechanismScram512)
+	w := newGuestWorld(t, app)
+	u := w.userIn(controllertest.Guests, "app")
+	u.Spec.ACLs = append(u.Spec.ACLs, v1alpha1.ACLRule{
+		Resource: v1alpha1.ACLResource{Type: v1alpha1.ResourceCluster}, Operations: []v1alpha1.Operation{"Alter"}})
+	u.Generation++
+	if err := w.Client.Update(t.Context(), u); err != nil {
+		t.Fatal(err)
+	}
+	w.Settle("app")
+	w.mustSay(controllertest.Guests, "app", "Stalled/BeyondAccess", "spec.acls[1].operations: Alter")
+	alter := kafka.ACL{Principal: "User:app", Host: "*", ResourceType: "Cluster", ResourceName: "kafka-cluster",
+		Pattern: "Literal", Operation: "Alter", Permission: "Allow"}
+	if w.Kafka.ACLSet[alter] || len(w.Kafka.ACLSet) != 2 {
+		t.Errorf("Kafka has %v", w.Kafka.ACLSet)
+	}
+	grant := func(c *v1alpha1.KafkaCluster) {
+		c.Spec.Access.Grants = []v1alpha1.AccessGrant{{Namespace: controllertest.Guests,
+			ClusterOperations: []v1alpha1.ClusterOperation{"Alter"}}}
+	}
+	w.ChangeCluster(grant)
+	w.Settle("app")
+	w.mustSay(controllertest.Guests, "app", "Ready")
+	if !w.Kafka.ACLSet[alter] {
+		t.Errorf("Kafka has %v", w.Kafka.ACLSet)
+	}
+	w.ChangeCluster(func(c *v1alpha1.KafkaCluster) { c.Spec.Access.Grants = nil })
+	w.Settle("app")
+	w.mustSay(controllertest.Guests, "app", "Stalled/BeyondAccess")
+	if w.Kafka.ACLSet[alter] {
+		t.Error("it keeps what its owner has taken back")
+	}
+}
+
+func TestUsersAreLookedAtWhenTheirClusterGrantsSomethingElse(t *testing.T) {
+	before := controllertest.ReadyCluster(1)
+	controllertest.Admit(before)
+	after := before.DeepCopy()
+	if !sameForUsers(before, after) {
+		t.Error("an equal cluster is another one")
+	}
+	after.Spec.Access.Grants = []v1alpha1.AccessGrant{{Namespace: "guests"}}
+	if sameForUsers(before, after) {
+		t.Error("another grant makes no difference")
+	}
+	after = before.DeepCopy()
+	superUser("root")(after)
+	before.Spec.Authorization = &v1alpha1.Authorization{Type: v1alpha1.AuthorizationSimple}
+	if sameForUsers(before, after) {
+		t.Error("another super user makes no difference")
+	}
+}

@@ -172,7 +172,9 @@ func (p *userPass) hold(ctx context.Context, i *userItem) bool {
 	if c := users.Recorded(u, p.pass.Cluster.ID()); c != nil && c.PasswordHash == i.hash {
 		i.desired.Recorded = c
 	}
-	if i.desired.ACLs = users.ACLsOf(i.claim.Name, u.Spec.ACLs); len(i.desired.ACLs) > 0 && !p.host.Authorizes {
+	rules, beyond := users.Granted(u, p.host)
+	i.report.Faults = append(i.report.Faults, beyond...)
+	if i.desired.ACLs = users.ACLsOf(i.claim.Name, rules); len(i.desired.ACLs) > 0 && !p.host.Authorizes {
 		i.fault(users.NoAuthorizer())
 		i.desired.ACLs = nil
 	}

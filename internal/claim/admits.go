@@ -9,6 +9,18 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 )
 
+// GrantTo returns what a namespace may do beyond what every admitted one may.
+func GrantTo(access *v1alpha1.Access, namespace string) v1alpha1.AccessGrant {
+	if access != nil {
+		for _, g := range access.Grants {
+			if g.Namespace == namespace {
+				return g
+			}
+		}
+	}
+	return v1alpha1.AccessGrant{Namespace: namespace}
+}
+
 // Admits tells whether a cluster takes topics and users from another namespace with the given labels. An error means
 // that the selector is none.
 func Admits(access *v1alpha1.Access, namespace map[string]string) (bool, error) {

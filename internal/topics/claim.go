@@ -54,7 +54,9 @@ func Intends(t *v1alpha1.KafkaTopic, clusterID string, after kafka.TopicID) bool
 }
 
 // IsGuest tells whether an object is from another namespace than its cluster.
-func IsGuest(t *v1alpha1.KafkaTopic) bool { return t.Spec.ClusterRef.From(t.Namespace).Namespace != t.Namespace }
+func IsGuest(t *v1alpha1.KafkaTopic) bool {
+	return t.Spec.ClusterRef.From(t.Namespace).Namespace != t.Namespace
+}
 
 func observes(t *v1alpha1.KafkaTopic) bool { return t.Spec.Management == v1alpha1.ManagementObserve }
 

@@ -28,6 +28,7 @@ const (
 	ReasonTooOld        = "KafkaTooOld"
 	ReasonOwn           = "OperatorsOwnUser"
 	ReasonSuperUser     = "SuperUserElsewhere"
+	ReasonBeyond        = "BeyondAccess"
 )
 
 // Explain says Kafka's refusal in the language of the KafkaUser's fields. field is the one that was being carried out.
