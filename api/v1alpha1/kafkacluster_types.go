@@ -163,7 +163,26 @@ type AccessGrant struct {
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=8
 	ClusterOperations []ClusterOperation `json:"clusterOperations,omitempty"`
+
+	// What else its objects may do. Adopt: take over topics and users that exist already, as their spec.adoption says.
+	// InternalTopics: have KafkaTopics whose names begin with two underscores, Kafka's own among them; observing such a
+	// topic needs no permission. Default: neither. At most 2.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=2
+	Permissions []AccessPermission `json:"permissions,omitempty"`
 }
+
+// AccessPermission is something that a namespace may do only where the cluster's owner says so.
+//
+// +kubebuilder:validation:Enum=Adopt;InternalTopics
+type AccessPermission string
+
+// What a namespace may do only where the cluster's owner says so.
+const (
+	PermissionAdopt          AccessPermission = "Adopt"
+	PermissionInternalTopics AccessPermission = "InternalTopics"
+)
 
 // ClusterOperation is an operation that Kafka knows on the resource Cluster.
 //

@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/claim"
 	"github.com/castellan-dev/castellan/internal/external"
 	"github.com/castellan-dev/castellan/internal/kafka"
 )
@@ -64,6 +65,19 @@ func (c Host) ID() string {
 		return ""
 	}
 	return c.Object.Status.ClusterID
+}
+
+// Access is what the cluster lets other namespaces have; nil = nothing, or there is no cluster.
+func (c Host) Access() *v1alpha1.Access {
+	if c.Object == nil {
+		return nil
+	}
+	return c.Object.Spec.Access
+}
+
+// Permits tells whether the cluster lets an object do what its owner has to grant to other namespaces.
+func (c Host) Permits(o client.Object, p v1alpha1.AccessPermission) bool {
+	return claim.Permits(c.Access(), c.Key.Namespace, o.GetNamespace(), p)
 }
 
 // gone: what lived in the cluster needs no care any more.

@@ -378,3 +378,102 @@ func TestAnAnnouncementThatAGuestRestoresAfterKafkaRefusedItSaysNothing(t *testi
 		t.Error("somebody else's topic was deleted")
 	}
 }
+
+// permit gives the namespace of guests permissions, and takes away those that are not named.
+func permit(permissions ...v1alpha1.AccessPermission) func(*v1alpha1.KafkaCluster) {
+	return func(c *v1alpha1.KafkaCluster) {
+		c.Spec.Access.Grants = []v1alpha1.AccessGrant{
+			{Namespace: "elsewhere", Permissions: []v1alpha1.AccessPermission{"Adopt", "InternalTopics"}},
+			{Namespace: controllertest.Guests, Permissions: permissions},
+		}
+	}
+}
+
+func adopting(by v1alpha1.Adoption) func(*v1alpha1.KafkaTopic) {
+	return func(t *v1alpha1.KafkaTopic) {
+		t.Spec.Adoption, t.Spec.DeletionPolicy = by, v1alpha1.DeletionDelete
+		t.Spec.Config = map[string]string{"retention.ms": "1000"}
+	}
+}
+
+func TestAGuestAdoptsATopicOnlyByItsOwnersWord(t *testing.T) {
+	for _, by := range []v1alpha1.Adoption{v1alpha1.AdoptionAlways, v1alpha1.AdoptionIfMatching} {
+		t.Run(string(by), func(t *testing.T) {
+			w := guestWorld(t)
+			w.ChangeCluster(permit(v1alpha1.PermissionInternalTopics))
+			w.Kafka.Add("orders", 1, 1, map[string]string{"retention.ms": "1000"})
+			w.Apply(controllertest.FromGuests(controllertest.NewTopic("orders", "uid-1", 0, adopting(by))))
+			w.Settle("orders")
+			w.wantTopicIn(controllertest.Guests, "orders", "Stalled/TopicExists",
+				`namespace "guests" may not take it over`, "spec.access.grants")
+			w.ChangeCluster(permit(v1alpha1.PermissionAdopt))
+			w.Settle("orders")
+			w.wantTopicIn(controllertest.Guests, "orders", "Ready")
+			w.ChangeCluster(permit())
+			w.Settle("orders")
+			w.wantTopicIn(controllertest.Guests, "orders", "Ready")
+			w.Remove(w.TopicIn(controllertest.Guests, "orders"))
+			w.Settle("orders")
+			if w.TopicIn(controllertest.Guests, "orders") != nil || len(w.Kafka.Topics) != 1 {
+				t.Errorf("a topic was deleted that its namespace may not take: %v", w.Kafka.Topics)
+			}
+		})
+	}
+}
+
+func TestAGuestDoesNotTakeATopicThatTookThePlaceOfItsOwn(t *testing.T) {
+	w := guestWorld(t, controllertest.NewTopic("orders", "uid-1", 0, adopting(v1alpha1.AdoptionAlways),
+		func(t *v1alpha1.KafkaTopic) { t.Spec.Recreate = v1alpha1.RecreateAlways }))
+	delete(w.Kafka.Topics, "orders")
+	w.Kafka.Add("orders", 1, 1, nil)
+	w.Settle("orders")
+	w.wantTopicIn(controllertest.Guests, "orders", "Stalled/TopicExists", "spec.access.grants")
+	if len(w.Kafka.Topics["orders"].Config) != 0 {
+		t.Errorf("it was changed: %v", w.Kafka.Topics)
+	}
+}
+
+func TestAGuestTouchesKafkasOwnTopicsOnlyByItsOwnersWord(t *testing.T) {
+	for name, there := range map[string]bool{"__consumer_offsets": true, "__share_group_state": false, "__anything": false} {
+		t.Run(name, func(t *testing.T) {
+			w := guestWorld(t)
+			w.ChangeCluster(permit(v1alpha1.PermissionAdopt))
+			if there {
+				w.Kafka.Add(name, 1, 1, nil)
+			}
+			w.Apply(controllertest.FromGuests(controllertest.NewTopic("theirs", "uid-1", 0, adopting(v1alpha1.AdoptionAlways),
+				func(t *v1alpha1.KafkaTopic) { t.Spec.Name, t.Spec.DeletionPolicy = name, "" })))
+			w.Reset()
+			w.Settle(name)
+			w.wantTopicIn(controllertest.Guests, "theirs", "Stalled/BeyondAccess", "spec.name", name, "InternalTopics")
+			if w.Kafka.Count() != 0 {
+				t.Errorf("Kafka was asked: %v", w.Kafka.Requests)
+			}
+			w.ChangeCluster(permit(v1alpha1.PermissionAdopt, v1alpha1.PermissionInternalTopics))
+			w.Settle(name)
+			if w.Kafka.Add("x", 1, 1, nil); name == "__share_group_state" {
+				w.wantTopicIn(controllertest.Guests, "theirs", "Reconciling/InternalTopic")
+				return
+			}
+			w.wantTopicIn(controllertest.Guests, "theirs", "Ready")
+			w.ChangeCluster(permit())
+			w.Settle(name)
+			w.wantTopicIn(controllertest.Guests, "theirs", "Stalled/BeyondAccess")
+			w.Remove(w.TopicIn(controllertest.Guests, "theirs"))
+			w.Settle(name)
+			if _, stays := w.Kafka.Topics[name]; !stays || w.TopicIn(controllertest.Guests, "theirs") != nil {
+				t.Errorf("the topic was deleted (%v), or the object hangs", w.Kafka.Topics)
+			}
+		})
+	}
+}
+
+func TestAGuestMayWatchKafkasOwnTopics(t *testing.T) {
+	w := guestWorld(t)
+	w.Kafka.Add("__consumer_offsets", 1, 1, nil)
+	w.Apply(controllertest.FromGuests(controllertest.NewTopic("theirs", "uid-1", 0, func(t *v1alpha1.KafkaTopic) {
+		t.Spec.Name, t.Spec.Management = "__consumer_offsets", v1alpha1.ManagementObserve
+	})))
+	w.Settle("__consumer_offsets")
+	w.wantTopicIn(controllertest.Guests, "theirs", "Ready")
+}

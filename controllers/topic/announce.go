@@ -207,7 +207,7 @@ func (p *pass) notCreated(i *item, err error) topics.Outcome {
 	if errors.Is(err, kafka.ErrTopicExists) {
 		// Somebody else was quicker between the reading and the creation, or Kafka is still deleting another of this
 		// name.
-		exists := topics.Exists(i.claim.Name)
+		exists := topics.Exists(i.desired)
 		exists.Doubtful, exists.After, exists.AtMost = false, batch.RetryFirst, batch.RetryLimit
 		return topics.Outcome{Verdicts: []verdict.Verdict{*exists}}
 	}

@@ -3,6 +3,7 @@
 package topic
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -55,6 +56,12 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 func (r *Reconciler) Open(cluster batch.Host, a batch.Admission, all []found) (*flush, batch.Work) {
 	base := batch.NewPass(&r.engine, cluster, a)
 	p := &pass{controller: r, engine: &r.engine, flush: &base, cluster: cluster, byName: map[string]*item{}}
+	consent := topics.Consent{
+		Bars: func(t *v1alpha1.KafkaTopic) *claim.Bar {
+			return cmp.Or(a.Bars(t), topics.Beyond(t, cluster.Key, cluster.Access()))
+		},
+		Adopts: func(t *v1alpha1.KafkaTopic) bool { return cluster.Permits(t, v1alpha1.PermissionAdopt) },
+	}
 	for _, f := range all {
 		for _, t := range f.Objects {
 			if r.refused.has(t.UID) { // it still stands there, and says nothing
@@ -62,7 +69,7 @@ func (r *Reconciler) Open(cluster batch.Host, a batch.Admission, all []found) (*
 				p.refused = append(p.refused, t)
 			}
 		}
-		p.take(topics.Sort(f.Name, f.Objects, cluster.ID(), func(t *v1alpha1.KafkaTopic) *claim.Bar { return a.Bars(t) }))
+		p.take(topics.Sort(f.Name, f.Objects, cluster.ID(), consent))
 	}
 	return p.flush, p
 }

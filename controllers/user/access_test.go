@@ -369,3 +369,35 @@ func TestUsersAreLookedAtWhenTheirClusterGrantsSomethingElse(t *testing.T) {
 		t.Error("another super user makes no difference")
 	}
 }
+
+func TestAGuestTakesAUserOverOnlyByItsOwnersWord(t *testing.T) {
+	w := newGuestWorld(t)
+	w.others("app")
+	app := controllertest.FromGuests(newUser("app", time.Hour, v1alpha1.MechanismScram512))
+	app.Spec.Adoption = v1alpha1.UserAdoptionAlways
+	w.Apply(app)
+	w.Settle("app")
+	w.mustSay(controllertest.Guests, "app", "Stalled/UserExists", `namespace "guests" may not take it over`,
+		"spec.access.grants")
+	if w.Kafka.Writes() != 0 {
+		t.Errorf("Kafka was told %v", w.Kafka.Requests)
+	}
+	w.ChangeCluster(func(c *v1alpha1.KafkaCluster) {
+		c.Spec.Access.Grants = []v1alpha1.AccessGrant{{Namespace: controllertest.Guests,
+			Permissions: []v1alpha1.AccessPermission{v1alpha1.PermissionAdopt}}}
+	})
+	w.Settle("app")
+	w.mustSay(controllertest.Guests, "app", "Ready")
+}
+
+func TestAGuestThatIsNotAdmittedAnyMoreIsRevokedAsASuperUserAllTheSame(t *testing.T) {
+	w := newGuestWorld(t, newUser("root", time.Hour, v1alpha1.MechanismScram512))
+	password := w.passwordIn(controllertest.Guests, "root")
+	w.ChangeCluster(func(c *v1alpha1.KafkaCluster) { c.Spec.Access = nil })
+	w.Settle("root")
+	w.ChangeCluster(superUser("root"))
+	w.Settle("root")
+	if w.login("root", password) {
+		t.Error("it can still log in")
+	}
+}

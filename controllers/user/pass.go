@@ -193,7 +193,7 @@ func boundSecret(u *v1alpha1.KafkaUser) string {
 // deleted a moment ago.
 func (p *userPass) vacant(i *userItem) bool {
 	key := batch.Key{Cluster: p.pass.Cluster.Key, Name: i.claim.Name}
-	fault := users.Exists(i.claim, p.live, p.pass.Cluster.ID())
+	fault := users.Exists(i.claim, p.live, p.pass.Cluster.ID(), p.host)
 	if fault == nil {
 		p.r.Doubts.Forget(key)
 		return true

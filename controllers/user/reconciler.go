@@ -57,7 +57,7 @@ func (r *Reconciler) Open(
 ) (*pass, batch.Work) {
 	p := &userPass{r: r, pass: batch.NewPass(&r.Reconciler, cluster, a)}
 	host := model.Host{Namespace: cluster.Key.Namespace, Name: cluster.Key.Name, SuperUsers: superUsers(cluster.Object)}
-	bars := func(u *v1alpha1.KafkaUser) *claim.Bar { return cmp.Or(a.Bars(u), users.Presumes(u, host)) }
+	bars := func(u *v1alpha1.KafkaUser) *claim.Bar { return cmp.Or(users.Presumes(u, host), a.Bars(u)) }
 	for _, f := range all {
 		c := users.Sort(f.Name, f.Objects, cluster.ID(), bars)
 		p.pass.Claims = append(p.pass.Claims, c)

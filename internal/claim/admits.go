@@ -2,6 +2,7 @@ package claim
 
 import (
 	"fmt"
+	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -19,6 +20,11 @@ func GrantTo(access *v1alpha1.Access, namespace string) v1alpha1.AccessGrant {
 		}
 	}
 	return v1alpha1.AccessGrant{Namespace: namespace}
+}
+
+// Permits tells whether an object of a namespace may do something in a cluster whose namespace is home.
+func Permits(access *v1alpha1.Access, home, namespace string, p v1alpha1.AccessPermission) bool {
+	return namespace == home || slices.Contains(GrantTo(access, namespace).Permissions, p)
 }
 
 // Admits tells whether a cluster takes topics and users from another namespace with the given labels. An error means

@@ -72,18 +72,24 @@ type Claim struct {
 	// Intended: one of them has said that it creates the topic, in place of the one on record if there is one.
 	Intended bool
 
-	bars func(*v1alpha1.KafkaTopic) *claim.Bar
+	consent Consent
 }
 
-// Sort sorts out who holds a topic. bars says why an object may take no part; nil = it may.
-func Sort(
-	name string, objects []*v1alpha1.KafkaTopic, clusterID string, bars func(*v1alpha1.KafkaTopic) *claim.Bar,
-) Claim {
-	c := Claim{bars: bars, Claim: claim.Sort(name, objects, claim.Rules[*v1alpha1.KafkaTopic]{
+// Consent is what a cluster lets objects do.
+type Consent struct {
+	// Bars says why an object may take no part; nil = it may.
+	Bars func(*v1alpha1.KafkaTopic) *claim.Bar
+	// Adopts tells whether an object may take over a topic that it did not create.
+	Adopts func(*v1alpha1.KafkaTopic) bool
+}
+
+// Sort sorts out who holds a topic.
+func Sort(name string, objects []*v1alpha1.KafkaTopic, clusterID string, consent Consent) Claim {
+	c := Claim{consent: consent, Claim: claim.Sort(name, objects, claim.Rules[*v1alpha1.KafkaTopic]{
 		Recorded: func(t *v1alpha1.KafkaTopic) bool { return RecordOf(t, clusterID).ID != "" },
 		Begun:    func(t *v1alpha1.KafkaTopic) bool { return Intends(t, clusterID, "") },
 		Observes: observes,
-		Bars:     bars,
+		Bars:     consent.Bars,
 	})}
 	claims := c.Leaving
 	if c.Holder != nil { // its own record comes before anybody else's
@@ -101,7 +107,8 @@ func Sort(
 }
 
 // Policy says what becomes of a claim's topic when nobody holds it any more: Retain when any object that has the
-// topic on record, or had said that it creates it, wants that, or may take no part any more.
+// topic on record, or had said that it creates it, wants that, or may take no part any more, or has
+// adopted it and may not do so any more.
 func (c Claim) Policy(clusterID string) v1alpha1.DeletionPolicy {
 	policy := v1alpha1.DeletionDelete
 	for _, t := range c.Leaving {
@@ -109,7 +116,8 @@ func (c Claim) Policy(clusterID string) v1alpha1.DeletionPolicy {
 		if record.ID == "" && !Intends(t, clusterID, "") {
 			continue
 		}
-		if EffectivePolicy(t, record.Origin) == v1alpha1.DeletionRetain || c.bars(t) != nil {
+		if EffectivePolicy(t, record.Origin) == v1alpha1.DeletionRetain || c.consent.Bars(t) != nil ||
+			record.Origin == v1alpha1.OriginAdopted && !c.consent.Adopts(t) {
 			policy = v1alpha1.DeletionRetain
 		}
 	}

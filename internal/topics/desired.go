@@ -19,6 +19,8 @@ type Desired struct {
 	Exact bool
 	// Adoption says whether a topic that exists already is to be taken over.
 	Adoption v1alpha1.Adoption
+	// NoConsent is the namespace of an object that may adopt nothing, whatever it says; empty = it may.
+	NoConsent string
 	// Recreate: a topic that was lost is to be created again. LossTold: the status tells of the loss already.
 	Recreate, LossTold bool
 	// Known is what is on record; Intended tells that creating the topic, in place of that one, was announced.
@@ -59,6 +61,9 @@ func DesiredOf(c Claim, policy v1alpha1.DeletionPolicy) Desired {
 	}
 	d.Config, d.Exact = spec.Config, spec.ConfigPolicy == v1alpha1.ConfigExact
 	d.Adoption = spec.Adoption
+	if !c.consent.Adopts(c.Holder) {
+		d.Adoption, d.NoConsent = v1alpha1.AdoptionNever, c.Holder.Namespace
+	}
 	// Kafka creates its own topics again by itself; whether the new one is cared for is a matter of adoption.
 	d.Recreate = spec.Recreate == v1alpha1.RecreateAlways || Internal(c.Name)
 	status := c.Holder.Status

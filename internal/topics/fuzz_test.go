@@ -170,13 +170,14 @@ func FuzzOrder(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, seed uint64) {
 		r := rand.New(rand.NewPCG(seed, 3))
-		evicts := r.IntN(4) == 0
+		evicts, adopts := r.IntN(4) == 0, r.IntN(2) == 0
 		bars := func(t *v1alpha1.KafkaTopic) *claim.Bar {
-			if t.Namespace == "guests" {
+			if t.Namespace == "guests" && (evicts || adopts) {
 				return &claim.Bar{Evicts: evicts}
 			}
 			return nil
 		}
+		consent := Consent{Bars: bars, Adopts: func(t *v1alpha1.KafkaTopic) bool { return adopts || t.Namespace != "guests" }}
 		live, survey := map[string]kafka.Topic{}, randomSurvey(r)
 		var desired []Desired
 		for i := range 1 + r.IntN(6) {
@@ -185,9 +186,9 @@ func FuzzOrder(f *testing.F) {
 				name = "__consumer_offsets"
 			}
 			objects := randomObjects(r, name)
-			c := Sort(name, objects, "c", bars)
+			c := Sort(name, objects, "c", consent)
 			shuffle(r, objects)
-			if again := Sort(name, objects, "c", bars); inWords(again) != inWords(c) {
+			if again := Sort(name, objects, "c", consent); inWords(again) != inWords(c) {
 				t.Fatalf("%s sorted in another order:\n%s\n%s", name, inWords(again), inWords(c))
 			}
 			desired = append(desired, DesiredOf(c, c.Policy("c")))

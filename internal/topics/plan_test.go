@@ -170,7 +170,10 @@ func announcing(t *v1alpha1.KafkaTopic) {
 	t.Annotations = map[string]string{v1alpha1.AnnotationCreating: "c " + t.Name}
 }
 
-func everywhere(*v1alpha1.KafkaTopic) *claim.Bar { return nil }
+var everywhere = Consent{
+	Bars:   func(*v1alpha1.KafkaTopic) *claim.Bar { return nil },
+	Adopts: func(*v1alpha1.KafkaTopic) bool { return true },
+}
 
 func TestWhoHoldsATopic(t *testing.T) {
 	for _, c := range []struct {

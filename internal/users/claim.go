@@ -63,9 +63,10 @@ func Presumes(u *v1alpha1.KafkaUser, host model.Host) *claim.Bar {
 
 // Exists refuses a principal of which Kafka has something that no object of the claim has put there. nil = Kafka has
 // nothing of that kind, or the holder is to take it over.
-func Exists(c Claim, live Live, clusterID string) *verdict.Verdict {
+func Exists(c Claim, live Live, clusterID string, host model.Host) *verdict.Verdict {
 	owns := func(u *v1alpha1.KafkaUser) bool { return Owns(u, clusterID) }
-	if c.Holder.Spec.Adoption == v1alpha1.UserAdoptionAlways || owns(c.Holder) || slices.ContainsFunc(c.Leaving, owns) ||
+	adopts := claim.Permits(host.Access, host.Namespace, c.Holder.Namespace, v1alpha1.PermissionAdopt)
+	if adopts && c.Holder.Spec.Adoption == v1alpha1.UserAdoptionAlways || owns(c.Holder) || slices.ContainsFunc(c.Leaving, owns) ||
 		len(c.Evicted) > 0 {
 		return nil
 	}
@@ -78,6 +79,12 @@ func Exists(c Claim, live Live, clusterID string) *verdict.Verdict {
 			"to take the user over, with a new password and nothing that does not stand here, set spec.adoption "+
 			"to Always, or choose another spec.name",
 		c.Name, strings.Join(found, ", "))
+	if !adopts {
+		fault = verdict.Stalled(ReasonExists, "spec.adoption",
+			"user %q has %s in Kafka already and this object did not put them there, and namespace %q may not take it over; "+
+				"choose another spec.name, or ask whoever owns KafkaCluster %s/%s for the permission Adopt, in its "+
+				"spec.access.grants", c.Name, strings.Join(found, ", "), c.Holder.Namespace, host.Namespace, host.Name)
+	}
 	fault.Doubtful, fault.After, fault.AtMost = true, claim.TakenLook, claim.TakenLookLimit
 	return &fault
 }

@@ -68,6 +68,10 @@ func TestKafkaClusterRefused(t *testing.T) {
 			`spec: {access: {namespaces: {}, grants: [{namespace: a, clusterOperations: [Read]}]}}`,
 			[]string{"spec.access.grants[0].clusterOperations[0]", `"IdempotentWrite"`},
 		},
+		"a permission that is none": {
+			`spec: {access: {namespaces: {}, grants: [{namespace: a, permissions: [Everything]}]}}`,
+			[]string{"spec.access.grants[0].permissions[0]", `"Adopt", "InternalTopics"`},
+		},
 		"two grants to one namespace": {
 			`spec: {access: {namespaces: {}, grants: [{namespace: a}, {namespace: a}]}}`,
 			[]string{"spec.access.grants[1]", "Duplicate"},
