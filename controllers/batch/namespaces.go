@@ -39,6 +39,7 @@ type Admission struct {
 	cluster     types.NamespacedName
 	nobodys     bool // there is no cluster to ask
 	admitted    map[string]bool
+	unknown     map[string]bool // its labels are not known, or it is gone
 	terminating map[string]bool
 }
 
@@ -48,6 +49,11 @@ func (a Admission) Bars(o metav1.Object) *claim.Bar {
 	if a.nobodys || namespace == a.cluster.Namespace || a.admitted[namespace] {
 		return nil
 	}
+	if a.unknown[namespace] {
+		return &claim.Bar{Verdict: verdict.Waiting(reasonNotAdmitted, "spec.clusterRef", RetryFirst, RetryLimit,
+			"the operator does not know namespace %q yet, whose labels decide whether KafkaCluster %s admits it",
+			namespace, a.cluster)}
+	}
 	return &claim.Bar{Verdict: notAdmitted(a.cluster, namespace)}
 }
 
@@ -55,7 +61,7 @@ func (a Admission) Bars(o metav1.Object) *claim.Bar {
 func (n Namespaces) admission(ctx context.Context, cluster Host, namespaces map[string]bool) (Admission, error) {
 	a := Admission{
 		cluster: cluster.Key, nobodys: cluster.Object == nil,
-		admitted: map[string]bool{}, terminating: map[string]bool{},
+		admitted: map[string]bool{}, unknown: map[string]bool{}, terminating: map[string]bool{},
 	}
 	if a.nobodys {
 		return a, nil
@@ -72,6 +78,9 @@ func (n Namespaces) admission(ctx context.Context, cluster Host, namespaces map[
 		// The cache forgets a namespace a moment after it has lost the last object in it, and may not know a new one
 		// yet.
 		a.terminating[name] = namespace.DeletionTimestamp != nil || apierrors.IsNotFound(err) && name != a.cluster.Namespace
+		if a.unknown[name] = apierrors.IsNotFound(err); a.unknown[name] {
+			continue // no label is a label, too, to a selector such as NotIn
+		}
 		if a.admitted[name], err = claim.Admits(cluster.Object.Spec.Access, namespace.Labels); err != nil {
 			return a, err
 		}
@@ -116,18 +125,26 @@ func (a Admission) orphaned(o client.Object, now time.Time) (bool, time.Duration
 	return left <= 0, max(left, 0)
 }
 
-// namespaceEvents marks what lives in a namespace and belongs to a cluster in another one, when the namespace's labels
-// change or it begins to go.
+// namespaceEvents marks what lives in a namespace and belongs to a cluster in another one, when the namespace becomes
+// known, its labels change or it begins to go.
 func namespaceEvents(mark func(ctx context.Context, namespace string, q QueueOf) error) handler.EventHandler {
+	look := func(ctx context.Context, namespace string, q QueueOf) {
+		if err := mark(ctx, namespace, q); err != nil {
+			ctrl.LoggerFrom(ctx).Error(err, "list what lives in a Namespace", "namespace", namespace)
+		}
+	}
 	return handler.Funcs{
+		CreateFunc: func(ctx context.Context, e event.CreateEvent, q QueueOf) {
+			if !e.IsInInitialList { // else everything is looked at anyway, and all namespaces are known then
+				look(ctx, e.Object.GetName(), q)
+			}
+		},
 		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q QueueOf) {
 			if maps.Equal(e.ObjectOld.GetLabels(), e.ObjectNew.GetLabels()) &&
 				e.ObjectOld.GetDeletionTimestamp().IsZero() == e.ObjectNew.GetDeletionTimestamp().IsZero() {
 				return
 			}
-			if err := mark(ctx, e.ObjectNew.GetName(), q); err != nil {
-				ctrl.LoggerFrom(ctx).Error(err, "list what lives in a Namespace", "namespace", e.ObjectNew.GetName())
-			}
+			look(ctx, e.ObjectNew.GetName(), q)
 		},
 	}
 }

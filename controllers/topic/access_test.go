@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/controllers/batch"
 	"github.com/castellan-dev/castellan/controllers/controllertest"
 	"github.com/castellan-dev/castellan/internal/kafka"
 )
@@ -476,4 +477,39 @@ func TestAGuestMayWatchKafkasOwnTopics(t *testing.T) {
 	})))
 	w.Settle("__consumer_offsets")
 	w.wantTopicIn(controllertest.Guests, "theirs", "Ready")
+}
+
+func TestANamespaceThatIsNotKnownYetIsNotAdmitted(t *testing.T) {
+	expression := func(operator metav1.LabelSelectorOperator, values ...string) v1alpha1.NamespaceSelector {
+		return v1alpha1.NamespaceSelector{MatchExpressions: []v1alpha1.LabelExpression{
+			{Key: "team", Operator: operator, Values: values}}}
+	}
+	for name, selector := range map[string]v1alpha1.NamespaceSelector{
+		"by NotIn":        expression(metav1.LabelSelectorOpNotIn, "guests"),
+		"by DoesNotExist": expression(metav1.LabelSelectorOpDoesNotExist),
+		"by everything":   {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cluster := controllertest.ReadyCluster(3)
+			cluster.Spec.Access = &v1alpha1.Access{Namespaces: selector}
+			w := newWorld(t, cluster, controllertest.FromGuests(controllertest.NewTopic("orders", "uid-1", 0)))
+			if err := w.Once("orders"); err != nil {
+				t.Fatal(err)
+			}
+			w.wantTopicIn(controllertest.Guests, "orders", "Reconciling/NotAdmitted", `"guests"`)
+			if w.Kafka.Count() != 0 {
+				t.Errorf("Kafka was asked %v", w.Kafka.Requests)
+			}
+			w.Apply(controllertest.GuestNamespace())
+			w.LookAgain(batch.RetryFirst)
+			if name == "by everything" {
+				w.wantTopicIn(controllertest.Guests, "orders", "Ready")
+				return
+			}
+			w.wantTopicIn(controllertest.Guests, "orders", "Stalled/NotAdmitted", "spec.access.namespaces")
+			if len(w.Kafka.Topics) != 0 {
+				t.Errorf("topics %v", w.Kafka.Topics)
+			}
+		})
+	}
 }

@@ -2,6 +2,7 @@ package topic
 
 import (
 	"context"
+	"slices"
 
 	"github.com/castellan-dev/castellan/controllers/batch"
 	"github.com/castellan-dev/castellan/internal/topics"
@@ -19,7 +20,7 @@ func (p *pass) Report(ctx context.Context) ([]string, error) {
 }
 
 func (p *pass) settle(ctx context.Context, i *item) error {
-	p.flush.LookAgain(i.claim.Name, i.again())
+	p.flush.LookAgain(i.claim.Name, slices.Concat(i.again(), i.claim.BarredBy()))
 	if err := p.settleObservers(ctx, i); err != nil {
 		return err
 	}

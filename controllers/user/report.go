@@ -45,7 +45,7 @@ func (p *userPass) settle(ctx context.Context, i *userItem) error {
 
 // lookAgain plans the next look at a user: for what is waited for, else for a fault that may go away by itself.
 func (p *userPass) lookAgain(i *userItem) {
-	open := slices.Clone(i.report.Faults)
+	open := slices.Concat(i.report.Faults, i.claim.BarredBy())
 	for _, awaited := range []*verdict.Verdict{i.holderAwaits, i.report.Awaited} {
 		if awaited != nil {
 			open = append([]verdict.Verdict{*awaited}, open...)

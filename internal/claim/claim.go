@@ -148,6 +148,17 @@ func (c Claim[T]) HasHolder() bool {
 	return c.Holder != none
 }
 
+// BarredBy are the verdicts on the objects that take no part.
+func (c Claim[T]) BarredBy() (all []verdict.Verdict) {
+	for _, b := range c.Barred {
+		all = append(all, b.Bar.Verdict)
+	}
+	if c.Frozen != nil {
+		all = append(all, c.Frozen.Verdict)
+	}
+	return all
+}
+
 // Living are the objects that take part and are not being deleted, the holder first.
 func (c Claim[T]) Living() []T {
 	living := slices.Concat(c.Losers, c.Observers)
