@@ -131,12 +131,24 @@ type KafkaClusterSpec struct {
 }
 
 // Access says which other namespaces may have topics and users in a cluster. When a namespace is not admitted any more,
-// its topics and users stay in Kafka as they are: the operator neither changes nor deletes them.
+// its topics and users stay in Kafka as they are: the operator neither changes nor deletes them, unless the namespace is
+// evicted.
 type Access struct {
 	// Namespaces that are admitted, selected by their labels. To select one by its name use the label
 	// kubernetes.io/metadata.name. An empty selector admits all.
 	// +required
 	Namespaces NamespaceSelector `json:"namespaces"`
+
+	// Names of namespaces that lose what they have in this cluster, whether or not the selector admits them. The operator
+	// takes the credentials, ACLs and quotas of their KafkaUsers away. It lets go of their KafkaTopics: the topics stay
+	// with their records and without a holder. All names are free then. The cluster's own namespace is never evicted.
+	// Default: none. At most 64 names of at most 63 characters.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=63
+	// +kubebuilder:validation:items:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	Evicted []string `json:"evicted,omitempty"`
 
 	// What single namespaces may do beyond what every admitted one may. A grant for a namespace that is not admitted has
 	// no effect. Default: nothing. At most 64.

@@ -49,6 +49,11 @@ func (in *ACLRule) DeepCopy() *ACLRule {
 func (in *Access) DeepCopyInto(out *Access) {
 	*out = *in
 	in.Namespaces.DeepCopyInto(&out.Namespaces)
+	if in.Evicted != nil {
+		in, out := &in.Evicted, &out.Evicted
+		*out = make([]string, len(*in))
+		copy(*out, *in)
+	}
 	if in.Grants != nil {
 		in, out := &in.Grants, &out.Grants
 		*out = make([]AccessGrant, len(*in))

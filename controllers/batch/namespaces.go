@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -21,7 +22,10 @@ import (
 
 // +kubebuilder:rbac:groups="",resources=namespaces,verbs=get;list;watch
 
-const reasonNotAdmitted = "NotAdmitted"
+const (
+	reasonNotAdmitted = "NotAdmitted"
+	reasonEvicted     = "Evicted"
+)
 
 // Namespaces tells the labels of namespaces, and whether they are going.
 type Namespaces struct {
@@ -41,12 +45,20 @@ type Admission struct {
 	admitted    map[string]bool
 	unknown     map[string]bool // its labels are not known, or it is gone
 	terminating map[string]bool
+	evicted     []string
 }
 
 // Bars says why an object takes no part, as far as its namespace decides that; nil = it takes part.
 func (a Admission) Bars(o metav1.Object) *claim.Bar {
 	namespace := o.GetNamespace()
-	if a.nobodys || namespace == a.cluster.Namespace || a.admitted[namespace] {
+	switch {
+	case a.nobodys || namespace == a.cluster.Namespace:
+		return nil
+	case slices.Contains(a.evicted, namespace):
+		return &claim.Bar{Evicts: true, Verdict: verdict.Stalled(reasonEvicted, "spec.clusterRef",
+			"whoever owns KafkaCluster %s has evicted namespace %q from it; delete this object, or ask for the namespace to be "+
+				"taken out of spec.access.evicted of the KafkaCluster", a.cluster, namespace)}
+	case a.admitted[namespace]:
 		return nil
 	}
 	if a.unknown[namespace] {
@@ -65,6 +77,9 @@ func (n Namespaces) admission(ctx context.Context, cluster Host, namespaces map[
 	}
 	if a.nobodys {
 		return a, nil
+	}
+	if access := cluster.Access(); access != nil {
+		a.evicted = access.Evicted
 	}
 	for name := range namespaces {
 		if name == a.cluster.Namespace && !cluster.Object.IsExternal() {

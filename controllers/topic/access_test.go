@@ -513,3 +513,74 @@ func TestANamespaceThatIsNotKnownYetIsNotAdmitted(t *testing.T) {
 		})
 	}
 }
+
+func evict(c *v1alpha1.KafkaCluster) { c.Spec.Access.Evicted = []string{controllertest.Guests} }
+
+func TestAnEvictedTopicStaysInKafkaAndItsNameIsFree(t *testing.T) {
+	w := guestWorld(t, controllertest.NewTopic("orders", "uid-1", time.Hour, configured("retention.ms", "1000")))
+	id := w.Kafka.Topics["orders"].ID
+	w.ChangeCluster(evict)
+	w.Settle("orders")
+	w.wantTopicIn(controllertest.Guests, "orders", "Stalled/Evicted", "spec.clusterRef", "shop/events", "spec.access.evicted")
+	if s := w.TopicIn(controllertest.Guests, "orders").Status; s.TopicID+s.ClusterID+string(s.Origin)+s.Creating != "" ||
+		len(s.Config)+len(s.ConfigKeys) != 0 {
+		t.Errorf("it has on record %+v", s)
+	}
+	select {
+	case e := <-w.Events.Events:
+		if !strings.Contains(e, "TopicLetGo") || !strings.Contains(e, "guests/orders") {
+			t.Errorf("event %q", e)
+		}
+	default:
+		t.Error("the owner is not told")
+	}
+	w.WantSilence("orders")
+	w.Apply(controllertest.NewTopic("ours", "uid-2", 0, func(t *v1alpha1.KafkaTopic) {
+		t.Spec.Name, t.Spec.Adoption = "orders", v1alpha1.AdoptionAlways
+	}))
+	w.Settle("orders")
+	w.wantTopic("ours", "Ready")
+	w.Remove(w.TopicIn(controllertest.Guests, "orders"))
+	w.Settle("orders")
+	if topic := w.Kafka.Topics["orders"]; topic.ID != id || topic.Config["retention.ms"] != "1000" ||
+		w.Topic("ours").Status.TopicID != string(id) || w.TopicIn(controllertest.Guests, "orders") != nil {
+		t.Errorf("Kafka has %v, or the object hangs", w.Kafka.Topics)
+	}
+}
+
+func TestAnEvictedTopicIsRecordedUntilNoThrottleOfItsOwnIsOnIt(t *testing.T) {
+	w := guestWorld(t, controllertest.NewTopic("orders", "uid-1", time.Hour, sized(1, 1)))
+	w.Kafka.Slow = true
+	o := w.TopicIn(controllertest.Guests, "orders")
+	o.Spec.ReplicationFactor = controllertest.PtrTo(int32(2))
+	o.Generation++
+	if err := w.Client.Update(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Once("orders"); err != nil {
+		t.Fatal(err)
+	}
+	if w.TopicIn(controllertest.Guests, "orders").Status.Reassignment == nil || len(w.Kafka.Topics["orders"].Config) == 0 {
+		t.Fatal("nothing moves under a throttle")
+	}
+	w.ChangeCluster(evict)
+	w.Kafka.Refuse["orders"] = errors.New("REQUEST_TIMED_OUT")
+	_ = w.Once("orders")
+	if w.TopicIn(controllertest.Guests, "orders").Status.Reassignment == nil {
+		t.Error("the record by which its throttle is known is gone before the throttle is")
+	}
+	delete(w.Kafka.Refuse, "orders")
+	w.Settle("orders")
+	w.wantTopicIn(controllertest.Guests, "orders", "Stalled/Evicted")
+	if s := w.TopicIn(controllertest.Guests, "orders").Status; s.Reassignment != nil || len(w.Kafka.Topics["orders"].Config) != 0 {
+		t.Errorf("status %+v, keys %v", s.Reassignment, w.Kafka.Topics["orders"].Config)
+	}
+}
+
+func TestTheClustersOwnNamespaceIsNeverEvicted(t *testing.T) {
+	w := guestWorld(t)
+	w.Apply(controllertest.NewTopic("orders", "uid-1", 0))
+	w.ChangeCluster(func(c *v1alpha1.KafkaCluster) { c.Spec.Access.Evicted = []string{c.Namespace} })
+	w.Settle("orders")
+	w.wantTopic("orders", "Ready")
+}

@@ -401,3 +401,47 @@ func TestAGuestThatIsNotAdmittedAnyMoreIsRevokedAsASuperUserAllTheSame(t *testin
 		t.Error("it can still log in")
 	}
 }
+
+func TestAnEvictedUserIsRevokedAndItsNameIsFree(t *testing.T) {
+	w := newGuestWorld(t, newUser("app", time.Hour, v1alpha1.MechanismPlain, v1alpha1.MechanismScram512))
+	password := w.passwordIn(controllertest.Guests, "app")
+	for name, change := range map[string]func(*v1alpha1.KafkaCluster){
+		"while it is admitted":  func(c *v1alpha1.KafkaCluster) { c.Spec.Access.Evicted = []string{controllertest.Guests} },
+		"when it is not at all": func(c *v1alpha1.KafkaCluster) { c.Spec.Access.Namespaces.MatchLabels["team"] = "nobody" },
+	} {
+		w.ChangeCluster(change)
+		w.Settle("app")
+		if name == "while it is admitted" && w.login("app", password) {
+			t.Error("it can still log in")
+		}
+	}
+	w.mustSay(controllertest.Guests, "app", "Stalled/Evicted", "spec.access.evicted")
+	if w.login("app", password) || len(w.Kafka.Scram["app"])+len(w.Kafka.ACLSet)+len(w.Kafka.QuotasOf["app"]) != 0 {
+		t.Errorf("left of it: %v %v %v", w.Kafka.Scram, w.Kafka.ACLSet, w.Kafka.QuotasOf)
+	}
+	if told := w.told(); !strings.Contains(told, "UserRevoked") {
+		t.Errorf("the owner is told %q", told)
+	}
+	ours := newUser("ours", 0, v1alpha1.MechanismScram512)
+	ours.Spec.Name = "app"
+	w.Apply(ours)
+	w.Settle("app")
+	w.wantUser("ours", "Ready")
+	w.Remove(w.userIn(controllertest.Guests, "app"))
+	w.Settle("app")
+	if w.userIn(controllertest.Guests, "app") != nil || !w.login("app", w.secret("ours-kafka")["password"]) {
+		t.Error("its object hangs, or took the login of its successor with it")
+	}
+}
+
+func TestAnEvictedNamespaceThatIsAdmittedAgainBeginsAnew(t *testing.T) {
+	w := newGuestWorld(t, newUser("app", time.Hour, v1alpha1.MechanismScram512))
+	w.ChangeCluster(func(c *v1alpha1.KafkaCluster) { c.Spec.Access.Evicted = []string{controllertest.Guests} })
+	w.Settle("app")
+	w.ChangeCluster(func(c *v1alpha1.KafkaCluster) { c.Spec.Access.Evicted = nil })
+	w.Settle("app")
+	w.mustSay(controllertest.Guests, "app", "Ready")
+	if !w.login("app", w.passwordIn(controllertest.Guests, "app")) {
+		t.Error("it cannot log in")
+	}
+}

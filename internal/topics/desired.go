@@ -26,7 +26,8 @@ type Desired struct {
 	// Known is what is on record; Intended tells that creating the topic, in place of that one, was announced.
 	Known    Record
 	Intended bool
-	// Begun is what somebody had begun to move who holds the topic no more: the throttle is to be taken off.
+	// Begun is what somebody had begun to move who holds the topic no more, or has been evicted: the throttle is to be
+	// taken off.
 	Begun Record
 	// Observed: somebody wants to know of the live topic.
 	Observed bool
@@ -40,6 +41,11 @@ type Desired struct {
 func DesiredOf(c Claim, policy v1alpha1.DeletionPolicy) Desired {
 	d := Desired{Name: c.Name, Known: c.Known, Intended: c.Intended, Observed: len(c.Observers) > 0}
 	d.Begun = begun(slices.Concat(c.Observers, c.Leaving))
+	for _, e := range c.Evicted {
+		if d.Begun.Moving == nil {
+			d.Begun = RecordOf(e.Object, e.Object.Status.ClusterID)
+		}
+	}
 	if c.Holder == nil {
 		d.Gone = policy == v1alpha1.DeletionDelete && len(c.Leaving) > 0
 		d.Kept = !d.Gone

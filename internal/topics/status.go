@@ -145,6 +145,17 @@ func ConflictStatus(t, holder *v1alpha1.KafkaTopic, now time.Time) v1alpha1.Kafk
 	return s
 }
 
+// EvictedStatus returns the status of an object that has lost its topic, and says why. It records nothing of the topic,
+// so that deleting the object touches nothing.
+func EvictedStatus(t *v1alpha1.KafkaTopic, why verdict.Verdict, now time.Time) v1alpha1.KafkaTopicStatus {
+	s := v1alpha1.KafkaTopicStatus{
+		Conditions: t.DeepCopy().Status.Conditions, ObservedGeneration: t.Generation, Name: Name(t),
+	}
+	meta.RemoveStatusCondition(&s.Conditions, v1alpha1.ConditionWarning)
+	status.Stalled(&s.Conditions, t.Generation, why.Reason, why.Text(), now)
+	return s
+}
+
 func record(s *v1alpha1.KafkaTopicStatus, t *v1alpha1.KafkaTopic, out Outcome, clusterID string) {
 	s.TopicID, s.ClusterID, s.Origin, s.ConfigKeys = string(out.Record.ID), "", out.Record.Origin, out.Record.ConfigKeys
 	before := s.Config

@@ -72,6 +72,10 @@ func TestKafkaClusterRefused(t *testing.T) {
 			`spec: {access: {namespaces: {}, grants: [{namespace: a, permissions: [Everything]}]}}`,
 			[]string{"spec.access.grants[0].permissions[0]", `"Adopt", "InternalTopics"`},
 		},
+		"an evicted namespace that is none": {
+			`spec: {access: {namespaces: {}, evicted: [Not_One]}}`,
+			[]string{"spec.access.evicted[0]", "should match"},
+		},
 		"two grants to one namespace": {
 			`spec: {access: {namespaces: {}, grants: [{namespace: a}, {namespace: a}]}}`,
 			[]string{"spec.access.grants[1]", "Duplicate"},
