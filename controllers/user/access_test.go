@@ -13,6 +13,8 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/controllers/controllertest"
 	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/plainauth"
+	"github.com/castellan-dev/castellan/internal/render"
 )
 
 func (w *world) userIn(namespace, name string) *v1alpha1.KafkaUser {
@@ -443,5 +445,50 @@ func TestAnEvictedNamespaceThatIsAdmittedAgainBeginsAnew(t *testing.T) {
 	w.mustSay(controllertest.Guests, "app", "Ready")
 	if !w.login("app", w.passwordIn(controllertest.Guests, "app")) {
 		t.Error("it cannot log in")
+	}
+}
+
+func TestWhomTheClusterDoesNotAdmitHasNoEffectOnTheFileOfPlainUsers(t *testing.T) {
+	w := newGuestWorld(t, newUser("frozen", time.Hour, v1alpha1.MechanismPlain))
+	w.ChangeCluster(func(c *v1alpha1.KafkaCluster) { c.Spec.Access = nil })
+	w.Settle("frozen")
+	frozen := w.userIn(controllertest.Guests, "frozen")
+	frozen.Spec.Authentication.Mechanisms = []v1alpha1.Mechanism{v1alpha1.MechanismScram512}
+	frozen.Generation++
+	if err := w.Client.Update(t.Context(), frozen); err != nil {
+		t.Fatal(err)
+	}
+	ghost, err := plainauth.Hash("ghost", "passwordpassword", make([]byte, plainauth.MinSaltBytes), plainauth.DefaultIterations)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file corev1.Secret
+	key := controllertest.ObjectKey(controllertest.ClusterKey.Namespace, render.PlainUsersSecret("events"))
+	if err := w.Client.Get(t.Context(), key, &file); err != nil {
+		t.Fatal(err)
+	}
+	entries, _ := plainauth.ParseUsersFile(file.Data[render.UsersEntry])
+	file.Data[render.UsersEntry] = plainauth.UsersFile([]plainauth.Entry{entries["frozen"], ghost})
+	if err := w.Client.Update(t.Context(), &file); err != nil {
+		t.Fatal(err)
+	}
+	w.Apply(controllertest.FromGuests(newUser("ghost", time.Hour, v1alpha1.MechanismPlain)))
+	w.Apply(newUser("beside", time.Hour, v1alpha1.MechanismPlain)) // so that the file is written
+	w.Settle("frozen", "ghost", "beside")
+	lines, _ := plainauth.ParseUsersFile([]byte(w.secret("events-plain-users")["users"]))
+	if _, stays := lines["frozen"]; !stays || len(lines) != 2 {
+		t.Errorf("lines %v, expected those of frozen and beside", lines)
+	}
+}
+
+func TestKafkaIsNotAskedAboutUsersThatAreAllBarred(t *testing.T) {
+	w := newGuestWorld(t)
+	w.ChangeCluster(func(c *v1alpha1.KafkaCluster) { c.Spec.Access = nil })
+	w.Apply(controllertest.FromGuests(newUser("app", time.Hour, v1alpha1.MechanismScram512)))
+	w.Reset()
+	w.Settle("app")
+	w.mustSay(controllertest.Guests, "app", "Stalled/NotAdmitted")
+	if w.Kafka.Count() != 0 {
+		t.Errorf("Kafka was asked %v", w.Kafka.Requests)
 	}
 }

@@ -76,10 +76,7 @@ func (i *userItem) keepRecord() {
 // hadPlain tells whether the holder, or whoever held the user before, has a line in the file of PLAIN users on record.
 func (i *userItem) hadPlain() bool {
 	return slices.ContainsFunc(append(i.former(), i.claim.Holder), func(u *v1alpha1.KafkaUser) bool {
-		return u != nil && u.Status.Credentials != nil &&
-			slices.ContainsFunc(u.Status.Credentials.Mechanisms, func(c v1alpha1.CredentialStatus) bool {
-				return inFile([]v1alpha1.Mechanism{c.Mechanism})
-			})
+		return u != nil && recordedInFile(u.Status.Credentials)
 	})
 }
 

@@ -45,8 +45,8 @@ func (p *userPass) Change(ctx context.Context) error {
 	for _, i := range p.items {
 		if f := users.Refused(p.host, i.claim.Name); f != nil {
 			p.leaveAlone(i, *f)
-		} else if i.claim.Frozen != nil {
-			i.state = untouched
+		} else if i.claim.Frozen != nil || i.claim.Holder == nil && len(p.formerOf(i)) == 0 {
+			i.state = untouched // also where all who ask for it are barred: Kafka is not asked about it
 		}
 	}
 	if p.live, err = p.readLive(ctx, admin); err != nil {
@@ -90,7 +90,7 @@ func (p *userPass) prepare(ctx context.Context, i *userItem) {
 		return
 	}
 	// Nobody in force holds the principal. What its former holders had is taken away.
-	former := slices.DeleteFunc(i.former(), func(u *v1alpha1.KafkaUser) bool { return !users.Owns(u, p.pass.Cluster.ID()) })
+	former := p.formerOf(i)
 	if len(former) == 0 {
 		i.state = untouched
 		return
@@ -109,6 +109,11 @@ func (p *userPass) prepare(ctx context.Context, i *userItem) {
 		}
 	}
 	i.endpoints = users.Endpoints(p.host, i.mechanisms)
+}
+
+// formerOf are those of a user's former objects that have, or may have, something of it in Kafka.
+func (p *userPass) formerOf(i *userItem) []*v1alpha1.KafkaUser {
+	return slices.DeleteFunc(i.former(), func(u *v1alpha1.KafkaUser) bool { return !users.Owns(u, p.pass.Cluster.ID()) })
 }
 
 // leaveAlone touches nothing of a user and says why, to its holder or to those that are being deleted.
