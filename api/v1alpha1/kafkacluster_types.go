@@ -150,6 +150,11 @@ type Access struct {
 	// +kubebuilder:validation:items:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	Evicted []string `json:"evicted,omitempty"`
 
+	// What topics, users and ACLs of other namespaces may be called. Default: anything that nobody has yet. With external,
+	// KafkaUsers of other namespaces are refused without it: the operator cannot see which names are those of super users.
+	// +optional
+	Names *AccessNames `json:"names,omitempty"`
+
 	// What single namespaces may do beyond what every admitted one may. A grant for a namespace that is not admitted has
 	// no effect. Default: nothing. At most 64.
 	// +optional
@@ -158,6 +163,25 @@ type Access struct {
 	// +kubebuilder:validation:MaxItems=64
 	Grants []AccessGrant `json:"grants,omitempty"`
 }
+
+// AccessNames says what belongs to other namespaces.
+type AccessNames struct {
+	// Beginnings of names: of KafkaTopics, KafkaUsers, and the topics, groups and transactional ids in spec.acls. In each,
+	// {namespace} stands for the namespace of the object. An ACL for all names (*) is refused. 1 to 32 prefixes of at
+	// most 128 characters.
+	// +required
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=32
+	Prefixes []NamePrefix `json:"prefixes"`
+}
+
+// NamePrefix is the beginning of names.
+//
+// +kubebuilder:validation:MinLength=1
+// +kubebuilder:validation:MaxLength=128
+// +kubebuilder:validation:XValidation:rule="self.matches('^([{]namespace[}][._][A-Za-z0-9._-]*|[A-Za-z0-9._-]+)$')",message="prefixes: letters, digits, dots, underscores and dashes, and at the beginning {namespace} with a dot or an underscore after it, such as {namespace}. (else shop would also mean shop-two)"
+type NamePrefix string
 
 // AccessGrant is what one namespace may do beyond what every admitted one may.
 type AccessGrant struct {

@@ -584,3 +584,20 @@ func TestTheClustersOwnNamespaceIsNeverEvicted(t *testing.T) {
 	w.Settle("orders")
 	w.wantTopic("orders", "Ready")
 }
+
+func TestAGuestsTopicBeginsAsItsOwnerWants(t *testing.T) {
+	w := guestWorld(t, controllertest.NewTopic("orders", "uid-1", time.Hour, configured("retention.ms", "1000")))
+	w.ChangeCluster(func(c *v1alpha1.KafkaCluster) {
+		c.Spec.Access.Names = &v1alpha1.AccessNames{Prefixes: []v1alpha1.NamePrefix{"{namespace}."}}
+	})
+	w.Apply(controllertest.FromGuests(controllertest.NewTopic("other", "uid-2", 0)),
+		controllertest.FromGuests(controllertest.NewTopic("guests.own", "uid-3", 0)), controllertest.NewTopic("ours", "uid-4", 0))
+	w.Settle("orders", "other", "guests.own", "ours")
+	w.wantTopicIn(controllertest.Guests, "other", "Stalled/BeyondAccess", "spec.name", "guests.")
+	w.wantTopicIn(controllertest.Guests, "guests.own", "Ready")
+	w.wantTopic("ours", "Ready")
+	w.wantTopicIn(controllertest.Guests, "orders", "Stalled/BeyondAccess") // frozen: it stays as it is
+	if len(w.Kafka.Topics) != 3 || w.Kafka.Topics["orders"].Config["retention.ms"] != "1000" {
+		t.Errorf("topics %v", w.Kafka.Topics)
+	}
+}

@@ -256,6 +256,7 @@ func TestWhatAUserWritesOnItsObjectIsNoProofOfWhatTheOperatorDid(t *testing.T) {
 		} {
 			t.Run(fmt.Sprintf("%s, deleted %t", name, deleted), func(t *testing.T) {
 				controllertest.Admit(cluster)
+				cluster.Spec.Access.Names = &v1alpha1.AccessNames{Prefixes: []v1alpha1.NamePrefix{"root"}}
 				w := newUsersOf(t, cluster)
 				w.AccessTo.Username = "castellan"
 				w.others("root")
@@ -491,4 +492,21 @@ func TestKafkaIsNotAskedAboutUsersThatAreAllBarred(t *testing.T) {
 	if w.Kafka.Count() != 0 {
 		t.Errorf("Kafka was asked %v", w.Kafka.Requests)
 	}
+}
+
+func TestAGuestOfAnExternalClusterNeedsANameThatItsOwnerLetsItHave(t *testing.T) {
+	cluster := controllertest.ReadyExternal()
+	controllertest.Admit(cluster)
+	w := newExternalUserWorld(t, cluster)
+	w.Apply(controllertest.GuestNamespace(), controllertest.FromGuests(newUser("root", 0, v1alpha1.MechanismScram512)))
+	w.Settle("root")
+	w.mustSay(controllertest.Guests, "root", "Stalled/BeyondAccess", "spec.access.names", "super user")
+	if w.Kafka.Count() != 0 {
+		t.Errorf("Kafka was asked %v", w.Kafka.Requests)
+	}
+	w.ChangeCluster(func(c *v1alpha1.KafkaCluster) {
+		c.Spec.Access.Names = &v1alpha1.AccessNames{Prefixes: []v1alpha1.NamePrefix{"ro", "t"}}
+	})
+	w.Settle("root")
+	w.mustSay(controllertest.Guests, "root", "Ready")
 }

@@ -56,8 +56,13 @@ func (r *Reconciler) Open(
 	cluster batch.Host, a batch.Admission, all []batch.Found[*v1alpha1.KafkaUser],
 ) (*pass, batch.Work) {
 	p := &userPass{r: r, pass: batch.NewPass(&r.Reconciler, cluster, a)}
-	host := model.Host{Namespace: cluster.Key.Namespace, Name: cluster.Key.Name, SuperUsers: superUsers(cluster.Object)}
-	bars := func(u *v1alpha1.KafkaUser) *claim.Bar { return cmp.Or(users.Presumes(u, host), a.Bars(u)) }
+	host := model.Host{
+		Namespace: cluster.Key.Namespace, Name: cluster.Key.Name, SuperUsers: superUsers(cluster.Object),
+		External: cluster.Object != nil && cluster.Object.IsExternal(), Access: cluster.Access(),
+	}
+	bars := func(u *v1alpha1.KafkaUser) *claim.Bar {
+		return cmp.Or(users.Presumes(u, host), a.Bars(u), users.Misnamed(u, host)) // who is evicted is so whatever else holds
+	}
 	for _, f := range all {
 		c := users.Sort(f.Name, f.Objects, cluster.ID(), bars)
 		p.pass.Claims = append(p.pass.Claims, c)

@@ -17,12 +17,28 @@ const reserved = "__"
 // may observe all.
 func Beyond(t *v1alpha1.KafkaTopic, cluster types.NamespacedName, access *v1alpha1.Access) *claim.Bar {
 	name := Name(t)
-	if observes(t) || !strings.HasPrefix(name, reserved) ||
-		claim.Permits(access, cluster.Namespace, t.Namespace, v1alpha1.PermissionInternalTopics) {
+	if observes(t) || t.Namespace == cluster.Namespace {
+		return nil
+	}
+	if !strings.HasPrefix(name, reserved) {
+		return misnamed(t, cluster, access)
+	}
+	if claim.Permits(access, cluster.Namespace, t.Namespace, v1alpha1.PermissionInternalTopics) {
 		return nil
 	}
 	return &claim.Bar{Verdict: verdict.Stalled(ReasonBeyond, "spec.name",
 		"topics with names like %q are Kafka's own, or those of its tools, and not namespace %q's; choose another name, or "+
 			"ask whoever owns KafkaCluster %s for the permission InternalTopics, in its spec.access.grants",
 		name, t.Namespace, cluster)}
+}
+
+// misnamed refuses a name that does not begin as the cluster's owner wants those of a namespace to.
+func misnamed(t *v1alpha1.KafkaTopic, cluster types.NamespacedName, access *v1alpha1.Access) *claim.Bar {
+	if claim.MayName(access, t.Namespace, Name(t)) {
+		return nil
+	}
+	return &claim.Bar{Verdict: verdict.Stalled(ReasonBeyond, "spec.name",
+		"topics of namespace %q in KafkaCluster %s begin with %s, and %q does not; choose such a name, or ask for another one in "+
+			"spec.access.names of the KafkaCluster", t.Namespace, cluster,
+		strings.Join(claim.Prefixes(access, t.Namespace), " or "), Name(t))}
 }

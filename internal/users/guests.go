@@ -34,12 +34,43 @@ func Granted(u *v1alpha1.KafkaUser, host model.Host) ([]v1alpha1.ACLRule, []verd
 			}
 			rule.Operations = allowed
 		}
+		if r := rule.Resource; rule.Permission != denies && r.Type != v1alpha1.ResourceCluster &&
+			!claim.MayName(host.Access, u.Namespace, r.Name) {
+			faults = append(faults, verdict.Stalled(ReasonBeyond, fmt.Sprintf("spec.acls[%d].resource.name", n),
+				"%s; choose such a name, or ask for another one in spec.access.names of the KafkaCluster",
+				beginWith("what ACLs of namespace %q may name", u, host, r.Name)))
+			continue
+		}
 		rules = append(rules, rule)
 	}
 	return rules, faults
 }
 
 const denies = "Deny"
+
+func beginWith(what string, u *v1alpha1.KafkaUser, host model.Host, name string) string {
+	return fmt.Sprintf(what+" in KafkaCluster %s/%s begins with %s, and %q does not", u.Namespace, host.Namespace, host.Name,
+		strings.Join(claim.Prefixes(host.Access, u.Namespace), " or "), name)
+}
+
+// Misnamed refuses a name to a user of another namespace that does not begin as the cluster's owner wants those of that
+// namespace to; nil = it may have it. Of an external cluster no super user is known, and a name that Kafka has nothing
+// of may be one: there the owner has to say which names others may have.
+func Misnamed(u *v1alpha1.KafkaUser, host model.Host) *claim.Bar {
+	switch {
+	case u.Namespace == host.Namespace:
+		return nil
+	case host.External && (host.Access == nil || host.Access.Names == nil):
+		return &claim.Bar{Verdict: verdict.Stalled(ReasonBeyond, "spec.clusterRef",
+			"KafkaCluster %s/%s is external, and the operator cannot see whether %q is a super user of it; ask whoever owns it to "+
+				"say which names namespace %q may have, in its spec.access.names", host.Namespace, host.Name, Name(u), u.Namespace)}
+	case claim.MayName(host.Access, u.Namespace, Name(u)):
+		return nil
+	}
+	return &claim.Bar{Verdict: verdict.Stalled(ReasonBeyond, "spec.name",
+		"%s; choose such a name, or ask for another one in spec.access.names of the KafkaCluster",
+		beginWith("the name of each user of namespace %q", u, host, Name(u)))}
+}
 
 // split parts operations on the Cluster into those that are granted and those that are not.
 func split(

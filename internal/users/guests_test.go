@@ -80,3 +80,71 @@ func TestTheClustersOwnNamespaceGrantsItselfWhatItWants(t *testing.T) {
 		t.Errorf("%v %v", rules, faults)
 	}
 }
+
+func TestWhatAGuestMayNameInItsACLs(t *testing.T) {
+	access := &v1alpha1.Access{Names: &v1alpha1.AccessNames{Prefixes: []v1alpha1.NamePrefix{"{namespace}.", "common-"}}}
+	for name, c := range map[string]struct {
+		resource v1alpha1.ACLResource
+		refused  bool
+	}{
+		"its own topic":             {v1alpha1.ACLResource{Type: "Topic", Name: "guests.orders"}, false},
+		"its own group":             {v1alpha1.ACLResource{Type: "Group", Name: "guests.app"}, false},
+		"its own transactions":      {v1alpha1.ACLResource{Type: "TransactionalId", Name: "guests.", Pattern: "Prefixed"}, false},
+		"what is common":            {v1alpha1.ACLResource{Type: "Topic", Name: "common-x"}, false},
+		"somebody else's topic":     {v1alpha1.ACLResource{Type: "Topic", Name: "orders"}, true},
+		"a namespace named alike":   {v1alpha1.ACLResource{Type: "Topic", Name: "guests-two.orders"}, true},
+		"a prefix that reaches out": {v1alpha1.ACLResource{Type: "Topic", Name: "guests", Pattern: "Prefixed"}, true},
+		"all groups":                {v1alpha1.ACLResource{Type: "Group", Name: "*"}, true},
+		"all transactions":          {v1alpha1.ACLResource{Type: "TransactionalId", Name: "*"}, true},
+		"Kafka's own topic":         {v1alpha1.ACLResource{Type: "Topic", Name: "__consumer_offsets"}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			host := model.Host{Namespace: "home", Name: "events", Access: access}
+			allows := v1alpha1.ACLRule{Resource: c.resource, Operations: []v1alpha1.Operation{"Describe"}}
+			denies := allows
+			denies.Permission = "Deny"
+			rules, faults := Granted(guest(denies, allows), host)
+			if refused := len(rules) == 1 && len(faults) == 1; refused != c.refused {
+				t.Fatalf("%v %v", rules, faults)
+			}
+			if c.refused && (faults[0].Field != "spec.acls[1].resource.name" ||
+				!strings.Contains(faults[0].Cause, "guests. or common-")) {
+				t.Error(faults[0].Text())
+			}
+			host.Access = &v1alpha1.Access{}
+			if rules, faults := Granted(guest(allows), host); len(rules) != 1 || len(faults) != 0 {
+				t.Errorf("without names: %v %v", rules, faults)
+			}
+		})
+	}
+}
+
+func TestWhatAGuestMayBeCalled(t *testing.T) {
+	names := &v1alpha1.Access{Names: &v1alpha1.AccessNames{Prefixes: []v1alpha1.NamePrefix{"{namespace}."}}}
+	for name, c := range map[string]struct {
+		user   string
+		host   model.Host
+		barred bool
+	}{
+		"what it likes":                         {"root", model.Host{Access: &v1alpha1.Access{}}, false},
+		"what begins as its owner wants":        {"guests.app", model.Host{Access: names}, false},
+		"nothing else":                          {"app", model.Host{Access: names}, true},
+		"nothing outside without its owner":     {"guests.app", model.Host{External: true, Access: &v1alpha1.Access{}}, true},
+		"what its owner lets it be outside":     {"guests.app", model.Host{External: true, Access: names}, false},
+		"no super user outside that is unknown": {"root", model.Host{External: true, Access: names}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.host.Namespace, c.host.Name = "home", "events"
+			u := guest()
+			u.Spec.Name = c.user
+			bar := Misnamed(u, c.host)
+			if (bar != nil) != c.barred || bar != nil && (bar.Evicts || !strings.Contains(bar.Text(), "spec.access.names")) {
+				t.Errorf("%+v", bar)
+			}
+			u.Namespace = "home"
+			if bar := Misnamed(u, c.host); bar != nil {
+				t.Errorf("in the cluster's own namespace: %+v", bar)
+			}
+		})
+	}
+}

@@ -76,6 +76,14 @@ func TestKafkaClusterRefused(t *testing.T) {
 			`spec: {access: {namespaces: {}, evicted: [Not_One]}}`,
 			[]string{"spec.access.evicted[0]", "should match"},
 		},
+		"no prefix of names": {
+			`spec: {access: {namespaces: {}, names: {prefixes: []}}}`,
+			[]string{"spec.access.names.prefixes", "at least 1"},
+		},
+		"a prefix that two namespaces can share": {
+			`spec: {access: {namespaces: {}, names: {prefixes: ["{namespace}-"]}}}`,
+			[]string{"spec.access.names.prefixes[0]", "{namespace} with a dot or an underscore"},
+		},
 		"two grants to one namespace": {
 			`spec: {access: {namespaces: {}, grants: [{namespace: a}, {namespace: a}]}}`,
 			[]string{"spec.access.grants[1]", "Duplicate"},
