@@ -155,6 +155,10 @@ type Access struct {
 	// +optional
 	Names *AccessNames `json:"names,omitempty"`
 
+	// How much each other namespace may have. Default: no limit.
+	// +optional
+	Limits *AccessLimits `json:"limits,omitempty"`
+
 	// What single namespaces may do beyond what every admitted one may. A grant for a namespace that is not admitted has
 	// no effect. Default: nothing. At most 64.
 	// +optional
@@ -182,6 +186,24 @@ type AccessNames struct {
 // +kubebuilder:validation:MaxLength=128
 // +kubebuilder:validation:XValidation:rule="self.matches('^([{]namespace[}][._][A-Za-z0-9._-]*|[A-Za-z0-9._-]+)$')",message="prefixes: letters, digits, dots, underscores and dashes, and at the beginning {namespace} with a dot or an underscore after it, such as {namespace}. (else shop would also mean shop-two)"
 type NamePrefix string
+
+// AccessLimits bound what each namespace other than the cluster's may have. What a namespace has already, it keeps; of the
+// rest the oldest objects come first.
+type AccessLimits struct {
+	// Number of KafkaTopics, without those that only observe. Default: no limit. At least 0.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Topics *int32 `json:"topics,omitempty"`
+	// Number of KafkaUsers. Default: no limit. At least 0.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Users *int32 `json:"users,omitempty"`
+	// Number of KafkaUsers that log in by PLAIN. All of them share one file of at most 1 MiB, which holds about 10,000.
+	// Default: no limit. At least 0.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	PlainUsers *int32 `json:"plainUsers,omitempty"`
+}
 
 // AccessGrant is what one namespace may do beyond what every admitted one may.
 type AccessGrant struct {

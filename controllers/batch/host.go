@@ -75,6 +75,17 @@ func (c Host) Access() *v1alpha1.Access {
 	return c.Object.Spec.Access
 }
 
+// Limits are what each other namespace may have at most.
+func (c Host) Limits() v1alpha1.AccessLimits {
+	if access := c.Access(); access != nil && access.Limits != nil {
+		return *access.Limits
+	}
+	return v1alpha1.AccessLimits{}
+}
+
+// IsHome tells whether an object is from the cluster's own namespace.
+func (c Host) IsHome(o client.Object) bool { return o.GetNamespace() == c.Key.Namespace }
+
 // Permits tells whether the cluster lets an object do what its owner has to grant to other namespaces.
 func (c Host) Permits(o client.Object, p v1alpha1.AccessPermission) bool {
 	return claim.Permits(c.Access(), c.Key.Namespace, o.GetNamespace(), p)

@@ -601,3 +601,20 @@ func TestAGuestsTopicBeginsAsItsOwnerWants(t *testing.T) {
 		t.Errorf("topics %v", w.Kafka.Topics)
 	}
 }
+
+func TestANamespaceHasNoMoreTopicsThanItMay(t *testing.T) {
+	w := guestWorld(t, controllertest.NewTopic("first", "uid-1", 0))
+	w.ChangeCluster(func(c *v1alpha1.KafkaCluster) {
+		c.Spec.Access.Limits = &v1alpha1.AccessLimits{Topics: controllertest.PtrTo(int32(1))}
+	})
+	w.Apply(controllertest.FromGuests(controllertest.NewTopic("second", "uid-2", time.Hour)),
+		controllertest.NewTopic("ours", "uid-3", 0))
+	w.Settle("first", "second", "ours")
+	w.wantTopicIn(controllertest.Guests, "first", "Ready")
+	w.wantTopicIn(controllertest.Guests, "second", "Stalled/LimitReached", "spec.access.limits.topics")
+	w.wantTopic("ours", "Ready")
+	w.Remove(w.TopicIn(controllertest.Guests, "first"))
+	w.Settle("first")
+	w.LookAgain(time.Hour)
+	w.wantTopicIn(controllertest.Guests, "second", "Ready")
+}

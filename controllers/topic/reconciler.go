@@ -53,12 +53,20 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 }
 
 // Open begins a flush of topics.
-func (r *Reconciler) Open(cluster batch.Host, a batch.Admission, all []found) (*flush, batch.Work) {
+func (r *Reconciler) Open(cluster batch.Host, a batch.Admission, all []found, peers []*v1alpha1.KafkaTopic) (*flush, batch.Work) {
 	base := batch.NewPass(&r.engine, cluster, a)
 	p := &pass{controller: r, engine: &r.engine, flush: &base, cluster: cluster, byName: map[string]*item{}}
+	over := claim.Over(peers, func(t *v1alpha1.KafkaTopic) bool { return cluster.IsHome(t) },
+		func(t *v1alpha1.KafkaTopic) bool { return topics.RecordOf(t, cluster.ID()).ID != "" },
+		claim.Limit[*v1alpha1.KafkaTopic]{Max: cluster.Limits().Topics, Field: "spec.access.limits.topics",
+			Counts: func(t *v1alpha1.KafkaTopic) bool { return t.Spec.Management != v1alpha1.ManagementObserve }})
 	consent := topics.Consent{
 		Bars: func(t *v1alpha1.KafkaTopic) *claim.Bar {
-			return cmp.Or(a.Bars(t), topics.Beyond(t, cluster.Key, cluster.Access()))
+			bar := cmp.Or(a.Bars(t), topics.Beyond(t, cluster.Key, cluster.Access()))
+			if v, tooMany := over[t.UID]; bar == nil && tooMany {
+				bar = &claim.Bar{Verdict: v}
+			}
+			return bar
 		},
 		Adopts: func(t *v1alpha1.KafkaTopic) bool { return cluster.Permits(t, v1alpha1.PermissionAdopt) },
 	}

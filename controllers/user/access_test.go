@@ -510,3 +510,25 @@ func TestAGuestOfAnExternalClusterNeedsANameThatItsOwnerLetsItHave(t *testing.T)
 	w.Settle("root")
 	w.mustSay(controllertest.Guests, "root", "Ready")
 }
+
+func TestANamespaceHasNoMoreUsersThanItMay(t *testing.T) {
+	one := int32(1)
+	for name, limits := range map[string]*v1alpha1.AccessLimits{
+		"users": {Users: &one}, "plainUsers": {PlainUsers: &one},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newGuestWorld(t, newUser("first", 0, v1alpha1.MechanismPlain))
+			w.ChangeCluster(func(c *v1alpha1.KafkaCluster) { c.Spec.Access.Limits = limits })
+			second := newUser("second", time.Hour, v1alpha1.MechanismPlain)
+			w.Apply(controllertest.FromGuests(second), newUser("ours", 0, v1alpha1.MechanismPlain))
+			w.Settle("first", "second", "ours")
+			w.mustSay(controllertest.Guests, "first", "Ready")
+			w.mustSay(controllertest.Guests, "second", "Stalled/LimitReached", "spec.access.limits."+name)
+			w.wantUser("ours", "Ready")
+			w.Remove(w.userIn(controllertest.Guests, "first"))
+			w.Settle("first")
+			w.LookAgain(time.Hour)
+			w.mustSay(controllertest.Guests, "second", "Ready")
+		})
+	}
+}
