@@ -53,7 +53,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 }
 
 // Open begins a flush of topics.
-func (r *Reconciler) Open(cluster batch.Host, a batch.Admission, all []found, peers []*v1alpha1.KafkaTopic) (*flush, batch.Work) {
+func (r *Reconciler) Open(
+	cluster batch.Host, a batch.Admission, all []found, peers []*v1alpha1.KafkaTopic,
+) (*flush, batch.Work) {
 	base := batch.NewPass(&r.engine, cluster, a)
 	p := &pass{controller: r, engine: &r.engine, flush: &base, cluster: cluster, byName: map[string]*item{}}
 	over := claim.Over(peers, func(t *v1alpha1.KafkaTopic) bool { return cluster.IsHome(t) },

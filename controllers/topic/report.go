@@ -81,8 +81,8 @@ func (p *pass) settleFrozen(ctx context.Context, i *item) error {
 	return p.flush.WriteStatus(ctx, i.claim.Holder, s)
 }
 
-// settleEvicted takes the record off objects that may not have their topic any more, once no throttle of theirs is on it,
-// and tells them and the cluster's owner.
+// settleEvicted takes the record off objects that may not have their topic any more, once no throttle of theirs is on
+// it, and tells them and the cluster's owner.
 func (p *pass) settleEvicted(ctx context.Context, i *item) error {
 	if i.state == unsettled || i.state == stuck {
 		return nil

@@ -87,7 +87,8 @@ func authorizes(cluster *v1alpha1.KafkaCluster) bool {
 	return cluster.IsExternal() || resolve.HostOf(cluster).Authorizes
 }
 
-// superUsers are the names that nobody may have who is from another namespace. nil = there is no cluster, or it has none.
+// superUsers are the names that nobody may have who is from another namespace; nil = there is no cluster, or it has
+// none.
 func superUsers(cluster *v1alpha1.KafkaCluster) []string {
 	if cluster == nil || cluster.Spec.Authorization == nil {
 		return nil

@@ -38,7 +38,7 @@ func misnamed(t *v1alpha1.KafkaTopic, cluster types.NamespacedName, access *v1al
 		return nil
 	}
 	return &claim.Bar{Verdict: verdict.Stalled(ReasonBeyond, "spec.name",
-		"topics of namespace %q in KafkaCluster %s begin with %s, and %q does not; choose such a name, or ask for another one in "+
-			"spec.access.names of the KafkaCluster", t.Namespace, cluster,
+		"topics of namespace %q in KafkaCluster %s begin with %s, and %q does not; choose such a name, or ask for another "+
+			"one in spec.access.names of the KafkaCluster", t.Namespace, cluster,
 		strings.Join(claim.Prefixes(access, t.Namespace), " or "), Name(t))}
 }

@@ -100,8 +100,8 @@ const askForAdoption = "ask whoever owns the KafkaCluster for the permission Ado
 // Exists says that the topic is somebody else's.
 func Exists(d Desired) *verdict.Verdict {
 	if d.NoConsent != "" {
-		return taken("topic %q exists already and this object did not create it, and namespace %q may not take it over; choose "+
-			"another spec.name, or %s", d.Name, d.NoConsent, askForAdoption)
+		return taken("topic %q exists already and this object did not create it, and namespace %q may not take it over; "+
+			"choose another spec.name, or %s", d.Name, d.NoConsent, askForAdoption)
 	}
 	return taken("topic %q exists already and this object did not create it; to take it over, set spec.adoption to "+
 		"Always (or IfMatching), or choose another spec.name", d.Name)

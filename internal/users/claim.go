@@ -39,7 +39,8 @@ func Taken(clusterID string) *v1alpha1.Credentials {
 // Owns tells whether the object has put, or may have put, into Kafka what Kafka has of the principal.
 func Owns(u *v1alpha1.KafkaUser, clusterID string) bool { return Recorded(u, clusterID) != nil }
 
-// Sort finds the holder of a principal: the object that has it on record, else the oldest. bars says why an object may take no part; nil = it may.
+// Sort finds the holder of a principal: the object that has it on record, else the oldest. bars says why an object may
+// take no part; nil = it may.
 func Sort(
 	name string, objects []*v1alpha1.KafkaUser, clusterID string, bars func(*v1alpha1.KafkaUser) *claim.Bar,
 ) Claim {
@@ -66,7 +67,8 @@ func Presumes(u *v1alpha1.KafkaUser, host model.Host) *claim.Bar {
 func Exists(c Claim, live Live, clusterID string, host model.Host) *verdict.Verdict {
 	owns := func(u *v1alpha1.KafkaUser) bool { return Owns(u, clusterID) }
 	adopts := claim.Permits(host.Access, host.Namespace, c.Holder.Namespace, v1alpha1.PermissionAdopt)
-	if adopts && c.Holder.Spec.Adoption == v1alpha1.UserAdoptionAlways || owns(c.Holder) || slices.ContainsFunc(c.Leaving, owns) ||
+	if adopts && c.Holder.Spec.Adoption == v1alpha1.UserAdoptionAlways || owns(c.Holder) ||
+		slices.ContainsFunc(c.Leaving, owns) ||
 		len(c.Evicted) > 0 {
 		return nil
 	}

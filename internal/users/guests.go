@@ -49,8 +49,8 @@ func Granted(u *v1alpha1.KafkaUser, host model.Host) ([]v1alpha1.ACLRule, []verd
 const denies = "Deny"
 
 func beginWith(what string, u *v1alpha1.KafkaUser, host model.Host, name string) string {
-	return fmt.Sprintf(what+" in KafkaCluster %s/%s begins with %s, and %q does not", u.Namespace, host.Namespace, host.Name,
-		strings.Join(claim.Prefixes(host.Access, u.Namespace), " or "), name)
+	return fmt.Sprintf(what+" in KafkaCluster %s/%s begins with %s, and %q does not", u.Namespace,
+		host.Namespace, host.Name, strings.Join(claim.Prefixes(host.Access, u.Namespace), " or "), name)
 }
 
 // Misnamed refuses a name to a user of another namespace that does not begin as the cluster's owner wants those of that
@@ -62,8 +62,9 @@ func Misnamed(u *v1alpha1.KafkaUser, host model.Host) *claim.Bar {
 		return nil
 	case host.External && (host.Access == nil || host.Access.Names == nil):
 		return &claim.Bar{Verdict: verdict.Stalled(ReasonBeyond, "spec.clusterRef",
-			"KafkaCluster %s/%s is external, and the operator cannot see whether %q is a super user of it; ask whoever owns it to "+
-				"say which names namespace %q may have, in its spec.access.names", host.Namespace, host.Name, Name(u), u.Namespace)}
+			"KafkaCluster %s/%s is external, and the operator cannot see whether %q is a super user of it; ask whoever owns it "+
+				"to say which names namespace %q may have, in its spec.access.names", host.Namespace, host.Name,
+			Name(u), u.Namespace)}
 	case claim.MayName(host.Access, u.Namespace, Name(u)):
 		return nil
 	}
