@@ -306,6 +306,10 @@ type KafkaTopicStatus struct {
 	// operator's quota on changes in Kafka is used up; the topic waits. Absent: none of these.
 	// +optional
 	NotCreated NotCreated `json:"notCreated,omitempty"`
+	// Written before the topic is created by an object of another namespace than the cluster's, and absent once the topic
+	// is there: "<cluster id> <UID of the object>", and " <UUID>" of the lost topic that it replaces.
+	// +optional
+	Creating string `json:"creating,omitempty"`
 	// Replicas that the operator is moving; absent if there are none.
 	// +optional
 	Reassignment *ReassignmentStatus `json:"reassignment,omitempty"`

@@ -213,7 +213,8 @@ type KafkaUserStatus struct {
 	// The Secret with everything that a client needs (Service Binding for Kubernetes).
 	// +optional
 	Binding *Binding `json:"binding,omitempty"`
-	// Credentials that Kafka has, and a hash of the password that they were made from.
+	// Credentials that Kafka has, and a hash of the password that they were made from. It is written before anything is
+	// put into Kafka, without mechanisms then: it proves that this object has the user.
 	// +optional
 	Credentials *Credentials `json:"credentials,omitempty"`
 }
@@ -228,7 +229,7 @@ type Binding struct {
 type Credentials struct {
 	// Kafka cluster (status.clusterId of the KafkaCluster) that holds them.
 	ClusterID string `json:"clusterId"`
-	// Salted hash of the password.
+	// Salted hash of the password; empty while it is not known which credentials stand in Kafka.
 	PasswordHash string `json:"passwordHash"`
 	// Mechanisms of the credentials, with their iterations.
 	// +optional

@@ -56,7 +56,8 @@ const (
 
 	// AnnotationCreating records on a KafkaTopic, before the topic is created, that this object is about to create it:
 	// "<cluster id> <UID of the object>", and " <UUID>" of the lost topic that it replaces. A topic that is found
-	// afterwards is its own, also when Kafka's answer was lost.
+	// afterwards is its own, also when Kafka's answer was lost. Of an object from another namespace than the cluster's it
+	// counts only beside status.creating, which the operator alone can write.
 	AnnotationCreating = "kafka.castellan.dev/creating"
 
 	// Finalizer keeps an object until what it stands for in Kafka has been dealt with.

@@ -2,6 +2,7 @@ package batch
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/claim"
 	"github.com/castellan-dev/castellan/internal/external"
 	"github.com/castellan-dev/castellan/internal/kafka"
 )
@@ -63,6 +65,30 @@ func (c Host) ID() string {
 		return ""
 	}
 	return c.Object.Status.ClusterID
+}
+
+// Access is what the cluster lets other namespaces have; nil = nothing, or there is no cluster.
+func (c Host) Access() *v1alpha1.Access {
+	if c.Object == nil {
+		return nil
+	}
+	return c.Object.Spec.Access
+}
+
+// Limits are what each other namespace may have at most.
+func (c Host) Limits() v1alpha1.AccessLimits {
+	if access := c.Access(); access != nil && access.Limits != nil {
+		return *access.Limits
+	}
+	return v1alpha1.AccessLimits{}
+}
+
+// IsHome tells whether an object is from the cluster's own namespace.
+func (c Host) IsHome(o client.Object) bool { return o.GetNamespace() == c.Key.Namespace }
+
+// Permits tells whether the cluster lets an object do what its owner has to grant to other namespaces.
+func (c Host) Permits(o client.Object, p v1alpha1.AccessPermission) bool {
+	return claim.Permits(c.Access(), c.Key.Namespace, o.GetNamespace(), p)
 }
 
 // gone: what lived in the cluster needs no care any more.
@@ -139,7 +165,8 @@ func FactsOf(cluster *v1alpha1.KafkaCluster) clusterFacts {
 		clusterID: cluster.Status.ClusterID, answers: answers(cluster), deleted: cluster.DeletionTimestamp != nil,
 	}
 	if a := cluster.Spec.Access; a != nil {
-		f.access = fmt.Sprintf("%v", *a) // prints maps in the order of their keys
+		text, _ := json.Marshal(a) // in one order, and without the addresses of pointers
+		f.access = string(text)
 	}
 	return f
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -16,11 +17,15 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 
 	"github.com/castellan-dev/castellan/internal/claim"
+	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
 // +kubebuilder:rbac:groups="",resources=namespaces,verbs=get;list;watch
 
-const reasonNotAdmitted = "NotAdmitted"
+const (
+	reasonNotAdmitted = "NotAdmitted"
+	reasonEvicted     = "Evicted"
+)
 
 // Namespaces tells the labels of namespaces, and whether they are going.
 type Namespaces struct {
@@ -35,28 +40,49 @@ type Namespaces struct {
 
 // Admission says from which of a flush's namespaces its cluster takes topics and users.
 type Admission struct {
-	home        string // the cluster's own
-	nobodys     bool   // there is no cluster to ask
+	cluster     types.NamespacedName
+	nobodys     bool // there is no cluster to ask
 	admitted    map[string]bool
+	unknown     map[string]bool // its labels are not known, or it is gone
 	terminating map[string]bool
+	evicted     []string
 }
 
-// Admits tells whether an object of a namespace takes part.
-func (a Admission) Admits(namespace string) bool {
-	return a.nobodys || namespace == a.home || a.admitted[namespace]
+// Bars says why an object takes no part, as far as its namespace decides that; nil = it takes part.
+func (a Admission) Bars(o metav1.Object) *claim.Bar {
+	namespace := o.GetNamespace()
+	switch {
+	case a.nobodys || namespace == a.cluster.Namespace:
+		return nil
+	case slices.Contains(a.evicted, namespace):
+		return &claim.Bar{Evicts: true, Verdict: verdict.Stalled(reasonEvicted, "spec.clusterRef",
+			"whoever owns KafkaCluster %s has evicted namespace %q from it; delete this object, or ask for the namespace to be "+
+				"taken out of spec.access.evicted of the KafkaCluster", a.cluster, namespace)}
+	case a.admitted[namespace]:
+		return nil
+	}
+	if a.unknown[namespace] {
+		return &claim.Bar{Verdict: verdict.Waiting(reasonNotAdmitted, "spec.clusterRef", RetryFirst, RetryLimit,
+			"the operator does not know namespace %q yet, whose labels decide whether KafkaCluster %s admits it",
+			namespace, a.cluster)}
+	}
+	return &claim.Bar{Verdict: notAdmitted(a.cluster, namespace)}
 }
 
 // admission looks up the namespaces of objects. An error means that nothing is known, which is not a withdrawal.
 func (n Namespaces) admission(ctx context.Context, cluster Host, namespaces map[string]bool) (Admission, error) {
 	a := Admission{
-		home: cluster.Key.Namespace, nobodys: cluster.Object == nil,
-		admitted: map[string]bool{}, terminating: map[string]bool{},
+		cluster: cluster.Key, nobodys: cluster.Object == nil,
+		admitted: map[string]bool{}, unknown: map[string]bool{}, terminating: map[string]bool{},
 	}
 	if a.nobodys {
 		return a, nil
 	}
+	if access := cluster.Access(); access != nil {
+		a.evicted = access.Evicted
+	}
 	for name := range namespaces {
-		if name == a.home && !cluster.Object.IsExternal() {
+		if name == a.cluster.Namespace && !cluster.Object.IsExternal() {
 			continue
 		}
 		namespace := namespaceOf(name)
@@ -66,7 +92,10 @@ func (n Namespaces) admission(ctx context.Context, cluster Host, namespaces map[
 		}
 		// The cache forgets a namespace a moment after it has lost the last object in it, and may not know a new one
 		// yet.
-		a.terminating[name] = namespace.DeletionTimestamp != nil || apierrors.IsNotFound(err) && name != a.home
+		a.terminating[name] = namespace.DeletionTimestamp != nil || apierrors.IsNotFound(err) && name != a.cluster.Namespace
+		if a.unknown[name] = apierrors.IsNotFound(err); a.unknown[name] {
+			continue // no label is a label, too, to a selector such as NotIn
+		}
 		if a.admitted[name], err = claim.Admits(cluster.Object.Spec.Access, namespace.Labels); err != nil {
 			return a, err
 		}
@@ -90,11 +119,12 @@ func namespaceOf(name string) *metav1.PartialObjectMetadata {
 	return namespace
 }
 
-// notAdmittedText tells an object's user that the cluster does not admit its namespace. Only the cluster's owner can
-// cure it.
-func notAdmittedText(cluster types.NamespacedName, namespace string) string {
-	return fmt.Sprintf("spec.clusterRef: KafkaCluster %s does not admit namespace %q; whoever owns it can, in its "+
-		"spec.access.namespaces", cluster, namespace)
+// notAdmitted tells an object's user that the cluster does not admit its namespace. Only the cluster's owner can cure
+// it.
+func notAdmitted(cluster types.NamespacedName, namespace string) verdict.Verdict {
+	return verdict.Stalled(reasonNotAdmitted, "spec.clusterRef",
+		"KafkaCluster %s does not admit namespace %q; whoever owns it can, in its spec.access.namespaces",
+		cluster, namespace)
 }
 
 // orphanAfter is how long a namespace that goes waits for a cluster of another namespace that does not answer.
@@ -110,18 +140,26 @@ func (a Admission) orphaned(o client.Object, now time.Time) (bool, time.Duration
 	return left <= 0, max(left, 0)
 }
 
-// namespaceEvents marks what lives in a namespace and belongs to a cluster in another one, when the namespace's labels
-// change or it begins to go.
+// namespaceEvents marks what lives in a namespace and belongs to a cluster in another one, when the namespace becomes
+// known, its labels change or it begins to go.
 func namespaceEvents(mark func(ctx context.Context, namespace string, q QueueOf) error) handler.EventHandler {
+	look := func(ctx context.Context, namespace string, q QueueOf) {
+		if err := mark(ctx, namespace, q); err != nil {
+			ctrl.LoggerFrom(ctx).Error(err, "list what lives in a Namespace", "namespace", namespace)
+		}
+	}
 	return handler.Funcs{
+		CreateFunc: func(ctx context.Context, e event.CreateEvent, q QueueOf) {
+			if !e.IsInInitialList { // else everything is looked at anyway, and all namespaces are known then
+				look(ctx, e.Object.GetName(), q)
+			}
+		},
 		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q QueueOf) {
 			if maps.Equal(e.ObjectOld.GetLabels(), e.ObjectNew.GetLabels()) &&
 				e.ObjectOld.GetDeletionTimestamp().IsZero() == e.ObjectNew.GetDeletionTimestamp().IsZero() {
 				return
 			}
-			if err := mark(ctx, e.ObjectNew.GetName(), q); err != nil {
-				ctrl.LoggerFrom(ctx).Error(err, "list what lives in a Namespace", "namespace", e.ObjectNew.GetName())
-			}
+			look(ctx, e.ObjectNew.GetName(), q)
 		},
 	}
 }

@@ -77,21 +77,20 @@ func (p *Pass[T, S]) run(ctx context.Context, names []string, work Work) ([]stri
 	return work.Report(ctx)
 }
 
-// turnAway tells the objects that the cluster does not admit, and lets go of those among them that are being deleted:
-// nothing of theirs is in Kafka.
+// turnAway tells the objects that take no part why, and lets go of those among them that are being deleted: nothing of
+// theirs is in Kafka.
 func (p *Pass[T, S]) turnAway(ctx context.Context) {
 	Each(Writers, p.Claims, func(c claim.Claim[T]) {
-		notAdmitted := slices.Clone(c.NotAdmitted)
-		if c.Frozen {
-			notAdmitted = append(notAdmitted, c.Holder)
+		barred := slices.Clone(c.Barred)
+		if c.Frozen != nil {
+			barred = append(barred, claim.Barred[T]{Object: c.Holder, Bar: *c.Frozen})
 		}
-		for _, o := range notAdmitted {
-			if o.GetDeletionTimestamp() != nil {
-				p.Errs.Add(c.Name, p.Release(ctx, o))
+		for _, b := range barred {
+			if b.Object.GetDeletionTimestamp() != nil {
+				p.Errs.Add(c.Name, p.Release(ctx, b.Object))
 				continue
 			}
-			said := notAdmittedText(p.Cluster.Key, o.GetNamespace())
-			p.Errs.Add(c.Name, p.WriteStalled(ctx, o, reasonNotAdmitted, said))
+			p.Errs.Add(c.Name, p.WriteVerdict(ctx, b.Object, b.Bar.Verdict))
 		}
 	})
 }
@@ -105,7 +104,7 @@ func (p *Pass[T, S]) abandon(ctx context.Context) ([]string, error) {
 				"%s: %s %q is left to the fate of its cluster", why, p.reconciler.Noun, c.Name)
 		}
 		p.Errs.Add(c.Name, p.Release(ctx, c.Held()...))
-		for _, o := range c.Living() {
+		for _, o := range slices.Concat(c.Living(), evicted(c)) {
 			if p.Cluster.Object != nil {
 				p.Errs.Add(c.Name, p.WriteWaiting(ctx, o, reasonClusterNotAvailable, why))
 				continue
@@ -115,6 +114,13 @@ func (p *Pass[T, S]) abandon(ctx context.Context) ([]string, error) {
 		}
 	})
 	return p.Errs.Result()
+}
+
+func evicted[T Object](c claim.Claim[T]) (all []T) {
+	for _, o := range c.Evicted {
+		all = append(all, o.Object)
+	}
+	return all
 }
 
 // wait says what is waited for on every object that is not in force. One that is Ready stays so: nothing was asked of
@@ -132,9 +138,13 @@ func (p *Pass[T, S]) wait(ctx context.Context, work Work, reason, message string
 			p.Errs.Add(c.Name, p.Keep(ctx, c.Name, o, reason, say))
 		}
 		for _, o := range c.Living() {
-			if !p.reconciler.IsReady(o) && !(c.Frozen && o == c.Holder) {
+			if !p.reconciler.IsReady(o) && !(c.Frozen != nil && o == c.Holder) {
 				p.Errs.Add(c.Name, p.WriteWaiting(ctx, o, reason, message))
 			}
+		}
+		for _, o := range c.Evicted {
+			said := fmt.Sprintf("%s, and it could not be carried out yet: %s", o.Bar.Cause, message)
+			p.Errs.Add(c.Name, p.WriteWaiting(ctx, o.Object, reason, said))
 		}
 	})
 	return p.Errs.Result()
@@ -214,6 +224,17 @@ func (p *Pass[T, S]) Announce(ctx context.Context, name string, o T, intent stri
 	if err != nil && !p.Overtaken(name, err) {
 		p.Errs.Add(name,
 			fmt.Errorf("add the finalizer to %s %s/%s: %w", p.reconciler.Name, o.GetNamespace(), o.GetName(), err))
+	}
+	return err == nil
+}
+
+// RecordAhead writes into the status of an object, before anything happens in Kafka, what is about to be put there: the
+// one proof of it that only the operator can write. False = it could not be written, and the name is looked at again.
+func (p *Pass[T, S]) RecordAhead(ctx context.Context, name string, o T, s S) bool {
+	err := p.reconciler.Writer.PatchStatus(ctx, o, *p.reconciler.Status(o), s)
+	if err != nil && !p.Overtaken(name, err) {
+		p.Errs.Add(name, fmt.Errorf("write ahead into the status of %s %s/%s: %w",
+			p.reconciler.Name, o.GetNamespace(), o.GetName(), err))
 	}
 	return err == nil
 }

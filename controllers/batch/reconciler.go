@@ -104,7 +104,8 @@ type Common struct {
 // Worker is what the controller of one kind does beside the engine.
 type Worker[T Object, S any] interface {
 	// Open begins a flush of the names that were found.
-	Open(cluster Host, admission Admission, found []Found[T]) (*Pass[T, S], Work)
+	// peers are all objects of the cluster where it limits what other namespaces may have, else none.
+	Open(cluster Host, admission Admission, found []Found[T], peers []T) (*Pass[T, S], Work)
 	// Forget drops what the controller has in memory of a name that nobody stands for any more.
 	Forget(key Key)
 }
@@ -145,7 +146,13 @@ func (r *Reconciler[T, S]) flush(ctx context.Context, key types.NamespacedName, 
 		return names, err
 	}
 	cluster.namespaceGoes = admission.terminating[key.Namespace]
-	p, work := r.worker.Open(cluster, admission, found)
+	var peers []T
+	if access := cluster.Access(); access != nil && access.Limits != nil {
+		if peers, err = r.Of(ctx, key); err != nil {
+			return names, err
+		}
+	}
+	p, work := r.worker.Open(cluster, admission, found, peers)
 	return p.run(ctx, names, work)
 }
 

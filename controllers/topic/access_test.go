@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/controllers/batch"
 	"github.com/castellan-dev/castellan/controllers/controllertest"
 	"github.com/castellan-dev/castellan/internal/kafka"
 )
@@ -294,4 +295,326 @@ func TestANamespaceThatGoesWithItsExternalClusterDeletesNothingThere(t *testing.
 	if w.Topic("orders") != nil || len(w.Kafka.Topics) != 1 {
 		t.Errorf("topics %v, or the object hangs", w.Kafka.Topics)
 	}
+}
+
+func guestWorld(t *testing.T, topics ...*v1alpha1.KafkaTopic) *world {
+	t.Helper()
+	cluster := controllertest.ReadyCluster(3)
+	controllertest.Admit(cluster)
+	w := newWorld(t, cluster, controllertest.GuestNamespace())
+	for _, o := range topics {
+		w.Apply(controllertest.FromGuests(o))
+		w.Settle(o.Name)
+		w.wantTopicIn(controllertest.Guests, o.Name, "Ready")
+	}
+	return w
+}
+
+func TestWhatAGuestWritesOnItsObjectIsNoProofOfWhatTheOperatorDid(t *testing.T) {
+	for name, deleted := range map[string]bool{"that lives": false, "that is being deleted": true} {
+		t.Run(name, func(t *testing.T) {
+			w := guestWorld(t)
+			w.Kafka.Add("orders", 1, 1, nil)
+			forged := controllertest.FromGuests(controllertest.NewTopic("orders", "uid-1", 0, configured("retention.ms", "1")))
+			forged.Annotations = map[string]string{v1alpha1.AnnotationCreating: "incarnation-1 uid-1"}
+			forged.Finalizers = []string{v1alpha1.Finalizer}
+			w.Apply(forged)
+			if deleted {
+				w.Remove(w.TopicIn(controllertest.Guests, "orders"))
+			}
+			w.Settle("orders")
+			if topic, stays := w.Kafka.Topics["orders"]; !stays || len(topic.Config) != 0 {
+				t.Errorf("somebody else's topic was changed: %v", w.Kafka.Topics)
+			}
+			if deleted && w.TopicIn(controllertest.Guests, "orders") != nil {
+				t.Error("the finalizer hangs")
+			} else if !deleted {
+				w.wantTopicIn(controllertest.Guests, "orders", "Stalled/TopicExists")
+			}
+		})
+	}
+}
+
+func TestAGuestsTopicWhoseCreationWasNotAnsweredIsItsOwn(t *testing.T) {
+	w := guestWorld(t)
+	w.Apply(controllertest.FromGuests(controllertest.NewTopic("orders", "uid-1", 0)))
+	w.Kafka.Lose = "create"
+	if w.Once("orders") == nil || len(w.Kafka.Topics) != 1 {
+		t.Fatal("the answer was not lost")
+	}
+	w.restart()
+	w.Settle("orders")
+	w.wantTopicIn(controllertest.Guests, "orders", "Ready")
+	if s := w.TopicIn(controllertest.Guests, "orders").Status; s.Creating != "" || s.Origin != v1alpha1.OriginCreated {
+		t.Errorf("creating %q, by origin %s", s.Creating, s.Origin)
+	}
+	w.Remove(w.TopicIn(controllertest.Guests, "orders"))
+	w.Settle("orders")
+	if len(w.Kafka.Topics) != 0 {
+		t.Error("it was not deleted")
+	}
+}
+
+func TestAnAnnouncementThatAGuestRestoresAfterKafkaRefusedItSaysNothing(t *testing.T) {
+	w := guestWorld(t)
+	w.Apply(controllertest.FromGuests(controllertest.NewTopic("orders", "uid-1", 0)))
+	w.Kafka.Refuse["orders"] = &kafka.Refusal{Code: "POLICY_VIOLATION", Message: "no"}
+	w.Settle("orders")
+	w.wantTopicIn(controllertest.Guests, "orders", "Stalled/PolicyViolation")
+	o := w.TopicIn(controllertest.Guests, "orders")
+	if o.Status.Creating != "" {
+		t.Errorf("still announced: %q", o.Status.Creating)
+	}
+	o.Annotations = map[string]string{v1alpha1.AnnotationCreating: "incarnation-1 uid-1"}
+	if err := w.Client.Update(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	delete(w.Kafka.Refuse, "orders")
+	w.Kafka.Add("orders", 1, 1, nil)
+	w.Settle("orders")
+	w.wantTopicIn(controllertest.Guests, "orders", "Stalled/TopicExists")
+	w.Remove(w.TopicIn(controllertest.Guests, "orders"))
+	w.Settle("orders")
+	if len(w.Kafka.Topics) != 1 {
+		t.Error("somebody else's topic was deleted")
+	}
+}
+
+// permit gives the namespace of guests permissions, and takes away those that are not named.
+func permit(permissions ...v1alpha1.AccessPermission) func(*v1alpha1.KafkaCluster) {
+	return func(c *v1alpha1.KafkaCluster) {
+		c.Spec.Access.Grants = []v1alpha1.AccessGrant{
+			{Namespace: "elsewhere", Permissions: []v1alpha1.AccessPermission{"Adopt", "InternalTopics"}},
+			{Namespace: controllertest.Guests, Permissions: permissions},
+		}
+	}
+}
+
+func adopting(by v1alpha1.Adoption) func(*v1alpha1.KafkaTopic) {
+	return func(t *v1alpha1.KafkaTopic) {
+		t.Spec.Adoption, t.Spec.DeletionPolicy = by, v1alpha1.DeletionDelete
+		t.Spec.Config = map[string]string{"retention.ms": "1000"}
+	}
+}
+
+func TestAGuestAdoptsATopicOnlyByItsOwnersWord(t *testing.T) {
+	for _, by := range []v1alpha1.Adoption{v1alpha1.AdoptionAlways, v1alpha1.AdoptionIfMatching} {
+		t.Run(string(by), func(t *testing.T) {
+			w := guestWorld(t)
+			w.ChangeCluster(permit(v1alpha1.PermissionInternalTopics))
+			w.Kafka.Add("orders", 1, 1, map[string]string{"retention.ms": "1000"})
+			w.Apply(controllertest.FromGuests(controllertest.NewTopic("orders", "uid-1", 0, adopting(by))))
+			w.Settle("orders")
+			w.wantTopicIn(controllertest.Guests, "orders", "Stalled/TopicExists",
+				`namespace "guests" may not take it over`, "spec.access.grants")
+			w.ChangeCluster(permit(v1alpha1.PermissionAdopt))
+			w.Settle("orders")
+			w.wantTopicIn(controllertest.Guests, "orders", "Ready")
+			w.ChangeCluster(permit())
+			w.Settle("orders")
+			w.wantTopicIn(controllertest.Guests, "orders", "Ready")
+			w.Remove(w.TopicIn(controllertest.Guests, "orders"))
+			w.Settle("orders")
+			if w.TopicIn(controllertest.Guests, "orders") != nil || len(w.Kafka.Topics) != 1 {
+				t.Errorf("a topic was deleted that its namespace may not take: %v", w.Kafka.Topics)
+			}
+		})
+	}
+}
+
+func TestAGuestDoesNotTakeATopicThatTookThePlaceOfItsOwn(t *testing.T) {
+	w := guestWorld(t, controllertest.NewTopic("orders", "uid-1", 0, adopting(v1alpha1.AdoptionAlways),
+		func(t *v1alpha1.KafkaTopic) { t.Spec.Recreate = v1alpha1.RecreateAlways }))
+	delete(w.Kafka.Topics, "orders")
+	w.Kafka.Add("orders", 1, 1, nil)
+	w.Settle("orders")
+	w.wantTopicIn(controllertest.Guests, "orders", "Stalled/TopicExists", "spec.access.grants")
+	if len(w.Kafka.Topics["orders"].Config) != 0 {
+		t.Errorf("it was changed: %v", w.Kafka.Topics)
+	}
+}
+
+func TestAGuestTouchesKafkasOwnTopicsOnlyByItsOwnersWord(t *testing.T) {
+	for name, there := range map[string]bool{"__consumer_offsets": true, "__share_group_state": false, "__anything": false} {
+		t.Run(name, func(t *testing.T) {
+			w := guestWorld(t)
+			w.ChangeCluster(permit(v1alpha1.PermissionAdopt))
+			if there {
+				w.Kafka.Add(name, 1, 1, nil)
+			}
+			w.Apply(controllertest.FromGuests(controllertest.NewTopic("theirs", "uid-1", 0, adopting(v1alpha1.AdoptionAlways),
+				func(t *v1alpha1.KafkaTopic) { t.Spec.Name, t.Spec.DeletionPolicy = name, "" })))
+			w.Reset()
+			w.Settle(name)
+			w.wantTopicIn(controllertest.Guests, "theirs", "Stalled/BeyondAccess", "spec.name", name, "InternalTopics")
+			if w.Kafka.Count() != 0 {
+				t.Errorf("Kafka was asked: %v", w.Kafka.Requests)
+			}
+			w.ChangeCluster(permit(v1alpha1.PermissionAdopt, v1alpha1.PermissionInternalTopics))
+			w.Settle(name)
+			if w.Kafka.Add("x", 1, 1, nil); name == "__share_group_state" {
+				w.wantTopicIn(controllertest.Guests, "theirs", "Reconciling/InternalTopic")
+				return
+			}
+			w.wantTopicIn(controllertest.Guests, "theirs", "Ready")
+			w.ChangeCluster(permit())
+			w.Settle(name)
+			w.wantTopicIn(controllertest.Guests, "theirs", "Stalled/BeyondAccess")
+			w.Remove(w.TopicIn(controllertest.Guests, "theirs"))
+			w.Settle(name)
+			if _, stays := w.Kafka.Topics[name]; !stays || w.TopicIn(controllertest.Guests, "theirs") != nil {
+				t.Errorf("the topic was deleted (%v), or the object hangs", w.Kafka.Topics)
+			}
+		})
+	}
+}
+
+func TestAGuestMayWatchKafkasOwnTopics(t *testing.T) {
+	w := guestWorld(t)
+	w.Kafka.Add("__consumer_offsets", 1, 1, nil)
+	w.Apply(controllertest.FromGuests(controllertest.NewTopic("theirs", "uid-1", 0, func(t *v1alpha1.KafkaTopic) {
+		t.Spec.Name, t.Spec.Management = "__consumer_offsets", v1alpha1.ManagementObserve
+	})))
+	w.Settle("__consumer_offsets")
+	w.wantTopicIn(controllertest.Guests, "theirs", "Ready")
+}
+
+func TestANamespaceThatIsNotKnownYetIsNotAdmitted(t *testing.T) {
+	expression := func(operator metav1.LabelSelectorOperator, values ...string) v1alpha1.NamespaceSelector {
+		return v1alpha1.NamespaceSelector{MatchExpressions: []v1alpha1.LabelExpression{
+			{Key: "team", Operator: operator, Values: values}}}
+	}
+	for name, selector := range map[string]v1alpha1.NamespaceSelector{
+		"by NotIn":        expression(metav1.LabelSelectorOpNotIn, "guests"),
+		"by DoesNotExist": expression(metav1.LabelSelectorOpDoesNotExist),
+		"by everything":   {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cluster := controllertest.ReadyCluster(3)
+			cluster.Spec.Access = &v1alpha1.Access{Namespaces: selector}
+			w := newWorld(t, cluster, controllertest.FromGuests(controllertest.NewTopic("orders", "uid-1", 0)))
+			if err := w.Once("orders"); err != nil {
+				t.Fatal(err)
+			}
+			w.wantTopicIn(controllertest.Guests, "orders", "Reconciling/NotAdmitted", `"guests"`)
+			if w.Kafka.Count() != 0 {
+				t.Errorf("Kafka was asked %v", w.Kafka.Requests)
+			}
+			w.Apply(controllertest.GuestNamespace())
+			w.LookAgain(batch.RetryFirst)
+			if name == "by everything" {
+				w.wantTopicIn(controllertest.Guests, "orders", "Ready")
+				return
+			}
+			w.wantTopicIn(controllertest.Guests, "orders", "Stalled/NotAdmitted", "spec.access.namespaces")
+			if len(w.Kafka.Topics) != 0 {
+				t.Errorf("topics %v", w.Kafka.Topics)
+			}
+		})
+	}
+}
+
+func evict(c *v1alpha1.KafkaCluster) { c.Spec.Access.Evicted = []string{controllertest.Guests} }
+
+func TestAnEvictedTopicStaysInKafkaAndItsNameIsFree(t *testing.T) {
+	w := guestWorld(t, controllertest.NewTopic("orders", "uid-1", time.Hour, configured("retention.ms", "1000")))
+	id := w.Kafka.Topics["orders"].ID
+	w.ChangeCluster(evict)
+	w.Settle("orders")
+	w.wantTopicIn(controllertest.Guests, "orders", "Stalled/Evicted", "spec.clusterRef", "shop/events", "spec.access.evicted")
+	if s := w.TopicIn(controllertest.Guests, "orders").Status; s.TopicID+s.ClusterID+string(s.Origin)+s.Creating != "" ||
+		len(s.Config)+len(s.ConfigKeys) != 0 {
+		t.Errorf("it has on record %+v", s)
+	}
+	select {
+	case e := <-w.Events.Events:
+		if !strings.Contains(e, "TopicLetGo") || !strings.Contains(e, "guests/orders") {
+			t.Errorf("event %q", e)
+		}
+	default:
+		t.Error("the owner is not told")
+	}
+	w.WantSilence("orders")
+	w.Apply(controllertest.NewTopic("ours", "uid-2", 0, func(t *v1alpha1.KafkaTopic) {
+		t.Spec.Name, t.Spec.Adoption = "orders", v1alpha1.AdoptionAlways
+	}))
+	w.Settle("orders")
+	w.wantTopic("ours", "Ready")
+	w.Remove(w.TopicIn(controllertest.Guests, "orders"))
+	w.Settle("orders")
+	if topic := w.Kafka.Topics["orders"]; topic.ID != id || topic.Config["retention.ms"] != "1000" ||
+		w.Topic("ours").Status.TopicID != string(id) || w.TopicIn(controllertest.Guests, "orders") != nil {
+		t.Errorf("Kafka has %v, or the object hangs", w.Kafka.Topics)
+	}
+}
+
+func TestAnEvictedTopicIsRecordedUntilNoThrottleOfItsOwnIsOnIt(t *testing.T) {
+	w := guestWorld(t, controllertest.NewTopic("orders", "uid-1", time.Hour, sized(1, 1)))
+	w.Kafka.Slow = true
+	o := w.TopicIn(controllertest.Guests, "orders")
+	o.Spec.ReplicationFactor = controllertest.PtrTo(int32(2))
+	o.Generation++
+	if err := w.Client.Update(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Once("orders"); err != nil {
+		t.Fatal(err)
+	}
+	if w.TopicIn(controllertest.Guests, "orders").Status.Reassignment == nil || len(w.Kafka.Topics["orders"].Config) == 0 {
+		t.Fatal("nothing moves under a throttle")
+	}
+	w.ChangeCluster(evict)
+	w.Kafka.Refuse["orders"] = errors.New("REQUEST_TIMED_OUT")
+	_ = w.Once("orders")
+	if w.TopicIn(controllertest.Guests, "orders").Status.Reassignment == nil {
+		t.Error("the record by which its throttle is known is gone before the throttle is")
+	}
+	delete(w.Kafka.Refuse, "orders")
+	w.Settle("orders")
+	w.wantTopicIn(controllertest.Guests, "orders", "Stalled/Evicted")
+	if s := w.TopicIn(controllertest.Guests, "orders").Status; s.Reassignment != nil || len(w.Kafka.Topics["orders"].Config) != 0 {
+		t.Errorf("status %+v, keys %v", s.Reassignment, w.Kafka.Topics["orders"].Config)
+	}
+}
+
+func TestTheClustersOwnNamespaceIsNeverEvicted(t *testing.T) {
+	w := guestWorld(t)
+	w.Apply(controllertest.NewTopic("orders", "uid-1", 0))
+	w.ChangeCluster(func(c *v1alpha1.KafkaCluster) { c.Spec.Access.Evicted = []string{c.Namespace} })
+	w.Settle("orders")
+	w.wantTopic("orders", "Ready")
+}
+
+func TestAGuestsTopicBeginsAsItsOwnerWants(t *testing.T) {
+	w := guestWorld(t, controllertest.NewTopic("orders", "uid-1", time.Hour, configured("retention.ms", "1000")))
+	w.ChangeCluster(func(c *v1alpha1.KafkaCluster) {
+		c.Spec.Access.Names = &v1alpha1.AccessNames{Prefixes: []v1alpha1.NamePrefix{"{namespace}."}}
+	})
+	w.Apply(controllertest.FromGuests(controllertest.NewTopic("other", "uid-2", 0)),
+		controllertest.FromGuests(controllertest.NewTopic("guests.own", "uid-3", 0)), controllertest.NewTopic("ours", "uid-4", 0))
+	w.Settle("orders", "other", "guests.own", "ours")
+	w.wantTopicIn(controllertest.Guests, "other", "Stalled/BeyondAccess", "spec.name", "guests.")
+	w.wantTopicIn(controllertest.Guests, "guests.own", "Ready")
+	w.wantTopic("ours", "Ready")
+	w.wantTopicIn(controllertest.Guests, "orders", "Stalled/BeyondAccess") // frozen: it stays as it is
+	if len(w.Kafka.Topics) != 3 || w.Kafka.Topics["orders"].Config["retention.ms"] != "1000" {
+		t.Errorf("topics %v", w.Kafka.Topics)
+	}
+}
+
+func TestANamespaceHasNoMoreTopicsThanItMay(t *testing.T) {
+	w := guestWorld(t, controllertest.NewTopic("first", "uid-1", 0))
+	w.ChangeCluster(func(c *v1alpha1.KafkaCluster) {
+		c.Spec.Access.Limits = &v1alpha1.AccessLimits{Topics: controllertest.PtrTo(int32(1))}
+	})
+	w.Apply(controllertest.FromGuests(controllertest.NewTopic("second", "uid-2", time.Hour)),
+		controllertest.NewTopic("ours", "uid-3", 0))
+	w.Settle("first", "second", "ours")
+	w.wantTopicIn(controllertest.Guests, "first", "Ready")
+	w.wantTopicIn(controllertest.Guests, "second", "Stalled/LimitReached", "spec.access.limits.topics")
+	w.wantTopic("ours", "Ready")
+	w.Remove(w.TopicIn(controllertest.Guests, "first"))
+	w.Settle("first")
+	w.LookAgain(time.Hour)
+	w.wantTopicIn(controllertest.Guests, "second", "Ready")
 }

@@ -134,7 +134,7 @@ func (p *pass) announce(ctx context.Context, changes topics.Changes) topics.Chan
 			continue
 		}
 		intent := intents[i.claim.Name]
-		if i.claim.Holder.Annotations[v1alpha1.AnnotationCreating] == intent {
+		if topics.Intends(i.claim.Holder, p.cluster.ID(), i.claim.Known.ID) {
 			intent = ""
 		}
 		if intent != "" || !claim.HasFinalizer(i.claim.Holder) {
@@ -142,7 +142,7 @@ func (p *pass) announce(ctx context.Context, changes topics.Changes) topics.Chan
 		}
 	}
 	batch.Each(batch.Writers, todo, func(a *announcement) {
-		a.done = p.flush.Announce(ctx, a.claim.Name, a.claim.Holder, a.intent)
+		a.done = p.flush.Announce(ctx, a.claim.Name, a.claim.Holder, a.intent) && p.recordAhead(ctx, a.item, a.intent)
 	})
 	for _, a := range todo {
 		switch {
@@ -154,6 +154,16 @@ func (p *pass) announce(ctx context.Context, changes topics.Changes) topics.Chan
 		}
 	}
 	return changes
+}
+
+// recordAhead writes the announcement of a guest into its status, too.
+func (p *pass) recordAhead(ctx context.Context, i *item, intent string) bool {
+	if intent == "" || !topics.IsGuest(i.claim.Holder) {
+		return true
+	}
+	next := *i.claim.Holder.Status.DeepCopy()
+	next.Creating = intent
+	return p.flush.RecordAhead(ctx, i.claim.Name, i.claim.Holder, next)
 }
 
 func (p *pass) create(ctx context.Context, admin kafka.Admin, changes topics.Changes) error {
@@ -197,7 +207,7 @@ func (p *pass) notCreated(i *item, err error) topics.Outcome {
 	if errors.Is(err, kafka.ErrTopicExists) {
 		// Somebody else was quicker between the reading and the creation, or Kafka is still deleting another of this
 		// name.
-		exists := topics.Exists(i.claim.Name)
+		exists := topics.Exists(i.desired)
 		exists.Doubtful, exists.After, exists.AtMost = false, batch.RetryFirst, batch.RetryLimit
 		return topics.Outcome{Verdicts: []verdict.Verdict{*exists}}
 	}
@@ -219,7 +229,8 @@ func (p *pass) withdraw(ctx context.Context, refused ...*v1alpha1.KafkaTopic) {
 	}
 	batch.Each(batch.Writers, refused, func(t *v1alpha1.KafkaTopic) {
 		delete(t.Annotations, v1alpha1.AnnotationCreating)
-		err := client.IgnoreNotFound(p.engine.Writer.DropAnnotation(ctx, t, v1alpha1.AnnotationCreating))
+		dropped := client.IgnoreNotFound(p.engine.Writer.DropAnnotation(ctx, t, v1alpha1.AnnotationCreating))
+		err := errors.Join(dropped, p.dropRecord(ctx, t))
 		if err == nil {
 			p.controller.refused.forget(t.UID)
 			return
@@ -227,6 +238,21 @@ func (p *pass) withdraw(ctx context.Context, refused ...*v1alpha1.KafkaTopic) {
 		p.flush.Errs.Add(topics.Name(t),
 			fmt.Errorf("take the announcement off KafkaTopic %s/%s: %w", t.Namespace, t.Name, err))
 	})
+}
+
+// dropRecord takes the announcement of a guest off its status.
+func (p *pass) dropRecord(ctx context.Context, t *v1alpha1.KafkaTopic) error {
+	if t.Status.Creating == "" {
+		return nil
+	}
+	next := *t.Status.DeepCopy()
+	next.Creating = ""
+	written := t.DeepCopy()
+	if err := p.engine.Writer.PatchStatus(ctx, written, t.Status, next); client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("take the announcement off the status: %w", err)
+	}
+	t.Status = next
+	return nil
 }
 
 // outdated tells whether the announcement on a holder must go with what is about to be said of it. One that means

@@ -3,6 +3,7 @@
 package topic
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/controllers/batch"
 	"github.com/castellan-dev/castellan/controllers/moving"
+	"github.com/castellan-dev/castellan/internal/claim"
 	"github.com/castellan-dev/castellan/internal/topics"
 )
 
@@ -51,9 +53,25 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 }
 
 // Open begins a flush of topics.
-func (r *Reconciler) Open(cluster batch.Host, a batch.Admission, all []found) (*flush, batch.Work) {
+func (r *Reconciler) Open(
+	cluster batch.Host, a batch.Admission, all []found, peers []*v1alpha1.KafkaTopic,
+) (*flush, batch.Work) {
 	base := batch.NewPass(&r.engine, cluster, a)
 	p := &pass{controller: r, engine: &r.engine, flush: &base, cluster: cluster, byName: map[string]*item{}}
+	over := claim.Over(peers, func(t *v1alpha1.KafkaTopic) bool { return cluster.IsHome(t) },
+		func(t *v1alpha1.KafkaTopic) bool { return topics.RecordOf(t, cluster.ID()).ID != "" },
+		claim.Limit[*v1alpha1.KafkaTopic]{Max: cluster.Limits().Topics, Field: "spec.access.limits.topics",
+			Counts: func(t *v1alpha1.KafkaTopic) bool { return t.Spec.Management != v1alpha1.ManagementObserve }})
+	consent := topics.Consent{
+		Bars: func(t *v1alpha1.KafkaTopic) *claim.Bar {
+			bar := cmp.Or(a.Bars(t), topics.Beyond(t, cluster.Key, cluster.Access()))
+			if v, tooMany := over[t.UID]; bar == nil && tooMany {
+				bar = &claim.Bar{Verdict: v}
+			}
+			return bar
+		},
+		Adopts: func(t *v1alpha1.KafkaTopic) bool { return cluster.Permits(t, v1alpha1.PermissionAdopt) },
+	}
 	for _, f := range all {
 		for _, t := range f.Objects {
 			if r.refused.has(t.UID) { // it still stands there, and says nothing
@@ -61,7 +79,7 @@ func (r *Reconciler) Open(cluster batch.Host, a batch.Admission, all []found) (*
 				p.refused = append(p.refused, t)
 			}
 		}
-		p.take(topics.Sort(f.Name, f.Objects, cluster.ID(), a.Admits))
+		p.take(topics.Sort(f.Name, f.Objects, cluster.ID(), consent))
 	}
 	return p.flush, p
 }

@@ -2,6 +2,10 @@ package topic
 
 import (
 	"context"
+	"errors"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/castellan-dev/castellan/controllers/batch"
 	"github.com/castellan-dev/castellan/internal/topics"
@@ -19,8 +23,8 @@ func (p *pass) Report(ctx context.Context) ([]string, error) {
 }
 
 func (p *pass) settle(ctx context.Context, i *item) error {
-	p.flush.LookAgain(i.claim.Name, i.again())
-	if err := p.settleObservers(ctx, i); err != nil {
+	p.flush.LookAgain(i.claim.Name, slices.Concat(i.again(), i.claim.BarredBy()))
+	if err := errors.Join(p.settleObservers(ctx, i), p.settleEvicted(ctx, i)); err != nil {
 		return err
 	}
 	if i.claim.Holder == nil {
@@ -44,7 +48,7 @@ func (p *pass) settle(ctx context.Context, i *item) error {
 func (p *pass) settleHolder(ctx context.Context, i *item) (bool, error) {
 	holder, out, now := i.claim.Holder, i.outcome, p.engine.Clock.Now()
 	switch {
-	case i.claim.Frozen:
+	case i.claim.Frozen != nil:
 		return true, p.settleFrozen(ctx, i)
 	case i.live.Denied != nil: // what was seen before stays in the status
 		return false, p.flush.WriteVerdict(ctx, holder, out.Verdicts[0])
@@ -75,6 +79,24 @@ func (p *pass) settleFrozen(ctx context.Context, i *item) error {
 	}
 	s.Reassignment = nil
 	return p.flush.WriteStatus(ctx, i.claim.Holder, s)
+}
+
+// settleEvicted takes the record off objects that may not have their topic any more, once no throttle of theirs is on
+// it, and tells them and the cluster's owner.
+func (p *pass) settleEvicted(ctx context.Context, i *item) error {
+	if i.state == unsettled || i.state == stuck {
+		return nil
+	}
+	for _, e := range i.claim.Evicted {
+		t := e.Object
+		if err := p.flush.WriteStatus(ctx, t, topics.EvictedStatus(t, e.Bar.Verdict, p.engine.Clock.Now())); err != nil {
+			return err
+		}
+		p.engine.Events.Eventf(p.cluster.Object, t, corev1.EventTypeNormal, "TopicLetGo", "Evict",
+			"KafkaTopic %s/%s has lost topic %q, which stays in Kafka and has no holder: %s",
+			t.Namespace, t.Name, i.claim.Name, e.Bar.Cause)
+	}
+	return nil
 }
 
 // settleObservers reports the topic to those who only watch it. One that has held it before lets go first.

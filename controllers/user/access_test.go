@@ -2,11 +2,19 @@ package user
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/controllers/controllertest"
+	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/plainauth"
+	"github.com/castellan-dev/castellan/internal/render"
 )
 
 func (w *world) userIn(namespace, name string) *v1alpha1.KafkaUser {
@@ -72,4 +80,455 @@ func TestASuperUserIsAskedForInTheClustersOwnNamespaceAlone(t *testing.T) {
 	w.Apply(ours)
 	w.Settle("root")
 	w.wantUser("root", "Ready")
+}
+
+// stateIn is what a KafkaUser of a namespace says, with its message.
+func (w *world) stateIn(namespace, name string) string {
+	conditions := w.userIn(namespace, name).Status.Conditions
+	return controllertest.State(conditions) + " " + controllertest.Message(conditions)
+}
+
+func (w *world) mustSay(namespace, name string, parts ...string) {
+	w.T.Helper()
+	said := w.stateIn(namespace, name)
+	for _, part := range parts {
+		if !strings.Contains(said, part) {
+			w.T.Errorf("KafkaUser %s/%s is %q, expected %q in it", namespace, name, said, part)
+		}
+	}
+}
+
+// told returns the events so far, a line each.
+func (w *world) told() string {
+	var all []string
+	for {
+		select {
+		case e := <-w.Events.Events:
+			all = append(all, e)
+		default:
+			return strings.Join(all, "\n")
+		}
+	}
+}
+
+func newGuestWorld(t *testing.T, guests ...*v1alpha1.KafkaUser) *world {
+	t.Helper()
+	w := newUserWorld(t, 3)
+	w.ChangeCluster(controllertest.Admit)
+	w.Apply(controllertest.GuestNamespace())
+	for _, u := range guests {
+		u.UID = types.UID("guest-" + u.Name)
+		w.Apply(controllertest.FromGuests(u))
+		w.Settle(u.Name)
+		w.mustSay(controllertest.Guests, u.Name, "Ready")
+	}
+	w.told()
+	return w
+}
+
+func superUser(names ...string) func(*v1alpha1.KafkaCluster) {
+	return func(c *v1alpha1.KafkaCluster) {
+		c.Spec.Authorization = &v1alpha1.Authorization{Type: v1alpha1.AuthorizationSimple, SuperUsers: names}
+	}
+}
+
+// login tells whether a password opens the door by either mechanism.
+func (w *world) login(name, password string) bool {
+	for _, mechanism := range []string{"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"} {
+		l := kafka.Login{Address: "events-main-0.", Mechanism: mechanism, Username: name, Password: password}
+		if w.TryLogin(context.Background(), l) == nil {
+			return true
+		}
+	}
+	return false
+}
+
+func (w *world) passwordIn(namespace, name string) string {
+	var s corev1.Secret
+	if err := w.Client.Get(context.Background(), controllertest.ObjectKey(namespace, name+"-kafka"), &s); err != nil {
+		w.T.Fatal(err)
+	}
+	return string(s.Data["password"])
+}
+
+func TestAGuestWhoseNameBecomesASuperUsersIsRevoked(t *testing.T) {
+	w := newGuestWorld(t, newUser("root", time.Hour, v1alpha1.MechanismPlain, v1alpha1.MechanismScram512))
+	password := w.passwordIn(controllertest.Guests, "root")
+	w.ChangeCluster(superUser("root"))
+	w.Settle("root")
+	if w.login("root", password) || len(w.Kafka.Scram["root"])+len(w.Kafka.ACLSet)+len(w.Kafka.QuotasOf["root"]) != 0 {
+		t.Errorf("it can log in, or has something: %v %v %v", w.Kafka.Scram, w.Kafka.ACLSet, w.Kafka.QuotasOf)
+	}
+	w.mustSay(controllertest.Guests, "root", "Stalled/SuperUserElsewhere", "spec.name", "choose another name")
+	if s := w.userIn(controllertest.Guests, "root").Status; s.Credentials != nil || s.Binding != nil {
+		t.Errorf("it has on record %+v, %+v", s.Credentials, s.Binding)
+	}
+	if told := w.told(); !strings.Contains(told, "UserRevoked") || !strings.Contains(told, "guests/root") {
+		t.Errorf("the owner is told %q", told)
+	}
+	w.WantSilence("root")
+	w.Remove(w.userIn(controllertest.Guests, "root"))
+	w.Settle("root")
+	if w.userIn(controllertest.Guests, "root") != nil {
+		t.Error("the finalizer hangs")
+	}
+}
+
+func TestTheOwnersSuperUserTakesTheNameFromAGuest(t *testing.T) {
+	for name, mechanisms := range map[string][]v1alpha1.Mechanism{
+		"by the same mechanisms": {v1alpha1.MechanismPlain, v1alpha1.MechanismScram512},
+		"by another mechanism":   {v1alpha1.MechanismScram512},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newGuestWorld(t, newUser("root", time.Hour, v1alpha1.MechanismPlain, v1alpha1.MechanismScram512))
+			password := w.passwordIn(controllertest.Guests, "root")
+			ours := newUser("root", 0, mechanisms...)
+			ours.UID, ours.Spec.ACLs, ours.Spec.Quotas = "uid-of-ours", nil, nil
+			w.Apply(ours)
+			w.Settle("root")
+			w.wantUser("root", "Stalled/Conflict")
+			w.ChangeCluster(superUser("root"))
+			w.Settle("root")
+			w.wantUser("root", "Ready")
+			w.mustSay(controllertest.Guests, "root", "Stalled/SuperUserElsewhere")
+			if w.login("root", password) || !w.login("root", w.secret("root-kafka")["password"]) {
+				t.Error("the guest's password opens the door, or the owner's does not")
+			}
+			if len(w.Kafka.ACLSet)+len(w.Kafka.QuotasOf["root"]) != 0 {
+				t.Errorf("left of the guest: %v %v", w.Kafka.ACLSet, w.Kafka.QuotasOf)
+			}
+			w.WantSilence("root")
+			w.Remove(w.userIn(controllertest.Guests, "root"))
+			w.Settle("root")
+			w.wantUser("root", "Ready")
+			if w.userIn(controllertest.Guests, "root") != nil || !w.login("root", w.secret("root-kafka")["password"]) {
+				t.Error("the guest's object hangs, or took the owner's login with it")
+			}
+		})
+	}
+}
+
+func TestARevocationThatKafkaDoesNotCarryOutIsToldAndTriedAgain(t *testing.T) {
+	w := newGuestWorld(t, newUser("root", time.Hour, v1alpha1.MechanismScram512))
+	w.ChangeCluster(superUser("root"))
+	w.Kafka.Down = kafka.ErrUnreachable
+	_ = w.Once("root")
+	w.mustSay(controllertest.Guests, "root", "Reconciling/ClusterUnreachable", "super user")
+	if w.userIn(controllertest.Guests, "root").Status.Credentials == nil {
+		t.Error("the record is gone before the credentials are")
+	}
+	w.Kafka.Down = nil
+	w.restart()
+	w.Settle("root")
+	w.mustSay(controllertest.Guests, "root", "Stalled/SuperUserElsewhere")
+	if len(w.Kafka.Scram["root"]) != 0 {
+		t.Errorf("Kafka has %v", w.Kafka.Scram)
+	}
+}
+
+func TestAGuestIsRevokedAlsoWhileTheOwnersUserLacksSomething(t *testing.T) {
+	w := newGuestWorld(t, newUser("root", time.Hour, v1alpha1.MechanismScram512))
+	password := w.passwordIn(controllertest.Guests, "root")
+	ours := newUser("root", 0, v1alpha1.MechanismScram512)
+	ours.UID = "uid-of-ours"
+	w.Apply(ours)
+	w.ChangeCluster(superUser("root"))
+	w.ChangeCluster(func(c *v1alpha1.KafkaCluster) {
+		for i := range c.Status.Listeners {
+			c.Status.Listeners[i].BootstrapServers = "" // which the Secret of ours needs
+		}
+	})
+	_ = w.Once("root")
+	w.Clock.Move(time.Second)
+	_ = w.Once("root")
+	if w.login("root", password) {
+		t.Error("the guest can still log in")
+	}
+	w.wantUser("root", "Reconciling/ListenerNotReady")
+}
+
+func TestWhatAUserWritesOnItsObjectIsNoProofOfWhatTheOperatorDid(t *testing.T) {
+	for _, deleted := range []bool{true, false} {
+		for name, cluster := range map[string]*v1alpha1.KafkaCluster{
+			"in an own cluster":       controllertest.ReadyCluster(3, inside, outside),
+			"in an external cluster":  controllertest.ReadyExternal(),
+			"in the cluster's own ns": controllertest.ReadyCluster(3, inside, outside),
+		} {
+			t.Run(fmt.Sprintf("%s, deleted %t", name, deleted), func(t *testing.T) {
+				controllertest.Admit(cluster)
+				cluster.Spec.Access.Names = &v1alpha1.AccessNames{Prefixes: []v1alpha1.NamePrefix{"root"}}
+				w := newUsersOf(t, cluster)
+				w.AccessTo.Username = "castellan"
+				w.others("root")
+				forged := newUser("root", time.Hour, v1alpha1.MechanismScram512)
+				if name != "in the cluster's own ns" {
+					controllertest.FromGuests(forged)
+				}
+				forged.Annotations = map[string]string{v1alpha1.AnnotationCreating: "incarnation-1 uid-root"}
+				forged.Finalizers = []string{v1alpha1.Finalizer}
+				w.Apply(controllertest.GuestNamespace(), forged)
+				if deleted {
+					w.Remove(w.userIn(forged.Namespace, "root"))
+				}
+				w.Settle("root")
+				if w.Kafka.Writes() != 0 || w.Kafka.Scram["root"]["SCRAM-SHA-512"].Password != "theirs" {
+					t.Errorf("somebody else's user was changed: %v", w.Kafka.Requests)
+				}
+				if got := w.userIn(forged.Namespace, "root"); deleted != (got == nil) {
+					t.Errorf("the object: %+v", got)
+				} else if !deleted {
+					w.mustSay(forged.Namespace, "root", "Stalled/UserExists")
+				}
+			})
+		}
+	}
+}
+
+func TestAUserIsOnRecordBeforeAnythingOfItIsInKafka(t *testing.T) {
+	for _, kind := range []string{"scram-alter", "acl-create", "quota-alter"} {
+		t.Run(kind, func(t *testing.T) {
+			w := newUserWorld(t, 1)
+			w.Apply(newUser("app", time.Hour, v1alpha1.MechanismScram512))
+			w.Kafka.Lose = kind
+			if w.Once("app") == nil {
+				t.Fatal("the answer was not lost")
+			}
+			if c := w.user("app").Status.Credentials; c == nil || c.ClusterID != "incarnation-1" || len(c.Mechanisms) != 0 {
+				t.Fatalf("on record is %+v", c)
+			}
+			w.restart()
+			w.Remove(w.user("app"))
+			w.Settle("app")
+			if w.user("app") != nil || len(w.Kafka.Scram["app"])+len(w.Kafka.ACLSet)+len(w.Kafka.QuotasOf["app"]) != 0 {
+				t.Errorf("left: %v %v %v", w.Kafka.Scram, w.Kafka.ACLSet, w.Kafka.QuotasOf)
+			}
+		})
+	}
+}
+
+func TestAUserWhoseCredentialsKafkaRefusesStaysOnRecord(t *testing.T) {
+	w := newUserWorld(t, 1)
+	w.Apply(newUser("app", time.Hour, v1alpha1.MechanismScram512))
+	w.Kafka.Refuse["app"] = &kafka.Refusal{Code: "UNACCEPTABLE_CREDENTIAL", Message: "no"}
+	w.Settle("app")
+	w.wantUser("app", "Stalled/Refused")
+	delete(w.Kafka.Refuse, "app")
+	w.Kafka.QuotasOf["app"] = map[string]float64{"producer_byte_rate": 1000} // which did not depend on the credentials
+	w.restart()
+	w.Settle("app")
+	w.wantUser("app", "Ready")
+}
+
+func TestAGuestGetsWhatReachesBeyondItOnlyByItsOwnersWord(t *testing.T) {
+	app := newUser("app", time.Hour, v1alpha1.MechanismScram512)
+	w := newGuestWorld(t, app)
+	u := w.userIn(controllertest.Guests, "app")
+	u.Spec.ACLs = append(u.Spec.ACLs, v1alpha1.ACLRule{
+		Resource: v1alpha1.ACLResource{Type: v1alpha1.ResourceCluster}, Operations: []v1alpha1.Operation{"Alter"}})
+	u.Generation++
+	if err := w.Client.Update(t.Context(), u); err != nil {
+		t.Fatal(err)
+	}
+	w.Settle("app")
+	w.mustSay(controllertest.Guests, "app", "Stalled/BeyondAccess", "spec.acls[1].operations: Alter")
+	alter := kafka.ACL{Principal: "User:app", Host: "*", ResourceType: "Cluster", ResourceName: "kafka-cluster",
+		Pattern: "Literal", Operation: "Alter", Permission: "Allow"}
+	if w.Kafka.ACLSet[alter] || len(w.Kafka.ACLSet) != 2 {
+		t.Errorf("Kafka has %v", w.Kafka.ACLSet)
+	}
+	grant := func(c *v1alpha1.KafkaCluster) {
+		c.Spec.Access.Grants = []v1alpha1.AccessGrant{{Namespace: controllertest.Guests,
+			ClusterOperations: []v1alpha1.ClusterOperation{"Alter"}}}
+	}
+	w.ChangeCluster(grant)
+	w.Settle("app")
+	w.mustSay(controllertest.Guests, "app", "Ready")
+	if !w.Kafka.ACLSet[alter] {
+		t.Errorf("Kafka has %v", w.Kafka.ACLSet)
+	}
+	w.ChangeCluster(func(c *v1alpha1.KafkaCluster) { c.Spec.Access.Grants = nil })
+	w.Settle("app")
+	w.mustSay(controllertest.Guests, "app", "Stalled/BeyondAccess")
+	if w.Kafka.ACLSet[alter] {
+		t.Error("it keeps what its owner has taken back")
+	}
+}
+
+func TestUsersAreLookedAtWhenTheirClusterGrantsSomethingElse(t *testing.T) {
+	before := controllertest.ReadyCluster(1)
+	controllertest.Admit(before)
+	after := before.DeepCopy()
+	if !sameForUsers(before, after) {
+		t.Error("an equal cluster is another one")
+	}
+	after.Spec.Access.Grants = []v1alpha1.AccessGrant{{Namespace: "guests"}}
+	if sameForUsers(before, after) {
+		t.Error("another grant makes no difference")
+	}
+	after = before.DeepCopy()
+	superUser("root")(after)
+	before.Spec.Authorization = &v1alpha1.Authorization{Type: v1alpha1.AuthorizationSimple}
+	if sameForUsers(before, after) {
+		t.Error("another super user makes no difference")
+	}
+}
+
+func TestAGuestTakesAUserOverOnlyByItsOwnersWord(t *testing.T) {
+	w := newGuestWorld(t)
+	w.others("app")
+	app := controllertest.FromGuests(newUser("app", time.Hour, v1alpha1.MechanismScram512))
+	app.Spec.Adoption = v1alpha1.UserAdoptionAlways
+	w.Apply(app)
+	w.Settle("app")
+	w.mustSay(controllertest.Guests, "app", "Stalled/UserExists", `namespace "guests" may not take it over`,
+		"spec.access.grants")
+	if w.Kafka.Writes() != 0 {
+		t.Errorf("Kafka was told %v", w.Kafka.Requests)
+	}
+	w.ChangeCluster(func(c *v1alpha1.KafkaCluster) {
+		c.Spec.Access.Grants = []v1alpha1.AccessGrant{{Namespace: controllertest.Guests,
+			Permissions: []v1alpha1.AccessPermission{v1alpha1.PermissionAdopt}}}
+	})
+	w.Settle("app")
+	w.mustSay(controllertest.Guests, "app", "Ready")
+}
+
+func TestAGuestThatIsNotAdmittedAnyMoreIsRevokedAsASuperUserAllTheSame(t *testing.T) {
+	w := newGuestWorld(t, newUser("root", time.Hour, v1alpha1.MechanismScram512))
+	password := w.passwordIn(controllertest.Guests, "root")
+	w.ChangeCluster(func(c *v1alpha1.KafkaCluster) { c.Spec.Access = nil })
+	w.Settle("root")
+	w.ChangeCluster(superUser("root"))
+	w.Settle("root")
+	if w.login("root", password) {
+		t.Error("it can still log in")
+	}
+}
+
+func TestAnEvictedUserIsRevokedAndItsNameIsFree(t *testing.T) {
+	w := newGuestWorld(t, newUser("app", time.Hour, v1alpha1.MechanismPlain, v1alpha1.MechanismScram512))
+	password := w.passwordIn(controllertest.Guests, "app")
+	for name, change := range map[string]func(*v1alpha1.KafkaCluster){
+		"while it is admitted":  func(c *v1alpha1.KafkaCluster) { c.Spec.Access.Evicted = []string{controllertest.Guests} },
+		"when it is not at all": func(c *v1alpha1.KafkaCluster) { c.Spec.Access.Namespaces.MatchLabels["team"] = "nobody" },
+	} {
+		w.ChangeCluster(change)
+		w.Settle("app")
+		if name == "while it is admitted" && w.login("app", password) {
+			t.Error("it can still log in")
+		}
+	}
+	w.mustSay(controllertest.Guests, "app", "Stalled/Evicted", "spec.access.evicted")
+	if w.login("app", password) || len(w.Kafka.Scram["app"])+len(w.Kafka.ACLSet)+len(w.Kafka.QuotasOf["app"]) != 0 {
+		t.Errorf("left of it: %v %v %v", w.Kafka.Scram, w.Kafka.ACLSet, w.Kafka.QuotasOf)
+	}
+	if told := w.told(); !strings.Contains(told, "UserRevoked") {
+		t.Errorf("the owner is told %q", told)
+	}
+	ours := newUser("ours", 0, v1alpha1.MechanismScram512)
+	ours.Spec.Name = "app"
+	w.Apply(ours)
+	w.Settle("app")
+	w.wantUser("ours", "Ready")
+	w.Remove(w.userIn(controllertest.Guests, "app"))
+	w.Settle("app")
+	if w.userIn(controllertest.Guests, "app") != nil || !w.login("app", w.secret("ours-kafka")["password"]) {
+		t.Error("its object hangs, or took the login of its successor with it")
+	}
+}
+
+func TestAnEvictedNamespaceThatIsAdmittedAgainBeginsAnew(t *testing.T) {
+	w := newGuestWorld(t, newUser("app", time.Hour, v1alpha1.MechanismScram512))
+	w.ChangeCluster(func(c *v1alpha1.KafkaCluster) { c.Spec.Access.Evicted = []string{controllertest.Guests} })
+	w.Settle("app")
+	w.ChangeCluster(func(c *v1alpha1.KafkaCluster) { c.Spec.Access.Evicted = nil })
+	w.Settle("app")
+	w.mustSay(controllertest.Guests, "app", "Ready")
+	if !w.login("app", w.passwordIn(controllertest.Guests, "app")) {
+		t.Error("it cannot log in")
+	}
+}
+
+func TestWhomTheClusterDoesNotAdmitHasNoEffectOnTheFileOfPlainUsers(t *testing.T) {
+	w := newGuestWorld(t, newUser("frozen", time.Hour, v1alpha1.MechanismPlain))
+	w.ChangeCluster(func(c *v1alpha1.KafkaCluster) { c.Spec.Access = nil })
+	w.Settle("frozen")
+	frozen := w.userIn(controllertest.Guests, "frozen")
+	frozen.Spec.Authentication.Mechanisms = []v1alpha1.Mechanism{v1alpha1.MechanismScram512}
+	frozen.Generation++
+	if err := w.Client.Update(t.Context(), frozen); err != nil {
+		t.Fatal(err)
+	}
+	ghost, err := plainauth.Hash("ghost", "passwordpassword", make([]byte, plainauth.MinSaltBytes), plainauth.DefaultIterations)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file corev1.Secret
+	key := controllertest.ObjectKey(controllertest.ClusterKey.Namespace, render.PlainUsersSecret("events"))
+	if err := w.Client.Get(t.Context(), key, &file); err != nil {
+		t.Fatal(err)
+	}
+	entries, _ := plainauth.ParseUsersFile(file.Data[render.UsersEntry])
+	file.Data[render.UsersEntry] = plainauth.UsersFile([]plainauth.Entry{entries["frozen"], ghost})
+	if err := w.Client.Update(t.Context(), &file); err != nil {
+		t.Fatal(err)
+	}
+	w.Apply(controllertest.FromGuests(newUser("ghost", time.Hour, v1alpha1.MechanismPlain)))
+	w.Apply(newUser("beside", time.Hour, v1alpha1.MechanismPlain)) // so that the file is written
+	w.Settle("frozen", "ghost", "beside")
+	lines, _ := plainauth.ParseUsersFile([]byte(w.secret("events-plain-users")["users"]))
+	if _, stays := lines["frozen"]; !stays || len(lines) != 2 {
+		t.Errorf("lines %v, expected those of frozen and beside", lines)
+	}
+}
+
+func TestKafkaIsNotAskedAboutUsersThatAreAllBarred(t *testing.T) {
+	w := newGuestWorld(t)
+	w.ChangeCluster(func(c *v1alpha1.KafkaCluster) { c.Spec.Access = nil })
+	w.Apply(controllertest.FromGuests(newUser("app", time.Hour, v1alpha1.MechanismScram512)))
+	w.Reset()
+	w.Settle("app")
+	w.mustSay(controllertest.Guests, "app", "Stalled/NotAdmitted")
+	if w.Kafka.Count() != 0 {
+		t.Errorf("Kafka was asked %v", w.Kafka.Requests)
+	}
+}
+
+func TestAGuestOfAnExternalClusterNeedsANameThatItsOwnerLetsItHave(t *testing.T) {
+	cluster := controllertest.ReadyExternal()
+	controllertest.Admit(cluster)
+	w := newExternalUserWorld(t, cluster)
+	w.Apply(controllertest.GuestNamespace(), controllertest.FromGuests(newUser("root", 0, v1alpha1.MechanismScram512)))
+	w.Settle("root")
+	w.mustSay(controllertest.Guests, "root", "Stalled/BeyondAccess", "spec.access.names", "super user")
+	if w.Kafka.Count() != 0 {
+		t.Errorf("Kafka was asked %v", w.Kafka.Requests)
+	}
+	w.ChangeCluster(func(c *v1alpha1.KafkaCluster) {
+		c.Spec.Access.Names = &v1alpha1.AccessNames{Prefixes: []v1alpha1.NamePrefix{"ro", "t"}}
+	})
+	w.Settle("root")
+	w.mustSay(controllertest.Guests, "root", "Ready")
+}
+
+func TestANamespaceHasNoMoreUsersThanItMay(t *testing.T) {
+	one := int32(1)
+	for name, limits := range map[string]*v1alpha1.AccessLimits{
+		"users": {Users: &one}, "plainUsers": {PlainUsers: &one},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newGuestWorld(t, newUser("first", 0, v1alpha1.MechanismPlain))
+			w.ChangeCluster(func(c *v1alpha1.KafkaCluster) { c.Spec.Access.Limits = limits })
+			second := newUser("second", time.Hour, v1alpha1.MechanismPlain)
+			w.Apply(controllertest.FromGuests(second), newUser("ours", 0, v1alpha1.MechanismPlain))
+			w.Settle("first", "second", "ours")
+			w.mustSay(controllertest.Guests, "first", "Ready")
+			w.mustSay(controllertest.Guests, "second", "Stalled/LimitReached", "spec.access.limits."+name)
+			w.wantUser("ours", "Ready")
+			w.Remove(w.userIn(controllertest.Guests, "first"))
+			w.Settle("first")
+			w.LookAgain(time.Hour)
+			w.mustSay(controllertest.Guests, "second", "Ready")
+		})
+	}
 }

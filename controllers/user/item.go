@@ -37,6 +37,8 @@ type userItem struct {
 	// mechanisms to be seen to work, or to be refused.
 	mechanisms []v1alpha1.Mechanism
 	password   string // of the removed user; empty = not known any more
+	// holderAwaits is what the holder waits for while what its predecessors had is taken away; nil = nothing.
+	holderAwaits *verdict.Verdict
 }
 
 // changes tells whether the flush changes, or may change, something of the user in Kafka.
@@ -71,14 +73,21 @@ func (i *userItem) keepRecord() {
 	i.report.Credentials, i.report.Secret = i.claim.Holder.Status.Credentials, boundSecret(i.claim.Holder)
 }
 
-// hadPlain tells whether the holder has a line in the file of PLAIN users on record.
+// hadPlain tells whether the holder, or whoever held the user before, has a line in the file of PLAIN users on record.
 func (i *userItem) hadPlain() bool {
-	if i.claim.Holder == nil || i.claim.Holder.Status.Credentials == nil {
-		return false
-	}
-	return slices.ContainsFunc(i.claim.Holder.Status.Credentials.Mechanisms, func(c v1alpha1.CredentialStatus) bool {
-		return inFile([]v1alpha1.Mechanism{c.Mechanism})
+	return slices.ContainsFunc(append(i.former(), i.claim.Holder), func(u *v1alpha1.KafkaUser) bool {
+		return u != nil && recordedInFile(u.Status.Credentials)
 	})
+}
+
+// former are the objects that may still have something of the user in Kafka and are to lose it: those that are being
+// deleted, and those that may not have the user any more.
+func (i *userItem) former() []*v1alpha1.KafkaUser {
+	all := i.claim.Held()
+	for _, e := range i.claim.Evicted {
+		all = append(all, e.Object)
+	}
+	return all
 }
 
 // refusedBy sorts what Kafka says of one user: a fault of its spec, or something that may be gone at the next attempt.

@@ -3,12 +3,9 @@ package user
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/controllers/batch"
@@ -48,8 +45,8 @@ func (p *userPass) Change(ctx context.Context) error {
 	for _, i := range p.items {
 		if f := users.Refused(p.host, i.claim.Name); f != nil {
 			p.leaveAlone(i, *f)
-		} else if i.claim.Frozen {
-			i.state = untouched
+		} else if i.claim.Frozen != nil || i.claim.Holder == nil && len(p.formerOf(i)) == 0 {
+			i.state = untouched // also where all who ask for it are barred: Kafka is not asked about it
 		}
 	}
 	if p.live, err = p.readLive(ctx, admin); err != nil {
@@ -87,19 +84,22 @@ func (p *userPass) meet(ctx context.Context) (err error) {
 // before anything happens in Kafka.
 func (p *userPass) prepare(ctx context.Context, i *userItem) {
 	i.desired = users.Desired{Name: i.claim.Name}
-	if i.claim.Holder != nil && p.hold(ctx, i) || i.state == postponed {
+	held := i.claim.Holder != nil && p.hold(ctx, i)
+	waits := i.state == untouched && len(i.claim.Evicted) > 0 // who is evicted does not wait for what the holder lacks
+	if held && !waits || i.state == postponed {
 		return
 	}
 	// Nobody in force holds the principal. What its former holders had is taken away.
-	held, _ := p.leavingOf(i)
-	if len(held) == 0 {
+	former := p.formerOf(i)
+	if len(former) == 0 {
 		i.state = untouched
 		return
 	}
 	i.state = revoking
+	i.holderAwaits, i.report.Awaited = i.report.Awaited, nil
 	i.desired = users.Desired{Name: i.claim.Name}
 	i.mechanisms = nil
-	for _, u := range held {
+	for _, u := range former {
 		if c := users.Recorded(u, p.pass.Cluster.ID()); c != nil {
 			for _, m := range c.Mechanisms {
 				i.mechanisms = append(i.mechanisms, m.Mechanism)
@@ -109,6 +109,11 @@ func (p *userPass) prepare(ctx context.Context, i *userItem) {
 		}
 	}
 	i.endpoints = users.Endpoints(p.host, i.mechanisms)
+}
+
+// formerOf are those of a user's former objects that have, or may have, something of it in Kafka.
+func (p *userPass) formerOf(i *userItem) []*v1alpha1.KafkaUser {
+	return slices.DeleteFunc(i.former(), func(u *v1alpha1.KafkaUser) bool { return !users.Owns(u, p.pass.Cluster.ID()) })
 }
 
 // leaveAlone touches nothing of a user and says why, to its holder or to those that are being deleted.
@@ -129,11 +134,6 @@ func (p *userPass) leaveAlone(i *userItem, f verdict.Verdict) {
 // the item because that is not certain yet.
 func (p *userPass) hold(ctx context.Context, i *userItem) bool {
 	u := i.claim.Holder
-	if fault := users.Presumes(u, p.host); fault != nil {
-		i.fault(*fault)
-		i.keepRecord()
-		return false
-	}
 	i.endpoints = users.Endpoints(p.host, u.Spec.Authentication.Mechanisms)
 	if fault := users.NotOffered(p.host, u.Spec.Authentication.Mechanisms); fault != nil {
 		i.fault(*fault)
@@ -177,7 +177,9 @@ func (p *userPass) hold(ctx context.Context, i *userItem) bool {
 	if c := users.Recorded(u, p.pass.Cluster.ID()); c != nil && c.PasswordHash == i.hash {
 		i.desired.Recorded = c
 	}
-	if i.desired.ACLs = users.ACLsOf(i.claim.Name, u.Spec.ACLs); len(i.desired.ACLs) > 0 && !p.host.Authorizes {
+	rules, beyond := users.Granted(u, p.host)
+	i.report.Faults = append(i.report.Faults, beyond...)
+	if i.desired.ACLs = users.ACLsOf(i.claim.Name, rules); len(i.desired.ACLs) > 0 && !p.host.Authorizes {
 		i.fault(users.NoAuthorizer())
 		i.desired.ACLs = nil
 	}
@@ -196,7 +198,7 @@ func boundSecret(u *v1alpha1.KafkaUser) string {
 // deleted a moment ago.
 func (p *userPass) vacant(i *userItem) bool {
 	key := batch.Key{Cluster: p.pass.Cluster.Key, Name: i.claim.Name}
-	fault := users.Exists(i.claim, p.live, p.pass.Cluster.ID())
+	fault := users.Exists(i.claim, p.live, p.pass.Cluster.ID(), p.host)
 	if fault == nil {
 		p.r.Doubts.Forget(key)
 		return true
@@ -210,25 +212,24 @@ func (p *userPass) vacant(i *userItem) bool {
 	return false
 }
 
-// announce writes to the object, before anything happens in Kafka, the finalizer and that the object takes the
-// principal. It returns false when the object could not be written and is looked at again.
+// announce writes to the object, before anything happens in Kafka, the finalizer, and on record that the object takes
+// the principal. It returns false when the object could not be written and is looked at again.
 func (p *userPass) announce(ctx context.Context, i *userItem) bool {
 	u := i.claim.Holder
-	if claim.HasFinalizer(u) && users.Owns(u, p.pass.Cluster.ID()) {
+	if !claim.HasFinalizer(u) && !p.pass.Announce(ctx, i.claim.Name, u, "") {
+		i.state = postponed
+		return false
+	}
+	if users.Owns(u, p.pass.Cluster.ID()) {
 		return true
 	}
-	base := u.DeepCopy()
-	controllerutil.AddFinalizer(u, v1alpha1.Finalizer)
-	metav1.SetMetaDataAnnotation(&u.ObjectMeta, v1alpha1.AnnotationCreating, users.Intent(u, p.pass.Cluster.ID()))
-	err := p.r.Writer.PatchMetadata(ctx, u, base)
-	if err == nil {
-		return true
+	next := *u.Status.DeepCopy()
+	next.Credentials = users.Taken(p.pass.Cluster.ID())
+	if !p.pass.RecordAhead(ctx, i.claim.Name, u, next) {
+		i.state = postponed
+		return false
 	}
-	i.state = postponed
-	if !p.pass.Overtaken(i.claim.Name, err) {
-		p.pass.Errs.Add(i.claim.Name, fmt.Errorf("add the finalizer to KafkaUser %s/%s: %w", u.Namespace, u.Name, err))
-	}
-	return false
+	return true
 }
 
 // mend sends the differences of SCRAM credentials, ACLs and quotas to Kafka, one request per kind.

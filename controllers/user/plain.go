@@ -122,8 +122,9 @@ func (p *userPass) plainUsers() (map[string]users.PlainUser, bool) {
 	return set, concerned
 }
 
-// plainNames returns every name that may stand in the file: users that are not being deleted and log in by PLAIN. For
-// the users of this flush, what the flush has decided counts.
+// plainNames returns every name that may stand in the file: users that are not being deleted and have, or may have, a
+// line on record. Whoever holds no user keeps no line, and whoever may not change anything takes none away. For the
+// users of this flush, what the flush has decided counts.
 func (p *userPass) plainNames(ctx context.Context) (map[string]bool, error) {
 	list, err := p.r.Of(ctx, p.pass.Cluster.Key)
 	if err != nil {
@@ -131,7 +132,7 @@ func (p *userPass) plainNames(ctx context.Context) (map[string]bool, error) {
 	}
 	all := map[string]bool{}
 	for _, u := range list {
-		if u.DeletionTimestamp == nil && inFile(u.Spec.Authentication.Mechanisms) {
+		if u.DeletionTimestamp == nil && p.hasLine(u) {
 			all[users.Name(u)] = true
 		}
 	}
@@ -144,6 +145,25 @@ func (p *userPass) plainNames(ctx context.Context) (map[string]bool, error) {
 		}
 	}
 	return all, nil
+}
+
+// hasLine tells whether a user has a line in the file, as far as its object tells.
+func (p *userPass) hasLine(u *v1alpha1.KafkaUser) bool {
+	asks := inFile(u.Spec.Authentication.Mechanisms)
+	switch c := users.Recorded(u, p.pass.Cluster.ID()); {
+	case p.r.Writer.Stale(u): // it may be on record since
+		return asks || recordedInFile(c)
+	case c != nil && len(c.Mechanisms) == 0: // which mechanisms stand is not known
+		return asks
+	default:
+		return recordedInFile(c)
+	}
+}
+
+func recordedInFile(c *v1alpha1.Credentials) bool {
+	return c != nil && slices.ContainsFunc(c.Mechanisms, func(s v1alpha1.CredentialStatus) bool {
+		return inFile([]v1alpha1.Mechanism{s.Mechanism})
+	})
 }
 
 func (p *userPass) writePlainFile(ctx context.Context, secret *corev1.Secret, key client.ObjectKey, file []byte,
@@ -207,6 +227,8 @@ func (p *userPass) plainUnproven() bool {
 	brokers := batch.Serving(p.pass.Cluster.Object)
 	for _, i := range p.items {
 		switch {
+		case i.state == granting && !inFile(i.mechanisms) && len(i.former()) > 0 && i.hadPlain():
+			return true // nobody logs in by PLAIN to see it, and the former holder's line must go all the same
 		case !i.changes() || !inFile(i.mechanisms):
 		case i.takesAway():
 			return true

@@ -4,15 +4,20 @@
 package user
 
 import (
+	"cmp"
 	"sync"
 
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/controllers/batch"
+	"github.com/castellan-dev/castellan/internal/claim"
 	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/plainauth"
 	"github.com/castellan-dev/castellan/internal/users"
+	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
 // +kubebuilder:rbac:groups=kafka.castellan.dev,resources=kafkausers,verbs=get;list;watch;patch
@@ -50,15 +55,49 @@ type verifiedEntry struct {
 
 // Open begins a flush of the users that were found.
 func (r *Reconciler) Open(
-	cluster batch.Host, a batch.Admission, all []batch.Found[*v1alpha1.KafkaUser],
+	cluster batch.Host, a batch.Admission, all []batch.Found[*v1alpha1.KafkaUser], peers []*v1alpha1.KafkaUser,
 ) (*pass, batch.Work) {
 	p := &userPass{r: r, pass: batch.NewPass(&r.Reconciler, cluster, a)}
+	host := model.Host{
+		Namespace: cluster.Key.Namespace, Name: cluster.Key.Name, SuperUsers: superUsers(cluster.Object),
+		External: cluster.Object != nil && cluster.Object.IsExternal(), Access: cluster.Access(),
+	}
+	tooMany := overLimits(cluster, peers)
+	bars := func(u *v1alpha1.KafkaUser) *claim.Bar {
+		bar := cmp.Or(users.Presumes(u, host), a.Bars(u), users.Misnamed(u, host)) // who is evicted is so whatever else holds
+		for _, over := range tooMany {
+			if v, is := over[u.UID]; bar == nil && is {
+				bar = &claim.Bar{Verdict: v}
+			}
+		}
+		return bar
+	}
 	for _, f := range all {
-		claim := users.Sort(f.Name, f.Objects, cluster.ID(), a.Admits)
-		p.pass.Claims = append(p.pass.Claims, claim)
-		p.items = append(p.items, &userItem{claim: claim})
+		c := users.Sort(f.Name, f.Objects, cluster.ID(), bars)
+		p.pass.Claims = append(p.pass.Claims, c)
+		p.items = append(p.items, &userItem{claim: c})
 	}
 	return &p.pass, p
+}
+
+// overLimits are the users that are too many of their namespaces, by what they are too many of.
+func overLimits(cluster batch.Host, peers []*v1alpha1.KafkaUser) (all []map[types.UID]verdict.Verdict) {
+	id, limits := cluster.ID(), cluster.Limits()
+	home := func(u *v1alpha1.KafkaUser) bool { return cluster.IsHome(u) }
+	recorded := func(u *v1alpha1.KafkaUser) bool { return users.Owns(u, id) }
+	for _, limit := range []claim.Limit[*v1alpha1.KafkaUser]{
+		{Max: limits.Users, Field: "spec.access.limits.users", Counts: batch.Every[*v1alpha1.KafkaUser]},
+		{Max: limits.PlainUsers, Field: "spec.access.limits.plainUsers", Counts: func(u *v1alpha1.KafkaUser) bool {
+			return inFile(u.Spec.Authentication.Mechanisms) || recordedInFile(users.Recorded(u, id))
+		}},
+	} {
+		has := recorded
+		if limit.Max == limits.PlainUsers && limits.PlainUsers != nil {
+			has = func(u *v1alpha1.KafkaUser) bool { return recordedInFile(users.Recorded(u, id)) }
+		}
+		all = append(all, claim.Over(peers, home, has, limit))
+	}
+	return all
 }
 
 // Forget drops which password an entry of the users file was made from.

@@ -34,20 +34,22 @@ func (p *userPass) settle(ctx context.Context, i *userItem) error {
 			errs = append(errs, p.pass.WriteStatus(ctx, loser,
 				users.ConflictStatus(loser, i.claim.Holder, p.r.Clock.Now())))
 		}
-		if i.claim.Frozen {
+		if i.claim.Frozen != nil {
 			return errors.Join(append(errs, p.pass.Release(ctx, i.claim.Held()...))...) // they have handed it over
 		}
 		errs = append(errs, p.pass.WriteStatus(ctx, i.claim.Holder,
-			users.StatusOf(i.claim.Holder, i.holderReport(), p.r.Clock.Now())))
+			users.StatusOf(i.claim.Holder, i.holderReport(p.pass.Cluster.ID()), p.r.Clock.Now())))
 	}
-	return errors.Join(append(errs, p.settleLeaving(ctx, i))...)
+	return errors.Join(append(errs, p.settleLeaving(ctx, i), p.settleEvicted(ctx, i))...)
 }
 
 // lookAgain plans the next look at a user: for what is waited for, else for a fault that may go away by itself.
 func (p *userPass) lookAgain(i *userItem) {
-	open := slices.Clone(i.report.Faults)
-	if i.report.Awaited != nil {
-		open = append([]verdict.Verdict{*i.report.Awaited}, open...)
+	open := slices.Concat(i.report.Faults, i.claim.BarredBy())
+	for _, awaited := range []*verdict.Verdict{i.holderAwaits, i.report.Awaited} {
+		if awaited != nil {
+			open = append([]verdict.Verdict{*awaited}, open...)
+		}
 	}
 	for _, v := range open {
 		if v.After > 0 {
@@ -60,10 +62,13 @@ func (p *userPass) lookAgain(i *userItem) {
 
 // holderReport is what the holder's status says. That somebody else's credentials are being taken away is not the
 // holder's business.
-func (i *userItem) holderReport() users.Report {
+func (i *userItem) holderReport(clusterID string) users.Report {
 	r := i.report
+	if i.state == granting && r.Credentials == nil {
+		r.Credentials = users.Taken(clusterID)
+	}
 	if i.takesAway() {
-		r.Awaited = nil
+		r.Awaited = i.holderAwaits
 	}
 	return r
 }
@@ -86,23 +91,56 @@ func (p *userPass) leavingOf(i *userItem) (owners, others []*v1alpha1.KafkaUser)
 func (p *userPass) settleLeaving(ctx context.Context, i *userItem) error {
 	owners, others := p.leavingOf(i)
 	errs := []error{p.pass.Release(ctx, others...)}
-	replaced := i.state == granting && i.report.Credentials != nil && i.report.Awaited == nil
 	if i.state == spared {
 		for _, u := range owners {
 			p.r.Events.Eventf(u, nil, corev1.EventTypeWarning, "Released", "Delete",
 				"The operator itself logs in as user %q: its credentials, ACLs and quotas stay", i.claim.Name)
 		}
 	}
-	if !i.unsettled() && (i.state == spared || replaced || i.state == revoked) {
+	if i.settled() {
 		return errors.Join(append(errs, p.pass.Release(ctx, owners...))...)
 	}
-	reason, message := users.ReasonRevoking, "waiting until its successor is in force"
-	if i.report.Awaited != nil {
-		reason, message = i.report.Awaited.Reason, i.report.Awaited.Text()
-	}
+	reason, message := i.awaitedByFormer()
 	for _, u := range owners {
 		errs = append(errs, p.pass.Keep(ctx, i.claim.Name, u, reason,
 			func() error { return p.pass.WriteWaiting(ctx, u, reason, message) }))
+	}
+	return errors.Join(errs...)
+}
+
+// settled tells whether the password of whoever held the user before opens nothing any more.
+func (i *userItem) settled() bool {
+	replaced := i.state == granting && i.report.Credentials != nil && i.report.Awaited == nil
+	return !i.unsettled() && (i.state == spared || replaced || i.state == revoked)
+}
+
+// awaitedByFormer says why they are not settled.
+func (i *userItem) awaitedByFormer() (reason, message string) {
+	if i.report.Awaited != nil {
+		return i.report.Awaited.Reason, i.report.Awaited.Text()
+	}
+	return users.ReasonRevoking, "waiting until its successor is in force"
+}
+
+// settleEvicted takes the record off users that may not have their principal any more, once their password opens
+// nothing, and tells them and the cluster's owner.
+func (p *userPass) settleEvicted(ctx context.Context, i *userItem) error {
+	var errs []error
+	for _, e := range i.claim.Evicted {
+		u := e.Object
+		if !i.settled() {
+			reason, message := i.awaitedByFormer()
+			errs = append(errs, p.pass.WriteWaiting(ctx, u, reason, e.Bar.Cause+": "+message))
+			continue
+		}
+		err := p.pass.WriteStatus(ctx, u, users.RevokedStatus(u, e.Bar.Verdict, p.r.Clock.Now()))
+		if errs = append(errs, err); err == nil {
+			p.r.Events.Eventf(p.pass.Cluster.Object, u, corev1.EventTypeNormal, "UserRevoked", "Revoke",
+				"User %q of KafkaUser %s/%s has lost its credentials, ACLs and quotas: %s",
+				i.claim.Name, u.Namespace, u.Name, e.Bar.Cause)
+			p.r.Events.Eventf(u, p.pass.Cluster.Object, corev1.EventTypeWarning, "Revoked", "Revoke",
+				"Its credentials, ACLs and quotas are taken away: %s", e.Bar.Cause)
+		}
 	}
 	return errors.Join(errs...)
 }

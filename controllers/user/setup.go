@@ -3,6 +3,7 @@ package user
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -73,6 +74,7 @@ func sameForUsers(before, after *v1alpha1.KafkaCluster) bool {
 	// A broker that has gone needs no proof. One that has come does.
 	return batch.FactsOf(before) == batch.FactsOf(after) &&
 		authorizes(before) == authorizes(after) &&
+		slices.Equal(superUsers(before), superUsers(after)) &&
 		len(lacking(batch.Serving(after), batch.Serving(before))) == 0 &&
 		equality.Semantic.DeepEqual(before.Spec.Listeners, after.Spec.Listeners) &&
 		equality.Semantic.DeepEqual(before.Spec.External, after.Spec.External) &&
@@ -83,6 +85,15 @@ func sameForUsers(before, after *v1alpha1.KafkaCluster) bool {
 // authorizes tells whether a cluster minds ACLs.
 func authorizes(cluster *v1alpha1.KafkaCluster) bool {
 	return cluster.IsExternal() || resolve.HostOf(cluster).Authorizes
+}
+
+// superUsers are the names that nobody may have who is from another namespace; nil = there is no cluster, or it has
+// none.
+func superUsers(cluster *v1alpha1.KafkaCluster) []string {
+	if cluster == nil || cluster.Spec.Authorization == nil {
+		return nil
+	}
+	return cluster.Spec.Authorization.SuperUsers
 }
 
 // secretEvents marks the owner of a connection Secret, and all users when the CA or the file of PLAIN users has

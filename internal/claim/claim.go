@@ -45,6 +45,19 @@ type Object interface {
 	metav1.Object
 }
 
+// Bar says why an object takes no part in the claim on its name.
+type Bar struct {
+	verdict.Verdict
+	// Evicts: what the object has on record is taken from it. Without it the object keeps that, frozen.
+	Evicts bool
+}
+
+// Barred is an object that takes no part, and why.
+type Barred[T Object] struct {
+	Object T
+	Bar    Bar
+}
+
 // Claim is every object of one kind that stands for one name of one cluster.
 type Claim[T Object] struct {
 	Name string
@@ -56,11 +69,13 @@ type Claim[T Object] struct {
 	Leaving []T
 	// Observers report what bears the name and decide nothing; none of them is being deleted.
 	Observers []T
-	// NotAdmitted are objects from namespaces that the cluster does not admit, with nothing on record: they take no
-	// part.
-	NotAdmitted []T
-	// Frozen: the cluster has ceased to admit the holder. It keeps what it has, and nothing is done about it.
-	Frozen bool
+	// Barred are objects that may take no part and have nothing on record.
+	Barred []Barred[T]
+	// Evicted are objects that may take no part and lose what they have on record; none of them is being deleted.
+	Evicted []Barred[T]
+	// Frozen says why the holder may take no part any more; nil = it may. It keeps what it has, and nothing is done about
+	// it.
+	Frozen *Bar
 }
 
 // Rules say how objects of a kind stand to each other.
@@ -68,12 +83,13 @@ type Rules[T Object] struct {
 	// Recorded tells whether the object has what bears the name on record: it comes before all that have not,
 	// wherever it is.
 	Recorded func(T) bool
-	// Begun tells whether the object has begun to take the name: it comes before all that have not.
+	// Begun tells whether the object has begun to take the name: it comes before all that have not; nil = none has
+	// without a record.
 	Begun func(T) bool
 	// Observes tells whether the object only watches; nil = none does.
 	Observes func(T) bool
-	// Admits tells from which namespaces the cluster takes objects.
-	Admits func(namespace string) bool
+	// Bars says why an object may take no part; nil = it may.
+	Bars func(T) *Bar
 }
 
 // Sort sorts out who holds a name: whoever has it on record, then whoever has begun to take it, then the oldest, then
@@ -82,10 +98,15 @@ func Sort[T Object](name string, objects []T, rules Rules[T]) Claim[T] {
 	c := Claim[T]{Name: name}
 	var sorted []T
 	for _, o := range objects {
-		if rules.Admits(o.GetNamespace()) || rules.Recorded(o) {
+		switch bar := rules.Bars(o); {
+		case bar == nil:
 			sorted = append(sorted, o)
-		} else {
-			c.NotAdmitted = append(c.NotAdmitted, o)
+		case !rules.Recorded(o):
+			c.Barred = append(c.Barred, Barred[T]{o, *bar})
+		case bar.Evicts && o.GetDeletionTimestamp() == nil:
+			c.Evicted = append(c.Evicted, Barred[T]{o, *bar})
+		default:
+			sorted = append(sorted, o)
 		}
 	}
 	slices.SortStableFunc(sorted, func(a, b T) int {
@@ -102,7 +123,7 @@ func Sort[T Object](name string, objects []T, rules Rules[T]) Claim[T] {
 		case rules.Observes != nil && rules.Observes(o):
 			c.Observers = append(c.Observers, o)
 		case !c.HasHolder():
-			c.Holder, c.Frozen = o, !rules.Admits(o.GetNamespace())
+			c.Holder, c.Frozen = o, rules.Bars(o)
 		default:
 			c.Losers = append(c.Losers, o)
 		}
@@ -114,7 +135,7 @@ func (r Rules[T]) standing(o T) int {
 	switch {
 	case r.Recorded(o):
 		return 2
-	case r.Begun(o):
+	case r.Begun != nil && r.Begun(o):
 		return 1
 	default:
 		return 0
@@ -125,6 +146,17 @@ func (r Rules[T]) standing(o T) int {
 func (c Claim[T]) HasHolder() bool {
 	var none T
 	return c.Holder != none
+}
+
+// BarredBy are the verdicts on the objects that take no part.
+func (c Claim[T]) BarredBy() (all []verdict.Verdict) {
+	for _, b := range c.Barred {
+		all = append(all, b.Bar.Verdict)
+	}
+	if c.Frozen != nil {
+		all = append(all, c.Frozen.Verdict)
+	}
+	return all
 }
 
 // Living are the objects that take part and are not being deleted, the holder first.

@@ -12,8 +12,8 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 )
 
-// thing is an object of which the name says all: "recorded", "begun", "observing" and "guest" (of a namespace that is
-// not admitted) may occur in it.
+// thing is an object of which the name says all: "recorded", "begun", "observing", "guest" (of a namespace that is not
+// admitted) and "evicted" may occur in it.
 type thing = metav1.ObjectMeta
 
 func object(name string, age time.Duration, leaving bool) *thing {
@@ -40,18 +40,31 @@ func names(objects []*thing) string {
 	return strings.Join(all, " ")
 }
 
+func namesOf(objects []Barred[*thing]) string {
+	all := make([]string, len(objects))
+	for i, o := range objects {
+		all[i] = o.Object.Name
+	}
+	return strings.Join(all, " ")
+}
+
 func TestWhoHoldsAName(t *testing.T) {
 	has := func(word string) func(*thing) bool {
 		return func(o *thing) bool { return strings.Contains(o.Name, word) }
 	}
 	rules := Rules[*thing]{
 		Recorded: has("recorded"), Begun: has("begun"), Observes: has("observing"),
-		Admits: func(namespace string) bool { return namespace == "home" },
+		Bars: func(o *thing) *Bar {
+			if evicted := strings.Contains(o.Name, "evicted"); evicted || o.Namespace != "home" {
+				return &Bar{Evicts: evicted}
+			}
+			return nil
+		},
 	}
 	for name, c := range map[string]struct {
-		objects                                    []*thing
-		holder, losers, leaving, observers, barred string
-		frozen                                     bool
+		objects                                             []*thing
+		holder, losers, leaving, observers, barred, evicted string
+		frozen                                              bool
 	}{
 		"nobody":                {},
 		"the only one":          {objects: []*thing{object("a", 0, false)}, holder: "a"},
@@ -73,6 +86,12 @@ func TestWhoHoldsAName(t *testing.T) {
 			objects: []*thing{object("guest begun", 2, false), object("a", 1, false)}, holder: "a", barred: "guest begun"},
 		"who was admitted once keeps what it has, frozen": {
 			objects: []*thing{object("guest recorded", 2, false), object("a", 3, false)}, holder: "guest recorded", losers: "a", frozen: true},
+		"who is evicted loses what it has": {
+			objects: []*thing{object("evicted recorded", 2, false), object("a", 1, false)}, holder: "a", evicted: "evicted recorded"},
+		"who is evicted and has nothing is barred": {
+			objects: []*thing{object("evicted begun", 2, false)}, barred: "evicted begun"},
+		"who is evicted and is being deleted hands over": {
+			objects: []*thing{object("evicted recorded", 2, true), object("a", 1, false)}, holder: "a", leaving: "evicted recorded"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := Sort("x", c.objects, rules)
@@ -81,15 +100,16 @@ func TestWhoHoldsAName(t *testing.T) {
 				holder = got.Holder.Name
 			}
 			if holder != c.holder || names(got.Losers) != c.losers || names(got.Leaving) != c.leaving || names(got.Observers) != c.observers ||
-				names(got.NotAdmitted) != c.barred || got.Frozen != c.frozen ||
+				namesOf(got.Barred) != c.barred || namesOf(got.Evicted) != c.evicted || (got.Frozen != nil) != c.frozen ||
 				got.Name != "x" {
 				t.Errorf(
-					"%q holds it; losers %q, leaving %q, observers %q, barred %q, frozen %v",
+					"%q holds it; losers %q, leaving %q, observers %q, barred %q, evicted %q, frozen %v",
 					holder,
 					names(got.Losers),
 					names(got.Leaving),
 					names(got.Observers),
-					names(got.NotAdmitted),
+					namesOf(got.Barred),
+					namesOf(got.Evicted),
 					got.Frozen,
 				)
 			}

@@ -14,7 +14,7 @@ import (
 func HostOf(cluster *v1alpha1.KafkaCluster, operator string) model.Host {
 	h := model.Host{
 		Namespace: cluster.Namespace, Name: cluster.Name, External: true, Authorizes: true,
-		Operator: operator, NeedsForScram: Lacks(cluster, kafka.FeatureScram),
+		Access: cluster.Spec.Access, Operator: operator, NeedsForScram: Lacks(cluster, kafka.FeatureScram),
 	}
 	for _, node := range cluster.Status.Nodes {
 		h.Nodes = append(h.Nodes, node.ID)

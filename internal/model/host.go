@@ -14,7 +14,9 @@ type Host struct {
 	// Authorizes tells whether the cluster minds ACLs. Of an external one the brokers say it themselves.
 	Authorizes bool
 	SuperUsers []string // names, without "User:"
-	Nodes      []int32  // ids of the nodes that are on record
+	// Access is what other namespaces may have; nil = nothing.
+	Access *v1alpha1.Access
+	Nodes  []int32 // ids of the nodes that are on record
 	// Operator is the user that the operator itself logs in as; empty = it is no user.
 	Operator string
 	// NeedsForScram says which Kafka has the requests that users' credentials need; empty = this one has them.

@@ -18,7 +18,7 @@ import (
 func HostOf(cluster *v1alpha1.KafkaCluster) model.Host {
 	spec, status := &cluster.Spec, &cluster.Status
 	h := model.Host{
-		Namespace: cluster.Namespace, Name: cluster.Name,
+		Namespace: cluster.Namespace, Name: cluster.Name, Access: spec.Access,
 		Authorizes: authorizationOf(spec, defaultsOf(spec, status)) == v1alpha1.AuthorizationSimple,
 	}
 	if spec.Authorization != nil {

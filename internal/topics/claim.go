@@ -44,8 +44,18 @@ func Intent(t *v1alpha1.KafkaTopic, clusterID string, after kafka.TopicID) strin
 	return claim.Intent(t, clusterID, string(after))
 }
 
-func intends(t *v1alpha1.KafkaTopic, clusterID string, after kafka.TopicID) bool {
-	return !observes(t) && t.Annotations[v1alpha1.AnnotationCreating] == Intent(t, clusterID, after)
+// Intends tells whether an object has announced that it creates its topic, in place of after if that is not empty. An
+// annotation can be written by whoever may write the object. Within the cluster's own namespace that gives nobody more
+// than spec.adoption does; from another one it counts only where the operator has written the same into the status.
+func Intends(t *v1alpha1.KafkaTopic, clusterID string, after kafka.TopicID) bool {
+	intent := Intent(t, clusterID, after)
+	return !observes(t) && t.Annotations[v1alpha1.AnnotationCreating] == intent &&
+		(!IsGuest(t) || t.Status.Creating == intent)
+}
+
+// IsGuest tells whether an object is from another namespace than its cluster.
+func IsGuest(t *v1alpha1.KafkaTopic) bool {
+	return t.Spec.ClusterRef.From(t.Namespace).Namespace != t.Namespace
 }
 
 func observes(t *v1alpha1.KafkaTopic) bool { return t.Spec.Management == v1alpha1.ManagementObserve }
@@ -62,16 +72,24 @@ type Claim struct {
 	// Intended: one of them has said that it creates the topic, in place of the one on record if there is one.
 	Intended bool
 
-	admits func(namespace string) bool
+	consent Consent
 }
 
-// Sort sorts out who holds a topic. admits tells from which namespaces the cluster takes objects.
-func Sort(name string, objects []*v1alpha1.KafkaTopic, clusterID string, admits func(namespace string) bool) Claim {
-	c := Claim{admits: admits, Claim: claim.Sort(name, objects, claim.Rules[*v1alpha1.KafkaTopic]{
+// Consent is what a cluster lets objects do.
+type Consent struct {
+	// Bars says why an object may take no part; nil = it may.
+	Bars func(*v1alpha1.KafkaTopic) *claim.Bar
+	// Adopts tells whether an object may take over a topic that it did not create.
+	Adopts func(*v1alpha1.KafkaTopic) bool
+}
+
+// Sort sorts out who holds a topic.
+func Sort(name string, objects []*v1alpha1.KafkaTopic, clusterID string, consent Consent) Claim {
+	c := Claim{consent: consent, Claim: claim.Sort(name, objects, claim.Rules[*v1alpha1.KafkaTopic]{
 		Recorded: func(t *v1alpha1.KafkaTopic) bool { return RecordOf(t, clusterID).ID != "" },
-		Begun:    func(t *v1alpha1.KafkaTopic) bool { return intends(t, clusterID, "") },
+		Begun:    func(t *v1alpha1.KafkaTopic) bool { return Intends(t, clusterID, "") },
 		Observes: observes,
-		Admits:   admits,
+		Bars:     consent.Bars,
 	})}
 	claims := c.Leaving
 	if c.Holder != nil { // its own record comes before anybody else's
@@ -83,21 +101,23 @@ func Sort(name string, objects []*v1alpha1.KafkaTopic, clusterID string, admits 
 		}
 	}
 	for _, t := range claims {
-		c.Intended = c.Intended || intends(t, clusterID, c.Known.ID)
+		c.Intended = c.Intended || Intends(t, clusterID, c.Known.ID)
 	}
 	return c
 }
 
 // Policy says what becomes of a claim's topic when nobody holds it any more: Retain when any object that has the
-// topic on record, or had said that it creates it, wants that, or is not admitted any more.
+// topic on record, or had said that it creates it, wants that, or may take no part any more, or has
+// adopted it and may not do so any more.
 func (c Claim) Policy(clusterID string) v1alpha1.DeletionPolicy {
 	policy := v1alpha1.DeletionDelete
 	for _, t := range c.Leaving {
 		record := RecordOf(t, clusterID)
-		if record.ID == "" && !intends(t, clusterID, "") {
+		if record.ID == "" && !Intends(t, clusterID, "") {
 			continue
 		}
-		if EffectivePolicy(t, record.Origin) == v1alpha1.DeletionRetain || !c.admits(t.Namespace) {
+		if EffectivePolicy(t, record.Origin) == v1alpha1.DeletionRetain || c.consent.Bars(t) != nil ||
+			record.Origin == v1alpha1.OriginAdopted && !c.consent.Adopts(t) {
 			policy = v1alpha1.DeletionRetain
 		}
 	}

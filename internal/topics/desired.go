@@ -19,12 +19,15 @@ type Desired struct {
 	Exact bool
 	// Adoption says whether a topic that exists already is to be taken over.
 	Adoption v1alpha1.Adoption
+	// NoConsent is the namespace of an object that may adopt nothing, whatever it says; empty = it may.
+	NoConsent string
 	// Recreate: a topic that was lost is to be created again. LossTold: the status tells of the loss already.
 	Recreate, LossTold bool
 	// Known is what is on record; Intended tells that creating the topic, in place of that one, was announced.
 	Known    Record
 	Intended bool
-	// Begun is what somebody had begun to move who holds the topic no more: the throttle is to be taken off.
+	// Begun is what somebody had begun to move who holds the topic no more, or has been evicted: the throttle is to be
+	// taken off.
 	Begun Record
 	// Observed: somebody wants to know of the live topic.
 	Observed bool
@@ -38,12 +41,17 @@ type Desired struct {
 func DesiredOf(c Claim, policy v1alpha1.DeletionPolicy) Desired {
 	d := Desired{Name: c.Name, Known: c.Known, Intended: c.Intended, Observed: len(c.Observers) > 0}
 	d.Begun = begun(slices.Concat(c.Observers, c.Leaving))
+	for _, e := range c.Evicted {
+		if d.Begun.Moving == nil {
+			d.Begun = RecordOf(e.Object, e.Object.Status.ClusterID)
+		}
+	}
 	if c.Holder == nil {
 		d.Gone = policy == v1alpha1.DeletionDelete && len(c.Leaving) > 0
 		d.Kept = !d.Gone
 		return d
 	}
-	if c.Frozen {
+	if c.Frozen != nil {
 		d.Kept = true
 		return d
 	}
@@ -59,6 +67,9 @@ func DesiredOf(c Claim, policy v1alpha1.DeletionPolicy) Desired {
 	}
 	d.Config, d.Exact = spec.Config, spec.ConfigPolicy == v1alpha1.ConfigExact
 	d.Adoption = spec.Adoption
+	if !c.consent.Adopts(c.Holder) {
+		d.Adoption, d.NoConsent = v1alpha1.AdoptionNever, c.Holder.Namespace
+	}
 	// Kafka creates its own topics again by itself; whether the new one is cared for is a matter of adoption.
 	d.Recreate = spec.Recreate == v1alpha1.RecreateAlways || Internal(c.Name)
 	status := c.Holder.Status

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/claim"
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/moves"
 )
@@ -169,7 +170,14 @@ func FuzzOrder(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, seed uint64) {
 		r := rand.New(rand.NewPCG(seed, 3))
-		admits := func(namespace string) bool { return namespace != "guests" }
+		evicts, adopts := r.IntN(4) == 0, r.IntN(2) == 0
+		bars := func(t *v1alpha1.KafkaTopic) *claim.Bar {
+			if t.Namespace == "guests" && (evicts || adopts) {
+				return &claim.Bar{Evicts: evicts}
+			}
+			return nil
+		}
+		consent := Consent{Bars: bars, Adopts: func(t *v1alpha1.KafkaTopic) bool { return adopts || t.Namespace != "guests" }}
 		live, survey := map[string]kafka.Topic{}, randomSurvey(r)
 		var desired []Desired
 		for i := range 1 + r.IntN(6) {
@@ -178,9 +186,9 @@ func FuzzOrder(f *testing.F) {
 				name = "__consumer_offsets"
 			}
 			objects := randomObjects(r, name)
-			c := Sort(name, objects, "c", admits)
+			c := Sort(name, objects, "c", consent)
 			shuffle(r, objects)
-			if again := Sort(name, objects, "c", admits); inWords(again) != inWords(c) {
+			if again := Sort(name, objects, "c", consent); inWords(again) != inWords(c) {
 				t.Fatalf("%s sorted in another order:\n%s\n%s", name, inWords(again), inWords(c))
 			}
 			desired = append(desired, DesiredOf(c, c.Policy("c")))
@@ -212,8 +220,14 @@ func inWords(c Claim) string {
 		}
 		return all
 	}
+	barred := func(objects []claim.Barred[*v1alpha1.KafkaTopic]) (all []string) {
+		for _, o := range objects {
+			all = append(all, o.Object.Name)
+		}
+		return slices.Sorted(slices.Values(all))
+	}
 	return fmt.Sprintf(
-		"%+v, policy %s, living %v, losers %v, leaving %v, observers %v, barred %v, frozen %v",
+		"%+v, policy %s, living %v, losers %v, leaving %v, observers %v, barred %v, evicted %v, frozen %v",
 		DesiredOf(c, c.Policy("c")),
 		c.Policy(
 			"c",
@@ -222,8 +236,9 @@ func inWords(c Claim) string {
 		names(c.Losers),
 		names(c.Leaving),
 		names(c.Observers),
-		slices.Sorted(slices.Values(names(c.NotAdmitted))),
-		c.Frozen,
+		barred(c.Barred),
+		barred(c.Evicted),
+		c.Frozen != nil,
 	)
 }
 

@@ -67,6 +67,9 @@ func loss(d Desired, topic kafka.Topic, exists bool) *verdict.Verdict {
 		v.Cause = fmt.Sprintf("topic %q has been deleted and created again by somebody else: its UUID is %s, this object's "+
 			"is %s; the new topic is neither changed nor deleted", d.Name, topic.ID, d.Known.ID)
 		v.Cure = "to take it over, set spec.recreate and spec.adoption to Always"
+		if d.NoConsent != "" {
+			v.Cure = "delete this KafkaTopic, or " + askForAdoption
+		}
 	}
 	if d.Recreate {
 		v.State, v.After, v.AtMost = verdict.StateWaiting, recreateAfter, recreateAfter
@@ -88,14 +91,20 @@ func notAdopted(d Desired, topic kafka.Topic) *verdict.Verdict {
 		return taken("topic %q exists already and is not what this object says: %s; make the two equal, or set "+
 			"spec.adoption to Always", d.Name, strings.Join(differences, ", "))
 	default:
-		return Exists(d.Name)
+		return Exists(d)
 	}
 }
 
+const askForAdoption = "ask whoever owns the KafkaCluster for the permission Adopt, in its spec.access.grants"
+
 // Exists says that the topic is somebody else's.
-func Exists(name string) *verdict.Verdict {
+func Exists(d Desired) *verdict.Verdict {
+	if d.NoConsent != "" {
+		return taken("topic %q exists already and this object did not create it, and namespace %q may not take it over; "+
+			"choose another spec.name, or %s", d.Name, d.NoConsent, askForAdoption)
+	}
 	return taken("topic %q exists already and this object did not create it; to take it over, set spec.adoption to "+
-		"Always (or IfMatching), or choose another spec.name", name)
+		"Always (or IfMatching), or choose another spec.name", d.Name)
 }
 
 // taken is the verdict on a name that somebody else's topic has, for as long as that topic is there.

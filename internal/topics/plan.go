@@ -79,6 +79,7 @@ const (
 	ReasonDenied       = "NotAuthorized"
 	ReasonNotDeletable = "TopicDeletionDisabled"
 	ReasonRefused      = "Refused"
+	ReasonBeyond       = "BeyondAccess"
 )
 
 // Plan compares what is desired with what is live and says what to change and what will be. Equal input gives no

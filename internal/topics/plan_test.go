@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/claim"
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/moves"
 	"github.com/castellan-dev/castellan/internal/verdict"
@@ -169,7 +170,10 @@ func announcing(t *v1alpha1.KafkaTopic) {
 	t.Annotations = map[string]string{v1alpha1.AnnotationCreating: "c " + t.Name}
 }
 
-func everywhere(string) bool { return true }
+var everywhere = Consent{
+	Bars:   func(*v1alpha1.KafkaTopic) *claim.Bar { return nil },
+	Adopts: func(*v1alpha1.KafkaTopic) bool { return true },
+}
 
 func TestWhoHoldsATopic(t *testing.T) {
 	for _, c := range []struct {

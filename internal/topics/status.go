@@ -33,6 +33,9 @@ func StatusOf(t *v1alpha1.KafkaTopic, out Outcome, clusterID string, now time.Ti
 	s := SeenStatus(t)
 	record(&s, t, out, clusterID)
 	s.NotCreated = notCreated(out)
+	if out.Found && out.Record.ID != "" {
+		s.Creating = "" // it has come about
+	}
 	warn(&s, t.Generation, now)
 	switch v := verdict.Gravest(out.Verdicts); {
 	case v == nil:
@@ -87,7 +90,7 @@ func ObservedStatus(
 	t *v1alpha1.KafkaTopic, topic kafka.Topic, exists bool, health v1alpha1.TopicHealth, clusterID string, now time.Time,
 ) v1alpha1.KafkaTopicStatus {
 	s := SeenStatus(t)
-	s.Reassignment, s.NotCreated = nil, ""
+	s.Reassignment, s.NotCreated, s.Creating = nil, "", ""
 	if !exists {
 		status.Reconciling(&s.Conditions, t.Generation, ReasonNotFound,
 			fmt.Sprintf("there is no topic %q; it is reported once it is there", Name(t)), now)
@@ -139,6 +142,17 @@ func ConflictStatus(t, holder *v1alpha1.KafkaTopic, now time.Time) v1alpha1.Kafk
 	}
 	conflict := claim.Conflict("KafkaTopic", "topic", Name(t), " (the topic stays)", t, holder)
 	status.Stalled(&s.Conditions, t.Generation, conflict.Reason, conflict.Text(), now)
+	return s
+}
+
+// EvictedStatus returns the status of an object that has lost its topic, and says why. It records nothing of the topic,
+// so that deleting the object touches nothing.
+func EvictedStatus(t *v1alpha1.KafkaTopic, why verdict.Verdict, now time.Time) v1alpha1.KafkaTopicStatus {
+	s := v1alpha1.KafkaTopicStatus{
+		Conditions: t.DeepCopy().Status.Conditions, ObservedGeneration: t.Generation, Name: Name(t),
+	}
+	meta.RemoveStatusCondition(&s.Conditions, v1alpha1.ConditionWarning)
+	status.Stalled(&s.Conditions, t.Generation, why.Reason, why.Text(), now)
 	return s
 }
 

@@ -29,43 +29,47 @@ func Recorded(u *v1alpha1.KafkaUser, clusterID string) *v1alpha1.Credentials {
 // Claim is every KafkaUser that stands for one principal of one cluster.
 type Claim = claim.Claim[*v1alpha1.KafkaUser]
 
-// Intent is the value of the annotation that an object carries from before its first write to Kafka. It says that the
-// object takes its principal in this incarnation of the cluster. It names the object's UID, so that a copy on another
-// object says nothing.
-func Intent(u *v1alpha1.KafkaUser, clusterID string) string { return claim.Intent(u, clusterID, "") }
-
-// Owns tells whether the object has put, or may have put, into Kafka what Kafka has of the principal.
-func Owns(u *v1alpha1.KafkaUser, clusterID string) bool {
-	return Recorded(u, clusterID) != nil || u.Annotations[v1alpha1.AnnotationCreating] == Intent(u, clusterID)
+// Taken is the record that an object has from before its first write to Kafka: it takes its principal in this
+// incarnation of the cluster, and which credentials stand there is not known. It is in the status, because whoever may
+// write a KafkaUser could write anything else on it, and take over what is somebody else's.
+func Taken(clusterID string) *v1alpha1.Credentials {
+	return &v1alpha1.Credentials{ClusterID: clusterID}
 }
 
-// Sort finds the holder of a principal: the object with credentials on record, else the one that has begun to take the
-// principal, else the oldest. admits tells from which namespaces the cluster takes objects.
-func Sort(name string, objects []*v1alpha1.KafkaUser, clusterID string, admits func(namespace string) bool) Claim {
+// Owns tells whether the object has put, or may have put, into Kafka what Kafka has of the principal.
+func Owns(u *v1alpha1.KafkaUser, clusterID string) bool { return Recorded(u, clusterID) != nil }
+
+// Sort finds the holder of a principal: the object that has it on record, else the oldest. bars says why an object may
+// take no part; nil = it may.
+func Sort(
+	name string, objects []*v1alpha1.KafkaUser, clusterID string, bars func(*v1alpha1.KafkaUser) *claim.Bar,
+) Claim {
 	return claim.Sort(name, objects, claim.Rules[*v1alpha1.KafkaUser]{
 		Recorded: func(u *v1alpha1.KafkaUser) bool { return Recorded(u, clusterID) != nil },
-		Begun:    func(u *v1alpha1.KafkaUser) bool { return Owns(u, clusterID) },
-		Admits:   admits,
+		Bars:     bars,
 	})
 }
 
-// Presumes refuses a super user's name to a user from another namespace than the cluster's; nil = the name is allowed.
-func Presumes(u *v1alpha1.KafkaUser, host model.Host) *verdict.Verdict {
+// Presumes refuses a super user's name to a user from another namespace than the cluster's, also to one that had it
+// before; nil = the name is allowed.
+func Presumes(u *v1alpha1.KafkaUser, host model.Host) *claim.Bar {
 	if u.Namespace == host.Namespace || !slices.Contains(host.SuperUsers, Name(u)) {
 		return nil
 	}
-	fault := verdict.Stalled(ReasonSuperUser, "spec.name",
+	return &claim.Bar{Evicts: true, Verdict: verdict.Stalled(ReasonSuperUser, "spec.name",
 		"%q is a super user of KafkaCluster %s/%s and can only be asked for in the cluster's own namespace; "+
 			"choose another name",
-		Name(u), host.Namespace, host.Name)
-	return &fault
+		Name(u), host.Namespace, host.Name)}
 }
 
 // Exists refuses a principal of which Kafka has something that no object of the claim has put there. nil = Kafka has
 // nothing of that kind, or the holder is to take it over.
-func Exists(c Claim, live Live, clusterID string) *verdict.Verdict {
+func Exists(c Claim, live Live, clusterID string, host model.Host) *verdict.Verdict {
 	owns := func(u *v1alpha1.KafkaUser) bool { return Owns(u, clusterID) }
-	if c.Holder.Spec.Adoption == v1alpha1.UserAdoptionAlways || owns(c.Holder) || slices.ContainsFunc(c.Leaving, owns) {
+	adopts := claim.Permits(host.Access, host.Namespace, c.Holder.Namespace, v1alpha1.PermissionAdopt)
+	if adopts && c.Holder.Spec.Adoption == v1alpha1.UserAdoptionAlways || owns(c.Holder) ||
+		slices.ContainsFunc(c.Leaving, owns) ||
+		len(c.Evicted) > 0 {
 		return nil
 	}
 	found := live.of(c.Name)
@@ -77,6 +81,12 @@ func Exists(c Claim, live Live, clusterID string) *verdict.Verdict {
 			"to take the user over, with a new password and nothing that does not stand here, set spec.adoption "+
 			"to Always, or choose another spec.name",
 		c.Name, strings.Join(found, ", "))
+	if !adopts {
+		fault = verdict.Stalled(ReasonExists, "spec.adoption",
+			"user %q has %s in Kafka already and this object did not put them there, and namespace %q may not take it over; "+
+				"choose another spec.name, or ask whoever owns KafkaCluster %s/%s for the permission Adopt, in its "+
+				"spec.access.grants", c.Name, strings.Join(found, ", "), c.Holder.Namespace, host.Namespace, host.Name)
+	}
 	fault.Doubtful, fault.After, fault.AtMost = true, claim.TakenLook, claim.TakenLookLimit
 	return &fault
 }

@@ -28,6 +28,7 @@ const (
 	ReasonTooOld        = "KafkaTooOld"
 	ReasonOwn           = "OperatorsOwnUser"
 	ReasonSuperUser     = "SuperUserElsewhere"
+	ReasonBeyond        = "BeyondAccess"
 )
 
 // Explain says Kafka's refusal in the language of the KafkaUser's fields. field is the one that was being carried out.
@@ -84,6 +85,14 @@ func StatusOf(u *v1alpha1.KafkaUser, r Report, now time.Time) v1alpha1.KafkaUser
 func SeenStatus(u *v1alpha1.KafkaUser) v1alpha1.KafkaUserStatus {
 	s := *u.Status.DeepCopy()
 	s.ObservedGeneration, s.Name = u.Generation, Name(u)
+	return s
+}
+
+// RevokedStatus returns the status of an object that has lost its principal, and says why.
+func RevokedStatus(u *v1alpha1.KafkaUser, why verdict.Verdict, now time.Time) v1alpha1.KafkaUserStatus {
+	s := SeenStatus(u)
+	s.Credentials, s.Binding = nil, nil
+	status.Stalled(&s.Conditions, u.Generation, why.Reason, why.Text(), now)
 	return s
 }
 

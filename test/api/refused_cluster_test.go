@@ -60,7 +60,35 @@ func TestKafkaClusterRefused(t *testing.T) {
 		"no version":                         {`spec: {version: null}`, []string{"spec.version", "Required"}},
 		"a version that is only two numbers": {`spec: {version: "4.3"}`, []string{"spec.version", "should match"}},
 		"a version by nickname":              {`spec: {version: latest}`, []string{"spec.version", "should match"}},
-		"access without a selector":          {`spec: {access: {}}`, []string{"spec.access.namespaces", "Required"}},
+		"a grant to nobody": {
+			`spec: {access: {namespaces: {}, grants: [{clusterOperations: [Alter]}]}}`,
+			[]string{"spec.access.grants[0].namespace", "Required"},
+		},
+		"a grant of an operation that the Cluster does not know": {
+			`spec: {access: {namespaces: {}, grants: [{namespace: a, clusterOperations: [Read]}]}}`,
+			[]string{"spec.access.grants[0].clusterOperations[0]", `"IdempotentWrite"`},
+		},
+		"a permission that is none": {
+			`spec: {access: {namespaces: {}, grants: [{namespace: a, permissions: [Everything]}]}}`,
+			[]string{"spec.access.grants[0].permissions[0]", `"Adopt", "InternalTopics"`},
+		},
+		"an evicted namespace that is none": {
+			`spec: {access: {namespaces: {}, evicted: [Not_One]}}`,
+			[]string{"spec.access.evicted[0]", "should match"},
+		},
+		"no prefix of names": {
+			`spec: {access: {namespaces: {}, names: {prefixes: []}}}`,
+			[]string{"spec.access.names.prefixes", "at least 1"},
+		},
+		"a prefix that two namespaces can share": {
+			`spec: {access: {namespaces: {}, names: {prefixes: ["{namespace}-"]}}}`,
+			[]string{"spec.access.names.prefixes[0]", "{namespace} with a dot or an underscore"},
+		},
+		"two grants to one namespace": {
+			`spec: {access: {namespaces: {}, grants: [{namespace: a}, {namespace: a}]}}`,
+			[]string{"spec.access.grants[1]", "Duplicate"},
+		},
+		"access without a selector": {`spec: {access: {}}`, []string{"spec.access.namespaces", "Required"}},
 		"a label's key that is none": {
 			`spec: {access: {namespaces: {matchLabels: {"my team": a}}}}`,
 			[]string{"spec.access.namespaces.matchLabels", "example.com/team"},

@@ -71,9 +71,9 @@ func TestCase25_TopicsAndUsersOfAnotherNamespaceNeedTheClustersConsent(t *testin
 	eventually(
 		t,
 		20*time.Second,
-		"a principal that the cluster's own namespace holds stays there",
+		"a super user stays in the cluster's own namespace",
 		func(ctx context.Context) error {
-			return isStalled(ctx, userNamed(guests, adminUser), "Conflict", []string{"spec.name", home + "/admin"})
+			return isStalled(ctx, userNamed(guests, adminUser), "SuperUserElsewhere", []string{"spec.name", home})
 		},
 	)
 	app := loginOf(t, guests, "guests-app").at(t, home, sharedName, "outside")
