@@ -74,3 +74,20 @@ func TestNothingIsTakenFromAPrincipalWhereSomethingCouldNotBeAdded(t *testing.T)
 		})
 	}
 }
+
+func TestARuleThatMatchesNothingIsToldAndTakesNothingAway(t *testing.T) {
+	w := newUserWorld(t, 1)
+	w.Apply(newUser("app", time.Hour, v1alpha1.MechanismScram512))
+	w.Settle("app")
+	have := maps.Clone(w.Kafka.ACLSet)
+	everything := v1alpha1.ACLResource{Type: v1alpha1.ResourceTopic, Name: "*", Pattern: v1alpha1.PatternPrefixed}
+	w.changeUser("app", func(u *v1alpha1.KafkaUser) {
+		u.Spec.ACLs = append(u.Spec.ACLs[:0],
+			v1alpha1.ACLRule{Resource: everything, Operations: []v1alpha1.Operation{"Read"}})
+	})
+	w.Settle("app")
+	w.wantUser("app", "Stalled/InvalidACL")
+	if len(have) == 0 || !maps.Equal(w.Kafka.ACLSet, have) {
+		t.Errorf("Kafka has %v, want %v", w.Kafka.ACLSet, have)
+	}
+}

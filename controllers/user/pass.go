@@ -177,6 +177,10 @@ func (p *userPass) hold(ctx context.Context, i *userItem) bool {
 	if c := users.Recorded(u, p.pass.Cluster.ID()); c != nil && c.PasswordHash == i.hash {
 		i.desired.Recorded = c
 	}
+	for _, fault := range users.Misfits(u.Spec.ACLs) {
+		i.fault(fault)
+		i.desired.KeepACLs = true
+	}
 	if i.desired.ACLs = users.ACLsOf(i.claim.Name, u.Spec.ACLs); len(i.desired.ACLs) > 0 && !p.host.Authorizes {
 		i.fault(users.NoAuthorizer())
 		i.desired.ACLs = nil

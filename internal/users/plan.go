@@ -20,6 +20,7 @@ type Desired struct {
 	Mechanisms []v1alpha1.Mechanism
 	Password   string
 	ACLs       []kafka.ACL
+	KeepACLs   bool // those that Kafka has stay, because those of the spec cannot all be carried out
 	Quotas     map[string]float64
 	// Recorded are the credentials on record, when they were made from this Password in this cluster; else nil.
 	Recorded *v1alpha1.Credentials
@@ -90,6 +91,9 @@ func recorded(c *v1alpha1.Credentials, m v1alpha1.Mechanism) bool {
 }
 
 func (c *Changes) acls(d Desired, live []kafka.ACL) {
+	if d.KeepACLs {
+		return
+	}
 	surplus := map[kafka.ACL]bool{}
 	for _, a := range live {
 		// A newer Kafka may know words that we have none for. This version did not set such an ACL, and cannot name it
@@ -158,7 +162,7 @@ func ACLsOf(name string, rules []v1alpha1.ACLRule) []kafka.ACL {
 		for _, operation := range rule.Operations {
 			acls = append(acls, kafka.ACL{
 				Principal:    Principal(name),
-				Host:         cmp.Or(rule.Host, "*"),
+				Host:         hostText(cmp.Or(rule.Host, anything)),
 				ResourceType: string(rule.Resource.Type),
 				ResourceName: resource,
 				Pattern:      string(cmp.Or(rule.Resource.Pattern, v1alpha1.PatternLiteral)),
