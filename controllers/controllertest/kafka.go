@@ -22,8 +22,8 @@ type FakeKafka struct {
 	Lose        string           // the answer of the next request of this kind is lost after it took effect
 	Refuse      map[string]error // by topic or user
 	RefuseACL   map[kafka.ACL]error
-	Stale       map[string]bool  // topics that the broker that is asked does not show yet
-	Hidden      map[string]bool  // topics that the operator may not see
+	Stale       map[string]bool // topics that the broker that is asked does not show yet
+	Hidden      map[string]bool // topics that the operator may not see
 	BrokerCount int32
 	Racks       map[int32]string
 	fenced      map[int32]bool
@@ -53,7 +53,7 @@ func newFakeKafka() *FakeKafka {
 		Moving: map[string]map[int32]kafka.Reassignment{}, Config: map[string]string{},
 		Requests: map[string]int{}, Refuse: map[string]error{}, Stale: map[string]bool{}, Hidden: map[string]bool{},
 		BrokerCount: 3, RefuseACL: map[kafka.ACL]error{},
-		Topics:      map[string]kafka.Topic{}, Scram: map[string]map[string]ScramCredential{},
+		Topics: map[string]kafka.Topic{}, Scram: map[string]map[string]ScramCredential{},
 		ACLSet: map[kafka.ACL]bool{}, QuotasOf: map[string]map[string]float64{},
 	}
 }
