@@ -97,8 +97,8 @@ func (r *Reconciler) askKafka(ctx context.Context, s *scope, step plan.Step) err
 	return r.send(ctx, s, admin, step)
 }
 
-// send sends a request. Where Kafka refuses several keys at once, each is asked for by itself, so that one refused value
-// keeps no other out.
+// send sends a request. Where Kafka refuses several keys at once, each is asked for by itself, so that one refused
+// value keeps no other out.
 func (r *Reconciler) send(ctx context.Context, s *scope, admin kafka.ClusterAdmin, step plan.Step) error {
 	ask := requests[step.Kind]
 	err := ask(ctx, admin, step)

@@ -20,7 +20,10 @@ func (v *view) planConfig(p *Plan) {
 	}
 	catalogued, _ := version.Find(v.c.Version)
 	all := Step{Node: kafka.AllBrokers, Reasons: []string{"run-time configuration differs"}}
-	pending := v.diff(v.c.DynamicConfig, v.kafka.snapshot.Config, catalogued.Same)
+	pending := slices.DeleteFunc(
+		v.diff(v.c.DynamicConfig, v.kafka.snapshot.Config, catalogued.Same),
+		func(c kafka.ConfigChange) bool { return c.Key == minISRKey && c.Value == nil },
+	)
 	p.configure(all, slices.DeleteFunc(slices.Clone(pending), func(c kafka.ConfigChange) bool {
 		return !v.mayChangeForAll(catalogued, c)
 	}))
@@ -95,7 +98,7 @@ func (v *view) diff(desired, live map[string]string, same comparison) []kafka.Co
 	}
 	for key := range live {
 		_, wanted := desired[key]
-		if wanted || v.c.UnmanagedConfig[key] || version.Foreign(key) || key == minISRKey {
+		if wanted || v.c.UnmanagedConfig[key] || version.Foreign(key) {
 			continue
 		}
 		changes = append(changes, kafka.ConfigChange{Key: key})

@@ -267,3 +267,33 @@ func TestAValueIsNotTakenForASecretBecauseItIsEmpty(t *testing.T) {
 	k.arrive()
 	k.wantRunning("max.connections.per.ip.overrides", "127.0.0.1:2", "127.0.0.1:2", "127.0.0.1:2")
 }
+
+func TestSomebodyElsesValueOnOneBrokerIsTakenAwayWhateverItsKey(t *testing.T) {
+	v, _ := version.Find("4.3.1")
+	checked := 0
+	for _, key := range v.RunTimeKeys() {
+		for _, inSpec := range []bool{true, false} {
+			k := newRunTime(t)
+			own := k.s.shot().BrokerConfigs[1]
+			own[key], k.running[1][key] = "7", "7"
+			if inSpec && key != "min.insync.replicas" && !version.Foreign(key) {
+				k.s.c.DynamicConfig[key], k.s.shot().Config[key] = "5", "5"
+			}
+			left := version.Foreign(key)
+			for pass := 0; pass < 5 && !left && len(k.s.shot().BrokerConfigs[1]) > 0; pass++ {
+				for _, step := range k.s.next().Steps {
+					if step.Kind == AlterConfig {
+						k.carryOut(step)
+					}
+				}
+			}
+			if _, still := k.s.shot().BrokerConfigs[1][key]; still != left {
+				t.Errorf("%s (in the spec: %t): it is still there: %t", key, inSpec, still)
+			}
+			checked++
+		}
+	}
+	if checked < 100 {
+		t.Errorf("only %d run-time keys", checked)
+	}
+}

@@ -35,8 +35,8 @@ func (t Type) check(line string) error {
 // unordered are keys whose lists are sets to Kafka.
 var unordered = map[string]bool{"cleanup.policy": true, "log.cleanup.policy": true}
 
-// Same tells whether Kafka reads two values of a broker key alike. A broker tells a value as it understood it and not as
-// it was written: comparing the text would set such a key again and again.
+// Same tells whether Kafka reads two values of a broker key alike. A broker tells a value as it understood it and not
+// as it was written: comparing the text would set such a key again and again.
 func (v Version) Same(key, want, have string) bool {
 	return same(key, v.keys[key].kind, want, have)
 }

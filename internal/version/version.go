@@ -80,6 +80,18 @@ func (v Version) IsDynamic(key string) bool {
 	return v.Scope(key) == AtRunTime && key != "config.providers"
 }
 
+// RunTimeKeys lists the keys that Kafka can change for all brokers or for one at run time, sorted.
+func (v Version) RunTimeKeys() []string {
+	var keys []string
+	for key, known := range v.keys {
+		if known.scope == AtRunTime {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	return keys
+}
+
 // foreign are run-time keys that belong to whoever moves replicas or drains a broker: they come and go with that work.
 var foreign = map[string]bool{
 	"leader.replication.throttled.rate":              true,

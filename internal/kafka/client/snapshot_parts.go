@@ -66,8 +66,8 @@ func (c *Client) readReassignments(ctx context.Context, id int32, s *kafka.Snaps
 	return nil
 }
 
-// readOwnConfigs asks all brokers at once, each for the run-time keys set for it alone and for the values that it uses. A
-// broker that does not answer has no entry. A broker that answers with an error makes readOwnConfigs fail.
+// readOwnConfigs asks all brokers at once, each for the run-time keys set for it alone and for the values that it uses.
+// A broker that does not answer has no entry. A broker that answers with an error makes readOwnConfigs fail.
 func (c *Client) readOwnConfigs(ctx context.Context, ids []int32, s *kafka.Snapshot) error {
 	s.BrokerConfigs = make(map[int32]map[string]string, len(ids))
 	s.InUse = make(map[int32]map[string]string, len(ids))
