@@ -18,13 +18,12 @@ var ownedConfig = []struct {
 }{
 	{[]string{
 		"listeners", "advertised.listeners", "listener.security.protocol.map", "inter.broker.listener.name",
-		"security.inter.broker.protocol", "controller.listener.names", "early.start.listeners", "control.plane.listener.name",
-		"host.name", "port", "advertised.host.name", "advertised.port", "connections.max.reauth.ms",
+		"security.inter.broker.protocol", "controller.listener.names", "early.start.listeners", "connections.max.reauth.ms",
 		"listener.name.*", "sasl.*", "ssl.*",
-	}, "spec.listeners"},
+	}, "spec.listeners, or remove the key where no field there takes its place"},
 	{[]string{
-		"node.id", "broker.id", "broker.id.generation.enable", "process.roles", "cluster.id", "controller.quorum.bootstrap*",
-		"controller.quorum.voters*", "controller.quorum.auto*", "zookeeper.*",
+		"node.id", "broker.id", "process.roles", "cluster.id", "controller.quorum.bootstrap*",
+		"controller.quorum.voters*", "controller.quorum.auto*",
 	}, "spec.pools"},
 	{[]string{"log.dir", "log.dirs", "metadata.log.dir"}, "spec.pools[].storage.volumes"},
 	{
@@ -76,8 +75,10 @@ func validateKeys(field string, config v1alpha1.Config, v version.Version) verdi
 		switch use := ownerOf(key); {
 		case !configKey.MatchString(key):
 			faults.Refuse(path, "a key has 1 to 200 letters, digits, dots, underscores and dashes")
+		case version.Dropped(key):
+			faults.Refuse(path, "%s", dropped(key))
 		case use != "":
-			faults.Refuse(path, "%s", "this key is owned by the operator; use "+use+" instead")
+			faults.Refuse(path, "%s", "this key is owned by the operator; use "+use)
 		case version.Foreign(key):
 			faults.Refuse(
 				path,
@@ -94,12 +95,23 @@ func validateKeys(field string, config v1alpha1.Config, v version.Version) verdi
 	return faults
 }
 
+// dropped says what to do with a key of an older Kafka.
+func dropped(key string) string {
+	const text = "Kafka 4 has dropped this key; remove it"
+	if successor := version.Successor(key); successor != "" {
+		return text + ", or use " + successor
+	}
+	return text
+}
+
 func validateUnmanaged(key string, v version.Version) verdict.List {
 	path := "spec.unmanagedConfig[" + key + "]"
 	switch use := ownerOf(key); {
+	case version.Dropped(key):
+		return verdict.List{verdict.Stalled(verdict.ReasonInvalid, path, "%s", dropped(key))}
 	case use != "":
 		return verdict.List{
-			verdict.Stalled(verdict.ReasonInvalid, path, "%s", "this key is owned by the operator; use "+use+" instead"),
+			verdict.Stalled(verdict.ReasonInvalid, path, "%s", "this key is owned by the operator; use "+use),
 		}
 	case version.Foreign(key):
 		return nil // it is left alone anyhow
