@@ -1,6 +1,7 @@
 package resolve
 
 import (
+	"cmp"
 	"regexp"
 	"slices"
 	"strings"
@@ -85,6 +86,9 @@ func validateKeys(field string, config v1alpha1.Config, v version.Version) verdi
 				"this key belongs to whoever moves replicas or drains a broker, and the operator leaves it alone; remove it "+
 					"here and set it with Kafka's tools",
 			)
+		case isSecret(key) && !strings.Contains(value, "${"):
+			faults.Refuse(path, "a secret would stand in a ConfigMap here, for many to read; keep it in a Secret, give it to "+
+				"the pods with podTemplate, and write a variable of a config provider here, such as ${env:NAME}")
 		case len(value) > maxConfigValue || strings.ContainsAny(value, "\r\n\x00"):
 			faults.Refuse(path, "a value is one line of at most %d characters", maxConfigValue)
 		case v.Kafka != "" && v.Scope(key) == version.Unknown && others != "":
@@ -93,6 +97,18 @@ func validateKeys(field string, config v1alpha1.Config, v version.Version) verdi
 		}
 	}
 	return faults
+}
+
+// secretKey is how the keys of plug-ins end whose values are secret.
+var secretKey = regexp.MustCompile(`(^|[._-])(password|passphrase|secret|jaas\.config)$`)
+
+// isSecret tells whether the value of a key is nobody's business: Kafka says so of its own, and of others their name.
+func isSecret(key string) bool {
+	var kind version.Type
+	for _, v := range version.Catalogue {
+		kind = cmp.Or(v.Type(key), kind)
+	}
+	return kind == version.Password || kind == "" && secretKey.MatchString(key)
 }
 
 // dropped says what to do with a key of an older Kafka.

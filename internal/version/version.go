@@ -73,6 +73,9 @@ func NamesWhere(suits func(Version) bool) string {
 // Scope tells how a new value of a broker key takes effect in this version.
 func (v Version) Scope(key string) Scope { return v.keys[key].scope }
 
+// Type is the type of a broker key's value; empty = this version has no such key.
+func (v Version) Type(key string) Type { return v.keys[key].kind }
+
 // IsDynamic tells that a key of spec.config lives in Kafka's run-time configuration and not in the file. Kafka has one
 // truth per key: a key that it can change for all brokers at run time is never written to a file.
 func (v Version) IsDynamic(key string) bool {
