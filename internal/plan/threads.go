@@ -10,8 +10,8 @@ import (
 )
 
 // A running broker changes the size of a thread pool to no more than double and no less than half of what it is, and
-// refuses everything else (version.ThreadPools). So each broker goes by doubles and halves of its own, set for it alone,
-// until it can take the value of the spec at once. What it was given on the way is then taken away again.
+// refuses everything else (version.ThreadPools). So each broker goes by doubles and halves of its own, set for it
+// alone, until it can take the value of the spec at once. What it was given on the way is then taken away again.
 
 // inReach tells whether a broker that runs a pool of one size takes another.
 func inReach(now, size int) bool { return now <= 0 || now/2 <= size && size <= 2*now }

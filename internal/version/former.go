@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// former are the keys of brokers and topics that some Kafka from 2.8 to 3.9 had.
+// formerKeys and formerTopicKeys are the keys of brokers and of topics that some Kafka from 2.8 to 3.9 had.
 var formerKeys, formerTopicKeys = loadFormer()
 
 func loadFormer() (brokers, topics map[string]bool) {
@@ -42,12 +42,13 @@ func DroppedOnTopics(key string) bool {
 // successors are what takes the place of keys that Kafka 4 has dropped (Kafka's notes on upgrading), of brokers and of
 // topics.
 var successors = map[string]string{
-	"delegation.token.master.key":             "delegation.token.secret.key",
-	"inter.broker.protocol.version":           "spec.metadataVersion",
-	"log.message.timestamp.difference.max.ms": "log.message.timestamp.before.max.ms and log.message.timestamp.after.max.ms",
-	"message.timestamp.difference.max.ms":     "message.timestamp.before.max.ms and message.timestamp.after.max.ms",
-	"quota.consumer.default":                  "spec.quotas of KafkaUsers",
-	"quota.producer.default":                  "spec.quotas of KafkaUsers",
+	"delegation.token.master.key":   "delegation.token.secret.key",
+	"inter.broker.protocol.version": "spec.metadataVersion",
+	"log.message.timestamp.difference.max.ms": "log.message.timestamp.before.max.ms and " +
+		"log.message.timestamp.after.max.ms",
+	"message.timestamp.difference.max.ms": "message.timestamp.before.max.ms and message.timestamp.after.max.ms",
+	"quota.consumer.default":              "spec.quotas of KafkaUsers",
+	"quota.producer.default":              "spec.quotas of KafkaUsers",
 }
 
 // Successor is what takes the place of a key that Kafka 4 has dropped; empty = nothing does.
