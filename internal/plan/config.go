@@ -21,7 +21,7 @@ func (v *view) planConfig(p *Plan) {
 	catalogued, _ := version.Find(v.c.Version)
 	all := Step{Node: kafka.AllBrokers, Reasons: []string{"run-time configuration differs"}}
 	pending := slices.DeleteFunc(
-		v.diff(v.c.DynamicConfig, v.kafka.snapshot.Config, catalogued.Same),
+		v.diff(v.c.DynamicConfig, v.kafka.snapshot.Config, sameText(catalogued)),
 		func(c kafka.ConfigChange) bool { return c.Key == minISRKey && c.Value == nil },
 	)
 	p.configure(all, slices.DeleteFunc(slices.Clone(pending), func(c kafka.ConfigChange) bool {
@@ -79,8 +79,13 @@ func (s Step) Apart() []Step {
 // comparison tells whether a desired value of a key and what Kafka tells of it are the same.
 type comparison func(key, want, have string) bool
 
-// sameValue compares with what one broker has understood, where Version.Same would do for the text that is set for all
-// brokers. It tells what a variable stands for, so that one that is set
+// sameText compares with what is set for all brokers, of which Kafka tells the text that it was given. It must have no
+// blanks around it.
+func sameText(v version.Version) comparison {
+	return func(key, want, have string) bool { return have == version.Trimmed(have) && v.Same(key, want, have) }
+}
+
+// sameValue compares with what one broker has understood. It tells what a variable stands for, so that one that is set
 // counts as the same. The limit: another variable in its place goes unnoticed.
 func sameValue(v version.Version) comparison {
 	return func(key, want, have string) bool { return strings.Contains(want, "${") || v.Same(key, want, have) }
@@ -94,6 +99,7 @@ func (v *view) diff(desired, live map[string]string, same comparison) []kafka.Co
 		if v.c.UnmanagedConfig[key] || set && same(key, value, now) {
 			continue
 		}
+		value = version.Trimmed(value)
 		changes = append(changes, kafka.ConfigChange{Key: key, Value: &value})
 	}
 	for key := range live {

@@ -146,7 +146,7 @@ func TestANewClusterReachesAnyNumberOfThreadsWithoutAWord(t *testing.T) {
 	})
 	k.arrive()
 	for key, want := range map[string]string{
-		"num.network.threads": "8", "num.io.threads": "24", "num.replica.fetchers": " 4", "log.cleaner.threads": "+3",
+		"num.network.threads": "8", "num.io.threads": "24", "num.replica.fetchers": "4", "log.cleaner.threads": "+3",
 	} {
 		k.wantRunning(key, want, want, want)
 	}
@@ -296,4 +296,12 @@ func TestSomebodyElsesValueOnOneBrokerIsTakenAwayWhateverItsKey(t *testing.T) {
 	if checked < 100 {
 		t.Errorf("only %d run-time keys", checked)
 	}
+}
+
+func TestValuesAreSetWithoutTheBlanksAroundThem(t *testing.T) {
+	const key = "group.consumer.assignment.interval.ms" // of which a broker of 4.3.1 cannot bear them
+	k := newRunTime(t)
+	k.s.c.DynamicConfig[key], k.s.shot().Config[key] = " 1000", " 1000" // as an older operator has set it
+	k.arrive()
+	k.wantRunning(key, "1000", "1000", "1000")
 }

@@ -65,7 +65,7 @@ func same(key string, t Type, want, have string) bool {
 // parse reads a value as ConfigDef.parseType does, and returns a text of its own for each value; false = Kafka would
 // refuse it.
 func (t Type) parse(value string) ([]string, bool) {
-	value = strings.TrimFunc(value, isBlank)
+	value = Trimmed(value)
 	switch t {
 	case Boolean:
 		value = strings.ToLower(value)
@@ -83,6 +83,10 @@ func (t Type) parse(value string) ([]string, bool) {
 }
 
 var bits = map[Type]int{Short: 16, Int: 32, Long: 64}
+
+// Trimmed is a value without the blanks around it, which Kafka takes off whatever its type. It does not everywhere: a
+// broker of 4.3.1 that is given " 1000" for group.consumer.assignment.interval.ms takes no run-time key any more.
+func Trimmed(value string) string { return strings.TrimFunc(value, isBlank) }
 
 // isBlank tells what String.trim takes off.
 func isBlank(r rune) bool { return r <= ' ' }
