@@ -131,8 +131,8 @@ type KafkaClusterSpec struct {
 }
 
 // Access says which other namespaces may have topics and users in a cluster. When a namespace is not admitted any more,
-// its topics and users stay in Kafka as they are: the operator neither changes nor deletes them, unless the namespace is
-// evicted.
+// its topics and users stay in Kafka as they are: the operator neither changes nor deletes them, unless the namespace
+// is evicted.
 type Access struct {
 	// Namespaces that are admitted, selected by their labels. To select one by its name use the label
 	// kubernetes.io/metadata.name. An empty selector admits all.
@@ -187,8 +187,8 @@ type AccessNames struct {
 // +kubebuilder:validation:XValidation:rule="self.matches('^([{]namespace[}][._][A-Za-z0-9._-]*|[A-Za-z0-9._-]+)$')",message="prefixes: letters, digits, dots, underscores and dashes, and at the beginning {namespace} with a dot or an underscore after it, such as {namespace}. (else shop would also mean shop-two)"
 type NamePrefix string
 
-// AccessLimits bound what each namespace other than the cluster's may have. What a namespace has already, it keeps; of the
-// rest the oldest objects come first.
+// AccessLimits bound what each namespace other than the cluster's may have. What a namespace has already, it keeps; of
+// the rest the oldest objects come first.
 type AccessLimits struct {
 	// Number of KafkaTopics, without those that only observe. Default: no limit. At least 0.
 	// +optional

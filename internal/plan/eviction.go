@@ -33,6 +33,9 @@ func (v *view) planEviction(p *Plan, t tables, chosen *round, wanted []*disrupti
 	}
 	near := v.near(down)
 	for _, n := range serve {
+		if len(v.kafka.lagging[n.ID]) > 0 {
+			continue // it costs nothing now, and an in-sync replica as soon as it has caught up
+		}
 		d := &disruption{kind: evict, node: n}
 		if refusal, _ := v.permitted(d, t, down); refusal == nil && near(n) {
 			v.add(down, d)

@@ -95,7 +95,7 @@ var predicates = []predicate{
 		name: "othersReady", guards: []Kind{Restart, ShrinkPool}, permits: othersReady,
 		sentence: "Every other node has a ready pod that stays, and every other broker is unfenced. Nodes that " +
 			"leave, do not vote and hold no replica are not counted. For a pod that is itself not ready, it is enough " +
-			"that Kafka's process is ready in every other one.",
+			"that Kafka's process is ready in every other one that is to have another pod template too.",
 	},
 	{
 		name: "snapshotFresh", permits: snapshotFresh,
@@ -273,7 +273,7 @@ func othersReady(v *view, d *disruption, _ *round) (bool, string) {
 			continue
 		}
 		state := v.unready(m)
-		if d.kind == Restart && !d.node.ready() && m.isHeard() {
+		if d.kind == Restart && !d.node.ready() && m.isHeard() && !m.runsWantedTemplate() {
 			state = v.unknownToKafka(m) // clients miss both, and waiting for each other would keep it so
 		}
 		if state != "" {

@@ -231,7 +231,7 @@ func (r *randomRun) canLoseDisk(n *simNode) bool {
 	if r.isVoter(n) {
 		intact := 0
 		for _, m := range r.kafka.voters {
-			if o := r.nodes[m.ID]; o != n && o.dir == m.DirectoryID && o.metaIn == 0 && !o.lost {
+			if o := r.nodes[m.ID]; o != n && o.dir == m.DirectoryID && o.metaIn == 0 && !o.lost && !o.going {
 				intact++
 			}
 		}

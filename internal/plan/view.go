@@ -184,6 +184,11 @@ func (n *node) runsWanted() bool {
 		n.pod.Files.User == n.wanted.User && n.pod.Template.User == n.template.User
 }
 
+// runsWantedTemplate tells whether the pod has the template that the user asked for, whatever its files.
+func (n *node) runsWantedTemplate() bool {
+	return n.pod != nil && n.rendered && n.pod.Template.User == n.template.User
+}
+
 // failsOnWanted tells whether the pod does not start on what the user asked for. A pod that is not scheduled has not
 // tried.
 func (n *node) failsOnWanted() bool {

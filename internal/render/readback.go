@@ -59,7 +59,8 @@ func volumeOf(set *appsv1.StatefulSet, name string) v1alpha1.Volume {
 func KeepsClaims(set *appsv1.StatefulSet, c *model.Cluster, pool *model.Pool) bool {
 	return slices.EqualFunc(set.Spec.VolumeClaimTemplates, claimTemplates(c, pool),
 		func(have, want corev1.PersistentVolumeClaim) bool {
-			size, asked := have.Spec.Resources.Requests[corev1.ResourceStorage], want.Spec.Resources.Requests[corev1.ResourceStorage]
+			size := have.Spec.Resources.Requests[corev1.ResourceStorage]
+			asked := want.Spec.Resources.Requests[corev1.ResourceStorage]
 			return have.Name == want.Name && size.Cmp(asked) == 0 &&
 				model.SameClass(have.Spec.StorageClassName, want.Spec.StorageClassName)
 		})

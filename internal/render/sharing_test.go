@@ -171,7 +171,8 @@ func TestTheScriptReadsWhatIsSharedOut(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	source := startScript[strings.Index(startScript, "own_file() {"):]
+	_, source, _ := strings.Cut(startScript, "own_file() {")
+	source = "own_file() {" + source
 	source = source[:strings.Index(source, "\n}\n")+3]
 	for _, id := range []int32{pool.FirstNodeID, pool.FirstNodeID + 1, pool.FirstNodeID + 99} {
 		for name, want := range files[id].Data {
