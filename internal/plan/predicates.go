@@ -94,8 +94,9 @@ var predicates = []predicate{
 	{
 		name: "othersReady", guards: []Kind{Restart, ShrinkPool}, permits: othersReady,
 		sentence: "Every other node has a ready pod that stays, and every other broker is unfenced. Nodes that " +
-			"leave, do not vote and hold no replica are not counted. For a pod that is itself not ready, it is enough " +
-			"that Kafka's process is ready in every other one that is to have another pod template too.",
+			"leave, do not vote and hold no replica are not counted. Of a node that leaves, it is enough that " +
+			"Kafka's process is ready, and so it is of every other one for a pod that is itself not ready, unless a container " +
+			"fails there on the wanted pod template.",
 	},
 	{
 		name: "snapshotFresh", permits: snapshotFresh,
@@ -273,8 +274,10 @@ func othersReady(v *view, d *disruption, _ *round) (bool, string) {
 			continue
 		}
 		state := v.unready(m)
-		if d.kind == Restart && !d.node.ready() && m.isHeard() && !m.runsWantedTemplate() {
-			state = v.unknownToKafka(m) // clients miss both, and waiting for each other would keep it so
+		if m.isHeard() && (m.leaving || d.kind == Restart && !d.node.ready() && !(m.fails() && m.runsWantedTemplate())) {
+			// Kafka's process is ready. Clients miss the other pod too, and waiting for each other would keep it so; or it
+			// leaves, and nobody mends what runs beside.
+			state = v.unknownToKafka(m)
 		}
 		if state != "" {
 			not.add("%s %s", m.name(), state)

@@ -146,7 +146,7 @@ func (s *sim) judgeRestart(n *simNode, all []Step) {
 	for _, m := range s.order {
 		together := slices.ContainsFunc(all, func(step Step) bool { return step.Kind == Restart && step.Node == m.id })
 		missed := s.wanted(m.id) != nil || s.holds(m.id)
-		ready := m.pod != nil && m.pod.Ready || !n.pod.Ready && m.serves()
+		ready := m.pod != nil && m.pod.Ready || (!n.pod.Ready || s.wanted(m.id) == nil) && m.serves()
 		if m != n && !together && missed && s.slot(m) && !ready {
 			s.violate("node %d is stopped while node %d is not ready", n.id, m.id)
 		}
@@ -227,7 +227,8 @@ func (s *sim) judgeStop(n *simNode, how string) {
 	if !n.alive() {
 		return
 	}
-	if how != "stopped" { // a restart has been judged already, whatever the pod does
+	// A restart has been judged already, whatever the pod does; Kubernetes evicts by the budget of the last pass.
+	if how != "stopped" && s.sawGoing[n.id] {
 		s.judgeGoing(n)
 	}
 	s.judgePartitions(n, how)

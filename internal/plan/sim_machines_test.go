@@ -285,8 +285,11 @@ func (s *sim) isSurprised() bool {
 
 // evict is the Eviction API under unhealthyPodEvictionPolicy AlwaysAllow; it tells whether the pod goes.
 func (s *sim) evict(n *simNode) bool {
+	if s.countsOnEmptied() {
+		return false // one disaster at a time: the last copy could stop before Kafka has noticed that the others are gone
+	}
 	if !n.pod.Ready {
-		if s.countsOnEmptied() || n.going {
+		if n.going {
 			return false
 		}
 		s.stop(n)

@@ -64,7 +64,7 @@ func (s *sim) pass() bool {
 	obs := s.observe()
 	s.seen = obs.Kafka
 	for _, n := range s.order {
-		s.sawAlive[n.id] = n.alive()
+		s.sawAlive[n.id], s.sawGoing[n.id] = n.alive(), n.going
 	}
 	s.noteEmpty(obs.Kafka)
 	p := next(s.c, s.want, obs, s.now, s.tables)

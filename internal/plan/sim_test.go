@@ -48,6 +48,8 @@ type sim struct {
 	uids    int
 	// sawAlive holds the nodes that were alive in the operator's last pass.
 	sawAlive map[int32]bool
+	// sawGoing holds those whose claim was seen in it to be being deleted.
+	sawGoing map[int32]bool
 	steps    int // performed ones
 	crashAt  int // number of the step before which the operator dies; 0 = never
 	loseAt   int // number of the step whose request or answer is lost; 0 = none
@@ -89,7 +91,7 @@ func newSim(c *model.Cluster) *sim {
 		bad: map[string]bool{}, refused: map[string]bool{}, flaky: map[string]bool{}, hangs: map[string]bool{},
 		broken: map[int32]bool{},
 		sets:   map[string]*simSet{}, nodes: map[int32]*simNode{}, started: map[int32]int{},
-		sawAlive: map[int32]bool{}, said: map[int32]string{},
+		sawAlive: map[int32]bool{}, sawGoing: map[int32]bool{}, said: map[int32]string{},
 		kafka:  simKafka{leader: -1, config: map[string]string{}, level: levels[c.Version]},
 		users:  users{emptyAfter: 10, replaceAfter: 20},
 		tables: tables{reasons, predicates},

@@ -84,7 +84,7 @@ func mustCostOneNode(t *testing.T, ns string, m podMistake, watching time.Durati
 			return err
 		}
 		for _, n := range cluster.Status.Nodes {
-			if n.Message != "" && missingIn(n.Message, m.says) == "" {
+			if n.State != v1alpha1.NodeServing && missingIn(n.Message, m.says) == "" {
 				failing = n
 				return nil
 			}
