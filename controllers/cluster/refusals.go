@@ -52,11 +52,11 @@ func podsOf(set *appsv1.StatefulSet, pods []corev1.Pod) int32 {
 	return count
 }
 
-// refusalOf reads an event of the controller of StatefulSets, such as "create Pod events-main-1 in StatefulSet
+// refusalOf reads an event of the controller of StatefulSets, such as "Create Pod events-main-1 in StatefulSet
 // events-main failed error: pods "events-main-1" is forbidden: exceeded quota: tenant".
 func refusalOf(event *corev1.Event) (pod string, refusal observe.Refusal) {
 	words := strings.Fields(event.Message)
-	if len(words) > 2 && words[0] == "create" && words[1] == "Pod" {
+	if len(words) > 2 && strings.EqualFold(words[0], "create") && words[1] == "Pod" {
 		pod = words[2]
 	}
 	refusal = observe.Refusal{Message: event.Message, At: event.LastTimestamp.Time}

@@ -26,7 +26,7 @@ func TestWhatKubernetesRefusesIsQuotedForThePodThatIsMissing(t *testing.T) {
 			Reason:         reason, Message: message, LastTimestamp: metav1.NewTime(last),
 		}
 	}
-	const failed = "create Pod events-main-1 in StatefulSet events-main failed error: "
+	const failed = "Create Pod events-main-1 in StatefulSet events-main failed error: "
 	const quota = `pods "events-main-1" is forbidden: failed quota: tenant: must specify limits.cpu`
 	field := func(get func(e *corev1.Event) string) client.IndexerFunc {
 		return func(o client.Object) []string {
@@ -44,7 +44,7 @@ func TestWhatKubernetesRefusesIsQuotedForThePodThatIsMissing(t *testing.T) {
 		WithObjects(
 			event("older", "FailedCreate", failed+"older", at.Add(-time.Minute)),
 			event("last", "FailedCreate", failed+quota, at.Time),
-			event("other", "SuccessfulCreate", "create Pod events-main-0 in StatefulSet events-main successful", at.Time),
+			event("other", "SuccessfulCreate", "Create Pod events-main-0 in StatefulSet events-main successful", at.Time),
 		).Build()
 	r := &Reconciler{APIReader: api}
 	label := map[string]string{v1alpha1.LabelPool: "main"}

@@ -63,7 +63,8 @@ var predicates = []predicate{
 		name: "diskStays", guards: stops, asks: failed, permits: diskStays,
 		sentence: "No claim of the node is being deleted: its disk would be lost as soon as the pod stops. With the " +
 			"annotation kafka.castellan.dev/replace on the claim, it is enough that every partition is in sync on another " +
-			"broker and that the metadata quorum keeps its majority without the disk.",
+			"broker, that a broker which serves is catching up on none, and that the metadata quorum keeps its majority " +
+			"without the disk.",
 	},
 	{
 		name: "knowsFeatures", guards: []Kind{Restart}, asks: failed, permits: knowsFeatures, field: fieldOfVersion,

@@ -43,6 +43,11 @@ func podTemplate(c *model.Cluster, pool *model.Pool, revision string) corev1.Pod
 	}
 	spec.Containers = append([]corev1.Container{kafkaContainer(c, pool)}, spec.Containers...)
 	spec.Volumes = append(volumes(c, pool, revision), spec.Volumes...)
+	if spec.ServiceAccountName == "" {
+		// Left out, an account that was named before would stay: Kubernetes keeps a copy in the field serviceAccount, and
+		// takes the name from there.
+		spec.ServiceAccountName = "default"
+	}
 	spec.AutomountServiceAccountToken = ptr(false)
 	spec.EnableServiceLinks = ptr(false)
 	spec.SecurityContext = podSecurity(spec.SecurityContext)
