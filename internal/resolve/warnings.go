@@ -2,6 +2,7 @@ package resolve
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -60,7 +61,7 @@ func Warnings(c *model.Cluster) []string {
 			}
 		}
 	}
-	return append(warnings, unknownKeys(c)...)
+	return slices.Concat(warnings, memoryWarnings(c), unknownKeys(c))
 }
 
 // unknownKeys finds what is probably a typing error; it may as well be the key of a plug-in, so that it is passed on.
