@@ -415,7 +415,7 @@ type Volume struct {
 // JVM sets the Java virtual machine of a node.
 type JVM struct {
 	// Heap in bytes, both minimum and maximum (-Xms and -Xmx). Default: 1Gi for brokers, 512Mi for dedicated
-	// controllers. At least 128Mi, and below the memory limit.
+	// controllers. At least 128Mi, and at least 128Mi below the memory limit.
 	// +optional
 	Heap *resource.Quantity `json:"heap,omitempty"`
 }

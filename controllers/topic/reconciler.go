@@ -16,9 +16,8 @@ import (
 	"github.com/castellan-dev/castellan/internal/topics"
 )
 
-// +kubebuilder:rbac:groups=kafka.castellan.dev,resources=kafkatopics,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups=kafka.castellan.dev,resources=kafkatopics,verbs=list;watch;patch
 // +kubebuilder:rbac:groups=kafka.castellan.dev,resources=kafkatopics/status,verbs=patch
-// +kubebuilder:rbac:groups=kafka.castellan.dev,resources=kafkatopics/finalizers,verbs=update
 // +kubebuilder:rbac:groups=kafka.castellan.dev,resources=kafkaclusters,verbs=get;list;watch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 

@@ -20,7 +20,7 @@ import (
 	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
-// +kubebuilder:rbac:groups=kafka.castellan.dev,resources=kafkausers,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups=kafka.castellan.dev,resources=kafkausers,verbs=list;watch;patch
 // +kubebuilder:rbac:groups=kafka.castellan.dev,resources=kafkausers/status,verbs=patch
 // +kubebuilder:rbac:groups=kafka.castellan.dev,resources=kafkausers/finalizers,verbs=update
 // +kubebuilder:rbac:groups=kafka.castellan.dev,resources=kafkaclusters,verbs=get;list;watch

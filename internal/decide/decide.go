@@ -86,7 +86,8 @@ func Decide(in Inputs) Decision {
 		return d
 	}
 	d.Remade = remade(d.Model, in.Live)
-	d.Warnings = append(resolve.Warnings(d.Model), keptClaims(d.Model, in.Live, d.Remade.Claims)...)
+	d.Warnings = slices.Concat(resolve.Warnings(d.Model), resolve.Outgrown(d.Model, d.Accepted),
+		keptClaims(d.Model, in.Live, d.Remade.Claims))
 	d.Files = render.Nodes(d.Model)
 	d.Observation = observe.Kubernetes(d.Model, in.Live, d.Files, in.Now)
 	d.Observation.CacheCurrent = d.Observation.CacheCurrent && in.CacheCurrent

@@ -220,3 +220,14 @@ func TestAKeptClaimThatIsNotAsAskedForIsTold(t *testing.T) {
 		t.Errorf("warnings %q", d.Warnings)
 	}
 }
+
+func TestOutgrownDefaultsAreTold(t *testing.T) {
+	in := running(t)
+	in.Cluster.Status.Defaults.ReplicationFactor, in.Cluster.Status.Defaults.MinInsyncReplicas = 1, 1
+	want := `spec.config: the cluster was made with 1 broker and has 3, and topics still get 1 replica and ` +
+		`min.insync.replicas 1; set default.replication.factor: "3" (restarts brokers) and min.insync.replicas: "2", or ` +
+		`the values that shall stay`
+	if d := Decide(in); !slices.Contains(d.Warnings, want) {
+		t.Errorf("warnings %q, expected %q", d.Warnings, want)
+	}
+}

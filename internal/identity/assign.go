@@ -129,18 +129,21 @@ func Defaults(spec *v1alpha1.KafkaClusterSpec) v1alpha1.Defaults {
 			brokers += pool.Replicas
 		}
 	}
-	defaults := v1alpha1.Defaults{
-		ReplicationFactor: max(1, min(3, brokers)),
-		MinInsyncReplicas: 1,
-		Authorization:     v1alpha1.AuthorizationNone,
-	}
-	if brokers >= 3 {
-		defaults.MinInsyncReplicas = 2
-	}
+	defaults := ReplicationOf(brokers)
+	defaults.Authorization = v1alpha1.AuthorizationNone
 	for _, l := range spec.EffectiveListeners() {
 		if l.Authentication != nil && len(l.Authentication.Mechanisms) > 0 {
 			defaults.Authorization = v1alpha1.AuthorizationSimple
 		}
+	}
+	return defaults
+}
+
+// ReplicationOf is the part of the defaults that follows from a number of brokers.
+func ReplicationOf(brokers int32) v1alpha1.Defaults {
+	defaults := v1alpha1.Defaults{ReplicationFactor: max(1, min(3, brokers)), MinInsyncReplicas: 1}
+	if brokers >= 3 {
+		defaults.MinInsyncReplicas = 2
 	}
 	return defaults
 }

@@ -2,6 +2,8 @@ package observe
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -18,6 +20,10 @@ const (
 	outlived = time.Minute
 	// killed is the exit code of a process that got SIGKILL.
 	killed = 137
+
+	// Where a LimitRange says what it gave to which container of a pod.
+	limitRanger    = "kubernetes.io/limit-ranger"
+	limitRangerSet = "LimitRanger plugin set: "
 )
 
 // observeContainers says whether a pod is ready and, if it is not, which container keeps it from that and why. The
@@ -48,7 +54,7 @@ func observeContainers(observed *model.ObservedPod, pod *corev1.Pod, now time.Ti
 		if observed.Problem != model.ProblemNone || observed.Ready {
 			return
 		}
-		if problem, message := problemOf(container, turned, now); problem != model.ProblemNone {
+		if problem, message := problemOf(pod, container, turned, now); problem != model.ProblemNone {
 			observed.Problem, observed.ProblemMessage, observed.Beside = problem, message, beside
 			if container.Name != render.ContainerName {
 				observed.Container = container.Name
@@ -78,14 +84,14 @@ func observeContainers(observed *model.ObservedPod, pod *corev1.Pod, now time.Ti
 }
 
 // problemOf is why a container does not get up now; turned is when its pod's condition Ready became what it is.
-func problemOf(container corev1.ContainerStatus, turned, now time.Time) (model.PodProblem, string) {
+func problemOf(pod *corev1.Pod, container corev1.ContainerStatus, turned, now time.Time) (model.PodProblem, string) {
 	if waiting := container.State.Waiting; waiting != nil {
 		switch waiting.Reason {
 		case "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError",
 			"RegistryUnavailable", "SignatureValidationFailed":
 			return model.ProblemImagePull, sentence(waiting.Reason, waiting.Message)
 		case "CrashLoopBackOff":
-			return model.ProblemCrashLoop, lastWords(container)
+			return model.ProblemCrashLoop, lastWords(pod, container)
 		case "CreateContainerConfigError", "CreateContainerError", "RunContainerError", "PreCreateHookError",
 			"PreStartHookError", "PostStartHookError":
 			return model.ProblemConfig, sentence(waiting.Reason, waiting.Message)
@@ -93,7 +99,7 @@ func problemOf(container corev1.ContainerStatus, turned, now time.Time) (model.P
 		return model.ProblemNone, ""
 	}
 	if crashesAgain(container, turned, now) {
-		return model.ProblemCrashLoop, lastWords(container)
+		return model.ProblemCrashLoop, lastWords(pod, container)
 	}
 	return model.ProblemNone, ""
 }
@@ -116,13 +122,13 @@ func crashesAgain(container corev1.ContainerStatus, turned, now time.Time) bool 
 }
 
 // lastWords say why a container ended: that it was killed for its memory, its own last words, or its exit code.
-func lastWords(container corev1.ContainerStatus) string {
+func lastWords(pod *corev1.Pod, container corev1.ContainerStatus) string {
 	ended := container.LastTerminationState.Terminated
 	switch {
 	case ended == nil:
 		return "the container ended"
 	case ended.Reason == "OOMKilled":
-		return "OOMKilled: the container needed more memory than its limit"
+		return "OOMKilled: the container needed more memory than its limit" + limitOf(pod, container.Name)
 	case ended.ExitCode == killed:
 		return "the container was killed (exit code 137), as happens where memory is short"
 	}
@@ -130,6 +136,26 @@ func lastWords(container corev1.ContainerStatus) string {
 		return last
 	}
 	return fmt.Sprintf("the container ended with exit code %d (%s)", ended.ExitCode, ended.Reason)
+}
+
+// limitOf says which memory limit a container has and, if the pool did not ask for it, in Kubernetes' words who set it;
+// empty = the limit is not known.
+func limitOf(pod *corev1.Pod, container string) string {
+	for _, c := range slices.Concat(pod.Spec.Containers, pod.Spec.InitContainers) {
+		limit, limited := c.Resources.Limits[corev1.ResourceMemory]
+		if c.Name != container || !limited {
+			continue
+		}
+		for said := range strings.SplitSeq(strings.TrimPrefix(pod.Annotations[limitRanger], limitRangerSet), "; ") {
+			what, whose, _ := strings.Cut(said, " limit for ")
+			if strings.HasSuffix(whose, "container "+container) && strings.Contains(what, string(corev1.ResourceMemory)) {
+				return fmt.Sprintf(" of %s, which a LimitRange of the namespace set (%q); set resources.limits[memory] of the "+
+					"pool", limit.String(), said)
+			}
+		}
+		return " of " + limit.String()
+	}
+	return ""
 }
 
 // sentence joins Kubernetes' reason and its message; either may be missing.

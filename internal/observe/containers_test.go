@@ -6,6 +6,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/castellan-dev/castellan/internal/model"
@@ -128,6 +129,37 @@ func TestWhatKeepsAPodFromBeingReady(t *testing.T) {
 				!strings.HasPrefix(got.ProblemMessage, tt.message) {
 				t.Errorf("container %q, problem %q: %q, beside Kafka: %t", got.Container, got.Problem, got.ProblemMessage,
 					got.Beside)
+			}
+		})
+	}
+}
+
+// The limit that killed a container is not always the spec's own.
+func TestTheLimitThatKillsIsTold(t *testing.T) {
+	killed := waiting(render.ContainerName, "CrashLoopBackOff", "back-off 10s restarting failed container")
+	killed.LastTerminationState.Terminated = &corev1.ContainerStateTerminated{ExitCode: 137, Reason: "OOMKilled"}
+	const said = "LimitRanger plugin set: cpu request for container kafka; cpu, memory limit for container kafka; cpu " +
+		"limit for container logger"
+	for name, tt := range map[string]struct {
+		limit, limitRanger, want string
+	}{
+		"no limit is known": {"", "", "OOMKilled: the container needed more memory than its limit"},
+		"the pool's limit":  {"1Gi", "", "OOMKilled: the container needed more memory than its limit of 1Gi"},
+		"the limit of a LimitRange": {"300Mi", said, "OOMKilled: the container needed more memory than its limit of 300Mi, " +
+			`which a LimitRange of the namespace set ("cpu, memory limit for container kafka"); set resources.limits[memory] of ` +
+			"the pool"},
+		"a LimitRange that set something else": {"1Gi", "LimitRanger plugin set: memory limit for container logger",
+			"OOMKilled: the container needed more memory than its limit of 1Gi"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			pod := &corev1.Pod{Status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{killed}}}
+			pod.Annotations = map[string]string{"kubernetes.io/limit-ranger": tt.limitRanger}
+			pod.Spec.Containers = []corev1.Container{{Name: render.ContainerName}, {Name: "logger"}}
+			if tt.limit != "" {
+				pod.Spec.Containers[0].Resources.Limits = corev1.ResourceList{"memory": resource.MustParse(tt.limit)}
+			}
+			if got := observePod(pod, 1, nil, time.Now()); got.ProblemMessage != tt.want {
+				t.Errorf("got  %s\nwant %s", got.ProblemMessage, tt.want)
 			}
 		})
 	}

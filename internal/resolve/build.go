@@ -18,7 +18,6 @@ import (
 const (
 	defaultBrokerHeap     int64 = 1 << 30
 	defaultControllerHeap int64 = 512 << 20
-	minimumHeap           int64 = 128 << 20
 
 	defaultRackKey = corev1.LabelTopologyZone
 )

@@ -183,6 +183,17 @@ var shapeFaults = []badInput{
 	},
 	{"a heap that is too small", func(in *Inputs) { in.Spec.Pools[0].JVM.Heap = ptr(resource.MustParse("64Mi")) },
 		verdict.ReasonInvalid, "spec.pools[main].jvm.heap", "128Mi"},
+	{"a heap in thousandths of a byte", func(in *Inputs) { in.Spec.Pools[0].JVM.Heap = ptr(resource.MustParse("512m")) },
+		verdict.ReasonInvalid, "spec.pools[main].jvm.heap", "512m is 0.512 bytes, because m stands for thousandths; did you " +
+			"mean 512Mi?"},
+	{"a memory limit in thousandths of a byte", func(in *Inputs) {
+		in.Spec.Pools[0].Resources.Limits = v1alpha1.ResourceList{"memory": resource.MustParse("2048m")}
+	}, verdict.ReasonInvalid, "spec.pools[main].resources.limits[memory]", "2048m is 2.048 bytes, because m stands for " +
+		"thousandths; did you mean 2048Mi?"},
+	{"a heap that leaves too little of the memory limit", func(in *Inputs) {
+		in.Spec.Pools[0].Resources.Limits = v1alpha1.ResourceList{"memory": resource.MustParse("1025Mi")}
+	}, verdict.ReasonInvalid, "spec.pools[main].jvm.heap", "the heap 1Gi leaves 1Mi of the memory limit 1025Mi, and a node " +
+		"needs at least 128Mi beside its heap; lower jvm.heap or raise resources.limits[memory] to 1152Mi"},
 	{"a heap that the memory limit kills", func(in *Inputs) {
 		in.Spec.Pools[0].Resources.Limits = v1alpha1.ResourceList{"memory": resource.MustParse("1Gi")}
 	}, verdict.ReasonInvalid, "spec.pools[main].jvm.heap", "raise resources.limits"},

@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"k8s.io/apimachinery/pkg/api/resource"
-
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/claim"
 	"github.com/castellan-dev/castellan/internal/exposure"
@@ -61,6 +59,7 @@ func validate(in Inputs, v version.Version) verdict.List {
 		}
 		seen[p.Name] = true
 		faults = append(faults, validatePool(in.Spec, p)...)
+		faults = append(faults, validateMemory(p, memoryBefore(in, p.Name))...)
 	}
 	faults = append(faults, validateListeners(in.Spec)...)
 	faults = append(faults, validateConfig(in.Spec, v)...)
@@ -115,8 +114,7 @@ func validatePool(spec *v1alpha1.KafkaClusterSpec, p *v1alpha1.Pool) verdict.Lis
 			faults.Refuse(model.PoolField(p.Name, "roles"), "%s is no role; use Controller, Broker or both", role)
 		}
 	}
-	faults = append(faults, validateVolumes(spec, p)...)
-	return append(faults, validateMemory(p)...)
+	return append(faults, validateVolumes(spec, p)...)
 }
 
 func validateVolumes(spec *v1alpha1.KafkaClusterSpec, p *v1alpha1.Pool) verdict.List {
@@ -182,37 +180,6 @@ func totalBrokers(spec *v1alpha1.KafkaClusterSpec) int32 {
 		}
 	}
 	return total
-}
-
-// validateMemory refuses a heap that cannot start, and one that the kernel would kill.
-func validateMemory(p *v1alpha1.Pool) verdict.List {
-	var faults verdict.List
-	heap := heapOf(p)
-	if heap < minimumHeap {
-		faults.Refuse(model.PoolField(p.Name, "jvm.heap"), "the heap must be at least 128Mi")
-	}
-	for _, name := range sortedKeys(p.Resources.Limits) {
-		limit := p.Resources.Limits[name]
-		request, both := p.Resources.Requests[name]
-		if both && request.Cmp(limit) > 0 {
-			faults.Refuse(
-				model.PoolField(p.Name, "resources.requests["+name+"]"),
-				"the request %s is above the limit %s; lower it or raise the limit",
-				request.String(),
-				limit.String(),
-			)
-		}
-		if name == "memory" && heap >= limit.Value() {
-			faults.Refuse(
-				model.PoolField(p.Name, "jvm.heap"),
-				"the heap %s leaves nothing of the memory limit %s for the rest of the Java virtual machine; lower jvm.heap or "+
-					"raise resources.limits",
-				resource.NewQuantity(heap, resource.BinarySI),
-				limit.String(),
-			)
-		}
-	}
-	return faults
 }
 
 func validateListeners(spec *v1alpha1.KafkaClusterSpec) verdict.List {
