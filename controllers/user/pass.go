@@ -85,7 +85,8 @@ func (p *userPass) meet(ctx context.Context) (err error) {
 func (p *userPass) prepare(ctx context.Context, i *userItem) {
 	i.desired = users.Desired{Name: i.claim.Name}
 	held := i.claim.Holder != nil && p.hold(ctx, i)
-	waits := i.state == untouched && len(i.claim.Evicted) > 0 // who is evicted does not wait for what the holder lacks
+	// Who is evicted does not wait for what the holder lacks, unless the holder is in force and would lose that.
+	waits := i.state == untouched && len(i.claim.Evicted) > 0 && !(i.unsettled() && p.inForce(i.claim.Holder))
 	if held && !waits || i.state == postponed {
 		return
 	}
@@ -150,7 +151,8 @@ func (p *userPass) hold(ctx context.Context, i *userItem) bool {
 	if !p.vacant(i) {
 		return false
 	}
-	if !p.announce(ctx, i) {
+	if err := p.announce(ctx, i); err != nil {
+		p.notWritten(i, err)
 		return true
 	}
 	password, err := p.connect(ctx, i)
@@ -160,10 +162,7 @@ func (p *userPass) hold(ctx context.Context, i *userItem) bool {
 		i.report.Credentials = u.Status.Credentials
 		return false
 	case err != nil:
-		i.state = postponed
-		if !p.pass.Overtaken(i.claim.Name, err) {
-			p.pass.Errs.Add(i.claim.Name, err)
-		}
+		p.notWritten(i, err)
 		return true
 	case password == "": // what the Secret needs is not known yet
 		i.state = untouched
@@ -213,23 +212,38 @@ func (p *userPass) vacant(i *userItem) bool {
 }
 
 // announce writes to the object, before anything happens in Kafka, the finalizer, and on record that the object takes
-// the principal. It returns false when the object could not be written and is looked at again.
-func (p *userPass) announce(ctx context.Context, i *userItem) bool {
+// the principal.
+func (p *userPass) announce(ctx context.Context, i *userItem) error {
 	u := i.claim.Holder
-	if !claim.HasFinalizer(u) && !p.pass.Announce(ctx, i.claim.Name, u, "") {
-		i.state = postponed
-		return false
+	if !claim.HasFinalizer(u) {
+		if err := p.pass.Announce(ctx, u, ""); err != nil {
+			return err
+		}
 	}
 	if users.Owns(u, p.pass.Cluster.ID()) {
-		return true
+		return nil
 	}
 	next := *u.Status.DeepCopy()
 	next.Credentials = users.Taken(p.pass.Cluster.ID())
-	if !p.pass.RecordAhead(ctx, i.claim.Name, u, next) {
+	return p.pass.RecordAhead(ctx, u, next)
+}
+
+// notWritten leaves a user as it is, because something could not be written that has to stand before Kafka is changed,
+// and says why.
+func (p *userPass) notWritten(i *userItem, err error) {
+	if p.pass.Overtaken(i.claim.Name, err) {
 		i.state = postponed
-		return false
+		return
 	}
-	return true
+	i.state = untouched
+	i.keepRecord()
+	i.failed(err)
+}
+
+// inForce tells whether credentials of an object are on record.
+func (p *userPass) inForce(u *v1alpha1.KafkaUser) bool {
+	c := users.Recorded(u, p.pass.Cluster.ID())
+	return c != nil && len(c.Mechanisms) > 0
 }
 
 // mend sends the differences of SCRAM credentials, ACLs and quotas to Kafka, one request per kind.

@@ -2,13 +2,17 @@ package user
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
@@ -316,6 +320,132 @@ func TestDeletingALosingUserTouchesNothing(t *testing.T) {
 		t.Errorf("%v %v", w.Kafka.Requests, w.Requests)
 	}
 	w.wantUser("old", "Ready")
+}
+
+// overQuota is what Kubernetes says of an object for which a namespace has no room.
+func overQuota(resource, name string) error {
+	return apierrors.NewForbidden(schema.GroupResource{Resource: resource}, name,
+		errors.New("exceeded quota: tenant, requested: secrets=1, used: secrets=5, limited: secrets=5"))
+}
+
+func TestAUserWhoseSecretIsRefusedSaysSoAndDelaysNoOther(t *testing.T) {
+	w := newUserWorld(t, 1)
+	w.Apply(newUser("good", time.Hour, v1alpha1.MechanismScram512),
+		newUser("bad", time.Hour, v1alpha1.MechanismScram512))
+	w.Failing["create bad-kafka"] = overQuota("secrets", "bad-kafka")
+	want := func() {
+		t.Helper()
+		w.wantUser("good", "Ready")
+		w.wantUser("bad", "Reconciling/Retrying")
+		m := controllertest.Message(w.user("bad").Status.Conditions)
+		if !strings.Contains(m, "Secret shop/bad-kafka") || !strings.Contains(m, "exceeded quota: tenant") {
+			t.Error(m)
+		}
+		if len(w.Kafka.Scram["bad"]) != 0 {
+			t.Error("it is in Kafka without a Secret")
+		}
+	}
+	if err := w.Once("good", "bad"); err != nil {
+		t.Fatalf("the whole cluster is retried for one user: %v", err)
+	}
+	want()
+	for _, interval := range []time.Duration{1, 2, 4, 8, 16, 32, 60, 60} {
+		next, waits := w.Queue.Next(controllertest.ClusterKey)
+		if !waits || next != interval*time.Second {
+			t.Fatalf("due after %s (%t), expected %ds", next, waits, interval)
+		}
+		w.Clock.Move(next)
+		w.Reset()
+		if err := w.Once(); err != nil {
+			t.Fatal(err)
+		}
+		want()
+		if w.APIWrites() != 1 { // the attempt; the status says it already
+			t.Errorf("an attempt that is refused again costs %v", w.Requests)
+		}
+	}
+	clear(w.Failing)
+	w.LookAgain(time.Minute)
+	w.wantUser("bad", "Ready")
+}
+
+func TestAUserInForceWhoseSecretCannotBeCorrectedStaysInForce(t *testing.T) {
+	w := newUserWorld(t, 1)
+	w.Apply(newUser("app", time.Hour, v1alpha1.MechanismPlain, v1alpha1.MechanismScram512))
+	w.Settle("app")
+	before := w.user("app").Status
+	w.Failing["update app-kafka"] = overQuota("secrets", "app-kafka")
+	w.changeUser("app", func(u *v1alpha1.KafkaUser) {
+		u.Spec.Authentication.Mechanisms = []v1alpha1.Mechanism{v1alpha1.MechanismPlain}
+	})
+	if err := w.Once("app"); err != nil {
+		t.Fatal(err)
+	}
+	w.wantUser("app", "Reconciling/Retrying")
+	after := w.user("app").Status
+	if !reflect.DeepEqual(after.Credentials, before.Credentials) || !reflect.DeepEqual(after.Binding, before.Binding) ||
+		w.Kafka.Scram["app"]["SCRAM-SHA-512"].Password == "" {
+		t.Errorf("what is on record has changed: %+v", after)
+	}
+	clear(w.Failing)
+	w.LookAgain(time.Minute)
+	w.wantUser("app", "Ready")
+}
+
+func TestAUserThatCannotBeMarkedSaysSoAndDelaysNoOther(t *testing.T) {
+	for name, c := range map[string]struct {
+		verb  string
+		event bool // where the status itself is refused, it is all that can be said
+		state string
+	}{
+		"its finalizer": {"patch bad", false, "Reconciling/Retrying"},
+		"its status":    {"status bad", true, "none"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newUserWorld(t, 1)
+			w.Apply(newUser("good", time.Hour, v1alpha1.MechanismScram512),
+				newUser("bad", time.Hour, v1alpha1.MechanismScram512))
+			w.Failing[c.verb] = overQuota("kafkausers", "bad")
+			for _, interval := range []time.Duration{0, 1, 2, 4} {
+				if next, _ := w.Queue.Next(controllertest.ClusterKey); next != interval*time.Second {
+					t.Fatalf("due after %s, expected %ds", next, interval)
+				}
+				w.Clock.Move(interval * time.Second)
+				if err := w.Once(map[bool][]string{true: {"good", "bad"}}[interval == 0]...); err != nil {
+					t.Fatalf("the whole cluster is retried for one user: %v", err)
+				}
+				w.wantUser("good", "Ready")
+				w.wantUser("bad", c.state)
+			}
+			if m := controllertest.Message(w.user("bad").Status.Conditions); !c.event &&
+				!strings.Contains(m, "exceeded quota: tenant") {
+				t.Error(m)
+			}
+			if told := wasTold(w, "StatusRefused", "exceeded quota: tenant"); told != c.event {
+				t.Errorf("told by an event: %t", told)
+			}
+			if len(w.Kafka.Scram["bad"]) != 0 {
+				t.Error("it is in Kafka without a record")
+			}
+			clear(w.Failing)
+			w.LookAgain(time.Minute)
+			w.wantUser("bad", "Ready")
+		})
+	}
+}
+
+// wasTold looks through the events so far.
+func wasTold(w *world, reason, text string) bool {
+	for {
+		select {
+		case e := <-w.Events.Events:
+			if strings.Contains(e, reason) && strings.Contains(e, text) {
+				return true
+			}
+		default:
+			return false
+		}
+	}
 }
 
 func TestOneRefusedUserDelaysNoOther(t *testing.T) {
