@@ -36,7 +36,7 @@ func writeLogin(t *testing.T, namespace, username, password string, labels map[s
 	t.Helper()
 	secret := &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "login", Labels: labels},
-		Data: map[string][]byte{"username": []byte(username), "password": []byte(password)},
+		Data:       map[string][]byte{"username": []byte(username), "password": []byte(password)},
 	}
 	err := kube.Create(t.Context(), secret)
 	if apierrors.IsAlreadyExists(err) {
