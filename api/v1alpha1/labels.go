@@ -65,6 +65,10 @@ const (
 	// counts only beside status.creating, which the operator alone can write.
 	AnnotationCreating = "kafka.castellan.dev/creating"
 
+	// AnnotationSalt, on a connection Secret, is the key of status.credentials.passwordHash of its KafkaUser. It is as
+	// secret as the password.
+	AnnotationSalt = "kafka.castellan.dev/password-salt"
+
 	// Finalizer keeps an object until what it stands for in Kafka has been dealt with.
 	Finalizer = "kafka.castellan.dev/finalizer"
 )

@@ -1,6 +1,7 @@
 package user
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -170,19 +171,17 @@ func (p *userPass) hold(ctx context.Context, i *userItem) bool {
 		return true
 	}
 	i.report.Secret = users.SecretName(u.Name)
-	i.hash = users.PasswordHash(string(u.UID), password)
+	i.hash = users.PasswordHash(cmp.Or(i.salt, string(u.UID)), password)
+	recorded := users.MadeFrom(u, p.pass.Cluster.ID(), i.hash, password)
 	i.desired = users.Desired{Name: i.claim.Name, Mechanisms: i.mechanisms, Password: password,
-		Quotas: users.QuotasOf(u.Spec.Quotas)}
-	if c := users.Recorded(u, p.pass.Cluster.ID()); c != nil && c.PasswordHash == i.hash {
-		i.desired.Recorded = c
-	}
+		Quotas: users.QuotasOf(u.Spec.Quotas), Recorded: recorded}
 	rules, beyond := users.Granted(u, p.host)
 	i.report.Faults = append(i.report.Faults, beyond...)
 	if i.desired.ACLs = users.ACLsOf(i.claim.Name, rules); len(i.desired.ACLs) > 0 && !p.host.Authorizes {
 		i.fault(users.NoAuthorizer())
 		i.desired.ACLs = nil
 	}
-	i.report.Credentials = users.CredentialsOf(u, p.pass.Cluster.ID(), i.hash, i.mechanisms, p.host.Nodes)
+	i.report.Credentials = users.CredentialsOf(recorded, p.pass.Cluster.ID(), i.hash, i.mechanisms, p.host.Nodes)
 	return true
 }
 

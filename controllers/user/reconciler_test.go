@@ -20,6 +20,7 @@ import (
 	"github.com/castellan-dev/castellan/internal/claim"
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/render"
+	"github.com/castellan-dev/castellan/internal/users"
 )
 
 var (
@@ -238,6 +239,81 @@ func TestALostSecretMeansANewPasswordOnEveryBroker(t *testing.T) {
 	if s := w.secret("app-kafka"); s["password"] == old ||
 		w.Kafka.Scram["app"]["SCRAM-SHA-512"].Password != s["password"] {
 		t.Error("no new password")
+	}
+}
+
+// writeSecret changes the connection Secret of a user.
+func (w *world) writeSecret(name string, change func(*corev1.Secret)) {
+	w.T.Helper()
+	secret := &corev1.Secret{}
+	if err := w.Client.Get(w.T.Context(), controllertest.ObjectKey(controllertest.ClusterKey.Namespace, name),
+		secret); err != nil {
+		w.T.Fatal(err)
+	}
+	change(secret)
+	if err := w.Client.Update(w.T.Context(), secret); err != nil {
+		w.T.Fatal(err)
+	}
+}
+
+func TestWhatAStatusTellsOfAPasswordIsOfNoUseToWhoMayNotReadItsSecret(t *testing.T) {
+	w := newUserWorld(t, 1)
+	w.Apply(newUser("app", time.Hour, v1alpha1.MechanismScram512))
+	w.Settle("app")
+	const own = "password12345678"
+	w.writeSecret("app-kafka", func(s *corev1.Secret) { s.Data["password"] = []byte(own) })
+	w.Settle("app")
+	w.wantUser("app", "Ready")
+	if w.Kafka.Scram["app"]["SCRAM-SHA-512"].Password != own {
+		t.Error("its own password is not in force")
+	}
+	if hash := w.user("app").Status.Credentials.PasswordHash; hash == "" || hash == users.PasswordHash("uid-app", own) {
+		t.Errorf("the hash %q is made of what everybody may read", hash)
+	}
+	w.WantSilence("app")
+	w.restart()
+	w.WantSilence("app")
+}
+
+func TestAnUpgradeKeepsWhatOlderStatusesTellOfPasswords(t *testing.T) {
+	for name, own := range map[string]string{"a password of the operator's": "", "its own": "password12345678"} {
+		t.Run(name, func(t *testing.T) {
+			w := newUserWorld(t, 1)
+			w.Apply(newUser("app", time.Hour, v1alpha1.MechanismPlain, v1alpha1.MechanismScram512))
+			w.Settle("app")
+			if own != "" {
+				w.writeSecret("app-kafka", func(s *corev1.Secret) { s.Data["password"] = []byte(own) })
+				w.Settle("app")
+			}
+			// As an older operator has left it.
+			w.writeSecret("app-kafka", func(s *corev1.Secret) { s.Annotations = nil })
+			old := users.PasswordHash("uid-app", w.secret("app-kafka")["password"])
+			u := w.user("app")
+			u.Status.Credentials.PasswordHash = old
+			if err := w.Client.Status().Update(t.Context(), u); err != nil {
+				t.Fatal(err)
+			}
+			w.restart()
+			w.Reset()
+			w.Settle("app")
+			w.wantUser("app", "Ready")
+			if w.Kafka.Writes() != 0 || w.Logins != 0 {
+				t.Errorf("an upgrade costs %v and %d logins", w.Kafka.Requests, w.Logins)
+			}
+			writes, replaced := w.APIWrites(), w.user("app").Status.Credentials.PasswordHash != old
+			if own == "" && (writes != 0 || replaced) || own != "" && (writes != 2 || !replaced) {
+				t.Errorf("replaced: %t, with %v", replaced, w.Requests)
+			}
+			w.WantSilence("app")
+
+			w.writeSecret("app-kafka", func(s *corev1.Secret) { delete(s.Data, "sasl.mechanism") }) // which is mended
+			w.Reset()
+			w.Settle("app")
+			if w.Kafka.Writes() != 0 || w.Logins != 0 || w.user("app").Status.Credentials.PasswordHash == old {
+				t.Errorf("the Secret was written, which costs %v, %d logins", w.Kafka.Requests, w.Logins)
+			}
+			w.WantSilence("app")
+		})
 	}
 }
 
