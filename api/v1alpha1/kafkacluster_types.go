@@ -194,6 +194,11 @@ type AccessLimits struct {
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	Topics *int32 `json:"topics,omitempty"`
+	// Number of partitions of all its topics together, without those that it only observes. With it a KafkaTopic needs
+	// spec.partitions. Default: no limit. At least 0.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Partitions *int32 `json:"partitions,omitempty"`
 	// Number of KafkaUsers. Default: no limit. At least 0.
 	// +optional
 	// +kubebuilder:validation:Minimum=0

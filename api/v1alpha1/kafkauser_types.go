@@ -231,7 +231,8 @@ type Binding struct {
 type Credentials struct {
 	// Kafka cluster (status.clusterId of the KafkaCluster) that holds them.
 	ClusterID string `json:"clusterId"`
-	// Salted hash of the password; empty while it is not known which credentials stand in Kafka.
+	// Hash of the password, with a salt that only its connection Secret holds; empty while it is not known which
+	// credentials stand in Kafka.
 	PasswordHash string `json:"passwordHash"`
 	// Mechanisms of the credentials, with their iterations.
 	// +optional

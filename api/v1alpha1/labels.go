@@ -1,6 +1,6 @@
 package v1alpha1
 
-// Labels and annotations that the operator writes. They are part of the API: tools may select by them.
+// Labels and annotations that the operator writes, or reads. They are part of the API: tools may select by them.
 const (
 	// LabelManagedBy holds ManagedBy on everything that the operator makes.
 	LabelManagedBy = "app.kubernetes.io/managed-by"
@@ -23,6 +23,11 @@ const (
 	LabelClusterID = "kafka.castellan.dev/cluster-id"
 	// LabelUser holds the name of the KafkaUser on its connection Secret.
 	LabelUser = "kafka.castellan.dev/user"
+	// LabelUse is written by users on a Secret of their own: what the operator may read it for. Whoever writes a spec that
+	// names a Secret need not be somebody who may read it.
+	LabelUse = "kafka.castellan.dev/use"
+	// UseExternalCluster is the use by spec.external of a KafkaCluster in the Secret's namespace.
+	UseExternalCluster = "external-cluster"
 
 	// AnnotationDirectoryID holds, on the claim of an initial voter, the directory id that it is formatted with.
 	AnnotationDirectoryID = "kafka.castellan.dev/directory-id"
@@ -59,6 +64,10 @@ const (
 	// afterwards is its own, also when Kafka's answer was lost. Of an object from another namespace than the cluster's it
 	// counts only beside status.creating, which the operator alone can write.
 	AnnotationCreating = "kafka.castellan.dev/creating"
+
+	// AnnotationSalt, on a connection Secret, is the key of status.credentials.passwordHash of its KafkaUser. It is as
+	// secret as the password.
+	AnnotationSalt = "kafka.castellan.dev/password-salt"
 
 	// Finalizer keeps an object until what it stands for in Kafka has been dealt with.
 	Finalizer = "kafka.castellan.dev/finalizer"

@@ -116,6 +116,11 @@ func (in *AccessLimits) DeepCopyInto(out *AccessLimits) {
 		*out = new(int32)
 		**out = **in
 	}
+	if in.Partitions != nil {
+		in, out := &in.Partitions, &out.Partitions
+		*out = new(int32)
+		**out = **in
+	}
 	if in.Users != nil {
 		in, out := &in.Users, &out.Users
 		*out = new(int32)

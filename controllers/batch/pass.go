@@ -12,6 +12,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
@@ -37,7 +38,7 @@ type Pass[T Object, S any] struct {
 	Cluster    Host
 	admission  Admission
 	Claims     []claim.Claim[T]
-	Errs       *errorList
+	Errs       *errorList // of single names; they delay no other
 }
 
 // NewPass begins a flush over a cluster whose namespaces have been looked up.
@@ -45,36 +46,64 @@ func NewPass[T Object, S any](r *Reconciler[T, S], c Host, a Admission) Pass[T, 
 	return Pass[T, S]{reconciler: r, Cluster: c, admission: a, Errs: &errorList{}}
 }
 
-// Work is the rest of a flush. An error of Change means that nothing is known about any name. Report returns the
-// names that could not be written.
+// Work is the rest of a flush. An error of Change means that nothing is known about any name.
 type Work interface {
 	Change(ctx context.Context) error
-	Report(ctx context.Context) (failed []string, err error)
+	Report(ctx context.Context)
 	// Releasable tells whether the objects of a name that are being deleted can be let go of without a word to Kafka.
 	Releasable(name string) bool
 }
 
-// run takes the names through the flush.
-func (p *Pass[T, S]) run(ctx context.Context, names []string, work Work) ([]string, error) {
+// run takes the names through the flush. An error means that nothing is known about any of them.
+func (p *Pass[T, S]) run(ctx context.Context, work Work) error {
+	defer p.planAgain(ctx)
 	if p.Cluster.gone() {
-		return p.abandon(ctx)
+		p.abandon(ctx)
+		return nil
 	}
 	p.turnAway(ctx)
 	if awaited := p.Cluster.awaited(); awaited != "" {
-		return p.wait(ctx, work, reasonClusterNotAvailable, awaited)
+		p.wait(ctx, work, reasonClusterNotAvailable, awaited)
+		return nil
 	}
 	kafkaCtx, cancel := context.WithTimeout(ctx, FlushTimeout)
 	defer cancel()
 	if err := work.Change(kafkaCtx); err != nil {
 		if ctx.Err() == nil { // else the operator itself is about to end, and knows nothing
 			reason, message := unanswered(p.Cluster, err)
-			if _, err := p.wait(ctx, work, reason, message); err != nil {
-				return names, err
-			}
+			p.wait(ctx, work, reason, message)
 		}
-		return names, fmt.Errorf("%ss of KafkaCluster %s: %w", p.reconciler.Noun, p.Cluster.Key, err)
+		return fmt.Errorf("%ss of KafkaCluster %s: %w", p.reconciler.Noun, p.Cluster.Key, err)
 	}
-	return work.Report(ctx)
+	work.Report(ctx)
+	return nil
+}
+
+// planAgain has each name of which something could not be written looked at again, at intervals of its own.
+func (p *Pass[T, S]) planAgain(ctx context.Context) {
+	for name := range p.Errs.failed {
+		if !p.Errs.planned[name] {
+			p.reconciler.Queue.Retry(p.Cluster.Key, name, RetryFirst, RetryLimit)
+		}
+	}
+	for name := range p.Errs.settled {
+		if !p.Errs.failed[name] {
+			p.reconciler.Queue.Settled(p.Cluster.Key, name)
+		}
+	}
+	if p.Errs.first != nil {
+		ctrl.LoggerFrom(ctx).Error(p.Errs.first, "not everything could be written; the first of them",
+			"cluster", p.Cluster.Key, p.reconciler.Noun+"s", len(p.Errs.failed))
+	}
+}
+
+// Settled says that nothing of a name is to be looked at again soon, unless it cannot be written.
+func (p *Pass[T, S]) Settled(name string) { p.Errs.settle(name) }
+
+// Retry has a name looked at again, see Queue.Retry.
+func (p *Pass[T, S]) Retry(name string, base, limit time.Duration) {
+	p.Errs.plan(name)
+	p.reconciler.Queue.Retry(p.Cluster.Key, name, base, limit)
 }
 
 // turnAway tells the objects that take no part why, and lets go of those among them that are being deleted: nothing of
@@ -96,7 +125,7 @@ func (p *Pass[T, S]) turnAway(ctx context.Context) {
 }
 
 // abandon lets go of everything whose cluster is gone or going, and tells the others.
-func (p *Pass[T, S]) abandon(ctx context.Context) ([]string, error) {
+func (p *Pass[T, S]) abandon(ctx context.Context) {
 	why := p.Cluster.goneText()
 	Each(Writers, p.Claims, func(c claim.Claim[T]) {
 		for _, o := range c.Held() {
@@ -113,7 +142,6 @@ func (p *Pass[T, S]) abandon(ctx context.Context) ([]string, error) {
 				fmt.Sprintf("spec.clusterRef.name: %s; create it, or delete this %s", why, p.reconciler.Name)))
 		}
 	})
-	return p.Errs.Result()
 }
 
 func evicted[T Object](c claim.Claim[T]) (all []T) {
@@ -125,7 +153,7 @@ func evicted[T Object](c claim.Claim[T]) (all []T) {
 
 // wait says what is waited for on every object that is not in force. One that is Ready stays so: nothing was asked of
 // it that is not done.
-func (p *Pass[T, S]) wait(ctx context.Context, work Work, reason, message string) ([]string, error) {
+func (p *Pass[T, S]) wait(ctx context.Context, work Work, reason, message string) {
 	Each(Writers, p.Claims, func(c claim.Claim[T]) {
 		for _, o := range c.Held() {
 			if work.Releasable(c.Name) {
@@ -147,7 +175,6 @@ func (p *Pass[T, S]) wait(ctx context.Context, work Work, reason, message string
 			p.Errs.Add(c.Name, p.WriteWaiting(ctx, o.Object, reason, said))
 		}
 	})
-	return p.Errs.Result()
 }
 
 // Keep says why an object that is being deleted is not let go of yet. Where its namespace goes, and its cluster is in
@@ -196,20 +223,30 @@ func (p *Pass[T, S]) WriteVerdict(ctx context.Context, o T, v verdict.Verdict) e
 // Says tells whether the status of an object is this one already.
 func (p *Pass[T, S]) Says(o T, s S) bool { return sameStatus(*p.reconciler.Status(o), s) }
 
-// WriteStatus writes the status of an object unless it says so already.
+// WriteStatus writes the status of an object unless it says so already. Where Kubernetes refuses that, an event is all
+// that can tell of it.
 func (p *Pass[T, S]) WriteStatus(ctx context.Context, o T, s S) error {
 	if p.Says(o, s) {
 		return nil
 	}
 	if err := apply.IgnoreGone(p.reconciler.Writer.PatchStatus(ctx, o, *p.reconciler.Status(o), s)); err != nil {
+		if refused(err) {
+			p.reconciler.Events.Eventf(o, nil, corev1.EventTypeWarning, "StatusRefused", "Update",
+				"The operator cannot write the status, which is as it was before: %s", err)
+		}
 		return fmt.Errorf("write the status of %s %s/%s: %w", p.reconciler.Name, o.GetNamespace(), o.GetName(), err)
 	}
 	return nil
 }
 
+// refused tells whether the API server does not take a write at all, such as for an admission rule.
+func refused(err error) bool {
+	return apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err)
+}
+
 // Announce writes on an object, before anything happens in Kafka, our finalizer and what is about to be put there; an
-// empty intent leaves what stands there. False = it could not be written, and the name is looked at again.
-func (p *Pass[T, S]) Announce(ctx context.Context, name string, o T, intent string) bool {
+// empty intent leaves what stands there.
+func (p *Pass[T, S]) Announce(ctx context.Context, o T, intent string) error {
 	base := o.DeepCopyObject().(T)
 	controllerutil.AddFinalizer(o, v1alpha1.Finalizer)
 	if intent != "" {
@@ -220,23 +257,20 @@ func (p *Pass[T, S]) Announce(ctx context.Context, name string, o T, intent stri
 		annotations[v1alpha1.AnnotationCreating] = intent
 		o.SetAnnotations(annotations)
 	}
-	err := p.reconciler.Writer.PatchMetadata(ctx, o, base)
-	if err != nil && !p.Overtaken(name, err) {
-		p.Errs.Add(name,
-			fmt.Errorf("add the finalizer to %s %s/%s: %w", p.reconciler.Name, o.GetNamespace(), o.GetName(), err))
+	if err := p.reconciler.Writer.PatchMetadata(ctx, o, base); err != nil {
+		return fmt.Errorf("add the finalizer to %s %s/%s: %w", p.reconciler.Name, o.GetNamespace(), o.GetName(), err)
 	}
-	return err == nil
+	return nil
 }
 
 // RecordAhead writes into the status of an object, before anything happens in Kafka, what is about to be put there: the
-// one proof of it that only the operator can write. False = it could not be written, and the name is looked at again.
-func (p *Pass[T, S]) RecordAhead(ctx context.Context, name string, o T, s S) bool {
-	err := p.reconciler.Writer.PatchStatus(ctx, o, *p.reconciler.Status(o), s)
-	if err != nil && !p.Overtaken(name, err) {
-		p.Errs.Add(name, fmt.Errorf("write ahead into the status of %s %s/%s: %w",
-			p.reconciler.Name, o.GetNamespace(), o.GetName(), err))
+// one proof of it that only the operator can write.
+func (p *Pass[T, S]) RecordAhead(ctx context.Context, o T, s S) error {
+	if err := p.reconciler.Writer.PatchStatus(ctx, o, *p.reconciler.Status(o), s); err != nil {
+		return fmt.Errorf("write ahead into the status of %s %s/%s: %w",
+			p.reconciler.Name, o.GetNamespace(), o.GetName(), err)
 	}
-	return err == nil
+	return nil
 }
 
 // LookAgain has a name looked at again, at growing intervals, where a verdict on it says when.
@@ -244,12 +278,12 @@ func (p *Pass[T, S]) LookAgain(name string, verdicts []verdict.Verdict) {
 	settled := true
 	for _, v := range verdicts {
 		if v.After > 0 {
-			p.reconciler.Queue.Retry(p.Cluster.Key, name, v.After, v.AtMost)
+			p.Retry(name, v.After, v.AtMost)
 			settled = false
 		}
 	}
 	if settled {
-		p.reconciler.Queue.Settled(p.Cluster.Key, name)
+		p.Settled(name)
 	}
 }
 
@@ -294,30 +328,41 @@ func (p *Pass[T, S]) Release(ctx context.Context, leaving ...T) error {
 	return errors.Join(errs...)
 }
 
-// errorList collects what failed for which name, from many goroutines.
+// errorList collects what became of the names, from many goroutines.
 type errorList struct {
-	mu    sync.Mutex
-	names map[string]bool
-	errs  []error
+	mu                       sync.Mutex
+	failed, settled, planned map[string]bool
+	first                    error
 }
 
+// Add says that something of a name could not be written.
 func (l *errorList) Add(name string, err error) {
 	if err == nil {
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.names == nil {
-		l.names = map[string]bool{}
+	if l.first == nil {
+		l.first = err
 	}
-	l.names[name] = true
-	l.errs = append(l.errs, err)
+	mark(&l.failed, name)
 }
 
-// Result names what failed, with the first of its errors.
-func (l *errorList) Result() ([]string, error) {
-	if len(l.errs) == 0 {
-		return nil, nil
+func (l *errorList) settle(name string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	mark(&l.settled, name)
+}
+
+func (l *errorList) plan(name string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	mark(&l.planned, name)
+}
+
+func mark(set *map[string]bool, name string) {
+	if *set == nil {
+		*set = map[string]bool{}
 	}
-	return slices.Sorted(maps.Keys(l.names)), fmt.Errorf("%d failed, the first: %w", len(l.errs), l.errs[0])
+	(*set)[name] = true
 }

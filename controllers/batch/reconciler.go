@@ -134,8 +134,8 @@ func (r *Reconciler[T, S]) Reconcile(ctx context.Context, req ctrl.Request) (ctr
 	return r.engine.Reconcile(ctx, req)
 }
 
-// flush brings the named topics or users of a cluster to what their objects ask for, and names those that it could
-// not write.
+// flush brings the named topics or users of a cluster to what their objects ask for. It returns all of them with the
+// error for which nothing is known of any.
 func (r *Reconciler[T, S]) flush(ctx context.Context, key types.NamespacedName, names []string) ([]string, error) {
 	cluster, err := getHost(ctx, r.Client, r.Namespaces, key)
 	if err != nil {
@@ -153,7 +153,10 @@ func (r *Reconciler[T, S]) flush(ctx context.Context, key types.NamespacedName, 
 		}
 	}
 	p, work := r.worker.Open(cluster, admission, found, peers)
-	return p.run(ctx, names, work)
+	if err := p.run(ctx, work); err != nil {
+		return names, err
+	}
+	return nil, nil
 }
 
 // Controller begins a controller that is told of the kind's objects and of the namespaces that they live in.

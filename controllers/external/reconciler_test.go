@@ -72,8 +72,14 @@ type outsideWorld struct {
 	woken      int
 }
 
+// permitted is the metadata of a Secret that the operator may read.
+func permitted(name string) metav1.ObjectMeta {
+	return metav1.ObjectMeta{Namespace: controllertest.ClusterKey.Namespace, Name: name,
+		Labels: map[string]string{"kafka.castellan.dev/use": "external-cluster"}}
+}
+
 func loginSecret(password string) *corev1.Secret {
-	return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: controllertest.ClusterKey.Namespace, Name: "login"},
+	return &corev1.Secret{ObjectMeta: permitted("login"),
 		Data: map[string][]byte{"username": []byte("castellan"), "password": []byte(password)}}
 }
 
@@ -217,8 +223,7 @@ func TestAnotherAuthorityIsCarriedToTheUsersAtOnce(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: controllertest.ClusterKey.Namespace,
-			Name: "trust"}, Data: map[string][]byte{"ca.crt": authority.CertPEM}}
+		return &corev1.Secret{ObjectMeta: permitted("trust"), Data: map[string][]byte{"ca.crt": authority.CertPEM}}
 	}
 	w := newOutsideWorld(t, loginSecret("right"), trust())
 	update := func(o client.Object) {
@@ -243,6 +248,53 @@ func TestAnotherAuthorityIsCarriedToTheUsersAtOnce(t *testing.T) {
 	if w.woken != 1 {
 		t.Errorf("the authority is another one, and users were woken %d times", w.woken)
 	}
+}
+
+func TestASecretThatIsNotLabelledForItIsNotUsed(t *testing.T) {
+	for name, labels := range map[string]map[string]string{
+		"no label":          nil,
+		"another use":       {"kafka.castellan.dev/use": "backup"},
+		"its user's Secret": {"app.kubernetes.io/managed-by": "castellan", "kafka.castellan.dev/user": "app"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			said := map[string]bool{}
+			for _, data := range []map[string][]byte{
+				nil, {"username": []byte("a")}, {"username": []byte("castellan"), "password": []byte("right")},
+				{"username": []byte("a"), "password": []byte("a line\n")},
+			} {
+				secret := loginSecret("")
+				secret.Labels, secret.Data = labels, data
+				w := newOutsideWorld(t, secret)
+				c := w.look()
+				w.want(c, "Stalled", external.ReasonSecret, false)
+				said[controllertest.Message(c.Status.Conditions)] = true
+				if len(w.at.dialled) != 0 {
+					t.Errorf("brokers were spoken to with %v", data)
+				}
+			}
+			if len(said) != 1 {
+				t.Errorf("what is said tells of what the Secret holds: %v", said)
+			}
+			for m := range said {
+				if !strings.Contains(m, "spec.external.authentication.secretName") ||
+					!strings.Contains(m, "kubectl label secret login kafka.castellan.dev/use=external-cluster") {
+					t.Error(m)
+				}
+			}
+		})
+	}
+	w := newOutsideWorld(t, loginSecret("right"))
+	w.want(w.look(), "Ready", external.ReasonAsSpecified, true)
+	var secret corev1.Secret
+	if err := w.Client.Get(t.Context(), controllertest.ObjectKey(controllertest.ClusterKey.Namespace, "login"),
+		&secret); err != nil {
+		t.Fatal(err)
+	}
+	secret.Labels = nil
+	if err := w.Client.Update(t.Context(), &secret); err != nil {
+		t.Fatal(err)
+	}
+	w.want(w.look(), "Stalled", external.ReasonSecret, false)
 }
 
 func TestAnExternalClusterThatIsAwayIsToldOnceAndComesBack(t *testing.T) {

@@ -94,8 +94,9 @@ func newScene(t *testing.T) *scene {
 func (s *scene) secret(name string, data map[string]string) {
 	s.t.Helper()
 	secret := &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: name},
-		Data:       map[string][]byte{},
+		ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: name,
+			Labels: map[string]string{v1alpha1.LabelUse: v1alpha1.UseExternalCluster}},
+		Data: map[string][]byte{},
 	}
 	for k, v := range data {
 		secret.Data[k] = []byte(v)

@@ -618,3 +618,70 @@ func TestANamespaceHasNoMoreTopicsThanItMay(t *testing.T) {
 	w.LookAgain(time.Hour)
 	w.wantTopicIn(controllertest.Guests, "second", "Ready")
 }
+
+func TestANamespaceHasNoMorePartitionsThanItMay(t *testing.T) {
+	asks := func(partitions int32) func(*v1alpha1.KafkaTopic) {
+		return func(t *v1alpha1.KafkaTopic) { t.Spec.Partitions = controllertest.PtrTo(partitions) }
+	}
+	w := guestWorld(t, controllertest.NewTopic("first", "uid-1", 0, asks(4)))
+	limit := func(partitions int32) {
+		w.ChangeCluster(func(c *v1alpha1.KafkaCluster) {
+			c.Spec.Access.Limits = &v1alpha1.AccessLimits{Partitions: controllertest.PtrTo(partitions)}
+		})
+	}
+	change := func(name string, change func(*v1alpha1.KafkaTopic)) {
+		topic := w.TopicIn(controllertest.Guests, name)
+		change(topic)
+		topic.Generation++
+		if err := w.Client.Update(t.Context(), topic); err != nil {
+			t.Fatal(err)
+		}
+	}
+	limit(10)
+	nameless := controllertest.NewTopic("nameless", "uid-4", time.Hour)
+	nameless.Spec.Partitions = nil
+	w.Apply(controllertest.FromGuests(controllertest.NewTopic("second", "uid-2", time.Hour, asks(7))),
+		controllertest.FromGuests(controllertest.NewTopic("third", "uid-3", time.Minute, asks(5))),
+		controllertest.FromGuests(nameless), controllertest.NewTopic("ours", "uid-5", 0, asks(50)))
+	w.Settle("first", "second", "third", "nameless", "ours")
+	w.wantTopic("ours", "Ready")
+	w.wantTopicIn(controllertest.Guests, "first", "Ready")
+	w.wantTopicIn(controllertest.Guests, "third", "Ready")
+	w.wantTopicIn(controllertest.Guests, "second", "Stalled/LimitReached", "spec.partitions: ",
+		"spec.access.limits.partitions")
+	w.wantTopicIn(controllertest.Guests, "nameless", "Stalled/LimitReached", "spec.partitions: ", "set it")
+	if _, made := w.Kafka.Topics["nameless"]; made || len(w.Kafka.Topics) != 3 {
+		t.Errorf("in Kafka: %v", w.Kafka.Topics)
+	}
+
+	change("first", func(t *v1alpha1.KafkaTopic) { // growth is refused, and the rest is cared for
+		asks(6)(t)
+		t.Spec.Config = map[string]string{"retention.ms": "7"}
+	})
+	w.Settle("first")
+	w.wantTopicIn(controllertest.Guests, "first", "Stalled/LimitReached", "spec.partitions: ", "9 of 10")
+	if k := w.Kafka.Topics["first"]; k.Partitions != 4 || k.Config["retention.ms"] != "7" {
+		t.Errorf("%+v", k)
+	}
+	w.Reset()
+	w.LookAgain(5 * time.Minute)
+	if w.APIWrites() != 0 || w.Kafka.Writes() != 0 {
+		t.Errorf("what is refused costs %v %v", w.Requests, w.Kafka.Requests)
+	}
+
+	limit(3) // what exists stays
+	change("first", asks(4))
+	w.Settle("first", "third")
+	w.wantTopicIn(controllertest.Guests, "first", "Ready")
+	w.wantTopicIn(controllertest.Guests, "third", "Ready")
+
+	limit(20)
+	change("first", asks(8))
+	w.Settle("first", "second", "third")
+	for _, name := range []string{"first", "second", "third"} {
+		w.wantTopicIn(controllertest.Guests, name, "Ready")
+	}
+	if w.Kafka.Topics["first"].Partitions != 8 {
+		t.Errorf("%+v", w.Kafka.Topics["first"])
+	}
+}

@@ -121,7 +121,7 @@ func (p *pass) announce(ctx context.Context, changes topics.Changes) topics.Chan
 	type announcement struct {
 		*item
 		intent string // empty = only the finalizer is missing
-		done   bool
+		err    error
 	}
 	intents := make(map[string]string, len(changes.Create))
 	for _, t := range changes.Create {
@@ -142,12 +142,14 @@ func (p *pass) announce(ctx context.Context, changes topics.Changes) topics.Chan
 		}
 	}
 	batch.Each(batch.Writers, todo, func(a *announcement) {
-		a.done = p.flush.Announce(ctx, a.claim.Name, a.claim.Holder, a.intent) && p.recordAhead(ctx, a.item, a.intent)
+		if a.err = p.flush.Announce(ctx, a.claim.Holder, a.intent); a.err == nil {
+			a.err = p.recordAhead(ctx, a.item, a.intent)
+		}
 	})
 	for _, a := range todo {
 		switch {
-		case !a.done:
-			changes = p.postpone(a.item, changes)
+		case a.err != nil:
+			changes = p.notAnnounced(a.item, a.err, changes)
 		case a.intent != "":
 			a.announced = true
 			p.controller.refused.forget(a.claim.Holder.UID)
@@ -156,14 +158,29 @@ func (p *pass) announce(ctx context.Context, changes topics.Changes) topics.Chan
 	return changes
 }
 
+// notAnnounced leaves a topic as it is, because its object could not be written, and says why. It returns the changes
+// that are left.
+func (p *pass) notAnnounced(i *item, err error, changes topics.Changes) topics.Changes {
+	if p.flush.Overtaken(i.claim.Name, err) {
+		return p.postpone(i, changes)
+	}
+	changes.Drop(i.claim.Name)
+	i.outcome = topics.Outcome{Record: i.desired.Known}
+	if i.exists && i.live.ID == i.desired.Known.ID {
+		i.outcome.Found, i.outcome.Topic = true, i.live
+	}
+	i.fail(err)
+	return changes
+}
+
 // recordAhead writes the announcement of a guest into its status, too.
-func (p *pass) recordAhead(ctx context.Context, i *item, intent string) bool {
+func (p *pass) recordAhead(ctx context.Context, i *item, intent string) error {
 	if intent == "" || !topics.IsGuest(i.claim.Holder) {
-		return true
+		return nil
 	}
 	next := *i.claim.Holder.Status.DeepCopy()
 	next.Creating = intent
-	return p.flush.RecordAhead(ctx, i.claim.Name, i.claim.Holder, next)
+	return p.flush.RecordAhead(ctx, i.claim.Holder, next)
 }
 
 func (p *pass) create(ctx context.Context, admin kafka.Admin, changes topics.Changes) error {

@@ -14,6 +14,7 @@ import (
 	"github.com/castellan-dev/castellan/controllers/moving"
 	"github.com/castellan-dev/castellan/internal/claim"
 	"github.com/castellan-dev/castellan/internal/topics"
+	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
 // +kubebuilder:rbac:groups=kafka.castellan.dev,resources=kafkatopics,verbs=list;watch;patch
@@ -57,19 +58,31 @@ func (r *Reconciler) Open(
 ) (*flush, batch.Work) {
 	base := batch.NewPass(&r.engine, cluster, a)
 	p := &pass{controller: r, engine: &r.engine, flush: &base, cluster: cluster, byName: map[string]*item{}}
+	exists := func(t *v1alpha1.KafkaTopic) bool { return topics.RecordOf(t, cluster.ID()).ID != "" }
 	over := claim.Over(peers, func(t *v1alpha1.KafkaTopic) bool { return cluster.IsHome(t) },
-		func(t *v1alpha1.KafkaTopic) bool { return topics.RecordOf(t, cluster.ID()).ID != "" },
+		exists,
 		claim.Limit[*v1alpha1.KafkaTopic]{Max: cluster.Limits().Topics, Field: "spec.access.limits.topics",
 			Counts: func(t *v1alpha1.KafkaTopic) bool { return t.Spec.Management != v1alpha1.ManagementObserve }})
+	room := topics.BeyondRoom(peers, cluster.Key, cluster.ID(), cluster.Limits().Partitions,
+		func(t *v1alpha1.KafkaTopic) bool { return r.engine.Writer.Stale(t) })
 	consent := topics.Consent{
 		Bars: func(t *v1alpha1.KafkaTopic) *claim.Bar {
 			bar := cmp.Or(a.Bars(t), topics.Beyond(t, cluster.Key, cluster.Access()))
 			if v, tooMany := over[t.UID]; bar == nil && tooMany {
 				bar = &claim.Bar{Verdict: v}
 			}
+			if v, beyond := room[t.UID]; bar == nil && beyond && !exists(t) {
+				bar = &claim.Bar{Verdict: v}
+			}
 			return bar
 		},
 		Adopts: func(t *v1alpha1.KafkaTopic) bool { return cluster.Permits(t, v1alpha1.PermissionAdopt) },
+		Grows: func(t *v1alpha1.KafkaTopic) *verdict.Verdict {
+			if v, beyond := room[t.UID]; beyond {
+				return &v
+			}
+			return nil
+		},
 	}
 	for _, f := range all {
 		for _, t := range f.Objects {

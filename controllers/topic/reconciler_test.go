@@ -10,8 +10,10 @@ import (
 	"testing"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
@@ -315,6 +317,42 @@ func TestOneRefusedTopicDelaysNoOther(t *testing.T) {
 	delete(w.Kafka.Refuse, "flaky")
 	w.Settle()
 	w.wantTopic("flaky", "Ready")
+}
+
+func TestATopicThatCannotBeMarkedSaysSoAndDelaysNoOther(t *testing.T) {
+	refused := apierrors.NewForbidden(schema.GroupResource{Resource: "kafkatopics"}, "bad",
+		errors.New("admission webhook \"policy\" denied the request: no finalizers"))
+	for name, c := range map[string]struct{ verb, state string }{
+		"its finalizer": {"patch bad", "Reconciling/Retrying"},
+		"its status":    {"status bad", "none"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, controllertest.ReadyCluster(1), controllertest.NewTopic("good", "g", time.Hour),
+				controllertest.NewTopic("bad", "b", time.Hour))
+			w.Failing[c.verb] = refused
+			for _, interval := range []time.Duration{0, 1, 2, 4} {
+				if next, _ := w.Queue.Next(controllertest.ClusterKey); next != interval*time.Second {
+					t.Fatalf("due after %s, expected %ds", next, interval)
+				}
+				w.Clock.Move(interval * time.Second)
+				if err := w.Once(map[bool][]string{true: {"good", "bad"}}[interval == 0]...); err != nil {
+					t.Fatalf("the whole cluster is retried for one topic: %v", err)
+				}
+				w.wantTopic("good", "Ready")
+				w.wantTopic("bad", c.state)
+			}
+			if m := controllertest.Message(w.Topic("bad").Status.Conditions); c.state != "none" &&
+				!strings.Contains(m, "denied the request: no finalizers") {
+				t.Error(m)
+			}
+			if _, made := w.Kafka.Topics["bad"]; made != (c.state == "none") {
+				t.Errorf("in Kafka: %t", made)
+			}
+			clear(w.Failing)
+			w.LookAgain(time.Minute)
+			w.wantTopic("bad", "Ready")
+		})
+	}
 }
 
 func TestABadTopicAmongManyCostsTheOthersNothing(t *testing.T) {

@@ -13,13 +13,12 @@ import (
 )
 
 // Report writes what has come true: each object at most once, and not at all when it says so already.
-func (p *pass) Report(ctx context.Context) ([]string, error) {
+func (p *pass) Report(ctx context.Context) {
 	batch.Each(batch.Writers, p.items, func(i *item) {
 		if i.state != postponed {
 			p.flush.Errs.Add(i.claim.Name, p.settle(ctx, i))
 		}
 	})
-	return p.flush.Errs.Result()
 }
 
 func (p *pass) settle(ctx context.Context, i *item) error {

@@ -32,6 +32,7 @@ type userItem struct {
 	report users.Report
 
 	desired   users.Desired
+	salt      string // of the hash; empty = there is none yet
 	hash      string // of desired.Password
 	endpoints []users.Endpoint
 	// mechanisms to be seen to work, or to be refused.

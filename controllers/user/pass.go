@@ -1,6 +1,7 @@
 package user
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -85,7 +86,8 @@ func (p *userPass) meet(ctx context.Context) (err error) {
 func (p *userPass) prepare(ctx context.Context, i *userItem) {
 	i.desired = users.Desired{Name: i.claim.Name}
 	held := i.claim.Holder != nil && p.hold(ctx, i)
-	waits := i.state == untouched && len(i.claim.Evicted) > 0 // who is evicted does not wait for what the holder lacks
+	// Who is evicted does not wait for what the holder lacks, unless the holder is in force and would lose that.
+	waits := i.state == untouched && len(i.claim.Evicted) > 0 && !(i.unsettled() && p.inForce(i.claim.Holder))
 	if held && !waits || i.state == postponed {
 		return
 	}
@@ -150,7 +152,8 @@ func (p *userPass) hold(ctx context.Context, i *userItem) bool {
 	if !p.vacant(i) {
 		return false
 	}
-	if !p.announce(ctx, i) {
+	if err := p.announce(ctx, i); err != nil {
+		p.notWritten(i, err)
 		return true
 	}
 	password, err := p.connect(ctx, i)
@@ -160,10 +163,7 @@ func (p *userPass) hold(ctx context.Context, i *userItem) bool {
 		i.report.Credentials = u.Status.Credentials
 		return false
 	case err != nil:
-		i.state = postponed
-		if !p.pass.Overtaken(i.claim.Name, err) {
-			p.pass.Errs.Add(i.claim.Name, err)
-		}
+		p.notWritten(i, err)
 		return true
 	case password == "": // what the Secret needs is not known yet
 		i.state = untouched
@@ -171,12 +171,10 @@ func (p *userPass) hold(ctx context.Context, i *userItem) bool {
 		return true
 	}
 	i.report.Secret = users.SecretName(u.Name)
-	i.hash = users.PasswordHash(string(u.UID), password)
+	i.hash = users.PasswordHash(cmp.Or(i.salt, string(u.UID)), password)
+	recorded := users.MadeFrom(u, p.pass.Cluster.ID(), i.hash, password)
 	i.desired = users.Desired{Name: i.claim.Name, Mechanisms: i.mechanisms, Password: password,
-		Quotas: users.QuotasOf(u.Spec.Quotas)}
-	if c := users.Recorded(u, p.pass.Cluster.ID()); c != nil && c.PasswordHash == i.hash {
-		i.desired.Recorded = c
-	}
+		Quotas: users.QuotasOf(u.Spec.Quotas), Recorded: recorded}
 	rules, beyond := users.Granted(u, p.host)
 	i.report.Faults = append(i.report.Faults, beyond...)
 	for _, fault := range users.Misfits(u.Spec.ACLs) {
@@ -187,7 +185,7 @@ func (p *userPass) hold(ctx context.Context, i *userItem) bool {
 		i.fault(users.NoAuthorizer())
 		i.desired.ACLs = nil
 	}
-	i.report.Credentials = users.CredentialsOf(u, p.pass.Cluster.ID(), i.hash, i.mechanisms, p.host.Nodes)
+	i.report.Credentials = users.CredentialsOf(recorded, p.pass.Cluster.ID(), i.hash, i.mechanisms, p.host.Nodes)
 	return true
 }
 
@@ -217,23 +215,38 @@ func (p *userPass) vacant(i *userItem) bool {
 }
 
 // announce writes to the object, before anything happens in Kafka, the finalizer, and on record that the object takes
-// the principal. It returns false when the object could not be written and is looked at again.
-func (p *userPass) announce(ctx context.Context, i *userItem) bool {
+// the principal.
+func (p *userPass) announce(ctx context.Context, i *userItem) error {
 	u := i.claim.Holder
-	if !claim.HasFinalizer(u) && !p.pass.Announce(ctx, i.claim.Name, u, "") {
-		i.state = postponed
-		return false
+	if !claim.HasFinalizer(u) {
+		if err := p.pass.Announce(ctx, u, ""); err != nil {
+			return err
+		}
 	}
 	if users.Owns(u, p.pass.Cluster.ID()) {
-		return true
+		return nil
 	}
 	next := *u.Status.DeepCopy()
 	next.Credentials = users.Taken(p.pass.Cluster.ID())
-	if !p.pass.RecordAhead(ctx, i.claim.Name, u, next) {
+	return p.pass.RecordAhead(ctx, u, next)
+}
+
+// notWritten leaves a user as it is, because something could not be written that has to stand before Kafka is changed,
+// and says why.
+func (p *userPass) notWritten(i *userItem, err error) {
+	if p.pass.Overtaken(i.claim.Name, err) {
 		i.state = postponed
-		return false
+		return
 	}
-	return true
+	i.state = untouched
+	i.keepRecord()
+	i.failed(err)
+}
+
+// inForce tells whether credentials of an object are on record.
+func (p *userPass) inForce(u *v1alpha1.KafkaUser) bool {
+	c := users.Recorded(u, p.pass.Cluster.ID())
+	return c != nil && len(c.Mechanisms) > 0
 }
 
 // mend sends the differences of SCRAM credentials, ACLs and quotas to Kafka, however many users there are.

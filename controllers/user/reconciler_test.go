@@ -2,13 +2,17 @@ package user
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
@@ -16,6 +20,7 @@ import (
 	"github.com/castellan-dev/castellan/internal/claim"
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/render"
+	"github.com/castellan-dev/castellan/internal/users"
 )
 
 var (
@@ -237,6 +242,81 @@ func TestALostSecretMeansANewPasswordOnEveryBroker(t *testing.T) {
 	}
 }
 
+// writeSecret changes the connection Secret of a user.
+func (w *world) writeSecret(name string, change func(*corev1.Secret)) {
+	w.T.Helper()
+	secret := &corev1.Secret{}
+	if err := w.Client.Get(w.T.Context(), controllertest.ObjectKey(controllertest.ClusterKey.Namespace, name),
+		secret); err != nil {
+		w.T.Fatal(err)
+	}
+	change(secret)
+	if err := w.Client.Update(w.T.Context(), secret); err != nil {
+		w.T.Fatal(err)
+	}
+}
+
+func TestWhatAStatusTellsOfAPasswordIsOfNoUseToWhoMayNotReadItsSecret(t *testing.T) {
+	w := newUserWorld(t, 1)
+	w.Apply(newUser("app", time.Hour, v1alpha1.MechanismScram512))
+	w.Settle("app")
+	const own = "password12345678"
+	w.writeSecret("app-kafka", func(s *corev1.Secret) { s.Data["password"] = []byte(own) })
+	w.Settle("app")
+	w.wantUser("app", "Ready")
+	if w.Kafka.Scram["app"]["SCRAM-SHA-512"].Password != own {
+		t.Error("its own password is not in force")
+	}
+	if hash := w.user("app").Status.Credentials.PasswordHash; hash == "" || hash == users.PasswordHash("uid-app", own) {
+		t.Errorf("the hash %q is made of what everybody may read", hash)
+	}
+	w.WantSilence("app")
+	w.restart()
+	w.WantSilence("app")
+}
+
+func TestAnUpgradeKeepsWhatOlderStatusesTellOfPasswords(t *testing.T) {
+	for name, own := range map[string]string{"a password of the operator's": "", "its own": "password12345678"} {
+		t.Run(name, func(t *testing.T) {
+			w := newUserWorld(t, 1)
+			w.Apply(newUser("app", time.Hour, v1alpha1.MechanismPlain, v1alpha1.MechanismScram512))
+			w.Settle("app")
+			if own != "" {
+				w.writeSecret("app-kafka", func(s *corev1.Secret) { s.Data["password"] = []byte(own) })
+				w.Settle("app")
+			}
+			// As an older operator has left it.
+			w.writeSecret("app-kafka", func(s *corev1.Secret) { s.Annotations = nil })
+			old := users.PasswordHash("uid-app", w.secret("app-kafka")["password"])
+			u := w.user("app")
+			u.Status.Credentials.PasswordHash = old
+			if err := w.Client.Status().Update(t.Context(), u); err != nil {
+				t.Fatal(err)
+			}
+			w.restart()
+			w.Reset()
+			w.Settle("app")
+			w.wantUser("app", "Ready")
+			if w.Kafka.Writes() != 0 || w.Logins != 0 {
+				t.Errorf("an upgrade costs %v and %d logins", w.Kafka.Requests, w.Logins)
+			}
+			writes, replaced := w.APIWrites(), w.user("app").Status.Credentials.PasswordHash != old
+			if own == "" && (writes != 0 || replaced) || own != "" && (writes != 2 || !replaced) {
+				t.Errorf("replaced: %t, with %v", replaced, w.Requests)
+			}
+			w.WantSilence("app")
+
+			w.writeSecret("app-kafka", func(s *corev1.Secret) { delete(s.Data, "sasl.mechanism") }) // which is mended
+			w.Reset()
+			w.Settle("app")
+			if w.Kafka.Writes() != 0 || w.Logins != 0 || w.user("app").Status.Credentials.PasswordHash == old {
+				t.Errorf("the Secret was written, which costs %v, %d logins", w.Kafka.Requests, w.Logins)
+			}
+			w.WantSilence("app")
+		})
+	}
+}
+
 func TestASecretOfSomebodyElseIsLeftAlone(t *testing.T) {
 	w := newUserWorld(t, 1)
 	w.Apply(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: controllertest.ClusterKey.Namespace,
@@ -316,6 +396,132 @@ func TestDeletingALosingUserTouchesNothing(t *testing.T) {
 		t.Errorf("%v %v", w.Kafka.Requests, w.Requests)
 	}
 	w.wantUser("old", "Ready")
+}
+
+// overQuota is what Kubernetes says of an object for which a namespace has no room.
+func overQuota(resource, name string) error {
+	return apierrors.NewForbidden(schema.GroupResource{Resource: resource}, name,
+		errors.New("exceeded quota: tenant, requested: secrets=1, used: secrets=5, limited: secrets=5"))
+}
+
+func TestAUserWhoseSecretIsRefusedSaysSoAndDelaysNoOther(t *testing.T) {
+	w := newUserWorld(t, 1)
+	w.Apply(newUser("good", time.Hour, v1alpha1.MechanismScram512),
+		newUser("bad", time.Hour, v1alpha1.MechanismScram512))
+	w.Failing["create bad-kafka"] = overQuota("secrets", "bad-kafka")
+	want := func() {
+		t.Helper()
+		w.wantUser("good", "Ready")
+		w.wantUser("bad", "Reconciling/Retrying")
+		m := controllertest.Message(w.user("bad").Status.Conditions)
+		if !strings.Contains(m, "Secret shop/bad-kafka") || !strings.Contains(m, "exceeded quota: tenant") {
+			t.Error(m)
+		}
+		if len(w.Kafka.Scram["bad"]) != 0 {
+			t.Error("it is in Kafka without a Secret")
+		}
+	}
+	if err := w.Once("good", "bad"); err != nil {
+		t.Fatalf("the whole cluster is retried for one user: %v", err)
+	}
+	want()
+	for _, interval := range []time.Duration{1, 2, 4, 8, 16, 32, 60, 60} {
+		next, waits := w.Queue.Next(controllertest.ClusterKey)
+		if !waits || next != interval*time.Second {
+			t.Fatalf("due after %s (%t), expected %ds", next, waits, interval)
+		}
+		w.Clock.Move(next)
+		w.Reset()
+		if err := w.Once(); err != nil {
+			t.Fatal(err)
+		}
+		want()
+		if w.APIWrites() != 1 { // the attempt; the status says it already
+			t.Errorf("an attempt that is refused again costs %v", w.Requests)
+		}
+	}
+	clear(w.Failing)
+	w.LookAgain(time.Minute)
+	w.wantUser("bad", "Ready")
+}
+
+func TestAUserInForceWhoseSecretCannotBeCorrectedStaysInForce(t *testing.T) {
+	w := newUserWorld(t, 1)
+	w.Apply(newUser("app", time.Hour, v1alpha1.MechanismPlain, v1alpha1.MechanismScram512))
+	w.Settle("app")
+	before := w.user("app").Status
+	w.Failing["update app-kafka"] = overQuota("secrets", "app-kafka")
+	w.changeUser("app", func(u *v1alpha1.KafkaUser) {
+		u.Spec.Authentication.Mechanisms = []v1alpha1.Mechanism{v1alpha1.MechanismPlain}
+	})
+	if err := w.Once("app"); err != nil {
+		t.Fatal(err)
+	}
+	w.wantUser("app", "Reconciling/Retrying")
+	after := w.user("app").Status
+	if !reflect.DeepEqual(after.Credentials, before.Credentials) || !reflect.DeepEqual(after.Binding, before.Binding) ||
+		w.Kafka.Scram["app"]["SCRAM-SHA-512"].Password == "" {
+		t.Errorf("what is on record has changed: %+v", after)
+	}
+	clear(w.Failing)
+	w.LookAgain(time.Minute)
+	w.wantUser("app", "Ready")
+}
+
+func TestAUserThatCannotBeMarkedSaysSoAndDelaysNoOther(t *testing.T) {
+	for name, c := range map[string]struct {
+		verb  string
+		event bool // where the status itself is refused, it is all that can be said
+		state string
+	}{
+		"its finalizer": {"patch bad", false, "Reconciling/Retrying"},
+		"its status":    {"status bad", true, "none"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newUserWorld(t, 1)
+			w.Apply(newUser("good", time.Hour, v1alpha1.MechanismScram512),
+				newUser("bad", time.Hour, v1alpha1.MechanismScram512))
+			w.Failing[c.verb] = overQuota("kafkausers", "bad")
+			for _, interval := range []time.Duration{0, 1, 2, 4} {
+				if next, _ := w.Queue.Next(controllertest.ClusterKey); next != interval*time.Second {
+					t.Fatalf("due after %s, expected %ds", next, interval)
+				}
+				w.Clock.Move(interval * time.Second)
+				if err := w.Once(map[bool][]string{true: {"good", "bad"}}[interval == 0]...); err != nil {
+					t.Fatalf("the whole cluster is retried for one user: %v", err)
+				}
+				w.wantUser("good", "Ready")
+				w.wantUser("bad", c.state)
+			}
+			if m := controllertest.Message(w.user("bad").Status.Conditions); !c.event &&
+				!strings.Contains(m, "exceeded quota: tenant") {
+				t.Error(m)
+			}
+			if told := wasTold(w, "StatusRefused", "exceeded quota: tenant"); told != c.event {
+				t.Errorf("told by an event: %t", told)
+			}
+			if len(w.Kafka.Scram["bad"]) != 0 {
+				t.Error("it is in Kafka without a record")
+			}
+			clear(w.Failing)
+			w.LookAgain(time.Minute)
+			w.wantUser("bad", "Ready")
+		})
+	}
+}
+
+// wasTold looks through the events so far.
+func wasTold(w *world, reason, text string) bool {
+	for {
+		select {
+		case e := <-w.Events.Events:
+			if strings.Contains(e, reason) && strings.Contains(e, text) {
+				return true
+			}
+		default:
+			return false
+		}
+	}
 }
 
 func TestOneRefusedUserDelaysNoOther(t *testing.T) {

@@ -14,13 +14,12 @@ import (
 )
 
 // Report writes the status of every object at most once, and not at all when the status says the same already.
-func (p *userPass) Report(ctx context.Context) ([]string, error) {
+func (p *userPass) Report(ctx context.Context) {
 	batch.Each(batch.Writers, p.items, func(i *userItem) {
 		if i.state != postponed {
 			p.pass.Errs.Add(i.claim.Name, p.settle(ctx, i))
 		}
 	})
-	return p.pass.Errs.Result()
 }
 
 func (p *userPass) settle(ctx context.Context, i *userItem) error {
@@ -53,11 +52,11 @@ func (p *userPass) lookAgain(i *userItem) {
 	}
 	for _, v := range open {
 		if v.After > 0 {
-			p.r.Queue.Retry(p.pass.Cluster.Key, i.claim.Name, v.After, v.AtMost)
+			p.pass.Retry(i.claim.Name, v.After, v.AtMost)
 			return
 		}
 	}
-	p.r.Queue.Settled(p.pass.Cluster.Key, i.claim.Name)
+	p.pass.Settled(i.claim.Name)
 }
 
 // holderReport is what the holder's status says. That somebody else's credentials are being taken away is not the

@@ -58,8 +58,12 @@ func (p *userPass) createSecret(ctx context.Context, i *userItem, key client.Obj
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name},
 		Type: users.SecretType}
 	p.fill(secret, i, password)
+	if err := addSalt(secret); err != nil {
+		return "", err
+	}
 	switch err := p.r.Writer.Create(ctx, secret); {
 	case err == nil:
+		i.salt = saltOf(secret)
 		if u.Status.Binding != nil {
 			p.r.Events.Eventf(u, secret, corev1.EventTypeNormal, "PasswordRenewed", "Create",
 				"Secret %q was gone: it has been made anew, with a new password", key.Name)
@@ -100,13 +104,42 @@ func (p *userPass) adjustSecret(ctx context.Context, i *userItem, secret *corev1
 	}
 	before := secret.DeepCopy()
 	p.fill(secret, i, password)
-	if equality.Semantic.DeepEqual(before, secret) {
+	i.salt = saltOf(secret)
+	// The salt comes with the next write: without it nobody can find a password of the operator's either.
+	if equality.Semantic.DeepEqual(before, secret) && (i.salt != "" || users.Generated(password)) {
 		return password, nil
+	}
+	if i.salt == "" {
+		if err := addSalt(secret); err != nil {
+			return "", err
+		}
 	}
 	if err := p.r.Writer.Update(ctx, secret); err != nil {
 		return "", fmt.Errorf("update Secret %s/%s: %w", secret.Namespace, secret.Name, err)
 	}
+	i.salt = saltOf(secret)
 	return password, nil
+}
+
+// saltOf returns the salt of what the status tells of the password in a Secret; empty = there is none.
+func saltOf(secret *corev1.Secret) string {
+	if salt := secret.Annotations[v1alpha1.AnnotationSalt]; users.IsSalt(salt) {
+		return salt
+	}
+	return ""
+}
+
+// addSalt puts it beside the password. It is no entry of the Secret, which are for clients.
+func addSalt(secret *corev1.Secret) error {
+	salt, err := users.NewSalt(rand.Reader)
+	if err != nil {
+		return err
+	}
+	if secret.Annotations == nil {
+		secret.Annotations = map[string]string{}
+	}
+	secret.Annotations[v1alpha1.AnnotationSalt] = salt
+	return nil
 }
 
 func (p *userPass) fill(secret *corev1.Secret, i *userItem, password string) {

@@ -13,10 +13,10 @@ import (
 // ReasonLimit is the reason of an object that is one too many of its namespace.
 const ReasonLimit = "LimitReached"
 
-// How soon it is looked whether there is room for one that was too many, at intervals that double.
+// How soon it is looked whether there is room for what was too much, at intervals that double up to RoomLookLimit.
 const (
-	roomLook      = 5 * time.Second
-	roomLookLimit = 5 * time.Minute
+	RoomLook      = 5 * time.Second
+	RoomLookLimit = 5 * time.Minute
 )
 
 // Limit is how many objects of some sort a namespace other than the cluster's may have.
@@ -53,7 +53,7 @@ func Over[T Object](objects []T, mine, recorded func(T) bool, limit Limit[T]) ma
 		v := verdict.Stalled(ReasonLimit, "spec.clusterRef",
 			"namespace %q has as many as it may, %d; delete another one, or ask whoever owns the KafkaCluster to raise %s",
 			o.GetNamespace(), *limit.Max, limit.Field)
-		v.After, v.AtMost = roomLook, roomLookLimit
+		v.After, v.AtMost = RoomLook, RoomLookLimit
 		over[o.GetUID()] = v
 	}
 	return over

@@ -47,7 +47,7 @@ func (c *Connections) ReadAccess(ctx context.Context, cluster *v1alpha1.KafkaClu
 		if err != nil {
 			return external.Access{}, fmt.Errorf("read Secret %s/%s: %w", cluster.Namespace, name, err)
 		}
-		secrets[name] = secret.Data
+		secrets[name] = external.Data(secret.Labels, secret.Data)
 	}
 	access, fault := external.Resolve(cluster.Spec.External, secrets)
 	if fault != nil {

@@ -44,7 +44,20 @@ func Secrets(e *v1alpha1.External) []string {
 	return names
 }
 
-// Resolve makes the access from the spec and the Secrets that it names; one that does not exist has no entry.
+// Data is what the operator takes of a Secret that a spec names: nothing, nil, before its labels permit it. Whoever
+// writes a KafkaCluster need not be somebody who may read the Secret.
+func Data(labels map[string]string, data map[string][]byte) map[string][]byte {
+	switch {
+	case labels[v1alpha1.LabelUse] != v1alpha1.UseExternalCluster:
+		return nil
+	case data == nil:
+		return map[string][]byte{}
+	}
+	return data
+}
+
+// Resolve makes the access from the spec and the Secrets that it names; one that does not exist has no entry, and one
+// that may not be read is nil.
 func Resolve(e *v1alpha1.External, secrets map[string]map[string][]byte) (Access, *verdict.Verdict) {
 	a := Access{}
 	for _, server := range e.BootstrapServers {
@@ -118,7 +131,12 @@ func (a *Access) authenticate(auth *v1alpha1.ExternalAuthentication,
 func entries(field, name string, keys []string, secrets map[string]map[string][]byte) ([][]byte, *verdict.Verdict) {
 	data, exists := secrets[name]
 	if !exists {
-		return nil, secretFault(field, "there is no Secret %q; create it with %s", name, listed(keys))
+		return nil, secretFault(field, "there is no Secret %q; create it with %s and the label %s=%s",
+			name, listed(keys), v1alpha1.LabelUse, v1alpha1.UseExternalCluster)
+	}
+	if data == nil {
+		return nil, secretFault(field, "Secret %q is not read: nobody has labelled it for this use; label it, if you may: "+
+			"kubectl label secret %s %s=%s", name, name, v1alpha1.LabelUse, v1alpha1.UseExternalCluster)
 	}
 	values := make([][]byte, len(keys))
 	for i, key := range keys {

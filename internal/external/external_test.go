@@ -108,6 +108,14 @@ func TestWhatIsWrongWithASecretIsToldWithFieldAndCure(t *testing.T) {
 		{"no Secret", "PLAIN", func(s secretData) { delete(s, "login") },
 			[]string{"authentication.secretName", `no Secret "login"`,
 				`create it with the keys "username" and "password"`}},
+		{"not labelled", "PLAIN", func(s secretData) { s["login"] = Data(nil, s["login"]) },
+			[]string{"authentication.secretName", `"login"`, "is not read",
+				"kubectl label secret login kafka.castellan.dev/use=external-cluster"}},
+		{"a CA that is not labelled", "PLAIN", func(s secretData) { s["trust"] = Data(nil, s["trust"]) },
+			[]string{"tls.caSecret", `"trust"`, "kubectl label secret trust kafka.castellan.dev/use=external-cluster"}},
+		{"labelled and empty", "PLAIN", func(s secretData) {
+			s["login"] = Data(map[string]string{"kafka.castellan.dev/use": "external-cluster"}, nil)
+		}, []string{`"username"`, "add it"}},
 		{"no password", "PLAIN", func(s secretData) { delete(s["login"], "password") },
 			[]string{"authentication.secretName", `"password"`, "add it"}},
 		{"an empty name", "PLAIN", func(s secretData) { s["login"]["username"] = nil },

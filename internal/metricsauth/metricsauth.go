@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -23,18 +24,49 @@ import (
 )
 
 const (
-	// holds is how long an answer counts: a revoked token or permission works for so long.
+	// holds is how long a permission counts: a revoked token or permission works for so long.
 	holds = time.Minute
-	// most answers that are remembered.
+	// refused is how long a refusal counts.
+	refused = 10 * time.Second
+	// known is how long after its last permission a reader is still judged before strangers.
+	known = time.Hour
+	// most readers that are remembered, and most refusals.
 	most = 256
 	// patience with the API server, for both questions.
 	patience = 10 * time.Second
+	// perSecond and burst bound about how many strangers' tokens the API server is asked.
+	perSecond, burst = 5, 20
+	// tells is how often the log says that callers were turned away.
+	tells = time.Minute
 )
 
-// verdict is what a caller gets.
-type verdict struct {
-	code  int // an HTTP status; 200 = may pass
+// reader is a caller who was permitted to read.
+type reader struct {
+	at    time.Time // of the last permission
+	asked time.Time // of the last question; until it is answered, or patience is over, no other one goes free
+	from  string    // its address
+}
+
+// refusal is what a caller got who may not read.
+type refusal struct {
+	code  int // an HTTP status
 	until time.Time
+}
+
+// share is a number of questions that fills up with time.
+type share struct {
+	used float64
+	at   time.Time
+}
+
+// take tells whether there is one left.
+func (s *share) take(now time.Time) bool {
+	s.used, s.at = max(0, s.used-perSecond*now.Sub(s.at).Seconds()), now
+	if s.used > burst-1 {
+		return false
+	}
+	s.used++
+	return true
 }
 
 // question is one token, verb and path. The token itself is not kept.
@@ -55,8 +87,14 @@ type guard struct {
 	log      logr.Logger
 	now      func() time.Time
 
-	mu    sync.Mutex
-	known map[question]verdict
+	mu       sync.Mutex
+	readers  map[question]reader
+	refusals map[question]refusal
+	// strangers may ask of the first share. A token that nobody knows may also be a reader's new one: who calls from the
+	// address of a reader has the second share to itself.
+	strangers, neighbours share
+	away                  int       // callers that were turned away and are not in the log yet
+	told                  time.Time // when the log last said so
 }
 
 // Filter is the server's FilterProvider.
@@ -70,13 +108,16 @@ func Filter(config *rest.Config, c *http.Client) (server.Filter, error) {
 		return nil, fmt.Errorf("review access: %w", err)
 	}
 	return func(log logr.Logger, next http.Handler) (http.Handler, error) {
-		return &guard{reviewer: api{tokens, access}, next: next, log: log, now: time.Now, known: map[question]verdict{}}, nil
+		return &guard{reviewer: api{tokens, access}, next: next, log: log, now: time.Now}, nil
 	}, nil
 }
 
 // ServeHTTP implements http.Handler.
 func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if code := g.judge(r); code != http.StatusOK {
+		if code == http.StatusTooManyRequests {
+			w.Header().Set("Retry-After", "1")
+		}
 		http.Error(w, http.StatusText(code), code)
 		return
 	}
@@ -91,21 +132,58 @@ func (g *guard) judge(r *http.Request) int {
 	}
 	verb := strings.ToLower(r.Method)
 	q := question(sha256.Sum256([]byte(verb + "\n" + r.URL.Path + "\n" + token)))
-	g.mu.Lock()
-	v, found := g.known[q]
-	g.mu.Unlock()
-	if found && g.now().Before(v.until) {
-		return v.code
+	from, _, _ := net.SplitHostPort(r.RemoteAddr)
+	if code := g.recall(q, from); code != 0 {
+		return code
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), patience)
 	defer cancel()
 	code, err := g.ask(ctx, token, verb, r.URL.Path)
+	g.remember(q, from, code)
 	if err != nil {
 		g.log.Error(err, "cannot tell whether a caller may read metrics", "path", r.URL.Path)
-		return http.StatusInternalServerError // and nothing is remembered
+		return http.StatusInternalServerError
 	}
-	g.remember(q, code)
 	return code
+}
+
+// recall answers a question without the API server; 0 = it has to be asked. It is asked at a bounded rate, but for the
+// readers that are known: each of them asks once a minute, whatever others do.
+func (g *guard) recall(q question, from string) int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := g.now()
+	r, isReader := g.readers[q]
+	if isReader && now.Before(r.at.Add(holds)) {
+		return http.StatusOK
+	}
+	if v, found := g.refusals[q]; found && now.Before(v.until) {
+		return v.code
+	}
+	if isReader && now.Before(r.at.Add(known)) && !now.Before(r.asked.Add(patience)) {
+		r.asked = now
+		g.readers[q] = r
+		return 0
+	}
+	if g.strangers.take(now) || g.isReaders(from, now) && g.neighbours.take(now) {
+		return 0
+	}
+	if g.away++; !now.Before(g.told.Add(tells)) {
+		g.log.Info("callers of the metrics port with unknown tokens are turned away: the API server is not asked "+
+			"about more of them at a time", "since the last time", g.away, "one of them", from)
+		g.away, g.told = 0, now
+	}
+	return http.StatusTooManyRequests
+}
+
+// isReaders tells whether a known reader has called from an address.
+func (g *guard) isReaders(address string, now time.Time) bool {
+	for _, r := range g.readers {
+		if r.from == address && now.Before(r.at.Add(known)) {
+			return true
+		}
+	}
+	return false
 }
 
 func (g *guard) ask(ctx context.Context, token, verb, path string) (int, error) {
@@ -126,13 +204,40 @@ func (g *guard) ask(ctx context.Context, token, verb, path string) (int, error) 
 	return http.StatusOK, nil
 }
 
-func (g *guard) remember(q question, code int) {
+// remember keeps what the API server answered; code 0 = nothing, and a known reader may ask again at once.
+func (g *guard) remember(q question, from string, code int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if len(g.known) >= most {
-		clear(g.known)
+	now := g.now()
+	switch r, isReader := g.readers[q]; {
+	case code == http.StatusOK:
+		if !isReader && len(g.readers) >= most {
+			g.forgetOldest()
+		}
+		if g.readers == nil {
+			g.readers = map[question]reader{}
+		}
+		g.readers[q] = reader{at: now, from: from}
+	case code != 0:
+		delete(g.readers, q)
+		if g.refusals == nil || len(g.refusals) >= most {
+			g.refusals = map[question]refusal{}
+		}
+		g.refusals[q] = refusal{code, now.Add(refused)}
+	case isReader:
+		r.asked = time.Time{}
+		g.readers[q] = r
 	}
-	g.known[q] = verdict{code, g.now().Add(holds)}
+}
+
+func (g *guard) forgetOldest() {
+	var oldest question
+	for q, r := range g.readers {
+		if first, found := g.readers[oldest]; !found || r.at.Before(first.at) {
+			oldest = q
+		}
+	}
+	delete(g.readers, oldest)
 }
 
 // api is the reviewer that asks the real one.

@@ -3,6 +3,7 @@ package metricsauth
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -19,10 +20,15 @@ type oracle struct {
 	grants map[string]bool // "user verb path"
 	down   error
 	asked  int
+	// meanwhile happens before the API server answers; nil = nothing.
+	meanwhile func()
 }
 
 func (o *oracle) user(_ context.Context, token string) (*authenticationv1.UserInfo, error) {
 	o.asked++
+	if o.meanwhile != nil {
+		o.meanwhile()
+	}
 	if name := o.users[token]; name != "" {
 		return &authenticationv1.UserInfo{Username: name}, o.down
 	}
@@ -40,6 +46,7 @@ type fixture struct {
 	now    time.Time
 	served int
 	logged string
+	tokens int
 }
 
 func newFixture() *fixture {
@@ -48,7 +55,7 @@ func newFixture() *fixture {
 		grants: map[string]bool{"reader get /metrics": true},
 	}}
 	f.guard = &guard{
-		reviewer: f.oracle, known: map[question]verdict{}, now: func() time.Time { return f.now },
+		reviewer: f.oracle, now: func() time.Time { return f.now },
 		next: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { f.served++ }),
 		log:  funcr.New(func(_, args string) { f.logged += args }, funcr.Options{}),
 	}
@@ -56,7 +63,12 @@ func newFixture() *fixture {
 }
 
 func (f *fixture) get(method, path, header string) int {
+	return f.getFrom("10.0.0.1:1", method, path, header)
+}
+
+func (f *fixture) getFrom(address, method, path, header string) int {
 	r := httptest.NewRequest(method, path, nil)
+	r.RemoteAddr = address
 	if header != "" {
 		r.Header.Set("Authorization", header)
 	}
@@ -114,13 +126,132 @@ func TestAnAnswerHoldsForAMinuteAndForItsOwnQuestionAlone(t *testing.T) {
 	}
 }
 
+// flood sends requests with tokens that nobody has issued, from one address, and returns the codes they got.
+func (f *fixture) flood(requests int) map[int]int {
+	codes := map[int]int{}
+	for range requests {
+		f.tokens++
+		codes[f.getFrom("10.9.9.9:1", "GET", "/metrics", fmt.Sprintf("Bearer random-%d", f.tokens))]++
+	}
+	return codes
+}
+
+func TestUnknownTokensAskTheAPIServerAtABoundedRate(t *testing.T) {
+	f := newFixture()
+	codes := f.flood(1000)
+	if f.asked != burst || codes[401] != burst || codes[429] != 1000-burst {
+		t.Errorf("%d questions for 1000 random tokens at one time, answers %v", f.asked, codes)
+	}
+	f.asked = 0
+	for range 60 {
+		f.now = f.now.Add(time.Second)
+		f.flood(100)
+	}
+	if f.asked != 60*perSecond {
+		t.Errorf("%d questions within a minute, expected %d", f.asked, 60*perSecond)
+	}
+	if n := strings.Count(f.logged, "turned away"); n != 2 {
+		t.Errorf("a minute of it is told %d times in the log, expected at its begin and a minute later", n)
+	}
+	if strings.Contains(f.logged, "random") {
+		t.Errorf("a token is in the log: %s", f.logged)
+	}
+}
+
+func TestAKnownReaderIsNotStalledByUnknownTokens(t *testing.T) {
+	f := newFixture()
+	f.grants["reader with a new token get /metrics"] = true
+	f.users["good-2"] = "reader with a new token"
+	if got := f.get("GET", "/metrics", "Bearer good"); got != 200 {
+		t.Fatalf("got %d", got)
+	}
+	for range 20 { // five minutes of scrapes: what is known of the token is asked anew each minute
+		f.flood(1000)
+		if got := f.get("GET", "/metrics", "Bearer good"); got != 200 {
+			t.Fatalf("the known token got %d", got)
+		}
+		f.now = f.now.Add(15 * time.Second)
+	}
+	f.flood(1000)
+	if got := f.get("GET", "/metrics", "Bearer good-2"); got != 200 {
+		t.Errorf("a reader whose token was renewed got %d at the address that it has always called from", got)
+	}
+	f.flood(1000)
+	if got := f.getFrom("10.1.1.1:1", "GET", "/metrics", "Bearer good-2"); got != 200 {
+		t.Errorf("a known token got %d at another address", got)
+	}
+}
+
+func TestTheAddressOfAKnownReaderBuysNoUnlimitedQuestions(t *testing.T) {
+	f := newFixture()
+	f.getFrom("10.9.9.9:1", "GET", "/metrics", "Bearer good")
+	f.asked = 0
+	if f.flood(1000); f.asked != 2*burst-1 {
+		t.Errorf("%d questions, expected the two shares of %d, less what the reader has used", f.asked, burst)
+	}
+}
+
+func TestAReaderWhomTheAPIServerIsSlowToJudgeAsksOnce(t *testing.T) {
+	f := newFixture()
+	f.get("GET", "/metrics", "Bearer good")
+	f.now = f.now.Add(holds)
+	f.asked, f.meanwhile = 0, func() { // requests that come while the first is still being judged
+		f.meanwhile = nil
+		for range 1000 {
+			f.get("GET", "/metrics", "Bearer good")
+		}
+	}
+	if f.get("GET", "/metrics", "Bearer good"); f.asked > 2*(1+2*burst) {
+		t.Errorf("%d questions about one token", f.asked)
+	}
+}
+
+func TestARefusalHoldsForAShortTime(t *testing.T) {
+	f := newFixture()
+	for range 3 {
+		if got := f.get("GET", "/metrics", "Bearer late"); got != 401 {
+			t.Fatalf("got %d", got)
+		}
+	}
+	if f.asked != 1 {
+		t.Errorf("%d questions for three requests", f.asked)
+	}
+	f.users["late"] = "reader"
+	f.now = f.now.Add(refused)
+	if got := f.get("GET", "/metrics", "Bearer late"); got != 200 {
+		t.Errorf("got %d once the token is known", got)
+	}
+}
+
+func TestAReaderWhomThePermissionIsTakenFromIsKnownNoMore(t *testing.T) {
+	f := newFixture()
+	f.get("GET", "/metrics", "Bearer good")
+	f.grants = nil
+	f.now = f.now.Add(holds)
+	if got := f.get("GET", "/metrics", "Bearer good"); got != 403 {
+		t.Errorf("got %d", got)
+	}
+	if len(f.guard.readers) != 0 {
+		t.Error("it still counts as a reader")
+	}
+}
+
 func TestMemoryIsBounded(t *testing.T) {
 	f := newFixture()
 	for i := range 3 * most {
-		f.get("GET", "/metrics", "Bearer "+string(rune('a'+i)))
+		f.now = f.now.Add(time.Second) // unknown tokens that come slowly are judged
+		f.get("GET", "/metrics", fmt.Sprintf("Bearer bad-%d", i))
+		f.users[fmt.Sprintf("good-%d", i)] = "reader"
+		if got := f.get("GET", "/metrics", fmt.Sprintf("Bearer good-%d", i)); got != 200 {
+			t.Fatalf("reader %d got %d", i, got)
+		}
 	}
-	if len(f.guard.known) > most {
-		t.Errorf("%d answers are remembered", len(f.guard.known))
+	if len(f.guard.readers) > most || len(f.guard.refusals) > most {
+		t.Errorf("%d readers and %d refusals are remembered", len(f.guard.readers), len(f.guard.refusals))
+	}
+	asked := f.asked
+	if f.get("GET", "/metrics", fmt.Sprintf("Bearer good-%d", 3*most-1)); f.asked != asked {
+		t.Error("the newest reader is forgotten, and not the oldest")
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/castellan-dev/castellan/internal/claim"
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/moves"
+	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
 // Name returns the name in Kafka of the topic that an object stands for.
@@ -81,6 +82,8 @@ type Consent struct {
 	Bars func(*v1alpha1.KafkaTopic) *claim.Bar
 	// Adopts tells whether an object may take over a topic that it did not create.
 	Adopts func(*v1alpha1.KafkaTopic) bool
+	// Grows says why an object may add no partitions to its topic; nil = it may.
+	Grows func(*v1alpha1.KafkaTopic) *verdict.Verdict
 }
 
 // Sort sorts out who holds a topic.

@@ -6,14 +6,16 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/moves"
+	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
 // Desired is what one topic should be, and what is known of it.
 type Desired struct {
 	Name              string
-	Partitions        int32    // 0 = as it is
-	ReplicationFactor int32    // 0 = as it is
-	Racks             []string // that hold the replicas; none = any
+	Partitions        int32            // 0 = as it is
+	NoRoom            *verdict.Verdict // why partitions may not be added; nil = they may
+	ReplicationFactor int32            // 0 = as it is
+	Racks             []string         // that hold the replicas; none = any
 	Config            map[string]string
 	// Exact: keys that others have set are removed.
 	Exact bool
@@ -59,6 +61,7 @@ func DesiredOf(c Claim, policy v1alpha1.DeletionPolicy) Desired {
 	if spec.Partitions != nil {
 		d.Partitions = *spec.Partitions
 	}
+	d.NoRoom = c.consent.Grows(c.Holder)
 	if spec.ReplicationFactor != nil {
 		d.ReplicationFactor = *spec.ReplicationFactor
 	}

@@ -177,7 +177,8 @@ func FuzzOrder(f *testing.F) {
 			}
 			return nil
 		}
-		consent := Consent{Bars: bars, Adopts: func(t *v1alpha1.KafkaTopic) bool { return adopts || t.Namespace != "guests" }}
+		consent := Consent{Bars: bars, Adopts: func(t *v1alpha1.KafkaTopic) bool { return adopts || t.Namespace != "guests" },
+			Grows: everywhere.Grows}
 		live, survey := map[string]kafka.Topic{}, randomSurvey(r)
 		var desired []Desired
 		for i := range 1 + r.IntN(6) {

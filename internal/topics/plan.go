@@ -187,6 +187,8 @@ func (c *Changes) resize(d Desired, topic kafka.Topic, out *Outcome) {
 	case Internal(d.Name):
 		out.add(verdict.Stalled(ReasonInternal, "spec.partitions", "topic %q is Kafka's own and what is kept in it depends "+
 			"on its %d partitions; set spec.partitions to %d", d.Name, topic.Partitions, topic.Partitions))
+	case d.Partitions > topic.Partitions && d.NoRoom != nil:
+		out.add(*d.NoRoom)
 	case d.Partitions > topic.Partitions:
 		next := min(d.Partitions, topic.Partitions+growAtOnce)
 		c.Grow[d.Name] = next

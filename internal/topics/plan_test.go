@@ -140,6 +140,7 @@ func announcing(t *v1alpha1.KafkaTopic) {
 var everywhere = Consent{
 	Bars:   func(*v1alpha1.KafkaTopic) *claim.Bar { return nil },
 	Adopts: func(*v1alpha1.KafkaTopic) bool { return true },
+	Grows:  func(*v1alpha1.KafkaTopic) *verdict.Verdict { return nil },
 }
 
 func TestWhoHoldsATopic(t *testing.T) {
@@ -379,5 +380,69 @@ func TestTheSizeOfATopicReadsAsASentence(t *testing.T) {
 		if got := size(topic); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
+	}
+}
+
+func TestWhoHasNoRoomForPartitions(t *testing.T) {
+	cluster := types.NamespacedName{Namespace: "home", Name: "events"}
+	type all = []*v1alpha1.KafkaTopic
+	type change = func(*v1alpha1.KafkaTopic)
+	topic := func(name string, age time.Duration, exist, asked int32, changes ...change) *v1alpha1.KafkaTopic {
+		o := claimant(name, age)
+		o.Namespace, o.Spec.Partitions = "guests", &asked
+		if exist >= 0 {
+			recording(o)
+			o.Status.Partitions = exist
+		}
+		for _, c := range changes {
+			c(o)
+		}
+		return o
+	}
+	const created = -1 // nothing exists yet
+	elsewhere := func(o *v1alpha1.KafkaTopic) { o.Namespace = "others" }
+	home := func(o *v1alpha1.KafkaTopic) { o.Namespace = "home" }
+	unsized := func(o *v1alpha1.KafkaTopic) { o.Spec.Partitions = nil }
+	written := func(o *v1alpha1.KafkaTopic) { o.ResourceVersion = "behind" }
+	observing := func(o *v1alpha1.KafkaTopic) { o.Spec.Management = v1alpha1.ManagementObserve }
+	for name, c := range map[string]struct {
+		limit  int32
+		topics all
+		want   string
+	}{
+		"nobody below the limit":        {10, all{topic("a", 2, 4, 4), topic("b", 1, created, 6)}, ""},
+		"the youngest":                  {10, all{topic("a", 1, created, 6), topic("b", 2, created, 6)}, "a"},
+		"not a younger one that fits":   {10, all{topic("a", 1, created, 3), topic("b", 2, created, 12)}, "b"},
+		"not what exists":               {5, all{topic("a", 1, 6, 6), topic("b", 2, created, 1)}, "b"},
+		"growth beyond":                 {10, all{topic("a", 1, 6, 8), topic("b", 2, 2, 3)}, "a"},
+		"growth of what is beyond":      {5, all{topic("a", 1, 6, 7)}, "a"},
+		"not what asks for fewer":       {5, all{topic("a", 1, 6, 3)}, ""},
+		"who does not say":              {10, all{topic("a", 1, created, 0, unsized)}, "a"},
+		"not who exists and is silent":  {10, all{topic("a", 1, 4, 0, unsized), topic("b", 1, created, 7)}, "b"},
+		"of each namespace for itself":  {10, all{topic("a", 1, 9, 9), topic("b", 1, created, 9, elsewhere)}, ""},
+		"nobody of the cluster's own":   {10, all{topic("a", 1, created, 99, home)}, ""},
+		"nobody who only observes":      {10, all{topic("a", 1, created, 99, observing)}, ""},
+		"what is going exists for long": {10, all{topic("a", 1, 9, 9, leaving), topic("b", 1, created, 2)}, "b"},
+		"nobody who goes":               {10, all{topic("a", 1, created, 99, leaving)}, ""},
+		"whose number is not known now": {10, all{topic("a", 1, 0, 9), topic("b", 2, created, 2)}, "b"},
+		"who grew a moment ago":         {10, all{topic("a", 1, 2, 9, written), topic("b", 2, 1, 2)}, "b"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			beyond := BeyondRoom(c.topics, cluster, "c", &c.limit,
+				func(o *v1alpha1.KafkaTopic) bool { return o.ResourceVersion == "behind" })
+			var got []string
+			for uid, v := range beyond {
+				got = append(got, string(uid))
+				if v.Passes() || v.Reason != claim.ReasonLimit || !strings.Contains(v.Text(), "spec.access.limits.partitions") {
+					t.Errorf("%+v", v)
+				}
+			}
+			if strings.Join(got, " ") != c.want {
+				t.Errorf("no room for %v, expected %q", got, c.want)
+			}
+		})
+	}
+	if got := BeyondRoom(all{topic("a", 1, created, 99, unsized)}, cluster, "c", nil, nil); len(got) != 0 {
+		t.Errorf("without a limit: %v", got)
 	}
 }

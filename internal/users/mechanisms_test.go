@@ -16,9 +16,8 @@ func TestEveryMechanismIsSetAndThenStandsAndIsTakenAway(t *testing.T) {
 	const password = "passwordpassword"
 	for _, row := range mechanism.Rows {
 		t.Run(string(row.Name), func(t *testing.T) {
-			user := &v1alpha1.KafkaUser{}
 			asked := []v1alpha1.Mechanism{row.Name}
-			record := CredentialsOf(user, "id", "hash", asked, nil)
+			record := CredentialsOf(nil, "id", "hash", asked, nil)
 			desired := Desired{Name: "app", Mechanisms: asked, Password: password, Recorded: record}
 			store := newStore()
 			if !store.carryOut(t, desired) || !store.opens(row, password) {

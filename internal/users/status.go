@@ -106,17 +106,18 @@ func ConflictStatus(u, holder *v1alpha1.KafkaUser, now time.Time) v1alpha1.Kafka
 	return s
 }
 
-// CredentialsOf records what stands in Kafka once the changes are carried out. It keeps the brokers on which logins
-// were proven, as long as password and mechanisms are the same and the broker still belongs to the cluster.
-func CredentialsOf(u *v1alpha1.KafkaUser, clusterID, hash string, mechanisms []v1alpha1.Mechanism,
-	nodes []int32) *v1alpha1.Credentials {
+// CredentialsOf records what stands in Kafka once the changes are carried out. old is what was recorded of the same
+// password; nil = nothing. It keeps the brokers on which logins were proven, as long as the mechanisms are the same and
+// the broker still belongs to the cluster.
+func CredentialsOf(
+	old *v1alpha1.Credentials, clusterID, hash string, mechanisms []v1alpha1.Mechanism, nodes []int32,
+) *v1alpha1.Credentials {
 	c := &v1alpha1.Credentials{ClusterID: clusterID, PasswordHash: hash}
 	for _, m := range mechanisms {
 		row, _ := mechanism.Of(m)
 		c.Mechanisms = append(c.Mechanisms, v1alpha1.CredentialStatus{Mechanism: m, Iterations: row.Iterations})
 	}
-	old := Recorded(u, clusterID)
-	if old == nil || old.PasswordHash != hash || !slices.Equal(old.Mechanisms, c.Mechanisms) {
+	if old == nil || !slices.Equal(old.Mechanisms, c.Mechanisms) {
 		return c
 	}
 	for _, id := range old.ProvenOn {

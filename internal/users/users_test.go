@@ -108,6 +108,16 @@ func TestPasswordsAreLongDifferentAndUsable(t *testing.T) {
 	if PasswordHash("u1", a) == PasswordHash("u2", a) || strings.Contains(PasswordHash("u1", a), a) {
 		t.Error("the hash tells too much")
 	}
+	if !Generated(a) || Generated(long+"abcdefghijkl"[:11]) || Generated(a[:31]+"-") {
+		t.Error("whose password it is cannot be told")
+	}
+	salt, err := NewSalt(rand.Reader)
+	if again, _ := NewSalt(rand.Reader); err != nil || !IsSalt(salt) || salt == again || IsSalt("") || IsSalt(salt[2:]) {
+		t.Error("not a salt")
+	}
+	if _, err := NewSalt(bytes.NewReader(nil)); err == nil {
+		t.Error("no randomness is an error")
+	}
 }
 
 func TestThePlainFileKeepsWhatStillVerifies(t *testing.T) {

@@ -155,6 +155,20 @@ func TestWhatMayChange(t *testing.T) {
 			`spec: {access: {namespaces: {matchLabels: {example.com/team: a}, matchExpressions: [{key: b.c/d, operator: In, ` +
 				`values: [c, d]}]}}}`,
 		},
+		"what guests may have, be called and lose": {
+			"KafkaCluster",
+			`spec: {access: {namespaces: {}, limits: {topics: 1}, names: {prefixes: [a]}, evicted: [b], grants: ` +
+				`[{namespace: a, permissions: [Adopt]}]}}`,
+			`spec: {access: {namespaces: {}, limits: {topics: 0, partitions: 10, users: 1, plainUsers: 1}, names: {prefixes: ` +
+				`["{namespace}."]}, evicted: [a], grants: [{namespace: b, permissions: [InternalTopics], clusterOperations: ` +
+				`[IdempotentWrite]}]}}`,
+		},
+		"what guests may have, taken back": {
+			"KafkaCluster",
+			`spec: {access: {namespaces: {}, limits: {partitions: 1}, names: {prefixes: [a]}, evicted: [b], grants: ` +
+				`[{namespace: a, permissions: [Adopt]}]}}`,
+			`spec: {access: {namespaces: {}, limits: null, names: null, evicted: null, grants: null}}`,
+		},
 		"everything of an external cluster": {"KafkaCluster", external(`bootstrapServers: ["a:9092"]`),
 			`spec: {external: {bootstrapServers: ["b:9093"], tls: {caSecret: {name: trust}}, authentication: {mechanism: ` +
 				`TLS, secretName: login}}}`},

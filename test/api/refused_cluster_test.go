@@ -88,6 +88,26 @@ func TestKafkaClusterRefused(t *testing.T) {
 			`spec: {access: {namespaces: {}, grants: [{namespace: a}, {namespace: a}]}}`,
 			[]string{"spec.access.grants[1]", "Duplicate"},
 		},
+		"access limits of another kind": {
+			`spec: {access: {namespaces: {}, limits: {brokers: 1}}}`,
+			[]string{"spec.access.limits.brokers", "unknown field"},
+		},
+		"a number of topics below zero": {
+			`spec: {access: {namespaces: {}, limits: {topics: -1}}}`,
+			[]string{"spec.access.limits.topics", "greater than or equal to 0"},
+		},
+		"a number of partitions below zero": {
+			`spec: {access: {namespaces: {}, limits: {partitions: -1}}}`,
+			[]string{"spec.access.limits.partitions", "greater than or equal to 0"},
+		},
+		"a number of users below zero": {
+			`spec: {access: {namespaces: {}, limits: {users: -1}}}`,
+			[]string{"spec.access.limits.users", "greater than or equal to 0"},
+		},
+		"a number of PLAIN users that is no number": {
+			`spec: {access: {namespaces: {}, limits: {plainUsers: many}}}`,
+			[]string{"spec.access.limits.plainUsers", "integer"},
+		},
 		"access without a selector": {`spec: {access: {}}`, []string{"spec.access.namespaces", "Required"}},
 		"a label's key that is none": {
 			`spec: {access: {namespaces: {matchLabels: {"my team": a}}}}`,

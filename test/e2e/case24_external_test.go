@@ -28,11 +28,16 @@ spec:
 `, servers)
 }
 
-// writeLogin makes the Secret of the operator's login, or changes its password.
-func writeLogin(t *testing.T, namespace, username, password string) {
+// forExternal says that the operator may read a Secret.
+var forExternal = map[string]string{v1alpha1.LabelUse: v1alpha1.UseExternalCluster}
+
+// writeLogin makes the Secret of the operator's login, or changes its password and labels.
+func writeLogin(t *testing.T, namespace, username, password string, labels map[string]string) {
 	t.Helper()
-	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "login"},
-		Data: map[string][]byte{"username": []byte(username), "password": []byte(password)}}
+	secret := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "login", Labels: labels},
+		Data:       map[string][]byte{"username": []byte(username), "password": []byte(password)},
+	}
 	err := kube.Create(t.Context(), secret)
 	if apierrors.IsAlreadyExists(err) {
 		err = kube.Update(t.Context(), secret)
@@ -50,12 +55,17 @@ func TestCase24_AClusterOfSomebodyElsesIsCaredForByAddressAndLogin(t *testing.T)
 	ns := newNamespace(t)
 	cluster := clusterNamed(ns, sharedName)
 
-	writeLogin(t, ns, admin.username, "not-the-password-of-admin")
+	writeLogin(t, ns, admin.username, admin.password, nil)
 	apply(
 		t,
 		ns,
 		externalManifest(admin.servers)+"\n---\n"+topicManifest("abroad", ", partitions: 2, replicationFactor: 2"),
 	)
+	eventually(t, time.Minute, "a Secret that nobody has labelled for it is not read", func(ctx context.Context) error {
+		return isStalled(ctx, cluster, "InvalidSecret", []string{"spec.external.authentication.secretName",
+			"kubectl label secret login kafka.castellan.dev/use=external-cluster"})
+	})
+	writeLogin(t, ns, admin.username, "not-the-password-of-admin", forExternal)
 	eventually(t, time.Minute, "the wrong password is told", func(ctx context.Context) error {
 		return isStalled(
 			ctx,
@@ -67,7 +77,7 @@ func TestCase24_AClusterOfSomebodyElsesIsCaredForByAddressAndLogin(t *testing.T)
 	eventually(t, 15*time.Second, "the topic waits and says why", func(ctx context.Context) error {
 		return hasReason(ctx, topicNamed(ns, "abroad"), v1alpha1.ConditionReady, "ClusterNotAvailable")
 	})
-	writeLogin(t, ns, admin.username, admin.password)
+	writeLogin(t, ns, admin.username, admin.password, forExternal)
 	waitReady(t, time.Minute, cluster)
 	waitReady(t, 30*time.Second, topicNamed(ns, "abroad"))
 	if seen, own := cluster.Status.ClusterID, clusterNamed(home, sharedName); refresh(t.Context(), own) != nil ||
