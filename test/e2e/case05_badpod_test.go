@@ -41,7 +41,6 @@ func TestCase05_APodThatIsNotMadeOrDoesNotStartCostsOneNodeAndTakingItBackHeals(
 		"an account that is not there":   {`{"spec":{"serviceAccountName":"nobody"}}`, []string{"serviceaccount", "nobody"}},
 		"a class that is not there":      {`{"spec":{"priorityClassName":"none"}}`, []string{"PriorityClass", "none"}},
 		"an image that is not there":     {fmt.Sprintf(sidecar, "registry.invalid/none:1", "true"), []string{"helper", "ImagePull"}},
-		"what the namespace forbids":     {forbidden(kafkaImage(t, ns)), []string{"violates PodSecurity"}},
 		"a first container that fails":   {initContainer(kafkaImage(t, ns)), []string{"first"}},
 		"a sidecar that ends in a while": {fmt.Sprintf(sidecar, kafkaImage(t, ns), "sleep 5; exit 3"), []string{"helper"}},
 	} {
@@ -52,11 +51,6 @@ func TestCase05_APodThatIsNotMadeOrDoesNotStartCostsOneNodeAndTakingItBackHeals(
 func initContainer(image string) string {
 	return strings.NewReplacer(`"containers"`, `"initContainers"`, `"helper"`, `"first"`).
 		Replace(fmt.Sprintf(sidecar, image, "exit 3"))
-}
-
-// forbidden asks for what the namespace's Pod Security Standard does not grant.
-func forbidden(image string) string {
-	return strings.Replace(fmt.Sprintf(sidecar, image, "sleep 3600"), `"drop"`, `"add":["SYS_TIME"],"drop"`, 1)
 }
 
 // kafkaImage is one that every Kubernetes node has.
