@@ -46,7 +46,7 @@ func diskStays(v *view, d *disruption, _ *round) (bool, string) {
 		return false, "its disk goes with the pod, and " + only
 	}
 	if late := len(v.kafka.lagging[n.ID]); late > 0 && n.up() { // a moment later it may be the only one in sync
-		return false, fmt.Sprintf("its disk goes with the pod, and it is catching up on %s", verdict.Counted(late, "partition"))
+		return false, "its disk goes with the pod, and it is catching up on " + verdict.Counted(late, "partition")
 	}
 	voters := len(v.kafka.quorum.Voters)
 	if _, is := v.kafka.voter(n.ID); is && v.kafka.votersWithout(n.is) < majority(voters) {

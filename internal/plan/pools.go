@@ -63,7 +63,8 @@ func (v *view) planPool(p *Plan, shaping map[string]bool, kind Kind, pool *model
 }
 
 // retryAfter is how long a pod that Kubernetes refused to make is waited for before it is asked again. The controller
-// of StatefulSets doubles its own wait up to a quarter of an hour, and hears of no quota, account or class that has come.
+// of StatefulSets doubles its own wait up to a quarter of an hour, and hears of no quota, account or class that has
+// come.
 const retryAfter = 15 * time.Second
 
 // planRetries asks again for the pods that Kubernetes refused to make.
