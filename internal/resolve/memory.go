@@ -83,8 +83,8 @@ func cramped(heap int64, limit resource.Quantity) string {
 	if more := limit.Value() - heap; more > 0 {
 		left = binary(more)
 	}
-	return fmt.Sprintf("the heap %s leaves %s of the memory limit %s, and a node needs at least %s beside its heap; lower "+
-		"jvm.heap or raise resources.limits[%s] to %s",
+	return fmt.Sprintf("the heap %s leaves %s of the memory limit %s, and a node needs at least %s beside its heap; "+
+		"lower jvm.heap or raise resources.limits[%s] to %s",
 		binary(heap), left, limit.String(), binary(besideHeap), memory, binary(heap+besideHeap))
 }
 

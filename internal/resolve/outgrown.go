@@ -32,7 +32,8 @@ func Outgrown(c *model.Cluster, spec *v1alpha1.KafkaClusterSpec) []string {
 		return nil
 	}
 	return []string{fmt.Sprintf(
-		"spec.config: the cluster was made with %s and has %d, and topics still get %s; set %s, or the values that shall stay",
+		"spec.config: the cluster was made with %s and has %d, and topics still get %s; set %s, or the values that shall "+
+			"stay",
 		verdict.Counted(int(c.Defaults.ReplicationFactor), "broker"), // below three it is as many as there were brokers
 		brokers, strings.Join(is, " and "), strings.Join(lines, " and "),
 	)}
