@@ -50,6 +50,7 @@ type options struct {
 	domain          string
 	drift           time.Duration
 	moveRate        int64
+	externalOnly    bool
 	logLevel        slog.Level
 }
 
@@ -82,6 +83,12 @@ func (o *options) bind(flags *flag.FlagSet) {
 		50<<20,
 		"bytes per second that each broker sends and receives while replicas of topics are moved, unless the cluster has "+
 			"a limit of its own; 0 = no limit",
+	)
+	flags.BoolVar(
+		&o.externalOnly,
+		"external-only",
+		false,
+		"look after external clusters (spec.external) alone, which takes no permission on pods, StatefulSets and their like",
 	)
 	flags.TextVar(&o.logLevel, "log-level", slog.LevelInfo, "what is logged: DEBUG, INFO, WARN or ERROR")
 }
@@ -124,7 +131,7 @@ func run() error {
 	}
 	err = controllers.Setup(mgr, controllers.Options{
 		ImageRepository: o.imageRepository, Domain: o.domain, DriftInterval: o.drift,
-		ReassignmentRate: o.moveRate, Namespaces: namespacesOf(o.namespaces), Now: time.Now,
+		ReassignmentRate: o.moveRate, Namespaces: namespacesOf(o.namespaces), ExternalOnly: o.externalOnly, Now: time.Now,
 	})
 	if err != nil {
 		return err

@@ -31,6 +31,8 @@ type Options struct {
 	// ReassignmentRate is how many bytes per second each broker may send and receive while the operator moves replicas;
 	// zero = no limit.
 	ReassignmentRate int64
+	// ExternalOnly leaves clusters of the operator's own alone, and their topics and users.
+	ExternalOnly bool
 	// Now is the clock.
 	Now func() time.Time
 }
@@ -52,23 +54,26 @@ func Setup(mgr ctrl.Manager, o Options) error {
 	shared := func(woken <-chan event.GenericEvent) batch.Common {
 		return batch.Common{
 			Client: mgr.GetClient(), Namespaces: namespaces, Clusters: connections, Clock: clock(o.Now),
-			Events: recorder, Drift: o.DriftInterval, Woken: woken,
+			Events: recorder, Drift: o.DriftInterval, Woken: woken, ExternalOnly: o.ExternalOnly,
 		}
 	}
 	reconcilers := []interface{ SetupWithManager(ctrl.Manager) error }{
-		&cluster.Reconciler{
-			Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Recorder: recorder, Connections: connections,
-			Settings: cluster.Settings{ImageRepository: o.ImageRepository, Domain: o.Domain, Now: o.Now},
-		},
 		&external.Reconciler{
 			Client:      mgr.GetClient(),
 			Recorder:    recorder,
 			Connections: connections,
 			Now:         o.Now,
 			Woken:       woken[0],
+			Alone:       o.ExternalOnly,
 		},
 		topic.New(shared(woken[1]), o.ReassignmentRate),
 		user.New(shared(woken[2]), mgr.GetAPIReader(), connect.Prober()),
+	}
+	if !o.ExternalOnly {
+		reconcilers = append(reconcilers, &cluster.Reconciler{
+			Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Recorder: recorder, Connections: connections,
+			Settings: cluster.Settings{ImageRepository: o.ImageRepository, Domain: o.Domain, Now: o.Now},
+		})
 	}
 	for _, reconciler := range reconcilers {
 		if err := reconciler.SetupWithManager(mgr); err != nil {

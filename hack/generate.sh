@@ -28,6 +28,10 @@ fi
 
 cp "$into"/config/crd/bases/*.yaml "$into/charts/castellan/files/crds/"
 sed -n '/^rules:/,$p' "$into/config/rbac/role.yaml" >"$into/charts/castellan/files/rules.yaml"
+# Without the controller of the operator's own clusters, whose permissions stand with it.
+"$controller_gen" rbac:roleName=castellan-manager paths=./controllers/batch paths=./controllers/external \
+	paths=./controllers/topic paths=./controllers/user output:rbac:stdout |
+	sed -n '/^rules:/,$p' >"$into/charts/castellan/files/rules-external.yaml"
 go -C hack/apidoc run . "$into"/config/crd/bases/*.yaml >"$into/docs/api.md"
 
 if [ "$into" = "$root" ]; then

@@ -43,6 +43,8 @@ type Host struct {
 	// namespaceGoes: the namespace of an external cluster is terminating. We may see the deletion of topics and users
 	// before that of the KafkaCluster. What is deleted in somebody else's Kafka must not depend on the order.
 	namespaceGoes bool
+	// nobodys: the operator looks after external clusters alone, and this is none.
+	nobodys bool
 }
 
 func getHost(ctx context.Context, reader client.Reader, n Namespaces, key types.NamespacedName) (Host, error) {
@@ -111,6 +113,10 @@ func (c Host) goneText() string {
 
 // awaited says what the cluster still needs before anything can be done in it; empty = nothing.
 func (c Host) awaited() string {
+	if c.nobodys {
+		return fmt.Sprintf("the operator looks after external clusters alone (its flag --external-only), and KafkaCluster "+
+			"%q is none", c.Key.Name)
+	}
 	available := meta.FindStatusCondition(c.Object.Status.Conditions, v1alpha1.ConditionAvailable)
 	switch {
 	case available == nil || c.ID() == "":

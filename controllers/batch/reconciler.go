@@ -99,6 +99,8 @@ type Common struct {
 	Drift time.Duration
 	// Woken names clusters that answer again.
 	Woken <-chan event.GenericEvent
+	// ExternalOnly leaves what lives in clusters of the operator's own as it is.
+	ExternalOnly bool
 }
 
 // Worker is what the controller of one kind does beside the engine.
@@ -145,6 +147,7 @@ func (r *Reconciler[T, S]) flush(ctx context.Context, key types.NamespacedName, 
 	if err != nil {
 		return names, err
 	}
+	cluster.nobodys = r.ExternalOnly && cluster.Object != nil && !cluster.Object.IsExternal()
 	cluster.namespaceGoes = admission.terminating[key.Namespace]
 	var peers []T
 	if access := cluster.Access(); access != nil && access.Limits != nil {

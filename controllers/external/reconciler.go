@@ -39,6 +39,8 @@ type Reconciler struct {
 	Now         func() time.Time
 	// Woken names clusters that answer again.
 	Woken <-chan event.GenericEvent
+	// Alone tells that nobody looks after other clusters. Who made one is told so.
+	Alone bool
 }
 
 // How soon to look again.
@@ -50,17 +52,21 @@ const (
 // overviewTimeout bounds one look at an external cluster; one that is silent must not hold up the others.
 const overviewTimeout = 15 * time.Second
 
-// +kubebuilder:rbac:groups=kafka.castellan.dev,resources=kafkaclusters,verbs=get;list;watch
+// +kubebuilder:rbac:groups=kafka.castellan.dev,resources=kafkaclusters,verbs=list;watch
 // +kubebuilder:rbac:groups=kafka.castellan.dev,resources=kafkaclusters/status,verbs=patch
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=get
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
-// SetupWithManager watches the external ones among the KafkaClusters.
+// SetupWithManager watches the external ones among the KafkaClusters, or all of them.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
+	watched := connect.ExternalOnly(true)
+	if r.Alone {
+		watched = predicate.Funcs{}
+	}
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("externalcluster").
 		WatchesRawSource(source.Channel(r.Woken, &handler.EnqueueRequestForObject{})).
-		For(&v1alpha1.KafkaCluster{}, builder.WithPredicates(connect.ExternalOnly(true),
+		For(&v1alpha1.KafkaCluster{}, builder.WithPredicates(watched,
 			predicate.GenerationChangedPredicate{})).
 		WithOptions(controller.Options{MaxConcurrentReconciles: connect.ClustersAtOnce}).
 		Complete(r)
@@ -78,6 +84,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, fmt.Errorf("read KafkaCluster %s: %w", req, err)
 	}
 	if !cluster.IsExternal() {
+		if r.Alone {
+			r.Recorder.Eventf(cluster, nil, corev1.EventTypeWarning, "NotLookedAfter", "Reconcile", "this operator looks after "+
+				"external clusters alone (its flag --external-only); make the KafkaCluster with spec.external, or install the "+
+				"operator without externalOnly")
+		}
 		return ctrl.Result{}, nil
 	}
 	overview, err := r.look(ctx, cluster)

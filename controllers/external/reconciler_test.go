@@ -342,3 +342,32 @@ func TestADeletedExternalClusterIsForgotten(t *testing.T) {
 		t.Errorf("%d connections, %d closed", len(w.at.dialled), w.at.closed)
 	}
 }
+
+func TestWhoLooksAfterExternalClustersAloneTellsTheOthers(t *testing.T) {
+	w := newOutsideWorld(t)
+	own := w.look()
+	own.Spec.External = nil
+	own.Status = v1alpha1.KafkaClusterStatus{}
+	if err := w.Client.Update(context.Background(), own); err != nil {
+		t.Fatal(err)
+	}
+	told := w.reconciler.Recorder.(*events.FakeRecorder).Events
+	for len(told) > 0 {
+		<-told
+	}
+	w.look()
+	if len(told) > 0 {
+		t.Errorf("told although somebody else looks after it: %s", <-told)
+	}
+	w.reconciler.Alone = true
+	w.look()
+	if len(told) != 1 {
+		t.Fatalf("%d events", len(told))
+	}
+	if said := <-told; !strings.Contains(said, "NotLookedAfter") || !strings.Contains(said, "without externalOnly") {
+		t.Errorf("%s", said)
+	}
+	if w.at.asked > 0 {
+		t.Error("Kafka was asked")
+	}
+}

@@ -141,3 +141,26 @@ func TestBeforeKafka40ReplicasWaitForABrokerThatIsDown(t *testing.T) {
 		t.Errorf("%s: %s", controllertest.State(got.Status.Conditions), controllertest.Message(got.Status.Conditions))
 	}
 }
+
+// What an operator with --external-only finds in other clusters stays as it is, also when it is deleted: it may not
+// even see the pods there.
+func TestExternalOnlyLeavesTopicsOfOtherClustersAlone(t *testing.T) {
+	w := newWorld(t, controllertest.ReadyCluster(3))
+	w.Apply(controllertest.NewTopic("orders", "t1", time.Hour))
+	w.Settle("orders")
+	w.Shared.ExternalOnly = true
+	w.restart()
+	w.Apply(controllertest.NewTopic("more", "t2", time.Hour))
+	w.Remove(w.Topic("orders"))
+	w.Settle("orders", "more")
+	for _, name := range []string{"orders", "more"} {
+		topic := w.Topic(name)
+		if topic == nil || controllertest.State(topic.Status.Conditions) != "Reconciling/ClusterNotAvailable" ||
+			!strings.Contains(controllertest.Message(topic.Status.Conditions), "--external-only") {
+			t.Errorf("%s: %+v", name, topic)
+		}
+	}
+	if len(w.Kafka.Topics) != 1 {
+		t.Errorf("topics in Kafka: %v", w.Kafka.Topics)
+	}
+}

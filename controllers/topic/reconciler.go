@@ -19,7 +19,7 @@ import (
 
 // +kubebuilder:rbac:groups=kafka.castellan.dev,resources=kafkatopics,verbs=list;watch;patch
 // +kubebuilder:rbac:groups=kafka.castellan.dev,resources=kafkatopics/status,verbs=patch
-// +kubebuilder:rbac:groups=kafka.castellan.dev,resources=kafkaclusters,verbs=get;list;watch
+// +kubebuilder:rbac:groups=kafka.castellan.dev,resources=kafkaclusters,verbs=list;watch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
 // The engine, its flush and what it finds, of KafkaTopics.

@@ -23,10 +23,8 @@ import (
 // +kubebuilder:rbac:groups=kafka.castellan.dev,resources=kafkausers,verbs=list;watch;patch
 // +kubebuilder:rbac:groups=kafka.castellan.dev,resources=kafkausers/status,verbs=patch
 // +kubebuilder:rbac:groups=kafka.castellan.dev,resources=kafkausers/finalizers,verbs=update
-// +kubebuilder:rbac:groups=kafka.castellan.dev,resources=kafkaclusters,verbs=get;list;watch
-// +kubebuilder:rbac:groups=kafka.castellan.dev,resources=kafkaclusters/finalizers,verbs=update
+// +kubebuilder:rbac:groups=kafka.castellan.dev,resources=kafkaclusters,verbs=list;watch
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=get;list;watch;create;update
-// +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
 // Reconciler cares for the users of one cluster at a time, many in one flush.

@@ -116,6 +116,7 @@ func TestGoldenRenders(t *testing.T) {
 		"nothing-cluster-wide": {
 			"--set", "watchNamespaces={orders}", "--set", "metrics.enabled=false",
 		},
+		"external-only": {"--set", "externalOnly=true"},
 		"everything-set": {
 			"--set", "image.digest=sha256:" + strings.Repeat("0", 64), "--set", "image.pullSecrets={pull}",
 			"--set", "networkPolicy.enabled=true", "--set", "priorityClassName=system-cluster-critical", "--set", "replicas=2",
@@ -170,6 +171,7 @@ func TestValuesThatMeanNothingAreRefused(t *testing.T) {
 		"the same namespace twice":   "watchNamespaces={a,a}",
 		"a negative replica count":   "replicas=-1",
 		"a switch that is no switch": "crds.install=perhaps",
+		"a profile that is none":     "externalOnly=perhaps",
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := template(t, "--set", value); err == nil {

@@ -152,6 +152,37 @@ func TestNamespacedModeGivesTheSameRulesAndNothingBeyond(t *testing.T) {
 	}
 }
 
+// Who looks after external clusters alone needs nothing that makes, stops or reads pods, or that holds records.
+func TestExternalOnlyGivesNothingOfClustersOfItsOwn(t *testing.T) {
+	whole := permissions(t, rendered(t))["ClusterRole /castellan-manager"]
+	for _, args := range [][]string{nil, {"--set", "watchNamespaces={orders}"}} {
+		role := "ClusterRole /castellan-manager"
+		if args != nil {
+			role = "Role orders/castellan-manager"
+		}
+		given := permissions(t, rendered(t, append(args, "--set", "externalOnly=true")...))[role]
+		for _, p := range []string{"kafka.castellan.dev/kafkaclusters/status patch", "secrets create",
+			"kafka.castellan.dev/kafkatopics patch", "kafka.castellan.dev/kafkausers patch"} {
+			if !slices.Contains(given, p) {
+				t.Errorf("%s lacks %s", role, p)
+			}
+		}
+		for _, p := range given {
+			resource, _, _ := strings.Cut(p, " ")
+			switch {
+			case !slices.Contains(whole, p):
+				t.Errorf("%s: %s is beyond what the operator has without externalOnly", role, p)
+			case strings.HasPrefix(resource, "kafka.castellan.dev/"):
+			case !slices.Contains([]string{"secrets", "namespaces", "events.k8s.io/events"}, resource):
+				t.Errorf("%s: %s is for clusters of the operator's own", role, p)
+			}
+		}
+	}
+	if args := string(mustTemplate(t, "--set", "externalOnly=true")); !strings.Contains(args, "--external-only=true") {
+		t.Error("the operator is not told, and asks for what it may not see")
+	}
+}
+
 // never are permissions that no release of the operator may have: they would let it, or whoever takes it over, make
 // others more powerful, enter pods, or destroy records.
 func TestSomePermissionsAreNeverAskedFor(t *testing.T) {
@@ -216,8 +247,9 @@ func TestTheOperatorKnowsEveryFlagThatTheChartSets(t *testing.T) {
 		t.Fatalf("build the operator: %v", err)
 	}
 	help, _ := exec.Command(string(bytes.TrimSpace(out)), "-h").CombinedOutput()
+	stream := mustTemplate(t, "--set", "crds.install=false", "--set", "watchNamespaces={a}", "--set", "externalOnly=true")
 	args := regexp.MustCompile(`(?m)^ +- --([a-z-]+)=`).
-		FindAllSubmatch(mustTemplate(t, "--set", "crds.install=false", "--set", "watchNamespaces={a}"), -1)
+		FindAllSubmatch(stream, -1)
 	if len(args) < 6 {
 		t.Fatalf("found only %d flags in the Deployment", len(args))
 	}
