@@ -33,7 +33,8 @@ var disturbers = map[string][]string{
 	"sayFormat":   {"cluster/act.go:executors"},
 	"askKafka":    {"cluster/act.go:executors"},
 	"executors":   {"cluster/act.go:perform"},
-	"requests":    {"cluster/act.go:askKafka"},
+	"requests":    {"cluster/act.go:send"},
+	"send":        {"cluster/act.go:askKafka"},
 	"perform":     {"cluster/act.go:act"},
 	"AlterBrokerConfig": {
 		"cluster/act.go:requests",

@@ -159,6 +159,8 @@ type ACLRule struct {
 // ACLResource names the resources of a rule.
 //
 // +kubebuilder:validation:XValidation:rule="self.type == 'Cluster' ? !has(self.name) && (!has(self.pattern) || self.pattern == 'Literal') : has(self.name)",message="resource: Topic, Group and TransactionalId need a name (* with pattern Literal means all of them); Cluster has neither name nor prefix"
+// +kubebuilder:validation:XValidation:rule="!has(self.name) || self.name != '*' || !has(self.pattern) || self.pattern != 'Prefixed'",message="resource: Prefixed with the name * are only names that begin with an asterisk; for all of them use Literal"
+// +kubebuilder:validation:XValidation:rule="self.type != 'Topic' || !has(self.name) || self.name == '*' || self.name.matches('^[a-zA-Z0-9._-]+$')",message="resource: no topic can have this name; use letters, digits, dots, underscores and dashes, and pattern Prefixed for every name that begins so"
 type ACLResource struct {
 	// Type of the resource: Topic, Group, Cluster or TransactionalId.
 	// +required

@@ -104,8 +104,29 @@ func (r *Reconciler) askKafka(ctx context.Context, s *scope, step plan.Step) err
 	if err != nil {
 		return err
 	}
+	return r.send(ctx, s, admin, step)
+}
+
+// send sends a request. Where Kafka refuses several keys at once, each is asked for by itself, so that one refused
+// value keeps no other out.
+func (r *Reconciler) send(ctx context.Context, s *scope, admin kafka.ClusterAdmin, step plan.Step) error {
+	ask := requests[step.Kind]
+	err := ask(ctx, admin, step)
+	parts := step.Apart()
+	if parts == nil || !isKafkas(err) {
+		return r.answered(s, step, err)
+	}
+	var errs []error
+	for _, part := range parts {
+		errs = append(errs, r.answered(s, part, ask(ctx, admin, part)))
+	}
+	return errors.Join(errs...)
+}
+
+// answered tells what came of a request.
+func (r *Reconciler) answered(s *scope, step plan.Step, err error) error {
 	row := step.Kind.Row()
-	if err := requests[step.Kind](ctx, admin, step); err != nil {
+	if err != nil {
 		return s.refuse(row.Request.Field(step), err)
 	}
 	r.tell(s, step, step.String())
@@ -113,6 +134,12 @@ func (r *Reconciler) askKafka(ctx context.Context, s *scope, step plan.Step) err
 		s.lookAgain(whenBehind)
 	}
 	return nil
+}
+
+// isKafkas tells whether an error is Kafka's own no to what was asked.
+func isKafkas(err error) bool {
+	_, ok := errors.AsType[*kafka.Refusal](err)
+	return ok
 }
 
 // refuse makes Kafka's no the fault of the field that asked for it. Anything else is retried.

@@ -21,8 +21,9 @@ type FakeKafka struct {
 	Down        error
 	Lose        string           // the answer of the next request of this kind is lost after it took effect
 	Refuse      map[string]error // by topic or user
-	Stale       map[string]bool  // topics that the broker that is asked does not show yet
-	Hidden      map[string]bool  // topics that the operator may not see
+	RefuseACL   map[kafka.ACL]error
+	Stale       map[string]bool // topics that the broker that is asked does not show yet
+	Hidden      map[string]bool // topics that the operator may not see
 	BrokerCount int32
 	Racks       map[int32]string
 	fenced      map[int32]bool
@@ -51,8 +52,8 @@ func newFakeKafka() *FakeKafka {
 		Forbidden: map[string]bool{}, Before: map[string]func(){},
 		Moving: map[string]map[int32]kafka.Reassignment{}, Config: map[string]string{},
 		Requests: map[string]int{}, Refuse: map[string]error{}, Stale: map[string]bool{}, Hidden: map[string]bool{},
-		BrokerCount: 3,
-		Topics:      map[string]kafka.Topic{}, Scram: map[string]map[string]ScramCredential{},
+		BrokerCount: 3, RefuseACL: map[kafka.ACL]error{},
+		Topics: map[string]kafka.Topic{}, Scram: map[string]map[string]ScramCredential{},
 		ACLSet: map[kafka.ACL]bool{}, QuotasOf: map[string]map[string]float64{},
 	}
 }
@@ -449,6 +450,9 @@ func (k *FakeKafka) CreateACLs(_ context.Context, acls []kafka.ACL) ([]error, er
 	results := make([]error, len(acls))
 	for i, a := range acls {
 		if results[i] = k.Refuse[strings.TrimPrefix(a.Principal, "User:")]; results[i] == nil {
+			results[i] = k.RefuseACL[a]
+		}
+		if results[i] == nil {
 			k.ACLSet[a] = true
 		}
 	}
@@ -460,10 +464,13 @@ func (k *FakeKafka) DeleteACLs(_ context.Context, acls []kafka.ACL) ([]error, er
 	if err != nil {
 		return nil, err
 	}
-	for _, a := range acls {
-		delete(k.ACLSet, a)
+	results := make([]error, len(acls))
+	for i, a := range acls {
+		if results[i] = k.RefuseACL[a]; results[i] == nil {
+			delete(k.ACLSet, a)
+		}
 	}
-	return make([]error, len(acls)), end()
+	return results, end()
 }
 
 func (k *FakeKafka) Quotas(context.Context) (map[string]map[string]float64, error) {

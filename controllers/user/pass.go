@@ -179,6 +179,10 @@ func (p *userPass) hold(ctx context.Context, i *userItem) bool {
 	}
 	rules, beyond := users.Granted(u, p.host)
 	i.report.Faults = append(i.report.Faults, beyond...)
+	for _, fault := range users.Misfits(rules) {
+		i.fault(fault)
+		i.desired.KeepACLs = true
+	}
 	if i.desired.ACLs = users.ACLsOf(i.claim.Name, rules); len(i.desired.ACLs) > 0 && !p.host.Authorizes {
 		i.fault(users.NoAuthorizer())
 		i.desired.ACLs = nil
@@ -232,7 +236,7 @@ func (p *userPass) announce(ctx context.Context, i *userItem) bool {
 	return true
 }
 
-// mend sends the differences of SCRAM credentials, ACLs and quotas to Kafka, one request per kind.
+// mend sends the differences of SCRAM credentials, ACLs and quotas to Kafka, however many users there are.
 func (p *userPass) mend(ctx context.Context, admin kafka.UserAdmin) error {
 	byName := map[string]*userItem{}
 	var desired []users.Desired
@@ -295,26 +299,31 @@ func (p *userPass) readLive(ctx context.Context, admin kafka.UserAdmin) (live us
 	return live, err
 }
 
-// mendACLs adds before it takes away. A rule that is only written in another way never leaves its user without access.
+// mendACLs sends the steps one after the other, so that at no time a user may do less than before and after, nor what a
+// Deny of either forbids. Of a principal to which something of a step could not be done, nothing of the later ones is.
 func (p *userPass) mendACLs(ctx context.Context, admin kafka.UserAdmin, changes users.Changes,
 	byName map[string]*userItem) error {
-	for _, step := range []struct {
-		acls []kafka.ACL
-		send func(context.Context, []kafka.ACL) ([]error, error)
-	}{{changes.CreateACLs, admin.CreateACLs}, {changes.DeleteACLs, admin.DeleteACLs}} {
-		if len(step.acls) == 0 {
+	failed := map[string]bool{} // by principal
+	for _, step := range changes.ACLSteps() {
+		acls := slices.DeleteFunc(step.ACLs, func(a kafka.ACL) bool { return failed[a.Principal] })
+		if len(acls) == 0 {
 			continue
 		}
-		results, err := step.send(ctx, step.acls)
+		send := admin.CreateACLs
+		if step.Delete {
+			send = admin.DeleteACLs
+		}
+		results, err := send(ctx, acls)
 		if err != nil {
 			return err
 		}
 		for n, err := range results {
-			if err == nil || n >= len(step.acls) {
+			if err == nil || n >= len(acls) {
 				continue
 			}
+			failed[acls[n].Principal] = true
 			for name, i := range byName {
-				if users.Principal(name) == step.acls[n].Principal {
+				if users.Principal(name) == acls[n].Principal {
 					i.refusedBy(err, "spec.acls")
 				}
 			}

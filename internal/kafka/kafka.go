@@ -155,7 +155,10 @@ type Snapshot struct {
 	// BrokerConfigs holds the run-time keys set for one broker alone, by broker. A fenced broker and one that did not
 	// answer have no entry.
 	BrokerConfigs map[int32]map[string]string
-	Reassigning   int // number of partitions under reassignment, whoever began it
+	// InUse holds, with the same entries, the value that each broker uses of each key, wherever it comes from. Sensitive
+	// keys are left out.
+	InUse       map[int32]map[string]string
+	Reassigning int // number of partitions under reassignment, whoever began it
 }
 
 // Broker is one registered broker.

@@ -34,7 +34,8 @@ func Kubernetes(c *model.Cluster, live *Live, files map[int32]render.NodeFiles, 
 		if nodes := render.ReadRevision(configMap); nodes != nil {
 			revisions[name], fingerprints[name] = nodes, map[int32]model.Fingerprint{}
 			for id, files := range nodes {
-				fingerprints[name][id] = files.Fingerprint
+				files.Fingerprint = render.WithoutDropped(c, id, files)
+				nodes[id], fingerprints[name][id] = files, files.Fingerprint
 			}
 		}
 	}

@@ -6,11 +6,13 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strings"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/plainauth"
+	"github.com/castellan-dev/castellan/internal/version"
 )
 
 // NodeFiles is what one node runs: its files by name, and the fingerprint of them and of what is beside them.
@@ -151,6 +153,30 @@ func askedOfNode(c *model.Cluster, pool *model.Pool, n *model.Node) nodeRequest 
 		})
 	}
 	return r
+}
+
+// WithoutDropped is what the files that a node runs count as: keys of an older Kafka among them, which Kafka 4 ignores,
+// may leave the spec without a restart.
+func WithoutDropped(c *model.Cluster, id int32, ran NodeFiles) model.Fingerprint {
+	n := c.Node(id)
+	if n == nil || n.Waiting != "" {
+		return ran.Fingerprint
+	}
+	wanted := askedOfNode(c, c.PoolOf(n), n)
+	with := wanted
+	with.Config = maps.Clone(wanted.Config)
+	if with.Config == nil {
+		with.Config = map[string]string{}
+	}
+	for key, value := range readProperties(ran.Data[fileProperties]) {
+		if _, asked := wanted.Config[key]; !asked && version.Dropped(key) {
+			with.Config[key] = unescapeValue(value)
+		}
+	}
+	if digest(toJSON(with)) != ran.Fingerprint.User {
+		return ran.Fingerprint
+	}
+	return model.Fingerprint{User: digest(toJSON(wanted)), Whole: ran.Fingerprint.Whole}
 }
 
 // toJSON is canonical: maps are sorted by key, and nothing that is given to it can fail to be encoded.

@@ -214,6 +214,9 @@ func TestValuesSurviveJavaProperties(t *testing.T) {
 		if got := escapeValue(value); got != want {
 			t.Errorf("%q is written %q, want %q", value, got, want)
 		}
+		if got := unescapeValue(want); got != value {
+			t.Errorf("%q is read as %q, want %q", want, got, value)
+		}
 	}
 }
 
@@ -297,5 +300,43 @@ func TestTheOrderOfSuperUsersMeansNothing(t *testing.T) {
 	}
 	if seen[0] != seen[1] {
 		t.Errorf("another order changed the files from %v to %v", seen[0], seen[1])
+	}
+}
+
+func TestAKeyThatKafka4HasDroppedLeavesTheSpecWithoutARestart(t *testing.T) {
+	leftovers := map[string]string{"inter.broker.protocol.version": "3.9", "zookeeper.connect": `a\b:1, é`}
+	with := func(change func(in *resolve.Inputs)) *model.Cluster {
+		in := inputs(t, "demo", demo)
+		change(&in)
+		c, _ := resolve.Resolve(in)
+		return c
+	}
+	before := Nodes(with(func(in *resolve.Inputs) {
+		for key, value := range leftovers {
+			in.Spec.Config[key] = value
+		}
+	}))
+	for name, c := range map[string]struct {
+		change   func(in *resolve.Inputs)
+		restarts bool
+	}{
+		"taken out": {func(*resolve.Inputs) {}, false},
+		"one of two": {func(in *resolve.Inputs) { in.Spec.Config["zookeeper.connect"] = leftovers["zookeeper.connect"] },
+			false},
+		"together with another change": {func(in *resolve.Inputs) { in.Spec.Config["num.partitions"] = "17" }, true},
+	} {
+		wanted := with(c.change)
+		for id, files := range Nodes(wanted) {
+			got := WithoutDropped(wanted, id, before[id])
+			if restarts := got.User != files.Fingerprint.User; restarts != c.restarts {
+				t.Errorf("%s: node %d restarts: %t", name, id, restarts)
+			}
+			if got.Whole != before[id].Fingerprint.Whole {
+				t.Errorf("%s: node %d is said to have other files", name, id)
+			}
+		}
+	}
+	if got := WithoutDropped(with(func(*resolve.Inputs) {}), 99, before[0]); got != before[0].Fingerprint {
+		t.Error("a node that is gone counts as another")
 	}
 }

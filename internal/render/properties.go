@@ -1,9 +1,12 @@
 package render
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode/utf16"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/mechanism"
@@ -223,4 +226,21 @@ func escapeValue(value string) string {
 		}
 	}
 	return b.String()
+}
+
+// unescapeValue gives back what escapeValue was given.
+func unescapeValue(text string) string {
+	var units []uint16
+	for len(text) > 0 {
+		if code, err := strconv.ParseUint(text[min(2, len(text)):min(6, len(text))], 16, 16); err == nil &&
+			strings.HasPrefix(text, `\u`) {
+			units, text = append(units, uint16(code)), text[6:]
+			continue
+		}
+		if text[0] == '\\' && len(text) > 1 {
+			text = cmp.Or(map[byte]string{'t': "\t", 'f': "\f"}[text[1]], text[1:2]) + text[2:]
+		}
+		units, text = append(units, uint16(text[0])), text[1:]
+	}
+	return string(utf16.Decode(units))
 }

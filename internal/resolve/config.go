@@ -1,6 +1,7 @@
 package resolve
 
 import (
+	"cmp"
 	"regexp"
 	"slices"
 	"strings"
@@ -18,13 +19,12 @@ var ownedConfig = []struct {
 }{
 	{[]string{
 		"listeners", "advertised.listeners", "listener.security.protocol.map", "inter.broker.listener.name",
-		"security.inter.broker.protocol", "controller.listener.names", "early.start.listeners", "control.plane.listener.name",
-		"host.name", "port", "advertised.host.name", "advertised.port", "connections.max.reauth.ms",
+		"security.inter.broker.protocol", "controller.listener.names", "early.start.listeners", "connections.max.reauth.ms",
 		"listener.name.*", "sasl.*", "ssl.*",
-	}, "spec.listeners"},
+	}, "spec.listeners, or remove the key where no field there takes its place"},
 	{[]string{
-		"node.id", "broker.id", "broker.id.generation.enable", "process.roles", "cluster.id", "controller.quorum.bootstrap*",
-		"controller.quorum.voters*", "controller.quorum.auto*", "zookeeper.*",
+		"node.id", "broker.id", "process.roles", "cluster.id", "controller.quorum.bootstrap*",
+		"controller.quorum.voters*", "controller.quorum.auto*",
 	}, "spec.pools"},
 	{[]string{"log.dir", "log.dirs", "metadata.log.dir"}, "spec.pools[].storage.volumes"},
 	{
@@ -76,14 +76,19 @@ func validateKeys(field string, config v1alpha1.Config, v version.Version) verdi
 		switch use := ownerOf(key); {
 		case !configKey.MatchString(key):
 			faults.Refuse(path, "a key has 1 to 200 letters, digits, dots, underscores and dashes")
+		case version.Dropped(key):
+			faults.Refuse(path, "%s", dropped(key))
 		case use != "":
-			faults.Refuse(path, "%s", "this key is owned by the operator; use "+use+" instead")
+			faults.Refuse(path, "%s", "this key is owned by the operator; use "+use)
 		case version.Foreign(key):
 			faults.Refuse(
 				path,
 				"this key belongs to whoever moves replicas or drains a broker, and the operator leaves it alone; remove it "+
 					"here and set it with Kafka's tools",
 			)
+		case isSecret(key) && !strings.Contains(value, "${"):
+			faults.Refuse(path, "a secret would stand in a ConfigMap here, for many to read; keep it in a Secret, give it to "+
+				"the pods with podTemplate, and write a variable of a config provider here, such as ${env:NAME}")
 		case len(value) > maxConfigValue || strings.ContainsAny(value, "\r\n\x00"):
 			faults.Refuse(path, "a value is one line of at most %d characters", maxConfigValue)
 		case v.Kafka != "" && v.Scope(key) == version.Unknown && others != "":
@@ -94,12 +99,35 @@ func validateKeys(field string, config v1alpha1.Config, v version.Version) verdi
 	return faults
 }
 
+// secretKey is how the keys of plug-ins end whose values are secret.
+var secretKey = regexp.MustCompile(`(^|[._-])(password|passphrase|secret|jaas\.config)$`)
+
+// isSecret tells whether the value of a key is nobody's business: Kafka says so of its own, and of others their name.
+func isSecret(key string) bool {
+	var kind version.Type
+	for _, v := range version.Catalogue {
+		kind = cmp.Or(v.Type(key), kind)
+	}
+	return kind == version.Password || kind == "" && secretKey.MatchString(key)
+}
+
+// dropped says what to do with a key of an older Kafka.
+func dropped(key string) string {
+	const text = "Kafka 4 has dropped this key; remove it"
+	if successor := version.Successor(key); successor != "" {
+		return text + ", or use " + successor
+	}
+	return text
+}
+
 func validateUnmanaged(key string, v version.Version) verdict.List {
 	path := "spec.unmanagedConfig[" + key + "]"
 	switch use := ownerOf(key); {
+	case version.Dropped(key):
+		return verdict.List{verdict.Stalled(verdict.ReasonInvalid, path, "%s", dropped(key))}
 	case use != "":
 		return verdict.List{
-			verdict.Stalled(verdict.ReasonInvalid, path, "%s", "this key is owned by the operator; use "+use+" instead"),
+			verdict.Stalled(verdict.ReasonInvalid, path, "%s", "this key is owned by the operator; use "+use),
 		}
 	case version.Foreign(key):
 		return nil // it is left alone anyhow

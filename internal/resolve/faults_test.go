@@ -73,6 +73,25 @@ var configFaults = []badInput{
 		"spec.config[listener.name.clients.ssl.protocol]",
 		"use spec.listeners",
 	},
+	{"a key of security that no field takes the place of", config("ssl.cipher.suites", "x"), verdict.ReasonInvalid,
+		"spec.config[ssl.cipher.suites]", "remove the key where no field"},
+	{"a secret of Kafka's", config("delegation.token.secret.key", "s3cret"), verdict.ReasonInvalid,
+		"spec.config[delegation.token.secret.key]", "write a variable of a config provider here, such as ${env:NAME}"},
+	{"a secret of a plug-in in a pool", func(in *Inputs) {
+		in.Spec.Pools[1].Config = v1alpha1.Config{"rsm.config.s3.password": "s3cret"}
+	}, verdict.ReasonInvalid, "spec.pools[extra].config[rsm.config.s3.password]", "keep it in a Secret"},
+	{"ZooKeeper is gone", config("zookeeper.connect", "x"), verdict.ReasonInvalid, "spec.config[zookeeper.connect]",
+		"Kafka 4 has dropped this key; remove it"},
+	{"the protocol of old brokers is gone", config("inter.broker.protocol.version", "3.9"), verdict.ReasonInvalid,
+		"spec.config[inter.broker.protocol.version]", "Kafka 4 has dropped this key; remove it, or use spec.metadataVersion"},
+	{"the format of old records is gone, in a pool too", func(in *Inputs) {
+		in.Spec.Pools[1].Config = v1alpha1.Config{"log.message.format.version": "2.8"}
+	}, verdict.ReasonInvalid, "spec.pools[extra].config[log.message.format.version]", "Kafka 4 has dropped this key; remove it"},
+	{"a key with two successors", config("log.message.timestamp.difference.max.ms", "1"), verdict.ReasonInvalid,
+		"spec.config[log.message.timestamp.difference.max.ms]",
+		"or use log.message.timestamp.before.max.ms and log.message.timestamp.after.max.ms"},
+	{"a dropped key is nobody's", func(in *Inputs) { in.Spec.UnmanagedConfig = []string{"log.message.downconversion.enable"} },
+		verdict.ReasonInvalid, "spec.unmanagedConfig[log.message.downconversion.enable]", "Kafka 4 has dropped this key"},
 	{"the node id is owned", config("node.id", "1"), verdict.ReasonInvalid, "spec.config[node.id]", "use spec.pools"},
 	{
 		"the roles are owned",

@@ -174,6 +174,54 @@ func TestAnEvenNumberOfControllersIsAWarning(t *testing.T) {
 	}
 }
 
+func TestWarningsOfPermissionsNameTheField(t *testing.T) {
+	login := v1alpha1.Listener{Name: "clients", Port: 9092, Encryption: v1alpha1.EncryptionTLS,
+		Authentication: &v1alpha1.ListenerAuthentication{Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismScram512}}}
+	open := v1alpha1.Listener{Name: "open", Port: 9093, Encryption: v1alpha1.EncryptionTLS}
+	const simple, none = v1alpha1.AuthorizationSimple, v1alpha1.AuthorizationNone
+	for name, c := range map[string]struct {
+		recorded   v1alpha1.AuthorizationType
+		listeners  []v1alpha1.Listener
+		superUsers []string
+		want       string // how the one warning begins; empty = there is none
+	}{
+		"all log in, and ACLs decide": {recorded: simple, listeners: []v1alpha1.Listener{login}},
+		"nobody logs in":              {recorded: none, listeners: []v1alpha1.Listener{open}},
+		"a login that means nothing": {recorded: none, listeners: []v1alpha1.Listener{open, login},
+			want: "spec.authorization.type: it is None, so that everybody may do everything, though spec.listeners[clients]"},
+		"some do not log in": {recorded: simple, listeners: []v1alpha1.Listener{open, login},
+			want: "spec.listeners[open]: everybody there is User:ANONYMOUS, who may do nothing without an ACL; give it some"},
+		"whoever does not log in is a super user": {recorded: simple, listeners: []v1alpha1.Listener{open, login},
+			superUsers: []string{"ANONYMOUS"}, want: "spec.authorization.superUsers[ANONYMOUS]: whoever reaches " +
+				"spec.listeners[open] may do everything without a login; remove it"},
+		"whoever will not log in is a super user": {recorded: simple, listeners: []v1alpha1.Listener{login},
+			superUsers: []string{"ANONYMOUS"}, want: "spec.authorization.superUsers[ANONYMOUS]: as soon as a listener asks"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := running(t, small)
+			in.Spec.Listeners = c.listeners
+			in.Cluster.Status.Defaults.Authorization = c.recorded
+			in.Spec.Authorization = &v1alpha1.Authorization{SuperUsers: c.superUsers}
+			in.Accepted = nil
+			model, _ := Resolve(in)
+			warnings := permissions(model)
+			if c.want == "" && len(warnings) > 0 ||
+				c.want != "" && (len(warnings) != 1 || !strings.HasPrefix(warnings[0], c.want)) {
+				t.Errorf("%q", warnings)
+			}
+		})
+	}
+}
+
+func TestASecretInAVariableIsWelcome(t *testing.T) {
+	in := running(t, small)
+	in.Accepted = nil
+	in.Spec.Config["delegation.token.secret.key"] = "${env:KEY}"
+	in.Spec.Config["config.providers"] = "env"
+	in.Spec.Config["some.plugin.password.file"] = "/etc/x"
+	mustResolve(t, in)
+}
+
 func TestListenerStatusIsWhatClientsType(t *testing.T) {
 	in := running(t, small)
 	in.NodePorts = map[string]int32{

@@ -2,6 +2,7 @@ package resolve
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -48,11 +49,8 @@ func Warnings(c *model.Cluster) []string {
 			brokers,
 		))
 	}
+	warnings = append(warnings, permissions(c)...)
 	for _, l := range c.Listeners {
-		if len(l.Mechanisms) == 0 && c.Authorization == v1alpha1.AuthorizationSimple {
-			warnings = append(warnings, fmt.Sprintf(
-				"spec.listeners[%s]: everybody there is User:ANONYMOUS, who may do nothing without an ACL", l.Name))
-		}
 		for _, m := range l.Mechanisms {
 			if row, known := mechanism.Of(m); known && row.Wire == mechanism.WireShows && !l.TLS {
 				warnings = append(warnings, fmt.Sprintf(
@@ -61,6 +59,42 @@ func Warnings(c *model.Cluster) []string {
 		}
 	}
 	return append(warnings, unknownKeys(c)...)
+}
+
+// anonymous is the name of clients that do not log in.
+const anonymous = "ANONYMOUS"
+
+// permissions tells where the listeners and the authorization make a whole that hardly anybody wants.
+func permissions(c *model.Cluster) []string {
+	var open, closed []string
+	for _, l := range c.Listeners {
+		if len(l.Mechanisms) == 0 {
+			open = append(open, l.Name)
+		} else {
+			closed = append(closed, l.Name)
+		}
+	}
+	if c.Authorization != v1alpha1.AuthorizationSimple {
+		if len(closed) == 0 {
+			return nil
+		}
+		return []string{fmt.Sprintf("spec.authorization.type: it is %s, so that everybody may do everything, though "+
+			"spec.listeners[%s] asks for a login; set it to Simple", c.Authorization, closed[0])}
+	}
+	if slices.Contains(c.SuperUsers, anonymous) {
+		who := "as soon as a listener asks for no login, whoever reaches it"
+		if len(open) > 0 {
+			who = fmt.Sprintf("whoever reaches spec.listeners[%s]", open[0])
+		}
+		return []string{fmt.Sprintf("spec.authorization.superUsers[%s]: %s may do everything without a login; remove it, "+
+			"and give User:%[1]s ACLs with Kafka's tools", anonymous, who)}
+	}
+	var warnings []string
+	for _, name := range open {
+		warnings = append(warnings, fmt.Sprintf("spec.listeners[%s]: everybody there is User:%s, who may do nothing "+
+			"without an ACL; give it some with Kafka's tools, the operator leaves them alone", name, anonymous))
+	}
+	return warnings
 }
 
 // unknownKeys finds what is probably a typing error; it may as well be the key of a plug-in, so that it is passed on.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/moves"
+	"github.com/castellan-dev/castellan/internal/version"
 )
 
 // configChanges sets the keys of the spec and removes those that have left it: owned are the keys that this object
@@ -15,7 +16,7 @@ import (
 func configChanges(d Desired, owned []string, live map[string]string) []kafka.ConfigChange {
 	var changes []kafka.ConfigChange
 	for _, key := range keys(d.Config) {
-		if have, set := live[key]; !set || !sameValue(d.Config[key], have) {
+		if have, set := live[key]; !set || !version.SameOnTopic(key, d.Config[key], have) {
 			if Internal(d.Name) && key == cleanupPolicy {
 				continue
 			}
@@ -74,7 +75,7 @@ func reported(live, before map[string]string) map[string]string {
 			all = make(map[string]string, len(live))
 		}
 		all[key] = live[key]
-		if was, ok := before[key]; ok && sameValue(was, live[key]) {
+		if was, ok := before[key]; ok && version.SameOnTopic(key, was, live[key]) {
 			all[key] = was
 		}
 	}

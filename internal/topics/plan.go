@@ -10,6 +10,7 @@ import (
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/moves"
 	"github.com/castellan-dev/castellan/internal/verdict"
+	"github.com/castellan-dev/castellan/internal/version"
 )
 
 // Changes is all that is to be sent, at most one request per kind.
@@ -162,7 +163,8 @@ func (c *Changes) mend(d Desired, topic kafka.Topic, origin v1alpha1.Origin, s *
 		c.Alter[d.Name] = alter
 		out.Topic.Config = changed(topic.Config, alter)
 	}
-	if want, asked := d.Config[cleanupPolicy]; asked && Internal(d.Name) && !sameValue(want, topic.Config[cleanupPolicy]) {
+	if want, asked := d.Config[cleanupPolicy]; asked && Internal(d.Name) &&
+		!version.SameOnTopic(cleanupPolicy, want, topic.Config[cleanupPolicy]) {
 		out.add(verdict.Stalled(ReasonInternal, configField(cleanupPolicy), "topic %q is Kafka's own, and what is kept in "+
 			"it lives on by its cleanup policy, which is %q; take the key out of the spec",
 			d.Name, topic.Config[cleanupPolicy]))

@@ -114,39 +114,6 @@ func TestPlan(t *testing.T) {
 	}
 }
 
-func TestValuesThatABrokerReadsAlikeAreTheSame(t *testing.T) {
-	same := [][2]string{
-		{"a", "a"},
-		{" 5 ", "5"},
-		{"TRUE", "true"},
-		{"compact, delete", "compact,delete"},
-		{"0.50", "0.5"},
-		{"1", "1.0"},
-		{"007", "7"},
-		{"0.00001", "1.0E-5"},
-	}
-	for _, c := range same {
-		if !sameValue(c[0], c[1]) {
-			t.Errorf("%q is not %q", c[0], c[1])
-		}
-	}
-	different := [][2]string{
-		{"5", "6"},
-		{"1e3", "1000"},
-		{"GZIP", "gzip"},
-		{"compact", "compact,delete"},
-		{"true", "1"},
-		{"", "0"},
-		{"inf", "Infinity"},
-		{"delete,compact", "compact,delete"},
-	}
-	for _, c := range different {
-		if sameValue(c[0], c[1]) {
-			t.Errorf("%q is %q", c[0], c[1])
-		}
-	}
-}
-
 func claimant(uid string, age time.Duration, change ...func(*v1alpha1.KafkaTopic)) *v1alpha1.KafkaTopic {
 	t := &v1alpha1.KafkaTopic{
 		ObjectMeta: metav1.ObjectMeta{

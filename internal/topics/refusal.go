@@ -12,6 +12,7 @@ import (
 	"github.com/castellan-dev/castellan/internal/claim"
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/verdict"
+	"github.com/castellan-dev/castellan/internal/version"
 )
 
 // MayDescribe is what the operator needs to see a topic.
@@ -64,6 +65,9 @@ func explain(r *kafka.Refusal, d Desired, brokers int) verdict.Verdict {
 		return v
 	case "INVALID_CONFIG":
 		key := configKey(d, said)
+		if version.DroppedOnTopics(trimmed(key)) {
+			return dropped(trimmed(key))
+		}
 		cure := cmp.Or(suggestion(key), "correct it")
 		return verdict.Stalled(ReasonConfig, configField(key), "Kafka says: %s; %s", said, cure)
 	case "INVALID_TOPIC_EXCEPTION":
@@ -104,6 +108,15 @@ func configKey(d Desired, said string) string {
 		}
 	}
 	return longest
+}
+
+// dropped says what to do with a key that topics had in an older Kafka.
+func dropped(key string) verdict.Verdict {
+	cure := "remove it"
+	if successor := version.Successor(key); successor != "" {
+		cure += ", or use " + successor
+	}
+	return verdict.Stalled(ReasonConfig, configField(key), "Kafka 4 has dropped this key; %s", cure)
 }
 
 func configField(key string) string {

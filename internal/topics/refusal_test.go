@@ -240,3 +240,18 @@ func TestNoSuggestionIsCountedInAnotherUnit(t *testing.T) {
 		}
 	}
 }
+
+func TestAKeyThatKafka4HasDroppedIsToldWithWhatTakesItsPlace(t *testing.T) {
+	for key, want := range map[string]string{
+		"message.format.version":        "Kafka 4 has dropped this key; remove it",
+		"message.downconversion.enable": "Kafka 4 has dropped this key; remove it",
+		"message.timestamp.difference.max.ms": "Kafka 4 has dropped this key; remove it, or use " +
+			"message.timestamp.before.max.ms and message.timestamp.after.max.ms",
+	} {
+		refusal := &kafka.Refusal{Code: "INVALID_CONFIG", Message: "Unknown topic config name: " + key}
+		got, _ := Explain(refusal, "Create", Desired{Name: "a", Config: map[string]string{key: "1"}}, 3)
+		if got.Field != "spec.config["+key+"]" || got.Sentence() != want {
+			t.Errorf("%s", got.Text())
+		}
+	}
+}

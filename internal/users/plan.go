@@ -20,6 +20,7 @@ type Desired struct {
 	Mechanisms []v1alpha1.Mechanism
 	Password   string
 	ACLs       []kafka.ACL
+	KeepACLs   bool // those that Kafka has stay, because those of the spec cannot all be carried out
 	Quotas     map[string]float64
 	// Recorded are the credentials on record, when they were made from this Password in this cluster; else nil.
 	Recorded *v1alpha1.Credentials
@@ -32,7 +33,7 @@ type Live struct {
 	Quotas map[string]map[string]float64
 }
 
-// Changes is all that is to be sent, at most one request per kind.
+// Changes is all that is to be sent, at most one request per kind; ACLs in the requests of ACLSteps.
 type Changes struct {
 	Upserts    []kafka.ScramUpsert
 	Deletions  []kafka.ScramDeletion
@@ -90,12 +91,15 @@ func recorded(c *v1alpha1.Credentials, m v1alpha1.Mechanism) bool {
 }
 
 func (c *Changes) acls(d Desired, live []kafka.ACL) {
+	if d.KeepACLs {
+		return
+	}
 	surplus := map[kafka.ACL]bool{}
 	for _, a := range live {
 		// A newer Kafka may know words that we have none for. This version did not set such an ACL, and cannot name it
 		// to remove it.
 		if !strings.HasPrefix(a.Operation, "#") && !strings.HasPrefix(a.ResourceType, "#") &&
-			!strings.HasPrefix(a.Pattern, "#") {
+			!strings.HasPrefix(a.Pattern, "#") && !strings.HasPrefix(a.Permission, "#") {
 			surplus[a] = true
 		}
 	}
@@ -106,6 +110,28 @@ func (c *Changes) acls(d Desired, live []kafka.ACL) {
 		delete(surplus, a)
 	}
 	c.DeleteACLs = append(c.DeleteACLs, slices.SortedFunc(maps.Keys(surplus), compareACLs)...)
+}
+
+// ACLStep is what one request changes of ACLs.
+type ACLStep struct {
+	Delete bool // create otherwise
+	ACLs   []kafka.ACL
+}
+
+// ACLSteps orders the changes of ACLs. Each step is safe only once everything of the steps before it is done for the
+// principal: what a Deny limits is allowed after it, an old rule goes after the one that takes its place, and a Deny
+// goes last.
+func (c *Changes) ACLSteps() []ACLStep {
+	return []ACLStep{
+		{ACLs: denying(c.CreateACLs, true)},
+		{ACLs: denying(c.CreateACLs, false)},
+		{ACLs: denying(c.DeleteACLs, false), Delete: true},
+		{ACLs: denying(c.DeleteACLs, true), Delete: true},
+	}
+}
+
+func denying(acls []kafka.ACL, deny bool) []kafka.ACL {
+	return slices.DeleteFunc(slices.Clone(acls), func(a kafka.ACL) bool { return (a.Permission == "Deny") != deny })
 }
 
 func (c *Changes) quotas(d Desired, live map[string]float64) {
@@ -136,7 +162,7 @@ func ACLsOf(name string, rules []v1alpha1.ACLRule) []kafka.ACL {
 		for _, operation := range rule.Operations {
 			acls = append(acls, kafka.ACL{
 				Principal:    Principal(name),
-				Host:         cmp.Or(rule.Host, "*"),
+				Host:         hostText(cmp.Or(rule.Host, anything)),
 				ResourceType: string(rule.Resource.Type),
 				ResourceName: resource,
 				Pattern:      string(cmp.Or(rule.Resource.Pattern, v1alpha1.PatternLiteral)),

@@ -24,6 +24,7 @@ const (
 	ReasonSecret        = "SecretConflict"
 	ReasonMechanism     = "MechanismNotOffered"
 	ReasonAuthorization = "AuthorizationDisabled"
+	ReasonInvalidACL    = "InvalidACL"
 	ReasonRefused       = "Refused"
 	ReasonTooOld        = "KafkaTooOld"
 	ReasonOwn           = "OperatorsOwnUser"

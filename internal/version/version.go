@@ -1,11 +1,12 @@
 // Package version is the catalogue of the Kafka versions that Castellan can run, and what it knows about each: which
-// broker keys there are and how a new value of a key takes effect, and which levels of which features it supports. It
-// is pure; the tables come from Kafka itself (hack/kafkakeys).
+// broker keys there are, of which type each is and how a new value of it takes effect, and which levels of which
+// features it supports. It is pure; the tables come from Kafka itself (hack/kafkakeys).
 package version
 
 import (
 	"embed"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -23,13 +24,22 @@ const (
 // Version is one version of Kafka.
 type Version struct {
 	Kafka string // such as 4.3.1; also the tag of the image
-	keys  map[string]Scope
+	keys  map[string]key
+	// topicKeys are the types of the keys of topics.
+	topicKeys map[string]Type
 
 	features map[string]feature
 	levels   []metadataLevel // of metadata.version, the oldest first
 }
 
-//go:embed keys/*.txt features/*.txt
+// key is what is known of one broker key.
+type key struct {
+	scope    Scope
+	kind     Type
+	standard int // the default; only of whole numbers that can be changed at run time
+}
+
+//go:embed keys/*.txt topickeys/*.txt features/*.txt former.txt
 var tables embed.FS
 
 // Catalogue lists the versions that Castellan can run, the oldest first. A version enters with its table of keys and
@@ -61,13 +71,28 @@ func NamesWhere(suits func(Version) bool) string {
 }
 
 // Scope tells how a new value of a broker key takes effect in this version.
-func (v Version) Scope(key string) Scope { return v.keys[key] }
+func (v Version) Scope(key string) Scope { return v.keys[key].scope }
+
+// Type is the type of a broker key's value; empty = this version has no such key.
+func (v Version) Type(key string) Type { return v.keys[key].kind }
 
 // IsDynamic tells that a key of spec.config lives in Kafka's run-time configuration and not in the file. Kafka has one
 // truth per key: a key that it can change for all brokers at run time is never written to a file.
 func (v Version) IsDynamic(key string) bool {
 	// config.providers is needed while the file itself is read, to resolve the variables in it.
-	return v.keys[key] == AtRunTime && key != "config.providers"
+	return v.Scope(key) == AtRunTime && key != "config.providers"
+}
+
+// RunTimeKeys lists the keys that Kafka can change for all brokers or for one at run time, sorted.
+func (v Version) RunTimeKeys() []string {
+	var keys []string
+	for key, known := range v.keys {
+		if known.scope == AtRunTime {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	return keys
 }
 
 // foreign are run-time keys that belong to whoever moves replicas or drains a broker: they come and go with that work.
@@ -81,35 +106,74 @@ var foreign = map[string]bool{
 // Foreign tells that a run-time key is set by others as part of their work, and neither managed nor removed.
 func Foreign(key string) bool { return foreign[key] }
 
+// threadPools are the keys of which a running broker takes at most double and at least half of what it runs.
+var threadPools = []string{
+	"background.threads", "log.cleaner.threads", "num.io.threads", "num.network.threads",
+	"num.recovery.threads.per.data.dir", "num.replica.fetchers", "remote.log.manager.copier.thread.pool.size",
+	"remote.log.manager.expiration.thread.pool.size", "remote.log.manager.follower.thread.pool.size",
+	"remote.log.reader.threads",
+}
+
+// ThreadPools lists the keys of which a running broker takes at most double and at least half of what it runs: by
+// DynamicThreadPool, SocketServer, LogCleaner and DynamicRemoteLogConfig of Kafka.
+func ThreadPools() []string { return threadPools }
+
+// IsThreadPool tells whether a key is one of ThreadPools.
+func IsThreadPool(key string) bool { return slices.Contains(threadPools, key) }
+
+// Default is what Kafka takes for a whole number that can be changed at run time and that nobody has set.
+func (v Version) Default(key string) (int, bool) {
+	k := v.keys[key]
+	return k.standard, k.scope == AtRunTime && k.kind == Int
+}
+
 // load reads the tables of one version. They are part of the program, so that a bad one is a bug that the first test
 // shows.
 func load(kafka string) Version {
-	v := Version{Kafka: kafka, keys: map[string]Scope{}, features: map[string]feature{}}
-	for table, read := range map[string]func(string) error{"keys": v.readKey, "features": v.readFeature} {
-		text, err := tables.ReadFile(table + "/" + kafka + ".txt")
-		if err != nil {
-			panic(err)
-		}
-		for line := range strings.Lines(string(text)) {
-			line = strings.TrimSpace(line)
-			if line == "" || strings.HasPrefix(line, "#") {
-				continue
-			}
-			if err := read(line); err != nil {
-				panic(fmt.Sprintf("%s of Kafka %s: %v", table, kafka, err))
-			}
-		}
+	v := Version{Kafka: kafka, keys: map[string]key{}, topicKeys: map[string]Type{}, features: map[string]feature{}}
+	for table, read := range map[string]func(string) error{
+		"keys": v.readKey, "topickeys": v.readTopicKey, "features": v.readFeature,
+	} {
+		readTable(table+"/"+kafka+".txt", read)
 	}
 	return v
 }
 
-// readKey reads one line of a table: "<key> <update mode>".
+// readTable reads a table line by line.
+func readTable(name string, read func(line string) error) {
+	text, err := tables.ReadFile(name)
+	if err != nil {
+		panic(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		line = strings.TrimSpace(line)
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		if err := read(line); err != nil {
+			panic(fmt.Sprintf("table %s: %v", name, err))
+		}
+	}
+}
+
+// readKey reads one line of a table: "<key> <update mode> <type> [<default>]".
 func (v *Version) readKey(line string) error {
-	key, mode, _ := strings.Cut(line, " ")
-	switch scope := Scope(mode); scope {
+	var name string
+	k := key{}
+	if n, _ := fmt.Sscan(line, &name, &k.scope, &k.kind, &k.standard); n < 3 {
+		return fmt.Errorf("%q is no key with an update mode and a type", line)
+	}
+	switch k.scope {
 	case Static, AtRunTime, PerBroker:
-		v.keys[key] = scope
-		return nil
+		v.keys[name] = k
+		return k.kind.check(line)
 	}
 	return fmt.Errorf("%q has an update mode that is not known", line)
+}
+
+// readTopicKey reads one line of a table: "<key> <type>".
+func (v *Version) readTopicKey(line string) error {
+	name, kind, _ := strings.Cut(line, " ")
+	v.topicKeys[name] = Type(kind)
+	return Type(kind).check(line)
 }

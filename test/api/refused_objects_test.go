@@ -178,6 +178,14 @@ func TestKafkaUserRefused(t *testing.T) {
 		},
 		"an unknown permission": {`spec: {acls: [{resource: {type: Topic, name: a}, operations: [Read], permission: Maybe}]}`,
 			[]string{"permission", `supported values: "Allow", "Deny"`}},
+		"a prefix that is an asterisk": {
+			rule("{type: Group, name: '*', pattern: Prefixed}", "Read"),
+			[]string{"acls[0].resource", "use Literal"},
+		},
+		"a name that no topic can have": {
+			rule("{type: Topic, name: orders-*}", "Read"),
+			[]string{"acls[0].resource", "pattern Prefixed"},
+		},
 		"a host that is a name": {
 			`spec: {acls: [{resource: {type: Topic, name: a}, operations: [Read], host: build.example.com}]}`,
 			[]string{"acls[0].host", "an IP address, or *"},

@@ -131,6 +131,19 @@ func setHere(entries []kmsg.DescribeConfigsResponseResourceConfig, source kmsg.C
 	return config
 }
 
+// inUse returns the value that a broker uses of each key, wherever it comes from.
+func inUse(resp *kmsg.DescribeConfigsResponse) map[string]string {
+	values := map[string]string{}
+	for _, r := range resp.Resources {
+		for _, e := range r.Configs {
+			if e.Value != nil && !e.IsSensitive {
+				values[e.Name] = *e.Value
+			}
+		}
+	}
+	return values
+}
+
 // brokerResource is Kafka's name for one broker's configuration. The empty name stands for all brokers.
 func brokerResource(id int32) string {
 	if id == kafka.AllBrokers {

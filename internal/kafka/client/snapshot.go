@@ -163,8 +163,7 @@ func (c *Client) readBrokers(ctx context.Context, id int32, s *kafka.Snapshot) e
 			serving = append(serving, b.ID)
 		}
 	}
-	s.BrokerConfigs, err = c.ownConfigs(ctx, serving)
-	return err
+	return c.readOwnConfigs(ctx, serving, s)
 }
 
 func (c *Client) readQuorum(ctx context.Context, id int32, s *kafka.Snapshot) error {

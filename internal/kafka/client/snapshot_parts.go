@@ -66,10 +66,11 @@ func (c *Client) readReassignments(ctx context.Context, id int32, s *kafka.Snaps
 	return nil
 }
 
-// ownConfigs asks all brokers at once, each for the run-time keys set for it alone. A broker that does not answer has
-// no entry. A broker that answers with an error makes ownConfigs fail.
-func (c *Client) ownConfigs(ctx context.Context, ids []int32) (map[int32]map[string]string, error) {
-	configs := make(map[int32]map[string]string, len(ids))
+// readOwnConfigs asks all brokers at once, each for the run-time keys set for it alone and for the values that it uses.
+// A broker that does not answer has no entry. A broker that answers with an error makes readOwnConfigs fail.
+func (c *Client) readOwnConfigs(ctx context.Context, ids []int32, s *kafka.Snapshot) error {
+	s.BrokerConfigs = make(map[int32]map[string]string, len(ids))
+	s.InUse = make(map[int32]map[string]string, len(ids))
 	var mu sync.Mutex
 	asks := make([]func(context.Context) error, 0, len(ids))
 	for _, id := range ids {
@@ -89,11 +90,11 @@ func (c *Client) ownConfigs(ctx context.Context, ids []int32) (map[int32]map[str
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			configs[id] = config
+			s.BrokerConfigs[id], s.InUse[id] = config, inUse(resp)
 			return nil
 		})
 	}
-	return configs, together(ctx, asks...)
+	return together(ctx, asks...)
 }
 
 // together runs all parts at once. The first failure cancels the others and is returned.
