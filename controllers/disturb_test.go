@@ -25,7 +25,7 @@ var disturbers = map[string][]string{
 	"deletePod":   {"cluster/disturb.go:restart", "cluster/disturb.go:replaceDisk"},
 	"restart":     {"cluster/act.go:executors"},
 	"replaceDisk": {"cluster/act.go:executors"},
-	"shrinkPool":  {"cluster/act.go:executors"},
+	"scalePool":   {"cluster/act.go:executors"},
 	"removePool":  {"cluster/act.go:executors"},
 	"applyPool":   {"cluster/act.go:executors"},
 	"touch":       {"cluster/act.go:executors"},

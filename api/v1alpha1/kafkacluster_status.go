@@ -48,6 +48,11 @@ type KafkaClusterStatus struct {
 	// +listType=map
 	// +listMapKey=id
 	Nodes []NodeStatus `json:"nodes,omitempty"`
+	// Brokers that the operator has cordoned because they leave (cordoned.log.dirs), by node id. Kafka keeps a cordon for
+	// an id that is gone; it is taken off once the spec asks for the id again.
+	// +optional
+	// +listType=set
+	Cordoned []int32 `json:"cordoned,omitempty"`
 	// Addresses that clients connect to, by listener.
 	// +optional
 	// +listType=map

@@ -583,6 +583,11 @@ func (in *KafkaClusterStatus) DeepCopyInto(out *KafkaClusterStatus) {
 			(*in)[i].DeepCopyInto(&(*out)[i])
 		}
 	}
+	if in.Cordoned != nil {
+		in, out := &in.Cordoned, &out.Cordoned
+		*out = make([]int32, len(*in))
+		copy(*out, *in)
+	}
 	if in.Listeners != nil {
 		in, out := &in.Listeners, &out.Listeners
 		*out = make([]ListenerStatus, len(*in))

@@ -53,7 +53,7 @@ func (r *Reconciler) act(ctx context.Context, s *scope) error {
 // executors carry out the steps, one for each way of doing so.
 var executors = map[plan.Act]func(r *Reconciler, ctx context.Context, s *scope, step plan.Step) error{
 	plan.ApplyStatefulSet:  (*Reconciler).applyPool,
-	plan.ScaleStatefulSet:  (*Reconciler).shrinkPool,
+	plan.ScaleStatefulSet:  (*Reconciler).scalePool,
 	plan.DeleteStatefulSet: (*Reconciler).removePool,
 	plan.TouchStatefulSet:  (*Reconciler).touch,
 	plan.AnnotatePod:       (*Reconciler).sayFormat,
@@ -65,6 +65,12 @@ var executors = map[plan.Act]func(r *Reconciler, ctx context.Context, s *scope, 
 // requests send what plan.AskKafka asks for, one for each kind of step with that act.
 var requests = map[plan.Kind]func(ctx context.Context, admin kafka.ClusterAdmin, step plan.Step) error{
 	plan.AlterConfig: func(ctx context.Context, admin kafka.ClusterAdmin, step plan.Step) error {
+		return admin.AlterBrokerConfig(ctx, step.Node, step.Changes)
+	},
+	plan.Cordon: func(ctx context.Context, admin kafka.ClusterAdmin, step plan.Step) error {
+		return admin.AlterBrokerConfig(ctx, step.Node, step.Changes)
+	},
+	plan.Uncordon: func(ctx context.Context, admin kafka.ClusterAdmin, step plan.Step) error {
 		return admin.AlterBrokerConfig(ctx, step.Node, step.Changes)
 	},
 	plan.ElectLeaders: func(ctx context.Context, admin kafka.ClusterAdmin, _ plan.Step) error {

@@ -72,8 +72,8 @@ func (r *Reconciler) replaceDisk(ctx context.Context, s *scope, step plan.Step) 
 	return r.deletePod(ctx, s, step)
 }
 
-// shrinkPool lets the highest node of a pool go. Its claims stay.
-func (r *Reconciler) shrinkPool(ctx context.Context, s *scope, step plan.Step) error {
+// scalePool lets the highest node of a pool go, whose claims stay, or lets it come back.
+func (r *Reconciler) scalePool(ctx context.Context, s *scope, step plan.Step) error {
 	live := s.seen.Live.StatefulSets[s.statefulSet(step)]
 	if live == nil {
 		return nil

@@ -95,7 +95,7 @@ type KeySecret struct {
 }
 
 // KeySecrets says what the key Secrets of a cluster shall hold. A certificate that still serves stays as it is, and so
-// do those of a node that the spec no longer asks for until it is gone; one for a node that is gone goes.
+// do those of a node that the spec no longer asks for, as long as it has a pod, or files on which it may come back.
 func KeySecrets(
 	c *model.Cluster,
 	o *model.Observation,
@@ -112,7 +112,7 @@ func KeySecrets(
 		listeners.Leaves = append(listeners.Leaves, movedLeaves(live.Secrets[listeners.Name], leaving, pool.Name, hosts)...)
 		for _, k := range []KeySecret{{Name: c.InternalSecret(pool), Leaves: internalLeaves(c, pool)}, listeners} {
 			if len(k.Leaves) > 0 || live.Secrets[k.Name] != nil {
-				secrets = append(secrets, k.compared(live.Secrets[k.Name], leaving, authority, now))
+				secrets = append(secrets, k.compared(live.Secrets[k.Name], withoutSpec(c, o, leaving, pool.Name), authority, now))
 			}
 		}
 	}
@@ -125,10 +125,27 @@ func KeySecrets(
 		former[pool.Name] = true
 		k := KeySecret{Name: c.ListenersSecret(pool)}
 		if k.Leaves = movedLeaves(live.Secrets[k.Name], leaving, pool.Name, hosts); len(k.Leaves) > 0 {
-			secrets = append(secrets, k.compared(live.Secrets[k.Name], leaving, authority, now))
+			secrets = append(secrets, k.compared(live.Secrets[k.Name], withoutSpec(c, o, leaving, pool.Name), authority, now))
 		}
 	}
 	return secrets
+}
+
+// withoutSpec lists the ids of a pool's nodes that the spec does not ask for and that leave, or that have files on which
+// they may come back.
+func withoutSpec(c *model.Cluster, o *model.Observation, leaving []model.Node, pool string) []int32 {
+	var ids []int32
+	for _, node := range leaving {
+		if node.Pool == pool {
+			ids = append(ids, node.ID)
+		}
+	}
+	for id := range o.Pools[pool].Files {
+		if c.Node(id) == nil {
+			ids = append(ids, id)
+		}
+	}
+	return ids
 }
 
 // movedLeaves are those of leaving nodes that have come to another Kubernetes node. The spec says nothing more of their
@@ -164,7 +181,7 @@ func movedLeaves(live *corev1.Secret, leaving []model.Node, pool string, hosts m
 
 func (k KeySecret) compared(
 	live *corev1.Secret,
-	leaving []model.Node,
+	others []int32, // nodes that the spec does not ask for, and whose entries stay
 	authority pki.Authority,
 	now time.Time,
 ) KeySecret {
@@ -184,9 +201,9 @@ func (k KeySecret) compared(
 		}
 		k.Keep[leaf.Entry+".names"] = []byte(leaf.Names())
 	}
-	for _, node := range leaving {
+	for _, id := range others {
 		for entry, value := range have {
-			if strings.HasPrefix(entry, fmt.Sprintf("%d.", node.ID)) && !leaves[entry] {
+			if strings.HasPrefix(entry, fmt.Sprintf("%d.", id)) && !leaves[entry] {
 				k.Keep[entry] = value
 			}
 		}

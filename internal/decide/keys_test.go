@@ -1,6 +1,7 @@
 package decide
 
 import (
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -28,6 +29,35 @@ func TestAListenersCertificateNamesTheAddressOfItsKubernetesNode(t *testing.T) {
 	request := nodeRequest([]string{"b", "a", "b"}, "10.0.0.7")
 	if got := (Leaf{Request: request}).Names(); got != "a\nb\n10.0.0.7\n" {
 		t.Errorf("names %q", got)
+	}
+}
+
+// A broker that is gone comes back where partitions name it. It then starts on the files that it last ran, and with its
+// certificates.
+func TestANodeKeepsItsCertificatesAsLongAsItsFiles(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	authority, err := pki.NewAuthority("shop/events", now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &model.Cluster{Namespace: "shop", Name: "events", Domain: "cluster.local"}
+	c.Pools = []model.Pool{{Name: "main", StatefulSet: "events-main"}}
+	o := &model.Observation{Pools: map[string]model.ObservedPool{
+		"main":  {Broker: true, Files: map[int32]model.Fingerprint{5: {}, 6: {}}},
+		"other": {Broker: true, Files: map[int32]model.Fingerprint{7: {}}},
+	}}
+	have := map[string][]byte{"5.pem": []byte("five"), "6.pem": []byte("six"), "7.pem": []byte("seven"), "8.pem": []byte("8")}
+	for _, name := range []string{c.InternalSecret(&c.Pools[0]), c.ListenersSecret(&c.Pools[0])} {
+		live := &observe.Live{Secrets: map[string]*corev1.Secret{name: {Data: have}}}
+		secrets := KeySecrets(c, o, live, authority, now)
+		i := slices.IndexFunc(secrets, func(k KeySecret) bool { return k.Name == name })
+		if i < 0 {
+			t.Fatalf("nothing is said of %s", name)
+		}
+		kept := slices.Sorted(maps.Keys(secrets[i].Keep))
+		if want := []string{"5.pem", "6.pem", "ca.crt"}; !slices.Equal(kept, want) {
+			t.Errorf("%s: kept are %v, want %v", name, kept, want)
+		}
 	}
 }
 

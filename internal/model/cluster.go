@@ -52,6 +52,8 @@ type Cluster struct {
 	Paused bool
 	// EmptySince tells since when a leaving broker has been seen to hold no partition, by node id.
 	EmptySince map[int32]time.Time
+	// Cordoned names the brokers whose cordon is the operator's, by node id. Kafka keeps a cordon for an id that is gone.
+	Cordoned map[int32]bool
 	// FormerPools are recorded pools that are no longer in the spec; their node ids are never given out again.
 	FormerPools []v1alpha1.PoolStatus
 }

@@ -134,6 +134,18 @@ var killers = map[string]struct {
 		s.edit("v2", 0, 1, 2)
 		s.run(5)
 	}, func() *sim { return atRest("ctl:0:3:c", "brk:1000:3:b") }},
+	"brokersForgotten": {"pool more is removed and partitions name broker 2000", func(s *sim) {
+		s.snapAge = 9
+		s.removePool("more")
+		s.getsReplicaAtItsEnd(2000)
+		s.run(20)
+	}, func() *sim {
+		c := simPools("ctl:0:3:c", "brk:1000:3:b", "more:2000:1:b")
+		c.Version = "4.2.2"
+		s := newSim(c)
+		s.settle(300)
+		return s.aged()
+	}},
 	"isrComplete": {"is not in sync", func(s *sim) {
 		s.ticks.sync = 10
 		s.topic("lean", 1, []int32{0, 1, 2})

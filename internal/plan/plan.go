@@ -9,6 +9,8 @@
 package plan
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/castellan-dev/castellan/internal/model"
@@ -36,6 +38,8 @@ type Plan struct {
 	// the budget leaves out: Kubernetes may evict all of them.
 	Evictable int32
 	Spared    []string
+	// Cordoned lists the brokers whose cordon is the operator's. It is to be on record before the next pass.
+	Cordoned []int32
 	// Waiting says what is under way and needs no step, such as a pod that starts or a replica that catches up.
 	Waiting []string
 	// Until is when the passing of time alone changes the plan; zero = it does not.
@@ -59,18 +63,20 @@ type tables struct {
 
 func next(c *model.Cluster, want model.Desired, obs *model.Observation, now time.Time, t tables) Plan {
 	v := newView(c, want, obs, now)
-	p := &Plan{}
+	p := &Plan{Cordoned: slices.Sorted(maps.Keys(c.Cordoned))}
 	if c.ClusterID == "" || !c.Bootstrapped && len(c.InitialVoters) == 0 {
 		// A pod that started now would find nobody to tell it which cluster it belongs to.
 		p.wait("the cluster id and the initial voters are not recorded yet")
 		return *p
 	}
 	shaping := v.planPools(p)
+	v.planReturns(p, shaping)
 	v.planFormat(p)
 	v.planRetries(p)
 	chosen, wanted := v.choose(p, t)
 	staging := v.planStaging(p, chosen.restarting(), shaping)
 	v.planConfig(p)
+	v.planCordons(p)
 	if len(wanted) == 0 && !staging && len(shaping) == 0 {
 		v.planLeaders(p)
 	}

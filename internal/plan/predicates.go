@@ -190,6 +190,11 @@ var predicates = []predicate{
 		sentence: "The pool that is removed has no pods any more.",
 	},
 	{
+		name: "brokersForgotten", guards: []Kind{RemovePool}, permits: brokersForgotten,
+		sentence: "Kafka has forgotten the brokers of the pool that is removed, and no partition names one: without the " +
+			"StatefulSet none could come back.",
+	},
+	{
 		name: "isFenced", guards: []Kind{Unregister}, permits: isFenced,
 		sentence: "A broker that is unregistered is fenced: Kafka has given up on it.",
 	},

@@ -22,18 +22,38 @@ func TestRandomClustersComeToRestWithoutABrokenPromise(t *testing.T) {
 	if testing.Short() {
 		runs = min(runs, 500)
 	}
+	lives(t, runs, seed, newRandomRun)
+}
+
+// Pools shrink and go while users make topics, in clusters that know cordons and in others: nothing stays on a broker
+// that is gone.
+func TestRandomPoolsShrinkWhileTopicsAreMade(t *testing.T) {
+	runs, seed := envInt("CASTELLAN_PROPERTY_RUNS", defaultPropertyRuns/10), uint64(envInt("CASTELLAN_PROPERTY_SEED", 1))
+	if testing.Short() {
+		runs = min(runs, 200)
+	}
+	lives(t, runs, seed, func(seed uint64, mute bool) *randomRun {
+		r := newRandomRun(seed, mute)
+		r.shrinks, r.snapAge = true, 0 // no view promises anything about a topic that is younger
+		return r
+	})
+}
+
+// lives plays random runs, and tells which fail.
+func lives(t *testing.T, runs int, seed uint64, random func(seed uint64, mute bool) *randomRun) {
+	t.Helper()
 	var at, seconds, failed atomic.Int64
 	var wait sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		wait.Go(func() {
 			for i := at.Add(1) - 1; i < int64(runs) && failed.Load() < 3; i = at.Add(1) - 1 {
-				r := newRandomRun(seed+uint64(i), true)
+				r := random(seed+uint64(i), true)
 				complaint := r.play()
 				if seconds.Add(int64(r.tick)); complaint == "" {
 					continue
 				}
 				failed.Add(1)
-				again := newRandomRun(seed+uint64(i), false)
+				again := random(seed+uint64(i), false)
 				again.play()
 				t.Errorf("CASTELLAN_PROPERTY_RUNS=1 CASTELLAN_PROPERTY_SEED=%d: %s\ntrace:\n%s",
 					seed+uint64(i), complaint, strings.Join(again.trace, "\n"))
@@ -54,12 +74,13 @@ func envInt(key string, otherwise int) int {
 // randomRun is one cluster and what befalls it.
 type randomRun struct {
 	*sim
-	rng    *rand.Rand
-	edits  int
-	next   int32         // first node id of the next new pool
-	backIn map[int32]int // seconds until a machine is back
-	closed map[int32]int // seconds until a machine is open again
-	calm   bool          // nothing but edits befalls it
+	rng     *rand.Rand
+	edits   int
+	next    int32         // first node id of the next new pool
+	backIn  map[int32]int // seconds until a machine is back
+	closed  map[int32]int // seconds until a machine is open again
+	calm    bool          // nothing but edits befalls it
+	shrinks bool          // pools come, go and change their size, and topics are made
 }
 
 func newRandomRun(seed uint64, mute bool) *randomRun {

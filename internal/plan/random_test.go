@@ -24,6 +24,10 @@ func (r *randomRun) happen() {
 			r.cordon(false, id)
 		}
 	}
+	if r.shrinks {
+		r.comeAndGo()
+		return
+	}
 	n := r.order[r.rng.IntN(len(r.order))]
 	if r.rng.IntN(8) > 0 {
 		return
@@ -32,6 +36,26 @@ func (r *randomRun) happen() {
 		r.change(n)
 	} else {
 		r.fault(n)
+	}
+}
+
+// comeAndGo lets pools change their size while users make topics and somebody moves partitions.
+func (r *randomRun) comeAndGo() {
+	switch r.rng.IntN(20) {
+	case 0, 1:
+		r.reshape()
+	case 2:
+		r.moveAPartition()
+	case 3, 4:
+		stay := 0
+		for _, n := range r.c.Nodes {
+			if r.wantedBroker(n.ID) {
+				stay++
+			}
+		}
+		if r.edits++; r.c.Unavailable != "Wait" { // else it may be a topic that nobody can spare a replica of
+			r.create(fmt.Sprintf("late%d", r.edits), 1, 1+r.rng.IntN(min(3, stay)))
+		}
 	}
 }
 

@@ -64,6 +64,16 @@ func dedicated() *sim {
 	return toldAnew(s)
 }
 
+// older is dedicated on a version of Kafka that knows no cordon.
+func older() *sim {
+	c := simPools("ctl:0:3:c", "brk:1000:4:b")
+	c.Version = "4.2.2"
+	s := newSim(c)
+	s.settle(300)
+	s.topic("orders", 2, []int32{1000, 1001, 1002}, []int32{1001, 1002, 1003})
+	return toldAnew(s)
+}
+
 // zoned has six brokers in three racks; every partition has a replica in each.
 func zoned() *sim {
 	s := newSim(simPools("ctl:0:3:c", "brk:1000:6:b"))

@@ -201,9 +201,10 @@ func (s *sim) judgeExpectation(step *Step) {
 // kafkaShows tells whether Kafka would show what a step asked for.
 func (s *sim) kafkaShows(step *Step) bool {
 	switch step.Kind {
-	case AlterConfig:
+	case AlterConfig, Cordon, Uncordon:
+		config := s.configOf(step)
 		return !slices.ContainsFunc(step.Changes, func(c kafka.ConfigChange) bool {
-			value, set := s.kafka.config[c.Key]
+			value, set := config[c.Key]
 			return set != (c.Value != nil) || set && value != *c.Value
 		})
 	case AddVoter:
@@ -339,6 +340,19 @@ func (s *sim) judgeShrink(step *Step) {
 	}
 }
 
+// judgeReturn asks that only a node comes back that partitions name, and on files that it has.
+func (s *sim) judgeReturn(step *Step) {
+	set := s.sets[step.Pool]
+	if s.wanted(step.Node) != nil || step.Replicas != step.Node-set.first+1 || step.Replicas <= set.replicas {
+		s.violate("node %d comes back in a pool of %d, which then has %d", step.Node, set.replicas, step.Replicas)
+	}
+	for id := set.first + set.replicas; id < set.first+step.Replicas; id++ {
+		if s.contents[set.files[id].User].text == "" {
+			s.violate("node %d comes back without files", id)
+		}
+	}
+}
+
 func (s *sim) judgeRemovePool(step *Step) {
 	if s.poolOf(step.Pool) != nil {
 		s.violate("pool %s is wanted and removed", step.Pool)
@@ -349,6 +363,9 @@ func (s *sim) judgeRemovePool(step *Step) {
 	for _, n := range s.order {
 		if n.pool == step.Pool && n.pod != nil {
 			s.violate("pool %s is removed and node %d still has a pod", step.Pool, n.id)
+		}
+		if n.pool == step.Pool && s.holds(n.id) {
+			s.violate("pool %s is removed and partitions name broker %d", step.Pool, n.id)
 		}
 	}
 }

@@ -17,7 +17,8 @@ type simKafka struct {
 	replicas []simReplica // of the metadata log, as the leader hears of them
 	parts    []simPart
 	config   map[string]string
-	level    int16 // of metadata.version
+	own      map[int32]map[string]string // run-time keys of single brokers; they outlive the broker
+	level    int16                       // of metadata.version
 }
 
 // simReplica is a replica of the metadata log; seen is when it last held all of it, 0 = not under this leader.
@@ -308,6 +309,28 @@ func (s *sim) topic(name string, minISR int32, assignments ...[]int32) {
 	}
 }
 
+// create makes a topic of one partition where Kafka places it: on each broker in turn, and on none that is cordoned. It
+// tells whether there were enough brokers.
+func (s *sim) create(name string, minISR int32, factor int) bool {
+	var open []int32
+	for _, n := range s.order {
+		if _, cordoned := s.kafka.own[n.id][cordonKey]; n.unfenced && n.alive() && !cordoned {
+			open = append(open, n.id)
+		}
+	}
+	if len(open) < factor {
+		return false
+	}
+	first := len(s.kafka.parts) % len(open)
+	placed := slices.Concat(open[first:], open[:first])[:factor]
+	s.note("(a user makes topic %s, and Kafka places it on brokers %v)", name, placed)
+	s.topic(name, minISR, placed)
+	return true
+}
+
+// cordonKey is Kafka's key for log directories that get no new replica (KIP-1066).
+const cordonKey = "cordoned.log.dirs"
+
 // fallBehind takes a broker out of all ISRs that it is in, for good, while its process goes on.
 func (s *sim) fallBehind(id int32) {
 	s.broken[id], s.nodes[id].syncIn = true, 1
@@ -343,11 +366,14 @@ func (s *sim) snapshot() (*kafka.Snapshot, string) {
 	shot := &kafka.Snapshot{
 		TakenAt: s.now, ClusterID: "CID", Config: s.kafka.config, Quorum: s.quorum(), MetadataVersion: s.kafka.level,
 		Features:   map[string]int16{"metadata.version": s.kafka.level},
-		Partitions: make([]kafka.Partition, len(s.kafka.parts)),
+		Partitions: make([]kafka.Partition, len(s.kafka.parts)), BrokerConfigs: map[int32]map[string]string{},
 	}
 	for _, n := range s.order {
 		if n.registered {
 			shot.Brokers = append(shot.Brokers, kafka.Broker{ID: n.id, Rack: n.rack, Fenced: !n.unfenced})
+		}
+		if n.unfenced && n.alive() {
+			shot.BrokerConfigs[n.id] = s.kafka.own[n.id]
 		}
 	}
 	for i := range s.kafka.parts {

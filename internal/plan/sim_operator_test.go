@@ -70,6 +70,10 @@ func (s *sim) pass() bool {
 	p := next(s.c, s.want, obs, s.now, s.tables)
 	s.tell(p)
 	s.judgePlan(p, obs)
+	s.c.Cordoned = map[int32]bool{}
+	for _, id := range p.Cordoned {
+		s.c.Cordoned[id] = true
+	}
 	if s.budget.allowed != p.Evictable || !slices.Equal(s.budget.spared, p.Spared) {
 		if s.perform(func() error { s.budget = budget{p.Evictable, p.Spared, s.tick}; return nil }) != nil {
 			return false
@@ -172,6 +176,9 @@ func (s *sim) act(step *Step, all []Step) error {
 	case ShrinkPool:
 		s.judgeShrink(step)
 		set.replicas = step.Replicas
+	case ReturnNode:
+		s.judgeReturn(step)
+		s.resize(set, step.Replicas, step.Pool)
 	case RemovePool:
 		s.judgeRemovePool(step)
 		delete(s.sets, step.Pool)
@@ -198,13 +205,8 @@ func (s *sim) act(step *Step, all []Step) error {
 
 func (s *sim) actOnKafka(step *Step) error {
 	switch step.Kind {
-	case AlterConfig:
-		s.kafka.config = maps.Clone(s.kafka.config)
-		for _, c := range step.Changes {
-			if delete(s.kafka.config, c.Key); c.Value != nil {
-				s.kafka.config[c.Key] = *c.Value
-			}
-		}
+	case AlterConfig, Cordon, Uncordon:
+		return s.alterConfig(step)
 	case ElectLeaders:
 		for i := range s.kafka.parts {
 			if p := &s.kafka.parts[i]; slices.Contains(p.ISR, p.Replicas[0]) && s.up(p.Replicas[0]) {
@@ -225,6 +227,37 @@ func (s *sim) actOnKafka(step *Step) error {
 		s.kafka.level = step.Level
 	}
 	return nil
+}
+
+// alterConfig follows KIP-1066: no broker below metadata.version 4.3-IV0 is cordoned.
+func (s *sim) alterConfig(step *Step) error {
+	config := maps.Clone(s.configOf(step))
+	if config == nil {
+		config = map[string]string{}
+	}
+	for _, c := range step.Changes {
+		if c.Key == cordonKey && c.Value != nil && s.kafka.level < levels["4.3.1"] {
+			s.violate("broker %d is to be cordoned at metadata.version %d", step.Node, s.kafka.level)
+			return errors.New("unsupported version")
+		}
+		if delete(config, c.Key); c.Value != nil {
+			config[c.Key] = *c.Value
+		}
+	}
+	if step.Node == kafka.AllBrokers {
+		s.kafka.config = config
+	} else {
+		s.kafka.own[step.Node] = config
+	}
+	return nil
+}
+
+// configOf is what Kafka holds of the run-time keys that a step is about.
+func (s *sim) configOf(step *Step) map[string]string {
+	if step.Node == kafka.AllBrokers {
+		return s.kafka.config
+	}
+	return s.kafka.own[step.Node]
 }
 
 func (s *sim) changeVoters(step *Step, change func(kafka.QuorumMember) error) error {

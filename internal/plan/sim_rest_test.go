@@ -81,8 +81,19 @@ func (s *sim) kafkaAtRest() string {
 		}
 	}
 	for i := range s.kafka.parts {
-		if p := &s.kafka.parts[i]; p.Leader != p.Replicas[0] {
+		p := &s.kafka.parts[i]
+		if p.Leader != p.Replicas[0] {
 			return fmt.Sprintf("%s is led by broker %d", p.name(), p.Leader)
+		}
+		for _, id := range p.Replicas {
+			if n := s.nodes[id]; n != nil && !s.wantedBroker(id) {
+				return fmt.Sprintf("%s has a replica on broker %d, which is gone", p.name(), id)
+			}
+		}
+	}
+	for _, n := range s.c.Nodes {
+		if _, cordoned := s.kafka.own[n.ID][cordonKey]; cordoned && !s.users.cordons[n.ID] {
+			return fmt.Sprintf("broker %d is wanted and cordoned", n.ID)
 		}
 	}
 	for key, value := range s.c.DynamicConfig {

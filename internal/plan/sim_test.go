@@ -92,7 +92,9 @@ func newSim(c *model.Cluster) *sim {
 		broken: map[int32]bool{},
 		sets:   map[string]*simSet{}, nodes: map[int32]*simNode{}, started: map[int32]int{},
 		sawAlive: map[int32]bool{}, sawGoing: map[int32]bool{}, said: map[int32]string{},
-		kafka:  simKafka{leader: -1, config: map[string]string{}, level: levels[c.Version]},
+		kafka: simKafka{
+			leader: -1, config: map[string]string{}, own: map[int32]map[string]string{}, level: levels[c.Version],
+		},
 		users:  users{emptyAfter: 10, replaceAfter: 20},
 		tables: tables{reasons, predicates},
 		ticks:  timings{create: 1, boot: 6, sync: 3, meta: 1, stop: 2, session: 9},
@@ -104,7 +106,7 @@ func newSim(c *model.Cluster) *sim {
 	for _, v := range c.InitialVoters {
 		s.kafka.voters = append(s.kafka.voters, kafka.QuorumMember{ID: v.NodeID, DirectoryID: v.DirectoryID})
 	}
-	c.EmptySince = map[int32]time.Time{}
+	c.EmptySince, c.Cordoned = map[int32]time.Time{}, map[int32]bool{}
 	s.render()
 	return s
 }

@@ -17,6 +17,7 @@ type users struct {
 	emptyAfter   int // seconds until a leaving broker is emptied; 0 = never
 	replaceAfter int // seconds until a lost disk may be replaced; 0 = never
 	draining     map[int32]string
+	cordons      map[int32]bool // brokers that they themselves have closed to new replicas
 }
 
 func (u *users) rackOf(id int32) string {
@@ -193,6 +194,19 @@ func (s *sim) moveUsers() {
 			case !n.pod.Deleting:
 				s.evict(n)
 			}
+		}
+	}
+}
+
+// getsReplicaAtItsEnd lets a topic be made in the moment in which a broker goes that Kafka knows no cordon for.
+func (s *sim) getsReplicaAtItsEnd(id int32) {
+	for s.slot(s.nodes[id]) {
+		s.run(1)
+	}
+	for made := 0; !s.holds(id); made++ {
+		if !s.create(fmt.Sprintf("late-%d", made), 1, 3) || made > 9 {
+			s.violate("broker %d gets no replica", id)
+			return
 		}
 	}
 }

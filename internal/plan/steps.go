@@ -10,12 +10,15 @@ import (
 // Kind is what a step does. steps_table.go has a row for each.
 type Kind string
 
-// The kinds of steps. The first seven disturb nobody.
+// The kinds of steps. The first ten disturb nobody.
 const (
 	// CreatePool creates the StatefulSet of a pool.
 	CreatePool Kind = "CreatePool"
 	// ScalePool raises the replicas of a StatefulSet. The files of nodes that exist already stay.
 	ScalePool Kind = "ScalePool"
+	// ReturnNode raises the replicas of a StatefulSet so that a node comes back that the spec does not ask for: partitions
+	// still name it. It starts on what it last ran.
+	ReturnNode Kind = "ReturnNode"
 	// SayFormat tells a pod how to format its empty disk.
 	SayFormat Kind = "SayFormat"
 	// RetryPod has Kubernetes try again to make a pod that it refused to make.
@@ -25,6 +28,10 @@ const (
 	StageFiles Kind = "StageFiles"
 	// AlterConfig sets and deletes run-time keys in Kafka.
 	AlterConfig Kind = "AlterConfig"
+	// Cordon lets Kafka place no new replica on a broker that leaves.
+	Cordon Kind = "Cordon"
+	// Uncordon takes that back on a broker that the spec asks for again.
+	Uncordon Kind = "Uncordon"
 	// ElectLeaders gives leadership back to the preferred replicas.
 	ElectLeaders Kind = "ElectLeaders"
 
@@ -56,7 +63,7 @@ type Step struct {
 	PodUID   string                // SayFormat, Restart, ReplaceDisk: the very pod that was judged; empty = none
 	DiskUID  string                // SayFormat: the disk that was judged; to be recorded before FormatInitial is said
 	Format   string                // SayFormat: FormatInitial or FormatJoin
-	Changes  []kafka.ConfigChange  // AlterConfig
+	Changes  []kafka.ConfigChange  // AlterConfig, Cordon, Uncordon
 	Member   kafka.QuorumMember    // AddVoter, RemoveVoter
 	Endpoint string                // AddVoter: host:port of its CONTROLLER listener
 	SetUID   string                // RetryPod, RemovePool: the very StatefulSet that was judged

@@ -123,6 +123,10 @@ var table = []Row{
 		Act: ApplyStatefulSet, Event: Event{NormalEvent, "ScalePool"}, Expects: StatefulSetChanged,
 	},
 	{
+		Kind: ReturnNode, Trace: "bring back", text: Step.nodeName,
+		Act: ScaleStatefulSet, Event: Event{WarningEvent, "NodeReturned"}, Expects: StatefulSetChanged,
+	},
+	{
 		Kind: SayFormat, Trace: "format", text: func(s Step) string { return s.nodeName() + ": " + s.Format },
 		Act: AnnotatePod, Event: Event{Type: NoEvent}, Expects: PodAnnotated,
 	},
@@ -138,6 +142,16 @@ var table = []Row{
 		Kind: AlterConfig, Trace: "configure", text: configured,
 		Act: AskKafka, Request: Request{"AlterBrokerConfig", fieldOfConfig},
 		Event: Event{NormalEvent, "ConfigChanged"}, Expects: KafkaShows,
+	},
+	{
+		Kind: Cordon, Trace: "cordon broker", text: Step.nodeID,
+		Act: AskKafka, Request: Request{"AlterBrokerConfig", fieldOfLeaving},
+		Event: Event{NormalEvent, "BrokerCordoned"}, Expects: KafkaShows,
+	},
+	{
+		Kind: Uncordon, Trace: "uncordon broker", text: Step.nodeID,
+		Act: AskKafka, Request: Request{"AlterBrokerConfig", fieldOfLeaving},
+		Event: Event{NormalEvent, "BrokerUncordoned"}, Expects: KafkaShows,
 	},
 	{
 		Kind: ElectLeaders, Trace: "elect preferred leaders", text: func(Step) string { return "" },
@@ -281,6 +295,9 @@ func fieldOfConfig(s Step) string {
 	}
 	return fmt.Sprintf("%s[%s]", field, strings.Join(keys, ", "))
 }
+
+// fieldOfLeaving is the pool that a broker leaves, or has come back to.
+func fieldOfLeaving(s Step) string { return fmt.Sprintf("spec.pools[%s]", s.Pool) }
 
 func noField(Step) string { return "" }
 

@@ -188,6 +188,8 @@ func TestARefusalIsTheFaultOfTheFieldThatAskedForIt(t *testing.T) {
 	}{
 		{Step{Kind: AlterConfig, Node: kafka.AllBrokers, Changes: changes}, "spec.config[a, b]"},
 		{Step{Kind: AlterConfig, Node: 1000, Pool: "brk", Changes: changes[:1]}, "spec.pools[brk].config[a]"},
+		{Step{Kind: Cordon, Node: 1003, Pool: "brk"}, "spec.pools[brk]"},
+		{Step{Kind: Uncordon, Node: 1003, Pool: "brk"}, "spec.pools[brk]"},
 		{Step{Kind: FinalizeVersion, Level: 30}, "spec.metadataVersion"},
 		{Step{Kind: AddVoter, Pool: "ctl"}, ""},
 		{Step{Kind: RemoveVoter, Pool: "ctl"}, ""},

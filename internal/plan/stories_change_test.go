@@ -1,6 +1,9 @@
 package plan
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+)
 
 // upgradeStories tell of versions of Kafka.
 var upgradeStories = []story{
@@ -114,6 +117,41 @@ var sizeStories = []story{
 		s.run(40)
 		s.note("(the reassignment ends)")
 		s.broken[1003] = false
+	}},
+	{"a broker that leaves gets no new replica", dedicated, func(s *sim) {
+		s.users.emptyAfter = 30
+		s.scale("brk", 3)
+		s.run(5)
+		for i := range 4 {
+			s.create(fmt.Sprintf("late-%d", i), 1, 3)
+		}
+		if s.kafka.own[1003][cordonKey] != "*" || slices.ContainsFunc(s.kafka.parts[2:],
+			func(p simPart) bool { return slices.Contains(p.Replicas, 1003) }) {
+			s.violate("broker 1003 leaves and gets a new replica")
+		}
+		s.settle(300)
+		s.note("(the user asks for 4 brokers again)")
+		s.scale("brk", 4)
+	}},
+	{"a broker that got a replica at its last moment comes back", older, func(s *sim) {
+		s.scale("brk", 3)
+		s.getsReplicaAtItsEnd(1003)
+	}},
+	{"a broker of a pool that is removed comes back", func() *sim {
+		s := older()
+		s.addPool("more:2000:1:b")
+		s.settle(300)
+		return toldAnew(s)
+	}, func(s *sim) {
+		s.removePool("more")
+		s.getsReplicaAtItsEnd(2000)
+	}},
+	{"a broker that Kafka has forgotten comes back when a partition names it", older, func(s *sim) {
+		s.scale("brk", 3)
+		s.settle(300)
+		s.note("(somebody assigns a new topic to broker 1003)")
+		s.topic("late", 1, []int32{1000, 1003})
+		s.kafka.parts[len(s.kafka.parts)-1].ISR = []int32{1000}
 	}},
 	{"a pool of brokers is replaced by another", dedicated, func(s *sim) {
 		s.addPool("new:2000:3:b")

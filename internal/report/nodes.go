@@ -44,7 +44,7 @@ func (s *writer) setNodes() {
 		nodes = append(nodes, entry)
 	}
 	slices.SortFunc(nodes, func(a, b v1alpha1.NodeStatus) int { return cmp.Compare(a.ID, b.ID) })
-	s.status.Nodes = nodes
+	s.status.Nodes, s.status.Cordoned = nodes, s.Plan.Cordoned
 	s.status.Brokers = fmt.Sprintf("%d/%d", ready, brokers)
 }
 

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -37,6 +38,17 @@ func TestTheRackOfANodeIsRememberedWhileItsPodIsReplaced(t *testing.T) {
 		s.Observation.Nodes[0] = model.ObservedNode{Pod: step.pod}
 		if s.setNodes(); s.status.Nodes[0].Rack != step.rack {
 			t.Errorf("%s: rack %q, want %q", step.name, s.status.Nodes[0].Rack, step.rack)
+		}
+	}
+}
+
+// A cordon outlives its broker in Kafka, and so does its record.
+func TestWhatTheOperatorHasCordonedIsOnRecord(t *testing.T) {
+	s := oneNode(model.ObservedNode{})
+	for _, cordoned := range [][]int32{{1}, {1, 2}, nil} {
+		s.Plan = plan.Plan{Cordoned: cordoned}
+		if s.setNodes(); !slices.Equal(s.status.Cordoned, cordoned) {
+			t.Errorf("on record are %v, want %v", s.status.Cordoned, cordoned)
 		}
 	}
 }

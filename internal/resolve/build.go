@@ -78,6 +78,10 @@ func build(
 			c.EmptySince[n.ID] = n.EmptySince.Time
 		}
 	}
+	c.Cordoned = map[int32]bool{}
+	for _, id := range status.Cordoned {
+		c.Cordoned[id] = true
+	}
 	for _, p := range status.Pools {
 		if !slices.ContainsFunc(spec.Pools, func(q v1alpha1.Pool) bool { return q.Name == p.Name }) {
 			c.FormerPools = append(c.FormerPools, p)

@@ -168,3 +168,12 @@ func TestAPoolThatComesBackIsJudgedByWhatLives(t *testing.T) {
 		})
 	}
 }
+
+func TestACordonIsRememberedByTheStatus(t *testing.T) {
+	in := running(t, small)
+	in.Cluster.Status.Cordoned = []int32{4, 1003}
+	c, faults := Resolve(in)
+	if len(faults) > 0 || len(c.Cordoned) != 2 || !c.Cordoned[4] || !c.Cordoned[1003] {
+		t.Errorf("remembered are %v; faults %v", c.Cordoned, faults)
+	}
+}

@@ -100,7 +100,20 @@ var foreign = map[string]bool{
 	"leader.replication.throttled.rate":              true,
 	"follower.replication.throttled.rate":            true,
 	"replica.alter.log.dirs.io.max.bytes.per.second": true,
-	"cordoned.log.dirs":                              true, // KIP-1066
+	CordonKey: true,
+}
+
+// CordonKey is the run-time key of single brokers that names log directories which get no new replica; * = all of them
+// (KIP-1066).
+const CordonKey = "cordoned.log.dirs"
+
+// cordonLevel is the metadata.version from which on Kafka takes a cordon.
+const cordonLevel = "4.3-IV0"
+
+// Cordons tells whether a broker of this version takes a cordon while a level of metadata.version is in force.
+func (v Version) Cordons(level int16) bool {
+	needed, known := v.MetadataLevel(cordonLevel)
+	return known && v.Scope(CordonKey) == PerBroker && level >= needed
 }
 
 // Foreign tells that a run-time key is set by others as part of their work, and neither managed nor removed.

@@ -36,6 +36,20 @@ func TestUnknownVersionIsNotFound(t *testing.T) {
 	}
 }
 
+// KIP-1066, and what Kafka itself asks: MetadataVersion.isCordonedLogDirsSupported.
+func TestABrokerTakesACordonFromKafka43OnAtItsMetadataVersion(t *testing.T) {
+	for _, tt := range []struct {
+		kafka string
+		level int16
+		takes bool
+	}{{"4.1.2", 27, false}, {"4.2.2", 29, false}, {"4.2.2", 30, false}, {"4.3.1", 29, false}, {"4.3.1", 30, true}} {
+		v, _ := Find(tt.kafka)
+		if got := v.Cordons(tt.level); got != tt.takes {
+			t.Errorf("Kafka %s takes a cordon at level %d: %t", tt.kafka, tt.level, got)
+		}
+	}
+}
+
 func TestForeignKeysAreDynamicKeysOfEveryVersionThatHasThem(t *testing.T) {
 	newest := Catalogue[len(Catalogue)-1]
 	for key := range foreign {

@@ -8,7 +8,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -52,6 +55,10 @@ func TestCase19_ABrokerLeavesOnlyOnceItHoldsNothing(t *testing.T) {
 		return nil
 	})
 	mustLiveOn(t, v.ns, sharedName, before)
+	mustGetNothingNew(t, v, 5)
+	delete(before, "events-main-5")
+	mustComeBack(t, v, 5)
+	mustLiveOn(t, v.ns, sharedName, before)
 	moved, err := moveAway(t.Context(), v.login.admin(t), 5)
 	if err != nil || moved == 0 {
 		t.Fatalf("%d partitions are moved: %v", moved, err)
@@ -61,8 +68,81 @@ func TestCase19_ABrokerLeavesOnlyOnceItHoldsNothing(t *testing.T) {
 	mustLeave(t, v, 5)
 	figureSeconds(t, "emptied-broker-gone", time.Since(begin))
 	v.arrive(t, time.Minute, "Brokers leave once they hold nothing")
-	delete(before, "events-main-5")
 	mustLiveOn(t, v.ns, sharedName, before)
+}
+
+// mustGetNothingNew holds that Kafka places nothing on a broker while it leaves, and everywhere once it is to stay.
+func mustGetNothingNew(t *testing.T, v *voyage, id int32) {
+	t.Helper()
+	admin := v.login.admin(t)
+	v.rec.mark(t, "users make topics while broker %d leaves", id)
+	mustBeCordoned(t, v, admin, id, "*")
+	const late = "made-while-it-leaves"
+	createTopic(t, admin, late, 24)
+	metadata, err := admin.Metadata(t.Context(), late)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range metadata.Topics[late].Partitions.Sorted() {
+		if slices.Contains(p.Replicas, id) {
+			t.Errorf("%s-%d is on brokers %v, and broker %d leaves", late, p.Partition, p.Replicas, id)
+		}
+	}
+	deleteTopic(t, admin, late)
+
+	v.rec.mark(t, "broker %d is to stay after all, and then to go", id)
+	change(t, v.cluster, func(c kafkaCluster) { mainPool(c).Replicas = id + 1 })
+	waitReady(t, time.Minute, v.cluster)
+	mustBeCordoned(t, v, admin, id, "")
+	change(t, v.cluster, func(c kafkaCluster) { mainPool(c).Replicas = id })
+	mustBeCordoned(t, v, admin, id, "*")
+}
+
+// mustBeCordoned waits until a broker has a cordon, or none, and the status remembers just that.
+func mustBeCordoned(t *testing.T, v *voyage, admin *kadm.Client, id int32, dirs string) {
+	t.Helper()
+	what := fmt.Sprintf("cordoned.log.dirs of broker %d is %q, and the status remembers it", id, dirs)
+	eventually(t, 30*time.Second, what, func(ctx context.Context) error {
+		is, err := brokerValue(ctx, admin, id, "cordoned.log.dirs")
+		if err != nil {
+			return err
+		}
+		if err := refresh(ctx, v.cluster); err != nil {
+			return err
+		}
+		if remembered := slices.Contains(v.cluster.Status.Cordoned, id); is != dirs || remembered != (dirs != "") {
+			return fmt.Errorf("it is %q; the status remembers %v", is, v.cluster.Status.Cordoned)
+		}
+		return nil
+	})
+}
+
+// mustComeBack ends the pod of a broker that leaves and holds partitions, by hand and past the operator: to Kafka it is
+// then what a broker is that got a replica in its last moment.
+func mustComeBack(t *testing.T, v *voyage, id int32) {
+	t.Helper()
+	v.rec.mark(t, "somebody takes broker %d away, which holds partitions", id)
+	pod, set := &corev1.Pod{}, &appsv1.StatefulSet{}
+	mustGet(t, v.ns, fmt.Sprintf("Pod/events-main-%d", id), pod)
+	mustGet(t, v.ns, "StatefulSet/events-main", set)
+	before := pod.UID
+	patch := client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"spec":{"replicas":%d}}`, id))
+	if err := kube.Patch(t.Context(), set, patch); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 2*time.Minute, "it comes back by itself", func(ctx context.Context) error {
+		if err := kube.Get(ctx, client.ObjectKeyFromObject(pod), pod); err != nil {
+			return err
+		}
+		if pod.UID == before || !podReady(pod) {
+			return fmt.Errorf("pod %s has the UID %s, and is ready: %t", pod.Name, pod.UID, podReady(pod))
+		}
+		return nil
+	})
+	waitInSync(t, v.login.admin(t))
+	eventually(t, stallLimit, "it is to be emptied again", func(ctx context.Context) error {
+		return isStalled(ctx, v.cluster, "", []string{fmt.Sprintf("broker %d", id), "it holds", "move them"})
+	})
 }
 
 func mustBeRegistered(t *testing.T, v *voyage, want ...int32) {

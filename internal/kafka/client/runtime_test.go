@@ -39,6 +39,7 @@ func TestWhatABrokerUsesIsReadBackInEverySpelling(t *testing.T) {
 		{1, "log.retention.ms", " +86400000", "86400000"},
 		{kafka.AllBrokers, "log.cleanup.policy", "delete, compact", "delete,compact"},
 		{kafka.AllBrokers, "min.insync.replicas", "2", "2"},
+		{1, version.CordonKey, "*", "*"}, // by which the planner knows a cordon of all its directories
 	} {
 		err := c.AlterBrokerConfig(ctx, step.id, []kafka.ConfigChange{set(step.key, step.value)})
 		if step.uses == "" {
