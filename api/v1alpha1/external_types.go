@@ -67,8 +67,8 @@ type ExternalAuthentication struct {
 	Mechanism ExternalMechanism `json:"mechanism"`
 
 	// Name of the Secret, in the KafkaCluster's namespace, with the keys username and password, or for TLS tls.crt and
-	// tls.key. It has the label kafka.castellan.dev/use: external-cluster, without which the operator does not read it. The
-	// operator sees a change of it within half a minute. At most 253 characters.
+	// tls.key. It has the label kafka.castellan.dev/use: external-cluster, without which the operator does not read it.
+	// The operator sees a change of it within half a minute. At most 253 characters.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253

@@ -330,12 +330,12 @@ func TestATopicThatCannotBeMarkedSaysSoAndDelaysNoOther(t *testing.T) {
 			w := newWorld(t, controllertest.ReadyCluster(1), controllertest.NewTopic("good", "g", time.Hour),
 				controllertest.NewTopic("bad", "b", time.Hour))
 			w.Failing[c.verb] = refused
-			for _, interval := range []time.Duration{0, 1, 2, 4} {
-				if next, _ := w.Queue.Next(controllertest.ClusterKey); next != interval*time.Second {
-					t.Fatalf("due after %s, expected %ds", next, interval)
+			for n, interval := range []time.Duration{0, time.Second, 2 * time.Second, 4 * time.Second} {
+				if next, _ := w.Queue.Next(controllertest.ClusterKey); next != interval {
+					t.Fatalf("due after %s, expected %s", next, interval)
 				}
-				w.Clock.Move(interval * time.Second)
-				if err := w.Once(map[bool][]string{true: {"good", "bad"}}[interval == 0]...); err != nil {
+				w.Clock.Move(interval)
+				if err := w.Once(map[bool][]string{true: {"good", "bad"}}[n == 0]...); err != nil {
 					t.Fatalf("the whole cluster is retried for one topic: %v", err)
 				}
 				w.wantTopic("good", "Ready")
