@@ -62,23 +62,25 @@ func BeyondRoom(
 	slices.SortFunc(guests, func(a, b *v1alpha1.KafkaTopic) int {
 		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.UID, b.UID))
 	})
+	exists := func(t *v1alpha1.KafkaTopic) bool { // or may exist: nobody has said that it was not created
+		return RecordOf(t, clusterID).ID != "" || Intends(t, clusterID, "")
+	}
 	used := map[string]int64{}
 	exist := make([]int64, len(guests))
 	for n, t := range guests {
-		if RecordOf(t, clusterID).ID != "" {
+		if exists(t) {
 			exist[n] = int64(t.Status.Partitions)
 		}
-		if exist[n] == 0 && RecordOf(t, clusterID).ID != "" || behind(t) { // not known at the moment, or granted since
+		if exists(t) && exist[n] == 0 || behind(t) { // not known at the moment, or granted since
 			exist[n] = max(exist[n], asked(t))
 		}
 		used[t.Namespace] += exist[n]
 	}
 	for n, t := range guests {
 		more := asked(t) - exist[n]
-		unsized := t.Spec.Partitions == nil && RecordOf(t, clusterID).ID == ""
 		switch has := used[t.Namespace]; {
 		case t.DeletionTimestamp != nil:
-		case unsized:
+		case t.Spec.Partitions == nil && !exists(t):
 			beyond[t.UID] = verdict.Stalled(claim.ReasonLimit, "spec.partitions",
 				"KafkaCluster %s limits how many partitions namespace %q has (spec.access.limits.partitions), and this topic "+
 					"does not say its number; set it", cluster, t.Namespace)

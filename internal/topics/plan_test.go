@@ -404,6 +404,11 @@ func TestWhoHasNoRoomForPartitions(t *testing.T) {
 	home := func(o *v1alpha1.KafkaTopic) { o.Namespace = "home" }
 	unsized := func(o *v1alpha1.KafkaTopic) { o.Spec.Partitions = nil }
 	written := func(o *v1alpha1.KafkaTopic) { o.ResourceVersion = "behind" }
+	begun := func(o *v1alpha1.KafkaTopic) {
+		o.Spec.ClusterRef.Namespace = "home"
+		announcing(o)
+		o.Status.Creating = Intent(o, "c", "")
+	}
 	observing := func(o *v1alpha1.KafkaTopic) { o.Spec.Management = v1alpha1.ManagementObserve }
 	for name, c := range map[string]struct {
 		limit  int32
@@ -425,6 +430,7 @@ func TestWhoHasNoRoomForPartitions(t *testing.T) {
 		"what is going exists for long": {10, all{topic("a", 1, 9, 9, leaving), topic("b", 1, created, 2)}, "b"},
 		"nobody who goes":               {10, all{topic("a", 1, created, 99, leaving)}, ""},
 		"whose number is not known now": {10, all{topic("a", 1, 0, 9), topic("b", 2, created, 2)}, "b"},
+		"who may have been created":     {10, all{topic("a", 1, created, 9, begun), topic("b", 2, created, 2)}, "b"},
 		"who grew a moment ago":         {10, all{topic("a", 1, 2, 9, written), topic("b", 2, 1, 2)}, "b"},
 	} {
 		t.Run(name, func(t *testing.T) {
