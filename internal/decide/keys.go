@@ -131,8 +131,8 @@ func KeySecrets(
 	return secrets
 }
 
-// withoutSpec lists the ids of a pool's nodes that the spec does not ask for and that leave, or that have files on which
-// they may come back.
+// withoutSpec lists the ids of a pool's nodes that the spec does not ask for and that leave, or that have files on
+// which they may come back.
 func withoutSpec(c *model.Cluster, o *model.Observation, leaving []model.Node, pool string) []int32 {
 	var ids []int32
 	for _, node := range leaving {
