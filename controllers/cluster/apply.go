@@ -116,7 +116,6 @@ func (r *Reconciler) labelClaim(ctx context.Context, s *scope, live, claim *core
 // mendPools puts StatefulSets back that somebody has edited. That disturbs no pod: only the plan does. It leaves alone
 // what a step is about to write, or waits to.
 func (r *Reconciler) mendPools(ctx context.Context, s *scope) error {
-	desired := render.Desired(s.decision.Model)
 	for i := range s.decision.Model.Pools {
 		pool := &s.decision.Model.Pools[i]
 		live := s.seen.Live.StatefulSets[pool.StatefulSet]
@@ -127,7 +126,7 @@ func (r *Reconciler) mendPools(ctx context.Context, s *scope) error {
 		seen := s.decision.Observation.Pools[pool.Name]
 		set := render.StatefulSet(s.decision.Model, pool, seen.Revision, *live.Spec.Replicas, live)
 		written, err := r.mendPolicies(ctx, set, live)
-		if err == nil && !written && seen.Template == desired.Templates[pool.Name] {
+		if err == nil && !written && seen.Template == s.decision.Desired.Templates[pool.Name] {
 			set.ResourceVersion = live.ResourceVersion // a stale copy knows an old number of replicas
 			written, err = r.apply(ctx, s, model.KindStatefulSet, set, live)
 		}

@@ -59,6 +59,7 @@ type Decision struct {
 	Accepted    *v1alpha1.KafkaClusterSpec // the spec that Model was made of
 	Observation *model.Observation
 	Files       map[int32]render.NodeFiles // what each node shall run, by node id
+	Desired     model.Desired              // the fingerprints of all that is rendered
 	Authority   AuthorityState             // what is known of the certificate authority
 	Plan        plan.Plan
 	// Successor is the pod that the handover Service leads to; empty = nobody needs it.
@@ -95,7 +96,8 @@ func Decide(in Inputs) Decision {
 	if d.Authority = authorityOf(in.Live, in.Cluster.Name); d.Authority.Problem != "" {
 		d.Waiting = append(d.Waiting, d.Authority.Problem)
 	}
-	d.Plan = plan.Next(d.Model, render.Desired(d.Model), d.Observation, in.Now)
+	d.Desired = render.Desired(d.Model, d.Files)
+	d.Plan = plan.Next(d.Model, d.Desired, d.Observation, in.Now)
 	d.Successor = d.Model.FindSuccessor(d.Observation)
 	d.Verdicts = append(d.Verdicts, heldVerdicts(d.Plan.Held)...)
 	d.Unseen = unseen(&d, in.Live)

@@ -57,11 +57,11 @@ func Nodes(c *model.Cluster) map[int32]NodeFiles {
 	return nodes
 }
 
-// Desired gives the fingerprints of all that Nodes and StatefulSet print.
-func Desired(c *model.Cluster) model.Desired {
+// Desired gives the fingerprints of all that Nodes, whose result files is, and StatefulSet print.
+func Desired(c *model.Cluster, files map[int32]NodeFiles) model.Desired {
 	desired := model.Desired{Files: map[int32]model.Fingerprint{}, Templates: map[string]model.Fingerprint{}}
-	for id, files := range Nodes(c) {
-		desired.Files[id] = files.Fingerprint
+	for id, node := range files {
+		desired.Files[id] = node.Fingerprint
 	}
 	for i := range c.Pools {
 		desired.Templates[c.Pools[i].Name] = templateFingerprint(c, &c.Pools[i])

@@ -13,15 +13,17 @@ import (
 	"github.com/castellan-dev/castellan/internal/resolve"
 )
 
+func desired(c *model.Cluster) model.Desired { return Desired(c, Nodes(c)) }
+
 func TestAnOperatorThatRendersOtherwiseIsNoReasonToRestart(t *testing.T) {
 	c := cluster(t, "demo", demo)
-	before := Desired(c)
+	before := desired(c)
 
 	saved := operatorDefaults
 	defer func() { operatorDefaults = saved }()
 	operatorDefaults = append([]property{{"controlled.shutdown.enable", "true"}}, saved...)
 	c.Image = "mirror.example.org/kafka:4.3.1"
-	after := Desired(c)
+	after := desired(c)
 
 	for id := range before.Files {
 		if before.Files[id].User != after.Files[id].User {
@@ -38,11 +40,11 @@ func TestAnOperatorThatRendersOtherwiseIsNoReasonToRestart(t *testing.T) {
 
 func TestAnOperatorThatWritesAnotherScriptIsNoReasonToRestart(t *testing.T) {
 	c := cluster(t, "demo", demo)
-	before := Desired(c).Files[0]
+	before := desired(c).Files[0]
 	saved := startScript
 	defer func() { startScript = saved }()
 	startScript += "# more\n"
-	if after := Desired(c).Files[0]; after.User != before.User || after.Whole == before.Whole {
+	if after := desired(c).Files[0]; after.User != before.User || after.Whole == before.Whole {
 		t.Errorf("another script: files were %v, are %v", before, after)
 	}
 }
@@ -104,10 +106,10 @@ func TestWhatRestartsWhat(t *testing.T) {
 		}, false, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			before := Desired(cluster(t, "demo", demo))
+			before := desired(cluster(t, "demo", demo))
 			in := inputs(t, "demo", demo)
 			tc.change(&in)
-			after := Desired(resolved(t, in))
+			after := desired(resolved(t, in))
 			if changed := before.Files[0] != after.Files[0]; changed != tc.files {
 				t.Errorf("files changed: %v, want %v (%v, %v)", changed, tc.files, before.Files[0], after.Files[0])
 			}
@@ -126,9 +128,9 @@ func TestWhatRestartsWhat(t *testing.T) {
 
 func TestScalingAPoolChangesNoOtherNode(t *testing.T) {
 	in := inputs(t, "dedicated", dedicated)
-	before := Desired(resolved(t, in))
+	before := desired(resolved(t, in))
 	in.Spec.Pools[1].Replicas = 3
-	after := Desired(resolved(t, in))
+	after := desired(resolved(t, in))
 	if len(after.Files) != len(before.Files)+1 {
 		t.Fatalf("%d nodes became %d", len(before.Files), len(after.Files))
 	}
@@ -173,7 +175,7 @@ func TestTheStatefulSetKeepsWhatCannotBeChanged(t *testing.T) {
 	if set.Spec.UpdateStrategy.Type != appsv1.OnDeleteStatefulSetStrategyType {
 		t.Errorf("update strategy %s disturbs pods without a plan", set.Spec.UpdateStrategy.Type)
 	}
-	desired := Desired(c).Templates["main"]
+	desired := desired(c).Templates["main"]
 	if a := set.Spec.Template.Annotations; a[v1alpha1.AnnotationTemplateUser] != desired.User ||
 		a[v1alpha1.AnnotationTemplateWhole] != desired.Whole {
 		t.Errorf("the template says %v, Desired says %v", a, desired)
@@ -234,7 +236,7 @@ func TestFingerprintsOfTheUserStay(t *testing.T) {
 		{"dedicated", dedicated, 100, "brokers", "d96d018a812dfd26", "9f66bd3298df5f32"},
 		{"dedicated", dedicated, 1000, "control", "cd60b1c575be99c9", "33a5c55603bc3efd"},
 	} {
-		d := Desired(cluster(t, tc.name, tc.spec))
+		d := desired(cluster(t, tc.name, tc.spec))
 		if got := d.Files[tc.node].User; got != tc.files {
 			t.Errorf("%s: files of node %d: %s, were %s", tc.name, tc.node, got, tc.files)
 		}
@@ -248,11 +250,11 @@ func TestFingerprintsOfTheUserStay(t *testing.T) {
 func TestTheOperatorsChoicesBelongToTheWholeFingerprintOnly(t *testing.T) {
 	for name, choices := range map[string]*[]property{"for every node": &operatorDefaults, "for brokers": &brokerDefaults} {
 		t.Run(name, func(t *testing.T) {
-			after := Desired(cluster(t, "demo", demo)).Files[0]
+			after := desired(cluster(t, "demo", demo)).Files[0]
 			chosen := *choices
 			*choices = nil
 			t.Cleanup(func() { *choices = chosen })
-			before := Desired(cluster(t, "demo", demo)).Files[0]
+			before := desired(cluster(t, "demo", demo)).Files[0]
 			if before.Whole == after.Whole {
 				t.Error("the choices are not in the files")
 			}
@@ -276,7 +278,7 @@ func TestABrokerWaitsForItsControllers(t *testing.T) {
 }
 
 func TestTheSameInOtherWordsIsTheSame(t *testing.T) {
-	before := Desired(cluster(t, "demo", demo)).Templates["main"]
+	before := desired(cluster(t, "demo", demo)).Templates["main"]
 	for name, change := range map[string]func(p *v1alpha1.Pool){
 		"cpu in other words":         func(p *v1alpha1.Pool) { p.Resources.Requests["cpu"] = resource.MustParse("0.1") },
 		"memory in other words":      func(p *v1alpha1.Pool) { p.Resources.Limits["memory"] = resource.MustParse("786432Ki") },
@@ -285,7 +287,7 @@ func TestTheSameInOtherWordsIsTheSame(t *testing.T) {
 	} {
 		in := inputs(t, "demo", demo)
 		change(&in.Spec.Pools[0])
-		if after := Desired(resolved(t, in)).Templates["main"]; after.User != before.User {
+		if after := desired(resolved(t, in)).Templates["main"]; after.User != before.User {
 			t.Errorf("%s changed the template from %v to %v", name, before, after)
 		}
 	}
@@ -296,7 +298,7 @@ func TestTheOrderOfSuperUsersMeansNothing(t *testing.T) {
 	for _, users := range [][]string{{"a", "b"}, {"b", "a"}} {
 		in := inputs(t, "demo", demo)
 		in.Spec.Authorization = &v1alpha1.Authorization{Type: v1alpha1.AuthorizationSimple, SuperUsers: users}
-		seen = append(seen, Desired(resolved(t, in)).Files[0])
+		seen = append(seen, desired(resolved(t, in)).Files[0])
 	}
 	if seen[0] != seen[1] {
 		t.Errorf("another order changed the files from %v to %v", seen[0], seen[1])
