@@ -15,7 +15,6 @@ import (
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/apply"
-	"github.com/castellan-dev/castellan/internal/decide"
 	"github.com/castellan-dev/castellan/internal/identity"
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/model"
@@ -198,7 +197,7 @@ func (r *Reconciler) createRevision(ctx context.Context, s *scope, revision *cor
 	if s.seen.Live.ConfigMaps[revision.Name] != nil {
 		return nil
 	}
-	apply.Own(revision, s.base, decide.KindCluster, v1alpha1.GroupVersion.String())
+	apply.Own(revision, s.base, model.KindCluster, v1alpha1.GroupVersion.String())
 	err := r.Create(ctx, revision, client.FieldOwner(apply.FieldOwner))
 	if apierrors.IsAlreadyExists(err) {
 		there := &corev1.ConfigMap{}
@@ -261,10 +260,9 @@ func (r *Reconciler) sayFormat(ctx context.Context, s *scope, step plan.Step) er
 			return err
 		}
 	}
-	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: s.base.Namespace, Name: s.podName(step)}}
-	patch := client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"metadata":{"uid":%q,"annotations":{%q:%q}}}`,
-		step.PodUID, v1alpha1.AnnotationFormat, word))
-	err := r.Patch(ctx, pod, patch, client.FieldOwner(apply.FieldOwner))
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
+		Namespace: s.base.Namespace, Name: s.podName(step), UID: types.UID(step.PodUID)}}
+	err := r.patch(ctx, pod, map[string]any{"annotations": map[string]string{v1alpha1.AnnotationFormat: word}}, nil)
 	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
 		return nil // another pod has taken its place: it is spoken to in its turn
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -18,7 +19,6 @@ import (
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/apply"
-	"github.com/castellan-dev/castellan/internal/decide"
 	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/plan"
 	"github.com/castellan-dev/castellan/internal/render"
@@ -65,8 +65,24 @@ func (r *Reconciler) apply(ctx context.Context, s *scope, kind string, desired, 
 	if s.taken(kind, desired.GetName()) {
 		return false, nil
 	}
-	apply.Own(desired, s.base, decide.KindCluster, v1alpha1.GroupVersion.String())
+	apply.Own(desired, s.base, model.KindCluster, v1alpha1.GroupVersion.String())
 	return r.applier.Apply(ctx, desired, live)
+}
+
+// patch merges fields into the metadata and the spec of the very object that bears this name and UID; no other is
+// touched.
+func (r *Reconciler) patch(ctx context.Context, object client.Object, metadata, spec map[string]any) error {
+	fields := map[string]any{"uid": object.GetUID()}
+	maps.Copy(fields, metadata)
+	changes := map[string]any{"metadata": fields}
+	if spec != nil {
+		changes["spec"] = spec
+	}
+	text, err := json.Marshal(changes)
+	if err != nil {
+		return fmt.Errorf("print the changes of %T %s: %w", object, object.GetName(), err)
+	}
+	return r.Patch(ctx, object, client.RawPatch(types.MergePatchType, text), client.FieldOwner(apply.FieldOwner))
 }
 
 // createClaims makes the claims that are missing. A claim that exists may hold somebody's records: it is labelled, if
@@ -100,13 +116,8 @@ func (r *Reconciler) labelClaim(ctx context.Context, s *scope, live, claim *core
 	if live.DeletionTimestamp != nil || !bare && (!ours || knows(live, claim.Annotations)) {
 		return nil
 	}
-	told := map[string]any{"uid": live.UID, "labels": claim.Labels, "annotations": claim.Annotations}
-	patch, err := json.Marshal(map[string]any{"metadata": told})
-	if err != nil {
-		return fmt.Errorf("say whose PersistentVolumeClaim %s/%s is: %w", live.Namespace, live.Name, err)
-	}
-	err = r.Patch(ctx, live.DeepCopy(), client.RawPatch(types.MergePatchType, patch), client.FieldOwner(apply.FieldOwner))
-	if err = apply.IgnoreGone(err); err != nil {
+	told := map[string]any{"labels": claim.Labels, "annotations": claim.Annotations}
+	if err := apply.IgnoreGone(r.patch(ctx, live.DeepCopy(), told, nil)); err != nil {
 		return fmt.Errorf("label PersistentVolumeClaim %s/%s: %w", live.Namespace, live.Name, err)
 	}
 	s.lookAgain(whenBehind)
@@ -149,17 +160,10 @@ func (r *Reconciler) mendPolicies(ctx context.Context, set, live *appsv1.Statefu
 			live.Spec.PersistentVolumeClaimRetentionPolicy, set.Spec.PersistentVolumeClaimRetentionPolicy) {
 		return false, nil
 	}
-	patch, err := json.Marshal(map[string]any{
-		"metadata": map[string]any{"uid": live.UID},
-		"spec": map[string]any{
-			"updateStrategy":                       map[string]any{"type": set.Spec.UpdateStrategy.Type, "rollingUpdate": nil},
-			"persistentVolumeClaimRetentionPolicy": set.Spec.PersistentVolumeClaimRetentionPolicy,
-		},
+	err := r.patch(ctx, live.DeepCopy(), nil, map[string]any{
+		"updateStrategy":                       map[string]any{"type": set.Spec.UpdateStrategy.Type, "rollingUpdate": nil},
+		"persistentVolumeClaimRetentionPolicy": set.Spec.PersistentVolumeClaimRetentionPolicy,
 	})
-	if err == nil {
-		patched := live.DeepCopy()
-		err = r.Patch(ctx, patched, client.RawPatch(types.MergePatchType, patch), client.FieldOwner(apply.FieldOwner))
-	}
 	if err = apply.IgnoreGone(err); err != nil {
 		return false, fmt.Errorf("put the policies of StatefulSet %s/%s back: %w", live.Namespace, live.Name, err)
 	}

@@ -77,9 +77,9 @@ func (r *Reconciler) issue(ctx context.Context, s *scope, authority pki.Authorit
 func (s *scope) secret(name string, data map[string][]byte) *corev1.Secret {
 	secret := &corev1.Secret{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
-		ObjectMeta: metav1.ObjectMeta{Namespace: s.base.Namespace, Name: name, Labels: decide.Labels(s.base.Name)},
+		ObjectMeta: metav1.ObjectMeta{Namespace: s.base.Namespace, Name: name, Labels: model.Labels(s.base.Name)},
 		Data:       data,
 	}
-	apply.Own(secret, s.base, decide.KindCluster, v1alpha1.GroupVersion.String())
+	apply.Own(secret, s.base, model.KindCluster, v1alpha1.GroupVersion.String())
 	return secret
 }

@@ -11,7 +11,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/castellan-dev/castellan/internal/apply"
 	"github.com/castellan-dev/castellan/internal/plan"
 )
 
@@ -78,13 +77,8 @@ func (r *Reconciler) scalePool(ctx context.Context, s *scope, step plan.Step) er
 	if live == nil {
 		return nil
 	}
-	patch := client.RawPatch(
-		types.MergePatchType,
-		fmt.Appendf(nil, `{"metadata":{"uid":%q,"resourceVersion":%q},"spec":{"replicas":%d}}`,
-			live.UID, live.ResourceVersion, step.Replicas),
-	)
-	set := &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Namespace: live.Namespace, Name: live.Name}}
-	if err := r.Patch(ctx, set, patch, client.FieldOwner(apply.FieldOwner)); err != nil {
+	seen, replicas := map[string]any{"resourceVersion": live.ResourceVersion}, map[string]any{"replicas": step.Replicas}
+	if err := r.patch(ctx, live.DeepCopy(), seen, replicas); err != nil {
 		return client.IgnoreNotFound(err)
 	}
 	r.tell(s, step, step.String())

@@ -59,9 +59,7 @@ func (r *Reconciler) load(ctx context.Context, cluster *v1alpha1.KafkaCluster) (
 func anyBrokerReady(pods []corev1.Pod) bool {
 	return slices.ContainsFunc(pods, func(pod corev1.Pod) bool {
 		return pod.Labels[v1alpha1.LabelBroker] == "true" &&
-			(slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
-				return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
-			}) || slices.ContainsFunc(pod.Status.ContainerStatuses, func(c corev1.ContainerStatus) bool {
+			(observe.IsReady(&pod) || slices.ContainsFunc(pod.Status.ContainerStatuses, func(c corev1.ContainerStatus) bool {
 				return c.Name == render.ContainerName && c.Ready // a sidecar may keep the pod from being ready
 			}))
 	})

@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 
@@ -14,7 +13,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
-	"github.com/castellan-dev/castellan/internal/apply"
 	"github.com/castellan-dev/castellan/internal/decide"
 	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/observe"
@@ -78,15 +76,11 @@ func (r *Reconciler) label(ctx context.Context, s *scope, name model.ObjectName,
 	if labels == nil {
 		labels = map[string]string{}
 	}
-	maps.Copy(labels, decide.Labels(s.base.Name))
+	maps.Copy(labels, model.Labels(s.base.Name))
 	if maps.Equal(labels, object.GetLabels()) {
 		return nil // the cache is behind
 	}
-	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"uid": object.GetUID(), "labels": labels}})
-	if err == nil {
-		err = r.Patch(ctx, object, client.RawPatch(types.MergePatchType, patch), client.FieldOwner(apply.FieldOwner))
-	}
-	if err != nil {
+	if err := r.patch(ctx, object, map[string]any{"labels": labels}, nil); err != nil {
 		return fmt.Errorf("label %s %s/%s, which has lost its labels: %w", name.Kind, s.base.Namespace, name.Name, err)
 	}
 	r.event(s, corev1.EventTypeNormal, "LabelsRestored", name.Kind+" "+name.Name+" had lost the label "+

@@ -2,8 +2,6 @@ package cluster
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"strings"
 	"time"
 
@@ -74,14 +72,8 @@ func refusalOf(event *corev1.Event) (pod string, refusal observe.Refusal) {
 
 // touch changes an annotation of a StatefulSet, whose controller then tries at once to make the pods that are missing.
 func (r *Reconciler) touch(ctx context.Context, s *scope, step plan.Step) error {
-	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
-		"uid":         step.SetUID,
-		"annotations": map[string]string{v1alpha1.AnnotationRetried: s.seen.Now.UTC().Format(time.RFC3339)},
-	}})
-	if err != nil {
-		return fmt.Errorf("print the annotation of StatefulSet %s: %w", s.statefulSet(step), err)
-	}
-	set := &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Namespace: s.base.Namespace, Name: s.statefulSet(step)}}
-	err = r.Patch(ctx, set, client.RawPatch(types.MergePatchType, patch), client.FieldOwner(apply.FieldOwner))
-	return apply.IgnoreGone(err)
+	set := &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{
+		Namespace: s.base.Namespace, Name: s.statefulSet(step), UID: types.UID(step.SetUID)}}
+	now := map[string]string{v1alpha1.AnnotationRetried: s.seen.Now.UTC().Format(time.RFC3339)}
+	return apply.IgnoreGone(r.patch(ctx, set, map[string]any{"annotations": now}, nil))
 }

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -219,7 +220,7 @@ func label(secret *corev1.Secret, cluster string) {
 	if secret.Labels == nil {
 		secret.Labels = map[string]string{}
 	}
-	secret.Labels[v1alpha1.LabelManagedBy], secret.Labels[v1alpha1.LabelCluster] = v1alpha1.ManagedBy, cluster
+	maps.Copy(secret.Labels, model.Labels(cluster))
 }
 
 // plainUnproven tells whether some broker has not been seen to use the file as it is now.

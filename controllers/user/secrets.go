@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/pki"
 	"github.com/castellan-dev/castellan/internal/users"
 	"github.com/castellan-dev/castellan/internal/verdict"
@@ -144,8 +145,7 @@ func addSalt(secret *corev1.Secret) error {
 
 func (p *userPass) fill(secret *corev1.Secret, i *userItem, password string) {
 	u := i.claim.Holder
-	labels := map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy,
-		v1alpha1.LabelCluster: p.pass.Cluster.Key.Name}
+	labels := model.Labels(p.pass.Cluster.Key.Name)
 	if len(u.Name) <= 63 {
 		labels[v1alpha1.LabelUser] = u.Name
 	}

@@ -27,9 +27,6 @@ import (
 	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
-// KindCluster is the kind that owns what a cluster is made of.
-const KindCluster = "KafkaCluster"
-
 // Inputs is all that a pass looks at.
 type Inputs struct {
 	// Cluster gives the spec that is asked for, and in its status what is recorded.
@@ -261,7 +258,7 @@ func RenderAccepted(cluster *v1alpha1.KafkaCluster, spec *v1alpha1.KafkaClusterS
 	return &corev1.ConfigMap{
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: cluster.Namespace, Name: model.AcceptedConfigMap(cluster.Name), Labels: Labels(cluster.Name),
+			Namespace: cluster.Namespace, Name: model.AcceptedConfigMap(cluster.Name), Labels: model.Labels(cluster.Name),
 		},
 		Data: map[string]string{acceptedKey: string(text)},
 	}, nil

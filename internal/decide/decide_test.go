@@ -18,6 +18,7 @@ import (
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/observe"
 	"github.com/castellan-dev/castellan/internal/pki"
 	"github.com/castellan-dev/castellan/internal/plan"
@@ -203,7 +204,7 @@ func TestAMistakeStallsAndTheAcceptedSpecIsCaredFor(t *testing.T) {
 func TestWhatADeletedClusterHasLeftIsWaitedFor(t *testing.T) {
 	in := running(t)
 	in.Live.StatefulSets["events-main"].OwnerReferences = []metav1.OwnerReference{
-		{Kind: KindCluster, UID: "another", Controller: new(true)},
+		{Kind: model.KindCluster, UID: "another", Controller: new(true)},
 	}
 	if d := Decide(in); !strings.Contains(d.Blocked, "StatefulSet events-main of the deleted KafkaCluster") ||
 		d.Model != nil {
@@ -213,7 +214,7 @@ func TestWhatADeletedClusterHasLeftIsWaitedFor(t *testing.T) {
 
 func TestASurplusIsNamedOnlyWhenNothingIsUnderWay(t *testing.T) {
 	in := running(t)
-	owned := []metav1.OwnerReference{{Kind: KindCluster, Name: "events", UID: in.Cluster.UID, Controller: new(true)}}
+	owned := []metav1.OwnerReference{{Kind: model.KindCluster, Name: "events", UID: in.Cluster.UID, Controller: new(true)}}
 	in.Live.Services["events-old"] = &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "events-old", OwnerReferences: owned}}
 	// kubectl expose copies the labels of what it exposes, so that it stands among ours.
 	in.Live.Services["mine"] = &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "mine"}}

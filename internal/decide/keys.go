@@ -11,7 +11,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/observe"
 	"github.com/castellan-dev/castellan/internal/pki"
@@ -276,9 +275,4 @@ func Hosts(pods []corev1.Pod) map[int32]string {
 		}
 	}
 	return hosts
-}
-
-// Labels mark an object as a cluster's.
-func Labels(cluster string) map[string]string {
-	return map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy, v1alpha1.LabelCluster: cluster}
 }

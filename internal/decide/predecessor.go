@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/report"
 )
 
@@ -15,12 +16,12 @@ import (
 // Whose an object is follows from its controller's UID. One without a controller was orphaned on purpose, and is taken
 // over.
 func blocked(in Inputs) string {
-	left := leftOf(in.Cluster.UID, "StatefulSet", in.Live.StatefulSets)
+	left := leftOf(in.Cluster.UID, model.KindStatefulSet, in.Live.StatefulSets)
 	left = append(left, endingPods(in)...)
-	left = append(left, leftOf(in.Cluster.UID, "Secret", in.Live.Secrets)...)
-	left = append(left, leftOf(in.Cluster.UID, "ConfigMap", in.Live.ConfigMaps)...)
-	left = append(left, leftOf(in.Cluster.UID, "Service", in.Live.Services)...)
-	left = append(left, leftOf(in.Cluster.UID, "PodDisruptionBudget", in.Live.Budgets)...)
+	left = append(left, leftOf(in.Cluster.UID, model.KindSecret, in.Live.Secrets)...)
+	left = append(left, leftOf(in.Cluster.UID, model.KindConfigMap, in.Live.ConfigMaps)...)
+	left = append(left, leftOf(in.Cluster.UID, model.KindService, in.Live.Services)...)
+	left = append(left, leftOf(in.Cluster.UID, model.KindBudget, in.Live.Budgets)...)
 	if len(left) == 0 {
 		return ""
 	}
@@ -32,7 +33,7 @@ func leftOf[T metav1.Object](cluster types.UID, kind string, objects map[string]
 	var left []string
 	for _, name := range slices.Sorted(maps.Keys(objects)) {
 		owner := metav1.GetControllerOf(objects[name])
-		if owner != nil && owner.Kind == KindCluster && owner.UID != cluster {
+		if owner != nil && owner.Kind == model.KindCluster && owner.UID != cluster {
 			left = append(left, kind+" "+name)
 		}
 	}
@@ -53,7 +54,7 @@ func endingPods(in Inputs) []string {
 	var left []string
 	for i := range in.Live.Pods {
 		owner := metav1.GetControllerOf(&in.Live.Pods[i])
-		if owner != nil && owner.Kind == "StatefulSet" && !alive[owner.UID] {
+		if owner != nil && owner.Kind == model.KindStatefulSet && !alive[owner.UID] {
 			left = append(left, "pod "+in.Live.Pods[i].Name)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/pki"
 )
 
@@ -18,7 +19,7 @@ func owned(t *testing.T) Inputs {
 	by := func(kind string, o metav1.Object) []metav1.OwnerReference {
 		return []metav1.OwnerReference{{Kind: kind, Name: o.GetName(), UID: o.GetUID(), Controller: new(true)}}
 	}
-	cluster := by(KindCluster, in.Cluster)
+	cluster := by(model.KindCluster, in.Cluster)
 	for name := range in.Live.StatefulSets {
 		in.Live.StatefulSets[name].OwnerReferences = cluster
 	}

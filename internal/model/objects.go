@@ -3,8 +3,17 @@ package model
 import (
 	"strings"
 
+	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/pki"
 )
+
+// KindCluster is the kind of the owner of what a cluster is made of.
+const KindCluster = "KafkaCluster"
+
+// Labels mark an object as a cluster's.
+func Labels(cluster string) map[string]string {
+	return map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy, v1alpha1.LabelCluster: cluster}
+}
 
 // The kinds of the objects that a cluster is made of.
 const (

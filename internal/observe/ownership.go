@@ -12,23 +12,20 @@ import (
 	"github.com/castellan-dev/castellan/internal/model"
 )
 
-// kindCluster is the kind of the owner of what a cluster is made of.
-const kindCluster = "KafkaCluster"
-
 // Whose tells whether an object is the cluster's, or a deleted predecessor's of its name. If it is neither, owner says
 // whose it is, such as "Deployment web"; empty = it names nobody. A label alone proves little: kubectl expose copies
 // the labels of what it exposes. What has no controller any more, because it was orphaned or restored, is the
 // cluster's if it is labelled so and, where tools copy labels, also bears the mark of what the operator applies.
 func Whose(kind string, o metav1.Object, cluster metav1.Object) (owner string, ours bool) {
 	if c := metav1.GetControllerOf(o); c != nil {
-		return c.Kind + " " + c.Name, c.UID == cluster.GetUID() || c.Kind == kindCluster && c.Name == cluster.GetName()
+		return c.Kind + " " + c.Name, c.UID == cluster.GetUID() || c.Kind == model.KindCluster && c.Name == cluster.GetName()
 	}
 	labels := o.GetLabels()
 	switch labelled := labels[v1alpha1.LabelCluster]; {
 	case labelled == "":
 		return "", false
 	case labelled != cluster.GetName():
-		return kindCluster + " " + labelled, false
+		return model.KindCluster + " " + labelled, false
 	}
 	switch kind {
 	case model.KindClaim:
@@ -52,9 +49,14 @@ func (l *Live) Serves(claim string) bool {
 	return slices.ContainsFunc(l.Pods, func(pod corev1.Pod) bool {
 		return slices.ContainsFunc(pod.Spec.Volumes, func(v corev1.Volume) bool {
 			return v.PersistentVolumeClaim != nil && v.PersistentVolumeClaim.ClaimName == claim
-		}) && slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
-			return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
-		})
+		}) && IsReady(&pod)
+	})
+}
+
+// IsReady tells what a pod's condition Ready says.
+func IsReady(pod *corev1.Pod) bool {
+	return slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
 	})
 }
 

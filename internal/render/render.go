@@ -60,12 +60,9 @@ func PlainUsersSecret(clusterName string) string { return clusterName + "-plain-
 
 // clusterLabels are on everything of a cluster.
 func clusterLabels(c *model.Cluster) map[string]string {
-	return map[string]string{
-		v1alpha1.LabelManagedBy:      v1alpha1.ManagedBy,
-		"app.kubernetes.io/name":     "kafka",
-		"app.kubernetes.io/instance": c.Name,
-		v1alpha1.LabelCluster:        c.Name,
-	}
+	all := model.Labels(c.Name)
+	all["app.kubernetes.io/name"], all["app.kubernetes.io/instance"] = "kafka", c.Name
+	return all
 }
 
 func labels(c *model.Cluster, more map[string]string) map[string]string {

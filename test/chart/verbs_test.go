@@ -39,9 +39,9 @@ var reached = map[string][]string{
 	"controllers/batch/writer.go:Create Create":              {"secrets"},
 	"controllers/batch/writer.go:Update Update":              {"secrets"},
 	"controllers/cluster/apply.go:prune Delete":              {"services", "configmaps"}, // decide: surplus
+	"controllers/cluster/apply.go:patch Patch":               listened,
 	"controllers/cluster/load.go:readLive List":              listened,
 	"controllers/cluster/lookup.go:look Get":                 ofNodes,
-	"controllers/cluster/lookup.go:label Patch":              ofNodes,
 	"controllers/cluster/remake.go:removeAsSeen Delete":      {"apps/statefulsets", "persistentvolumeclaims"},
 	"controllers/cluster/setup.go:SetupWithManager Watches":  listened,
 	"internal/apply/apply.go:Apply Apply":                    applied,
