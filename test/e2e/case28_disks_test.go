@@ -9,6 +9,9 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
@@ -157,4 +160,58 @@ func (d disks) claim(t *testing.T, name string) *corev1.PersistentVolumeClaim {
 		t.Fatal(err)
 	}
 	return claim
+}
+
+// Somebody deletes the claim of a running broker. Kubernetes keeps it until the pod stops, and so nothing stops the pod:
+// not a restart that was asked for, and not a drain.
+func TestCase28_AClaimThatIsDeletedByMistakeStaysForAsLongAsItsPod(t *testing.T) {
+	long(t)
+	ns := shared(t)
+	cluster := clusterNamed(ns, sharedName)
+	admin := sharedAdmin(t)
+	waitInSync(t, admin)
+	l := loginOf(t, ns, adminUser).at(t, ns, sharedName, "outside")
+	d := disks{ns: ns, cluster: cluster, login: l, flow: startFlow(t, l, sharedTopic, "deleted-claim")}
+	const claim, pod = "data-events-main-2", "events-main-2"
+	before, old := lives(t, ns, sharedName), d.claim(t, claim)
+	t.Cleanup(func() {
+		_ = tryChange(context.Background(), cluster, func(c kafkaCluster) { delete(c.Annotations, v1alpha1.AnnotationRestart) })
+	})
+	if _, err := kubectl(t.Context(), "delete", "pvc", claim, "-n", ns, "--wait=false"); err != nil {
+		t.Fatal(err)
+	}
+	annotate(t, cluster, v1alpha1.AnnotationRestart, asked("2"))
+	eventually(t, time.Minute, "the status says what holds the restart back, and the cure", func(ctx context.Context) error {
+		if err := refresh(ctx, cluster); err != nil {
+			return err
+		}
+		all := told(cluster.conditions())
+		if missing := missingIn(all, []string{claim, "is being deleted", v1alpha1.AnnotationReplace}); missing != "" {
+			return fmt.Errorf("%q is missing in %s", missing, all)
+		}
+		return nil
+	})
+	eventually(t, 20*time.Second, "Kubernetes evicts it for nobody", func(ctx context.Context) error {
+		eviction := &policyv1.Eviction{DeleteOptions: &metav1.DeleteOptions{DryRun: []string{metav1.DryRunAll}}}
+		err := kube.SubResource("eviction").Create(ctx, getPod(t, ns, pod), eviction)
+		if apierrors.IsTooManyRequests(err) {
+			return nil
+		}
+		return fmt.Errorf("the answer to an eviction is %v", err)
+	})
+	always(t, 10*time.Second, "the pod is not restarted", func(context.Context) error {
+		if now := lives(t, ns, sharedName); now[pod] != before[pod] {
+			return fmt.Errorf("it is %s, and was %s", now[pod], before[pod])
+		}
+		return nil
+	})
+	if now := d.claim(t, claim); now.UID != old.UID {
+		t.Fatal("the claim is another one")
+	}
+	d.replace(t, claim)
+	figureSeconds(t, "deleted-claim-replaced", waitReady(t, 3*time.Minute, cluster))
+	waitInSync(t, admin)
+	d.flow.stop(t)
+	delete(before, pod)
+	mustLiveOn(t, ns, sharedName, before)
 }
