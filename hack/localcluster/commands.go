@@ -29,6 +29,7 @@ func init() {
 		{name: "kubectl", args: "-- ARGUMENTS", help: "run kubectl on the cluster", raw: true, run: runKubectl},
 		{name: "exec", args: "NODE -- COMMAND", help: "run a command on a node", run: runExec},
 		{name: "node", args: "stop|start|partition|heal NODE", help: "cut a node's power or network, and bring it back", run: runNode},
+		{name: "disk", args: "fail VOLUME", help: "make a volume of the class sized fail", run: runDisk},
 		{name: "load-image", args: "PATH", help: "push an OCI layout or an image's tar file to the cluster (--ref)", run: runLoadImage},
 		{name: "image", help: "make an image of a static program (--from-binary, --ref, --out)", run: runImage},
 		{name: "build", help: "build all that is missing, without a cluster", run: runBuild},
@@ -174,6 +175,22 @@ func runNode(ctx context.Context, in invocation) error {
 	default:
 		return fmt.Errorf("no action %q; want stop, start, partition or heal", action)
 	}
+}
+
+func runDisk(_ context.Context, in invocation) error {
+	c, err := in.load()
+	if err != nil {
+		return err
+	}
+	if len(in.args) != 2 || in.args[0] != "fail" {
+		return errors.New("want an action and a volume: localcluster disk fail pvc-…")
+	}
+	on, err := c.FailDisk(in.args[1])
+	if err != nil {
+		return err
+	}
+	in.console.Say("volume %s on node %s fails: every access is an I/O error until it is mounted anew", in.args[1], on)
+	return nil
 }
 
 func runLoadImage(ctx context.Context, in invocation) error {

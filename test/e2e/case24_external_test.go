@@ -49,6 +49,40 @@ func writeLogin(t *testing.T, namespace, username, password string, labels map[s
 
 func TestCase24_AClusterOfSomebodyElsesIsCaredForByAddressAndLogin(t *testing.T) {
 	promise(t)
+	careAbroad(t)
+	waitReady(t, time.Minute, clusterNamed(common.namespace, sharedName))
+}
+
+// The same with an operator that has no permission for anything else. The clusters of the other one run on meanwhile.
+func TestCase24_AnOperatorForExternalClustersNeedsFewPermissions(t *testing.T) {
+	long(t)
+	if !isLocal() {
+		t.Skip("the operator of another cluster is not ours to install differently")
+	}
+	installed := operator(t).Spec.Template.Spec.Containers[0].Image
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), pace.Of(4*time.Minute))
+		defer cancel()
+		if err := installOperator(ctx, installed); err != nil {
+			t.Errorf("install the operator as it was: %v", err)
+		}
+	})
+	shared(t)
+	if err := installOperator(t.Context(), installed, "externalOnly=true"); err != nil {
+		t.Fatal(err)
+	}
+	as := "system:serviceaccount:" + releaseNamespace + ":" + operator(t).Spec.Template.Spec.ServiceAccountName
+	for _, what := range []string{"statefulsets.apps", "pods", "persistentvolumeclaims", "configmaps"} {
+		if out, err := kubectl(t.Context(), "auth", "can-i", "create", what, "-n", common.namespace, "--as", as); err == nil {
+			t.Errorf("it may create %s: %s", what, out)
+		}
+	}
+	careAbroad(t)
+}
+
+// careAbroad sees topics and users of an external cluster through their lives.
+func careAbroad(t *testing.T) {
+	t.Helper()
 	home := shared(t)
 	before := lives(t, home, sharedName)
 	admin := loginOf(t, home, adminUser).at(t, home, sharedName, "inside")
@@ -89,7 +123,6 @@ func TestCase24_AClusterOfSomebodyElsesIsCaredForByAddressAndLogin(t *testing.T)
 	userAbroad(t, ns)
 	leaveAbroad(t, ns)
 	mustLiveOn(t, home, sharedName, before)
-	waitReady(t, time.Minute, clusterNamed(home, sharedName))
 }
 
 // changeTopicAbroad grows a topic and sets its configuration, and deletes another.

@@ -95,7 +95,7 @@ func installOperator(ctx context.Context, image string, values ...string) error 
 		"--namespace", releaseNamespace, "--create-namespace", "--wait", "--timeout", installLimit.String(),
 		"--set-string", "image.repository=" + name, "--set-string", "image.tag=" + tag}
 	for _, value := range values {
-		args = append(args, "--set-string", value)
+		args = append(args, "--set", value)
 	}
 	_, err = run(ctx, nil, helm, args...)
 	return err

@@ -1,6 +1,6 @@
 // Command components is every program of a Kubernetes cluster in one static
 // binary: the API server, the controllers, the scheduler, kube-proxy, the
-// kubelet, kubectl, etcd, CoreDNS, a CSI driver and an image registry. One
+// kubelet, kubectl, etcd, CoreDNS, a CSI driver, load balancers and an image registry. One
 // binary means that client-go is compiled and mapped into memory once. The
 // program is chosen by the name of the executable or by the first argument.
 package main
@@ -37,6 +37,7 @@ import (
 	kubelet "k8s.io/kubernetes/cmd/kubelet/app"
 
 	"github.com/castellan-dev/castellan/hack/localcluster/components/csi"
+	"github.com/castellan-dev/castellan/hack/localcluster/components/loadbalancer"
 	"github.com/castellan-dev/castellan/hack/localcluster/components/registry"
 )
 
@@ -51,6 +52,7 @@ var programs = map[string]func(){
 	"etcd":                    func() { etcdmain.Main(os.Args) },
 	"coredns":                 coremain.Run,
 	"csi-dir":                 func() { fail(csi.Run(os.Args[1:], nil)) },
+	"load-balancer":           func() { fail(loadbalancer.Run(os.Args[1:])) },
 	"registry":                func() { fail(registry.Run(os.Args[1:])) },
 }
 

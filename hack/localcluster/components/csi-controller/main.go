@@ -64,7 +64,8 @@ type provisioner struct {
 
 func (p *provisioner) Provision(ctx context.Context, o controller.ProvisionOptions) (*corev1.PersistentVolume, controller.ProvisioningState, error) {
 	request := o.PVC.Spec.Resources.Requests[corev1.ResourceStorage]
-	size, err := p.volumes.Create(o.PVName, request.Value())
+	sized := o.StorageClass.Parameters[csi.SizedParameter] == "true"
+	size, err := p.volumes.Create(o.PVName, request.Value(), sized)
 	if err != nil {
 		return nil, controller.ProvisioningFinished, err
 	}
@@ -82,7 +83,7 @@ func (p *provisioner) Provision(ctx context.Context, o controller.ProvisionOptio
 			NodeAffinity:                  affinity,
 			PersistentVolumeSource: corev1.PersistentVolumeSource{CSI: &corev1.CSIPersistentVolumeSource{
 				Driver: csi.DriverName, VolumeHandle: o.PVName,
-				FSType: "ext4", // the kubelet applies a pod's fsGroup only to volumes that tell a file system
+				FSType: "xfs", // the kubelet applies a pod's fsGroup only to volumes that tell a file system
 			}},
 		},
 	}, controller.ProvisioningFinished, nil

@@ -2,8 +2,10 @@ package csi
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -15,8 +17,13 @@ import (
 const defaultSize = 1 << 30
 
 // Volumes is a folder of volumes: ID is the volume's content and ID.size its
-// size in bytes. The size is told, not enforced: a folder has no quota.
+// size in bytes. The size is told, not enforced: a folder has no quota. A sized
+// volume is a disk instead, and can be full: ID.img is a sparse file with XFS (ext4
+// grows only for those who have CAP_SYS_RESOURCE, which root in a virtual machine may lack).
 type Volumes struct{ root string }
+
+// image is the suffix of a sized volume's file.
+const image = ".img"
 
 func (v Volumes) path(id string) (string, error) {
 	if id == "" || id != filepath.Base(id) || strings.HasPrefix(id, ".") {
@@ -25,20 +32,24 @@ func (v Volumes) path(id string) (string, error) {
 	return filepath.Join(v.root, id), nil
 }
 
-// existing is path for a volume that must be there.
-func (v Volumes) existing(id string) (string, error) {
-	path, err := v.path(id)
+// existing is the folder or, of a sized volume, the file of a volume that must
+// be there.
+func (v Volumes) existing(id string) (path string, sized bool, err error) {
+	path, err = v.path(id)
 	if err != nil {
-		return "", err
+		return "", false, err
+	}
+	if _, err := os.Stat(path + image); err == nil {
+		return path + image, true, nil
 	}
 	if _, err := os.Stat(path); err != nil {
-		return "", status.Errorf(codes.NotFound, "volume %s: %v", id, err)
+		return "", false, status.Errorf(codes.NotFound, "volume %s: %v", id, err)
 	}
-	return path, nil
+	return path, false, nil
 }
 
-// Create makes a volume and returns its size; one that exists is kept.
-func (v Volumes) Create(id string, size int64) (int64, error) {
+// Create makes a volume and returns its size in bytes; one that exists is kept.
+func (v Volumes) Create(id string, size int64, sized bool) (int64, error) {
 	path, err := v.path(id)
 	if err != nil {
 		return 0, err
@@ -52,13 +63,53 @@ func (v Volumes) Create(id string, size int64) (int64, error) {
 		}
 		return have, nil
 	}
-	if err := os.MkdirAll(path, 0o755); err != nil {
-		return 0, err
+	if sized {
+		err = makeDisk(path+image, size)
+	} else if err = os.MkdirAll(path, 0o755); err == nil {
+		err = os.Chmod(path, 0o777)
 	}
-	if err := os.Chmod(path, 0o777); err != nil {
+	if err != nil {
 		return 0, err
 	}
 	return size, v.setSize(id, size)
+}
+
+// smallestDisk is what mkfs.xfs takes.
+const smallestDisk = 300 << 20
+
+func makeDisk(path string, size int64) error {
+	if size < smallestDisk {
+		return status.Errorf(codes.OutOfRange, "a disk of %d bytes is too small: XFS wants %d", size, smallestDisk)
+	}
+	err := os.WriteFile(path, nil, 0o600)
+	if err == nil {
+		err = os.Truncate(path, size)
+	}
+	if err != nil {
+		return err
+	}
+	return run("mkfs.xfs", "-q", "-f", path)
+}
+
+// run is for the programs of xfsprogs and util-linux; its error has their words.
+func run(program string, args ...string) error {
+	if out, err := exec.Command(program, args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("%s %s: %w: %s", program, strings.Join(args, " "), err, strings.TrimSpace(string(out)))
+	}
+	return nil
+}
+
+// Grow gives a volume a new size and returns whether its file system must
+// follow on its node.
+func (v Volumes) Grow(id string, size int64) (onNode bool, err error) {
+	path, sized, err := v.existing(id)
+	if err == nil && sized {
+		err = os.Truncate(path, size)
+	}
+	if err != nil {
+		return false, err
+	}
+	return sized, v.setSize(id, size)
 }
 
 // Remove deletes a volume, if it is there.
@@ -70,8 +121,10 @@ func (v Volumes) Remove(id string) error {
 	if err := os.RemoveAll(path); err != nil {
 		return err
 	}
-	if err := os.Remove(path + ".size"); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+	for _, file := range []string{path + image, path + ".size"} {
+		if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 	}
 	return nil
 }

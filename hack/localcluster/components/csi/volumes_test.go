@@ -2,6 +2,7 @@ package csi
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 )
@@ -9,17 +10,17 @@ import (
 func TestVolumes(t *testing.T) {
 	v := Volumes{t.TempDir()}
 	for range 2 { // a second request for the same volume gets the first one
-		if size, err := v.Create("pvc-1", 100); err != nil || size != 100 {
+		if size, err := v.Create("pvc-1", 100, false); err != nil || size != 100 {
 			t.Fatal(size, err)
 		}
 	}
-	if _, err := v.Create("pvc-1", 200); err == nil {
+	if _, err := v.Create("pvc-1", 200, false); err == nil {
 		t.Error("a volume of another size is taken for the same")
 	}
-	if size, err := v.Create("pvc-2", 0); err != nil || size != defaultSize {
+	if size, err := v.Create("pvc-2", 0, false); err != nil || size != defaultSize {
 		t.Error(size, err)
 	}
-	path, err := v.existing("pvc-1")
+	path, _, err := v.existing("pvc-1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +38,7 @@ func TestVolumes(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if _, err := v.existing("pvc-1"); err == nil {
+	if _, _, err := v.existing("pvc-1"); err == nil {
 		t.Error("it is still there")
 	}
 }
@@ -48,5 +49,35 @@ func TestVolumeIDs(t *testing.T) {
 		if _, err := v.path(id); err == nil {
 			t.Errorf("id %q is accepted", id)
 		}
+	}
+}
+
+// A disk's file is as long as asked for, grows with the volume and goes with it.
+func TestSizedVolumes(t *testing.T) {
+	if _, err := exec.LookPath("mkfs.xfs"); err != nil {
+		t.Skip("no mkfs.xfs on this machine: `localcluster up` installs it")
+	}
+	v := Volumes{t.TempDir()}
+	if _, err := v.Create("pvc-1", smallestDisk-1, true); err == nil {
+		t.Error("a disk that XFS cannot be made on is accepted")
+	}
+	if _, err := v.Create("pvc-1", smallestDisk, true); err != nil {
+		t.Fatal(err)
+	}
+	path, sized, err := v.existing("pvc-1")
+	if err != nil || !sized {
+		t.Fatal(sized, err)
+	}
+	if onNode, err := v.Grow("pvc-1", 2*smallestDisk); err != nil || !onNode {
+		t.Error(onNode, err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Size() != 2*smallestDisk || v.size("pvc-1") != 2*smallestDisk {
+		t.Error(info, err)
+	}
+	if err := v.Remove("pvc-1"); err != nil {
+		t.Error(err)
+	}
+	if left, err := os.ReadDir(v.root); err != nil || len(left) != 0 {
+		t.Error("something is left:", left, err)
 	}
 }

@@ -48,6 +48,16 @@ volumeBindingMode: WaitForFirstConsumer
 reclaimPolicy: Delete
 allowVolumeExpansion: true
 `},
+		// Mounted on two nodes at once, an image would be two file systems on one disk: hence bound to a node.
+		{"/apis/storage.k8s.io/v1/storageclasses/sized", `apiVersion: storage.k8s.io/v1
+kind: StorageClass
+metadata: {name: sized}
+provisioner: dir.csi.localcluster
+parameters: {sized: "true", bind: node}
+volumeBindingMode: WaitForFirstConsumer
+reclaimPolicy: Delete
+allowVolumeExpansion: true
+`},
 	}
 }
 

@@ -102,6 +102,8 @@ func (in Inputs) Specs() []proc.Spec {
 		spec("kube-scheduler", AfterAPI, in.scheduler()),
 		spec("kube-proxy", AfterAPI, in.proxy()),
 		spec("coredns", AfterAPI, []string{"coredns", "-conf", in.CorefileFile()}),
+		spec("load-balancer", AfterAPI, []string{"load-balancer", "-kubeconfig=" + in.Dir.Kubeconfig(),
+			"-pool=" + in.Plan.LoadBalancerCIDR()}),
 		csi,
 	}
 }

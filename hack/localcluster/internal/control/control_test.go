@@ -51,7 +51,7 @@ func TestSpecs(t *testing.T) {
 			t.Errorf("%s waits for %q", s.Name, s.After)
 		}
 	}
-	if len(names) != 8 {
+	if len(names) != 9 {
 		t.Errorf("%v", names)
 	}
 }

@@ -30,6 +30,7 @@ var (
 		{Command: "nft", Package: "nftables"},
 		{Command: "nsenter", Package: "util-linux"},
 		{Command: "mount", Package: "mount"},
+		{Command: "mkfs.xfs", Package: "xfsprogs"},
 	}
 	ImageNeeds = []Need{
 		{Command: "debootstrap", Package: "debootstrap"},
