@@ -21,9 +21,9 @@ var editedTemplate = model.Fingerprint{User: "edited", Whole: "edited"}
 // observeEdits finds pods that were made from a StatefulSet while it was edited. Their annotations are those of the
 // template that was edited, and say nothing.
 //
-// A pod is not compared itself, for admission changes pods: it is compared what Kubernetes has kept of the template that
-// the pod was made from. It counts only where the StatefulSet of now has what the operator writes, so that a pod made
-// from that has it too, and no pod is replaced twice.
+// Admission changes pods, so that a pod is not compared itself: what Kubernetes has kept of the template that it was
+// made from is. A difference counts only where the StatefulSet of now has what the operator writes. A pod made from
+// that has it too, and no pod is replaced twice.
 func observeEdits(c *model.Cluster, live *Live, observation *model.Observation) {
 	for i := range c.Pools {
 		pool := &c.Pools[i]

@@ -39,7 +39,7 @@ var reached = map[string][]string{
 	"controllers/batch/writer.go:PatchStatus Status().Patch": asked,
 	"controllers/batch/writer.go:Create Create":              {"secrets"},
 	"controllers/batch/writer.go:Update Update":              {"secrets"},
-	"controllers/cluster/apply.go:prune Delete":              {"services", "configmaps"}, // decide: surplus
+	"controllers/cluster/apply.go:prune Delete":              {"services", "configmaps", "persistentvolumeclaims"}, // decide: surplus
 	"controllers/cluster/apply.go:patch Patch":               patched,
 	"controllers/cluster/load.go:readLive List":              listened,
 	"controllers/cluster/lookup.go:look Get":                 ofNodes,
