@@ -151,6 +151,7 @@ func cacheOptions(namespaces string) cache.Options {
 		ByObject: map[client.Object]cache.ByObject{
 			&corev1.Pod{}: ours, &corev1.Service{}: ours, &corev1.ConfigMap{}: ours, &corev1.Secret{}: ours,
 			&corev1.PersistentVolumeClaim{}: ours, &appsv1.StatefulSet{}: ours, &policyv1.PodDisruptionBudget{}: ours,
+			&appsv1.ControllerRevision{}: ours, // they bear the labels of the pods that are made from them
 		},
 	}
 	for _, namespace := range namespacesOf(namespaces) {

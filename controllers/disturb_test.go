@@ -17,7 +17,7 @@ import (
 var disturbers = map[string][]string{
 	"Delete": {
 		"cluster/disturb.go:deletePod", "cluster/disturb.go:replaceDisk", "cluster/disturb.go:removePool",
-		"cluster/apply.go:prune", // Services and ConfigMaps that nobody uses
+		"cluster/apply.go:prune", // Services and ConfigMaps that nobody uses, claims that never had a volume: decide.surplus
 		// Claims that never had a volume, and StatefulSets without their pods, before there is a cluster: decide.Remade.
 		"cluster/remake.go:removeAsSeen",
 	},

@@ -11,7 +11,7 @@ fi
 cd "$root"
 controller_gen=$(hack/tool.sh controller-gen)
 
-mkdir -p "$into"/{api/v1alpha1,config/crd/bases,config/rbac,charts/castellan/files/crds,docs}
+mkdir -p "$into"/{api/v1alpha1,config/crd/bases,config/rbac,config/external-only,charts/castellan/files/crds,docs}
 # No maxDescLen: `kubectl explain` shall say all of it.
 "$controller_gen" crd paths=./api/... output:crd:dir="$into/config/crd/bases"
 # The deepcopy generator cannot read a map whose values are an alias; without alias nodes it sees the string behind it.
@@ -30,11 +30,11 @@ cp "$into"/config/crd/bases/*.yaml "$into/charts/castellan/files/crds/"
 sed -n '/^rules:/,$p' "$into/config/rbac/role.yaml" >"$into/charts/castellan/files/rules.yaml"
 # Without the controller of the operator's own clusters, whose permissions stand with it.
 "$controller_gen" rbac:roleName=castellan-manager paths=./controllers/batch paths=./controllers/external \
-	paths=./controllers/topic paths=./controllers/user output:rbac:stdout |
-	sed -n '/^rules:/,$p' >"$into/charts/castellan/files/rules-external.yaml"
+	paths=./controllers/topic paths=./controllers/user output:rbac:dir="$into/config/external-only"
+sed -n '/^rules:/,$p' "$into/config/external-only/role.yaml" >"$into/charts/castellan/files/rules-external.yaml"
 go -C hack/apidoc run . "$into"/config/crd/bases/*.yaml >"$into/docs/api.md"
 
 if [ "$into" = "$root" ]; then
 	internal/plainauth/java/build.sh
-	echo "generated: api/v1alpha1 (deepcopy), config/crd, config/rbac/role.yaml, charts/castellan/files, docs/api.md, the broker's jar"
+	echo "generated: api/v1alpha1 (deepcopy), config/crd, config/rbac and config/external-only (role.yaml), charts/castellan/files, docs/api.md, the broker's jar"
 fi

@@ -11,7 +11,7 @@ export GOFLAGS
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-generated=(api/v1alpha1/zz_generated.deepcopy.go config/crd/bases config/rbac/role.yaml charts/castellan/files docs/api.md)
+generated=(api/v1alpha1/zz_generated.deepcopy.go config/crd/bases config/rbac/role.yaml config/external-only/role.yaml charts/castellan/files docs/api.md)
 modules=(. hack/apidoc hack/demo hack/localcluster)
 
 check_generated() {

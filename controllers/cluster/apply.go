@@ -197,11 +197,15 @@ func (r *Reconciler) applyHandover(ctx context.Context, s *scope) error {
 	return err
 }
 
-// prune removes what is no longer rendered.
+// prune removes what is no longer rendered, as it was judged: a claim that has been given a volume meanwhile stays.
 func (r *Reconciler) prune(ctx context.Context, s *scope) error {
 	for _, object := range s.decision.Surplus {
-		uid := object.GetUID()
-		err := r.Delete(ctx, object, client.Preconditions{UID: &uid})
+		uid, version := object.GetUID(), object.GetResourceVersion()
+		err := r.Delete(ctx, object, client.Preconditions{UID: &uid, ResourceVersion: &version})
+		if _, claim := object.(*corev1.PersistentVolumeClaim); claim && err == nil {
+			r.event(s, corev1.EventTypeNormal, "ClaimRemoved", "PersistentVolumeClaim "+object.GetName()+
+				", which never had a volume, is removed: no node needs it")
+		}
 		if client.IgnoreNotFound(err) != nil {
 			return fmt.Errorf(
 				"remove %T %s/%s, which is no longer rendered: %w",

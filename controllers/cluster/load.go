@@ -75,8 +75,9 @@ func readLive(ctx context.Context, reader client.Reader, cluster client.Object) 
 		secrets  corev1.SecretList
 		services corev1.ServiceList
 		budgets  policyv1.PodDisruptionBudgetList
+		kept     appsv1.ControllerRevisionList
 	)
-	for _, list := range []client.ObjectList{&sets, &pods, &claims, &maps, &secrets, &services, &budgets} {
+	for _, list := range []client.ObjectList{&sets, &pods, &claims, &maps, &secrets, &services, &budgets, &kept} {
 		err := reader.List(ctx, list, client.InNamespace(cluster.GetNamespace()),
 			client.MatchingLabels{v1alpha1.LabelCluster: cluster.GetName()})
 		if err != nil {
@@ -90,6 +91,7 @@ func readLive(ctx context.Context, reader client.Reader, cluster client.Object) 
 		Secrets:    byName(ours(model.KindSecret, cluster, secrets.Items)),
 		Services:   byName(ours(model.KindService, cluster, services.Items)),
 		Budgets:    byName(ours(model.KindBudget, cluster, budgets.Items)),
+		Revisions:  byName(kept.Items), // observe looks at their controllers
 		Taken:      map[string]string{},
 	}, nil
 }

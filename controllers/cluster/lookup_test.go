@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"maps"
 	"strings"
@@ -356,6 +357,46 @@ func TestAnEditedStatefulSetIsPutBack(t *testing.T) {
 			h.reconcile()
 			if h.get("events-main", set); set.ResourceVersion != version {
 				t.Error("it is written again although nothing differs")
+			}
+		})
+	}
+}
+
+// The StatefulSet was edited, a pod was made from it, and the StatefulSet was put back.
+func TestAPodThatWasMadeFromAnEditedStatefulSetGoes(t *testing.T) {
+	for name, c := range map[string]struct {
+		image string
+		goes  bool
+	}{"edited": {"evil/kafka:4.3.1", true}, "sound": {"apache/kafka:4.3.1", false}} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t)
+			h.reconcile()
+			set := &appsv1.StatefulSet{}
+			h.get("events-main", set)
+			template := set.Spec.Template.DeepCopy()
+			template.Spec.Containers[0].Image = c.image
+			raw, err := json.Marshal(map[string]any{"spec": map[string]any{"template": template}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			kept := &appsv1.ControllerRevision{Data: runtime.RawExtension{Raw: raw}, ObjectMeta: metav1.ObjectMeta{
+				Namespace: "shop", Name: "events-main-1", Labels: template.Labels,
+				OwnerReferences: []metav1.OwnerReference{
+					*metav1.NewControllerRef(set, appsv1.SchemeGroupVersion.WithKind("StatefulSet"))},
+			}}
+			pod := &corev1.Pod{ObjectMeta: template.ObjectMeta, Spec: template.Spec}
+			pod.Namespace, pod.Name, pod.UID = "shop", "events-main-0", "pod"
+			pod.Labels = maps.Clone(template.Labels)
+			pod.Labels[appsv1.ControllerRevisionHashLabelKey] = kept.Name
+			for _, object := range []client.Object{kept, pod} {
+				if err := h.api.Create(t.Context(), object); err != nil {
+					t.Fatal(err)
+				}
+			}
+			said := h.reconcile()
+			err = h.api.Get(t.Context(), client.ObjectKeyFromObject(pod), &corev1.Pod{})
+			if gone := apierrors.IsNotFound(err); gone != c.goes {
+				t.Errorf("it goes: %t (%v), expected %t; the status says %s", gone, err, c.goes, said)
 			}
 		})
 	}

@@ -36,7 +36,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		WithOptions(controller.Options{MaxConcurrentReconciles: connect.ClustersAtOnce})
 	for _, object := range []client.Object{
 		&appsv1.StatefulSet{}, &corev1.Pod{}, &corev1.PersistentVolumeClaim{}, &corev1.ConfigMap{}, &corev1.Secret{},
-		&corev1.Service{}, &policyv1.PodDisruptionBudget{},
+		&corev1.Service{}, &policyv1.PodDisruptionBudget{}, &appsv1.ControllerRevision{},
 	} {
 		build = build.Watches(object, labelled)
 	}

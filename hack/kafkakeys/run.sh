@@ -16,7 +16,7 @@ ask() { # PROGRAM FOLDER-OF-JARS
 if [ "$1" = former ]; then
 	shift
 	keys=$(for libs; do ask KafkaFormerKeys "$libs"; done)
-	LC_ALL=C sort -u <<<"$keys" | table former.txt "Every key of brokers and topics that Apache Kafka had before 4"
+	LC_ALL=C sort -u <<<"$keys" | table former.txt "Every key of brokers and topics that Apache Kafka had from 2.8 to 4.0"
 	exit
 fi
 version=$1 libs=$2

@@ -179,7 +179,7 @@ func heldVerdicts(held []plan.Held) []verdict.Verdict {
 
 // surplus is what is no longer rendered: a listener that was taken out of the spec keeps its Services until no node
 // listens there, a revision until no pod and no StatefulSet names it. What the cluster does
-// not own is left alone, however it is labelled.
+// not own is left alone, however it is labelled. Of claims, which have no owner, see staleClaims.
 func surplus(cluster metav1.Object, c *model.Cluster, live *observe.Live, successor string) []render.Object {
 	rendered := map[string]bool{}
 	for _, object := range render.Quiet(c) {
@@ -200,6 +200,9 @@ func surplus(cluster metav1.Object, c *model.Cluster, live *observe.Live, succes
 			metav1.IsControlledBy(configMap, cluster) {
 			objects = append(objects, configMap)
 		}
+	}
+	for _, claim := range staleClaims(c, live) {
+		objects = append(objects, claim)
 	}
 	objects = slices.DeleteFunc(objects, func(o render.Object) bool { return o.GetDeletionTimestamp() != nil })
 	slices.SortFunc(objects, func(a, b render.Object) int { return cmp.Compare(a.GetName(), b.GetName()) })

@@ -107,12 +107,18 @@ func KeySecrets(
 	hosts := Hosts(live.Pods)
 	for i := range c.Pools {
 		pool := &c.Pools[i]
-		listeners := KeySecret{Name: c.ListenersSecret(pool), Leaves: listenerLeaves(c, pool, hosts)}
-		listeners.Leaves = append(listeners.Leaves, movedLeaves(live.Secrets[listeners.Name], leaving, pool.Name, hosts)...)
-		for _, k := range []KeySecret{{Name: c.InternalSecret(pool), Leaves: internalLeaves(c, pool)}, listeners} {
-			if len(k.Leaves) > 0 || live.Secrets[k.Name] != nil {
-				secrets = append(secrets, k.compared(live.Secrets[k.Name], withoutSpec(c, o, leaving, pool.Name), authority, now))
-			}
+		others := withoutSpec(c, o, leaving, pool.Name)
+		internal := KeySecret{Name: c.InternalSecret(pool), Leaves: internalLeaves(c, pool)}
+		if have := live.Secrets[internal.Name]; len(internal.Leaves) > 0 || have != nil {
+			secrets = append(secrets, internal.compared(have, others, authority, now))
+		}
+		names := c.ListenersSecrets(pool)
+		together := joined(live, names)
+		listeners := KeySecret{Leaves: listenerLeaves(c, pool, hosts)}
+		listeners.Leaves = append(listeners.Leaves, movedLeaves(together, leaving, pool.Name, hosts)...)
+		if len(listeners.Leaves) > 0 || together != nil {
+			listeners = listeners.compared(together, others, authority, now)
+			secrets = append(secrets, listeners.spread(names, live, pki.AuthorityName(c.Namespace, c.Name))...)
 		}
 	}
 	former := map[string]bool{}
@@ -122,9 +128,12 @@ func KeySecrets(
 			continue
 		}
 		former[pool.Name] = true
-		k := KeySecret{Name: c.ListenersSecret(pool)}
-		if k.Leaves = movedLeaves(live.Secrets[k.Name], leaving, pool.Name, hosts); len(k.Leaves) > 0 {
-			secrets = append(secrets, k.compared(live.Secrets[k.Name], withoutSpec(c, o, leaving, pool.Name), authority, now))
+		names := c.ListenersSecrets(pool)
+		together := joined(live, names)
+		k := KeySecret{Leaves: movedLeaves(together, leaving, pool.Name, hosts)}
+		if len(k.Leaves) > 0 {
+			k = k.compared(together, withoutSpec(c, o, leaving, pool.Name), authority, now)
+			secrets = append(secrets, k.spread(names, live, pki.AuthorityName(c.Namespace, c.Name))...)
 		}
 	}
 	return secrets

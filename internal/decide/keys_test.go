@@ -47,7 +47,7 @@ func TestANodeKeepsItsCertificatesAsLongAsItsFiles(t *testing.T) {
 		"other": {Broker: true, Files: map[int32]model.Fingerprint{7: {}}},
 	}}
 	have := map[string][]byte{"5.pem": []byte("five"), "6.pem": []byte("six"), "7.pem": []byte("seven"), "8.pem": []byte("8")}
-	for _, name := range []string{c.InternalSecret(&c.Pools[0]), c.ListenersSecret(&c.Pools[0])} {
+	for _, name := range []string{c.InternalSecret(&c.Pools[0]), c.ListenersSecrets(&c.Pools[0])[0]} {
 		live := &observe.Live{Secrets: map[string]*corev1.Secret{name: {Data: have}}}
 		secrets := KeySecrets(c, o, live, authority, now)
 		i := slices.IndexFunc(secrets, func(k KeySecret) bool { return k.Name == name })
@@ -79,7 +79,7 @@ func TestALeavingBrokerThatMovesGetsACertificateForItsNewAddress(t *testing.T) {
 			Pools: map[string]model.ObservedPool{"main": {Broker: true}},
 			Nodes: map[int32]model.ObservedNode{1: {Pod: &model.ObservedPod{Pool: "main"}}},
 		}
-		name := c.ListenersSecret(&model.Pool{Name: "main", StatefulSet: "events-main"})
+		name := c.ListenersSecrets(&model.Pool{Name: "main", StatefulSet: "events-main"})[0]
 		live := &observe.Live{
 			Pods: []corev1.Pod{{ObjectMeta: metav1.ObjectMeta{Name: "events-main-1"}, Status: corev1.PodStatus{HostIP: "10.0.0.2"}}},
 			Secrets: map[string]*corev1.Secret{name: {Data: map[string][]byte{

@@ -103,6 +103,34 @@ func isOfFormerClass(have, want *corev1.PersistentVolumeClaim, set *appsv1.State
 	})
 }
 
+// staleClaims are those that the operator made for nodes that are no longer asked for, and that never had a volume: a
+// wrong storage class was taken out with its pool. A claim whose volume somebody chose or fills is left alone.
+func staleClaims(c *model.Cluster, live *observe.Live) []*corev1.PersistentVolumeClaim {
+	needed := map[string]bool{}
+	for i := range c.Nodes {
+		for _, want := range render.Claims(c, &c.Nodes[i]) {
+			needed[want.Name] = true
+		}
+	}
+	for i := range live.Pods {
+		for _, volume := range live.Pods[i].Spec.Volumes {
+			if volume.PersistentVolumeClaim != nil {
+				needed[volume.PersistentVolumeClaim.ClaimName] = true
+			}
+		}
+	}
+	var stale []*corev1.PersistentVolumeClaim
+	for _, claim := range live.Claims {
+		labels, spec := claim.Labels, &claim.Spec
+		ours := labels[v1alpha1.LabelNodeID] != "" && labels[v1alpha1.LabelClusterID] == c.ClusterID
+		chosen := spec.Selector != nil || spec.DataSource != nil || spec.DataSourceRef != nil
+		if ours && !chosen && !needed[claim.Name] && claim.Status.Phase == corev1.ClaimPending && !model.HasVolume(claim) {
+			stale = append(stale, claim)
+		}
+	}
+	return stale
+}
+
 // requested is in bytes.
 func requested(claim *corev1.PersistentVolumeClaim) int64 {
 	size := claim.Spec.Resources.Requests[corev1.ResourceStorage]

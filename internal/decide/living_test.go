@@ -185,6 +185,67 @@ func TestADiskIsNeverMadeAnew(t *testing.T) {
 	}
 }
 
+// A pool was removed, or made smaller, before its claims had a volume.
+func TestAClaimThatNobodyNeedsAndThatNeverHadAVolumeGoes(t *testing.T) {
+	class := "wrong"
+	stale := func(in *Inputs) *corev1.PersistentVolumeClaim {
+		claim := in.Live.Claims["data-events-main-2"].DeepCopy()
+		claim.Name, claim.UID, claim.Spec.StorageClassName = "data-events-main-7", "stale", &class
+		claim.Labels[v1alpha1.LabelNodeID], claim.Status.Phase = "7", corev1.ClaimPending
+		in.Live.Claims[claim.Name] = claim
+		return claim
+	}
+	mounts := corev1.Volume{Name: "data", VolumeSource: corev1.VolumeSource{
+		PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "data-events-main-7"}}}
+	for name, c := range map[string]struct {
+		change func(in *Inputs, claim *corev1.PersistentVolumeClaim)
+		goes   bool
+	}{
+		"as the operator made it": {func(*Inputs, *corev1.PersistentVolumeClaim) {}, true},
+		"it has a volume":         {func(_ *Inputs, claim *corev1.PersistentVolumeClaim) { claim.Spec.VolumeName = "v" }, false},
+		"it is bound":             {func(_ *Inputs, claim *corev1.PersistentVolumeClaim) { claim.Status.Phase = corev1.ClaimBound }, false},
+		"it has lost its volume":  {func(_ *Inputs, claim *corev1.PersistentVolumeClaim) { claim.Status.Phase = corev1.ClaimLost }, false},
+		"nobody says what it is":  {func(_ *Inputs, claim *corev1.PersistentVolumeClaim) { claim.Status.Phase = "" }, false},
+		"it is another cluster's": {func(_ *Inputs, claim *corev1.PersistentVolumeClaim) {
+			claim.Labels[v1alpha1.LabelClusterID] = "x"
+		}, false},
+		"it was not labelled": {func(_ *Inputs, claim *corev1.PersistentVolumeClaim) {
+			delete(claim.Labels, v1alpha1.LabelNodeID)
+		}, false},
+		"it goes already": {func(_ *Inputs, claim *corev1.PersistentVolumeClaim) {
+			claim.DeletionTimestamp = new(metav1.Now())
+		}, false},
+		"somebody restores into it": {func(_ *Inputs, claim *corev1.PersistentVolumeClaim) {
+			claim.Spec.DataSourceRef = &corev1.TypedObjectReference{Kind: "VolumeSnapshot", Name: "s"}
+		}, false},
+		"somebody chose its volume": {func(_ *Inputs, claim *corev1.PersistentVolumeClaim) {
+			claim.Spec.Selector = &metav1.LabelSelector{}
+		}, false},
+		"a pod mounts it": {func(in *Inputs, _ *corev1.PersistentVolumeClaim) {
+			in.Live.Pods[0].Spec.Volumes = append(in.Live.Pods[0].Spec.Volumes, mounts)
+		}, false},
+		"its node comes": {func(in *Inputs, claim *corev1.PersistentVolumeClaim) {
+			delete(in.Live.Claims, claim.Name)
+			claim.Name, claim.Labels[v1alpha1.LabelNodeID] = "data-events-main-2", "2"
+			in.Live.Claims[claim.Name] = claim
+		}, false},
+		"something is under way": {func(in *Inputs, _ *corev1.PersistentVolumeClaim) {
+			in.Live.Pods[0].Status.Conditions = nil
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := running(t)
+			claim := stale(&in)
+			c.change(&in, claim)
+			d := Decide(in)
+			goes := slices.ContainsFunc(d.Surplus, func(o render.Object) bool { return o.GetUID() == claim.UID })
+			if goes != c.goes || c.goes && len(d.Surplus) != 1 {
+				t.Errorf("it goes: %t, expected %t; surplus %v, plan %s", goes, c.goes, d.Surplus, d.Plan)
+			}
+		})
+	}
+}
+
 func setSize(in *Inputs, size string) {
 	in.Cluster.Spec.Pools[0].Storage.Volumes[0].Size = resource.MustParse(size)
 }

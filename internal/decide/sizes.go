@@ -14,6 +14,10 @@ const (
 	maxObject = 1 << 20
 	// rollRoom is what a revision may need more in mid-roll, when some nodes have their last files and others the next.
 	rollRoom = 128 << 10
+	// keyRoom is what a Secret of keys is left with: a key stays where it is when it is issued anew, for longer addresses.
+	keyRoom = 32 << 10
+	// authorityRoom is more than the certificate of the authority, which stands beside the keys.
+	authorityRoom = 2 << 10
 	// longestIP stands for addresses of Kubernetes nodes that are not known yet.
 	longestIP = "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff"
 )
@@ -42,14 +46,22 @@ func tooLarge(c *model.Cluster) verdict.List {
 				maxObject-rollRoom,
 			)
 		}
-		if size := keyBytes(c, listenerLeaves(c, pool, hosts)); size > maxObject {
+		leaves := listenerLeaves(c, pool, hosts)
+		sizes, total := map[string]int{}, 0
+		for _, leaf := range leaves {
+			sizes[leaf.Entry] = leafBytes(leaf, pki.AuthorityName(c.Namespace, c.Name))
+			total += sizes[leaf.Entry]
+		}
+		if _, fits := placed(sizes, nil, maxObject-keyRoom-authorityRoom); !fits {
 			faults.Refuse(
 				model.PoolField(pool.Name, "replicas"),
-				"the keys of its %d nodes for all listeners with TLS take %d bytes, and a Secret has room for %d; use fewer "+
+				"the %d keys of its %d nodes for listeners with TLS take %d bytes, and %d Secrets have room for %d; use fewer "+
 					"such listeners, or spread the nodes over more pools",
+				len(leaves),
 				pool.Replicas,
-				size,
-				maxObject,
+				total,
+				model.ListenersSecrets,
+				model.ListenersSecrets*(maxObject-keyRoom-authorityRoom),
 			)
 		}
 	}
@@ -70,14 +82,4 @@ func assumed(c *model.Cluster) *model.Cluster {
 		}
 	}
 	return &known
-}
-
-// keyBytes is the most that a key Secret takes.
-func keyBytes(c *model.Cluster, leaves []Leaf) int {
-	authority := pki.AuthorityName(c.Namespace, c.Name)
-	size := (pki.Request{CommonName: authority}).BundleBytes(authority) // more than the authority's certificate
-	for _, leaf := range leaves {
-		size += leaf.Request.BundleBytes(authority) + len(leaf.Names())
-	}
-	return size
 }

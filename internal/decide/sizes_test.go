@@ -2,8 +2,13 @@ package decide
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/observe"
@@ -35,17 +40,115 @@ func large(t *testing.T, nodes int32, listeners int, tls bool, config int) Input
 	return in
 }
 
+// longNames gives the cluster and its namespace the longest names that it may have.
+func longNames(in Inputs) Inputs {
+	in.Cluster.Namespace, in.Cluster.Name = strings.Repeat("n", 63), strings.Repeat("c", 24)
+	return in
+}
+
+// A pool of the largest size: what is written is weighed, not what was computed.
+func TestTheKeysOfManyListenersAreSpreadOverSecrets(t *testing.T) {
+	authority, err := pki.NewAuthority(pki.AuthorityName("shop", "events"), start)
+	if err != nil {
+		t.Fatal(err)
+	}
+	live := &observe.Live{Secrets: map[string]*corev1.Secret{}}
+	where := map[string]string{} // by key
+	for _, nodes := range []int32{40, 100} {
+		in := large(t, nodes, 16, true, 0)
+		d := Decide(in)
+		if len(d.Verdicts) > 0 {
+			t.Fatalf("%d nodes: %v", nodes, d.Verdicts)
+		}
+		c := assumed(d.Model)
+		names := c.ListenersSecrets(&c.Pools[0])
+		for id := range nodes {
+			live.Pods = append(live.Pods, corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("events-main-%d", id)},
+				Status: corev1.PodStatus{HostIP: longestIP}})
+		}
+		issued := 0
+		for _, k := range KeySecrets(c, d.Observation, live, authority, start) {
+			secret := &corev1.Secret{Data: maps.Clone(k.Keep)}
+			for _, leaf := range k.Issue {
+				bundle, err := pki.Issue(authority, leaf.Request, start)
+				if err != nil {
+					t.Fatal(err)
+				}
+				secret.Data[leaf.Entry+".pem"] = bundle.Bundle()
+				issued++
+			}
+			size := 0
+			for entry, value := range secret.Data {
+				size += len(value)
+				if k.Name == c.InternalSecret(&c.Pools[0]) || !strings.HasSuffix(entry, ".pem") {
+					continue
+				}
+				if before := where[entry]; before != "" && before != k.Name {
+					t.Errorf("%s goes from %s to %s", entry, before, k.Name)
+				}
+				where[entry] = k.Name
+				if secret.Data[strings.TrimSuffix(entry, ".pem")+".names"] == nil {
+					t.Errorf("%s is without its names in %s", entry, k.Name)
+				}
+			}
+			if size > maxObject {
+				t.Errorf("%d nodes: %s takes %d bytes", nodes, k.Name, size)
+			}
+			if !slices.Contains(append(names, c.InternalSecret(&c.Pools[0])), k.Name) {
+				t.Errorf("no pod mounts %s", k.Name)
+			}
+			live.Secrets[k.Name] = secret
+			t.Logf("%d nodes: %s has %d entries, %d bytes", nodes, k.Name, len(secret.Data), size)
+		}
+		if want := int(nodes) * 16; len(where) != want || issued < int(nodes) {
+			t.Errorf("%d nodes have %d keys for listeners, expected %d; %d were issued", nodes, len(where), want, issued)
+		}
+		for _, k := range KeySecrets(c, d.Observation, live, authority, start) {
+			if !k.Current {
+				t.Errorf("%d nodes: %s is written again, %d keys issued", nodes, k.Name, len(k.Issue))
+			}
+		}
+	}
+}
+
+// A pod of an earlier operator mounts the first Secret alone: what is there stays there, whatever comes beside it.
+func TestAKeyStaysInItsSecret(t *testing.T) {
+	sizes := map[string]int{"0.a": 400, "0.b": 400, "1.a": 400, "1.b": 400}
+	for name, c := range map[string]struct {
+		stays map[string]int
+		want  map[string]int
+		fits  bool
+		room  int
+	}{
+		"new keys fill one Secret after the other": {nil, map[string]int{"0.a": 0, "0.b": 0, "1.a": 1, "1.b": 1}, true, keyRoom + 800},
+		"what is there stays": {map[string]int{"1.b": 0, "0.a": 2},
+			map[string]int{"0.a": 2, "0.b": 0, "1.a": 1, "1.b": 0}, true, keyRoom + 800},
+		"what no longer fits goes": {map[string]int{"0.a": 3, "0.b": 3, "1.a": 3}, map[string]int{"0.a": 3, "0.b": 3,
+			"1.a": 0, "1.b": 0}, true, 800},
+		"too much": {nil, nil, false, 399},
+	} {
+		t.Run(name, func(t *testing.T) {
+			places, fits := placed(sizes, c.stays, c.room)
+			if fits != c.fits || c.fits && !maps.Equal(places, c.want) {
+				t.Errorf("%v, fits %t; expected %v", places, fits, c.want)
+			}
+		})
+	}
+}
+
 func TestWhatDoesNotFitIntoAnObjectIsRefusedByItsSize(t *testing.T) {
 	for name, c := range map[string]struct {
 		in    Inputs
 		field string
 		says  string
 	}{
-		"100 brokers, 4 listeners with TLS, 3 KB": {large(t, 100, 4, true, 3<<10), "", ""},
-		"100 brokers, 16 listeners, 3 KB":         {large(t, 100, 16, false, 3<<10), "", ""},
-		"45 brokers, 16 listeners with TLS":       {large(t, 45, 16, true, 3<<10), "", ""},
-		"100 brokers, 16 listeners with TLS": {large(t, 100, 16, true, 3<<10), "spec.pools[main].replicas",
-			"and a Secret has room for 1048576; use fewer such listeners, or spread the nodes over more pools"},
+		"100 brokers, 4 listeners with TLS, 3 KB":               {large(t, 100, 4, true, 3<<10), "", ""},
+		"100 brokers, 16 listeners, 3 KB":                       {large(t, 100, 16, false, 3<<10), "", ""},
+		"45 brokers, 16 listeners with TLS":                     {large(t, 45, 16, true, 3<<10), "", ""},
+		"100 brokers, 16 listeners with TLS, 3 KB":              {large(t, 100, 16, true, 3<<10), "", ""},
+		"100 brokers, 16 listeners with TLS, the longest names": {longNames(large(t, 100, 16, true, 3<<10)), "", ""},
+		"100 brokers, 40 listeners with TLS": {large(t, 100, 40, true, 3<<10), "spec.pools[main].replicas",
+			" bytes, and 4 Secrets have room for 4055040; use fewer such listeners, or spread the nodes over more pools"},
 		"more configuration than anybody needs": {large(t, 3, 1, false, 920<<10), "spec.pools[main].config",
 			"and a ConfigMap has room for 917504; shorten the configuration"},
 	} {
@@ -85,7 +188,7 @@ func TestTheSizesAreThoseOfWhatIsWritten(t *testing.T) {
 	if len(leaves) != 15 {
 		t.Fatalf("%d leaves", len(leaves))
 	}
-	written := len(authority.CertPEM)
+	written := 0
 	for _, leaf := range leaves {
 		issued, err := pki.Issue(authority, leaf.Request, start)
 		if err != nil {
@@ -93,7 +196,11 @@ func TestTheSizesAreThoseOfWhatIsWritten(t *testing.T) {
 		}
 		written += len(issued.Bundle()) + len(leaf.Names())
 	}
-	if computed := keyBytes(c, leaves); computed < written || computed > written+1024+64*len(leaves) {
+	computed := 0
+	for _, leaf := range leaves {
+		computed += leafBytes(leaf, pki.AuthorityName("shop", "events"))
+	}
+	if computed < written || computed > written+64*len(leaves) {
 		t.Errorf("%d bytes are computed, %d are written", computed, written)
 	}
 	for i := range d.Model.Nodes {

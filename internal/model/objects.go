@@ -1,6 +1,7 @@
 package model
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
@@ -53,9 +54,19 @@ const InternalSuffix = "-internal"
 // each node id <id>.pem (key and chain in one) and <id>.names (what the certificate names, one a line).
 func (c *Cluster) InternalSecret(pool *Pool) string { return c.Name + "-" + pool.Name + InternalSuffix }
 
-// ListenersSecret names the Secret with the nodes' keys and certificates for the listeners of clients:
-// <id>.<listener>.pem and <id>.<listener>.names.
-func (c *Cluster) ListenersSecret(pool *Pool) string { return c.Name + "-" + pool.Name + "-listeners" }
+// ListenersSecrets is how many Secrets a pool has for its keys for clients: a Secret holds 1 MiB, which is about 750 of
+// them. The pods mount all as one folder, those too that are not there yet, so that a pool may grow.
+const ListenersSecrets = 4
+
+// ListenersSecrets names the Secrets with the nodes' keys and certificates for the listeners of clients, the first one
+// first: <id>.<listener>.pem and <id>.<listener>.names, both of a listener in one of them.
+func (c *Cluster) ListenersSecrets(pool *Pool) []string {
+	names := []string{c.Name + "-" + pool.Name + "-listeners"}
+	for i := 1; i < ListenersSecrets; i++ {
+		names = append(names, fmt.Sprintf("%s-%d", names[0], i))
+	}
+	return names
+}
 
 // AcceptedConfigMap names the ConfigMap that holds the last accepted spec of a cluster.
 func AcceptedConfigMap(cluster string) string { return cluster + "-accepted" }
@@ -82,7 +93,7 @@ func (c *Cluster) ObjectNames() []ObjectName {
 		add(PartPool, field, KindStatefulSet, pool.StatefulSet)
 		add(PartPool, field, KindSecret, c.InternalSecret(pool))
 		if pool.Broker && c.certifiesListeners() {
-			add(PartPool, field, KindSecret, c.ListenersSecret(pool))
+			add(PartPool, field, KindSecret, c.ListenersSecrets(pool)...)
 		}
 	}
 	for i := range c.Nodes {

@@ -165,9 +165,12 @@ type ObservedPod struct {
 	Zone           string
 	KubernetesNode string
 	// Files is of the node's own files in the revision that the pod names; zero = the revision is gone.
-	Files      Fingerprint
-	Revision   map[int32]Fingerprint // of the files of all nodes in that revision, by node id
-	Template   Fingerprint
+	Files    Fingerprint
+	Revision map[int32]Fingerprint // of the files of all nodes in that revision, by node id
+	Template Fingerprint
+	// Edited says how the template that it was made from differs from the one that it names: somebody had edited the
+	// StatefulSet. Its Template is then like no other. Empty = it does not, or nobody can tell.
+	Edited     string
 	Pool       string // from its label
 	Version    string // of Kafka, as its image says
 	Controller bool   // it runs the role Controller

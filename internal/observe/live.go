@@ -19,6 +19,8 @@ type Live struct {
 	Secrets      map[string]*corev1.Secret
 	Services     map[string]*corev1.Service
 	Budgets      map[string]*policyv1.PodDisruptionBudget
+	// Revisions hold the templates that pods were made from: each pod names its own in a label.
+	Revisions map[string]*appsv1.ControllerRevision
 	// Refused says, by the name of a pod, why Kubernetes would not make it.
 	Refused map[string]Refusal
 	// Taken names what somebody else has under a name that the cluster needs: "Kind/name", as model.ObjectName.Key has it,

@@ -59,6 +59,7 @@ func Kubernetes(c *model.Cluster, live *Live, files map[int32]render.NodeFiles, 
 		node.Pod = observePod(pod, id, fingerprints, now)
 		observation.Nodes[id] = node
 	}
+	observeEdits(c, live, observation)
 	excuseBrokers(c, live.Pods, observation)
 	observeClaims(c, live, observation)
 	for pod, refusal := range live.Refused {

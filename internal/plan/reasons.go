@@ -33,6 +33,12 @@ var reasons = []reason{
 			"for: the version of Kafka, resources, roles, the podTemplate.",
 	},
 	{
+		name: "templateEdited", leads: Restart, holds: templateEdited,
+		after: "a pod made while its StatefulSet was edited by hand, once the StatefulSet is put back",
+		sentence: "The template that its pod was made from is not the one that it names: somebody had edited the " +
+			"StatefulSet.",
+	},
+	{
 		name: "revisionGone", leads: Restart, holds: revisionGone,
 		after: "the ConfigMap of a revision deleted by hand",
 		sentence: "The ConfigMap of the revision that the pod runs is gone, so nobody can tell whether the pod is " +
@@ -116,13 +122,20 @@ func templateChanged(v *view, n *node) (bool, string) {
 	if n.pod == nil || n.pod.Deleting || !n.rendered || isGone(n.pod) {
 		return false, ""
 	}
-	if n.pod.Template.User == n.template.User {
+	if n.pod.Template.User == n.template.User || n.pod.Edited != "" {
 		return false, ""
 	}
 	if n.pod.Version != "" && n.pod.Version != v.c.Version {
 		return true, fmt.Sprintf("version %s -> %s", n.pod.Version, v.c.Version)
 	}
 	return true, "pod template changed"
+}
+
+func templateEdited(_ *view, n *node) (bool, string) {
+	if n.pod == nil || n.pod.Deleting || !n.rendered {
+		return false, ""
+	}
+	return n.pod.Edited != "", n.pod.Edited
 }
 
 func revisionGone(_ *view, n *node) (bool, string) {

@@ -97,6 +97,9 @@ func TestReasonsToRestart(t *testing.T) {
 			s.pod(1).Template = print2("t0")
 		}, "pod template changed"},
 		{"a template that nobody rendered is no reason", func(s *stage) { s.want.Templates = nil }, ""},
+		{"templateEdited: a pod made from an edited StatefulSet is a reason", func(s *stage) {
+			s.pod(1).Template, s.pod(1).Edited = print2("edited"), "its image differs: it was made from an edited StatefulSet"
+		}, "its image differs: it was made from an edited StatefulSet"},
 		{"revisionGone: a revision that nobody can read is a reason", func(s *stage) {
 			s.pod(1).Files = model.Fingerprint{}
 		}, "the revision that it runs is gone"},

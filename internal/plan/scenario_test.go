@@ -209,7 +209,7 @@ func TestEveryRuleIsToldSomewhere(t *testing.T) {
 	}
 	words := map[string]string{
 		"filesChanged": "configuration changed", "templateChanged": "pod template changed",
-		"revisionGone": "the revision that it runs is gone",
+		"revisionGone": "the revision that it runs is gone", "templateEdited": "it was made from an edited StatefulSet",
 		"restartAsked": "asked for at", "replaceAsked": "permits it", "diskGoes": "permits an empty disk",
 		"diskChanged": "it came back with another disk", "notAController": "no longer asked for as a controller",
 		"notAVoter": "it is asked for as a controller", "notAskedFor": "the spec asks for fewer nodes",

@@ -165,6 +165,12 @@ var repairStories = []story{
 		s.note("(its process fails)")
 		n.fails = true
 	}},
+	{"a pod made from an edited StatefulSet is replaced, and no other", threeCombined, func(s *sim) {
+		s.nodes[1].change(func(p *model.ObservedPod) {
+			p.Template = model.Fingerprint{User: "edited", Whole: "edited"}
+			p.Edited = "its container kafka has image b, not a: it was made from an edited StatefulSet"
+		})
+	}},
 	{"pod deleted in mid-roll", threeCombined, func(s *sim) {
 		s.edit("v2")
 		s.run(6)

@@ -194,7 +194,7 @@ func volumes(c *model.Cluster, pool *model.Pool, revision string) []corev1.Volum
 		{Name: tmpVolume, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}},
 	}
 	if pool.Broker {
-		all = append(all, secretVolume(listenersVolume, c.ListenersSecret(pool), true))
+		all = append(all, secretsVolume(listenersVolume, c.ListenersSecrets(pool)))
 	}
 	if needsPlainUsers(c, pool) {
 		all = append(all, secretVolume(usersVolume, PlainUsersSecret(c.Name), true))
@@ -217,6 +217,18 @@ func secretVolume(name, secret string, optional bool) corev1.Volume {
 		source.Optional = ptr(true)
 	}
 	return corev1.Volume{Name: name, VolumeSource: corev1.VolumeSource{Secret: source}}
+}
+
+// secretsVolume mounts Secrets as one folder, each whole; any may come later. How many there are does not follow from
+// the size of the pool, so that a pool grows without a change of its pods.
+func secretsVolume(name string, secrets []string) corev1.Volume {
+	source := &corev1.ProjectedVolumeSource{DefaultMode: ptr(secretMode)}
+	for _, secret := range secrets {
+		source.Sources = append(source.Sources, corev1.VolumeProjection{Secret: &corev1.SecretProjection{
+			LocalObjectReference: corev1.LocalObjectReference{Name: secret}, Optional: ptr(true),
+		}})
+	}
+	return corev1.Volume{Name: name, VolumeSource: corev1.VolumeSource{Projected: source}}
 }
 
 func podField(file, path string) corev1.DownwardAPIVolumeFile {

@@ -29,21 +29,25 @@ func plain(o object) object {
 }
 
 func TestKustomizeInstallsWhatTheChartInstalls(t *testing.T) {
-	helm, kustomize := rendered(t), kustomized(t, "config/default")
-	delete(kustomize, "Namespace /castellan-system") // helm --create-namespace
-	for name, want := range helm {
-		got, ok := kustomize[name]
-		if !ok {
-			t.Errorf("config/default lacks %s", name)
-			continue
+	for folder, args := range map[string][]string{
+		"config/default": nil, "config/external-only": {"--set", "externalOnly=true"},
+	} {
+		helm, kustomize := rendered(t, args...), kustomized(t, folder)
+		delete(kustomize, "Namespace /castellan-system") // helm --create-namespace
+		for name, want := range helm {
+			got, ok := kustomize[name]
+			if !ok {
+				t.Errorf("%s lacks %s", folder, name)
+				continue
+			}
+			if a, b := text(t, plain(got)), text(t, plain(want)); a != b {
+				t.Errorf("%s differs, %s against the chart: %s", name, folder, firstDifference([]byte(a), []byte(b)))
+			}
 		}
-		if a, b := text(t, plain(got)), text(t, plain(want)); a != b {
-			t.Errorf("%s differs, config/default against the chart: %s", name, firstDifference([]byte(a), []byte(b)))
-		}
-	}
-	for name := range kustomize {
-		if _, ok := helm[name]; !ok {
-			t.Errorf("the chart lacks %s", name)
+		for name := range kustomize {
+			if _, ok := helm[name]; !ok {
+				t.Errorf("the chart lacks %s, which %s has", name, folder)
+			}
 		}
 	}
 }

@@ -23,7 +23,8 @@ import (
 var (
 	applied  = []string{"services", "configmaps", "secrets", "apps/statefulsets", "policy/poddisruptionbudgets"}
 	ofNodes  = append([]string{"persistentvolumeclaims"}, applied...)
-	listened = append([]string{"pods"}, ofNodes...)
+	patched  = append([]string{"pods"}, ofNodes...)
+	listened = append([]string{"apps/controllerrevisions"}, patched...)
 	asked    = []string{"kafka.castellan.dev/kafkatopics", "kafka.castellan.dev/kafkausers"}
 )
 
@@ -38,8 +39,8 @@ var reached = map[string][]string{
 	"controllers/batch/writer.go:PatchStatus Status().Patch": asked,
 	"controllers/batch/writer.go:Create Create":              {"secrets"},
 	"controllers/batch/writer.go:Update Update":              {"secrets"},
-	"controllers/cluster/apply.go:prune Delete":              {"services", "configmaps"}, // decide: surplus
-	"controllers/cluster/apply.go:patch Patch":               listened,
+	"controllers/cluster/apply.go:prune Delete":              {"services", "configmaps", "persistentvolumeclaims"}, // decide: surplus
+	"controllers/cluster/apply.go:patch Patch":               patched,
 	"controllers/cluster/load.go:readLive List":              listened,
 	"controllers/cluster/lookup.go:look Get":                 ofNodes,
 	"controllers/cluster/remake.go:removeAsSeen Delete":      {"apps/statefulsets", "persistentvolumeclaims"},
