@@ -66,7 +66,8 @@ func run(paths []string, out io.Writer) error {
 
 func write(w io.Writer, crds []crd) {
 	fmt.Fprint(w, "<!-- Written by make generate from config/crd/bases; changes here are lost. -->\n\n# API reference\n\n")
-	fmt.Fprint(w, "The same text is in `kubectl explain`, for the version that is installed. Fields marked with * are required.\n\n")
+	fmt.Fprint(w, "The same text is in `kubectl explain`, for the version that is installed. "+
+		"Fields marked with * are required.\n\n")
 	for _, c := range crds {
 		kind := c.Spec.Names.Kind
 		fmt.Fprintf(w, "- [%s](#%s)\n", kind, strings.ToLower(kind))

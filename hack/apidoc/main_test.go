@@ -39,10 +39,11 @@ func TestReference(t *testing.T) {
 		t.Fatal(err)
 	}
 	for what, line := range map[string]string{
-		"the aliases":                          "`kubectl get kafkathings`, `kx`, `kafka`.",
-		"a required field with its mark":       "| `spec.replicas`* | integer | How many. |",
-		"an enum, its default and a safe cell": "| `spec.color` | string | Red \\| blue. Default: `\"Red\"`. One of `Red`, `Blue`. |",
-		"a field of a list's item":             "| `spec.disks[].size` | quantity | In bytes. |",
+		"the aliases":                    "`kubectl get kafkathings`, `kx`, `kafka`.",
+		"a required field with its mark": "| `spec.replicas`* | integer | How many. |",
+		"an enum, its default and a safe cell": "| `spec.color` | string | Red \\| blue. Default: `\"Red\"`. " +
+			"One of `Red`, `Blue`. |",
+		"a field of a list's item": "| `spec.disks[].size` | quantity | In bytes. |",
 	} {
 		if !strings.Contains(out.String(), line) {
 			t.Errorf("the reference lacks %s: %s\n%s", what, line, out.String())

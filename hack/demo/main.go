@@ -115,7 +115,8 @@ func (d *demo) up(ctx context.Context) error {
 			return err
 		}
 		// What somebody tried out since the last run goes back to what the samples say.
-		return d.show(ctx, d.kubectl[0], d.kubectlArgs("apply", "--server-side", "--force-conflicts", "-k", filepath.Join(d.root, "config", "samples"))...)
+		return d.show(ctx, d.kubectl[0], d.kubectlArgs(
+			"apply", "--server-side", "--force-conflicts", "-k", filepath.Join(d.root, "config", "samples"))...)
 	}); err != nil {
 		return err
 	}
@@ -152,7 +153,8 @@ func (d *demo) down(ctx context.Context) error {
 		})
 	}
 	if err := d.step("samples", func() error {
-		return d.show(ctx, d.kubectl[0], d.kubectlArgs("delete", "--ignore-not-found", "--timeout=3m", "-k", filepath.Join(d.root, "config", "samples"))...)
+		return d.show(ctx, d.kubectl[0], d.kubectlArgs(
+			"delete", "--ignore-not-found", "--timeout=3m", "-k", filepath.Join(d.root, "config", "samples"))...)
 	}); err != nil {
 		return err
 	}
@@ -161,12 +163,15 @@ func (d *demo) down(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := d.show(ctx, helm, "--kube-context", d.context, "uninstall", "castellan", "-n", "castellan-system", "--ignore-not-found", "--wait"); err != nil {
+		err = d.show(ctx, helm, "--kube-context", d.context,
+			"uninstall", "castellan", "-n", "castellan-system", "--ignore-not-found", "--wait")
+		if err != nil {
 			return err
 		}
 		left, err := d.get(ctx, "kafka", "--all-namespaces", "-o", "name")
 		if err == nil && left == "" {
-			err = d.show(ctx, d.kubectl[0], d.kubectlArgs("delete", "--ignore-not-found", "-k", filepath.Join(d.root, "config", "crd"))...)
+			err = d.show(ctx, d.kubectl[0], d.kubectlArgs(
+				"delete", "--ignore-not-found", "-k", filepath.Join(d.root, "config", "crd"))...)
 		} else if left != "" {
 			d.say("the CRDs stay: there are objects of theirs in other namespaces")
 			err = nil

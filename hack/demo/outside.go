@@ -87,7 +87,8 @@ func (d *demo) python(ctx context.Context) (string, error) {
 	if _, err := d.output(ctx, "python3", "-m", "venv", dir); err != nil {
 		return "", fmt.Errorf("%w\n(on Debian: apt-get install python3-venv)", err)
 	}
-	if _, err := d.output(ctx, python, "-m", "pip", "install", "--quiet", "--only-binary", ":all:", "-r", requirements); err != nil {
+	_, err = d.output(ctx, python, "-m", "pip", "install", "--quiet", "--only-binary", ":all:", "-r", requirements)
+	if err != nil {
 		return "", err
 	}
 	return python, os.WriteFile(done, nil, 0o600)

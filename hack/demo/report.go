@@ -22,13 +22,15 @@ func (d *demo) report(ctx context.Context, inside, outside *tally) error {
 		return err
 	}
 	w := d.out
-	fmt.Fprintf(w, "\nKafka %s, %s brokers ready, after %.0f s.\n\n", o.Status.Version, o.Status.Brokers, time.Since(d.began).Seconds())
+	fmt.Fprintf(w, "\nKafka %s, %s brokers ready, after %.0f s.\n\n",
+		o.Status.Version, o.Status.Brokers, time.Since(d.began).Seconds())
 	fmt.Fprintf(w, "What came back\n  inside   %s\n  outside  %s\n\n", inside, outside)
 	fmt.Fprintf(w, "Addresses (status.listeners of the KafkaCluster)\n")
 	for _, l := range o.Status.Listeners {
 		fmt.Fprintf(w, "  %-9s %s  %s\n", l.Name, l.SecurityProtocol, strings.ReplaceAll(l.BootstrapServers, ",", ", "))
 	}
-	fmt.Fprintf(w, "\nCredentials, in the namespace %s\n  %-9s PLAIN          Secret %s\n  %-9s SCRAM-SHA-512  Secret %s\n",
+	fmt.Fprintf(w, "\nCredentials, in the namespace %s\n  %-9s PLAIN          Secret %s\n"+
+		"  %-9s SCRAM-SHA-512  Secret %s\n",
 		namespace, insideUser, billing, outsideUser, shipping)
 	kubectl := "kubectl --context " + d.context
 	if d.context == "" {
@@ -42,7 +44,8 @@ func (d *demo) report(ctx context.Context, inside, outside *tally) error {
 		" -n kafka get kafka -o wide",
 		" -n kafka get secret " + shipping + " -o jsonpath='{.data.librdkafka\\.external\\.config}' | base64 -d",
 		" -n kafka patch kafkatopic orders --type merge -p '{\"spec\":{\"config\":{\"retention.ms\":\"3600000\"}}}'",
-		" -n kafka patch kafkacluster events --type merge -p '{\"spec\":{\"config\":{\"num.io.threads\":\"4\"}}}'  # without a restart",
+		" -n kafka patch kafkacluster events --type merge -p '{\"spec\":{\"config\":{\"num.io.threads\":\"4\"}}}'" +
+			"  # without a restart",
 		" -n kafka delete pod events-main-1                        # comes back with its id and its records",
 		" explain kafkacluster.spec",
 	} {
