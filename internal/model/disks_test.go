@@ -9,7 +9,9 @@ import (
 )
 
 func TestWhichDiskALogDirectoryIsOn(t *testing.T) {
-	node := ObservedNode{Claims: []ObservedClaim{{Volume: "data", Name: "data-x-0"}, {Volume: "data-1", Name: "data-1-x-0"}}}
+	node := ObservedNode{Claims: []ObservedClaim{
+		{Volume: "data", Name: "data-x-0"}, {Volume: "data-1", Name: "data-1-x-0"},
+	}}
 	for _, test := range []struct{ path, volume, claim string }{
 		{"/var/lib/castellan/data-1/log", "data-1", "data-1-x-0"},
 		{"/var/lib/castellan/data/log", "data", "data-x-0"},
@@ -57,13 +59,14 @@ func TestWhatIsSaidOfFailedDisks(t *testing.T) {
 			[]string{"data", "more"}, false},
 		"one without a claim": {func(o *Observation) { o.Kafka.LogDirs[0] = []kafka.LogDir{failed("scratch")} },
 			"disk scratch has failed: 2 replicas offline", "", []string{"scratch"}, false},
-		"one on no volume": {func(o *Observation) { o.Kafka.LogDirs[0] = []kafka.LogDir{{Path: "/mnt", Error: kafka.ErrorStorage}} },
-			"disk /mnt has failed: 2 replicas offline", "", []string{"/mnt"}, false},
+		"one on no volume": {func(o *Observation) {
+			o.Kafka.LogDirs[0] = []kafka.LogDir{{Path: "/mnt", Error: kafka.ErrorStorage}}
+		}, "disk /mnt has failed: 2 replicas offline", "", []string{"/mnt"}, false},
 		"some, and it has not said which": {func(*Observation) {},
 			"one of its disks has failed, and it has not said which: 2 replicas offline", "", nil, false},
-		"those of a fenced broker are not known": {func(o *Observation) { o.Kafka.Brokers[0].Fenced = true }, "", "", nil, true},
-		"those of another cluster are not ours":  {func(o *Observation) { o.Kafka.ClusterID = "OTHER" }, "", "", nil, true},
-		"without a view nothing is known":        {func(o *Observation) { o.Kafka = nil }, "", "", nil, true},
+		"those of a fenced broker": {func(o *Observation) { o.Kafka.Brokers[0].Fenced = true }, "", "", nil, true},
+		"those of another cluster": {func(o *Observation) { o.Kafka.ClusterID = "OTHER" }, "", "", nil, true},
+		"without a view":           {func(o *Observation) { o.Kafka = nil }, "", "", nil, true},
 	} {
 		o := &Observation{
 			Kafka: &kafka.Snapshot{

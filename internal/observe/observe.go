@@ -156,8 +156,8 @@ func observeClaims(c *model.Cluster, live *Live, observation *model.Observation)
 	}
 }
 
-// InDoubt lists the nodes with a claim that the user permits to be replaced: whether its disk has failed, only the broker
-// knows.
+// InDoubt lists the nodes with a claim that the user permits to be replaced: whether its disk has failed, only the
+// broker knows.
 func InDoubt(live *Live) []int32 {
 	var ids []int32
 	for _, claim := range live.Claims {

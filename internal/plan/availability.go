@@ -91,8 +91,8 @@ func (r *round) left(p *kafka.Partition, index int) int32 {
 	return left
 }
 
-// carried lists the partitions that lose an in-sync replica when a node stops. Kafka leaves the last one in the ISR though
-// its disk has failed: that one is lost already.
+// carried lists the partitions that lose an in-sync replica when a node stops. Kafka leaves the last one in the ISR
+// though its disk has failed: that one is lost already.
 func (v *view) carried(n *node) []int {
 	held := v.kafka.inSync[n.ID]
 	if _, has := v.kafka.failed[n.ID]; !has {

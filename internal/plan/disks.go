@@ -54,8 +54,11 @@ func diskStays(v *view, d *disruption, _ *round) (bool, string) {
 	if v.haveFailed(n, goes) {
 		return true, "" // what was on it does not come back in sync, and the metadata log is on another
 	}
-	if late := len(v.kafka.lagging[n.ID]); late > 0 && n.up() { // a moment later it may be the only one in sync
-		return false, "its disk goes with the pod, and it is catching up on " + verdict.Counted(late, "partition")
+	late := slices.DeleteFunc(slices.Clone(v.kafka.lagging[n.ID]), func(i int) bool {
+		return v.kafka.onFailed(v.kafka.partition(i), n.ID)
+	})
+	if len(late) > 0 && n.up() { // a moment later it may be the only one in sync
+		return false, "its disk goes with the pod, and it is catching up on " + verdict.Counted(len(late), "partition")
 	}
 	voters := len(v.kafka.quorum.Voters)
 	if _, is := v.kafka.voter(n.ID); is && v.kafka.votersWithout(n.is) < majority(voters) {
@@ -65,8 +68,8 @@ func diskStays(v *view, d *disruption, _ *round) (bool, string) {
 	return true, ""
 }
 
-// notServing lets a broker that serves lose exactly those disks that have failed. It has to be all of them: beside a log
-// directory that is offline, Kafka does not make anew a replica that it cannot find.
+// notServing lets a broker that serves lose exactly those disks that have failed. It has to be all of them: beside a
+// log directory that is offline, Kafka does not make anew a replica that it cannot find.
 func notServing(v *view, d *disruption, _ *round) (bool, string) {
 	n := d.node
 	if !n.isHeard() {
@@ -103,8 +106,8 @@ func lastReplica(v *view, d *disruption, _ *round) (bool, string) {
 	return true, ""
 }
 
-// haveFailed tells whether a broker serves and all the disks of some of its claims have failed, as it says itself. Kafka
-// ends when the log directory with the metadata log fails, so that this disk is never among them.
+// haveFailed tells whether a broker serves and all the disks of some of its claims have failed, as it says itself.
+// Kafka ends when the log directory with the metadata log fails, so that this disk is never among them.
 func (v *view) haveFailed(n *node, some func(c model.ObservedClaim) bool) bool {
 	failed := v.kafka.failed[n.ID]
 	return n.isHeard() && !slices.ContainsFunc(n.claims, func(c model.ObservedClaim) bool {
@@ -155,7 +158,8 @@ func (v *view) onlyOn(id int32) string {
 	return only.String()
 }
 
-// onWorking tells whether a broker says that a partition, which is in sync on no other, is in a log directory that works.
+// onWorking tells whether a broker says that a partition, which is in sync on no other, is in a log directory that
+// works.
 func (e *evidence) onWorking(p *kafka.Partition, id int32) bool {
 	return slices.ContainsFunc(e.snapshot.LogDirs[id], func(dir kafka.LogDir) bool {
 		return dir.Error == "" && slices.Contains(dir.Sole, kafka.PartitionID{Topic: p.Topic, Number: p.Number})

@@ -195,7 +195,7 @@ var disruptionTests = []disruptionTest{
 			s.failDisk(1).permit(1, "more")
 			s.shot().LogDirs[1][2].Error = kafka.ErrorStorage
 		}},
-	{"not beside one that nobody knows", "notServing", "its log directory /mnt has failed, too, which is on no known claim",
+	{"not beside one that nobody knows", "notServing", "its log directory /mnt has failed, too, which is on no known",
 		ReplaceDisk, 1, func(s *stage) {
 			s.failDisk(1).permit(1, "more")
 			s.shot().LogDirs[1] = append(s.shot().LogDirs[1], kafka.LogDir{Path: "/mnt", Error: kafka.ErrorStorage})
@@ -289,6 +289,17 @@ var disruptionTests = []disruptionTest{
 		func(s *stage) {
 			s.failDisk(1).permit(1, "more")
 			s.obs.Nodes[1].Claims[1].Deleting = true
+		}},
+	{"nor is the metadata log of the only voter on it", "", "more-1 is being deleted", Restart, 1,
+		func(s *stage) {
+			s.failDisk(1).permit(1, "more")
+			s.obs.Nodes[1].Claims[1].Deleting = true
+			s.onlyVoter(1)
+		}},
+	{"one of a disk that works does not wait for one that has failed to catch up", "",
+		"data-1 is being deleted, and its annotation permits", Restart, 1, func(s *stage) {
+			s.failDisk(1).permit(1, "data", "more")
+			s.obs.Nodes[1].Claims[0].Deleting = true
 		}},
 	{"not with the last replica either", "diskStays", "orders-0 is in sync on no other broker, and was on disk more",
 		Restart, 1, func(s *stage) {

@@ -62,8 +62,8 @@ Fewer rules are asked about a pod that is not ready, so that a bad change can be
 
 ## A disk that is replaced under a broker that serves
 
-A broker goes on with its other disks when one that is not its first fails. To replace that one the broker restarts. Every
-rule in whose row Restart stands is asked about it, too.
+A broker goes on with its other disks when one that is not its first fails. To replace that one the broker restarts.
+Every rule in whose row Restart stands is asked about it, too.
 
 ## How a new revision spreads
 

@@ -152,8 +152,8 @@ var predicates = []predicate{
 	},
 	{
 		name: "isrComplete", guards: stops, permits: isrComplete,
-		sentence: "Every other broker is in sync with all partitions that it replicates. The replacement of a disk does not " +
-			"wait for what is on failed disks of others.",
+		sentence: "Every other broker is in sync with all partitions that it replicates. The replacement of a disk does " +
+			"not wait for what is on failed disks of others.",
 	},
 	{
 		name: "oneRack", guards: []Kind{Restart}, permits: oneRack,

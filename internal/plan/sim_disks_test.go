@@ -117,8 +117,8 @@ func takes(step *Step, uid string) bool {
 		slices.ContainsFunc(step.Claims, func(c model.ObservedClaim) bool { return c.UID == uid && c.Replace })
 }
 
-// canFailDisk leaves disks alone that hold the last copy of something, and lets one fail at a time: where two brokers miss
-// replicas that the other needs, only a user can decide.
+// canFailDisk leaves disks alone that hold the last copy of something, and lets one fail at a time: where two brokers
+// miss replicas that the other needs, only a user can decide.
 func (r *randomRun) canFailDisk(n *simNode) bool {
 	if n.second.claim == "" || !n.alive() || !n.unfenced || n.pod.Deleting ||
 		slices.ContainsFunc(r.order, func(m *simNode) bool { return m.second.failed }) {

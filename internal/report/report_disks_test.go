@@ -47,8 +47,8 @@ func TestABrokerThatServesWithAFailedDiskSaysWhichAndHowToReplaceIt(t *testing.T
 		{Path: model.LogDir("data")}, {Path: model.LogDir("data-1"), Error: kafka.ErrorStorage},
 	}}
 	s.setNodes()
-	const named = "disk data-1 has failed (claim data-1-events-main-0): 2 replicas offline; to have it replaced, annotate " +
-		"its claim kafka.castellan.dev/replace=true"
+	const named = "disk data-1 has failed (claim data-1-events-main-0): 2 replicas offline; to have it replaced, " +
+		"annotate its claim kafka.castellan.dev/replace=true"
 	if n := s.status.Nodes[0]; n.Message != named || !slices.Equal(n.FailedLogDirs, []string{"data-1"}) {
 		t.Errorf("it is told as %+v", n)
 	}

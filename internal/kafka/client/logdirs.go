@@ -79,8 +79,8 @@ func describeLogDirs(id int32, partitions []kafka.Partition) *kmsg.DescribeLogDi
 	return req
 }
 
-// logDirsOf sorts the directories by path; nil = the broker has not told them. Before version 3 a broker that denies the
-// request lists none.
+// logDirsOf sorts the directories by path; nil = the broker has not told them. Before version 3 a broker that denies
+// the request lists none.
 func logDirsOf(resp *kmsg.DescribeLogDirsResponse) []kafka.LogDir {
 	if resp.ErrorCode != 0 {
 		return nil

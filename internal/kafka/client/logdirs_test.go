@@ -23,7 +23,7 @@ func TestOnlyBrokersWithOfflineReplicasOrInDoubtAreAskedForTheirLogDirectories(t
 		"one that is fenced":                {[]int32{1, 4}, nil, []int32{1}},
 		"one in doubt that does not answer": {nil, []int32{5}, nil},
 	} {
-		s := &kafka.Snapshot{BrokerConfigs: answers, Partitions: []kafka.Partition{{Offline: test.offline}, {Offline: test.offline}}}
+		s := &kafka.Snapshot{BrokerConfigs: answers, Partitions: []kafka.Partition{{}, {Offline: test.offline}}}
 		if got := toAskForLogDirs(test.inDoubt, s); !slices.Equal(got, test.want) {
 			t.Errorf("%s: %v are asked, want %v", name, got, test.want)
 		}
@@ -52,9 +52,8 @@ func TestALogDirectoryIsAskedForPartitionsThatAreInSyncNowhereElse(t *testing.T)
 }
 
 func TestWhatABrokerSaysOfItsLogDirectories(t *testing.T) {
-	topic := kmsg.DescribeLogDirsResponseDirTopic{Topic: "alone", Partitions: []kmsg.DescribeLogDirsResponseDirTopicPartition{
-		{Partition: 1}, {Partition: 2, IsFuture: true},
-	}}
+	partitions := []kmsg.DescribeLogDirsResponseDirTopicPartition{{Partition: 1}, {Partition: 2, IsFuture: true}}
+	topic := kmsg.DescribeLogDirsResponseDirTopic{Topic: "alone", Partitions: partitions}
 	resp := &kmsg.DescribeLogDirsResponse{Dirs: []kmsg.DescribeLogDirsResponseDir{
 		{Dir: "/b/log", ErrorCode: kerr.KafkaStorageError.Code, TotalBytes: -1, UsableBytes: -1},
 		{Dir: "/a/log", TotalBytes: 100, UsableBytes: 40, Topics: []kmsg.DescribeLogDirsResponseDirTopic{topic}},

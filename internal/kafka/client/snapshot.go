@@ -28,8 +28,9 @@ const snapshotAttempts = 3
 const minISRKey = "min.insync.replicas"
 
 // Snapshot implements kafka.ClusterAdmin. It reads everything from one broker, whose metadata must be current, except
-// for what only each broker knows of itself: its own run-time keys and its log directories. It sends eight requests, one
-// per unfenced broker, one for every further 10,000 topics, and one for each broker whose log directories it asks for.
+// for what only each broker knows of itself: its own run-time keys and its log directories. It sends eight requests,
+// one per unfenced broker, one for every further 10,000 topics, and one for each broker whose log directories it asks
+// for.
 func (c *Client) Snapshot(ctx context.Context, inDoubt ...int32) (*kafka.Snapshot, error) {
 	taken := time.Now()
 	ids, err := c.refresh(ctx)
