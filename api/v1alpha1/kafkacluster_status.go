@@ -162,6 +162,14 @@ type NodeStatus struct {
 	// What the node waits for, and why; empty if it does not.
 	// +optional
 	Message string `json:"message,omitempty"`
+	// Volumes of the pool whose log directory has failed on this broker, as it says itself; it serves with its others. The
+	// message says how they are replaced.
+	// +optional
+	// +listType=atomic
+	FailedLogDirs []string `json:"failedLogDirs,omitempty"`
+	// Number of replicas of this broker that are offline because a log directory of it has failed.
+	// +optional
+	OfflineReplicas int32 `json:"offlineReplicas,omitempty"`
 	// Time since when a leaving broker has held no partition.
 	// +optional
 	EmptySince *metav1.Time `json:"emptySince,omitempty"`

@@ -1036,6 +1036,11 @@ func (in *NodeStatus) DeepCopyInto(out *NodeStatus) {
 		*out = make([]Role, len(*in))
 		copy(*out, *in)
 	}
+	if in.FailedLogDirs != nil {
+		in, out := &in.FailedLogDirs, &out.FailedLogDirs
+		*out = make([]string, len(*in))
+		copy(*out, *in)
+	}
 	if in.EmptySince != nil {
 		in, out := &in.EmptySince, &out.EmptySince
 		*out = (*in).DeepCopy()

@@ -48,7 +48,7 @@ func (r *Reconciler) load(ctx context.Context, cluster *v1alpha1.KafkaCluster) (
 	defer cancel()
 	admin, err := r.Connections.Admin(ctx, cluster)
 	if err == nil {
-		in.Kafka, err = admin.Snapshot(ctx)
+		in.Kafka, err = admin.Snapshot(ctx, observe.InDoubt(in.Live)...)
 	}
 	if err != nil {
 		in.Kafka, in.KafkaError = nil, err.Error()

@@ -6,6 +6,7 @@ package kafka
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -24,8 +25,9 @@ type ClusterAdmin interface {
 	// 2.8 on answers. An older one gives ErrTooOld.
 	Overview(ctx context.Context) (*Overview, error)
 	// Snapshot reads one consistent view of the cluster. The number of requests does not depend on the number of
-	// topics. A snapshot is complete or it is an error.
-	Snapshot(ctx context.Context) (*Snapshot, error)
+	// topics. A snapshot is complete or it is an error, but for what only single brokers know. It asks for the log
+	// directories of brokers that have lost some, and of those in doubt.
+	Snapshot(ctx context.Context, inDoubt ...int32) (*Snapshot, error)
 	// AlterBrokerConfig sets and deletes run-time keys of one broker, or with AllBrokers those of all brokers.
 	AlterBrokerConfig(ctx context.Context, id int32, changes []ConfigChange) error
 	// BrokerConfig returns the run-time keys set for one broker, or with AllBrokers those set for all brokers. The
@@ -159,6 +161,31 @@ type Snapshot struct {
 	// keys are left out.
 	InUse       map[int32]map[string]string
 	Reassigning int // number of partitions under reassignment, whoever began it
+	// LogDirs holds the log directories of brokers, as each of them says itself. Only those were asked that are not
+	// fenced and have offline replicas, and those in doubt. One that did not answer has no entry.
+	LogDirs map[int32][]LogDir
+}
+
+// LogDir is one log directory of a broker (KIP-113).
+type LogDir struct {
+	Path string // absolute
+	// Error is Kafka's name of the error that the broker has with it, ErrorStorage if it has failed; empty = it works.
+	Error string
+	// TotalBytes and UsableBytes are those of its file system (KIP-827); -1 = the broker does not say.
+	TotalBytes, UsableBytes int64
+	// Sole lists those of its replicas whose partition is in sync on no other broker. Kafka lists nothing of a directory
+	// that has failed, and a replica that is only on its way to another directory is not in that one yet.
+	Sole []PartitionID
+}
+
+// ErrorStorage is the error of a log directory that the broker has given up. It goes on with its others, until it is
+// started again (KIP-112).
+const ErrorStorage = "KAFKA_STORAGE_ERROR"
+
+// PartitionID names a partition.
+type PartitionID struct {
+	Topic  string
+	Number int32
 }
 
 // Broker is one registered broker.
@@ -181,6 +208,12 @@ type Partition struct {
 	MinISR   int32 // effective min.insync.replicas of its topic
 	// Offline lists the replicas that their broker cannot serve: the broker is down, or the log directory has failed.
 	Offline []int32
+}
+
+// IsSole tells whether a partition is in sync on no broker but this one. If it is in sync on none, this broker may have
+// the last copy.
+func (p *Partition) IsSole(id int32) bool {
+	return !slices.ContainsFunc(p.ISR, func(other int32) bool { return other != id })
 }
 
 // Quorum is the metadata quorum (KIP-595, KIP-853).

@@ -157,6 +157,19 @@ func observeClaims(c *model.Cluster, live *Live, observation *model.Observation)
 	}
 }
 
+// InDoubt lists the nodes with a claim that the user permits to be replaced: whether its disk has failed, only the
+// broker knows.
+func InDoubt(live *Live) []int32 {
+	var ids []int32
+	for _, claim := range live.Claims {
+		id, err := strconv.ParseInt(claim.Labels[v1alpha1.LabelNodeID], 10, 32)
+		if err == nil && claim.Annotations[v1alpha1.AnnotationReplace] == "true" {
+			ids = append(ids, int32(id))
+		}
+	}
+	return ids
+}
+
 // observeChanges says of each pod that does not run what is wanted how the two differ.
 func observeChanges(
 	c *model.Cluster,

@@ -1,6 +1,7 @@
 package observe
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
+	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/render"
 )
@@ -63,5 +65,20 @@ func TestAPodIsObservedWithItsProcessAndItsRevision(t *testing.T) {
 	}
 	if got.Files.User != "b" || got.Revision[0].User != "a" {
 		t.Errorf("its files are %v, of revision %v", got.Files, got.Revision)
+	}
+}
+
+func TestANodeWhoseClaimMayBeReplacedIsInDoubt(t *testing.T) {
+	claim := func(id, replace string) *corev1.PersistentVolumeClaim {
+		return &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{
+			Labels:      map[string]string{v1alpha1.LabelNodeID: id},
+			Annotations: map[string]string{v1alpha1.AnnotationReplace: replace},
+		}}
+	}
+	live := &Live{Claims: map[string]*corev1.PersistentVolumeClaim{
+		"a": claim("1", "true"), "b": claim("2", "yes"), "c": claim("3", ""), "d": claim("", "true"),
+	}}
+	if ids := InDoubt(live); !slices.Equal(ids, []int32{1}) {
+		t.Errorf("in doubt are %v", ids)
 	}
 }

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -30,13 +31,13 @@ func quorumMajority(v *view, d *disruption, chosen *round) (bool, string) {
 	default:
 		left = e.votersWithout(func(id int32) bool { return id == d.node.ID || chosen.has(id) })
 	}
-	spared := d.kind == Restart || d.kind == evict
+	spared := d.restarts() || d.kind == evict
 	switch {
 	case voters > 0 && left >= majority(voters):
 		return true, fmt.Sprintf("%d of %d voters stay", left, voters)
 	case spared && sparesNone(voters, left) && v.c.Unavailable != v1alpha1.UnavailableWait:
 		return true, fmt.Sprintf("the metadata quorum pauses: %s", verdict.Counted(voters, "voter"))
-	case d.kind == Restart && v.waitsForQuorum(d.node):
+	case d.restarts() && v.waitsForQuorum(d.node):
 		return false, fmt.Sprintf("the metadata quorum has %s and can spare none; set spec.rolling.unavailable to "+
 			"Proceed, or ask for three controllers", verdict.Counted(voters, "voter"))
 	}
@@ -64,7 +65,7 @@ func (v *view) waitsForQuorum(n *node) bool {
 const fieldUnavailable = "spec.rolling.unavailable"
 
 func fieldOfQuorum(v *view, d *disruption) string {
-	if d.kind == Restart && v.kafka.quorum.LeaderID >= 0 && v.waitsForQuorum(d.node) {
+	if d.restarts() && v.kafka.quorum.LeaderID >= 0 && v.waitsForQuorum(d.node) {
 		return fieldUnavailable
 	}
 	return ""
@@ -90,20 +91,35 @@ func (r *round) left(p *kafka.Partition, index int) int32 {
 	return left
 }
 
+// carried lists the partitions that lose an in-sync replica when a node stops. Kafka leaves the last one in the ISR
+// though its disk has failed: that one is lost already.
+func (v *view) carried(n *node) []int {
+	held := v.kafka.inSync[n.ID]
+	if _, has := v.kafka.failed[n.ID]; !has {
+		return held
+	}
+	return slices.DeleteFunc(slices.Clone(held), func(i int) bool {
+		return v.kafka.onFailed(v.kafka.partition(i), n.ID)
+	})
+}
+
 func offline(v *view, d *disruption, chosen *round) (bool, string) {
 	var only listed
-	for _, i := range v.kafka.inSync[d.node.ID] {
+	why := ""
+	for _, i := range v.carried(d.node) {
 		if p := v.kafka.partition(i); chosen.left(p, i) <= 0 && len(p.Replicas) > 1 {
 			only.add("%s is in sync on no other broker", partition(p))
+			why = cmp.Or(why, v.kafka.because(p))
 		}
 	}
-	return only.count == 0, only.String()
+	return only.count == 0, only.String() + why
 }
 
 // minISR looks only at partitions that the node is in sync with. Its restart takes nothing from the others.
 func minISR(v *view, d *disruption, chosen *round) (bool, string) {
 	var short, spent, never listed
-	carried := v.kafka.inSync[d.node.ID]
+	why := ""
+	carried := v.carried(d.node)
 	for _, i := range carried {
 		p := v.kafka.partition(i)
 		if chosen.left(p, i) >= p.MinISR {
@@ -113,6 +129,7 @@ func minISR(v *view, d *disruption, chosen *round) (bool, string) {
 		case int32(len(p.Replicas)) > p.MinISR:
 			short.add("%s has %s and min.insync.replicas is %d", partition(p),
 				verdict.Counted(len(p.ISR), "in-sync replica"), p.MinISR)
+			why = cmp.Or(why, v.kafka.because(p))
 		case v.c.Unavailable == v1alpha1.UnavailableWait:
 			never.add("%s has %s and min.insync.replicas is %d, so that it can spare none", partition(p),
 				verdict.Counted(len(p.Replicas), "replica"), p.MinISR)
@@ -125,7 +142,7 @@ func minISR(v *view, d *disruption, chosen *round) (bool, string) {
 	case never.count > 0:
 		return false, never.String() + "; set spec.rolling.unavailable to Proceed, or give it more replicas than that"
 	case short.count > 0:
-		return false, short.String()
+		return false, short.String() + why
 	case spent.count > 0:
 		return true, fmt.Sprintf("%d of %d partitions keep min ISR; %s", len(carried)-spent.count, len(carried),
 			spent.String())
@@ -166,19 +183,29 @@ func keepsListener(v *view, d *disruption, chosen *round) (bool, string) {
 }
 
 // isrComplete looks only at brokers of this cluster that stay up. A foreign broker that is out of sync must not stop
-// every rollout for ever. minISR and offline count its partitions, and those of the brokers that stop, one by one.
+// every rollout for ever. minISR and offline count its partitions, and those of the brokers that stop, one by one. So
+// they do where the disks of two brokers have failed: neither waits for the other's to be replaced.
 func isrComplete(v *view, d *disruption, chosen *round) (bool, string) {
 	var behind listed
+	why := ""
 	for _, m := range v.nodes {
-		if late := v.kafka.lagging[m.ID]; m != d.node && !chosen.has(m.ID) && len(late) > 0 {
-			why := ""
-			if failed := v.kafka.failedDisk(m.ID); failed != "" {
-				why = ": " + failed
-			}
-			behind.addMany(len(late), "%s is not in sync with %s%s", m.name(), partition(v.kafka.partition(late[0])), why)
+		if m == d.node || chosen.has(m.ID) {
+			continue
+		}
+		late := v.kafka.lagging[m.ID]
+		onFailed := func(i int) bool { return v.kafka.onFailed(v.kafka.partition(i), m.ID) }
+		if d.kind == ReplaceDisk || d.node.going != "" {
+			late = slices.DeleteFunc(slices.Clone(late), onFailed)
+		}
+		if len(late) == 0 {
+			continue
+		}
+		behind.addMany(len(late), "%s is not in sync with %s", m.name(), partition(v.kafka.partition(late[0])))
+		if slices.ContainsFunc(late, onFailed) {
+			why = cmp.Or(why, fmt.Sprintf("; of %s, %s", m.name(), v.kafka.failed[m.ID]))
 		}
 	}
-	return behind.count == 0, behind.String()
+	return behind.count == 0, behind.String() + why
 }
 
 func oneRack(v *view, d *disruption, chosen *round) (bool, string) {

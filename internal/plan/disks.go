@@ -2,7 +2,12 @@ package plan
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
@@ -42,11 +47,18 @@ func diskStays(v *view, d *disruption, _ *round) (bool, string) {
 	if fresh, why := v.freshSnapshot(); !fresh {
 		return false, "its disk goes with the pod, and " + why
 	}
-	if only := v.onlyOn(n.ID); only != "" {
+	goes := func(c model.ObservedClaim) bool { return c.Deleting && !c.Lost }
+	if only := v.lostWith(n, goes); only != "" {
 		return false, "its disk goes with the pod, and " + only
 	}
-	if late := len(v.kafka.lagging[n.ID]); late > 0 && n.up() { // a moment later it may be the only one in sync
-		return false, "its disk goes with the pod, and it is catching up on " + verdict.Counted(late, "partition")
+	if v.haveFailed(n, goes) {
+		return true, "" // what was on it does not come back in sync, and the metadata log is on another
+	}
+	late := slices.DeleteFunc(slices.Clone(v.kafka.lagging[n.ID]), func(i int) bool {
+		return v.kafka.onFailed(v.kafka.partition(i), n.ID)
+	})
+	if len(late) > 0 && n.up() { // a moment later it may be the only one in sync
+		return false, "its disk goes with the pod, and it is catching up on " + verdict.Counted(len(late), "partition")
 	}
 	voters := len(v.kafka.quorum.Voters)
 	if _, is := v.kafka.voter(n.ID); is && v.kafka.votersWithout(n.is) < majority(voters) {
@@ -56,20 +68,71 @@ func diskStays(v *view, d *disruption, _ *round) (bool, string) {
 	return true, ""
 }
 
+// notServing lets a broker that serves lose exactly those disks that have failed. It has to be all of them: beside a
+// log directory that is offline, Kafka does not make anew a replica that it cannot find.
 func notServing(v *view, d *disruption, _ *round) (bool, string) {
-	if failed := v.kafka.failedDisk(d.node.ID); failed != "" {
-		return !d.node.ready(), "it is ready, and " + failed + ", while the others work; once no partition needs this " +
-			"broker, delete the claim of that disk and the pod yourself"
+	n := d.node
+	if !n.isHeard() {
+		return true, ""
 	}
-	return !d.node.ready(), "it is ready, and its disk works; take the annotation off, or delete the claim and the " +
-		"pod yourself"
+	failed := v.kafka.failed[n.ID]
+	if len(failed.Disks) == 0 && failed.Offline > 0 {
+		return false, "it serves, and " + failed.String()
+	}
+	for _, claim := range n.claims {
+		if claim.Replace && !v.haveFailed(n, func(c model.ObservedClaim) bool { return c.UID == claim.UID }) {
+			return false, fmt.Sprintf("it serves, and does not say that its disk %s has failed; take the annotation off "+
+				"claim %s, or delete the claim and the pod yourself", claim.Volume, claim.Name)
+		}
+	}
+	for _, disk := range failed.Disks {
+		switch {
+		case disk.Claim == nil && !n.isEphemeral(disk.Volume):
+			return false, fmt.Sprintf("it serves, and its log directory %s has failed, too, which is on no known claim",
+				disk.Dir.Path)
+		case disk.Claim != nil && !disk.Claim.Replace:
+			return false, fmt.Sprintf("it serves, and its disk %s has failed, too; annotate claim %s as well",
+				disk.Volume, disk.Claim.Name)
+		}
+	}
+	return true, ""
 }
 
 func lastReplica(v *view, d *disruption, _ *round) (bool, string) {
-	if only := v.onlyOn(d.node.ID); only != "" {
+	asked := func(c model.ObservedClaim) bool { return c.Replace }
+	if only := v.lostWith(d.node, asked); only != "" {
 		return false, only + "; if its records are lost anyway, delete the claim yourself"
 	}
 	return true, ""
+}
+
+// haveFailed tells whether a broker serves and all the disks of some of its claims have failed, as it says itself.
+// Kafka ends when the log directory with the metadata log fails, so that this disk is never among them.
+func (v *view) haveFailed(n *node, some func(c model.ObservedClaim) bool) bool {
+	failed := v.kafka.failed[n.ID]
+	return n.isHeard() && !slices.ContainsFunc(n.claims, func(c model.ObservedClaim) bool {
+		return some(c) && (!failed.Has(c.Name) || len(n.pool.Volumes) > 0 && c.Volume == n.pool.Volumes[0].Name)
+	})
+}
+
+// lostWith says what would be lost with the disks of some claims of a node; empty = nothing.
+func (v *view) lostWith(n *node, some func(c model.ObservedClaim) bool) string {
+	ephemeral := slices.ContainsFunc(n.pool.Volumes, func(vol v1alpha1.Volume) bool { return vol.Ephemeral })
+	if !v.haveFailed(n, some) || ephemeral {
+		return v.onlyOn(n.ID)
+	}
+	names := strings.Join(v.kafka.failed[n.ID].Names(), ", ")
+	var only listed
+	for _, i := range slices.Concat(v.kafka.inSync[n.ID], v.kafka.lagging[n.ID]) {
+		switch p := v.kafka.partition(i); {
+		case !p.IsSole(n.ID):
+		case v.kafka.onFailed(p, n.ID):
+			only.add("%s is in sync on no other broker, and was on disk %s", partition(p), names)
+		case !v.kafka.onWorking(p, n.ID):
+			only.add("%s is in sync on no other broker, and nobody says which disk it is on", partition(p))
+		}
+	}
+	return only.String()
 }
 
 // onlyOn says which partitions are in sync on no other broker; empty = none. It counts those with a single replica,
@@ -93,4 +156,12 @@ func (v *view) onlyOn(id int32) string {
 	count(v.kafka.inSync[id])
 	count(v.kafka.lagging[id])
 	return only.String()
+}
+
+// onWorking tells whether a broker says that a partition, which is in sync on no other, is in a log directory that
+// works.
+func (e *evidence) onWorking(p *kafka.Partition, id int32) bool {
+	return slices.ContainsFunc(e.snapshot.LogDirs[id], func(dir kafka.LogDir) bool {
+		return dir.Error == "" && slices.Contains(dir.Sole, kafka.PartitionID{Topic: p.Topic, Number: p.Number})
+	})
 }

@@ -15,6 +15,12 @@ type disruption struct {
 	held    string   // name of the predicate that refused it
 }
 
+// restarts tells whether a disruption ends a process that starts again on the same metadata log. So does the
+// replacement of a disk under a process that serves: notServing permits it for no disk that holds the log.
+func (d *disruption) restarts() bool {
+	return d.kind == Restart || d.kind == ReplaceDisk && d.node.isHeard()
+}
+
 // round is what one plan disturbs together.
 type round struct {
 	disruptions []*disruption

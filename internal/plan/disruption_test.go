@@ -1,11 +1,13 @@
 package plan
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/version"
@@ -176,16 +178,134 @@ var disruptionTests = []disruptionTest{
 		func(s *stage) { s.remember(7, false) }},
 
 	{"a disk is replaced when that is permitted", "", "", ReplaceDisk, 1, func(s *stage) { s.permitReplacement(1) }},
-	{"not under a broker that serves", "notServing", "it is ready", ReplaceDisk, 1, func(s *stage) {
-		s.permitReplacement(1)
-		s.pod(1).Ready = true
-	}},
-	{"nor is one that serves with a failed disk said to work", "notServing",
-		"it is ready, and one of its disks has failed, with 1 replica on it, while the others work", ReplaceDisk, 1,
+	{"not under a broker that serves", "notServing",
+		"it serves, and does not say that its disk data has failed; take the annotation off claim data-1", ReplaceDisk, 1,
+		func(s *stage) { s.permit(1, "data") }},
+	{"nor under one whose sidecar alone is not ready", "notServing", "it serves, and does not say", ReplaceDisk, 1,
 		func(s *stage) {
-			s.permitReplacement(1)
-			s.pod(1).Ready = true
-			s.partition(0).Offline = []int32{1}
+			s.permit(1, "data")
+			s.pod(1).Ready, s.pod(1).Serves = false, true
+		}},
+	{"one of several that has failed is replaced under a broker that serves", "", "", ReplaceDisk, 1,
+		func(s *stage) { s.failDisk(1).permit(1, "more") }},
+	{"not those that work", "notServing", "does not say that its disk data has failed", ReplaceDisk, 1,
+		func(s *stage) { s.failDisk(1).permit(1, "more", "data") }},
+	{"not one of two that have failed", "notServing", "its disk third has failed, too; annotate claim third-1 as well",
+		ReplaceDisk, 1, func(s *stage) {
+			s.failDisk(1).permit(1, "more")
+			s.shot().LogDirs[1][2].Error = kafka.ErrorStorage
+		}},
+	{"not beside one that nobody knows", "notServing", "its log directory /mnt has failed, too, which is on no known",
+		ReplaceDisk, 1, func(s *stage) {
+			s.failDisk(1).permit(1, "more")
+			s.shot().LogDirs[1] = append(s.shot().LogDirs[1], kafka.LogDir{Path: "/mnt", Error: kafka.ErrorStorage})
+		}},
+	{"not one that the broker has another error with", "notServing", "does not say that its disk more has failed",
+		ReplaceDisk, 1, func(s *stage) {
+			s.failDisk(1).permit(1, "more")
+			s.shot().LogDirs[1][1].Error = "UNKNOWN_SERVER_ERROR"
+		}},
+	{"not the one with the metadata log", "notServing", "does not say that its disk data has failed", ReplaceDisk, 1,
+		func(s *stage) {
+			s.failDisk(1).permit(1, "data")
+			s.shot().LogDirs[1][0].Error, s.shot().LogDirs[1][1].Error = kafka.ErrorStorage, ""
+		}},
+	{"not while the broker does not say which has failed", "notServing",
+		"one of its disks has failed, and it has not said which: 1 replica offline", ReplaceDisk, 1, func(s *stage) {
+			s.failDisk(1).permit(1, "more")
+			s.shot().LogDirs = nil
+		}},
+	{"not with the last replica on it", "lastReplica", "orders-0 is in sync on no other broker, and was on disk more",
+		ReplaceDisk, 1, func(s *stage) {
+			s.failDisk(1).permit(1, "more")
+			s.partition(0).Replicas, s.partition(0).ISR = []int32{1}, []int32{1}
+		}},
+	{"nor with one that none has in sync", "lastReplica", "orders-0 is in sync on no other broker, and was on disk more",
+		ReplaceDisk, 1, func(s *stage) {
+			s.failDisk(1).permit(1, "more")
+			s.partition(0).Replicas, s.partition(0).ISR = []int32{1}, nil
+		}},
+	{"nor with one that may be on it", "lastReplica", "orders-1 is in sync on no other broker, and nobody says which disk",
+		ReplaceDisk, 1, func(s *stage) {
+			s.failDisk(1).permit(1, "more")
+			s.partition(1).Replicas, s.partition(1).ISR = []int32{1}, []int32{1}
+		}},
+	{"which is told before what it takes offline", "lastReplica", "and was on disk more", ReplaceDisk, 1, func(s *stage) {
+		s.failDisk(1).permit(1, "more")
+		s.partition(0).Replicas, s.partition(0).ISR = []int32{1, 9}, []int32{1}
+	}},
+	{"but with one that is on another disk", "", "", ReplaceDisk, 1, func(s *stage) {
+		s.failDisk(1).permit(1, "more")
+		s.partition(1).Replicas, s.partition(1).ISR = []int32{1}, []int32{1}
+		s.shot().LogDirs[1][0].Sole = []kafka.PartitionID{{Topic: "orders", Number: 1}}
+	}},
+	{"not with one on an ephemeral disk that goes with the pod", "lastReplica", "orders-1 is in sync on no other broker",
+		ReplaceDisk, 1, func(s *stage) {
+			s.failDisk(1).permit(1, "more")
+			s.c.Pools[0].Volumes[2].Ephemeral = true
+			s.partition(1).Replicas, s.partition(1).ISR = []int32{1}, []int32{1}
+			s.shot().LogDirs[1][2].Sole = []kafka.PartitionID{{Topic: "orders", Number: 1}}
+		}},
+	{"under a broker that serves every rule of a restart is asked: other nodes", "othersReady", "broker 2 is not ready",
+		ReplaceDisk, 1, func(s *stage) {
+			s.failDisk(1).permit(1, "more")
+			s.pod(2).Ready = false
+			s.prove()
+		}},
+	{"but not other containers that fail on what is no longer wanted", "", "", ReplaceDisk, 1, func(s *stage) {
+		s.failDisk(1).permit(1, "more")
+		s.pod(2).Ready, s.pod(2).Serves, s.pod(2).Template = false, true, print2("t0")
+		s.pod(2).Problem, s.pod(2).Container, s.pod(2).Beside = model.ProblemCrashLoop, "logger", true
+	}},
+	{"and the minimum of in-sync replicas", "minISR", "orders-1 has 2 in-sync replicas and min.insync.replicas is 2",
+		ReplaceDisk, 1, func(s *stage) {
+			s.failDisk(1).permit(1, "more")
+			s.partition(1).Replicas, s.partition(1).ISR = []int32{0, 1, 9}, []int32{0, 1}
+		}},
+	{"and replicas that catch up", "isrComplete", "broker 2 is not in sync with orders-1", ReplaceDisk, 1,
+		func(s *stage) {
+			s.failDisk(1).permit(1, "more")
+			s.partition(1).ISR, s.partition(1).MinISR = []int32{0, 1}, 1
+		}},
+	{"but not the failed disk of another broker", "", "", ReplaceDisk, 1, func(s *stage) {
+		s.failDisk(1).permit(1, "more").failDisk(2)
+		s.partition(1).ISR, s.partition(1).MinISR, s.partition(1).Offline = []int32{0, 1}, 1, []int32{2}
+	}},
+	{"and the majority of the quorum", "quorumMajority", "1 of 3 voters would be caught up", ReplaceDisk, 1,
+		func(s *stage) {
+			s.failDisk(1).permit(1, "more")
+			s.shot().Quorum.Voters[2].LastCaughtUp = time.Time{}
+		}},
+	{"and evictions", "budgetClosed", "evict no pod meanwhile", ReplaceDisk, 1, func(s *stage) {
+		s.failDisk(1).permit(1, "more")
+		s.obs.BudgetClosed = false
+	}},
+	{"and the only voter restarts with its metadata log, when pauses are accepted", "", "", ReplaceDisk, 1,
+		func(s *stage) {
+			s.failDisk(1).permit(1, "more")
+			s.onlyVoter(1)
+		}},
+	{"a replacement that was cut short is ended", "", "more-1 is being deleted, and its annotation permits", Restart, 1,
+		func(s *stage) {
+			s.failDisk(1).permit(1, "more")
+			s.obs.Nodes[1].Claims[1].Deleting = true
+		}},
+	{"nor is the metadata log of the only voter on it", "", "more-1 is being deleted", Restart, 1,
+		func(s *stage) {
+			s.failDisk(1).permit(1, "more")
+			s.obs.Nodes[1].Claims[1].Deleting = true
+			s.onlyVoter(1)
+		}},
+	{"one of a disk that works does not wait for one that has failed to catch up", "",
+		"data-1 is being deleted, and its annotation permits", Restart, 1, func(s *stage) {
+			s.failDisk(1).permit(1, "data", "more")
+			s.obs.Nodes[1].Claims[0].Deleting = true
+		}},
+	{"not with the last replica either", "diskStays", "orders-0 is in sync on no other broker, and was on disk more",
+		Restart, 1, func(s *stage) {
+			s.failDisk(1).permit(1, "more")
+			s.obs.Nodes[1].Claims[1].Deleting = true
+			s.partition(0).Replicas, s.partition(0).ISR = []int32{1}, []int32{1}
 		}},
 	{"not with the last replica", "lastReplica", "orders-0 is in sync on no other broker", ReplaceDisk, 1,
 		func(s *stage) {
@@ -301,6 +421,39 @@ func (s *stage) leave(voter bool) {
 // remember makes Kafka remember a broker that Kubernetes does not have.
 func (s *stage) remember(id int32, fenced bool) {
 	s.shot().Brokers = append(s.shot().Brokers, kafka.Broker{ID: id, Fenced: fenced})
+}
+
+// permit annotates claims of a node for replacement.
+func (s *stage) permit(id int32, volumes ...string) *stage {
+	for i, claim := range s.obs.Nodes[id].Claims {
+		s.obs.Nodes[id].Claims[i].Replace = slices.Contains(volumes, claim.Volume)
+	}
+	return s
+}
+
+// failDisk gives a broker three disks, of which the second has failed. Of its replicas that of orders-0 was on it.
+func (s *stage) failDisk(id int32) *stage {
+	names := []string{"data", "more", "third"}
+	s.c.Pools[0].Volumes = nil
+	seen := s.obs.Nodes[id]
+	seen.Claims = nil
+	if s.shot().LogDirs == nil {
+		s.shot().LogDirs = map[int32][]kafka.LogDir{}
+	}
+	s.shot().LogDirs[id] = nil
+	for _, name := range names {
+		s.c.Pools[0].Volumes = append(s.c.Pools[0].Volumes, v1alpha1.Volume{Name: name})
+		seen.Claims = append(seen.Claims,
+			model.ObservedClaim{Volume: name, Name: fmt.Sprintf("%s-%d", name, id), UID: fmt.Sprintf("%s-%d", name, id)})
+		s.shot().LogDirs[id] = append(s.shot().LogDirs[id], kafka.LogDir{Path: model.LogDir(name)})
+	}
+	s.shot().LogDirs[id][1].Error = kafka.ErrorStorage
+	s.obs.Nodes[id] = seen
+	p := s.partition(0)
+	p.Offline = append(p.Offline, id)
+	p.ISR = slices.DeleteFunc(slices.Clone(p.ISR), func(in int32) bool { return in == id })
+	p.MinISR = 1
+	return s
 }
 
 // permitReplacement makes a node fail on a disk that may be replaced.

@@ -60,6 +60,11 @@ Fewer rules are asked about a pod that is not ready, so that a bad change can be
 - A pod whose process does not run, or that is in sync with no partition and not needed for the majority of the quorum:
   ` + "`provenRevision`" + ` is asked as well, because the pod may come back by itself on what it last ran.
 
+## A disk that is replaced under a broker that serves
+
+A broker goes on with its other disks when one that is not its first fails. To replace that one the broker restarts.
+Every rule in whose row Restart stands is asked about it, too.
+
 ## How a new revision spreads
 
 One node tries a new revision. It is proven there once the pod has been ready for 20 seconds without a break. Each

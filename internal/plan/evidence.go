@@ -7,7 +7,6 @@ import (
 
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/model"
-	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
 // snapshotMaxAge is the age up to which a view of Kafka permits a disruption. A broker takes longer to stop, start and
@@ -34,13 +33,13 @@ type evidence struct {
 	quorum   kafka.Quorum
 	inSync   map[int32][]int     // by broker: partitions in whose ISR it is, as indexes into the snapshot
 	lagging  map[int32][]int     // by broker: partitions that it replicates without being in the ISR
-	offline  map[int32]int       // by broker that is not fenced: how many of its replicas are on a disk that has failed
 	short    int                 // how many partitions lack an in-sync replica
 	seen     map[int32]time.Time // by node: when it last held all of the metadata log, on the clock of the leader
+	failed   map[int32]model.FailedDisks
 }
 
-func newEvidence(c *model.Cluster, s *kafka.Snapshot) *evidence {
-	e := &evidence{quorum: kafka.Quorum{LeaderID: -1}}
+func newEvidence(c *model.Cluster, o *model.Observation) *evidence {
+	e, s := &evidence{quorum: kafka.Quorum{LeaderID: -1}}, o.Kafka
 	if s == nil {
 		return e
 	}
@@ -54,14 +53,10 @@ func newEvidence(c *model.Cluster, s *kafka.Snapshot) *evidence {
 		e.brokers[b.ID] = b
 	}
 	e.seen = latest(s.Quorum)
-	e.inSync, e.lagging, e.offline = map[int32][]int{}, map[int32][]int{}, map[int32]int{}
+	e.failed = c.FailedDisks(o)
+	e.inSync, e.lagging = map[int32][]int{}, map[int32][]int{}
 	for i := range s.Partitions {
 		p := &s.Partitions[i]
-		for _, id := range p.Offline {
-			if b, registered := e.brokers[id]; registered && !b.Fenced {
-				e.offline[id]++
-			}
-		}
 		for _, id := range p.ISR {
 			e.inSync[id] = append(e.inSync[id], i)
 		}
@@ -78,13 +73,20 @@ func newEvidence(c *model.Cluster, s *kafka.Snapshot) *evidence {
 	return e
 }
 
-// failedDisk says that a broker which serves has lost one of its disks; empty = none. Kafka then counts its replicas on
-// that disk as offline, and the broker goes on with its other disks.
-func (e *evidence) failedDisk(id int32) string {
-	if e.offline[id] == 0 {
-		return ""
+// because says which disk that has failed keeps a partition from being in sync on another broker; empty = none does.
+func (e *evidence) because(p *kafka.Partition) string {
+	for _, id := range p.Offline {
+		if e.onFailed(p, id) {
+			return fmt.Sprintf("; of broker %d, %s", id, e.failed[id])
+		}
 	}
-	return fmt.Sprintf("one of its disks has failed, with %s on it", verdict.Counted(e.offline[id], "replica"))
+	return ""
+}
+
+// onFailed tells whether the replica of a broker that serves is on one of its disks that have failed.
+func (e *evidence) onFailed(p *kafka.Partition, id int32) bool {
+	_, has := e.failed[id]
+	return has && slices.Contains(p.Offline, id)
 }
 
 func (e *evidence) partition(i int) *kafka.Partition { return &e.snapshot.Partitions[i] }

@@ -64,7 +64,7 @@ var predicates = []predicate{
 		sentence: "No claim of the node is being deleted: its disk would be lost as soon as the pod stops. With the " +
 			"annotation kafka.castellan.dev/replace on the claim, it is enough that every partition is in sync on another " +
 			"broker, that a broker which serves is catching up on none, and that the metadata quorum keeps its majority " +
-			"without the disk.",
+			"without the disk. Of a disk that has failed under a broker which serves, only what was on it counts.",
 	},
 	{
 		name: "knowsFeatures", guards: []Kind{Restart}, asks: failed, permits: knowsFeatures, field: fieldOfVersion,
@@ -90,14 +90,15 @@ var predicates = []predicate{
 	},
 	{
 		name: "notServing", guards: []Kind{ReplaceDisk}, permits: notServing,
-		sentence: "A node whose disk is to be replaced is not ready.",
+		sentence: "A node whose disk is to be replaced does not serve. Or it is a broker that serves, and exactly those of " +
+			"its disks are to be replaced that have failed, as it says itself: then every rule of a restart is asked, too.",
 	},
 	{
 		name: "othersReady", guards: []Kind{Restart, ShrinkPool}, permits: othersReady,
 		sentence: "Every other node has a ready pod that stays, and every other broker is unfenced. Nodes that " +
 			"leave, do not vote and hold no replica are not counted. Of a node that leaves, it is enough that " +
-			"Kafka's process is ready, and so it is of every other one for a pod that is itself not ready, unless a container " +
-			"fails there on the wanted pod template.",
+			"Kafka's process is ready, and so it is of every other one for a pod that is itself not ready and for the " +
+			"replacement of a disk, unless a container fails there on the wanted pod template.",
 	},
 	{
 		name: "snapshotFresh", permits: snapshotFresh,
@@ -137,7 +138,8 @@ var predicates = []predicate{
 	},
 	{
 		name: "lastReplica", guards: []Kind{ReplaceDisk}, permits: lastReplica,
-		sentence: "No partition has its only in-sync replica on the disk that is to be replaced.",
+		sentence: "No partition has its only in-sync replica on the disk that is to be replaced. Of a node that does not " +
+			"serve, nobody can tell which disk a replica is on: each counts.",
 	},
 	{
 		name: "minISR", guards: stops, permits: minISR, field: fieldOfMinISR, tells: true,
@@ -150,7 +152,8 @@ var predicates = []predicate{
 	},
 	{
 		name: "isrComplete", guards: stops, permits: isrComplete,
-		sentence: "Every other broker is in sync with all partitions that it replicates.",
+		sentence: "Every other broker is in sync with all partitions that it replicates. The replacement of a disk does " +
+			"not wait for what is on failed disks of others.",
 	},
 	{
 		name: "oneRack", guards: []Kind{Restart}, permits: oneRack,
@@ -213,7 +216,7 @@ var predicates = []predicate{
 func (v *view) permitted(d *disruption, t tables, chosen *round) (refusal *predicate, facts []string) {
 	for i := range t.predicates {
 		p := &t.predicates[i]
-		if !slices.Contains(p.guards, d.kind) || d.kind == Restart && d.node.standing > p.asks {
+		if !p.isAskedAbout(d) {
 			continue
 		}
 		ok, fact := p.permits(v, d, chosen)
@@ -225,6 +228,14 @@ func (v *view) permitted(d *disruption, t tables, chosen *round) (refusal *predi
 		}
 	}
 	return nil, facts
+}
+
+// isAskedAbout asks about the replacement of a disk under a process that serves what is asked about its restart, too.
+func (p *predicate) isAskedAbout(d *disruption) bool {
+	if slices.Contains(p.guards, d.kind) {
+		return d.kind != Restart || d.node.standing <= p.asks
+	}
+	return d.restarts() && slices.Contains(p.guards, Restart)
 }
 
 func cacheCurrent(v *view, _ *disruption, _ *round) (bool, string) {
@@ -251,7 +262,7 @@ func comesBack(_ *view, d *disruption, _ *round) (bool, string) {
 }
 
 func filesKnown(_ *view, d *disruption, _ *round) (bool, string) {
-	return d.node.known, "its files wait for something: " + d.node.Waiting
+	return d.node.known || d.node.leaving, "its files wait for something: " + d.node.Waiting
 }
 
 func revisionKnown(_ *view, d *disruption, _ *round) (bool, string) {
@@ -280,9 +291,10 @@ func othersReady(v *view, d *disruption, _ *round) (bool, string) {
 			continue
 		}
 		state := v.unready(m)
-		if m.isHeard() && (m.leaving || d.kind == Restart && !d.node.ready() && !(m.fails() && m.runsWantedTemplate())) {
-			// Kafka's process is ready. Clients miss the other pod too, and waiting for each other would keep it so; or it
-			// leaves, and nobody mends what runs beside.
+		waits := d.kind == ReplaceDisk || d.kind == Restart && !d.node.ready()
+		if m.isHeard() && (m.leaving || waits && !(m.fails() && m.runsWantedTemplate())) {
+			// Kafka's process is ready. Clients miss the other pod too, and waiting for each other would keep it so: the other
+			// pod may not restart while replicas are on a failed disk. Or it leaves, and nobody mends what runs beside.
 			state = v.unknownToKafka(m)
 		}
 		if state != "" {

@@ -92,6 +92,11 @@ func newRandomRun(seed uint64, mute bool) *randomRun {
 	}
 	c := simPools(shapes[r.rng.IntN(len(shapes))]...)
 	c.Version = []string{"4.1.2", "4.2.2", "4.3.1"}[r.rng.IntN(3)]
+	if r.rng.IntN(3) == 0 {
+		for i := range c.Pools {
+			c.Pools[i].Volumes = jbod
+		}
+	}
 	r.sim = newSim(c)
 	r.mute = mute
 	r.users.racks = r.rng.IntN(4)

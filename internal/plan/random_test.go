@@ -202,7 +202,12 @@ func (r *randomRun) fault(n *simNode) {
 	if r.countsOnEmptied() {
 		return // the last copy of something could stop before Kafka has noticed that the others are gone
 	}
-	switch r.rng.IntN(11) {
+	switch r.rng.IntN(12) {
+	case 11:
+		if r.canFailDisk(n) {
+			r.note("(the second disk of node %d fails)", n.id)
+			r.failDisk(n)
+		}
 	case 10:
 		if r.canLoseDisk(n) && !n.lost && !n.replace && (r.controllers() > 2 || !n.files.controller) {
 			r.note("(the claim of node %d is deleted by mistake)", n.id)

@@ -257,10 +257,25 @@ var predicateTests = []struct {
 			p := s.partition(0)
 			p.ISR, p.MinISR = []int32{0, 1}, 1
 		}},
-	{"one whose disk has failed says so", "isrComplete",
-		"broker 2 is not in sync with orders-0: one of its disks has failed, with 1 replica on it", func(s *stage) {
-			p := s.partition(0)
-			p.ISR, p.MinISR, p.Offline = []int32{0, 1}, 1, []int32{2}
+	{"one whose disk has failed says so, with its name", "isrComplete",
+		"broker 2 is not in sync with orders-0; of broker 2, disk more has failed (claim more-2): 1 replica offline",
+		func(s *stage) { s.failDisk(2) }},
+	{"also while it has not said which", "isrComplete",
+		"broker 2 is not in sync with orders-0; of broker 2, one of its disks has failed, and it has not said which",
+		func(s *stage) {
+			s.failDisk(2)
+			s.shot().LogDirs = nil
+		}},
+	{"min ISR that is short for a failed disk says so", "minISR",
+		"orders-0 has 2 in-sync replicas and min.insync.replicas is 2; of broker 2, disk more has failed (claim more-2)",
+		func(s *stage) {
+			s.failDisk(2)
+			s.partition(0).MinISR = 2
+		}},
+	{"the last in-sync replica beside a failed disk says so", "offline",
+		"orders-0 is in sync on no other broker; of broker 2, disk more has failed", func(s *stage) {
+			s.failDisk(2)
+			s.partition(0).Replicas, s.partition(0).ISR = []int32{1, 2}, []int32{1}
 		}},
 	{"without racks another node goes first", "oneRack", "broker 2 goes first", func(s *stage) {
 		s.prove()

@@ -57,6 +57,13 @@ func threeCombined() *sim {
 	return toldAnew(s)
 }
 
+// twoDisks is threeCombined with two disks each.
+func twoDisks() *sim {
+	s := atRest("main:0:3:cbj")
+	s.topic("orders", 2, []int32{0, 1, 2}, []int32{1, 2, 0}, []int32{2, 0, 1})
+	return toldAnew(s)
+}
+
 // dedicated has three controllers, four brokers, and a topic with min ISR 2 of 3.
 func dedicated() *sim {
 	s := atRest("ctl:0:3:c", "brk:1000:4:b")

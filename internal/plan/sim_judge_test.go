@@ -102,7 +102,7 @@ func (s *sim) runsWanted(n *simNode) bool {
 // judgeRestart holds a restart against the truth. A pod that serves nobody may always be replaced.
 func (s *sim) judgeRestart(n *simNode, all []Step) {
 	set := s.sets[n.pool]
-	if s.started[n.id] > 0 && !n.going {
+	if s.started[n.id] > 0 && !n.going && !n.second.going {
 		s.violate("node %d is restarted twice for one change", n.id)
 	}
 	if !s.slot(n) || set.deleting {
@@ -110,9 +110,12 @@ func (s *sim) judgeRestart(n *simNode, all []Step) {
 		return
 	}
 	s.judgeGoing(n)
+	if n.second.going {
+		s.judgeSecond(n)
+	}
 	wanted := s.wanted(n.id)
 	asked := wanted != nil && n.pod.CreatedAt.Before(wanted.RestartBefore)
-	if wanted != nil && s.runsWanted(n) && !asked && !n.going {
+	if wanted != nil && s.runsWanted(n) && !asked && !n.going && !n.second.going {
 		s.violate("node %d is restarted for nothing", n.id)
 	}
 	if s.c.Bootstrapped && s.bad[s.contents[s.want.Files[n.id].User].text] && n.pod.Problem == model.ProblemNone &&
@@ -133,9 +136,6 @@ func (s *sim) judgeRestart(n *simNode, all []Step) {
 	if !n.serves() || !s.c.Bootstrapped {
 		return
 	}
-	if s.budget.allowed > 0 || len(s.budget.spared) > 0 || !s.budgetCounted() {
-		s.violate("node %d is stopped while others may be evicted", n.id)
-	}
 	if n.pod.Files == (model.Fingerprint{}) {
 		s.violate("node %d is stopped on a guess", n.id)
 	}
@@ -143,10 +143,19 @@ func (s *sim) judgeRestart(n *simNode, all []Step) {
 		slices.ContainsFunc(s.order, func(m *simNode) bool { return m.pool == n.pool && s.isVoter(m) }) {
 		s.violate("node %d gives up the role Controller while a node of its pool is a voter", n.id)
 	}
+	s.judgeServing(n, all)
+}
+
+// judgeServing holds the end of a process that serves against what the others are good for. all are the steps of its
+// plan; nil = it is stopped for its disk.
+func (s *sim) judgeServing(n *simNode, all []Step) {
+	if s.budget.allowed > 0 || len(s.budget.spared) > 0 || !s.budgetCounted() {
+		s.violate("node %d is stopped while others may be evicted", n.id)
+	}
 	for _, m := range s.order {
 		together := slices.ContainsFunc(all, func(step Step) bool { return step.Kind == Restart && step.Node == m.id })
 		missed := s.wanted(m.id) != nil || s.holds(m.id)
-		ready := m.pod != nil && m.pod.Ready || (!n.pod.Ready || s.wanted(m.id) == nil) && m.serves()
+		ready := m.pod != nil && m.pod.Ready || (all == nil || !n.pod.Ready || s.wanted(m.id) == nil) && m.serves()
 		if m != n && !together && missed && s.slot(m) && !ready {
 			s.violate("node %d is stopped while node %d is not ready", n.id, m.id)
 		}
@@ -384,8 +393,7 @@ func (s *sim) judgeUnregister(step *Step) {
 
 // judgeReplace holds the deletion of a disk against what it may still be good for.
 func (s *sim) judgeReplace(n *simNode, step *Step) {
-	if n.claim == "" || !slices.ContainsFunc(step.Claims,
-		func(c model.ObservedClaim) bool { return c.UID == n.claim }) {
+	if !takes(step, n.claim) {
 		return
 	}
 	if !n.replace {

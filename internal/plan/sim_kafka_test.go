@@ -221,17 +221,18 @@ func (s *sim) movePartitions() {
 			in := slices.Contains(p.ISR, id)
 			switch {
 			case n == nil:
-			case in && !n.unfenced && len(p.ISR) > 1:
+			case in && (!n.unfenced || n.hasFailed(p)) && len(p.ISR) > 1:
 				p.ISR = slices.DeleteFunc(slices.Clone(p.ISR), func(o int32) bool { return o == id })
-			case !in && n.unfenced && n.syncIn == 0 && p.Leader >= 0 && (p.target == nil || p.wait == 0):
+			case !in && n.unfenced && n.syncIn == 0 && !n.hasFailed(p) && p.Leader >= 0 && (p.target == nil || p.wait == 0):
 				p.ISR = append(slices.Clone(p.ISR), id)
 			}
 		}
 		s.moveReassignment(p)
-		if p.Leader < 0 || !slices.Contains(p.ISR, p.Leader) || !s.up(p.Leader) {
+		serves := func(id int32) bool { return s.up(id) && !s.nodes[id].hasFailed(p) }
+		if p.Leader < 0 || !slices.Contains(p.ISR, p.Leader) || !serves(p.Leader) {
 			p.Leader = -1
 			for _, id := range p.ISR {
-				if s.up(id) {
+				if serves(id) {
 					p.Leader = id
 					break
 				}
@@ -252,6 +253,11 @@ func (s *sim) moveReassignment(p *simPart) {
 		}
 	}
 	p.ISR = slices.DeleteFunc(slices.Clone(p.ISR), func(id int32) bool { return !slices.Contains(p.target, id) })
+	for _, id := range p.Replicas {
+		if !slices.Contains(p.target, id) && s.nodes[id] != nil {
+			delete(s.nodes[id].second.held, p.name())
+		}
+	}
 	p.Replicas, p.target = p.target, nil
 }
 
@@ -379,10 +385,12 @@ func (s *sim) snapshot() (*kafka.Snapshot, string) {
 	for i := range s.kafka.parts {
 		p := &s.kafka.parts[i]
 		shot.Partitions[i] = p.Partition
+		shot.Partitions[i].Offline = s.offline(p)
 		if p.target != nil {
 			shot.Reassigning++
 		}
 	}
+	s.askForLogDirs(shot)
 	s.cached = shot
 	return shot, ""
 }

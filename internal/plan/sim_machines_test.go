@@ -37,6 +37,8 @@ type simNode struct {
 	lostFor int
 	holding int // seconds for which it has been leaving
 
+	second simDisk
+
 	pod        *model.ObservedPod // never changed in place: observations hold it
 	files      content            // what the process runs
 	template   content
@@ -181,6 +183,9 @@ func (s *sim) makePod(n *simNode, set *simSet) {
 	if n.claim == "" {
 		n.claim, n.dir, n.lost, n.replace, n.lostFor = fmt.Sprintf("claim-%d-%d", n.id, s.uids), "", false, false, 0
 	}
+	if n.second.claim == "" && s.isJBOD(n) {
+		n.second = simDisk{claim: fmt.Sprintf("second-%d-%d", n.id, s.uids)}
+	}
 	n.files, n.template = s.contents[set.files[n.id].User], s.contents[set.template.User]
 	n.pod = &model.ObservedPod{
 		Name: fmt.Sprintf("events-%s-%d", n.pool, n.id), UID: fmt.Sprintf("pod-%d", s.uids), Pool: n.pool,
@@ -228,6 +233,9 @@ func (s *sim) run1(n *simNode) {
 func (n *simNode) dropPod() {
 	if n.pod = nil; n.going {
 		n.claim, n.dir, n.going, n.replace, n.emptied = "", "", false, false, true
+	}
+	if n.second.going {
+		n.second = simDisk{}
 	}
 }
 

@@ -51,6 +51,12 @@ func (s *sim) objects() *model.Observation {
 				Lost: n.lost, Replace: n.replace, Deleting: n.going, KubernetesNode: n.machine(),
 			}}
 		}
+		if n.second.claim != "" {
+			seen.Claims = append(seen.Claims, model.ObservedClaim{
+				Volume: "second", Name: fmt.Sprintf("second-%d", n.id), UID: n.second.claim, ClusterID: "CID", Bound: true,
+				Replace: n.second.replace, Deleting: n.second.going, KubernetesNode: n.machine(),
+			})
+		}
 		o.Nodes[n.id] = seen
 	}
 	return o
@@ -304,7 +310,8 @@ func (s *sim) sayFormat(step *Step) {
 func (s *sim) replaceDisk(step *Step) {
 	n := s.nodes[step.Node]
 	s.judgeReplace(n, step)
-	if slices.ContainsFunc(step.Claims, func(c model.ObservedClaim) bool { return c.UID == n.claim }) {
+	s.replaceSecond(n, step)
+	if takes(step, n.claim) {
 		n.claim, n.dir, n.lost, n.replace = "", "", false, false
 	}
 	if n.pod != nil && !n.pod.Deleting {

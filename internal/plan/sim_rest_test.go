@@ -33,7 +33,7 @@ func (s *sim) nodesAtRest() string {
 			return fmt.Sprintf("node %d was to be restarted", w.ID)
 		case set.files[w.ID] != s.want.Files[w.ID]:
 			return fmt.Sprintf("a new pod of node %d would run %v", w.ID, set.files[w.ID])
-		case n.lost || n.going:
+		case n.lost || n.going || n.second.failed || n.second.going:
 			return fmt.Sprintf("node %d has no disk that stays", w.ID)
 		}
 	}

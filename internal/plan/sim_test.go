@@ -181,7 +181,7 @@ func (s *sim) settle(limit int) bool {
 // settledFor is for how many seconds a plan has to stay empty. It is longer than the oldest snapshot in use.
 const settledFor = 15
 
-// simPools makes a cluster; every pool is "name:first:count:roles" with roles of c and b.
+// simPools makes a cluster; every pool is "name:first:count:roles" with roles of c and b, and a j for two disks.
 func simPools(specs ...string) *model.Cluster {
 	c := &model.Cluster{
 		Namespace: "prod", Name: "events", ClusterID: "CID", Version: "4.3.1",
@@ -206,5 +206,8 @@ func parsePool(spec string) model.Pool {
 	_, _ = fmt.Sscan(f[1], &pool.FirstNodeID)
 	_, _ = fmt.Sscan(f[2], &pool.Replicas)
 	pool.Controller, pool.Broker = strings.Contains(f[3], "c"), strings.Contains(f[3], "b")
+	if strings.Contains(f[3], "j") {
+		pool.Volumes = jbod
+	}
 	return pool
 }

@@ -187,6 +187,13 @@ func (s *sim) moveUsers() {
 				s.emptyBroker(n.id) // it may have the only copy of something
 			}
 		}
+		if n.second.failed {
+			n.second.failedFor++
+			if !n.second.replace && s.users.replaceAfter > 0 && n.second.failedFor >= s.users.replaceAfter {
+				s.note("(the user permits the second disk of node %d to be replaced)", n.id)
+				n.second.replace = true
+			}
+		}
 		if uid, draining := s.users.draining[n.id]; draining {
 			switch {
 			case n.pod == nil || n.pod.UID != uid:

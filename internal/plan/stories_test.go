@@ -212,6 +212,45 @@ var repairStories = []story{
 		s.wipe(s.nodes[1])
 		s.kill(s.nodes[1])
 	}},
+	{"one failed disk of several is replaced under a broker that serves", twoDisks, func(s *sim) {
+		s.note("(the second disk of node 1 fails)")
+		s.users.replaceAfter = 30
+		s.failDisk(s.nodes[1])
+		s.run(10)
+		s.note("(the user changes the files)")
+		s.edit("v2")
+	}},
+	{"of two disks the one that works is not replaced", twoDisks, func(s *sim) {
+		s.note("(the second disk of node 1 fails, and the user permits the first to be replaced)")
+		s.users.replaceAfter = 30
+		s.nodes[1].replace = true
+		s.failDisk(s.nodes[1])
+		s.run(60)
+		s.note("(the user takes that permission back)")
+		s.nodes[1].replace = false
+	}},
+	{"a failed disk with the last copy of a partition stays", twoDisks, func(s *sim) {
+		s.topic("single", 1, []int32{1})
+		s.note("(the second disk of node 1 fails)")
+		s.users.replaceAfter = 10
+		s.failDisk(s.nodes[1])
+		s.run(60)
+		s.note("(the user deletes the topic)")
+		s.kafka.parts = s.kafka.parts[:3]
+	}},
+	{"the failed disks of two brokers are replaced one after the other", twoDisks, func(s *sim) {
+		s.kafka.parts = s.kafka.parts[:0]
+		s.topic("lean", 1, []int32{0, 1, 2}, []int32{1, 2, 0})
+		s.note("(the second disks of nodes 1 and 2 fail)")
+		s.users.replaceAfter = 10
+		s.failDisk(s.nodes[1])
+		s.failDisk(s.nodes[2])
+	}},
+	{"the replacement of a failed disk that was cut short is ended", twoDisks, func(s *sim) {
+		s.note("(the second disk of node 1 fails, and the operator dies once it has deleted its claim)")
+		s.failDisk(s.nodes[1])
+		s.nodes[1].second.replace, s.nodes[1].second.going = true, true
+	}},
 	{"a disk that serves is not replaced", threeCombined, func(s *sim) {
 		s.nodes[1].replace = true
 		s.run(20)

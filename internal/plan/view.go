@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/version"
 )
@@ -49,7 +50,7 @@ type node struct {
 }
 
 func newView(c *model.Cluster, want model.Desired, obs *model.Observation, now time.Time) *view {
-	v := &view{c: c, want: want, obs: obs, now: now, kafka: newEvidence(c, obs.Kafka)}
+	v := &view{c: c, want: want, obs: obs, now: now, kafka: newEvidence(c, obs)}
 	for i := range c.Nodes {
 		v.nodes = append(v.nodes, v.join(&c.Nodes[i], c.PoolOf(&c.Nodes[i])))
 	}
@@ -145,6 +146,11 @@ func (v *view) join(m *model.Node, pool *model.Pool) *node {
 }
 
 func isEphemeral(p *model.Pool) bool { return len(p.Volumes) > 0 && p.Volumes[0].Ephemeral }
+
+// isEphemeral tells whether a volume goes with the pod.
+func (n *node) isEphemeral(volume string) bool {
+	return slices.ContainsFunc(n.pool.Volumes, func(v v1alpha1.Volume) bool { return v.Name == volume && v.Ephemeral })
+}
 
 // ready tells whether the pod is ready and stays.
 func (n *node) ready() bool { return n.pod != nil && n.pod.Ready && !n.pod.Deleting }

@@ -32,6 +32,7 @@ func (v *view) waitForNode(p *Plan, n *node) {
 	if lost := v.obs.Nodes[n.ID].LostVolume(); lost != "" {
 		p.wait("%s does not start: %s", n.name(), lost)
 	}
+	failed := v.kafka.failed[n.ID]
 	switch {
 	case !n.made && n.pod == nil: // a step of the plan creates or grows its pool first
 	case n.pod == nil && v.obs.Nodes[n.ID].Refused != "":
@@ -44,8 +45,10 @@ func (v *view) waitForNode(p *Plan, n *node) {
 		p.wait("%s", v.notReady(n))
 	case v.unready(n) != "":
 		p.wait("%s %s", n.name(), v.unready(n))
-	case v.kafka.failedDisk(n.ID) != "":
-		p.wait("%s serves, and %s: replace it", n.name(), v.kafka.failedDisk(n.ID))
+	case failed.String() != "" && failed.Cure() != "":
+		p.wait("%s serves, and %s; %s", n.name(), failed, failed.Cure())
+	case failed.String() != "":
+		p.wait("%s serves, and %s", n.name(), failed)
 	case n.isBroker() && len(v.kafka.lagging[n.ID]) > 0:
 		p.wait("%s is catching up on %s", n.name(), verdict.Counted(len(v.kafka.lagging[n.ID]), "partition"))
 	}

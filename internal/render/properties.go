@@ -102,14 +102,10 @@ func processRoles(pool *model.Pool) string {
 	return strings.Join(roles, ",")
 }
 
-// logDir is a folder inside the volume, not its root: a fresh ext4 disk holds lost+found, which Kafka would take for a
-// partition.
-func logDir(volume string) string { return dataDir + "/" + volume + "/log" }
-
 func storage(pool *model.Pool) []property {
 	var dirs []string
 	for _, v := range pool.Volumes {
-		dirs = append(dirs, logDir(v.Name))
+		dirs = append(dirs, model.LogDir(v.Name))
 	}
 	return []property{{"log.dirs", strings.Join(dirs, ",")}, {"metadata.log.dir", dirs[0]}}
 }

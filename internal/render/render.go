@@ -33,7 +33,7 @@ const (
 	listenersDir = "/etc/castellan/listeners"
 	usersDir     = "/etc/castellan/users"
 	podDir       = "/etc/castellan/pod"
-	dataDir      = "/var/lib/castellan"
+	dataDir      = model.DataDir
 )
 
 // The subjects of the two internal certificates, and the principals that Kafka makes of them. All nodes share one, so

@@ -11,7 +11,6 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/model"
-	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
 // setNodes lists the nodes of the spec, and those that have not left yet.
@@ -20,6 +19,7 @@ func (s *writer) setNodes() {
 	for _, node := range s.status.Nodes {
 		before[node.ID] = node
 	}
+	s.failed = s.Model.FailedDisks(s.Observation)
 	var nodes []v1alpha1.NodeStatus
 	ready, brokers := 0, 0
 	for i := range s.Model.Nodes {
@@ -61,6 +61,9 @@ func (s *writer) nodeEntry(node *model.Node, pool *model.Pool, before v1alpha1.N
 		entry.Roles = append(entry.Roles, v1alpha1.RoleBroker)
 	}
 	entry.State, entry.Message = s.nodeState(node)
+	if failed := s.failed[node.ID]; entry.State == v1alpha1.NodeServing {
+		entry.FailedLogDirs, entry.OfflineReplicas = failed.Names(), int32(failed.Offline)
+	}
 	return entry
 }
 
@@ -108,7 +111,7 @@ func (s *writer) nodeState(node *model.Node) (v1alpha1.NodeState, string) {
 	case fenced(s.Observation.Kafka, node.ID):
 		return v1alpha1.NodeFenced, message
 	default:
-		return v1alpha1.NodeServing, joinSentences(failedDisk(s.Observation.Kafka, node.ID), message)
+		return v1alpha1.NodeServing, joinSentences(s.failed[node.ID].String(), s.failed[node.ID].Cure(), message)
 	}
 }
 
@@ -125,22 +128,6 @@ func problemOf(pod *model.ObservedPod) string {
 
 func joinSentences(sentences ...string) string {
 	return strings.Join(slices.DeleteFunc(sentences, func(s string) bool { return s == "" }), "; ")
-}
-
-// failedDisk says how many replicas of a broker that serves are on a disk that has failed; empty = none.
-func failedDisk(snapshot *kafka.Snapshot, id int32) string {
-	count := 0
-	if snapshot != nil {
-		for i := range snapshot.Partitions {
-			if slices.Contains(snapshot.Partitions[i].Offline, id) {
-				count++
-			}
-		}
-	}
-	if count == 0 {
-		return ""
-	}
-	return fmt.Sprintf("one of its disks has failed: %s offline", verdict.Counted(count, "replica"))
 }
 
 func fenced(snapshot *kafka.Snapshot, id int32) bool {

@@ -44,6 +44,7 @@ type writer struct {
 	Pass
 	status *v1alpha1.KafkaClusterStatus
 	events []Event
+	failed map[int32]model.FailedDisks
 }
 
 // Status is what the KafkaCluster's status says after the pass, and the events to tell with it.

@@ -12,8 +12,8 @@
 // of partitions, replicas and keys for all topics of a request, deletes topics by name only, reads all keys of a
 // configuration with their synonyms, asks every broker for ApiVersions, and lists reassignments of named partitions
 // only. It has no DescribeCluster, DescribeQuorum, AddRaftVoter, RemoveRaftVoter or UnregisterBroker, and no ACLs on
-// users. Nothing here reads log directories, offsets or groups yet. kadm's calls for those ask the brokers that have
-// the answer, and are the ones to use.
+// users. It cannot ask for log directories without all replicas in them. Nothing here reads offsets or groups yet.
+// kadm's calls for those ask the brokers that have the answer, and are the ones to use.
 //
 // A broker answers most reads from its own copy of the metadata. A read may therefore miss, for some milliseconds, a
 // write that Kafka has acknowledged. A Client at rest sends nothing and closes its connections after half a minute.

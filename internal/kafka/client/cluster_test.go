@@ -133,6 +133,32 @@ func TestSnapshotCostsTheSameForFewAndManyTopics(t *testing.T) {
 	}
 }
 
+func TestABrokerInDoubtIsAskedForItsLogDirectories(t *testing.T) {
+	c, counter := connect(t)
+	name := kafka.NewTopic{Name: "placed", Partitions: 3, ReplicationFactor: 1}
+	if _, err := c.CreateTopics(t.Context(), []kafka.NewTopic{name}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the partition of broker 2 is in its log directory", func() error {
+		counter.take()
+		s, err := c.Snapshot(t.Context(), 2)
+		if err != nil {
+			return err
+		}
+		i := slices.IndexFunc(s.Partitions, func(p kafka.Partition) bool { return p.Topic == "placed" && p.Leader == 2 })
+		dirs := s.LogDirs[2]
+		if i < 0 || len(s.LogDirs) != 1 || len(dirs) != 1 || dirs[0].Error != "" ||
+			dirs[0].UsableBytes <= 0 || dirs[0].TotalBytes < dirs[0].UsableBytes ||
+			!slices.Contains(dirs[0].Sole, kafka.PartitionID{Topic: "placed", Number: s.Partitions[i].Number}) {
+			return fmt.Errorf("%+v", s.LogDirs)
+		}
+		return nil
+	})
+	if asked := counter.take()["DescribeLogDirs"]; asked != 1 {
+		t.Errorf("%d brokers were asked", asked)
+	}
+}
+
 func TestAtRestNothingIsSent(t *testing.T) {
 	c, counter := connect(t)
 	if _, err := c.Snapshot(t.Context()); err != nil {

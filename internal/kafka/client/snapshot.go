@@ -28,9 +28,10 @@ const snapshotAttempts = 3
 const minISRKey = "min.insync.replicas"
 
 // Snapshot implements kafka.ClusterAdmin. It reads everything from one broker, whose metadata must be current, except
-// for each broker's own run-time keys, which only that broker knows. It sends eight requests, one per unfenced broker,
-// and one for every further 10,000 topics.
-func (c *Client) Snapshot(ctx context.Context) (*kafka.Snapshot, error) {
+// for what only each broker knows of itself: its own run-time keys and its log directories. It sends eight requests,
+// one per unfenced broker, one for every further 10,000 topics, and one for each broker whose log directories it asks
+// for.
+func (c *Client) Snapshot(ctx context.Context, inDoubt ...int32) (*kafka.Snapshot, error) {
 	taken := time.Now()
 	ids, err := c.refresh(ctx)
 	if err != nil {
@@ -40,6 +41,7 @@ func (c *Client) Snapshot(ctx context.Context) (*kafka.Snapshot, error) {
 		var s *kafka.Snapshot
 		if s, err = c.snapshotFrom(ctx, id); err == nil {
 			s.TakenAt = taken
+			c.readLogDirs(ctx, inDoubt, s)
 			return s, nil
 		}
 		c.demote(id)

@@ -52,8 +52,8 @@ func (a admin) Overview(ctx context.Context) (*kafka.Overview, error) {
 	return call(a, false, func(k kafka.Admin) (*kafka.Overview, error) { return k.Overview(ctx) })
 }
 
-func (a admin) Snapshot(ctx context.Context) (*kafka.Snapshot, error) {
-	return call(a, false, func(k kafka.Admin) (*kafka.Snapshot, error) { return k.Snapshot(ctx) })
+func (a admin) Snapshot(ctx context.Context, inDoubt ...int32) (*kafka.Snapshot, error) {
+	return call(a, false, func(k kafka.Admin) (*kafka.Snapshot, error) { return k.Snapshot(ctx, inDoubt...) })
 }
 
 func (a admin) AddVoter(ctx context.Context, replica kafka.QuorumMember, endpoint string) error {

@@ -61,7 +61,7 @@ func (c *fakeConn) ReloadCertificates(ctx context.Context, _ int32) error {
 	return err
 }
 
-func (c *fakeConn) Snapshot(context.Context) (*kafka.Snapshot, error) { panic("snapshot") }
+func (c *fakeConn) Snapshot(context.Context, ...int32) (*kafka.Snapshot, error) { panic("snapshot") }
 
 func (c *fakeConn) Close() {
 	c.w.mu.Lock()
