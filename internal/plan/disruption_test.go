@@ -267,6 +267,11 @@ var disruptionTests = []disruptionTest{
 			s.failDisk(1).permit(1, "more")
 			s.partition(1).ISR, s.partition(1).MinISR = []int32{0, 1}, 1
 		}},
+	{"under a broker that leaves, too", "", "", ReplaceDisk, 3, func(s *stage) {
+		s.leave(false)
+		s.partition(0).Replicas = append(slices.Clone(s.partition(0).Replicas), 3)
+		s.failDisk(3).permit(3, "more")
+	}},
 	{"but not the failed disk of another broker", "", "", ReplaceDisk, 1, func(s *stage) {
 		s.failDisk(1).permit(1, "more").failDisk(2)
 		s.partition(1).ISR, s.partition(1).MinISR, s.partition(1).Offline = []int32{0, 1}, 1, []int32{2}
