@@ -81,8 +81,8 @@ func leafOf(entry string) string {
 	return strings.TrimSuffix(strings.TrimSuffix(entry, ".pem"), ".names")
 }
 
-// placed says in which of a pool's Secrets each leaf is, by the bytes that it takes: where it stays if that has room for
-// it, else in the first that has. It tells whether all fit.
+// placed says in which of a pool's Secrets each leaf is, by the bytes that it takes: where it stays if that has room
+// for it, else in the first that has. It tells whether all fit.
 func placed(sizes, stays map[string]int, room int) (places map[string]int, fits bool) {
 	var used [model.ListenersSecrets]int
 	places, fits = map[string]int{}, true
