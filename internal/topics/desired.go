@@ -1,12 +1,14 @@
 package topics
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/moves"
 	"github.com/castellan-dev/castellan/internal/verdict"
+	"github.com/castellan-dev/castellan/internal/version"
 )
 
 // Desired is what one topic should be, and what is known of it.
@@ -68,7 +70,7 @@ func DesiredOf(c Claim, policy v1alpha1.DeletionPolicy) Desired {
 	if spec.Placement != nil {
 		d.Racks = spec.Placement.Racks
 	}
-	d.Config, d.Exact = spec.Config, spec.ConfigPolicy == v1alpha1.ConfigExact
+	d.Config, d.Exact = spelt(spec.Config), spec.ConfigPolicy == v1alpha1.ConfigExact
 	d.Adoption = spec.Adoption
 	if !c.consent.Adopts(c.Holder) {
 		d.Adoption, d.NoConsent = v1alpha1.AdoptionNever, c.Holder.Namespace
@@ -89,6 +91,15 @@ func begun(objects []*v1alpha1.KafkaTopic) Record {
 		}
 	}
 	return Record{}
+}
+
+// spelt returns a configuration as it is sent.
+func spelt(config map[string]string) map[string]string {
+	all := maps.Clone(config)
+	for key, value := range all {
+		all[key] = version.SpeltOnTopic(key, value)
+	}
+	return all
 }
 
 func isLoss(reason string) bool { return reason == ReasonLost || reason == ReasonReplaced }
