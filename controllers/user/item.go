@@ -37,6 +37,8 @@ type userItem struct {
 	endpoints []users.Endpoint
 	// mechanisms to be seen to work, or to be refused.
 	mechanisms []v1alpha1.Mechanism
+	// leaving are mechanisms that the spec does not ask for any more and that stay until the others are seen to work.
+	leaving    []v1alpha1.Mechanism
 	password   string // of the removed user; empty = not known any more
 	// holderAwaits is what the holder waits for while what its predecessors had is taken away; nil = nothing.
 	holderAwaits *verdict.Verdict

@@ -173,7 +173,11 @@ func (p *userPass) hold(ctx context.Context, i *userItem) bool {
 	i.report.Secret = users.SecretName(u.Name)
 	i.hash = users.PasswordHash(cmp.Or(i.salt, string(u.UID)), password)
 	recorded := users.MadeFrom(u, p.pass.Cluster.ID(), i.hash, password)
-	i.desired = users.Desired{Name: i.claim.Name, Mechanisms: i.mechanisms, Password: password,
+	if len(p.formerOf(i)) == 0 { // else all that is not the holder's has to go at once
+		i.leaving = users.Leaving(users.Recorded(u, p.pass.Cluster.ID()), recorded, i.mechanisms,
+			batch.Serving(p.pass.Cluster.Object))
+	}
+	i.desired = users.Desired{Name: i.claim.Name, Mechanisms: slices.Concat(i.mechanisms, i.leaving), Password: password,
 		Quotas: users.QuotasOf(u.Spec.Quotas), Recorded: recorded}
 	rules, beyond := users.Granted(u, p.host)
 	i.report.Faults = append(i.report.Faults, beyond...)
@@ -185,7 +189,8 @@ func (p *userPass) hold(ctx context.Context, i *userItem) bool {
 		i.fault(users.NoAuthorizer())
 		i.desired.ACLs = nil
 	}
-	i.report.Credentials = users.CredentialsOf(recorded, p.pass.Cluster.ID(), i.hash, i.mechanisms, p.host.Nodes)
+	i.report.Credentials = users.CredentialsOf(recorded, p.pass.Cluster.ID(), i.hash, i.mechanisms, i.leaving,
+		p.host.Nodes)
 	return true
 }
 
@@ -260,17 +265,8 @@ func (p *userPass) mend(ctx context.Context, admin kafka.UserAdmin) error {
 		}
 	}
 	changes := users.Plan(desired, p.live)
-	if len(changes.Upserts)+len(changes.Deletions) > 0 {
-		results, err := admin.AlterScramCredentials(ctx, changes.Upserts, changes.Deletions)
-		if err != nil {
-			return err
-		}
-		for name, err := range results {
-			if i := byName[name]; i != nil && err != nil {
-				i.refusedBy(err, "spec.authentication.mechanisms")
-				i.report.Credentials = nil // what stands is not known
-			}
-		}
+	if err := p.mendScram(ctx, admin, changes, byName); err != nil {
+		return err
 	}
 	if err := p.mendACLs(ctx, admin, changes, byName); err != nil || len(changes.Quotas) == 0 {
 		return err
@@ -285,6 +281,34 @@ func (p *userPass) mend(ctx context.Context, admin kafka.UserAdmin) error {
 		}
 	}
 	return nil
+}
+
+// mendScram adds before it takes away. Where Kafka refuses what is to be added to a user, nothing is taken from it,
+// unless that is somebody else's who loses the user.
+func (p *userPass) mendScram(ctx context.Context, admin kafka.UserAdmin, changes users.Changes,
+	byName map[string]*userItem) error {
+	send := func(upserts []kafka.ScramUpsert, deletions []kafka.ScramDeletion) (map[string]error, error) {
+		if len(upserts)+len(deletions) == 0 {
+			return nil, nil
+		}
+		results, err := admin.AlterScramCredentials(ctx, upserts, deletions)
+		for name, err := range results {
+			if i := byName[name]; i != nil && err != nil {
+				i.refusedBy(err, "spec.authentication.mechanisms")
+				i.report.Credentials = nil // what stands is not known
+			}
+		}
+		return results, err
+	}
+	added, err := send(changes.Upserts, nil)
+	if err != nil {
+		return err
+	}
+	_, err = send(nil, slices.DeleteFunc(changes.Deletions, func(d kafka.ScramDeletion) bool {
+		i := byName[d.User]
+		return added[d.User] != nil && i != nil && len(p.formerOf(i)) == 0
+	}))
+	return err
 }
 
 // readLive reads what Kafka has of the users of this flush: three requests, however many users there are.

@@ -64,7 +64,7 @@ func (p *userPass) lookAgain(i *userItem) {
 func (i *userItem) holderReport(clusterID string) users.Report {
 	r := i.report
 	if i.state == granting && r.Credentials == nil {
-		r.Credentials = users.Taken(clusterID)
+		r.Credentials = users.Unsure(users.Recorded(i.claim.Holder, clusterID), clusterID, i.mechanisms)
 	}
 	if i.takesAway() {
 		r.Awaited = i.holderAwaits
