@@ -31,6 +31,8 @@ type userPass struct {
 	host  model.Host
 	ca    []byte // PEM; of the authority that signs the brokers
 	live  users.Live
+	// authorizer: one has answered, so that live has all ACLs.
+	authorizer bool
 }
 
 // Change brings Kafka to what the users ask for: it prepares every user, reads what is live, sends the difference, and
@@ -43,9 +45,12 @@ func (p *userPass) Change(ctx context.Context) error {
 	if err := p.meet(ctx); err != nil {
 		return err
 	}
+	remain := remaining(p.pass.Cluster.Object)
 	for _, i := range p.items {
+		i.remains = slices.Contains(remain, i.claim.Name)
 		if f := users.Refused(p.host, i.claim.Name); f != nil {
 			p.leaveAlone(i, *f)
+			i.remains = false
 		} else if i.claim.Frozen != nil || i.claim.Holder == nil && len(p.formerOf(i)) == 0 {
 			i.state = untouched // also where all who ask for it are barred: Kafka is not asked about it
 		}
@@ -58,9 +63,11 @@ func (p *userPass) Change(ctx context.Context) error {
 			p.prepare(ctx, i)
 		}
 	})
+	p.keepRemaining(ctx)
 	if err := p.mend(ctx, admin); err != nil {
 		return err
 	}
+	p.dropRemaining(ctx)
 	if err := p.plain(ctx); err != nil {
 		p.plainFailed(err)
 	}
@@ -185,9 +192,16 @@ func (p *userPass) hold(ctx context.Context, i *userItem) bool {
 		i.fault(fault)
 		i.desired.KeepACLs = len(beyond) == 0 // what reaches beyond a grant goes, whatever else is wrong
 	}
-	if i.desired.ACLs = users.ACLsOf(i.claim.Name, rules); len(i.desired.ACLs) > 0 && !p.host.Authorizes {
-		i.fault(users.NoAuthorizer())
+	switch i.desired.ACLs = users.ACLsOf(i.claim.Name, rules); {
+	case len(i.desired.ACLs) > 0 && !p.authorizer:
+		fault := users.NoAuthorizer()
+		if p.host.Authorizes { // the brokers are still to get it, or nobody will tell of it
+			fault.After, fault.AtMost = claim.TakenLook, claim.TakenLookLimit
+		}
+		i.fault(fault)
 		i.desired.ACLs = nil
+	case i.remains && i.desired.KeepACLs: // those that Kafka has are a former holder's
+		i.desired.ACLs, i.desired.KeepACLs = nil, false
 	}
 	i.report.Credentials = users.CredentialsOf(recorded, p.pass.Cluster.ID(), i.hash, i.mechanisms, i.leaving,
 		p.host.Nodes)
@@ -205,7 +219,11 @@ func boundSecret(u *v1alpha1.KafkaUser) string {
 // deleted a moment ago.
 func (p *userPass) vacant(i *userItem) bool {
 	key := batch.Key{Cluster: p.pass.Cluster.Key, Name: i.claim.Name}
-	fault := users.Exists(i.claim, p.live, p.pass.Cluster.ID(), p.host)
+	live := p.live
+	if i.remains {
+		live.ACLs = nil // those of the user are a former holder's, and nobody else's
+	}
+	fault := users.Exists(i.claim, live, p.pass.Cluster.ID(), p.host)
 	if fault == nil {
 		p.r.Doubts.Forget(key)
 		return true
@@ -228,11 +246,16 @@ func (p *userPass) announce(ctx context.Context, i *userItem) error {
 			return err
 		}
 	}
-	if users.Owns(u, p.pass.Cluster.ID()) {
+	acls := p.aclsAhead(i)
+	record := users.Recorded(u, p.pass.Cluster.ID())
+	if record != nil && (record.ACLs == "" || acls != "") {
 		return nil
 	}
 	next := *u.Status.DeepCopy()
-	next.Credentials = users.Taken(p.pass.Cluster.ID())
+	if record == nil {
+		next.Credentials = users.Taken(p.pass.Cluster.ID())
+	}
+	next.Credentials.ACLs = acls
 	return p.pass.RecordAhead(ctx, u, next)
 }
 
@@ -265,6 +288,12 @@ func (p *userPass) mend(ctx context.Context, admin kafka.UserAdmin) error {
 		}
 	}
 	changes := users.Plan(desired, p.live)
+	for _, i := range p.items {
+		if i.remains && !i.changes() && p.authorizer {
+			byName[i.claim.Name] = i
+			changes.Sweep(i.claim.Name, p.ownACLs(i), p.live)
+		}
+	}
 	if err := p.mendScram(ctx, admin, changes, byName); err != nil {
 		return err
 	}
@@ -315,7 +344,7 @@ func (p *userPass) mendScram(ctx context.Context, admin kafka.UserAdmin, changes
 func (p *userPass) readLive(ctx context.Context, admin kafka.UserAdmin) (live users.Live, err error) {
 	var names []string
 	for _, i := range p.items {
-		if i.changes() {
+		if i.changes() || i.remains && p.host.Authorizes {
 			names = append(names, i.claim.Name)
 		}
 	}
@@ -330,6 +359,7 @@ func (p *userPass) readLive(ctx context.Context, admin kafka.UserAdmin) (live us
 		return live, err
 	}
 	live.ACLs, err = admin.ACLs(ctx)
+	p.authorizer = err == nil
 	if refusal, ok := errors.AsType[*kafka.Refusal](err); ok && refusal.Code == "SECURITY_DISABLED" {
 		return live, nil
 	}
@@ -361,6 +391,7 @@ func (p *userPass) mendACLs(ctx context.Context, admin kafka.UserAdmin, changes 
 			failed[acls[n].Principal] = true
 			for name, i := range byName {
 				if users.Principal(name) == acls[n].Principal {
+					i.aclsFailed = true
 					i.refusedBy(err, "spec.acls")
 				}
 			}

@@ -120,7 +120,7 @@ func TestAWayInGoesOnceEveryBrokerWasSeenToAcceptTheOther(t *testing.T) {
 		w.wantUser("app", "Reconciling/ProvingLogin")
 		w.wantWays("no broker has the file", []v1alpha1.Mechanism{scram512})
 	}
-	if c := w.user("app").Status.Credentials; len(c.Mechanisms) != 2  {
+	if c := w.user("app").Status.Credentials; len(c.Mechanisms) != 2 {
 		t.Errorf("on record is %+v", c)
 	}
 	w.mountAll(2)
