@@ -145,6 +145,10 @@ func (p *userPass) settleEvicted(ctx context.Context, i *userItem) error {
 			errs = append(errs, p.pass.WriteWaiting(ctx, u, reason, e.Bar.Cause+": "+message))
 			continue
 		}
+		if err := p.emptySecret(ctx, u); err != nil { // before the record goes, by which it is looked at
+			errs = append(errs, err)
+			continue
+		}
 		err := p.pass.WriteStatus(ctx, u, users.RevokedStatus(u, e.Bar.Verdict, p.r.Clock.Now()))
 		if errs = append(errs, err); err == nil {
 			p.r.Events.Eventf(p.pass.Cluster.Object, u, corev1.EventTypeNormal, "UserRevoked", "Revoke",

@@ -25,6 +25,8 @@ type Desired struct {
 	Adoption v1alpha1.Adoption
 	// NoConsent is the namespace of an object that may adopt nothing, whatever it says; empty = it may.
 	NoConsent string
+	// Counted: a limit holds for how many partitions its namespace has, and those that the spec asks for are counted.
+	Counted bool
 	// Recreate: a topic that was lost is to be created again. LossTold: the status tells of the loss already.
 	Recreate, LossTold bool
 	// Known is what is on record; Intended tells that creating the topic, in place of that one, was announced.
@@ -64,6 +66,7 @@ func DesiredOf(c Claim, policy v1alpha1.DeletionPolicy) Desired {
 		d.Partitions = *spec.Partitions
 	}
 	d.NoRoom = c.consent.Grows(c.Holder)
+	d.Counted = c.consent.Counted != nil && c.consent.Counted(c.Holder)
 	if spec.ReplicationFactor != nil {
 		d.ReplicationFactor = *spec.ReplicationFactor
 	}
