@@ -219,11 +219,7 @@ func boundSecret(u *v1alpha1.KafkaUser) string {
 // deleted a moment ago.
 func (p *userPass) vacant(i *userItem) bool {
 	key := batch.Key{Cluster: p.pass.Cluster.Key, Name: i.claim.Name}
-	live := p.live
-	if i.remains {
-		live.ACLs = nil // those of the user are a former holder's, and nobody else's
-	}
-	fault := users.Exists(i.claim, live, p.pass.Cluster.ID(), p.host)
+	fault := users.Exists(i.claim, p.live, p.pass.Cluster.ID(), p.host)
 	if fault == nil {
 		p.r.Doubts.Forget(key)
 		return true

@@ -70,7 +70,7 @@ func (p *userPass) ownACLs(i *userItem) []kafka.ACL {
 	return users.ACLsOf(i.claim.Name, rules)
 }
 
-// keepRemaining puts on record whose ACLs could not be deleted, before anybody is let go of. Those that find no room wait.
+// keepRemaining puts on record whose ACLs could not be deleted, before anybody is let go of. Who finds no room waits.
 func (p *userPass) keepRemaining(ctx context.Context) {
 	if p.authorizer {
 		return

@@ -143,9 +143,9 @@ func stands(c *v1alpha1.Credentials, all []v1alpha1.CredentialStatus) bool {
 	return !slices.ContainsFunc(all, func(s v1alpha1.CredentialStatus) bool { return !slices.Contains(c.Mechanisms, s) })
 }
 
-// Leaving returns the mechanisms on record that are not wanted any more and stay for now: no way in is taken away before
-// every broker that serves has accepted a login by each of those that take its place. made is the record if it was made
-// from the present password; nil = it was not.
+// Leaving returns the mechanisms on record that are not wanted any more and stay for now: no way in is taken away
+// before every broker that serves has accepted a login by each of those that take its place. made is the record if it
+// was made from the present password; nil = it was not.
 func Leaving(record, made *v1alpha1.Credentials, wanted []v1alpha1.Mechanism, serving []int32) []v1alpha1.Mechanism {
 	if record == nil {
 		return nil
@@ -167,8 +167,8 @@ func Leaving(record, made *v1alpha1.Credentials, wanted []v1alpha1.Mechanism, se
 	return leaving
 }
 
-// Unsure records that something was refused, so that it is not known from which password the credentials stand: those on
-// record may, and the lines of the password file do.
+// Unsure records that something was refused, so that it is not known from which password the credentials stand: those
+// on record may, and the lines of the password file do.
 func Unsure(record *v1alpha1.Credentials, clusterID string, wanted []v1alpha1.Mechanism) *v1alpha1.Credentials {
 	c := Taken(clusterID)
 	if record != nil {
