@@ -149,18 +149,25 @@ func TestALineThatCouldNotBeTakenAwayIsTakenAwayLater(t *testing.T) {
 }
 
 func TestWhoLosesAUserDoesNotKeepAWayInUntilItsSuccessorIsIn(t *testing.T) {
-	w := newUserWorld(t, 1)
-	w.Apply(newUser("app", time.Hour, plain))
-	w.Settle("app")
-	old := w.secret("app-kafka")["password"]
-	next := newUser("next", 0, scram512)
-	next.Spec.Name = "app"
-	w.Apply(next)
-	w.Remove(w.user("app"))
-	w.Kafka.Refuse["app"] = &kafka.Refusal{Code: "UNACCEPTABLE_CREDENTIAL", Message: "no"}
-	w.Settle("app")
-	if w.TryLogin(t.Context(), kafka.Login{Address: "events-main-0.", Mechanism: "PLAIN", Username: "app",
-		Password: old}) == nil {
-		t.Error("who was deleted logs in")
+	for _, m := range []v1alpha1.Mechanism{plain, scram256} {
+		t.Run(string(m), func(t *testing.T) {
+			w := newUserWorld(t, 1)
+			w.ChangeCluster(func(k *v1alpha1.KafkaCluster) {
+				k.Spec.Listeners[0].Authentication = &v1alpha1.ListenerAuthentication{
+					Mechanisms: []v1alpha1.Mechanism{plain, scram256, scram512}}
+			})
+			w.Apply(newUser("app", time.Hour, m))
+			w.Settle("app")
+			old := w.secret("app-kafka")["password"]
+			next := newUser("next", 0, scram512)
+			next.Spec.Name = "app"
+			w.Apply(next)
+			w.Remove(w.user("app"))
+			w.Kafka.Refuse["app"] = &kafka.Refusal{Code: "UNACCEPTABLE_CREDENTIAL", Message: "no"}
+			w.Settle("app")
+			if w.login("app", old) {
+				t.Error("who was deleted logs in")
+			}
+		})
 	}
 }
