@@ -84,6 +84,23 @@ type KafkaClusterStatus struct {
 	// What is known of an external cluster only.
 	// +optional
 	External *ExternalStatus `json:"external,omitempty"`
+	// ACLs of users that were deleted or evicted while the brokers had no authorizer: Kafka then neither tells nor
+	// deletes them. They are deleted once an authorizer answers.
+	// +optional
+	RemainingACLs *RemainingACLs `json:"remainingACLs,omitempty"`
+}
+
+// MaxRemainingACLs is how many users RemainingACLs names at most. A KafkaUser for whom there is no room waits.
+const MaxRemainingACLs = 1000
+
+// RemainingACLs name the users whose ACLs are still to be deleted.
+type RemainingACLs struct {
+	// Kafka's id of the cluster that has the ACLs. In another one they mean nothing.
+	ClusterID string `json:"clusterId"`
+	// Names of the users. At most 1000.
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=1000
+	Users []string `json:"users"`
 }
 
 // InitialVoter is a controller of the first quorum and the one disk that may be formatted as its voter.

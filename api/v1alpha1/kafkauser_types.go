@@ -243,7 +243,19 @@ type Credentials struct {
 	// +optional
 	// +listType=set
 	ProvenOn []int32 `json:"provenOn,omitempty"`
+	// None: of the ACLs of the user that Kafka may have, none is this object's. Absent: some may be, and are taken away
+	// with it.
+	// +optional
+	ACLs ACLRecord `json:"acls,omitempty"`
 }
+
+// ACLRecord says what is known of a user's ACLs.
+//
+// +kubebuilder:validation:Enum=None
+type ACLRecord string
+
+// ACLsNone: no ACL in Kafka is the object's. It is taken off the record before the first is created.
+const ACLsNone ACLRecord = "None"
 
 // CredentialStatus is one credential.
 type CredentialStatus struct {
@@ -252,4 +264,8 @@ type CredentialStatus struct {
 	// Iterations of the stored hash; absent for PLAIN.
 	// +optional
 	Iterations int32 `json:"iterations,omitempty"`
+	// Whether the spec does not ask for it any more. It is taken away once every broker has accepted a login with each of
+	// the others.
+	// +optional
+	Leaving bool `json:"leaving,omitempty"`
 }

@@ -3,6 +3,7 @@ package batch
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -61,8 +62,10 @@ type Kind[T Object, S any] struct {
 
 	Status     func(T) *S
 	Conditions func(*S) *[]metav1.Condition
-	Seen       func(T) S      // its status for the spec as it is now; what it records stays
-	Leftover   func(T) string // what stays in Kafka when the object goes and nobody takes it away; empty = nothing
+	Seen       func(T) S // its status for the spec as it is now; what it records stays
+	// Remains lists names of which Kafka has something that no object stands for any more; nil = there are none.
+	Remains  func(*v1alpha1.KafkaCluster) []string
+	Leftover func(T) string // what stays in Kafka when the object goes and nobody takes it away; empty = nothing
 }
 
 // IsReady tells whether an object is Ready for its spec as it is now.
@@ -247,7 +250,11 @@ func (r *Reconciler[T, S]) MarkCluster(
 			names = append(names, r.Key(o).Name)
 		}
 	}
-	if len(names) > 0 {
+	remains, err := r.remains(ctx, cluster)
+	if err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "look at what remains in a KafkaCluster", "cluster", cluster)
+	}
+	if names = append(names, remains...); len(names) > 0 {
 		r.Queue.Mark(cluster, names...)
 		enqueue(q, cluster)
 	}
@@ -312,7 +319,23 @@ func (r *Reconciler[T, S]) all(ctx context.Context, cluster types.NamespacedName
 	for i, o := range objects {
 		names[i] = r.Key(o).Name
 	}
-	return names, err
+	if err != nil {
+		return nil, err
+	}
+	remains, err := r.remains(ctx, cluster)
+	return append(names, remains...), err
+}
+
+// remains lists the names of a cluster that are looked at although no object stands for them.
+func (r *Reconciler[T, S]) remains(ctx context.Context, cluster types.NamespacedName) ([]string, error) {
+	if r.Remains == nil {
+		return nil, nil
+	}
+	host, err := getHost(ctx, r.Client, r.Namespaces, cluster)
+	if err != nil || host.Object == nil {
+		return nil, err
+	}
+	return r.Remains(host.Object), nil
 }
 
 // Found are the objects that stand for one name.
@@ -326,6 +349,10 @@ type Found[T Object] struct {
 func (r *Reconciler[T, S]) find(ctx context.Context, cluster Host, names []string) ([]Found[T], Admission, error) {
 	var all []Found[T]
 	namespaces := map[string]bool{cluster.Key.Namespace: true}
+	var remains []string
+	if r.Remains != nil && cluster.Object != nil {
+		remains = r.Remains(cluster.Object)
+	}
 	for _, name := range names {
 		key := Key{cluster.Key, name}
 		objects, err := r.List(ctx, r.Client, client.MatchingFields{r.Index: key.String()})
@@ -341,7 +368,7 @@ func (r *Reconciler[T, S]) find(ctx context.Context, cluster Host, names []strin
 		switch {
 		case stale:
 			r.Queue.Retry(cluster.Key, name, CacheLag, time.Second)
-		case len(objects) == 0:
+		case len(objects) == 0 && !slices.Contains(remains, name):
 			r.Queue.Settled(cluster.Key, name)
 			r.Doubts.Forget(key)
 			r.kept.Forget(key)

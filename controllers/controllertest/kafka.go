@@ -2,6 +2,7 @@ package controllertest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -16,18 +17,19 @@ import (
 type FakeKafka struct {
 	kafka.ClusterAdmin
 
-	mu          sync.Mutex
-	Requests    map[string]int
-	Down        error
-	Lose        string           // the answer of the next request of this kind is lost after it took effect
-	Refuse      map[string]error // by topic or user
-	RefuseACL   map[kafka.ACL]error
-	Stale       map[string]bool // topics that the broker that is asked does not show yet
-	Hidden      map[string]bool // topics that the operator may not see
-	BrokerCount int32
-	Racks       map[int32]string
-	fenced      map[int32]bool
-	Slow        bool // reassignments go on until they are told to arrive
+	mu           sync.Mutex
+	Requests     map[string]int
+	Down         error
+	Lose         string           // the answer of the next request of this kind is lost after it took effect
+	Refuse       map[string]error // by topic or user
+	RefuseACL    map[kafka.ACL]error
+	Stale        map[string]bool // topics that the broker that is asked does not show yet
+	Hidden       map[string]bool // topics that the operator may not see
+	BrokerCount  int32
+	Racks        map[int32]string
+	fenced       map[int32]bool
+	Slow         bool // reassignments go on until they are told to arrive
+	NoAuthorizer bool // ACLs are neither told nor changed, and stay
 	// Forbidden are kinds of requests that the operator may not make; before is called ahead of a kind.
 	Forbidden map[string]bool
 	Before    map[string]func()
@@ -439,8 +441,13 @@ func (k *FakeKafka) ACLs(context.Context) ([]kafka.ACL, error) {
 	if err != nil {
 		return nil, err
 	}
+	if k.NoAuthorizer {
+		return nil, errors.Join(noAuthorizer, end())
+	}
 	return slices.Collect(maps.Keys(k.ACLSet)), end()
 }
+
+var noAuthorizer = &kafka.Refusal{Code: "SECURITY_DISABLED", Message: "No Authorizer is configured."}
 
 func (k *FakeKafka) CreateACLs(_ context.Context, acls []kafka.ACL) ([]error, error) {
 	end, err := k.begin("acl-create")
@@ -451,6 +458,9 @@ func (k *FakeKafka) CreateACLs(_ context.Context, acls []kafka.ACL) ([]error, er
 	for i, a := range acls {
 		if results[i] = k.Refuse[strings.TrimPrefix(a.Principal, "User:")]; results[i] == nil {
 			results[i] = k.RefuseACL[a]
+		}
+		if k.NoAuthorizer {
+			results[i] = noAuthorizer
 		}
 		if results[i] == nil {
 			k.ACLSet[a] = true
@@ -466,7 +476,10 @@ func (k *FakeKafka) DeleteACLs(_ context.Context, acls []kafka.ACL) ([]error, er
 	}
 	results := make([]error, len(acls))
 	for i, a := range acls {
-		if results[i] = k.RefuseACL[a]; results[i] == nil {
+		if results[i] = k.RefuseACL[a]; k.NoAuthorizer {
+			results[i] = noAuthorizer
+		}
+		if results[i] == nil {
 			delete(k.ACLSet, a)
 		}
 	}

@@ -685,3 +685,53 @@ func TestANamespaceHasNoMorePartitionsThanItMay(t *testing.T) {
 		t.Errorf("%+v", w.Kafka.Topics["first"])
 	}
 }
+
+func TestWhatMayHaveBeenCreatedCountsAgainstTheLimit(t *testing.T) {
+	w := guestWorld(t)
+	w.ChangeCluster(func(c *v1alpha1.KafkaCluster) {
+		c.Spec.Access.Limits = &v1alpha1.AccessLimits{Topics: controllertest.PtrTo(int32(1))}
+	})
+	w.Apply(controllertest.FromGuests(controllertest.NewTopic("young", "uid-1", 0)))
+	w.Kafka.Lose = "create"
+	if w.Once("young") == nil {
+		t.Fatal("the answer was not lost")
+	}
+	w.Apply(controllertest.FromGuests(controllertest.NewTopic("old", "uid-2", time.Hour)))
+	_ = w.Once("old")
+	w.wantTopicIn(controllertest.Guests, "old", "Stalled/LimitReached", "spec.access.limits.topics")
+	w.Settle("young", "old")
+	w.wantTopicIn(controllertest.Guests, "young", "Ready")
+	if len(w.Kafka.Topics) != 1 {
+		t.Errorf("in Kafka: %v", w.Kafka.Topics)
+	}
+}
+
+func TestAdoptionCannotPassTheLimitOfPartitions(t *testing.T) {
+	w := guestWorld(t)
+	w.ChangeCluster(permit(v1alpha1.PermissionAdopt))
+	w.ChangeCluster(func(c *v1alpha1.KafkaCluster) {
+		c.Spec.Access.Limits = &v1alpha1.AccessLimits{Partitions: controllertest.PtrTo(int32(10))}
+	})
+	w.Kafka.Add("wide", 40, 1, nil)
+	w.Kafka.Add("narrow", 8, 1, nil)
+	asks := func(partitions int32) func(*v1alpha1.KafkaTopic) {
+		return func(t *v1alpha1.KafkaTopic) { t.Spec.Partitions = controllertest.PtrTo(partitions) }
+	}
+	w.Apply(controllertest.FromGuests(controllertest.NewTopic("wide", "uid-1", 0, adopting(v1alpha1.AdoptionAlways), asks(1))),
+		controllertest.FromGuests(controllertest.NewTopic("narrow", "uid-2", 0, adopting(v1alpha1.AdoptionAlways), asks(8))))
+	w.Settle("wide", "narrow")
+	w.wantTopicIn(controllertest.Guests, "wide", "Stalled/LimitReached", "set spec.partitions to 40")
+	w.wantTopicIn(controllertest.Guests, "narrow", "Ready")
+	if w.TopicIn(controllertest.Guests, "wide").Status.TopicID != "" {
+		t.Error("it has the topic all the same")
+	}
+	wide := w.TopicIn(controllertest.Guests, "wide")
+	asks(40)(wide)
+	wide.Generation++
+	if err := w.Client.Update(t.Context(), wide); err != nil {
+		t.Fatal(err)
+	}
+	w.Settle("wide")
+	w.wantTopicIn(controllertest.Guests, "wide", "Stalled/LimitReached", "spec.access.limits.partitions")
+	w.WantSilence("wide", "narrow")
+}

@@ -59,12 +59,17 @@ func (r *Reconciler) Open(
 	base := batch.NewPass(&r.engine, cluster, a)
 	p := &pass{controller: r, engine: &r.engine, flush: &base, cluster: cluster, byName: map[string]*item{}}
 	exists := func(t *v1alpha1.KafkaTopic) bool { return topics.RecordOf(t, cluster.ID()).ID != "" }
+	behind := func(t *v1alpha1.KafkaTopic) bool { return r.engine.Writer.Stale(t) }
+	// What may have been created counts like what is known to exist.
+	has := func(t *v1alpha1.KafkaTopic) bool {
+		return exists(t) || topics.Intends(t, cluster.ID(), "") || behind(t)
+	}
 	over := claim.Over(peers, func(t *v1alpha1.KafkaTopic) bool { return cluster.IsHome(t) },
-		exists,
+		has,
 		claim.Limit[*v1alpha1.KafkaTopic]{Max: cluster.Limits().Topics, Field: "spec.access.limits.topics",
 			Counts: func(t *v1alpha1.KafkaTopic) bool { return t.Spec.Management != v1alpha1.ManagementObserve }})
 	room := topics.BeyondRoom(peers, cluster.Key, cluster.ID(), cluster.Limits().Partitions,
-		func(t *v1alpha1.KafkaTopic) bool { return r.engine.Writer.Stale(t) })
+		behind)
 	consent := topics.Consent{
 		Bars: func(t *v1alpha1.KafkaTopic) *claim.Bar {
 			bar := cmp.Or(a.Bars(t), topics.Beyond(t, cluster.Key, cluster.Access()))
@@ -76,7 +81,8 @@ func (r *Reconciler) Open(
 			}
 			return bar
 		},
-		Adopts: func(t *v1alpha1.KafkaTopic) bool { return cluster.Permits(t, v1alpha1.PermissionAdopt) },
+		Adopts:  func(t *v1alpha1.KafkaTopic) bool { return cluster.Permits(t, v1alpha1.PermissionAdopt) },
+		Counted: func(t *v1alpha1.KafkaTopic) bool { return cluster.Limits().Partitions != nil && !cluster.IsHome(t) },
 		Grows: func(t *v1alpha1.KafkaTopic) *verdict.Verdict {
 			if v, beyond := room[t.UID]; beyond {
 				return &v

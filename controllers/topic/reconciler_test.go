@@ -668,3 +668,21 @@ func TestAFlushWaitsForACacheThatIsBehindItsOwnWrites(t *testing.T) {
 		t.Error("the echo of our own write is not known as such")
 	}
 }
+
+func TestValuesAreSentWithoutWhatKafkaDropsFromThem(t *testing.T) {
+	w := newWorld(t, controllertest.ReadyCluster(3))
+	w.Apply(controllertest.NewTopic("orders", "u1", time.Hour,
+		configured("min.insync.replicas", " 2", "compression.type", " zstd")))
+	w.Settle("orders")
+	w.ChangeTopic("orders", func(o *v1alpha1.KafkaTopic) {
+		o.Spec.Config["retention.ms"], o.Spec.Config["preallocate"] = "+86400000 ", "TRUE"
+	})
+	w.Settle("orders")
+	want := map[string]string{
+		"min.insync.replicas": "2", "retention.ms": "86400000", "preallocate": "true", "compression.type": " zstd",
+	}
+	if have := w.Kafka.Topics["orders"].Config; !maps.Equal(have, want) {
+		t.Errorf("Kafka was told %q, want %q", have, want)
+	}
+	w.WantSilence("orders")
+}

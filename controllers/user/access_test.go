@@ -532,3 +532,51 @@ func TestANamespaceHasNoMoreUsersThanItMay(t *testing.T) {
 		})
 	}
 }
+
+func TestAUserThatMayHaveALineCountsAgainstTheLimit(t *testing.T) {
+	w := newGuestWorld(t)
+	w.ChangeCluster(func(c *v1alpha1.KafkaCluster) {
+		c.Spec.Access.Limits = &v1alpha1.AccessLimits{PlainUsers: controllertest.PtrTo(int32(1))}
+	})
+	w.Apply(controllertest.FromGuests(newUser("young", 0, v1alpha1.MechanismPlain)))
+	w.Kafka.Lose = "acl-create"
+	if w.Once("young") == nil {
+		t.Fatal("the answer was not lost")
+	}
+	w.Apply(controllertest.FromGuests(newUser("old", time.Hour, v1alpha1.MechanismPlain)))
+	_ = w.Once("old")
+	w.mustSay(controllertest.Guests, "old", "Stalled/LimitReached", "spec.access.limits.plainUsers")
+	w.Settle("young", "old")
+	w.mustSay(controllertest.Guests, "young", "Ready")
+}
+
+func TestNothingOfTheClusterIsLeftInTheSecretOfAnEvictedUser(t *testing.T) {
+	w := newGuestWorld(t, newUser("app", time.Hour, v1alpha1.MechanismScram512))
+	old := w.passwordIn(controllertest.Guests, "app")
+	w.ChangeCluster(func(c *v1alpha1.KafkaCluster) { c.Spec.Access.Evicted = []string{controllertest.Guests} })
+	w.Failing["update app-kafka"] = fmt.Errorf("exceeded quota")
+	for range 3 {
+		_ = w.Once("app")
+		w.Clock.Move(time.Second)
+	}
+	if w.userIn(controllertest.Guests, "app").Status.Credentials == nil {
+		t.Error("its record is gone before its Secret is empty")
+	}
+	clear(w.Failing)
+	w.Settle("app")
+	w.mustSay(controllertest.Guests, "app", "Stalled/Evicted")
+	var secret corev1.Secret
+	if err := w.Client.Get(t.Context(), controllertest.ObjectKey(controllertest.Guests, "app-kafka"), &secret); err != nil {
+		t.Fatal(err)
+	}
+	if len(secret.Data) != 0 {
+		t.Errorf("it holds %d entries", len(secret.Data))
+	}
+	w.WantSilence("app")
+	w.ChangeCluster(func(c *v1alpha1.KafkaCluster) { c.Spec.Access.Evicted = nil })
+	w.Settle("app")
+	w.mustSay(controllertest.Guests, "app", "Ready")
+	if w.login("app", old) || !w.login("app", w.passwordIn(controllertest.Guests, "app")) {
+		t.Error("its former password is in force again, or its new one is not")
+	}
+}

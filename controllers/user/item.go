@@ -37,7 +37,15 @@ type userItem struct {
 	endpoints []users.Endpoint
 	// mechanisms to be seen to work, or to be refused.
 	mechanisms []v1alpha1.Mechanism
-	password   string // of the removed user; empty = not known any more
+	// leaving are mechanisms that the spec does not ask for any more and that stay until the others are seen to work.
+	leaving  []v1alpha1.Mechanism
+	password string // of the removed user; empty = not known any more
+	// remains: the cluster has on record that ACLs of a former holder are still to be deleted.
+	remains bool
+	// aclsFailed: not everything about its ACLs could be done.
+	aclsFailed bool
+	// noRoom: its ACLs cannot be deleted, and there is no room to record that.
+	noRoom bool
 	// holderAwaits is what the holder waits for while what its predecessors had is taken away; nil = nothing.
 	holderAwaits *verdict.Verdict
 }
@@ -94,7 +102,7 @@ func (i *userItem) former() []*v1alpha1.KafkaUser {
 // refusedBy sorts what Kafka says of one user: a fault of its spec, or something that may be gone at the next attempt.
 func (i *userItem) refusedBy(err error, field string) {
 	refusal, ok := errors.AsType[*kafka.Refusal](err)
-	if !ok || i.takesAway() { // what is being taken away is not what the spec asks for
+	if !ok || i.takesAway() || !i.changes() { // what is being taken away is not what the spec asks for
 		i.failed(err)
 		return
 	}

@@ -31,6 +31,8 @@ type userPass struct {
 	host  model.Host
 	ca    []byte // PEM; of the authority that signs the brokers
 	live  users.Live
+	// authorizer: one has answered, so that live has all ACLs.
+	authorizer bool
 }
 
 // Change brings Kafka to what the users ask for: it prepares every user, reads what is live, sends the difference, and
@@ -43,9 +45,12 @@ func (p *userPass) Change(ctx context.Context) error {
 	if err := p.meet(ctx); err != nil {
 		return err
 	}
+	remain := remaining(p.pass.Cluster.Object)
 	for _, i := range p.items {
+		i.remains = slices.Contains(remain, i.claim.Name)
 		if f := users.Refused(p.host, i.claim.Name); f != nil {
 			p.leaveAlone(i, *f)
+			i.remains = false
 		} else if i.claim.Frozen != nil || i.claim.Holder == nil && len(p.formerOf(i)) == 0 {
 			i.state = untouched // also where all who ask for it are barred: Kafka is not asked about it
 		}
@@ -58,9 +63,11 @@ func (p *userPass) Change(ctx context.Context) error {
 			p.prepare(ctx, i)
 		}
 	})
+	p.keepRemaining(ctx)
 	if err := p.mend(ctx, admin); err != nil {
 		return err
 	}
+	p.dropRemaining(ctx)
 	if err := p.plain(ctx); err != nil {
 		p.plainFailed(err)
 	}
@@ -173,7 +180,11 @@ func (p *userPass) hold(ctx context.Context, i *userItem) bool {
 	i.report.Secret = users.SecretName(u.Name)
 	i.hash = users.PasswordHash(cmp.Or(i.salt, string(u.UID)), password)
 	recorded := users.MadeFrom(u, p.pass.Cluster.ID(), i.hash, password)
-	i.desired = users.Desired{Name: i.claim.Name, Mechanisms: i.mechanisms, Password: password,
+	if len(p.formerOf(i)) == 0 { // else all that is not the holder's has to go at once
+		i.leaving = users.Leaving(users.Recorded(u, p.pass.Cluster.ID()), recorded, i.mechanisms,
+			batch.Serving(p.pass.Cluster.Object))
+	}
+	i.desired = users.Desired{Name: i.claim.Name, Mechanisms: slices.Concat(i.mechanisms, i.leaving), Password: password,
 		Quotas: users.QuotasOf(u.Spec.Quotas), Recorded: recorded}
 	rules, beyond := users.Granted(u, p.host)
 	i.report.Faults = append(i.report.Faults, beyond...)
@@ -181,11 +192,19 @@ func (p *userPass) hold(ctx context.Context, i *userItem) bool {
 		i.fault(fault)
 		i.desired.KeepACLs = len(beyond) == 0 // what reaches beyond a grant goes, whatever else is wrong
 	}
-	if i.desired.ACLs = users.ACLsOf(i.claim.Name, rules); len(i.desired.ACLs) > 0 && !p.host.Authorizes {
-		i.fault(users.NoAuthorizer())
+	switch i.desired.ACLs = users.ACLsOf(i.claim.Name, rules); {
+	case len(i.desired.ACLs) > 0 && !p.authorizer:
+		fault := users.NoAuthorizer()
+		if p.host.Authorizes { // the brokers are still to get it, or nobody will tell of it
+			fault.After, fault.AtMost = claim.TakenLook, claim.TakenLookLimit
+		}
+		i.fault(fault)
 		i.desired.ACLs = nil
+	case i.remains && i.desired.KeepACLs: // those that Kafka has are a former holder's
+		i.desired.ACLs, i.desired.KeepACLs = nil, false
 	}
-	i.report.Credentials = users.CredentialsOf(recorded, p.pass.Cluster.ID(), i.hash, i.mechanisms, p.host.Nodes)
+	i.report.Credentials = users.CredentialsOf(recorded, p.pass.Cluster.ID(), i.hash, i.mechanisms, i.leaving,
+		p.host.Nodes)
 	return true
 }
 
@@ -223,11 +242,16 @@ func (p *userPass) announce(ctx context.Context, i *userItem) error {
 			return err
 		}
 	}
-	if users.Owns(u, p.pass.Cluster.ID()) {
+	acls := p.aclsAhead(i)
+	record := users.Recorded(u, p.pass.Cluster.ID())
+	if record != nil && (record.ACLs == "" || acls != "") {
 		return nil
 	}
 	next := *u.Status.DeepCopy()
-	next.Credentials = users.Taken(p.pass.Cluster.ID())
+	if record == nil {
+		next.Credentials = users.Taken(p.pass.Cluster.ID())
+	}
+	next.Credentials.ACLs = acls
 	return p.pass.RecordAhead(ctx, u, next)
 }
 
@@ -260,17 +284,14 @@ func (p *userPass) mend(ctx context.Context, admin kafka.UserAdmin) error {
 		}
 	}
 	changes := users.Plan(desired, p.live)
-	if len(changes.Upserts)+len(changes.Deletions) > 0 {
-		results, err := admin.AlterScramCredentials(ctx, changes.Upserts, changes.Deletions)
-		if err != nil {
-			return err
+	for _, i := range p.items {
+		if i.remains && !i.changes() && p.authorizer {
+			byName[i.claim.Name] = i
+			changes.Sweep(i.claim.Name, p.ownACLs(i), p.live)
 		}
-		for name, err := range results {
-			if i := byName[name]; i != nil && err != nil {
-				i.refusedBy(err, "spec.authentication.mechanisms")
-				i.report.Credentials = nil // what stands is not known
-			}
-		}
+	}
+	if err := p.mendScram(ctx, admin, changes, byName); err != nil {
+		return err
 	}
 	if err := p.mendACLs(ctx, admin, changes, byName); err != nil || len(changes.Quotas) == 0 {
 		return err
@@ -287,11 +308,39 @@ func (p *userPass) mend(ctx context.Context, admin kafka.UserAdmin) error {
 	return nil
 }
 
+// mendScram adds before it takes away. Where Kafka refuses what is to be added to a user, nothing is taken from it,
+// unless that is somebody else's who loses the user.
+func (p *userPass) mendScram(ctx context.Context, admin kafka.UserAdmin, changes users.Changes,
+	byName map[string]*userItem) error {
+	send := func(upserts []kafka.ScramUpsert, deletions []kafka.ScramDeletion) (map[string]error, error) {
+		if len(upserts)+len(deletions) == 0 {
+			return nil, nil
+		}
+		results, err := admin.AlterScramCredentials(ctx, upserts, deletions)
+		for name, err := range results {
+			if i := byName[name]; i != nil && err != nil {
+				i.refusedBy(err, "spec.authentication.mechanisms")
+				i.report.Credentials = nil // what stands is not known
+			}
+		}
+		return results, err
+	}
+	added, err := send(changes.Upserts, nil)
+	if err != nil {
+		return err
+	}
+	_, err = send(nil, slices.DeleteFunc(changes.Deletions, func(d kafka.ScramDeletion) bool {
+		i := byName[d.User]
+		return added[d.User] != nil && i != nil && len(p.formerOf(i)) == 0
+	}))
+	return err
+}
+
 // readLive reads what Kafka has of the users of this flush: three requests, however many users there are.
 func (p *userPass) readLive(ctx context.Context, admin kafka.UserAdmin) (live users.Live, err error) {
 	var names []string
 	for _, i := range p.items {
-		if i.changes() {
+		if i.changes() || i.remains && p.host.Authorizes {
 			names = append(names, i.claim.Name)
 		}
 	}
@@ -306,6 +355,7 @@ func (p *userPass) readLive(ctx context.Context, admin kafka.UserAdmin) (live us
 		return live, err
 	}
 	live.ACLs, err = admin.ACLs(ctx)
+	p.authorizer = err == nil
 	if refusal, ok := errors.AsType[*kafka.Refusal](err); ok && refusal.Code == "SECURITY_DISABLED" {
 		return live, nil
 	}
@@ -337,6 +387,7 @@ func (p *userPass) mendACLs(ctx context.Context, admin kafka.UserAdmin, changes 
 			failed[acls[n].Principal] = true
 			for name, i := range byName {
 				if users.Principal(name) == acls[n].Principal {
+					i.aclsFailed = true
 					i.refusedBy(err, "spec.acls")
 				}
 			}

@@ -97,6 +97,9 @@ func (p *userPass) plainFailed(err error) {
 			continue
 		}
 		i.failed(err)
+		if i.state == granting && !inFile(i.desired.Mechanisms) && len(p.formerOf(i)) == 0 {
+			i.report.Credentials = users.Recorded(i.claim.Holder, p.pass.Cluster.ID()).DeepCopy() // its line still stands
+		}
 	}
 }
 

@@ -157,5 +157,8 @@ func (i *userItem) judge(probes []*probe, brokers []int32) {
 		i.await(users.ReasonProving, "waiting until a login works on every broker: %s", strings.Join(open, ", "))
 	case len(brokers) == 0:
 		i.await(users.ReasonProving, "waiting for a broker that takes clients, to see a login work")
+	case len(i.leaving) > 0:
+		i.await(users.ReasonRevoking, "every broker lets it in, and %s is taken away, which the spec does not ask for",
+			users.Join(i.leaving))
 	}
 }

@@ -24,6 +24,7 @@ import (
 // +kubebuilder:rbac:groups=kafka.castellan.dev,resources=kafkausers/status,verbs=patch
 // +kubebuilder:rbac:groups=kafka.castellan.dev,resources=kafkausers/finalizers,verbs=update
 // +kubebuilder:rbac:groups=kafka.castellan.dev,resources=kafkaclusters,verbs=list;watch
+// +kubebuilder:rbac:groups=kafka.castellan.dev,resources=kafkaclusters/status,verbs=patch
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=get;list;watch;create;update
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
@@ -60,7 +61,7 @@ func (r *Reconciler) Open(
 		Namespace: cluster.Key.Namespace, Name: cluster.Key.Name, SuperUsers: superUsers(cluster.Object),
 		External: cluster.Object != nil && cluster.Object.IsExternal(), Access: cluster.Access(),
 	}
-	tooMany := overLimits(cluster, peers)
+	tooMany := r.overLimits(cluster, peers)
 	bars := func(u *v1alpha1.KafkaUser) *claim.Bar {
 		bar := cmp.Or(users.Presumes(u, host), a.Bars(u), users.Misnamed(u, host)) // who is evicted is so whatever else holds
 		for _, over := range tooMany {
@@ -79,10 +80,10 @@ func (r *Reconciler) Open(
 }
 
 // overLimits are the users that are too many of their namespaces, by what they are too many of.
-func overLimits(cluster batch.Host, peers []*v1alpha1.KafkaUser) (all []map[types.UID]verdict.Verdict) {
+func (r *Reconciler) overLimits(cluster batch.Host, peers []*v1alpha1.KafkaUser) (all []map[types.UID]verdict.Verdict) {
 	id, limits := cluster.ID(), cluster.Limits()
 	home := func(u *v1alpha1.KafkaUser) bool { return cluster.IsHome(u) }
-	recorded := func(u *v1alpha1.KafkaUser) bool { return users.Owns(u, id) }
+	recorded := func(u *v1alpha1.KafkaUser) bool { return users.Owns(u, id) || r.Writer.Stale(u) }
 	for _, limit := range []claim.Limit[*v1alpha1.KafkaUser]{
 		{Max: limits.Users, Field: "spec.access.limits.users", Counts: batch.Every[*v1alpha1.KafkaUser]},
 		{Max: limits.PlainUsers, Field: "spec.access.limits.plainUsers", Counts: func(u *v1alpha1.KafkaUser) bool {
@@ -91,7 +92,11 @@ func overLimits(cluster batch.Host, peers []*v1alpha1.KafkaUser) (all []map[type
 	} {
 		has := recorded
 		if limit.Max == limits.PlainUsers && limits.PlainUsers != nil {
-			has = func(u *v1alpha1.KafkaUser) bool { return recordedInFile(users.Recorded(u, id)) }
+			has = func(u *v1alpha1.KafkaUser) bool { // or may have a line, where that is not known
+				c := users.Recorded(u, id)
+				unknown := c != nil && len(c.Mechanisms) == 0 || r.Writer.Stale(u)
+				return recordedInFile(c) || unknown && inFile(u.Spec.Authentication.Mechanisms)
+			}
 		}
 		all = append(all, claim.Over(peers, home, has, limit))
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/controllers/batch"
+	"github.com/castellan-dev/castellan/internal/claim"
 	"github.com/castellan-dev/castellan/internal/users"
 	"github.com/castellan-dev/castellan/internal/verdict"
 )
@@ -26,7 +27,10 @@ func (p *userPass) settle(ctx context.Context, i *userItem) error {
 	p.lookAgain(i)
 	var errs []error
 	if i.claim.Holder != nil {
-		if i.takesAway() {
+		switch {
+		case i.takesAway() && i.noRoom:
+			i.keepRecord()
+		case i.takesAway():
 			i.report.Credentials = nil
 		}
 		for _, loser := range i.claim.Losers {
@@ -37,7 +41,7 @@ func (p *userPass) settle(ctx context.Context, i *userItem) error {
 			return errors.Join(append(errs, p.pass.Release(ctx, i.claim.Held()...))...) // they have handed it over
 		}
 		errs = append(errs, p.pass.WriteStatus(ctx, i.claim.Holder,
-			users.StatusOf(i.claim.Holder, i.holderReport(p.pass.Cluster.ID()), p.r.Clock.Now())))
+			users.StatusOf(i.claim.Holder, p.holderReport(i), p.r.Clock.Now())))
 	}
 	return errors.Join(append(errs, p.settleLeaving(ctx, i), p.settleEvicted(ctx, i))...)
 }
@@ -56,15 +60,24 @@ func (p *userPass) lookAgain(i *userItem) {
 			return
 		}
 	}
+	if i.remains && p.host.Authorizes { // whether an authorizer answers by now nobody tells
+		p.pass.Retry(i.claim.Name, claim.TakenLook, claim.TakenLookLimit)
+		return
+	}
 	p.pass.Settled(i.claim.Name)
 }
 
 // holderReport is what the holder's status says. That somebody else's credentials are being taken away is not the
 // holder's business.
-func (i *userItem) holderReport(clusterID string) users.Report {
+func (p *userPass) holderReport(i *userItem) users.Report {
+	clusterID := p.pass.Cluster.ID()
 	r := i.report
 	if i.state == granting && r.Credentials == nil {
-		r.Credentials = users.Taken(clusterID)
+		r.Credentials = users.Unsure(users.Recorded(i.claim.Holder, clusterID), clusterID, i.mechanisms)
+	}
+	if i.state == granting {
+		r.Credentials = r.Credentials.DeepCopy()
+		r.Credentials.ACLs = p.aclsAfter(i)
 	}
 	if i.takesAway() {
 		r.Awaited = i.holderAwaits
@@ -110,7 +123,7 @@ func (p *userPass) settleLeaving(ctx context.Context, i *userItem) error {
 // settled tells whether the password of whoever held the user before opens nothing any more.
 func (i *userItem) settled() bool {
 	replaced := i.state == granting && i.report.Credentials != nil && i.report.Awaited == nil
-	return !i.unsettled() && (i.state == spared || replaced || i.state == revoked)
+	return !i.unsettled() && !i.noRoom && (i.state == spared || replaced || i.state == revoked)
 }
 
 // awaitedByFormer says why they are not settled.
@@ -130,6 +143,10 @@ func (p *userPass) settleEvicted(ctx context.Context, i *userItem) error {
 		if !i.settled() {
 			reason, message := i.awaitedByFormer()
 			errs = append(errs, p.pass.WriteWaiting(ctx, u, reason, e.Bar.Cause+": "+message))
+			continue
+		}
+		if err := p.emptySecret(ctx, u); err != nil { // before the record goes, by which it is looked at
+			errs = append(errs, err)
 			continue
 		}
 		err := p.pass.WriteStatus(ctx, u, users.RevokedStatus(u, e.Bar.Verdict, p.r.Clock.Now()))

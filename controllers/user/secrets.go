@@ -169,3 +169,22 @@ func (p *userPass) oldPassword(ctx context.Context, u *v1alpha1.KafkaUser) strin
 	}
 	return string(secret.Data[users.PasswordKey])
 }
+
+// emptySecret takes everything out of the connection Secret of a user that has lost its principal: the password, which
+// would be in force again if the user were admitted again, the addresses and the CA. The Secret itself stays until its
+// KafkaUser goes: to delete it the operator would need that right on every Secret.
+func (p *userPass) emptySecret(ctx context.Context, u *v1alpha1.KafkaUser) error {
+	secret := &corev1.Secret{}
+	key := secretKey(u.Namespace, users.SecretName(u.Name))
+	if err := p.r.Client.Get(ctx, key, secret); err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	if owner := metav1.GetControllerOf(secret); owner == nil || owner.UID != u.UID || len(secret.Data) == 0 {
+		return nil
+	}
+	secret.Data = nil
+	if err := p.r.Writer.Update(ctx, secret); err != nil {
+		return fmt.Errorf("empty Secret %s: %w", key, err)
+	}
+	return nil
+}

@@ -37,6 +37,7 @@ var kafkaUsers = batch.Kind[*v1alpha1.KafkaUser, v1alpha1.KafkaUserStatus]{
 	Status:     func(u *v1alpha1.KafkaUser) *v1alpha1.KafkaUserStatus { return &u.Status },
 	Conditions: func(s *v1alpha1.KafkaUserStatus) *[]metav1.Condition { return &s.Conditions },
 	Seen:       users.SeenStatus,
+	Remains:    remaining,
 	Leftover: func(u *v1alpha1.KafkaUser) string {
 		if u.Status.Credentials == nil {
 			return ""

@@ -82,6 +82,8 @@ type Consent struct {
 	Bars func(*v1alpha1.KafkaTopic) *claim.Bar
 	// Adopts tells whether an object may take over a topic that it did not create.
 	Adopts func(*v1alpha1.KafkaTopic) bool
+	// Counted tells whether a limit holds for how many partitions the object's namespace has; nil = for none.
+	Counted func(*v1alpha1.KafkaTopic) bool
 	// Grows says why an object may add no partitions to its topic; nil = it may.
 	Grows func(*v1alpha1.KafkaTopic) *verdict.Verdict
 }

@@ -1,12 +1,14 @@
 package topics
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/moves"
 	"github.com/castellan-dev/castellan/internal/verdict"
+	"github.com/castellan-dev/castellan/internal/version"
 )
 
 // Desired is what one topic should be, and what is known of it.
@@ -23,6 +25,8 @@ type Desired struct {
 	Adoption v1alpha1.Adoption
 	// NoConsent is the namespace of an object that may adopt nothing, whatever it says; empty = it may.
 	NoConsent string
+	// Counted: a limit holds for how many partitions its namespace has, and those that the spec asks for are counted.
+	Counted bool
 	// Recreate: a topic that was lost is to be created again. LossTold: the status tells of the loss already.
 	Recreate, LossTold bool
 	// Known is what is on record; Intended tells that creating the topic, in place of that one, was announced.
@@ -62,13 +66,14 @@ func DesiredOf(c Claim, policy v1alpha1.DeletionPolicy) Desired {
 		d.Partitions = *spec.Partitions
 	}
 	d.NoRoom = c.consent.Grows(c.Holder)
+	d.Counted = c.consent.Counted != nil && c.consent.Counted(c.Holder)
 	if spec.ReplicationFactor != nil {
 		d.ReplicationFactor = *spec.ReplicationFactor
 	}
 	if spec.Placement != nil {
 		d.Racks = spec.Placement.Racks
 	}
-	d.Config, d.Exact = spec.Config, spec.ConfigPolicy == v1alpha1.ConfigExact
+	d.Config, d.Exact = spelt(spec.Config), spec.ConfigPolicy == v1alpha1.ConfigExact
 	d.Adoption = spec.Adoption
 	if !c.consent.Adopts(c.Holder) {
 		d.Adoption, d.NoConsent = v1alpha1.AdoptionNever, c.Holder.Namespace
@@ -89,6 +94,15 @@ func begun(objects []*v1alpha1.KafkaTopic) Record {
 		}
 	}
 	return Record{}
+}
+
+// spelt returns a configuration as it is sent.
+func spelt(config map[string]string) map[string]string {
+	all := maps.Clone(config)
+	for key, value := range all {
+		all[key] = version.SpeltOnTopic(key, value)
+	}
+	return all
 }
 
 func isLoss(reason string) bool { return reason == ReasonLost || reason == ReasonReplaced }

@@ -82,6 +82,13 @@ func loss(d Desired, topic kafka.Topic, exists bool) *verdict.Verdict {
 func notAdopted(d Desired, topic kafka.Topic) *verdict.Verdict {
 	switch d.Adoption {
 	case v1alpha1.AdoptionAlways:
+		if d.Counted && topic.Partitions > d.Partitions { // those beyond what is asked for would count nowhere
+			v := verdict.Stalled(claim.ReasonLimit, "spec.partitions",
+				"topic %q has %d partitions, all of which count against spec.access.limits.partitions of the KafkaCluster, and "+
+					"this object asks for fewer; set spec.partitions to %d", d.Name, topic.Partitions, topic.Partitions)
+			v.Doubtful, v.After, v.AtMost = true, claim.TakenLook, claim.TakenLookLimit
+			return &v
+		}
 		return nil
 	case v1alpha1.AdoptionIfMatching:
 		differences := d.differences(topic)

@@ -91,7 +91,7 @@ func NotOffered(host model.Host, mechanisms []v1alpha1.Mechanism) *verdict.Verdi
 	for _, l := range host.Listeners {
 		offer := "nobody logs in"
 		if len(l.Mechanisms) > 0 {
-			offer = join(l.Mechanisms)
+			offer = Join(l.Mechanisms)
 		}
 		offers = append(offers, fmt.Sprintf("%s (%s)", l.Name, offer))
 	}
@@ -134,7 +134,8 @@ func Refused(host model.Host, name string) *verdict.Verdict {
 // IsOperator tells whether the operator itself logs in as the user.
 func IsOperator(host model.Host, name string) bool { return host.External && name == host.Operator }
 
-func join(mechanisms []v1alpha1.Mechanism) string {
+// Join lists mechanisms for a message.
+func Join(mechanisms []v1alpha1.Mechanism) string {
 	names := make([]string, len(mechanisms))
 	for i, m := range mechanisms {
 		names[i] = string(m)

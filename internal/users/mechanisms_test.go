@@ -17,7 +17,7 @@ func TestEveryMechanismIsSetAndThenStandsAndIsTakenAway(t *testing.T) {
 	for _, row := range mechanism.Rows {
 		t.Run(string(row.Name), func(t *testing.T) {
 			asked := []v1alpha1.Mechanism{row.Name}
-			record := CredentialsOf(nil, "id", "hash", asked, nil)
+			record := CredentialsOf(nil, "id", "hash", asked, nil, nil)
 			desired := Desired{Name: "app", Mechanisms: asked, Password: password, Recorded: record}
 			store := newStore()
 			if !store.carryOut(t, desired) || !store.opens(row, password) {

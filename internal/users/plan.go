@@ -112,6 +112,14 @@ func (c *Changes) acls(d Desired, live []kafka.ACL) {
 	c.DeleteACLs = append(c.DeleteACLs, slices.SortedFunc(maps.Keys(surplus), compareACLs)...)
 }
 
+// Sweep takes ACLs of a principal away, but for those to be kept, and changes nothing else of it.
+func (c *Changes) Sweep(name string, keep []kafka.ACL, live Live) {
+	created := c.CreateACLs
+	c.acls(Desired{Name: name, ACLs: keep}, slices.DeleteFunc(slices.Clone(live.ACLs),
+		func(a kafka.ACL) bool { return a.Principal != Principal(name) }))
+	c.CreateACLs = created
+}
+
 // ACLStep is what one request changes of ACLs.
 type ACLStep struct {
 	Delete bool // create otherwise

@@ -106,23 +106,80 @@ func ConflictStatus(u, holder *v1alpha1.KafkaUser, now time.Time) v1alpha1.Kafka
 	return s
 }
 
-// CredentialsOf records what stands in Kafka once the changes are carried out. old is what was recorded of the same
-// password; nil = nothing. It keeps the brokers on which logins were proven, as long as the mechanisms are the same and
-// the broker still belongs to the cluster.
+// CredentialsOf records what stands in Kafka once the changes are carried out: wanted mechanisms, and those that leave.
+// old is what was recorded of the same password; nil = nothing. It keeps the brokers on which logins were proven, as
+// long as each wanted mechanism was among those proven there and the broker still belongs to the cluster.
 func CredentialsOf(
-	old *v1alpha1.Credentials, clusterID, hash string, mechanisms []v1alpha1.Mechanism, nodes []int32,
+	old *v1alpha1.Credentials, clusterID, hash string, wanted, leaving []v1alpha1.Mechanism, nodes []int32,
 ) *v1alpha1.Credentials {
 	c := &v1alpha1.Credentials{ClusterID: clusterID, PasswordHash: hash}
-	for _, m := range mechanisms {
-		row, _ := mechanism.Of(m)
-		c.Mechanisms = append(c.Mechanisms, v1alpha1.CredentialStatus{Mechanism: m, Iterations: row.Iterations})
+	for _, m := range wanted {
+		c.Mechanisms = append(c.Mechanisms, credential(m))
 	}
-	if old == nil || !slices.Equal(old.Mechanisms, c.Mechanisms) {
+	known := old != nil && stands(old, c.Mechanisms)
+	for _, m := range leaving {
+		left := credential(m)
+		left.Leaving = true
+		c.Mechanisms = append(c.Mechanisms, left)
+	}
+	if !known {
 		return c
 	}
 	for _, id := range old.ProvenOn {
 		if slices.Contains(nodes, id) {
 			c.ProvenOn = append(c.ProvenOn, id)
+		}
+	}
+	return c
+}
+
+func credential(m v1alpha1.Mechanism) v1alpha1.CredentialStatus {
+	row, _ := mechanism.Of(m)
+	return v1alpha1.CredentialStatus{Mechanism: m, Iterations: row.Iterations}
+}
+
+// stands tells whether all of some credentials are on record, none of them as leaving.
+func stands(c *v1alpha1.Credentials, all []v1alpha1.CredentialStatus) bool {
+	return !slices.ContainsFunc(all, func(s v1alpha1.CredentialStatus) bool { return !slices.Contains(c.Mechanisms, s) })
+}
+
+// Leaving returns the mechanisms on record that are not wanted any more and stay for now: no way in is taken away
+// before every broker that serves has accepted a login by each of those that take its place. made is the record if it
+// was made from the present password; nil = it was not.
+func Leaving(record, made *v1alpha1.Credentials, wanted []v1alpha1.Mechanism, serving []int32) []v1alpha1.Mechanism {
+	if record == nil {
+		return nil
+	}
+	var instead []v1alpha1.CredentialStatus
+	for _, m := range wanted {
+		instead = append(instead, credential(m))
+	}
+	if made != nil && len(serving) > 0 && stands(made, instead) && !slices.ContainsFunc(serving,
+		func(id int32) bool { return !slices.Contains(made.ProvenOn, id) }) {
+		return nil
+	}
+	var leaving []v1alpha1.Mechanism
+	for _, s := range record.Mechanisms {
+		if !slices.Contains(wanted, s.Mechanism) {
+			leaving = append(leaving, s.Mechanism)
+		}
+	}
+	return leaving
+}
+
+// Unsure records that something was refused, so that it is not known from which password the credentials stand: those
+// on record may, and the lines of the password file do.
+func Unsure(record *v1alpha1.Credentials, clusterID string, wanted []v1alpha1.Mechanism) *v1alpha1.Credentials {
+	c := Taken(clusterID)
+	if record != nil {
+		c.Mechanisms = slices.Clone(record.Mechanisms)
+	}
+	for i := range c.Mechanisms {
+		c.Mechanisms[i].Leaving = !slices.Contains(wanted, c.Mechanisms[i].Mechanism)
+	}
+	for _, m := range wanted {
+		if row, _ := mechanism.Of(m); row.Store == mechanism.PasswordFile && !slices.Contains(c.Mechanisms, credential(m)) {
+			c.Mechanisms = append(c.Mechanisms, credential(m))
 		}
 	}
 	return c

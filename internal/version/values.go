@@ -43,7 +43,41 @@ func (v Version) Same(key, want, have string) bool {
 
 // SameOnTopic is Same for a key of a topic, on any version of Kafka: none of them changes its type.
 func SameOnTopic(key, want, have string) bool {
-	return same(key, Catalogue[len(Catalogue)-1].topicKeys[key], want, have)
+	return same(key, topicType(key), want, have)
+}
+
+// topicType is that of a key which any version of the catalogue knows: a patch of an older one may have what the newest
+// has not.
+func topicType(key string) Type {
+	for _, v := range slices.Backward(Catalogue) {
+		if t := v.topicKeys[key]; t != "" {
+			return t
+		}
+	}
+	return ""
+}
+
+// SpeltOnTopic returns a value of a topic's key as it is to be sent: without what Kafka's parser of the type drops, over
+// which other readers of the stored text may stumble. Strings, passwords, keys that are not known, and what Kafka will
+// refuse are sent as they were written.
+func SpeltOnTopic(key, value string) string {
+	t := topicType(key)
+	read, is := t.parse(value)
+	switch {
+	case !is:
+		return value
+	case t == Boolean, t == Int, t == Short, t == Long:
+		return read[0]
+	case t == Double, t == Class: // a number has one spelling in Java and another one here
+		return Trimmed(value)
+	case t == List:
+		all := strings.Split(value, ",")
+		for i := range all {
+			all[i] = Trimmed(all[i])
+		}
+		return strings.Join(all, ",")
+	}
+	return value
 }
 
 func same(key string, t Type, want, have string) bool {

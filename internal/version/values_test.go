@@ -79,6 +79,39 @@ func TestEverySpellingOfEveryKeyOfTheCatalogueIsReadAsKafkaReadsIt(t *testing.T)
 	}
 }
 
+func TestEveryKeyOfATopicIsSentAsKafkaReadsItAndNoStringIsAltered(t *testing.T) {
+	for _, v := range Catalogue {
+		for key, kind := range v.topicKeys {
+			for _, s := range spellings[kind].alike {
+				sent, want := SpeltOnTopic(key, s.written), s.told
+				switch kind {
+				case String, Password:
+					want = s.written
+				case Double, Class:
+					want = Trimmed(s.written)
+				case List:
+					if want = map[string]string{" a , b ": "a,b"}[s.written]; want == "" {
+						want = s.written
+					}
+				}
+				if sent != want || !SameOnTopic(key, sent, s.told) {
+					t.Errorf("%s: %s (%s): %q is sent as %q, want %q", v.Kafka, key, kind, s.written, sent, want)
+				}
+			}
+			for _, s := range spellings[kind].different { // what Kafka refuses it is to quote, and nothing becomes another value
+				if sent := SpeltOnTopic(key, s.written); SameOnTopic(key, sent, s.told) {
+					t.Errorf("%s: %s (%s): %q is sent as %q", v.Kafka, key, kind, s.written, sent)
+				}
+			}
+		}
+	}
+	for _, written := range []string{" 5", "TRUE ", "a, b", "+1"} {
+		if sent := SpeltOnTopic("some.key", written); sent != written {
+			t.Errorf("a key that is not known: %q is sent as %q", written, sent)
+		}
+	}
+}
+
 func TestNoKeyOfATopicChangesItsTypeFromOneVersionToTheNext(t *testing.T) {
 	newest := Catalogue[len(Catalogue)-1]
 	for _, v := range Catalogue {
