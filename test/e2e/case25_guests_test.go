@@ -75,7 +75,7 @@ func TestCase25_WhatAnotherNamespaceMayDoIsTheOwnersWord(t *testing.T) {
 	waitReady(t, time.Minute, tool)
 	there(topicManifest("guests-two", ", partitions: 1"), topicManifest("others", ", partitions: 1"))
 	refused(topicNamed(guests, "guests-two"), "spec.access.limits.topics")
-	refused(topicNamed(guests, "others"), "spec.access.names.prefixes")
+	refused(topicNamed(guests, "others"), "spec.access.names")
 	if topics, err := admin.ListTopics(t.Context()); err != nil || topics.Has("guests-two") || topics.Has("others") {
 		t.Errorf("a refused topic was made: %v (error %v)", topics.Names(), err)
 	}
