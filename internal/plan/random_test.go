@@ -74,7 +74,7 @@ func (r *randomRun) change(n *simNode) {
 		r.edit(fmt.Sprintf("own%d", r.edits), n.id)
 	case 5:
 		text := fmt.Sprintf("t%d", 1+r.edits) // t1 is what every pool begins with
-		r.flaky[text] = r.rng.IntN(2) == 0
+		r.flaky[text] = r.rng.IntN(2) == 0 && !r.missesDisk()
 		r.note("(template of pool %s changes, with a sidecar that does not work: %t)", n.pool, r.flaky[text])
 		r.editTemplate(n.pool, text)
 	case 6, 7:
