@@ -75,6 +75,7 @@ func envInt(key string, otherwise int) int {
 type randomRun struct {
 	*sim
 	rng     *rand.Rand
+	disks   *rand.Rand // of what befalls second disks, so that lives without them stay as they are
 	edits   int
 	next    int32         // first node id of the next new pool
 	backIn  map[int32]int // seconds until a machine is back
@@ -92,7 +93,7 @@ func newRandomRun(seed uint64, mute bool) *randomRun {
 	}
 	c := simPools(shapes[r.rng.IntN(len(shapes))]...)
 	c.Version = []string{"4.1.2", "4.2.2", "4.3.1"}[r.rng.IntN(3)]
-	if r.rng.IntN(3) == 0 {
+	if r.disks = rand.New(rand.NewPCG(seed, 1)); r.disks.IntN(3) == 0 {
 		for i := range c.Pools {
 			c.Pools[i].Volumes = jbod
 		}

@@ -28,6 +28,10 @@ func (r *randomRun) happen() {
 		r.comeAndGo()
 		return
 	}
+	if n := r.order[r.disks.IntN(len(r.order))]; r.disks.IntN(100) == 0 && !r.calm && r.canFailDisk(n) {
+		r.note("(the second disk of node %d fails)", n.id)
+		r.failDisk(n)
+	}
 	n := r.order[r.rng.IntN(len(r.order))]
 	if r.rng.IntN(8) > 0 {
 		return
@@ -74,7 +78,7 @@ func (r *randomRun) change(n *simNode) {
 		r.edit(fmt.Sprintf("own%d", r.edits), n.id)
 	case 5:
 		text := fmt.Sprintf("t%d", 1+r.edits) // t1 is what every pool begins with
-		r.flaky[text] = r.rng.IntN(2) == 0
+		r.flaky[text] = r.rng.IntN(2) == 0 && !r.missesDisk()
 		r.note("(template of pool %s changes, with a sidecar that does not work: %t)", n.pool, r.flaky[text])
 		r.editTemplate(n.pool, text)
 	case 6, 7:
@@ -202,12 +206,7 @@ func (r *randomRun) fault(n *simNode) {
 	if r.countsOnEmptied() {
 		return // the last copy of something could stop before Kafka has noticed that the others are gone
 	}
-	switch r.rng.IntN(12) {
-	case 11:
-		if r.canFailDisk(n) {
-			r.note("(the second disk of node %d fails)", n.id)
-			r.failDisk(n)
-		}
+	switch r.rng.IntN(11) {
 	case 10:
 		if r.canLoseDisk(n) && !n.lost && !n.replace && (r.controllers() > 2 || !n.files.controller) {
 			r.note("(the claim of node %d is deleted by mistake)", n.id)

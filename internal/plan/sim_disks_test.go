@@ -40,6 +40,7 @@ func (s *sim) failDisk(n *simNode) {
 			n.second.held[p.name()] = true
 		}
 	}
+	s.cached, s.unseen = nil, true // no view promises anything about what fails later, and Kubernetes does not see it
 	s.movePartitions()
 }
 
@@ -117,11 +118,19 @@ func takes(step *Step, uid string) bool {
 		slices.ContainsFunc(step.Claims, func(c model.ObservedClaim) bool { return c.UID == uid && c.Replace })
 }
 
-// canFailDisk leaves disks alone that hold the last copy of something, and lets one fail at a time: where two brokers
-// miss replicas that the other needs, only a user can decide.
+// missesDisk tells whether a second disk has failed and is not replaced yet.
+func (s *sim) missesDisk() bool {
+	return slices.ContainsFunc(s.order, func(n *simNode) bool { return n.second.failed })
+}
+
+// canFailDisk leaves disks alone that hold the last copy of something. It lets one fail at a time, and none beside
+// sidecars that fail: where two brokers miss replicas that the other needs, or the only one whose pod is ready has to
+// restart, only a user can decide.
 func (r *randomRun) canFailDisk(n *simNode) bool {
-	if n.second.claim == "" || !n.alive() || !n.unfenced || n.pod.Deleting ||
-		slices.ContainsFunc(r.order, func(m *simNode) bool { return m.second.failed }) {
+	flaky := slices.ContainsFunc(r.order, func(m *simNode) bool {
+		return r.flaky[m.template.text] || r.flaky[r.spec.templates[m.pool]]
+	})
+	if n.second.claim == "" || !n.alive() || !n.unfenced || n.pod.Deleting || flaky || r.missesDisk() {
 		return false
 	}
 	for i := range r.kafka.parts {

@@ -293,7 +293,7 @@ func (s *sim) isSurprised() bool {
 
 // evict is the Eviction API under unhealthyPodEvictionPolicy AlwaysAllow; it tells whether the pod goes.
 func (s *sim) evict(n *simNode) bool {
-	if s.countsOnEmptied() {
+	if s.unseen || s.countsOnEmptied() {
 		return false // one disaster at a time: the last copy could stop before Kafka has noticed that the others are gone
 	}
 	if !n.pod.Ready {

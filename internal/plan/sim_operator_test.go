@@ -68,7 +68,7 @@ var errDied = errors.New("the operator died")
 // pass is one pass of the operator; it tells whether there was nothing to do and nothing to wait for.
 func (s *sim) pass() bool {
 	obs := s.observe()
-	s.seen = obs.Kafka
+	s.seen, s.unseen = obs.Kafka, false
 	for _, n := range s.order {
 		s.sawAlive[n.id], s.sawGoing[n.id] = n.alive(), n.going
 	}

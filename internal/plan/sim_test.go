@@ -40,6 +40,7 @@ type sim struct {
 	ticks   timings
 	cached  *kafka.Snapshot
 	seen    *kafka.Snapshot    // of the pass that is being carried out
+	unseen  bool               // a disk has failed since the last pass
 	dark    bool               // Kafka cannot be reached by the operator
 	stale   *model.Observation // what the lagging cache shows
 	hidden  int                // seconds until the cache has caught up with the operator
