@@ -306,6 +306,18 @@ var disruptionTests = []disruptionTest{
 		s.c.Pools[0].Controller = false
 		s.obs.Pools["main"].Files[1] = print2("v2")
 	}},
+	{"and so it is once its claim is being deleted", "", "more-1 is being deleted", Restart, 1, func(s *stage) {
+		s.failDisk(1).permit(1, "more")
+		s.obs.Nodes[1].Claims[1].Deleting = true
+		s.c.Pools[0].Controller = false
+		s.onlyVoter(0) // removing the last voter is held by the majority
+	}},
+	{"but not once that of a disk that works is", "leftQuorum", "node 0 is still a voter", Restart, 1, func(s *stage) {
+		s.failDisk(1).permit(1, "data", "more")
+		s.obs.Nodes[1].Claims[0].Deleting = true
+		s.c.Pools[0].Controller = false
+		s.onlyVoter(0) // removing the last voter is held by the majority
+	}},
 	{"and replicas that catch up", "isrComplete", "broker 2 is not in sync with orders-1", ReplaceDisk, 1,
 		func(s *stage) {
 			s.failDisk(1).permit(1, "more")

@@ -73,10 +73,10 @@ func replacementsVote(v *view, d *disruption, _ *round) (bool, string) {
 }
 
 // leftQuorum looks at the whole pool: once one node works with the new roles, every node of the pool may come back on
-// them. The replacement of a disk stages nothing. It does not wait for the quorum, which may need a restart elsewhere
-// that waits for what was on the failed disk.
+// them. The replacement of a disk does not wait for the quorum, which may need a restart elsewhere that waits for what
+// was on the failed disk. Nothing is staged before the quorum is left, so the node comes back as it is.
 func leftQuorum(v *view, d *disruption, _ *round) (bool, string) {
-	if d.kind == ReplaceDisk && d.node.keepsRoles() {
+	if v.replaces(d) && d.node.keepsRoles() {
 		return true, ""
 	}
 	voting := v.stillVoting(d.node.pool)

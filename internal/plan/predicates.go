@@ -82,7 +82,7 @@ var predicates = []predicate{
 	{
 		name: "leftQuorum", guards: []Kind{Restart}, asks: failed, permits: leftQuorum,
 		sentence: "A node gives up the role Controller only when no node of its pool is a voter any more. A node that " +
-			"restarts for the replacement of a disk, and comes back on the files and with the roles that it has, gives up none.",
+			"restarts to have a disk replaced, and comes back on the files and with the roles that it has, gives up none.",
 	},
 	{
 		name: provenRevisionName, guards: []Kind{Restart}, asks: idle, permits: provenRevision,
@@ -294,7 +294,7 @@ func othersReady(v *view, d *disruption, _ *round) (bool, string) {
 			continue
 		}
 		state := v.unready(m)
-		waits := d.kind == ReplaceDisk || d.kind == Restart && !d.node.ready() || joins && v.stillVoting(m.pool) != ""
+		waits := v.replaces(d) || d.kind == Restart && !d.node.ready() || joins && v.stillVoting(m.pool) != ""
 		if m.isHeard() && (m.leaving || waits && !(m.fails() && m.runsWantedTemplate())) {
 			// Kafka's process is ready. Clients miss the other pod too, and waiting for each other would keep it so: the other
 			// pod may not restart while replicas are on a failed disk, or before this one votes in its place. Or it leaves,

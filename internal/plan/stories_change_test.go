@@ -77,6 +77,14 @@ var quorumStories = []story{
 		s.setRoles("main", "b")
 		s.setRoles("more", "cb")
 	}},
+	{"a pool with a failed disk that is being deleted hands its controllers to another", handsOver, func(s *sim) {
+		s.note("(the second disk of node 1 fails, and the operator dies once it has deleted its claim)")
+		s.failDisk(s.nodes[1])
+		s.nodes[1].second.replace, s.nodes[1].second.going = true, true
+		s.note("(the user gives the role Controller to pool more)")
+		s.setRoles("main", "b")
+		s.setRoles("more", "cb")
+	}},
 	{"five controllers are wanted, and then three again in the middle", dedicated, func(s *sim) {
 		s.scale("ctl", 5)
 		for len(s.kafka.voters) < 4 {
