@@ -115,6 +115,13 @@ func (v *view) haveFailed(n *node, some func(c model.ObservedClaim) bool) bool {
 	})
 }
 
+// replaces tells whether a disruption replaces disks, or ends the replacement of failed ones that was cut short once
+// their claims were being deleted. diskStays asks for the consent.
+func (v *view) replaces(d *disruption) bool {
+	return d.kind == ReplaceDisk || d.kind == Restart && d.node.going != "" &&
+		v.haveFailed(d.node, func(c model.ObservedClaim) bool { return c.Deleting })
+}
+
 // lostWith says what would be lost with the disks of some claims of a node; empty = nothing.
 func (v *view) lostWith(n *node, some func(c model.ObservedClaim) bool) string {
 	ephemeral := slices.ContainsFunc(n.pool.Volumes, func(vol v1alpha1.Volume) bool { return vol.Ephemeral })

@@ -62,6 +62,33 @@ var disruptionTests = []disruptionTest{
 		s.shot().Quorum.Voters = s.shot().Quorum.Voters[1:2] // removing the last voter is held by the majority
 		s.shot().Quorum.LeaderID = 1
 	}},
+	{"one that is to take the role over does not wait for other containers there", "", "", Restart, 1000,
+		func(s *stage) { s.handOver() }},
+	{"nor for as long as it fails on what is no longer wanted", "", "", Restart, 1000, func(s *stage) {
+		s.handOver()
+		s.pod(2).Problem, s.pod(2).Container, s.pod(2).Beside = model.ProblemCrashLoop, "logger", true
+	}},
+	{"but for one that fails on the wanted template", "othersReady", "broker 2 is not ready (container logger: CrashLoop)",
+		Restart, 1000, func(s *stage) {
+			s.handOver()
+			s.want.Templates["main"], s.want.Files[2] = s.pod(2).Template, print2("v2")
+			s.pod(2).Problem, s.pod(2).Container, s.pod(2).Beside = model.ProblemCrashLoop, "logger", true
+		}},
+	{"and for Kafka's process there", "othersReady", "broker 2 is not ready", Restart, 1000, func(s *stage) {
+		s.handOver()
+		s.pod(2).Serves = false
+	}},
+	{"and for all that runs in a pool that keeps the role", "othersReady", "broker 2 is not ready", Restart, 1000,
+		func(s *stage) {
+			s.handOver()
+			s.want.Templates["main"], s.c.Pools[0].Controller = s.pod(2).Template, true
+		}},
+	{"nor does one go on that takes no role over", "othersReady", "broker 2 is not ready", Restart, 1000,
+		func(s *stage) {
+			s.handOver()
+			s.c.Pools[1].Controller = false
+			s.onlyVoter(0) // removing the last voter is held by the majority
+		}},
 	{"a rack at a time", "oneRack", "rack a goes first", Restart, 2, func(s *stage) {
 		s.prove()
 		s.change(1, 2)
@@ -262,6 +289,35 @@ var disruptionTests = []disruptionTest{
 			s.failDisk(1).permit(1, "more")
 			s.partition(1).Replicas, s.partition(1).ISR = []int32{0, 1, 9}, []int32{0, 1}
 		}},
+	{"but no voters of its pool while it comes back as it is", "", "", ReplaceDisk, 1, func(s *stage) {
+		s.failDisk(1).permit(1, "more")
+		s.c.Pools[0].Controller = false
+	}},
+	{"voters of its pool if it comes back without the role", "leftQuorum", "node 0 is still a voter", ReplaceDisk, 1,
+		func(s *stage) {
+			s.failDisk(1).permit(1, "more")
+			s.c.Pools[0].Controller = false
+			set := s.obs.Pools["main"]
+			set.Controller = false
+			s.obs.Pools["main"] = set
+		}},
+	{"or on files that it does not run", "leftQuorum", "node 0 is still a voter", ReplaceDisk, 1, func(s *stage) {
+		s.failDisk(1).permit(1, "more")
+		s.c.Pools[0].Controller = false
+		s.obs.Pools["main"].Files[1] = print2("v2")
+	}},
+	{"and so it is once its claim is being deleted", "", "more-1 is being deleted", Restart, 1, func(s *stage) {
+		s.failDisk(1).permit(1, "more")
+		s.obs.Nodes[1].Claims[1].Deleting = true
+		s.c.Pools[0].Controller = false
+		s.onlyVoter(0) // removing the last voter is held by the majority
+	}},
+	{"but not once that of a disk that works is", "leftQuorum", "node 0 is still a voter", Restart, 1, func(s *stage) {
+		s.failDisk(1).permit(1, "data", "more")
+		s.obs.Nodes[1].Claims[0].Deleting = true
+		s.c.Pools[0].Controller = false
+		s.onlyVoter(0) // removing the last voter is held by the majority
+	}},
 	{"and replicas that catch up", "isrComplete", "broker 2 is not in sync with orders-1", ReplaceDisk, 1,
 		func(s *stage) {
 			s.failDisk(1).permit(1, "more")
@@ -434,6 +490,20 @@ func (s *stage) permit(id int32, volumes ...string) *stage {
 		s.obs.Nodes[id].Claims[i].Replace = slices.Contains(volumes, claim.Volume)
 	}
 	return s
+}
+
+// handOver adds brokers 1000 to 1002, which are to become controllers in place of nodes 0 to 2. Another container of
+// node 2 is unready, which a template mends that node 2 does not run yet.
+func (s *stage) handOver() {
+	*s = *stageOf(handsOver())
+	s.obs.Kafka.Partitions = nil
+	s.c.Pools[0].Controller, s.c.Pools[1].Controller = false, true
+	s.want.Templates["main"] = print2("t2")
+	s.pod(2).Ready, s.pod(2).Serves = false, true
+	for id := int32(1000); id < 1003; id++ {
+		s.want.Files[id] = print2("v2")
+		s.obs.Pools["more"].Files[id] = print2("v2")
+	}
 }
 
 // failDisk gives a broker three disks, of which the second has failed. Of its replicas that of orders-0 was on it.

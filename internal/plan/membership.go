@@ -73,10 +73,19 @@ func replacementsVote(v *view, d *disruption, _ *round) (bool, string) {
 }
 
 // leftQuorum looks at the whole pool: once one node works with the new roles, every node of the pool may come back on
-// them.
+// them. The replacement of a disk does not wait for the quorum, which may need a restart elsewhere that waits for what
+// was on the failed disk. Nothing is staged before the quorum is left, so the node comes back as it is.
 func leftQuorum(v *view, d *disruption, _ *round) (bool, string) {
+	if v.replaces(d) && d.node.keepsRoles() {
+		return true, ""
+	}
 	voting := v.stillVoting(d.node.pool)
 	return voting == "", voting
+}
+
+// keepsRoles tells whether the next pod of a node runs the files of this one, with the same roles.
+func (n *node) keepsRoles() bool {
+	return n.isStaged && n.staged.User == n.pod.Files.User && n.set.Controller == n.pod.Controller
 }
 
 // stillVoting says why a pool cannot yet lose the role Controller; empty = it can, or the spec does not ask for that.

@@ -81,7 +81,8 @@ var predicates = []predicate{
 	},
 	{
 		name: "leftQuorum", guards: []Kind{Restart}, asks: failed, permits: leftQuorum,
-		sentence: "A node gives up the role Controller only when no node of its pool is a voter any more.",
+		sentence: "A node gives up the role Controller only when no node of its pool is a voter any more. A node that " +
+			"restarts to have a disk replaced, and comes back on the files and with the roles that it has, gives up none.",
 	},
 	{
 		name: provenRevisionName, guards: []Kind{Restart}, asks: idle, permits: provenRevision,
@@ -98,7 +99,8 @@ var predicates = []predicate{
 		sentence: "Every other node has a ready pod that stays, and every other broker is unfenced. Nodes that " +
 			"leave, do not vote and hold no replica are not counted. Of a node that leaves, it is enough that " +
 			"Kafka's process is ready, and so it is of every other one for a pod that is itself not ready and for the " +
-			"replacement of a disk, unless a container fails there on the wanted pod template.",
+			"replacement of a disk, unless a container fails there on the wanted pod template. The same holds for a node that " +
+			"restarts to become a controller, of nodes that wait for it to give up that role.",
 	},
 	{
 		name: "snapshotFresh", permits: snapshotFresh,
@@ -286,15 +288,17 @@ func provenRevision(v *view, d *disruption, _ *round) (bool, string) {
 
 func othersReady(v *view, d *disruption, _ *round) (bool, string) {
 	var not listed
+	joins := d.kind == Restart && d.node.votes() && !d.node.isController()
 	for _, m := range v.nodes {
 		if m == d.node || !v.isCountedOn(m) {
 			continue
 		}
 		state := v.unready(m)
-		waits := d.kind == ReplaceDisk || d.kind == Restart && !d.node.ready()
+		waits := v.replaces(d) || d.kind == Restart && !d.node.ready() || joins && v.stillVoting(m.pool) != ""
 		if m.isHeard() && (m.leaving || waits && !(m.fails() && m.runsWantedTemplate())) {
 			// Kafka's process is ready. Clients miss the other pod too, and waiting for each other would keep it so: the other
-			// pod may not restart while replicas are on a failed disk. Or it leaves, and nobody mends what runs beside.
+			// pod may not restart while replicas are on a failed disk, or before this one votes in its place. Or it leaves,
+			// and nobody mends what runs beside.
 			state = v.unknownToKafka(m)
 		}
 		if state != "" {

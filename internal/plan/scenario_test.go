@@ -64,6 +64,13 @@ func twoDisks() *sim {
 	return toldAnew(s)
 }
 
+// handsOver has controllers in a pool of brokers with two disks each, and another pool of brokers.
+func handsOver() *sim {
+	s := atRest("main:0:3:cbj", "more:1000:3:b")
+	s.topic("orders", 2, []int32{0, 1, 1000}, []int32{1, 2, 1001}, []int32{2, 0, 1002})
+	return toldAnew(s)
+}
+
 // dedicated has three controllers, four brokers, and a topic with min ISR 2 of 3.
 func dedicated() *sim {
 	s := atRest("ctl:0:3:c", "brk:1000:4:b")

@@ -100,6 +100,9 @@ func (s *sim) judgeSecond(n *simNode) {
 		}
 	}
 	if n.serves() && s.c.Bootstrapped {
+		if n.files.controller && s.isVoter(n) && !s.contents[s.sets[n.pool].files[n.id].User].controller {
+			s.violate("node %d is a voter and comes back without the role Controller", n.id)
+		}
 		s.judgeServing(n, nil)
 	}
 }

@@ -139,7 +139,7 @@ func (s *sim) judgeRestart(n *simNode, all []Step) {
 	if n.pod.Files == (model.Fingerprint{}) {
 		s.violate("node %d is stopped on a guess", n.id)
 	}
-	if n.files.controller && wanted != nil && !s.contents[s.want.Files[n.id].User].controller &&
+	if n.files.controller && wanted != nil && !s.contents[set.files[n.id].User].controller &&
 		slices.ContainsFunc(s.order, func(m *simNode) bool { return m.pool == n.pool && s.isVoter(m) }) {
 		s.violate("node %d gives up the role Controller while a node of its pool is a voter", n.id)
 	}
@@ -155,12 +155,20 @@ func (s *sim) judgeServing(n *simNode, all []Step) {
 	for _, m := range s.order {
 		together := slices.ContainsFunc(all, func(step Step) bool { return step.Kind == Restart && step.Node == m.id })
 		missed := s.wanted(m.id) != nil || s.holds(m.id)
-		ready := m.pod != nil && m.pod.Ready || (all == nil || !n.pod.Ready || s.wanted(m.id) == nil) && m.serves()
+		besides := all == nil || n.second.going || !n.pod.Ready || s.wanted(m.id) == nil || s.takesOver(n, m)
+		ready := m.pod != nil && m.pod.Ready || besides && m.serves()
 		if m != n && !together && missed && s.slot(m) && !ready {
 			s.violate("node %d is stopped while node %d is not ready", n.id, m.id)
 		}
 	}
 	s.judgeStop(n, "stopped")
+}
+
+// takesOver tells that a node becomes a controller, and that another, whose pool gives up that role, waits for it.
+func (s *sim) takesOver(n, m *simNode) bool {
+	p := s.poolOf(m.pool)
+	return s.wantedController(n.id) && !n.files.controller && p != nil && !p.Controller &&
+		slices.ContainsFunc(s.order, func(o *simNode) bool { return o.pool == m.pool && s.isVoter(o) })
 }
 
 // judgeGoing holds a restart that ends a disk, whose claim is being deleted, against what the disk is still good for.

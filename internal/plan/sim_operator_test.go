@@ -193,7 +193,9 @@ func (s *sim) act(step *Step, all []Step) error {
 	case Restart:
 		if n := s.nodes[step.Node]; n != nil && n.pod != nil && n.pod.UID == step.PodUID && !n.pod.Deleting {
 			s.judgeRestart(n, all)
-			s.started[n.id]++
+			if !n.second.going { // else it restarts for its disk, maybe on what it ran before
+				s.started[n.id]++
+			}
 			s.stop(n)
 			n.byPlan = true
 		}

@@ -307,9 +307,10 @@ func wholeCluster(*view) []*node { return []*node{nil} }
 
 func judgedID(*view, *disruption, *Step) bool { return true }
 
-// judgedPod waits until an earlier pass has seen the pod's replacement staged.
-func judgedPod(_ *view, d *disruption, s *Step) bool {
-	if d.node.pod == nil || !d.node.isStagedAsWanted() {
+// judgedPod waits until an earlier pass has seen the pod's replacement staged. Nothing is staged while the pool is to
+// leave the quorum and votes; what leftQuorum permits even then comes back as it is.
+func judgedPod(v *view, d *disruption, s *Step) bool {
+	if d.node.pod == nil || !d.node.isStagedAsWanted() && v.stillVoting(d.node.pool) == "" {
 		return false
 	}
 	s.PodUID = d.node.pod.UID

@@ -61,6 +61,30 @@ var quorumStories = []story{
 		s.removePool("ctl")
 		s.setRoles("brk", "cb")
 	}},
+	{"a pool whose sidecars are unready hands its controllers to another", handsOver, func(s *sim) {
+		for _, id := range []int32{0, 1, 2} {
+			s.nodes[id].sidecarIn = 1 << 20
+		}
+		s.run(30)
+		s.note("(the user mends the sidecar, and gives the role Controller to pool more)")
+		s.editTemplate("main", "t2")
+		s.setRoles("main", "b")
+		s.setRoles("more", "cb")
+	}},
+	{"a pool with a failed disk hands its controllers to another", handsOver, func(s *sim) {
+		s.note("(the second disk of node 1 fails, and the user gives the role Controller to pool more)")
+		s.failDisk(s.nodes[1])
+		s.setRoles("main", "b")
+		s.setRoles("more", "cb")
+	}},
+	{"a pool with a failed disk that is being deleted hands its controllers to another", handsOver, func(s *sim) {
+		s.note("(the second disk of node 1 fails, and the operator dies once it has deleted its claim)")
+		s.failDisk(s.nodes[1])
+		s.nodes[1].second.replace, s.nodes[1].second.going = true, true
+		s.note("(the user gives the role Controller to pool more)")
+		s.setRoles("main", "b")
+		s.setRoles("more", "cb")
+	}},
 	{"five controllers are wanted, and then three again in the middle", dedicated, func(s *sim) {
 		s.scale("ctl", 5)
 		for len(s.kafka.voters) < 4 {

@@ -251,6 +251,15 @@ var repairStories = []story{
 		s.failDisk(s.nodes[1])
 		s.nodes[1].second.replace, s.nodes[1].second.going = true, true
 	}},
+	{"a replacement that was cut short does not wait for a sidecar elsewhere", twoDisks, func(s *sim) {
+		s.nodes[2].sidecarIn = 1 << 20
+		s.run(20)
+		s.note("(the second disk of node 1 fails, and the operator dies once it has deleted its claim)")
+		s.failDisk(s.nodes[1])
+		s.nodes[1].second.replace, s.nodes[1].second.going = true, true
+		s.note("(the user mends the sidecar of node 2)")
+		s.editTemplate("main", "t2")
+	}},
 	{"a disk that serves is not replaced", threeCombined, func(s *sim) {
 		s.nodes[1].replace = true
 		s.run(20)
