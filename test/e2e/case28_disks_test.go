@@ -63,7 +63,7 @@ func TestCase28_DisksFailAndFillAndNoAcknowledgedRecordIsLost(t *testing.T) {
 		d.flow.progress(t, 30*time.Second)
 		d.replace(t, "data-events-main-0")
 	})
-	d.flow.stop(t)
+	d.flow.stopKept(t)
 	replaced := []string{"data-events-main-0", "more-events-main-1"}
 	for name, uid := range claimUIDs(t, ns) {
 		if made := claims[name] != uid; made != slices.Contains(replaced, name) {
