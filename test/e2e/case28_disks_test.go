@@ -34,14 +34,7 @@ func TestCase28_DisksFailAndFillAndNoAcknowledgedRecordIsLost(t *testing.T) {
 		t.Skip("the disks of another cluster are not ours to break")
 	}
 	ns := newNamespace(t)
-	apply(t, ns, disksManifest)
-	cluster := clusterNamed(ns, sharedName)
-	waitReady(t, 3*time.Minute, cluster)
-	apply(t, ns, adminManifest+"\n---\n"+topicManifest(sharedTopic, ", partitions: 12, replicationFactor: 3"))
-	waitReady(t, time.Minute, userNamed(ns, adminUser))
-	waitReady(t, time.Minute, topicNamed(ns, sharedTopic))
-	l := loginOf(t, ns, adminUser).at(t, ns, sharedName, "outside")
-	d := disks{ns: ns, cluster: cluster, login: l, flow: startFlow(t, l, sharedTopic, "flow-of-disks")}
+	d := startDisks(t, ns, disksManifest)
 	claims := claimUIDs(t, ns)
 
 	d.costs(t, "events-main-1", func(t *testing.T) {
@@ -78,6 +71,19 @@ type disks struct {
 	cluster kafkaCluster
 	login   login
 	flow    *flow
+}
+
+// startDisks makes a cluster with a topic, and has records flow through it.
+func startDisks(t *testing.T, ns, manifest string) disks {
+	t.Helper()
+	apply(t, ns, manifest)
+	cluster := clusterNamed(ns, sharedName)
+	waitReady(t, 3*time.Minute, cluster)
+	apply(t, ns, adminManifest+"\n---\n"+topicManifest(sharedTopic, ", partitions: 12, replicationFactor: 3"))
+	waitReady(t, time.Minute, userNamed(ns, adminUser))
+	waitReady(t, time.Minute, topicNamed(ns, sharedTopic))
+	l := loginOf(t, ns, adminUser).at(t, ns, sharedName, "outside")
+	return disks{ns: ns, cluster: cluster, login: l, flow: startFlow(t, l, sharedTopic, "flow-of-disks")}
 }
 
 // costs does something to the disks of a pod, and holds that it is mended then, and that no other pod was disturbed.
@@ -169,12 +175,9 @@ func (d disks) claim(t *testing.T, name string) *corev1.PersistentVolumeClaim {
 // not a restart that was asked for, and not a drain.
 func TestCase28_AClaimThatIsDeletedByMistakeStaysForAsLongAsItsPod(t *testing.T) {
 	long(t)
-	ns := shared(t)
-	cluster := clusterNamed(ns, sharedName)
-	admin := sharedAdmin(t)
-	waitInSync(t, admin)
-	l := loginOf(t, ns, adminUser).at(t, ns, sharedName, "outside")
-	d := disks{ns: ns, cluster: cluster, login: l, flow: startFlow(t, l, sharedTopic, "deleted-claim")}
+	ns := newNamespace(t)
+	d := startDisks(t, ns, sharedManifest)
+	cluster := d.cluster
 	const claim, pod = "data-events-main-2", "events-main-2"
 	before, old := lives(t, ns, sharedName), d.claim(t, claim)
 	t.Cleanup(func() {
@@ -213,7 +216,7 @@ func TestCase28_AClaimThatIsDeletedByMistakeStaysForAsLongAsItsPod(t *testing.T)
 	}
 	d.replace(t, claim)
 	figureSeconds(t, "deleted-claim-replaced", waitReady(t, 3*time.Minute, cluster))
-	waitInSync(t, admin)
+	waitInSync(t, d.login.admin(t))
 	d.flow.stop(t)
 	delete(before, pod)
 	mustLiveOn(t, ns, sharedName, before)
