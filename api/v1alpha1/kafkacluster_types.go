@@ -4,6 +4,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
 // KafkaCluster is one Apache Kafka cluster in KRaft mode: pools of brokers and controllers, the listeners that clients
@@ -513,6 +514,76 @@ type Exposure struct {
 	// +optional
 	// +kubebuilder:default=Internal
 	Type ExposureType `json:"type,omitempty"`
+
+	// What brokers advertise in place of what the type gives. For routers, tunnels and address translation in front of
+	// the listener. Default: what the type gives.
+	// +optional
+	Advertised *Advertised `json:"advertised,omitempty"`
+
+	// Where clients begin. Default: at what the type gives.
+	// +optional
+	Bootstrap *BootstrapExposure `json:"bootstrap,omitempty"`
+}
+
+// Advertised is what brokers tell clients to connect to.
+type Advertised struct {
+	// Host name or IP address of each broker. {nodeId}, {pod}, {cluster} and {namespace} stand for those of the broker,
+	// as in broker-{nodeId}.kafka.example.com. With TLS the broker's certificate names it. Default: what the type gives.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	HostTemplate string `json:"hostTemplate,omitempty"`
+
+	// Port of each broker: a number such as 443, or a number to which the node id is added, such as "9000+{nodeId}".
+	// Default: what the type gives.
+	// +optional
+	PortTemplate *intstr.IntOrString `json:"portTemplate,omitempty"`
+
+	// Single brokers that advertise something else. At most 256.
+	// +optional
+	// +listType=map
+	// +listMapKey=nodeId
+	// +kubebuilder:validation:MaxItems=256
+	Overrides []AdvertisedOverride `json:"overrides,omitempty"`
+}
+
+// AdvertisedOverride is what one broker advertises.
+type AdvertisedOverride struct {
+	// Node id of the broker.
+	// +required
+	// +kubebuilder:validation:Minimum=0
+	NodeID int32 `json:"nodeId"`
+
+	// Host name or IP address. Default: that of the template.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Host string `json:"host,omitempty"`
+
+	// Port. Default: that of the template.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	Port int32 `json:"port,omitempty"`
+}
+
+// BootstrapExposure is where clients of a listener begin.
+type BootstrapExposure struct {
+	// Host names or IP addresses of your own that lead to any broker, such as kafka.example.com. They come first in
+	// bootstrapServers, and with TLS every broker's certificate names them. Default: none. At most 8.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=8
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=253
+	Hosts []string `json:"hosts,omitempty"`
+
+	// Port of these hosts. Default: advertised.portTemplate where that is a number alone, else the port at which the
+	// bootstrap Service is reached.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	Port int32 `json:"port,omitempty"`
 }
 
 // ListenerAuthentication says how clients of a listener prove who they are.

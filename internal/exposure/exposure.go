@@ -31,8 +31,9 @@ const (
 type Address struct {
 	Host string // may be a placeholder of internal/model
 	Port int32  // 0 = not known yet
-	// Service leads to this node alone; empty = there is none.
-	Service string
+	// Service leads to this node alone, and NodePort is what Kubernetes gave to it; empty and 0 = there is none.
+	Service  string
+	NodePort int32
 	// HostIP tells that clients come by the address of the Kubernetes node, which a certificate has to name.
 	HostIP bool
 	// Waiting says what the address still needs; empty = nothing.
@@ -47,13 +48,13 @@ type Row struct {
 	Node func(n *model.Node, l model.Listener, ports map[string]int32) Address
 	// BootstrapPort is the port that clients connect to first; 0 = not known yet.
 	BootstrapPort func(l model.Listener, ports map[string]int32) int32
-	// Names are the DNS names that the certificate of a node has to hold.
+	// Names are the DNS names inside the Kubernetes cluster that the certificate of a node has to hold.
 	Names func(c *model.Cluster, n *model.Node, l model.Listener) []string
 	// Open makes the Services of the listener lead there: the bootstrap Service, and those of single nodes. port is the
 	// one that clients know already where Kubernetes gives them out; 0 = none.
 	Open func(spec *corev1.ServiceSpec, port int32)
-	// Bootstrap is bootstrap.servers. hosts are the addresses of the Kubernetes nodes on which brokers run, by node id.
-	// Empty = not known yet.
+	// Bootstrap is bootstrap.servers beside the hosts of the user's own. hosts are the addresses of the Kubernetes nodes on which brokers run, by node id.
+	// Empty = not known yet, or the user's own are all that there is.
 	Bootstrap func(c *model.Cluster, l model.Listener, hosts map[int32]string) string
 	// Dial is where the operator, which sits inside, dials a broker: at the address that it advertises, or at its pod.
 	// The latter is empty when it is not known.
@@ -81,7 +82,8 @@ var Rows = []Row{
 		Type: v1alpha1.ExposureNodePort,
 		Node: func(n *model.Node, l model.Listener, ports map[string]int32) Address {
 			service := model.NodeService(n.PodName, l.Name)
-			a := Address{Host: model.HostIPPlaceholder, Port: ports[service], Service: service, HostIP: true}
+			port := ports[service]
+			a := Address{Host: model.HostIPPlaceholder, Port: port, Service: service, NodePort: port, HostIP: true}
 			if a.Port == 0 {
 				a.Waiting = fmt.Sprintf("Service %s has no node port yet", service)
 			}
@@ -121,7 +123,7 @@ func namesInside(c *model.Cluster, n *model.Node, l model.Listener) []string {
 const maxBootstrapHosts = 3
 
 func atKubernetesNodes(c *model.Cluster, l model.Listener, hosts map[int32]string) string {
-	if l.BootstrapPort == 0 {
+	if l.BootstrapPort == 0 || len(l.Hosts) > 0 {
 		return ""
 	}
 	var distinct []string

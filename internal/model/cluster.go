@@ -102,6 +102,12 @@ type Listener struct {
 	Service    string               // <cluster>-<listener>: bootstrap Service
 	// BootstrapPort is what clients type: Port, or the NodePort given to the bootstrap Service (0 = not known yet).
 	BootstrapPort int32
+	// Advertised is what brokers advertise in place of what the type of exposure gives; the zero value = nothing else.
+	Advertised v1alpha1.Advertised
+	// Hosts are host names and addresses of the user's own at which clients begin, and HostsPort the port there; 0 =
+	// BootstrapPort.
+	Hosts     []string
+	HostsPort int32
 }
 
 // SecurityProtocol is Kafka's word for encryption and authentication together.
@@ -127,8 +133,9 @@ type NodeListener struct {
 	// AdvertisedHost may be the placeholder HostIPPlaceholder, which the start script fills.
 	AdvertisedHost string
 	AdvertisedPort int32
-	Service        string   // Service of this node alone (NodePort), else empty
-	SANs           []string // DNS names that the certificate must hold; none without TLS
+	Service        string   // Service of this node alone, else empty
+	NodePort       int32    // that Kubernetes gave to Service; 0 = none, or not known yet
+	SANs           []string // DNS names and addresses that the certificate must hold; none without TLS
 	NeedsHostIP    bool     // the certificate must name the address of the Kubernetes node too
 }
 

@@ -66,7 +66,7 @@ func ownProperties(c *model.Cluster, pool *model.Pool, n *model.Node) []property
 	var listeners, advertised, protocols []string
 	for _, l := range n.Listeners {
 		listeners = append(listeners, fmt.Sprintf("%s://:%d", l.Name, l.Port))
-		advertised = append(advertised, fmt.Sprintf("%s://%s:%d", l.Name, l.AdvertisedHost, l.AdvertisedPort))
+		advertised = append(advertised, fmt.Sprintf("%s://%s:%d", l.Name, bracketed(l.AdvertisedHost), l.AdvertisedPort))
 		protocols = append(protocols, l.Name+":"+l.SecurityProtocol)
 	}
 	// Kafka wants a protocol for both internal listeners on every node, also for the one that the node does not have.
@@ -89,6 +89,14 @@ func ownProperties(c *model.Cluster, pool *model.Pool, n *model.Node) []property
 		lines = append(lines, property{"broker.rack", model.RackPlaceholder})
 	}
 	return lines
+}
+
+// bracketed is a host before a port: an IPv6 address stands in brackets.
+func bracketed(host string) string {
+	if strings.Contains(host, ":") {
+		return "[" + host + "]"
+	}
+	return host
 }
 
 func processRoles(pool *model.Pool) string {

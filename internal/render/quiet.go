@@ -100,7 +100,7 @@ func nodeService(c *model.Cluster, n *model.Node, l model.NodeListener) *corev1.
 		Ports:                    []corev1.ServicePort{servicePort(name, l.Port)},
 		PublishNotReadyAddresses: true,
 	}
-	exposure.Of(c.ClientListener(l.Name).Exposure).Open(&spec, l.AdvertisedPort)
+	exposure.Of(c.ClientListener(l.Name).Exposure).Open(&spec, l.NodePort)
 	return service(c, l.Service, map[string]string{
 		v1alpha1.LabelListener: name, v1alpha1.LabelPool: n.Pool, v1alpha1.LabelNodeID: fmt.Sprint(n.ID),
 	}, spec)

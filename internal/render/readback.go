@@ -65,3 +65,20 @@ func KeepsClaims(set *appsv1.StatefulSet, c *model.Cluster, pool *model.Pool) bo
 				model.SameClass(have.Spec.StorageClassName, want.Spec.StorageClassName)
 		})
 }
+
+// CertificateNames reads back which names the files of a node ask of the certificate of a listener, and whether the
+// address of the Kubernetes node is among them. known is false for files that say nothing of names.
+func CertificateNames(files NodeFiles, listener string) (names []string, hostIP, known bool) {
+	text, known := files.Data[fileNames]
+	for line := range strings.Lines(text) {
+		certificate, name, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+		switch {
+		case certificate != listener:
+		case name == model.HostIPPlaceholder:
+			hostIP = true
+		default:
+			names = append(names, name)
+		}
+	}
+	return names, hostIP, known
+}

@@ -23,7 +23,7 @@ func ListenerStatus(c *model.Cluster, hosts map[int32]string) []v1alpha1.Listene
 			}
 		}
 		status.NodePorts = nodePorts(c, l)
-		status.BootstrapServers = exposure.Of(l.Exposure).Bootstrap(c, l, hosts)
+		status.BootstrapServers = exposure.Bootstrap(c, l, hosts)
 		statuses = append(statuses, status)
 	}
 	return statuses
@@ -37,7 +37,7 @@ func nodePorts(c *model.Cluster, l model.Listener) map[string]int32 {
 	ports := map[string]int32{l.Service: l.BootstrapPort}
 	for i := range c.Nodes {
 		if nl := c.Nodes[i].Listener(strings.ToUpper(l.Name)); nl != nil && nl.Service != "" {
-			ports[nl.Service] = nl.AdvertisedPort
+			ports[nl.Service] = nl.NodePort
 		}
 	}
 	maps.DeleteFunc(ports, func(_ string, port int32) bool { return port == 0 })

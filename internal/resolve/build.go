@@ -43,6 +43,7 @@ func Resolve(in Inputs) (*model.Cluster, verdict.List) {
 		faults = append(faults, restarts(c, in.Cluster.Annotations)...)
 		faults = append(faults, validateRacks(c, in.Cluster.Status.Nodes)...)
 		faults = append(faults, validateNames(c, in.Taken)...)
+		faults = append(faults, validateAddresses(c)...)
 	}
 	slices.SortStableFunc(faults, func(a, b verdict.Verdict) int {
 		return cmp.Or(cmp.Compare(a.Field, b.Field), cmp.Compare(a.Sentence(), b.Sentence()))

@@ -34,14 +34,14 @@ func nodeListeners(
 	})
 	var waiting []string
 	for _, l := range c.Listeners {
-		row := exposure.Of(l.Exposure)
-		address := row.Node(n, l, ports)
+		address := exposure.Advertise(c, n, l, ports)
 		nl := model.NodeListener{
 			Name: strings.ToUpper(l.Name), Port: l.Port, SecurityProtocol: l.SecurityProtocol(),
-			AdvertisedHost: address.Host, AdvertisedPort: address.Port, Service: address.Service,
+			AdvertisedHost: address.Host, AdvertisedPort: address.Port,
+			Service: address.Service, NodePort: address.NodePort,
 		}
 		if l.TLS {
-			nl.SANs, nl.NeedsHostIP = row.Names(c, n, l), address.HostIP
+			nl.SANs, nl.NeedsHostIP = exposure.CertificateNames(c, n, l, address), address.HostIP
 		}
 		if address.Waiting != "" {
 			waiting = append(waiting, address.Waiting)
@@ -62,6 +62,12 @@ func resolveListeners(c *model.Cluster, spec *v1alpha1.KafkaClusterSpec, ports m
 		}
 		if l.Authentication != nil {
 			listener.Mechanisms = slices.Sorted(slices.Values(l.Authentication.Mechanisms))
+		}
+		if a := l.Exposure.Advertised; a != nil {
+			listener.Advertised = *a
+		}
+		if b := l.Exposure.Bootstrap; b != nil {
+			listener.Hosts, listener.HostsPort = exposure.Plain(b.Hosts), cmp.Or(b.Port, exposure.FixedPort(listener))
 		}
 		listener.BootstrapPort = exposure.Of(listener.Exposure).BootstrapPort(listener, ports)
 		listeners = append(listeners, listener)

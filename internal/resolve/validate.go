@@ -220,6 +220,7 @@ func validateListeners(spec *v1alpha1.KafkaClusterSpec) verdict.List {
 			faults.Refuse(model.ListenerField(l.Name, "port"), "a port is 1024 to 65535")
 		}
 		faults = append(faults, validateSecurity(l)...)
+		faults = append(faults, validateAdvertised(l)...)
 	}
 	return faults
 }
