@@ -1,6 +1,7 @@
 package v1alpha1
 
 import (
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -497,20 +498,23 @@ const (
 
 // ExposureType says from where a listener can be reached.
 //
-// +kubebuilder:validation:Enum=Internal;NodePort
+// +kubebuilder:validation:Enum=Internal;ClusterIP;NodePort;LoadBalancer
 type ExposureType string
 
 // From where a listener can be reached.
 const (
-	ExposureInternal ExposureType = "Internal"
-	ExposureNodePort ExposureType = "NodePort"
+	ExposureInternal     ExposureType = "Internal"
+	ExposureClusterIP    ExposureType = "ClusterIP"
+	ExposureNodePort     ExposureType = "NodePort"
+	ExposureLoadBalancer ExposureType = "LoadBalancer"
 )
 
 // Exposure says how clients reach a listener.
 type Exposure struct {
-	// What each broker advertises. Internal: its pod's DNS name, for clients inside the Kubernetes cluster. NodePort:
-	// the address of the Kubernetes node on which it runs (status.hostIP of its pod, often private) and a port that
-	// Kubernetes chooses, for clients that reach both. Default: Internal.
+	// What each broker advertises. Internal: its pod's DNS name, for clients inside the Kubernetes cluster. ClusterIP:
+	// the DNS name of a Service of its own, for routers of yours that lead to it. NodePort: the address of the
+	// Kubernetes node on which it runs (status.hostIP of its pod, often private) and a port of it, for clients that reach
+	// both. LoadBalancer: the address of a load balancer of its own. Default: Internal.
 	// +optional
 	// +kubebuilder:default=Internal
 	Type ExposureType `json:"type,omitempty"`
@@ -523,6 +527,94 @@ type Exposure struct {
 	// Where clients begin. Default: at what the type gives.
 	// +optional
 	Bootstrap *BootstrapExposure `json:"bootstrap,omitempty"`
+
+	// What the Service of each broker has of its own. Internal has none.
+	// +optional
+	Brokers *BrokersExposure `json:"brokers,omitempty"`
+
+	// What the Services of the listener have in common.
+	// +optional
+	Services *ExposureServices `json:"services,omitempty"`
+}
+
+// Metadata are annotations or labels of a Service.
+//
+// +kubebuilder:validation:MaxProperties=32
+type Metadata map[string]string
+
+// BrokersExposure is what the Services of single brokers have. {nodeId}, {pod}, {cluster} and {namespace} in values
+// stand for those of the broker.
+type BrokersExposure struct {
+	// Node port of each broker with NodePort: a number to which the node id is added, such as "31000+{nodeId}". Default:
+	// a port that Kubernetes chooses.
+	// +optional
+	NodePortTemplate *intstr.IntOrString `json:"nodePortTemplate,omitempty"`
+
+	// Annotations. Default: none. At most 32.
+	// +optional
+	Annotations Metadata `json:"annotations,omitempty"`
+
+	// Labels. Default: none. At most 32.
+	// +optional
+	Labels Metadata `json:"labels,omitempty"`
+}
+
+// ExposureServices is what all Services of a listener have.
+type ExposureServices struct {
+	// Annotations of all Services of the listener, with {cluster} and {namespace} in values. Default: none. At most 32.
+	// +optional
+	Annotations Metadata `json:"annotations,omitempty"`
+
+	// Labels of all Services of the listener. Default: none. At most 32.
+	// +optional
+	Labels Metadata `json:"labels,omitempty"`
+
+	// Whether to ask external-dns for the names that are advertised (advertised.hostTemplate and overrides) and for
+	// bootstrap.hosts, by annotations under its old and its new prefix. For NodePort and LoadBalancer. Default: false.
+	// +optional
+	ExternalDNS bool `json:"externalDNS,omitempty"`
+
+	// Families of the Services' addresses, the first one first. Default: that of the Kubernetes cluster.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=2
+	// +kubebuilder:validation:items:Enum=IPv4;IPv6
+	IPFamilies []corev1.IPFamily `json:"ipFamilies,omitempty"`
+
+	// Whether the Services have addresses of one family or of two. Default: SingleStack.
+	// +optional
+	// +kubebuilder:validation:Enum=SingleStack;PreferDualStack;RequireDualStack
+	IPFamilyPolicy corev1.IPFamilyPolicy `json:"ipFamilyPolicy,omitempty"`
+
+	// Whether traffic stays on the Kubernetes node that it came to (Local: brokers see the client's address) or may be
+	// passed on (Cluster). For NodePort and LoadBalancer. Default: Local with NodePort, Cluster with LoadBalancer.
+	// +optional
+	// +kubebuilder:validation:Enum=Local;Cluster
+	ExternalTrafficPolicy corev1.ServiceExternalTrafficPolicy `json:"externalTrafficPolicy,omitempty"`
+
+	// Which address of the Kubernetes node brokers advertise with NodePort: InternalIP, the only one that this version
+	// knows without reading nodes. Default: InternalIP.
+	// +optional
+	// +kubebuilder:validation:Enum=InternalIP;ExternalIP;Hostname
+	NodeAddressType corev1.NodeAddressType `json:"nodeAddressType,omitempty"`
+
+	// Who makes the load balancers. It cannot change while the listener is there. Default: the cluster's own.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	LoadBalancerClass string `json:"loadBalancerClass,omitempty"`
+
+	// Networks from which clients may come to a load balancer, as 203.0.113.0/24. Not every load balancer heeds them.
+	// Default: all. At most 64.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=64
+	SourceRanges []string `json:"sourceRanges,omitempty"`
+
+	// Whether a load balancer's Services have node ports, too. Default: true.
+	// +optional
+	AllocateNodePorts *bool `json:"allocateNodePorts,omitempty"`
 }
 
 // Advertised is what brokers tell clients to connect to.
@@ -584,6 +676,20 @@ type BootstrapExposure struct {
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=65535
 	Port int32 `json:"port,omitempty"`
+
+	// Node port of the bootstrap Service with NodePort. Default: one that Kubernetes chooses.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	NodePort int32 `json:"nodePort,omitempty"`
+
+	// Annotations of the bootstrap Service. Default: none. At most 32.
+	// +optional
+	Annotations Metadata `json:"annotations,omitempty"`
+
+	// Labels of the bootstrap Service. Default: none. At most 32.
+	// +optional
+	Labels Metadata `json:"labels,omitempty"`
 }
 
 // ListenerAuthentication says how clients of a listener prove who they are.

@@ -142,6 +142,7 @@ func toResolve(in Inputs, record identity.Record, spec *v1alpha1.KafkaClusterSpe
 	record.WriteTo(&cluster.Status)
 	return resolve.Inputs{
 		Cluster: cluster, Spec: spec, Accepted: in.Accepted, NodePorts: nodePorts(in), Taken: in.Live.Taken,
+		Balanced: in.Live.Balanced(), Advertised: advertised(in.Live, spec),
 		ImageRepository: in.ImageRepository, Domain: in.Domain, Living: living(in.Live), Disks: disks(in.Live),
 	}
 }

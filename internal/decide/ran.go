@@ -1,6 +1,11 @@
 package decide
 
 import (
+	"slices"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/exposure"
+	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/observe"
 	"github.com/castellan-dev/castellan/internal/render"
 )
@@ -30,4 +35,20 @@ func ranFiles(live *observe.Live) map[int32]render.NodeFiles {
 		}
 	}
 	return ran
+}
+
+// advertised is what each node advertises in the files that it runs, by the listener's name in Kafka. It is read only
+// where addresses of listeners come late: nothing else asks for it.
+func advertised(live *observe.Live, spec *v1alpha1.KafkaClusterSpec) map[int32]map[string]model.HostPort {
+	late := slices.ContainsFunc(spec.EffectiveListeners(), func(l v1alpha1.Listener) bool {
+		return exposure.Of(l.Exposure.Type).Known == exposure.KnownLate
+	})
+	if !late {
+		return nil
+	}
+	all := map[int32]map[string]model.HostPort{}
+	for id, files := range ranFiles(live) {
+		all[id] = render.Advertised(files)
+	}
+	return all
 }

@@ -44,6 +44,16 @@ func UnknownPlace(template string) string {
 	return ""
 }
 
+// OfBroker is the first placeholder of a template that only a broker has a value for; empty = there is none.
+func OfBroker(template string) string {
+	for _, place := range []string{placeNodeID, placePod} {
+		if strings.Contains(template, place) {
+			return place
+		}
+	}
+	return ""
+}
+
 // Number is a template of numbers: Base, to which the node id is added if PerNode.
 type Number struct {
 	Base    int
@@ -85,16 +95,25 @@ func Asked(c *model.Cluster, n *model.Node, l model.Listener) (host string, port
 	return plain(host), port
 }
 
-// Advertise is what a node advertises at a listener: what its type of exposure gives, under templates and overrides.
-func Advertise(c *model.Cluster, n *model.Node, l model.Listener, ports map[string]int32) Address {
-	a := Of(l.Exposure).Node(n, l, ports)
+// Advertise is what a node advertises at a listener: what its type of exposure gives, under templates and overrides. A
+// node goes on with what it advertises while the address that takes its place is not known.
+func Advertise(c *model.Cluster, n *model.Node, l model.Listener, given Given) Address {
+	row := Of(l.Exposure)
+	a := row.Node(c, n, l, given)
 	host, port := Asked(c, n, l)
 	if host != "" {
-		a.Host = host
+		a.Host, a.Late = host, ""
 		a.HostIP = a.HostIP && len(l.Hosts) == 0 // clients may begin at the Kubernetes nodes all the same
 	}
 	if port != 0 {
 		a.Port, a.Waiting = int32(port), ""
+	}
+	if a.Late == "" && row.Known == KnownLate && l.TLS && len(l.Hosts) == 0 && len(l.Balanced) == 0 {
+		a.Late = awaits(l.Service) // the certificate has to name the address at which clients begin
+	}
+	if a.Late != "" {
+		now := given.Advertised[n.ID][strings.ToUpper(l.Name)]
+		a.Host, a.Port, a.HostIP = now.Host, now.Port, now.Host == model.HostIPPlaceholder
 	}
 	return a
 }

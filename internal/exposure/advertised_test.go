@@ -66,7 +66,7 @@ func TestOverridesAreAboveTemplatesAndTheseAboveWhatTheTypeGives(t *testing.T) {
 			Address{Host: node(1).Host, Port: 9092}},
 	} {
 		l := model.Listener{Name: "clients", Port: 9092, Exposure: v1alpha1.ExposureInternal, Advertised: tt.advertised}
-		if got := Advertise(c, node(tt.id), l, nil); !reflect.DeepEqual(got, tt.want) {
+		if got := Advertise(c, node(tt.id), l, Given{}); !reflect.DeepEqual(got, tt.want) {
 			t.Errorf("%s: %+v, want %+v", name, got, tt.want)
 		}
 	}
@@ -80,12 +80,12 @@ func TestTemplatesBeforeANodePort(t *testing.T) {
 	l := model.Listener{Name: "outside", Port: 9094, Exposure: v1alpha1.ExposureNodePort,
 		Advertised: v1alpha1.Advertised{HostTemplate: "nat.example.com", PortTemplate: number("9000+{nodeId}")}}
 	want := Address{Host: "nat.example.com", Port: 9001, Service: "events-main-1-outside", HostIP: true}
-	if got := Advertise(c, n, l, nil); got != want {
+	if got := Advertise(c, n, l, Given{}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 	l.Hosts = []string{"kafka.example.com"}
 	want.HostIP, want.NodePort = false, 30001
-	if got := Advertise(c, n, l, map[string]int32{"events-main-1-outside": 30001}); got != want {
+	if got := Advertise(c, n, l, Given{Ports: map[string]int32{"events-main-1-outside": 30001}}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 }

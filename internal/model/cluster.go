@@ -86,6 +86,8 @@ type Node struct {
 	PodName   string // <cluster>-<pool>-<id>
 	Host      string // <pod>.<cluster>-nodes.<namespace>.svc.<domain>
 	Listeners []NodeListener
+	// Awaited are listeners that the node does without until their addresses are known. Their Services are there.
+	Awaited []NodeListener
 	// Waiting says what has to be known before the node's files can be rendered; empty = nothing.
 	Waiting string
 	// RestartBefore asks for a restart of a pod that was made before then; zero = nobody asks.
@@ -108,6 +110,15 @@ type Listener struct {
 	// BootstrapPort.
 	Hosts     []string
 	HostsPort int32
+	// Balanced are the addresses of the load balancer before the bootstrap Service, best first; none = not known yet, or
+	// there is none.
+	Balanced []string
+	// NodePort is the port that the bootstrap Service has to have; 0 = any.
+	NodePort int32
+	// Services is what all Services of the listener have, OfBootstrap and OfBrokers what only some have.
+	Services    v1alpha1.ExposureServices
+	OfBootstrap v1alpha1.BootstrapExposure
+	OfBrokers   v1alpha1.BrokersExposure
 }
 
 // SecurityProtocol is Kafka's word for encryption and authentication together.
@@ -135,8 +146,16 @@ type NodeListener struct {
 	AdvertisedPort int32
 	Service        string   // Service of this node alone, else empty
 	NodePort       int32    // that Kubernetes gave to Service; 0 = none, or not known yet
+	FixedPort      int32    // node port that Service has to have; 0 = any
+	Late           string   // what the address waits for that may take long; empty = nothing
 	SANs           []string // DNS names and addresses that the certificate must hold; none without TLS
 	NeedsHostIP    bool     // the certificate must name the address of the Kubernetes node too
+}
+
+// HostPort is an address that a broker advertises.
+type HostPort struct {
+	Host string // may be HostIPPlaceholder
+	Port int32
 }
 
 // Placeholders that stand in a node's files for placement facts. The placeholder is part of the content hash, its value

@@ -147,6 +147,9 @@ func askedOfNode(c *model.Cluster, pool *model.Pool, n *model.Node) nodeRequest 
 	r.RackKey = c.RackKey
 	for _, l := range c.Listeners {
 		nl := n.Listener(strings.ToUpper(l.Name))
+		if nl == nil {
+			continue // it does without until the address is known
+		}
 		r.Listeners = append(r.Listeners, listenerRequest{
 			Name: l.Name, Port: l.Port, Protocol: l.SecurityProtocol(), Mechanisms: l.Mechanisms,
 			AdvertisedHost: nl.AdvertisedHost, AdvertisedPort: nl.AdvertisedPort,

@@ -1,6 +1,7 @@
 package render
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -29,7 +30,7 @@ func Quiet(c *model.Cluster) []Object {
 		objects = append(objects, bootstrapService(c, &c.Listeners[i]))
 	}
 	for i := range c.Nodes {
-		for _, l := range c.Nodes[i].Listeners {
+		for _, l := range c.Nodes[i].AllListeners() {
 			if l.Service != "" {
 				objects = append(objects, nodeService(c, &c.Nodes[i], l))
 			}
@@ -83,12 +84,12 @@ func Handover(c *model.Cluster, pod string) *corev1.Service {
 
 // bootstrapService leads clients to any ready broker.
 func bootstrapService(c *model.Cluster, l *model.Listener) *corev1.Service {
-	spec := corev1.ServiceSpec{
+	bootstrap := service(c, l.Service, map[string]string{v1alpha1.LabelListener: l.Name}, corev1.ServiceSpec{
 		Selector: map[string]string{v1alpha1.LabelCluster: c.Name, v1alpha1.LabelBroker: "true"},
 		Ports:    []corev1.ServicePort{servicePort(l.Name, l.Port)},
-	}
-	exposure.Of(l.Exposure).Open(&spec, l.BootstrapPort)
-	return service(c, l.Service, map[string]string{v1alpha1.LabelListener: l.Name}, spec)
+	})
+	exposure.Shape(bootstrap, c, *l, nil, cmp.Or(l.NodePort, l.BootstrapPort))
+	return bootstrap
 }
 
 // nodeService leads to one broker alone, ready or not: its clients know which one they want.
@@ -100,10 +101,11 @@ func nodeService(c *model.Cluster, n *model.Node, l model.NodeListener) *corev1.
 		Ports:                    []corev1.ServicePort{servicePort(name, l.Port)},
 		PublishNotReadyAddresses: true,
 	}
-	exposure.Of(c.ClientListener(l.Name).Exposure).Open(&spec, l.NodePort)
-	return service(c, l.Service, map[string]string{
+	broker := service(c, l.Service, map[string]string{
 		v1alpha1.LabelListener: name, v1alpha1.LabelPool: n.Pool, v1alpha1.LabelNodeID: fmt.Sprint(n.ID),
 	}, spec)
+	exposure.Shape(broker, c, *c.ClientListener(l.Name), n, cmp.Or(l.FixedPort, l.NodePort))
+	return broker
 }
 
 // Budget covers brokers and controllers together: an eviction is a restart like any other, and there is one at a time.

@@ -2,6 +2,7 @@ package render
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -81,4 +82,21 @@ func CertificateNames(files NodeFiles, listener string) (names []string, hostIP,
 		}
 	}
 	return names, hostIP, known
+}
+
+// Advertised reads back what the files of a node advertise, by the listener's name in Kafka.
+func Advertised(files NodeFiles) map[string]model.HostPort {
+	advertised := map[string]model.HostPort{}
+	for entry := range strings.SplitSeq(readProperties(files.Data[fileProperties])["advertised.listeners"], ",") {
+		name, address, found := strings.Cut(entry, "://")
+		at := strings.LastIndex(address, ":")
+		if !found || at < 0 {
+			continue
+		}
+		port, err := strconv.ParseInt(address[at+1:], 10, 32)
+		if err == nil {
+			advertised[name] = model.HostPort{Host: strings.Trim(address[:at], "[]"), Port: int32(port)}
+		}
+	}
+	return advertised
 }

@@ -118,14 +118,15 @@ func validateAddresses(c *model.Cluster) verdict.List {
 		}
 		for i := range c.Nodes {
 			n := &c.Nodes[i]
-			nl := n.Listener(strings.ToUpper(l.Name))
 			host, port := exposure.Asked(c, n, l)
-			if nl == nil || host == "" && port == 0 {
+			if !c.IsBroker(n) || host == "" && port == 0 {
 				continue
 			}
 			hostField, portField := askedBy(l, n.ID)
-			if wrong := wrongHost(host); host != "" && hostField == "hostTemplate" && wrong != "" &&
-				exposure.UnknownPlace(host) == "" {
+			if exposure.UnknownPlace(host) != "" {
+				continue // it is refused already
+			}
+			if wrong := wrongHost(host); host != "" && hostField == "hostTemplate" && wrong != "" {
 				refuse(hostField, "it makes %q of node %d: %s; write one such as broker-{nodeId}.kafka.example.com", host, n.ID, wrong)
 				continue
 			}
@@ -133,8 +134,9 @@ func validateAddresses(c *model.Cluster) verdict.List {
 				refuse(portField, "it makes port %d of node %d, and a port is 1 to %d; begin at a lower number", port, n.ID, maxPort)
 				continue
 			}
-			if nl.AdvertisedHost == model.HostIPPlaceholder || nl.AdvertisedPort == 0 {
-				continue
+			nl := n.Listener(strings.ToUpper(l.Name))
+			if nl == nil || nl.AdvertisedHost == model.HostIPPlaceholder || nl.AdvertisedPort == 0 {
+				continue // it is not known yet
 			}
 			at := net.JoinHostPort(nl.AdvertisedHost, fmt.Sprint(nl.AdvertisedPort))
 			who := fmt.Sprintf("node %d at listener %s", n.ID, l.Name)
@@ -143,6 +145,42 @@ func validateAddresses(c *model.Cluster) verdict.List {
 					"own, with {nodeId} in hostTemplate or in portTemplate", who, at, other)
 			}
 			taken[at] = who
+		}
+	}
+	return faults
+}
+
+// validateNodePorts checks which ports the Services of the nodes that there are shall have: ports that exist, each once.
+func validateNodePorts(c *model.Cluster) verdict.List {
+	var faults verdict.List
+	taken := map[int32]string{}
+	claim := func(l model.Listener, field, service string, port int32) {
+		path := model.ListenerField(l.Name, "exposure."+field)
+		switch other := taken[port]; {
+		case port == 0:
+		case port < 0 || port > maxPort:
+			faults.Refuse(path, "it makes node port %d of Service %s, and a port is 1 to %d; begin at a lower number", port,
+				service, maxPort)
+		case other != "":
+			faults.Refuse(path, "it gives node port %d to Service %s, and %s has it already; choose another", port, service, other)
+		default:
+			taken[port] = "Service " + service
+		}
+	}
+	for _, l := range c.Listeners {
+		claim(l, "bootstrap.nodePort", l.Service, l.NodePort)
+	}
+	for _, l := range c.Listeners {
+		if template, err := exposure.ParseNumber(l.OfBrokers.NodePortTemplate); err != nil || !template.PerNode {
+			continue // there is none, or it is refused already
+		}
+		before := len(faults)
+		for i := range c.Nodes {
+			for _, nl := range c.Nodes[i].AllListeners() {
+				if nl.Name == strings.ToUpper(l.Name) && len(faults) == before { // one sentence, however many nodes
+					claim(l, "brokers.nodePortTemplate", nl.Service, nl.FixedPort)
+				}
+			}
 		}
 	}
 	return faults

@@ -29,7 +29,7 @@ var advertisedFaults = []badInput{
 	{"a host name that is none", exposed(`advertised: {hostTemplate: "B_{nodeId}.org"}`), verdict.ReasonInvalid,
 		advertisedField + "hostTemplate", `it makes "B_0.org" of node 0: it is neither an IP address nor a host name`},
 	{"an address that is none", exposed(`advertised: {hostTemplate: "10.0.0.{nodeId}00"}`), verdict.ReasonInvalid,
-		advertisedField + "hostTemplate", `it makes "10.0.0.100000" of node 1000: it is neither`},
+		advertisedField + "hostTemplate", `it makes "10.0.0.000" of node 0: it is neither`},
 	{"a host name that is too long", exposed(`advertised: {hostTemplate: "{pod}.` + strings.Repeat("a23456789.", 24) + `org"}`),
 		verdict.ReasonInvalid, advertisedField + "hostTemplate", "a host name has at most 253 characters, and this one has 257"},
 	{"a part of a host name that is too long", exposed(`advertised: {hostTemplate: "{pod}.` + strings.Repeat("a", 64) + `.org"}`),

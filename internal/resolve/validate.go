@@ -221,6 +221,7 @@ func validateListeners(spec *v1alpha1.KafkaClusterSpec) verdict.List {
 		}
 		faults = append(faults, validateSecurity(l)...)
 		faults = append(faults, validateAdvertised(l)...)
+		faults = append(faults, validateServices(l)...)
 	}
 	return faults
 }
@@ -345,7 +346,7 @@ func validateNames(c *model.Cluster, taken map[string]string) verdict.List {
 	}
 	for i := range c.Nodes {
 		n := &c.Nodes[i]
-		for _, l := range n.Listeners {
+		for _, l := range n.AllListeners() {
 			field := model.ListenerField(strings.ToLower(l.Name), "name")
 			if over := len(l.Service) - maxServiceName; over > 0 {
 				faults.Refuse(

@@ -220,7 +220,7 @@ func TestKafkaClusterRefused(t *testing.T) {
 		},
 		"an exposure that is not there yet": {
 			listeners("{name: a, port: 9092, exposure: {type: Ingress}}"),
-			[]string{"exposure.type", `supported values: "Internal", "NodePort"`},
+			[]string{"exposure.type", `supported values: "Internal", "ClusterIP", "NodePort", "LoadBalancer"`},
 		},
 		"an unknown encryption": {
 			listeners("{name: a, port: 9092, encryption: Plain}"),
