@@ -480,6 +480,14 @@ type Listener struct {
 	// +kubebuilder:default=TLS
 	Encryption Encryption `json:"encryption,omitempty"`
 
+	// How the listener encrypts, with encryption TLS. Default: as Kafka does.
+	// +optional
+	TLS *ListenerTLS `json:"tls,omitempty"`
+
+	// How many clients the listener takes. Changed at run time. Default: as many as the brokers take.
+	// +optional
+	Limits *ListenerLimits `json:"limits,omitempty"`
+
 	// How clients log in. Default: not at all; everybody is User:ANONYMOUS.
 	// +optional
 	Authentication *ListenerAuthentication `json:"authentication,omitempty"`
@@ -692,6 +700,40 @@ type BootstrapExposure struct {
 	Labels Metadata `json:"labels,omitempty"`
 }
 
+// ListenerTLS says how a listener encrypts.
+type ListenerTLS struct {
+	// Versions of TLS that the listener takes: TLSv1.2, TLSv1.3 or both. Default: both.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=2
+	// +kubebuilder:validation:items:Enum=TLSv1.2;TLSv1.3
+	Protocols []string `json:"protocols,omitempty"`
+
+	// Cipher suites that the listener takes, at least one of each version that it takes. Default: those of the Java
+	// virtual machine.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=6
+	// +kubebuilder:validation:items:Enum=TLS_AES_128_GCM_SHA256;TLS_AES_256_GCM_SHA384;TLS_CHACHA20_POLY1305_SHA256;TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256;TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384;TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256
+	CipherSuites []string `json:"cipherSuites,omitempty"`
+}
+
+// ListenerLimits bounds the clients of a listener.
+type ListenerLimits struct {
+	// The most connections of the listener at each broker (max.connections). Default: no limit. At least 1.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	Connections *int32 `json:"connections,omitempty"`
+
+	// The most connections that are made at the listener of each broker in a second (max.connection.creation.rate).
+	// Default: no limit. At least 1.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	ConnectionsPerSecond *int32 `json:"connectionsPerSecond,omitempty"`
+}
+
 // ListenerAuthentication says how clients of a listener prove who they are.
 type ListenerAuthentication struct {
 	// SASL mechanisms that the listener offers. 1 to 3.
@@ -700,6 +742,13 @@ type ListenerAuthentication struct {
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=3
 	Mechanisms []Mechanism `json:"mechanisms"`
+
+	// After how many seconds a client has to log in again on a connection that is open (connections.max.reauth.ms): so
+	// long a user who is removed goes on. Default: 300. 10 to 86400.
+	// +optional
+	// +kubebuilder:validation:Minimum=10
+	// +kubebuilder:validation:Maximum=86400
+	ReauthenticateSeconds *int32 `json:"reauthenticateSeconds,omitempty"`
 }
 
 // AuthorizationType says who decides what a principal may do.

@@ -101,7 +101,10 @@ type Listener struct {
 	Exposure   v1alpha1.ExposureType
 	TLS        bool
 	Mechanisms []v1alpha1.Mechanism // none = anonymous
-	Service    string               // <cluster>-<listener>: bootstrap Service
+	// Protocols and CipherSuites are what it takes with TLS; none = what Kafka takes.
+	Protocols, CipherSuites []string
+	ReauthSeconds           int32  // after which clients have to log in again; 0 = as the operator has it
+	Service                 string // <cluster>-<listener>: bootstrap Service
 	// BootstrapPort is what clients type: Port, or the NodePort given to the bootstrap Service (0 = not known yet).
 	BootstrapPort int32
 	// Advertised is what brokers advertise in place of what the type of exposure gives; the zero value = nothing else.

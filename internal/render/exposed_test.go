@@ -210,3 +210,38 @@ func TestWhatAdvertisedFilesSayIsReadBack(t *testing.T) {
 		t.Errorf("nothing says %v", got)
 	}
 }
+
+// TestAListenersOwnRulesOfTLSAndLogins are in the file where they are asked for, and a reason to restart; nobody else's
+// file changes with a new operator.
+func TestAListenersOwnRulesOfTLSAndLogins(t *testing.T) {
+	in := inputs(t, "demo", dedicated)
+	before := resolved(t, in)
+	if text := Nodes(before)[100].Data[fileProperties]; strings.Contains(text, "enabled.protocols") ||
+		strings.Contains(text, "cipher") || !strings.Contains(text, "listener.name.clients.connections.max.reauth.ms=300000\n") {
+		t.Errorf("by default:\n%s", text)
+	}
+	seconds := int32(60)
+	in.Spec.Listeners[0].Authentication.ReauthenticateSeconds = &seconds
+	in.Spec.Listeners[0].TLS = &v1alpha1.ListenerTLS{Protocols: []string{"TLSv1.3", "TLSv1.2"},
+		CipherSuites: []string{"TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384", "TLS_AES_256_GCM_SHA384"}}
+	after := resolved(t, in)
+	properties := readProperties(Nodes(after)[100].Data[fileProperties])
+	for key, want := range map[string]string{
+		"listener.name.clients.ssl.enabled.protocols":     "TLSv1.2,TLSv1.3",
+		"listener.name.clients.ssl.cipher.suites":         "TLS_AES_256_GCM_SHA384,TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
+		"listener.name.clients.connections.max.reauth.ms": "60000",
+		"listener.name.outside.connections.max.reauth.ms": "300000",
+	} {
+		if properties[key] != want {
+			t.Errorf("%s is %q, want %q", key, properties[key], want)
+		}
+	}
+	if desired(before).Files[100].User == desired(after).Files[100].User {
+		t.Error("what is asked for differs, and no broker restarts for it")
+	}
+	limit := int32(5)
+	in.Spec.Listeners[0].Limits = &v1alpha1.ListenerLimits{Connections: &limit}
+	if limited := desired(resolved(t, in)); limited.Files[100] != desired(after).Files[100] {
+		t.Error("a limit, which Kafka changes at run time, is in the file")
+	}
+}

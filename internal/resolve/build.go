@@ -3,7 +3,9 @@ package resolve
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -185,7 +187,27 @@ func dynamicConfig(spec *v1alpha1.KafkaClusterSpec, v version.Version, c *model.
 	for key := range c.UnmanagedConfig {
 		delete(config, key)
 	}
+	for _, l := range spec.EffectiveListeners() {
+		maps.Copy(config, listenerLimits(l))
+	}
 	return config
+}
+
+// listenerLimits are the run-time keys of a listener, which Kafka takes for all brokers (DynamicBrokerConfig:
+// ClusterLevelListenerConfigs).
+func listenerLimits(l v1alpha1.Listener) map[string]string {
+	limits := map[string]string{}
+	if l.Limits == nil {
+		return limits
+	}
+	for key, value := range map[string]*int32{
+		"max.connections": l.Limits.Connections, "max.connection.creation.rate": l.Limits.ConnectionsPerSecond,
+	} {
+		if value != nil {
+			limits["listener.name."+strings.ToLower(l.Name)+"."+key] = fmt.Sprint(*value)
+		}
+	}
+	return limits
 }
 
 // poolConfig splits a pool's configuration. Run-time keys of a pool without brokers stay in its file: nobody can set

@@ -62,6 +62,13 @@ func resolveListeners(c *model.Cluster, spec *v1alpha1.KafkaClusterSpec, given e
 		}
 		if l.Authentication != nil {
 			listener.Mechanisms = slices.Sorted(slices.Values(l.Authentication.Mechanisms))
+			if seconds := l.Authentication.ReauthenticateSeconds; seconds != nil {
+				listener.ReauthSeconds = *seconds
+			}
+		}
+		if l.TLS != nil {
+			listener.Protocols = slices.Sorted(slices.Values(l.TLS.Protocols))
+			listener.CipherSuites = slices.Sorted(slices.Values(l.TLS.CipherSuites))
 		}
 		setExposure(&listener, l.Exposure)
 		listener.BootstrapPort = exposure.Of(listener.Exposure).BootstrapPort(listener, given)

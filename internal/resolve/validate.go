@@ -234,6 +234,7 @@ func validateSecurity(l v1alpha1.Listener) verdict.List {
 	if e := l.Encryption; e != "" && e != v1alpha1.EncryptionTLS && e != v1alpha1.EncryptionNone {
 		faults.Refuse(model.ListenerField(l.Name, "encryption"), "use TLS or None")
 	}
+	faults = append(faults, validateLimits(l)...)
 	if l.Authentication == nil {
 		return faults
 	}
