@@ -245,3 +245,22 @@ func TestAListenersOwnRulesOfTLSAndLogins(t *testing.T) {
 		t.Error("a limit, which Kafka changes at run time, is in the file")
 	}
 }
+
+// TestServicesFollowTheListenerIntoEachPod: a Service leads to the container's port of the listener's name, which each pod
+// has where it listens now.
+func TestServicesFollowTheListenerIntoEachPod(t *testing.T) {
+	in := inputs(t, "demo", demo)
+	before := resolved(t, in)
+	in.Spec.Listeners[1].Port = 9095
+	after := resolved(t, in)
+	for _, name := range []string{"demo-outside", "demo-main-0-outside"} {
+		target := servicesOf(after)[name].Spec.Ports[0].TargetPort.String()
+		for c, want := range map[*model.Cluster]int32{before: 9094, after: 9095} {
+			ports := StatefulSet(c, &c.Pools[0], "r", 1, nil).Spec.Template.Spec.Containers[0].Ports
+			k := slices.IndexFunc(ports, func(p corev1.ContainerPort) bool { return p.Name == target })
+			if k < 0 || ports[k].ContainerPort != want {
+				t.Errorf("Service %s leads to port %q of pods with %v, want %d there", name, target, ports, want)
+			}
+		}
+	}
+}

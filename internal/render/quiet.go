@@ -51,6 +51,14 @@ func servicePort(name string, port int32) corev1.ServicePort {
 	return corev1.ServicePort{Name: name, Port: port, TargetPort: intstr.FromInt32(port), Protocol: corev1.ProtocolTCP}
 }
 
+// listenerPort is a port of a listener. It leads to the port of that name in the pod: while a listener moves to another
+// port, to where each pod has it.
+func listenerPort(name string, port int32) corev1.ServicePort {
+	p := servicePort(name, port)
+	p.TargetPort = intstr.FromString(name)
+	return p
+}
+
 // nodesService gives every pod its DNS name, ready or not: nodes must find each other to become ready.
 func nodesService(c *model.Cluster) *corev1.Service {
 	ports := []corev1.ServicePort{servicePort("replication", model.PortReplication),
@@ -86,7 +94,7 @@ func Handover(c *model.Cluster, pod string) *corev1.Service {
 func bootstrapService(c *model.Cluster, l *model.Listener) *corev1.Service {
 	bootstrap := service(c, l.Service, map[string]string{v1alpha1.LabelListener: l.Name}, corev1.ServiceSpec{
 		Selector: map[string]string{v1alpha1.LabelCluster: c.Name, v1alpha1.LabelBroker: "true"},
-		Ports:    []corev1.ServicePort{servicePort(l.Name, l.Port)},
+		Ports:    []corev1.ServicePort{listenerPort(l.Name, l.Port)},
 	})
 	exposure.Shape(bootstrap, c, *l, nil, cmp.Or(l.NodePort, l.BootstrapPort))
 	return bootstrap
@@ -98,7 +106,7 @@ func nodeService(c *model.Cluster, n *model.Node, l model.NodeListener) *corev1.
 	spec := corev1.ServiceSpec{
 		Selector: map[string]string{v1alpha1.LabelCluster: c.Name,
 			appsv1.StatefulSetPodNameLabel: n.PodName},
-		Ports:                    []corev1.ServicePort{servicePort(name, l.Port)},
+		Ports:                    []corev1.ServicePort{listenerPort(name, l.Port)},
 		PublishNotReadyAddresses: true,
 	}
 	broker := service(c, l.Service, map[string]string{
