@@ -606,7 +606,8 @@ type ExposureServices struct {
 	// +kubebuilder:validation:Enum=InternalIP;ExternalIP;Hostname
 	NodeAddressType corev1.NodeAddressType `json:"nodeAddressType,omitempty"`
 
-	// Who makes the load balancers. It cannot change while the listener is there. Default: the cluster's own.
+	// Who makes the load balancers. It cannot change while the listener is there. Default: the cluster's own. At most
+	// 253 characters.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
@@ -628,7 +629,8 @@ type ExposureServices struct {
 // Advertised is what brokers tell clients to connect to.
 type Advertised struct {
 	// Host name or IP address of each broker. {nodeId}, {pod}, {cluster} and {namespace} stand for those of the broker,
-	// as in broker-{nodeId}.kafka.example.com. With TLS the broker's certificate names it. Default: what the type gives.
+	// as in broker-{nodeId}.kafka.example.com. With TLS the broker's certificate names it. Default: what the type gives. At
+	// most 253 characters.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
@@ -639,7 +641,7 @@ type Advertised struct {
 	// +optional
 	PortTemplate *intstr.IntOrString `json:"portTemplate,omitempty"`
 
-	// Single brokers that advertise something else. At most 256.
+	// Single brokers that advertise something else. Default: none. At most 256.
 	// +optional
 	// +listType=map
 	// +listMapKey=nodeId
@@ -649,18 +651,18 @@ type Advertised struct {
 
 // AdvertisedOverride is what one broker advertises.
 type AdvertisedOverride struct {
-	// Node id of the broker.
+	// Node id of the broker. At least 0.
 	// +required
 	// +kubebuilder:validation:Minimum=0
 	NodeID int32 `json:"nodeId"`
 
-	// Host name or IP address. Default: that of the template.
+	// Host name or IP address. Default: that of the template. At most 253 characters.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	Host string `json:"host,omitempty"`
 
-	// Port. Default: that of the template.
+	// Port. Default: that of the template. 1 to 65535.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=65535
@@ -679,13 +681,13 @@ type BootstrapExposure struct {
 	Hosts []string `json:"hosts,omitempty"`
 
 	// Port of these hosts. Default: advertised.portTemplate where that is a number alone, else the port at which the
-	// bootstrap Service is reached.
+	// bootstrap Service is reached. 1 to 65535.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=65535
 	Port int32 `json:"port,omitempty"`
 
-	// Node port of the bootstrap Service with NodePort. Default: one that Kubernetes chooses.
+	// Node port of the bootstrap Service with NodePort. Default: one that Kubernetes chooses. 1 to 65535.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=65535

@@ -1179,6 +1179,11 @@ func (in *ListenerStatus) DeepCopyInto(out *ListenerStatus) {
 		*out = make([]NodeAddress, len(*in))
 		copy(*out, *in)
 	}
+	if in.LoadBalancerAddresses != nil {
+		in, out := &in.LoadBalancerAddresses, &out.LoadBalancerAddresses
+		*out = make([]string, len(*in))
+		copy(*out, *in)
+	}
 	if in.NodePorts != nil {
 		in, out := &in.NodePorts, &out.NodePorts
 		*out = make(map[string]int32, len(*in))

@@ -50,8 +50,8 @@ func (r *Reconciler) applyQuiet(ctx context.Context, s *scope) error {
 	return r.createClaims(ctx, s)
 }
 
-// refuseService makes Kubernetes' no to the Service of a listener the fault of that listener, so that nothing else waits
-// for it. Anything else is retried.
+// refuseService makes Kubernetes' no to the Service of a listener the fault of that listener, so that nothing else
+// waits for it. Anything else is retried.
 func (s *scope) refuseService(service *corev1.Service, err error) error {
 	listener := service.Labels[v1alpha1.LabelListener]
 	if listener == "" || !apierrors.IsInvalid(err) && !apierrors.IsForbidden(err) || apply.IgnoreGone(err) == nil {

@@ -56,7 +56,7 @@ func TestAClusterBeginsWithoutItsLoadBalancers(t *testing.T) {
 	if got := h.staged(); !strings.Contains(got, "REPLICATION://") || strings.Contains(got, "CLIENTS://") {
 		t.Errorf("the node starts with %s", got)
 	}
-	if got, want := h.listener().Message, "Service events-main-0-clients waits for an address of its load balancer"; got != want {
+	if got, want := h.listener().Message, "Service events-main-0-clients waits for an address of its load balancer; and 1 more"; got != want {
 		t.Errorf("the status says %q, want %q", got, want)
 	}
 	for name, address := range map[string]string{"events-main-0-clients": "lb-0.example.com", "events-clients": "lb.example.com"} {

@@ -8,8 +8,10 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/plan"
 	"github.com/castellan-dev/castellan/internal/render"
 	"github.com/castellan-dev/castellan/internal/report"
@@ -73,7 +75,7 @@ func TestALoadBalancerThatIsAddedRestartsEachNodeOnceAndOnlyWhenItsAddressIsKnow
 		restarts []int32
 		message  string
 	}{
-		{"none is known", nil, nil, "Service events-main-0-external waits for an address of its load balancer; and 2 more"},
+		{"none is known", nil, nil, "Service events-main-0-external waits for an address of its load balancer; and 3 more"},
 		{"only that at which clients begin", []string{begin}, nil,
 			"Service events-main-0-external waits for an address of its load balancer; and 2 more"},
 		{"that of a node", []string{begin, second}, []int32{1},
@@ -144,6 +146,9 @@ func TestARunningNodeFollowsItsLoadBalancerAndNeverLosesTheListener(t *testing.T
 	if d := Decide(in); len(disturbed(d.Plan)) != 0 || len(d.Plan.Pending) != 0 {
 		t.Fatalf("what runs is not at rest: %v %v", d.Plan.Steps, d.Plan.Held)
 	}
+	seen := Decide(in)
+	in.Cluster.Status, _ = report.Status(report.Pass{
+		Cluster: in.Cluster, Now: in.Now, Model: seen.Model, Observation: seen.Observation})
 	for _, step := range []struct {
 		name      string
 		addresses map[string][]string
@@ -168,6 +173,9 @@ func TestARunningNodeFollowsItsLoadBalancerAndNeverLosesTheListener(t *testing.T
 		if want := (v1alpha1.NodeAddress{NodeID: 0, Host: step.host, Port: 9094}); len(status.Addresses) != 3 ||
 			status.Addresses[0] != want {
 			t.Errorf("%s: the status has %v, want %v first", step.name, status.Addresses, want)
+		}
+		if status.BootstrapServers != "lb:9094" {
+			t.Errorf("%s: clients begin at %q", step.name, status.BootstrapServers)
 		}
 		if status.Message != step.message {
 			t.Errorf("%s: the status says %q, want %q", step.name, status.Message, step.message)
@@ -208,5 +216,31 @@ func TestTheOldAddressHoldsUntilTheLoadBalancerHasOne(t *testing.T) {
 		if got := d.Files[id].Data["server.properties"]; !strings.Contains(got, want) {
 			t.Errorf("node %d does not advertise %s any more:\n%s", id, want, got)
 		}
+	}
+}
+
+// A load balancer costs money: with its listener it goes, but not before the last broker has left it.
+func TestTheLoadBalancersOfAListenerGoOnceNoBrokerHasIt(t *testing.T) {
+	in := running(t)
+	external(&in)
+	balance(in, Decide(in), everyAddress)
+	in = runs(t, in)
+	for _, service := range in.Live.Services {
+		service.OwnerReferences = []metav1.OwnerReference{
+			{Kind: model.KindCluster, Name: "events", UID: in.Cluster.UID, Controller: new(true)}}
+	}
+	in.Cluster.Spec.Listeners = in.Cluster.Spec.Listeners[:1]
+	if d := Decide(in); len(d.Surplus) != 0 || len(disturbed(d.Plan)) != 3 {
+		t.Errorf("while brokers have the listener: surplus %v, to restart %v", d.Surplus, disturbed(d.Plan))
+	}
+	in = runs(t, in)
+	var names []string
+	for _, object := range Decide(in).Surplus {
+		if _, is := object.(*corev1.Service); is {
+			names = append(names, object.GetName())
+		}
+	}
+	if want := []string{begin, first, second, third}; !slices.Equal(names, want) {
+		t.Errorf("surplus are %v, want %v", names, want)
 	}
 }

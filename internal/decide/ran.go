@@ -10,8 +10,8 @@ import (
 	"github.com/castellan-dev/castellan/internal/render"
 )
 
-// ranFiles are the files that each node runs, by node id: those of the revision that its pod names. A node without a pod
-// comes back on those of the revision that its StatefulSet names.
+// ranFiles are the files that each node runs, by node id: those of the revision that its pod names. A node without a
+// pod comes back on those of the revision that its StatefulSet names.
 func ranFiles(live *observe.Live) map[int32]render.NodeFiles {
 	ran := map[int32]render.NodeFiles{}
 	revisions := map[string]map[int32]render.NodeFiles{}

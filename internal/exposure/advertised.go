@@ -109,7 +109,7 @@ func Advertise(c *model.Cluster, n *model.Node, l model.Listener, given Given) A
 		a.Port, a.Waiting = int32(port), ""
 	}
 	if a.Late == "" && row.Known == KnownLate && l.TLS && len(l.Hosts) == 0 && len(l.Balanced) == 0 {
-		a.Late = awaits(l.Service) // the certificate has to name the address at which clients begin
+		a.Late = Awaits(l.Service) // the certificate has to name the address at which clients begin
 	}
 	if a.Late != "" {
 		now := given.Advertised[n.ID][strings.ToUpper(l.Name)]
@@ -118,8 +118,8 @@ func Advertise(c *model.Cluster, n *model.Node, l model.Listener, given Given) A
 	return a
 }
 
-// CertificateNames are the DNS names and addresses that the certificate of a node has to hold: every one that a client may have
-// typed or been told. a is what the node advertises.
+// CertificateNames are the DNS names and addresses that the certificate of a node has to hold: every one that a client
+// may have typed or been told. a is what the node advertises.
 func CertificateNames(c *model.Cluster, n *model.Node, l model.Listener, a Address) []string {
 	names := Of(l.Exposure).Names(c, n, l)
 	for _, name := range append([]string{a.Host}, l.Hosts...) {

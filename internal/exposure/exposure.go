@@ -212,12 +212,13 @@ func atLoadBalancer(_ *model.Cluster, n *model.Node, l model.Listener, given Giv
 			a.Host = now
 		}
 	} else {
-		a.Late = awaits(a.Service)
+		a.Late = Awaits(a.Service)
 	}
 	return a
 }
 
-func awaits(service string) string {
+// Awaits says that the load balancer of a Service has no address.
+func Awaits(service string) string {
 	return fmt.Sprintf("Service %s waits for an address of its load balancer", service)
 }
 

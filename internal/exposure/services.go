@@ -11,8 +11,8 @@ import (
 	"github.com/castellan-dev/castellan/internal/model"
 )
 
-// externalDNS are the annotations by which external-dns takes names: that of its releases from 0.22 on, and the one that
-// all before it know.
+// externalDNS are the annotations by which external-dns takes names: that of its releases from 0.22 on, and the one
+// that all before them know.
 var externalDNS = []string{"external-dns.kubernetes.io/hostname", "external-dns.alpha.kubernetes.io/hostname"}
 
 // Shape gives a Service of a listener what its exposure asks for: the type, and all that goes with it. port is the node

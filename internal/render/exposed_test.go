@@ -186,6 +186,11 @@ func checkCluster(t *testing.T, c *model.Cluster) {
 		}
 	}
 	for i, l := range c.Listeners {
+		nowhere := l.Exposure == v1alpha1.ExposureLoadBalancer && len(l.Balanced)+len(l.Hosts) == 0 // for clients to begin
+		waits[l.Name] = waits[l.Name] || nowhere
+		if nowhere != (status[i].BootstrapServers == "") {
+			t.Errorf("listener %s: clients begin at %q", l.Name, status[i].BootstrapServers)
+		}
 		if waits[l.Name] != (status[i].Message != "") {
 			t.Errorf("listener %s waits: %t, and the status says %q", l.Name, waits[l.Name], status[i].Message)
 		}

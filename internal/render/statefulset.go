@@ -113,9 +113,7 @@ func askedOfTemplate(c *model.Cluster, pool *model.Pool) templateRequest {
 	r := templateRequest{
 		Version: c.Version, Controller: pool.Controller, Broker: pool.Broker,
 		Requests: quantities(pool.Resources.Requests), Limits: quantities(pool.Resources.Limits),
-		PodTemplate: pool.PodTemplateText, PlainUsers: pool.Broker && slices.ContainsFunc(c.Listeners, func(l model.Listener) bool {
-			return !isLate(l) && mechanism.Uses(l.Mechanisms, mechanism.PasswordFile)
-		}),
+		PodTemplate: pool.PodTemplateText,
 	}
 	for _, v := range pool.Volumes {
 		volume := volumeRequest{Name: v.Name}
@@ -128,6 +126,7 @@ func askedOfTemplate(c *model.Cluster, pool *model.Pool) templateRequest {
 		for _, l := range c.Listeners {
 			if !isLate(l) {
 				r.Ports = append(r.Ports, l.Port)
+				r.PlainUsers = r.PlainUsers || mechanism.Uses(l.Mechanisms, mechanism.PasswordFile)
 			}
 		}
 	}

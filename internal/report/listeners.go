@@ -24,7 +24,7 @@ func ListenerStatus(c *model.Cluster, hosts map[int32]string) []v1alpha1.Listene
 			}
 		}
 		status.Message = awaited(c, l)
-		status.NodePorts = nodePorts(c, l)
+		status.NodePorts, status.LoadBalancerAddresses = nodePorts(c, l), l.Balanced
 		status.BootstrapServers = exposure.Bootstrap(c, l, hosts)
 		statuses = append(statuses, status)
 	}
@@ -40,6 +40,11 @@ func awaited(c *model.Cluster, l model.Listener) string {
 				waits = append(waits, nl.Late)
 			}
 		}
+	}
+	begin := exposure.Awaits(l.Service)
+	if exposure.Of(l.Exposure).Known == exposure.KnownLate && len(l.Balanced)+len(l.Hosts) == 0 &&
+		!slices.Contains(waits, begin) {
+		waits = append(waits, begin)
 	}
 	if len(waits) == 0 {
 		return ""

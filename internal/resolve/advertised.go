@@ -127,11 +127,13 @@ func validateAddresses(c *model.Cluster) verdict.List {
 				continue // it is refused already
 			}
 			if wrong := wrongHost(host); host != "" && hostField == "hostTemplate" && wrong != "" {
-				refuse(hostField, "it makes %q of node %d: %s; write one such as broker-{nodeId}.kafka.example.com", host, n.ID, wrong)
+				refuse(hostField, "it makes %q of node %d: %s; write one such as broker-{nodeId}.kafka.example.com", host, n.ID,
+					wrong)
 				continue
 			}
 			if port < 0 || port > maxPort {
-				refuse(portField, "it makes port %d of node %d, and a port is 1 to %d; begin at a lower number", port, n.ID, maxPort)
+				refuse(portField, "it makes port %d of node %d, and a port is 1 to %d; begin at a lower number", port, n.ID,
+					maxPort)
 				continue
 			}
 			nl := n.Listener(strings.ToUpper(l.Name))
@@ -150,7 +152,8 @@ func validateAddresses(c *model.Cluster) verdict.List {
 	return faults
 }
 
-// validateNodePorts checks which ports the Services of the nodes that there are shall have: ports that exist, each once.
+// validateNodePorts checks which ports the Services of the nodes that there are shall have: ports that exist, each
+// once.
 func validateNodePorts(c *model.Cluster) verdict.List {
 	var faults verdict.List
 	taken := map[int32]string{}

@@ -42,6 +42,7 @@ func HostOf(cluster *v1alpha1.KafkaCluster) model.Host {
 			listener.Bootstrap = status.Listeners[known].BootstrapServers
 			listener.Addresses = addresses(cluster, l, row, status.Listeners[known].Addresses, pods)
 		}
+		listener.Late = listener.Bootstrap == "" && row.Known == exposure.KnownLate
 		h.Listeners = append(h.Listeners, listener)
 	}
 	return h

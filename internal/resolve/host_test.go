@@ -77,6 +77,21 @@ func TestWhetherACLsAreMindedFollowsSpecThenRecordThenListeners(t *testing.T) {
 	}
 }
 
+func TestAListenerIsLateOnlyUntilItsLoadBalancerIsKnown(t *testing.T) {
+	cluster := &v1alpha1.KafkaCluster{}
+	cluster.Spec.Listeners = []v1alpha1.Listener{
+		{Name: "external", Port: 9094, Exposure: v1alpha1.Exposure{Type: v1alpha1.ExposureLoadBalancer}},
+		{Name: "outside", Port: 9095, Exposure: v1alpha1.Exposure{Type: v1alpha1.ExposureNodePort}},
+	}
+	if h := HostOf(cluster); !h.Listeners[0].Late || h.Listeners[1].Late {
+		t.Errorf("%+v", h.Listeners)
+	}
+	cluster.Status.Listeners = []v1alpha1.ListenerStatus{{Name: "external", BootstrapServers: "lb:9094"}}
+	if h := HostOf(cluster); h.Listeners[0].Late {
+		t.Errorf("%+v", h.Listeners)
+	}
+}
+
 // What is advertised in place of the pod's name may lead through a router that only others reach.
 func TestTheOperatorDialsThePodWhereSomethingElseIsAdvertised(t *testing.T) {
 	cluster := &v1alpha1.KafkaCluster{}

@@ -72,7 +72,9 @@ func resolveListeners(c *model.Cluster, spec *v1alpha1.KafkaClusterSpec, given e
 		}
 		setExposure(&listener, l.Exposure)
 		listener.BootstrapPort = exposure.Of(listener.Exposure).BootstrapPort(listener, given)
-		listener.Balanced = given.Balanced[listener.Service]
+		if exposure.Of(listener.Exposure).Known == exposure.KnownLate {
+			listener.Balanced = given.Balanced[listener.Service]
+		}
 		listeners = append(listeners, listener)
 	}
 	slices.SortFunc(listeners, func(a, b model.Listener) int { return strings.Compare(a.Name, b.Name) })
