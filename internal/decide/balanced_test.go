@@ -109,7 +109,7 @@ func TestALoadBalancerThatIsAddedRestartsEachNodeOnceAndOnlyWhenItsAddressIsKnow
 	}
 	d := Decide(in)
 	for _, held := range d.Plan.Held {
-		if !strings.Contains(strings.Join(held.Reasons, ";"), "advertised.listeners") {
+		if !strings.Contains(strings.Join(held.Reasons, ";"), "advertised.listeners none -> EXTERNAL://lb-") {
 			t.Errorf("node %d restarts for %v", held.Node, held.Reasons)
 		}
 	}
