@@ -7,6 +7,7 @@ import (
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/verdict"
+	"github.com/castellan-dev/castellan/internal/version"
 )
 
 // listening gives the first listener more fields, written as YAML.
@@ -56,5 +57,21 @@ func TestTheLimitsOfAListenerAreRunTimeKeys(t *testing.T) {
 	}
 	if l := c.Listeners[0]; l.ReauthSeconds != 60 || len(l.CipherSuites) != 1 || len(l.Protocols) != 0 {
 		t.Errorf("%+v", l)
+	}
+}
+
+// The limits are written as run-time keys whatever the version, because each one takes them so.
+func TestEveryVersionTakesTheLimitsOfAListenerAtRunTime(t *testing.T) {
+	for _, v := range version.Catalogue {
+		for _, key := range []string{"max.connections", "max.connection.creation.rate"} {
+			if v.Scope(key) != version.AtRunTime {
+				t.Errorf("Kafka %s takes %s %s", v.Kafka, key, v.Scope(key))
+			}
+		}
+		for _, key := range []string{"connections.max.reauth.ms", "ssl.enabled.protocols", "ssl.cipher.suites"} {
+			if v.IsDynamic(key) {
+				t.Errorf("Kafka %s takes %s for all brokers at run time, and it stands in files", v.Kafka, key)
+			}
+		}
 	}
 }
