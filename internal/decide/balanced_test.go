@@ -3,6 +3,7 @@ package decide
 import (
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -242,5 +243,67 @@ func TestTheLoadBalancersOfAListenerGoOnceNoBrokerHasIt(t *testing.T) {
 	}
 	if want := []string{begin, first, second, third}; !slices.Equal(names, want) {
 		t.Errorf("surplus are %v, want %v", names, want)
+	}
+}
+
+// restarted lets one node run what is decided; the others go on with what they ran.
+func restarted(in Inputs, d Decision, id int32) {
+	pool := &d.Model.Pools[0]
+	files := ranFiles(in.Live)
+	files[id] = d.Files[id]
+	revision := render.Revision(d.Model, pool, files)
+	in.Live.ConfigMaps[revision.Name] = revision
+	set := render.StatefulSet(d.Model, pool, revision.Name, pool.Replicas, nil)
+	set.UID = in.Live.StatefulSets[set.Name].UID
+	in.Live.StatefulSets[set.Name] = set
+	for i := range in.Live.Pods {
+		if pod := &in.Live.Pods[i]; pod.Name == d.Model.Node(id).PodName {
+			pod.Spec, pod.Labels = *set.Spec.Template.Spec.DeepCopy(), maps.Clone(set.Spec.Template.Labels)
+			maps.Copy(pod.Annotations, set.Spec.Template.Annotations)
+		}
+	}
+}
+
+// Addresses come and go in any order, several at a time, and in between nodes restart. Each restarts exactly once, and
+// in the end all have the listener and nothing is asked of any of them.
+func TestHoweverAddressesComeEachNodeRestartsOnce(t *testing.T) {
+	for seed := range uint64(25) {
+		r := rand.New(rand.NewPCG(seed, 14))
+		in := running(t)
+		external(&in)
+		in.Accepted = in.Cluster.Spec.DeepCopy()
+		if r.IntN(2) == 0 {
+			in.Cluster.Spec.Listeners[1].Encryption = v1alpha1.EncryptionNone
+		}
+		known, restarts := map[string][]string{}, map[int32]int{}
+		for len(known) < len(everyAddress) || len(restarts) < 3 {
+			for _, name := range slices.Sorted(maps.Keys(everyAddress)) {
+				switch r.IntN(6) {
+				case 0, 1:
+					known[name] = everyAddress[name]
+				case 2:
+					delete(known, name) // it falls silent
+				}
+			}
+			balance(in, Decide(in), known)
+			d := Decide(in)
+			in.Cluster.Status.Listeners = report.ListenerStatus(d.Model, nil)
+			for _, id := range disturbed(d.Plan) {
+				if r.IntN(2) == 0 {
+					restarts[id]++
+					restarted(in, d, id)
+					break // one at a time, and then everything is looked at again
+				}
+			}
+		}
+		d := Decide(in)
+		for id, count := range restarts {
+			if count != 1 {
+				t.Errorf("seed %d: node %d has restarted %d times", seed, id, count)
+			}
+		}
+		if left := disturbed(d.Plan); len(left) != 0 || len(report.ListenerStatus(d.Model, nil)[1].Addresses) != 3 {
+			t.Errorf("seed %d: in the end %v are to restart, and the status has %+v", seed, left, report.ListenerStatus(d.Model, nil)[1])
+		}
 	}
 }
