@@ -276,7 +276,10 @@ func TestHoweverAddressesComeEachNodeRestartsOnce(t *testing.T) {
 			in.Cluster.Spec.Listeners[1].Encryption = v1alpha1.EncryptionNone
 		}
 		known, restarts := map[string][]string{}, map[int32]int{}
-		for len(known) < len(everyAddress) || len(restarts) < 3 {
+		for round := 0; len(known) < len(everyAddress) || len(restarts) < 3; round++ {
+			if round > 500 {
+				t.Fatalf("seed %d: known are %v, restarted have %v, and that is all", seed, known, restarts)
+			}
 			for _, name := range slices.Sorted(maps.Keys(everyAddress)) {
 				switch r.IntN(6) {
 				case 0, 1:
