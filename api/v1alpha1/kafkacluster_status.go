@@ -207,6 +207,14 @@ type ListenerStatus struct {
 	// +listType=map
 	// +listMapKey=nodeId
 	Addresses []NodeAddress `json:"addresses,omitempty"`
+	// What the listener waits for, such as the address of a load balancer; empty if for nothing.
+	// +optional
+	Message string `json:"message,omitempty"`
+	// Addresses of the load balancer before the bootstrap Service, as last known: bootstrapServers keeps them while the
+	// load balancer has none.
+	// +optional
+	// +listType=set
+	LoadBalancerAddresses []string `json:"loadBalancerAddresses,omitempty"`
 	// Ports that Kubernetes gave out, by Service. A Service that is made again asks for the one that it had: clients
 	// know it.
 	// +optional

@@ -1,9 +1,11 @@
 package v1alpha1
 
 import (
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
 // KafkaCluster is one Apache Kafka cluster in KRaft mode: pools of brokers and controllers, the listeners that clients
@@ -478,6 +480,14 @@ type Listener struct {
 	// +kubebuilder:default=TLS
 	Encryption Encryption `json:"encryption,omitempty"`
 
+	// How the listener encrypts, with encryption TLS. Default: as Kafka does.
+	// +optional
+	TLS *ListenerTLS `json:"tls,omitempty"`
+
+	// How many clients the listener takes. Changed at run time. Default: as many as the brokers take.
+	// +optional
+	Limits *ListenerLimits `json:"limits,omitempty"`
+
 	// How clients log in. Default: not at all; everybody is User:ANONYMOUS.
 	// +optional
 	Authentication *ListenerAuthentication `json:"authentication,omitempty"`
@@ -496,23 +506,234 @@ const (
 
 // ExposureType says from where a listener can be reached.
 //
-// +kubebuilder:validation:Enum=Internal;NodePort
+// +kubebuilder:validation:Enum=Internal;ClusterIP;NodePort;LoadBalancer
 type ExposureType string
 
 // From where a listener can be reached.
 const (
-	ExposureInternal ExposureType = "Internal"
-	ExposureNodePort ExposureType = "NodePort"
+	ExposureInternal     ExposureType = "Internal"
+	ExposureClusterIP    ExposureType = "ClusterIP"
+	ExposureNodePort     ExposureType = "NodePort"
+	ExposureLoadBalancer ExposureType = "LoadBalancer"
 )
 
 // Exposure says how clients reach a listener.
 type Exposure struct {
-	// What each broker advertises. Internal: its pod's DNS name, for clients inside the Kubernetes cluster. NodePort:
-	// the address of the Kubernetes node on which it runs (status.hostIP of its pod, often private) and a port that
-	// Kubernetes chooses, for clients that reach both. Default: Internal.
+	// What each broker advertises. Internal: its pod's DNS name, for clients inside the Kubernetes cluster. ClusterIP:
+	// the DNS name of a Service of its own, for routers of yours that lead to it. NodePort: the address of the
+	// Kubernetes node on which it runs (status.hostIP of its pod, often private) and a port of it, for clients that reach
+	// both. LoadBalancer: the address of a load balancer of its own. Default: Internal.
 	// +optional
 	// +kubebuilder:default=Internal
 	Type ExposureType `json:"type,omitempty"`
+
+	// What brokers advertise in place of what the type gives. For routers, tunnels and address translation in front of
+	// the listener. Default: what the type gives.
+	// +optional
+	Advertised *Advertised `json:"advertised,omitempty"`
+
+	// Where clients begin. Default: at what the type gives.
+	// +optional
+	Bootstrap *BootstrapExposure `json:"bootstrap,omitempty"`
+
+	// What the Service of each broker has of its own. Internal has none.
+	// +optional
+	Brokers *BrokersExposure `json:"brokers,omitempty"`
+
+	// What the Services of the listener have in common.
+	// +optional
+	Services *ExposureServices `json:"services,omitempty"`
+}
+
+// Metadata are annotations or labels of a Service.
+//
+// +kubebuilder:validation:MaxProperties=32
+type Metadata map[string]string
+
+// BrokersExposure is what the Services of single brokers have. {nodeId}, {pod}, {cluster} and {namespace} in values
+// stand for those of the broker.
+type BrokersExposure struct {
+	// Node port of each broker with NodePort: a number to which the node id is added, such as "31000+{nodeId}". Default:
+	// a port that Kubernetes chooses.
+	// +optional
+	NodePortTemplate *intstr.IntOrString `json:"nodePortTemplate,omitempty"`
+
+	// Annotations. Default: none. At most 32.
+	// +optional
+	Annotations Metadata `json:"annotations,omitempty"`
+
+	// Labels. Default: none. At most 32.
+	// +optional
+	Labels Metadata `json:"labels,omitempty"`
+}
+
+// ExposureServices is what all Services of a listener have.
+type ExposureServices struct {
+	// Annotations of all Services of the listener, with {cluster} and {namespace} in values. Default: none. At most 32.
+	// +optional
+	Annotations Metadata `json:"annotations,omitempty"`
+
+	// Labels of all Services of the listener. Default: none. At most 32.
+	// +optional
+	Labels Metadata `json:"labels,omitempty"`
+
+	// Whether to ask external-dns for the names that are advertised (advertised.hostTemplate and overrides) and for
+	// bootstrap.hosts, by annotations under its old and its new prefix. For NodePort and LoadBalancer. Default: false.
+	// +optional
+	ExternalDNS bool `json:"externalDNS,omitempty"`
+
+	// Families of the Services' addresses, the first one first. Default: that of the Kubernetes cluster.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=2
+	// +kubebuilder:validation:items:Enum=IPv4;IPv6
+	IPFamilies []corev1.IPFamily `json:"ipFamilies,omitempty"`
+
+	// Whether the Services have addresses of one family or of two. Default: SingleStack.
+	// +optional
+	// +kubebuilder:validation:Enum=SingleStack;PreferDualStack;RequireDualStack
+	IPFamilyPolicy corev1.IPFamilyPolicy `json:"ipFamilyPolicy,omitempty"`
+
+	// Whether traffic stays on the Kubernetes node that it came to (Local: brokers see the client's address) or may be
+	// passed on (Cluster). For NodePort and LoadBalancer. Default: Local with NodePort, Cluster with LoadBalancer.
+	// +optional
+	// +kubebuilder:validation:Enum=Local;Cluster
+	ExternalTrafficPolicy corev1.ServiceExternalTrafficPolicy `json:"externalTrafficPolicy,omitempty"`
+
+	// Which address of the Kubernetes node brokers advertise with NodePort: InternalIP, the only one that this version
+	// knows without reading nodes. Default: InternalIP.
+	// +optional
+	// +kubebuilder:validation:Enum=InternalIP;ExternalIP;Hostname
+	NodeAddressType corev1.NodeAddressType `json:"nodeAddressType,omitempty"`
+
+	// Who makes the load balancers. It cannot change while the listener is there. Default: the cluster's own. At most
+	// 253 characters.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	LoadBalancerClass string `json:"loadBalancerClass,omitempty"`
+
+	// Networks from which clients may come to a load balancer, as 203.0.113.0/24. Not every load balancer heeds them.
+	// Default: all. At most 64.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=64
+	SourceRanges []string `json:"sourceRanges,omitempty"`
+
+	// Whether a load balancer's Services have node ports, too. Default: true.
+	// +optional
+	AllocateNodePorts *bool `json:"allocateNodePorts,omitempty"`
+}
+
+// Advertised is what brokers tell clients to connect to.
+type Advertised struct {
+	// Host name or IP address of each broker. {nodeId}, {pod}, {cluster} and {namespace} stand for those of the broker,
+	// as in broker-{nodeId}.kafka.example.com. With TLS the broker's certificate names it. Default: what the type gives. At
+	// most 253 characters.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	HostTemplate string `json:"hostTemplate,omitempty"`
+
+	// Port of each broker: a number such as 443, or a number to which the node id is added, such as "9000+{nodeId}".
+	// Default: what the type gives.
+	// +optional
+	PortTemplate *intstr.IntOrString `json:"portTemplate,omitempty"`
+
+	// Single brokers that advertise something else. Default: none. At most 256.
+	// +optional
+	// +listType=map
+	// +listMapKey=nodeId
+	// +kubebuilder:validation:MaxItems=256
+	Overrides []AdvertisedOverride `json:"overrides,omitempty"`
+}
+
+// AdvertisedOverride is what one broker advertises.
+type AdvertisedOverride struct {
+	// Node id of the broker. At least 0.
+	// +required
+	// +kubebuilder:validation:Minimum=0
+	NodeID int32 `json:"nodeId"`
+
+	// Host name or IP address. Default: that of the template. At most 253 characters.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Host string `json:"host,omitempty"`
+
+	// Port. Default: that of the template. 1 to 65535.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	Port int32 `json:"port,omitempty"`
+}
+
+// BootstrapExposure is where clients of a listener begin.
+type BootstrapExposure struct {
+	// Host names or IP addresses of your own that lead to any broker, such as kafka.example.com. They come first in
+	// bootstrapServers, and with TLS every broker's certificate names them. Default: none. At most 8.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=8
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=253
+	Hosts []string `json:"hosts,omitempty"`
+
+	// Port of these hosts. Default: advertised.portTemplate where that is a number alone, else the port at which the
+	// bootstrap Service is reached. 1 to 65535.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	Port int32 `json:"port,omitempty"`
+
+	// Node port of the bootstrap Service with NodePort. Default: one that Kubernetes chooses. 1 to 65535.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	NodePort int32 `json:"nodePort,omitempty"`
+
+	// Annotations of the bootstrap Service. Default: none. At most 32.
+	// +optional
+	Annotations Metadata `json:"annotations,omitempty"`
+
+	// Labels of the bootstrap Service. Default: none. At most 32.
+	// +optional
+	Labels Metadata `json:"labels,omitempty"`
+}
+
+// ListenerTLS says how a listener encrypts.
+type ListenerTLS struct {
+	// Versions of TLS that the listener takes: TLSv1.2, TLSv1.3 or both. Default: both.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=2
+	// +kubebuilder:validation:items:Enum=TLSv1.2;TLSv1.3
+	Protocols []string `json:"protocols,omitempty"`
+
+	// Cipher suites that the listener takes, at least one of each version that it takes. Default: those of the Java
+	// virtual machine.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=6
+	// +kubebuilder:validation:items:Enum=TLS_AES_128_GCM_SHA256;TLS_AES_256_GCM_SHA384;TLS_CHACHA20_POLY1305_SHA256;TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256;TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384;TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256
+	CipherSuites []string `json:"cipherSuites,omitempty"`
+}
+
+// ListenerLimits bounds the clients of a listener.
+type ListenerLimits struct {
+	// The most connections of the listener at each broker (max.connections). Default: no limit. At least 1.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	Connections *int32 `json:"connections,omitempty"`
+
+	// The most connections that are made at the listener of each broker in a second (max.connection.creation.rate).
+	// Default: no limit. At least 1.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	ConnectionsPerSecond *int32 `json:"connectionsPerSecond,omitempty"`
 }
 
 // ListenerAuthentication says how clients of a listener prove who they are.
@@ -523,6 +744,13 @@ type ListenerAuthentication struct {
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=3
 	Mechanisms []Mechanism `json:"mechanisms"`
+
+	// After how many seconds a client has to log in again on a connection that is open (connections.max.reauth.ms): so
+	// long a user who is removed goes on. Default: 300. 10 to 86400.
+	// +optional
+	// +kubebuilder:validation:Minimum=10
+	// +kubebuilder:validation:Maximum=86400
+	ReauthenticateSeconds *int32 `json:"reauthenticateSeconds,omitempty"`
 }
 
 // AuthorizationType says who decides what a principal may do.

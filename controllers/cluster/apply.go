@@ -22,6 +22,7 @@ import (
 	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/plan"
 	"github.com/castellan-dev/castellan/internal/render"
+	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
 // applyQuiet writes what disturbs nobody: Services first, because the nodes' files hold the ports that they are given.
@@ -33,13 +34,13 @@ func (r *Reconciler) applyQuiet(ctx context.Context, s *scope) error {
 		}
 		live := s.seen.Live.Services[service.Name]
 		written, err := r.apply(ctx, s, model.KindService, service, orNil(live))
-		if live == nil && isPortTaken(err) {
+		if live == nil && isPortTaken(err) && !s.decision.Model.HasFixedPort(service.Name) {
 			r.event(s, corev1.EventTypeWarning, "PortTaken", fmt.Sprintf("Service %s was deleted, and its node port %d "+
 				"cannot be had again: clients outside have to learn the new one", service.Name, service.Spec.Ports[0].NodePort))
 			service.Spec.Ports[0].NodePort = 0
 			written, err = r.apply(ctx, s, model.KindService, service, nil)
 		}
-		if err != nil {
+		if err := s.refuseService(service, err); err != nil {
 			return err
 		}
 		if written {
@@ -47,6 +48,23 @@ func (r *Reconciler) applyQuiet(ctx context.Context, s *scope) error {
 		}
 	}
 	return r.createClaims(ctx, s)
+}
+
+// refuseService makes Kubernetes' no to the Service of a listener the fault of that listener, so that nothing else
+// waits for it. Anything else is retried.
+func (s *scope) refuseService(service *corev1.Service, err error) error {
+	listener := service.Labels[v1alpha1.LabelListener]
+	if listener == "" || !apierrors.IsInvalid(err) && !apierrors.IsForbidden(err) || apply.IgnoreGone(err) == nil {
+		return err
+	}
+	words := err.Error()
+	var status apierrors.APIStatus
+	if errors.As(err, &status) {
+		words = status.Status().Message
+	}
+	s.refused = append(s.refused, verdict.Stalled(verdict.ReasonInvalid, model.ListenerField(listener, "exposure"),
+		"Kubernetes refuses Service %s: %s; change what is asked for here, or what stands in its way", service.Name, words))
+	return nil
 }
 
 // isPortTaken tells that the API server refuses the node port of a Service: another one has it, or it is outside of the

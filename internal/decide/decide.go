@@ -142,6 +142,7 @@ func toResolve(in Inputs, record identity.Record, spec *v1alpha1.KafkaClusterSpe
 	record.WriteTo(&cluster.Status)
 	return resolve.Inputs{
 		Cluster: cluster, Spec: spec, Accepted: in.Accepted, NodePorts: nodePorts(in), Taken: in.Live.Taken,
+		Balanced: balanced(in), Advertised: advertised(in.Live, spec),
 		ImageRepository: in.ImageRepository, Domain: in.Domain, Living: living(in.Live), Disks: disks(in.Live),
 	}
 }
@@ -155,6 +156,19 @@ func nodePorts(in Inputs) map[string]int32 {
 	}
 	maps.Copy(ports, in.Live.NodePorts())
 	return ports
+}
+
+// balanced are the addresses of load balancers. Clients go on to begin where they did while the load balancer there is
+// silent, or is made again.
+func balanced(in Inputs) map[string][]string {
+	addresses := in.Live.Balanced()
+	for _, l := range in.Cluster.Status.Listeners {
+		service := (&model.Cluster{Name: in.Cluster.Name}).BootstrapService(l.Name)
+		if len(addresses[service]) == 0 && len(l.LoadBalancerAddresses) > 0 {
+			addresses[service] = l.LoadBalancerAddresses
+		}
+	}
+	return addresses
 }
 
 // heldVerdicts are what only the user can end: one verdict for each field, however many nodes it holds back.

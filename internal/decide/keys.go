@@ -14,6 +14,7 @@ import (
 	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/observe"
 	"github.com/castellan-dev/castellan/internal/pki"
+	"github.com/castellan-dev/castellan/internal/render"
 )
 
 const (
@@ -115,7 +116,7 @@ func KeySecrets(
 		names := c.ListenersSecrets(pool)
 		together := joined(live, names)
 		listeners := KeySecret{Leaves: listenerLeaves(c, pool, hosts)}
-		listeners.Leaves = append(listeners.Leaves, movedLeaves(together, leaving, pool.Name, hosts)...)
+		listeners.Leaves = append(listeners.Leaves, movedLeaves(live, together, leaving, pool.Name, hosts)...)
 		if len(listeners.Leaves) > 0 || together != nil {
 			listeners = listeners.compared(together, others, authority, now)
 			secrets = append(secrets, listeners.spread(names, live, pki.AuthorityName(c.Namespace, c.Name))...)
@@ -130,7 +131,7 @@ func KeySecrets(
 		former[pool.Name] = true
 		names := c.ListenersSecrets(pool)
 		together := joined(live, names)
-		k := KeySecret{Leaves: movedLeaves(together, leaving, pool.Name, hosts)}
+		k := KeySecret{Leaves: movedLeaves(live, together, leaving, pool.Name, hosts)}
 		if len(k.Leaves) > 0 {
 			k = k.compared(together, withoutSpec(c, o, leaving, pool.Name), authority, now)
 			secrets = append(secrets, k.spread(names, live, pki.AuthorityName(c.Namespace, c.Name))...)
@@ -157,23 +158,32 @@ func withoutSpec(c *model.Cluster, o *model.Observation, leaving []model.Node, p
 }
 
 // movedLeaves are those of leaving nodes that have come to another Kubernetes node. The spec says nothing more of their
-// listeners: what their certificates name stays, and the address becomes that of the Kubernetes node.
-func movedLeaves(live *corev1.Secret, leaving []model.Node, pool string, hosts map[int32]string) []Leaf {
+// listeners: what their certificates name stays, and the address becomes that of the Kubernetes node. Addresses that a
+// listener advertises whatever the Kubernetes node stay as well.
+func movedLeaves(live *observe.Live, secret *corev1.Secret, leaving []model.Node, pool string, hosts map[int32]string) []Leaf {
+	if secret == nil || len(leaving) == 0 {
+		return nil
+	}
 	var leaves []Leaf
+	ran := ranFiles(live)
 	for _, node := range leaving {
 		address := net.ParseIP(hosts[node.ID])
-		if live == nil || node.Pool != pool || address == nil {
+		if node.Pool != pool || address == nil {
 			continue
 		}
-		for _, entry := range slices.Sorted(maps.Keys(live.Data)) {
+		for _, entry := range slices.Sorted(maps.Keys(secret.Data)) {
 			leaf, listed := strings.CutSuffix(entry, ".names")
 			if !listed || !strings.HasPrefix(entry, fmt.Sprintf("%d.", node.ID)) {
 				continue
 			}
+			lasting, byHost, known := render.CertificateNames(ran[node.ID], leaf[strings.Index(leaf, ".")+1:])
+			if known && !byHost {
+				continue
+			}
 			var names []string
 			var named net.IP
-			for _, name := range strings.Fields(string(live.Data[entry])) {
-				if ip := net.ParseIP(name); ip != nil {
+			for _, name := range strings.Fields(string(secret.Data[entry])) {
+				if ip := net.ParseIP(name); ip != nil && !slices.Contains(lasting, name) {
 					named = ip
 				} else {
 					names = append(names, name)
@@ -263,14 +273,19 @@ func listenerLeaves(c *model.Cluster, pool *model.Pool, hosts map[int32]string) 
 	return leaves
 }
 
+// nodeRequest asks for a certificate with DNS names and addresses, and the address of the Kubernetes node; empty = that
+// is not named.
 func nodeRequest(names []string, host string) pki.Request {
-	names = slices.Compact(slices.Sorted(slices.Values(names)))
 	request := pki.Request{
-		CommonName: nodeName, Organization: pki.Organization, DNSNames: names,
+		CommonName: nodeName, Organization: pki.Organization,
 		Usages: pki.Usages{Server: true, Client: true}, ValidFor: leafLife,
 	}
-	if address := net.ParseIP(host); address != nil {
-		request.IPs = []net.IP{address}
+	for _, name := range slices.Compact(slices.Sorted(slices.Values(append(slices.Clone(names), host)))) {
+		if address := net.ParseIP(name); address != nil {
+			request.IPs = append(request.IPs, address)
+		} else if name != "" {
+			request.DNSNames = append(request.DNSNames, name)
+		}
 	}
 	return request
 }

@@ -105,3 +105,40 @@ func TestALeavingBrokerThatMovesGetsACertificateForItsNewAddress(t *testing.T) {
 		}
 	}
 }
+
+// What a listener advertises whatever the Kubernetes node is no address of one, also if it is an IP address.
+func TestALeavingBrokerThatMovesKeepsTheAddressesOfItsOwn(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	authority, err := pki.NewAuthority("shop/events", now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for asked, want := range map[string]string{
+		"outside 192.0.2.7\noutside b.org\noutside @HOST_IP@\n": "b.org\n10.0.0.2\n192.0.2.7\n",
+		"outside 192.0.2.7\noutside b.org\n":                    "",
+	} {
+		c := &model.Cluster{Namespace: "shop", Name: "events", Pools: []model.Pool{{Name: "main", StatefulSet: "events-main"}}}
+		o := &model.Observation{
+			Pools: map[string]model.ObservedPool{"main": {Broker: true}},
+			Nodes: map[int32]model.ObservedNode{1: {Pod: &model.ObservedPod{Pool: "main"}}},
+		}
+		pod := corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "events-main-1"}, Status: corev1.PodStatus{HostIP: "10.0.0.2"}}
+		pod.Spec.Volumes = []corev1.Volume{{Name: render.RevisionVolume, VolumeSource: corev1.VolumeSource{
+			ConfigMap: &corev1.ConfigMapVolumeSource{LocalObjectReference: corev1.LocalObjectReference{Name: "revision"}}}}}
+		live := &observe.Live{
+			Pods:       []corev1.Pod{pod},
+			ConfigMaps: map[string]*corev1.ConfigMap{"revision": {Data: map[string]string{"start.sh": "x", "1.names": asked}}},
+			Secrets: map[string]*corev1.Secret{c.ListenersSecrets(&c.Pools[0])[0]: {Data: map[string][]byte{
+				"1.outside.names": []byte("b.org\n192.0.2.7\n10.0.0.1\n"), "1.outside.pem": []byte("old")}}},
+		}
+		var issued string
+		for _, k := range KeySecrets(c, o, live, authority, now) {
+			for _, leaf := range k.Issue {
+				issued += leaf.Names()
+			}
+		}
+		if issued != want {
+			t.Errorf("asked for %q: issued for %q, want %q", asked, issued, want)
+		}
+	}
+}

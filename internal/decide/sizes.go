@@ -20,6 +20,8 @@ const (
 	authorityRoom = 2 << 10
 	// longestIP stands for addresses of Kubernetes nodes that are not known yet.
 	longestIP = "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff"
+	// longHost stands for names of load balancers that are not known yet.
+	longHost = "a0123456789abcdef0123456789abcdef-0123456789abcdef.elb.ap-southeast-1.amazonaws.com"
 )
 
 // tooLarge refuses pools whose files or keys do not fit into the object that holds them. It prints them to see.
@@ -74,10 +76,17 @@ func assumed(c *model.Cluster) *model.Cluster {
 	known.Nodes = slices.Clone(c.Nodes)
 	for i := range known.Nodes {
 		n := &known.Nodes[i]
-		n.Waiting, n.Listeners = "", slices.Clone(n.Listeners)
+		n.Waiting, n.Listeners = "", n.AllListeners()
 		for k := range n.Listeners {
-			if n.Listeners[k].AdvertisedPort == 0 {
-				n.Listeners[k].AdvertisedPort = 65535
+			l := &n.Listeners[k]
+			if l.AdvertisedPort == 0 {
+				l.AdvertisedPort = 65535
+			}
+			if l.AdvertisedHost == "" {
+				l.AdvertisedHost = longHost
+			}
+			if l.Late != "" && len(l.SANs) > 0 { // of the broker's load balancer, and of the one at which clients begin
+				l.SANs = append(slices.Clone(l.SANs), longHost, "bootstrap-"+longHost)
 			}
 		}
 	}

@@ -1,7 +1,7 @@
 // Package exposure is the table of the ways in which a listener is reached. A type of exposure is one row, and the row
 // is all there is to say of it: where addresses come from, what is advertised, which names a certificate holds, how
-// Services are opened, what clients type first, and how the operator dials. Rooms that need to know ask the row. It is
-// pure.
+// Services are opened, what clients type first, and how the operator dials. Rooms that need to know ask the row, or the
+// functions that lay what a user asks for over it. It is pure.
 package exposure
 
 import (
@@ -27,101 +27,206 @@ const (
 	ReachOutside                  // clients elsewhere, too; those inside have better listeners
 )
 
+// When says when the addresses of a listener are known.
+type When int
+
+// When they are known.
+const (
+	KnownAtOnce When = iota + 1 // as soon as the Services are there: a node starts with all of them
+	KnownLate                   // much later, or never: a node that has not started does without the listener
+)
+
+// Given is what Kubernetes gave to Services, and what brokers do already. All of it may be incomplete.
+type Given struct {
+	// Ports are the node ports of Services, by Service name.
+	Ports map[string]int32
+	// Balanced are the addresses of the load balancers of Services, best first, by Service name.
+	Balanced map[string][]string
+	// Advertised is what each node advertises in the files that it runs, by node id and by the listener's name in Kafka.
+	Advertised map[int32]map[string]model.HostPort
+}
+
 // Address is where clients reach one node.
 type Address struct {
-	Host string // may be a placeholder of internal/model
+	Host string // may be a placeholder of internal/model; empty = not known yet
 	Port int32  // 0 = not known yet
-	// Service leads to this node alone; empty = there is none.
-	Service string
+	// Service leads to this node alone, and NodePort is what Kubernetes gave to it; empty and 0 = there is none.
+	Service  string
+	NodePort int32
 	// HostIP tells that clients come by the address of the Kubernetes node, which a certificate has to name.
 	HostIP bool
-	// Waiting says what the address still needs; empty = nothing.
+	// Waiting says what the address still needs, which comes in a moment; empty = nothing.
 	Waiting string
+	// Late says what the address still needs, which may take long; empty = nothing.
+	Late string
 }
 
 // Row is one type of exposure. No column may be empty.
 type Row struct {
 	Type v1alpha1.ExposureType
-	// Node is what a node advertises at the listener. ports are the node ports that Kubernetes gave out, by Service
-	// name.
-	Node func(n *model.Node, l model.Listener, ports map[string]int32) Address
+	// Node is what a node advertises at the listener.
+	Node func(c *model.Cluster, n *model.Node, l model.Listener, given Given) Address
 	// BootstrapPort is the port that clients connect to first; 0 = not known yet.
-	BootstrapPort func(l model.Listener, ports map[string]int32) int32
-	// Names are the DNS names that the certificate of a node has to hold.
+	BootstrapPort func(l model.Listener, given Given) int32
+	// Names are the DNS names inside the Kubernetes cluster that the certificate of a node has to hold.
 	Names func(c *model.Cluster, n *model.Node, l model.Listener) []string
 	// Open makes the Services of the listener lead there: the bootstrap Service, and those of single nodes. port is the
 	// one that clients know already where Kubernetes gives them out; 0 = none.
-	Open func(spec *corev1.ServiceSpec, port int32)
-	// Bootstrap is bootstrap.servers. hosts are the addresses of the Kubernetes nodes on which brokers run, by node id.
-	// Empty = not known yet.
+	Open func(spec *corev1.ServiceSpec, l model.Listener, port int32)
+	// Bootstrap is bootstrap.servers beside the hosts of the user's own. hosts are the addresses of the Kubernetes nodes
+	// on which brokers run, by node id. Empty = not known yet, or the user's own are all that there is.
 	Bootstrap func(c *model.Cluster, l model.Listener, hosts map[int32]string) string
 	// Dial is where the operator, which sits inside, dials a broker: at the address that it advertises, or at its pod.
 	// The latter is empty when it is not known.
 	Dial  func(advertised, pod string) string
 	Reach Reach
+	Known When
 }
 
 // Rows are all types of exposure; the first is the default.
 var Rows = []Row{
 	{
 		Type: v1alpha1.ExposureInternal,
-		Node: func(n *model.Node, l model.Listener, _ map[string]int32) Address {
+		Node: func(_ *model.Cluster, n *model.Node, l model.Listener, _ Given) Address {
 			return Address{Host: n.Host, Port: l.Port}
 		},
-		BootstrapPort: func(l model.Listener, _ map[string]int32) int32 { return l.Port },
+		BootstrapPort: func(l model.Listener, _ Given) int32 { return l.Port },
 		Names:         namesInside,
-		Open:          func(spec *corev1.ServiceSpec, _ int32) { spec.Type = corev1.ServiceTypeClusterIP },
-		Bootstrap: func(c *model.Cluster, l model.Listener, _ map[int32]string) string {
-			return fmt.Sprintf("%s:%d", c.ServiceHost(l.Service), l.BootstrapPort)
+		Open:          openInside,
+		Bootstrap:     atBootstrapService,
+		Dial:          func(advertised, _ string) string { return advertised },
+		Reach:         ReachInside,
+		Known:         KnownAtOnce,
+	},
+	{
+		Type: v1alpha1.ExposureClusterIP,
+		Node: func(c *model.Cluster, n *model.Node, l model.Listener, _ Given) Address {
+			service := model.NodeService(n.PodName, l.Name)
+			return Address{Host: c.ServiceHost(service), Port: l.Port, Service: service}
 		},
-		Dial:  func(advertised, _ string) string { return advertised },
-		Reach: ReachInside,
+		BootstrapPort: func(l model.Listener, _ Given) int32 { return l.Port },
+		Names: func(c *model.Cluster, n *model.Node, l model.Listener) []string {
+			return append(namesInside(c, n, l), serviceNames(c, model.NodeService(n.PodName, l.Name))...)
+		},
+		Open: openInside,
+		// Whoever has hosts of their own has clients to whom the names inside mean nothing.
+		Bootstrap: func(c *model.Cluster, l model.Listener, hosts map[int32]string) string {
+			if len(l.Hosts) > 0 {
+				return ""
+			}
+			return atBootstrapService(c, l, hosts)
+		},
+		Dial:  podFirst,
+		Reach: ReachOutside,
+		Known: KnownAtOnce,
 	},
 	{
 		Type: v1alpha1.ExposureNodePort,
-		Node: func(n *model.Node, l model.Listener, ports map[string]int32) Address {
+		Node: func(_ *model.Cluster, n *model.Node, l model.Listener, given Given) Address {
 			service := model.NodeService(n.PodName, l.Name)
-			a := Address{Host: model.HostIPPlaceholder, Port: ports[service], Service: service, HostIP: true}
+			port := given.Ports[service]
+			a := Address{Host: model.HostIPPlaceholder, Port: port, Service: service, NodePort: port, HostIP: true}
 			if a.Port == 0 {
 				a.Waiting = fmt.Sprintf("Service %s has no node port yet", service)
 			}
 			return a
 		},
-		BootstrapPort: func(l model.Listener, ports map[string]int32) int32 { return ports[l.Service] },
+		BootstrapPort: func(l model.Listener, given Given) int32 { return given.Ports[l.Service] },
 		Names:         namesInside,
 		// The traffic stays on the Kubernetes node that it came to: clients are sent only to nodes that run a broker,
 		// the certificate there names that very node, and ACLs see the client's own address.
-		Open: func(spec *corev1.ServiceSpec, port int32) {
+		Open: func(spec *corev1.ServiceSpec, l model.Listener, port int32) {
 			spec.Type, spec.Ports[0].NodePort = corev1.ServiceTypeNodePort, port
-			spec.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyLocal
+			spec.ExternalTrafficPolicy = cmp.Or(l.Services.ExternalTrafficPolicy, corev1.ServiceExternalTrafficPolicyLocal)
 		},
 		Bootstrap: atKubernetesNodes,
 		// What stands between the operator and a port of a Kubernetes node is not what is to be proven.
-		Dial:  func(advertised, pod string) string { return cmp.Or(pod, advertised) },
+		Dial:  podFirst,
 		Reach: ReachOutside,
+		Known: KnownAtOnce,
+	},
+	{
+		Type:          v1alpha1.ExposureLoadBalancer,
+		Node:          atLoadBalancer,
+		BootstrapPort: func(l model.Listener, _ Given) int32 { return l.Port },
+		Names: func(c *model.Cluster, n *model.Node, l model.Listener) []string {
+			return append(namesInside(c, n, l), l.Balanced...)
+		},
+		Open: func(spec *corev1.ServiceSpec, l model.Listener, _ int32) {
+			spec.Type = corev1.ServiceTypeLoadBalancer
+			spec.ExternalTrafficPolicy = l.Services.ExternalTrafficPolicy
+			spec.LoadBalancerSourceRanges = l.Services.SourceRanges
+			spec.AllocateLoadBalancerNodePorts = l.Services.AllocateNodePorts
+			if class := l.Services.LoadBalancerClass; class != "" {
+				spec.LoadBalancerClass = &class
+			}
+		},
+		Bootstrap: func(_ *model.Cluster, l model.Listener, _ map[int32]string) string {
+			return serversAt(l.Balanced, l.BootstrapPort)
+		},
+		// From inside a load balancer is often not reached, and proves nothing of the way from outside.
+		Dial:  podFirst,
+		Reach: ReachOutside,
+		Known: KnownLate,
 	},
 }
 
 // GivesPorts tells whether Kubernetes gives out the ports that clients come to.
-func (r Row) GivesPorts(l model.Listener) bool { return r.BootstrapPort(l, nil) == 0 }
+func (r Row) GivesPorts(l model.Listener) bool { return r.BootstrapPort(l, Given{}) == 0 }
+
+// PerNode tells whether each broker has a Service of its own.
+func (r Row) PerNode() bool {
+	return r.Node(&model.Cluster{}, &model.Node{}, model.Listener{Exposure: r.Type}, Given{}).Service != ""
+}
+
+func openInside(spec *corev1.ServiceSpec, _ model.Listener, _ int32) {
+	spec.Type = corev1.ServiceTypeClusterIP
+}
+
+func podFirst(advertised, pod string) string { return cmp.Or(pod, advertised) }
+
+func atBootstrapService(c *model.Cluster, l model.Listener, _ map[int32]string) string {
+	return fmt.Sprintf("%s:%d", c.ServiceHost(l.Service), l.BootstrapPort)
+}
 
 // namesInside are those under which clients in the Kubernetes cluster reach a broker: its own, and those of the
 // bootstrap Service, which may be typed short.
 func namesInside(c *model.Cluster, n *model.Node, l model.Listener) []string {
+	return append([]string{n.Host}, serviceNames(c, l.Service)...)
+}
+
+// serviceNames are the names of a Service, which may be typed short.
+func serviceNames(c *model.Cluster, service string) []string {
 	return []string{
-		n.Host,
-		c.ServiceHost(l.Service),
-		l.Service + "." + c.Namespace + ".svc",
-		l.Service + "." + c.Namespace,
-		l.Service,
+		c.ServiceHost(service), service + "." + c.Namespace + ".svc", service + "." + c.Namespace, service,
 	}
 }
 
-// maxBootstrapHosts bounds bootstrap.servers of a listener that is reached at Kubernetes nodes.
+// atLoadBalancer keeps to what the node advertises as long as the load balancer still has it. Where certificates are
+// checked, a node waits for the address at which clients begin as well: its certificate has to name it.
+func atLoadBalancer(_ *model.Cluster, n *model.Node, l model.Listener, given Given) Address {
+	a := Address{Port: l.Port, Service: model.NodeService(n.PodName, l.Name)}
+	if known := given.Balanced[a.Service]; len(known) > 0 {
+		a.Host = known[0]
+		if now := given.Advertised[n.ID][strings.ToUpper(l.Name)].Host; slices.Contains(known, now) {
+			a.Host = now
+		}
+	} else {
+		a.Late = Awaits(a.Service)
+	}
+	return a
+}
+
+// Awaits says that the load balancer of a Service has no address.
+func Awaits(service string) string {
+	return fmt.Sprintf("Service %s waits for an address of its load balancer", service)
+}
+
+// maxBootstrapHosts bounds bootstrap.servers of a listener that is reached at several addresses.
 const maxBootstrapHosts = 3
 
 func atKubernetesNodes(c *model.Cluster, l model.Listener, hosts map[int32]string) string {
-	if l.BootstrapPort == 0 {
+	if len(l.Hosts) > 0 {
 		return ""
 	}
 	var distinct []string
@@ -131,9 +236,17 @@ func atKubernetesNodes(c *model.Cluster, l model.Listener, hosts map[int32]strin
 		}
 	}
 	slices.Sort(distinct)
+	return serversAt(distinct, l.BootstrapPort)
+}
+
+// serversAt is bootstrap.servers of the first of some hosts; empty without a port.
+func serversAt(hosts []string, port int32) string {
+	if port == 0 {
+		return ""
+	}
 	var servers []string
-	for _, host := range distinct[:min(len(distinct), maxBootstrapHosts)] {
-		servers = append(servers, net.JoinHostPort(host, strconv.Itoa(int(l.BootstrapPort))))
+	for _, host := range hosts[:min(len(hosts), maxBootstrapHosts)] {
+		servers = append(servers, net.JoinHostPort(host, strconv.Itoa(int(port))))
 	}
 	return strings.Join(servers, ",")
 }
@@ -152,10 +265,19 @@ func index(t v1alpha1.ExposureType) int {
 
 // Names lists the types for a sentence: "A, B or C".
 func Names() string {
-	names := make([]string, len(Rows))
-	for i, row := range Rows {
-		names[i] = string(row.Type)
+	return namesWhere(func(Row) bool { return true })
+}
+
+func namesWhere(suits func(Row) bool) string {
+	var names []string
+	for _, row := range Rows {
+		if suits(row) {
+			names = append(names, string(row.Type))
+		}
 	}
 	last := len(names) - 1
+	if last == 0 {
+		return names[0]
+	}
 	return strings.Join(names[:last], ", ") + " or " + names[last]
 }

@@ -1,6 +1,7 @@
 package exposure
 
 import (
+	"fmt"
 	"os"
 	"reflect"
 	"regexp"
@@ -14,15 +15,16 @@ import (
 	"github.com/castellan-dev/castellan/internal/model"
 )
 
-// ports answers every Service with a port.
-func ports(row Row, c *model.Cluster, l model.Listener) map[string]int32 {
-	known := map[string]int32{l.Service: 30000}
+// ports answers every Service with a port, and with an address of a load balancer.
+func ports(row Row, c *model.Cluster, l model.Listener) Given {
+	given := Given{Ports: map[string]int32{l.Service: 30000}, Balanced: map[string][]string{l.Service: {"192.0.2.1"}}}
 	for i := range c.Nodes {
-		if service := row.Node(&c.Nodes[i], l, nil).Service; service != "" {
-			known[service] = 30001 + int32(i)
+		if service := row.Node(c, &c.Nodes[i], l, Given{}).Service; service != "" {
+			given.Ports[service] = 30001 + int32(i)
+			given.Balanced[service] = []string{fmt.Sprintf("lb-%d.example.com", i)}
 		}
 	}
-	return known
+	return given
 }
 
 func TestEveryExposureIsACompleteRow(t *testing.T) {
@@ -51,20 +53,28 @@ func TestEveryExposureIsACompleteRow(t *testing.T) {
 		l := model.Listener{Name: "clients", Port: 9092, Exposure: row.Type, TLS: true,
 			Service: c.BootstrapService("clients")}
 		given := ports(row, c, l)
+		l.Balanced = given.Balanced[l.Service]
 		if l.BootstrapPort = row.BootstrapPort(l, given); l.BootstrapPort == 0 {
 			t.Errorf("%s: nobody knows where clients begin", name)
 		}
 		advertised := map[string]bool{}
 		for i := range c.Nodes {
 			n := &c.Nodes[i]
-			a := row.Node(n, l, given)
-			if a.Host == "" || a.Port == 0 || a.Waiting != "" {
+			a := Advertise(c, n, l, given)
+			if a.Host == "" || a.Port == 0 || a.Waiting != "" || a.Late != "" {
 				t.Errorf("%s: with all that Kubernetes says, node %d is at %+v", name, n.ID, a)
 			}
-			if none := row.Node(n, l, nil); (none.Port == 0) != (none.Waiting != "") {
+			none := row.Node(c, n, l, Given{})
+			if (none.Port == 0) != (none.Waiting != "") {
 				t.Errorf("%s: an address without a port is waited for, and one with a port is not: %+v", name, none)
 			}
-			names := row.Names(c, n, l)
+			if late := none.Host == ""; late != (none.Late != "") || late != (row.Known == KnownLate) {
+				t.Errorf("%s: an address without a host comes late, and no other does: %+v", name, none)
+			}
+			if row.PerNode() != (a.Service != "") {
+				t.Errorf("%s: each broker has a Service: %t, and it is %q", name, row.PerNode(), a.Service)
+			}
+			names := CertificateNames(c, n, l, a)
 			if !slices.Contains(names, a.Host) && !a.HostIP {
 				t.Errorf("%s: node %d advertises %s, and its certificate holds %v", name, n.ID, a.Host, names)
 			}
@@ -77,7 +87,7 @@ func TestEveryExposureIsACompleteRow(t *testing.T) {
 			t.Errorf("%s: clients type %q", name, row.Bootstrap(c, l, hosts))
 		}
 		spec := corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: l.Port}}}
-		if row.Open(&spec, 30001); spec.Type == "" || (spec.Ports[0].NodePort == 30001) != row.GivesPorts(l) {
+		if row.Open(&spec, l, 30001); spec.Type == "" || (spec.Ports[0].NodePort == 30001) != row.GivesPorts(l) {
 			t.Errorf("%s: a Service of type %q at port %d", name, spec.Type, spec.Ports[0].NodePort)
 		}
 		if row.Dial("advertised:1", "") != "advertised:1" {
@@ -88,7 +98,7 @@ func TestEveryExposureIsACompleteRow(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	found := regexp.MustCompile(`(?s)\n +exposure:\n.*?enum:\n((?: +- [^\n]+\n)+)`).FindSubmatch(crd)
+	found := regexp.MustCompile(`(?s)\n +exposure:\n.*?enum:\n((?: +- [^\n]+\n)* +- Internal\n(?: +- [^\n]+\n)*)`).FindSubmatch(crd)
 	if found == nil {
 		t.Fatal("the schema has no exposure")
 	}
@@ -102,7 +112,8 @@ func TestEveryExposureIsACompleteRow(t *testing.T) {
 }
 
 func TestWhatIsNoExposureIsNamedAndTreatedAsTheDefault(t *testing.T) {
-	if Names() != "Internal or NodePort" || Known("") || Known("Pigeon") || !Known(v1alpha1.ExposureNodePort) {
+	if Names() != "Internal, ClusterIP, NodePort or LoadBalancer" ||
+		PerNodeTypes() != "ClusterIP, NodePort or LoadBalancer" || Known("") || Known("Pigeon") || !Known(v1alpha1.ExposureNodePort) {
 		t.Error(Names())
 	}
 	if Of("").Type != v1alpha1.ExposureInternal || Of("Pigeon").Type != v1alpha1.ExposureInternal {

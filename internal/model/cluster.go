@@ -86,6 +86,8 @@ type Node struct {
 	PodName   string // <cluster>-<pool>-<id>
 	Host      string // <pod>.<cluster>-nodes.<namespace>.svc.<domain>
 	Listeners []NodeListener
+	// Awaited are listeners that the node does without until their addresses are known. Their Services are there.
+	Awaited []NodeListener
 	// Waiting says what has to be known before the node's files can be rendered; empty = nothing.
 	Waiting string
 	// RestartBefore asks for a restart of a pod that was made before then; zero = nobody asks.
@@ -99,9 +101,27 @@ type Listener struct {
 	Exposure   v1alpha1.ExposureType
 	TLS        bool
 	Mechanisms []v1alpha1.Mechanism // none = anonymous
-	Service    string               // <cluster>-<listener>: bootstrap Service
+	// Protocols and CipherSuites are what it takes with TLS; none = what Kafka takes.
+	Protocols, CipherSuites []string
+	ReauthSeconds           int32  // after which clients have to log in again; 0 = as the operator has it
+	Service                 string // <cluster>-<listener>: bootstrap Service
 	// BootstrapPort is what clients type: Port, or the NodePort given to the bootstrap Service (0 = not known yet).
 	BootstrapPort int32
+	// Advertised is what brokers advertise in place of what the type of exposure gives; the zero value = nothing else.
+	Advertised v1alpha1.Advertised
+	// Hosts are host names and addresses of the user's own at which clients begin, and HostsPort the port there; 0 =
+	// BootstrapPort.
+	Hosts     []string
+	HostsPort int32
+	// Balanced are the addresses of the load balancer before the bootstrap Service, best first; none = not known yet, or
+	// there is none.
+	Balanced []string
+	// NodePort is the port that the bootstrap Service has to have; 0 = any.
+	NodePort int32
+	// Services is what all Services of the listener have, OfBootstrap and OfBrokers what only some have.
+	Services    v1alpha1.ExposureServices
+	OfBootstrap v1alpha1.BootstrapExposure
+	OfBrokers   v1alpha1.BrokersExposure
 }
 
 // SecurityProtocol is Kafka's word for encryption and authentication together.
@@ -127,9 +147,18 @@ type NodeListener struct {
 	// AdvertisedHost may be the placeholder HostIPPlaceholder, which the start script fills.
 	AdvertisedHost string
 	AdvertisedPort int32
-	Service        string   // Service of this node alone (NodePort), else empty
-	SANs           []string // DNS names that the certificate must hold; none without TLS
+	Service        string   // Service of this node alone, else empty
+	NodePort       int32    // that Kubernetes gave to Service; 0 = none, or not known yet
+	FixedPort      int32    // node port that Service has to have; 0 = any
+	Late           string   // what the address waits for that may take long; empty = nothing
+	SANs           []string // DNS names and addresses that the certificate must hold; none without TLS
 	NeedsHostIP    bool     // the certificate must name the address of the Kubernetes node too
+}
+
+// HostPort is an address that a broker advertises.
+type HostPort struct {
+	Host string // may be HostIPPlaceholder
+	Port int32
 }
 
 // Placeholders that stand in a node's files for placement facts. The placeholder is part of the content hash, its value

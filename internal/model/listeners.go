@@ -1,6 +1,9 @@
 package model
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // ClientListener returns what clients see of the whole cluster under a listener's name in Kafka (upper case), or nil
 // for the cluster's own listeners.
@@ -25,3 +28,23 @@ func (n *Node) Listener(name string) *NodeListener {
 
 // IsInternal tells the cluster's own listeners from those of clients.
 func (l NodeListener) IsInternal() bool { return l.Name == "CONTROLLER" || l.Name == "REPLICATION" }
+
+// AllListeners are those that a node has, and those whose addresses it awaits.
+func (n *Node) AllListeners() []NodeListener { return slices.Concat(n.Listeners, n.Awaited) }
+
+// HasFixedPort tells whether the spec says which node port a Service of the cluster has.
+func (c *Cluster) HasFixedPort(service string) bool {
+	for _, l := range c.Listeners {
+		if l.Service == service && l.NodePort != 0 {
+			return true
+		}
+	}
+	for i := range c.Nodes {
+		for _, l := range c.Nodes[i].AllListeners() {
+			if l.Service == service && l.FixedPort != 0 {
+				return true
+			}
+		}
+	}
+	return false
+}

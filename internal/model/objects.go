@@ -103,7 +103,7 @@ func (c *Cluster) ObjectNames() []ObjectName {
 				add(PartVolume, VolumeField(node.Pool, v.Name, "name"), KindClaim, ClaimName(v.Name, node.PodName))
 			}
 		}
-		for _, l := range node.Listeners {
+		for _, l := range node.AllListeners() {
 			if l.Service != "" {
 				add(PartListener, ListenerField(strings.ToLower(l.Name), "name"), KindService, l.Service)
 			}

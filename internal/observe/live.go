@@ -8,6 +8,8 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
+
+	"github.com/castellan-dev/castellan/internal/exposure"
 )
 
 // Live is every Kubernetes object of one cluster, as the cache shows it.
@@ -53,4 +55,16 @@ func (l *Live) NodePorts() map[string]int32 {
 		}
 	}
 	return ports
+}
+
+// Balanced are the addresses of the load balancers of Services, best first, by Service name.
+func (l *Live) Balanced() map[string][]string {
+	balanced := map[string][]string{}
+	for name, service := range l.Services {
+		if hosts := exposure.Balance(service.Status.LoadBalancer.Ingress); len(hosts) > 0 &&
+			service.Spec.Type == corev1.ServiceTypeLoadBalancer {
+			balanced[name] = hosts
+		}
+	}
+	return balanced
 }

@@ -61,7 +61,7 @@ func checkNode(
 		if want := fmt.Sprintf("%s://:%d", l.Name, l.Port); listeners[i] != want {
 			t.Errorf("node %d binds %s, want %s", n.ID, listeners[i], want)
 		}
-		if want := fmt.Sprintf("%s://%s:%d", l.Name, l.AdvertisedHost, l.AdvertisedPort); advertised[i] != want {
+		if want := fmt.Sprintf("%s://%s:%d", l.Name, bracketed(l.AdvertisedHost), l.AdvertisedPort); advertised[i] != want {
 			t.Errorf("node %d advertises %s, want %s", n.ID, advertised[i], want)
 		}
 		if !slices.Contains(strings.Split(properties["listener.security.protocol.map"], ","), l.Name+":"+l.SecurityProtocol) {

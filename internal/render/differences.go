@@ -1,6 +1,7 @@
 package render
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -28,6 +29,9 @@ func Differences(v version.Version, before, after NodeFiles) []string {
 		if was == is && had == has {
 			continue
 		}
+		if key == "advertised.listeners" && had && has {
+			was, is = apart(was, is) // the addresses that change may stand far behind
+		}
 		open := v.Scope(key) != version.Unknown && !mayHoldSecret(key)
 		switch {
 		case !open:
@@ -44,6 +48,16 @@ func Differences(v version.Version, before, after NodeFiles) []string {
 		texts = append(texts, "jvm.heap")
 	}
 	return cut(texts)
+}
+
+// apart leaves out of two lists what both have; "none" = nothing is left.
+func apart(was, is string) (before, after string) {
+	old, next := strings.Split(was, ","), strings.Split(is, ",")
+	without := func(list, other []string) string {
+		list = slices.DeleteFunc(slices.Clone(list), func(entry string) bool { return slices.Contains(other, entry) })
+		return cmp.Or(strings.Join(list, ","), "none")
+	}
+	return without(old, next), without(next, old)
 }
 
 // The most that is told of one change.

@@ -23,3 +23,22 @@ func TestDifferencesAreToldWithoutSecrets(t *testing.T) {
 		t.Errorf("of equal files: %q", got)
 	}
 }
+
+// Of what a broker advertises only the addresses that change are told: the first ones are long, and stay.
+func TestOfAdvertisedAddressesThoseAreToldThatChange(t *testing.T) {
+	const own = "REPLICATION://events-main-0.events-nodes.shop.svc.cluster.local:9091"
+	files := func(listeners string) NodeFiles {
+		return NodeFiles{Data: map[string]string{fileProperties: "advertised.listeners=" + own + listeners + "\n"}}
+	}
+	for name, tt := range map[string]struct{ before, after, want string }{
+		"another address": {",EXTERNAL://lb-a:9094", ",EXTERNAL://lb-b:9094",
+			"advertised.listeners EXTERNAL://lb-a:9094 -> EXTERNAL://lb-b:9094"},
+		"a first address": {"", ",EXTERNAL://lb-b:9094", "advertised.listeners none -> EXTERNAL://lb-b:9094"},
+		"none any more":   {",EXTERNAL://lb-a:9094", "", "advertised.listeners EXTERNAL://lb-a:9094 -> none"},
+	} {
+		got := Differences(version.Catalogue[0], files(tt.before), files(tt.after))
+		if !slices.Equal(got, []string{tt.want}) {
+			t.Errorf("%s: %q, want %q", name, got, tt.want)
+		}
+	}
+}

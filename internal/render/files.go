@@ -128,6 +128,9 @@ type listenerRequest struct {
 	Mechanisms     []v1alpha1.Mechanism `json:"mechanisms,omitempty"`
 	AdvertisedHost string               `json:"advertisedHost"`
 	AdvertisedPort int32                `json:"advertisedPort"`
+	Protocols      []string             `json:"protocols,omitempty"`
+	CipherSuites   []string             `json:"cipherSuites,omitempty"`
+	ReauthSeconds  int32                `json:"reauthSeconds,omitempty"`
 }
 
 func askedOfNode(c *model.Cluster, pool *model.Pool, n *model.Node) nodeRequest {
@@ -147,9 +150,13 @@ func askedOfNode(c *model.Cluster, pool *model.Pool, n *model.Node) nodeRequest 
 	r.RackKey = c.RackKey
 	for _, l := range c.Listeners {
 		nl := n.Listener(strings.ToUpper(l.Name))
+		if nl == nil {
+			continue // it does without until the address is known
+		}
 		r.Listeners = append(r.Listeners, listenerRequest{
 			Name: l.Name, Port: l.Port, Protocol: l.SecurityProtocol(), Mechanisms: l.Mechanisms,
 			AdvertisedHost: nl.AdvertisedHost, AdvertisedPort: nl.AdvertisedPort,
+			Protocols: l.Protocols, CipherSuites: l.CipherSuites, ReauthSeconds: l.ReauthSeconds,
 		})
 	}
 	return r

@@ -105,6 +105,10 @@ func inputs(t *testing.T, name, spec string) resolve.Inputs {
 	}
 	return resolve.Inputs{
 		Cluster: cluster, Spec: &cluster.Spec, ImageRepository: "apache/kafka", Domain: "cluster.local",
+		Balanced: map[string][]string{
+			name + "-outside": {"192.0.2.1"}, name + "-main-0-outside": {"lb-0.example.com", "192.0.2.10"},
+			name + "-main-1-outside": {"lb-1.example.com"}, name + "-main-2-outside": {"192.0.2.12"},
+		},
 		NodePorts: map[string]int32{
 			name + "-outside":             30200,
 			name + "-main-0-outside":      30100,

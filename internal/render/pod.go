@@ -167,7 +167,7 @@ func containerPorts(c *model.Cluster, pool *model.Pool) []corev1.ContainerPort {
 	}
 	if pool.Broker {
 		add("replication", model.PortReplication)
-		for _, l := range c.Listeners {
+		for _, l := range inForce(c, pool) {
 			add(l.Name, l.Port)
 		}
 	}

@@ -32,8 +32,8 @@ var brokerDefaults = []property{
 	{"initial.broker.registration.timeout.ms", "900000"},
 }
 
-// reauthMillis cuts a removed user off: without it an open connection lives for ever. Five minutes.
-const reauthMillis = "300000"
+// reauthSeconds cuts a removed user off: without it an open connection lives for ever. Five minutes.
+const reauthSeconds int32 = 300
 
 // serverProperties prints the file of one node.
 func serverProperties(c *model.Cluster, pool *model.Pool, n *model.Node) string {
@@ -66,7 +66,7 @@ func ownProperties(c *model.Cluster, pool *model.Pool, n *model.Node) []property
 	var listeners, advertised, protocols []string
 	for _, l := range n.Listeners {
 		listeners = append(listeners, fmt.Sprintf("%s://:%d", l.Name, l.Port))
-		advertised = append(advertised, fmt.Sprintf("%s://%s:%d", l.Name, l.AdvertisedHost, l.AdvertisedPort))
+		advertised = append(advertised, fmt.Sprintf("%s://%s:%d", l.Name, bracketed(l.AdvertisedHost), l.AdvertisedPort))
 		protocols = append(protocols, l.Name+":"+l.SecurityProtocol)
 	}
 	// Kafka wants a protocol for both internal listeners on every node, also for the one that the node does not have.
@@ -89,6 +89,14 @@ func ownProperties(c *model.Cluster, pool *model.Pool, n *model.Node) []property
 		lines = append(lines, property{"broker.rack", model.RackPlaceholder})
 	}
 	return lines
+}
+
+// bracketed is a host before a port: an IPv6 address stands in brackets.
+func bracketed(host string) string {
+	if strings.Contains(host, ":") {
+		return "[" + host + "]"
+	}
+	return host
 }
 
 func processRoles(pool *model.Pool) string {
@@ -124,8 +132,18 @@ func listenerSecurity(c *model.Cluster, n *model.Node, l model.NodeListener) []p
 			property{prefix + "ssl.client.auth", "none"},
 		)
 	}
-	if listener := c.ClientListener(l.Name); listener != nil && len(listener.Mechanisms) > 0 {
-		lines = append(lines, saslSecurity(prefix, listener.Mechanisms)...)
+	listener := c.ClientListener(l.Name)
+	if listener == nil {
+		return lines
+	}
+	if len(listener.Protocols) > 0 {
+		lines = append(lines, property{prefix + "ssl.enabled.protocols", strings.Join(listener.Protocols, ",")})
+	}
+	if len(listener.CipherSuites) > 0 {
+		lines = append(lines, property{prefix + "ssl.cipher.suites", strings.Join(listener.CipherSuites, ",")})
+	}
+	if len(listener.Mechanisms) > 0 {
+		lines = append(lines, saslSecurity(prefix, listener)...)
 	}
 	return lines
 }
@@ -142,16 +160,16 @@ func internalSecurity(name string, n *model.Node) []property {
 	}
 }
 
-func saslSecurity(prefix string, mechanisms []v1alpha1.Mechanism) []property {
+func saslSecurity(prefix string, l *model.Listener) []property {
 	var names []string
-	for _, m := range mechanisms {
+	for _, m := range l.Mechanisms {
 		names = append(names, string(m))
 	}
 	lines := []property{
 		{prefix + "sasl.enabled.mechanisms", strings.Join(names, ",")},
-		{prefix + "connections.max.reauth.ms", reauthMillis},
+		{prefix + "connections.max.reauth.ms", fmt.Sprint(cmp.Or(l.ReauthSeconds, reauthSeconds) * 1000)},
 	}
-	for _, m := range mechanisms {
+	for _, m := range l.Mechanisms {
 		key := prefix + strings.ToLower(string(m)) + ".sasl."
 		if row, known := mechanism.Of(m); known {
 			for _, p := range row.Listener(usersDir + "/" + UsersEntry) {

@@ -1,6 +1,7 @@
 package render
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -29,7 +30,7 @@ func Quiet(c *model.Cluster) []Object {
 		objects = append(objects, bootstrapService(c, &c.Listeners[i]))
 	}
 	for i := range c.Nodes {
-		for _, l := range c.Nodes[i].Listeners {
+		for _, l := range c.Nodes[i].AllListeners() {
 			if l.Service != "" {
 				objects = append(objects, nodeService(c, &c.Nodes[i], l))
 			}
@@ -48,6 +49,14 @@ func service(c *model.Cluster, name string, more map[string]string, spec corev1.
 
 func servicePort(name string, port int32) corev1.ServicePort {
 	return corev1.ServicePort{Name: name, Port: port, TargetPort: intstr.FromInt32(port), Protocol: corev1.ProtocolTCP}
+}
+
+// listenerPort is a port of a listener. It leads to the port of that name in the pod: while a listener moves to another
+// port, to where each pod has it.
+func listenerPort(name string, port int32) corev1.ServicePort {
+	p := servicePort(name, port)
+	p.TargetPort = intstr.FromString(name)
+	return p
 }
 
 // nodesService gives every pod its DNS name, ready or not: nodes must find each other to become ready.
@@ -83,12 +92,12 @@ func Handover(c *model.Cluster, pod string) *corev1.Service {
 
 // bootstrapService leads clients to any ready broker.
 func bootstrapService(c *model.Cluster, l *model.Listener) *corev1.Service {
-	spec := corev1.ServiceSpec{
+	bootstrap := service(c, l.Service, map[string]string{v1alpha1.LabelListener: l.Name}, corev1.ServiceSpec{
 		Selector: map[string]string{v1alpha1.LabelCluster: c.Name, v1alpha1.LabelBroker: "true"},
-		Ports:    []corev1.ServicePort{servicePort(l.Name, l.Port)},
-	}
-	exposure.Of(l.Exposure).Open(&spec, l.BootstrapPort)
-	return service(c, l.Service, map[string]string{v1alpha1.LabelListener: l.Name}, spec)
+		Ports:    []corev1.ServicePort{listenerPort(l.Name, l.Port)},
+	})
+	exposure.Shape(bootstrap, c, *l, nil, cmp.Or(l.NodePort, l.BootstrapPort))
+	return bootstrap
 }
 
 // nodeService leads to one broker alone, ready or not: its clients know which one they want.
@@ -97,13 +106,14 @@ func nodeService(c *model.Cluster, n *model.Node, l model.NodeListener) *corev1.
 	spec := corev1.ServiceSpec{
 		Selector: map[string]string{v1alpha1.LabelCluster: c.Name,
 			appsv1.StatefulSetPodNameLabel: n.PodName},
-		Ports:                    []corev1.ServicePort{servicePort(name, l.Port)},
+		Ports:                    []corev1.ServicePort{listenerPort(name, l.Port)},
 		PublishNotReadyAddresses: true,
 	}
-	exposure.Of(c.ClientListener(l.Name).Exposure).Open(&spec, l.AdvertisedPort)
-	return service(c, l.Service, map[string]string{
+	broker := service(c, l.Service, map[string]string{
 		v1alpha1.LabelListener: name, v1alpha1.LabelPool: n.Pool, v1alpha1.LabelNodeID: fmt.Sprint(n.ID),
 	}, spec)
+	exposure.Shape(broker, c, *c.ClientListener(l.Name), n, cmp.Or(l.FixedPort, l.NodePort))
+	return broker
 }
 
 // Budget covers brokers and controllers together: an eviction is a restart like any other, and there is one at a time.

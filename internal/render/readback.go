@@ -2,6 +2,7 @@ package render
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -64,4 +65,38 @@ func KeepsClaims(set *appsv1.StatefulSet, c *model.Cluster, pool *model.Pool) bo
 			return have.Name == want.Name && size.Cmp(asked) == 0 &&
 				model.SameClass(have.Spec.StorageClassName, want.Spec.StorageClassName)
 		})
+}
+
+// CertificateNames reads back which names the files of a node ask of the certificate of a listener, and whether the
+// address of the Kubernetes node is among them. known is false for files that say nothing of names.
+func CertificateNames(files NodeFiles, listener string) (names []string, hostIP, known bool) {
+	text, known := files.Data[fileNames]
+	for line := range strings.Lines(text) {
+		certificate, name, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+		switch {
+		case certificate != listener:
+		case name == model.HostIPPlaceholder:
+			hostIP = true
+		default:
+			names = append(names, name)
+		}
+	}
+	return names, hostIP, known
+}
+
+// Advertised reads back what the files of a node advertise, by the listener's name in Kafka.
+func Advertised(files NodeFiles) map[string]model.HostPort {
+	advertised := map[string]model.HostPort{}
+	for entry := range strings.SplitSeq(readProperties(files.Data[fileProperties])["advertised.listeners"], ",") {
+		name, address, found := strings.Cut(entry, "://")
+		at := strings.LastIndex(address, ":")
+		if !found || at < 0 {
+			continue
+		}
+		port, err := strconv.ParseInt(address[at+1:], 10, 32)
+		if err == nil {
+			advertised[name] = model.HostPort{Host: strings.Trim(address[:at], "[]"), Port: int32(port)}
+		}
+	}
+	return advertised
 }

@@ -3,6 +3,7 @@ package render
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -10,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/exposure"
 	"github.com/castellan-dev/castellan/internal/mechanism"
 	"github.com/castellan-dev/castellan/internal/model"
 )
@@ -111,7 +113,7 @@ func askedOfTemplate(c *model.Cluster, pool *model.Pool) templateRequest {
 	r := templateRequest{
 		Version: c.Version, Controller: pool.Controller, Broker: pool.Broker,
 		Requests: quantities(pool.Resources.Requests), Limits: quantities(pool.Resources.Limits),
-		PodTemplate: pool.PodTemplateText, PlainUsers: needsPlainUsers(c, pool),
+		PodTemplate: pool.PodTemplateText,
 	}
 	for _, v := range pool.Volumes {
 		volume := volumeRequest{Name: v.Name}
@@ -122,7 +124,10 @@ func askedOfTemplate(c *model.Cluster, pool *model.Pool) templateRequest {
 	}
 	if pool.Broker {
 		for _, l := range c.Listeners {
-			r.Ports = append(r.Ports, l.Port)
+			if !isLate(l) {
+				r.Ports = append(r.Ports, l.Port)
+				r.PlainUsers = r.PlainUsers || mechanism.Uses(l.Mechanisms, mechanism.PasswordFile)
+			}
 		}
 	}
 	return r
@@ -139,8 +144,21 @@ func quantities(list corev1.ResourceList) map[string]string {
 
 // needsPlainUsers mounts the users file only where somebody logs in with it.
 func needsPlainUsers(c *model.Cluster, pool *model.Pool) bool {
-	return pool.Broker && slices.ContainsFunc(c.Listeners, func(l model.Listener) bool {
+	return pool.Broker && slices.ContainsFunc(inForce(c, pool), func(l model.Listener) bool {
 		return mechanism.Uses(l.Mechanisms, mechanism.PasswordFile)
+	})
+}
+
+// isLate tells that nodes get a listener one by one, each as its address comes to be known. The template of their pool
+// is no reason to restart any of them then: each restarts for its own files, and takes the template with that.
+func isLate(l model.Listener) bool { return exposure.Of(l.Exposure).Known == exposure.KnownLate }
+
+// inForce are the listeners that a pool's template has to serve: those that come late only once a node has them.
+func inForce(c *model.Cluster, pool *model.Pool) []model.Listener {
+	return slices.DeleteFunc(slices.Clone(c.Listeners), func(l model.Listener) bool {
+		return isLate(l) && !slices.ContainsFunc(c.Nodes, func(n model.Node) bool {
+			return n.Pool == pool.Name && n.Listener(strings.ToUpper(l.Name)) != nil
+		})
 	})
 }
 

@@ -2,6 +2,7 @@ package render
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -9,6 +10,7 @@ import (
 
 	"github.com/castellan-dev/castellan/internal/exposure"
 	"github.com/castellan-dev/castellan/internal/mechanism"
+	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/report"
 )
 
@@ -21,18 +23,72 @@ version: "4.3.1"
 pools: [{name: main, replicas: 3, storage: {volumes: [{name: data, size: 1Gi}]}}]
 listeners: [{name: outside, port: 9094, exposure: {type: %s}, authentication: {mechanisms: [SCRAM-SHA-512]}}]
 `, row.Type))
-			services := map[string]*corev1.Service{}
-			for _, object := range Quiet(c) {
-				if s, is := object.(*corev1.Service); is {
-					services[s.Name] = s
-				}
-			}
+			services := servicesOf(c)
 			hosts := map[int32]string{0: "10.0.0.7", 1: "10.0.0.7", 2: "10.0.0.7"}
 			for _, n := range c.Nodes {
 				checkNode(t, c, &n, Nodes(c)[n.ID], services, report.ListenerStatus(c, hosts))
 			}
 		})
 	}
+}
+
+// TestWhatIsAdvertisedInsteadIsSaidAlikeEverywhere lays templates and overrides over every row of the table.
+func TestWhatIsAdvertisedInsteadIsSaidAlikeEverywhere(t *testing.T) {
+	for _, row := range exposure.Rows {
+		t.Run(string(row.Type), func(t *testing.T) {
+			c := cluster(t, "demo", fmt.Sprintf(`
+version: "4.3.1"
+pools: [{name: main, replicas: 3, storage: {volumes: [{name: data, size: 1Gi}]}}]
+listeners:
+- name: outside
+  port: 9094
+  exposure:
+    type: %s
+    advertised:
+      hostTemplate: b-{nodeId}.kafka.example.com
+      portTemplate: 9000+{nodeId}
+      overrides: [{nodeId: 1, host: "fd00::1", port: 443}, {nodeId: 2, host: 192.0.2.7}]
+    bootstrap: {hosts: [kafka.example.com, 192.0.2.1], port: 443}
+`, row.Type))
+			services := servicesOf(c)
+			hosts := map[int32]string{0: "10.0.0.7", 1: "10.0.0.7", 2: "10.0.0.7"}
+			status := report.ListenerStatus(c, hosts)
+			for _, n := range c.Nodes {
+				checkNode(t, c, &n, Nodes(c)[n.ID], services, status)
+				l := n.Listener("OUTSIDE")
+				for _, name := range []string{"kafka.example.com", "192.0.2.1", l.AdvertisedHost} {
+					if !slices.Contains(l.SANs, name) {
+						t.Errorf("node %d: %s is not among the names %v", n.ID, name, l.SANs)
+					}
+				}
+				if l.NeedsHostIP {
+					t.Errorf("node %d: nobody is sent to the Kubernetes node, and its certificate has to name that", n.ID)
+				}
+			}
+			if got := status[0].BootstrapServers; !strings.HasPrefix(got, "kafka.example.com:443,192.0.2.1:443") {
+				t.Errorf("clients begin at %s", got)
+			}
+			want := "OUTSIDE://b-0.kafka.example.com:9000 OUTSIDE://[fd00::1]:443 OUTSIDE://192.0.2.7:9002"
+			var got []string
+			for _, n := range c.Nodes {
+				advertised := readProperties(Nodes(c)[n.ID].Data[fileProperties])["advertised.listeners"]
+				got = append(got, advertised[strings.Index(advertised, "OUTSIDE"):])
+			}
+			if text := strings.Join(got, " "); text != want {
+				t.Errorf("advertised is %s, want %s", text, want)
+			}
+		})
+	}
+}
+
+func servicesOf(c *model.Cluster) map[string]*corev1.Service {
+	services := map[string]*corev1.Service{}
+	for _, object := range Quiet(c) {
+		if s, is := object.(*corev1.Service); is {
+			services[s.Name] = s
+		}
+	}
+	return services
 }
 
 // TestEveryMechanismIsRendered walks the table: a listener that offers a mechanism says all that its row says.

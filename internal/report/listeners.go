@@ -4,6 +4,7 @@ package report
 
 import (
 	"maps"
+	"slices"
 	"strings"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
@@ -22,11 +23,33 @@ func ListenerStatus(c *model.Cluster, hosts map[int32]string) []v1alpha1.Listene
 				status.Addresses = append(status.Addresses, address)
 			}
 		}
-		status.NodePorts = nodePorts(c, l)
-		status.BootstrapServers = exposure.Of(l.Exposure).Bootstrap(c, l, hosts)
+		status.Message = awaited(c, l)
+		status.NodePorts, status.LoadBalancerAddresses = nodePorts(c, l), l.Balanced
+		status.BootstrapServers = exposure.Bootstrap(c, l, hosts)
 		statuses = append(statuses, status)
 	}
 	return statuses
+}
+
+// awaited is what a listener waits for, in one line; empty = nothing.
+func awaited(c *model.Cluster, l model.Listener) string {
+	var waits []string
+	for i := range c.Nodes {
+		for _, nl := range c.Nodes[i].AllListeners() {
+			if nl.Name == strings.ToUpper(l.Name) && nl.Late != "" && !slices.Contains(waits, nl.Late) {
+				waits = append(waits, nl.Late)
+			}
+		}
+	}
+	begin := exposure.Awaits(l.Service)
+	if exposure.Of(l.Exposure).Known == exposure.KnownLate && len(l.Balanced)+len(l.Hosts) == 0 &&
+		!slices.Contains(waits, begin) {
+		waits = append(waits, begin)
+	}
+	if len(waits) == 0 {
+		return ""
+	}
+	return First(waits)
 }
 
 // nodePorts are the ports that Kubernetes gave to the listener's Services.
@@ -36,8 +59,8 @@ func nodePorts(c *model.Cluster, l model.Listener) map[string]int32 {
 	}
 	ports := map[string]int32{l.Service: l.BootstrapPort}
 	for i := range c.Nodes {
-		if nl := c.Nodes[i].Listener(strings.ToUpper(l.Name)); nl != nil && nl.Service != "" {
-			ports[nl.Service] = nl.AdvertisedPort
+		if nl := c.Nodes[i].Listener(strings.ToUpper(l.Name)); nl != nil && nl.Service != "" && nl.NodePort != 0 {
+			ports[nl.Service] = nl.NodePort
 		}
 	}
 	maps.DeleteFunc(ports, func(_ string, port int32) bool { return port == 0 })

@@ -117,6 +117,11 @@ func (s *writer) progress() (reason, message string) {
 	if available.Status != metav1.ConditionTrue {
 		return "NotAvailable", available.Message
 	}
+	for _, l := range s.Model.Listeners {
+		if message := awaited(s.Model, l); message != "" {
+			return "AddressPending", fmt.Sprintf("listener %s: %s", l.Name, message)
+		}
+	}
 	return "", ""
 }
 

@@ -3,12 +3,15 @@ package resolve
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/exposure"
 	"github.com/castellan-dev/castellan/internal/identity"
 	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/verdict"
@@ -43,6 +46,8 @@ func Resolve(in Inputs) (*model.Cluster, verdict.List) {
 		faults = append(faults, restarts(c, in.Cluster.Annotations)...)
 		faults = append(faults, validateRacks(c, in.Cluster.Status.Nodes)...)
 		faults = append(faults, validateNames(c, in.Taken)...)
+		faults = append(faults, validateAddresses(c)...)
+		faults = append(faults, validateNodePorts(c)...)
 	}
 	slices.SortStableFunc(faults, func(a, b verdict.Verdict) int {
 		return cmp.Or(cmp.Compare(a.Field, b.Field), cmp.Compare(a.Sentence(), b.Sentence()))
@@ -98,12 +103,12 @@ func build(
 		c.UnmanagedConfig[key] = true
 	}
 	c.DynamicConfig = dynamicConfig(spec, v, c)
-	c.Listeners = resolveListeners(c, spec, in.NodePorts)
+	c.Listeners = resolveListeners(c, spec, in.given())
 	for i := range spec.Pools {
 		first, _ := identity.FirstNodeID(pools, spec.Pools[i].Name)
 		c.Pools = append(c.Pools, buildPool(c, &spec.Pools[i], first, v, spec, templates[spec.Pools[i].Name]))
 	}
-	c.Nodes = buildNodes(c, in.NodePorts)
+	c.Nodes = buildNodes(c, in.given())
 	return c
 }
 
@@ -152,7 +157,7 @@ func resourceList(list v1alpha1.ResourceList) corev1.ResourceList {
 	return out
 }
 
-func buildNodes(c *model.Cluster, ports map[string]int32) []model.Node {
+func buildNodes(c *model.Cluster, given exposure.Given) []model.Node {
 	var nodes []model.Node
 	for i := range c.Pools {
 		pool := &c.Pools[i]
@@ -160,7 +165,7 @@ func buildNodes(c *model.Cluster, ports map[string]int32) []model.Node {
 			n := model.Node{ID: pool.FirstNodeID + k, Pool: pool.Name}
 			n.PodName = fmt.Sprintf("%s-%d", pool.StatefulSet, n.ID)
 			n.Host = n.PodName + "." + c.ServiceHost(c.NodesService())
-			n.Listeners, n.Waiting = nodeListeners(c, pool, &n, ports)
+			addListeners(c, pool, &n, given)
 			nodes = append(nodes, n)
 		}
 	}
@@ -182,7 +187,27 @@ func dynamicConfig(spec *v1alpha1.KafkaClusterSpec, v version.Version, c *model.
 	for key := range c.UnmanagedConfig {
 		delete(config, key)
 	}
+	for _, l := range spec.EffectiveListeners() {
+		maps.Copy(config, listenerLimits(l))
+	}
 	return config
+}
+
+// listenerLimits are the run-time keys of a listener, which Kafka takes for all brokers (DynamicBrokerConfig:
+// ClusterLevelListenerConfigs).
+func listenerLimits(l v1alpha1.Listener) map[string]string {
+	limits := map[string]string{}
+	if l.Limits == nil {
+		return limits
+	}
+	for key, value := range map[string]*int32{
+		"max.connections": l.Limits.Connections, "max.connection.creation.rate": l.Limits.ConnectionsPerSecond,
+	} {
+		if value != nil {
+			limits["listener.name."+strings.ToLower(l.Name)+"."+key] = fmt.Sprint(*value)
+		}
+	}
+	return limits
 }
 
 // poolConfig splits a pool's configuration. Run-time keys of a pool without brokers stay in its file: nobody can set

@@ -42,6 +42,7 @@ func HostOf(cluster *v1alpha1.KafkaCluster) model.Host {
 			listener.Bootstrap = status.Listeners[known].BootstrapServers
 			listener.Addresses = addresses(cluster, l, row, status.Listeners[known].Addresses, pods)
 		}
+		listener.Late = listener.Bootstrap == "" && row.Known == exposure.KnownLate
 		h.Listeners = append(h.Listeners, listener)
 	}
 	return h
@@ -56,7 +57,11 @@ func addresses(cluster *v1alpha1.KafkaCluster, l v1alpha1.Listener, row exposure
 		if pod := pods[a.NodeID]; pod != "" {
 			atPod = fmt.Sprintf("%s.%s.%s.svc:%d", pod, service, cluster.Namespace, l.Port)
 		}
-		all[a.NodeID] = model.BrokerAddress{Dial: row.Dial(advertised, atPod), ServerName: a.Host}
+		dial := row.Dial(advertised, atPod)
+		if l.Exposure.Advertised != nil {
+			dial = cmp.Or(atPod, advertised) // what is advertised may lead through a router that only others reach
+		}
+		all[a.NodeID] = model.BrokerAddress{Dial: dial, ServerName: a.Host}
 	}
 	return all
 }

@@ -76,3 +76,33 @@ func TestWhetherACLsAreMindedFollowsSpecThenRecordThenListeners(t *testing.T) {
 		}
 	}
 }
+
+func TestAListenerIsLateOnlyUntilItsLoadBalancerIsKnown(t *testing.T) {
+	cluster := &v1alpha1.KafkaCluster{}
+	cluster.Spec.Listeners = []v1alpha1.Listener{
+		{Name: "external", Port: 9094, Exposure: v1alpha1.Exposure{Type: v1alpha1.ExposureLoadBalancer}},
+		{Name: "outside", Port: 9095, Exposure: v1alpha1.Exposure{Type: v1alpha1.ExposureNodePort}},
+	}
+	if h := HostOf(cluster); !h.Listeners[0].Late || h.Listeners[1].Late {
+		t.Errorf("%+v", h.Listeners)
+	}
+	cluster.Status.Listeners = []v1alpha1.ListenerStatus{{Name: "external", BootstrapServers: "lb:9094"}}
+	if h := HostOf(cluster); h.Listeners[0].Late {
+		t.Errorf("%+v", h.Listeners)
+	}
+}
+
+// What is advertised in place of the pod's name may lead through a router that only others reach.
+func TestTheOperatorDialsThePodWhereSomethingElseIsAdvertised(t *testing.T) {
+	cluster := &v1alpha1.KafkaCluster{}
+	cluster.Namespace, cluster.Name = "shop", "events"
+	cluster.Spec.Listeners = []v1alpha1.Listener{{Name: "clients", Port: 9092,
+		Exposure: v1alpha1.Exposure{Advertised: &v1alpha1.Advertised{HostTemplate: "b-{nodeId}.org"}}}}
+	cluster.Status.Nodes = []v1alpha1.NodeStatus{{ID: 0, Pod: "events-main-0"}}
+	cluster.Status.Listeners = []v1alpha1.ListenerStatus{{Name: "clients",
+		Addresses: []v1alpha1.NodeAddress{{NodeID: 0, Host: "b-0.org", Port: 443}}}}
+	want := model.BrokerAddress{Dial: "events-main-0.events-nodes.shop.svc:9092", ServerName: "b-0.org"}
+	if got := HostOf(cluster).Listeners[0].Addresses[0]; got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+}

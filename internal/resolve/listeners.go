@@ -10,50 +10,50 @@ import (
 	"github.com/castellan-dev/castellan/internal/model"
 )
 
-// nodeListeners is the one place that says which listeners a node has, where they are reached, and what their
-// certificates must name. ports are the node ports that Kubernetes gave out, by Service name. The second result names
-// the fact that is waited for; empty = none.
-func nodeListeners(
-	c *model.Cluster, pool *model.Pool, n *model.Node, ports map[string]int32,
-) ([]model.NodeListener, string) {
-	var listeners []model.NodeListener
+// addListeners is the one place that says which listeners a node has, where they are reached, and what their
+// certificates must name.
+func addListeners(c *model.Cluster, pool *model.Pool, n *model.Node, given exposure.Given) {
 	if pool.Controller {
-		listeners = append(listeners, model.NodeListener{
+		n.Listeners = append(n.Listeners, model.NodeListener{
 			Name: "CONTROLLER", Port: model.PortController, SecurityProtocol: "SSL",
 			AdvertisedHost: n.Host, AdvertisedPort: model.PortController,
 			SANs: []string{n.Host, c.ServiceHost(c.ControllersService()), c.ServiceHost(c.HandoverService())},
 		})
 	}
 	if !pool.Broker {
-		return listeners, ""
+		return
 	}
-	listeners = append(listeners, model.NodeListener{
+	n.Listeners = append(n.Listeners, model.NodeListener{
 		Name: "REPLICATION", Port: model.PortReplication, SecurityProtocol: "SSL",
 		AdvertisedHost: n.Host, AdvertisedPort: model.PortReplication,
 		SANs: []string{n.Host, c.ServiceHost(c.NodesService())},
 	})
 	var waiting []string
 	for _, l := range c.Listeners {
-		row := exposure.Of(l.Exposure)
-		address := row.Node(n, l, ports)
+		address := exposure.Advertise(c, n, l, given)
 		nl := model.NodeListener{
 			Name: strings.ToUpper(l.Name), Port: l.Port, SecurityProtocol: l.SecurityProtocol(),
-			AdvertisedHost: address.Host, AdvertisedPort: address.Port, Service: address.Service,
+			AdvertisedHost: address.Host, AdvertisedPort: address.Port, Late: address.Late,
+			Service: address.Service, NodePort: address.NodePort, FixedPort: exposure.FixedNodePort(n, l),
 		}
 		if l.TLS {
-			nl.SANs, nl.NeedsHostIP = row.Names(c, n, l), address.HostIP
+			nl.SANs, nl.NeedsHostIP = exposure.CertificateNames(c, n, l, address), address.HostIP
 		}
 		if address.Waiting != "" {
 			waiting = append(waiting, address.Waiting)
 		}
-		listeners = append(listeners, nl)
+		if address.Host == "" {
+			n.Awaited = append(n.Awaited, nl)
+		} else {
+			n.Listeners = append(n.Listeners, nl)
+		}
 	}
-	return listeners, strings.Join(waiting, "; ")
+	n.Waiting = strings.Join(waiting, "; ")
 }
 
 // resolveListeners gives the client listeners in the order of their names, so that their order in the spec means
 // nothing.
-func resolveListeners(c *model.Cluster, spec *v1alpha1.KafkaClusterSpec, ports map[string]int32) []model.Listener {
+func resolveListeners(c *model.Cluster, spec *v1alpha1.KafkaClusterSpec, given exposure.Given) []model.Listener {
 	var listeners []model.Listener
 	for _, l := range spec.EffectiveListeners() {
 		listener := model.Listener{
@@ -62,12 +62,39 @@ func resolveListeners(c *model.Cluster, spec *v1alpha1.KafkaClusterSpec, ports m
 		}
 		if l.Authentication != nil {
 			listener.Mechanisms = slices.Sorted(slices.Values(l.Authentication.Mechanisms))
+			if seconds := l.Authentication.ReauthenticateSeconds; seconds != nil {
+				listener.ReauthSeconds = *seconds
+			}
 		}
-		listener.BootstrapPort = exposure.Of(listener.Exposure).BootstrapPort(listener, ports)
+		if l.TLS != nil {
+			listener.Protocols = slices.Sorted(slices.Values(l.TLS.Protocols))
+			listener.CipherSuites = slices.Sorted(slices.Values(l.TLS.CipherSuites))
+		}
+		setExposure(&listener, l.Exposure)
+		listener.BootstrapPort = exposure.Of(listener.Exposure).BootstrapPort(listener, given)
+		if exposure.Of(listener.Exposure).Known == exposure.KnownLate {
+			listener.Balanced = given.Balanced[listener.Service]
+		}
 		listeners = append(listeners, listener)
 	}
 	slices.SortFunc(listeners, func(a, b model.Listener) int { return strings.Compare(a.Name, b.Name) })
 	return listeners
+}
+
+func setExposure(l *model.Listener, e v1alpha1.Exposure) {
+	if e.Advertised != nil {
+		l.Advertised = *e.Advertised
+	}
+	if e.Bootstrap != nil {
+		l.OfBootstrap, l.NodePort = *e.Bootstrap, e.Bootstrap.NodePort
+		l.Hosts, l.HostsPort = exposure.Plain(e.Bootstrap.Hosts), cmp.Or(e.Bootstrap.Port, exposure.FixedPort(*l))
+	}
+	if e.Brokers != nil {
+		l.OfBrokers = *e.Brokers
+	}
+	if e.Services != nil {
+		l.Services = *e.Services
+	}
 }
 
 func exposureOf(l v1alpha1.Listener) v1alpha1.ExposureType {

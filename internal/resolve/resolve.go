@@ -3,7 +3,11 @@
 // cluster is, internal/model says.
 package resolve
 
-import "github.com/castellan-dev/castellan/api/v1alpha1"
+import (
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/exposure"
+	"github.com/castellan-dev/castellan/internal/model"
+)
 
 // Inputs is all that resolving looks at.
 type Inputs struct {
@@ -19,6 +23,10 @@ type Inputs struct {
 	Disks map[string]map[string]string
 	// NodePorts are the ports that Kubernetes gave to Services, by Service name.
 	NodePorts map[string]int32
+	// Balanced are the addresses of the load balancers of Services, best first, by Service name.
+	Balanced map[string][]string
+	// Advertised is what nodes advertise in the files that they run, by node id and by the listener's name in Kafka.
+	Advertised map[int32]map[string]model.HostPort
 	// ImageRepository is where Kafka's image comes from, such as apache/kafka.
 	ImageRepository string
 	// Domain is the DNS domain of the Kubernetes cluster.
@@ -27,4 +35,9 @@ type Inputs struct {
 	// PersistentVolumeClaim), each with whose they are. Two clusters can ask for one name: cluster a with pool b-c, and
 	// cluster a-b with pool c. nil = nothing is known of others.
 	Taken map[string]string
+}
+
+// given is what Kubernetes gave, as the table of exposures asks for it.
+func (in Inputs) given() exposure.Given {
+	return exposure.Given{Ports: in.NodePorts, Balanced: in.Balanced, Advertised: in.Advertised}
 }

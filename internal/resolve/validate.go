@@ -220,6 +220,8 @@ func validateListeners(spec *v1alpha1.KafkaClusterSpec) verdict.List {
 			faults.Refuse(model.ListenerField(l.Name, "port"), "a port is 1024 to 65535")
 		}
 		faults = append(faults, validateSecurity(l)...)
+		faults = append(faults, validateAdvertised(l)...)
+		faults = append(faults, validateServices(l)...)
 	}
 	return faults
 }
@@ -232,6 +234,7 @@ func validateSecurity(l v1alpha1.Listener) verdict.List {
 	if e := l.Encryption; e != "" && e != v1alpha1.EncryptionTLS && e != v1alpha1.EncryptionNone {
 		faults.Refuse(model.ListenerField(l.Name, "encryption"), "use TLS or None")
 	}
+	faults = append(faults, validateLimits(l)...)
 	if l.Authentication == nil {
 		return faults
 	}
@@ -344,7 +347,7 @@ func validateNames(c *model.Cluster, taken map[string]string) verdict.List {
 	}
 	for i := range c.Nodes {
 		n := &c.Nodes[i]
-		for _, l := range n.Listeners {
+		for _, l := range n.AllListeners() {
 			field := model.ListenerField(strings.ToLower(l.Name), "name")
 			if over := len(l.Service) - maxServiceName; over > 0 {
 				faults.Refuse(

@@ -25,10 +25,30 @@ type Endpoint struct {
 }
 
 // Endpoints lists the listeners that offer any of the mechanisms, the one to use by default first: internal ones before
-// others, those that offer all before those that offer some, and then in the order of the spec.
+// others, those that offer all before those that offer some, and then in the order of the spec. One whose address may
+// not be known for long is left out until it is, as long as the others offer as many of the mechanisms.
 func Endpoints(host model.Host, mechanisms []v1alpha1.Mechanism) []Endpoint {
+	prompt := slices.DeleteFunc(slices.Clone(host.Listeners), func(l model.HostListener) bool { return l.Late })
+	if offered(prompt, mechanisms) == offered(host.Listeners, mechanisms) {
+		return endpointsOf(prompt, mechanisms)
+	}
+	return endpointsOf(host.Listeners, mechanisms)
+}
+
+// offered counts the mechanisms that any of the listeners offers.
+func offered(listeners []model.HostListener, mechanisms []v1alpha1.Mechanism) int {
+	count := 0
+	for _, m := range mechanisms {
+		if slices.ContainsFunc(listeners, func(l model.HostListener) bool { return slices.Contains(l.Mechanisms, m) }) {
+			count++
+		}
+	}
+	return count
+}
+
+func endpointsOf(listeners []model.HostListener, mechanisms []v1alpha1.Mechanism) []Endpoint {
 	var endpoints []Endpoint
-	for _, l := range host.Listeners {
+	for _, l := range listeners {
 		e := Endpoint{Listener: l.Name, Bootstrap: l.Bootstrap, TLS: l.TLS, Internal: l.Inside, Addresses: l.Addresses}
 		for _, row := range mechanism.Rows {
 			if slices.Contains(mechanisms, row.Name) && slices.Contains(l.Mechanisms, row.Name) {

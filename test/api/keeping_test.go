@@ -57,6 +57,17 @@ func TestDefaultsInsideLists(t *testing.T) {
 	if got := dig(kept, "spec.listeners.0"); !reflect.DeepEqual(got, want) {
 		t.Errorf("a listener without authentication became %v, expected %v", got, want)
 	}
+	// A port is a number or a template of one, and both are kept as they are written.
+	for text, want := range map[string]any{"443": int64(443), `"9000+{nodeId}"`: "9000+{nodeId}"} {
+		kept, err = tryCreate(t, manifest(t, "KafkaCluster",
+			listeners("{name: a, port: 9092, exposure: {advertised: {portTemplate: "+text+"}}}")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := dig(kept, "spec.listeners.0.exposure.advertised.portTemplate"); got != want {
+			t.Errorf("the port %s became %v", text, got)
+		}
+	}
 	kept, err = tryCreate(t, manifest(t, "KafkaUser", rule("{type: Topic, name: a}", "Read")))
 	if err != nil {
 		t.Fatal(err)

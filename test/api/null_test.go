@@ -18,7 +18,13 @@ var whole = []struct{ kind, over string }{
 spec:
   pools:
   - {name: main, replicas: 3, storage: {volumes: [{name: data, size: 10Gi}]}, jvm: {}, resources: {}}
-  listeners: [{name: clients, port: 9092, exposure: {}, authentication: {mechanisms: [PLAIN]}}]
+  listeners:
+  - name: clients
+    port: 9092
+    exposure: {advertised: {overrides: [{nodeId: 0}]}, bootstrap: {}, brokers: {}, services: {}}
+    authentication: {mechanisms: [PLAIN]}
+    tls: {}
+    limits: {}
   authorization: {type: Simple}
   config: {}
   rack: {}

@@ -220,7 +220,47 @@ func TestKafkaClusterRefused(t *testing.T) {
 		},
 		"an exposure that is not there yet": {
 			listeners("{name: a, port: 9092, exposure: {type: Ingress}}"),
-			[]string{"exposure.type", `supported values: "Internal", "NodePort"`},
+			[]string{"exposure.type", `supported values: "Internal", "ClusterIP", "NodePort", "LoadBalancer"`},
+		},
+		"a host template that is too long": {
+			listeners("{name: a, port: 9092, exposure: {advertised: {hostTemplate: " + strings.Repeat("a", 254) + "}}}"),
+			[]string{"advertised.hostTemplate", "253"},
+		},
+		"two overrides of a node": {
+			listeners("{name: a, port: 9092, exposure: {advertised: {overrides: [{nodeId: 1, port: 1}, {nodeId: 1, port: 2}]}}}"),
+			[]string{"advertised.overrides[1]", "Duplicate"},
+		},
+		"an advertised port beyond the last": {
+			listeners("{name: a, port: 9092, exposure: {advertised: {overrides: [{nodeId: 1, port: 65536}]}}}"),
+			[]string{"advertised.overrides[0].port", "65535"},
+		},
+		"a node port beyond the last": {
+			listeners("{name: a, port: 9092, exposure: {type: NodePort, bootstrap: {nodePort: 65536}}}"),
+			[]string{"bootstrap.nodePort", "65535"},
+		},
+		"a bootstrap host twice": {
+			listeners("{name: a, port: 9092, exposure: {bootstrap: {hosts: [a.org, a.org]}}}"),
+			[]string{"bootstrap.hosts[1]", "Duplicate"},
+		},
+		"a traffic policy that is none": {
+			listeners("{name: a, port: 9092, exposure: {services: {externalTrafficPolicy: Global}}}"),
+			[]string{"services.externalTrafficPolicy", `supported values: "Local", "Cluster"`},
+		},
+		"an IP family that is none": {
+			listeners("{name: a, port: 9092, exposure: {services: {ipFamilies: [IPv5]}}}"),
+			[]string{"services.ipFamilies[0]", `supported values: "IPv4", "IPv6"`},
+		},
+		"a protocol of the past": {
+			listeners("{name: a, port: 9092, tls: {protocols: [TLSv1.1]}}"),
+			[]string{"tls.protocols[0]", `supported values: "TLSv1.2", "TLSv1.3"`},
+		},
+		"a limit of no connection": {
+			listeners("{name: a, port: 9092, limits: {connections: 0}}"),
+			[]string{"limits.connections", "greater than or equal to 1"},
+		},
+		"a login for ever": {
+			listeners("{name: a, port: 9092, authentication: {mechanisms: [PLAIN], reauthenticateSeconds: 0}}"),
+			[]string{"authentication.reauthenticateSeconds", "greater than or equal to 10"},
 		},
 		"an unknown encryption": {
 			listeners("{name: a, port: 9092, encryption: Plain}"),

@@ -1,0 +1,54 @@
+package decide
+
+import (
+	"slices"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/exposure"
+	"github.com/castellan-dev/castellan/internal/model"
+	"github.com/castellan-dev/castellan/internal/observe"
+	"github.com/castellan-dev/castellan/internal/render"
+)
+
+// ranFiles are the files that each node runs, by node id: those of the revision that its pod names. A node without a
+// pod comes back on those of the revision that its StatefulSet names.
+func ranFiles(live *observe.Live) map[int32]render.NodeFiles {
+	ran := map[int32]render.NodeFiles{}
+	revisions := map[string]map[int32]render.NodeFiles{}
+	of := func(name string) map[int32]render.NodeFiles {
+		if _, read := revisions[name]; !read {
+			revisions[name] = render.ReadRevision(live.ConfigMaps[name])
+		}
+		return revisions[name]
+	}
+	for _, set := range live.StatefulSets {
+		for id, files := range of(observe.RevisionName(set.Spec.Template.Spec.Volumes)) {
+			ran[id] = files
+		}
+	}
+	for i := range live.Pods {
+		pod := &live.Pods[i]
+		if id, is := observe.NodeID(pod.Name); is {
+			if files, has := of(observe.RevisionName(pod.Spec.Volumes))[id]; has {
+				ran[id] = files
+			}
+		}
+	}
+	return ran
+}
+
+// advertised is what each node advertises in the files that it runs, by the listener's name in Kafka. It is read only
+// where addresses of listeners come late: nothing else asks for it.
+func advertised(live *observe.Live, spec *v1alpha1.KafkaClusterSpec) map[int32]map[string]model.HostPort {
+	late := slices.ContainsFunc(spec.EffectiveListeners(), func(l v1alpha1.Listener) bool {
+		return exposure.Of(l.Exposure.Type).Known == exposure.KnownLate
+	})
+	if !late {
+		return nil
+	}
+	all := map[int32]map[string]model.HostPort{}
+	for id, files := range ranFiles(live) {
+		all[id] = render.Advertised(files)
+	}
+	return all
+}
