@@ -40,6 +40,9 @@ const (
 	AnnotationFormat = "kafka.castellan.dev/format"
 	// AnnotationTouched makes the kubelet refresh a pod's mounts at once; its value is a hash of what was changed.
 	AnnotationTouched = "kafka.castellan.dev/touched"
+	// AnnotationCertificates does the same for the certificates of listeners; its value is a hash of those that the pod
+	// has to show.
+	AnnotationCertificates = "kafka.castellan.dev/certificates"
 	// AnnotationTemplateUser and AnnotationTemplateWhole hold the two fingerprints of a pod's template.
 	AnnotationTemplateUser  = "kafka.castellan.dev/template-user"
 	AnnotationTemplateWhole = "kafka.castellan.dev/template-whole"

@@ -59,6 +59,8 @@ type Decision struct {
 	Desired     model.Desired              // the fingerprints of all that is rendered
 	Authority   AuthorityState             // what is known of the certificate authority
 	Plan        plan.Plan
+	// Presenting is what each running broker has to show to clients.
+	Presenting []Presenting
 	// Successor is the pod that the handover Service leads to; empty = nobody needs it.
 	Successor string
 	// Unseen is what would be made for the first time, as far as the live objects show, which are those that bear our
@@ -96,6 +98,7 @@ func Decide(in Inputs) Decision {
 	d.Desired = render.Desired(d.Model, d.Files)
 	d.Plan = plan.Next(d.Model, d.Desired, d.Observation, in.Now)
 	d.Successor = d.Model.FindSuccessor(d.Observation)
+	d.Presenting = presenting(d.Model, d.Observation, in.Live)
 	d.Verdicts = append(d.Verdicts, heldVerdicts(d.Plan.Held)...)
 	d.Unseen = unseen(&d, in.Live)
 	if d.Plan.Empty() && len(d.Plan.Pending) == 0 && len(d.Waiting) == 0 {

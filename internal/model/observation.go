@@ -162,6 +162,7 @@ type ObservedPod struct {
 	// Awaits says why the process ended and is started again, where that is no fault of its own; empty = it says nothing.
 	Awaits         string
 	HostIP         string
+	Address        string // IP address of the pod itself; empty = none yet
 	Zone           string
 	KubernetesNode string
 	// Files is of the node's own files in the revision that the pod names; zero = the revision is gone.
@@ -173,4 +174,11 @@ type ObservedPod struct {
 	Controller bool   // it runs the role Controller
 	Broker     bool   // it runs the role Broker
 	Format     string // what it was told about formatting, if that is bound to this pod's UID
+	KeyStores  []KeyStore // those of its listeners of clients, by port
+}
+
+// KeyStore is where a running node has the certificate of a listener of clients from.
+type KeyStore struct {
+	Entry string // of the listeners' Secret of its pool, without extension: <id>.<listener>
+	Port  int32  // on which it is shown
 }
