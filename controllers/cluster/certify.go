@@ -31,8 +31,14 @@ func (r *Reconciler) certify(ctx context.Context, s *scope) error {
 			return err
 		}
 	}
+	if state.Renew != "" {
+		var err error
+		if state.Authority, err = r.renewAuthority(ctx, s, state); err != nil {
+			return err
+		}
+	}
 	d := &s.decision
-	for _, secret := range decide.KeySecrets(d.Model, d.Observation, s.seen.Live, state.Authority, s.seen.Now) {
+	for _, secret := range decide.KeySecrets(d.Model, d.Observation, s.seen.Live, state, s.seen.Now) {
 		if secret.Current {
 			continue
 		}
@@ -55,6 +61,32 @@ func (r *Reconciler) makeAuthority(ctx context.Context, s *scope) (pki.Authority
 		return pki.Authority{}, fmt.Errorf("create Secret %s/%s: %w", secret.Namespace, secret.Name, err)
 	}
 	return authority, nil
+}
+
+// renewAuthority gives the authority a new certificate for its key, and only then is anything signed by it.
+func (r *Reconciler) renewAuthority(ctx context.Context, s *scope, state decide.AuthorityState) (pki.Authority, error) {
+	renewed, err := pki.RenewAuthority(state.Authority, s.seen.Now)
+	if err != nil {
+		return pki.Authority{}, fmt.Errorf("renew the certificate authority of %s: %w", s.key(), err)
+	}
+	before := s.seen.Live.Secrets[pki.AuthoritySecret(s.base.Name)]
+	after := before.DeepCopy()
+	after.Data[pki.AuthorityCertificate] = renewed.CertPEM
+	if err := r.writeAuthority(ctx, before, after); err != nil {
+		return pki.Authority{}, err
+	}
+	r.event(s, corev1.EventTypeNormal, "AuthorityRenewed",
+		"the certificate authority has a new certificate for its key, because of the former one: "+state.Renew)
+	return renewed, nil
+}
+
+// writeAuthority writes the Secret of the authority, if nobody has written it since it was read.
+func (r *Reconciler) writeAuthority(ctx context.Context, before, after *corev1.Secret) error {
+	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
+	if err := r.Patch(ctx, after, patch, client.FieldOwner(apply.FieldOwner)); err != nil {
+		return fmt.Errorf("write Secret %s/%s: %w", after.Namespace, after.Name, err)
+	}
+	return nil
 }
 
 // issue issues what is missing of a key Secret, and writes it.

@@ -35,6 +35,7 @@ type Reconciler struct {
 	expectations expectations
 	patience     patience
 	proofs       proofs
+	expiries     expiries
 }
 
 // Settings are those of the operator that the care of a cluster depends on.
@@ -70,6 +71,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		r.expectations.forget(req.NamespacedName)
 		r.patience.forget(req.NamespacedName)
 		r.proofs.forget(req.NamespacedName)
+		r.expiries.keep(req.NamespacedName, nil)
 		return ctrl.Result{}, nil
 	}
 	if err != nil {
@@ -101,6 +103,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 // carryOut records and does what was decided.
 func (r *Reconciler) carryOut(ctx context.Context, s *scope) error {
 	s.schedule(&r.patience)
+	r.expiries.keep(s.key(), s.decision.Expiries)
 	if s.decision.Model == nil {
 		return nil // nothing can be done, or no sense be made of the spec: the status says so
 	}

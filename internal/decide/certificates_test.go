@@ -48,7 +48,7 @@ func renderedAgain(t *testing.T, in Inputs, d Decision) Inputs {
 // issueAll writes the key Secrets as a pass would.
 func issueAll(t *testing.T, in Inputs, d Decision) {
 	t.Helper()
-	for _, k := range KeySecrets(d.Model, d.Observation, in.Live, d.Authority.Authority, in.Now) {
+	for _, k := range KeySecrets(d.Model, d.Observation, in.Live, d.Authority, in.Now) {
 		data := map[string][]byte{}
 		for entry, value := range k.Keep {
 			data[entry] = value

@@ -61,6 +61,8 @@ type Decision struct {
 	Plan        plan.Plan
 	// Presenting is what each running broker has to show to clients.
 	Presenting []Presenting
+	// Expiries are when the first certificate of each kind ends.
+	Expiries map[string]time.Time
 	// Successor is the pod that the handover Service leads to; empty = nobody needs it.
 	Successor string
 	// Unseen is what would be made for the first time, as far as the live objects show, which are those that bear our
@@ -92,13 +94,16 @@ func Decide(in Inputs) Decision {
 	d.Observation = observe.Kubernetes(d.Model, in.Live, d.Files, in.Now)
 	d.Observation.CacheCurrent = d.Observation.CacheCurrent && in.CacheCurrent
 	d.Observation.Kafka, d.Observation.KafkaError = in.Kafka, in.KafkaError
-	if d.Authority = authorityOf(in.Live, in.Cluster.Name); d.Authority.Problem != "" {
+	if d.Authority = authorityOf(in.Live, in.Cluster.Name, in.Now); d.Authority.Problem != "" {
 		d.Waiting = append(d.Waiting, d.Authority.Problem)
 	}
+	observeIdentities(d.Model, d.Observation, in.Live)
 	d.Desired = render.Desired(d.Model, d.Files)
 	d.Plan = plan.Next(d.Model, d.Desired, d.Observation, in.Now)
 	d.Successor = d.Model.FindSuccessor(d.Observation)
 	d.Presenting = presenting(d.Model, d.Observation, in.Live)
+	d.Expiries = expiries(&d)
+	d.Warnings = append(d.Warnings, endings(&d, in.Now)...)
 	d.Verdicts = append(d.Verdicts, heldVerdicts(d.Plan.Held)...)
 	d.Unseen = unseen(&d, in.Live)
 	if d.Plan.Empty() && len(d.Plan.Pending) == 0 && len(d.Waiting) == 0 {

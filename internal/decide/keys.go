@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -22,51 +23,6 @@ const (
 	// outlive any node's time between restarts.
 	leafLife = 5 * 365 * 24 * time.Hour
 )
-
-// AuthorityState is what is known of the certificate authority of a cluster.
-type AuthorityState struct {
-	Authority pki.Authority // when there is no Problem, and it is not to be made
-	ToBeMade  bool          // the cluster begins
-	Problem   string        // what to restore; empty = nothing
-}
-
-// authorityOf reads the certificate authority of a cluster. One that is lost or damaged while nodes may trust it is not
-// replaced: they trust no other, and would part from each other one by one.
-func authorityOf(live *observe.Live, cluster string) AuthorityState {
-	name := pki.AuthoritySecret(cluster)
-	secret := live.Secrets[name]
-	switch {
-	case secret != nil:
-		authority, err := pki.ParseAuthority(secret.Data[pki.AuthorityCertificate], secret.Data[pki.AuthorityKey])
-		if err != nil { // the error may quote the Secret, and is not told
-			return AuthorityState{Problem: fmt.Sprintf("Secret %s does not hold a certificate authority (%s and %s): restore it",
-				name, pki.AuthorityCertificate, pki.AuthorityKey)}
-		}
-		return AuthorityState{Authority: authority}
-	case mayBeTrusted(live, cluster):
-		return AuthorityState{Problem: fmt.Sprintf(
-			"Secret %s, the certificate authority that the running nodes trust, is missing: restore it from a backup", name)}
-	}
-	return AuthorityState{ToBeMade: true}
-}
-
-// mayBeTrusted tells that nodes may trust an authority that is not there: a pod has run, or has keys to start with.
-func mayBeTrusted(live *observe.Live, cluster string) bool {
-	if len(live.Pods) == 0 {
-		return false
-	}
-	for name := range live.Secrets {
-		if strings.HasPrefix(name, cluster+"-") && strings.HasSuffix(name, model.InternalSuffix) {
-			return true
-		}
-	}
-	for i := range live.Pods {
-		if hasRun(&live.Pods[i]) {
-			return true
-		}
-	}
-	return false
-}
 
 // Leaf is one certificate of a pool's key Secret.
 type Leaf struct {
@@ -99,7 +55,7 @@ func KeySecrets(
 	c *model.Cluster,
 	o *model.Observation,
 	live *observe.Live,
-	authority pki.Authority,
+	authority AuthorityState,
 	now time.Time,
 ) []KeySecret {
 	var secrets []KeySecret
@@ -111,7 +67,7 @@ func KeySecrets(
 		listeners.Leaves = append(listeners.Leaves, movedLeaves(live.Secrets[listeners.Name], leaving, pool.Name, hosts)...)
 		for _, k := range []KeySecret{{Name: c.InternalSecret(pool), Leaves: internalLeaves(c, pool)}, listeners} {
 			if len(k.Leaves) > 0 || live.Secrets[k.Name] != nil {
-				secrets = append(secrets, k.compared(live.Secrets[k.Name], withoutSpec(c, o, leaving, pool.Name), authority, now))
+				secrets = append(secrets, k.compared(live.Secrets[k.Name], withoutSpec(c, o, leaving, pool.Name), authority, o, now))
 			}
 		}
 	}
@@ -124,7 +80,7 @@ func KeySecrets(
 		former[pool.Name] = true
 		k := KeySecret{Name: c.ListenersSecret(pool)}
 		if k.Leaves = movedLeaves(live.Secrets[k.Name], leaving, pool.Name, hosts); len(k.Leaves) > 0 {
-			secrets = append(secrets, k.compared(live.Secrets[k.Name], withoutSpec(c, o, leaving, pool.Name), authority, now))
+			secrets = append(secrets, k.compared(live.Secrets[k.Name], withoutSpec(c, o, leaving, pool.Name), authority, o, now))
 		}
 	}
 	return secrets
@@ -161,15 +117,7 @@ func movedLeaves(live *corev1.Secret, leaving []model.Node, pool string, hosts m
 			if !listed || !strings.HasPrefix(entry, fmt.Sprintf("%d.", node.ID)) {
 				continue
 			}
-			var names []string
-			var named net.IP
-			for _, name := range strings.Fields(string(live.Data[entry])) {
-				if ip := net.ParseIP(name); ip != nil {
-					named = ip
-				} else {
-					names = append(names, name)
-				}
-			}
+			names, named := split(string(live.Data[entry]))
 			if named != nil && !named.Equal(address) {
 				leaves = append(leaves, Leaf{Entry: leaf, Request: nodeRequest(names, address.String())})
 			}
@@ -181,24 +129,33 @@ func movedLeaves(live *corev1.Secret, leaving []model.Node, pool string, hosts m
 func (k KeySecret) compared(
 	live *corev1.Secret,
 	others []int32, // nodes that the spec does not ask for, and whose entries stay
-	authority pki.Authority,
+	authority AuthorityState,
+	o *model.Observation,
 	now time.Time,
 ) KeySecret {
 	have := map[string][]byte{}
 	if live != nil {
 		have = live.Data
 	}
-	k.Keep = map[string][]byte{pki.AuthorityCertificate: authority.CertPEM}
+	k.Keep = map[string][]byte{pki.AuthorityCertificate: authority.Anchors()}
+	k.Leaves = append(k.Leaves, k.keptLeaves(have, others)...)
 	leaves := map[string]bool{}
 	for _, leaf := range k.Leaves {
-		leaves[leaf.Entry+".pem"], leaves[leaf.Entry+".names"] = true, true
-		bundle := have[leaf.Entry+".pem"]
-		if _, renew := pki.NeedsRenewal(pki.ParseBundle(bundle), leaf.Request, authority, now, pki.LastThird); renew {
+		bundle, former := have[leaf.Entry+".pem"], have[leaf.Entry+formerEnd]
+		existing := pki.ParseBundle(bundle)
+		if _, renew := pki.NeedsRenewal(existing, leaf.Request, authority.Authority, now, pki.LastThird); renew {
 			k.Issue = append(k.Issue, leaf)
+			former = endOfFormer(existing, former, o, leaf.Entry)
 		} else {
 			k.Keep[leaf.Entry+".pem"] = bundle
 		}
+		if former != nil {
+			k.Keep[leaf.Entry+formerEnd] = former
+		}
 		k.Keep[leaf.Entry+".names"] = []byte(leaf.Names())
+		for _, kind := range []string{".pem", ".names", formerEnd} {
+			leaves[leaf.Entry+kind] = true
+		}
 	}
 	for _, id := range others {
 		for entry, value := range have {
@@ -209,6 +166,42 @@ func (k KeySecret) compared(
 	}
 	k.Current = live != nil && len(k.Issue) == 0 && maps.EqualFunc(k.Keep, live.Data, bytes.Equal)
 	return k
+}
+
+// keptLeaves are the certificates of nodes that the spec says nothing of: they go on to name what they name, and are
+// renewed like all others.
+func (k KeySecret) keptLeaves(have map[string][]byte, nodes []int32) []Leaf {
+	var leaves []Leaf
+	for _, entry := range slices.Sorted(maps.Keys(have)) {
+		name, listed := strings.CutSuffix(entry, ".names")
+		number, _, _ := strings.Cut(entry, ".")
+		id, err := strconv.ParseInt(number, 10, 32)
+		if !listed || err != nil || !slices.Contains(nodes, int32(id)) ||
+			slices.ContainsFunc(k.Leaves, func(l Leaf) bool { return l.Entry == name }) {
+			continue
+		}
+		names, address := split(string(have[entry]))
+		if _, err := pki.ParseBundle(have[name+".pem"]).Certificate(); err == nil && len(names) > 0 {
+			host := ""
+			if address != nil {
+				host = address.String()
+			}
+			leaves = append(leaves, Leaf{Entry: name, Request: nodeRequest(names, host)})
+		}
+	}
+	return leaves
+}
+
+// split takes apart what Names put together.
+func split(text string) (names []string, address net.IP) {
+	for _, name := range strings.Fields(text) {
+		if ip := net.ParseIP(name); ip != nil {
+			address = ip
+		} else {
+			names = append(names, name)
+		}
+	}
+	return names, address
 }
 
 func internalLeaves(c *model.Cluster, pool *model.Pool) []Leaf {

@@ -101,7 +101,7 @@ func TestTheSizesAreThoseOfWhatIsWritten(t *testing.T) {
 			t.Errorf("node %d knows its ports: the test shows nothing", i)
 		}
 	}
-	if d.Model == c || len(render.Nodes(d.Model)) != 0 || len(KeySecrets(d.Model, d.Observation, &observe.Live{}, authority, start)) == 0 {
+	if d.Model == c || len(render.Nodes(d.Model)) != 0 || len(KeySecrets(d.Model, d.Observation, &observe.Live{}, AuthorityState{Authority: authority}, start)) == 0 {
 		t.Error("what is assumed has changed what is decided")
 	}
 }

@@ -61,7 +61,10 @@ type ObservedNode struct {
 	// said so; empty = nothing is known.
 	Refused   string
 	RefusedAt time.Time
-	DirectID  string // directory id recorded on the claim of an initial voter
+	// IdentityEnds is when the certificate ends that the running process has read for CONTROLLER and REPLICATION; zero =
+	// not known.
+	IdentityEnds time.Time
+	DirectID     string // directory id recorded on the claim of an initial voter
 	// Changes tell what differs between what the pod runs and what is wanted of it, such as
 	// "config log.segment.bytes 1073741824 -> 536870912"; no value of an unknown or secret key is among them.
 	Changes []string
@@ -169,11 +172,11 @@ type ObservedPod struct {
 	Files      Fingerprint
 	Revision   map[int32]Fingerprint // of the files of all nodes in that revision, by node id
 	Template   Fingerprint
-	Pool       string // from its label
-	Version    string // of Kafka, as its image says
-	Controller bool   // it runs the role Controller
-	Broker     bool   // it runs the role Broker
-	Format     string // what it was told about formatting, if that is bound to this pod's UID
+	Pool       string     // from its label
+	Version    string     // of Kafka, as its image says
+	Controller bool       // it runs the role Controller
+	Broker     bool       // it runs the role Broker
+	Format     string     // what it was told about formatting, if that is bound to this pod's UID
 	KeyStores  []KeyStore // those of its listeners of clients, by port
 }
 
