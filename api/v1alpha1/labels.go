@@ -62,6 +62,12 @@ const (
 	// place.
 	AnnotationReplace = "kafka.castellan.dev/replace"
 
+	// AnnotationReplaceAuthority on a KafkaCluster asks for another key of its certificate authority, once for each value.
+	AnnotationReplaceAuthority = "kafka.castellan.dev/replace-ca"
+	// AnnotationHoldAuthority, "true" on a KafkaCluster, keeps a replacement where both authorities are trusted and the
+	// former one still signs: time for clients to take the new ca.crt.
+	AnnotationHoldAuthority = "kafka.castellan.dev/replace-ca-hold"
+
 	// AnnotationCreating records on a KafkaTopic, before the topic is created, that this object is about to create it:
 	// "<cluster id> <UID of the object>", and " <UUID>" of the lost topic that it replaces. A topic that is found
 	// afterwards is its own, also when Kafka's answer was lost. Of an object from another namespace than the cluster's it

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/pki"
 )
 
@@ -50,5 +51,40 @@ func TestAnAuthorityThatHasEndedIsRenewedBeforeItSignsAnything(t *testing.T) {
 	close(metrics)
 	if n := len(metrics); n != 1 { // nothing runs that would have read another certificate
 		t.Errorf("%d series, expected that of the authority", n)
+	}
+}
+
+// One request begins one replacement, and only while every node works with what there is.
+func TestTheKeyOfAnAuthorityIsReplacedRoundByRound(t *testing.T) {
+	b := aBroker(t)
+	cluster := &v1alpha1.KafkaCluster{}
+	b.get("events", cluster)
+	cluster.Annotations = map[string]string{v1alpha1.AnnotationReplaceAuthority: "2026-03"}
+	if err := b.api.Update(t.Context(), cluster); err != nil {
+		t.Fatal(err)
+	}
+	secret := func() map[string][]byte {
+		ca := &corev1.Secret{}
+		b.get("events-ca", ca)
+		return ca.Data
+	}
+	before := secret()
+	b.passes(10 * time.Second)
+	first := secret()
+	if string(first[pki.AuthorityRound]) != "1 2026-03" || len(first[pki.NextKey]) == 0 ||
+		!bytes.Equal(first[pki.AuthorityKey], before[pki.AuthorityKey]) {
+		t.Fatalf("the first round is recorded as %q", first[pki.AuthorityRound])
+	}
+	internal := &corev1.Secret{}
+	b.get("events-main-internal", internal)
+	if anchors, err := pki.ParseCertificates(internal.Data[pki.AuthorityCertificate]); err != nil || len(anchors) != 2 {
+		t.Errorf("the nodes are told to trust %d: %v", len(anchors), err)
+	}
+	b.passes(time.Minute)
+	if again := secret(); string(again[pki.AuthorityRound]) != "1 2026-03" {
+		t.Fatalf("no node has restarted, and the round is %q", again[pki.AuthorityRound])
+	}
+	if said := b.said(); !strings.Contains(said, "Waiting") && !strings.Contains(said, "Held") {
+		t.Errorf("it says %q", said)
 	}
 }

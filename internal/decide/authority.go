@@ -3,6 +3,8 @@ package decide
 import (
 	"bytes"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -17,10 +19,19 @@ type AuthorityState struct {
 	ToBeMade  bool          // the cluster begins
 	Renew     string        // why it is given a new certificate for its key; empty = it is not
 	Problem   string        // what to restore; empty = nothing
+
+	// Next is to sign once every node trusts it, Former was what signed before; both only while they are replaced.
+	Next   pki.Authority
+	Former []byte // PEM
+	Round  int    // of all replacements, three for each
+	Asked  string // the request that was carried out last
+	Turn   Turn   // what is to be recorded now
 }
 
 // Anchors are the certificates that nodes and clients trust, as PEM.
-func (a AuthorityState) Anchors() []byte { return a.Authority.CertPEM }
+func (a AuthorityState) Anchors() []byte {
+	return slices.Concat(a.Authority.CertPEM, a.Next.CertPEM, a.Former)
+}
 
 // authorityOf reads the certificate authority of a cluster. One that is lost or damaged while nodes may trust it is not
 // replaced: they trust no other, and would part from each other one by one. Nor is another one taken in its place.
@@ -39,7 +50,20 @@ func authorityOf(live *observe.Live, cluster string, now time.Time) AuthoritySta
 				"nodes trust, which is in Secret %s: restore its last backup", name, stranger)}
 		}
 		renew, _ := pki.AuthorityNeedsRenewal(authority, now)
-		return AuthorityState{Authority: authority, Renew: renew}
+		state := AuthorityState{Authority: authority, Renew: renew,
+			Former: pki.CertificatesOnly(secret.Data[pki.FormerCertificate])}
+		number, asked, _ := strings.Cut(string(secret.Data[pki.AuthorityRound]), " ")
+		if round, err := strconv.Atoi(number); err == nil { // none = it was never replaced
+			state.Round, state.Asked = round, asked
+		}
+		if state.phase() == trusting {
+			state.Next, err = pki.ParseAuthority(secret.Data[pki.NextCertificate], secret.Data[pki.NextKey])
+			if err != nil {
+				return AuthorityState{Problem: fmt.Sprintf("Secret %s does not hold the certificate authority that is to be the "+
+					"next (%s and %s): restore it", name, pki.NextCertificate, pki.NextKey)}
+			}
+		}
+		return state
 	case mayBeTrusted(live, cluster):
 		return AuthorityState{Problem: fmt.Sprintf(
 			"Secret %s, the certificate authority that the running nodes trust, is missing: restore it from a backup", name)}

@@ -15,6 +15,7 @@ import (
 	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/observe"
 	"github.com/castellan-dev/castellan/internal/pki"
+	"github.com/castellan-dev/castellan/internal/render"
 )
 
 const (
@@ -152,7 +153,7 @@ func (k KeySecret) compared(
 		if former != nil {
 			k.Keep[leaf.Entry+formerEnd] = former
 		}
-		k.Keep[leaf.Entry+".names"] = []byte(leaf.Names())
+		k.Keep[leaf.Entry+".names"] = []byte(leaf.Names() + authority.rounds(leaf.Entry))
 		for _, kind := range []string{".pem", ".names", formerEnd} {
 			leaves[leaf.Entry+kind] = true
 		}
@@ -195,6 +196,9 @@ func (k KeySecret) keptLeaves(have map[string][]byte, nodes []int32) []Leaf {
 // split takes apart what Names put together.
 func split(text string) (names []string, address net.IP) {
 	for _, name := range strings.Fields(text) {
+		if render.IsRoundName(name) {
+			continue
+		}
 		if ip := net.ParseIP(name); ip != nil {
 			address = ip
 		} else {

@@ -169,15 +169,17 @@ type ObservedPod struct {
 	Zone           string
 	KubernetesNode string
 	// Files is of the node's own files in the revision that the pod names; zero = the revision is gone.
-	Files      Fingerprint
-	Revision   map[int32]Fingerprint // of the files of all nodes in that revision, by node id
-	Template   Fingerprint
-	Pool       string     // from its label
-	Version    string     // of Kafka, as its image says
-	Controller bool       // it runs the role Controller
-	Broker     bool       // it runs the role Broker
-	Format     string     // what it was told about formatting, if that is bound to this pod's UID
-	KeyStores  []KeyStore // those of its listeners of clients, by port
+	Files    Fingerprint
+	Revision map[int32]Fingerprint // of the files of all nodes in that revision, by node id
+	Template Fingerprint
+	Pool     string // from its label
+	Version  string // of Kafka, as its image says
+	// AuthorityRound is the round in which its files were made; what it trusts and presents is not older.
+	AuthorityRound int
+	Controller     bool       // it runs the role Controller
+	Broker         bool       // it runs the role Broker
+	Format         string     // what it was told about formatting, if that is bound to this pod's UID
+	KeyStores      []KeyStore // those of its listeners of clients, by port
 }
 
 // KeyStore is where a running node has the certificate of a listener of clients from.

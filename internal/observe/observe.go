@@ -57,6 +57,7 @@ func Kubernetes(c *model.Cluster, live *Live, files map[int32]render.NodeFiles, 
 		}
 		node := observation.Nodes[id]
 		node.Pod = observePod(pod, id, fingerprints, now)
+		node.Pod.AuthorityRound = render.RoundOf(revisions[RevisionName(pod.Spec.Volumes)][id])
 		node.Pod.KeyStores = render.KeyStores(revisions[RevisionName(pod.Spec.Volumes)][id])
 		observation.Nodes[id] = node
 	}
