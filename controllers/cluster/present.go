@@ -75,9 +75,9 @@ func (p *proofs) forget(cluster types.NamespacedName) {
 	delete(p.brokers, cluster)
 }
 
-// present sees to it that running brokers show the certificates that their Secrets hold. A broker that shows another one
-// has its mounts refreshed, and is then told to read its key stores. Whether it did only the next handshake says: Kafka
-// answers that all is well whatever comes of it.
+// present sees to it that running brokers show the certificates that their Secrets hold. A broker that shows another
+// one has its mounts refreshed, and is then told to read its key stores. Whether it did only the next handshake says:
+// Kafka answers that all is well whatever comes of it.
 func (r *Reconciler) present(ctx context.Context, s *scope) error {
 	known := map[int32]proof{}
 	type asked struct {

@@ -20,8 +20,8 @@ import (
 	"github.com/castellan-dev/castellan/internal/pki"
 )
 
-// Presenting is what a running broker has to show to clients: the certificates that the Secret of its pool holds for the
-// listeners that it runs. A broker reads them when it starts, and when it is told to.
+// Presenting is what a running broker has to show to clients: the certificates that the Secret of its pool holds for
+// the listeners that it runs. A broker reads them when it starts, and when it is told to.
 type Presenting struct {
 	Node      int32
 	Pod       string

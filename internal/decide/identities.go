@@ -54,27 +54,27 @@ func observeIdentities(c *model.Cluster, o *model.Observation, live *observe.Liv
 			continue
 		}
 		secret := live.Secrets[c.InternalSecret(&model.Pool{Name: node.Pod.Pool})]
-		node.IdentityEnds = identityEnds(secret, fmt.Sprint(id), node.Pod)
+		node.IdentityEnds, node.IdentityGuessed = identityEnds(secret, fmt.Sprint(id), node.Pod)
 		o.Nodes[id] = node
 	}
 }
 
 // identityEnds is zero where nothing is known.
-func identityEnds(secret *corev1.Secret, entry string, pod *model.ObservedPod) time.Time {
+func identityEnds(secret *corev1.Secret, entry string, pod *model.ObservedPod) (end time.Time, guessed bool) {
 	certificate := certificateIn(secret, entry)
 	if certificate == nil {
-		return time.Time{}
+		return time.Time{}, false
 	}
 	issued := issuedAt(certificate.NotBefore)
 	former, err := time.Parse(time.RFC3339, string(secret.Data[entry+formerEnd]))
 	switch {
 	case err == nil && mayHoldFormer(pod, issued):
-		return former
+		return former, false
 	case err != nil && pod.StartedAt.Before(issued.Add(-entryLag)):
 		// An earlier version replaced it and noted nothing. It did so in the last third.
-		return pod.StartedAt.Add(leafLife / pki.LastThird)
+		return pod.StartedAt.Add(leafLife / pki.LastThird), true
 	}
-	return certificate.NotAfter
+	return certificate.NotAfter, false
 }
 
 // mayHoldFormer tells whether a process may have read what its Secret held before the certificate of that time. A pod
@@ -136,8 +136,8 @@ func endings(d *Decision, now time.Time) []string {
 		warnings = append(warnings, report.First(nodes))
 	}
 	if end, known := ends[ExpiryIdentities]; known && d.Authority.Problem != "" {
-		warnings = append(warnings, fmt.Sprintf("without its certificate authority no certificate of this cluster is renewed, "+
-			"and the first ends at %s", end.UTC().Format(time.RFC3339)))
+		warnings = append(warnings, fmt.Sprintf("without its certificate authority no certificate of this cluster is "+
+			"renewed, and the first ends at %s", end.UTC().Format(time.RFC3339)))
 	}
 	return warnings
 }

@@ -193,3 +193,22 @@ func TestAnAuthorityThatNodesDoNotTrustIsNotTakenForTheirs(t *testing.T) {
 		t.Errorf("a backup from before its renewal has the same key: %s", d.Authority.Problem)
 	}
 }
+
+// An earlier version noted nothing when it replaced a certificate. The guess is a reason for a restart under the rules,
+// and no proof that a node serves nobody any more.
+func TestAGuessedEndEndsNobodysService(t *testing.T) {
+	in := withTLS(t)
+	for i := range in.Live.Pods {
+		in.Live.Pods[i].CreationTimestamp = metav1.NewTime(start.AddDate(-2, 0, 0))
+		in.Live.Pods[i].Status.ContainerStatuses[0].State.Running.StartedAt = metav1.NewTime(start.AddDate(-2, 0, 0))
+	}
+	if d := Decide(in); !isToRestart(d.Plan) {
+		t.Errorf("seen, it is no reason: %+v", d.Observation.Nodes[0])
+	}
+	in.Kafka, in.KafkaError = nil, "connection refused"
+	for _, step := range Decide(in).Plan.Steps {
+		if step.Kind == plan.Restart {
+			t.Errorf("unseen, it restarts: %s", step)
+		}
+	}
+}

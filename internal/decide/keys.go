@@ -68,7 +68,8 @@ func KeySecrets(
 		listeners.Leaves = append(listeners.Leaves, movedLeaves(live.Secrets[listeners.Name], leaving, pool.Name, hosts)...)
 		for _, k := range []KeySecret{{Name: c.InternalSecret(pool), Leaves: internalLeaves(c, pool)}, listeners} {
 			if len(k.Leaves) > 0 || live.Secrets[k.Name] != nil {
-				secrets = append(secrets, k.compared(live.Secrets[k.Name], withoutSpec(c, o, leaving, pool.Name), authority, o, now))
+				others := withoutSpec(c, o, leaving, pool.Name)
+				secrets = append(secrets, k.compared(live.Secrets[k.Name], others, authority, o, now))
 			}
 		}
 	}

@@ -13,9 +13,9 @@ import (
 )
 
 // The key of an authority is replaced in three rounds, and in each of them every node restarts, because Kafka's raft
-// client reads its files once: all trust the new one too, all present what the new one has signed, all trust the new one
-// alone. What a round changes is recorded in the Secret of the authority first. A running broker may read changed files
-// at any moment, so a file is changed only once everybody can live with that.
+// client reads its files once: all trust the new one too, all present what the new one has signed, all trust the new
+// one alone. What a round changes is recorded in the Secret of the authority first. A running broker may read changed
+// files at any moment, so a file is changed only once everybody can live with that.
 
 // Turn is a change of the authority's Secret that begins a round.
 type Turn string
@@ -97,8 +97,8 @@ var doing = [roundsEach]string{
 	signing:  "round 2 of 3, every node comes to present what the next one has signed",
 }
 
-// behindRound names a node that has not been seen to work on what belongs to a round; empty = all have. A node without a
-// pod, and one that leaves, counts until it is gone: nobody knows what it works with.
+// behindRound names a node that has not been seen to work on what belongs to a round; empty = all have. A node without
+// a pod, and one that leaves, counts until it is gone: nobody knows what it works with.
 func behindRound(c *model.Cluster, o *model.Observation, round int) string {
 	ids := map[int32]bool{}
 	for i := range c.Nodes {

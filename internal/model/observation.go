@@ -64,7 +64,9 @@ type ObservedNode struct {
 	// IdentityEnds is when the certificate ends that the running process has read for CONTROLLER and REPLICATION; zero =
 	// not known.
 	IdentityEnds time.Time
-	DirectID     string // directory id recorded on the claim of an initial voter
+	// IdentityGuessed tells that it may end later: an earlier version has noted nothing.
+	IdentityGuessed bool
+	DirectID        string // directory id recorded on the claim of an initial voter
 	// Changes tell what differs between what the pod runs and what is wanted of it, such as
 	// "config log.segment.bytes 1073741824 -> 536870912"; no value of an unknown or secret key is among them.
 	Changes []string

@@ -73,9 +73,9 @@ func NewAuthority(commonName string, now time.Time) (Authority, error) {
 	return Authority{CertPEM: encodeCertificate(der), KeyPEM: keyPEM}, nil
 }
 
-// RenewAuthority makes a new certificate for the key of an authority, which lives AuthorityYears from now on. It has the
-// name and the key id of the former one, so that whoever trusts one of the two trusts what either has signed, as long as
-// that one is valid. Errors: an authority that cannot be parsed; no randomness.
+// RenewAuthority makes a new certificate for the key of an authority, which lives AuthorityYears from now on. It has
+// the name and the key id of the former one, so that whoever trusts one of the two trusts what either has signed, as
+// long as that one is valid. Errors: an authority that cannot be parsed; no randomness.
 func RenewAuthority(ca Authority, now time.Time) (Authority, error) {
 	former, key, err := ca.parse()
 	if err != nil {
