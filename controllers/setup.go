@@ -73,6 +73,7 @@ func Setup(mgr ctrl.Manager, o Options) error {
 		reconcilers = append(reconcilers, &cluster.Reconciler{
 			Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Recorder: recorder, Connections: connections,
 			Settings: cluster.Settings{ImageRepository: o.ImageRepository, Domain: o.Domain, Now: o.Now},
+			Shown:    connect.Shown,
 		})
 	}
 	for _, reconciler := range reconcilers {

@@ -40,6 +40,9 @@ const (
 	AnnotationFormat = "kafka.castellan.dev/format"
 	// AnnotationTouched makes the kubelet refresh a pod's mounts at once; its value is a hash of what was changed.
 	AnnotationTouched = "kafka.castellan.dev/touched"
+	// AnnotationCertificates does the same for the certificates of listeners; its value is a hash of those that the pod
+	// has to show.
+	AnnotationCertificates = "kafka.castellan.dev/certificates"
 	// AnnotationTemplateUser and AnnotationTemplateWhole hold the two fingerprints of a pod's template.
 	AnnotationTemplateUser  = "kafka.castellan.dev/template-user"
 	AnnotationTemplateWhole = "kafka.castellan.dev/template-whole"
@@ -58,6 +61,12 @@ const (
 	// AnnotationReplace, "true" on the claim of a node, permits the claim to be deleted and a new disk to take its
 	// place.
 	AnnotationReplace = "kafka.castellan.dev/replace"
+
+	// AnnotationReplaceAuthority on a KafkaCluster asks for another key of its certificate authority, once for each value.
+	AnnotationReplaceAuthority = "kafka.castellan.dev/replace-ca"
+	// AnnotationHoldAuthority, "true" on a KafkaCluster, keeps a replacement where both authorities are trusted and the
+	// former one still signs: time for clients to take the new ca.crt.
+	AnnotationHoldAuthority = "kafka.castellan.dev/replace-ca-hold"
 
 	// AnnotationCreating records on a KafkaTopic, before the topic is created, that this object is about to create it:
 	// "<cluster id> <UID of the object>", and " <UUID>" of the lost topic that it replaces. A topic that is found

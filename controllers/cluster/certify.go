@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -31,8 +32,17 @@ func (r *Reconciler) certify(ctx context.Context, s *scope) error {
 			return err
 		}
 	}
+	if state.Renew != "" {
+		var err error
+		if state.Authority, err = r.renewAuthority(ctx, s, state); err != nil {
+			return err
+		}
+	}
+	if state.Turn != decide.NoTurn && !r.waitsForProof(s, state.Turn) {
+		return r.turnAuthority(ctx, s, state)
+	}
 	d := &s.decision
-	for _, secret := range decide.KeySecrets(d.Model, d.Observation, s.seen.Live, state.Authority, s.seen.Now) {
+	for _, secret := range decide.KeySecrets(d.Model, d.Observation, s.seen.Live, state, s.seen.Now) {
 		if secret.Current {
 			continue
 		}
@@ -55,6 +65,67 @@ func (r *Reconciler) makeAuthority(ctx context.Context, s *scope) (pki.Authority
 		return pki.Authority{}, fmt.Errorf("create Secret %s/%s: %w", secret.Namespace, secret.Name, err)
 	}
 	return authority, nil
+}
+
+// renewAuthority gives the authority a new certificate for its key, and only then is anything signed by it.
+func (r *Reconciler) renewAuthority(ctx context.Context, s *scope, state decide.AuthorityState) (pki.Authority, error) {
+	renewed, err := pki.RenewAuthority(state.Authority, s.seen.Now)
+	if err != nil {
+		return pki.Authority{}, fmt.Errorf("renew the certificate authority of %s: %w", s.key(), err)
+	}
+	before := s.seen.Live.Secrets[pki.AuthoritySecret(s.base.Name)]
+	after := before.DeepCopy()
+	after.Data[pki.AuthorityCertificate] = renewed.CertPEM
+	if err := r.writeAuthority(ctx, before, after); err != nil {
+		return pki.Authority{}, err
+	}
+	r.event(s, corev1.EventTypeNormal, "AuthorityRenewed",
+		"the certificate authority has a new certificate for its key, because of the former one: "+state.Renew)
+	return renewed, nil
+}
+
+// waitsForProof tells whether clients still need the former authority: some broker has not been seen to show what the
+// next one has signed.
+func (r *Reconciler) waitsForProof(s *scope, turn decide.Turn) bool {
+	return turn == decide.ForgetFormer && slices.ContainsFunc(s.decision.Presenting, func(p decide.Presenting) bool {
+		return !r.proofs.of(s.key(), p).seen
+	})
+}
+
+// turnAuthority records the beginning of a round. What follows from it is done by the next passes, whoever makes them.
+func (r *Reconciler) turnAuthority(ctx context.Context, s *scope, state decide.AuthorityState) error {
+	var next pki.Authority
+	if state.Turn == decide.TrustNext {
+		var err error
+		if next, err = pki.NewAuthority(pki.AuthorityName(s.base.Namespace, s.base.Name), s.seen.Now); err != nil {
+			return fmt.Errorf("make the next certificate authority for %s: %w", s.key(), err)
+		}
+	}
+	before := s.seen.Live.Secrets[pki.AuthoritySecret(s.base.Name)]
+	after := before.DeepCopy()
+	after.Data = state.Turned(next, s.base.Annotations[v1alpha1.AnnotationReplaceAuthority])
+	if err := r.writeAuthority(ctx, before, after); err != nil {
+		return err
+	}
+	r.event(s, corev1.EventTypeNormal, string(state.Turn), "replacing the key of the certificate authority: "+
+		turns[state.Turn])
+	s.lookAgain(whenBehind)
+	return nil
+}
+
+var turns = map[decide.Turn]string{
+	decide.TrustNext:    "every node restarts to trust the next one too",
+	decide.PresentNext:  "the next one signs from now on, and every node restarts to present what it has signed",
+	decide.ForgetFormer: "every node restarts to trust the next one alone",
+}
+
+// writeAuthority writes the Secret of the authority, if nobody has written it since it was read.
+func (r *Reconciler) writeAuthority(ctx context.Context, before, after *corev1.Secret) error {
+	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
+	if err := r.Patch(ctx, after, patch, client.FieldOwner(apply.FieldOwner)); err != nil {
+		return fmt.Errorf("write Secret %s/%s: %w", after.Namespace, after.Name, err)
+	}
+	return nil
 }
 
 // issue issues what is missing of a key Secret, and writes it.

@@ -5,6 +5,7 @@ package cluster
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"time"
@@ -27,10 +28,14 @@ type Reconciler struct {
 	Recorder    events.EventRecorder
 	Connections *connect.Connections
 	Settings    Settings
+	// Shown looks which certificate a listener at host:port shows; connect.Shown.
+	Shown func(ctx context.Context, address string) (*x509.Certificate, error)
 
 	applier      apply.Applier
 	expectations expectations
 	patience     patience
+	proofs       proofs
+	expiries     expiries
 }
 
 // Settings are those of the operator that the care of a cluster depends on.
@@ -66,6 +71,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		r.Connections.Forget(req.NamespacedName)
 		r.expectations.forget(req.NamespacedName)
 		r.patience.forget(req.NamespacedName)
+		r.proofs.forget(req.NamespacedName)
+		r.expiries.keep(req.NamespacedName, nil)
 		return ctrl.Result{}, nil
 	}
 	if err != nil {
@@ -97,13 +104,14 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 // carryOut records and does what was decided.
 func (r *Reconciler) carryOut(ctx context.Context, s *scope) error {
 	s.schedule(&r.patience)
+	r.expiries.keep(s.key(), s.decision.Expiries)
 	if s.decision.Model == nil {
 		return nil // nothing can be done, or no sense be made of the spec: the status says so
 	}
 	if err := r.record(ctx, s); err != nil {
 		return err
 	}
-	return r.act(ctx, s)
+	return errors.Join(r.act(ctx, s), r.present(ctx, s))
 }
 
 // How soon to look again, where no watch would tell.

@@ -19,6 +19,7 @@ func (r *Reconciler) report(ctx context.Context, s *scope, failure error) error 
 		return nil // the cache is behind: the next pass knows better
 	}
 	d := &s.decision
+	d.Plan.Waiting = append(d.Plan.Waiting, s.presenting...)
 	pass := report.Pass{
 		Cluster: s.base, Now: s.seen.Now, Model: d.Model, Observation: d.Observation,
 		Hosts: decide.Hosts(s.seen.Live.Pods), Plan: d.Plan,

@@ -23,7 +23,9 @@ type scope struct {
 	// patch.
 	base    *v1alpha1.KafkaCluster
 	refused []verdict.Verdict // what Kafka refused
-	requeue time.Duration
+	// presenting says which brokers do not show their new certificates yet.
+	presenting []string
+	requeue    time.Duration
 }
 
 func newScope(seen decide.Inputs) *scope {

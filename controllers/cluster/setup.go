@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"fmt"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -12,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -22,6 +24,10 @@ import (
 // SetupWithManager watches KafkaClusters and everything that carries a cluster's label.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	r.applier.Client = r.Client
+	r.expiries.now = r.Settings.Now
+	if err := metrics.Registry.Register(&r.expiries); err != nil {
+		return fmt.Errorf("register the metrics of certificates: %w", err)
+	}
 	labelled := handler.EnqueueRequestsFromMapFunc(func(_ context.Context, object client.Object) []reconcile.Request {
 		name := object.GetLabels()[v1alpha1.LabelCluster]
 		if name == "" {

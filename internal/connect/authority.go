@@ -3,6 +3,7 @@ package connect
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -23,7 +24,13 @@ func TrustedBy(ctx context.Context, reader client.Reader, cluster types.Namespac
 	if err != nil {
 		return nil, client.IgnoreNotFound(err)
 	}
-	return pki.CertificatesOnly(secret.Data[pki.AuthorityCertificate]), nil
+	return anchors(secret), nil
+}
+
+// anchors are the certificates by which nodes are known: more than one while the authority is replaced.
+func anchors(secret *corev1.Secret) []byte {
+	return slices.Concat(pki.CertificatesOnly(secret.Data[pki.AuthorityCertificate]),
+		pki.CertificatesOnly(secret.Data[pki.NextCertificate]), pki.CertificatesOnly(secret.Data[pki.FormerCertificate]))
 }
 
 func readAuthority(ctx context.Context, reader client.Reader, cluster types.NamespacedName) (*corev1.Secret, error) {

@@ -22,6 +22,19 @@ func TestClientsAreToldTheCertificateAndNothingBesideIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	cluster := types.NamespacedName{Namespace: "shop", Name: "events"}
+	other, err := pki.NewAuthority("test", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, entry := range map[string]string{"it is the next": pki.NextCertificate, "it was before": pki.FormerCertificate} {
+		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "events-ca"}, Data: map[string][]byte{
+			pki.AuthorityCertificate: authority.CertPEM, pki.NextKey: other.KeyPEM, entry: other.CertPEM}}
+		kube := fake.NewClientBuilder().WithObjects(secret).Build()
+		got, err := TrustedBy(context.Background(), kube, cluster)
+		if want := slices.Concat(authority.CertPEM, other.CertPEM); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("beside the one that signs, %s: %v, %d bytes, expected both", name, err, len(got))
+		}
+	}
 	for name, c := range map[string]struct{ stored, want []byte }{
 		"as the operator makes it": {authority.CertPEM, authority.CertPEM},
 		"a key beside it":          {slices.Concat(authority.CertPEM, authority.KeyPEM), authority.CertPEM},

@@ -93,7 +93,7 @@ func (c *Connections) Admin(ctx context.Context, cluster *v1alpha1.KafkaCluster)
 	if err != nil {
 		return nil, err
 	}
-	options := pool.Options{Seeds: c.seeds(cluster), CA: authority.CertPEM, Certificate: leaf.CertPEM, Key: leaf.KeyPEM}
+	options := pool.Options{Seeds: c.seeds(cluster), CA: anchors(secret), Certificate: leaf.CertPEM, Key: leaf.KeyPEM}
 	if len(options.Seeds) == 0 {
 		return nil, fmt.Errorf("connect to KafkaCluster %s: no broker is known yet: %w", key, kafka.ErrUnreachable)
 	}

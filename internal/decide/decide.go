@@ -59,6 +59,10 @@ type Decision struct {
 	Desired     model.Desired              // the fingerprints of all that is rendered
 	Authority   AuthorityState             // what is known of the certificate authority
 	Plan        plan.Plan
+	// Presenting is what each running broker has to show to clients.
+	Presenting []Presenting
+	// Expiries are when the first certificate of each kind ends.
+	Expiries map[string]time.Time
 	// Successor is the pod that the handover Service leads to; empty = nobody needs it.
 	Successor string
 	// Unseen is what would be made for the first time, as far as the live objects show, which are those that bear our
@@ -86,16 +90,25 @@ func Decide(in Inputs) Decision {
 	d.Remade = remade(d.Model, in.Live)
 	d.Warnings = slices.Concat(resolve.Warnings(d.Model), resolve.Outgrown(d.Model, d.Accepted),
 		keptClaims(d.Model, in.Live, d.Remade.Claims))
+	if d.Authority = authorityOf(in.Live, in.Cluster.Name, in.Now); d.Authority.Problem != "" {
+		d.Waiting = append(d.Waiting, d.Authority.Problem)
+	}
+	d.Model.AuthorityRound = d.Authority.Round
 	d.Files = render.Nodes(d.Model)
 	d.Observation = observe.Kubernetes(d.Model, in.Live, d.Files, in.Now)
 	d.Observation.CacheCurrent = d.Observation.CacheCurrent && in.CacheCurrent
 	d.Observation.Kafka, d.Observation.KafkaError = in.Kafka, in.KafkaError
-	if d.Authority = authorityOf(in.Live, in.Cluster.Name); d.Authority.Problem != "" {
-		d.Waiting = append(d.Waiting, d.Authority.Problem)
-	}
+	observeIdentities(d.Model, d.Observation, in.Live)
 	d.Desired = render.Desired(d.Model, d.Files)
 	d.Plan = plan.Next(d.Model, d.Desired, d.Observation, in.Now)
+	var replacing string
+	if d.Authority.Turn, replacing = turn(d.Model, d.Observation, d.Authority, in.Cluster.Annotations); replacing != "" {
+		d.Plan.Waiting = append(d.Plan.Waiting, replacing)
+	}
 	d.Successor = d.Model.FindSuccessor(d.Observation)
+	d.Presenting = presenting(d.Model, d.Observation, in.Live)
+	d.Expiries = expiries(&d)
+	d.Warnings = append(d.Warnings, endings(&d, in.Now)...)
 	d.Verdicts = append(d.Verdicts, heldVerdicts(d.Plan.Held)...)
 	d.Unseen = unseen(&d, in.Live)
 	if d.Plan.Empty() && len(d.Plan.Pending) == 0 && len(d.Waiting) == 0 {

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -23,51 +24,6 @@ const (
 	// outlive any node's time between restarts.
 	leafLife = 5 * 365 * 24 * time.Hour
 )
-
-// AuthorityState is what is known of the certificate authority of a cluster.
-type AuthorityState struct {
-	Authority pki.Authority // when there is no Problem, and it is not to be made
-	ToBeMade  bool          // the cluster begins
-	Problem   string        // what to restore; empty = nothing
-}
-
-// authorityOf reads the certificate authority of a cluster. One that is lost or damaged while nodes may trust it is not
-// replaced: they trust no other, and would part from each other one by one.
-func authorityOf(live *observe.Live, cluster string) AuthorityState {
-	name := pki.AuthoritySecret(cluster)
-	secret := live.Secrets[name]
-	switch {
-	case secret != nil:
-		authority, err := pki.ParseAuthority(secret.Data[pki.AuthorityCertificate], secret.Data[pki.AuthorityKey])
-		if err != nil { // the error may quote the Secret, and is not told
-			return AuthorityState{Problem: fmt.Sprintf("Secret %s does not hold a certificate authority (%s and %s): restore it",
-				name, pki.AuthorityCertificate, pki.AuthorityKey)}
-		}
-		return AuthorityState{Authority: authority}
-	case mayBeTrusted(live, cluster):
-		return AuthorityState{Problem: fmt.Sprintf(
-			"Secret %s, the certificate authority that the running nodes trust, is missing: restore it from a backup", name)}
-	}
-	return AuthorityState{ToBeMade: true}
-}
-
-// mayBeTrusted tells that nodes may trust an authority that is not there: a pod has run, or has keys to start with.
-func mayBeTrusted(live *observe.Live, cluster string) bool {
-	if len(live.Pods) == 0 {
-		return false
-	}
-	for name := range live.Secrets {
-		if strings.HasPrefix(name, cluster+"-") && strings.HasSuffix(name, model.InternalSuffix) {
-			return true
-		}
-	}
-	for i := range live.Pods {
-		if hasRun(&live.Pods[i]) {
-			return true
-		}
-	}
-	return false
-}
 
 // Leaf is one certificate of a pool's key Secret.
 type Leaf struct {
@@ -100,7 +56,7 @@ func KeySecrets(
 	c *model.Cluster,
 	o *model.Observation,
 	live *observe.Live,
-	authority pki.Authority,
+	authority AuthorityState,
 	now time.Time,
 ) []KeySecret {
 	var secrets []KeySecret
@@ -111,14 +67,14 @@ func KeySecrets(
 		others := withoutSpec(c, o, leaving, pool.Name)
 		internal := KeySecret{Name: c.InternalSecret(pool), Leaves: internalLeaves(c, pool)}
 		if have := live.Secrets[internal.Name]; len(internal.Leaves) > 0 || have != nil {
-			secrets = append(secrets, internal.compared(have, others, authority, now))
+			secrets = append(secrets, internal.compared(have, others, authority, o, now))
 		}
 		names := c.ListenersSecrets(pool)
 		together := joined(live, names)
 		listeners := KeySecret{Leaves: listenerLeaves(c, pool, hosts)}
 		listeners.Leaves = append(listeners.Leaves, movedLeaves(live, together, leaving, pool.Name, hosts)...)
 		if len(listeners.Leaves) > 0 || together != nil {
-			listeners = listeners.compared(together, others, authority, now)
+			listeners = listeners.compared(together, others, authority, o, now)
 			secrets = append(secrets, listeners.spread(names, live, pki.AuthorityName(c.Namespace, c.Name))...)
 		}
 	}
@@ -133,7 +89,7 @@ func KeySecrets(
 		together := joined(live, names)
 		k := KeySecret{Leaves: movedLeaves(live, together, leaving, pool.Name, hosts)}
 		if len(k.Leaves) > 0 {
-			k = k.compared(together, withoutSpec(c, o, leaving, pool.Name), authority, now)
+			k = k.compared(together, withoutSpec(c, o, leaving, pool.Name), authority, o, now)
 			secrets = append(secrets, k.spread(names, live, pki.AuthorityName(c.Namespace, c.Name))...)
 		}
 	}
@@ -160,7 +116,9 @@ func withoutSpec(c *model.Cluster, o *model.Observation, leaving []model.Node, p
 // movedLeaves are those of leaving nodes that have come to another Kubernetes node. The spec says nothing more of their
 // listeners: what their certificates name stays, and the address becomes that of the Kubernetes node. Addresses that a
 // listener advertises whatever the Kubernetes node stay as well.
-func movedLeaves(live *observe.Live, secret *corev1.Secret, leaving []model.Node, pool string, hosts map[int32]string) []Leaf {
+func movedLeaves(
+	live *observe.Live, secret *corev1.Secret, leaving []model.Node, pool string, hosts map[int32]string,
+) []Leaf {
 	if secret == nil || len(leaving) == 0 {
 		return nil
 	}
@@ -181,15 +139,15 @@ func movedLeaves(live *observe.Live, secret *corev1.Secret, leaving []model.Node
 				continue
 			}
 			var names []string
-			var named net.IP
-			for _, name := range strings.Fields(string(secret.Data[entry])) {
+			var from net.IP
+			for _, name := range named(string(secret.Data[entry])) {
 				if ip := net.ParseIP(name); ip != nil && !slices.Contains(lasting, name) {
-					named = ip
+					from = ip
 				} else {
 					names = append(names, name)
 				}
 			}
-			if named != nil && !named.Equal(address) {
+			if from != nil && !from.Equal(address) {
 				leaves = append(leaves, Leaf{Entry: leaf, Request: nodeRequest(names, address.String())})
 			}
 		}
@@ -200,24 +158,33 @@ func movedLeaves(live *observe.Live, secret *corev1.Secret, leaving []model.Node
 func (k KeySecret) compared(
 	live *corev1.Secret,
 	others []int32, // nodes that the spec does not ask for, and whose entries stay
-	authority pki.Authority,
+	authority AuthorityState,
+	o *model.Observation,
 	now time.Time,
 ) KeySecret {
 	have := map[string][]byte{}
 	if live != nil {
 		have = live.Data
 	}
-	k.Keep = map[string][]byte{pki.AuthorityCertificate: authority.CertPEM}
+	k.Keep = map[string][]byte{pki.AuthorityCertificate: authority.Anchors()}
+	k.Leaves = append(k.Leaves, k.keptLeaves(have, others)...)
 	leaves := map[string]bool{}
 	for _, leaf := range k.Leaves {
-		leaves[leaf.Entry+".pem"], leaves[leaf.Entry+".names"] = true, true
-		bundle := have[leaf.Entry+".pem"]
-		if _, renew := pki.NeedsRenewal(pki.ParseBundle(bundle), leaf.Request, authority, now, pki.LastThird); renew {
+		bundle, former := have[leaf.Entry+".pem"], have[leaf.Entry+formerEnd]
+		existing := pki.ParseBundle(bundle)
+		if _, renew := pki.NeedsRenewal(existing, leaf.Request, authority.Authority, now, pki.LastThird); renew {
 			k.Issue = append(k.Issue, leaf)
+			former = endOfFormer(existing, former, o, leaf.Entry)
 		} else {
 			k.Keep[leaf.Entry+".pem"] = bundle
 		}
-		k.Keep[leaf.Entry+".names"] = []byte(leaf.Names())
+		if former != nil {
+			k.Keep[leaf.Entry+formerEnd] = former
+		}
+		k.Keep[leaf.Entry+".names"] = []byte(leaf.Names() + authority.rounds(leaf.Entry))
+		for _, kind := range []string{".pem", ".names", formerEnd} {
+			leaves[leaf.Entry+kind] = true
+		}
 	}
 	for _, id := range others {
 		for entry, value := range have {
@@ -228,6 +195,31 @@ func (k KeySecret) compared(
 	}
 	k.Current = live != nil && len(k.Issue) == 0 && maps.EqualFunc(k.Keep, live.Data, bytes.Equal)
 	return k
+}
+
+// keptLeaves are the certificates of nodes that the spec says nothing of: they go on to name what they name, and are
+// renewed like all others.
+func (k KeySecret) keptLeaves(have map[string][]byte, nodes []int32) []Leaf {
+	var leaves []Leaf
+	for _, entry := range slices.Sorted(maps.Keys(have)) {
+		name, listed := strings.CutSuffix(entry, ".names")
+		number, _, _ := strings.Cut(entry, ".")
+		id, err := strconv.ParseInt(number, 10, 32)
+		if !listed || err != nil || !slices.Contains(nodes, int32(id)) ||
+			slices.ContainsFunc(k.Leaves, func(l Leaf) bool { return l.Entry == name }) {
+			continue
+		}
+		names := named(string(have[entry]))
+		if _, err := pki.ParseBundle(have[name+".pem"]).Certificate(); err == nil && len(names) > 0 {
+			leaves = append(leaves, Leaf{Entry: name, Request: nodeRequest(names, "")})
+		}
+	}
+	return leaves
+}
+
+// named takes apart what Names put together.
+func named(text string) []string {
+	return slices.DeleteFunc(strings.Fields(text), render.IsRoundName)
 }
 
 func internalLeaves(c *model.Cluster, pool *model.Pool) []Leaf {

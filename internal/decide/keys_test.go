@@ -49,7 +49,7 @@ func TestANodeKeepsItsCertificatesAsLongAsItsFiles(t *testing.T) {
 	have := map[string][]byte{"5.pem": []byte("five"), "6.pem": []byte("six"), "7.pem": []byte("seven"), "8.pem": []byte("8")}
 	for _, name := range []string{c.InternalSecret(&c.Pools[0]), c.ListenersSecrets(&c.Pools[0])[0]} {
 		live := &observe.Live{Secrets: map[string]*corev1.Secret{name: {Data: have}}}
-		secrets := KeySecrets(c, o, live, authority, now)
+		secrets := KeySecrets(c, o, live, AuthorityState{Authority: authority}, now)
 		i := slices.IndexFunc(secrets, func(k KeySecret) bool { return k.Name == name })
 		if i < 0 {
 			t.Fatalf("nothing is said of %s", name)
@@ -86,7 +86,7 @@ func TestALeavingBrokerThatMovesGetsACertificateForItsNewAddress(t *testing.T) {
 				entry + ".names": []byte("events-main-1.example\n10.0.0.1\n"), entry + ".pem": []byte("old"),
 			}}},
 		}
-		secrets := KeySecrets(c, o, live, authority, now)
+		secrets := KeySecrets(c, o, live, AuthorityState{Authority: authority}, now)
 		i := slices.IndexFunc(secrets, func(k KeySecret) bool { return k.Name == name })
 		if i < 0 || secrets[i].Current || len(secrets[i].Issue) != 1 {
 			t.Fatalf("its pool is in the spec: %t; nothing is issued: %+v", kept, secrets)
@@ -98,7 +98,7 @@ func TestALeavingBrokerThatMovesGetsACertificateForItsNewAddress(t *testing.T) {
 			t.Errorf("the names are %q", got)
 		}
 		live.Pods[0].Status.HostIP = "10.0.0.1"
-		for _, k := range KeySecrets(c, o, live, authority, now) {
+		for _, k := range KeySecrets(c, o, live, AuthorityState{Authority: authority}, now) {
 			if k.Name == name && len(k.Issue) > 0 {
 				t.Errorf("it has not moved, and is issued %+v", k.Issue)
 			}
@@ -132,7 +132,7 @@ func TestALeavingBrokerThatMovesKeepsTheAddressesOfItsOwn(t *testing.T) {
 				"1.outside.names": []byte("b.org\n192.0.2.7\n10.0.0.1\n"), "1.outside.pem": []byte("old")}}},
 		}
 		var issued string
-		for _, k := range KeySecrets(c, o, live, authority, now) {
+		for _, k := range KeySecrets(c, o, live, AuthorityState{Authority: authority}, now) {
 			for _, leaf := range k.Issue {
 				issued += leaf.Names()
 			}

@@ -98,7 +98,7 @@ func problemsOfNames(t *testing.T, in Inputs, d Decision) []string {
 	for i := range d.Observation.Nodes {
 		t.Errorf("node %d is there already", i)
 	}
-	for _, secret := range KeySecrets(d.Model, d.Observation, &observe.Live{}, authority, start) {
+	for _, secret := range KeySecrets(d.Model, d.Observation, &observe.Live{}, AuthorityState{Authority: authority}, start) {
 		add(secret.Name, validation.IsDNS1123Subdomain(secret.Name))
 		for _, leaf := range secret.Issue {
 			add("entry "+leaf.Entry, validation.IsConfigMapKey(leaf.Entry+".names"))

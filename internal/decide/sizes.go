@@ -16,8 +16,9 @@ const (
 	rollRoom = 128 << 10
 	// keyRoom is what a Secret of keys is left with: a key stays where it is when it is issued anew, for longer addresses.
 	keyRoom = 32 << 10
-	// authorityRoom is more than the certificate of the authority, which stands beside the keys.
-	authorityRoom = 2 << 10
+	// authorityRoom is more than the certificates of the authority, of which there are two while its key is replaced. They
+	// stand beside the keys.
+	authorityRoom = 4 << 10
 	// longestIP stands for addresses of Kubernetes nodes that are not known yet.
 	longestIP = "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff"
 	// longHost stands for names of load balancers that are not known yet.

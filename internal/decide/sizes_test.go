@@ -67,7 +67,7 @@ func TestTheKeysOfManyListenersAreSpreadOverSecrets(t *testing.T) {
 				Status: corev1.PodStatus{HostIP: longestIP}})
 		}
 		issued := 0
-		for _, k := range KeySecrets(c, d.Observation, live, authority, start) {
+		for _, k := range KeySecrets(c, d.Observation, live, AuthorityState{Authority: authority}, start) {
 			secret := &corev1.Secret{Data: maps.Clone(k.Keep)}
 			for _, leaf := range k.Issue {
 				bundle, err := pki.Issue(authority, leaf.Request, start)
@@ -103,7 +103,7 @@ func TestTheKeysOfManyListenersAreSpreadOverSecrets(t *testing.T) {
 		if want := int(nodes) * 16; len(where) != want || issued < int(nodes) {
 			t.Errorf("%d nodes have %d keys for listeners, expected %d; %d were issued", nodes, len(where), want, issued)
 		}
-		for _, k := range KeySecrets(c, d.Observation, live, authority, start) {
+		for _, k := range KeySecrets(c, d.Observation, live, AuthorityState{Authority: authority}, start) {
 			if !k.Current {
 				t.Errorf("%d nodes: %s is written again, %d keys issued", nodes, k.Name, len(k.Issue))
 			}
@@ -208,7 +208,7 @@ func TestTheSizesAreThoseOfWhatIsWritten(t *testing.T) {
 			t.Errorf("node %d knows its ports: the test shows nothing", i)
 		}
 	}
-	if d.Model == c || len(render.Nodes(d.Model)) != 0 || len(KeySecrets(d.Model, d.Observation, &observe.Live{}, authority, start)) == 0 {
+	if d.Model == c || len(render.Nodes(d.Model)) != 0 || len(KeySecrets(d.Model, d.Observation, &observe.Live{}, AuthorityState{Authority: authority}, start)) == 0 {
 		t.Error("what is assumed has changed what is decided")
 	}
 }

@@ -78,7 +78,12 @@ func (k KeySecret) spread(names []string, live *observe.Live, authority string) 
 
 // leafOf is the leaf that an entry of a Secret of keys is of.
 func leafOf(entry string) string {
-	return strings.TrimSuffix(strings.TrimSuffix(entry, ".pem"), ".names")
+	for _, kind := range []string{".pem", ".names", formerEnd} {
+		if leaf, found := strings.CutSuffix(entry, kind); found {
+			return leaf
+		}
+	}
+	return entry
 }
 
 // placed says in which of a pool's Secrets each leaf is, by the bytes that it takes: where it stays if that has room

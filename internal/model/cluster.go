@@ -27,9 +27,12 @@ type Cluster struct {
 	Image     string // with registry and tag
 	Domain    string // DNS domain of the Kubernetes cluster, such as cluster.local
 
-	ClusterID     string // empty = not minted yet
-	Bootstrapped  bool   // the first quorum has been seen
-	InitialVoters []v1alpha1.InitialVoter
+	ClusterID string // empty = not minted yet
+	// AuthorityRound counts the rounds in which the key of the certificate authority was replaced, three for each time.
+	// Every node restarts in each.
+	AuthorityRound int
+	Bootstrapped   bool // the first quorum has been seen
+	InitialVoters  []v1alpha1.InitialVoter
 
 	Pools     []Pool // in the order of the spec
 	Nodes     []Node // of all pools, by id

@@ -61,7 +61,12 @@ type ObservedNode struct {
 	// said so; empty = nothing is known.
 	Refused   string
 	RefusedAt time.Time
-	DirectID  string // directory id recorded on the claim of an initial voter
+	// IdentityEnds is when the certificate ends that the running process has read for CONTROLLER and REPLICATION; zero =
+	// not known.
+	IdentityEnds time.Time
+	// IdentityGuessed tells that it may end later: an earlier version has noted nothing.
+	IdentityGuessed bool
+	DirectID        string // directory id recorded on the claim of an initial voter
 	// Changes tell what differs between what the pod runs and what is wanted of it, such as
 	// "config log.segment.bytes 1073741824 -> 536870912"; no value of an unknown or secret key is among them.
 	Changes []string
@@ -162,6 +167,7 @@ type ObservedPod struct {
 	// Awaits says why the process ended and is started again, where that is no fault of its own; empty = it says nothing.
 	Awaits         string
 	HostIP         string
+	Address        string // IP address of the pod itself; empty = none yet
 	Zone           string
 	KubernetesNode string
 	// Files is of the node's own files in the revision that the pod names; zero = the revision is gone.
@@ -170,10 +176,19 @@ type ObservedPod struct {
 	Template Fingerprint
 	// Edited says how the template that it was made from differs from the one that it names: somebody had edited the
 	// StatefulSet. Its Template is then like no other. Empty = it does not, or nobody can tell.
-	Edited     string
-	Pool       string // from its label
-	Version    string // of Kafka, as its image says
-	Controller bool   // it runs the role Controller
-	Broker     bool   // it runs the role Broker
-	Format     string // what it was told about formatting, if that is bound to this pod's UID
+	Edited  string
+	Pool    string // from its label
+	Version string // of Kafka, as its image says
+	// AuthorityRound is the round in which its files were made; what it trusts and presents is not older.
+	AuthorityRound int
+	Controller     bool       // it runs the role Controller
+	Broker         bool       // it runs the role Broker
+	Format         string     // what it was told about formatting, if that is bound to this pod's UID
+	KeyStores      []KeyStore // those of its listeners of clients, by port
+}
+
+// KeyStore is where a running node has the certificate of a listener of clients from.
+type KeyStore struct {
+	Entry string // of the listeners' Secret of its pool, without extension: <id>.<listener>
+	Port  int32  // on which it is shown
 }

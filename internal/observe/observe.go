@@ -57,6 +57,8 @@ func Kubernetes(c *model.Cluster, live *Live, files map[int32]render.NodeFiles, 
 		}
 		node := observation.Nodes[id]
 		node.Pod = observePod(pod, id, fingerprints, now)
+		node.Pod.AuthorityRound = render.RoundOf(revisions[RevisionName(pod.Spec.Volumes)][id])
+		node.Pod.KeyStores = render.KeyStores(revisions[RevisionName(pod.Spec.Volumes)][id])
 		observation.Nodes[id] = node
 	}
 	observeEdits(c, live, observation)
@@ -107,7 +109,8 @@ func observePod(
 ) *model.ObservedPod {
 	observed := &model.ObservedPod{
 		Name: pod.Name, UID: string(pod.UID), ResourceVersion: pod.ResourceVersion, CreatedAt: pod.CreationTimestamp.Time,
-		Deleting: pod.DeletionTimestamp != nil, HostIP: pod.Status.HostIP, Zone: pod.Labels[zoneLabel],
+		Deleting: pod.DeletionTimestamp != nil, HostIP: pod.Status.HostIP, Address: pod.Status.PodIP,
+		Zone:           pod.Labels[zoneLabel],
 		KubernetesNode: pod.Spec.NodeName,
 		Pool:           pod.Labels[v1alpha1.LabelPool],
 		Version:        versionOf(pod),

@@ -21,6 +21,12 @@ func AuthorityName(namespace, cluster string) string {
 const (
 	AuthorityCertificate = "ca.crt"
 	AuthorityKey         = "ca.key"
+	// While the authority is replaced: the one that is to sign next, and the certificate of the one that has signed.
+	NextCertificate   = "next.crt"
+	NextKey           = "next.key"
+	FormerCertificate = "former.crt"
+	// AuthorityRound counts the rounds of all replacements, and holds the last request: "<number> <request>".
+	AuthorityRound = "round"
 )
 
 // The names in the operator's own certificate; render puts the principal that follows from them into super.users.

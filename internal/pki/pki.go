@@ -73,6 +73,37 @@ func NewAuthority(commonName string, now time.Time) (Authority, error) {
 	return Authority{CertPEM: encodeCertificate(der), KeyPEM: keyPEM}, nil
 }
 
+// RenewAuthority makes a new certificate for the key of an authority, which lives AuthorityYears from now on. It has
+// the name and the key id of the former one, so that whoever trusts one of the two trusts what either has signed, as
+// long as that one is valid. Errors: an authority that cannot be parsed; no randomness.
+func RenewAuthority(ca Authority, now time.Time) (Authority, error) {
+	former, key, err := ca.parse()
+	if err != nil {
+		return Authority{}, fmt.Errorf("renew authority: %w", err)
+	}
+	serial, err := newSerial()
+	if err != nil {
+		return Authority{}, fmt.Errorf("renew authority %s: %w", former.Subject, err)
+	}
+	template := &x509.Certificate{
+		SerialNumber:          serial,
+		RawSubject:            former.RawSubject,
+		SubjectKeyId:          former.SubjectKeyId,
+		NotBefore:             now.Add(-Backdating),
+		NotAfter:              now.AddDate(AuthorityYears, 0, 0),
+		KeyUsage:              former.KeyUsage,
+		BasicConstraintsValid: true,
+		IsCA:                  true,
+		MaxPathLen:            former.MaxPathLen,
+		MaxPathLenZero:        former.MaxPathLenZero,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		return Authority{}, fmt.Errorf("renew authority %s: %w", former.Subject, err)
+	}
+	return Authority{CertPEM: encodeCertificate(der), KeyPEM: bytes.Clone(ca.KeyPEM)}, nil
+}
+
 // ParseAuthority checks what was read back from a Secret: one certificate of an authority and the key that belongs to
 // it.
 // It does not look at the time; an authority that is past its end is refused by Issue.

@@ -3,6 +3,7 @@ package pki
 import (
 	"crypto/x509"
 	"fmt"
+	"math/big"
 	"net"
 	"slices"
 	"time"
@@ -144,7 +145,30 @@ func nearItsEnd(e *evidence) string {
 	return ""
 }
 
+// inLastPart begins up to a tenth of the part later than the part does, for each certificate at another time: clusters
+// that were made together are not renewed in one minute.
 func inLastPart(cert *x509.Certificate, now time.Time, lastPart int) bool {
-	lifetime := cert.NotAfter.Sub(cert.NotBefore)
-	return cert.NotAfter.Sub(now) < lifetime/time.Duration(lastPart)
+	part := cert.NotAfter.Sub(cert.NotBefore) / time.Duration(lastPart)
+	late := new(big.Int).Mod(cert.SerialNumber, big.NewInt(spread)).Int64()
+	return cert.NotAfter.Sub(now) < part-part/10/spread*time.Duration(late)
+}
+
+// spread is into how many moments the renewals of many certificates are spread.
+const spread = 4096
+
+// AuthorityNeedsRenewal says whether an authority must be given a new certificate for its key, and why, as half a
+// sentence. It is so in its last third, and where it has ended or not begun. One that cannot be read is not renewed.
+func AuthorityNeedsRenewal(ca Authority, now time.Time) (reason string, renew bool) {
+	cert, _, err := ca.parse()
+	switch {
+	case err != nil:
+		return "", false
+	case now.Before(cert.NotBefore):
+		return "it is not valid before " + stamp(cert.NotBefore), true
+	case !now.Before(cert.NotAfter):
+		return "it has ended at " + stamp(cert.NotAfter), true
+	case inLastPart(cert, now, LastThird):
+		return "it ends at " + stamp(cert.NotAfter), true
+	}
+	return "", false
 }

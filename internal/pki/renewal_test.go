@@ -45,10 +45,10 @@ func TestNeedsRenewal(t *testing.T) {
 		{"a longer validity asked for stays", leaf, func(r *Request) { r.ValidFor *= 2 }, ca, now, LastThird, ""},
 		{"a clock that went back renews", leaf, same, ca, issued.Add(-time.Second), LastThird, "it is not valid before"},
 		{"exactly a third left stays", leaf, same, ca, issued.Add(2 * lifetime / 3), LastThird, ""},
-		{"less than a third left renews", leaf, same, ca, issued.Add(2*lifetime/3 + time.Second), LastThird, "it ends at 2031-06-02T05:06:07Z"},
+		{"less than a third left renews", leaf, same, ca, issued.Add(2*lifetime/3 + lifetime/30), LastThird, "it ends at 2031-06-02T05:06:07Z"},
 		{"a tenth asked for and a third left stays", leaf, same, ca, issued.Add(2*lifetime/3 + time.Second), 10, ""},
-		{"a tenth asked for and less left renews", leaf, same, ca, issued.Add(9*lifetime/10 + time.Second), 10, "it ends at"},
-		{"no part given counts as a third", leaf, same, ca, issued.Add(2*lifetime/3 + time.Second), 0, "it ends at"},
+		{"a tenth asked for and less left renews", leaf, same, ca, issued.Add(9*lifetime/10 + lifetime/100), 10, "it ends at"},
+		{"no part given counts as a third", leaf, same, ca, issued.Add(2*lifetime/3 + lifetime/30), 0, "it ends at"},
 		{"a certificate past its end renews", leaf, same, ca, now.Add(100 * day), LastThird, "it ends at"},
 		{"an authority that cannot be read renews nothing", leaf, func(r *Request) { r.CommonName = "other" }, Authority{}, now, LastThird, ""},
 	} {

@@ -30,6 +30,17 @@ var disruptionTests = []disruptionTest{
 	{"a restart that is asked for is done", "", "asked for at", Restart, 1, func(s *stage) {
 		s.c.Nodes[1].RestartBefore = s.now.Add(-time.Second)
 	}},
+	{"a node restarts before its certificate ends", "", "its certificate ends at", Restart, 1, func(s *stage) {
+		seen := s.obs.Nodes[1]
+		seen.IdentityEnds = s.now.Add(identityLead - time.Second)
+		s.obs.Nodes[1] = seen
+	}},
+	{"a pause holds the restart for a certificate, too", "notPaused", "the cluster is paused", Restart, 1, func(s *stage) {
+		seen := s.obs.Nodes[1]
+		seen.IdentityEnds = s.now.Add(identityLead - time.Second)
+		s.obs.Nodes[1] = seen
+		s.c.Paused = true
+	}},
 	{"nothing else is disturbed beside a restart", "oneThing", "broker 1 goes first", Unregister, 7, func(s *stage) {
 		s.change(1)
 		s.remember(7, true)

@@ -56,6 +56,12 @@ var reasons = []reason{
 		sentence: "The annotation kafka.castellan.dev/restart asks for it.",
 	},
 	{
+		name: "identityEnds", leads: Restart, holds: identityEnds,
+		after: "nothing at all for years: the certificate with which the node started nears its end",
+		sentence: "The certificate of the node for CONTROLLER and REPLICATION, as its process has read it, ends within " +
+			"half a year. A new one is in its Secret, and Kafka reads it only when it starts.",
+	},
+	{
 		name: "diskGoes", leads: Restart, holds: diskGoes,
 		after: "the annotation `kafka.castellan.dev/replace` on a claim that is being deleted",
 		sentence: "A claim of the node is being deleted, and the annotation kafka.castellan.dev/replace on it permits an " +
@@ -157,6 +163,17 @@ func restartAsked(v *view, n *node) (bool, string) {
 		return false, ""
 	}
 	return n.pod.CreatedAt.Before(asked), "asked for at " + asked.UTC().Format(time.RFC3339)
+}
+
+// identityLead is how long before its end a certificate that only a restart replaces is a reason for one.
+const identityLead = 182 * 24 * time.Hour
+
+func identityEnds(v *view, n *node) (bool, string) {
+	if n.pod == nil || n.pod.Deleting || n.identityEnds.IsZero() {
+		return false, ""
+	}
+	return n.identityEnds.Sub(v.now) < identityLead,
+		"its certificate ends at " + n.identityEnds.UTC().Format(time.RFC3339)
 }
 
 // isGone tells whether the ConfigMap of the revision that a pod runs is gone.

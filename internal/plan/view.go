@@ -37,6 +37,10 @@ type node struct {
 	disk    string             // UID of the metadata claim, or of the pod if that is ephemeral; empty = not known
 	claims  []model.ObservedClaim
 	changes []string // what a restart would change, as text
+	// identityEnds is when the certificate ends with which the process speaks to others; zero = not known. One that is
+	// guessed may end later.
+	identityEnds    time.Time
+	identityGuessed bool
 
 	wanted        model.Fingerprint
 	known         bool // wanted is known
@@ -128,7 +132,7 @@ func (v *view) join(m *model.Node, pool *model.Pool) *node {
 	n := &node{Node: m, pool: pool}
 	seen := v.obs.Nodes[m.ID]
 	n.claims, n.changes, n.going = seen.Claims, seen.Changes, seen.GoingVolume()
-	n.pod = seen.Pod
+	n.pod, n.identityEnds, n.identityGuessed = seen.Pod, seen.IdentityEnds, seen.IdentityGuessed
 	n.disk = seen.DiskUID
 	if isEphemeral(n.pool) {
 		n.disk = ""
@@ -323,7 +327,7 @@ func (v *view) standingOf(n *node) standing {
 		return idle
 	case n.pod.Deleting:
 		return serving
-	case v.neverWorked():
+	case v.neverWorked(), v.hasExpired(n):
 		return failed
 	case n.up():
 		return serving
@@ -373,6 +377,12 @@ func (v *view) neverWorked() bool {
 		}
 	}
 	return true
+}
+
+// hasExpired tells whether nobody can connect to a node any more, because its certificate has ended, and Kafka cannot
+// be asked either. Restarted one by one, the new would refuse the old, and no view of Kafka would ever permit the next.
+func (v *view) hasExpired(n *node) bool {
+	return v.kafka.snapshot == nil && !n.identityGuessed && !n.identityEnds.IsZero() && !v.now.Before(n.identityEnds)
 }
 
 // listed is a list of facts that is told by its first one and the number of the others.

@@ -47,6 +47,9 @@ func Differences(v version.Version, before, after NodeFiles) []string {
 	if before.Data[fileJVM] != after.Data[fileJVM] {
 		texts = append(texts, "jvm.heap")
 	}
+	if RoundOf(before) != RoundOf(after) {
+		texts = append(texts, "the certificate authority")
+	}
 	return cut(texts)
 }
 

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"strconv"
 	"strings"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
@@ -47,7 +48,7 @@ func Nodes(c *model.Cluster) map[int32]NodeFiles {
 		data := map[string]string{
 			fileProperties: serverProperties(c, pool, n),
 			fileJVM:        heapOptions(pool),
-			fileNames:      certificateNames(n),
+			fileNames:      certificateNames(n, c.AuthorityRound),
 		}
 		nodes[n.ID] = NodeFiles{Data: data, Fingerprint: model.Fingerprint{
 			User:  digest(toJSON(askedOfNode(c, pool, n))),
@@ -75,8 +76,12 @@ func heapOptions(pool *model.Pool) string {
 }
 
 // certificateNames lists what the node's certificates must name before it may advertise it; start.sh waits for them.
-func certificateNames(n *model.Node) string {
+// Among the internal ones is the round of the authority: a node starts only on what belongs to its files.
+func certificateNames(n *model.Node, round int) string {
 	var lines []string
+	if round > 0 {
+		lines = append(lines, internalNames+RoundName(round))
+	}
 	for _, l := range n.Listeners {
 		certificate := strings.ToLower(l.Name)
 		if l.IsInternal() {
@@ -92,6 +97,30 @@ func certificateNames(n *model.Node) string {
 		}
 	}
 	return strings.Join(lines, "\n") + "\n"
+}
+
+// internalNames begins the lines of what the node's internal certificate must name.
+const internalNames = "internal "
+
+// RoundName stands beside the names of an internal certificate that belongs to a round of the authority's replacement.
+func RoundName(round int) string { return fmt.Sprintf("%s%d", roundPrefix, round) }
+
+// IsRoundName tells whether a name is that of a round, and not one in a certificate.
+func IsRoundName(name string) bool { return strings.HasPrefix(name, roundPrefix) }
+
+const roundPrefix = "castellan-authority-round-"
+
+// RoundOf reads back the round of a node's files.
+func RoundOf(files NodeFiles) int {
+	for line := range strings.Lines(files.Data[fileNames]) {
+		if name, found := strings.CutPrefix(strings.TrimSpace(line), internalNames+roundPrefix); found {
+			round, err := strconv.Atoi(name)
+			if err == nil {
+				return round
+			}
+		}
+	}
+	return 0
 }
 
 func contains(lines []string, line string) bool {
@@ -119,6 +148,7 @@ type nodeRequest struct {
 	SuperUsers    []string                   `json:"superUsers,omitempty"`
 	RackKey       string                     `json:"rackKey,omitempty"`
 	Listeners     []listenerRequest          `json:"listeners,omitempty"`
+	Authority     int                        `json:"authority,omitempty"`
 }
 
 type listenerRequest struct {
@@ -137,6 +167,7 @@ func askedOfNode(c *model.Cluster, pool *model.Pool, n *model.Node) nodeRequest 
 	r := nodeRequest{
 		ID: n.ID, Controller: pool.Controller, Broker: pool.Broker, HeapBytes: pool.HeapBytes, Config: pool.StaticConfig,
 		Replication: c.Defaults.ReplicationFactor, MinISR: c.Defaults.MinInsyncReplicas, Authorization: c.Authorization,
+		Authority: c.AuthorityRound,
 	}
 	if c.Authorization == v1alpha1.AuthorizationSimple {
 		r.SuperUsers = c.SuperUsers

@@ -11,6 +11,7 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/resolve"
+	"github.com/castellan-dev/castellan/internal/version"
 )
 
 func desired(c *model.Cluster) model.Desired { return Desired(c, Nodes(c)) }
@@ -340,5 +341,23 @@ func TestAKeyThatKafka4HasDroppedLeavesTheSpecWithoutARestart(t *testing.T) {
 	}
 	if got := WithoutDropped(with(func(*resolve.Inputs) {}), 99, before[0]); got != before[0].Fingerprint {
 		t.Error("a node that is gone counts as another")
+	}
+}
+
+// In each round of a new authority every node restarts, on files that its keys have to belong to.
+func TestARoundOfTheAuthorityRestartsEveryNodeOnFilesThatNameIt(t *testing.T) {
+	c := cluster(t, "dedicated", dedicated)
+	before := Nodes(c)
+	c.AuthorityRound = 2
+	for id, after := range Nodes(c) {
+		if RoundOf(before[id]) != 0 || RoundOf(after) != 2 {
+			t.Errorf("node %d: its files are of round %d, then %d", id, RoundOf(before[id]), RoundOf(after))
+		}
+		if before[id].Fingerprint.User == after.Fingerprint.User {
+			t.Errorf("node %d does not restart", id)
+		}
+		if got := Differences(version.Version{}, before[id], after); len(got) != 1 || got[0] != "the certificate authority" {
+			t.Errorf("node %d restarts because of %q", id, got)
+		}
 	}
 }

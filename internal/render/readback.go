@@ -39,6 +39,25 @@ func PoolOf(set *appsv1.StatefulSet) v1alpha1.Pool {
 	return pool
 }
 
+// KeyStores reads back from which entries of the listeners' Secret a node has its certificates, and on which port it
+// shows each.
+func KeyStores(files NodeFiles) []model.KeyStore {
+	const prefix, suffix = listenersDir + "/", ".pem"
+	properties := readProperties(files.Data[fileProperties])
+	var stores []model.KeyStore
+	for listener := range strings.SplitSeq(properties["listeners"], ",") {
+		name, address, _ := strings.Cut(listener, "://")
+		location := properties["listener.name."+strings.ToLower(name)+".ssl.keystore.location"]
+		port, err := strconv.ParseInt(address[strings.LastIndexByte(address, ':')+1:], 10, 32)
+		if err == nil && strings.HasPrefix(location, prefix) && strings.HasSuffix(location, suffix) {
+			entry := strings.TrimSuffix(strings.TrimPrefix(location, prefix), suffix)
+			stores = append(stores, model.KeyStore{Entry: entry, Port: int32(port)})
+		}
+	}
+	slices.SortFunc(stores, func(a, b model.KeyStore) int { return int(a.Port - b.Port) })
+	return stores
+}
+
 func volumeOf(set *appsv1.StatefulSet, name string) v1alpha1.Volume {
 	volume := v1alpha1.Volume{Name: name}
 	for _, v := range set.Spec.Template.Spec.Volumes {

@@ -335,6 +335,19 @@ func TestPlaceholdersAreFilled(t *testing.T) {
 	}
 }
 
+// Its file system may still show what the Secret held in the round before.
+func TestItWaitsForTheKeysOfItsRound(t *testing.T) {
+	c := cluster(t, "dedicated", dedicated)
+	c.AuthorityRound = 2
+	p := newPod(t, c, 100)
+	p.write(metaProperties, "cluster.id=OLD\n")
+	p.start()
+	p.eventually("waiting for a certificate that names castellan-authority-round-2 (100.pem)")
+	names := p.read(internalDir + "/100.names")
+	p.write(internalDir+"/100.names", names+RoundName(1)+"\n"+RoundName(2)+"\n")
+	p.runsKafka()
+}
+
 func TestItWaitsForItsKeysAndForEveryName(t *testing.T) {
 	p := newPod(t, cluster(t, "dedicated", dedicated), 100)
 	p.write(metaProperties, "cluster.id=OLD\n")

@@ -14,7 +14,10 @@ import (
 
 // ownAnnotations are those of a KafkaCluster that mean something. Another one with the operator's prefix is a typing
 // error: a pause that is not understood would be worse than one that is refused.
-var ownAnnotations = []string{v1alpha1.AnnotationPause, v1alpha1.AnnotationRestart}
+var ownAnnotations = []string{
+	v1alpha1.AnnotationPause, v1alpha1.AnnotationRestart,
+	v1alpha1.AnnotationReplaceAuthority, v1alpha1.AnnotationHoldAuthority,
+}
 
 const annotationPrefix = "kafka.castellan.dev/"
 
