@@ -148,7 +148,7 @@ func TestWhatDoesNotFitIntoAnObjectIsRefusedByItsSize(t *testing.T) {
 		"100 brokers, 16 listeners with TLS, 3 KB":              {large(t, 100, 16, true, 3<<10), "", ""},
 		"100 brokers, 16 listeners with TLS, the longest names": {longNames(large(t, 100, 16, true, 3<<10)), "", ""},
 		"100 brokers, 40 listeners with TLS": {large(t, 100, 40, true, 3<<10), "spec.pools[main].replicas",
-			" bytes, and 4 Secrets have room for 4055040; use fewer such listeners, or spread the nodes over more pools"},
+			" bytes, and 4 Secrets have room for 4046848; use fewer such listeners, or spread the nodes over more pools"},
 		"more configuration than anybody needs": {large(t, 3, 1, false, 920<<10), "spec.pools[main].config",
 			"and a ConfigMap has room for 917504; shorten the configuration"},
 	} {
