@@ -28,6 +28,8 @@ import (
 type login struct {
 	servers, protocol, mechanism, username, password string
 	ca                                               []byte
+	// via is where a connection for an address really goes: the way of a router or a tunnel; nil = there.
+	via func(address string) string
 }
 
 // secretOf reads the connection Secret that a KafkaUser names.
@@ -88,16 +90,20 @@ func (l login) options() ([]kgo.Opt, error) {
 	}
 	opts := []kgo.Opt{kgo.SeedBrokers(strings.Split(l.servers, ",")...)}
 	dialer := &net.Dialer{Timeout: pace.Of(5 * time.Second), Resolver: clusterResolver()}
+	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
+		if l.via != nil {
+			address = l.via(address)
+		}
+		return dialer.DialContext(ctx, network, address)
+	}
 	if strings.HasSuffix(l.protocol, "SSL") {
 		pool := x509.NewCertPool()
 		if !pool.AppendCertsFromPEM(l.ca) {
 			return nil, errors.New("ca.crt holds no certificate")
 		}
-		secure := &tls.Dialer{NetDialer: dialer, Config: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}}
-		opts = append(opts, kgo.Dialer(secure.DialContext))
-	} else {
-		opts = append(opts, kgo.Dialer(dialer.DialContext))
+		dial = secured(dial, pool)
 	}
+	opts = append(opts, kgo.Dialer(dial))
 	if !strings.HasPrefix(l.protocol, "SASL") {
 		return opts, nil
 	}
@@ -110,6 +116,27 @@ func (l login) options() ([]kgo.Opt, error) {
 		return append(opts, kgo.SASL(scram.Auth{User: l.username, Pass: l.password}.AsSha512Mechanism())), nil
 	}
 	return nil, fmt.Errorf("sasl.mechanism is %q", l.mechanism)
+}
+
+type dialing = func(ctx context.Context, network, address string) (net.Conn, error)
+
+// secured is TLS over a dialed connection. The server has to show the name that was asked for, wherever it was dialed.
+func secured(dial dialing, roots *x509.CertPool) dialing {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		host, _, err := net.SplitHostPort(address)
+		if err != nil {
+			return nil, err
+		}
+		plain, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		conn := tls.Client(plain, &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12, ServerName: host})
+		if err := conn.HandshakeContext(ctx); err != nil {
+			return nil, errors.Join(err, plain.Close())
+		}
+		return conn, nil
+	}
 }
 
 func (l login) client(t *testing.T, more ...kgo.Opt) *kgo.Client {

@@ -1,0 +1,104 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+)
+
+// A certificate of a listener of clients is issued anew, and the broker shows it a moment later, without a restart and
+// without a client that notices.
+func TestCase31_ARenewedCertificateReachesARunningBroker(t *testing.T) {
+	promise(t)
+	ns := shared(t)
+	before := lives(t, ns, sharedName)
+	f := startFlow(t, loginOf(t, ns, adminUser).at(t, ns, sharedName, "securenp"), sharedTopic, "certified")
+	address := net.JoinHostPort(getPod(t, ns, "events-main-1").Status.PodIP, "9096")
+	old := shown(t, address)
+	secret := &corev1.Secret{}
+	if err := kube.Get(t.Context(), client.ObjectKey{Namespace: ns, Name: "events-main-listeners"}, secret); err != nil {
+		t.Fatal(err)
+	}
+	gone := client.RawPatch("application/merge-patch+json", []byte(`{"data":{"1.securenp.pem":null}}`))
+	if err := kube.Patch(t.Context(), secret, gone); err != nil {
+		t.Fatal(err)
+	}
+	took := eventually(t, 20*time.Second, "the broker shows another certificate", func(context.Context) error {
+		if now := shown(t, address); now == old {
+			return fmt.Errorf("it shows the one with serial %s", now)
+		}
+		return nil
+	})
+	figureSeconds(t, "certificate-in-force", took)
+	f.progress(t, 30*time.Second)
+	f.stopServed(t)
+	mustLiveOn(t, ns, sharedName, before)
+	waitReady(t, time.Minute, clusterNamed(ns, sharedName))
+}
+
+// The key of the cluster's authority is replaced: three rolls, in which every node trusts every other and clients work.
+func TestCase31_TheKeyOfTheAuthorityIsReplacedAndNoClientIsCutOff(t *testing.T) {
+	long(t)
+	ns := newNamespace(t)
+	d := startDisks(t, ns, sharedManifest)
+	old := loginOf(t, ns, adminUser).at(t, ns, sharedName, "securenp")
+	if err := tryToProduce(t, old, sharedTopic); err != nil {
+		t.Fatal(err)
+	}
+	begin := time.Now()
+	change(t, d.cluster, func(c kafkaCluster) {
+		if c.Annotations == nil {
+			c.Annotations = map[string]string{}
+		}
+		c.Annotations[v1alpha1.AnnotationReplaceAuthority] = "1"
+	})
+	seen := map[string]bool{}
+	eventually(t, 10*time.Minute, "clients trust another authority alone", func(ctx context.Context) error {
+		l := loginOf(t, ns, adminUser).at(t, ns, sharedName, "securenp")
+		anchors := bytes.Count(l.ca, []byte("BEGIN CERTIFICATE"))
+		if key := fmt.Sprint(anchors); !seen[key] {
+			seen[key] = true
+			say(t, "clients trust %d authorities", anchors)
+		}
+		if bytes.Contains(l.ca, bytes.TrimSpace(old.ca)) {
+			return fmt.Errorf("they trust the old one: %w", errors.Join(isReady(ctx, d.cluster)))
+		}
+		return isReady(ctx, d.cluster)
+	})
+	figureSeconds(t, "authority-replaced", time.Since(begin))
+	if !seen["2"] {
+		t.Error("clients were never given both authorities")
+	}
+	waitInSync(t, d.login.admin(t))
+	d.flow.stopServed(t)
+	if err := tryToProduce(t, loginOf(t, ns, adminUser).at(t, ns, sharedName, "securenp"), sharedTopic); err != nil {
+		t.Errorf("with the new authority: %v", err)
+	}
+	if err := tryToProduce(t, old, sharedTopic); err == nil {
+		t.Error("whoever trusts the old authority alone is served")
+	}
+}
+
+// shown is the serial number of the certificate that a server shows.
+func shown(t *testing.T, address string) string {
+	t.Helper()
+	// Its chain and its names are what the clients of the case look at.
+	dialer := &tls.Dialer{NetDialer: &net.Dialer{Timeout: pace.Of(5 * time.Second)},
+		Config: &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12}}
+	conn, err := dialer.DialContext(t.Context(), "tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	return conn.(*tls.Conn).ConnectionState().PeerCertificates[0].SerialNumber.String()
+}
