@@ -167,9 +167,7 @@ func (s *sim) settle(limit int) bool {
 	quiet := 0
 	for range limit {
 		s.second()
-		if s.pass() {
-			quiet++
-		} else {
+		if quiet++; !s.pass() || s.usersWait() {
 			quiet = 0
 		}
 		if quiet > settledFor || len(s.wrong) > 0 && s.mute {

@@ -167,6 +167,13 @@ func (s *sim) removePool(name string) {
 	s.edited()
 }
 
+// usersWait tells whether users are about to permit that a disk is replaced.
+func (s *sim) usersWait() bool {
+	return s.users.replaceAfter > 0 && slices.ContainsFunc(s.order, func(n *simNode) bool {
+		return (n.lost || n.going) && !n.replace || n.second.failed && !n.second.replace
+	})
+}
+
 // moveUsers lets users do their part: what the planner waits for and may not do itself.
 func (s *sim) moveUsers() {
 	for _, n := range s.order {
