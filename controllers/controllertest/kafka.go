@@ -44,6 +44,7 @@ type FakeKafka struct {
 	lost     map[lostCredential]bool
 	Stubborn map[int32]bool
 	Silent   map[int32]bool
+	Answers  int32          // the broker that tells which credentials there are
 	Upserts  map[string]int // credentials that were set, by user and mechanism
 	ACLSet   map[kafka.ACL]bool
 	QuotasOf map[string]map[string]float64
@@ -435,6 +436,9 @@ func (k *FakeKafka) ScramCredentials(_ context.Context, names []string) (map[str
 	found := map[string][]kafka.ScramCredential{}
 	for _, name := range names {
 		for mechanism, c := range k.Scram[name] {
+			if k.lost[lostCredential{k.Answers, name, mechanism}] {
+				continue
+			}
 			found[name] = append(found[name], kafka.ScramCredential{Mechanism: mechanism, Iterations: c.Iterations})
 		}
 	}

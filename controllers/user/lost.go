@@ -39,6 +39,14 @@ type held struct {
 	setAgain  bool      // it had lost them, and they have been set again
 }
 
+// witness is the user by whom it is seen whether brokers have the credentials of a mechanism.
+type witness struct {
+	item *userItem
+	// vanished: the broker that told which credentials there are had none of it. It may be the one that has lost them, or
+	// somebody else has deleted it.
+	vanished bool
+}
+
 // attempt is a login that was tried in this flush already.
 type attempt struct {
 	item      *userItem
@@ -95,54 +103,79 @@ func (p *userPass) seekLost(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var probes []*probe
 	for _, m := range slices.Sorted(maps.Keys(open)) {
-		if i := p.witness(m, all); i != nil {
-			for _, id := range open[m] {
-				probes = append(probes, &probe{item: i, node: id, mechanism: m})
+		w := p.witness(m, all)
+		if w.item == nil {
+			continue
+		}
+		brokers := open[m]
+		if w.vanished { // others have to say that it is there
+			brokers = batch.Serving(p.pass.Cluster.Object)
+		}
+		var probes []*probe
+		for _, id := range brokers {
+			probes = append(probes, &probe{item: w.item, node: id, mechanism: m})
+		}
+		batch.Each(probers, probes, func(t *probe) { t.err = p.try(ctx, t) })
+		if w.vanished && !slices.ContainsFunc(probes, func(t *probe) bool { return t.err == nil }) {
+			w.item.unseen = true // it is written now, as whatever is missing
+			continue
+		}
+		for _, t := range probes {
+			if slices.Contains(open[m], t.node) {
+				p.weigh(t, startedAt[t.node], w.vanished, usersOf(all, p.pass.Cluster.ID(), m))
 			}
 		}
-	}
-	batch.Each(probers, probes, func(t *probe) { t.err = p.try(ctx, t) })
-	for _, t := range probes {
-		p.weigh(t, startedAt[t.node], all)
 	}
 	p.setAgain()
 	return nil
 }
 
-// witness is whoever of a mechanism's users has been there for the longest; nil = nobody can tell now. Where that one
-// is not in this flush, it is looked at next.
-func (p *userPass) witness(m v1alpha1.Mechanism, all []*v1alpha1.KafkaUser) *userItem {
+// witness is whoever of a mechanism's users has been in force for the longest; no item = nobody can tell now. Where
+// that one is not in this flush, it is looked at next.
+func (p *userPass) witness(m v1alpha1.Mechanism, all []*v1alpha1.KafkaUser) (found witness) {
 	byAge := func(a, b *v1alpha1.KafkaUser) int {
+		if ready := kafkaUsers.IsReady(a); ready != kafkaUsers.IsReady(b) {
+			if ready {
+				return -1
+			}
+			return 1
+		}
 		return cmp.Or(lastChange(a).Compare(lastChange(b)), cmp.Compare(a.UID, b.UID))
 	}
 	of := usersOf(all, p.pass.Cluster.ID(), m)
 	if len(of) == 0 {
-		return nil
+		return found
 	}
 	oldest := users.Name(slices.MinFunc(of, byAge))
 	if !slices.ContainsFunc(p.items, func(i *userItem) bool { return i.claim.Name == oldest }) {
 		p.r.Queue.Mark(p.pass.Cluster.Key, oldest)
-		return nil
+		return found
 	}
-	var found *userItem
 	for _, i := range p.items {
-		if i.state == granting && i.desired.Recorded != nil && len(i.desired.Recorded.ProvenOn) > 0 &&
-			slices.Contains(i.mechanisms, m) && users.InPlace(i.desired, m, p.live.Scram[i.claim.Name]) &&
-			(found == nil || byAge(i.claim.Holder, found.claim.Holder) < 0) {
-			found = i
+		if i.state != granting || i.desired.Recorded == nil || len(i.desired.Recorded.ProvenOn) == 0 ||
+			!slices.Contains(i.mechanisms, m) || !onRecord(i.desired.Recorded, m) ||
+			found.item != nil && byAge(i.claim.Holder, found.item.claim.Holder) > 0 {
+			continue
+		}
+		live := p.live.Scram[i.claim.Name]
+		vanished := !slices.ContainsFunc(live, func(c kafka.ScramCredential) bool { return c.Mechanism == string(m) })
+		if vanished || users.InPlace(i.desired, m, live) { // else somebody else has set another password
+			found = witness{i, vanished}
 		}
 	}
 	return found
+}
+
+func onRecord(c *v1alpha1.Credentials, m v1alpha1.Mechanism) bool {
+	return slices.ContainsFunc(c.Mechanisms, func(s v1alpha1.CredentialStatus) bool { return s.Mechanism == m })
 }
 
 // usersOf are the users that have a mechanism on record.
 func usersOf(all []*v1alpha1.KafkaUser, clusterID string, m v1alpha1.Mechanism) []*v1alpha1.KafkaUser {
 	return slices.DeleteFunc(slices.Clone(all), func(u *v1alpha1.KafkaUser) bool {
 		c := users.Recorded(u, clusterID)
-		return u.DeletionTimestamp != nil || c == nil ||
-			!slices.ContainsFunc(c.Mechanisms, func(s v1alpha1.CredentialStatus) bool { return s.Mechanism == m })
+		return u.DeletionTimestamp != nil || c == nil || !onRecord(c, m)
 	})
 }
 
@@ -154,25 +187,25 @@ func lastChange(u *v1alpha1.KafkaUser) time.Time {
 	return u.CreationTimestamp.Time
 }
 
-// weigh draws the conclusion from one login.
-func (p *userPass) weigh(t *probe, startedAt time.Time, all []*v1alpha1.KafkaUser) {
+// weigh draws the conclusion from one login. A refusal must stand for a while, for a broker may not have read yet what
+// is new, unless this flush writes what the refusal is of.
+func (p *userPass) weigh(t *probe, startedAt time.Time, vanished bool, of []*v1alpha1.KafkaUser) {
 	at := holding{p.pass.Cluster.Key, t.node, t.mechanism}
 	seen, now := p.r.heldBy(at, startedAt), p.r.Clock.Now()
+	refused := errors.Is(t.err, kafka.ErrAuthenticationFailed) // no answer is no refusal
+	if refused && seen.refused.IsZero() {
+		seen.refused = now
+	}
 	switch {
 	case t.err == nil:
-		seen.refused, seen.settled = time.Time{}, true
-	case !errors.Is(t.err, kafka.ErrAuthenticationFailed): // no answer is no refusal
-		t.item.unseen = true
-	case seen.refused.IsZero(): // it may not have read everything yet
-		seen.refused = now
-		t.item.unseen = true
-	case now.Sub(seen.refused) < batch.ConfirmAfter:
-		t.item.unseen = true
-	default:
-		p.lost(t, usersOf(all, p.pass.Cluster.ID(), t.mechanism))
+		seen.settled = true
+	case refused && (vanished || now.Sub(seen.refused) >= batch.ConfirmAfter):
+		p.lost(t, of)
 		seen.settled, seen.setAgain = true, true
+	default:
+		t.item.unseen = true
 	}
-	if t.err == nil || t.item.unseen { // nobody has to ask a second time in this flush
+	if !seen.setAgain { // nobody has to ask a second time in this flush
 		p.tried[attempt{t.item, t.node, t.mechanism}] = t.err
 	}
 	p.r.mu.Lock()

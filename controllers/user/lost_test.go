@@ -2,6 +2,7 @@ package user
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -26,8 +27,9 @@ func newRestartWorld(t *testing.T) (w *world, names []string) {
 		}
 	})
 	w.Apply(newUser("a512", time.Hour, scram512), newUser("b512", time.Hour, scram512, plain),
-		newUser("c256", time.Hour, scram256), newUser("d256", time.Hour, scram256), newUser("plain", time.Hour, plain))
-	names = []string{"a512", "b512", "c256", "d256", "plain"}
+		newUser("c256", time.Hour, scram256), newUser("d256", time.Hour, scram256), newUser("plain", time.Hour, plain),
+		newUser("every", time.Hour, scram256, scram512))
+	names = []string{"a512", "b512", "c256", "d256", "every", "plain"}
 	w.Settle(names...)
 	w.Settle(names...) // the processes have been seen to hold what the users were given in them
 	w.wantAll("Ready", names...)
@@ -66,6 +68,18 @@ func (w *world) lets(user string, broker int32, m v1alpha1.Mechanism) bool {
 		Username: user, Password: w.secret(user + "-kafka")["password"]}) == nil
 }
 
+// wantSetOnce fails unless the users' credentials of a mechanism were set once, and nothing else.
+func (w *world) wantSetOnce(m v1alpha1.Mechanism, names ...string) {
+	w.T.Helper()
+	want := map[string]int{}
+	for _, name := range names {
+		want[name+" "+string(m)] = 1
+	}
+	if !maps.Equal(w.Kafka.Upserts, want) {
+		w.T.Errorf("set again: %v, want %v", w.Kafka.Upserts, want)
+	}
+}
+
 func TestARestartWithoutALossCostsOneLoginOfEachScramMechanismAndNoWrite(t *testing.T) {
 	w, names := newRestartWorld(t)
 	for name, step := range map[string]struct {
@@ -93,21 +107,30 @@ func TestARestartWithoutALossCostsOneLoginOfEachScramMechanismAndNoWrite(t *test
 }
 
 func TestABrokerThatHasLostAMechanismGetsItsUsersBackWithTheSamePasswords(t *testing.T) {
-	for name, flushes := range map[string][]string{
-		"all are looked at":  {"a512", "b512", "c256", "d256", "plain"},
-		"one is looked at":   {"b512"},
-		"another one's turn": {"c256", "a512"},
+	const all = "a512 b512 c256 d256 every plain"
+	for name, c := range map[string]struct {
+		flushes string
+		answers int32  // the broker that is asked for the credentials that there are
+		sooner  string // who is set before the loss is seen, because that broker does not know it
+	}{
+		"all are looked at":                     {all, 0, ""},
+		"one is looked at":                      {"b512", 0, ""},
+		"others are looked at":                  {"c256 a512", 0, ""},
+		"all are looked at, and it answers":     {all, 1, ""},
+		"the oldest is looked at, it answers":   {"a512", 1, ""},
+		"the youngest is looked at, it answers": {"b512", 1, "b512"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w, names := newRestartWorld(t)
+			w.Kafka.Answers = c.answers
 			before := w.passwords()
 			file := w.secret("events-plain-users")
 			w.again(1)
 			w.Kafka.LoseUsers(1, "SCRAM-SHA-512")
 			w.Reset()
-			w.Settle(flushes...)
+			w.Settle(strings.Fields(c.flushes)...)
 			w.wantAll("Ready", names...)
-			for _, user := range []string{"a512", "b512"} {
+			for _, user := range []string{"a512", "b512", "every"} {
 				if !w.lets(user, 1, scram512) {
 					t.Errorf("%s cannot log in on broker 1", user)
 				}
@@ -119,9 +142,10 @@ func TestABrokerThatHasLostAMechanismGetsItsUsersBackWithTheSamePasswords(t *tes
 				fmt.Sprint(w.secret("events-plain-users")) != fmt.Sprint(file) {
 				t.Error("a password has changed")
 			}
-			if set := w.Kafka.Upserts; len(set) != 2 || set["a512 SCRAM-SHA-512"] != 1 || set["b512 SCRAM-SHA-512"] != 1 {
-				t.Errorf("set again: %v", set)
+			if c.sooner != "" {
+				w.Kafka.Upserts[c.sooner+" SCRAM-SHA-512"]--
 			}
+			w.wantSetOnce(scram512, "a512", "b512", "every")
 			if n := w.Kafka.Writes() - w.Kafka.Count("scram-alter"); n != 0 {
 				t.Errorf("written besides: %v", w.Kafka.Requests)
 			}
@@ -150,9 +174,7 @@ func TestANewBrokerThatHasLostItsUsersGetsThemBack(t *testing.T) {
 	w.Reset()
 	w.Settle(names...)
 	w.wantAll("Ready", names...)
-	if set := w.Kafka.Upserts; len(set) != 2 || set["c256 SCRAM-SHA-256"] != 1 || set["d256 SCRAM-SHA-256"] != 1 {
-		t.Errorf("set again: %v", set)
-	}
+	w.wantSetOnce(scram256, "c256", "d256", "every")
 }
 
 func TestABrokerThatDoesNotAnswerHasLostNothing(t *testing.T) {
@@ -194,6 +216,37 @@ func TestARefusalThatIsOverInAMomentIsNoLoss(t *testing.T) {
 	w.wantAll("Ready", names...)
 }
 
+func TestAUserThatSomebodyHasDeletedInKafkaIsNoLossOfABroker(t *testing.T) {
+	w, names := newRestartWorld(t)
+	w.again(0)
+	w.again(1)
+	delete(w.Kafka.Scram, "a512")
+	w.Reset()
+	w.Settle(names...)
+	w.wantAll("Ready", names...)
+	w.wantSetOnce(scram512, "a512")
+	if told := w.told(); strings.Contains(told, "CredentialsLost") {
+		t.Errorf("told: %q", told)
+	}
+	w.Reset()
+	w.Settle(names...)
+	if w.Logins != 0 {
+		t.Errorf("%d logins at rest", w.Logins)
+	}
+}
+
+func TestAPasswordThatSomebodyHasSetInKafkaIsNoLossOfABroker(t *testing.T) {
+	w, names := newRestartWorld(t)
+	w.again(1)
+	w.Kafka.Scram["a512"]["SCRAM-SHA-512"] = controllertest.ScramCredential{Iterations: 4096, Password: "theirs"}
+	w.Reset()
+	w.Settle(names...)
+	w.wantSetOnce(scram512, "a512")
+	if told := w.told(); strings.Contains(told, "CredentialsLost") {
+		t.Errorf("told: %q", told)
+	}
+}
+
 func TestWhatABrokerRefusesAlsoAfterwardsIsToldAndNotSetInALoop(t *testing.T) {
 	w, names := newRestartWorld(t)
 	w.again(1)
@@ -205,10 +258,8 @@ func TestWhatABrokerRefusesAlsoAfterwardsIsToldAndNotSetInALoop(t *testing.T) {
 		_ = w.Once()
 		w.Clock.Move(time.Minute)
 	}
-	if set := w.Kafka.Upserts; len(set) != 2 || set["a512 SCRAM-SHA-512"] != 1 || set["b512 SCRAM-SHA-512"] != 1 {
-		t.Errorf("set again: %v", set)
-	}
-	w.wantAll("Reconciling/ProvingLogin", "a512", "b512")
+	w.wantSetOnce(scram512, "a512", "b512", "every")
+	w.wantAll("Reconciling/ProvingLogin", "a512", "b512", "every")
 	w.wantAll("Ready", "c256", "d256", "plain")
 	const says = "SCRAM-SHA-512 on broker 1: refused, also since it was set again"
 	if m := controllertest.Message(w.user("b512").Status.Conditions); !strings.Contains(m, says) {
@@ -264,7 +315,9 @@ func TestUsersAreLookedAtWhenABrokerRunsInANewProcess(t *testing.T) {
 		same   bool
 	}{
 		"the same process": {func(n *v1alpha1.NodeStatus) { n.StartedAt = since.DeepCopy() }, true},
-		"another process":  {func(n *v1alpha1.NodeStatus) { n.StartedAt = &metav1.Time{Time: since.Add(time.Second)} }, false},
+		"another process": {func(n *v1alpha1.NodeStatus) {
+			n.StartedAt = &metav1.Time{Time: since.Add(time.Second)}
+		}, false},
 		"it serves no more": {func(n *v1alpha1.NodeStatus) {
 			n.State, n.StartedAt = v1alpha1.NodeStarting, &metav1.Time{Time: since.Add(time.Second)}
 		}, true},
