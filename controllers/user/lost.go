@@ -158,11 +158,8 @@ func (p *userPass) witness(m v1alpha1.Mechanism, all []*v1alpha1.KafkaUser) (fou
 			found.item != nil && byAge(i.claim.Holder, found.item.claim.Holder) > 0 {
 			continue
 		}
-		live := p.live.Scram[i.claim.Name]
-		vanished := !slices.ContainsFunc(live, func(c kafka.ScramCredential) bool { return c.Mechanism == string(m) })
-		if vanished || users.InPlace(i.desired, m, live) { // else somebody else has set another password
-			found = witness{i, vanished}
-		}
+		found = witness{item: i, vanished: !slices.ContainsFunc(p.live.Scram[i.claim.Name],
+			func(c kafka.ScramCredential) bool { return c.Mechanism == string(m) })}
 	}
 	return found
 }

@@ -161,8 +161,9 @@ func TestABrokerThatHasLostAMechanismGetsItsUsersBackWithTheSamePasswords(t *tes
 	}
 }
 
-func TestANewBrokerThatHasLostItsUsersGetsThemBack(t *testing.T) {
-	w, names := newRestartWorld(t)
+// grow adds a broker to the three.
+func (w *world) grow() {
+	w.T.Helper()
 	w.ChangeCluster(func(c *v1alpha1.KafkaCluster) {
 		controllertest.AddBrokers(c, 4)
 		for i := range c.Status.Nodes {
@@ -170,6 +171,22 @@ func TestANewBrokerThatHasLostItsUsersGetsThemBack(t *testing.T) {
 		}
 	})
 	w.Kafka.BrokerCount = 4
+}
+
+func TestANewBrokerIsAskedOnceForEachMechanismOfAUser(t *testing.T) {
+	w, names := newRestartWorld(t)
+	w.grow()
+	w.Reset()
+	w.Settle(names...)
+	w.wantAll("Ready", names...)
+	if w.Logins != 8 || w.Kafka.Writes() != 0 {
+		t.Errorf("%d logins, want 8; %v", w.Logins, w.Kafka.Requests)
+	}
+}
+
+func TestANewBrokerThatHasLostItsUsersGetsThemBack(t *testing.T) {
+	w, names := newRestartWorld(t)
+	w.grow()
 	w.Kafka.LoseUsers(3, "SCRAM-SHA-256")
 	w.Reset()
 	w.Settle(names...)

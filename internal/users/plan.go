@@ -63,15 +63,17 @@ func Principal(name string) string { return "User:" + name }
 
 // scram never writes a credential that stands. Whether it was made from the right password, the record tells.
 func (c *Changes) scram(d Desired, live []kafka.ScramCredential) {
-	stored := map[string]bool{}
+	stored := map[string]int32{}
 	for _, credential := range live {
-		stored[credential.Mechanism] = true
+		stored[credential.Mechanism] = credential.Iterations
 	}
 	for _, m := range d.Mechanisms {
 		name := string(m)
+		iterations, exists := stored[name]
 		delete(stored, name)
 		row, known := mechanism.Of(m)
-		if !known || row.Store != mechanism.ScramCredentials || InPlace(d, m, live) {
+		if !known || row.Store != mechanism.ScramCredentials || exists && iterations == row.Iterations &&
+			recorded(d.Recorded, m) {
 			continue
 		}
 		c.Upserts = append(c.Upserts, kafka.ScramUpsert{
@@ -81,14 +83,6 @@ func (c *Changes) scram(d Desired, live []kafka.ScramCredential) {
 	for _, name := range slices.Sorted(maps.Keys(stored)) {
 		c.Deletions = append(c.Deletions, kafka.ScramDeletion{User: d.Name, Mechanism: name})
 	}
-}
-
-// InPlace tells whether a SCRAM credential stands, so that it is not written: Kafka has it, and the record tells that it
-// was made from the right password.
-func InPlace(d Desired, m v1alpha1.Mechanism, live []kafka.ScramCredential) bool {
-	row, known := mechanism.Of(m)
-	return known && recorded(d.Recorded, m) &&
-		slices.Contains(live, kafka.ScramCredential{Mechanism: string(m), Iterations: row.Iterations})
 }
 
 func recorded(c *v1alpha1.Credentials, m v1alpha1.Mechanism) bool {
