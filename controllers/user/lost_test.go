@@ -161,6 +161,22 @@ func TestABrokerThatHasLostAMechanismGetsItsUsersBackWithTheSamePasswords(t *tes
 	}
 }
 
+func TestWhatIsSetAgainIsSeenToWorkInTheSameFlush(t *testing.T) {
+	w, names := newRestartWorld(t)
+	w.Kafka.Answers = 1 // which makes the loss certain at once
+	w.again(1)
+	w.Kafka.LoseUsers(1, "SCRAM-SHA-512")
+	w.Reset()
+	if err := w.Once(names...); err != nil {
+		t.Fatal(err)
+	}
+	w.wantSetOnce(scram512, "a512", "b512", "every")
+	if w.APIWrites() != 0 {
+		t.Errorf("a status that is true again was written: %v", w.Requests)
+	}
+	w.wantAll("Ready", names...)
+}
+
 // grow adds a broker to the three.
 func (w *world) grow() {
 	w.T.Helper()
