@@ -173,6 +173,9 @@ type NodeStatus struct {
 	// Kafka sends no clients to the broker. Stopping: its pod is ending. Leaving: the spec no longer has it, and its
 	// pod is still ready. Failing: its pod cannot start, or its volume is lost.
 	State NodeState `json:"state"`
+	// Time since when its present process of Kafka runs; absent while none does, and for a broker of an external cluster.
+	// +optional
+	StartedAt *metav1.Time `json:"startedAt,omitempty"`
 	// Rack that its pod was last seen in: the zone of its Kubernetes node.
 	// +optional
 	Rack string `json:"rack,omitempty"`

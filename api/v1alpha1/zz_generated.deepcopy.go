@@ -1306,6 +1306,10 @@ func (in *NodeStatus) DeepCopyInto(out *NodeStatus) {
 		*out = make([]Role, len(*in))
 		copy(*out, *in)
 	}
+	if in.StartedAt != nil {
+		in, out := &in.StartedAt, &out.StartedAt
+		*out = (*in).DeepCopy()
+	}
 	if in.FailedLogDirs != nil {
 		in, out := &in.FailedLogDirs, &out.FailedLogDirs
 		*out = make([]string, len(*in))

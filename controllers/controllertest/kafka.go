@@ -34,11 +34,18 @@ type FakeKafka struct {
 	Forbidden map[string]bool
 	Before    map[string]func()
 
-	nextID   int
-	Moving   map[string]map[int32]kafka.Reassignment
-	Config   map[string]string // of all brokers
-	Topics   map[string]kafka.Topic
-	Scram    map[string]map[string]ScramCredential
+	nextID int
+	Moving map[string]map[int32]kafka.Reassignment
+	Config map[string]string // of all brokers
+	Topics map[string]kafka.Topic
+	Scram  map[string]map[string]ScramCredential
+	// lost are the credentials that one broker has lost, Stubborn are brokers that do not get them back, and Silent those
+	// that do not answer a login.
+	lost     map[lostCredential]bool
+	Stubborn map[int32]bool
+	Silent   map[int32]bool
+	Answers  int32          // the broker that tells which credentials there are
+	Upserts  map[string]int // credentials that were set, by user and mechanism
 	ACLSet   map[kafka.ACL]bool
 	QuotasOf map[string]map[string]float64
 }
@@ -49,6 +56,30 @@ type ScramCredential struct {
 	Password   string
 }
 
+// lostCredential is one that the other brokers have.
+type lostCredential struct {
+	broker          int32
+	user, mechanism string
+}
+
+// LoseUsers lets a broker lose the credentials of a mechanism that there are, until they are set again.
+func (k *FakeKafka) LoseUsers(broker int32, mechanism string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for user, credentials := range k.Scram {
+		if _, has := credentials[mechanism]; has {
+			k.lost[lostCredential{broker, user, mechanism}] = true
+		}
+	}
+}
+
+// Regain lets a broker have everything again.
+func (k *FakeKafka) Regain(broker int32) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	maps.DeleteFunc(k.lost, func(c lostCredential, _ bool) bool { return c.broker == broker })
+}
+
 func newFakeKafka() *FakeKafka {
 	return &FakeKafka{
 		Forbidden: map[string]bool{}, Before: map[string]func(){},
@@ -57,6 +88,7 @@ func newFakeKafka() *FakeKafka {
 		BrokerCount: 3, RefuseACL: map[kafka.ACL]error{},
 		Topics: map[string]kafka.Topic{}, Scram: map[string]map[string]ScramCredential{},
 		ACLSet: map[kafka.ACL]bool{}, QuotasOf: map[string]map[string]float64{},
+		Upserts: map[string]int{}, lost: map[lostCredential]bool{}, Stubborn: map[int32]bool{}, Silent: map[int32]bool{},
 	}
 }
 
@@ -404,6 +436,9 @@ func (k *FakeKafka) ScramCredentials(_ context.Context, names []string) (map[str
 	found := map[string][]kafka.ScramCredential{}
 	for _, name := range names {
 		for mechanism, c := range k.Scram[name] {
+			if k.lost[lostCredential{k.Answers, name, mechanism}] {
+				continue
+			}
 			found[name] = append(found[name], kafka.ScramCredential{Mechanism: mechanism, Iterations: c.Iterations})
 		}
 	}
@@ -428,6 +463,12 @@ func (k *FakeKafka) AlterScramCredentials(
 			k.Scram[u.User] = map[string]ScramCredential{}
 		}
 		k.Scram[u.User][u.Mechanism] = ScramCredential{u.Iterations, u.Password}
+		k.Upserts[u.User+" "+u.Mechanism]++
+		for broker := range k.BrokerCount {
+			if !k.Stubborn[broker] {
+				delete(k.lost, lostCredential{broker, u.User, u.Mechanism})
+			}
+		}
 	}
 	for _, d := range deletions {
 		results[d.User] = nil

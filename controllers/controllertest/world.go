@@ -192,7 +192,7 @@ func (w *World) Reset() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.Requests = map[string]int{}
-	w.Kafka.Requests = map[string]int{}
+	w.Kafka.Requests, w.Kafka.Upserts = map[string]int{}, map[string]int{}
 	w.Logins = 0
 }
 
@@ -332,14 +332,19 @@ func (w *World) TryLogin(_ context.Context, l kafka.Login) error {
 	if w.Kafka.Down != nil {
 		return w.Kafka.Down
 	}
+	var node int32
+	_, unknown := fmt.Sscanf(l.Address, "events-main-%d.", &node)
+	if unknown == nil && w.Kafka.Silent[node] {
+		return kafka.ErrUnreachable
+	}
 	if l.Mechanism != "PLAIN" {
-		if c, ok := w.Kafka.Scram[l.Username][l.Mechanism]; ok && c.Password == l.Password {
+		if c, ok := w.Kafka.Scram[l.Username][l.Mechanism]; ok && c.Password == l.Password &&
+			(unknown != nil || !w.Kafka.lost[lostCredential{node, l.Username, l.Mechanism}]) {
 			return nil
 		}
 		return kafka.ErrAuthenticationFailed
 	}
-	var node int32
-	if _, err := fmt.Sscanf(l.Address, "events-main-%d.", &node); err != nil {
+	if unknown != nil {
 		return errors.New("no such host")
 	}
 	file, mounted := w.Mounts[node]

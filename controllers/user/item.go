@@ -46,6 +46,10 @@ type userItem struct {
 	aclsFailed bool
 	// noRoom: its ACLs cannot be deleted, and there is no room to record that.
 	noRoom bool
+	// unseen: whether a broker still has its credentials could not be told, and is looked at again.
+	unseen bool
+	// resets: credentials of it are set again that a broker has lost.
+	resets bool
 	// holderAwaits is what the holder waits for while what its predecessors had is taken away; nil = nothing.
 	holderAwaits *verdict.Verdict
 }

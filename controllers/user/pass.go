@@ -33,6 +33,7 @@ type userPass struct {
 	live  users.Live
 	// authorizer: one has answered, so that live has all ACLs.
 	authorizer bool
+	tried      map[attempt]error // logins of this flush
 }
 
 // Change brings Kafka to what the users ask for: it prepares every user, reads what is live, sends the difference, and
@@ -64,6 +65,9 @@ func (p *userPass) Change(ctx context.Context) error {
 		}
 	})
 	p.keepRemaining(ctx)
+	if err := p.seekLost(ctx); err != nil {
+		return err
+	}
 	if err := p.mend(ctx, admin); err != nil {
 		return err
 	}
@@ -293,6 +297,7 @@ func (p *userPass) mend(ctx context.Context, admin kafka.UserAdmin) error {
 	if err := p.mendScram(ctx, admin, changes, byName); err != nil {
 		return err
 	}
+	p.haveSet()
 	if err := p.mendACLs(ctx, admin, changes, byName); err != nil || len(changes.Quotas) == 0 {
 		return err
 	}

@@ -30,6 +30,8 @@ type probe struct {
 	node      int32
 	mechanism v1alpha1.Mechanism
 	err       error
+	// setAgain: the broker had lost the credential, and it was set again.
+	setAgain bool
 }
 
 // prove logs in as every user whose credentials some broker has not been seen to accept, and as every removed user,
@@ -51,12 +53,16 @@ func (p *userPass) prove(ctx context.Context) {
 		}
 		for _, node := range nodes {
 			for _, m := range i.mechanisms {
-				probes = append(probes, &probe{item: i, node: node, mechanism: m})
+				probes = append(probes, &probe{item: i, node: node, mechanism: m, setAgain: p.wasSetAgain(node, m)})
 			}
 		}
 	}
 	var silent sync.Map // brokers that have not answered: not to be waited for again and again
 	batch.Each(probers, probes, func(t *probe) {
+		if err, known := p.tried[attempt{t.item, t.node, t.mechanism}]; known {
+			t.err = err
+			return
+		}
 		if err, known := silent.Load(t.node); known {
 			t.err, _ = err.(error)
 			return
@@ -126,6 +132,8 @@ func (i *userItem) judge(probes []*probe, brokers []int32) {
 			word = "still let in"
 		case notOffered(t.err):
 			word = "not offered by the listener"
+		case errors.Is(t.err, kafka.ErrAuthenticationFailed) && t.setAgain:
+			word = "refused, also since it was set again"
 		case errors.Is(t.err, kafka.ErrAuthenticationFailed):
 			word = "refused"
 		case errors.Is(t.err, errNoAddress):

@@ -5,6 +5,7 @@ package user
 
 import (
 	"cmp"
+	"maps"
 	"sync"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -38,11 +39,16 @@ type Reconciler struct {
 	mu sync.Mutex
 	// verified remembers which entry of the users file was made from which password: verifying one costs milliseconds.
 	verified map[batch.Key]verifiedEntry
+	// held remembers which process of which broker has been seen to have its SCRAM credentials.
+	held map[holding]held
+	// lost are the credentials to be set again, and the brokers that have lost them.
+	lost map[batch.Key]map[v1alpha1.Mechanism][]int32
 }
 
 // New makes the reconciler. apiReader reads past the cache; prober logs in as a user would.
 func New(c batch.Common, apiReader client.Reader, prober kafka.Prober) *Reconciler {
-	r := &Reconciler{apiReader: apiReader, prober: prober, verified: map[batch.Key]verifiedEntry{}}
+	r := &Reconciler{apiReader: apiReader, prober: prober, verified: map[batch.Key]verifiedEntry{},
+		held: map[holding]held{}, lost: map[batch.Key]map[v1alpha1.Mechanism][]int32{}}
 	r.Begin(c, kafkaUsers, r)
 	return r
 }
@@ -56,7 +62,10 @@ type verifiedEntry struct {
 func (r *Reconciler) Open(
 	cluster batch.Host, a batch.Admission, all []batch.Found[*v1alpha1.KafkaUser], peers []*v1alpha1.KafkaUser,
 ) (*pass, batch.Work) {
-	p := &userPass{r: r, pass: batch.NewPass(&r.Reconciler, cluster, a)}
+	p := &userPass{r: r, pass: batch.NewPass(&r.Reconciler, cluster, a), tried: map[attempt]error{}}
+	if cluster.Object == nil {
+		r.forgetCluster(cluster.Key)
+	}
 	host := model.Host{
 		Namespace: cluster.Key.Namespace, Name: cluster.Key.Name, SuperUsers: superUsers(cluster.Object),
 		External: cluster.Object != nil && cluster.Object.IsExternal(), Access: cluster.Access(),
@@ -103,9 +112,17 @@ func (r *Reconciler) overLimits(cluster batch.Host, peers []*v1alpha1.KafkaUser)
 	return all
 }
 
-// Forget drops which password an entry of the users file was made from.
+// forgetCluster drops what is remembered of the brokers of a cluster that is gone.
+func (r *Reconciler) forgetCluster(key types.NamespacedName) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	maps.DeleteFunc(r.held, func(h holding, _ held) bool { return h.cluster == key })
+}
+
+// Forget drops which password an entry of the users file was made from, and what is to be set again.
 func (r *Reconciler) Forget(key batch.Key) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.verified, key)
+	delete(r.lost, key)
 }

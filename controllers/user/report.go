@@ -60,6 +60,10 @@ func (p *userPass) lookAgain(i *userItem) {
 			return
 		}
 	}
+	if i.unseen {
+		p.pass.Retry(i.claim.Name, proveFirst, proveLimit)
+		return
+	}
 	if i.remains && p.host.Authorizes { // whether an authorizer answers by now nobody tells
 		p.pass.Retry(i.claim.Name, claim.TakenLook, claim.TakenLookLimit)
 		return

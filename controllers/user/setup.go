@@ -72,11 +72,11 @@ func (r *Reconciler) markAll(ctx context.Context, cluster types.NamespacedName, 
 }
 
 func sameForUsers(before, after *v1alpha1.KafkaCluster) bool {
-	// A broker that has gone needs no proof. One that has come does.
+	// A broker that has gone needs no proof. One that has come does, and so does a new process of one.
 	return batch.FactsOf(before) == batch.FactsOf(after) &&
 		authorizes(before) == authorizes(after) &&
 		slices.Equal(superUsers(before), superUsers(after)) &&
-		len(lacking(batch.Serving(after), batch.Serving(before))) == 0 &&
+		!anew(before, after) &&
 		equality.Semantic.DeepEqual(before.Spec.Listeners, after.Spec.Listeners) &&
 		equality.Semantic.DeepEqual(before.Spec.External, after.Spec.External) &&
 		equality.Semantic.DeepEqual(before.Status.External, after.Status.External) &&

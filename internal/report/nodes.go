@@ -54,6 +54,9 @@ func (s *writer) nodeEntry(node *model.Node, pool *model.Pool, before v1alpha1.N
 	if pod := s.Observation.Nodes[node.ID].Pod; pod != nil && pod.Zone != "" {
 		entry.Rack = pod.Zone
 	}
+	if pod := s.Observation.Nodes[node.ID].Pod; pod != nil && pod.Running {
+		entry.StartedAt = &metav1.Time{Time: pod.StartedAt}
+	}
 	if pool.Controller {
 		entry.Roles = append(entry.Roles, v1alpha1.RoleController)
 	}

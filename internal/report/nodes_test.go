@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/model"
@@ -88,6 +89,30 @@ func TestALostVolumeAndItsCureAreToldBeforeTheScheduler(t *testing.T) {
 		s.setNodes()
 		if got := s.failing(); !strings.HasPrefix(got, tt.want) || tt.want == "" && got != "" {
 			t.Errorf("%s: %q, want %q", name, got, tt.want)
+		}
+	}
+}
+
+func TestTheStatusSaysSinceWhenAProcessRunsAndChangesWithARestartAlone(t *testing.T) {
+	first := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	second := first.Add(time.Hour)
+	s := oneNode(model.ObservedNode{})
+	for _, step := range []struct {
+		name string
+		pod  *model.ObservedPod
+		want time.Time // zero = nothing is said
+	}{
+		{"it runs", &model.ObservedPod{Running: true, Ready: true, StartedAt: first}, first},
+		{"it goes on", &model.ObservedPod{Running: true, Ready: true, StartedAt: first}, first},
+		{"its process has ended", &model.ObservedPod{}, time.Time{}},
+		{"its pod is gone", nil, time.Time{}},
+		{"it runs again", &model.ObservedPod{Running: true, StartedAt: second}, second},
+	} {
+		s.Observation.Nodes[0] = model.ObservedNode{Pod: step.pod}
+		s.setNodes()
+		got := s.status.Nodes[0].StartedAt
+		if step.want.IsZero() && got != nil || !step.want.IsZero() && (got == nil || !got.Time.Equal(step.want)) {
+			t.Errorf("%s: since %v, want %v", step.name, got, step.want)
 		}
 	}
 }
