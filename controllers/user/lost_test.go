@@ -177,6 +177,26 @@ func TestWhatIsSetAgainIsSeenToWorkInTheSameFlush(t *testing.T) {
 	w.wantAll("Ready", names...)
 }
 
+func TestWhatCouldNotBeSetAgainIsTriedUntilItIsSet(t *testing.T) {
+	w, names := newRestartWorld(t)
+	w.again(1)
+	w.Kafka.LoseUsers(1, "SCRAM-SHA-512")
+	w.Kafka.Forbidden["scram-alter"] = true
+	w.Queue.Mark(controllertest.ClusterKey, names...)
+	for range 5 {
+		_ = w.Once()
+		w.Clock.Move(time.Minute)
+	}
+	w.Kafka.Forbidden["scram-alter"] = false
+	w.Reset()
+	w.Settle()
+	w.wantSetOnce(scram512, "a512", "b512", "every")
+	w.wantAll("Ready", names...)
+	if told := w.told(); strings.Count(told, "CredentialsLost") != 1 {
+		t.Errorf("told: %q", told)
+	}
+}
+
 // grow adds a broker to the three.
 func (w *world) grow() {
 	w.T.Helper()
