@@ -629,8 +629,8 @@ type ExposureServices struct {
 // Advertised is what brokers tell clients to connect to.
 type Advertised struct {
 	// Host name or IP address of each broker. {nodeId}, {pod}, {cluster} and {namespace} stand for those of the broker,
-	// as in broker-{nodeId}.kafka.example.com. With TLS the broker's certificate names it. Default: what the type gives. At
-	// most 253 characters.
+	// as in broker-{nodeId}.kafka.example.com. With TLS the broker's certificate names it. Default: what the type gives.
+	// At most 253 characters.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253

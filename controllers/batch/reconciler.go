@@ -315,15 +315,15 @@ func (r *Reconciler[T, S]) Of(ctx context.Context, cluster types.NamespacedName)
 // all lists every name that is claimed on a cluster.
 func (r *Reconciler[T, S]) all(ctx context.Context, cluster types.NamespacedName) ([]string, error) {
 	objects, err := r.Of(ctx, cluster)
-	names := make([]string, len(objects))
-	for i, o := range objects {
-		names[i] = r.Key(o).Name
-	}
 	if err != nil {
 		return nil, err
 	}
 	remains, err := r.remains(ctx, cluster)
-	return append(names, remains...), err
+	names := slices.Clone(remains) // they are the cache's
+	for _, o := range objects {
+		names = append(names, r.Key(o).Name)
+	}
+	return names, err
 }
 
 // remains lists the names of a cluster that are looked at although no object stands for them.

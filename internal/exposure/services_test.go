@@ -136,7 +136,7 @@ func TestServicesHaveWhatIsAskedForThem(t *testing.T) {
 	if s.Type != corev1.ServiceTypeLoadBalancer || *s.LoadBalancerClass != "example.com/internal" ||
 		s.LoadBalancerSourceRanges[0] != "203.0.113.0/24" || *s.AllocateLoadBalancerNodePorts || s.Ports[0].NodePort != 0 ||
 		s.ExternalTrafficPolicy != corev1.ServiceExternalTrafficPolicyLocal || s.IPFamilies[0] != corev1.IPv6Protocol ||
-		*s.IPFamilyPolicy != corev1.IPFamilyPolicyPreferDualStack || s.LoadBalancerIP != "" { //nolint:staticcheck // never set
+		*s.IPFamilyPolicy != corev1.IPFamilyPolicyPreferDualStack || s.LoadBalancerIP != "" {
 		t.Errorf("%+v", s)
 	}
 }

@@ -72,7 +72,8 @@ listeners:
 			var got []string
 			for _, n := range c.Nodes {
 				advertised := readProperties(Nodes(c)[n.ID].Data[fileProperties])["advertised.listeners"]
-				got = append(got, advertised[strings.Index(advertised, "OUTSIDE"):])
+				_, outside, _ := strings.Cut(advertised, "OUTSIDE")
+				got = append(got, "OUTSIDE"+outside)
 			}
 			if text := strings.Join(got, " "); text != want {
 				t.Errorf("advertised is %s, want %s", text, want)

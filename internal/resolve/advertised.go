@@ -165,7 +165,8 @@ func validateNodePorts(c *model.Cluster) verdict.List {
 			faults.Refuse(path, "it makes node port %d of Service %s, and a port is 1 to %d; begin at a lower number", port,
 				service, maxPort)
 		case other != "":
-			faults.Refuse(path, "it gives node port %d to Service %s, and %s has it already; choose another", port, service, other)
+			faults.Refuse(path, "it gives node port %d to Service %s, and %s has it already; choose another",
+				port, service, other)
 		default:
 			taken[port] = "Service " + service
 		}

@@ -16,8 +16,8 @@ const (
 	minReauth, maxReauth = 10, 86400
 )
 
-// cipherSuites are the suites that Kafka's Java virtual machine knows and that fit the brokers' keys, which are ECDSA. A
-// suite of another key would be taken by Kafka and by no handshake.
+// cipherSuites are the suites that Kafka's Java virtual machine knows and that fit the brokers' keys, which are ECDSA.
+// A suite of another key would be taken by Kafka and by no handshake.
 var cipherSuites = map[string]string{
 	"TLS_AES_128_GCM_SHA256": tls13, "TLS_AES_256_GCM_SHA384": tls13, "TLS_CHACHA20_POLY1305_SHA256": tls13,
 	"TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256": tls12, "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384": tls12,
@@ -82,8 +82,8 @@ func validateSuites(l v1alpha1.Listener) verdict.List {
 	}
 	for _, protocol := range protocols {
 		if !slices.Contains(of, protocol) {
-			faults.Refuse(field, "tls.protocols has %s, and no suite is of it, so that no client could use it; add one, or remove "+
-				"the protocol", protocol)
+			faults.Refuse(field, "tls.protocols has %s, and no suite is of it, so that no client could use it; add one, or "+
+				"remove the protocol", protocol)
 		}
 	}
 	return faults

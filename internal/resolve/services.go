@@ -96,7 +96,8 @@ func validateShared(l v1alpha1.Listener, s *v1alpha1.ExposureServices) verdict.L
 		refuse("ipFamilies", "%s stands there twice; remove one", s.IPFamilies[0])
 	} else if len(s.IPFamilies) == 2 && s.IPFamilyPolicy != corev1.IPFamilyPolicyRequireDualStack &&
 		s.IPFamilyPolicy != corev1.IPFamilyPolicyPreferDualStack {
-		refuse("ipFamilies", "two families need ipFamilyPolicy PreferDualStack or RequireDualStack; set one, or remove a family")
+		refuse("ipFamilies", "two families need ipFamilyPolicy PreferDualStack or RequireDualStack; set one, or remove "+
+			"a family")
 	}
 	if s.ExternalDNS && !asksForNames(l) {
 		refuse("externalDNS", "there is no name to ask external-dns for; add exposure.advertised.hostTemplate or "+

@@ -57,9 +57,9 @@ func topicType(key string) Type {
 	return ""
 }
 
-// SpeltOnTopic returns a value of a topic's key as it is to be sent: without what Kafka's parser of the type drops, over
-// which other readers of the stored text may stumble. Strings, passwords, keys that are not known, and what Kafka will
-// refuse are sent as they were written.
+// SpeltOnTopic returns a value of a topic's key as it is to be sent: without what Kafka's parser of the type drops, as
+// other readers of the stored text may stumble over it. Strings, passwords, keys that are not known, and what Kafka
+// will refuse are sent as they were written.
 func SpeltOnTopic(key, value string) string {
 	t := topicType(key)
 	read, is := t.parse(value)
