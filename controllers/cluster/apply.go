@@ -155,15 +155,20 @@ func (r *Reconciler) mendPools(ctx context.Context, s *scope) error {
 		seen := s.decision.Observation.Pools[pool.Name]
 		set := render.StatefulSet(s.decision.Model, pool, seen.Revision, *live.Spec.Replicas, live)
 		written, err := r.mendPolicies(ctx, set, live)
+		edited := written
 		if err == nil && !written && seen.Template == s.decision.Desired.Templates[pool.Name] {
 			set.ResourceVersion = live.ResourceVersion // a stale copy knows an old number of replicas
+			apply.Own(set, s.base, model.KindCluster, v1alpha1.GroupVersion.String())
+			edited = r.applier.Edited(set, live)
 			written, err = r.apply(ctx, s, model.KindStatefulSet, set, live)
 		}
 		if err != nil {
 			return err
 		}
-		if written {
+		if written && edited {
 			r.event(s, corev1.EventTypeNormal, "EditUndone", "StatefulSet "+set.Name+" is again as the operator makes it")
+		}
+		if written {
 			s.lookAgain(whenBehind)
 		}
 	}

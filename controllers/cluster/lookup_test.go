@@ -109,6 +109,19 @@ func newHouse(t *testing.T, objects ...client.Object) *house {
 	return h
 }
 
+// told is what has been told by events since the last time.
+func (h *house) told() string {
+	told := ""
+	for {
+		select {
+		case event := <-h.under.Recorder.(*events.FakeRecorder).Events:
+			told += event + "\n"
+		default:
+			return told
+		}
+	}
+}
+
 // reconcile passes over the cluster until it says twice the same, and returns what it says.
 func (h *house) reconcile() string {
 	h.Helper()
@@ -344,11 +357,17 @@ func TestAnEditedStatefulSetIsPutBack(t *testing.T) {
 			set := &appsv1.StatefulSet{}
 			h.get("events-main", set)
 			before := set.Spec.DeepCopy()
+			if told := h.told(); strings.Contains(told, "EditUndone") {
+				t.Errorf("nobody has edited anything yet, and it is told: %s", told)
+			}
 			edit(&set.Spec)
 			if err := h.api.Update(t.Context(), set); err != nil {
 				t.Fatal(err)
 			}
 			h.reconcile()
+			if told := h.told(); strings.Count(told, "EditUndone") != 1 {
+				t.Errorf("told is: %s", told)
+			}
 			h.get("events-main", set)
 			if !equality.Semantic.DeepEqual(&set.Spec, before) {
 				t.Errorf("it is %+v, expected %+v", set.Spec, before)

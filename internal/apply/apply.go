@@ -77,6 +77,15 @@ func (a *Applier) Apply(ctx context.Context, desired client.Object, live client.
 	return true, nil
 }
 
+// Edited tells whether somebody has changed what was made of this very content. An object that was applied with another
+// content, such as by an earlier operator, is none that was edited.
+func (a *Applier) Edited(desired, live client.Object) bool {
+	want, wantErr := content(desired)
+	have, haveErr := content(live)
+	return wantErr == nil && haveErr == nil && live.GetAnnotations()[v1alpha1.AnnotationApplied] == digest(want) &&
+		!covers(want, have) && !a.isOverruled(live.GetUID(), digestLive(have))
+}
+
 // contentAs is the content of an answer of the API server as the cache will hold it: of the type that desired has.
 func contentAs(desired client.Object, answer *unstructured.Unstructured) (map[string]any, error) {
 	object := reflect.New(reflect.TypeOf(desired).Elem()).Interface()

@@ -219,7 +219,7 @@ func TestCase28_AClaimThatIsDeletedByMistakeStaysForAsLongAsItsPod(t *testing.T)
 	figureSeconds(t, "deleted-claim-replaced", waitReady(t, 3*time.Minute, cluster))
 	d.everyBrokerKnowsUsers(t)
 	waitInSync(t, d.login.admin(t))
-	d.flow.stop(t)
+	d.flow.stopKept(t) // what a producer sent to the broker that did not know it was refused for a few seconds
 	delete(before, pod)
 	mustLiveOn(t, ns, sharedName, before)
 }
