@@ -87,8 +87,8 @@ func validateKeys(field string, config v1alpha1.Config, v version.Version) verdi
 					"here and set it with Kafka's tools",
 			)
 		case isSecret(key) && !strings.Contains(value, "${"):
-			faults.Refuse(path, "a secret would stand in a ConfigMap here, for many to read; keep it in a Secret, give it to "+
-				"the pods with podTemplate, and write a variable of a config provider here, such as ${env:NAME}")
+			faults.Refuse(path, "a secret would stand in a ConfigMap here, for many to read; remove it, or write a "+
+				"variable of a config provider that your own image resolves, such as ${env:NAME}")
 		case len(value) > maxConfigValue || strings.ContainsAny(value, "\r\n\x00"):
 			faults.Refuse(path, "a value is one line of at most %d characters", maxConfigValue)
 		case v.Kafka != "" && v.Scope(key) == version.Unknown && others != "":

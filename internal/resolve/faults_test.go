@@ -77,10 +77,10 @@ var configFaults = []badInput{
 	{"a key of security that no field takes the place of", config("ssl.cipher.suites", "x"), verdict.ReasonInvalid,
 		"spec.config[ssl.cipher.suites]", "remove the key where no field"},
 	{"a secret of Kafka's", config("delegation.token.secret.key", "s3cret"), verdict.ReasonInvalid,
-		"spec.config[delegation.token.secret.key]", "write a variable of a config provider here, such as ${env:NAME}"},
+		"spec.config[delegation.token.secret.key]", "write a variable of a config provider that your own image resolves, such as ${env:NAME}"},
 	{"a secret of a plug-in in a pool", func(in *Inputs) {
 		in.Spec.Pools[1].Config = v1alpha1.Config{"rsm.config.s3.password": "s3cret"}
-	}, verdict.ReasonInvalid, "spec.pools[extra].config[rsm.config.s3.password]", "keep it in a Secret"},
+	}, verdict.ReasonInvalid, "spec.pools[extra].config[rsm.config.s3.password]", "remove it"},
 	{"ZooKeeper is gone", config("zookeeper.connect", "x"), verdict.ReasonInvalid, "spec.config[zookeeper.connect]",
 		"Kafka 4 has dropped this key; remove it"},
 	{"the protocol of old brokers is gone", config("inter.broker.protocol.version", "3.9"), verdict.ReasonInvalid,
