@@ -58,9 +58,17 @@ func (r *Reconciler) replaceDisk(ctx context.Context, s *scope, step plan.Step) 
 			continue
 		}
 		uid := types.UID(judged.UID)
+		asJudged := client.Preconditions{UID: &uid}
+		if live := s.seen.Live.Claims[judged.Name]; live != nil {
+			asJudged.ResourceVersion = &live.ResourceVersion // the permission may have been taken back since
+		}
 		claim := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: s.base.Namespace, Name: judged.Name}}
-		err := r.Delete(ctx, claim, client.Preconditions{UID: &uid})
-		if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
+		err := r.Delete(ctx, claim, asJudged)
+		if apierrors.IsConflict(err) {
+			s.lookAgain(whenBehind)
+			return nil
+		}
+		if client.IgnoreNotFound(err) != nil {
 			return fmt.Errorf("delete PersistentVolumeClaim %s: %w", judged.Name, err)
 		}
 	}

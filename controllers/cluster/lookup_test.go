@@ -81,6 +81,14 @@ func newHouse(t *testing.T, objects ...client.Object) *house {
 			}
 			return c.Apply(ctx, o, opts...)
 		},
+		Patch: func(
+			ctx context.Context, c client.WithWatch, o client.Object, patch client.Patch, opts ...client.PatchOption,
+		) error {
+			if err := ctx.Err(); err != nil { // the fake one does not look at it
+				return err
+			}
+			return c.Patch(ctx, o, patch, opts...)
+		},
 		List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
 			return c.List(ctx, list, append(opts, client.MatchingLabels{
 				v1alpha1.LabelManagedBy: v1alpha1.ManagedBy, v1alpha1.LabelCluster: "events"})...)

@@ -123,9 +123,11 @@ func (r *Reconciler) present(ctx context.Context, s *scope) error {
 
 // show looks at what one broker shows, and where that is not what it should be takes the next step towards it.
 func (r *Reconciler) show(ctx context.Context, s *scope, want decide.Presenting, p proof) (proof, error) {
-	ctx, cancel := context.WithTimeout(ctx, showTimeout)
+	looking, looked := context.WithTimeout(ctx, showTimeout)
+	behind, err := r.differing(looking, want)
+	looked()
+	ctx, cancel := context.WithTimeout(ctx, showTimeout) // a listener that is silent has used up the other
 	defer cancel()
-	behind, err := r.differing(ctx, want)
 	if behind == "" && err == nil {
 		p.seen, p.missing = true, ""
 		return p, nil

@@ -266,3 +266,28 @@ func TestABrokerThatIsSlowDelaysNoOther(t *testing.T) {
 		t.Errorf("one waited for the other: %v", s.presenting)
 	}
 }
+
+// A listener that nobody answers at, such as behind a wall, keeps no new certificate from the others of its broker.
+func TestAListenerThatIsSilentKeepsNothingFromTheOthers(t *testing.T) {
+	b := aBroker(t)
+	s := newScope(decide.Inputs{Cluster: &v1alpha1.KafkaCluster{ObjectMeta: named("events", nil)}, Now: b.now})
+	pod := &corev1.Pod{}
+	b.get("events-main-0", pod)
+	want := b.presents(0)
+	want.Pod, want.PodUID, want.Digest = pod.Name, string(pod.UID), "another"
+	want.Listeners = append(want.Listeners, decide.Presented{Listener: "walled", Address: "walled",
+		Certificate: want.Listeners[0].Certificate})
+	b.under.Shown = func(ctx context.Context, address string) (*x509.Certificate, error) {
+		if address == "walled" {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		return &x509.Certificate{Raw: []byte("an older one")}, nil
+	}
+	if _, err := b.under.show(t.Context(), s, want, proof{}); err != nil {
+		t.Fatal(err)
+	}
+	if b.get("events-main-0", pod); pod.Annotations[v1alpha1.AnnotationCertificates] != "another" {
+		t.Errorf("the mounts are not refreshed: %v", pod.Annotations)
+	}
+}

@@ -2,12 +2,14 @@ package decide
 
 import (
 	"bytes"
+	"crypto/x509"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/observe"
 	"github.com/castellan-dev/castellan/internal/pki"
@@ -45,16 +47,16 @@ func authorityOf(live *observe.Live, cluster string, now time.Time) AuthoritySta
 			return AuthorityState{Problem: fmt.Sprintf("Secret %s does not hold a certificate authority (%s and %s): restore it",
 				name, pki.AuthorityCertificate, pki.AuthorityKey)}
 		}
-		if stranger := distrusting(live, cluster, authority); stranger != "" && mayBeTrusted(live, cluster) {
-			return AuthorityState{Problem: fmt.Sprintf("Secret %s holds another certificate authority than the one that the "+
-				"nodes trust, which is in Secret %s: restore its last backup", name, stranger)}
-		}
 		renew, _ := pki.AuthorityNeedsRenewal(authority, now)
 		state := AuthorityState{Authority: authority, Renew: renew,
 			Former: pki.CertificatesOnly(secret.Data[pki.FormerCertificate])}
 		number, asked, _ := strings.Cut(string(secret.Data[pki.AuthorityRound]), " ")
-		if round, err := strconv.Atoi(number); err == nil { // none = it was never replaced
-			state.Round, state.Asked = round, asked
+		if number != "" { // none = it was never replaced
+			state.Round, err = strconv.Atoi(number)
+			if state.Asked = asked; err != nil || state.Round < 0 || state.Round > maxRound {
+				return AuthorityState{Problem: fmt.Sprintf("Secret %s has an entry %s that is no round: restore it",
+					name, pki.AuthorityRound)}
+			}
 		}
 		if state.phase() == trusting {
 			state.Next, err = pki.ParseAuthority(secret.Data[pki.NextCertificate], secret.Data[pki.NextKey])
@@ -62,6 +64,10 @@ func authorityOf(live *observe.Live, cluster string, now time.Time) AuthoritySta
 				return AuthorityState{Problem: fmt.Sprintf("Secret %s does not hold the certificate authority that is to be the "+
 					"next (%s and %s): restore it", name, pki.NextCertificate, pki.NextKey)}
 			}
+		}
+		if stranger := distrusting(live, cluster, state); stranger != "" && mayBeTrusted(live, cluster) {
+			return AuthorityState{Problem: fmt.Sprintf("Secret %s holds another certificate authority than the one that the "+
+				"nodes trust, which is in Secret %s: restore its last backup", name, stranger)}
 		}
 		return state
 	case mayBeTrusted(live, cluster):
@@ -71,12 +77,25 @@ func authorityOf(live *observe.Live, cluster string, now time.Time) AuthoritySta
 	return AuthorityState{ToBeMade: true}
 }
 
-// distrusting names a Secret by which nodes trust other authorities than this one: what it signs they would refuse.
-// Another certificate of the same key is the same authority. Empty = there is none.
-func distrusting(live *observe.Live, cluster string, authority pki.Authority) string {
-	key := keyOf(authority.CertPEM)
+// maxRound bounds what is believed of a Secret that people can edit: a thousand replacements.
+const maxRound = 1000 * roundsEach
+
+// distrusting names a Secret by which nodes trust other authorities than the one that signs, or present what another has
+// signed: they and those that are given new certificates would refuse each other. Another certificate of the same key is
+// the same authority. The Secrets of removed pools stay, and nobody trusts by them. Empty = there is none.
+func distrusting(live *observe.Live, cluster string, state AuthorityState) string {
+	used := map[string]bool{}
+	for i := range live.Pods {
+		used[live.Pods[i].Labels[v1alpha1.LabelPool]] = true
+	}
+	for _, set := range live.StatefulSets {
+		used[set.Labels[v1alpha1.LabelPool]] = true
+	}
+	key := keyOf(state.Authority.CertPEM)
+	known, _ := pki.ParseCertificates(state.Anchors()) // what they are was looked at already
 	for name, secret := range live.Secrets {
-		if !isInternal(name, cluster) {
+		if pool := strings.TrimSuffix(strings.TrimPrefix(name, cluster+"-"), model.InternalSuffix); !isInternal(name, cluster) ||
+			!used[pool] {
 			continue
 		}
 		anchors, err := pki.ParseCertificates(secret.Data[pki.AuthorityCertificate])
@@ -87,7 +106,10 @@ func distrusting(live *observe.Live, cluster string, authority pki.Authority) st
 		for _, anchor := range anchors {
 			trusted = trusted || bytes.Equal(anchor.RawSubjectPublicKeyInfo, key)
 		}
-		if !trusted {
+		signer := anchors[0].RawSubjectPublicKeyInfo // Anchors puts it first
+		if !trusted || !slices.ContainsFunc(known, func(c *x509.Certificate) bool {
+			return bytes.Equal(c.RawSubjectPublicKeyInfo, signer)
+		}) {
 			return name
 		}
 	}

@@ -94,6 +94,9 @@ func Decide(in Inputs) Decision {
 		d.Waiting = append(d.Waiting, d.Authority.Problem)
 	}
 	d.Model.AuthorityRound = d.Authority.Round
+	if d.Authority.Problem != "" {
+		d.Model.AuthorityRound = leastRound(in.Live)
+	}
 	d.Files = render.Nodes(d.Model)
 	d.Observation = observe.Kubernetes(d.Model, in.Live, d.Files, in.Now)
 	d.Observation.CacheCurrent = d.Observation.CacheCurrent && in.CacheCurrent

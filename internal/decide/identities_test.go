@@ -1,12 +1,16 @@
 package decide
 
 import (
+	"bytes"
+	"maps"
 	"strings"
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/pki"
 	"github.com/castellan-dev/castellan/internal/plan"
 )
@@ -210,5 +214,60 @@ func TestAGuessedEndEndsNobodysService(t *testing.T) {
 		if step.Kind == plan.Restart {
 			t.Errorf("unseen, it restarts: %s", step)
 		}
+	}
+}
+
+// The Secrets of a pool stay when it is removed, and nobody keeps them current.
+func TestTheSecretOfARemovedPoolSpeaksForNobody(t *testing.T) {
+	in := withTLS(t)
+	old, err := pki.NewAuthority("shop/events", start)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in.Live.Secrets["events-old-internal"] = &corev1.Secret{Data: map[string][]byte{pki.AuthorityCertificate: old.CertPEM}}
+	if d := Decide(in); d.Authority.Problem != "" {
+		t.Errorf("it is asked: %s", d.Authority.Problem)
+	}
+}
+
+// A backup from before the replacement is trusted still when the next authority has signed already: what it would sign
+// nodes accept, and what they present it would have others refuse.
+func TestABackupFromBeforeAReplacementIsNotTakenOnceTheNextOneSigns(t *testing.T) {
+	n := aCluster(t, 1)
+	backup := maps.Clone(n.in.Live.Secrets["events-ca"].Data)
+	n.in.Cluster.Annotations[v1alpha1.AnnotationReplaceAuthority] = "once"
+	next := func() bool {
+		anchors, err := pki.ParseCertificates(n.in.Live.Secrets[internalSecret].Data[pki.AuthorityCertificate])
+		return err == nil && !bytes.Equal(anchors[0].RawSubjectPublicKeyInfo, keyOf(backup[pki.AuthorityCertificate]))
+	}
+	for len(n.turns) < 3 && n.steps < 5000 && !next() {
+		n.step()
+	}
+	if len(n.turns) != 2 || !next() {
+		t.Fatalf("the next one does not sign: turns %v", n.turns)
+	}
+	n.in.Live.Secrets["events-ca"].Data = backup
+	if state := authorityOf(n.in.Live, "events", n.in.Now); !strings.Contains(state.Problem, "restore its last backup") {
+		t.Errorf("it is taken: %+v", state)
+	}
+}
+
+// People can edit the Secret: what is no round is told, and restarts nobody.
+func TestWhatIsNoRoundIsToldAndRestartsNobody(t *testing.T) {
+	in := withTLS(t)
+	secret := in.Live.Secrets[pki.AuthoritySecret("events")]
+	secret.Data[pki.AuthorityRound] = []byte("3 once")
+	d := Decide(in)
+	issueAll(t, in, d)
+	in = renderedAgain(t, in, d)
+	for _, text := range []string{"-1 once", "3000000000 once", "three"} {
+		secret.Data[pki.AuthorityRound] = []byte(text)
+		if d := Decide(in); !strings.Contains(d.Authority.Problem, "no round") || d.Model.AuthorityRound != 3 {
+			t.Errorf("%s: round %d, %s", text, d.Model.AuthorityRound, d.Authority.Problem)
+		}
+	}
+	delete(in.Live.Secrets, pki.AuthoritySecret("events"))
+	if d := Decide(in); d.Authority.Problem == "" || d.Model.AuthorityRound != 3 {
+		t.Errorf("missing: round %d, %s", d.Model.AuthorityRound, d.Authority.Problem)
 	}
 }

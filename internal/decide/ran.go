@@ -37,6 +37,17 @@ func ranFiles(live *observe.Live) map[int32]render.NodeFiles {
 	return ran
 }
 
+// leastRound is the earliest round of the files that nodes run: nobody restarts for a round that cannot be read.
+func leastRound(live *observe.Live) int {
+	least := -1
+	for _, files := range ranFiles(live) {
+		if round := render.RoundOf(files); least < 0 || round < least {
+			least = round
+		}
+	}
+	return max(least, 0)
+}
+
 // advertised is what each node advertises in the files that it runs, by the listener's name in Kafka. It is read only
 // where addresses of listeners come late: nothing else asks for it.
 func advertised(live *observe.Live, spec *v1alpha1.KafkaClusterSpec) map[int32]map[string]model.HostPort {

@@ -93,7 +93,11 @@ func (c *Cluster) ObjectNames() []ObjectName {
 		add(PartPool, field, KindStatefulSet, pool.StatefulSet)
 		add(PartPool, field, KindSecret, c.InternalSecret(pool))
 		if pool.Broker && c.certifiesListeners() {
-			add(PartPool, field, KindSecret, c.ListenersSecrets(pool)...)
+			names := c.ListenersSecrets(pool)
+			if c.keysOf(pool) < keysInOneSecret { // the others are not looked for, and not made
+				names = names[:1]
+			}
+			add(PartPool, field, KindSecret, names...)
 		}
 	}
 	for i := range c.Nodes {
@@ -110,6 +114,20 @@ func (c *Cluster) ObjectNames() []ObjectName {
 		}
 	}
 	return names
+}
+
+// keysInOneSecret is fewer than a Secret holds of the largest, which take 7 KiB with all their names.
+const keysInOneSecret = 150
+
+// keysOf is how many keys a pool has for its listeners with TLS.
+func (c *Cluster) keysOf(pool *Pool) int {
+	listeners := 0
+	for _, l := range c.Listeners {
+		if l.TLS {
+			listeners++
+		}
+	}
+	return listeners * int(pool.Replicas)
 }
 
 // certifiesListeners tells whether brokers prove to clients who they are.
