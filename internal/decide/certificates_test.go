@@ -2,6 +2,7 @@ package decide
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -121,5 +122,37 @@ func TestAnotherCertificateIsAnotherDigestOfItsBrokerAlone(t *testing.T) {
 	}
 	if host := before[0].Listeners[0].Address; host != "10.1.0.1:9092" {
 		t.Errorf("it is asked at %s", host)
+	}
+}
+
+// A broker goes on advertising its old name until it restarts: its certificate has both until then, and one afterwards.
+func TestABrokerIsShownWithTheNameThatItStillAdvertises(t *testing.T) {
+	in := withTLS(t)
+	advertise := func(host string) {
+		in.Cluster.Spec.Listeners[0].Exposure.Advertised = &v1alpha1.Advertised{HostTemplate: host}
+		in.Accepted = in.Cluster.Spec.DeepCopy()
+	}
+	names := func() string {
+		d := Decide(in)
+		issueAll(t, in, d)
+		return string(in.Live.Secrets["events-main-listeners"].Data["0.clients.names"])
+	}
+	advertise("b{nodeId}.old.example")
+	d := Decide(in)
+	issueAll(t, in, d)
+	in = renderedAgain(t, in, d)
+	advertise("b{nodeId}.new.example")
+	if both := names(); !strings.Contains(both, "b0.old.example\n") || !strings.Contains(both, "b0.new.example\n") {
+		t.Errorf("before its restart the certificate names %q", both)
+	}
+	again := Decide(in)
+	for _, k := range KeySecrets(again.Model, again.Observation, in.Live, again.Authority, in.Now) {
+		if !k.Current {
+			t.Errorf("%s is written again although nothing differs", k.Name)
+		}
+	}
+	in = renderedAgain(t, in, Decide(in))
+	if one := names(); strings.Contains(one, "old.example") || !strings.Contains(one, "b0.new.example\n") {
+		t.Errorf("after its restart the certificate names %q", one)
 	}
 }

@@ -71,7 +71,7 @@ func KeySecrets(
 		}
 		names := c.ListenersSecrets(pool)
 		together := joined(live, names)
-		listeners := KeySecret{Leaves: listenerLeaves(c, pool, hosts)}
+		listeners := KeySecret{Leaves: stillNaming(live, together, listenerLeaves(c, pool, hosts), hosts)}
 		listeners.Leaves = append(listeners.Leaves, movedLeaves(live, together, leaving, pool.Name, hosts)...)
 		if len(listeners.Leaves) > 0 || together != nil {
 			listeners = listeners.compared(together, others, authority, o, now)
@@ -94,6 +94,35 @@ func KeySecrets(
 		}
 	}
 	return secrets
+}
+
+// stillNaming adds to leaves what their nodes still advertise: a running broker takes another certificate at once, and
+// other names only when it restarts. Files are read only where names differ from those that there are.
+func stillNaming(live *observe.Live, secret *corev1.Secret, leaves []Leaf, hosts map[int32]string) []Leaf {
+	if secret == nil {
+		return leaves
+	}
+	var ran map[int32]render.NodeFiles
+	for i := range leaves {
+		l := &leaves[i]
+		if have, is := secret.Data[l.Entry+".names"]; !is || string(have) == l.Names() {
+			continue
+		}
+		if ran == nil {
+			ran = ranFiles(live)
+		}
+		number, listener, _ := strings.Cut(l.Entry, ".")
+		id, _ := strconv.ParseInt(number, 10, 32) // it is made of one
+		names, byHost, known := render.CertificateNames(ran[int32(id)], listener)
+		if !known {
+			continue
+		}
+		if byHost {
+			names = append(names, hosts[int32(id)])
+		}
+		l.Request = nodeRequest(slices.Concat(named(l.Names()), names), "")
+	}
+	return leaves
 }
 
 // withoutSpec lists the ids of a pool's nodes that the spec does not ask for and that leave, or that have files on
