@@ -80,9 +80,9 @@ func authorityOf(live *observe.Live, cluster string, now time.Time) AuthoritySta
 // maxRound bounds what is believed of a Secret that people can edit: a thousand replacements.
 const maxRound = 1000 * roundsEach
 
-// distrusting names a Secret by which nodes trust other authorities than the one that signs, or present what another has
-// signed: they and those that are given new certificates would refuse each other. Another certificate of the same key is
-// the same authority. The Secrets of removed pools stay, and nobody trusts by them. Empty = there is none.
+// distrusting names a Secret by which nodes trust other authorities than the one that signs, or present what another
+// has signed: they and those that are given new certificates would refuse each other. Another certificate of the same
+// key is the same authority. The Secrets of removed pools stay, and nobody trusts by them. Empty = there is none.
 func distrusting(live *observe.Live, cluster string, state AuthorityState) string {
 	used := map[string]bool{}
 	for i := range live.Pods {
@@ -94,8 +94,8 @@ func distrusting(live *observe.Live, cluster string, state AuthorityState) strin
 	key := keyOf(state.Authority.CertPEM)
 	known, _ := pki.ParseCertificates(state.Anchors()) // what they are was looked at already
 	for name, secret := range live.Secrets {
-		if pool := strings.TrimSuffix(strings.TrimPrefix(name, cluster+"-"), model.InternalSuffix); !isInternal(name, cluster) ||
-			!used[pool] {
+		pool := strings.TrimSuffix(strings.TrimPrefix(name, cluster+"-"), model.InternalSuffix)
+		if !isInternal(name, cluster) || !used[pool] {
 			continue
 		}
 		anchors, err := pki.ParseCertificates(secret.Data[pki.AuthorityCertificate])
