@@ -158,14 +158,13 @@ func (r *Reconciler) mendPools(ctx context.Context, s *scope) error {
 		edited := written
 		if err == nil && !written && seen.Template == s.decision.Desired.Templates[pool.Name] {
 			set.ResourceVersion = live.ResourceVersion // a stale copy knows an old number of replicas
-			apply.Own(set, s.base, model.KindCluster, v1alpha1.GroupVersion.String())
-			edited = r.applier.Edited(set, live)
 			written, err = r.apply(ctx, s, model.KindStatefulSet, set, live)
+			edited = written && r.applier.Edited(set, live)
 		}
 		if err != nil {
 			return err
 		}
-		if written && edited {
+		if edited {
 			r.event(s, corev1.EventTypeNormal, "EditUndone", "StatefulSet "+set.Name+" is again as the operator makes it")
 		}
 		if written {

@@ -93,9 +93,10 @@ func distrusting(live *observe.Live, cluster string, state AuthorityState) strin
 	}
 	key := keyOf(state.Authority.CertPEM)
 	known, _ := pki.ParseCertificates(state.Anchors()) // what they are was looked at already
-	for name, secret := range live.Secrets {
-		pool := strings.TrimSuffix(strings.TrimPrefix(name, cluster+"-"), model.InternalSuffix)
-		if !isInternal(name, cluster) || !used[pool] {
+	for pool := range used {
+		name := cluster + "-" + pool + model.InternalSuffix
+		secret := live.Secrets[name]
+		if secret == nil {
 			continue
 		}
 		anchors, err := pki.ParseCertificates(secret.Data[pki.AuthorityCertificate])

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -24,6 +25,9 @@ const (
 	// outlive any node's time between restarts.
 	leafLife = 5 * 365 * 24 * time.Hour
 )
+
+// entryKinds are the extensions of the entries that belong to a leaf.
+var entryKinds = []string{".pem", ".names", formerEnd}
 
 // Leaf is one certificate of a pool's key Secret.
 type Leaf struct {
@@ -62,6 +66,7 @@ func KeySecrets(
 	var secrets []KeySecret
 	leaving, leavingPools := c.Leaving(o)
 	hosts := Hosts(live.Pods)
+	ran := sync.OnceValue(func() map[int32]render.NodeFiles { return ranFiles(live) })
 	for i := range c.Pools {
 		pool := &c.Pools[i]
 		others := withoutSpec(c, o, leaving, pool.Name)
@@ -71,8 +76,8 @@ func KeySecrets(
 		}
 		names := c.ListenersSecrets(pool)
 		together := joined(live, names)
-		listeners := KeySecret{Leaves: stillNaming(live, together, listenerLeaves(c, pool, hosts), hosts)}
-		listeners.Leaves = append(listeners.Leaves, movedLeaves(live, together, leaving, pool.Name, hosts)...)
+		listeners := KeySecret{Leaves: stillNaming(ran, together, listenerLeaves(c, pool, hosts), hosts)}
+		listeners.Leaves = append(listeners.Leaves, movedLeaves(ran, together, leaving, pool.Name, hosts)...)
 		if len(listeners.Leaves) > 0 || together != nil {
 			listeners = listeners.compared(together, others, authority, o, now)
 			secrets = append(secrets, listeners.spread(names, live, pki.AuthorityName(c.Namespace, c.Name))...)
@@ -87,7 +92,7 @@ func KeySecrets(
 		former[pool.Name] = true
 		names := c.ListenersSecrets(pool)
 		together := joined(live, names)
-		k := KeySecret{Leaves: movedLeaves(live, together, leaving, pool.Name, hosts)}
+		k := KeySecret{Leaves: movedLeaves(ran, together, leaving, pool.Name, hosts)}
 		if len(k.Leaves) > 0 {
 			k = k.compared(together, withoutSpec(c, o, leaving, pool.Name), authority, o, now)
 			secrets = append(secrets, k.spread(names, live, pki.AuthorityName(c.Namespace, c.Name))...)
@@ -98,22 +103,20 @@ func KeySecrets(
 
 // stillNaming adds to leaves what their nodes still advertise: a running broker takes another certificate at once, and
 // other names only when it restarts. Files are read only where names differ from those that there are.
-func stillNaming(live *observe.Live, secret *corev1.Secret, leaves []Leaf, hosts map[int32]string) []Leaf {
+func stillNaming(
+	ran func() map[int32]render.NodeFiles, secret *corev1.Secret, leaves []Leaf, hosts map[int32]string,
+) []Leaf {
 	if secret == nil {
 		return leaves
 	}
-	var ran map[int32]render.NodeFiles
 	for i := range leaves {
 		l := &leaves[i]
 		if have, is := secret.Data[l.Entry+".names"]; !is || string(have) == l.Names() {
 			continue
 		}
-		if ran == nil {
-			ran = ranFiles(live)
-		}
 		number, listener, _ := strings.Cut(l.Entry, ".")
 		id, _ := strconv.ParseInt(number, 10, 32) // it is made of one
-		names, byHost, known := render.CertificateNames(ran[int32(id)], listener)
+		names, byHost, known := render.CertificateNames(ran()[int32(id)], listener)
 		if !known {
 			continue
 		}
@@ -146,13 +149,13 @@ func withoutSpec(c *model.Cluster, o *model.Observation, leaving []model.Node, p
 // listeners: what their certificates name stays, and the address becomes that of the Kubernetes node. Addresses that a
 // listener advertises whatever the Kubernetes node stay as well.
 func movedLeaves(
-	live *observe.Live, secret *corev1.Secret, leaving []model.Node, pool string, hosts map[int32]string,
+	ran func() map[int32]render.NodeFiles, secret *corev1.Secret, leaving []model.Node, pool string,
+	hosts map[int32]string,
 ) []Leaf {
-	if secret == nil || len(leaving) == 0 {
+	if secret == nil {
 		return nil
 	}
 	var leaves []Leaf
-	ran := ranFiles(live)
 	for _, node := range leaving {
 		address := net.ParseIP(hosts[node.ID])
 		if node.Pool != pool || address == nil {
@@ -163,7 +166,7 @@ func movedLeaves(
 			if !listed || !strings.HasPrefix(entry, fmt.Sprintf("%d.", node.ID)) {
 				continue
 			}
-			lasting, byHost, known := render.CertificateNames(ran[node.ID], leaf[strings.Index(leaf, ".")+1:])
+			lasting, byHost, known := render.CertificateNames(ran()[node.ID], leaf[strings.Index(leaf, ".")+1:])
 			if known && !byHost {
 				continue
 			}
@@ -211,7 +214,7 @@ func (k KeySecret) compared(
 			k.Keep[leaf.Entry+formerEnd] = former
 		}
 		k.Keep[leaf.Entry+".names"] = []byte(leaf.Names() + authority.rounds(leaf.Entry))
-		for _, kind := range []string{".pem", ".names", formerEnd} {
+		for _, kind := range entryKinds {
 			leaves[leaf.Entry+kind] = true
 		}
 	}

@@ -78,7 +78,7 @@ func (k KeySecret) spread(names []string, live *observe.Live, authority string) 
 
 // leafOf is the leaf that an entry of a Secret of keys is of.
 func leafOf(entry string) string {
-	for _, kind := range []string{".pem", ".names", formerEnd} {
+	for _, kind := range entryKinds {
 		if leaf, found := strings.CutSuffix(entry, kind); found {
 			return leaf
 		}

@@ -1,6 +1,6 @@
 // Package loadbalancer is the cloud of a local cluster as far as Services of type LoadBalancer see one: Kubernetes' own
-// service controller, with finalizers, events and retries as in clouds, over a range of addresses that kube-proxy serves
-// on every node and for the host.
+// service controller, with finalizers, events and retries as in clouds, over a range of addresses that kube-proxy
+// serves on every node and for the host.
 package loadbalancer
 
 import (
@@ -47,7 +47,14 @@ func Run(args []string) error {
 	factory := informers.NewSharedInformerFactory(client, 0)
 	services := factory.Core().V1().Services()
 	c := &cloud{pool: prefix, services: services.Lister()}
-	controller, err := service.New(c, client, services, factory.Core().V1().Nodes(), "local", featuregate.NewFeatureGate())
+	controller, err := service.New(
+		c,
+		client,
+		services,
+		factory.Core().V1().Nodes(),
+		"local",
+		featuregate.NewFeatureGate(),
+	)
 	if err != nil {
 		return err
 	}
@@ -75,11 +82,20 @@ func (c *cloud) GetLoadBalancerName(_ context.Context, _ string, s *corev1.Servi
 	return s.Namespace + "/" + s.Name
 }
 
-func (c *cloud) GetLoadBalancer(_ context.Context, _ string, s *corev1.Service) (*corev1.LoadBalancerStatus, bool, error) {
+func (c *cloud) GetLoadBalancer(
+	_ context.Context,
+	_ string,
+	s *corev1.Service,
+) (*corev1.LoadBalancerStatus, bool, error) {
 	return &s.Status.LoadBalancer, len(s.Status.LoadBalancer.Ingress) > 0, nil
 }
 
-func (c *cloud) EnsureLoadBalancer(_ context.Context, _ string, s *corev1.Service, _ []*corev1.Node) (*corev1.LoadBalancerStatus, error) {
+func (c *cloud) EnsureLoadBalancer(
+	_ context.Context,
+	_ string,
+	s *corev1.Service,
+	_ []*corev1.Node,
+) (*corev1.LoadBalancerStatus, error) {
 	if s.Annotations[Pending] != "" {
 		return nil, errors.New("the quota of load balancers is used up (annotation " + Pending + ")")
 	}
