@@ -199,7 +199,18 @@ type NodeStatus struct {
 type ListenerStatus struct {
 	// Name of the listener.
 	Name string `json:"name"`
-	// Value for bootstrap.servers of a client.
+	// Way in which clients reach the listener.
+	// +optional
+	Type ExposureType `json:"type,omitempty"`
+	// Port that brokers bind.
+	// +optional
+	Port int32 `json:"port,omitempty"`
+	// Mechanisms by which clients log in; none if they do not.
+	// +optional
+	// +listType=set
+	Mechanisms []Mechanism `json:"mechanisms,omitempty"`
+	// Value for bootstrap.servers of a client. A new listener has none until every broker has the listener: one that did
+	// not would answer for the partitions that it leads with LISTENER_NOT_FOUND.
 	// +optional
 	BootstrapServers string `json:"bootstrapServers,omitempty"`
 	// Value for security.protocol of a client.
@@ -210,7 +221,8 @@ type ListenerStatus struct {
 	// +listType=map
 	// +listMapKey=nodeId
 	Addresses []NodeAddress `json:"addresses,omitempty"`
-	// What the listener waits for, such as the address of a load balancer; empty if for nothing.
+	// What the listener waits for, such as the address of a load balancer or a broker that does not have it yet; empty if
+	// for nothing.
 	// +optional
 	Message string `json:"message,omitempty"`
 	// Addresses of the load balancer before the bootstrap Service, as last known: bootstrapServers keeps them while the

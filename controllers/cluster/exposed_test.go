@@ -77,7 +77,8 @@ func TestAClusterBeginsWithoutItsLoadBalancers(t *testing.T) {
 	h.reconcile()
 	got := h.listener()
 	want := v1alpha1.NodeAddress{NodeID: 0, Host: "lb-0.example.com", Port: 9092}
-	if got.Message != "" || got.BootstrapServers != "lb.example.com:9092" || len(got.Addresses) != 1 || got.Addresses[0] != want {
+	if got.Message != "broker 0 does not have it yet; clients are told of it then" || got.BootstrapServers != "" ||
+		got.LoadBalancerAddresses[0] != "lb.example.com" || len(got.Addresses) != 1 || got.Addresses[0] != want {
 		t.Errorf("the status says %+v", got)
 	}
 	service := &corev1.Service{}
@@ -138,5 +139,41 @@ func TestAFixedNodePortIsAskedForAgain(t *testing.T) {
 		if h.get("events-clients", service); service.Spec.Ports[0].NodePort != port {
 			t.Errorf("made again it is at port %d, want %d", service.Spec.Ports[0].NodePort, port)
 		}
+	}
+}
+
+// Whoever comes to a listener that is being removed is refused by the leaders that are without it: it leaves the status
+// before any node is given files without it.
+func TestAListenerThatGoesIsTakenFromTheStatusFirst(t *testing.T) {
+	h := newHouse(t)
+	cluster := &v1alpha1.KafkaCluster{}
+	h.get("events", cluster)
+	cluster.Spec.Listeners = append(cluster.Spec.Listeners, v1alpha1.Listener{Name: "old", Port: 9094})
+	if err := h.api.Update(t.Context(), cluster); err != nil {
+		t.Fatal(err)
+	}
+	h.reconcile()
+	h.get("events", cluster)
+	if len(cluster.Status.Listeners) != 2 || !strings.Contains(h.staged(), "OLD://") {
+		t.Fatalf("it was never there: %+v, %s", cluster.Status.Listeners, h.staged())
+	}
+	cluster.Spec.Listeners, cluster.Generation = cluster.Spec.Listeners[:1], cluster.Generation+1
+	if err := h.api.Update(t.Context(), cluster); err != nil {
+		t.Fatal(err)
+	}
+	staged := 0
+	h.applying = func(kind string) {
+		if kind != "StatefulSet" {
+			return
+		}
+		staged++
+		now := &v1alpha1.KafkaCluster{}
+		if h.get("events", now); len(now.Status.Listeners) != 1 {
+			t.Errorf("files without the listener are staged, and the status has %+v", now.Status.Listeners)
+		}
+	}
+	h.reconcile()
+	if staged == 0 || strings.Contains(h.staged(), "OLD://") {
+		t.Errorf("staged %d times, in the end %s", staged, h.staged())
 	}
 }

@@ -40,6 +40,8 @@ type house struct {
 	under *Reconciler
 	// refusePort has the API server say that a node port is taken.
 	refusePort bool
+	// applying is called before an object of a kind is applied.
+	applying func(kind string)
 }
 
 func newHouse(t *testing.T, objects ...client.Object) *house {
@@ -69,6 +71,9 @@ func newHouse(t *testing.T, objects ...client.Object) *house {
 			ctx context.Context, c client.WithWatch, o runtime.ApplyConfiguration, opts ...client.ApplyOption,
 		) error {
 			content := o.(interface{ UnstructuredContent() map[string]any }).UnstructuredContent()
+			if h.applying != nil {
+				h.applying(content["kind"].(string))
+			}
 			ports, _, _ := unstructured.NestedSlice(content, "spec", "ports")
 			isService := h.refusePort && content["kind"] == "Service"
 			if isService && ports[0].(map[string]any)["nodePort"] == nil {

@@ -3,10 +3,13 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/decide"
@@ -20,6 +23,9 @@ func (r *Reconciler) record(ctx context.Context, s *scope) error {
 	if err := r.recordIdentity(ctx, s, s.decision.Identity); err != nil {
 		return err
 	}
+	if err := r.withdraw(ctx, s); err != nil {
+		return err
+	}
 	if s.decision.Accepted == nil {
 		return nil
 	}
@@ -29,6 +35,24 @@ func (r *Reconciler) record(ctx context.Context, s *scope) error {
 	}
 	_, err = r.apply(ctx, s, model.KindConfigMap, desired, orNil(s.seen.Live.ConfigMaps[desired.Name]))
 	return err
+}
+
+// withdraw takes listeners that are no longer asked for out of the status before any broker loses them: a client that
+// comes to such a listener later is refused by the leaders that are without it.
+func (r *Reconciler) withdraw(ctx context.Context, s *scope) error {
+	next := s.base.DeepCopy()
+	next.Status.Listeners = slices.DeleteFunc(next.Status.Listeners, func(l v1alpha1.ListenerStatus) bool {
+		return s.decision.Model.ClientListener(strings.ToUpper(l.Name)) == nil
+	})
+	if len(next.Status.Listeners) == len(s.base.Status.Listeners) {
+		return nil
+	}
+	patch := client.MergeFromWithOptions(s.base, client.MergeFromWithOptimisticLock{})
+	if err := r.Status().Patch(ctx, next, patch); err != nil {
+		return fmt.Errorf("withdraw listeners from the status of KafkaCluster %s: %w", s.key(), err)
+	}
+	s.base = next
+	return nil
 }
 
 // recordIdentity writes what is given out once to the status: after a read past the cache, and only if nobody else has

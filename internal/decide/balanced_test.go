@@ -83,7 +83,8 @@ func TestALoadBalancerThatIsAddedRestartsEachNodeOnceAndOnlyWhenItsAddressIsKnow
 			"Service events-main-0-external waits for an address of its load balancer; and 1 more"},
 		{"that of a node, and not where clients begin", []string{second}, nil,
 			"Service events-main-0-external waits for an address of its load balancer; and 2 more"},
-		{"all", []string{begin, first, second, third}, []int32{0, 1, 2}, ""},
+		{"all", []string{begin, first, second, third}, []int32{0, 1, 2},
+			"broker 0 does not have it yet; and 2 more; clients are told of it then"},
 	} {
 		known := maps.Clone(everyAddress)
 		maps.DeleteFunc(known, func(name string, _ []string) bool { return !slices.Contains(step.known, name) })

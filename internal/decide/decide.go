@@ -101,6 +101,7 @@ func Decide(in Inputs) Decision {
 	d.Observation = observe.Kubernetes(d.Model, in.Live, d.Files, in.Now)
 	d.Observation.CacheCurrent = d.Observation.CacheCurrent && in.CacheCurrent
 	d.Observation.Kafka, d.Observation.KafkaError = in.Kafka, in.KafkaError
+	d.Observation.Untold = untold(d.Model, d.Observation, in.Live, in.Cluster.Status.Listeners)
 	observeIdentities(d.Model, d.Observation, in.Live)
 	d.Desired = render.Desired(d.Model, d.Files)
 	d.Plan = plan.Next(d.Model, d.Desired, d.Observation, in.Now)

@@ -2,6 +2,8 @@ package decide
 
 import (
 	"slices"
+	"strings"
+	"sync"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/exposure"
@@ -62,4 +64,40 @@ func advertised(live *observe.Live, spec *v1alpha1.KafkaClusterSpec) map[int32]m
 		all[id] = render.Advertised(files)
 	}
 	return all
+}
+
+// untold finds the listeners of which clients have not been told, and the brokers that do not serve them: those that run
+// files without, and where clients know of other listeners already those that are not up. A client would learn of the
+// listener from the others, and be refused by this one. A listener that was told of once stays so: a broker that comes
+// later and is without it for a while is no reason to take it from all clients.
+func untold(
+	c *model.Cluster, o *model.Observation, live *observe.Live, status []v1alpha1.ListenerStatus,
+) map[string][]int32 {
+	told := map[string]bool{}
+	for _, l := range status {
+		if l.BootstrapServers != "" {
+			told[l.Name] = true
+		}
+	}
+	lacking := map[string][]int32{}
+	ran := sync.OnceValue(func() map[int32]render.NodeFiles { return ranFiles(live) })
+	for _, l := range c.Listeners {
+		if told[l.Name] {
+			continue
+		}
+		for i := range c.Nodes {
+			n := &c.Nodes[i]
+			files, known := ran()[n.ID]
+			if !known || !c.IsBroker(n) {
+				continue
+			}
+			_, has := render.Advertised(files)[strings.ToUpper(l.Name)]
+			pod := o.Nodes[n.ID].Pod
+			up := pod != nil && !pod.Deleting && (pod.Ready || pod.Serves)
+			if !has || len(told) > 0 && !up {
+				lacking[l.Name] = append(lacking[l.Name], n.ID)
+			}
+		}
+	}
+	return lacking
 }

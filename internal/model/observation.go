@@ -33,8 +33,11 @@ type Observation struct {
 	CacheCurrent bool
 	// BudgetClosed tells that Kubernetes has taken note of a PodDisruptionBudget that lets nobody evict a pod.
 	BudgetClosed bool
-	Kafka        *kafka.Snapshot // nil = no snapshot
-	KafkaError   string          // why there is none
+	// Untold are listeners that clients are not told of yet, with the brokers that do not have them, by the name in the
+	// spec.
+	Untold     map[string][]int32
+	Kafka      *kafka.Snapshot // nil = no snapshot
+	KafkaError string          // why there is none
 }
 
 // ObservedPool is a live StatefulSet. FirstNodeID and the roles are what its template says, also of a pool that left

@@ -101,6 +101,7 @@ func TestRandomListenersAreSaidAlikeEverywhere(t *testing.T) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			c := resolved(t, in)
 			checkCluster(t, c)
+			checkUsers(t, in, c)
 			edited := in
 			edited.Spec = in.Spec.DeepCopy()
 			at := r.IntN(len(in.Spec.Listeners))
@@ -119,6 +120,7 @@ func TestRandomListenersAreSaidAlikeEverywhere(t *testing.T) {
 			}
 			after := resolved(t, edited)
 			checkCluster(t, after)
+			checkUsers(t, edited, after)
 			for i := range c.Nodes {
 				for _, l := range c.Nodes[i].AllListeners() {
 					if l.Name == strings.ToUpper(name) {
@@ -197,6 +199,25 @@ func checkCluster(t *testing.T, c *model.Cluster) {
 		kind := services[l.Service].Spec.Type
 		if (l.Exposure == v1alpha1.ExposureLoadBalancer) != (kind == corev1.ServiceTypeLoadBalancer) {
 			t.Errorf("listener %s of type %s has a Service of type %s", l.Name, l.Exposure, kind)
+		}
+	}
+}
+
+// checkUsers: what users are told of the listeners is what the status says, whatever the spec asks for by then.
+func checkUsers(t *testing.T, in resolve.Inputs, c *model.Cluster) {
+	t.Helper()
+	cluster := in.Cluster.DeepCopy()
+	cluster.Status.Listeners = report.ListenerStatus(c, map[int32]string{0: "10.0.0.7"})
+	cluster.Spec.Listeners = []v1alpha1.Listener{{Name: "l0", Port: 9999, Encryption: v1alpha1.EncryptionNone}}
+	told := map[string]model.HostListener{}
+	for _, l := range resolve.HostOf(cluster).Listeners {
+		told[l.Name] = l
+	}
+	for i, l := range c.Listeners {
+		status, users := cluster.Status.Listeners[i], told[l.Name]
+		if users.TLS != l.TLS || users.Bootstrap != status.BootstrapServers || !slices.Equal(users.Mechanisms, l.Mechanisms) ||
+			len(users.Addresses) != len(status.Addresses) || users.Inside != (l.Exposure == v1alpha1.ExposureInternal) {
+			t.Errorf("of listener %+v users are told %+v", l, users)
 		}
 	}
 }

@@ -3,6 +3,7 @@
 package report
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -17,7 +18,8 @@ import (
 func ListenerStatus(c *model.Cluster, hosts map[int32]string) []v1alpha1.ListenerStatus {
 	var statuses []v1alpha1.ListenerStatus
 	for _, l := range c.Listeners {
-		status := v1alpha1.ListenerStatus{Name: l.Name, SecurityProtocol: l.SecurityProtocol()}
+		status := v1alpha1.ListenerStatus{Name: l.Name, Type: l.Exposure, Port: l.Port,
+			SecurityProtocol: l.SecurityProtocol(), Mechanisms: l.Mechanisms}
 		for i := range c.Nodes {
 			if address, known := addressOf(&c.Nodes[i], l, hosts); known {
 				status.Addresses = append(status.Addresses, address)
@@ -50,6 +52,18 @@ func awaited(c *model.Cluster, l model.Listener) string {
 		return ""
 	}
 	return First(waits)
+}
+
+// lacking says which brokers do not have a listener yet; empty = all have it.
+func lacking(brokers []int32) string {
+	if len(brokers) == 0 {
+		return ""
+	}
+	var sentences []string
+	for _, id := range brokers {
+		sentences = append(sentences, fmt.Sprintf("broker %d does not have it yet", id))
+	}
+	return First(sentences) + "; clients are told of it then"
 }
 
 // nodePorts are the ports that Kubernetes gave to the listener's Services.

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"go/version"
 	"maps"
@@ -121,6 +122,9 @@ func (s *writer) progress() (reason, message string) {
 		if message := awaited(s.Model, l); message != "" {
 			return "AddressPending", fmt.Sprintf("listener %s: %s", l.Name, message)
 		}
+		if message := lacking(s.Observation.Untold[l.Name]); message != "" {
+			return "Waiting", fmt.Sprintf("listener %s: %s", l.Name, message)
+		}
 	}
 	return "", ""
 }
@@ -237,6 +241,12 @@ func (s *writer) available() (value metav1.ConditionStatus, reason, message stri
 
 func (s *writer) setListeners() {
 	s.status.Listeners = ListenerStatus(s.Model, s.Hosts)
+	for i := range s.status.Listeners {
+		l := &s.status.Listeners[i]
+		if message := lacking(s.Observation.Untold[l.Name]); message != "" {
+			l.BootstrapServers, l.Message = "", cmp.Or(l.Message, message)
+		}
+	}
 }
 
 // setFacts keeps the last known facts where nothing new is known.

@@ -4,8 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"net"
-	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/exposure"
@@ -13,8 +13,8 @@ import (
 	"github.com/castellan-dev/castellan/internal/model"
 )
 
-// HostOf says what users need to know of a cluster of the operator's own: the security of its listeners from the spec,
-// their addresses from the status.
+// HostOf says what users need to know of a cluster of the operator's own: its listeners as the status has them, in the
+// order of the spec, and who is admitted as the spec says.
 func HostOf(cluster *v1alpha1.KafkaCluster) model.Host {
 	spec, status := &cluster.Spec, &cluster.Status
 	h := model.Host{
@@ -29,37 +29,60 @@ func HostOf(cluster *v1alpha1.KafkaCluster) model.Host {
 		h.Nodes = append(h.Nodes, node.ID)
 		pods[node.ID] = node.Pod
 	}
+	inForce := map[string]v1alpha1.ListenerStatus{}
+	for _, l := range status.Listeners {
+		inForce[l.Name] = l
+	}
 	for _, l := range spec.EffectiveListeners() {
-		row := exposure.Of(l.Exposure.Type)
-		listener := model.HostListener{
-			Name: l.Name, TLS: l.Encryption != v1alpha1.EncryptionNone, Inside: row.Reach == exposure.ReachInside,
+		h.Listeners = append(h.Listeners, hostListener(cluster, l, inForce[l.Name], pods))
+		delete(inForce, l.Name)
+	}
+	for _, l := range status.Listeners { // a spec that is refused has lost it, and brokers still have it
+		if _, left := inForce[l.Name]; left && l.Type != "" {
+			h.Listeners = append(h.Listeners, hostListener(cluster, v1alpha1.Listener{Name: l.Name}, l, pods))
 		}
-		if l.Authentication != nil {
-			listener.Mechanisms = l.Authentication.Mechanisms
-		}
-		known := slices.IndexFunc(status.Listeners, func(s v1alpha1.ListenerStatus) bool { return s.Name == l.Name })
-		if known >= 0 {
-			listener.Bootstrap = status.Listeners[known].BootstrapServers
-			listener.Addresses = addresses(cluster, l, row, status.Listeners[known].Addresses, pods)
-		}
-		listener.Late = listener.Bootstrap == "" && row.Known == exposure.KnownLate
-		h.Listeners = append(h.Listeners, listener)
 	}
 	return h
 }
 
-func addresses(cluster *v1alpha1.KafkaCluster, l v1alpha1.Listener, row exposure.Row, known []v1alpha1.NodeAddress,
+// hostListener tells what is in force of a listener. What the spec asks for may be refused, or not be carried out yet:
+// it counts where the status says nothing.
+func hostListener(cluster *v1alpha1.KafkaCluster, asked v1alpha1.Listener, known v1alpha1.ListenerStatus,
+	pods map[int32]string) model.HostListener {
+	if known.Type == "" {
+		known.Type, known.Port = asked.Exposure.Type, asked.Port
+		known.SecurityProtocol = model.Listener{TLS: asked.Encryption != v1alpha1.EncryptionNone}.SecurityProtocol()
+		if asked.Authentication != nil {
+			known.Mechanisms = asked.Authentication.Mechanisms
+		}
+	}
+	row := exposure.Of(known.Type)
+	// What is advertised in place of what the type gives may lead through a router that only others reach.
+	elsewhere := asked.Exposure.Advertised != nil
+	return model.HostListener{
+		Name: asked.Name, TLS: strings.HasSuffix(known.SecurityProtocol, "SSL"), Inside: row.Reach == exposure.ReachInside,
+		Mechanisms: known.Mechanisms, Bootstrap: known.BootstrapServers,
+		Addresses: addresses(cluster, known, row, elsewhere, pods),
+		Late: known.BootstrapServers == "" &&
+			(known.Name == "" || known.Message != "" || row.Known == exposure.KnownLate),
+	}
+}
+
+func addresses(cluster *v1alpha1.KafkaCluster, l v1alpha1.ListenerStatus, row exposure.Row, elsewhere bool,
 	pods map[int32]string) map[int32]model.BrokerAddress {
+	if len(l.Addresses) == 0 {
+		return nil
+	}
 	all := map[int32]model.BrokerAddress{}
 	service := (&model.Cluster{Name: cluster.Name}).NodesService()
-	for _, a := range known {
+	for _, a := range l.Addresses {
 		advertised, atPod := net.JoinHostPort(a.Host, strconv.Itoa(int(a.Port))), ""
 		if pod := pods[a.NodeID]; pod != "" {
 			atPod = fmt.Sprintf("%s.%s.%s.svc:%d", pod, service, cluster.Namespace, l.Port)
 		}
 		dial := row.Dial(advertised, atPod)
-		if l.Exposure.Advertised != nil {
-			dial = cmp.Or(atPod, advertised) // what is advertised may lead through a router that only others reach
+		if elsewhere {
+			dial = cmp.Or(atPod, advertised)
 		}
 		all[a.NodeID] = model.BrokerAddress{Dial: dial, ServerName: a.Host}
 	}

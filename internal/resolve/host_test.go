@@ -40,7 +40,7 @@ func TestUsersLearnOfTheirClusterWhatSpecAndStatusSay(t *testing.T) {
 				}},
 			{Name: "clients", Inside: true, Bootstrap: "events-clients:9092",
 				Addresses: map[int32]model.BrokerAddress{0: {Dial: "a:9092", ServerName: "a"}}},
-			{Name: "later", TLS: true, Inside: true},
+			{Name: "later", TLS: true, Inside: true, Late: true},
 		},
 	}
 	if got := HostOf(cluster); !reflect.DeepEqual(got, want) {
@@ -77,18 +77,49 @@ func TestWhetherACLsAreMindedFollowsSpecThenRecordThenListeners(t *testing.T) {
 	}
 }
 
-func TestAListenerIsLateOnlyUntilItsLoadBalancerIsKnown(t *testing.T) {
+// Users who can do without a listener do not wait for one that clients are not told of.
+func TestAListenerIsLateWhileItWaits(t *testing.T) {
 	cluster := &v1alpha1.KafkaCluster{}
 	cluster.Spec.Listeners = []v1alpha1.Listener{
 		{Name: "external", Port: 9094, Exposure: v1alpha1.Exposure{Type: v1alpha1.ExposureLoadBalancer}},
 		{Name: "outside", Port: 9095, Exposure: v1alpha1.Exposure{Type: v1alpha1.ExposureNodePort}},
 	}
-	if h := HostOf(cluster); !h.Listeners[0].Late || h.Listeners[1].Late {
-		t.Errorf("%+v", h.Listeners)
+	for name, c := range map[string]struct {
+		status []v1alpha1.ListenerStatus
+		late   []bool
+	}{
+		"nothing is known":           {nil, []bool{true, true}},
+		"a moment before":            {[]v1alpha1.ListenerStatus{{Name: "external"}, {Name: "outside"}}, []bool{true, false}},
+		"the load balancer is known": {[]v1alpha1.ListenerStatus{{Name: "external", BootstrapServers: "lb:9094"}}, []bool{false, true}},
+		"a broker does not have it": {[]v1alpha1.ListenerStatus{{Name: "outside", Message: "broker 2 does not have it yet"}},
+			[]bool{true, true}},
+	} {
+		for i, l := range HostOf(&v1alpha1.KafkaCluster{Spec: cluster.Spec,
+			Status: v1alpha1.KafkaClusterStatus{Listeners: c.status}}).Listeners {
+			if l.Late != c.late[i] {
+				t.Errorf("%s: %+v is late: %t", name, l, l.Late)
+			}
+		}
 	}
-	cluster.Status.Listeners = []v1alpha1.ListenerStatus{{Name: "external", BootstrapServers: "lb:9094"}}
-	if h := HostOf(cluster); h.Listeners[0].Late {
-		t.Errorf("%+v", h.Listeners)
+}
+
+// A spec that is refused changes nothing of what users are told: brokers go on with the one before.
+func TestUsersAreToldWhatIsInForce(t *testing.T) {
+	cluster := &v1alpha1.KafkaCluster{}
+	cluster.Spec.Listeners = []v1alpha1.Listener{{Name: "clients", Port: 9192, Encryption: v1alpha1.EncryptionNone,
+		Exposure: v1alpha1.Exposure{Type: v1alpha1.ExposureNodePort}}}
+	inForce := v1alpha1.ListenerStatus{Type: v1alpha1.ExposureInternal, Port: 9092, SecurityProtocol: "SASL_SSL",
+		Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismPlain}, BootstrapServers: "b:9092"}
+	cluster.Status.Listeners = []v1alpha1.ListenerStatus{inForce, inForce}
+	cluster.Status.Listeners[0].Name, cluster.Status.Listeners[1].Name = "clients", "removed"
+	got := HostOf(cluster).Listeners
+	if len(got) != 2 || got[1].Name != "removed" {
+		t.Fatalf("%+v", got)
+	}
+	for _, l := range got {
+		if !l.TLS || !l.Inside || l.Bootstrap != "b:9092" || l.Mechanisms[0] != v1alpha1.MechanismPlain || l.Late {
+			t.Errorf("%+v", l)
+		}
 	}
 }
 
