@@ -311,3 +311,31 @@ func TestHoweverAddressesComeEachNodeRestartsOnce(t *testing.T) {
 		}
 	}
 }
+
+// A tunnel gives every Service the address 127.0.0.1. The first broker has it, and the others do without the listener
+// until their load balancers have addresses of their own. Who advertised it before keeps it.
+func TestLoadBalancersThatShareAnAddressServeOneBrokerAlone(t *testing.T) {
+	for name, advertising := range map[string]int32{"nobody has it": -1, "node 2 has it": 2} {
+		in := running(t)
+		external(&in)
+		in.Accepted = in.Cluster.Spec.DeepCopy()
+		balance(in, Decide(in), map[string][]string{begin: {"127.0.0.1"}, third: {"127.0.0.1"}})
+		if advertising >= 0 {
+			restarted(in, Decide(in), advertising)
+		}
+		balance(in, Decide(in), map[string][]string{
+			begin: {"127.0.0.1"}, first: {"127.0.0.1"}, second: {"127.0.0.1"}, third: {"127.0.0.1"}})
+		d := Decide(in)
+		for i := range d.Model.Nodes {
+			n := &d.Model.Nodes[i]
+			if has := n.Listener("EXTERNAL") != nil; has != (n.ID == max(advertising, 0)) {
+				t.Errorf("%s: node %d has the listener: %t", name, n.ID, has)
+			}
+		}
+		want := "Service events-main-1-external has the address of broker 0, 127.0.0.1:9094: a load balancer of its own has " +
+			"another one; and 1 more"
+		if got := statusOf(in, d).Listeners[1].Message; advertising < 0 && got != want {
+			t.Errorf("%s: the status says %q, want %q", name, got, want)
+		}
+	}
+}

@@ -222,6 +222,12 @@ func Awaits(service string) string {
 	return fmt.Sprintf("Service %s waits for an address of its load balancer", service)
 }
 
+// Shared says that the load balancer of a Service has the address at which clients reach another node.
+func Shared(service string, at model.HostPort, owner int32) string {
+	return fmt.Sprintf("Service %s has the address of broker %d, %s: a load balancer of its own has another one",
+		service, owner, net.JoinHostPort(at.Host, strconv.Itoa(int(at.Port))))
+}
+
 // maxBootstrapHosts bounds bootstrap.servers of a listener that is reached at several addresses.
 const maxBootstrapHosts = 3
 

@@ -170,6 +170,7 @@ func buildNodes(c *model.Cluster, given exposure.Given) []model.Node {
 		}
 	}
 	slices.SortFunc(nodes, func(a, b model.Node) int { return cmp.Compare(a.ID, b.ID) })
+	keepApart(c, nodes, given)
 	return nodes
 }
 

@@ -51,6 +51,40 @@ func addListeners(c *model.Cluster, pool *model.Pool, n *model.Node, given expos
 	n.Waiting = strings.Join(waiting, "; ")
 }
 
+// keepApart has a node do without a listener whose load balancer gave it the address of another node: the clients of
+// both would end at one of them. Tunnels of small clusters give every Service one address. Who advertises it already
+// keeps it, and else the node with the lowest id.
+func keepApart(c *model.Cluster, nodes []model.Node, given exposure.Given) {
+	owners := map[model.HostPort]*model.Node{}
+	each := func(do func(n *model.Node, l *model.NodeListener, at model.HostPort)) {
+		for i := range nodes {
+			n := &nodes[i]
+			for k := range n.Listeners {
+				l := &n.Listeners[k]
+				if client := c.ClientListener(l.Name); client != nil &&
+					exposure.Of(client.Exposure).Known == exposure.KnownLate {
+					do(n, l, model.HostPort{Host: l.AdvertisedHost, Port: l.AdvertisedPort})
+				}
+			}
+		}
+	}
+	each(func(n *model.Node, l *model.NodeListener, at model.HostPort) {
+		if owners[at] == nil || given.Advertised[owners[at].ID][l.Name] != at && given.Advertised[n.ID][l.Name] == at {
+			owners[at] = n
+		}
+	})
+	each(func(n *model.Node, l *model.NodeListener, at model.HostPort) {
+		host, _ := exposure.Asked(c, n, *c.ClientListener(l.Name))
+		if owner := owners[at]; owner != n && host == "" { // what is asked for is refused instead
+			l.AdvertisedHost, l.Late = "", exposure.Shared(l.Service, at, owner.ID)
+			n.Awaited = append(n.Awaited, *l)
+		}
+	})
+	for i := range nodes {
+		nodes[i].Listeners = slices.DeleteFunc(nodes[i].Listeners, func(l model.NodeListener) bool { return l.AdvertisedHost == "" })
+	}
+}
+
 // resolveListeners gives the client listeners in the order of their names, so that their order in the spec means
 // nothing.
 func resolveListeners(c *model.Cluster, spec *v1alpha1.KafkaClusterSpec, given exposure.Given) []model.Listener {
