@@ -11,6 +11,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
@@ -105,4 +106,55 @@ func shown(t *testing.T, address string) string {
 	}
 	defer func() { _ = conn.Close() }()
 	return conn.(*tls.Conn).ConnectionState().PeerCertificates[0].SerialNumber.String()
+}
+
+// The authority is deleted, brought back without its labels, and then as the backup has it. Each time one line says what
+// to do, nobody restarts, and another authority is never made.
+func TestCase31_TheAuthorityComesBackFromItsBackup(t *testing.T) {
+	long(t)
+	ns := small(t, false, "")
+	cluster, before := clusterNamed(ns, sharedName), lives(t, ns, sharedName)
+	secret := &corev1.Secret{}
+	if err := kube.Get(t.Context(), client.ObjectKey{Namespace: ns, Name: "events-ca"}, secret); err != nil {
+		t.Fatal(err)
+	}
+	backup := secret.DeepCopy()
+	backup.UID, backup.ResourceVersion = "", ""
+	if err := kube.Delete(t.Context(), secret); err != nil {
+		t.Fatal(err)
+	}
+	says := func(what ...string) {
+		t.Helper()
+		eventually(t, time.Minute, "Ready says it", func(ctx context.Context) error {
+			if err := refresh(ctx, cluster); err != nil {
+				return err
+			}
+			ready := meta.FindStatusCondition(cluster.conditions(), v1alpha1.ConditionReady)
+			if missing := missingIn(ready.Message, what); missing != "" {
+				return fmt.Errorf("%s: %q is not in it", told(cluster.conditions()), missing)
+			}
+			return nil
+		})
+	}
+	says("Secret events-ca", "is missing", "restore it from a backup")
+	bare := backup.DeepCopy()
+	bare.Labels, bare.OwnerReferences = nil, nil
+	if err := kube.Create(t.Context(), bare); err != nil {
+		t.Fatal(err)
+	}
+	says("Secret events-ca", v1alpha1.LabelCluster)
+	if err := kube.Delete(t.Context(), bare); err != nil {
+		t.Fatal(err)
+	}
+	if err := kube.Create(t.Context(), backup); err != nil {
+		t.Fatal(err)
+	}
+	waitReady(t, time.Minute, cluster)
+	mustLiveOn(t, ns, sharedName, before)
+	if err := kube.Get(t.Context(), client.ObjectKey{Namespace: ns, Name: "events-ca"}, secret); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(secret.Data["ca.crt"], backup.Data["ca.crt"]) {
+		t.Error("another authority was made")
+	}
 }
