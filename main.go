@@ -11,9 +11,6 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	appsv1 "k8s.io/api/apps/v1"
-	corev1 "k8s.io/api/core/v1"
-	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
@@ -148,11 +145,10 @@ func cacheOptions(namespaces string) cache.Options {
 	ours := cache.ByObject{Label: labels.SelectorFromSet(labels.Set{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy})}
 	o := cache.Options{
 		DefaultTransform: cache.TransformStripManagedFields(),
-		ByObject: map[client.Object]cache.ByObject{
-			&corev1.Pod{}: ours, &corev1.Service{}: ours, &corev1.ConfigMap{}: ours, &corev1.Secret{}: ours,
-			&corev1.PersistentVolumeClaim{}: ours, &appsv1.StatefulSet{}: ours, &policyv1.PodDisruptionBudget{}: ours,
-			&appsv1.ControllerRevision{}: ours, // they bear the labels of the pods that are made from them
-		},
+		ByObject:         map[client.Object]cache.ByObject{},
+	}
+	for _, object := range controllers.Labelled() {
+		o.ByObject[object] = ours
 	}
 	for _, namespace := range namespacesOf(namespaces) {
 		if o.DefaultNamespaces == nil {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	"github.com/castellan-dev/castellan/controllers/batch"
@@ -83,6 +84,9 @@ func Setup(mgr ctrl.Manager, o Options) error {
 	}
 	return nil
 }
+
+// Labelled is an object of each kind of which the operator caches what it has made alone, because others use it too.
+func Labelled() []client.Object { return cluster.Labelled() }
 
 // clock is a Clock made of a function.
 type clock func() time.Time
