@@ -48,6 +48,7 @@ type options struct {
 	drift           time.Duration
 	moveRate        int64
 	externalOnly    bool
+	labels          string
 	logLevel        slog.Level
 }
 
@@ -86,6 +87,12 @@ func (o *options) bind(flags *flag.FlagSet) {
 		"external-only",
 		false,
 		"look after external clusters (spec.external) alone, which takes no permission on pods, StatefulSets and their like",
+	)
+	flags.StringVar(
+		&o.labels,
+		"operator-labels",
+		"",
+		"labels of the operator's own pods, as key=value separated by commas: with POD_NAMESPACE, whom NetworkPolicies admit",
 	)
 	flags.TextVar(&o.logLevel, "log-level", slog.LevelInfo, "what is logged: DEBUG, INFO, WARN or ERROR")
 }
@@ -126,7 +133,12 @@ func run() error {
 			return fmt.Errorf("serve /%s: %w", name, err)
 		}
 	}
+	own, err := labels.ConvertSelectorToLabelsMap(o.labels)
+	if err != nil {
+		return fmt.Errorf("read --operator-labels: %w", err)
+	}
 	err = controllers.Setup(mgr, controllers.Options{
+		OperatorNamespace: os.Getenv("POD_NAMESPACE"), OperatorLabels: own,
 		ImageRepository: o.imageRepository, Domain: o.domain, DriftInterval: o.drift,
 		ReassignmentRate: o.moveRate, Namespaces: namespacesOf(o.namespaces), ExternalOnly: o.externalOnly, Now: time.Now,
 	})

@@ -16,6 +16,7 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/decide"
 	"github.com/castellan-dev/castellan/internal/identity"
+	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/observe"
 	"github.com/castellan-dev/castellan/internal/render"
 )
@@ -27,6 +28,7 @@ const snapshotPatience = 10 * time.Second
 func (r *Reconciler) load(ctx context.Context, cluster *v1alpha1.KafkaCluster) (decide.Inputs, error) {
 	in := decide.Inputs{
 		Cluster: cluster, ImageRepository: r.Settings.ImageRepository, Domain: r.Settings.Domain,
+		Operator: model.Operator{Namespace: r.Settings.OperatorNamespace, Labels: r.Settings.OperatorLabels},
 		Live: &observe.Live{}, NewUUID: identity.NewUUID, Now: r.Settings.Now(),
 	}
 	live, err := readLive(ctx, r.Client, cluster)

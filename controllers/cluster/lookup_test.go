@@ -11,6 +11,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -69,6 +70,9 @@ func newHouse(t *testing.T, objects ...client.Object) *house {
 			ctx context.Context, c client.WithWatch, o runtime.ApplyConfiguration, opts ...client.ApplyOption,
 		) error {
 			content := o.(interface{ UnstructuredContent() map[string]any }).UnstructuredContent()
+			if content["kind"] == "NetworkPolicy" {
+				return applyPolicy(ctx, c, o, content)
+			}
 			ports, _, _ := unstructured.NestedSlice(content, "spec", "ports")
 			isService := h.refusePort && content["kind"] == "Service"
 			if isService && ports[0].(map[string]any)["nodePort"] == nil {
@@ -298,9 +302,11 @@ func TestWhatIsOursAndLostItsLabelsGetsThemBack(t *testing.T) {
 		&corev1.Secret{ObjectMeta: named("events-main-internal", nil)},
 		&corev1.ConfigMap{ObjectMeta: named("events-accepted", nil)},
 		&policyv1.PodDisruptionBudget{ObjectMeta: named("events", nil)},
+		&networkingv1.NetworkPolicy{ObjectMeta: named("events", nil)},
 		&appsv1.StatefulSet{ObjectMeta: named("events-main", nil)},
 	} {
 		h := newHouse(t)
+		h.walls(ingress)
 		h.reconcile()
 		h.get(object.GetName(), object)
 		labels, uid := object.GetLabels(), object.GetUID()

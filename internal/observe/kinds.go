@@ -6,6 +6,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -33,8 +34,8 @@ type Kind struct {
 // Kinds are all kinds of the objects that a cluster is made of, in the order in which a successor names what its
 // predecessor has left.
 var Kinds = []Kind{
-	kind(Kind{Name: model.KindStatefulSet, NewList: func() runtime.Object { return &appsv1.StatefulSetList{} }, Copied: true},
-		func(l *Live) *map[string]*appsv1.StatefulSet { return &l.StatefulSets }),
+	kind(Kind{Name: model.KindStatefulSet, NewList: func() runtime.Object { return &appsv1.StatefulSetList{} },
+		Copied: true}, func(l *Live) *map[string]*appsv1.StatefulSet { return &l.StatefulSets }),
 	kind(Kind{Name: model.KindSecret, NewList: func() runtime.Object { return &corev1.SecretList{} }},
 		func(l *Live) *map[string]*corev1.Secret { return &l.Secrets }),
 	kind(Kind{Name: model.KindConfigMap, NewList: func() runtime.Object { return &corev1.ConfigMapList{} }},
@@ -43,6 +44,8 @@ var Kinds = []Kind{
 		func(l *Live) *map[string]*corev1.Service { return &l.Services }),
 	kind(Kind{Name: model.KindBudget, NewList: func() runtime.Object { return &policyv1.PodDisruptionBudgetList{} },
 		Copied: true}, func(l *Live) *map[string]*policyv1.PodDisruptionBudget { return &l.Budgets }),
+	kind(Kind{Name: model.KindPolicy, NewList: func() runtime.Object { return &networkingv1.NetworkPolicyList{} },
+		Copied: true}, func(l *Live) *map[string]*networkingv1.NetworkPolicy { return &l.Policies }),
 	kind(Kind{Name: model.KindClaim, NewList: func() runtime.Object { return &corev1.PersistentVolumeClaimList{} },
 		Outlives: true}, func(l *Live) *map[string]*corev1.PersistentVolumeClaim { return &l.Claims }),
 }

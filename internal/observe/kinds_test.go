@@ -43,7 +43,7 @@ func TestEveryKindOfAClusterHasARow(t *testing.T) {
 			t.Errorf("a %s is taken for another", kind.Name)
 		}
 	}
-	c := &model.Cluster{Name: "events", Listeners: []model.Listener{{Name: "clients", Service: "events-clients", TLS: true}},
+	c := &model.Cluster{Name: "events", Walls: model.Walls{Ingress: true}, Listeners: []model.Listener{{Name: "clients", Service: "events-clients", TLS: true}},
 		Pools: []model.Pool{{Name: "main", StatefulSet: "events-main", Broker: true, Volumes: []v1alpha1.Volume{{Name: "data"}}}},
 		Nodes: []model.Node{{Pool: "main", PodName: "events-main-0"}}}
 	named := map[string]bool{}
