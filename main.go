@@ -11,9 +11,6 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	appsv1 "k8s.io/api/apps/v1"
-	corev1 "k8s.io/api/core/v1"
-	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
@@ -51,6 +48,7 @@ type options struct {
 	drift           time.Duration
 	moveRate        int64
 	externalOnly    bool
+	labels          string
 	logLevel        slog.Level
 }
 
@@ -89,6 +87,12 @@ func (o *options) bind(flags *flag.FlagSet) {
 		"external-only",
 		false,
 		"look after external clusters (spec.external) alone, which takes no permission on pods, StatefulSets and their like",
+	)
+	flags.StringVar(
+		&o.labels,
+		"operator-labels",
+		"",
+		"labels of the operator's own pods, as key=value separated by commas: with POD_NAMESPACE, whom NetworkPolicies admit",
 	)
 	flags.TextVar(&o.logLevel, "log-level", slog.LevelInfo, "what is logged: DEBUG, INFO, WARN or ERROR")
 }
@@ -129,7 +133,12 @@ func run() error {
 			return fmt.Errorf("serve /%s: %w", name, err)
 		}
 	}
+	own, err := labels.ConvertSelectorToLabelsMap(o.labels)
+	if err != nil {
+		return fmt.Errorf("read --operator-labels: %w", err)
+	}
 	err = controllers.Setup(mgr, controllers.Options{
+		OperatorNamespace: os.Getenv("POD_NAMESPACE"), OperatorLabels: own,
 		ImageRepository: o.imageRepository, Domain: o.domain, DriftInterval: o.drift,
 		ReassignmentRate: o.moveRate, Namespaces: namespacesOf(o.namespaces), ExternalOnly: o.externalOnly, Now: time.Now,
 	})
@@ -148,11 +157,10 @@ func cacheOptions(namespaces string) cache.Options {
 	ours := cache.ByObject{Label: labels.SelectorFromSet(labels.Set{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy})}
 	o := cache.Options{
 		DefaultTransform: cache.TransformStripManagedFields(),
-		ByObject: map[client.Object]cache.ByObject{
-			&corev1.Pod{}: ours, &corev1.Service{}: ours, &corev1.ConfigMap{}: ours, &corev1.Secret{}: ours,
-			&corev1.PersistentVolumeClaim{}: ours, &appsv1.StatefulSet{}: ours, &policyv1.PodDisruptionBudget{}: ours,
-			&appsv1.ControllerRevision{}: ours, // they bear the labels of the pods that are made from them
-		},
+		ByObject:         map[client.Object]cache.ByObject{},
+	}
+	for _, object := range controllers.Labelled() {
+		o.ByObject[object] = ours
 	}
 	for _, namespace := range namespacesOf(namespaces) {
 		if o.DefaultNamespaces == nil {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	"github.com/castellan-dev/castellan/controllers/batch"
@@ -24,6 +25,9 @@ type Options struct {
 	ImageRepository string
 	// Domain is the DNS domain of the Kubernetes cluster, such as cluster.local.
 	Domain string
+	// OperatorNamespace and OperatorLabels are those of the operator's own pods; empty = not known.
+	OperatorNamespace string
+	OperatorLabels    map[string]string
 	// Namespaces that the operator works in; none = all.
 	Namespaces []string
 	// DriftInterval is how often topics and users are compared with Kafka when nothing has happened.
@@ -72,8 +76,9 @@ func Setup(mgr ctrl.Manager, o Options) error {
 	if !o.ExternalOnly {
 		reconcilers = append(reconcilers, &cluster.Reconciler{
 			Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Recorder: recorder, Connections: connections,
-			Settings: cluster.Settings{ImageRepository: o.ImageRepository, Domain: o.Domain, Now: o.Now},
-			Shown:    connect.Shown,
+			Settings: cluster.Settings{ImageRepository: o.ImageRepository, Domain: o.Domain, Now: o.Now,
+				OperatorNamespace: o.OperatorNamespace, OperatorLabels: o.OperatorLabels},
+			Shown: connect.Shown,
 		})
 	}
 	for _, reconciler := range reconcilers {
@@ -83,6 +88,9 @@ func Setup(mgr ctrl.Manager, o Options) error {
 	}
 	return nil
 }
+
+// Labelled is an object of each kind of which the operator caches what it has made alone, because others use it too.
+func Labelled() []client.Object { return cluster.Labelled() }
 
 // clock is a Clock made of a function.
 type clock func() time.Time

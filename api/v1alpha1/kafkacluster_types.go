@@ -53,6 +53,7 @@ type KafkaClusterList struct {
 // +kubebuilder:validation:XValidation:rule="!has(self.external) || !has(self.pools)",message="spec.external: a cluster that somebody else runs has no pools here; remove spec.pools or spec.external"
 // +kubebuilder:validation:XValidation:rule="!has(self.external) || !has(self.version) && !has(self.metadataVersion) && !has(self.listeners) && !has(self.authorization) && !has(self.config) && !has(self.unmanagedConfig)",message="spec.external: the brokers are somebody else's; remove version, metadataVersion, listeners, authorization, config and unmanagedConfig"
 // +kubebuilder:validation:XValidation:rule="!has(self.external) || !has(self.rolling) || !has(self.rolling.maxUnavailable) && (!has(self.rolling.unavailable) || self.rolling.unavailable == 'Proceed')",message="spec.external: the brokers are somebody else's and are not restarted; remove rolling"
+// +kubebuilder:validation:XValidation:rule="!has(self.external) || !has(self.networkPolicy)",message="spec.external: the brokers are somebody else's and have no pods here; remove networkPolicy"
 // +kubebuilder:validation:XValidation:rule="!has(self.pools) || self.pools.exists(p, !has(p.roles) || 'Controller' in p.roles)",message="spec.pools: no pool has the role Controller; add it to a pool's roles, a cluster needs 1, 3 or 5 controllers"
 // +kubebuilder:validation:XValidation:rule="!has(self.pools) || self.pools.exists(p, !has(p.roles) || 'Broker' in p.roles)",message="spec.pools: no pool has the role Broker; add it to a pool's roles"
 // +kubebuilder:validation:XValidation:rule="!has(self.listeners) || self.listeners.all(l, self.listeners.exists_one(m, m.port == l.port))",message="spec.listeners: two listeners have the same port; give each a port of its own"
@@ -130,6 +131,10 @@ type KafkaClusterSpec struct {
 	// Which other namespaces may have topics and users in this cluster. Default: none, only the cluster's own.
 	// +optional
 	Access *Access `json:"access,omitempty"`
+
+	// Who may connect to the pods at all. Default: everybody; the operator makes no NetworkPolicy.
+	// +optional
+	NetworkPolicy *NetworkPolicy `json:"networkPolicy,omitempty"`
 }
 
 // Access says which other namespaces may have topics and users in a cluster. When a namespace is not admitted any more,
@@ -491,6 +496,13 @@ type Listener struct {
 	// How clients log in. Default: not at all; everybody is User:ANONYMOUS.
 	// +optional
 	Authentication *ListenerAuthentication `json:"authentication,omitempty"`
+
+	// Who may connect, with spec.networkPolicy. The operator always may. Default: everybody. 1 to 16 peers.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=16
+	NetworkPolicyPeers []NetworkPolicyPeer `json:"networkPolicyPeers,omitempty"`
 }
 
 // Encryption says whether a listener encrypts.

@@ -30,7 +30,7 @@ func (r *Reconciler) act(ctx context.Context, s *scope) error {
 	if remade, err := r.remake(ctx, s); remade || err != nil {
 		return err
 	}
-	for _, apply := range []func(context.Context, *scope) error{r.applyQuiet, r.certify} {
+	for _, apply := range []func(context.Context, *scope) error{r.applyWalls, r.applyQuiet, r.certify} {
 		if err := apply(ctx, s); err != nil {
 			return err
 		}

@@ -54,17 +54,26 @@ func (r *Reconciler) applyQuiet(ctx context.Context, s *scope) error {
 // waits for it. Anything else is retried.
 func (s *scope) refuseService(service *corev1.Service, err error) error {
 	listener := service.Labels[v1alpha1.LabelListener]
-	if listener == "" || !apierrors.IsInvalid(err) && !apierrors.IsForbidden(err) || apply.IgnoreGone(err) == nil {
+	words, refused := refusal(err)
+	if listener == "" || !refused {
 		return err
-	}
-	words := err.Error()
-	var status apierrors.APIStatus
-	if errors.As(err, &status) {
-		words = status.Status().Message
 	}
 	s.refused = append(s.refused, verdict.Stalled(verdict.ReasonInvalid, model.ListenerField(listener, "exposure"),
 		"Kubernetes refuses Service %s: %s; change what is asked for here, or what stands in its way", service.Name, words))
 	return nil
+}
+
+// refusal are Kubernetes' words where it says no to what an object is, or to who makes it.
+func refusal(err error) (words string, refused bool) {
+	if !apierrors.IsInvalid(err) && !apierrors.IsForbidden(err) || apply.IgnoreGone(err) == nil {
+		return "", false
+	}
+	words = err.Error()
+	var status apierrors.APIStatus
+	if errors.As(err, &status) {
+		words = status.Status().Message
+	}
+	return words, true
 }
 
 // isPortTaken tells that the API server refuses the node port of a Service: another one has it, or it is outside of the

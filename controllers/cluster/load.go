@@ -2,13 +2,15 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	policyv1 "k8s.io/api/policy/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
@@ -26,6 +28,7 @@ const snapshotPatience = 10 * time.Second
 func (r *Reconciler) load(ctx context.Context, cluster *v1alpha1.KafkaCluster) (decide.Inputs, error) {
 	in := decide.Inputs{
 		Cluster: cluster, ImageRepository: r.Settings.ImageRepository, Domain: r.Settings.Domain,
+		Operator: model.Operator{Namespace: r.Settings.OperatorNamespace, Labels: r.Settings.OperatorLabels},
 		Live: &observe.Live{}, NewUUID: identity.NewUUID, Now: r.Settings.Now(),
 	}
 	live, err := readLive(ctx, r.Client, cluster)
@@ -65,56 +68,47 @@ func anyBrokerReady(pods []corev1.Pod) bool {
 	})
 }
 
-// readLive lists the objects of the cluster.
+// readLive lists the objects of the cluster, and leaves out what bears its label and is somebody else's.
 func readLive(ctx context.Context, reader client.Reader, cluster client.Object) (*observe.Live, error) {
-	var (
-		sets     appsv1.StatefulSetList
-		pods     corev1.PodList
-		claims   corev1.PersistentVolumeClaimList
-		maps     corev1.ConfigMapList
-		secrets  corev1.SecretList
-		services corev1.ServiceList
-		budgets  policyv1.PodDisruptionBudgetList
-		kept     appsv1.ControllerRevisionList
-	)
-	for _, list := range []client.ObjectList{&sets, &pods, &claims, &maps, &secrets, &services, &budgets, &kept} {
+	live := &observe.Live{Taken: map[string]string{}, Revisions: map[string]*appsv1.ControllerRevision{}}
+	list := func(list client.ObjectList) error {
 		err := reader.List(ctx, list, client.InNamespace(cluster.GetNamespace()),
 			client.MatchingLabels{v1alpha1.LabelCluster: cluster.GetName()})
 		if err != nil {
-			return nil, fmt.Errorf("list the %T of cluster %s/%s: %w", list, cluster.GetNamespace(), cluster.GetName(), err)
+			return fmt.Errorf("list the %T of cluster %s/%s: %w", list, cluster.GetNamespace(), cluster.GetName(), err)
+		}
+		return nil
+	}
+	for _, kind := range observe.Kinds {
+		objects := kind.NewList().(client.ObjectList)
+		if err := list(objects); err != nil {
+			return nil, err
+		}
+		err := meta.EachListItem(objects, func(o runtime.Object) error {
+			if object := o.(client.Object); isOurs(kind, object, cluster) {
+				live.Add(object)
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, fmt.Errorf("read the %T of cluster %s/%s: %w", objects, cluster.GetNamespace(), cluster.GetName(), err)
 		}
 	}
-	return &observe.Live{
-		StatefulSets: byName(ours(model.KindStatefulSet, cluster, sets.Items)), Pods: pods.Items,
-		Claims:     byName(ours(model.KindClaim, cluster, claims.Items)),
-		ConfigMaps: byName(ours(model.KindConfigMap, cluster, maps.Items)),
-		Secrets:    byName(ours(model.KindSecret, cluster, secrets.Items)),
-		Services:   byName(ours(model.KindService, cluster, services.Items)),
-		Budgets:    byName(ours(model.KindBudget, cluster, budgets.Items)),
-		Revisions:  byName(kept.Items), // observe looks at their controllers
-		Taken:      map[string]string{},
-	}, nil
-}
-
-// ours leaves out what bears the cluster's label and is somebody else's.
-func ours[T any, P interface {
-	*T
-	client.Object
-}](kind string, cluster client.Object, items []T) []T {
-	return slices.DeleteFunc(items, func(item T) bool {
-		_, ours := observe.Whose(kind, P(&item), cluster)
-		return !ours
-	})
-}
-
-func byName[T any, P interface {
-	*T
-	client.Object
-}](items []T) map[string]P {
-	index := make(map[string]P, len(items))
-	for i := range items {
-		object := P(&items[i])
-		index[object.GetName()] = object
+	var (
+		pods corev1.PodList
+		kept appsv1.ControllerRevisionList // observe looks at their controllers
+	)
+	if err := errors.Join(list(&pods), list(&kept)); err != nil {
+		return nil, err
 	}
-	return index
+	live.Pods = pods.Items
+	for i := range kept.Items {
+		live.Revisions[kept.Items[i].Name] = &kept.Items[i]
+	}
+	return live, nil
+}
+
+func isOurs(kind observe.Kind, object, cluster client.Object) bool {
+	_, ours := observe.Whose(kind.Name, object, cluster)
+	return ours
 }

@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"maps"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -50,7 +48,8 @@ func (r *Reconciler) decide(ctx context.Context, s *scope) error {
 
 // look reads an object past the cache; nil = there is none.
 func (r *Reconciler) look(ctx context.Context, s *scope, name model.ObjectName) (client.Object, error) {
-	object := newObject[name.Kind]()
+	kind, _ := observe.KindOf(name.Kind) // a test holds that every name is of a known kind
+	object := kind.New()
 	err := r.APIReader.Get(ctx, types.NamespacedName{Namespace: s.base.Namespace, Name: name.Name}, object)
 	if apierrors.IsNotFound(err) {
 		return nil, nil
@@ -59,15 +58,6 @@ func (r *Reconciler) look(ctx context.Context, s *scope, name model.ObjectName) 
 		return nil, fmt.Errorf("look whether %s %s/%s is somebody else's: %w", name.Kind, s.base.Namespace, name.Name, err)
 	}
 	return object, nil
-}
-
-var newObject = map[string]func() client.Object{
-	model.KindService:     func() client.Object { return &corev1.Service{} },
-	model.KindSecret:      func() client.Object { return &corev1.Secret{} },
-	model.KindConfigMap:   func() client.Object { return &corev1.ConfigMap{} },
-	model.KindClaim:       func() client.Object { return &corev1.PersistentVolumeClaim{} },
-	model.KindStatefulSet: func() client.Object { return &appsv1.StatefulSet{} },
-	model.KindBudget:      func() client.Object { return &policyv1.PodDisruptionBudget{} },
 }
 
 // label gives an object of ours that has lost them the labels by which the cache shows it.

@@ -11,6 +11,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -73,6 +74,9 @@ func newHouse(t *testing.T, objects ...client.Object) *house {
 			content := o.(interface{ UnstructuredContent() map[string]any }).UnstructuredContent()
 			if h.applying != nil {
 				h.applying(content["kind"].(string))
+			}
+			if content["kind"] == "NetworkPolicy" {
+				return applyPolicy(ctx, c, o, content)
 			}
 			ports, _, _ := unstructured.NestedSlice(content, "spec", "ports")
 			isService := h.refusePort && content["kind"] == "Service"
@@ -303,9 +307,11 @@ func TestWhatIsOursAndLostItsLabelsGetsThemBack(t *testing.T) {
 		&corev1.Secret{ObjectMeta: named("events-main-internal", nil)},
 		&corev1.ConfigMap{ObjectMeta: named("events-accepted", nil)},
 		&policyv1.PodDisruptionBudget{ObjectMeta: named("events", nil)},
+		&networkingv1.NetworkPolicy{ObjectMeta: named("events", nil)},
 		&appsv1.StatefulSet{ObjectMeta: named("events-main", nil)},
 	} {
 		h := newHouse(t)
+		h.walls(ingress)
 		h.reconcile()
 		h.get(object.GetName(), object)
 		labels, uid := object.GetLabels(), object.GetUID()

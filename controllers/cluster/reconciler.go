@@ -44,6 +44,10 @@ type Settings struct {
 	ImageRepository string
 	// Domain is the DNS domain of the Kubernetes cluster, such as cluster.local.
 	Domain string
+	// OperatorNamespace and OperatorLabels are those of the operator's pods, which NetworkPolicies have to admit; empty =
+	// it was not told.
+	OperatorNamespace string
+	OperatorLabels    map[string]string
 	// Now is the clock.
 	Now func() time.Time
 }
@@ -58,6 +62,7 @@ type Settings struct {
 // +kubebuilder:rbac:groups=apps,resources=statefulsets,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=apps,resources=controllerrevisions,verbs=list;watch
 // +kubebuilder:rbac:groups=policy,resources=poddisruptionbudgets,verbs=get;list;watch;create;patch
+// +kubebuilder:rbac:groups=networking.k8s.io,resources=networkpolicies,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups="",resources=events,verbs=list
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 

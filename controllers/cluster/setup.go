@@ -6,7 +6,6 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -19,6 +18,7 @@ import (
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/connect"
+	"github.com/castellan-dev/castellan/internal/observe"
 )
 
 // SetupWithManager watches KafkaClusters and everything that carries a cluster's label.
@@ -40,11 +40,18 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	build := ctrl.NewControllerManagedBy(mgr).
 		For(&v1alpha1.KafkaCluster{}, builder.WithPredicates(connect.ExternalOnly(false), asked)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: connect.ClustersAtOnce})
-	for _, object := range []client.Object{
-		&appsv1.StatefulSet{}, &corev1.Pod{}, &corev1.PersistentVolumeClaim{}, &corev1.ConfigMap{}, &corev1.Secret{},
-		&corev1.Service{}, &policyv1.PodDisruptionBudget{}, &appsv1.ControllerRevision{},
-	} {
+	for _, object := range Labelled() {
 		build = build.Watches(object, labelled)
 	}
 	return build.Complete(r)
+}
+
+// Labelled is an object of each kind that carries a cluster's label.
+func Labelled() []client.Object {
+	// The revisions of StatefulSets bear the labels of the pods that are made from them.
+	objects := []client.Object{&corev1.Pod{}, &appsv1.ControllerRevision{}}
+	for _, kind := range observe.Kinds {
+		objects = append(objects, kind.New())
+	}
+	return objects
 }

@@ -12,6 +12,7 @@ import (
 	"reflect"
 	"sync"
 
+	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -48,7 +49,7 @@ func (a *Applier) Apply(ctx context.Context, desired client.Object, live client.
 		if err != nil {
 			return false, fmt.Errorf("apply %s: %w", describe(desired), err)
 		}
-		if covers(want, have) || a.isOverruled(live.GetUID(), digestLive(have)) {
+		if matches(desired, want, have) || a.isOverruled(live.GetUID(), digestLive(have)) {
 			return false, nil
 		}
 	}
@@ -71,7 +72,7 @@ func (a *Applier) Apply(ctx context.Context, desired client.Object, live client.
 	if err != nil {
 		return true, fmt.Errorf("read what became of %s: %w", describe(desired), err)
 	}
-	if !covers(want, made) {
+	if !matches(desired, want, made) {
 		a.overrule(object.GetUID(), digestLive(made))
 	}
 	return true, nil
@@ -83,7 +84,7 @@ func (a *Applier) Edited(desired, live client.Object) bool {
 	want, wantErr := content(desired)
 	have, haveErr := content(live)
 	return wantErr == nil && haveErr == nil && live.GetAnnotations()[v1alpha1.AnnotationApplied] == digest(want) &&
-		!covers(want, have) && !a.isOverruled(live.GetUID(), digestLive(have))
+		!matches(desired, want, have) && !a.isOverruled(live.GetUID(), digestLive(have))
 }
 
 // contentAs is the content of an answer of the API server as the cache will hold it: of the type that desired has.
@@ -167,6 +168,21 @@ func digest(fields map[string]any) string {
 	text, _ := json.Marshal(fields) // maps are printed in key order, and what came out of a conversion can be printed
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:8])
+}
+
+// matches tells whether have is what desired asks for. What others add is theirs, except in a NetworkPolicy: there a
+// further label selects fewer pods, a last port opens a range of them, and a source closes what was open.
+func matches(desired any, want, have map[string]any) bool {
+	if _, whole := desired.(*networkingv1.NetworkPolicy); whole {
+		wanted, _ := want["spec"].(map[string]any)
+		found, _ := have["spec"].(map[string]any)
+		for field := range wanted {
+			if !reflect.DeepEqual(wanted[field], found[field]) {
+				return false
+			}
+		}
+	}
+	return covers(want, have)
 }
 
 // covers tells whether have holds everything that want holds. Kind and API version do not count: the cache drops them.

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -30,6 +31,19 @@ func budget(unavailable int) *policyv1.PodDisruptionBudget {
 		TypeMeta:   metav1.TypeMeta{APIVersion: "policy/v1", Kind: "PodDisruptionBudget"},
 		ObjectMeta: metav1.ObjectMeta{Namespace: "kafka", Name: "events"},
 		Spec:       policyv1.PodDisruptionBudgetSpec{MaxUnavailable: &bound},
+	}
+}
+
+func policy() *networkingv1.NetworkPolicy {
+	port := intstr.FromInt(9092)
+	return &networkingv1.NetworkPolicy{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "networking.k8s.io/v1", Kind: "NetworkPolicy"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: "kafka", Name: "events"},
+		Spec: networkingv1.NetworkPolicySpec{
+			PodSelector: metav1.LabelSelector{MatchLabels: map[string]string{"a": "b"}},
+			PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress},
+			Ingress:     []networkingv1.NetworkPolicyIngressRule{{Ports: []networkingv1.NetworkPolicyPort{{Port: &port}}}},
+		},
 	}
 }
 
@@ -90,6 +104,42 @@ func TestApply(t *testing.T) {
 				t.Errorf("second apply wrote: %v, expected %v", changed, c.writes)
 			}
 		})
+	}
+}
+
+// In a NetworkPolicy what is not said has a meaning: all that was rendered is still there, and others are let in.
+func TestAPolicyIsComparedAsAWhole(t *testing.T) {
+	for name, tt := range map[string]struct {
+		edit func(spec *networkingv1.NetworkPolicySpec)
+		same bool
+	}{
+		"it is as it was rendered": {func(*networkingv1.NetworkPolicySpec) {}, true},
+		"a source where everybody was admitted": {func(spec *networkingv1.NetworkPolicySpec) {
+			spec.Ingress[0].From = []networkingv1.NetworkPolicyPeer{{PodSelector: &metav1.LabelSelector{}}}
+		}, false},
+		"a range where there was a port": {func(spec *networkingv1.NetworkPolicySpec) {
+			spec.Ingress[0].Ports[0].EndPort = new(int32(65535))
+		}, false},
+		"a further label, which selects fewer pods": {func(spec *networkingv1.NetworkPolicySpec) {
+			spec.PodSelector.MatchLabels["c"] = "d"
+		}, false},
+		"a rule": {func(spec *networkingv1.NetworkPolicySpec) {
+			spec.Ingress = append(spec.Ingress, networkingv1.NetworkPolicyIngressRule{})
+		}, false},
+	} {
+		edited := policy()
+		tt.edit(&edited.Spec)
+		want, err := content(policy())
+		if err != nil {
+			t.Fatal(err)
+		}
+		have, err := content(edited)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if matches(policy(), want, have) != tt.same {
+			t.Errorf("%s: taken for the same: %t", name, !tt.same)
+		}
 	}
 }
 

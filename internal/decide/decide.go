@@ -40,6 +40,7 @@ type Inputs struct {
 	KafkaError   string          // why there is none
 	// ImageRepository is where Kafka's image comes from; Domain is the DNS domain of the Kubernetes cluster.
 	ImageRepository, Domain string
+	Operator                model.Operator // its own pods
 	NewUUID                 func() string
 	Now                     time.Time
 }
@@ -70,6 +71,7 @@ type Decision struct {
 	Unseen []model.ObjectName
 	// Remade is what gives way to what a spec asks for that was changed before the cluster had formed.
 	Remade Remade
+	Walls  Walls
 	// Surplus is what nothing renders any more, to be removed once nothing is under way.
 	Surplus  []render.Object
 	Verdicts []verdict.Verdict // what the user has to change
@@ -115,6 +117,7 @@ func Decide(in Inputs) Decision {
 	d.Warnings = append(d.Warnings, endings(&d, in.Now)...)
 	d.Verdicts = append(d.Verdicts, heldVerdicts(d.Plan.Held)...)
 	d.Unseen = unseen(&d, in.Live)
+	d.Walls = walls(in.Cluster, d.Model, in.Live)
 	if d.Plan.Empty() && len(d.Plan.Pending) == 0 && len(d.Waiting) == 0 {
 		d.Surplus = surplus(in.Cluster, d.Model, in.Live, d.Successor)
 	}
@@ -160,7 +163,7 @@ func toResolve(in Inputs, record identity.Record, spec *v1alpha1.KafkaClusterSpe
 	return resolve.Inputs{
 		Cluster: cluster, Spec: spec, Accepted: in.Accepted, NodePorts: nodePorts(in), Taken: in.Live.Taken,
 		Balanced: balanced(in), Advertised: advertised(in.Live, spec),
-		ImageRepository: in.ImageRepository, Domain: in.Domain, Living: living(in.Live), Disks: disks(in.Live),
+		ImageRepository: in.ImageRepository, Domain: in.Domain, Operator: in.Operator, Living: living(in.Live), Disks: disks(in.Live),
 	}
 }
 

@@ -1,7 +1,6 @@
 package decide
 
 import (
-	"maps"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -9,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/castellan-dev/castellan/internal/model"
+	"github.com/castellan-dev/castellan/internal/observe"
 	"github.com/castellan-dev/castellan/internal/report"
 )
 
@@ -16,12 +16,15 @@ import (
 // Whose an object is follows from its controller's UID. One without a controller was orphaned on purpose, and is taken
 // over.
 func blocked(in Inputs) string {
-	left := leftOf(in.Cluster.UID, model.KindStatefulSet, in.Live.StatefulSets)
-	left = append(left, endingPods(in)...)
-	left = append(left, leftOf(in.Cluster.UID, model.KindSecret, in.Live.Secrets)...)
-	left = append(left, leftOf(in.Cluster.UID, model.KindConfigMap, in.Live.ConfigMaps)...)
-	left = append(left, leftOf(in.Cluster.UID, model.KindService, in.Live.Services)...)
-	left = append(left, leftOf(in.Cluster.UID, model.KindBudget, in.Live.Budgets)...)
+	var left []string
+	for _, kind := range observe.Kinds {
+		if !kind.Outlives {
+			left = append(left, leftOf(in.Cluster.UID, kind.Name, in.Live.All(kind))...)
+		}
+		if kind.Name == model.KindStatefulSet {
+			left = append(left, endingPods(in)...)
+		}
+	}
 	if len(left) == 0 {
 		return ""
 	}
@@ -29,12 +32,12 @@ func blocked(in Inputs) string {
 	return report.First(left)
 }
 
-func leftOf[T metav1.Object](cluster types.UID, kind string, objects map[string]T) []string {
+func leftOf(cluster types.UID, kind string, objects []metav1.Object) []string {
 	var left []string
-	for _, name := range slices.Sorted(maps.Keys(objects)) {
-		owner := metav1.GetControllerOf(objects[name])
+	for _, object := range objects {
+		owner := metav1.GetControllerOf(object)
 		if owner != nil && owner.Kind == model.KindCluster && owner.UID != cluster {
-			left = append(left, kind+" "+name)
+			left = append(left, kind+" "+object.GetName())
 		}
 	}
 	return left

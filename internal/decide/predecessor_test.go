@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/castellan-dev/castellan/internal/model"
@@ -35,6 +36,8 @@ func owned(t *testing.T) Inputs {
 	for name := range in.Live.Budgets {
 		in.Live.Budgets[name].OwnerReferences = cluster
 	}
+	in.Live.Policies = map[string]*networkingv1.NetworkPolicy{"events": {ObjectMeta: metav1.ObjectMeta{
+		Name: "events", OwnerReferences: cluster}}}
 	for i := range in.Live.Pods {
 		in.Live.Pods[i].OwnerReferences = by("StatefulSet", in.Live.StatefulSets["events-main"])
 		in.Live.Pods[i].Status.Phase = corev1.PodRunning
@@ -83,6 +86,8 @@ func TestASuccessorWaitsUntilNothingOfItsPredecessorIsLeft(t *testing.T) {
 	clear(in.Live.Services)
 	expect("PodDisruptionBudget events")
 	clear(in.Live.Budgets)
+	expect("NetworkPolicy events")
+	clear(in.Live.Policies)
 
 	d := Decide(in)
 	if d.Blocked != "" || d.Identity.ClusterID != before || !d.Authority.ToBeMade || len(kinds(d.Plan)) != 1 {
@@ -116,6 +121,7 @@ func TestWhatWasOrphanedOnPurposeIsTakenOver(t *testing.T) {
 			}
 			clear(in.Live.Services)
 			clear(in.Live.Budgets)
+			clear(in.Live.Policies)
 			orphan(&in)
 			d := Decide(in)
 			if d.Blocked != "" || d.Identity.ClusterID != owned(t).Cluster.Status.ClusterID ||

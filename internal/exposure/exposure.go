@@ -78,9 +78,12 @@ type Row struct {
 	Bootstrap func(c *model.Cluster, l model.Listener, hosts map[int32]string) string
 	// Dial is where the operator, which sits inside, dials a broker: at the address that it advertises, or at its pod.
 	// The latter is empty when it is not known.
-	Dial  func(advertised, pod string) string
-	Reach Reach
-	Known When
+	Dial func(advertised, pod string) string
+	// KeepsSource tells whether connections reach a broker from the address of whoever makes them. Else they come from
+	// that of a Kubernetes node, and no NetworkPolicy can tell them apart.
+	KeepsSource func(l model.Listener) bool
+	Reach       Reach
+	Known       When
 }
 
 // Rows are all types of exposure; the first is the default.
@@ -95,6 +98,7 @@ var Rows = []Row{
 		Open:          openInside,
 		Bootstrap:     atBootstrapService,
 		Dial:          func(advertised, _ string) string { return advertised },
+		KeepsSource:   always,
 		Reach:         ReachInside,
 		Known:         KnownAtOnce,
 	},
@@ -116,9 +120,10 @@ var Rows = []Row{
 			}
 			return atBootstrapService(c, l, hosts)
 		},
-		Dial:  podFirst,
-		Reach: ReachOutside,
-		Known: KnownAtOnce,
+		Dial:        podFirst,
+		KeepsSource: always, // the source is the router of the user's own
+		Reach:       ReachOutside,
+		Known:       KnownAtOnce,
 	},
 	{
 		Type: v1alpha1.ExposureNodePort,
@@ -141,7 +146,10 @@ var Rows = []Row{
 		},
 		Bootstrap: atKubernetesNodes,
 		// What stands between the operator and a port of a Kubernetes node is not what is to be proven.
-		Dial:  podFirst,
+		Dial: podFirst,
+		KeepsSource: func(l model.Listener) bool {
+			return l.Services.ExternalTrafficPolicy != corev1.ServiceExternalTrafficPolicyCluster
+		},
 		Reach: ReachOutside,
 		Known: KnownAtOnce,
 	},
@@ -165,7 +173,10 @@ var Rows = []Row{
 			return serversAt(l.Balanced, l.BootstrapPort)
 		},
 		// From inside a load balancer is often not reached, and proves nothing of the way from outside.
-		Dial:  podFirst,
+		Dial: podFirst,
+		KeepsSource: func(l model.Listener) bool {
+			return l.Services.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal
+		},
 		Reach: ReachOutside,
 		Known: KnownLate,
 	},
@@ -182,6 +193,8 @@ func (r Row) PerNode() bool {
 func openInside(spec *corev1.ServiceSpec, _ model.Listener, _ int32) {
 	spec.Type = corev1.ServiceTypeClusterIP
 }
+
+func always(model.Listener) bool { return true }
 
 func podFirst(advertised, pod string) string { return cmp.Or(pod, advertised) }
 

@@ -37,6 +37,7 @@ type Cluster struct {
 	Pools     []Pool // in the order of the spec
 	Nodes     []Node // of all pools, by id
 	Listeners []Listener
+	Walls     Walls
 
 	Authorization v1alpha1.AuthorizationType
 	SuperUsers    []string // names, without "User:"
@@ -121,6 +122,8 @@ type Listener struct {
 	Balanced []string
 	// NodePort is the port that the bootstrap Service has to have; 0 = any.
 	NodePort int32
+	// Peers may connect, beside the operator; none = everybody may.
+	Peers []v1alpha1.NetworkPolicyPeer
 	// Services is what all Services of the listener have, OfBootstrap and OfBrokers what only some have.
 	Services    v1alpha1.ExposureServices
 	OfBootstrap v1alpha1.BootstrapExposure

@@ -24,6 +24,7 @@ const (
 	KindClaim       = "PersistentVolumeClaim"
 	KindStatefulSet = "StatefulSet"
 	KindBudget      = "PodDisruptionBudget"
+	KindPolicy      = "NetworkPolicy"
 )
 
 // The parts of a spec whose names go into the names of objects.
@@ -32,6 +33,7 @@ const (
 	PartListener = "listener"
 	PartPool     = "pool"
 	PartVolume   = "volume"
+	PartPolicy   = "NetworkPolicy" // nobody's, but only that object needs the name
 )
 
 // ObjectName is what an object of a cluster is called, and what the name is made from.
@@ -43,6 +45,9 @@ type ObjectName struct {
 
 // ClusterNameField is the path of a cluster's name.
 const ClusterNameField = "metadata.name"
+
+// NetworkPolicyField is the path of what asks for the NetworkPolicy.
+const NetworkPolicyField = "spec.networkPolicy"
 
 // Key is the kind and the name in one.
 func (o ObjectName) Key() string { return o.Kind + "/" + o.Name }
@@ -83,6 +88,9 @@ func (c *Cluster) ObjectNames() []ObjectName {
 	add(PartCluster, ClusterNameField, KindSecret, pki.AuthoritySecret(c.Name))
 	add(PartCluster, ClusterNameField, KindConfigMap, AcceptedConfigMap(c.Name))
 	add(PartCluster, ClusterNameField, KindBudget, c.Name)
+	if c.Walls.Ingress {
+		add(PartPolicy, NetworkPolicyField, KindPolicy, c.Name)
+	}
 	add(PartCluster, ClusterNameField, KindService, c.NodesService(), c.ControllersService(), c.HandoverService())
 	for _, l := range c.Listeners {
 		add(PartListener, ListenerField(l.Name, "name"), KindService, l.Service)

@@ -7,6 +7,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 
 	"github.com/castellan-dev/castellan/internal/exposure"
@@ -21,6 +22,7 @@ type Live struct {
 	Secrets      map[string]*corev1.Secret
 	Services     map[string]*corev1.Service
 	Budgets      map[string]*policyv1.PodDisruptionBudget
+	Policies     map[string]*networkingv1.NetworkPolicy
 	// Revisions hold the templates that pods were made from: each pod names its own in a label.
 	Revisions map[string]*appsv1.ControllerRevision
 	// Refused says, by the name of a pod, why Kubernetes would not make it.

@@ -3,9 +3,7 @@ package observe
 import (
 	"slices"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
@@ -27,13 +25,11 @@ func Whose(kind string, o metav1.Object, cluster metav1.Object) (owner string, o
 	case labelled != cluster.GetName():
 		return model.KindCluster + " " + labelled, false
 	}
-	switch kind {
-	case model.KindClaim:
+	if kind == model.KindClaim {
 		return "", claimed(labels)
-	case model.KindService, model.KindBudget, model.KindStatefulSet:
-		return "", o.GetAnnotations()[v1alpha1.AnnotationApplied] != ""
 	}
-	return "", true
+	k, known := KindOf(kind)
+	return "", !known || !k.Copied || o.GetAnnotations()[v1alpha1.AnnotationApplied] != ""
 }
 
 // claimed tells that a claim bears the labels that the operator gives it, or at least those of a StatefulSet's
@@ -58,42 +54,4 @@ func IsReady(pod *corev1.Pod) bool {
 	return slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
 		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
 	})
-}
-
-// Add puts an object among the live ones that was read past the cache.
-func (l *Live) Add(object metav1.Object) {
-	switch o := object.(type) {
-	case *corev1.Service:
-		l.Services[o.Name] = o
-	case *corev1.Secret:
-		l.Secrets[o.Name] = o
-	case *corev1.ConfigMap:
-		l.ConfigMaps[o.Name] = o
-	case *corev1.PersistentVolumeClaim:
-		l.Claims[o.Name] = o
-	case *appsv1.StatefulSet:
-		l.StatefulSets[o.Name] = o
-	case *policyv1.PodDisruptionBudget:
-		l.Budgets[o.Name] = o
-	}
-}
-
-// Has tells whether the live objects show what has this name.
-func (l *Live) Has(o model.ObjectName) bool {
-	var found bool
-	switch o.Kind {
-	case model.KindService:
-		_, found = l.Services[o.Name]
-	case model.KindSecret:
-		_, found = l.Secrets[o.Name]
-	case model.KindConfigMap:
-		_, found = l.ConfigMaps[o.Name]
-	case model.KindClaim:
-		_, found = l.Claims[o.Name]
-	case model.KindStatefulSet:
-		_, found = l.StatefulSets[o.Name]
-	case model.KindBudget:
-		_, found = l.Budgets[o.Name]
-	}
-	return found
 }

@@ -39,6 +39,7 @@ func Resolve(in Inputs) (*model.Cluster, verdict.List) {
 	faults = append(faults, validate(in, v)...)
 	faults = append(faults, validateAnnotations(in.Cluster.Annotations)...)
 	faults = append(faults, validateChanges(in, v)...)
+	faults = append(faults, validateWalls(in.Spec, in.Operator)...)
 
 	var c *model.Cluster
 	if possible {
@@ -104,6 +105,7 @@ func build(
 	}
 	c.DynamicConfig = dynamicConfig(spec, v, c)
 	c.Listeners = resolveListeners(c, spec, in.given())
+	c.Walls = resolveWalls(spec, in.Operator)
 	for i := range spec.Pools {
 		first, _ := identity.FirstNodeID(pools, spec.Pools[i].Name)
 		c.Pools = append(c.Pools, buildPool(c, &spec.Pools[i], first, v, spec, templates[spec.Pools[i].Name]))

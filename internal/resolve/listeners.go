@@ -92,7 +92,7 @@ func resolveListeners(c *model.Cluster, spec *v1alpha1.KafkaClusterSpec, given e
 	for _, l := range spec.EffectiveListeners() {
 		listener := model.Listener{
 			Name: l.Name, Port: l.Port, Exposure: exposureOf(l), TLS: l.Encryption != v1alpha1.EncryptionNone,
-			Service: c.BootstrapService(l.Name),
+			Service: c.BootstrapService(l.Name), Peers: l.NetworkPolicyPeers,
 		}
 		if l.Authentication != nil {
 			listener.Mechanisms = slices.Sorted(slices.Values(l.Authentication.Mechanisms))

@@ -31,6 +31,8 @@ type Inputs struct {
 	ImageRepository string
 	// Domain is the DNS domain of the Kubernetes cluster.
 	Domain string
+	// Operator is the pods of the operator; the zero value = it was not told.
+	Operator model.Operator
 	// Taken names objects of the namespace that belong to somebody else, as "Kind/name" (StatefulSet, Service,
 	// PersistentVolumeClaim), each with whose they are. Two clusters can ask for one name: cluster a with pool b-c, and
 	// cluster a-b with pool c. nil = nothing is known of others.

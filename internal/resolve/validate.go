@@ -367,8 +367,11 @@ func validateNames(c *model.Cluster, taken map[string]string) verdict.List {
 // whenTaken is what to do about an object of somebody else's under a name that the cluster needs.
 func whenTaken(cluster string, o model.ObjectName) string {
 	cure := "rename the " + o.Part + ", or remove it"
-	if o.Part == model.PartCluster {
+	switch o.Part {
+	case model.PartCluster:
 		cure = "make the KafkaCluster under another name, or remove it"
+	case model.PartPolicy:
+		cure = "give it another name, or remove this field"
 	}
 	if o.Kind == model.KindSecret || o.Kind == model.KindConfigMap {
 		cure += fmt.Sprintf("; if it is this cluster's own, label it %s=%s and %s=%s",

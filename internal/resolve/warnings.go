@@ -58,7 +58,7 @@ func Warnings(c *model.Cluster) []string {
 			}
 		}
 	}
-	return slices.Concat(warnings, memoryWarnings(c), unknownKeys(c))
+	return slices.Concat(warnings, memoryWarnings(c), wallWarnings(c), unknownKeys(c))
 }
 
 // anonymous is the name of clients that do not log in.
