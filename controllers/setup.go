@@ -72,8 +72,10 @@ func Setup(mgr ctrl.Manager, o Options) error {
 	if !o.ExternalOnly {
 		reconcilers = append(reconcilers, &cluster.Reconciler{
 			Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Recorder: recorder, Connections: connections,
-			Settings: cluster.Settings{ImageRepository: o.ImageRepository, Domain: o.Domain, Now: o.Now},
-			Shown:    connect.Shown,
+			Settings: cluster.Settings{
+				ImageRepository: o.ImageRepository, Domain: o.Domain, Namespaces: o.Namespaces, Now: o.Now,
+			},
+			Shown: connect.Shown,
 		})
 	}
 	for _, reconciler := range reconcilers {

@@ -24,7 +24,9 @@ import (
 type Reconciler struct {
 	client.Client
 	// APIReader reads past the cache, before what must happen once in a life.
-	APIReader   client.Reader
+	APIReader client.Reader
+	// Provided reads Secrets of others that they have labelled for listeners.
+	Provided    client.Reader
 	Recorder    events.EventRecorder
 	Connections *connect.Connections
 	Settings    Settings
@@ -44,6 +46,8 @@ type Settings struct {
 	ImageRepository string
 	// Domain is the DNS domain of the Kubernetes cluster, such as cluster.local.
 	Domain string
+	// Namespaces that the operator works in; none = all.
+	Namespaces []string
 	// Now is the clock.
 	Now func() time.Time
 }
@@ -51,6 +55,7 @@ type Settings struct {
 // +kubebuilder:rbac:groups=kafka.castellan.dev,resources=kafkaclusters,verbs=get;list;watch
 // +kubebuilder:rbac:groups=kafka.castellan.dev,resources=kafkaclusters/status,verbs=update;patch
 // +kubebuilder:rbac:groups=kafka.castellan.dev,resources=kafkaclusters/finalizers,verbs=update
+// +kubebuilder:rbac:groups=kafka.castellan.dev,resources=kafkausers,verbs=list;watch
 // +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch;patch;delete
 // +kubebuilder:rbac:groups="",resources=configmaps;services,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=get;list;watch;create;patch

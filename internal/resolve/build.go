@@ -102,6 +102,9 @@ func build(
 	for _, key := range spec.UnmanagedConfig {
 		c.UnmanagedConfig[key] = true
 	}
+	if spec.ListenerAuthority != nil {
+		c.ListenerAuthority = spec.ListenerAuthority.Name
+	}
 	c.DynamicConfig = dynamicConfig(spec, v, c)
 	c.Listeners = resolveListeners(c, spec, in.given())
 	for i := range spec.Pools {

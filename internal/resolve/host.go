@@ -40,6 +40,8 @@ func HostOf(cluster *v1alpha1.KafkaCluster) model.Host {
 		known := slices.IndexFunc(status.Listeners, func(s v1alpha1.ListenerStatus) bool { return s.Name == l.Name })
 		if known >= 0 {
 			listener.Bootstrap = status.Listeners[known].BootstrapServers
+			listener.Trust = model.Trust{Anchors: status.Listeners[known].CACertificates,
+				Public: status.Listeners[known].PublicAuthority}
 			listener.Addresses = addresses(cluster, l, row, status.Listeners[known].Addresses, pods)
 		}
 		listener.Late = listener.Bootstrap == "" && row.Known == exposure.KnownLate
