@@ -75,7 +75,7 @@ func Setup(mgr ctrl.Manager, o Options) error {
 			Settings: cluster.Settings{
 				ImageRepository: o.ImageRepository, Domain: o.Domain, Namespaces: o.Namespaces, Now: o.Now,
 			},
-			Shown: connect.Shown,
+			Shown: connect.ShownChain,
 		})
 	}
 	for _, reconciler := range reconcilers {

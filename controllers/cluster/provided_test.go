@@ -2,6 +2,12 @@ package cluster
 
 import (
 	"bytes"
+	"crypto"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
 	"slices"
 	"strings"
 	"testing"
@@ -257,5 +263,41 @@ func TestAnAuthorityOfOnesOwnSignsForListenersAlone(t *testing.T) {
 	c.get("events-main-listeners", pool)
 	if bytes.Contains(pool.Data["0.clients.pem"], c.corporate.KeyPEM) {
 		t.Error("its key is given to the brokers")
+	}
+}
+
+// Who had left the intermediate authority out adds it, and the certificate itself is the same.
+func TestAChainThatIsCompletedReachesARunningBroker(t *testing.T) {
+	c := aCertified(t)
+	block, _ := pem.Decode(c.corporate.KeyPEM)
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, err := pki.ParseCertificates(c.corporate.CertPEM)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(7), Subject: pkix.Name{CommonName: "middle"}, IsCA: true,
+		BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign, NotBefore: c.now.Add(-time.Hour),
+		NotAfter: c.now.AddDate(1, 0, 0)}
+	der, err := x509.CreateCertificate(rand.Reader, template, root[0], key.(crypto.Signer).Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	middle := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	c.corporate.CertPEM = middle
+	secret := c.provide(forListener, covering...)
+	delete(secret.Data, pki.TLSAuthority) // that of a public authority
+	c.write(secret)
+	c.ask("web")
+	c.passes(time.Minute)
+	if !c.shows(secret) || len(c.above) != 0 || !c.status().PublicAuthority {
+		t.Fatalf("it shows %d more: %s", len(c.above), c.said())
+	}
+	secret.Data[pki.TLSCertificate] = append(secret.Data[pki.TLSCertificate], middle...)
+	c.write(secret)
+	if c.passes(time.Minute); !c.shows(secret) || len(c.above) != 1 {
+		t.Errorf("it shows %d more: %s", len(c.above), c.said())
 	}
 }

@@ -30,8 +30,8 @@ type Reconciler struct {
 	Recorder    events.EventRecorder
 	Connections *connect.Connections
 	Settings    Settings
-	// Shown looks which certificate a listener at host:port shows; connect.Shown.
-	Shown func(ctx context.Context, address string) (*x509.Certificate, error)
+	// Shown looks which certificates a listener at host:port shows; connect.ShownChain.
+	Shown func(ctx context.Context, address string) ([]*x509.Certificate, error)
 
 	applier      apply.Applier
 	expectations expectations

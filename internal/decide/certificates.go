@@ -42,6 +42,12 @@ type Presented struct {
 	Address  string // host:port on which the broker shows it
 	// Certificate is the first one of the chain.
 	Certificate *x509.Certificate
+	Above       []*x509.Certificate // the others of the chain
+}
+
+// Chain is all that the broker shows.
+func (p Presented) Chain() []*x509.Certificate {
+	return slices.Concat([]*x509.Certificate{p.Certificate}, p.Above)
 }
 
 // Renewed tells that some certificate is newer than the process, which cannot have read it when it started.
@@ -68,14 +74,18 @@ func presenting(c *model.Cluster, o *model.Observation, live *observe.Live) []Pr
 		secret := joined(live, c.ListenersSecrets(&model.Pool{Name: seen.Pool}))
 		digest := sha256.New()
 		for _, store := range seen.KeyStores {
-			certificate := certificateIn(secret, store.Entry)
-			if certificate == nil {
+			chain := chainIn(secret, store.Entry)
+			if chain == nil {
 				continue
 			}
 			_, listener, _ := strings.Cut(store.Entry, ".")
-			p.Listeners = append(p.Listeners, Presented{Listener: listener, Certificate: certificate,
+			p.Listeners = append(p.Listeners, Presented{Listener: listener, Certificate: chain[0], Above: chain[1:],
 				Address: net.JoinHostPort(seen.Address, strconv.Itoa(int(store.Port)))})
-			fmt.Fprintf(digest, "%s %x\n", store.Entry, sha256.Sum256(certificate.Raw))
+			var raw []byte
+			for _, certificate := range chain {
+				raw = append(raw, certificate.Raw...)
+			}
+			fmt.Fprintf(digest, "%s %x\n", store.Entry, sha256.Sum256(raw))
 		}
 		if len(p.Listeners) > 0 {
 			p.Digest = hex.EncodeToString(digest.Sum(nil)[:8])
@@ -239,12 +249,20 @@ func entriesOf(secret *corev1.Secret, listener string) []pki.Leaf {
 }
 
 func certificateIn(secret *corev1.Secret, entry string) *x509.Certificate {
+	if chain := chainIn(secret, entry); chain != nil {
+		return chain[0]
+	}
+	return nil
+}
+
+// chainIn is the chain of an entry; nil = there is none that can be read.
+func chainIn(secret *corev1.Secret, entry string) []*x509.Certificate {
 	if secret == nil {
 		return nil
 	}
-	certificate, err := pki.ParseBundle(secret.Data[entry+".pem"]).Certificate()
+	chain, err := pki.ParseCertificates(pki.ParseBundle(secret.Data[entry+".pem"]).CertPEM)
 	if err != nil {
 		return nil
 	}
-	return certificate
+	return chain
 }
