@@ -76,9 +76,11 @@ func Setup(mgr ctrl.Manager, o Options) error {
 	if !o.ExternalOnly {
 		reconcilers = append(reconcilers, &cluster.Reconciler{
 			Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Recorder: recorder, Connections: connections,
-			Settings: cluster.Settings{ImageRepository: o.ImageRepository, Domain: o.Domain, Now: o.Now,
-				OperatorNamespace: o.OperatorNamespace, OperatorLabels: o.OperatorLabels},
-			Shown: connect.Shown,
+			Settings: cluster.Settings{
+				ImageRepository: o.ImageRepository, Domain: o.Domain, Namespaces: o.Namespaces, Now: o.Now,
+				OperatorNamespace: o.OperatorNamespace, OperatorLabels: o.OperatorLabels,
+			},
+			Shown: connect.ShownChain,
 		})
 	}
 	for _, reconciler := range reconcilers {

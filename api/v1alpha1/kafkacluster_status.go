@@ -234,6 +234,14 @@ type ListenerStatus struct {
 	// know it.
 	// +optional
 	NodePorts map[string]int32 `json:"nodePorts,omitempty"`
+	// Certificates in PEM form that clients of the listener have to trust: those of authorities of your own, and beside
+	// them former ones while brokers still show what those have signed. Empty = ca.crt of the Secret <cluster>-ca, or
+	// publicAuthority.
+	// +optional
+	CACertificates string `json:"caCertificates,omitempty"`
+	// Whether clients trust the listener by the authorities that their system trusts.
+	// +optional
+	PublicAuthority bool `json:"publicAuthority,omitempty"`
 }
 
 // NodeAddress is what a broker advertises.

@@ -51,7 +51,7 @@ type KafkaClusterList struct {
 // +kubebuilder:validation:XValidation:rule="has(self.pools) || has(self.external)",message="spec.pools: Required value: name the pools of the cluster, or in spec.external the addresses of one that somebody else runs"
 // +kubebuilder:validation:XValidation:rule="has(self.version) || has(self.external)",message="spec.version: Required value: name the version of Kafka, or in spec.external the addresses of a cluster that somebody else runs"
 // +kubebuilder:validation:XValidation:rule="!has(self.external) || !has(self.pools)",message="spec.external: a cluster that somebody else runs has no pools here; remove spec.pools or spec.external"
-// +kubebuilder:validation:XValidation:rule="!has(self.external) || !has(self.version) && !has(self.metadataVersion) && !has(self.listeners) && !has(self.authorization) && !has(self.config) && !has(self.unmanagedConfig)",message="spec.external: the brokers are somebody else's; remove version, metadataVersion, listeners, authorization, config and unmanagedConfig"
+// +kubebuilder:validation:XValidation:rule="!has(self.external) || !has(self.version) && !has(self.metadataVersion) && !has(self.listeners) && !has(self.listenerAuthority) && !has(self.authorization) && !has(self.config) && !has(self.unmanagedConfig)",message="spec.external: the brokers are somebody else's; remove version, metadataVersion, listeners, listenerAuthority, authorization, config and unmanagedConfig"
 // +kubebuilder:validation:XValidation:rule="!has(self.external) || !has(self.rolling) || !has(self.rolling.maxUnavailable) && (!has(self.rolling.unavailable) || self.rolling.unavailable == 'Proceed')",message="spec.external: the brokers are somebody else's and are not restarted; remove rolling"
 // +kubebuilder:validation:XValidation:rule="!has(self.external) || !has(self.networkPolicy)",message="spec.external: the brokers are somebody else's and have no pods here; remove networkPolicy"
 // +kubebuilder:validation:XValidation:rule="!has(self.pools) || self.pools.exists(p, !has(p.roles) || 'Controller' in p.roles)",message="spec.pools: no pool has the role Controller; add it to a pool's roles, a cluster needs 1, 3 or 5 controllers"
@@ -97,6 +97,12 @@ type KafkaClusterSpec struct {
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=16
 	Listeners []Listener `json:"listeners,omitempty"`
+
+	// Secret with an authority of your own that signs the certificates of listeners: tls.crt with the chain above it,
+	// tls.key, and ca.crt unless the chain ends in the root. It has the label kafka.castellan.dev/use:
+	// listener-authority. The nodes among themselves trust the cluster's own authority alone. Default: that one signs.
+	// +optional
+	ListenerAuthority *SecretName `json:"listenerAuthority,omitempty"`
 
 	// Who may do what in Kafka. Default: Simple if any listener authenticates, else None, as it was when the cluster
 	// was created; recorded in status.defaults.
@@ -732,6 +738,21 @@ type ListenerTLS struct {
 	// +kubebuilder:validation:MaxItems=6
 	// +kubebuilder:validation:items:Enum=TLS_AES_128_GCM_SHA256;TLS_AES_256_GCM_SHA384;TLS_CHACHA20_POLY1305_SHA256;TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256;TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384;TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256
 	CipherSuites []string `json:"cipherSuites,omitempty"`
+
+	// Secret with a certificate of your own for the listener, as cert-manager writes it: tls.crt with its chain, tls.key,
+	// and ca.crt unless a public authority has signed. It has the label kafka.castellan.dev/use: listener-certificate.
+	// Running brokers take a renewed one without a restart. Default: a certificate of listenerAuthority.
+	// +optional
+	CertificateSecret *SecretName `json:"certificateSecret,omitempty"`
+}
+
+// SecretName names a Secret in the namespace of the KafkaCluster.
+type SecretName struct {
+	// Name of the Secret. 1 to 253 characters.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
 }
 
 // ListenerLimits bounds the clients of a listener.

@@ -28,6 +28,10 @@ const (
 	LabelUse = "kafka.castellan.dev/use"
 	// UseExternalCluster is the use by spec.external of a KafkaCluster in the Secret's namespace.
 	UseExternalCluster = "external-cluster"
+	// UseListenerCertificate is the use by tls.certificateSecret of a listener, UseListenerAuthority that by
+	// spec.listenerAuthority.
+	UseListenerCertificate = "listener-certificate"
+	UseListenerAuthority   = "listener-authority"
 
 	// AnnotationDirectoryID holds, on the claim of an initial voter, the directory id that it is formatted with.
 	AnnotationDirectoryID = "kafka.castellan.dev/directory-id"

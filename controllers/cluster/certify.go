@@ -132,9 +132,16 @@ func (r *Reconciler) writeAuthority(ctx context.Context, before, after *corev1.S
 func (r *Reconciler) issue(ctx context.Context, s *scope, authority pki.Authority, wanted decide.KeySecret) error {
 	data := maps.Clone(wanted.Keep)
 	for _, leaf := range wanted.Issue {
-		issued, err := pki.Issue(authority, leaf.Request, s.seen.Now)
+		signer := authority
+		if leaf.Signer != nil {
+			signer = leaf.Signer.Signs()
+		}
+		issued, err := pki.Issue(signer, leaf.Request, s.seen.Now)
 		if err != nil {
 			return fmt.Errorf("issue the certificate %s of Secret %s/%s: %w", leaf.Entry, s.base.Namespace, wanted.Name, err)
+		}
+		if leaf.Signer != nil {
+			issued = leaf.Signer.Chained(issued)
 		}
 		data[leaf.Entry+".pem"] = issued.Bundle()
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/castellan-dev/castellan/internal/identity"
 	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/observe"
+	"github.com/castellan-dev/castellan/internal/provided"
 	"github.com/castellan-dev/castellan/internal/render"
 )
 
@@ -39,6 +40,12 @@ func (r *Reconciler) load(ctx context.Context, cluster *v1alpha1.KafkaCluster) (
 	if in.Accepted, err = decide.AcceptedSpec(live, cluster.Name); err != nil {
 		return in, err
 	}
+	if err = r.readProvided(ctx, &in); err != nil {
+		return in, err
+	}
+	key := client.ObjectKeyFromObject(cluster)
+	in.Holders = func() ([]provided.Holder, error) { return r.holders(ctx, key) }
+	in.Shown = func(p decide.Presenting) bool { return r.proofs.of(key, p).seen }
 	in.CacheCurrent, err = r.expectations.met(ctx, r.APIReader, client.ObjectKeyFromObject(cluster), in.Live.Pods)
 	if err != nil {
 		return in, err

@@ -116,7 +116,7 @@ func newHouse(t *testing.T, objects ...client.Object) *house {
 	p := pool.New(pool.Config{})
 	t.Cleanup(p.Close)
 	h.under = &Reconciler{
-		Client: cached, APIReader: h.api, Recorder: events.NewFakeRecorder(1000),
+		Client: cached, APIReader: h.api, Provided: h.api, Recorder: events.NewFakeRecorder(1000),
 		Connections: &connect.Connections{
 			Client: cached, APIReader: h.api, Pool: p, Now: time.Now, Wake: func(pool.Key) {}, Domain: "cluster.local",
 		},

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -160,7 +161,7 @@ func (r *Reconciler) show(ctx context.Context, s *scope, want decide.Presenting,
 // differing names the first listener that shows another certificate than it should. An error is that of a listener that
 // did not answer, where none was seen to differ.
 func (r *Reconciler) differing(ctx context.Context, want decide.Presenting) (listener string, err error) {
-	shown := make([]*x509.Certificate, len(want.Listeners))
+	shown := make([][]*x509.Certificate, len(want.Listeners))
 	errs := make([]error, len(want.Listeners))
 	var all sync.WaitGroup
 	for i, l := range want.Listeners {
@@ -168,7 +169,7 @@ func (r *Reconciler) differing(ctx context.Context, want decide.Presenting) (lis
 	}
 	all.Wait()
 	for i, l := range want.Listeners {
-		if errs[i] == nil && !shown[i].Equal(l.Certificate) {
+		if errs[i] == nil && !slices.EqualFunc(shown[i], l.Chain(), (*x509.Certificate).Equal) {
 			return l.Listener, nil
 		}
 	}

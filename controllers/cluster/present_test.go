@@ -34,8 +34,9 @@ type broker struct {
 	mounted  []byte // as the kubelet refreshed it last
 	touched  string // the annotation for which it did
 	read     *x509.Certificate
-	deaf     error // it does not answer
-	broken   bool  // it cannot read what is mounted
+	above    []*x509.Certificate // the rest of its chain
+	deaf     error               // it does not answer
+	broken   bool                // it cannot read what is mounted
 	dials    int
 	reloads  int
 	noAlters error
@@ -52,16 +53,18 @@ func (b *broker) ReloadCertificates(context.Context, int32) error {
 	defer b.mu.Unlock()
 	b.reloads++
 	if b.noAlters == nil && !b.broken {
-		b.read, _ = pki.ParseBundle(b.mounted).Certificate()
+		if chain, err := pki.ParseCertificates(pki.ParseBundle(b.mounted).CertPEM); err == nil {
+			b.read, b.above = chain[0], chain[1:]
+		}
 	}
 	return b.noAlters // Kafka's answer does not tell whether it could read them
 }
 
-func (b *broker) shown(context.Context, string) (*x509.Certificate, error) {
+func (b *broker) shown(context.Context, string) ([]*x509.Certificate, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.dials++
-	return b.read, b.deaf
+	return append([]*x509.Certificate{b.read}, b.above...), b.deaf
 }
 
 // entry is what the Secret holds for the broker.
@@ -246,13 +249,13 @@ func TestABrokerThatIsSlowDelaysNoOther(t *testing.T) {
 	s := newScope(decide.Inputs{Cluster: cluster, Now: b.now})
 	var both sync.WaitGroup
 	both.Add(2)
-	b.under.Shown = func(ctx context.Context, _ string) (*x509.Certificate, error) {
+	b.under.Shown = func(ctx context.Context, _ string) ([]*x509.Certificate, error) {
 		both.Done()
 		met := make(chan struct{})
 		go func() { both.Wait(); close(met) }()
 		select {
 		case <-met:
-			return b.read, nil
+			return []*x509.Certificate{b.read}, nil
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
@@ -277,12 +280,12 @@ func TestAListenerThatIsSilentKeepsNothingFromTheOthers(t *testing.T) {
 	want.Pod, want.PodUID, want.Digest = pod.Name, string(pod.UID), "another"
 	want.Listeners = append(want.Listeners, decide.Presented{Listener: "walled", Address: "walled",
 		Certificate: want.Listeners[0].Certificate})
-	b.under.Shown = func(ctx context.Context, address string) (*x509.Certificate, error) {
+	b.under.Shown = func(ctx context.Context, address string) ([]*x509.Certificate, error) {
 		if address == "walled" {
 			<-ctx.Done()
 			return nil, ctx.Err()
 		}
-		return &x509.Certificate{Raw: []byte("an older one")}, nil
+		return []*x509.Certificate{{Raw: []byte("an older one")}}, nil
 	}
 	if _, err := b.under.show(t.Context(), s, want, proof{}); err != nil {
 		t.Fatal(err)

@@ -24,12 +24,14 @@ import (
 type Reconciler struct {
 	client.Client
 	// APIReader reads past the cache, before what must happen once in a life.
-	APIReader   client.Reader
+	APIReader client.Reader
+	// Provided reads Secrets of others that they have labelled for listeners.
+	Provided    client.Reader
 	Recorder    events.EventRecorder
 	Connections *connect.Connections
 	Settings    Settings
-	// Shown looks which certificate a listener at host:port shows; connect.Shown.
-	Shown func(ctx context.Context, address string) (*x509.Certificate, error)
+	// Shown looks which certificates a listener at host:port shows; connect.ShownChain.
+	Shown func(ctx context.Context, address string) ([]*x509.Certificate, error)
 
 	applier      apply.Applier
 	expectations expectations
@@ -48,6 +50,8 @@ type Settings struct {
 	// it was not told.
 	OperatorNamespace string
 	OperatorLabels    map[string]string
+	// Namespaces that the operator works in; none = all.
+	Namespaces []string
 	// Now is the clock.
 	Now func() time.Time
 }
@@ -55,6 +59,7 @@ type Settings struct {
 // +kubebuilder:rbac:groups=kafka.castellan.dev,resources=kafkaclusters,verbs=get;list;watch
 // +kubebuilder:rbac:groups=kafka.castellan.dev,resources=kafkaclusters/status,verbs=update;patch
 // +kubebuilder:rbac:groups=kafka.castellan.dev,resources=kafkaclusters/finalizers,verbs=update
+// +kubebuilder:rbac:groups=kafka.castellan.dev,resources=kafkausers,verbs=list;watch
 // +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch;patch;delete
 // +kubebuilder:rbac:groups="",resources=configmaps;services,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=get;list;watch;create;patch

@@ -43,6 +43,11 @@ func (r *Reconciler) report(ctx context.Context, s *scope, failure error) error 
 		return fmt.Errorf("write the status of KafkaCluster %s: %w", s.key(), err)
 	}
 	r.patience.written(s.key(), s.seen.Now)
+	for _, l := range d.Authority.Listeners {
+		if l.Waiting != "" { // the next step follows from what was written
+			s.lookAgain(whenUnderway)
+		}
+	}
 	for _, e := range events {
 		r.event(s, e.Kind, e.Reason, e.Text)
 	}

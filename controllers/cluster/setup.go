@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/connect"
@@ -28,6 +29,11 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	if err := metrics.Registry.Register(&r.expiries); err != nil {
 		return fmt.Errorf("register the metrics of certificates: %w", err)
 	}
+	own, err := cacheProvided(mgr, r.Settings.Namespaces)
+	if err != nil {
+		return err
+	}
+	r.Provided = own
 	labelled := handler.EnqueueRequestsFromMapFunc(func(_ context.Context, object client.Object) []reconcile.Request {
 		name := object.GetLabels()[v1alpha1.LabelCluster]
 		if name == "" {
@@ -43,7 +49,8 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	for _, object := range Labelled() {
 		build = build.Watches(object, labelled)
 	}
-	return build.Complete(r)
+	provided := handler.TypedEnqueueRequestsFromMapFunc(r.naming)
+	return build.WatchesRawSource(source.Kind(own, &corev1.Secret{}, provided)).Complete(r)
 }
 
 // Labelled is an object of each kind that carries a cluster's label.

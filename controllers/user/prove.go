@@ -102,7 +102,8 @@ func (p *userPass) try(ctx context.Context, t *probe) error {
 	login := row.Login(t.item.claim.Name, password)
 	login.Address = address.Dial
 	if endpoint.TLS {
-		login.CA, login.ServerName, login.SystemRoots = p.ca, address.ServerName, len(p.ca) == 0
+		login.CA, login.ServerName = endpoint.Anchors(p.ca), address.ServerName
+		login.SystemRoots = len(login.CA) == 0
 	}
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()

@@ -13,6 +13,7 @@ import (
 	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/observe"
 	"github.com/castellan-dev/castellan/internal/pki"
+	"github.com/castellan-dev/castellan/internal/provided"
 )
 
 // AuthorityState is what is known of the certificate authority of a cluster.
@@ -28,6 +29,9 @@ type AuthorityState struct {
 	Round  int    // of all replacements, three for each
 	Asked  string // the request that was carried out last
 	Turn   Turn   // what is to be recorded now
+
+	// Listeners are those for which users provide certificates, by name.
+	Listeners map[string]provided.Outcome
 }
 
 // Anchors are the certificates that nodes and clients trust, as PEM.

@@ -6,18 +6,22 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"net"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/exposure"
 	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/observe"
 	"github.com/castellan-dev/castellan/internal/pki"
+	"github.com/castellan-dev/castellan/internal/provided"
 )
 
 // Presenting is what a running broker has to show to clients: the certificates that the Secret of its pool holds for
@@ -38,6 +42,12 @@ type Presented struct {
 	Address  string // host:port on which the broker shows it
 	// Certificate is the first one of the chain.
 	Certificate *x509.Certificate
+	Above       []*x509.Certificate // the others of the chain
+}
+
+// Chain is all that the broker shows.
+func (p Presented) Chain() []*x509.Certificate {
+	return slices.Concat([]*x509.Certificate{p.Certificate}, p.Above)
 }
 
 // Renewed tells that some certificate is newer than the process, which cannot have read it when it started.
@@ -64,14 +74,18 @@ func presenting(c *model.Cluster, o *model.Observation, live *observe.Live) []Pr
 		secret := joined(live, c.ListenersSecrets(&model.Pool{Name: seen.Pool}))
 		digest := sha256.New()
 		for _, store := range seen.KeyStores {
-			certificate := certificateIn(secret, store.Entry)
-			if certificate == nil {
+			chain := chainIn(secret, store.Entry)
+			if chain == nil {
 				continue
 			}
 			_, listener, _ := strings.Cut(store.Entry, ".")
-			p.Listeners = append(p.Listeners, Presented{Listener: listener, Certificate: certificate,
+			p.Listeners = append(p.Listeners, Presented{Listener: listener, Certificate: chain[0], Above: chain[1:],
 				Address: net.JoinHostPort(seen.Address, strconv.Itoa(int(store.Port)))})
-			fmt.Fprintf(digest, "%s %x\n", store.Entry, sha256.Sum256(certificate.Raw))
+			var raw []byte
+			for _, certificate := range chain {
+				raw = append(raw, certificate.Raw...)
+			}
+			fmt.Fprintf(digest, "%s %x\n", store.Entry, sha256.Sum256(raw))
 		}
 		if len(p.Listeners) > 0 {
 			p.Digest = hex.EncodeToString(digest.Sum(nil)[:8])
@@ -82,13 +96,173 @@ func presenting(c *model.Cluster, o *model.Observation, live *observe.Live) []Pr
 	return all
 }
 
-func certificateIn(secret *corev1.Secret, entry string) *x509.Certificate {
+// presented is the bundle with which an entry goes on, or the one that users provide for it; nil = it is to be issued,
+// as the leaf then says.
+func (a AuthorityState) presented(leaf *Leaf, existing pki.Leaf, now time.Time) []byte {
+	_, listener, _ := strings.Cut(leaf.Entry, ".")
+	outcome, signer := a.Listeners[listener], a.Authority
+	switch {
+	case outcome.Keeps(existing):
+		return existing.Bundle()
+	case outcome.Bundle != nil:
+		return outcome.Bundle
+	case outcome.Signer != nil:
+		leaf.Signer, signer = outcome.Signer, outcome.Signer.Signs()
+		leaf.Request = provided.Request(named(leaf.Names()))
+		existing = outcome.Signer.Chained(existing)
+	}
+	if _, renew := pki.NeedsRenewal(existing, leaf.Request, signer, now, pki.LastThird); renew {
+		return nil
+	}
+	return existing.Bundle()
+}
+
+// provide decides what becomes of the certificates that users provide, and notes in the model whom clients trust.
+func (d *Decision) provide(in Inputs) {
+	if d.Authority.Problem != "" { // nothing is written, and whom clients trust stays
+		for i := range d.Model.Listeners {
+			d.Model.Listeners[i].Trust = trustOnRecord(in.Cluster, d.Model.Listeners[i].Name)
+		}
+		return
+	}
+	d.Authority.Listeners = map[string]provided.Outcome{}
+	var names []string
+	for i := range d.Model.Pools {
+		names = append(names, d.Model.ListenersSecrets(&d.Model.Pools[i])...)
+	}
+	_, leaving := d.Model.Leaving(d.Observation)
+	for _, pool := range leaving {
+		names = append(names, d.Model.ListenersSecrets(pool)...)
+	}
+	secret, hosts := joined(in.Live, names), Hosts(in.Live.Pods)
+	shown := sync.OnceValue(func() bool { return d.allShown(in) })
+	holders := sync.OnceValues(func() ([]provided.Holder, error) {
+		if in.Holders == nil {
+			return nil, nil
+		}
+		return in.Holders()
+	})
+	for i := range d.Model.Listeners {
+		l := &d.Model.Listeners[i]
+		known := provided.Listener{
+			Listener: *l, Authority: d.Model.ListenerAuthority, Recorded: trustOnRecord(in.Cluster, l.Name),
+			Own: d.Authority.Anchors(), Held: in.Cluster.Annotations[v1alpha1.AnnotationHoldAuthority] == "true",
+			Lacking: func(anchors []byte) string {
+				all, err := holders()
+				if err != nil {
+					return "every Secret of a KafkaUser, which cannot be read now (" + err.Error() + "),"
+				}
+				return provided.Lacking(all, l.Name, anchors)
+			},
+		}
+		if !l.TLS || known.IsPlain() {
+			continue
+		}
+		known.Names, known.Copies = namesToConnectTo(d.Model, *l, hosts)
+		known.Entries, known.Shown = entriesOf(secret, l.Name), shown()
+		outcome := known.Decide(in.Provided, in.Now)
+		d.Authority.Listeners[l.Name], l.Trust = outcome, outcome.Trust
+		d.tell(outcome)
+	}
+}
+
+func (d *Decision) tell(o provided.Outcome) {
+	if o.Fault != nil && !slices.Contains(d.Verdicts, *o.Fault) {
+		d.Verdicts = append(d.Verdicts, *o.Fault)
+	}
+	if o.Waiting != "" {
+		d.Waiting = append(d.Waiting, o.Waiting)
+	}
+	if o.Warning != "" {
+		d.Warnings = append(d.Warnings, o.Warning)
+	}
+}
+
+// allShown tells whether every broker was seen to show what its Secret holds for the listeners that it runs.
+func (d *Decision) allShown(in Inputs) bool {
+	seen := map[int32]bool{}
+	for _, p := range d.Presenting {
+		if in.Shown == nil || !in.Shown(p) {
+			return false
+		}
+		seen[p.Node] = true
+	}
+	for i := range d.Model.Nodes {
+		if n := &d.Model.Nodes[i]; d.Model.IsBroker(n) && !seen[n.ID] {
+			return false
+		}
+	}
+	return true
+}
+
+func trustOnRecord(cluster *v1alpha1.KafkaCluster, listener string) model.Trust {
+	for _, l := range cluster.Status.Listeners {
+		if l.Name == listener {
+			return model.Trust{Anchors: l.CACertificates, Public: l.PublicAuthority}
+		}
+	}
+	return model.Trust{}
+}
+
+// namesToConnectTo are the names and addresses of a listener that clients are told, and copies is how many brokers the
+// largest pool has.
+func namesToConnectTo(c *model.Cluster, l model.Listener, hosts map[int32]string) (names []string, copies int) {
+	add := func(name string) {
+		if name != "" && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	for server := range strings.SplitSeq(exposure.Bootstrap(c, l, hosts), ",") {
+		host, _, _ := net.SplitHostPort(server) // one that is not known yet gives nothing
+		add(host)
+	}
+	pools := map[string]int{}
+	for i := range c.Nodes {
+		nl := c.Nodes[i].Listener(strings.ToUpper(l.Name))
+		if nl == nil {
+			continue
+		}
+		pools[c.Nodes[i].Pool]++
+		copies = max(copies, pools[c.Nodes[i].Pool])
+		if nl.AdvertisedHost == model.HostIPPlaceholder {
+			add(hosts[c.Nodes[i].ID])
+		} else {
+			add(nl.AdvertisedHost)
+		}
+	}
+	return names, copies
+}
+
+// entriesOf are the certificates that a Secret of keys holds for a listener.
+func entriesOf(secret *corev1.Secret, listener string) []pki.Leaf {
+	var entries []pki.Leaf
 	if secret == nil {
 		return nil
 	}
-	certificate, err := pki.ParseBundle(secret.Data[entry+".pem"]).Certificate()
+	for _, entry := range slices.Sorted(maps.Keys(secret.Data)) {
+		leaf := pki.ParseBundle(secret.Data[entry])
+		if _, err := leaf.Certificate(); err == nil && strings.HasSuffix(entry, "."+listener+".pem") {
+			entries = append(entries, leaf)
+		}
+	}
+	return entries
+}
+
+func certificateIn(secret *corev1.Secret, entry string) *x509.Certificate {
+	if chain := chainIn(secret, entry); chain != nil {
+		return chain[0]
+	}
+	return nil
+}
+
+// chainIn is the chain of an entry; nil = there is none that can be read.
+func chainIn(secret *corev1.Secret, entry string) []*x509.Certificate {
+	if secret == nil {
+		return nil
+	}
+	chain, err := pki.ParseCertificates(pki.ParseBundle(secret.Data[entry+".pem"]).CertPEM)
 	if err != nil {
 		return nil
 	}
-	return certificate
+	return chain
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/observe"
 	"github.com/castellan-dev/castellan/internal/plan"
+	"github.com/castellan-dev/castellan/internal/provided"
 	"github.com/castellan-dev/castellan/internal/render"
 	"github.com/castellan-dev/castellan/internal/report"
 	"github.com/castellan-dev/castellan/internal/resolve"
@@ -43,6 +44,13 @@ type Inputs struct {
 	Operator                model.Operator // its own pods
 	NewUUID                 func() string
 	Now                     time.Time
+
+	// Provided are the Secrets of users that specs name.
+	Provided provided.Secrets
+	// Holders lists the Secrets that tell clients how to connect. It is asked when another authority is about to sign.
+	Holders func() ([]provided.Holder, error)
+	// Shown tells whether a broker was seen to show what it has to; nil = none was.
+	Shown func(Presenting) bool
 }
 
 // Decision is what follows.
@@ -113,6 +121,7 @@ func Decide(in Inputs) Decision {
 	}
 	d.Successor = d.Model.FindSuccessor(d.Observation)
 	d.Presenting = presenting(d.Model, d.Observation, in.Live)
+	d.provide(in)
 	d.Expiries = expiries(&d)
 	d.Warnings = append(d.Warnings, endings(&d, in.Now)...)
 	d.Verdicts = append(d.Verdicts, heldVerdicts(d.Plan.Held)...)

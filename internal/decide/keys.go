@@ -33,6 +33,8 @@ var entryKinds = []string{".pem", ".names", formerEnd}
 type Leaf struct {
 	Entry   string // of the Secret, without extension
 	Request pki.Request
+	// Signer signs it in place of the cluster's authority; nil = that one does.
+	Signer *pki.Served
 }
 
 // Names lists what a certificate names, a line each, as the start script compares them.
@@ -202,13 +204,12 @@ func (k KeySecret) compared(
 	k.Leaves = append(k.Leaves, k.keptLeaves(have, others)...)
 	leaves := map[string]bool{}
 	for _, leaf := range k.Leaves {
-		bundle, former := have[leaf.Entry+".pem"], have[leaf.Entry+formerEnd]
-		existing := pki.ParseBundle(bundle)
-		if _, renew := pki.NeedsRenewal(existing, leaf.Request, authority.Authority, now, pki.LastThird); renew {
+		existing, former := pki.ParseBundle(have[leaf.Entry+".pem"]), have[leaf.Entry+formerEnd]
+		if stays := authority.presented(&leaf, existing, now); stays == nil {
 			k.Issue = append(k.Issue, leaf)
 			former = endOfFormer(existing, former, o, leaf.Entry)
 		} else {
-			k.Keep[leaf.Entry+".pem"] = bundle
+			k.Keep[leaf.Entry+".pem"] = stays
 		}
 		if former != nil {
 			k.Keep[leaf.Entry+formerEnd] = former

@@ -117,7 +117,14 @@ func placed(sizes, stays map[string]int, room int) (places map[string]int, fits 
 	return places, fits
 }
 
+// foreignRoom is more than a signature takes, and the name of who signs, where that is an authority of the user's.
+const foreignRoom = 2 << 10
+
 // leafBytes is the most that a key takes with its certificate and the list of its names.
 func leafBytes(leaf Leaf, authority string) int {
-	return leaf.Request.BundleBytes(authority) + len(leaf.Names())
+	size := leaf.Request.BundleBytes(authority) + len(leaf.Names())
+	if leaf.Signer != nil {
+		size += len(leaf.Signer.CertPEM) + foreignRoom
+	}
+	return size
 }

@@ -140,7 +140,8 @@ func Bootstrap(c *model.Cluster, l model.Listener, hosts map[int32]string) strin
 			servers = append(servers, net.JoinHostPort(host, fmt.Sprint(port)))
 		}
 	}
-	if given := Of(l.Exposure).Bootstrap(c, l, hosts); given != "" {
+	// A certificate of the user's own need not name what the type of exposure gives beside the user's hosts.
+	if given := Of(l.Exposure).Bootstrap(c, l, hosts); given != "" && (l.CertificateSecret == "" || len(servers) == 0) {
 		servers = append(servers, given)
 	}
 	return strings.Join(servers, ",")

@@ -58,6 +58,8 @@ type Cluster struct {
 	EmptySince map[int32]time.Time
 	// Cordoned names the brokers whose cordon is the operator's, by node id. Kafka keeps a cordon for an id that is gone.
 	Cordoned map[int32]bool
+	// ListenerAuthority is a Secret with an authority of the user's own that signs for listeners; empty = the cluster's.
+	ListenerAuthority string
 	// FormerPools are recorded pools that are no longer in the spec; their node ids are never given out again.
 	FormerPools []v1alpha1.PoolStatus
 }
@@ -107,8 +109,12 @@ type Listener struct {
 	Mechanisms []v1alpha1.Mechanism // none = anonymous
 	// Protocols and CipherSuites are what it takes with TLS; none = what Kafka takes.
 	Protocols, CipherSuites []string
-	ReauthSeconds           int32  // after which clients have to log in again; 0 = as the operator has it
-	Service                 string // <cluster>-<listener>: bootstrap Service
+	// CertificateSecret is a Secret with a certificate of the user's own; empty = there is none.
+	CertificateSecret string
+	// Trust is whom clients have to trust beside the cluster's own authority, or in its place.
+	Trust         Trust
+	ReauthSeconds int32  // after which clients have to log in again; 0 = as the operator has it
+	Service       string // <cluster>-<listener>: bootstrap Service
 	// BootstrapPort is what clients type: Port, or the NodePort given to the bootstrap Service (0 = not known yet).
 	BootstrapPort int32
 	// Advertised is what brokers advertise in place of what the type of exposure gives; the zero value = nothing else.
@@ -128,6 +134,12 @@ type Listener struct {
 	Services    v1alpha1.ExposureServices
 	OfBootstrap v1alpha1.BootstrapExposure
 	OfBrokers   v1alpha1.BrokersExposure
+}
+
+// Trust is by whom clients know the brokers at a listener. The zero value is the cluster's own authority.
+type Trust struct {
+	Anchors string // certificates, as PEM
+	Public  bool   // the authorities that the client's system trusts
 }
 
 // SecurityProtocol is Kafka's word for encryption and authentication together.

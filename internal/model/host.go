@@ -33,6 +33,7 @@ type HostListener struct {
 	Late       bool                 // Bootstrap is not known, and may not be for long
 	// Addresses of the brokers that are known, by node id.
 	Addresses map[int32]BrokerAddress
+	Trust     Trust
 }
 
 // BrokerAddress is where the operator dials one broker, and the name that the broker's certificate must hold.

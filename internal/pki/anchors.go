@@ -1,6 +1,7 @@
 package pki
 
 import (
+	"bytes"
 	"crypto/x509"
 	"encoding/pem"
 )
@@ -16,6 +17,38 @@ func CertificatesOnly(file []byte) []byte {
 		if _, err := x509.ParseCertificate(block.Bytes); err == nil {
 			certificates = append(certificates, encodeCertificate(block.Bytes)...)
 		}
+	}
+	return certificates
+}
+
+// Union is a file of anchors and what another one has beyond it, each certificate once.
+func Union(file, other []byte) []byte {
+	var all []byte
+	for _, certificate := range separate(append(bytes.Clone(endLine(file)), other...)) {
+		if !bytes.Contains(all, certificate) {
+			all = append(all, certificate...)
+		}
+	}
+	return all
+}
+
+// Holds tells whether a file of anchors has every certificate of another one.
+func Holds(file, other []byte) bool {
+	all := CertificatesOnly(file)
+	for _, certificate := range separate(other) {
+		if !bytes.Contains(all, certificate) {
+			return false
+		}
+	}
+	return true
+}
+
+// separate takes a file of certificates apart, each in PEM form.
+func separate(file []byte) [][]byte {
+	var certificates [][]byte
+	only := CertificatesOnly(file)
+	for block, rest := pem.Decode(only); block != nil; block, rest = pem.Decode(rest) {
+		certificates = append(certificates, encodeCertificate(block.Bytes))
 	}
 	return certificates
 }

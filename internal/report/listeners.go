@@ -28,6 +28,7 @@ func ListenerStatus(c *model.Cluster, hosts map[int32]string) []v1alpha1.Listene
 		status.Message = awaited(c, l)
 		status.NodePorts, status.LoadBalancerAddresses = nodePorts(c, l), l.Balanced
 		status.BootstrapServers = exposure.Bootstrap(c, l, hosts)
+		status.CACertificates, status.PublicAuthority = l.Trust.Anchors, l.Trust.Public
 		statuses = append(statuses, status)
 	}
 	return statuses

@@ -103,6 +103,9 @@ func build(
 	for _, key := range spec.UnmanagedConfig {
 		c.UnmanagedConfig[key] = true
 	}
+	if spec.ListenerAuthority != nil {
+		c.ListenerAuthority = spec.ListenerAuthority.Name
+	}
 	c.DynamicConfig = dynamicConfig(spec, v, c)
 	c.Listeners = resolveListeners(c, spec, in.given())
 	c.Walls = resolveWalls(spec, in.Operator)

@@ -63,6 +63,7 @@ func hostListener(cluster *v1alpha1.KafkaCluster, asked v1alpha1.Listener, known
 		Name: asked.Name, TLS: strings.HasSuffix(known.SecurityProtocol, "SSL"), Inside: row.Reach == exposure.ReachInside,
 		Mechanisms: known.Mechanisms, Bootstrap: known.BootstrapServers,
 		Addresses: addresses(cluster, known, row, elsewhere, pods),
+		Trust:     model.Trust{Anchors: known.CACertificates, Public: known.PublicAuthority},
 		Late: known.BootstrapServers == "" &&
 			(known.Name == "" || known.Message != "" || row.Known == exposure.KnownLate),
 	}

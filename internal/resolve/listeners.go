@@ -103,6 +103,9 @@ func resolveListeners(c *model.Cluster, spec *v1alpha1.KafkaClusterSpec, given e
 		if l.TLS != nil {
 			listener.Protocols = slices.Sorted(slices.Values(l.TLS.Protocols))
 			listener.CipherSuites = slices.Sorted(slices.Values(l.TLS.CipherSuites))
+			if secret := l.TLS.CertificateSecret; secret != nil && listener.TLS {
+				listener.CertificateSecret = secret.Name
+			}
 		}
 		setExposure(&listener, l.Exposure)
 		listener.BootstrapPort = exposure.Of(listener.Exposure).BootstrapPort(listener, given)

@@ -22,6 +22,20 @@ type Endpoint struct {
 	Mechanisms []v1alpha1.Mechanism
 	// Addresses of the listener, by node id.
 	Addresses map[int32]model.BrokerAddress
+	// Trust is whom the user trusts at the listener; the zero value = the authority that signs for the whole cluster.
+	Trust model.Trust
+}
+
+// Anchors are the certificates, as PEM, that the user has to trust at the listener; nil = those of its system. ca is that
+// of the cluster.
+func (e Endpoint) Anchors(ca []byte) []byte {
+	switch {
+	case e.Trust.Public:
+		return nil
+	case e.Trust.Anchors != "":
+		return []byte(e.Trust.Anchors)
+	}
+	return ca
 }
 
 // Endpoints lists the listeners that offer any of the mechanisms, the one to use by default first: internal ones before
@@ -49,7 +63,8 @@ func offered(listeners []model.HostListener, mechanisms []v1alpha1.Mechanism) in
 func endpointsOf(listeners []model.HostListener, mechanisms []v1alpha1.Mechanism) []Endpoint {
 	var endpoints []Endpoint
 	for _, l := range listeners {
-		e := Endpoint{Listener: l.Name, Bootstrap: l.Bootstrap, TLS: l.TLS, Internal: l.Inside, Addresses: l.Addresses}
+		e := Endpoint{Listener: l.Name, Bootstrap: l.Bootstrap, TLS: l.TLS, Internal: l.Inside, Addresses: l.Addresses,
+			Trust: l.Trust}
 		for _, row := range mechanism.Rows {
 			if slices.Contains(mechanisms, row.Name) && slices.Contains(l.Mechanisms, row.Name) {
 				e.Mechanisms = append(e.Mechanisms, row.Name)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/mechanism"
+	"github.com/castellan-dev/castellan/internal/pki"
 )
 
 const (
@@ -34,7 +35,8 @@ func SecretName(user string) string {
 }
 
 // Connection is all that a client needs: the keys of Service Binding, ready-made files for the endpoint to use by
-// default, and the same for each listener by name. ca counts when an endpoint has TLS.
+// default, and the same for each listener by name. ca counts when an endpoint has TLS. ca.crt has what any of the listeners
+// needs, and the file of a listener only what that one does.
 func Connection(username, password string, ca []byte, endpoints []Endpoint) map[string][]byte {
 	data := map[string][]byte{
 		"type":      []byte("kafka"),
@@ -43,12 +45,13 @@ func Connection(username, password string, ca []byte, endpoints []Endpoint) map[
 		PasswordKey: []byte(password),
 	}
 	for i, e := range endpoints {
-		if e.TLS {
-			data["ca.crt"] = ca
+		anchors := e.Anchors(ca)
+		if e.TLS && !e.Trust.Public {
+			data["ca.crt"] = union(data["ca.crt"], anchors)
 		}
 		settings := e.settings(username, password)
-		java := slices.Concat(settings.java, javaTrust(e, ca))
-		librdkafka := slices.Concat(settings.librdkafka, librdkafkaTrust(e, ca))
+		java := slices.Concat(settings.java, javaTrust(e, anchors))
+		librdkafka := slices.Concat(settings.librdkafka, librdkafkaTrust(e, anchors))
 		if i == 0 {
 			for _, p := range settings.java {
 				data[p.Key] = []byte(p.Value)
@@ -61,6 +64,17 @@ func Connection(username, password string, ca []byte, endpoints []Endpoint) map[
 		data["librdkafka."+e.Listener+".config"] = file(librdkafka)
 	}
 	return data
+}
+
+// union leaves the first file as it is: it may hold text beside its certificates.
+func union(file, other []byte) []byte {
+	switch {
+	case file == nil:
+		return other
+	case pki.Holds(file, other):
+		return file
+	}
+	return pki.Union(file, other)
 }
 
 // settings are those of two kinds of clients, for the strongest mechanism of the endpoint.

@@ -64,6 +64,7 @@ var house = []room{
 	{path: "internal/connect", what: "connections to Kafka, and the Secrets for them"},
 	{path: "internal/external", what: "how clusters of others are reached, and what their answers mean", pure: true},
 	{path: "internal/claim", what: "which of several objects holds a name, and whom a cluster admits", pure: true},
+	{path: "internal/provided", what: "certificates that users provide for listeners, and whom clients trust", pure: true},
 	{path: "internal/exposure", what: "the table of the ways in which a listener is reached", pure: true},
 	{path: "internal/mechanism", what: "the table of the ways in which users log in", pure: true},
 	{path: "internal/model", what: "the vocabulary: what a resolved cluster is, and what is seen of it", pure: true},
