@@ -30,6 +30,7 @@ func init() {
 		{name: "exec", args: "NODE -- COMMAND", help: "run a command on a node", run: runExec},
 		{name: "node", args: "stop|start|partition|heal NODE", help: "cut a node's power or network, and bring it back", run: runNode},
 		{name: "disk", args: "fail VOLUME", help: "make a volume of the class sized fail", run: runDisk},
+		{name: "policies", help: "enforce NetworkPolicies on all nodes from now on, until down", run: runPolicies},
 		{name: "load-image", args: "PATH", help: "push an OCI layout or an image's tar file to the cluster (--ref)", run: runLoadImage},
 		{name: "image", help: "make an image of a static program (--from-binary, --ref, --out)", run: runImage},
 		{name: "build", help: "build all that is missing, without a cluster", run: runBuild},
@@ -191,6 +192,18 @@ func runDisk(_ context.Context, in invocation) error {
 	}
 	in.console.Say("volume %s on node %s fails: every access is an I/O error until it is mounted anew", in.args[1], on)
 	return nil
+}
+
+func runPolicies(ctx context.Context, in invocation) error {
+	c, err := in.load()
+	if err != nil {
+		return err
+	}
+	program, err := in.builder.Policies(ctx)
+	if err != nil {
+		return err
+	}
+	return c.EnforcePolicies(ctx, program)
 }
 
 func runLoadImage(ctx context.Context, in invocation) error {

@@ -21,7 +21,7 @@ import (
 
 // Kinds of objects that calls reach through an interface.
 var (
-	applied  = []string{"services", "configmaps", "secrets", "apps/statefulsets", "policy/poddisruptionbudgets",
+	applied = []string{"services", "configmaps", "secrets", "apps/statefulsets", "policy/poddisruptionbudgets",
 		"networking.k8s.io/networkpolicies"}
 	ofNodes  = append([]string{"persistentvolumeclaims"}, applied...)
 	patched  = append([]string{"pods"}, ofNodes...)

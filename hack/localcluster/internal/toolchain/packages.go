@@ -32,6 +32,10 @@ var (
 		{Command: "mount", Package: "mount"},
 		{Command: "mkfs.xfs", Package: "xfsprogs"},
 	}
+	PolicyNeeds = []Need{
+		{Command: "iptables", Package: "iptables"},
+		{Command: "ipset", Package: "ipset"},
+	}
 	ImageNeeds = []Need{
 		{Command: "debootstrap", Package: "debootstrap"},
 		{Command: "mvn", Package: "maven"},

@@ -27,6 +27,7 @@ const (
 	runc       = "v1.4.0"
 	containerd = "v2.2.9"
 	cniPlugins = "v1.9.1"
+	kubeRouter = "v2.1.0"
 )
 
 // Builder builds programs into the cache.
@@ -100,6 +101,14 @@ func cniRecipe() recipe {
 	return r
 }
 
+func policiesRecipe() recipe {
+	return recipe{
+		name: "policies", title: "building kube-router " + kubeRouter, hint: "first time: about 5 min",
+		packages: []string{"github.com/cloudnativelabs/kube-router/v2/cmd/kube-router@" + kubeRouter},
+		flags:    []string{"-ldflags", "-s -w"},
+	}
+}
+
 // versionFlags gives the Kubernetes programs the version that they report.
 func versionFlags() string {
 	parts := strings.Split(strings.TrimPrefix(Kubernetes, "v"), ".")
@@ -115,6 +124,15 @@ func versionFlags() string {
 func (b Builder) Components(ctx context.Context) (Tools, error) {
 	dir, err := b.ensure(ctx, componentsRecipe())
 	return Tools{Components: dir}, err
+}
+
+// Policies builds only the program that enforces NetworkPolicies, which no cluster has unless it is asked for.
+func (b Builder) Policies(ctx context.Context) (program string, err error) {
+	if err := EnsurePackages(ctx, b.Console, PolicyNeeds); err != nil {
+		return "", err
+	}
+	dir, err := b.ensure(ctx, policiesRecipe())
+	return filepath.Join(dir, "kube-router"), err
 }
 
 // All builds everything that a cluster needs.
