@@ -2,6 +2,7 @@
 package main
 
 import (
+	"context"
 	"crypto/tls"
 	"flag"
 	"fmt"
@@ -25,12 +26,16 @@ import (
 	"github.com/castellan-dev/castellan/controllers"
 	"github.com/castellan-dev/castellan/controllers/batch"
 	"github.com/castellan-dev/castellan/internal/metricsauth"
+	"github.com/castellan-dev/castellan/internal/probe"
 )
 
 // version is set when the binary is linked.
 var version = "dev"
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == probe.Name {
+		os.Exit(probe.Main(context.Background(), os.Args[2:], os.Stdout, os.Stderr))
+	}
 	if err := run(); err != nil {
 		fmt.Fprintln(os.Stderr, "castellan:", err)
 		os.Exit(1)

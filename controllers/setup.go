@@ -5,6 +5,7 @@ package controllers
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -17,6 +18,7 @@ import (
 	"github.com/castellan-dev/castellan/controllers/topic"
 	"github.com/castellan-dev/castellan/controllers/user"
 	"github.com/castellan-dev/castellan/internal/connect"
+	"github.com/castellan-dev/castellan/internal/reach/dial"
 )
 
 // Options are the operator's own settings.
@@ -74,13 +76,21 @@ func Setup(mgr ctrl.Manager, o Options) error {
 		user.New(shared(woken[2]), mgr.GetAPIReader(), connect.Prober()),
 	}
 	if !o.ExternalOnly {
+		news := newWakers(1)
+		prober := dial.NewProber(dial.Net{}.Try, func(owner string) {
+			namespace, name, _ := strings.Cut(owner, "/")
+			news.wake(connect.Key{Namespace: namespace, Name: name})
+		})
+		if err := mgr.Add(prober); err != nil {
+			return fmt.Errorf("run the prober of ways to brokers: %w", err)
+		}
 		reconcilers = append(reconcilers, &cluster.Reconciler{
 			Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Recorder: recorder, Connections: connections,
 			Settings: cluster.Settings{
 				ImageRepository: o.ImageRepository, Domain: o.Domain, Namespaces: o.Namespaces, Now: o.Now,
 				OperatorNamespace: o.OperatorNamespace, OperatorLabels: o.OperatorLabels,
 			},
-			Shown: connect.ShownChain,
+			Shown: connect.ShownChain, Reach: prober, Woken: news[0],
 		})
 	}
 	for _, reconciler := range reconcilers {

@@ -221,6 +221,18 @@ type ListenerStatus struct {
 	// +listType=map
 	// +listMapKey=nodeId
 	Addresses []NodeAddress `json:"addresses,omitempty"`
+	// Whether the operator reaches every broker at the address that it advertises, by the steps of docs/clients.md. True: each
+	// was reached, within the last hour. False: some way fails; unreachable says where. Unknown: some broker is not up, was not
+	// tried yet, or shows a certificate of a public authority. This is seen from inside the Kubernetes cluster: it proves nothing of the way from outside, as
+	// traffic to a load balancer does not leave the cluster, and a name that is known outside alone fails here. Nothing
+	// depends on it.
+	// +optional
+	// +kubebuilder:validation:Enum="True";"False";Unknown
+	ReachableFromInside metav1.ConditionStatus `json:"reachableFromInside,omitempty"`
+	// What fails on the way to a broker from inside, and what to do: a line a broker, at most 10.
+	// +optional
+	// +listType=atomic
+	Unreachable []string `json:"unreachable,omitempty"`
 	// What the listener waits for, such as the address of a load balancer or a broker that does not have it yet; empty if
 	// for nothing.
 	// +optional

@@ -1226,6 +1226,11 @@ func (in *ListenerStatus) DeepCopyInto(out *ListenerStatus) {
 		*out = make([]NodeAddress, len(*in))
 		copy(*out, *in)
 	}
+	if in.Unreachable != nil {
+		in, out := &in.Unreachable, &out.Unreachable
+		*out = make([]string, len(*in))
+		copy(*out, *in)
+	}
 	if in.LoadBalancerAddresses != nil {
 		in, out := &in.LoadBalancerAddresses, &out.LoadBalancerAddresses
 		*out = make([]string, len(*in))

@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/apply"
@@ -32,6 +33,9 @@ type Reconciler struct {
 	Settings    Settings
 	// Shown looks which certificates a listener at host:port shows; connect.ShownChain.
 	Shown func(ctx context.Context, address string) ([]*x509.Certificate, error)
+	Reach Reach
+	// Woken names clusters of whose ways something new is known.
+	Woken <-chan event.GenericEvent
 
 	applier      apply.Applier
 	expectations expectations
@@ -83,6 +87,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		r.patience.forget(req.NamespacedName)
 		r.proofs.forget(req.NamespacedName)
 		r.expiries.keep(req.NamespacedName, nil)
+		r.Reach.Forget(req.String())
 		return ctrl.Result{}, nil
 	}
 	if err != nil {

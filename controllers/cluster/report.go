@@ -22,7 +22,7 @@ func (r *Reconciler) report(ctx context.Context, s *scope, failure error) error 
 	d.Plan.Waiting = append(d.Plan.Waiting, s.presenting...)
 	pass := report.Pass{
 		Cluster: s.base, Now: s.seen.Now, Model: d.Model, Observation: d.Observation,
-		Hosts: decide.Hosts(s.seen.Live.Pods), Plan: d.Plan,
+		Hosts: decide.Hosts(s.seen.Live.Pods), Reach: r.reached(s), Plan: d.Plan,
 		Verdicts: append(d.Verdicts, s.refused...), Warnings: d.Warnings, Waiting: d.Waiting, Failure: failure,
 	}
 	if d.Blocked != "" {

@@ -45,6 +45,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	asked := predicate.Or(predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{})
 	build := ctrl.NewControllerManagedBy(mgr).
 		For(&v1alpha1.KafkaCluster{}, builder.WithPredicates(connect.ExternalOnly(false), asked)).
+		WatchesRawSource(source.Channel(r.Woken, &handler.EnqueueRequestForObject{})).
 		WithOptions(controller.Options{MaxConcurrentReconciles: connect.ClustersAtOnce})
 	for _, object := range Labelled() {
 		build = build.Watches(object, labelled)

@@ -22,6 +22,7 @@ import (
 	"github.com/castellan-dev/castellan/internal/observe"
 	"github.com/castellan-dev/castellan/internal/plan"
 	"github.com/castellan-dev/castellan/internal/provided"
+	"github.com/castellan-dev/castellan/internal/reach"
 	"github.com/castellan-dev/castellan/internal/render"
 	"github.com/castellan-dev/castellan/internal/report"
 	"github.com/castellan-dev/castellan/internal/resolve"
@@ -70,6 +71,8 @@ type Decision struct {
 	Plan        plan.Plan
 	// Presenting is what each running broker has to show to clients.
 	Presenting []Presenting
+	// Ways are those to the brokers that are up, as clients go them.
+	Ways []reach.Way
 	// Expiries are when the first certificate of each kind ends.
 	Expiries map[string]time.Time
 	// Successor is the pod that the handover Service leads to; empty = nobody needs it.
@@ -122,6 +125,7 @@ func Decide(in Inputs) Decision {
 	d.Successor = d.Model.FindSuccessor(d.Observation)
 	d.Presenting = presenting(d.Model, d.Observation, in.Live)
 	d.provide(in)
+	d.Ways = ways(&d, in.Live)
 	d.Expiries = expiries(&d)
 	d.Warnings = append(d.Warnings, endings(&d, in.Now)...)
 	d.Verdicts = append(d.Verdicts, heldVerdicts(d.Plan.Held)...)

@@ -17,6 +17,7 @@ import (
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/plan"
+	"github.com/castellan-dev/castellan/internal/reach"
 	"github.com/castellan-dev/castellan/internal/status"
 	"github.com/castellan-dev/castellan/internal/verdict"
 )
@@ -30,6 +31,7 @@ type Pass struct {
 	Model       *model.Cluster
 	Observation *model.Observation
 	Hosts       map[int32]string // addresses of the Kubernetes nodes that the pods landed on, by node id
+	Reach       []reach.Known    // what is known of the ways to brokers
 	Plan        plan.Plan
 	Verdicts    []verdict.Verdict // what the user has to change
 	Warnings    []string          // what is carried out, and deserves a second thought
@@ -240,6 +242,7 @@ func (s *writer) available() (value metav1.ConditionStatus, reason, message stri
 }
 
 func (s *writer) setListeners() {
+	before := s.status.Listeners
 	s.status.Listeners = ListenerStatus(s.Model, s.Hosts)
 	for i := range s.status.Listeners {
 		l := &s.status.Listeners[i]
@@ -247,6 +250,7 @@ func (s *writer) setListeners() {
 			l.BootstrapServers, l.Message = "", cmp.Or(l.Message, message)
 		}
 	}
+	setReach(s.status.Listeners, before, s.Model, s.Reach)
 }
 
 // setFacts keeps the last known facts where nothing new is known.

@@ -61,6 +61,8 @@ var house = []room{
 	{path: "internal/render", what: "the model to Kubernetes objects", pure: true},
 	{path: "internal/resolve", what: "a spec to the model; every rule about a spec", pure: true},
 	{path: "internal/identity", what: "what a cluster is given once in its life", pure: true},
+	{path: "internal/probe", what: "the subcommand with which people look from where their client is"},
+	{path: "internal/reach/dial", what: "walks the way to a broker step by step, and remembers what came of it"},
 	{path: "internal/connect", what: "connections to Kafka, and the Secrets for them"},
 	{path: "internal/external", what: "how clusters of others are reached, and what their answers mean", pure: true},
 	{path: "internal/claim", what: "which of several objects holds a name, and whom a cluster admits", pure: true},
@@ -70,10 +72,12 @@ var house = []room{
 	{path: "internal/model", what: "the vocabulary: what a resolved cluster is, and what is seen of it", pure: true},
 	{path: "internal/kafka/pool", what: "one connection a cluster, and when to try again"},
 	{path: "internal/kafka/client", what: "the one place that speaks Kafka's protocol"},
+	{path: "internal/kafka/wire", what: "one broker asked over one open connection, to look at the way there"},
 	{path: "internal/kafka", what: "Kafka's words, and the port"},
 	{path: "internal/apply", what: "server-side apply that writes only what differs"},
 	{path: "internal/status", what: "conditions as kstatus has them", pure: true},
 	{path: "internal/version", what: "the catalogue of Kafka's versions", pure: true},
+	{path: "internal/reach", what: "the steps of the way to a broker, what fails in each, and the cure", pure: true},
 	{path: "internal/verdict", what: "why something is not as asked for", pure: true},
 	{
 		path: "internal/plainauth",
@@ -86,7 +90,7 @@ var house = []room{
 }
 
 // helpers are packages that only tests import.
-var helpers = []string{"controllers/controllertest", "internal/kafka/kafkatest"}
+var helpers = []string{"controllers/controllertest", "internal/kafka/kafkatest", "internal/reach/reachtest"}
 
 // impure is what no pure room imports.
 var impure = []string{

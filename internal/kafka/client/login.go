@@ -8,10 +8,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/sasl"
-	"github.com/twmb/franz-go/pkg/sasl/plain"
-	"github.com/twmb/franz-go/pkg/sasl/scram"
 
 	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/kafka/wire"
 )
 
 // Prober is a kafka.Prober.
@@ -65,13 +64,5 @@ func (p Prober) tryLogin(ctx context.Context, login kafka.Login) error {
 }
 
 func mechanismOf(login Login) (sasl.Mechanism, error) {
-	switch login.Mechanism {
-	case "PLAIN":
-		return plain.Auth{User: login.Username, Pass: login.Password}.AsMechanism(), nil
-	case "SCRAM-SHA-256":
-		return scram.Auth{User: login.Username, Pass: login.Password}.AsSha256Mechanism(), nil
-	case "SCRAM-SHA-512":
-		return scram.Auth{User: login.Username, Pass: login.Password}.AsSha512Mechanism(), nil
-	}
-	return nil, fmt.Errorf("the SASL mechanism %q is not PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512", login.Mechanism)
+	return wire.Mechanism(login.Mechanism, login.Username, login.Password)
 }

@@ -1,0 +1,75 @@
+package decide
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/castellan-dev/castellan/internal/model"
+	"github.com/castellan-dev/castellan/internal/observe"
+	"github.com/castellan-dev/castellan/internal/reach"
+	"github.com/castellan-dev/castellan/internal/render"
+)
+
+// ways are those to the brokers that are up, at the addresses that they advertise, by node and listener. One that still
+// runs with another address, and a listener whose certificates nobody could judge, are left out: nothing is known there.
+func ways(d *Decision, live *observe.Live) []reach.Way {
+	c := d.Model
+	hosts := Hosts(live.Pods)
+	ran := sync.OnceValue(func() map[int32]render.NodeFiles { return ranFiles(live) })
+	shown := map[int32]string{}
+	for _, p := range d.Presenting {
+		shown[p.Node] = p.Digest
+	}
+	var all []reach.Way
+	for i := range c.Nodes {
+		n := &c.Nodes[i]
+		pod := d.Observation.Nodes[n.ID].Pod
+		if !c.IsBroker(n) || pod == nil || pod.Deleting || !pod.Ready && !pod.Serves {
+			continue
+		}
+		current := pod.Files.Whole != "" && pod.Files == d.Desired.Files[n.ID]
+		for _, l := range c.Listeners {
+			nl := n.Listener(strings.ToUpper(l.Name))
+			if nl == nil || nl.AdvertisedPort == 0 {
+				continue
+			}
+			advertised := model.HostPort{Host: nl.AdvertisedHost, Port: nl.AdvertisedPort}
+			if !current && render.Advertised(ran()[n.ID])[nl.Name] != advertised {
+				continue
+			}
+			if advertised.Host == model.HostIPPlaceholder {
+				advertised.Host = hosts[n.ID]
+			}
+			way := reach.Way{
+				Listener: l.Name, Node: n.ID, Host: advertised.Host, Port: advertised.Port, ClusterID: c.ClusterID,
+				Process: fmt.Sprintf("%s %d %s", pod.UID, pod.StartedAt.Unix(), shown[n.ID]), NodeHost: n.Host,
+			}
+			for _, m := range l.Mechanisms {
+				way.Mechanisms = append(way.Mechanisms, string(m))
+			}
+			trusted := anchorsOf(d.Authority, l)
+			if way.TLS = l.TLS; l.TLS {
+				way.Anchors = trusted
+			} else {
+				way.InternalPort, way.InternalAnchors = model.PortReplication, string(d.Authority.Anchors())
+			}
+			if way.Host != "" && (!l.TLS || trusted != "") {
+				all = append(all, way)
+			}
+		}
+	}
+	return all
+}
+
+// anchorsOf are the certificates by which clients know the brokers at a listener, as PEM; empty = nobody knows here, as
+// with a public authority, which the operator need not trust.
+func anchorsOf(authority AuthorityState, l model.Listener) string {
+	switch {
+	case l.Trust.Public:
+		return ""
+	case l.Trust.Anchors != "":
+		return l.Trust.Anchors
+	}
+	return string(authority.Anchors())
+}
