@@ -14,6 +14,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
@@ -51,6 +52,7 @@ type options struct {
 	drift           time.Duration
 	moveRate        int64
 	externalOnly    bool
+	readNodes       bool
 	logLevel        slog.Level
 }
 
@@ -89,6 +91,12 @@ func (o *options) bind(flags *flag.FlagSet) {
 		"external-only",
 		false,
 		"look after external clusters (spec.external) alone, which takes no permission on pods, StatefulSets and their like",
+	)
+	flags.BoolVar(
+		&o.readNodes,
+		"read-nodes",
+		false,
+		"read the addresses of Kubernetes nodes, so that certificates of listeners of type NodePort name all of them",
 	)
 	flags.TextVar(&o.logLevel, "log-level", slog.LevelInfo, "what is logged: DEBUG, INFO, WARN or ERROR")
 }
@@ -131,7 +139,8 @@ func run() error {
 	}
 	err = controllers.Setup(mgr, controllers.Options{
 		ImageRepository: o.imageRepository, Domain: o.domain, DriftInterval: o.drift,
-		ReassignmentRate: o.moveRate, Namespaces: namespacesOf(o.namespaces), ExternalOnly: o.externalOnly, Now: time.Now,
+		ReassignmentRate: o.moveRate, Namespaces: namespacesOf(o.namespaces), ExternalOnly: o.externalOnly,
+		ReadNodes: o.readNodes, Now: time.Now,
 	})
 	if err != nil {
 		return err
@@ -151,6 +160,7 @@ func cacheOptions(namespaces string) cache.Options {
 		ByObject: map[client.Object]cache.ByObject{
 			&corev1.Pod{}: ours, &corev1.Service{}: ours, &corev1.ConfigMap{}: ours, &corev1.Secret{}: ours,
 			&corev1.PersistentVolumeClaim{}: ours, &appsv1.StatefulSet{}: ours, &policyv1.PodDisruptionBudget{}: ours,
+			&corev1.Node{}:               {Transform: addressesAlone},
 			&appsv1.ControllerRevision{}: ours, // they bear the labels of the pods that are made from them
 		},
 	}
@@ -161,6 +171,18 @@ func cacheOptions(namespaces string) cache.Options {
 		o.DefaultNamespaces[namespace] = cache.Config{}
 	}
 	return o
+}
+
+// addressesAlone keeps in memory what certificates name of a Kubernetes node.
+func addressesAlone(object any) (any, error) {
+	if node, is := object.(*corev1.Node); is {
+		return &corev1.Node{
+			ObjectMeta: metav1.ObjectMeta{Name: node.Name, UID: node.UID, ResourceVersion: node.ResourceVersion,
+				DeletionTimestamp: node.DeletionTimestamp},
+			Status: corev1.NodeStatus{Addresses: node.Status.Addresses},
+		}, nil
+	}
+	return object, nil
 }
 
 func metricsOptions(address string) server.Options {

@@ -33,6 +33,8 @@ type Options struct {
 	ReassignmentRate int64
 	// ExternalOnly leaves clusters of the operator's own alone, and their topics and users.
 	ExternalOnly bool
+	// ReadNodes lets certificates of listeners of type NodePort name every Kubernetes node.
+	ReadNodes bool
 	// Now is the clock.
 	Now func() time.Time
 }
@@ -73,7 +75,8 @@ func Setup(mgr ctrl.Manager, o Options) error {
 		reconcilers = append(reconcilers, &cluster.Reconciler{
 			Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Recorder: recorder, Connections: connections,
 			Settings: cluster.Settings{
-				ImageRepository: o.ImageRepository, Domain: o.Domain, Namespaces: o.Namespaces, Now: o.Now,
+				ImageRepository: o.ImageRepository, Domain: o.Domain, Namespaces: o.Namespaces, ReadNodes: o.ReadNodes,
+				Now: o.Now,
 			},
 			Shown: connect.ShownChain,
 		})

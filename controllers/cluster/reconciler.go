@@ -48,6 +48,8 @@ type Settings struct {
 	Domain string
 	// Namespaces that the operator works in; none = all.
 	Namespaces []string
+	// ReadNodes: the operator may read Kubernetes nodes.
+	ReadNodes bool
 	// Now is the clock.
 	Now func() time.Time
 }

@@ -52,6 +52,9 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	} {
 		build = build.Watches(object, labelled)
 	}
+	if r.Settings.ReadNodes {
+		build = r.watchHosts(build)
+	}
 	provided := handler.TypedEnqueueRequestsFromMapFunc(r.naming)
 	return build.WatchesRawSource(source.Kind(own, &corev1.Secret{}, provided)).Complete(r)
 }
