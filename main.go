@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
@@ -54,6 +56,7 @@ type options struct {
 	moveRate        int64
 	externalOnly    bool
 	labels          string
+	readNodes       bool
 	logLevel        slog.Level
 }
 
@@ -98,6 +101,12 @@ func (o *options) bind(flags *flag.FlagSet) {
 		"operator-labels",
 		"",
 		"labels of the operator's own pods, as key=value separated by commas: with POD_NAMESPACE, whom NetworkPolicies admit",
+	)
+	flags.BoolVar(
+		&o.readNodes,
+		"read-nodes",
+		false,
+		"read the addresses of Kubernetes nodes, so that certificates of listeners of type NodePort name all of them",
 	)
 	flags.TextVar(&o.logLevel, "log-level", slog.LevelInfo, "what is logged: DEBUG, INFO, WARN or ERROR")
 }
@@ -145,7 +154,8 @@ func run() error {
 	err = controllers.Setup(mgr, controllers.Options{
 		OperatorNamespace: os.Getenv("POD_NAMESPACE"), OperatorLabels: own,
 		ImageRepository: o.imageRepository, Domain: o.domain, DriftInterval: o.drift,
-		ReassignmentRate: o.moveRate, Namespaces: namespacesOf(o.namespaces), ExternalOnly: o.externalOnly, Now: time.Now,
+		ReassignmentRate: o.moveRate, Namespaces: namespacesOf(o.namespaces), ExternalOnly: o.externalOnly,
+		ReadNodes: o.readNodes, Now: time.Now,
 	})
 	if err != nil {
 		return err
@@ -162,7 +172,7 @@ func cacheOptions(namespaces string) cache.Options {
 	ours := cache.ByObject{Label: labels.SelectorFromSet(labels.Set{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy})}
 	o := cache.Options{
 		DefaultTransform: cache.TransformStripManagedFields(),
-		ByObject:         map[client.Object]cache.ByObject{},
+		ByObject:         map[client.Object]cache.ByObject{&corev1.Node{}: {Transform: addressesAlone}},
 	}
 	for _, object := range controllers.Labelled() {
 		o.ByObject[object] = ours
@@ -174,6 +184,18 @@ func cacheOptions(namespaces string) cache.Options {
 		o.DefaultNamespaces[namespace] = cache.Config{}
 	}
 	return o
+}
+
+// addressesAlone keeps in memory what certificates name of a Kubernetes node.
+func addressesAlone(object any) (any, error) {
+	if node, is := object.(*corev1.Node); is {
+		return &corev1.Node{
+			ObjectMeta: metav1.ObjectMeta{Name: node.Name, UID: node.UID, ResourceVersion: node.ResourceVersion,
+				DeletionTimestamp: node.DeletionTimestamp},
+			Status: corev1.NodeStatus{Addresses: node.Status.Addresses},
+		}, nil
+	}
+	return object, nil
 }
 
 func metricsOptions(address string) server.Options {

@@ -39,6 +39,8 @@ type Options struct {
 	ReassignmentRate int64
 	// ExternalOnly leaves clusters of the operator's own alone, and their topics and users.
 	ExternalOnly bool
+	// ReadNodes lets certificates of listeners of type NodePort name every Kubernetes node.
+	ReadNodes bool
 	// Now is the clock.
 	Now func() time.Time
 }
@@ -87,8 +89,8 @@ func Setup(mgr ctrl.Manager, o Options) error {
 		reconcilers = append(reconcilers, &cluster.Reconciler{
 			Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Recorder: recorder, Connections: connections,
 			Settings: cluster.Settings{
-				ImageRepository: o.ImageRepository, Domain: o.Domain, Namespaces: o.Namespaces, Now: o.Now,
-				OperatorNamespace: o.OperatorNamespace, OperatorLabels: o.OperatorLabels,
+				ImageRepository: o.ImageRepository, Domain: o.Domain, Namespaces: o.Namespaces, ReadNodes: o.ReadNodes,
+				OperatorNamespace: o.OperatorNamespace, OperatorLabels: o.OperatorLabels, Now: o.Now,
 			},
 			Shown: connect.ShownChain, Reach: prober, Woken: news[0],
 		})

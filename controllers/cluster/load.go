@@ -43,6 +43,9 @@ func (r *Reconciler) load(ctx context.Context, cluster *v1alpha1.KafkaCluster) (
 	if err = r.readProvided(ctx, &in); err != nil {
 		return in, err
 	}
+	if err = r.readHosts(ctx, &in); err != nil {
+		return in, err
+	}
 	key := client.ObjectKeyFromObject(cluster)
 	in.Holders = func() ([]provided.Holder, error) { return r.holders(ctx, key) }
 	in.Shown = func(p decide.Presenting) bool { return r.proofs.of(key, p).seen }

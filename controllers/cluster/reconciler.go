@@ -56,6 +56,8 @@ type Settings struct {
 	OperatorLabels    map[string]string
 	// Namespaces that the operator works in; none = all.
 	Namespaces []string
+	// ReadNodes: the operator may read Kubernetes nodes.
+	ReadNodes bool
 	// Now is the clock.
 	Now func() time.Time
 }

@@ -50,6 +50,9 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	for _, object := range Labelled() {
 		build = build.Watches(object, labelled)
 	}
+	if r.Settings.ReadNodes {
+		build = r.watchHosts(build)
+	}
 	provided := handler.TypedEnqueueRequestsFromMapFunc(r.naming)
 	return build.WatchesRawSource(source.Kind(own, &corev1.Secret{}, provided)).Complete(r)
 }

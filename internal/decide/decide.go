@@ -46,6 +46,8 @@ type Inputs struct {
 	NewUUID                 func() string
 	Now                     time.Time
 
+	// HostAddresses are those of the Kubernetes nodes, sorted; none = they are not known.
+	HostAddresses []string
 	// Provided are the Secrets of users that specs name.
 	Provided provided.Secrets
 	// Holders lists the Secrets that tell clients how to connect. It is asked when another authority is about to sign.
@@ -100,8 +102,9 @@ func Decide(in Inputs) Decision {
 	if !d.resolve(in) {
 		return d
 	}
+	d.nameHosts(in.HostAddresses)
 	d.Remade = remade(d.Model, in.Live)
-	d.Warnings = slices.Concat(resolve.Warnings(d.Model), resolve.Outgrown(d.Model, d.Accepted),
+	d.Warnings = slices.Concat(d.Warnings, resolve.Warnings(d.Model), resolve.Outgrown(d.Model, d.Accepted),
 		keptClaims(d.Model, in.Live, d.Remade.Claims))
 	if d.Authority = authorityOf(in.Live, in.Cluster.Name, in.Now); d.Authority.Problem != "" {
 		d.Waiting = append(d.Waiting, d.Authority.Problem)

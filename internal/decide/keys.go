@@ -284,15 +284,18 @@ func listenerLeaves(c *model.Cluster, pool *model.Pool, hosts map[int32]string) 
 			continue
 		}
 		for _, listener := range node.Listeners {
-			host := hosts[node.ID]
-			if listener.IsInternal() || len(listener.SANs) == 0 || listener.NeedsHostIP && host == "" {
+			host, names := hosts[node.ID], listener.SANs
+			if listener.IsInternal() || len(names) == 0 ||
+				listener.NeedsHostIP && host == "" && len(c.HostAddresses) == 0 {
 				continue
 			}
-			if !listener.NeedsHostIP {
+			if listener.NeedsHostIP {
+				names = slices.Concat(names, c.HostAddresses)
+			} else {
 				host = ""
 			}
 			entry := fmt.Sprintf("%d.%s", node.ID, strings.ToLower(listener.Name))
-			leaves = append(leaves, Leaf{Entry: entry, Request: nodeRequest(listener.SANs, host)})
+			leaves = append(leaves, Leaf{Entry: entry, Request: nodeRequest(names, host)})
 		}
 	}
 	return leaves

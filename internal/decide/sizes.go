@@ -1,6 +1,7 @@
 package decide
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/castellan-dev/castellan/internal/model"
@@ -69,6 +70,41 @@ func tooLarge(c *model.Cluster) verdict.List {
 		}
 	}
 	return faults
+}
+
+// mostHosts is how many addresses of Kubernetes nodes a certificate names at most.
+const mostHosts = 500
+
+// hostRoom is more than an address takes in a certificate, as PEM, and for its line's end in the list of names.
+const hostRoom = 28
+
+// nameHosts has certificates name every Kubernetes node, so that a pod that comes to another one finds its certificate
+// there, also while no operator runs. Where that is too much for the Secrets, each names its own.
+func (d *Decision) nameHosts(addresses []string) {
+	leaves, size := 0, 0
+	for i := range d.Model.Pools {
+		count := 0
+		for k := range d.Model.Nodes {
+			for _, l := range d.Model.Nodes[k].AllListeners() {
+				if d.Model.Nodes[k].Pool == d.Model.Pools[i].Name && l.NeedsHostIP {
+					count++
+				}
+			}
+		}
+		leaves = max(leaves, count)
+	}
+	for _, address := range addresses {
+		size += len(address) + hostRoom
+	}
+	switch {
+	case leaves == 0:
+	case len(addresses) > mostHosts || leaves*size > model.ListenersSecrets*(maxObject-keyRoom-authorityRoom)/2:
+		d.Warnings = append(d.Warnings, fmt.Sprintf("the %d addresses of the Kubernetes nodes are too many for the certificates "+
+			"of listeners of type NodePort: each names that on which its pod runs, and a pod that moves needs the operator",
+			len(addresses)))
+	default:
+		d.Model.HostAddresses = addresses
+	}
 }
 
 // assumed is the cluster with the longest value for every fact that is not known yet.

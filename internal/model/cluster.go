@@ -60,6 +60,8 @@ type Cluster struct {
 	Cordoned map[int32]bool
 	// ListenerAuthority is a Secret with an authority of the user's own that signs for listeners; empty = the cluster's.
 	ListenerAuthority string
+	// HostAddresses are those of all Kubernetes nodes, which certificates name; none = only that on which a pod runs.
+	HostAddresses []string
 	// FormerPools are recorded pools that are no longer in the spec; their node ids are never given out again.
 	FormerPools []v1alpha1.PoolStatus
 }

@@ -3,6 +3,7 @@ package chart
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -212,6 +213,23 @@ func TestSomePermissionsAreNeverAskedFor(t *testing.T) {
 	}
 }
 
+// Nodes are read only where somebody asks for it, and nothing else comes with that.
+func TestReadNodesGivesThatAlone(t *testing.T) {
+	for _, args := range [][]string{nil, {"--set", "watchNamespaces={orders}"}} {
+		without, with := permissions(t, rendered(t, args...)), permissions(t, rendered(t, append(args, "--set", "readNodes=true")...))
+		if got := with["ClusterRole /castellan-nodes"]; !slices.Equal(got, []string{"nodes list", "nodes watch"}) {
+			t.Errorf("it may %v", got)
+		}
+		delete(with, "ClusterRole /castellan-nodes")
+		if !maps.EqualFunc(with, without, slices.Equal) {
+			t.Errorf("the other roles differ: %v, without %v", with, without)
+		}
+	}
+	if args := string(mustTemplate(t, "--set", "readNodes=true")); !strings.Contains(args, "--read-nodes=true") {
+		t.Error("the operator is not told")
+	}
+}
+
 // tableRow is a row of the table in docs/security.md: | `group/resource` | `verb`, `verb` | reason |.
 var tableRow = regexp.MustCompile("(?m)^\\| `([^`]+)` \\| ([^|]+) \\| ([^|]+) \\|")
 
@@ -251,7 +269,7 @@ func TestTheOperatorKnowsEveryFlagThatTheChartSets(t *testing.T) {
 		t.Fatalf("build the operator: %v", err)
 	}
 	help, _ := exec.Command(string(bytes.TrimSpace(out)), "-h").CombinedOutput()
-	stream := mustTemplate(t, "--set", "crds.install=false", "--set", "watchNamespaces={a}", "--set", "externalOnly=true")
+	stream := mustTemplate(t, "--set", "crds.install=false", "--set", "watchNamespaces={a}", "--set", "externalOnly=true", "--set", "readNodes=true")
 	args := regexp.MustCompile(`(?m)^ +- --([a-z-]+)=`).
 		FindAllSubmatch(stream, -1)
 	if len(args) < 6 {

@@ -89,10 +89,16 @@ func isOfOwnClusters(where string) bool {
 	return slices.ContainsFunc(ofOwnClusters, func(prefix string) bool { return strings.HasPrefix(where, prefix) })
 }
 
+// withReadNodes are the calls that need readNodes=true of the chart, which no release asks for by itself.
+const withReadNodes = "controllers/cluster/hosts.go:"
+
 // Whatever the operator's code asks of the API server is granted, and nothing else.
 func TestTheVerbsThatAreGrantedAreThoseThatTheCodeUses(t *testing.T) {
 	all, external, unread := map[string][]string{}, map[string][]string{}, maps.Clone(reached)
 	use := func(permission, where, why string) {
+		if strings.HasPrefix(where, withReadNodes) {
+			return
+		}
 		all[permission] = append(all[permission], why)
 		if !isOfOwnClusters(where) {
 			external[permission] = append(external[permission], why)
