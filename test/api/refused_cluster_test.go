@@ -250,6 +250,23 @@ func TestKafkaClusterRefused(t *testing.T) {
 			listeners("{name: a, port: 9092, exposure: {services: {ipFamilies: [IPv5]}}}"),
 			[]string{"services.ipFamilies[0]", `supported values: "IPv4", "IPv6"`},
 		},
+		"walls of an unheard-of type": {`spec: {networkPolicy: {type: Egress}}`,
+			[]string{"spec.networkPolicy.type", `supported values: "None", "Ingress"`}},
+		"walls around somebody else's cluster": {
+			"spec: {version: null, pools: null, networkPolicy: {type: None}, external: {bootstrapServers: ['a:9092']}}",
+			[]string{"spec.external", "remove networkPolicy"}},
+		"peers that are nobody": {
+			listeners("{name: a, port: 9092, networkPolicyPeers: []}"),
+			[]string{"networkPolicyPeers", "at least 1"},
+		},
+		"a peer that is pods and a network": {
+			listeners("{name: a, port: 9092, networkPolicyPeers: [{podSelector: {}, ipBlock: {cidr: 10.0.0.0/8}}]}"),
+			[]string{"networkPolicyPeers[0]", "make two peers of it"},
+		},
+		"a peer that is nobody": {
+			listeners("{name: a, port: 9092, networkPolicyPeers: [{}]}"),
+			[]string{"networkPolicyPeers[0]", "a peer is either an ipBlock"},
+		},
 		"a protocol of the past": {
 			listeners("{name: a, port: 9092, tls: {protocols: [TLSv1.1]}}"),
 			[]string{"tls.protocols[0]", `supported values: "TLSv1.2", "TLSv1.3"`},
