@@ -51,6 +51,7 @@ type options struct {
 	drift           time.Duration
 	moveRate        int64
 	externalOnly    bool
+	gatewayAPI      bool
 	logLevel        slog.Level
 }
 
@@ -89,6 +90,12 @@ func (o *options) bind(flags *flag.FlagSet) {
 		"external-only",
 		false,
 		"look after external clusters (spec.external) alone, which takes no permission on pods, StatefulSets and their like",
+	)
+	flags.BoolVar(
+		&o.gatewayAPI,
+		"gateway-api",
+		false,
+		"make routes of the Gateway API for listeners of the types TLSRoute and TCPRoute, which takes permissions on them",
 	)
 	flags.TextVar(&o.logLevel, "log-level", slog.LevelInfo, "what is logged: DEBUG, INFO, WARN or ERROR")
 }
@@ -131,7 +138,8 @@ func run() error {
 	}
 	err = controllers.Setup(mgr, controllers.Options{
 		ImageRepository: o.imageRepository, Domain: o.domain, DriftInterval: o.drift,
-		ReassignmentRate: o.moveRate, Namespaces: namespacesOf(o.namespaces), ExternalOnly: o.externalOnly, Now: time.Now,
+		ReassignmentRate: o.moveRate, Namespaces: namespacesOf(o.namespaces), ExternalOnly: o.externalOnly,
+		GatewayAPI: o.gatewayAPI, Now: time.Now,
 	})
 	if err != nil {
 		return err

@@ -33,6 +33,8 @@ type Options struct {
 	ReassignmentRate int64
 	// ExternalOnly leaves clusters of the operator's own alone, and their topics and users.
 	ExternalOnly bool
+	// GatewayAPI tells whether the operator may read Gateways, and make routes.
+	GatewayAPI bool
 	// Now is the clock.
 	Now func() time.Time
 }
@@ -72,8 +74,10 @@ func Setup(mgr ctrl.Manager, o Options) error {
 	if !o.ExternalOnly {
 		reconcilers = append(reconcilers, &cluster.Reconciler{
 			Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Recorder: recorder, Connections: connections,
-			Settings: cluster.Settings{ImageRepository: o.ImageRepository, Domain: o.Domain, Now: o.Now},
-			Shown:    connect.Shown,
+			Settings: cluster.Settings{
+				ImageRepository: o.ImageRepository, Domain: o.Domain, GatewayAPI: o.GatewayAPI, Now: o.Now,
+			},
+			Shown: connect.Shown,
 		})
 	}
 	for _, reconciler := range reconcilers {

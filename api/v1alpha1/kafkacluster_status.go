@@ -210,11 +210,11 @@ type ListenerStatus struct {
 	// +listType=map
 	// +listMapKey=nodeId
 	Addresses []NodeAddress `json:"addresses,omitempty"`
-	// What the listener waits for, such as the address of a load balancer; empty if for nothing.
+	// What the listener waits for, such as the address of a load balancer or a Gateway's acceptance; empty if for nothing.
 	// +optional
 	Message string `json:"message,omitempty"`
-	// Addresses of the load balancer before the bootstrap Service, as last known: bootstrapServers keeps them while the
-	// load balancer has none.
+	// Addresses of the load balancer before the bootstrap Service, or of the Gateway, as last known: bootstrapServers keeps
+	// them while it has none.
 	// +optional
 	// +listType=set
 	LoadBalancerAddresses []string `json:"loadBalancerAddresses,omitempty"`

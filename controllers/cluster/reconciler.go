@@ -36,6 +36,7 @@ type Reconciler struct {
 	patience     patience
 	proofs       proofs
 	expiries     expiries
+	gateways     gatewayLooks
 }
 
 // Settings are those of the operator that the care of a cluster depends on.
@@ -44,6 +45,8 @@ type Settings struct {
 	ImageRepository string
 	// Domain is the DNS domain of the Kubernetes cluster, such as cluster.local.
 	Domain string
+	// GatewayAPI tells whether the operator may read Gateways, and make routes.
+	GatewayAPI bool
 	// Now is the clock.
 	Now func() time.Time
 }
@@ -73,6 +76,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		r.patience.forget(req.NamespacedName)
 		r.proofs.forget(req.NamespacedName)
 		r.expiries.keep(req.NamespacedName, nil)
+		r.gateways.forget(req.NamespacedName)
 		return ctrl.Result{}, nil
 	}
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/exposure"
 	"github.com/castellan-dev/castellan/internal/model"
 )
 
@@ -30,7 +31,7 @@ func Whose(kind string, o metav1.Object, cluster metav1.Object) (owner string, o
 	switch kind {
 	case model.KindClaim:
 		return "", claimed(labels)
-	case model.KindService, model.KindBudget, model.KindStatefulSet:
+	case model.KindService, model.KindBudget, model.KindStatefulSet, string(exposure.RouteTLS), string(exposure.RouteTCP):
 		return "", o.GetAnnotations()[v1alpha1.AnnotationApplied] != ""
 	}
 	return "", true

@@ -30,10 +30,11 @@ type Pass struct {
 	Observation *model.Observation
 	Hosts       map[int32]string // addresses of the Kubernetes nodes that the pods landed on, by node id
 	Plan        plan.Plan
-	Verdicts    []verdict.Verdict // what the user has to change
-	Warnings    []string          // what is carried out, and deserves a second thought
-	Waiting     []string          // what else is waited for
-	Failure     error             // what ended the pass
+	Verdicts    []verdict.Verdict   // what the user has to change
+	Warnings    []string            // what is carried out, and deserves a second thought
+	Waiting     []string            // what else is waited for
+	Routing     map[string][]string // what Gateways do not do yet, by listener
+	Failure     error               // what ended the pass
 }
 
 // Event is to be told once the status says so.
@@ -120,6 +121,9 @@ func (s *writer) progress() (reason, message string) {
 	for _, l := range s.Model.Listeners {
 		if message := awaited(s.Model, l); message != "" {
 			return "AddressPending", fmt.Sprintf("listener %s: %s", l.Name, message)
+		}
+		if problems := s.Routing[l.Name]; len(problems) > 0 {
+			return "RoutePending", fmt.Sprintf("listener %s: %s", l.Name, First(problems))
 		}
 	}
 	return "", ""
@@ -237,6 +241,12 @@ func (s *writer) available() (value metav1.ConditionStatus, reason, message stri
 
 func (s *writer) setListeners() {
 	s.status.Listeners = ListenerStatus(s.Model, s.Hosts)
+	for i := range s.status.Listeners {
+		l := &s.status.Listeners[i]
+		if problems := s.Routing[l.Name]; len(problems) > 0 && l.Message == "" {
+			l.Message = First(problems)
+		}
+	}
 }
 
 // setFacts keeps the last known facts where nothing new is known.
