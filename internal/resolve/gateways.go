@@ -71,26 +71,9 @@ func validateTLSRoute(l v1alpha1.Listener) verdict.List {
 	if a := l.Exposure.Advertised; a == nil || a.HostTemplate == "" {
 		refuse("exposure.advertised.hostTemplate", "a TLSRoute finds a broker by its name, and there is none; write one such as "+
 			"broker-{nodeId}.kafka.example.com")
-	} else {
-		for _, o := range a.Overrides {
-			if isAddress(o.Host) {
-				refuse(fmt.Sprintf("exposure.advertised.overrides[%d].host", o.NodeID), "a TLSRoute finds a broker by its name, "+
-					"and %s is an IP address; write a host name", o.Host)
-			}
-		}
-		if isAddress(a.HostTemplate) {
-			refuse("exposure.advertised.hostTemplate", "a TLSRoute finds a broker by its name, and %s is an IP address; write a "+
-				"name such as broker-{nodeId}.kafka.example.com", a.HostTemplate)
-		}
 	}
 	if b := l.Exposure.Bootstrap; b == nil || len(b.Hosts) == 0 {
 		refuse("exposure.bootstrap.hosts", "a TLSRoute needs a name at which clients begin; write one such as kafka.example.com")
-	} else {
-		for _, host := range b.Hosts {
-			if isAddress(host) {
-				refuse("exposure.bootstrap.hosts["+host+"]", "a TLSRoute is found by name, and this is an IP address; write a host name")
-			}
-		}
 	}
 	return faults
 }
@@ -124,37 +107,57 @@ func isAddress(host string) bool {
 	return err == nil
 }
 
-// validateRoutes refuses two routes between which a Gateway could not choose: of one name with TLSRoute, at one port
-// with TCPRoute.
+// validateRoutes refuses a route that a Gateway could not choose, or not between it and another: by an IP address or a
+// name twice with TLSRoute, by a port twice with TCPRoute.
 func validateRoutes(c *model.Cluster) verdict.List {
 	var faults verdict.List
 	taken := map[string]string{}
 	for _, l := range c.Listeners {
 		gateway := exposure.GatewayName(l.Gateway)
-		before := len(faults)
-		for _, r := range exposure.Routes(c, l) {
-			to, field := "clients of listener "+l.Name+" begin", "bootstrap.hosts"
-			if r.Kind == exposure.RouteTCP {
-				field = "bootstrap.port"
+		refused := false // one sentence a listener
+		refuse := func(r exposure.Route, format string, args ...any) {
+			if !refused {
+				faults.Refuse(model.ListenerField(l.Name, "exposure."+fieldOf(l, r)), format, args...)
 			}
+			refused = true
+		}
+		for _, r := range exposure.Routes(c, l) {
+			if r.Kind == exposure.RouteTCP && exposure.FixedPort(l) != 0 {
+				break // it is refused already
+			}
+			to := "clients of listener " + l.Name + " begin"
 			if r.Node != nil {
 				to = fmt.Sprintf("node %d at listener %s is reached", r.Node.ID, l.Name)
-				host, port := askedBy(l, r.Node.ID)
-				if field = "advertised." + host; r.Kind == exposure.RouteTCP {
-					field = "advertised." + cmp.Or(port, "portTemplate")
-				}
 			}
 			for _, place := range placesOf(r) {
-				key := gateway + " " + strings.ToLower(place)
-				if other := taken[key]; other != "" && len(faults) == before { // one sentence a listener
-					faults.Refuse(model.ListenerField(l.Name, "exposure."+field), "%s of %s leads to where %s, and %s there too; give "+
-						"each a %s of its own", place, gateway, other, to, strings.Fields(place)[0])
+				key := gateway + " " + place
+				kind, name, _ := strings.Cut(place, " ")
+				if isAddress(name) {
+					refuse(r, "a TLSRoute is found by a name, and %s is an IP address; write a host name", name)
+				} else if taken[key] != "" {
+					refuse(r, "%s of %s leads to where %s, and %s there too; give each a %s of its own", place, gateway, taken[key], to,
+						kind)
 				}
 				taken[key] = to
 			}
 		}
 	}
 	return faults
+}
+
+// fieldOf is what says by which name or port the Gateway finds a route.
+func fieldOf(l model.Listener, r exposure.Route) string {
+	if r.Node == nil {
+		if r.Kind == exposure.RouteTCP {
+			return "bootstrap.port"
+		}
+		return "bootstrap.hosts"
+	}
+	host, port := askedBy(l, r.Node.ID)
+	if r.Kind == exposure.RouteTCP {
+		return "advertised." + cmp.Or(port, "portTemplate")
+	}
+	return "advertised." + host
 }
 
 // placesOf are the names or the port by which a Gateway chooses a route.
