@@ -1,12 +1,17 @@
 package cluster
 
 import (
+	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
@@ -150,10 +155,72 @@ func TestRoutesAreKeptAsTheyAreMade(t *testing.T) {
 	if route("events-main-0-clients").GetResourceVersion() != before {
 		t.Error("the route is written again and again")
 	}
+	defaulted := route("events-main-0-clients") // as the API server fills in what nobody said
+	rules, _, _ := unstructured.NestedSlice(defaulted.Object, "spec", "rules")
+	backend := rules[0].(map[string]any)["backendRefs"].([]any)[0].(map[string]any)
+	backend["group"], backend["kind"], backend["weight"] = "", "Service", int64(1)
+	if err := unstructured.SetNestedSlice(defaulted.Object, rules, "spec", "rules"); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.api.Update(t.Context(), defaulted); err != nil {
+		t.Fatal(err)
+	}
+	h.reconcile()
+	if route("events-main-0-clients").GetResourceVersion() != defaulted.GetResourceVersion() {
+		t.Error("the route is written again because of what the API server filled in")
+	}
 	h.put("TLSRoute", "shop", "events-main-0-clients", map[string]any{"spec": map[string]any{"hostnames": []any{"elsewhere.org"}}})
 	h.reconcile()
 	if hosts, _, _ := unstructured.NestedStringSlice(route("events-main-0-clients").Object, "spec", "hostnames"); hosts[0] != "b0.example.com" {
 		t.Errorf("what somebody edited stays: %v", hosts)
+	}
+}
+
+// withoutRoutes is an API server that does not know the kinds of routes, or does not serve this version of them.
+type withoutRoutes struct {
+	client.Reader
+	err   error
+	lists int
+}
+
+func (w *withoutRoutes) List(ctx context.Context, list client.ObjectList, options ...client.ListOption) error {
+	if _, untyped := list.(*unstructured.UnstructuredList); untyped {
+		w.lists++
+		return w.err
+	}
+	return w.Reader.List(ctx, list, options...)
+}
+
+// A cluster works without the Gateway API. When that is installed it is noticed, and what needs it is made.
+func TestTheGatewayAPIMayComeLater(t *testing.T) {
+	for name, err := range map[string]error{
+		"the kind is not known":     &meta.NoKindMatchError{GroupKind: schema.GroupKind{Kind: "TLSRoute"}},
+		"the version is not served": apierrors.NewNotFound(schema.GroupResource{Resource: "tlsroutes"}, ""),
+		"it may not be read":        apierrors.NewForbidden(schema.GroupResource{Resource: "tlsroutes"}, "", errors.New("no")),
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := routed(t)
+			reader := &withoutRoutes{Reader: h.api, err: err}
+			h.under.APIReader = reader
+			h.reconcile()
+			h.reconcile()
+			if reader.lists != 2 {
+				t.Errorf("a cluster that needs no Gateway asks for routes %d times", reader.lists)
+			}
+			h.expose(behind())
+			h.reconcile()
+			if got := h.listener().Message; !strings.Contains(got, "TLSRoute") ||
+				!strings.Contains(got, "install the Gateway API") && !strings.Contains(got, "set gatewayAPI.enabled") {
+				t.Errorf("the status says %q", got)
+			}
+			h.under.APIReader = h.api
+			h.put("Gateway", "infra", "public", passthrough(443))
+			h.reconcile()
+			h.reconcile()
+			if got := h.listener().Message; !strings.Contains(got, "has not accepted TLSRoute events-clients yet") {
+				t.Errorf("once it is there the status says %q", got)
+			}
+		})
 	}
 }
 

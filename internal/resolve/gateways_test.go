@@ -59,6 +59,9 @@ var gatewayFaults = []badInput{
 		exposureField + "advertised.hostTemplate", "write the host at which clients reach its Gateway"},
 	{"a port of Services that share nothing", exposed(`{type: ClusterIP, brokers: {portTemplate: "9000+{nodeId}"}}`),
 		verdict.ReasonInvalid, exposureField + "brokers.portTemplate", "or use the type LoadBalancer"},
+	{"traffic that stays where no broker is", exposed(`{type: LoadBalancer, brokers: {portTemplate: "9100+{nodeId}"}, ` +
+		`services: {externalTrafficPolicy: Local}}`), verdict.ReasonInvalid, exposureField + "services.externalTrafficPolicy",
+		"set it to Cluster, or remove brokers.portTemplate"},
 	{"one port for all Services", exposed(`{type: LoadBalancer, brokers: {portTemplate: 9000}}`), verdict.ReasonInvalid,
 		exposureField + "brokers.portTemplate", "as in 9000+{nodeId}"},
 	{"a broker's Service at the port of the first", exposed(`{type: LoadBalancer, brokers: {portTemplate: "9091+{nodeId}"}}`),
