@@ -57,6 +57,7 @@ type options struct {
 	externalOnly    bool
 	labels          string
 	readNodes       bool
+	gatewayAPI      bool
 	logLevel        slog.Level
 }
 
@@ -108,6 +109,12 @@ func (o *options) bind(flags *flag.FlagSet) {
 		false,
 		"read the addresses of Kubernetes nodes, so that certificates of listeners of type NodePort name all of them",
 	)
+	flags.BoolVar(
+		&o.gatewayAPI,
+		"gateway-api",
+		false,
+		"make routes of the Gateway API for listeners of the types TLSRoute and TCPRoute, which takes permissions on them",
+	)
 	flags.TextVar(&o.logLevel, "log-level", slog.LevelInfo, "what is logged: DEBUG, INFO, WARN or ERROR")
 }
 
@@ -155,7 +162,7 @@ func run() error {
 		OperatorNamespace: os.Getenv("POD_NAMESPACE"), OperatorLabels: own,
 		ImageRepository: o.imageRepository, Domain: o.domain, DriftInterval: o.drift,
 		ReassignmentRate: o.moveRate, Namespaces: namespacesOf(o.namespaces), ExternalOnly: o.externalOnly,
-		ReadNodes: o.readNodes, Now: time.Now,
+		ReadNodes: o.readNodes, GatewayAPI: o.gatewayAPI, Now: time.Now,
 	})
 	if err != nil {
 		return err

@@ -41,6 +41,8 @@ type Options struct {
 	ExternalOnly bool
 	// ReadNodes lets certificates of listeners of type NodePort name every Kubernetes node.
 	ReadNodes bool
+	// GatewayAPI tells whether the operator may read Gateways, and make routes.
+	GatewayAPI bool
 	// Now is the clock.
 	Now func() time.Time
 }
@@ -90,7 +92,7 @@ func Setup(mgr ctrl.Manager, o Options) error {
 			Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Recorder: recorder, Connections: connections,
 			Settings: cluster.Settings{
 				ImageRepository: o.ImageRepository, Domain: o.Domain, Namespaces: o.Namespaces, ReadNodes: o.ReadNodes,
-				OperatorNamespace: o.OperatorNamespace, OperatorLabels: o.OperatorLabels, Now: o.Now,
+				GatewayAPI: o.GatewayAPI, OperatorNamespace: o.OperatorNamespace, OperatorLabels: o.OperatorLabels, Now: o.Now,
 			},
 			Shown: connect.ShownChain, Reach: prober, Woken: news[0],
 		})

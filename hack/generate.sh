@@ -32,6 +32,7 @@ sed -n '/^rules:/,$p' "$into/config/rbac/role.yaml" >"$into/charts/castellan/fil
 "$controller_gen" rbac:roleName=castellan-manager paths=./controllers/batch paths=./controllers/external \
 	paths=./controllers/topic paths=./controllers/user output:rbac:dir="$into/config/external-only"
 sed -n '/^rules:/,$p' "$into/config/external-only/role.yaml" >"$into/charts/castellan/files/rules-external.yaml"
+cp config/gateway-api/rules.yaml "$into/charts/castellan/files/rules-gateway.yaml"
 go -C hack/apidoc run . "$into"/config/crd/bases/*.yaml >"$into/docs/api.md"
 
 if [ "$into" = "$root" ]; then

@@ -524,7 +524,7 @@ const (
 
 // ExposureType says from where a listener can be reached.
 //
-// +kubebuilder:validation:Enum=Internal;ClusterIP;NodePort;LoadBalancer
+// +kubebuilder:validation:Enum=Internal;ClusterIP;NodePort;LoadBalancer;TLSRoute;TCPRoute
 type ExposureType string
 
 // From where a listener can be reached.
@@ -533,6 +533,8 @@ const (
 	ExposureClusterIP    ExposureType = "ClusterIP"
 	ExposureNodePort     ExposureType = "NodePort"
 	ExposureLoadBalancer ExposureType = "LoadBalancer"
+	ExposureTLSRoute     ExposureType = "TLSRoute"
+	ExposureTCPRoute     ExposureType = "TCPRoute"
 )
 
 // Exposure says how clients reach a listener.
@@ -540,7 +542,9 @@ type Exposure struct {
 	// What each broker advertises. Internal: its pod's DNS name, for clients inside the Kubernetes cluster. ClusterIP:
 	// the DNS name of a Service of its own, for routers of yours that lead to it. NodePort: the address of the
 	// Kubernetes node on which it runs (status.hostIP of its pod, often private) and a port of it, for clients that reach
-	// both. LoadBalancer: the address of a load balancer of its own. Default: Internal.
+	// both. LoadBalancer: the address of a load balancer of its own. TLSRoute: a name of its own, by which a Gateway leads
+	// clients to it (advertised.hostTemplate). TCPRoute: a port of its own at the one address of a Gateway. Default:
+	// Internal.
 	// +optional
 	// +kubebuilder:default=Internal
 	Type ExposureType `json:"type,omitempty"`
@@ -554,6 +558,11 @@ type Exposure struct {
 	// +optional
 	Bootstrap *BootstrapExposure `json:"bootstrap,omitempty"`
 
+	// Gateway (gateway.networking.k8s.io) that leads clients to the brokers. With TLSRoute and TCPRoute alone, which need
+	// it.
+	// +optional
+	Gateway *GatewayReference `json:"gateway,omitempty"`
+
 	// What the Service of each broker has of its own. Internal has none.
 	// +optional
 	Brokers *BrokersExposure `json:"brokers,omitempty"`
@@ -563,6 +572,40 @@ type Exposure struct {
 	Services *ExposureServices `json:"services,omitempty"`
 }
 
+// GatewayReference names a Gateway, or a ListenerSet that adds listeners to one.
+type GatewayReference struct {
+	// Name of the Gateway. At most 253 characters.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+
+	// Namespace of the Gateway. Default: that of the KafkaCluster. At most 63 characters.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	Namespace string `json:"namespace,omitempty"`
+
+	// Gateway or ListenerSet. Default: Gateway.
+	// +optional
+	// +kubebuilder:validation:Enum=Gateway;ListenerSet
+	Kind GatewayKind `json:"kind,omitempty"`
+
+	// Name of the Gateway's listener that passes TLS on. With TLSRoute alone. Default: all that take the names. At most 253
+	// characters.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	SectionName string `json:"sectionName,omitempty"`
+}
+
+// GatewayKind is the kind of what routes attach to.
+type GatewayKind string
+
+// What routes attach to.
+const (
+	GatewayKindGateway     GatewayKind = "Gateway"
+	GatewayKindListenerSet GatewayKind = "ListenerSet"
+)
+
 // Metadata are annotations or labels of a Service.
 //
 // +kubebuilder:validation:MaxProperties=32
@@ -571,6 +614,12 @@ type Metadata map[string]string
 // BrokersExposure is what the Services of single brokers have. {nodeId}, {pod}, {cluster} and {namespace} in values
 // stand for those of the broker.
 type BrokersExposure struct {
+	// Port of the Service of each broker with LoadBalancer: a number to which the node id is added, such as
+	// "9000+{nodeId}", which clients are told. Services with ports of their own can share one address. Default: the port of
+	// the listener.
+	// +optional
+	PortTemplate *intstr.IntOrString `json:"portTemplate,omitempty"`
+
 	// Node port of each broker with NodePort: a number to which the node id is added, such as "31000+{nodeId}". Default:
 	// a port that Kubernetes chooses.
 	// +optional
@@ -655,7 +704,7 @@ type Advertised struct {
 	HostTemplate string `json:"hostTemplate,omitempty"`
 
 	// Port of each broker: a number such as 443, or a number to which the node id is added, such as "9000+{nodeId}".
-	// Default: what the type gives.
+	// Default: what the type gives; 443 with TLSRoute, and "9000+{nodeId}" with TCPRoute.
 	// +optional
 	PortTemplate *intstr.IntOrString `json:"portTemplate,omitempty"`
 
@@ -699,7 +748,8 @@ type BootstrapExposure struct {
 	Hosts []string `json:"hosts,omitempty"`
 
 	// Port of these hosts. Default: advertised.portTemplate where that is a number alone, else the port at which the
-	// bootstrap Service is reached. 1 to 65535.
+	// bootstrap Service is reached. With TCPRoute: the port of the Gateway at which clients begin, without hosts too;
+	// default: the port of the listener. 1 to 65535.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=65535

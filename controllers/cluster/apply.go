@@ -40,26 +40,27 @@ func (r *Reconciler) applyQuiet(ctx context.Context, s *scope) error {
 			service.Spec.Ports[0].NodePort = 0
 			written, err = r.apply(ctx, s, model.KindService, service, nil)
 		}
-		if err := s.refuseService(service, err); err != nil {
+		if err := s.refuseExposed(service, err); err != nil {
 			return err
 		}
 		if written {
 			s.lookAgain(whenBehind)
 		}
 	}
-	return r.createClaims(ctx, s)
+	return errors.Join(r.applyRoutes(ctx, s), r.createClaims(ctx, s))
 }
 
-// refuseService makes Kubernetes' no to the Service of a listener the fault of that listener, so that nothing else
+// refuseExposed makes Kubernetes' no to a Service or route of a listener the fault of that listener, so that nothing else
 // waits for it. Anything else is retried.
-func (s *scope) refuseService(service *corev1.Service, err error) error {
-	listener := service.Labels[v1alpha1.LabelListener]
+func (s *scope) refuseExposed(object client.Object, err error) error {
+	listener := object.GetLabels()[v1alpha1.LabelListener]
 	words, refused := refusal(err)
 	if listener == "" || !refused {
 		return err
 	}
 	s.refused = append(s.refused, verdict.Stalled(verdict.ReasonInvalid, model.ListenerField(listener, "exposure"),
-		"Kubernetes refuses Service %s: %s; change what is asked for here, or what stands in its way", service.Name, words))
+		"Kubernetes refuses %s %s: %s; change what is asked for here, or what stands in its way",
+		object.GetObjectKind().GroupVersionKind().Kind, object.GetName(), words))
 	return nil
 }
 

@@ -42,6 +42,7 @@ type Reconciler struct {
 	patience     patience
 	proofs       proofs
 	expiries     expiries
+	gateways     gatewayLooks
 }
 
 // Settings are those of the operator that the care of a cluster depends on.
@@ -58,6 +59,8 @@ type Settings struct {
 	Namespaces []string
 	// ReadNodes: the operator may read Kubernetes nodes.
 	ReadNodes bool
+	// GatewayAPI tells whether the operator may read Gateways, and make routes.
+	GatewayAPI bool
 	// Now is the clock.
 	Now func() time.Time
 }
@@ -90,6 +93,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		r.proofs.forget(req.NamespacedName)
 		r.expiries.keep(req.NamespacedName, nil)
 		r.Reach.Forget(req.String())
+		r.gateways.forget(req.NamespacedName)
 		return ctrl.Result{}, nil
 	}
 	if err != nil {

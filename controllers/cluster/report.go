@@ -23,7 +23,8 @@ func (r *Reconciler) report(ctx context.Context, s *scope, failure error) error 
 	pass := report.Pass{
 		Cluster: s.base, Now: s.seen.Now, Model: d.Model, Observation: d.Observation,
 		Hosts: decide.Hosts(s.seen.Live.Pods), Reach: r.reached(s), Plan: d.Plan,
-		Verdicts: append(d.Verdicts, s.refused...), Warnings: d.Warnings, Waiting: d.Waiting, Failure: failure,
+		Verdicts: append(d.Verdicts, s.refused...), Warnings: d.Warnings, Waiting: d.Waiting, Routing: d.Routing,
+		Failure: failure,
 	}
 	if d.Blocked != "" {
 		pass.Waiting = []string{d.Blocked}

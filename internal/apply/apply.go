@@ -89,6 +89,9 @@ func (a *Applier) Edited(desired, live client.Object) bool {
 
 // contentAs is the content of an answer of the API server as the cache will hold it: of the type that desired has.
 func contentAs(desired client.Object, answer *unstructured.Unstructured) (map[string]any, error) {
+	if _, untyped := desired.(*unstructured.Unstructured); untyped {
+		return content(answer)
+	}
 	object := reflect.New(reflect.TypeOf(desired).Elem()).Interface()
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(answer.Object, object); err != nil {
 		return nil, err
@@ -124,6 +127,9 @@ func Own(object client.Object, owner client.Object, kind string, apiVersion stri
 
 // content is an object as the API server would see it, without status and without what only the server sets.
 func content(object any) (map[string]any, error) {
+	if untyped, is := object.(*unstructured.Unstructured); is {
+		object = untyped.DeepCopy() // the converter would hand out its own fields
+	}
 	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(object)
 	if err != nil {
 		return nil, err

@@ -91,6 +91,8 @@ type Decision struct {
 	Warnings []string
 	// Waiting is what is waited for beside the plan.
 	Waiting []string
+	// Routing says, by listener, what keeps its Gateway from leading clients to the brokers. Nothing else waits for it.
+	Routing map[string][]string
 }
 
 // Decide makes the decision.
@@ -105,7 +107,8 @@ func Decide(in Inputs) Decision {
 	d.nameHosts(in.HostAddresses)
 	d.Remade = remade(d.Model, in.Live)
 	d.Warnings = slices.Concat(d.Warnings, resolve.Warnings(d.Model), resolve.Outgrown(d.Model, d.Accepted),
-		keptClaims(d.Model, in.Live, d.Remade.Claims))
+		keptClaims(d.Model, in.Live, d.Remade.Claims), in.Live.Gateways.Warnings(d.Model))
+	d.Routing = in.Live.Gateways.Problems(d.Model)
 	if d.Authority = authorityOf(in.Live, in.Cluster.Name, in.Now); d.Authority.Problem != "" {
 		d.Waiting = append(d.Waiting, d.Authority.Problem)
 	}
@@ -178,8 +181,9 @@ func toResolve(in Inputs, record identity.Record, spec *v1alpha1.KafkaClusterSpe
 	record.WriteTo(&cluster.Status)
 	return resolve.Inputs{
 		Cluster: cluster, Spec: spec, Accepted: in.Accepted, NodePorts: nodePorts(in), Taken: in.Live.Taken,
-		Balanced: balanced(in), Advertised: advertised(in.Live, spec),
-		ImageRepository: in.ImageRepository, Domain: in.Domain, Operator: in.Operator, Living: living(in.Live), Disks: disks(in.Live),
+		Balanced: balanced(in, spec), Advertised: advertised(in.Live, spec),
+		ImageRepository: in.ImageRepository, Domain: in.Domain, Operator: in.Operator, Living: living(in.Live),
+		Disks: disks(in.Live),
 	}
 }
 
@@ -194,17 +198,39 @@ func nodePorts(in Inputs) map[string]int32 {
 	return ports
 }
 
-// balanced are the addresses of load balancers. Clients go on to begin where they did while the load balancer there is
-// silent, or is made again.
-func balanced(in Inputs) map[string][]string {
+// balanced are the addresses of load balancers and Gateways. Clients go on to begin where they did while what is there
+// is silent, or is made again.
+func balanced(in Inputs, spec *v1alpha1.KafkaClusterSpec) map[string][]string {
 	addresses := in.Live.Balanced()
+	c := &model.Cluster{Name: in.Cluster.Name}
+	for _, l := range spec.Listeners {
+		if l.Exposure.Type == v1alpha1.ExposureTCPRoute && l.Exposure.Gateway != nil {
+			addresses[c.BootstrapService(l.Name)] = in.Live.Gateways.Addresses(resolve.GatewayOf(in.Cluster.Namespace, l))
+		}
+	}
 	for _, l := range in.Cluster.Status.Listeners {
-		service := (&model.Cluster{Name: in.Cluster.Name}).BootstrapService(l.Name)
-		if len(addresses[service]) == 0 && len(l.LoadBalancerAddresses) > 0 {
+		service := c.BootstrapService(l.Name)
+		if len(addresses[service]) == 0 && len(l.LoadBalancerAddresses) > 0 && keepsExposure(in.Accepted, spec, l.Name) {
 			addresses[service] = l.LoadBalancerAddresses
 		}
 	}
 	return addresses
+}
+
+// keepsExposure tells that what is known of a listener's addresses was said of the exposure that it has now.
+func keepsExposure(accepted, spec *v1alpha1.KafkaClusterSpec, listener string) bool {
+	if accepted == nil {
+		return true
+	}
+	exposures := [2]v1alpha1.ExposureType{}
+	for i, s := range []*v1alpha1.KafkaClusterSpec{accepted, spec} {
+		for _, l := range s.Listeners {
+			if l.Name == listener {
+				exposures[i] = l.Exposure.Type
+			}
+		}
+	}
+	return exposures[0] == exposures[1]
 }
 
 // heldVerdicts are what only the user can end: one verdict for each field, however many nodes it holds back.
@@ -244,6 +270,7 @@ func surplus(cluster metav1.Object, c *model.Cluster, live *observe.Live, succes
 			objects = append(objects, service)
 		}
 	}
+	objects = append(objects, surplusRoutes(cluster, c, live)...)
 	used := revisionsInUse(live)
 	for name, configMap := range live.ConfigMaps {
 		if render.ReadRevision(configMap) != nil && !slices.Contains(used, name) &&
@@ -256,6 +283,21 @@ func surplus(cluster metav1.Object, c *model.Cluster, live *observe.Live, succes
 	}
 	objects = slices.DeleteFunc(objects, func(o render.Object) bool { return o.GetDeletionTimestamp() != nil })
 	slices.SortFunc(objects, func(a, b render.Object) int { return cmp.Compare(a.GetName(), b.GetName()) })
+	return objects
+}
+
+// surplusRoutes are those that lead to nobody any more.
+func surplusRoutes(cluster metav1.Object, c *model.Cluster, live *observe.Live) []render.Object {
+	rendered := map[string]bool{}
+	for _, route := range render.Routes(c) {
+		rendered[route.GetKind()+" "+route.GetName()] = true
+	}
+	var objects []render.Object
+	for name, route := range live.Gateways.Routes {
+		if !rendered[name] && metav1.IsControlledBy(route, cluster) {
+			objects = append(objects, route)
+		}
+	}
 	return objects
 }
 

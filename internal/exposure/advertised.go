@@ -109,7 +109,7 @@ func Advertise(c *model.Cluster, n *model.Node, l model.Listener, given Given) A
 		a.Port, a.Waiting = int32(port), ""
 	}
 	if a.Late == "" && row.Known == KnownLate && l.TLS && len(l.Hosts) == 0 && len(l.Balanced) == 0 {
-		a.Late = Awaits(l.Service) // the certificate has to name the address at which clients begin
+		a.Late = Awaits(l, l.Service) // the certificate has to name the address at which clients begin
 	}
 	if a.Late != "" {
 		now := given.Advertised[n.ID][strings.ToUpper(l.Name)]

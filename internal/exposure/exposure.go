@@ -84,6 +84,8 @@ type Row struct {
 	KeepsSource func(l model.Listener) bool
 	Reach       Reach
 	Known       When
+	// Route is what leads from a Gateway to the Services.
+	Route RouteKind
 }
 
 // Rows are all types of exposure; the first is the default.
@@ -101,6 +103,7 @@ var Rows = []Row{
 		KeepsSource:   always,
 		Reach:         ReachInside,
 		Known:         KnownAtOnce,
+		Route:         RouteNone,
 	},
 	{
 		Type: v1alpha1.ExposureClusterIP,
@@ -109,10 +112,8 @@ var Rows = []Row{
 			return Address{Host: c.ServiceHost(service), Port: l.Port, Service: service}
 		},
 		BootstrapPort: func(l model.Listener, _ Given) int32 { return l.Port },
-		Names: func(c *model.Cluster, n *model.Node, l model.Listener) []string {
-			return append(namesInside(c, n, l), serviceNames(c, model.NodeService(n.PodName, l.Name))...)
-		},
-		Open: openInside,
+		Names:         namesOfServices,
+		Open:          openInside,
 		// Whoever has hosts of their own has clients to whom the names inside mean nothing.
 		Bootstrap: func(c *model.Cluster, l model.Listener, hosts map[int32]string) string {
 			if len(l.Hosts) > 0 {
@@ -124,6 +125,7 @@ var Rows = []Row{
 		KeepsSource: always, // the source is the router of the user's own
 		Reach:       ReachOutside,
 		Known:       KnownAtOnce,
+		Route:       RouteNone,
 	},
 	{
 		Type: v1alpha1.ExposureNodePort,
@@ -152,6 +154,7 @@ var Rows = []Row{
 		},
 		Reach: ReachOutside,
 		Known: KnownAtOnce,
+		Route: RouteNone,
 	},
 	{
 		Type:          v1alpha1.ExposureLoadBalancer,
@@ -179,7 +182,10 @@ var Rows = []Row{
 		},
 		Reach: ReachOutside,
 		Known: KnownLate,
+		Route: RouteNone,
 	},
+	tlsRoute,
+	tcpRoute,
 }
 
 // GivesPorts tells whether Kubernetes gives out the ports that clients come to.
@@ -215,23 +221,33 @@ func serviceNames(c *model.Cluster, service string) []string {
 	}
 }
 
-// atLoadBalancer keeps to what the node advertises as long as the load balancer still has it. Where certificates are
-// checked, a node waits for the address at which clients begin as well: its certificate has to name it.
+// atLoadBalancer is where the load balancer of a node's own Service is.
 func atLoadBalancer(_ *model.Cluster, n *model.Node, l model.Listener, given Given) Address {
-	a := Address{Port: l.Port, Service: model.NodeService(n.PodName, l.Name)}
-	if known := given.Balanced[a.Service]; len(known) > 0 {
-		a.Host = known[0]
-		if now := given.Advertised[n.ID][strings.ToUpper(l.Name)].Host; slices.Contains(known, now) {
-			a.Host = now
-		}
-	} else {
-		a.Late = Awaits(a.Service)
-	}
+	service := model.NodeService(n.PodName, l.Name)
+	a := Address{Port: cmp.Or(ServicePort(n, l), l.Port), Service: service}
+	a.stand(n, l, given, given.Balanced[service], service)
 	return a
 }
 
-// Awaits says that the load balancer of a Service has no address.
-func Awaits(service string) string {
+// stand puts an address at one of those that are known. It keeps to what the node advertises as long as that is among
+// them. Where certificates are checked, a node waits for the address at which clients begin as well: its certificate has
+// to name it.
+func (a *Address) stand(n *model.Node, l model.Listener, given Given, known []string, service string) {
+	if len(known) == 0 {
+		a.Late = Awaits(l, service)
+		return
+	}
+	a.Host = known[0]
+	if now := given.Advertised[n.ID][strings.ToUpper(l.Name)].Host; slices.Contains(known, now) {
+		a.Host = now
+	}
+}
+
+// Awaits says that what stands before a Service has no address.
+func Awaits(l model.Listener, service string) string {
+	if l.Exposure == v1alpha1.ExposureTCPRoute {
+		return GatewayName(l.Gateway) + " has no address yet"
+	}
 	return fmt.Sprintf("Service %s waits for an address of its load balancer", service)
 }
 

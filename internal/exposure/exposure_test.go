@@ -112,8 +112,8 @@ func TestEveryExposureIsACompleteRow(t *testing.T) {
 }
 
 func TestWhatIsNoExposureIsNamedAndTreatedAsTheDefault(t *testing.T) {
-	if Names() != "Internal, ClusterIP, NodePort or LoadBalancer" ||
-		PerNodeTypes() != "ClusterIP, NodePort or LoadBalancer" || Known("") || Known("Pigeon") || !Known(v1alpha1.ExposureNodePort) {
+	if Names() != "Internal, ClusterIP, NodePort, LoadBalancer, TLSRoute or TCPRoute" ||
+		PerNodeTypes() != "ClusterIP, NodePort, LoadBalancer, TLSRoute or TCPRoute" || Known("") || Known("Pigeon") || !Known(v1alpha1.ExposureNodePort) {
 		t.Error(Names())
 	}
 	if Of("").Type != v1alpha1.ExposureInternal || Of("Pigeon").Type != v1alpha1.ExposureInternal {

@@ -27,6 +27,7 @@ func Shape(service *corev1.Service, c *model.Cluster, l model.Listener, n *model
 	own, labels, names := l.OfBootstrap.Annotations, l.OfBootstrap.Labels, l.Hosts
 	if n != nil {
 		host, _ := Asked(c, n, l)
+		spec.Ports[0].Port = cmp.Or(ServicePort(n, l), spec.Ports[0].Port)
 		own, labels, names = l.OfBrokers.Annotations, l.OfBrokers.Labels, []string{host}
 	}
 	annotations := map[string]string{}
@@ -63,6 +64,12 @@ func Shape(service *corev1.Service, c *model.Cluster, l model.Listener, n *model
 // FixedNodePort is the node port that the Service of a node has to have; 0 = any.
 func FixedNodePort(n *model.Node, l model.Listener) int32 {
 	template, _ := ParseNumber(l.OfBrokers.NodePortTemplate) // a wrong one has been refused
+	return int32(template.Of(n.ID))
+}
+
+// ServicePort is the port that the Service of a node has to have; 0 = that of the listener.
+func ServicePort(n *model.Node, l model.Listener) int32 {
+	template, _ := ParseNumber(l.OfBrokers.PortTemplate) // a wrong one has been refused
 	return int32(template.Of(n.ID))
 }
 

@@ -7,6 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/model"
@@ -151,6 +152,29 @@ func TestNothingIsAskedOfServicesByDefault(t *testing.T) {
 		}
 		if s.Annotations != nil || !reflect.DeepEqual(s.Spec, want) {
 			t.Errorf("%s: %+v", row.Type, s)
+		}
+	}
+}
+
+// Services that are to share an address have ports of their own, which brokers advertise, and lead to the listener.
+func TestServicesThatShareAnAddressHavePortsOfTheirOwn(t *testing.T) {
+	c := &model.Cluster{Namespace: "shop", Name: "events", Domain: "cluster.local"}
+	template := intstr.FromString("9100+{nodeId}")
+	l := model.Listener{Name: "outside", Port: 9094, Exposure: v1alpha1.ExposureLoadBalancer, Service: "events-outside",
+		OfBrokers: v1alpha1.BrokersExposure{PortTemplate: &template}}
+	n := &model.Node{ID: 2, PodName: "events-main-2"}
+	given := Given{Balanced: map[string][]string{"events-main-2-outside": {"192.0.2.1"}}}
+	if got := Advertise(c, n, l, given); got.Host != "192.0.2.1" || got.Port != 9102 {
+		t.Errorf("it advertises %+v", got)
+	}
+	for _, tt := range []struct {
+		node *model.Node
+		want int32
+	}{{n, 9102}, {nil, 9094}} {
+		s := &corev1.Service{Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 9094, TargetPort: intstr.FromString("outside")}}}}
+		Shape(s, c, l, tt.node, 0)
+		if p := s.Spec.Ports[0]; p.Port != tt.want || p.TargetPort.String() != "outside" {
+			t.Errorf("the Service has %+v, want port %d to the pod's port by its name", p, tt.want)
 		}
 	}
 }

@@ -125,8 +125,8 @@ type Listener struct {
 	// BootstrapPort.
 	Hosts     []string
 	HostsPort int32
-	// Balanced are the addresses of the load balancer before the bootstrap Service, best first; none = not known yet, or
-	// there is none.
+	// Balanced are the addresses of the load balancer before the bootstrap Service, or of the Gateway, best first; none =
+	// not known yet, or there is none.
 	Balanced []string
 	// NodePort is the port that the bootstrap Service has to have; 0 = any.
 	NodePort int32
@@ -136,6 +136,8 @@ type Listener struct {
 	Services    v1alpha1.ExposureServices
 	OfBootstrap v1alpha1.BootstrapExposure
 	OfBrokers   v1alpha1.BrokersExposure
+	// Gateway is what leads clients to the brokers, its namespace and kind filled in; the zero value = there is none.
+	Gateway v1alpha1.GatewayReference
 }
 
 // Trust is by whom clients know the brokers at a listener. The zero value is the cluster's own authority.

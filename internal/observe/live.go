@@ -30,6 +30,8 @@ type Live struct {
 	// Taken names what somebody else has under a name that the cluster needs: "Kind/name", as model.ObjectName.Key has it,
 	// and whose it is; empty = it names nobody.
 	Taken map[string]string
+	// Gateways is what is seen of the Gateway API, where the cluster needs it.
+	Gateways Gateways
 }
 
 // Refusal is Kubernetes' last word on a pod that it would not make.

@@ -7,6 +7,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/exposure"
 	"github.com/castellan-dev/castellan/internal/model"
 )
 
@@ -29,7 +30,8 @@ func Whose(kind string, o metav1.Object, cluster metav1.Object) (owner string, o
 		return "", claimed(labels)
 	}
 	k, known := KindOf(kind)
-	return "", !known || !k.Copied || o.GetAnnotations()[v1alpha1.AnnotationApplied] != ""
+	isRoute := kind == string(exposure.RouteTLS) || kind == string(exposure.RouteTCP)
+	return "", known && !k.Copied || !known && !isRoute || o.GetAnnotations()[v1alpha1.AnnotationApplied] != ""
 }
 
 // claimed tells that a claim bears the labels that the operator gives it, or at least those of a StatefulSet's

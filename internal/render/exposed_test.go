@@ -49,6 +49,24 @@ func randomListener(r *rand.Rand, name string, port int32) v1alpha1.Listener {
 	if r.IntN(3) == 0 {
 		l.Exposure.Bootstrap = &v1alpha1.BootstrapExposure{Hosts: []string{name + ".example.com", "2001:db8::7"}}
 	}
+	return behindAGateway(l, r)
+}
+
+// behindAGateway gives a listener what its routes cannot do without.
+func behindAGateway(l v1alpha1.Listener, r *rand.Rand) v1alpha1.Listener {
+	kind := exposure.Of(l.Exposure.Type).Route
+	if kind == exposure.RouteNone {
+		return l
+	}
+	l.Exposure.Gateway = &v1alpha1.GatewayReference{Name: "public-" + l.Name, Namespace: []string{"", "infra"}[r.IntN(2)]}
+	if kind == exposure.RouteTLS {
+		l.Encryption = v1alpha1.EncryptionTLS
+		l.Exposure.Bootstrap = &v1alpha1.BootstrapExposure{Hosts: []string{l.Name + ".example.com"}}
+		if l.Exposure.Advertised == nil {
+			l.Exposure.Advertised = &v1alpha1.Advertised{}
+		}
+		l.Exposure.Advertised.HostTemplate = "{pod}." + l.Name + ".example.com"
+	}
 	return l
 }
 
@@ -140,6 +158,7 @@ func TestRandomListenersAreSaidAlikeEverywhere(t *testing.T) {
 func checkCluster(t *testing.T, c *model.Cluster) {
 	t.Helper()
 	services, files := servicesOf(c), Nodes(c)
+	checkRoutes(t, c, services)
 	hosts := map[int32]string{}
 	for i := range c.Nodes {
 		hosts[c.Nodes[i].ID] = "10.0.0.7"
@@ -188,7 +207,7 @@ func checkCluster(t *testing.T, c *model.Cluster) {
 		}
 	}
 	for i, l := range c.Listeners {
-		nowhere := l.Exposure == v1alpha1.ExposureLoadBalancer && len(l.Balanced)+len(l.Hosts) == 0 // for clients to begin
+		nowhere := exposure.Of(l.Exposure).Known == exposure.KnownLate && len(l.Balanced)+len(l.Hosts) == 0 // for clients to begin
 		waits[l.Name] = waits[l.Name] || nowhere
 		if nowhere != (status[i].BootstrapServers == "") {
 			t.Errorf("listener %s: clients begin at %q", l.Name, status[i].BootstrapServers)

@@ -44,7 +44,7 @@ func awaited(c *model.Cluster, l model.Listener) string {
 			}
 		}
 	}
-	begin := exposure.Awaits(l.Service)
+	begin := exposure.Awaits(l, l.Service)
 	if exposure.Of(l.Exposure).Known == exposure.KnownLate && len(l.Balanced)+len(l.Hosts) == 0 &&
 		!slices.Contains(waits, begin) {
 		waits = append(waits, begin)

@@ -33,10 +33,11 @@ type Pass struct {
 	Hosts       map[int32]string // addresses of the Kubernetes nodes that the pods landed on, by node id
 	Reach       []reach.Known    // what is known of the ways to brokers
 	Plan        plan.Plan
-	Verdicts    []verdict.Verdict // what the user has to change
-	Warnings    []string          // what is carried out, and deserves a second thought
-	Waiting     []string          // what else is waited for
-	Failure     error             // what ended the pass
+	Verdicts    []verdict.Verdict   // what the user has to change
+	Warnings    []string            // what is carried out, and deserves a second thought
+	Waiting     []string            // what else is waited for
+	Routing     map[string][]string // what Gateways do not do yet, by listener
+	Failure     error               // what ended the pass
 }
 
 // Event is to be told once the status says so.
@@ -126,6 +127,9 @@ func (s *writer) progress() (reason, message string) {
 		}
 		if message := lacking(s.Observation.Untold[l.Name]); message != "" {
 			return "Waiting", fmt.Sprintf("listener %s: %s", l.Name, message)
+		}
+		if problems := s.Routing[l.Name]; len(problems) > 0 {
+			return "RoutePending", fmt.Sprintf("listener %s: %s", l.Name, First(problems))
 		}
 	}
 	return "", ""
@@ -248,6 +252,9 @@ func (s *writer) setListeners() {
 		l := &s.status.Listeners[i]
 		if message := lacking(s.Observation.Untold[l.Name]); message != "" {
 			l.BootstrapServers, l.Message = "", cmp.Or(l.Message, message)
+		}
+		if problems := s.Routing[l.Name]; len(problems) > 0 && l.Message == "" {
+			l.Message = First(problems)
 		}
 	}
 	setReach(s.status.Listeners, before, s.Model, s.Reach)

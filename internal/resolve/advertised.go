@@ -96,7 +96,7 @@ func validateBootstrap(l v1alpha1.Listener) verdict.List {
 	}
 	if b.Port < 0 || b.Port > maxPort {
 		faults.Refuse(model.ListenerField(l.Name, "exposure.bootstrap.port"), "a port is 1 to %d", maxPort)
-	} else if b.Port != 0 && len(b.Hosts) == 0 {
+	} else if b.Port != 0 && len(b.Hosts) == 0 && exposureOf(l) != v1alpha1.ExposureTCPRoute {
 		faults.Refuse(model.ListenerField(l.Name, "exposure.bootstrap.port"),
 			"it is the port of exposure.bootstrap.hosts, and there are none; add the hosts, or remove it")
 	}

@@ -49,6 +49,8 @@ func Resolve(in Inputs) (*model.Cluster, verdict.List) {
 		faults = append(faults, validateNames(c, in.Taken)...)
 		faults = append(faults, validateAddresses(c)...)
 		faults = append(faults, validateNodePorts(c)...)
+		faults = append(faults, validateRoutes(c)...)
+		faults = append(faults, validateServicePorts(c)...)
 	}
 	slices.SortStableFunc(faults, func(a, b verdict.Verdict) int {
 		return cmp.Or(cmp.Compare(a.Field, b.Field), cmp.Compare(a.Sentence(), b.Sentence()))

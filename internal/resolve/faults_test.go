@@ -34,7 +34,7 @@ type badInput struct {
 
 func TestBadInputIsRefusedWithTheFieldAndTheCure(t *testing.T) {
 	for _, group := range [][]badInput{configFaults, shapeFaults, listenerFaults, changeFaults, templateFaults,
-		advertisedFaults, servicesFaults, limitsFaults, wallFaults} {
+		advertisedFaults, servicesFaults, gatewayFaults, limitsFaults, wallFaults} {
 		for _, tc := range group {
 			t.Run(tc.name, func(t *testing.T) {
 				in := running(t, small)

@@ -109,9 +109,8 @@ func resolveListeners(c *model.Cluster, spec *v1alpha1.KafkaClusterSpec, given e
 		}
 		setExposure(&listener, l.Exposure)
 		listener.BootstrapPort = exposure.Of(listener.Exposure).BootstrapPort(listener, given)
-		if exposure.Of(listener.Exposure).Known == exposure.KnownLate {
-			listener.Balanced = given.Balanced[listener.Service]
-		}
+		listener.Gateway = GatewayOf(c.Namespace, l)
+		listener.Balanced = exposure.Balanced(c, listener, given)
 		listeners = append(listeners, listener)
 	}
 	slices.SortFunc(listeners, func(a, b model.Listener) int { return strings.Compare(a.Name, b.Name) })

@@ -43,6 +43,17 @@ func validateServices(l v1alpha1.Listener) verdict.List {
 				exposure.PerNodeTypes())
 		} else {
 			only(b.NodePortTemplate != nil, "brokers.nodePortTemplate", nodePort)
+			only(b.PortTemplate != nil, "brokers.portTemplate", balancer)
+		}
+		if template, err := exposure.ParseNumber(b.PortTemplate); err != nil {
+			refuse("brokers.portTemplate", "%s; write one such as 9000+{nodeId}", err)
+		} else if b.PortTemplate != nil && !template.PerNode {
+			refuse("brokers.portTemplate", "Services that share an address need ports of their own; add the node id, as in "+
+				"%d+{nodeId}", template.Base)
+		} else if s := e.Services; b.PortTemplate != nil && s != nil &&
+			s.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal {
+			refuse("services.externalTrafficPolicy", "at an address that Services share traffic comes to one Kubernetes node for "+
+				"all of them; set it to Cluster, or remove brokers.portTemplate")
 		}
 		if template, err := exposure.ParseNumber(b.NodePortTemplate); err != nil {
 			refuse("brokers.nodePortTemplate", "%s; write one such as 31000+{nodeId}", err)

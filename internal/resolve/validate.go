@@ -222,6 +222,7 @@ func validateListeners(spec *v1alpha1.KafkaClusterSpec) verdict.List {
 		faults = append(faults, validateSecurity(l)...)
 		faults = append(faults, validateAdvertised(l)...)
 		faults = append(faults, validateServices(l)...)
+		faults = append(faults, validateGateway(l)...)
 	}
 	return faults
 }

@@ -16,6 +16,9 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
+// withGateways are the values with which the operator has all the permissions that it can have.
+var withGateways = []string{"--set", "gatewayAPI.enabled=true"}
+
 // plain takes away what only Helm or only kustomize writes, and no API server acts upon.
 func plain(o object) object {
 	meta := o["metadata"].(object)
@@ -32,6 +35,7 @@ func plain(o object) object {
 func TestKustomizeInstallsWhatTheChartInstalls(t *testing.T) {
 	for folder, args := range map[string][]string{
 		"config/default": nil, "config/external-only": {"--set", "externalOnly=true"},
+		"config/gateway-api": withGateways,
 	} {
 		helm, kustomize := rendered(t, args...), kustomized(t, folder)
 		delete(kustomize, "Namespace /castellan-system") // helm --create-namespace
@@ -191,7 +195,7 @@ func TestExternalOnlyGivesNothingOfClustersOfItsOwn(t *testing.T) {
 // never are permissions that no release of the operator may have: they would let it, or whoever takes it over, make
 // others more powerful, enter pods, or destroy records.
 func TestSomePermissionsAreNeverAskedFor(t *testing.T) {
-	for role, list := range permissions(t, rendered(t)) {
+	for role, list := range permissions(t, rendered(t, withGateways...)) {
 		for _, p := range list {
 			resource, verb, _ := strings.Cut(p, " ")
 			switch {
@@ -248,7 +252,7 @@ func TestEveryPermissionStandsInTheDocumentationWithAReason(t *testing.T) {
 		}
 	}
 	asked := map[string]bool{}
-	for role, list := range permissions(t, rendered(t)) {
+	for role, list := range permissions(t, rendered(t, withGateways...)) {
 		for _, p := range list {
 			asked[p] = true
 			if !documented[p] {
@@ -269,7 +273,9 @@ func TestTheOperatorKnowsEveryFlagThatTheChartSets(t *testing.T) {
 		t.Fatalf("build the operator: %v", err)
 	}
 	help, _ := exec.Command(string(bytes.TrimSpace(out)), "-h").CombinedOutput()
-	stream := mustTemplate(t, "--set", "crds.install=false", "--set", "watchNamespaces={a}", "--set", "externalOnly=true", "--set", "readNodes=true")
+	stream := mustTemplate(t, "--set", "crds.install=false", "--set", "watchNamespaces={a}", "--set", "externalOnly=true",
+		"--set", "readNodes=true")
+	stream = append(stream, mustTemplate(t, append(withGateways, "--set", "crds.install=false")...)...)
 	args := regexp.MustCompile(`(?m)^ +- --([a-z-]+)=`).
 		FindAllSubmatch(stream, -1)
 	if len(args) < 6 {

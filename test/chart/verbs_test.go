@@ -19,12 +19,15 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
+const gatewayAPI = "gateway.networking.k8s.io/"
+
 // Kinds of objects that calls reach through an interface.
 var (
 	applied = []string{"services", "configmaps", "secrets", "apps/statefulsets", "policy/poddisruptionbudgets",
 		"networking.k8s.io/networkpolicies"}
 	ofNodes  = append([]string{"persistentvolumeclaims"}, applied...)
 	patched  = append([]string{"pods"}, ofNodes...)
+	routes   = []string{gatewayAPI + "tlsroutes", gatewayAPI + "tcproutes"}
 	listened = append([]string{"apps/controllerrevisions"}, patched...)
 	asked    = []string{"kafka.castellan.dev/kafkatopics", "kafka.castellan.dev/kafkausers"}
 )
@@ -40,13 +43,17 @@ var reached = map[string][]string{
 	"controllers/batch/writer.go:PatchStatus Status().Patch": asked,
 	"controllers/batch/writer.go:Create Create":              {"secrets"},
 	"controllers/batch/writer.go:Update Update":              {"secrets"},
-	"controllers/cluster/apply.go:prune Delete":              {"services", "configmaps", "persistentvolumeclaims"}, // decide: surplus
-	"controllers/cluster/apply.go:patch Patch":               patched,
-	"controllers/cluster/load.go:readLive List":              listened,
-	"controllers/cluster/lookup.go:look Get":                 ofNodes,
-	"controllers/cluster/remake.go:removeAsSeen Delete":      {"apps/statefulsets", "persistentvolumeclaims"},
-	"controllers/cluster/setup.go:SetupWithManager Watches":  listened,
-	"internal/apply/apply.go:Apply Apply":                    applied,
+	"controllers/cluster/apply.go:prune Delete": append(
+		[]string{"services", "configmaps", "persistentvolumeclaims"}, routes...), // decide: surplus
+	"controllers/cluster/routes.go:lookAtGateways Get":      {gatewayAPI + "gateways", gatewayAPI + "listenersets"},
+	"controllers/cluster/routes.go:readRoutes List":         routes,
+	"controllers/cluster/routes.go:lookForRoute Get":        routes,
+	"controllers/cluster/apply.go:patch Patch":              patched,
+	"controllers/cluster/load.go:readLive List":             listened,
+	"controllers/cluster/lookup.go:look Get":                ofNodes,
+	"controllers/cluster/remake.go:removeAsSeen Delete":     {"apps/statefulsets", "persistentvolumeclaims"},
+	"controllers/cluster/setup.go:SetupWithManager Watches": listened,
+	"internal/apply/apply.go:Apply Apply":                   append(routes, applied...),
 }
 
 // libraries are what the operator needs for calls that are not its own.
@@ -94,9 +101,14 @@ const withReadNodes = "controllers/cluster/hosts.go:"
 
 // Whatever the operator's code asks of the API server is granted, and nothing else.
 func TestTheVerbsThatAreGrantedAreThoseThatTheCodeUses(t *testing.T) {
-	all, external, unread := map[string][]string{}, map[string][]string{}, maps.Clone(reached)
+	all, external, gateways := map[string][]string{}, map[string][]string{}, map[string][]string{}
+	unread := maps.Clone(reached)
 	use := func(permission, where, why string) {
 		if strings.HasPrefix(where, withReadNodes) {
+			return
+		}
+		if strings.HasPrefix(permission, gatewayAPI) {
+			gateways[permission] = append(gateways[permission], why)
 			return
 		}
 		all[permission] = append(all[permission], why)
@@ -127,6 +139,7 @@ func TestTheVerbsThatAreGrantedAreThoseThatTheCodeUses(t *testing.T) {
 	}
 	for path, uses := range map[string]map[string][]string{
 		"config/rbac/role.yaml": all, "charts/castellan/files/rules-external.yaml": external,
+		"charts/castellan/files/rules-gateway.yaml": gateways,
 	} {
 		granted := grantedBy(t, path)
 		for _, p := range granted {
@@ -147,6 +160,9 @@ func grantedBy(t *testing.T, path string) []string {
 	content, err := os.ReadFile(filepath.Join(root, path))
 	if err != nil {
 		t.Fatal(err)
+	}
+	if bytes.HasPrefix(content, []byte("- ")) {
+		content = append([]byte("rules:\n"), content...)
 	}
 	var role object
 	if err := yaml.Unmarshal(content, &role); err != nil {
