@@ -162,7 +162,8 @@ func toResolve(in Inputs, record identity.Record, spec *v1alpha1.KafkaClusterSpe
 	return resolve.Inputs{
 		Cluster: cluster, Spec: spec, Accepted: in.Accepted, NodePorts: nodePorts(in), Taken: in.Live.Taken,
 		Balanced: balanced(in), Advertised: advertised(in.Live, spec),
-		ImageRepository: in.ImageRepository, Domain: in.Domain, Operator: in.Operator, Living: living(in.Live), Disks: disks(in.Live),
+		ImageRepository: in.ImageRepository, Domain: in.Domain, Operator: in.Operator,
+		Living: living(in.Live), Disks: disks(in.Live),
 	}
 }
 

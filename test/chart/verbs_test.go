@@ -46,6 +46,7 @@ var reached = map[string][]string{
 	"controllers/cluster/lookup.go:look Get":                 ofNodes,
 	"controllers/cluster/remake.go:removeAsSeen Delete":      {"apps/statefulsets", "persistentvolumeclaims"},
 	"controllers/cluster/setup.go:SetupWithManager Watches":  listened,
+	"controllers/cluster/walls.go:applyWalls Delete":         {"networking.k8s.io/networkpolicies"},
 	"internal/apply/apply.go:Apply Apply":                    applied,
 }
 
