@@ -29,7 +29,7 @@ func (r *Reconciler) load(ctx context.Context, cluster *v1alpha1.KafkaCluster) (
 	in := decide.Inputs{
 		Cluster: cluster, ImageRepository: r.Settings.ImageRepository, Domain: r.Settings.Domain,
 		Operator: model.Operator{Namespace: r.Settings.OperatorNamespace, Labels: r.Settings.OperatorLabels},
-		Live: &observe.Live{}, NewUUID: identity.NewUUID, Now: r.Settings.Now(),
+		Live:     &observe.Live{}, NewUUID: identity.NewUUID, Now: r.Settings.Now(),
 	}
 	live, err := readLive(ctx, r.Client, cluster)
 	if err != nil {
