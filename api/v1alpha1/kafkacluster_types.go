@@ -138,7 +138,8 @@ type KafkaClusterSpec struct {
 	// +optional
 	Access *Access `json:"access,omitempty"`
 
-	// Who may connect to the pods at all. Default: everybody; the operator makes no NetworkPolicy.
+	// Who may connect to the pods at all. It takes a network plugin that enforces NetworkPolicies. Default: everybody;
+	// the operator makes no NetworkPolicy.
 	// +optional
 	NetworkPolicy *NetworkPolicy `json:"networkPolicy,omitempty"`
 }

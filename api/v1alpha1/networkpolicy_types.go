@@ -13,8 +13,8 @@ const (
 	NetworkPolicyIngress NetworkPolicyType = "Ingress"
 )
 
-// NetworkPolicy says whether the operator makes a NetworkPolicy for the pods of a cluster. It takes a network plugin that
-// enforces policies.
+// NetworkPolicy says whether the operator makes a NetworkPolicy for the pods of a cluster. It takes a network plugin
+// that enforces policies.
 type NetworkPolicy struct {
 	// None: no NetworkPolicy; networkPolicyPeers of listeners have no effect. Ingress: one with the cluster's name, that
 	// closes all ports of its pods but those that they need. Port 9093 is open to the cluster's own pods, 9091 to these

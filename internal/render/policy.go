@@ -12,9 +12,9 @@ import (
 	"github.com/castellan-dev/castellan/internal/model"
 )
 
-// Policy prints the NetworkPolicy of a cluster: what is open at its pods, one rule a port. Ports are numbers, because not
-// every network plugin knows names. A port at which pods still listen, although no listener has it any more, stays as it
-// is in the live policy; without one it stays open to everybody, as it was.
+// Policy prints the NetworkPolicy of a cluster: what is open at its pods, one rule a port. Ports are numbers, because
+// not every network plugin knows names. A port at which pods still listen, although no listener has it any more, stays
+// as it is in the live policy; without one it stays open to everybody, as it was.
 func Policy(c *model.Cluster, live *networkingv1.NetworkPolicy, listening []int32) *networkingv1.NetworkPolicy {
 	own, operator := ownPods(c), operatorPods(c.Walls.Operator)
 	rules := []networkingv1.NetworkPolicyIngressRule{

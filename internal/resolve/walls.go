@@ -19,8 +19,8 @@ func resolveWalls(spec *v1alpha1.KafkaClusterSpec, operator model.Operator) mode
 	}
 }
 
-// validateWalls refuses a NetworkPolicy that would shut the operator out, and peers that Kubernetes would refuse or that
-// nothing enforces.
+// validateWalls refuses a NetworkPolicy that would shut the operator out, and peers that Kubernetes would refuse or
+// that nothing enforces.
 func validateWalls(spec *v1alpha1.KafkaClusterSpec, operator model.Operator) verdict.List {
 	var faults verdict.List
 	if policy := spec.NetworkPolicy; policy != nil {
@@ -101,7 +101,8 @@ func wallWarnings(c *model.Cluster) []string {
 	var warnings []string
 	for _, l := range c.Listeners {
 		if c.Walls.Ingress && len(l.Peers) > 0 && !exposure.Of(l.Exposure).KeepsSource(l) {
-			warnings = append(warnings, model.ListenerField(l.Name, "networkPolicyPeers")+": with externalTrafficPolicy Cluster "+
+			field := model.ListenerField(l.Name, "networkPolicyPeers")
+			warnings = append(warnings, field+": with externalTrafficPolicy Cluster "+
 				"clients from outside come from the addresses of Kubernetes nodes, and a peer can only admit all of them or none; "+
 				"set exposure.services.externalTrafficPolicy to Local")
 		}

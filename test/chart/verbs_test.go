@@ -54,6 +54,7 @@ var reached = map[string][]string{
 	"controllers/cluster/remake.go:removeAsSeen Delete":     {"apps/statefulsets", "persistentvolumeclaims"},
 	"controllers/cluster/setup.go:SetupWithManager Watches": listened,
 	"internal/apply/apply.go:Apply Apply":                   append(routes, applied...),
+	"controllers/cluster/walls.go:applyWalls Delete":        {"networking.k8s.io/networkpolicies"},
 }
 
 // libraries are what the operator needs for calls that are not its own.
