@@ -155,8 +155,8 @@ func (l *Listener) waits(before, after model.Trust) string {
 }
 
 func (l *Listener) hold() string {
-	return fmt.Sprintf("listener %s: the annotation %s keeps its next authority from signing; remove it when clients have the "+
-		"new ca.crt", l.Listener.Name, v1alpha1.AnnotationHoldAuthority)
+	return fmt.Sprintf("listener %s: the annotation %s keeps its next authority from signing; remove it when clients "+
+		"have the new ca.crt", l.Listener.Name, v1alpha1.AnnotationHoldAuthority)
 }
 
 // presents tells whether a broker presents what the listener shall.
