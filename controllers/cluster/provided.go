@@ -75,8 +75,8 @@ func (r *Reconciler) naming(ctx context.Context, secret *corev1.Secret) []reconc
 	return requests
 }
 
-// readProvided reads the Secrets of users that the specs name. One that the cache does not show is looked for past it: it
-// is missing, or nobody has labelled it.
+// readProvided reads the Secrets of users that the specs name. One that the cache does not show is looked for past it:
+// it is missing, or nobody has labelled it.
 func (r *Reconciler) readProvided(ctx context.Context, in *decide.Inputs) error {
 	in.Provided = provided.Secrets{}
 	for _, ref := range provided.Refs(&in.Cluster.Spec, in.Accepted) {

@@ -99,9 +99,9 @@ func (d *Decision) nameHosts(addresses []string) {
 	switch {
 	case leaves == 0:
 	case len(addresses) > mostHosts || leaves*size > model.ListenersSecrets*(maxObject-keyRoom-authorityRoom)/2:
-		d.Warnings = append(d.Warnings, fmt.Sprintf("the %d addresses of the Kubernetes nodes are too many for the certificates "+
-			"of listeners of type NodePort: each names that on which its pod runs, and a pod that moves needs the operator",
-			len(addresses)))
+		d.Warnings = append(d.Warnings, fmt.Sprintf("the %d addresses of the Kubernetes nodes are too many for the "+
+			"certificates of listeners of type NodePort: each names that on which its pod runs, and a pod that moves needs "+
+			"the operator", len(addresses)))
 	default:
 		d.Model.HostAddresses = addresses
 	}

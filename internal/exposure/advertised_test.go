@@ -100,6 +100,10 @@ func TestHostsOfOnesOwnComeFirst(t *testing.T) {
 		"kafka.example.com:443,[fd00::1]:443,events-clients.shop.svc.cluster.local:9092"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
+	internal.CertificateSecret = "web" // it need not name the Service
+	if got, want := Bootstrap(c, internal, at), "kafka.example.com:443,[fd00::1]:443"; got != want {
+		t.Errorf("with a certificate of the user's own: %s, want %s", got, want)
+	}
 	outside := model.Listener{Name: "outside", Exposure: v1alpha1.ExposureNodePort, BootstrapPort: 30000}
 	if got, want := Bootstrap(c, outside, at), "10.0.0.7:30000"; got != want {
 		t.Errorf("%s, want %s", got, want)

@@ -248,8 +248,8 @@ func (s *Served) Chained(leaf Leaf) Leaf {
 	return Leaf{KeyPEM: leaf.KeyPEM, CertPEM: chain}
 }
 
-// Permits tells why clients would not take what the authority signs for some names; nil = they do. It signs to see, where
-// a certificate of the chain constrains names at all.
+// Permits tells why clients would not take what the authority signs for some names; nil = they do. It signs to see,
+// where a certificate of the chain constrains names at all.
 func (s *Served) Permits(names Request, now time.Time) error {
 	constrained := slices.ContainsFunc(slices.Concat([]*x509.Certificate{s.Certificate}, s.above, s.anchors()),
 		func(cert *x509.Certificate) bool {
@@ -337,8 +337,8 @@ func readable(key any) (crypto.Signer, []byte, error) {
 	default:
 		kind = strings.ToUpper(strings.TrimPrefix(strings.TrimSuffix(kind, ".PrivateKey"), "*"))
 	}
-	return nil, nil, fmt.Errorf("tls.key is %s, a kind of key that Kafka does not take; use RSA of at least 2048 bits, or EC on the curve P-256, "+
-		"P-384 or P-521", kind)
+	return nil, nil, fmt.Errorf("tls.key is %s, a kind of key that Kafka does not take; use RSA of at least 2048 bits, "+
+		"or EC on the curve P-256, P-384 or P-521", kind)
 }
 
 func encoded(key crypto.Signer) (crypto.Signer, []byte, error) {

@@ -104,7 +104,7 @@ func (l *Listener) Decide(secrets Secrets, now time.Time) Outcome {
 	for _, entry := range l.Entries {
 		begun, all = begun || entry.SignedBy([]byte(after.Anchors)), all && l.presents(shall, entry)
 	}
-	nobodyWaits := len(l.Entries) == 0 || before.Public != after.Public && !l.Held // nobody can be given both
+	nobodyWaits := l.ended(now) || before.Public != after.Public && !l.Held // nobody can be given both
 	switch {
 	case nobodyWaits:
 		o.Trust = after
@@ -123,6 +123,14 @@ func (l *Listener) Decide(secrets Secrets, now time.Time) Outcome {
 	}
 	o.Trust = l.recorded(o.Trust)
 	return o
+}
+
+// ended tells that no broker presents a certificate that a client would take.
+func (l *Listener) ended(now time.Time) bool {
+	return !slices.ContainsFunc(l.Entries, func(entry pki.Leaf) bool {
+		certificate, err := entry.Certificate()
+		return err == nil && now.Before(certificate.NotAfter)
+	})
 }
 
 // waits says why another authority's certificate is not presented yet; empty = it is.
@@ -147,8 +155,8 @@ func (l *Listener) waits(before, after model.Trust) string {
 }
 
 func (l *Listener) hold() string {
-	return fmt.Sprintf("listener %s: the annotation %s keeps its next authority from signing; remove it when clients have the "+
-		"new ca.crt", l.Listener.Name, v1alpha1.AnnotationHoldAuthority)
+	return fmt.Sprintf("listener %s: the annotation %s keeps its next authority from signing; remove it when clients "+
+		"have the new ca.crt", l.Listener.Name, v1alpha1.AnnotationHoldAuthority)
 }
 
 // presents tells whether a broker presents what the listener shall.

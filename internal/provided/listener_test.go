@@ -188,6 +188,23 @@ func TestWhatIsProvidedFromTheBeginningIsPresentedAtOnce(t *testing.T) {
 	}
 }
 
+func TestNobodyIsWaitedForWhereWhatIsPresentedHasEnded(t *testing.T) {
+	s := newStage(t)
+	old, err := pki.NewAuthority("old", now.AddDate(-11, 0, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := pki.Issue(old, Request([]string{brokerName}), now.AddDate(-10, 0, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.listener.Entries, s.lacking = []pki.Leaf{leaf}, "everybody"
+	s.secrets[certificate] = issued(t, authority(t, "corporate"), brokerName)
+	if o := s.decide(); o.Bundle == nil || s.anchors() != 1 {
+		t.Errorf("it presents %t, trusts %d: %s", o.Bundle != nil, s.anchors(), o.Waiting)
+	}
+}
+
 func TestTheClustersOwnAuthorityComesBackTheSameWay(t *testing.T) {
 	s := newStage(t)
 	own := s.listener.Entries[0]

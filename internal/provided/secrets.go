@@ -64,8 +64,8 @@ func (s Secrets) entries(ref Ref, field string) (map[string][]byte, *verdict.Ver
 		fault = verdict.Stalled(ReasonSecret, field, "there is no Secret %q in the namespace of the KafkaCluster; create it "+
 			"with tls.crt, tls.key and the label %s=%s", ref.Name, v1alpha1.LabelUse, ref.Use)
 	case data == nil:
-		fault = verdict.Stalled(ReasonSecret, field, "Secret %q is not read: nobody has labelled it for this use; label it, if "+
-			"you may: kubectl label secret %s %s=%s", ref.Name, ref.Name, v1alpha1.LabelUse, ref.Use)
+		fault = verdict.Stalled(ReasonSecret, field, "Secret %q is not read: nobody has labelled it for this use; label it, "+
+			"if you may: kubectl label secret %s %s=%s", ref.Name, ref.Name, v1alpha1.LabelUse, ref.Use)
 	default:
 		return data, nil
 	}
@@ -137,12 +137,12 @@ func (l *Listener) fits(served *pki.Served, field string) *verdict.Verdict {
 		}
 	}
 	if served.IsRSA() && slices.ContainsFunc(l.Listener.CipherSuites, isOfECDSA) {
-		return refused(field, "Secret %q: its key is RSA, and tls.cipherSuites has suites for EC keys; remove those, or have "+
-			"one issued with an EC key", name)
+		return refused(field, "Secret %q: its key is RSA, and tls.cipherSuites has suites for EC keys; remove those, or "+
+			"have one issued with an EC key", name)
 	}
 	if size := l.Copies * len(served.Bundle()); size > roomForCopies {
-		return refused(field, "Secret %q: the copies for %d brokers of a pool take %d bytes, and there is room for %d; use a "+
-			"shorter chain or an EC key, or spread the brokers over more pools", name, l.Copies, size, roomForCopies)
+		return refused(field, "Secret %q: the copies for %d brokers of a pool take %d bytes, and there is room for %d; use "+
+			"a shorter chain or an EC key, or spread the brokers over more pools", name, l.Copies, size, roomForCopies)
 	}
 	return nil
 }

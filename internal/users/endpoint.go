@@ -26,8 +26,8 @@ type Endpoint struct {
 	Trust model.Trust
 }
 
-// Anchors are the certificates, as PEM, that the user has to trust at the listener; nil = those of its system. ca is that
-// of the cluster.
+// Anchors are the certificates, as PEM, that the user has to trust at the listener; nil = those of its system. ca is
+// that of the cluster.
 func (e Endpoint) Anchors(ca []byte) []byte {
 	switch {
 	case e.Trust.Public:
