@@ -221,11 +221,11 @@ type ListenerStatus struct {
 	// +listType=map
 	// +listMapKey=nodeId
 	Addresses []NodeAddress `json:"addresses,omitempty"`
-	// Whether the operator reaches every broker at the address that it advertises, by the steps of docs/clients.md. True: each
-	// was reached, within the last hour. False: some way fails; unreachable says where. Unknown: some broker is not up, was not
-	// tried yet, or shows a certificate of a public authority. This is seen from inside the Kubernetes cluster: it proves nothing of the way from outside, as
-	// traffic to a load balancer does not leave the cluster, and a name that is known outside alone fails here. Nothing
-	// depends on it.
+	// Whether the operator reaches every broker at the address that it advertises. True: each was reached when it was
+	// tried last, at most an hour ago. False: some way fails; unreachable says which. Unknown: some broker is not up, was
+	// not tried yet, or shows a certificate of a public authority. It is seen from inside the Kubernetes cluster and
+	// proves nothing of the way from outside: traffic to a load balancer does not leave the cluster, and a name that is
+	// known outside alone fails here. Nothing depends on it.
 	// +optional
 	// +kubebuilder:validation:Enum="True";"False";Unknown
 	ReachableFromInside metav1.ConditionStatus `json:"reachableFromInside,omitempty"`

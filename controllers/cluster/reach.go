@@ -2,7 +2,8 @@ package cluster
 
 import "github.com/castellan-dev/castellan/internal/reach"
 
-// Reach tells what is known of the ways to brokers; dial.Prober. It walks them beside the passes, which never wait for it.
+// Reach tells what is known of the ways to brokers; dial.Prober. It walks them beside the passes, which never wait for
+// it.
 type Reach interface {
 	Known(owner string, ways []reach.Way) []reach.Known
 	Forget(owner string)

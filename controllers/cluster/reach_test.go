@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"context"
 	"sync"
 	"testing"
 	"time"
@@ -84,8 +83,9 @@ func TestTheStatusSaysWhetherAListenerIsReachedAndNothingDependsOnIt(t *testing.
 	if err := b.api.Delete(t.Context(), cluster); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.under.Reconcile(context.Background(), reconcile.Request{
-		NamespacedName: client.ObjectKey{Namespace: "shop", Name: "events"}}); err != nil || known.forgotten != "shop/events" {
+	_, err := b.under.Reconcile(t.Context(), reconcile.Request{
+		NamespacedName: client.ObjectKey{Namespace: "shop", Name: "events"}})
+	if err != nil || known.forgotten != "shop/events" {
 		t.Errorf("of a cluster that is gone %q is forgotten: %v", known.forgotten, err)
 	}
 }

@@ -11,12 +11,17 @@ import (
 	"github.com/castellan-dev/castellan/internal/render"
 )
 
-// ways are those to the brokers that are up, at the addresses that they advertise, by node and listener. One that still
-// runs with another address, and a listener whose certificates nobody could judge, are left out: nothing is known there.
+// ways are those to the brokers that are up, at the addresses that they advertise, by node and listener. A listener that
+// a broker still runs in another way, and one whose certificates nobody could judge, are left out: nothing is known
+// there.
 func ways(d *Decision, live *observe.Live) []reach.Way {
 	c := d.Model
 	hosts := Hosts(live.Pods)
 	ran := sync.OnceValue(func() map[int32]render.NodeFiles { return ranFiles(live) })
+	internal, trusted := string(d.Authority.Anchors()), map[string]string{}
+	for _, l := range c.Listeners {
+		trusted[l.Name] = anchorsOf(d.Authority, l)
+	}
 	shown := map[int32]string{}
 	for _, p := range d.Presenting {
 		shown[p.Node] = p.Digest
@@ -34,27 +39,26 @@ func ways(d *Decision, live *observe.Live) []reach.Way {
 			if nl == nil || nl.AdvertisedPort == 0 {
 				continue
 			}
-			advertised := model.HostPort{Host: nl.AdvertisedHost, Port: nl.AdvertisedPort}
-			if !current && render.Advertised(ran()[n.ID])[nl.Name] != advertised {
+			if !current && !render.SameListener(ran()[n.ID], d.Files[n.ID], nl.Name) {
 				continue
 			}
-			if advertised.Host == model.HostIPPlaceholder {
-				advertised.Host = hosts[n.ID]
+			host := nl.AdvertisedHost
+			if host == model.HostIPPlaceholder {
+				host = hosts[n.ID]
 			}
 			way := reach.Way{
-				Listener: l.Name, Node: n.ID, Host: advertised.Host, Port: advertised.Port, ClusterID: c.ClusterID,
+				Listener: l.Name, Node: n.ID, Host: host, Port: nl.AdvertisedPort, ClusterID: c.ClusterID,
 				Process: fmt.Sprintf("%s %d %s", pod.UID, pod.StartedAt.Unix(), shown[n.ID]), NodeHost: n.Host,
 			}
 			for _, m := range l.Mechanisms {
 				way.Mechanisms = append(way.Mechanisms, string(m))
 			}
-			trusted := anchorsOf(d.Authority, l)
 			if way.TLS = l.TLS; l.TLS {
-				way.Anchors = trusted
+				way.Anchors = trusted[l.Name]
 			} else {
-				way.InternalPort, way.InternalAnchors = model.PortReplication, string(d.Authority.Anchors())
+				way.InternalPort, way.InternalAnchors = model.PortReplication, internal
 			}
-			if way.Host != "" && (!l.TLS || trusted != "") {
+			if host != "" && (!l.TLS || way.Anchors != "") {
 				all = append(all, way)
 			}
 		}

@@ -28,6 +28,13 @@ func TestTheWaysAreThoseThatClientsGoToBrokersThatAreUp(t *testing.T) {
 		"other addresses, which nobody advertises yet": {func(in *Inputs) {
 			in.Cluster.Spec.Listeners[0].Exposure.Advertised = &v1alpha1.Advertised{HostTemplate: "b{nodeId}.example.com"}
 		}, 0},
+		"no encryption any more, which brokers still have": {func(in *Inputs) {
+			in.Cluster.Spec.Listeners[0].Encryption = v1alpha1.EncryptionNone
+		}, 0},
+		"a mechanism, which nobody offers yet": {func(in *Inputs) {
+			in.Cluster.Spec.Listeners[0].Authentication = &v1alpha1.ListenerAuthentication{
+				Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismPlain}}
+		}, 0},
 		"another address of one": {func(in *Inputs) {
 			in.Cluster.Spec.Listeners[0].Exposure.Advertised = &v1alpha1.Advertised{
 				Overrides: []v1alpha1.AdvertisedOverride{{NodeID: 1, Host: "b1.example.com"}}}

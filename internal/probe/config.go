@@ -28,8 +28,8 @@ type server struct {
 	port int32
 }
 
-// readConfig understands the settings of a client that matter for the way to a broker: a client.properties of Java, or a
-// file of librdkafka. read reads another file that the settings name. Errors name settings, never their values.
+// readConfig understands the settings of a client that matter for the way to a broker: a client.properties of Java, or
+// a file of librdkafka. read reads another file that the settings name. Errors name settings, never their values.
 func readConfig(name, text string, read func(file string) ([]byte, error)) (target, error) {
 	settings := librdkafka(text)
 	if path.Ext(name) == ".properties" {

@@ -1,6 +1,7 @@
-// Package probe is the subcommand with which people look from where their client is: castellan probe. It goes the way of
-// a client to the servers where it begins, and to every broker that these tell of, and says which step fails and what to
-// do. It needs no Kubernetes. A login is sent only to whom a certificate has proven, and shown to nobody.
+// Package probe is the subcommand with which people look from where their client is: castellan probe. It goes the way
+// of a client to the servers where it begins, and to every broker that these tell of, and says which step fails and
+// what to do. It needs no Kubernetes. Where there is TLS, a login is sent only to whom a certificate has proven. It is
+// shown to nobody.
 package probe
 
 import (
@@ -53,12 +54,7 @@ func run(ctx context.Context, args []string, out, faults io.Writer, through dial
 	flags := flag.NewFlagSet(Name, flag.ContinueOnError)
 	flags.SetOutput(faults)
 	flags.Usage = func() { _, _ = fmt.Fprint(faults, usage); flags.PrintDefaults() }
-	flags.StringVar(&o.config, "config", "", "file with the settings of the client: librdkafka's, or Java's if it ends in .properties")
-	flags.StringVar(&o.servers, "bootstrap-server", "", "where the client begins, host:port, separated by commas; instead of the file's")
-	flags.StringVar(&o.ca, "ca", "", "file with the certificates that are trusted, as PEM; instead of the file's")
-	flags.BoolVar(&o.tls, "tls", false, "speak TLS, and without --ca trust what this machine trusts; instead of what the file says")
-	flags.BoolVar(&o.clearText, "allow-clear-text-password", false, "let PLAIN send the password over a connection without TLS")
-	flags.DurationVar(&o.timeout, "timeout", dial.StepTimeout, "how long each step may take")
+	o.bind(flags)
 	if err := flags.Parse(args); err != nil {
 		return 1
 	}
@@ -78,7 +74,20 @@ func run(ctx context.Context, args []string, out, faults io.Writer, through dial
 	return 0
 }
 
-func (o options) target(more int) (target, error) {
+func (o *options) bind(flags *flag.FlagSet) {
+	flags.StringVar(&o.config, "config", "",
+		"file with the settings of the client: librdkafka's, or Java's if it ends in .properties")
+	flags.StringVar(&o.servers, "bootstrap-server", "",
+		"where the client begins, host:port, separated by commas; instead of the file's")
+	flags.StringVar(&o.ca, "ca", "", "file with the certificates that are trusted, as PEM; instead of the file's")
+	flags.BoolVar(&o.tls, "tls", false,
+		"speak TLS, and without --ca trust what this machine trusts; instead of what the file says")
+	flags.BoolVar(&o.clearText, "allow-clear-text-password", false,
+		"let PLAIN send the password over a connection without TLS")
+	flags.DurationVar(&o.timeout, "timeout", dial.StepTimeout, "how long each step may take")
+}
+
+func (o *options) target(more int) (target, error) {
 	if more > 0 || o.config == "" && o.servers == "" {
 		return target{}, errors.New("name --config or --bootstrap-server; castellan probe -h shows how")
 	}
@@ -158,8 +167,8 @@ func (p *prober) everything(ctx context.Context) (verdict string, ok bool) {
 		return verdict, false
 	}
 	if answered < 0 {
-		return fmt.Sprintf("The brokers are told to whom is let in: the listener offers %s. Look again with --config and the "+
-			"file of a user's Secret.", strings.Join(p.rows[0].told.Mechanisms, ", ")), false
+		return fmt.Sprintf("Nobody tells of the brokers without a login: the listener offers %s. Look again with --config "+
+			"and the file of a user's Secret.", strings.Join(p.rows[0].told.Mechanisms, ", ")), false
 	}
 	return fmt.Sprintf("Every broker is reached (%d).", len(p.rows[answered].told.Brokers)), true
 }
@@ -203,8 +212,8 @@ func (p *prober) failures() string {
 	if failed[0].way.Node != reach.AnyNode {
 		name = "broker " + name
 	}
-	text := fmt.Sprintf("The way to %s at %s fails (%s): %s.", name, failed[0].way.Address(), failed[0].finding.Failure.Step,
-		failed[0].finding.Failure)
+	failure := failed[0].finding.Failure
+	text := fmt.Sprintf("The way to %s at %s fails (%s): %s.", name, failed[0].way.Address(), failure.Step, failure)
 	if len(failed) > 1 {
 		text += fmt.Sprintf(" %d more fail.", len(failed)-1)
 	}

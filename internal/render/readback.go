@@ -1,6 +1,7 @@
 package render
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -118,4 +119,27 @@ func Advertised(files NodeFiles) map[string]model.HostPort {
 		}
 	}
 	return advertised
+}
+
+// SameListener tells whether two versions of a node's files say the same of a listener, by its name in Kafka.
+func SameListener(a, b NodeFiles, name string) bool {
+	return maps.Equal(ofListener(a, name), ofListener(b, name))
+}
+
+// ofListener is what the files of a node say of a listener.
+func ofListener(files NodeFiles, name string) map[string]string {
+	properties, said := readProperties(files.Data[fileProperties]), map[string]string{}
+	for key, value := range properties {
+		if strings.HasPrefix(key, "listener.name."+strings.ToLower(name)+".") {
+			said[key] = value
+		}
+	}
+	for _, key := range []string{"listeners", "advertised.listeners", "listener.security.protocol.map"} {
+		for entry := range strings.SplitSeq(properties[key], ",") {
+			if strings.HasPrefix(entry, name+":") {
+				said[key] = entry
+			}
+		}
+	}
+	return said
 }

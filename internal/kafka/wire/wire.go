@@ -1,6 +1,6 @@
 // Package wire asks one broker over one connection that somebody else has opened, and for TLS has proven. It dials
-// nothing, trusts nobody and tries nothing again: it is for looking at the way to a broker, and internal/kafka/client is
-// for everything else. An answer is read up to a bound, because what answers may be anything.
+// nothing, trusts nobody and tries nothing again: it is for looking at the way to a broker, and internal/kafka/client
+// is for everything else. An answer is read up to a bound, because what answers may be anything.
 package wire
 
 import (

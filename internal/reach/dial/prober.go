@@ -16,8 +16,8 @@ const (
 	atOnce, atOnceOfOne = 16, 4
 	// again is when a way that failed is tried again. The time doubles with each try, up to againAtMost.
 	again, againAtMost = time.Second, 10 * time.Minute
-	// believed is how many tries in a row have to fail before a failure is told: what has just started, and what has just
-	// moved, is not everywhere at once.
+	// believed is how many tries in a row have to fail before a failure is told: what has just started, and what has
+	// just moved, is not everywhere at once.
 	believed = 3
 	// anew is when a way that leads to its broker is tried again, less up to a fifth.
 	anew = time.Hour
@@ -26,7 +26,8 @@ const (
 )
 
 // Prober walks the ways that it is asked about, beside whoever asks, and remembers what came of them. A way is tried
-// when it is new or has changed, again ever more seldom while it fails, and once an hour after it has led to its broker.
+// when it is new or has changed, again ever more seldom while it fails, and once an hour after it has led to its
+// broker.
 type Prober struct {
 	try     func(context.Context, reach.Way) reach.Finding
 	changed func(owner string)
@@ -58,8 +59,8 @@ type watched struct {
 	timer  *time.Timer
 }
 
-// NewProber makes a Prober. try walks a way. changed is told the owner after something new is known of its ways; it must
-// not block.
+// NewProber makes a Prober. try walks a way. changed is told the owner after something new is known of its ways; it
+// must not block.
 func NewProber(try func(context.Context, reach.Way) reach.Finding, changed func(owner string)) *Prober {
 	p := &Prober{try: try, changed: changed, places: make(chan struct{}, atOnce), owners: map[string]*owner{}}
 	p.ctx, p.end = context.WithCancel(context.Background())

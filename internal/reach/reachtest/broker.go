@@ -172,8 +172,8 @@ func (b *Broker) answer(key int16, body []byte) []byte {
 		b.mu.Unlock()
 		parts := bytes.Split(body[4:], []byte{0}) // PLAIN: two bytes of zero
 		if len(parts) != 3 || b.Passwords[string(parts[1])] != string(parts[2]) {
-			return append(text(binary.BigEndian.AppendUint16(nil, failed), "Authentication failed: Invalid username or password"),
-				0, 0, 0, 0)
+			answer := binary.BigEndian.AppendUint16(nil, failed)
+			return append(text(answer, "Authentication failed: Invalid username or password"), 0, 0, 0, 0)
 		}
 		return []byte{0, 0, 0xff, 0xff, 0, 0, 0, 0}
 	}
@@ -197,7 +197,9 @@ func Authority(t *testing.T, now time.Time) pki.Authority {
 // Certificate is one of a server that an authority has signed at a time, for a day.
 func Certificate(t testing.TB, authority pki.Authority, now time.Time, names ...string) *tls.Certificate {
 	t.Helper()
-	request := pki.Request{CommonName: "kafka-node", Usages: pki.Usages{Server: true, Client: true}, ValidFor: 24 * time.Hour}
+	request := pki.Request{
+		CommonName: "kafka-node", Usages: pki.Usages{Server: true, Client: true}, ValidFor: 24 * time.Hour,
+	}
 	for _, name := range names {
 		if ip := net.ParseIP(name); ip != nil {
 			request.IPs = append(request.IPs, ip)
