@@ -36,9 +36,7 @@ func (r *Reconciler) load(ctx context.Context, cluster *v1alpha1.KafkaCluster) (
 	if in.Accepted, err = decide.AcceptedSpec(live, cluster.Name); err != nil {
 		return in, err
 	}
-	if live.Gateways, err = r.lookAtGateways(ctx, cluster, in.Accepted); err != nil {
-		return in, err
-	}
+	live.Gateways = r.lookAtGateways(ctx, cluster, in.Accepted)
 	in.CacheCurrent, err = r.expectations.met(ctx, r.APIReader, client.ObjectKeyFromObject(cluster), in.Live.Pods)
 	if err != nil {
 		return in, err
