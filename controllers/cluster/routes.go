@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -147,7 +148,7 @@ func gatewaysOf(cluster *v1alpha1.KafkaCluster, accepted *v1alpha1.KafkaClusterS
 // applyRoutes makes the routes what was rendered. Kubernetes' no is the fault of the listener alone, and what else goes
 // wrong, such as a webhook of a Gateway's that is away, is told there and holds nothing else up.
 func (r *Reconciler) applyRoutes(ctx context.Context, s *scope) {
-	seen := &s.seen.Live.Gateways
+	seen, failed := &s.seen.Live.Gateways, map[string][]string{}
 	for _, route := range render.Routes(s.decision.Model) {
 		name := nameOf(route)
 		if seen.Off[exposure.RouteKind(route.GetKind())] != "" {
@@ -164,7 +165,7 @@ func (r *Reconciler) applyRoutes(ctx context.Context, s *scope) {
 		}
 		if err := s.refuseExposed(route, err); err != nil {
 			listener := route.GetLabels()[v1alpha1.LabelListener]
-			s.decision.Routing[listener] = []string{name + " cannot be written: " + err.Error()}
+			failed[listener] = append(failed[listener], err.Error())
 			written = apierrors.IsConflict(err) // what was read is old
 		}
 		if written {
@@ -172,6 +173,7 @@ func (r *Reconciler) applyRoutes(ctx context.Context, s *scope) {
 			s.lookAgain(whenBehind)
 		}
 	}
+	maps.Copy(s.decision.Routing, failed)
 	if len(s.decision.Routing) > 0 {
 		s.lookAgain(whenHeld) // nothing tells when a Gateway has made up its mind
 	}

@@ -290,7 +290,7 @@ func TestAWebhookThatIsAwayHoldsUpRoutesAlone(t *testing.T) {
 	h.put("Gateway", "infra", "public", passthrough(443))
 	h.expose(behind())
 	h.reconcile()
-	if got := h.listener().Message; !strings.Contains(got, "events-clients cannot be written") || !strings.Contains(got, "failed calling webhook") {
+	if got := h.listener().Message; !strings.Contains(got, "apply TLSRoute shop/events-clients") || !strings.Contains(got, "failed calling webhook; and 1 more") {
 		t.Errorf("the status says %q", got)
 	}
 	if got := h.staged(); !strings.Contains(got, "CLIENTS://b0.example.com:443") {
