@@ -47,7 +47,8 @@ func (r *Reconciler) applyQuiet(ctx context.Context, s *scope) error {
 			s.lookAgain(whenBehind)
 		}
 	}
-	return errors.Join(r.applyRoutes(ctx, s), r.createClaims(ctx, s))
+	r.applyRoutes(ctx, s)
+	return r.createClaims(ctx, s)
 }
 
 // refuseExposed makes Kubernetes' no to a Service or route of a listener the fault of that listener, so that nothing else

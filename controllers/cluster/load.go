@@ -49,9 +49,7 @@ func (r *Reconciler) load(ctx context.Context, cluster *v1alpha1.KafkaCluster) (
 	key := client.ObjectKeyFromObject(cluster)
 	in.Holders = func() ([]provided.Holder, error) { return r.holders(ctx, key) }
 	in.Shown = func(p decide.Presenting) bool { return r.proofs.of(key, p).seen }
-	if live.Gateways, err = r.lookAtGateways(ctx, cluster, in.Accepted); err != nil {
-		return in, err
-	}
+	live.Gateways = r.lookAtGateways(ctx, cluster, in.Accepted)
 	in.CacheCurrent, err = r.expectations.met(ctx, r.APIReader, client.ObjectKeyFromObject(cluster), in.Live.Pods)
 	if err != nil {
 		return in, err

@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
@@ -65,27 +67,25 @@ func (g *gatewayLooks) forget(cluster types.NamespacedName) {
 // lookAtGateways reads, past the cache, the routes of a cluster and the Gateways that its listeners name. A cluster
 // without such listeners is looked at once in the life of the process: an earlier one may have left it with routes.
 func (r *Reconciler) lookAtGateways(ctx context.Context, cluster *v1alpha1.KafkaCluster, accepted *v1alpha1.KafkaClusterSpec,
-) (observe.Gateways, error) {
+) observe.Gateways {
 	gateways := gatewaysOf(cluster, accepted)
 	if !r.Settings.GatewayAPI {
 		off := "the operator is not told to work with the Gateway API: set gatewayAPI.enabled in the values of its chart"
-		return observe.Gateways{Off: map[exposure.RouteKind]string{exposure.RouteTLS: off, exposure.RouteTCP: off}}, nil
+		return observe.Gateways{Off: map[exposure.RouteKind]string{exposure.RouteTLS: off, exposure.RouteTCP: off}}
 	}
 	key, named := client.ObjectKeyFromObject(cluster), fmt.Sprint(gateways)
 	last, looked := r.gateways.last(key)
 	idle := looked && !last.at.IsZero() && len(gateways) == 0 && len(last.seen.Routes) == 0
 	fresh := r.Settings.Now().Sub(last.at) < whenRoutesAreRead && last.named == named
 	if idle || fresh {
-		return last.seen, nil
+		return last.seen
 	}
 	seen := observe.Gateways{
 		Off: map[exposure.RouteKind]string{}, Routes: map[string]*unstructured.Unstructured{}, Taken: map[string]bool{},
 		Gateways: map[string]*unstructured.Unstructured{},
 	}
 	for _, kind := range routeKinds {
-		if err := r.readRoutes(ctx, cluster, kind, &seen); err != nil {
-			return seen, err
-		}
+		r.readRoutes(ctx, cluster, kind, &seen)
 	}
 	for _, g := range gateways {
 		object := untyped(string(g.Kind))
@@ -95,18 +95,17 @@ func (r *Reconciler) lookAtGateways(ctx context.Context, cluster *v1alpha1.Kafka
 			seen.Gateways[exposure.GatewayName(g)] = object
 		case apierrors.IsNotFound(err):
 			seen.Gateways[exposure.GatewayName(g)] = nil
-		case meta.IsNoMatchError(err), apierrors.IsForbidden(err): // what the routes say is all that there is
-		default:
-			return seen, fmt.Errorf("read %s: %w", exposure.GatewayName(g), err)
+		default: // what the routes say is all that there is
+			ctrl.LoggerFrom(ctx).V(1).Info("cannot read a Gateway", "gateway", exposure.GatewayName(g), "error", err.Error())
 		}
 	}
 	r.gateways.keep(key, gatewayLook{at: r.Settings.Now(), named: named, seen: seen})
-	return seen, nil
+	return seen
 }
 
-// readRoutes lists the routes of a kind, or says why there can be none.
+// readRoutes lists the routes of a kind, or says why there can be none. Whatever that is, it holds nothing else up.
 func (r *Reconciler) readRoutes(ctx context.Context, cluster *v1alpha1.KafkaCluster, kind exposure.RouteKind,
-	seen *observe.Gateways) error {
+	seen *observe.Gateways) {
 	list := &unstructured.UnstructuredList{}
 	list.SetGroupVersionKind(render.GatewayVersion.WithKind(string(kind) + "List"))
 	err := r.APIReader.List(ctx, list, client.InNamespace(cluster.Namespace), client.MatchingLabels(model.Labels(cluster.Name)))
@@ -114,13 +113,11 @@ func (r *Reconciler) readRoutes(ctx context.Context, cluster *v1alpha1.KafkaClus
 	case meta.IsNoMatchError(err), apierrors.IsNotFound(err):
 		seen.Off[kind] = fmt.Sprintf("Kubernetes does not know %s in %s: install the Gateway API, 1.5 or later for TLSRoute and "+
 			"1.6 or later for TCPRoute", kind, render.GatewayVersion)
-		return nil
 	case apierrors.IsForbidden(err):
 		seen.Off[kind] = fmt.Sprintf("the operator may not read %s: %s; set gatewayAPI.enabled in the values of its chart", kind,
 			err.Error())
-		return nil
 	case err != nil:
-		return fmt.Errorf("list the %s of cluster %s/%s: %w", kind, cluster.Namespace, cluster.Name, err)
+		seen.Off[kind] = fmt.Sprintf("%s cannot be read: %s", kind, err.Error())
 	}
 	for i := range list.Items {
 		route := &list.Items[i]
@@ -128,7 +125,6 @@ func (r *Reconciler) readRoutes(ctx context.Context, cluster *v1alpha1.KafkaClus
 			seen.Routes[nameOf(route)] = route
 		}
 	}
-	return nil
 }
 
 // gatewaysOf are those that the listeners of a cluster name, in the spec that is asked for and in the one that is in force.
@@ -149,37 +145,38 @@ func gatewaysOf(cluster *v1alpha1.KafkaCluster, accepted *v1alpha1.KafkaClusterS
 	return found
 }
 
-// applyRoutes makes the routes what was rendered. Kubernetes' no is the fault of the listener alone.
-func (r *Reconciler) applyRoutes(ctx context.Context, s *scope) error {
-	seen := &s.seen.Live.Gateways
+// applyRoutes makes the routes what was rendered. Kubernetes' no is the fault of the listener alone, and what else goes
+// wrong, such as a webhook of a Gateway's that is away, is told there and holds nothing else up.
+func (r *Reconciler) applyRoutes(ctx context.Context, s *scope) {
+	seen, failed := &s.seen.Live.Gateways, map[string][]string{}
 	for _, route := range render.Routes(s.decision.Model) {
 		name := nameOf(route)
 		if seen.Off[exposure.RouteKind(route.GetKind())] != "" {
 			continue
 		}
+		var err error
+		var written bool
 		live := seen.Routes[name]
 		if live == nil {
-			found, err := r.lookForRoute(ctx, s, route)
-			if err != nil {
-				return err
-			}
-			if live = found; seen.Taken[name] {
-				continue
-			}
+			live, err = r.lookForRoute(ctx, s, route)
 		}
-		written, err := r.apply(ctx, s, route.GetKind(), route, orNil(live))
+		if err == nil && !seen.Taken[name] {
+			written, err = r.apply(ctx, s, route.GetKind(), route, orNil(live))
+		}
 		if err := s.refuseExposed(route, err); err != nil {
-			return err
+			listener := route.GetLabels()[v1alpha1.LabelListener]
+			failed[listener] = append(failed[listener], err.Error())
+			written = apierrors.IsConflict(err) // what was read is old
 		}
 		if written {
 			r.gateways.keep(s.key(), gatewayLook{})
 			s.lookAgain(whenBehind)
 		}
 	}
+	maps.Copy(s.decision.Routing, failed)
 	if len(s.decision.Routing) > 0 {
 		s.lookAgain(whenHeld) // nothing tells when a Gateway has made up its mind
 	}
-	return nil
 }
 
 // lookForRoute looks whether the name of a route that is to be made is somebody else's; nil = it is nobody's, or theirs.

@@ -11,8 +11,10 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 )
@@ -270,5 +272,33 @@ func TestBrokersAreAtThePortsOfAGateway(t *testing.T) {
 	h.reconcile()
 	if got := h.listener(); got.Message != "" || got.Addresses[0].Host != "events-main-0-clients.shop.svc.cluster.local" {
 		t.Errorf("without a Gateway the status says %+v", got)
+	}
+}
+
+// A webhook of a Gateway's may be away: routes wait for it, and nothing else does.
+func TestAWebhookThatIsAwayHoldsUpRoutesAlone(t *testing.T) {
+	h := routed(t)
+	away := true
+	h.under.applier.Client = interceptor.NewClient(h.under.applier.Client.(client.WithWatch), interceptor.Funcs{
+		Apply: func(ctx context.Context, c client.WithWatch, o runtime.ApplyConfiguration, opts ...client.ApplyOption) error {
+			content := o.(interface{ UnstructuredContent() map[string]any }).UnstructuredContent()
+			if away && content["kind"] == "TLSRoute" {
+				return apierrors.NewInternalError(errors.New("failed calling webhook"))
+			}
+			return c.Apply(ctx, o, opts...)
+		}})
+	h.put("Gateway", "infra", "public", passthrough(443))
+	h.expose(behind())
+	h.reconcile()
+	if got := h.listener().Message; !strings.Contains(got, "apply TLSRoute shop/events-clients") || !strings.Contains(got, "failed calling webhook; and 1 more") {
+		t.Errorf("the status says %q", got)
+	}
+	if got := h.staged(); !strings.Contains(got, "CLIENTS://b0.example.com:443") {
+		t.Errorf("the node starts with %s", got)
+	}
+	away = false
+	h.reconcile()
+	if !h.exists("events-clients", untyped("TLSRoute")) {
+		t.Error("the route is not made once the webhook is back")
 	}
 }

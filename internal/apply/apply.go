@@ -237,5 +237,8 @@ func coversValue(want, have any) bool {
 }
 
 func describe(object client.Object) string {
+	if untyped, is := object.(*unstructured.Unstructured); is {
+		return fmt.Sprintf("%s %s/%s", untyped.GetKind(), object.GetNamespace(), object.GetName())
+	}
 	return fmt.Sprintf("%T %s/%s", object, object.GetNamespace(), object.GetName())
 }
