@@ -11,9 +11,9 @@ import (
 	"github.com/castellan-dev/castellan/internal/render"
 )
 
-// ways are those to the brokers that are up, at the addresses that they advertise, by node and listener. A listener that
-// a broker still runs in another way, and one whose certificates nobody could judge, are left out: nothing is known
-// there.
+// ways are those to the brokers that are up, at the addresses that they advertise, by node and listener. A listener
+// that a broker still runs in another way, and one whose certificates nobody could judge, are left out: nothing is
+// known there.
 func ways(d *Decision, live *observe.Live) []reach.Way {
 	c := d.Model
 	hosts := Hosts(live.Pods)
