@@ -260,7 +260,7 @@ func TestBrokersAreAtThePortsOfAGateway(t *testing.T) {
 	h.reconcile()
 	got := h.listener()
 	if got.Message != "Gateway infra/public has no listener with protocol TCP for port 9000: add it" ||
-		got.BootstrapServers != "192.0.2.7:9092" || len(got.Addresses) != 1 || got.Addresses[0].Host != "192.0.2.7" || got.Addresses[0].Port != 9000 {
+		got.BootstrapServers != "" || len(got.Addresses) != 1 || got.Addresses[0].Host != "192.0.2.7" || got.Addresses[0].Port != 9000 {
 		t.Errorf("the status says %+v", got)
 	}
 	gateway(9092, 9000)
@@ -270,7 +270,7 @@ func TestBrokersAreAtThePortsOfAGateway(t *testing.T) {
 	}
 	h.expose(v1alpha1.Exposure{Type: v1alpha1.ExposureClusterIP})
 	h.reconcile()
-	if got := h.listener(); got.Message != "" || got.Addresses[0].Host != "events-main-0-clients.shop.svc.cluster.local" {
+	if got := h.listener(); strings.Contains(got.Message, "Gateway") || got.Addresses[0].Host != "events-main-0-clients.shop.svc.cluster.local" {
 		t.Errorf("without a Gateway the status says %+v", got)
 	}
 }

@@ -184,7 +184,7 @@ func TestWhatIsLeftIsToldInOneLine(t *testing.T) {
 	clear(in.Live.StatefulSets)
 	clear(in.Live.Services)
 	clear(in.Live.ConfigMaps)
-	want := "pod events-main-0 of the deleted KafkaCluster of this name is still being removed; and 4 more"
+	want := "pod events-main-0 of the deleted KafkaCluster of this name is still being removed; and 5 more"
 	if d := Decide(in); d.Blocked != want {
 		t.Errorf("%q, expected %q", d.Blocked, want)
 	}

@@ -125,11 +125,11 @@ func (s *writer) progress() (reason, message string) {
 		if message := awaited(s.Model, l); message != "" {
 			return "AddressPending", fmt.Sprintf("listener %s: %s", l.Name, message)
 		}
-		if message := lacking(s.Observation.Untold[l.Name]); message != "" {
-			return "Waiting", fmt.Sprintf("listener %s: %s", l.Name, message)
-		}
 		if problems := s.Routing[l.Name]; len(problems) > 0 {
 			return "RoutePending", fmt.Sprintf("listener %s: %s", l.Name, First(problems))
+		}
+		if message := lacking(s.Observation.Untold[l.Name]); message != "" {
+			return "Waiting", fmt.Sprintf("listener %s: %s", l.Name, message)
 		}
 	}
 	return "", ""
@@ -250,11 +250,11 @@ func (s *writer) setListeners() {
 	s.status.Listeners = ListenerStatus(s.Model, s.Hosts)
 	for i := range s.status.Listeners {
 		l := &s.status.Listeners[i]
-		if message := lacking(s.Observation.Untold[l.Name]); message != "" {
-			l.BootstrapServers, l.Message = "", cmp.Or(l.Message, message)
-		}
 		if problems := s.Routing[l.Name]; len(problems) > 0 && l.Message == "" {
 			l.Message = First(problems)
+		}
+		if message := lacking(s.Observation.Untold[l.Name]); message != "" {
+			l.BootstrapServers, l.Message = "", cmp.Or(l.Message, message)
 		}
 	}
 	setReach(s.status.Listeners, before, s.Model, s.Reach)
