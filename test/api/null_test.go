@@ -21,8 +21,11 @@ spec:
   listeners:
   - name: clients
     port: 9092
-    exposure: {advertised: {overrides: [{nodeId: 0}]}, bootstrap: {}, brokers: {}, services: {}}
+    exposure: {advertised: {overrides: [{nodeId: 0}]}, bootstrap: {}, brokers: {}, services: {}, gateway: {name: a}}
     authentication: {mechanisms: [PLAIN]}
+    networkPolicyPeers:
+    - podSelector: {matchExpressions: [{key: a, operator: Exists}]}
+      namespaceSelector: {matchExpressions: [{key: a, operator: Exists}]}
     tls: {}
     limits: {}
   authorization: {type: Simple}
@@ -35,6 +38,10 @@ spec:
     limits: {}
     grants: [{namespace: a}]
 `},
+	{"KafkaCluster", `
+spec:
+  listeners: [{name: clients, port: 9092, networkPolicyPeers: [{ipBlock: {cidr: 192.0.2.0/24}}]}]
+`},
 	{"KafkaCluster", external(`
 bootstrapServers: ["a:9092"], tls: {caSecret: {name: a}}, authentication: {mechanism: PLAIN, secretName: a}`)},
 	{"KafkaTopic", `spec: {config: {}}`},
@@ -42,7 +49,8 @@ bootstrapServers: ["a:9092"], tls: {caSecret: {name: a}}, authentication: {mecha
 }
 
 // askedForByRule are optional in the schema, and a rule asks for them all the same.
-var askedForByRule = []string{"spec.version", "spec.pools", "spec.external", "spec.acls[].resource.name"}
+var askedForByRule = []string{"spec.version", "spec.pools", "spec.external", "spec.acls[].resource.name",
+	"spec.listeners[].networkPolicyPeers[].ipBlock"}
 
 type props = apiextensionsv1.JSONSchemaProps
 
