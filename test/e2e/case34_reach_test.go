@@ -79,7 +79,7 @@ metadata: {name: events}
 spec:
   version: "4.3.1"
   pools:
-  - {name: main, replicas: 2, storage: {volumes: [{name: data, size: 1Gi, ephemeral: true}]}, jvm: {heap: 256Mi}}
+  - {name: main, replicas: 2, storage: {volumes: [{name: data, size: 1Gi}]}, jvm: {heap: 256Mi}}
   listeners:
   - {name: clients, port: 9092, authentication: {mechanisms: [SCRAM-SHA-512]}}
   - {name: clear, port: 9099, encryption: None}
