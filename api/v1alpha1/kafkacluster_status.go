@@ -233,12 +233,12 @@ type ListenerStatus struct {
 	// +optional
 	// +listType=atomic
 	Unreachable []string `json:"unreachable,omitempty"`
-	// What the listener waits for, such as the address of a load balancer, a Gateway's acceptance, or a broker that does not
-	// have it yet; empty if for nothing.
+	// What the listener waits for, such as the address of a load balancer, a Gateway's acceptance, or a broker that does
+	// not have it yet; empty if for nothing.
 	// +optional
 	Message string `json:"message,omitempty"`
-	// Addresses of the load balancer before the bootstrap Service, or of the Gateway, as last known: bootstrapServers keeps
-	// them while it has none.
+	// Addresses of the load balancer before the bootstrap Service, or of the Gateway, as last known: bootstrapServers
+	// keeps them while it has none.
 	// +optional
 	// +listType=set
 	LoadBalancerAddresses []string `json:"loadBalancerAddresses,omitempty"`

@@ -591,8 +591,8 @@ type GatewayReference struct {
 	// +kubebuilder:validation:Enum=Gateway;ListenerSet
 	Kind GatewayKind `json:"kind,omitempty"`
 
-	// Name of the Gateway's listener that passes TLS on. With TLSRoute alone. Default: all that take the names. At most 253
-	// characters.
+	// Name of the Gateway's listener that passes TLS on. With TLSRoute alone. Default: all that take the names. At most
+	// 253 characters.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	SectionName string `json:"sectionName,omitempty"`
@@ -616,8 +616,8 @@ type Metadata map[string]string
 // stand for those of the broker.
 type BrokersExposure struct {
 	// Port of the Service of each broker with LoadBalancer: a number to which the node id is added, such as
-	// "9000+{nodeId}", which clients are told. Services with ports of their own can share one address. Default: the port of
-	// the listener.
+	// "9000+{nodeId}", which clients are told. Services with ports of their own can share one address. Default: the port
+	// of the listener.
 	// +optional
 	PortTemplate *intstr.IntOrString `json:"portTemplate,omitempty"`
 

@@ -51,8 +51,8 @@ func (r *Reconciler) applyQuiet(ctx context.Context, s *scope) error {
 	return r.createClaims(ctx, s)
 }
 
-// refuseExposed makes Kubernetes' no to a Service or route of a listener the fault of that listener, so that nothing else
-// waits for it. Anything else is retried.
+// refuseExposed makes Kubernetes' no to a Service or route of a listener the fault of that listener, so that nothing
+// else waits for it. Anything else is retried.
 func (s *scope) refuseExposed(object client.Object, err error) error {
 	listener := object.GetLabels()[v1alpha1.LabelListener]
 	words, refused := refusal(err)

@@ -23,8 +23,8 @@ import (
 	"github.com/castellan-dev/castellan/internal/resolve"
 )
 
-// whenRoutesAreRead is how old what was read of the Gateway API may be. It is not watched: it may not be installed, and an
-// informer of a kind that is not there never ends to complain.
+// whenRoutesAreRead is how old what was read of the Gateway API may be. It is not watched: it may not be installed, and
+// an informer of a kind that is not there never ends to complain.
 const whenRoutesAreRead = 2 * time.Second
 
 // routeKinds are the kinds of routes that a cluster may have.
@@ -66,7 +66,8 @@ func (g *gatewayLooks) forget(cluster types.NamespacedName) {
 
 // lookAtGateways reads, past the cache, the routes of a cluster and the Gateways that its listeners name. A cluster
 // without such listeners is looked at once in the life of the process: an earlier one may have left it with routes.
-func (r *Reconciler) lookAtGateways(ctx context.Context, cluster *v1alpha1.KafkaCluster, accepted *v1alpha1.KafkaClusterSpec,
+func (r *Reconciler) lookAtGateways(ctx context.Context, cluster *v1alpha1.KafkaCluster,
+	accepted *v1alpha1.KafkaClusterSpec,
 ) observe.Gateways {
 	gateways := gatewaysOf(cluster, accepted)
 	if !r.Settings.GatewayAPI {
@@ -108,14 +109,15 @@ func (r *Reconciler) readRoutes(ctx context.Context, cluster *v1alpha1.KafkaClus
 	seen *observe.Gateways) {
 	list := &unstructured.UnstructuredList{}
 	list.SetGroupVersionKind(render.GatewayVersion.WithKind(string(kind) + "List"))
-	err := r.APIReader.List(ctx, list, client.InNamespace(cluster.Namespace), client.MatchingLabels(model.Labels(cluster.Name)))
+	err := r.APIReader.List(ctx, list, client.InNamespace(cluster.Namespace),
+		client.MatchingLabels(model.Labels(cluster.Name)))
 	switch {
 	case meta.IsNoMatchError(err), apierrors.IsNotFound(err):
-		seen.Off[kind] = fmt.Sprintf("Kubernetes does not know %s in %s: install the Gateway API, 1.5 or later for TLSRoute and "+
-			"1.6 or later for TCPRoute", kind, render.GatewayVersion)
+		seen.Off[kind] = fmt.Sprintf("Kubernetes does not know %s in %s: install the Gateway API, 1.5 or later for "+
+			"TLSRoute and 1.6 or later for TCPRoute", kind, render.GatewayVersion)
 	case apierrors.IsForbidden(err):
-		seen.Off[kind] = fmt.Sprintf("the operator may not read %s: %s; set gatewayAPI.enabled in the values of its chart", kind,
-			err.Error())
+		seen.Off[kind] = fmt.Sprintf("the operator may not read %s: %s; set gatewayAPI.enabled in the values of its chart",
+			kind, err.Error())
 	case err != nil:
 		seen.Off[kind] = fmt.Sprintf("%s cannot be read: %s", kind, err.Error())
 	}
@@ -127,7 +129,8 @@ func (r *Reconciler) readRoutes(ctx context.Context, cluster *v1alpha1.KafkaClus
 	}
 }
 
-// gatewaysOf are those that the listeners of a cluster name, in the spec that is asked for and in the one that is in force.
+// gatewaysOf are those that the listeners of a cluster name, in the spec that is asked for and in the one that is in
+// force.
 func gatewaysOf(cluster *v1alpha1.KafkaCluster, accepted *v1alpha1.KafkaClusterSpec) []v1alpha1.GatewayReference {
 	var found []v1alpha1.GatewayReference
 	for _, spec := range []*v1alpha1.KafkaClusterSpec{&cluster.Spec, accepted} {
@@ -179,7 +182,8 @@ func (r *Reconciler) applyRoutes(ctx context.Context, s *scope) {
 	}
 }
 
-// lookForRoute looks whether the name of a route that is to be made is somebody else's; nil = it is nobody's, or theirs.
+// lookForRoute looks whether the name of a route that is to be made is somebody else's; nil = it is nobody's, or
+// theirs.
 func (r *Reconciler) lookForRoute(ctx context.Context, s *scope, route *unstructured.Unstructured,
 ) (*unstructured.Unstructured, error) {
 	object := untyped(route.GetKind())

@@ -66,10 +66,10 @@ func advertised(live *observe.Live, spec *v1alpha1.KafkaClusterSpec) map[int32]m
 	return all
 }
 
-// untold finds the listeners of which clients have not been told, and the brokers that do not serve them: those that run
-// files without, and where clients know of other listeners already those that are not up. A client would learn of the
-// listener from the others, and be refused by this one. A listener that was told of once stays so: a broker that comes
-// later and is without it for a while is no reason to take it from all clients.
+// untold finds the listeners of which clients have not been told, and the brokers that do not serve them: those that
+// run files without, and where clients know of other listeners already those that are not up. A client would learn of
+// the listener from the others, and be refused by this one. A listener that was told of once stays so: a broker that
+// comes later and is without it for a while is no reason to take it from all clients.
 func untold(
 	c *model.Cluster, o *model.Observation, live *observe.Live, status []v1alpha1.ListenerStatus,
 ) map[string][]int32 {

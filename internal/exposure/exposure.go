@@ -230,8 +230,8 @@ func atLoadBalancer(_ *model.Cluster, n *model.Node, l model.Listener, given Giv
 }
 
 // stand puts an address at one of those that are known. It keeps to what the node advertises as long as that is among
-// them. Where certificates are checked, a node waits for the address at which clients begin as well: its certificate has
-// to name it.
+// them. Where certificates are checked, a node waits for the address at which clients begin as well: its certificate
+// has to name it.
 func (a *Address) stand(n *model.Node, l model.Listener, given Given, known []string, service string) {
 	if len(known) == 0 {
 		a.Late = Awaits(l, service)

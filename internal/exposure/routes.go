@@ -113,7 +113,8 @@ func Routes(c *model.Cluster, l model.Listener) []Route {
 	if kind == RouteNone || l.Gateway.Name == "" {
 		return nil
 	}
-	routes := []Route{{Kind: kind, Name: l.Service, Hosts: l.Hosts, Port: cmp.Or(l.OfBootstrap.Port, l.Port), Service: l.Port}}
+	routes := []Route{{Kind: kind, Name: l.Service, Hosts: l.Hosts, Port: cmp.Or(l.OfBootstrap.Port, l.Port),
+		Service: l.Port}}
 	for i := range c.Nodes {
 		n := &c.Nodes[i]
 		if !c.IsBroker(n) {

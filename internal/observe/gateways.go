@@ -143,6 +143,7 @@ func lacking(g gateway, l model.Listener, routes []exposure.Route) string {
 		case !slices.ContainsFunc(g.Spec.Listeners, func(at gatewayListener) bool {
 			return suits(at) && at.Protocol == "TLS" && at.TLS.Mode == "Passthrough"
 		}):
+
 			return fmt.Sprintf("does not pass TLS on at its listener %s: set its protocol to TLS and its tls.mode to Passthrough",
 				g.Spec.Listeners[at].Name)
 		}
@@ -215,8 +216,8 @@ func (g *Gateways) Warnings(c *model.Cluster) []string {
 		}
 		told := exposure.Advertise(c, routes[len(routes)-1].Node, l, exposure.Given{}).Port
 		if len(ports) > 0 && !slices.Contains(ports, told) {
-			warnings = append(warnings, fmt.Sprintf("listener %s: clients are told port %d, and %s passes TLS on at port %d; set "+
-				"exposure.advertised.portTemplate to %[4]d unless something before the Gateway changes the port",
+			warnings = append(warnings, fmt.Sprintf("listener %s: clients are told port %d, and %s passes TLS on at port "+
+				"%d; set exposure.advertised.portTemplate to %[4]d unless something before the Gateway changes the port",
 				l.Name, told, exposure.GatewayName(l.Gateway), ports[0]))
 		}
 	}

@@ -200,7 +200,7 @@ func (s *Served) verify(now time.Time) error {
 		options.Intermediates.AddCert(cert)
 	}
 	if _, err := s.Certificate.Verify(options); err != nil {
-		return fmt.Errorf("the chain does not hold (%v); have a certificate issued that it permits", err)
+		return fmt.Errorf("the chain does not hold (%w); have a certificate issued that it permits", err)
 	}
 	return nil
 }

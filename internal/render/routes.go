@@ -28,7 +28,8 @@ func Routes(c *model.Cluster) []*unstructured.Unstructured {
 
 func route(c *model.Cluster, l model.Listener, r exposure.Route) *unstructured.Unstructured {
 	parent := map[string]any{
-		"group": GatewayVersion.Group, "kind": string(l.Gateway.Kind), "namespace": l.Gateway.Namespace, "name": l.Gateway.Name,
+		"group": GatewayVersion.Group, "kind": string(l.Gateway.Kind), "namespace": l.Gateway.Namespace,
+		"name": l.Gateway.Name,
 	}
 	if l.Gateway.SectionName != "" {
 		parent["sectionName"] = l.Gateway.SectionName

@@ -14,8 +14,8 @@ import (
 	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
-// GatewayOf is what leads clients of a listener to the brokers, its namespace and kind filled in; the zero value = there is
-// none. namespace is that of the cluster.
+// GatewayOf is what leads clients of a listener to the brokers, its namespace and kind filled in; the zero value =
+// there is none. namespace is that of the cluster.
 func GatewayOf(namespace string, l v1alpha1.Listener) v1alpha1.GatewayReference {
 	if l.Exposure.Gateway == nil {
 		return v1alpha1.GatewayReference{}
@@ -65,15 +65,16 @@ func validateTLSRoute(l v1alpha1.Listener) verdict.List {
 		faults.Refuse(model.ListenerField(l.Name, field), format, args...)
 	}
 	if l.Encryption == v1alpha1.EncryptionNone {
-		refuse("encryption", "a TLSRoute finds a broker by the name in the TLS handshake, and there is none; set it to TLS, or "+
-			"use the type TCPRoute")
+		refuse("encryption", "a TLSRoute finds a broker by the name in the TLS handshake, and there is none; set it "+
+			"to TLS, or use the type TCPRoute")
 	}
 	if a := l.Exposure.Advertised; a == nil || a.HostTemplate == "" {
-		refuse("exposure.advertised.hostTemplate", "a TLSRoute finds a broker by its name, and there is none; write one such as "+
-			"broker-{nodeId}.kafka.example.com")
+		refuse("exposure.advertised.hostTemplate", "a TLSRoute finds a broker by its name, and there is none; write "+
+			"one such as broker-{nodeId}.kafka.example.com")
 	}
 	if b := l.Exposure.Bootstrap; b == nil || len(b.Hosts) == 0 {
-		refuse("exposure.bootstrap.hosts", "a TLSRoute needs a name at which clients begin; write one such as kafka.example.com")
+		refuse("exposure.bootstrap.hosts",
+			"a TLSRoute needs a name at which clients begin; write one such as kafka.example.com")
 	}
 	return faults
 }
@@ -91,13 +92,13 @@ func validateTCPRoute(l v1alpha1.Listener) verdict.List {
 	a := e.Advertised
 	if a != nil && a.PortTemplate != nil {
 		if t, err := exposure.ParseNumber(a.PortTemplate); err == nil && !t.PerNode {
-			refuse("exposure.advertised.portTemplate", "a TCPRoute finds a broker by its port; give each broker one of its own, as "+
-				"in %d+{nodeId}", t.Base)
+			refuse("exposure.advertised.portTemplate", "a TCPRoute finds a broker by its port; give each broker one of "+
+				"its own, as in %d+{nodeId}", t.Base)
 		}
 	}
 	if e.Gateway.Kind == v1alpha1.GatewayKindListenerSet && (a == nil || a.HostTemplate == "") {
-		refuse("exposure.advertised.hostTemplate", "a ListenerSet says no address; write the host at which clients reach its "+
-			"Gateway")
+		refuse("exposure.advertised.hostTemplate", "a ListenerSet says no address; write the host at which clients "+
+			"reach its Gateway")
 	}
 	return faults
 }
@@ -135,8 +136,8 @@ func validateRoutes(c *model.Cluster) verdict.List {
 				if isAddress(name) {
 					refuse(r, "a TLSRoute is found by a name, and %s is an IP address; write a host name", name)
 				} else if taken[key] != "" {
-					refuse(r, "%s of %s leads to where %s, and %s there too; give each a %s of its own", place, gateway, taken[key], to,
-						kind)
+					refuse(r, "%s of %s leads to where %s, and %s there too; give each a %s of its own", place, gateway, taken[key],
+						to, kind)
 				}
 				taken[key] = to
 			}
@@ -174,8 +175,8 @@ func placesOf(r exposure.Route) []string {
 	return places
 }
 
-// validateServicePorts checks which ports the Services of the brokers that there are shall have, where they are to share
-// an address with that at which clients begin.
+// validateServicePorts checks which ports the Services of the brokers that there are shall have, where they are to
+// share an address with that at which clients begin.
 func validateServicePorts(c *model.Cluster) verdict.List {
 	var faults verdict.List
 	for _, l := range c.Listeners {
@@ -187,7 +188,8 @@ func validateServicePorts(c *model.Cluster) verdict.List {
 				continue
 			}
 			if port > maxPort {
-				faults.Refuse(field, "it makes port %d of node %d, and a port is 1 to %d; begin at a lower number", port, n.ID, maxPort)
+				faults.Refuse(field, "it makes port %d of node %d, and a port is 1 to %d; begin at a lower number", port, n.ID,
+					maxPort)
 			} else {
 				faults.Refuse(field, "it makes port %d of node %d, at which the bootstrap Service is already; begin at another "+
 					"number, or give the listener another port", port, n.ID)

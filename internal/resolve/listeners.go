@@ -81,7 +81,8 @@ func keepApart(c *model.Cluster, nodes []model.Node, given exposure.Given) {
 		}
 	})
 	for i := range nodes {
-		nodes[i].Listeners = slices.DeleteFunc(nodes[i].Listeners, func(l model.NodeListener) bool { return l.AdvertisedHost == "" })
+		nodes[i].Listeners = slices.DeleteFunc(nodes[i].Listeners,
+			func(l model.NodeListener) bool { return l.AdvertisedHost == "" })
 	}
 }
 

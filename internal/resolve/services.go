@@ -52,8 +52,8 @@ func validateServices(l v1alpha1.Listener) verdict.List {
 				"%d+{nodeId}", template.Base)
 		} else if s := e.Services; b.PortTemplate != nil && s != nil &&
 			s.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal {
-			refuse("services.externalTrafficPolicy", "at an address that Services share traffic comes to one Kubernetes node for "+
-				"all of them; set it to Cluster, or remove brokers.portTemplate")
+			refuse("services.externalTrafficPolicy", "at an address that Services share traffic comes to one Kubernetes "+
+				"node for all of them; set it to Cluster, or remove brokers.portTemplate")
 		}
 		if template, err := exposure.ParseNumber(b.NodePortTemplate); err != nil {
 			refuse("brokers.nodePortTemplate", "%s; write one such as 31000+{nodeId}", err)
