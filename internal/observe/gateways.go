@@ -143,10 +143,8 @@ func lacking(g gateway, l model.Listener, routes []exposure.Route) string {
 		case !slices.ContainsFunc(g.Spec.Listeners, func(at gatewayListener) bool {
 			return suits(at) && at.Protocol == "TLS" && at.TLS.Mode == "Passthrough"
 		}):
-
 			return fmt.Sprintf("does not pass TLS on at its listener %s: set its protocol to TLS and its "+
-				"tls.mode to Passthrough",
-				g.Spec.Listeners[at].Name)
+				"tls.mode to Passthrough", g.Spec.Listeners[at].Name)
 		}
 		return ""
 	}
