@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"math/big"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -130,8 +131,10 @@ func TestCase35_AnAuthorityOfTheOwnersSignsForListeners(t *testing.T) {
 	cluster := clusterNamed(ns, sharedName)
 	waitReady(t, time.Minute, cluster)
 	before := lives(t, ns, sharedName)
-	f := startFlow(t, loginOf(t, ns, adminUser).at(t, ns, sharedName, "securenp"), sharedTopic, "own-authority")
 	root := newIssuer(t, "corporate root", nil)
+	both := loginOf(t, ns, adminUser).at(t, ns, sharedName, "securenp") // as its Secret has it before brokers change
+	both.ca = append(slices.Clone(both.ca), root.pem()...)
+	f := startFlow(t, both, sharedTopic, "own-authority")
 	middle := newIssuer(t, "corporate kafka", root)
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "corporate",
 		Labels: map[string]string{v1alpha1.LabelUse: v1alpha1.UseListenerAuthority}}, Type: corev1.SecretTypeTLS,
