@@ -213,6 +213,10 @@ type ListenerStatus struct {
 	// not would answer for the partitions that it leads with LISTENER_NOT_FOUND.
 	// +optional
 	BootstrapServers string `json:"bootstrapServers,omitempty"`
+	// Node ids of brokers that do not serve the listener yet. Clients are not told of it meanwhile.
+	// +optional
+	// +listType=set
+	LackedBy []int32 `json:"lackedBy,omitempty"`
 	// Value for security.protocol of a client.
 	// +optional
 	SecurityProtocol string `json:"securityProtocol,omitempty"`

@@ -1246,6 +1246,11 @@ func (in *ListenerStatus) DeepCopyInto(out *ListenerStatus) {
 		*out = make([]Mechanism, len(*in))
 		copy(*out, *in)
 	}
+	if in.LackedBy != nil {
+		in, out := &in.LackedBy, &out.LackedBy
+		*out = make([]int32, len(*in))
+		copy(*out, *in)
+	}
 	if in.Addresses != nil {
 		in, out := &in.Addresses, &out.Addresses
 		*out = make([]NodeAddress, len(*in))

@@ -30,7 +30,12 @@ func (r *Reconciler) act(ctx context.Context, s *scope) error {
 	if remade, err := r.remake(ctx, s); remade || err != nil {
 		return err
 	}
-	for _, apply := range []func(context.Context, *scope) error{r.applyWalls, r.applyQuiet, r.certify} {
+	return errors.Join(r.applyWalls(ctx, s), r.actInside(ctx, s))
+}
+
+// actInside does all that a NetworkPolicy that cannot be written or removed holds nothing up of.
+func (r *Reconciler) actInside(ctx context.Context, s *scope) error {
+	for _, apply := range []func(context.Context, *scope) error{r.applyQuiet, r.certify} {
 		if err := apply(ctx, s); err != nil {
 			return err
 		}

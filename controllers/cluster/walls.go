@@ -16,7 +16,11 @@ import (
 func (r *Reconciler) applyWalls(ctx context.Context, s *scope) error {
 	for _, policy := range s.decision.Walls.Surplus {
 		uid := policy.UID
-		if err := r.Delete(ctx, policy, client.Preconditions{UID: &uid}); client.IgnoreNotFound(err) != nil {
+		err := r.Delete(ctx, policy, client.Preconditions{UID: &uid})
+		if words, refused := refusal(err); refused {
+			s.refused = append(s.refused, verdict.Stalled(verdict.ReasonInvalid, model.NetworkPolicyField, "Kubernetes refuses "+
+				"to delete NetworkPolicy %s: %s; delete it, or let the operator", policy.Name, words))
+		} else if client.IgnoreNotFound(err) != nil {
 			return fmt.Errorf("remove NetworkPolicy %s/%s, which is no longer asked for: %w", policy.Namespace, policy.Name, err)
 		}
 	}

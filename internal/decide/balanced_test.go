@@ -334,8 +334,29 @@ func TestLoadBalancersThatShareAnAddressServeOneBrokerAlone(t *testing.T) {
 		}
 		want := "Service events-main-1-external has the address of broker 0, 127.0.0.1:9094: a load balancer of its own has " +
 			"another one; and 1 more"
+		before := d.Desired.Files
+		for id := range int32(3) { // an earlier operator let all of them have it
+			in.Live.ConfigMaps = everyoneAt(in, "127.0.0.1")
+			if after := Decide(in); advertising < 0 && after.Model.Node(id).Listener("EXTERNAL") == nil {
+				t.Errorf("%s: node %d advertises it already, and loses it: %v", name, id, before[id])
+			}
+		}
 		if got := statusOf(in, d).Listeners[1].Message; advertising < 0 && got != want {
 			t.Errorf("%s: the status says %q, want %q", name, got, want)
 		}
 	}
+}
+
+// everyoneAt are the revisions, in which every node advertises one address.
+func everyoneAt(in Inputs, host string) map[string]*corev1.ConfigMap {
+	revisions := map[string]*corev1.ConfigMap{}
+	for name, revision := range in.Live.ConfigMaps {
+		revision = revision.DeepCopy()
+		for key, text := range revision.Data {
+			revision.Data[key] = strings.ReplaceAll(text, "\nadvertised.listeners=",
+				"\nadvertised.listeners=EXTERNAL://"+host+":9094,")
+		}
+		revisions[name] = revision
+	}
+	return revisions
 }

@@ -120,7 +120,7 @@ func Decide(in Inputs) Decision {
 	d.Observation = observe.Kubernetes(d.Model, in.Live, d.Files, in.Now)
 	d.Observation.CacheCurrent = d.Observation.CacheCurrent && in.CacheCurrent
 	d.Observation.Kafka, d.Observation.KafkaError = in.Kafka, in.KafkaError
-	d.Observation.Untold = untold(d.Model, d.Observation, in.Live, in.Cluster.Status.Listeners)
+	d.Observation.Untold = untold(d.Model, d.Observation, in.Live, in.Cluster.Status.Listeners, in.Now)
 	observeIdentities(d.Model, d.Observation, in.Live)
 	d.Desired = render.Desired(d.Model, d.Files)
 	d.Plan = plan.Next(d.Model, d.Desired, d.Observation, in.Now)
@@ -136,7 +136,7 @@ func Decide(in Inputs) Decision {
 	d.Warnings = append(d.Warnings, endings(&d, in.Now)...)
 	d.Verdicts = append(d.Verdicts, heldVerdicts(d.Plan.Held)...)
 	d.Unseen = unseen(&d, in.Live)
-	d.Walls = walls(in.Cluster, d.Model, in.Live)
+	d.Walls = walls(in.Cluster, &d, in.Live)
 	if d.Plan.Empty() && len(d.Plan.Pending) == 0 && len(d.Waiting) == 0 {
 		d.Surplus = surplus(in.Cluster, d.Model, in.Live, d.Successor)
 	}

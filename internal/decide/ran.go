@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/exposure"
@@ -66,16 +67,21 @@ func advertised(live *observe.Live, spec *v1alpha1.KafkaClusterSpec) map[int32]m
 	return all
 }
 
+// maxStart is how long a broker that is not up is waited for before clients are told of a new listener: it leads nothing
+// and refuses nobody.
+const maxStart = 5 * time.Minute
+
 // untold finds the listeners of which clients have not been told, and the brokers that do not serve them: those that
-// run files without, and where clients know of other listeners already those that are not up. A client would learn of
+// run files without, and where clients know of other listeners already those that are starting. A client would learn of
 // the listener from the others, and be refused by this one. A listener that was told of once stays so: a broker that
 // comes later and is without it for a while is no reason to take it from all clients.
 func untold(
-	c *model.Cluster, o *model.Observation, live *observe.Live, status []v1alpha1.ListenerStatus,
+	c *model.Cluster, o *model.Observation, live *observe.Live, status []v1alpha1.ListenerStatus, now time.Time,
 ) map[string][]int32 {
 	told := map[string]bool{}
 	for _, l := range status {
-		if l.BootstrapServers != "" {
+		// One whose address comes late waited for that before it waited for brokers.
+		if len(l.LackedBy) == 0 && (l.BootstrapServers != "" || exposure.Of(l.Type).Known == exposure.KnownAtOnce) {
 			told[l.Name] = true
 		}
 	}
@@ -91,9 +97,12 @@ func untold(
 			if !known || !c.IsBroker(n) {
 				continue
 			}
-			_, has := render.Advertised(files)[strings.ToUpper(l.Name)]
 			pod := o.Nodes[n.ID].Pod
 			up := pod != nil && !pod.Deleting && (pod.Ready || pod.Serves)
+			if pod != nil && !up && now.Sub(pod.CreatedAt) > maxStart {
+				continue
+			}
+			_, has := render.Advertised(files)[strings.ToUpper(l.Name)]
 			if !has || len(told) > 0 && !up {
 				lacking[l.Name] = append(lacking[l.Name], n.ID)
 			}

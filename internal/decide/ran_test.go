@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"reflect"
 	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/report"
@@ -50,12 +53,19 @@ func TestClientsAreToldOfANewListenerOnceEveryBrokerHasIt(t *testing.T) {
 	}
 	pod := &in.Live.Pods[1]
 	ready := pod.Status.Conditions
-	pod.Status.Conditions, in.Cluster.Status.Listeners[0].BootstrapServers = nil, ""
+	pod.Status.Conditions, in.Cluster.Status.Listeners[0].LackedBy = nil, []int32{1}
+	pod.CreationTimestamp = metav1.NewTime(in.Now.Add(-time.Minute))
 	if d := Decide(in); !reflect.DeepEqual(d.Observation.Untold, map[string][]int32{"apps": {1}}) {
 		t.Errorf("broker 1 is not up, and clients are not told of %v", d.Observation.Untold)
 	}
-	pod.Status.Conditions = ready
-	in.Cluster.Status.Listeners[0].BootstrapServers = "told"
+	in.Now = in.Now.Add(time.Hour)
+	if d := Decide(in); len(d.Observation.Untold) > 0 {
+		t.Errorf("broker 1 does not get up, and clients are not told of %v", d.Observation.Untold)
+	}
+	in.Now, pod.Status.Conditions = in.Now.Add(-time.Hour), ready
+	in.Cluster.Status.Listeners[0].LackedBy = nil
+	// Nor do clients forget a listener whose addresses are not known for a while, such as with NodePort and no pod.
+	in.Cluster.Status.Listeners[0].BootstrapServers = ""
 	// A broker that has lost it, or a new one that is without it for a while, takes it from nobody.
 	in.Cluster.Spec.Listeners = in.Cluster.Spec.Listeners[:1]
 	without := Decide(in)

@@ -1,10 +1,11 @@
 package decide
 
 import (
+	"strings"
+
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/observe"
 	"github.com/castellan-dev/castellan/internal/render"
 )
@@ -17,21 +18,39 @@ type Walls struct {
 }
 
 // walls leaves a policy as it is while the operator does not know which pods are its own.
-func walls(cluster metav1.Object, c *model.Cluster, live *observe.Live) Walls {
+func walls(cluster metav1.Object, d *Decision, live *observe.Live) Walls {
+	c := d.Model
 	var w Walls
 	switch {
 	case c.Walls.Ingress && !c.Walls.Operator.IsKnown():
 		return w
 	case c.Walls.Ingress:
-		w.Policy = render.Policy(c, live.Policies[c.Name], listening(live))
+		w.Policy = render.Policy(c, live.Policies[c.Name], listening(live), unsettled(d, live))
+		return w
 	}
-	for name, policy := range live.Policies {
-		if (w.Policy == nil || name != w.Policy.Name) && policy.DeletionTimestamp == nil &&
-			metav1.IsControlledBy(policy, cluster) {
-			w.Surplus = append(w.Surplus, policy)
-		}
+	// One without a controller was orphaned, and is the cluster's by its labels and its mark.
+	if policy := live.Policies[c.Name]; policy != nil && policy.DeletionTimestamp == nil &&
+		(metav1.IsControlledBy(policy, cluster) || metav1.GetControllerOf(policy) == nil) {
+		w.Surplus = append(w.Surplus, policy)
 	}
 	return w
+}
+
+// unsettled are the ports at which some node still runs another listener than the one that shall be there, or the same
+// in another way: without TLS, say. Whoever is let in there now may not be meant to reach that one.
+func unsettled(d *Decision, live *observe.Live) map[int32]bool {
+	ports := map[int32]bool{}
+	for id, files := range ranFiles(live) {
+		for _, l := range d.Model.Listeners {
+			name := strings.ToUpper(l.Name)
+			runs := render.ListenerAt(files, l.Port)
+			desired, known := d.Files[id]
+			if runs != "" && (runs != name || known && !render.SameListener(files, desired, name)) {
+				ports[l.Port] = true
+			}
+		}
+	}
+	return ports
 }
 
 // listening are the ports at which the pods serve.

@@ -109,3 +109,34 @@ func TestAPortThatLeftTheSpecIsOpenUntilNoPodServesThere(t *testing.T) {
 		t.Errorf("afterwards: %v", d.Walls.Policy.Spec.Ingress)
 	}
 }
+
+// A listener is given TLS and opened to everybody in one edit. Until each pod runs it so, only those get to the port who
+// got there before.
+func TestAPortIsNotOpenedFurtherWhilePodsRunAnotherListenerThere(t *testing.T) {
+	in := walled(t, false)
+	clients := in.Cluster.Spec.EffectiveListeners()[0]
+	clients.Encryption = v1alpha1.EncryptionNone
+	clients.NetworkPolicyPeers = []v1alpha1.NetworkPolicyPeer{{IPBlock: &v1alpha1.IPBlock{CIDR: "192.0.2.0/24"}}}
+	in.Cluster.Spec.Listeners = []v1alpha1.Listener{clients}
+	in = runs(t, in)
+	in.Live.Policies["events"] = Decide(in).Walls.Policy
+	sources := func() int {
+		for _, rule := range Decide(in).Walls.Policy.Spec.Ingress {
+			if rule.Ports[0].Port.IntVal == clients.Port {
+				return len(rule.From)
+			}
+		}
+		return -1
+	}
+	if got := sources(); got != 2 {
+		t.Fatalf("%d sources get to the port, want the operator and the peer", got)
+	}
+	in.Cluster.Spec.Listeners[0].Encryption, in.Cluster.Spec.Listeners[0].NetworkPolicyPeers = v1alpha1.EncryptionTLS, nil
+	if got := sources(); got != 2 {
+		t.Errorf("the port is open to %d sources (0 = everybody) while pods listen there without TLS", got)
+	}
+	in = runs(t, in)
+	if got := sources(); got != 0 {
+		t.Errorf("once every pod has TLS %d sources get there, want everybody", got)
+	}
+}

@@ -3,6 +3,7 @@ package observe
 import (
 	"cmp"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -78,9 +79,11 @@ func read[T any](object *unstructured.Unstructured) T {
 func (g *Gateways) Addresses(of v1alpha1.GatewayReference) []string {
 	var ingress []corev1.LoadBalancerIngress
 	for _, a := range read[gateway](g.Gateways[exposure.GatewayName(of)]).Status.Addresses {
-		if a.Type == "Hostname" {
+		_, err := netip.ParseAddr(a.Value)
+		switch {
+		case a.Type == "Hostname":
 			ingress = append(ingress, corev1.LoadBalancerIngress{Hostname: a.Value})
-		} else {
+		case err == nil && (a.Type == "" || a.Type == "IPAddress"):
 			ingress = append(ingress, corev1.LoadBalancerIngress{IP: a.Value})
 		}
 	}

@@ -340,3 +340,24 @@ func TestASecretCountsOnlyForTheUseThatItIsLabelledFor(t *testing.T) {
 		t.Error(refs)
 	}
 }
+
+// kubectl create secret tls knows no ca.crt. Clients trust who has signed, and are not sent to their system's authorities.
+func TestARenewedCertificateWithoutItsAuthorityChangesNobodysTrust(t *testing.T) {
+	s := newStage(t)
+	corporate := authority(t, "corporate")
+	s.secrets[certificate] = issued(t, corporate, brokerName)
+	for range 5 {
+		s.decide()
+	}
+	before := s.outcome.Trust
+	if before.Public || s.anchors() != 1 {
+		t.Fatalf("clients trust %+v", before)
+	}
+	s.secrets[certificate] = issued(t, corporate, brokerName)
+	delete(s.secrets[certificate], pki.TLSAuthority)
+	for range 3 {
+		if o := s.decide(); o.Trust != before || o.Bundle == nil {
+			t.Fatalf("clients trust %+v, and a certificate is presented: %t", o.Trust, o.Bundle != nil)
+		}
+	}
+}

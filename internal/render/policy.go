@@ -14,8 +14,11 @@ import (
 
 // Policy prints the NetworkPolicy of a cluster: what is open at its pods, one rule a port. Ports are numbers, because
 // not every network plugin knows names. A port at which pods still listen, although no listener has it any more, stays
-// as it is in the live policy; without one it stays open to everybody, as it was.
-func Policy(c *model.Cluster, live *networkingv1.NetworkPolicy, listening []int32) *networkingv1.NetworkPolicy {
+// as it is in the live policy; without one it stays open to everybody, as it was. A port at which pods still run
+// another listener, or the same in another way (unsettled), is not opened further before they have restarted.
+func Policy(
+	c *model.Cluster, live *networkingv1.NetworkPolicy, listening []int32, unsettled map[int32]bool,
+) *networkingv1.NetworkPolicy {
 	own, operator := ownPods(c), operatorPods(c.Walls.Operator)
 	rules := []networkingv1.NetworkPolicyIngressRule{
 		open(model.PortReplication, own, operator), open(model.PortController, own),
@@ -26,7 +29,12 @@ func Policy(c *model.Cluster, live *networkingv1.NetworkPolicy, listening []int3
 		if len(l.Peers) > 0 {
 			from = append([]networkingv1.NetworkPolicyPeer{operator}, peers(l.Peers)...)
 		}
-		rules, known = append(rules, open(l.Port, from...)), append(known, l.Port)
+		known = append(known, l.Port)
+		if kept := rulesOf(live, l.Port); unsettled[l.Port] && restricted(kept) {
+			rules = append(rules, kept...)
+			continue
+		}
+		rules = append(rules, open(l.Port, from...))
 	}
 	for _, port := range slices.Sorted(slices.Values(listening)) {
 		switch {
@@ -87,10 +95,20 @@ func peers(asked []v1alpha1.NetworkPolicyPeer) []networkingv1.NetworkPolicyPeer 
 // rulesOf are the rules of a policy that the operator made for a port; none = it is closed.
 func rulesOf(policy *networkingv1.NetworkPolicy, port int32) []networkingv1.NetworkPolicyIngressRule {
 	var rules []networkingv1.NetworkPolicyIngressRule
+	if policy == nil {
+		return nil
+	}
 	for _, rule := range policy.Spec.Ingress {
 		if len(rule.Ports) == 1 && rule.Ports[0].Port != nil && *rule.Ports[0].Port == intstr.FromInt32(port) {
 			rules = append(rules, open(port, rule.From...))
 		}
 	}
 	return rules
+}
+
+// restricted tells that rules admit somebody, and not everybody.
+func restricted(rules []networkingv1.NetworkPolicyIngressRule) bool {
+	return len(rules) > 0 && !slices.ContainsFunc(rules, func(rule networkingv1.NetworkPolicyIngressRule) bool {
+		return len(rule.From) == 0
+	})
 }

@@ -81,7 +81,7 @@ func TestWhoReachesWhichPort(t *testing.T) {
 	} {
 		var open []int32
 		for _, port := range []int32{replication, clients, controller, partners, sidecar} {
-			if admits([]*networkingv1.NetworkPolicy{Policy(c, nil, nil)}, tt.from, broker, port) {
+			if admits([]*networkingv1.NetworkPolicy{Policy(c, nil, nil, nil)}, tt.from, broker, port) {
 				open = append(open, port)
 			}
 		}
@@ -94,7 +94,7 @@ func TestWhoReachesWhichPort(t *testing.T) {
 		"a cluster of the name, in else": {namespace: "elsewhere", labels: kafkaLabels},
 		"an app":                         {namespace: "shop", labels: app},
 	} {
-		if !admits([]*networkingv1.NetworkPolicy{Policy(c, nil, nil)}, place{address: "198.51.100.7"}, other, 8080) {
+		if !admits([]*networkingv1.NetworkPolicy{Policy(c, nil, nil, nil)}, place{address: "198.51.100.7"}, other, 8080) {
 			t.Errorf("%s: closed by a policy that is none of theirs", name)
 		}
 	}
@@ -110,7 +110,7 @@ func TestAPolicyOfOnesOwnAddsToTheOperators(t *testing.T) {
 	}}
 	scrape.Namespace = "shop"
 	prometheus := place{namespace: "monitoring", labels: app}
-	both := []*networkingv1.NetworkPolicy{Policy(c, nil, nil), scrape}
+	both := []*networkingv1.NetworkPolicy{Policy(c, nil, nil, nil), scrape}
 	if admits(both[:1], prometheus, broker, 9404) || !admits(both, prometheus, broker, 9404) ||
 		admits(both, prometheus, broker, 9091) {
 		t.Error("the two policies do not add up to what each of them opens")
@@ -121,7 +121,7 @@ func TestAPolicyOfOnesOwnAddsToTheOperators(t *testing.T) {
 func TestAPortStaysAsItIsWhileAPodListensThere(t *testing.T) {
 	web, stranger := place{namespace: "shop", labels: app}, place{namespace: "elsewhere"}
 	before := walled(v1alpha1.NetworkPolicyPeer{PodSelector: labelled("app", "web")})
-	policy := Policy(before, nil, []int32{9091, 9092, 9093, 9094})
+	policy := Policy(before, nil, []int32{9091, 9092, 9093, 9094}, nil)
 	now := walled()
 	now.Listeners = []model.Listener{{Name: "partners", Port: 9095}}
 	for name, tt := range map[string]struct {
@@ -141,11 +141,11 @@ func TestAPortStaysAsItIsWhileAPodListensThere(t *testing.T) {
 		"the first policy, a port of no pod":     {nil, []int32{9092}, stranger, 9094, false},
 		"the quorum's port, in the first policy": {nil, []int32{9093, 9091}, stranger, 9093, false},
 	} {
-		next := Policy(now, tt.live, tt.listening)
+		next := Policy(now, tt.live, tt.listening, nil)
 		if admits([]*networkingv1.NetworkPolicy{next}, tt.from, broker, tt.port) != tt.open {
 			t.Errorf("%s: open %t, want %t", name, !tt.open, tt.open)
 		}
-		if again := Policy(now, next, tt.listening); !equality.Semantic.DeepEqual(again, next) {
+		if again := Policy(now, next, tt.listening, nil); !equality.Semantic.DeepEqual(again, next) {
 			t.Errorf("%s: it is not at rest: %v and then %v", name, next.Spec.Ingress, again.Spec.Ingress)
 		}
 	}
@@ -194,7 +194,7 @@ func TestRandomWalls(t *testing.T) {
 			}
 			c.Listeners = append(c.Listeners, l)
 		}
-		policies := []*networkingv1.NetworkPolicy{Policy(c, nil, nil)}
+		policies := []*networkingv1.NetworkPolicy{Policy(c, nil, nil, nil)}
 		for _, from := range sources {
 			for port := int32(9090); port < 9106; port++ {
 				if got, want := admits(policies, from, broker, port), mayReach(c, from, port); got != want {

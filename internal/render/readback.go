@@ -1,6 +1,7 @@
 package render
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -119,6 +120,16 @@ func Advertised(files NodeFiles) map[string]model.HostPort {
 		}
 	}
 	return advertised
+}
+
+// ListenerAt names the listener that a node's files bind at a port, as Kafka has it; empty = none.
+func ListenerAt(files NodeFiles, port int32) string {
+	for entry := range strings.SplitSeq(readProperties(files.Data[fileProperties])["listeners"], ",") {
+		if name, _, found := strings.Cut(entry, "://"); found && strings.HasSuffix(entry, fmt.Sprintf(":%d", port)) {
+			return name
+		}
+	}
+	return ""
 }
 
 // SameListener tells whether two versions of a node's files say the same of a listener, by its name in Kafka.

@@ -255,6 +255,7 @@ func (s *writer) setListeners() {
 		}
 		if message := lacking(s.Observation.Untold[l.Name]); message != "" {
 			l.BootstrapServers, l.Message = "", cmp.Or(l.Message, message)
+			l.LackedBy = s.Observation.Untold[l.Name]
 		}
 	}
 	setReach(s.status.Listeners, before, s.Model, s.Reach)

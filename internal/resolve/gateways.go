@@ -96,7 +96,8 @@ func validateTCPRoute(l v1alpha1.Listener) verdict.List {
 				"its own, as in %d+{nodeId}", t.Base)
 		}
 	}
-	if e.Gateway.Kind == v1alpha1.GatewayKindListenerSet && (a == nil || a.HostTemplate == "") {
+	if b := e.Bootstrap; e.Gateway.Kind == v1alpha1.GatewayKindListenerSet && (a == nil || a.HostTemplate == "" ||
+		exposure.OfBroker(a.HostTemplate) != "" && (b == nil || len(b.Hosts) == 0)) {
 		refuse("exposure.advertised.hostTemplate", "a ListenerSet says no address; write the host at which clients "+
 			"reach its Gateway")
 	}

@@ -76,8 +76,11 @@ func keepApart(c *model.Cluster, nodes []model.Node, given exposure.Given) {
 	each(func(n *model.Node, l *model.NodeListener, at model.HostPort) {
 		host, _ := exposure.Asked(c, n, *c.ClientListener(l.Name))
 		if owner := owners[at]; owner != n && host == "" { // what is asked for is refused instead
-			l.AdvertisedHost, l.Late = "", exposure.Shared(l.Service, at, owner.ID)
-			n.Awaited = append(n.Awaited, *l)
+			l.Late = exposure.Shared(l.Service, at, owner.ID)
+			if given.Advertised[n.ID][l.Name] != at { // one that runs keeps what it has
+				l.AdvertisedHost = ""
+				n.Awaited = append(n.Awaited, *l)
+			}
 		}
 	})
 	for i := range nodes {
