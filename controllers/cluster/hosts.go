@@ -49,7 +49,8 @@ func advertisesHosts(spec *v1alpha1.KafkaClusterSpec) bool {
 
 // readHosts lists the addresses of the Kubernetes nodes, where the operator may read them and somebody is told of them.
 func (r *Reconciler) readHosts(ctx context.Context, in *decide.Inputs) error {
-	if !r.Settings.ReadNodes || !advertisesHosts(&in.Cluster.Spec) && (in.Accepted == nil || !advertisesHosts(in.Accepted)) {
+	told := advertisesHosts(&in.Cluster.Spec) || in.Accepted != nil && advertisesHosts(in.Accepted)
+	if !r.Settings.ReadNodes || !told {
 		return nil
 	}
 	var list corev1.NodeList

@@ -67,8 +67,8 @@ func advertised(live *observe.Live, spec *v1alpha1.KafkaClusterSpec) map[int32]m
 	return all
 }
 
-// maxStart is how long a broker that is not up is waited for before clients are told of a new listener: it leads nothing
-// and refuses nobody.
+// maxStart is how long a broker that is not up is waited for before clients are told of a new listener: it leads
+// nothing, and refuses nobody.
 const maxStart = 5 * time.Minute
 
 // untold finds the listeners of which clients have not been told, and the brokers that do not serve them: those that

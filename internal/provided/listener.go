@@ -100,7 +100,8 @@ func (l *Listener) Decide(secrets Secrets, now time.Time) Outcome {
 		o.Bundle = shall.certificate.Bundle()
 	}
 	after := shall.trust(l.Own)
-	if after.Public && !before.Public && shall.certificate != nil && shall.certificate.Leaf.SignedBy([]byte(before.Anchors)) {
+	if after.Public && !before.Public && shall.certificate != nil &&
+		shall.certificate.Leaf.SignedBy([]byte(before.Anchors)) {
 		after = before // ca.crt was left out, and clients trust who has signed
 	}
 	begun, all := false, true
