@@ -20,6 +20,7 @@ var disturbers = map[string][]string{
 		"cluster/apply.go:prune", // Services and ConfigMaps that nobody uses, claims that never had a volume: decide.surplus
 		// Claims that never had a volume, and StatefulSets without their pods, before there is a cluster: decide.Remade.
 		"cluster/remake.go:removeAsSeen",
+		"cluster/walls.go:applyWalls", // NetworkPolicies that are no longer asked for, which only shut out: decide.Walls
 	},
 	"DeleteAllOf": {}, "Evict": {}, "EvictV1": {}, "SubResource": {},
 	"deletePod":   {"cluster/disturb.go:restart", "cluster/disturb.go:replaceDisk"},
@@ -35,7 +36,7 @@ var disturbers = map[string][]string{
 	"executors":   {"cluster/act.go:perform"},
 	"requests":    {"cluster/act.go:send"},
 	"send":        {"cluster/act.go:askKafka"},
-	"perform":     {"cluster/act.go:act"},
+	"perform":     {"cluster/act.go:actInside"},
 	"AlterBrokerConfig": {
 		"cluster/act.go:requests",
 		"moving/limit.go:Limit", // the two throttle rates alone, which the planner leaves to others
