@@ -102,7 +102,7 @@ func (p *userPass) try(ctx context.Context, t *probe) error {
 	login := row.Login(t.item.claim.Name, password)
 	login.Address = address.Dial
 	if endpoint.TLS {
-		login.CA, login.ServerName = endpoint.Anchors(p.ca), address.ServerName
+		login.CA, login.ServerName = endpoint.Trust.AnchorsOr(p.ca), address.ServerName
 		login.SystemRoots = len(login.CA) == 0
 	}
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)

@@ -31,7 +31,7 @@ func (p *userPass) connect(ctx context.Context, i *userItem) (string, error) {
 				p.pass.Cluster.Key.Name)
 			return "", nil
 		}
-		if e.TLS && len(e.Anchors(p.ca)) == 0 && !e.Trust.Public && !p.host.External {
+		if e.TLS && len(e.Trust.AnchorsOr(p.ca)) == 0 && !e.Trust.Public && !p.host.External {
 			i.await(users.ReasonAuthority,
 				"waiting for Secret %q, which holds the certificate of the CA of KafkaCluster %q",
 				pki.AuthoritySecret(p.pass.Cluster.Key.Name), p.pass.Cluster.Key.Name)

@@ -65,8 +65,7 @@ func presenting(c *model.Cluster, o *model.Observation, live *observe.Live) []Pr
 		pod := &live.Pods[i]
 		id, named := observe.NodeID(pod.Name)
 		seen := o.Nodes[id].Pod
-		if !named || seen == nil || seen.UID != string(pod.UID) || seen.Deleting || seen.Address == "" ||
-			!seen.Ready && !seen.Serves {
+		if !named || !seen.IsUp() || seen.UID != string(pod.UID) || seen.Address == "" {
 			continue
 		}
 		p := Presenting{Node: id, Pod: pod.Name, PodUID: seen.UID, StartedAt: seen.StartedAt,

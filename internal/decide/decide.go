@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -120,7 +121,8 @@ func Decide(in Inputs) Decision {
 	d.Observation = observe.Kubernetes(d.Model, in.Live, d.Files, in.Now)
 	d.Observation.CacheCurrent = d.Observation.CacheCurrent && in.CacheCurrent
 	d.Observation.Kafka, d.Observation.KafkaError = in.Kafka, in.KafkaError
-	d.Observation.Untold = untold(d.Model, d.Observation, in.Live, in.Cluster.Status.Listeners, in.Now)
+	ran := sync.OnceValue(func() map[int32]render.NodeFiles { return ranFiles(in.Live) })
+	d.Observation.Untold = untold(d.Model, d.Observation, ran, in.Cluster.Status.Listeners, in.Now)
 	observeIdentities(d.Model, d.Observation, in.Live)
 	d.Desired = render.Desired(d.Model, d.Files)
 	d.Plan = plan.Next(d.Model, d.Desired, d.Observation, in.Now)
@@ -131,12 +133,12 @@ func Decide(in Inputs) Decision {
 	d.Successor = d.Model.FindSuccessor(d.Observation)
 	d.Presenting = presenting(d.Model, d.Observation, in.Live)
 	d.provide(in)
-	d.Ways = ways(&d, in.Live)
+	d.Ways = ways(&d, ran, Hosts(in.Live.Pods))
 	d.Expiries = expiries(&d)
 	d.Warnings = append(d.Warnings, endings(&d, in.Now)...)
 	d.Verdicts = append(d.Verdicts, heldVerdicts(d.Plan.Held)...)
 	d.Unseen = unseen(&d, in.Live)
-	d.Walls = walls(in.Cluster, &d, in.Live)
+	d.Walls = walls(in.Cluster, &d, ran, in.Live)
 	if d.Plan.Empty() && len(d.Plan.Pending) == 0 && len(d.Waiting) == 0 {
 		d.Surplus = surplus(in.Cluster, d.Model, in.Live, d.Successor)
 	}

@@ -3,7 +3,6 @@ package decide
 import (
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
@@ -76,7 +75,8 @@ const maxStart = 5 * time.Minute
 // the listener from the others, and be refused by this one. A listener that was told of once stays so: a broker that
 // comes later and is without it for a while is no reason to take it from all clients.
 func untold(
-	c *model.Cluster, o *model.Observation, live *observe.Live, status []v1alpha1.ListenerStatus, now time.Time,
+	c *model.Cluster, o *model.Observation, ran func() map[int32]render.NodeFiles, status []v1alpha1.ListenerStatus,
+	now time.Time,
 ) map[string][]int32 {
 	told := map[string]bool{}
 	for _, l := range status {
@@ -86,7 +86,6 @@ func untold(
 		}
 	}
 	lacking := map[string][]int32{}
-	ran := sync.OnceValue(func() map[int32]render.NodeFiles { return ranFiles(live) })
 	for _, l := range c.Listeners {
 		if told[l.Name] {
 			continue
@@ -98,7 +97,7 @@ func untold(
 				continue
 			}
 			pod := o.Nodes[n.ID].Pod
-			up := pod != nil && !pod.Deleting && (pod.Ready || pod.Serves)
+			up := pod.IsUp()
 			if pod != nil && !up && now.Sub(pod.CreatedAt) > maxStart {
 				continue
 			}

@@ -18,14 +18,16 @@ type Walls struct {
 }
 
 // walls leaves a policy as it is while the operator does not know which pods are its own.
-func walls(cluster metav1.Object, d *Decision, live *observe.Live) Walls {
+func walls(
+	cluster metav1.Object, d *Decision, ran func() map[int32]render.NodeFiles, live *observe.Live,
+) Walls {
 	c := d.Model
 	var w Walls
 	switch {
 	case c.Walls.Ingress && !c.Walls.Operator.IsKnown():
 		return w
 	case c.Walls.Ingress:
-		w.Policy = render.Policy(c, live.Policies[c.Name], listening(live), unsettled(d, live))
+		w.Policy = render.Policy(c, live.Policies[c.Name], listening(live), unsettled(d, ran()))
 		return w
 	}
 	// One without a controller was orphaned, and is the cluster's by its labels and its mark.
@@ -38,13 +40,13 @@ func walls(cluster metav1.Object, d *Decision, live *observe.Live) Walls {
 
 // unsettled are the ports at which some node still runs another listener than the one that shall be there, or the same
 // in another way: without TLS, say. Whoever is let in there now may not be meant to reach that one.
-func unsettled(d *Decision, live *observe.Live) map[int32]bool {
+func unsettled(d *Decision, ran map[int32]render.NodeFiles) map[int32]bool {
 	ports := map[int32]bool{}
-	for id, files := range ranFiles(live) {
+	for id, files := range ran {
+		desired, known := d.Files[id]
 		for _, l := range d.Model.Listeners {
 			name := strings.ToUpper(l.Name)
 			runs := render.ListenerAt(files, l.Port)
-			desired, known := d.Files[id]
 			if runs != "" && (runs != name || known && !render.SameListener(files, desired, name)) {
 				ports[l.Port] = true
 			}

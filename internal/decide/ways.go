@@ -3,10 +3,8 @@ package decide
 import (
 	"fmt"
 	"strings"
-	"sync"
 
 	"github.com/castellan-dev/castellan/internal/model"
-	"github.com/castellan-dev/castellan/internal/observe"
 	"github.com/castellan-dev/castellan/internal/reach"
 	"github.com/castellan-dev/castellan/internal/render"
 )
@@ -14,13 +12,12 @@ import (
 // ways are those to the brokers that are up, at the addresses that they advertise, by node and listener. A listener
 // that a broker still runs in another way, and one whose certificates nobody could judge, are left out: nothing is
 // known there.
-func ways(d *Decision, live *observe.Live) []reach.Way {
+func ways(d *Decision, ran func() map[int32]render.NodeFiles, hosts map[int32]string) []reach.Way {
 	c := d.Model
-	hosts := Hosts(live.Pods)
-	ran := sync.OnceValue(func() map[int32]render.NodeFiles { return ranFiles(live) })
 	internal, trusted := string(d.Authority.Anchors()), map[string]string{}
 	for _, l := range c.Listeners {
-		trusted[l.Name] = anchorsOf(d.Authority, l)
+		// Nobody knows here what a public authority has signed: the operator need not trust it.
+		trusted[l.Name] = string(l.Trust.AnchorsOr(d.Authority.Anchors()))
 	}
 	shown := map[int32]string{}
 	for _, p := range d.Presenting {
@@ -30,7 +27,7 @@ func ways(d *Decision, live *observe.Live) []reach.Way {
 	for i := range c.Nodes {
 		n := &c.Nodes[i]
 		pod := d.Observation.Nodes[n.ID].Pod
-		if !c.IsBroker(n) || pod == nil || pod.Deleting || !pod.Ready && !pod.Serves {
+		if !c.IsBroker(n) || !pod.IsUp() {
 			continue
 		}
 		current := pod.Files.Whole != "" && pod.Files == d.Desired.Files[n.ID]
@@ -64,16 +61,4 @@ func ways(d *Decision, live *observe.Live) []reach.Way {
 		}
 	}
 	return all
-}
-
-// anchorsOf are the certificates by which clients know the brokers at a listener, as PEM; empty = nobody knows here, as
-// with a public authority, which the operator need not trust.
-func anchorsOf(authority AuthorityState, l model.Listener) string {
-	switch {
-	case l.Trust.Public:
-		return ""
-	case l.Trust.Anchors != "":
-		return l.Trust.Anchors
-	}
-	return string(authority.Anchors())
 }

@@ -146,6 +146,18 @@ type Trust struct {
 	Public  bool   // the authorities that the client's system trusts
 }
 
+// AnchorsOr are the certificates, as PEM, by which clients know the brokers; own are those of the cluster's own
+// authority. nil = what the client's system trusts.
+func (t Trust) AnchorsOr(own []byte) []byte {
+	switch {
+	case t.Public:
+		return nil
+	case t.Anchors != "":
+		return []byte(t.Anchors)
+	}
+	return own
+}
+
 // SecurityProtocol is Kafka's word for encryption and authentication together.
 func (l Listener) SecurityProtocol() string {
 	switch {

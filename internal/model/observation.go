@@ -190,6 +190,9 @@ type ObservedPod struct {
 	KeyStores      []KeyStore // those of its listeners of clients, by port
 }
 
+// IsUp tells that the node serves, whatever the other containers of its pod do; nil = there is no pod.
+func (p *ObservedPod) IsUp() bool { return p != nil && !p.Deleting && (p.Ready || p.Serves) }
+
 // KeyStore is where a running node has the certificate of a listener of clients from.
 type KeyStore struct {
 	Entry string // of the listeners' Secret of its pool, without extension: <id>.<listener>

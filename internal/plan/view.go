@@ -161,7 +161,7 @@ func (n *node) ready() bool { return n.pod != nil && n.pod.Ready && !n.pod.Delet
 
 // up tells whether Kafka's process is ready in a pod that stays. The pod may be unready because of another container,
 // or because its kubelet is silent.
-func (n *node) up() bool { return n.pod != nil && !n.pod.Deleting && (n.pod.Ready || n.pod.Serves) }
+func (n *node) up() bool { return n.pod.IsUp() }
 
 // isHeard tells whether Kafka's process is ready in a pod whose kubelet says so now.
 func (n *node) isHeard() bool { return n.up() && !n.pod.Silent }

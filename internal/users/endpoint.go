@@ -26,18 +26,6 @@ type Endpoint struct {
 	Trust model.Trust
 }
 
-// Anchors are the certificates, as PEM, that the user has to trust at the listener; nil = those of its system. ca is
-// that of the cluster.
-func (e Endpoint) Anchors(ca []byte) []byte {
-	switch {
-	case e.Trust.Public:
-		return nil
-	case e.Trust.Anchors != "":
-		return []byte(e.Trust.Anchors)
-	}
-	return ca
-}
-
 // Endpoints lists the listeners that offer any of the mechanisms, the one to use by default first: internal ones before
 // others, those that offer all before those that offer some, and then in the order of the spec. One whose address may
 // not be known for long is left out until it is, as long as the others offer as many of the mechanisms.

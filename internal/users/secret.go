@@ -45,7 +45,7 @@ func Connection(username, password string, ca []byte, endpoints []Endpoint) map[
 		PasswordKey: []byte(password),
 	}
 	for i, e := range endpoints {
-		anchors := e.Anchors(ca)
+		anchors := e.Trust.AnchorsOr(ca)
 		if e.TLS && !e.Trust.Public {
 			data["ca.crt"] = union(data["ca.crt"], anchors)
 		}
