@@ -454,16 +454,15 @@ type Resources struct {
 	Limits ResourceList `json:"limits,omitempty"`
 }
 
-// Mechanism is a SASL mechanism.
-//
-// +kubebuilder:validation:Enum=PLAIN;SCRAM-SHA-256;SCRAM-SHA-512
+// Mechanism is a way to log in: a SASL mechanism, or TLS, which is a certificate of the client.
 type Mechanism string
 
-// The SASL mechanisms of a listener and of a user.
+// The mechanisms of a listener and of a user.
 const (
 	MechanismPlain    Mechanism = "PLAIN"
 	MechanismScram256 Mechanism = "SCRAM-SHA-256"
 	MechanismScram512 Mechanism = "SCRAM-SHA-512"
+	MechanismTLS      Mechanism = "TLS"
 )
 
 // Listener is one address per broker that clients connect to.
@@ -821,12 +820,16 @@ type ListenerLimits struct {
 }
 
 // ListenerAuthentication says how clients of a listener prove who they are.
+//
+// +kubebuilder:validation:XValidation:rule="size(self.mechanisms) == 1 || !('TLS' in self.mechanisms)",message="mechanisms: TLS, a certificate of the client, cannot share a listener with the others in Kafka; make a listener of its own for it"
+// +kubebuilder:validation:XValidation:rule="!has(self.clientAuthorities) || 'TLS' in self.mechanisms",message="clientAuthorities: they sign certificates of clients, which only a listener with mechanisms [TLS] asks for"
 type ListenerAuthentication struct {
-	// SASL mechanisms that the listener offers. 1 to 3.
+	// Mechanisms that the listener offers: SASL mechanisms, or TLS alone, where each client shows a certificate. 1 to 3.
 	// +required
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=3
+	// +kubebuilder:validation:items:Enum=PLAIN;SCRAM-SHA-256;SCRAM-SHA-512;TLS
 	Mechanisms []Mechanism `json:"mechanisms"`
 
 	// After how many seconds a client has to log in again on a connection that is open (connections.max.reauth.ms): so
@@ -835,6 +838,15 @@ type ListenerAuthentication struct {
 	// +kubebuilder:validation:Minimum=10
 	// +kubebuilder:validation:Maximum=86400
 	ReauthenticateSeconds *int32 `json:"reauthenticateSeconds,omitempty"`
+
+	// Secrets with certificate authorities of your own that sign certificates of clients, each in ca.crt, with the label
+	// kafka.castellan.dev/use: client-authority. The principal of such a client is the subject of its certificate, as in
+	// User:CN=app,O=Example. Default: only certificates of KafkaUsers are taken. At most 8.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=8
+	ClientAuthorities []SecretName `json:"clientAuthorities,omitempty"`
 }
 
 // AuthorizationType says who decides what a principal may do.

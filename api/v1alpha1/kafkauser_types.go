@@ -88,12 +88,13 @@ const (
 
 // UserAuthentication says how a user logs in.
 type UserAuthentication struct {
-	// SASL mechanisms that the user logs in with. The operator makes one password for all of them. A listener of the
-	// cluster must offer each. 1 to 3.
+	// Mechanisms that the user logs in with: SASL mechanisms, for which the operator makes one password, and TLS, for
+	// which it makes a certificate. A listener of the cluster must offer each. 1 to 4.
 	// +required
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
-	// +kubebuilder:validation:MaxItems=3
+	// +kubebuilder:validation:MaxItems=4
+	// +kubebuilder:validation:items:Enum=PLAIN;SCRAM-SHA-256;SCRAM-SHA-512;TLS
 	Mechanisms []Mechanism `json:"mechanisms"`
 }
 
@@ -261,11 +262,22 @@ const ACLsNone ACLRecord = "None"
 type CredentialStatus struct {
 	// SASL mechanism.
 	Mechanism Mechanism `json:"mechanism"`
-	// Iterations of the stored hash; absent for PLAIN.
+	// Iterations of the stored hash; absent for PLAIN and TLS.
 	// +optional
 	Iterations int32 `json:"iterations,omitempty"`
+	// Certificate of a user that logs in with TLS.
+	// +optional
+	Certificate *UserCertificate `json:"certificate,omitempty"`
 	// Whether the spec does not ask for it any more. It is taken away once every broker has accepted a login with each of
 	// the others.
 	// +optional
 	Leaving bool `json:"leaving,omitempty"`
+}
+
+// UserCertificate tells certificates of a user apart.
+type UserCertificate struct {
+	// SHA-256 of the certificate, as 64 hexadecimal digits.
+	Fingerprint string `json:"fingerprint"`
+	// When it ends. The operator renews it in the last third of its life.
+	NotAfter metav1.Time `json:"notAfter"`
 }

@@ -99,7 +99,7 @@ func (p *userPass) try(ctx context.Context, t *probe) error {
 		password = t.item.password
 	}
 	row, _ := mechanism.Of(t.mechanism) // an endpoint has no mechanism without a row
-	login := row.Login(t.item.claim.Name, password)
+	login := row.Login(mechanism.Credential{Username: t.item.claim.Name, Password: password})
 	login.Address = address.Dial
 	if endpoint.TLS {
 		login.CA, login.ServerName = endpoint.Trust.AnchorsOr(p.ca), address.ServerName

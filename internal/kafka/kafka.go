@@ -111,9 +111,11 @@ type Login struct {
 	ServerName  string // name that the certificate must hold; empty without TLS
 	CA          []byte // PEM; nil = no TLS, unless SystemRoots is set
 	SystemRoots bool   // without a CA: use TLS and trust what this machine trusts
-	Mechanism   string // PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512
+	Mechanism   string // PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, or TLS with a certificate in place of a password
 	Username    string
 	Password    string
+	Certificate []byte // PEM
+	Key         []byte // PEM
 }
 
 // Prober tries from outside what a client would see.

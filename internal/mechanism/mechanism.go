@@ -29,7 +29,16 @@ const (
 	PasswordFile Store = iota + 1
 	// ScramCredentials are kept in Kafka's metadata. AlterUserScramCredentials (KIP-554) sets and deletes them.
 	ScramCredentials
+	// CertificateFile is the list of users' certificates that brokers mount from the same Secret as PasswordFile and read
+	// as it changes. A certificate that is not in it opens nothing, whoever has signed it.
+	CertificateFile
 )
+
+// Credential is what a client shows, as far as its mechanisms need it.
+type Credential struct {
+	Username, Password string
+	Certificate, Key   []byte // PEM
+}
 
 // Wire says what somebody learns who reads the traffic of a login without TLS.
 type Wire int
@@ -49,23 +58,33 @@ const (
 	OutsideNone                    // only in clusters of the operator: it needs a file of the brokers
 )
 
+// Layer is where a client says who it is.
+type Layer int
+
+// The layers.
+const (
+	LayerSasl Layer = iota + 1
+	LayerTLS        // in the handshake, before any byte of Kafka's; such a listener has no other mechanism
+)
+
 // Property is one setting of a broker or of a client.
 type Property struct{ Key, Value string }
 
 // Row is one mechanism. No column may be empty, but for Iterations.
 type Row struct {
-	Name v1alpha1.Mechanism
+	Name  v1alpha1.Mechanism
+	Layer Layer
 	// Listener gives the broker's properties below listener.name.<listener>.<mechanism>.sasl. The file of passwords is
 	// at usersFile.
 	Listener func(usersFile string) []Property
 	// Java and Librdkafka give the settings of a client, as they stand in a user's Secret and in the files in it.
-	Java, Librdkafka func(username, password string) []Property
+	Java, Librdkafka func(Credential) []Property
 	Store            Store
 	// Iterations is what Kafka tells of a credential that the operator has set; 0 = Kafka tells nothing of it.
 	Iterations int32
 	// Login is how a credential is seen to work, and a removed one to be refused; the address is filled in by the
 	// caller.
-	Login   func(username, password string) kafka.Login
+	Login   func(Credential) kafka.Login
 	Wire    Wire
 	Outside Outside
 }
@@ -75,7 +94,8 @@ var Rows = []Row{
 	scram(v1alpha1.MechanismScram512),
 	scram(v1alpha1.MechanismScram256),
 	{
-		Name: v1alpha1.MechanismPlain,
+		Name:  v1alpha1.MechanismPlain,
+		Layer: LayerSasl,
 		Listener: func(usersFile string) []Property {
 			return []Property{
 				{"jaas.config", plainauth.JaasConfig(usersFile)},
@@ -89,6 +109,37 @@ var Rows = []Row{
 		Wire:       WireShows,
 		Outside:    OutsideNone,
 	},
+	{
+		Name:  v1alpha1.MechanismTLS,
+		Layer: LayerTLS,
+		// The trust store of the listener holds who may sign; the list of certificates, whose each is.
+		Listener: func(string) []Property { return nil },
+		Java: func(c Credential) []Property {
+			return []Property{
+				{"ssl.keystore.type", "PEM"},
+				{"ssl.keystore.key", oneLine(c.Key)},
+				{"ssl.keystore.certificate.chain", oneLine(c.Certificate)},
+			}
+		},
+		Librdkafka: func(c Credential) []Property {
+			return []Property{
+				{"ssl.certificate.pem", oneLine(c.Certificate)},
+				{"ssl.key.pem", oneLine(c.Key)},
+			}
+		},
+		Store: CertificateFile,
+		Login: func(c Credential) kafka.Login {
+			return kafka.Login{Mechanism: string(v1alpha1.MechanismTLS), Username: c.Username, Certificate: c.Certificate,
+				Key: c.Key}
+		},
+		Wire:    WireHides,
+		Outside: OutsideNone,
+	},
+}
+
+// oneLine writes PEM as one line, as settings in files want it: \n stands for a line's end.
+func oneLine(pem []byte) string {
+	return strings.ReplaceAll(strings.TrimSpace(string(pem)), "\n", `\n`)
 }
 
 const scramModule = "org.apache.kafka.common.security.scram.ScramLoginModule"
@@ -96,6 +147,7 @@ const scramModule = "org.apache.kafka.common.security.scram.ScramLoginModule"
 func scram(name v1alpha1.Mechanism) Row {
 	return Row{
 		Name:       name,
+		Layer:      LayerSasl,
 		Listener:   func(string) []Property { return []Property{{"jaas.config", scramModule + " required;"}} },
 		Java:       java(name, scramModule),
 		Librdkafka: librdkafka(name),
@@ -107,24 +159,24 @@ func scram(name v1alpha1.Mechanism) Row {
 	}
 }
 
-func java(name v1alpha1.Mechanism, module string) func(username, password string) []Property {
-	return func(username, password string) []Property {
+func java(name v1alpha1.Mechanism, module string) func(Credential) []Property {
+	return func(c Credential) []Property {
 		return []Property{
 			{"sasl.mechanism", string(name)},
-			{"sasl.jaas.config", fmt.Sprintf(`%s required username="%s" password="%s";`, module, username, password)},
+			{"sasl.jaas.config", fmt.Sprintf(`%s required username="%s" password="%s";`, module, c.Username, c.Password)},
 		}
 	}
 }
 
-func librdkafka(name v1alpha1.Mechanism) func(username, password string) []Property {
-	return func(username, password string) []Property {
-		return []Property{{"sasl.mechanisms", string(name)}, {"sasl.username", username}, {"sasl.password", password}}
+func librdkafka(name v1alpha1.Mechanism) func(Credential) []Property {
+	return func(c Credential) []Property {
+		return []Property{{"sasl.mechanisms", string(name)}, {"sasl.username", c.Username}, {"sasl.password", c.Password}}
 	}
 }
 
-func password(name v1alpha1.Mechanism) func(username, password string) kafka.Login {
-	return func(username, password string) kafka.Login {
-		return kafka.Login{Mechanism: string(name), Username: username, Password: password}
+func password(name v1alpha1.Mechanism) func(Credential) kafka.Login {
+	return func(c Credential) kafka.Login {
+		return kafka.Login{Mechanism: string(name), Username: c.Username, Password: c.Password}
 	}
 }
 
@@ -142,6 +194,14 @@ func Uses(names []v1alpha1.Mechanism, store Store) bool {
 	return slices.ContainsFunc(names, func(name v1alpha1.Mechanism) bool {
 		row, known := Of(name)
 		return known && row.Store == store
+	})
+}
+
+// IsSasl tells whether clients log in by SASL where a listener offers these mechanisms.
+func IsSasl(offered []v1alpha1.Mechanism) bool {
+	return slices.ContainsFunc(offered, func(name v1alpha1.Mechanism) bool {
+		row, known := Of(name)
+		return known && row.Layer == LayerSasl
 	})
 }
 

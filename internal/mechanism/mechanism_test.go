@@ -37,21 +37,30 @@ func TestEveryMechanismIsACompleteRow(t *testing.T) {
 			t.Errorf("%s: Kafka tells the iterations of SCRAM credentials, and of nothing else; the row says %d",
 				name, row.Iterations)
 		}
-		if row.Store == PasswordFile && row.Outside != OutsideNone {
+		if (row.Store == PasswordFile || row.Store == CertificateFile) && row.Outside != OutsideNone {
 			t.Errorf("%s: the files of brokers that are not ours cannot be written", name)
 		}
-		if len(row.Listener("/users")) == 0 {
-			t.Errorf("%s: a listener that offers it has no properties", name)
+		if isSasl := row.Layer == LayerSasl; isSasl != (len(row.Listener("/users")) > 0) {
+			t.Errorf("%s: a listener that offers a SASL mechanism has properties of it, and no other has", name)
 		}
-		for _, settings := range [][]Property{row.Java("app", "hush"), row.Librdkafka("app", "hush")} {
-			if !slices.ContainsFunc(settings,
-				func(p Property) bool { return strings.HasPrefix(p.Key, "sasl.mechanism") && p.Value == name }) ||
-				!slices.ContainsFunc(settings, func(p Property) bool { return strings.Contains(p.Value, "hush") }) {
+		all := Credential{Username: "app", Password: "hush", Certificate: []byte("chain\n"), Key: []byte("secret\nkey\n")}
+		shown := []string{"hush"}
+		if row.Store == CertificateFile {
+			shown = []string{"chain", `secret\nkey`}
+		}
+		for _, settings := range [][]Property{row.Java(all), row.Librdkafka(all)} {
+			for _, value := range shown {
+				if !slices.ContainsFunc(settings, func(p Property) bool { return strings.Contains(p.Value, value) }) {
+					t.Errorf("%s: no client shows %q with %v", name, value, settings)
+				}
+			}
+			if (row.Layer == LayerSasl) != slices.ContainsFunc(settings,
+				func(p Property) bool { return strings.HasPrefix(p.Key, "sasl.mechanism") && p.Value == name }) {
 				t.Errorf("%s: no client logs in with %v", name, settings)
 			}
 		}
-		if login := row.Login("app", "hush"); login.Mechanism != name || login.Username != "app" ||
-			login.Password != "hush" {
+		if login := row.Login(all); login.Mechanism != name || login.Username != "app" ||
+			(login.Password == "hush") != (row.Layer == LayerSasl) || (len(login.Key) > 0) != (row.Layer == LayerTLS) {
 			t.Errorf("%s: its login is tried by %+v", name, login)
 		}
 	}
@@ -81,7 +90,7 @@ func enum(t *testing.T, kind, list string) map[string]bool {
 }
 
 func TestTheTableIsToldInASentence(t *testing.T) {
-	if got := AllNames(); got != "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512" {
+	if got := AllNames(); got != "PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or TLS" {
 		t.Error(got)
 	}
 	if got := Names(func(r Row) bool { return r.Outside == OutsideToo }); got != "SCRAM-SHA-512 or SCRAM-SHA-256" {

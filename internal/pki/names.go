@@ -3,6 +3,7 @@ package pki
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"time"
 )
 
 // AuthorityName is the common name of a cluster's authority: "namespace/name". One that would be longer than the 64
@@ -37,3 +38,19 @@ const (
 
 // AuthoritySecret names the Secret that holds a cluster's certificate authority.
 func AuthoritySecret(cluster string) string { return cluster + "-ca" }
+
+// ClientsAuthoritySecret names the Secret that holds the authority by which users' certificates are signed. It is apart
+// from the cluster's: whoever has a certificate of that is a node or the operator.
+func ClientsAuthoritySecret(cluster string) string { return cluster + "-clients-ca" }
+
+// UserLife is how long a user's certificate lives. 90 days.
+const UserLife = 90 * 24 * time.Hour
+
+// UserRequest asks for the certificate of a user. Whose it is, brokers know by their list of certificates and not by
+// the subject, which is for people.
+func UserRequest(name string) Request {
+	return Request{CommonName: name, Organization: Organization, Usages: Usages{Client: true}, ValidFor: UserLife}
+}
+
+// MaxUserName is the most characters that the name of a user with a certificate has: a subject takes no more.
+const MaxUserName = maxNameRunes

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -244,25 +245,36 @@ func TestJaasConfigQuotesThePath(t *testing.T) {
 }
 
 // Java needs not be installed to see that somebody changed the class and forgot the jar.
-func TestTheJarWasBuiltFromTheSourceBesideIt(t *testing.T) {
-	path := strings.ReplaceAll(HandlerClass, ".", "/")
+func TestTheJarHoldsWhatItsSourcesGive(t *testing.T) {
 	archive, err := zip.NewReader(bytes.NewReader(Jar()), int64(len(Jar())))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := archive.Open(path + ".class"); err != nil {
-		t.Errorf("%s is not in the jar: %v", HandlerClass, err)
+	sources, err := filepath.Glob("java/src/main/java/dev/castellan/kafka/*.java")
+	if err != nil || len(sources) < 3 {
+		t.Fatal(sources, err)
 	}
-	packed, err := archive.Open(path + ".java")
-	if err != nil {
-		t.Fatal(err)
+	for _, source := range sources {
+		path := strings.TrimSuffix(strings.TrimPrefix(source, "java/src/main/java/"), ".java")
+		if _, err := archive.Open(path + ".class"); err != nil {
+			t.Errorf("%s is not in the jar: %v", path, err)
+		}
+		packed, err := archive.Open(path + ".java")
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(packed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(text) != readFile(t, source) {
+			t.Errorf("the jar was built from another %s: run java/build.sh", source)
+		}
 	}
-	source, err := io.ReadAll(packed)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(source) != readFile(t, "java/src/main/java/"+path+".java") {
-		t.Error("the jar was built from another source: run java/build.sh")
+	for _, class := range []string{HandlerClass, PrincipalBuilderClass} {
+		if _, err := archive.Open(strings.ReplaceAll(class, ".", "/") + ".class"); err != nil {
+			t.Errorf("brokers are told of a class that is not in the jar: %v", err)
+		}
 	}
 }
 

@@ -52,6 +52,9 @@ const (
 // UsersEntry is the key of the users file in the Secret PlainUsersSecret.
 const UsersEntry = "users"
 
+// CertificatesEntry is the key of the list of users' certificates in the Secret PlainUsersSecret.
+const CertificatesEntry = "certificates"
+
 // CAEntry is the key of the cluster's CA certificate in the Secret model.Cluster.InternalSecret.
 const CAEntry = "ca.crt"
 

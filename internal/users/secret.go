@@ -87,8 +87,8 @@ func (e Endpoint) settings(username, password string) settings {
 	if !known {
 		return settings{both, both}
 	}
-	return settings{slices.Concat(both, row.Java(username, password)),
-		slices.Concat(both, row.Librdkafka(username, password))}
+	return settings{slices.Concat(both, row.Java(mechanism.Credential{Username: username, Password: password})),
+		slices.Concat(both, row.Librdkafka(mechanism.Credential{Username: username, Password: password}))}
 }
 
 // javaTrust names the CA to Java clients. It stands in the file itself, so that the file works wherever it is mounted.
