@@ -94,7 +94,7 @@ func Setup(mgr ctrl.Manager, o Options) error {
 				ImageRepository: o.ImageRepository, Domain: o.Domain, Namespaces: o.Namespaces, ReadNodes: o.ReadNodes,
 				GatewayAPI: o.GatewayAPI, OperatorNamespace: o.OperatorNamespace, OperatorLabels: o.OperatorLabels, Now: o.Now,
 			},
-			Shown: connect.ShownChain, Reach: prober, Woken: news[0],
+			Shown: connect.See, Reach: prober, Woken: news[0],
 		})
 	}
 	for _, reconciler := range reconcilers {

@@ -873,6 +873,16 @@ type Authorization struct {
 	// +kubebuilder:validation:MaxItems=32
 	// +kubebuilder:validation:items:Pattern=`^[A-Za-z0-9._@+-]{1,128}$`
 	SuperUsers []string `json:"superUsers,omitempty"`
+
+	// Names of principals who may do everything, and who come by a token, a certificate of clientAuthorities, or a
+	// mechanism of a plug-in: as in oidc:3f2a or CN=ops,O=Example. Whoever comes so and stands in superUsers alone is
+	// refused. Default: none. At most 32.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=512
+	FederatedSuperUsers []string `json:"federatedSuperUsers,omitempty"`
 }
 
 // Rack says how brokers learn their failure domain.

@@ -32,6 +32,7 @@ const (
 	// spec.listenerAuthority.
 	UseListenerCertificate = "listener-certificate"
 	UseListenerAuthority   = "listener-authority"
+	UseClientAuthority     = "client-authority"
 
 	// AnnotationDirectoryID holds, on the claim of an initial voter, the directory id that it is formatted with.
 	AnnotationDirectoryID = "kafka.castellan.dev/directory-id"

@@ -38,6 +38,9 @@ func (r *Reconciler) certify(ctx context.Context, s *scope) error {
 			return err
 		}
 	}
+	if err := r.certifyClients(ctx, s, &state.Clients); err != nil {
+		return err
+	}
 	if state.Turn != decide.NoTurn && !r.waitsForProof(s, state.Turn) {
 		return r.turnAuthority(ctx, s, state)
 	}
@@ -49,6 +52,41 @@ func (r *Reconciler) certify(ctx context.Context, s *scope) error {
 		if err := r.issue(ctx, s, state.Authority, secret); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// certifyClients keeps the authority for users' certificates.
+func (r *Reconciler) certifyClients(ctx context.Context, s *scope, state *decide.ClientsState) error {
+	name := pki.ClientsAuthoritySecret(s.base.Name)
+	if s.taken(model.KindSecret, name) {
+		return nil // the decision says so
+	}
+	switch {
+	case state.ToBeMade:
+		authority, err := pki.NewAuthority(pki.ClientsAuthorityName(s.base.Namespace, s.base.Name, s.seen.Now), s.seen.Now)
+		if err != nil {
+			return fmt.Errorf("make an authority for users' certificates of %s: %w", s.key(), err)
+		}
+		secret := s.secret(name, map[string][]byte{
+			pki.AuthorityCertificate: authority.CertPEM, pki.AuthorityKey: authority.KeyPEM,
+		})
+		if err := r.Create(ctx, secret, client.FieldOwner(apply.FieldOwner)); err != nil {
+			return fmt.Errorf("create Secret %s/%s: %w", secret.Namespace, secret.Name, err)
+		}
+		state.Authority = authority
+	case state.Renew != "":
+		renewed, err := pki.RenewAuthority(state.Authority, s.seen.Now)
+		if err != nil {
+			return fmt.Errorf("renew the authority for users' certificates of %s: %w", s.key(), err)
+		}
+		before := s.seen.Live.Secrets[name]
+		after := before.DeepCopy()
+		after.Data[pki.AuthorityCertificate] = renewed.CertPEM
+		if err := r.writeAuthority(ctx, before, after); err != nil {
+			return err
+		}
+		state.Authority = renewed
 	}
 	return nil
 }

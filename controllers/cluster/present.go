@@ -15,6 +15,7 @@ import (
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/apply"
+	"github.com/castellan-dev/castellan/internal/connect"
 	"github.com/castellan-dev/castellan/internal/decide"
 )
 
@@ -161,7 +162,7 @@ func (r *Reconciler) show(ctx context.Context, s *scope, want decide.Presenting,
 // differing names the first listener that shows another certificate than it should. An error is that of a listener that
 // did not answer, where none was seen to differ.
 func (r *Reconciler) differing(ctx context.Context, want decide.Presenting) (listener string, err error) {
-	shown := make([][]*x509.Certificate, len(want.Listeners))
+	shown := make([]connect.Sight, len(want.Listeners))
 	errs := make([]error, len(want.Listeners))
 	var all sync.WaitGroup
 	for i, l := range want.Listeners {
@@ -169,7 +170,8 @@ func (r *Reconciler) differing(ctx context.Context, want decide.Presenting) (lis
 	}
 	all.Wait()
 	for i, l := range want.Listeners {
-		if errs[i] == nil && !slices.EqualFunc(shown[i], l.Chain(), (*x509.Certificate).Equal) {
+		if errs[i] == nil && (!slices.EqualFunc(shown[i].Chain, l.Chain(), (*x509.Certificate).Equal) ||
+			!l.Trusts(shown[i].ClientAuthorities)) {
 			return l.Listener, nil
 		}
 	}

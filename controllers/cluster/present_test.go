@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/connect"
 	"github.com/castellan-dev/castellan/internal/decide"
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/kafka/pool"
@@ -60,11 +61,11 @@ func (b *broker) ReloadCertificates(context.Context, int32) error {
 	return b.noAlters // Kafka's answer does not tell whether it could read them
 }
 
-func (b *broker) shown(context.Context, string) ([]*x509.Certificate, error) {
+func (b *broker) shown(context.Context, string) (connect.Sight, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.dials++
-	return append([]*x509.Certificate{b.read}, b.above...), b.deaf
+	return connect.Sight{Chain: append([]*x509.Certificate{b.read}, b.above...)}, b.deaf
 }
 
 // entry is what the Secret holds for the broker.
@@ -249,15 +250,15 @@ func TestABrokerThatIsSlowDelaysNoOther(t *testing.T) {
 	s := newScope(decide.Inputs{Cluster: cluster, Now: b.now})
 	var both sync.WaitGroup
 	both.Add(2)
-	b.under.Shown = func(ctx context.Context, _ string) ([]*x509.Certificate, error) {
+	b.under.Shown = func(ctx context.Context, _ string) (connect.Sight, error) {
 		both.Done()
 		met := make(chan struct{})
 		go func() { both.Wait(); close(met) }()
 		select {
 		case <-met:
-			return []*x509.Certificate{b.read}, nil
+			return connect.Sight{Chain: []*x509.Certificate{b.read}}, nil
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return connect.Sight{}, ctx.Err()
 		}
 	}
 	one, other := b.presents(7), b.presents(8)
@@ -280,12 +281,12 @@ func TestAListenerThatIsSilentKeepsNothingFromTheOthers(t *testing.T) {
 	want.Pod, want.PodUID, want.Digest = pod.Name, string(pod.UID), "another"
 	want.Listeners = append(want.Listeners, decide.Presented{Listener: "walled", Address: "walled",
 		Certificate: want.Listeners[0].Certificate})
-	b.under.Shown = func(ctx context.Context, address string) ([]*x509.Certificate, error) {
+	b.under.Shown = func(ctx context.Context, address string) (connect.Sight, error) {
 		if address == "walled" {
 			<-ctx.Done()
-			return nil, ctx.Err()
+			return connect.Sight{}, ctx.Err()
 		}
-		return []*x509.Certificate{{Raw: []byte("an older one")}}, nil
+		return connect.Sight{Chain: []*x509.Certificate{{Raw: []byte("an older one")}}}, nil
 	}
 	if _, err := b.under.show(t.Context(), s, want, proof{}); err != nil {
 		t.Fatal(err)

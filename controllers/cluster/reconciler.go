@@ -5,7 +5,6 @@ package cluster
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"time"
@@ -31,8 +30,8 @@ type Reconciler struct {
 	Recorder    events.EventRecorder
 	Connections *connect.Connections
 	Settings    Settings
-	// Shown looks which certificates a listener at host:port shows; connect.ShownChain.
-	Shown func(ctx context.Context, address string) ([]*x509.Certificate, error)
+	// Shown looks what a listener at host:port shows; connect.See.
+	Shown func(ctx context.Context, address string) (connect.Sight, error)
 	Reach Reach
 	// Woken names clusters of whose ways something new is known.
 	Woken <-chan event.GenericEvent

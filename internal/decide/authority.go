@@ -32,6 +32,8 @@ type AuthorityState struct {
 
 	// Listeners are those for which users provide certificates, by name.
 	Listeners map[string]provided.Outcome
+	// Clients is what is known of the authority that signs certificates of users.
+	Clients ClientsState
 }
 
 // Anchors are the certificates that nodes and clients trust, as PEM.

@@ -43,6 +43,25 @@ type Presented struct {
 	// Certificate is the first one of the chain.
 	Certificate *x509.Certificate
 	Above       []*x509.Certificate // the others of the chain
+	// ClientAuthorities sign the certificates of the listener's clients; none = it asks for no certificates.
+	ClientAuthorities []*x509.Certificate
+}
+
+// Trusts tells whether a broker that says it trusts authorities with these subjects (DER) trusts those that it should,
+// and no others. A broker that does not say so is not asked.
+func (p Presented) Trusts(subjects [][]byte) bool {
+	if len(p.ClientAuthorities) == 0 || len(subjects) == 0 {
+		return true
+	}
+	wanted := map[string]bool{}
+	for _, c := range p.ClientAuthorities {
+		wanted[string(c.RawSubject)] = true
+	}
+	told := map[string]bool{}
+	for _, s := range subjects {
+		told[string(s)] = true
+	}
+	return maps.Equal(wanted, told)
 }
 
 // Chain is all that the broker shows.
@@ -78,10 +97,12 @@ func presenting(c *model.Cluster, o *model.Observation, live *observe.Live) []Pr
 				continue
 			}
 			_, listener, _ := strings.Cut(store.Entry, ".")
+			authorities := clientAuthorities(secret, store.Trust)
 			p.Listeners = append(p.Listeners, Presented{Listener: listener, Certificate: chain[0], Above: chain[1:],
-				Address: net.JoinHostPort(seen.Address, strconv.Itoa(int(store.Port)))})
+				Address:           net.JoinHostPort(seen.Address, strconv.Itoa(int(store.Port))),
+				ClientAuthorities: authorities})
 			var raw []byte
-			for _, certificate := range chain {
+			for _, certificate := range slices.Concat(chain, authorities) {
 				raw = append(raw, certificate.Raw...)
 			}
 			fmt.Fprintf(digest, "%s %x\n", store.Entry, sha256.Sum256(raw))

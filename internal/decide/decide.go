@@ -113,6 +113,7 @@ func Decide(in Inputs) Decision {
 	if d.Authority = authorityOf(in.Live, in.Cluster.Name, in.Now); d.Authority.Problem != "" {
 		d.Waiting = append(d.Waiting, d.Authority.Problem)
 	}
+	d.clientsAuthority(in)
 	d.Model.AuthorityRound = d.Authority.Round
 	if d.Authority.Problem != "" {
 		d.Model.AuthorityRound = leastRound(in.Live)

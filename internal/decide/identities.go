@@ -90,6 +90,7 @@ const (
 	ExpiryAuthority  = "authority"
 	ExpiryIdentities = "identities"
 	ExpiryListeners  = "listeners"
+	ExpiryClients    = "clients"
 )
 
 // expiries are when the first certificate of each kind ends: the authority's, those that running nodes have read for
@@ -103,6 +104,9 @@ func expiries(d *Decision) map[string]time.Time {
 	}
 	if certificates, err := pki.ParseCertificates(d.Authority.Authority.CertPEM); err == nil {
 		note(ExpiryAuthority, certificates[0].NotAfter)
+	}
+	if certificates, err := pki.ParseCertificates(d.Authority.Clients.Authority.CertPEM); err == nil {
+		note(ExpiryClients, certificates[0].NotAfter)
 	}
 	for _, node := range d.Observation.Nodes {
 		if !node.IdentityEnds.IsZero() {

@@ -52,6 +52,8 @@ type KeySecret struct {
 	Leaves []Leaf            // one for each node that needs one
 	Keep   map[string][]byte // entries that stay as they are
 	Issue  []Leaf            // those of Leaves to be issued anew
+	// Trust are the entries with whoever signs certificates of clients.
+	Trust map[string][]byte
 	// Current: the live Secret holds just this.
 	Current bool
 }
@@ -81,6 +83,7 @@ func KeySecrets(
 		listeners := KeySecret{Leaves: stillNaming(ran, together, listenerLeaves(c, pool, hosts), hosts)}
 		listeners.Leaves = append(listeners.Leaves, movedLeaves(ran, together, leaving, pool.Name, hosts)...)
 		if len(listeners.Leaves) > 0 || together != nil {
+			listeners.Trust = authority.Clients.trust(c, together, now)
 			listeners = listeners.compared(together, others, authority, o, now)
 			secrets = append(secrets, listeners.spread(names, live, pki.AuthorityName(c.Namespace, c.Name))...)
 		}
@@ -96,6 +99,7 @@ func KeySecrets(
 		together := joined(live, names)
 		k := KeySecret{Leaves: movedLeaves(ran, together, leaving, pool.Name, hosts)}
 		if len(k.Leaves) > 0 {
+			k.Trust = authority.Clients.trust(c, together, now)
 			k = k.compared(together, withoutSpec(c, o, leaving, pool.Name), authority, o, now)
 			secrets = append(secrets, k.spread(names, live, pki.AuthorityName(c.Namespace, c.Name))...)
 		}
@@ -201,6 +205,7 @@ func (k KeySecret) compared(
 		have = live.Data
 	}
 	k.Keep = map[string][]byte{pki.AuthorityCertificate: authority.Anchors()}
+	maps.Copy(k.Keep, k.Trust)
 	k.Leaves = append(k.Leaves, k.keptLeaves(have, others)...)
 	leaves := map[string]bool{}
 	for _, leaf := range k.Leaves {

@@ -47,8 +47,10 @@ func ways(d *Decision, ran func() map[int32]render.NodeFiles, hosts map[int32]st
 				Listener: l.Name, Node: n.ID, Host: host, Port: nl.AdvertisedPort, ClusterID: c.ClusterID,
 				Process: fmt.Sprintf("%s %d %s", pod.UID, pod.StartedAt.Unix(), shown[n.ID]), NodeHost: n.Host,
 			}
-			for _, m := range l.Mechanisms {
-				way.Mechanisms = append(way.Mechanisms, string(m))
+			if way.ClientCertificate = l.AsksForCertificates(); !way.ClientCertificate {
+				for _, m := range l.Mechanisms {
+					way.Mechanisms = append(way.Mechanisms, string(m))
+				}
 			}
 			if way.TLS = l.TLS; l.TLS {
 				way.Anchors = trusted[l.Name]

@@ -4,6 +4,7 @@
 package model
 
 import (
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -41,7 +42,9 @@ type Cluster struct {
 
 	Authorization v1alpha1.AuthorizationType
 	SuperUsers    []string // names, without "User:"
-	Defaults      v1alpha1.Defaults
+	// FederatedSuperUsers may do everything though they come by a token or a certificate of the owner's authorities.
+	FederatedSuperUsers []string
+	Defaults            v1alpha1.Defaults
 
 	// DynamicConfig holds the run-time keys for all brokers; they live in Kafka, never in a file.
 	DynamicConfig map[string]string
@@ -111,6 +114,8 @@ type Listener struct {
 	Mechanisms []v1alpha1.Mechanism // none = anonymous
 	// Protocols and CipherSuites are what it takes with TLS; none = what Kafka takes.
 	Protocols, CipherSuites []string
+	// ClientAuthorities are Secrets with authorities of the user's own that sign certificates of clients.
+	ClientAuthorities []string
 	// CertificateSecret is a Secret with a certificate of the user's own; empty = there is none.
 	CertificateSecret string
 	// Trust is whom clients have to trust beside the cluster's own authority, or in its place.
@@ -158,14 +163,27 @@ func (t Trust) AnchorsOr(own []byte) []byte {
 	return own
 }
 
+// AsksForCertificates tells whether clients say who they are by a certificate.
+func (l Listener) AsksForCertificates() bool {
+	return slices.Contains(l.Mechanisms, v1alpha1.MechanismTLS)
+}
+
+// ClientTrust is the entry of the listeners' Secrets with whoever signs certificates of the listener's clients.
+func (l Listener) ClientTrust() string { return l.Name + ".clients.crt" }
+
+// AsksForCertificates tells whether any listener of the cluster does.
+func (c *Cluster) AsksForCertificates() bool {
+	return slices.ContainsFunc(c.Listeners, Listener.AsksForCertificates)
+}
+
 // SecurityProtocol is Kafka's word for encryption and authentication together.
 func (l Listener) SecurityProtocol() string {
-	switch {
-	case l.TLS && len(l.Mechanisms) > 0:
+	switch sasl := len(l.Mechanisms) > 0 && !l.AsksForCertificates(); {
+	case l.TLS && sasl:
 		return "SASL_SSL"
 	case l.TLS:
 		return "SSL"
-	case len(l.Mechanisms) > 0:
+	case sasl:
 		return "SASL_PLAINTEXT"
 	default:
 		return "PLAINTEXT"

@@ -13,7 +13,7 @@ type Host struct {
 	Listeners []HostListener
 	// Authorizes tells whether the cluster minds ACLs. Of an external one the brokers say it themselves.
 	Authorizes bool
-	SuperUsers []string // names, without "User:"
+	SuperUsers []string // names, without "User:", of whatever kind
 	// Access is what other namespaces may have; nil = nothing.
 	Access *v1alpha1.Access
 	Nodes  []int32 // ids of the nodes that are on record

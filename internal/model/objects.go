@@ -86,6 +86,9 @@ func (c *Cluster) ObjectNames() []ObjectName {
 		}
 	}
 	add(PartCluster, ClusterNameField, KindSecret, pki.AuthoritySecret(c.Name))
+	if c.AsksForCertificates() {
+		add(PartCluster, ClusterNameField, KindSecret, pki.ClientsAuthoritySecret(c.Name))
+	}
 	add(PartCluster, ClusterNameField, KindConfigMap, AcceptedConfigMap(c.Name))
 	add(PartCluster, ClusterNameField, KindBudget, c.Name)
 	if c.Walls.Ingress {

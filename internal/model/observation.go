@@ -197,4 +197,5 @@ func (p *ObservedPod) IsUp() bool { return p != nil && !p.Deleting && (p.Ready |
 type KeyStore struct {
 	Entry string // of the listeners' Secret of its pool, without extension: <id>.<listener>
 	Port  int32  // on which it is shown
+	Trust string // entry of that Secret with whoever signs certificates of clients; empty = none is asked for
 }

@@ -21,6 +21,9 @@ func CertificatesOnly(file []byte) []byte {
 	return certificates
 }
 
+// Encode returns a certificate as PEM.
+func Encode(certificate *x509.Certificate) []byte { return encodeCertificate(certificate.Raw) }
+
 // Union is a file of anchors and what another one has beyond it, each certificate once.
 func Union(file, other []byte) []byte {
 	var all []byte

@@ -2,7 +2,9 @@ package pki
 
 import (
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/hex"
+	"strings"
 	"time"
 )
 
@@ -42,6 +44,27 @@ func AuthoritySecret(cluster string) string { return cluster + "-ca" }
 // ClientsAuthoritySecret names the Secret that holds the authority by which users' certificates are signed. It is apart
 // from the cluster's: whoever has a certificate of that is a node or the operator.
 func ClientsAuthoritySecret(cluster string) string { return cluster + "-clients-ca" }
+
+// ClientsAuthorityName is the common name of an authority for users' certificates. It tells one from its successor: both
+// may be trusted for a while.
+func ClientsAuthorityName(namespace, cluster string, now time.Time) string {
+	return clientsPrefix(namespace, cluster) + now.UTC().Format("20060102T150405Z")
+}
+
+// SignsForClients tells whether a certificate is that of an authority for a cluster's users, by its name.
+func SignsForClients(certificate *x509.Certificate, namespace, cluster string) bool {
+	return strings.HasPrefix(certificate.Subject.CommonName, clientsPrefix(namespace, cluster))
+}
+
+// clientsPrefix leaves room for the time in the 64 characters of a common name.
+func clientsPrefix(namespace, cluster string) string {
+	name := namespace + "/" + cluster
+	if len(name) > 38 {
+		sum := sha256.Sum256([]byte(name))
+		name = name[:25] + "-" + hex.EncodeToString(sum[:6])
+	}
+	return name + " clients "
+}
 
 // UserLife is how long a user's certificate lives. 90 days.
 const UserLife = 90 * 24 * time.Hour

@@ -36,6 +36,11 @@ func Refs(specs ...*v1alpha1.KafkaClusterSpec) []Ref {
 			if l.TLS != nil {
 				add(l.TLS.CertificateSecret, v1alpha1.UseListenerCertificate)
 			}
+			if l.Authentication != nil {
+				for i := range l.Authentication.ClientAuthorities {
+					add(&l.Authentication.ClientAuthorities[i], v1alpha1.UseClientAuthority)
+				}
+			}
 		}
 	}
 	return refs
@@ -61,8 +66,12 @@ func (s Secrets) entries(ref Ref, field string) (map[string][]byte, *verdict.Ver
 	var fault verdict.Verdict
 	switch {
 	case !exists:
+		holds := "tls.crt, tls.key"
+		if ref.Use == v1alpha1.UseClientAuthority {
+			holds = pki.TLSAuthority
+		}
 		fault = verdict.Stalled(ReasonSecret, field, "there is no Secret %q in the namespace of the KafkaCluster; create it "+
-			"with tls.crt, tls.key and the label %s=%s", ref.Name, v1alpha1.LabelUse, ref.Use)
+			"with %s and the label %s=%s", ref.Name, holds, v1alpha1.LabelUse, ref.Use)
 	case data == nil:
 		fault = verdict.Stalled(ReasonSecret, field, "Secret %q is not read: nobody has labelled it for this use; label it, "+
 			"if you may: kubectl label secret %s %s=%s", ref.Name, ref.Name, v1alpha1.LabelUse, ref.Use)

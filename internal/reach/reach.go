@@ -125,6 +125,8 @@ type Way struct {
 	Mechanisms []string
 	// AnyLogin: whether the listener takes a login is not known.
 	AnyLogin bool
+	// ClientCertificate: the listener asks for one, and tells whoever has none nothing.
+	ClientCertificate bool
 	// ClusterID is Kafka's id of the cluster; empty = any.
 	ClusterID string
 }

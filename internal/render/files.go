@@ -146,6 +146,7 @@ type nodeRequest struct {
 	MinISR        int32                      `json:"minISR"`
 	Authorization v1alpha1.AuthorizationType `json:"authorization"`
 	SuperUsers    []string                   `json:"superUsers,omitempty"`
+	Federated     []string                   `json:"federatedSuperUsers,omitempty"`
 	RackKey       string                     `json:"rackKey,omitempty"`
 	Listeners     []listenerRequest          `json:"listeners,omitempty"`
 	Authority     int                        `json:"authority,omitempty"`
@@ -170,7 +171,7 @@ func askedOfNode(c *model.Cluster, pool *model.Pool, n *model.Node) nodeRequest 
 		Authority: c.AuthorityRound,
 	}
 	if c.Authorization == v1alpha1.AuthorizationSimple {
-		r.SuperUsers = c.SuperUsers
+		r.SuperUsers, r.Federated = c.SuperUsers, c.FederatedSuperUsers
 	}
 	for _, v := range pool.Volumes {
 		r.Volumes = append(r.Volumes, v.Name)

@@ -11,6 +11,7 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/mechanism"
 	"github.com/castellan-dev/castellan/internal/model"
+	"github.com/castellan-dev/castellan/internal/plainauth"
 )
 
 // property is one line of server.properties.
@@ -22,6 +23,8 @@ var operatorDefaults = []property{
 	// Certificates of listeners are replaced on the running broker, and new ones may name other addresses.
 	{"ssl.allow.dn.changes", "true"},
 	{"ssl.allow.san.changes", "true"},
+	// Who a client is depends on the listener at which it comes.
+	{"principal.builder.class", plainauth.PrincipalBuilderClass},
 }
 
 // brokerDefaults are the operator's own choices for brokers, in the same sense.
@@ -136,13 +139,21 @@ func listenerSecurity(c *model.Cluster, n *model.Node, l model.NodeListener) []p
 	if listener == nil {
 		return lines
 	}
+	if listener.AsksForCertificates() {
+		lines[len(lines)-1].value = "required"
+		lines = append(lines,
+			property{prefix + "ssl.truststore.type", "PEM"},
+			property{prefix + "ssl.truststore.location", listenersDir + "/" + listener.ClientTrust()},
+			property{prefix + plainauth.CertificatesFile, usersDir + "/" + CertificatesEntry},
+		)
+	}
 	if len(listener.Protocols) > 0 {
 		lines = append(lines, property{prefix + "ssl.enabled.protocols", strings.Join(listener.Protocols, ",")})
 	}
 	if len(listener.CipherSuites) > 0 {
 		lines = append(lines, property{prefix + "ssl.cipher.suites", strings.Join(listener.CipherSuites, ",")})
 	}
-	if len(listener.Mechanisms) > 0 {
+	if mechanism.IsSasl(listener.Mechanisms) {
 		lines = append(lines, saslSecurity(prefix, listener)...)
 	}
 	return lines
@@ -186,13 +197,21 @@ func authorization(c *model.Cluster) []property {
 		return nil
 	}
 	super := []string{NodePrincipal, OperatorPrincipal}
+	var federated []string
+	for _, name := range c.FederatedSuperUsers {
+		federated = append(federated, "User:"+name)
+	}
 	for _, name := range c.SuperUsers {
 		super = append(super, "User:"+name)
 	}
-	return []property{
+	lines := []property{
 		{"authorizer.class.name", "org.apache.kafka.metadata.authorizer.StandardAuthorizer"},
-		{"super.users", strings.Join(super, ";")},
+		{"super.users", strings.Join(append(super, federated...), ";")},
 	}
+	if len(federated) > 0 {
+		lines = append(lines, property{plainauth.FederatedSuperUsers, strings.Join(federated, ";")})
+	}
+	return lines
 }
 
 // userConfig is what the user wrote, over the defaults that depend on the cluster's first size.

@@ -53,7 +53,8 @@ func KeyStores(files NodeFiles) []model.KeyStore {
 		port, err := strconv.ParseInt(address[strings.LastIndexByte(address, ':')+1:], 10, 32)
 		if err == nil && strings.HasPrefix(location, prefix) && strings.HasSuffix(location, suffix) {
 			entry := strings.TrimSuffix(strings.TrimPrefix(location, prefix), suffix)
-			stores = append(stores, model.KeyStore{Entry: entry, Port: int32(port)})
+			trust := properties["listener.name."+strings.ToLower(name)+".ssl.truststore.location"]
+			stores = append(stores, model.KeyStore{Entry: entry, Port: int32(port), Trust: strings.TrimPrefix(trust, prefix)})
 		}
 	}
 	slices.SortFunc(stores, func(a, b model.KeyStore) int { return int(a.Port - b.Port) })

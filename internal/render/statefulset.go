@@ -142,10 +142,10 @@ func quantities(list corev1.ResourceList) map[string]string {
 	return out
 }
 
-// needsPlainUsers mounts the users file only where somebody logs in with it.
+// needsPlainUsers mounts the files of users only where somebody logs in with one.
 func needsPlainUsers(c *model.Cluster, pool *model.Pool) bool {
 	return pool.Broker && slices.ContainsFunc(inForce(c, pool), func(l model.Listener) bool {
-		return mechanism.Uses(l.Mechanisms, mechanism.PasswordFile)
+		return mechanism.Uses(l.Mechanisms, mechanism.PasswordFile) || mechanism.Uses(l.Mechanisms, mechanism.CertificateFile)
 	})
 }
 

@@ -118,6 +118,14 @@ listeners: [{name: clients, port: 9092, authentication: {mechanisms: [%s]}}]
 `, row.Name))
 			text := Nodes(c)[0].Data[fileProperties]
 			wants := []string{"listener.name.clients.sasl.enabled.mechanisms=" + string(row.Name) + "\n"}
+			if row.Layer == mechanism.LayerTLS {
+				wants = []string{"listener.name.clients.ssl.client.auth=required\n",
+					"listener.name.clients.ssl.truststore.location=" + listenersDir + "/clients.clients.crt\n",
+					"listener.name.clients.castellan.client.certificates=" + usersDir + "/" + CertificatesEntry + "\n"}
+				if strings.Contains(text, "sasl") {
+					t.Errorf("SASL stands in\n%s", text)
+				}
+			}
 			for _, p := range row.Listener(usersDir + "/" + UsersEntry) {
 				wants = append(wants, fmt.Sprintf("listener.name.clients.%s.sasl.%s=%s\n",
 					strings.ToLower(string(row.Name)), p.Key, p.Value))
@@ -127,7 +135,8 @@ listeners: [{name: clients, port: 9092, authentication: {mechanisms: [%s]}}]
 					t.Errorf("%q is not in\n%s", want, text)
 				}
 			}
-			if got, want := needsPlainUsers(c, &c.Pools[0]), row.Store == mechanism.PasswordFile; got != want {
+			file := row.Store == mechanism.PasswordFile || row.Store == mechanism.CertificateFile
+			if got, want := needsPlainUsers(c, &c.Pools[0]), file; got != want {
 				t.Errorf("the file of users is mounted: %t, want %t", got, want)
 			}
 		})

@@ -100,6 +100,7 @@ func build(
 	c.Authorization = authorizationOf(spec, c.Defaults)
 	if spec.Authorization != nil {
 		c.SuperUsers = slices.Sorted(slices.Values(spec.Authorization.SuperUsers))
+		c.FederatedSuperUsers = slices.Sorted(slices.Values(spec.Authorization.FederatedSuperUsers))
 	}
 	c.UnmanagedConfig = map[string]bool{}
 	for _, key := range spec.UnmanagedConfig {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -22,7 +23,7 @@ func HostOf(cluster *v1alpha1.KafkaCluster) model.Host {
 		Authorizes: authorizationOf(spec, defaultsOf(spec, status)) == v1alpha1.AuthorizationSimple,
 	}
 	if spec.Authorization != nil {
-		h.SuperUsers = spec.Authorization.SuperUsers
+		h.SuperUsers = slices.Concat(spec.Authorization.SuperUsers, spec.Authorization.FederatedSuperUsers)
 	}
 	pods := map[int32]string{}
 	for _, node := range status.Nodes {

@@ -103,6 +103,9 @@ func resolveListeners(c *model.Cluster, spec *v1alpha1.KafkaClusterSpec, given e
 			if seconds := l.Authentication.ReauthenticateSeconds; seconds != nil {
 				listener.ReauthSeconds = *seconds
 			}
+			for _, secret := range l.Authentication.ClientAuthorities {
+				listener.ClientAuthorities = append(listener.ClientAuthorities, secret.Name)
+			}
 		}
 		if l.TLS != nil {
 			listener.Protocols = slices.Sorted(slices.Values(l.TLS.Protocols))

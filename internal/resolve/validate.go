@@ -19,6 +19,7 @@ import (
 var (
 	dnsName      = regexp.MustCompile(`^[a-z]([-a-z0-9]*[a-z0-9])?$`)
 	listenerName = regexp.MustCompile(`^[a-z][a-z0-9]{0,10}$`)
+	federated    = regexp.MustCompile(`^[^;\x00-\x1f]{1,512}$`)
 	superUser    = regexp.MustCompile(`^[A-Za-z0-9._@+-]{1,128}$`)
 )
 
@@ -258,6 +259,28 @@ func validateSecurity(l v1alpha1.Listener) verdict.List {
 			faults.Refuse(model.ListenerField(l.Name, "authentication.mechanisms"), "%s stands there twice; remove one", m)
 		}
 	}
+	return append(faults, validateClientCertificates(l)...)
+}
+
+// validateClientCertificates holds Kafka's rules for certificates of clients: they are asked for in the handshake, so
+// that there is no choice of mechanisms after it.
+func validateClientCertificates(l v1alpha1.Listener) verdict.List {
+	var faults verdict.List
+	asks := slices.Contains(l.Authentication.Mechanisms, v1alpha1.MechanismTLS)
+	switch {
+	case asks && len(l.Authentication.Mechanisms) > 1:
+		faults.Refuse(model.ListenerField(l.Name, "authentication.mechanisms"), "TLS, a certificate of the client, cannot "+
+			"share a listener with the others in Kafka; make a listener of its own for it")
+	case asks && l.Encryption == v1alpha1.EncryptionNone:
+		faults.Refuse(model.ListenerField(l.Name, "encryption"), "a client shows its certificate in TLS; set it to TLS, or "+
+			"choose another mechanism")
+	case asks && l.Authentication.ReauthenticateSeconds != nil:
+		faults.Refuse(model.ListenerField(l.Name, "authentication.reauthenticateSeconds"), "clients with a certificate do "+
+			"not log in again in Kafka, and are cut off when their certificate is revoked or ends; remove it")
+	case !asks && len(l.Authentication.ClientAuthorities) > 0:
+		faults.Refuse(model.ListenerField(l.Name, "authentication.clientAuthorities"), "they sign certificates of clients, "+
+			"which only a listener with mechanisms [TLS] asks for; remove them, or make such a listener")
+	}
 	return faults
 }
 
@@ -273,6 +296,12 @@ func validateRest(spec *v1alpha1.KafkaClusterSpec) verdict.List {
 					"spec.authorization.superUsers["+name+"]",
 					"a name has 1 to 128 letters, digits, dots, underscores, @, + and -, without User: before it",
 				)
+			}
+		}
+		for _, name := range a.FederatedSuperUsers {
+			if !federated.MatchString(name) {
+				faults.Refuse("spec.authorization.federatedSuperUsers["+name+"]", "a name has 1 to 512 characters, no semicolon "+
+					"and no control character, without User: before it")
 			}
 		}
 	}

@@ -172,6 +172,9 @@ func (w *walk) secure(ctx context.Context) {
 		VerifyConnection:   w.verify,
 	})
 	err := session.HandshakeContext(ctx)
+	if w.way.ClientCertificate && w.found.OK() && session.ConnectionState().PeerCertificates != nil {
+		err = nil // the broker has shown its own; that it then asks in vain for ours is what it should do
+	}
 	_, noTLS := errors.AsType[tls.RecordHeaderError](err)
 	alert, refused := errors.AsType[*net.OpError](err)
 	switch {
@@ -226,7 +229,7 @@ var errSeen = errors.New("the certificate was seen")
 func (w *walk) offered(ctx context.Context) {
 	w.kafka = wire.New(w.conn, clientID)
 	wanted := w.way.Mechanisms
-	if len(wanted) == 0 && !w.way.AnyLogin {
+	if len(wanted) == 0 && !w.way.AnyLogin || w.way.ClientCertificate {
 		return
 	}
 	offers, err := w.kafka.Mechanisms(ctx, cmp.Or(append(slices.Clone(wanted), "PLAIN")...))
@@ -271,6 +274,10 @@ func (w *walk) logIn(ctx context.Context) {
 // compare asks what the broker tells clients, where it answers without a login or has let the user in.
 func (w *walk) compare(ctx context.Context) {
 	if len(w.told.Mechanisms) > 0 && w.login == nil {
+		return
+	}
+	if w.way.ClientCertificate {
+		w.found.Steps[reach.StepAddress] = reach.NotProven
 		return
 	}
 	cluster, brokers, err := w.kafka.Brokers(ctx)

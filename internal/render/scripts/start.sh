@@ -69,7 +69,8 @@ own_file() {
 	done <"$revision/$shared" 3<"$revision/$id.$1"
 }
 
-# have_keys asks for the CA, and for each name that the node goes by: a key whose certificate holds it.
+# have_keys asks for the CA, for each name that the node goes by: a key whose certificate holds it, and for the
+# authorities of clients that show certificates.
 have_keys() {
 	local certificate name file
 	if [ ! -s "$internal/ca.crt" ]; then
@@ -94,6 +95,12 @@ have_keys() {
 			return 1
 		fi
 	done <"$work/names"
+	while read -r file; do
+		if [ ! -s "$root$file" ]; then
+			echo "the authorities whose certificates it lets in (${file##*/})"
+			return 1
+		fi
+	done < <(sed -n 's|^listener[.]name[.][a-z0-9]*[.]ssl[.]truststore[.]location=||p' "$work/unfilled.properties")
 }
 
 # fill writes the file that Kafka reads. Only the two keys that can hold a placeholder are touched, so that no value of

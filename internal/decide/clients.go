@@ -1,0 +1,115 @@
+package decide
+
+import (
+	"crypto/x509"
+	"fmt"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/castellan-dev/castellan/internal/model"
+	"github.com/castellan-dev/castellan/internal/pki"
+	"github.com/castellan-dev/castellan/internal/provided"
+)
+
+// ClientsState is what is known of the authority that signs certificates of users. It is apart from the cluster's own:
+// brokers know a node or the operator by that one. A certificate opens something only while it is in the list of users'
+// certificates, so that this authority may be made anew at any time: what the former one has signed stays good until
+// users have new ones.
+type ClientsState struct {
+	Authority pki.Authority // when there is no Problem, and it is not to be made
+	ToBeMade  bool
+	Renew     string // why it is given a new certificate for its key; empty = it is not
+	Problem   string // what to restore; empty = nothing
+	// Provided are the authorities of users' own, as PEM, by listener; Unclear are listeners of which some cannot be used.
+	Provided map[string][]byte
+	Unclear  map[string]bool
+}
+
+// clientsAuthority reads the authority for certificates of users. Where no listener asks for any there is none.
+func (d *Decision) clientsAuthority(in Inputs) {
+	if !d.Model.AsksForCertificates() {
+		return
+	}
+	state := &d.Authority.Clients
+	name := pki.ClientsAuthoritySecret(in.Cluster.Name)
+	if secret := in.Live.Secrets[name]; secret == nil {
+		state.ToBeMade = true
+	} else if authority, err := pki.ParseAuthority(secret.Data[pki.AuthorityCertificate],
+		secret.Data[pki.AuthorityKey]); err != nil { // the error may quote the Secret, and is not told
+		state.Problem = fmt.Sprintf("Secret %s does not hold an authority for users' certificates (%s and %s): restore it, or "+
+			"delete it, and every user gets a new certificate", name, pki.AuthorityCertificate, pki.AuthorityKey)
+		d.Waiting = append(d.Waiting, state.Problem)
+	} else {
+		state.Authority = authority
+		state.Renew, _ = pki.AuthorityNeedsRenewal(authority, in.Now)
+	}
+	state.Provided, state.Unclear = map[string][]byte{}, map[string]bool{}
+	for _, l := range d.Model.Listeners {
+		if !l.AsksForCertificates() {
+			continue
+		}
+		anchors, faults := provided.ClientAnchors(l, in.Provided, in.Now)
+		state.Provided[l.Name], state.Unclear[l.Name] = anchors, len(faults) > 0
+		d.Verdicts = append(d.Verdicts, faults...)
+	}
+}
+
+// formerAuthorities is how many authorities for users' certificates are trusted beside the present one.
+const formerAuthorities = 4
+
+// trust says whom the listeners of a pool trust about certificates of clients, by the entry of its Secret: have is what
+// that holds now; nil = nothing.
+func (s ClientsState) trust(c *model.Cluster, have *corev1.Secret, now time.Time) map[string][]byte {
+	all := map[string][]byte{}
+	for _, l := range c.Listeners {
+		if !l.AsksForCertificates() {
+			continue
+		}
+		var before []byte
+		if have != nil {
+			before = have.Data[l.ClientTrust()]
+		}
+		anchors := s.Authority.CertPEM
+		if s.Problem != "" || s.Unclear[l.Name] { // whom it has trusted so far stays
+			anchors = pki.Union(anchors, before)
+		}
+		for _, former := range formerOf(c, before, now) {
+			anchors = pki.Union(anchors, former)
+		}
+		if anchors = pki.Union(anchors, s.Provided[l.Name]); len(anchors) > 0 {
+			all[l.ClientTrust()] = anchors
+		}
+	}
+	return all
+}
+
+// formerOf are the operator's own authorities for users' certificates that were trusted so far, the newest first.
+func formerOf(c *model.Cluster, trusted []byte, now time.Time) [][]byte {
+	certificates, err := pki.ParseCertificates(pki.CertificatesOnly(trusted))
+	if err != nil {
+		return nil
+	}
+	certificates = slices.DeleteFunc(certificates, func(x *x509.Certificate) bool {
+		return !pki.SignsForClients(x, c.Namespace, c.Name) || !now.Before(x.NotAfter)
+	})
+	slices.SortStableFunc(certificates, func(a, b *x509.Certificate) int { return b.NotBefore.Compare(a.NotBefore) })
+	var all [][]byte
+	for _, x := range certificates[:min(len(certificates), formerAuthorities+1)] {
+		all = append(all, pki.Encode(x))
+	}
+	return all
+}
+
+// clientAuthorities are those that an entry of a listeners' Secret holds.
+func clientAuthorities(secret *corev1.Secret, entry string) []*x509.Certificate {
+	if secret == nil || entry == "" {
+		return nil
+	}
+	all, err := pki.ParseCertificates(secret.Data[entry])
+	if err != nil {
+		return nil // it is about to be written anew
+	}
+	return all
+}

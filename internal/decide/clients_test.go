@@ -1,0 +1,135 @@
+package decide
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/model"
+	"github.com/castellan-dev/castellan/internal/pki"
+	"github.com/castellan-dev/castellan/internal/provided"
+)
+
+var clientsTime = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// signer makes an authority for users' certificates of the cluster.
+func signer(t *testing.T, at time.Time) pki.Authority {
+	t.Helper()
+	authority, err := pki.NewAuthority(pki.ClientsAuthorityName("shop", "events", at), at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return authority
+}
+
+func foreignSigner(t *testing.T) []byte {
+	t.Helper()
+	authority, err := pki.NewAuthority("Example Corp", clientsTime)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return authority.CertPEM
+}
+
+// TestWhomAListenerTrustsAboutItsClients holds the rules of the entry that brokers mount as the listener's trust store.
+func TestWhomAListenerTrustsAboutItsClients(t *testing.T) {
+	c := &model.Cluster{Namespace: "shop", Name: "events", Listeners: []model.Listener{
+		{Name: "clients", TLS: true, Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismScram512}},
+		{Name: "mutual", TLS: true, Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismTLS}},
+	}}
+	former, present, corp := signer(t, clientsTime), signer(t, clientsTime.Add(time.Hour)), foreignSigner(t)
+	ended := signer(t, clientsTime.AddDate(-11, 0, 0))
+	removed := foreignSigner(t)
+	cases := map[string]struct {
+		state ClientsState
+		had   []byte
+		want  []byte
+	}{
+		"the present one": {ClientsState{Authority: present}, nil, present.CertPEM},
+		"one that was made anew, beside the former": {
+			ClientsState{Authority: present}, former.CertPEM, pki.Union(present.CertPEM, former.CertPEM)},
+		"a former one that has ended goes": {ClientsState{Authority: present}, ended.CertPEM, present.CertPEM},
+		"one of the owner's beside it": {
+			ClientsState{Authority: present, Provided: map[string][]byte{"mutual": corp}}, nil,
+			pki.Union(present.CertPEM, corp)},
+		"one of the owner's that the spec has lost goes at once": {
+			ClientsState{Authority: present}, pki.Union(present.CertPEM, removed), present.CertPEM},
+		"everybody so far while a Secret cannot be used": {
+			ClientsState{Authority: present, Unclear: map[string]bool{"mutual": true}},
+			pki.Union(present.CertPEM, corp), pki.Union(present.CertPEM, corp)},
+		"everybody so far while the operator's own is damaged": {
+			ClientsState{Problem: "damaged"}, pki.Union(former.CertPEM, corp), pki.Union(former.CertPEM, corp)},
+	}
+	for name, test := range cases {
+		t.Run(name, func(t *testing.T) {
+			var have *corev1.Secret
+			if test.had != nil {
+				have = &corev1.Secret{Data: map[string][]byte{"mutual.clients.crt": test.had}}
+			}
+			got := test.state.trust(c, have, clientsTime)
+			if len(got) != 1 || !bytes.Equal(got["mutual.clients.crt"], test.want) {
+				t.Errorf("%d entries, %d certificates; want %d", len(got),
+					strings.Count(string(got["mutual.clients.crt"]), "BEGIN"), strings.Count(string(test.want), "BEGIN"))
+			}
+			again := test.state.trust(c, &corev1.Secret{Data: got}, clientsTime)
+			if !bytes.Equal(again["mutual.clients.crt"], got["mutual.clients.crt"]) {
+				t.Error("another pass would write it again")
+			}
+		})
+	}
+}
+
+func TestABrokerIsHeldToWhomItSaysItTrusts(t *testing.T) {
+	one, _ := pki.ParseCertificates(signer(t, clientsTime).CertPEM)
+	two, _ := pki.ParseCertificates(foreignSigner(t))
+	p := Presented{ClientAuthorities: append(one, two...)}
+	first, second := one[0].RawSubject, two[0].RawSubject
+	for name, test := range map[string]struct {
+		told [][]byte
+		want bool
+	}{
+		"both, in another order":         {[][]byte{second, first}, true},
+		"one that it should trust lacks": {[][]byte{first}, false},
+		"one that it should not trust":   {[][]byte{first, second, []byte("other")}, false},
+		"it does not say":                {nil, true},
+	} {
+		if p.Trusts(test.told) != test.want {
+			t.Errorf("%s: want %t", name, test.want)
+		}
+	}
+	if !(Presented{}).Trusts([][]byte{first}) {
+		t.Error("a listener without certificates of clients is held to authorities")
+	}
+}
+
+func TestAuthoritiesOfClientsAreRefusedWithACure(t *testing.T) {
+	l := model.Listener{Name: "mutual", ClientAuthorities: []string{"corp"}}
+	ref := provided.Ref{Name: "corp", Use: v1alpha1.UseClientAuthority}
+	authority := signer(t, clientsTime)
+	leaf, err := pki.Issue(authority, pki.UserRequest("app"), clientsTime)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		secrets provided.Secrets
+		want    string
+	}{
+		"missing":    {provided.Secrets{}, "create it with ca.crt and the label kafka.castellan.dev/use=client-authority"},
+		"unlabelled": {provided.Secrets{ref: nil}, "kubectl label secret corp kafka.castellan.dev/use=client-authority"},
+		"empty":      {provided.Secrets{ref: {}}, "no PEM certificate"},
+		"a leaf":     {provided.Secrets{ref: {"ca.crt": leaf.CertPEM}}, "CN=app,O=castellan is no certificate of an authority"},
+		"a key": {provided.Secrets{ref: {"ca.crt": append(bytes.Clone(authority.CertPEM), authority.KeyPEM...)}},
+			"PRIVATE KEY"},
+		"ended": {provided.Secrets{ref: {"ca.crt": signer(t, clientsTime.AddDate(-11, 0, 0)).CertPEM}}, "has ended at"},
+	} {
+		anchors, faults := provided.ClientAnchors(l, test.secrets, clientsTime)
+		if len(anchors) > 0 || len(faults) != 1 || !strings.Contains(faults[0].Text(), test.want) ||
+			!strings.HasPrefix(faults[0].Field, "spec.listeners[mutual].authentication.clientAuthorities[corp]") {
+			t.Errorf("%s: %d anchors, %v", name, len(anchors), faults)
+		}
+	}
+}
