@@ -40,7 +40,9 @@ spec:
 `},
 	{"KafkaCluster", `
 spec:
-  listeners: [{name: clients, port: 9092, networkPolicyPeers: [{ipBlock: {cidr: 192.0.2.0/24}}]}]
+  listeners:
+  - {name: clients, port: 9092, networkPolicyPeers: [{ipBlock: {cidr: 192.0.2.0/24}}]}
+  - {name: mutual, port: 9095, authentication: {mechanisms: [TLS]}}
 `},
 	{"KafkaCluster", external(`
 bootstrapServers: ["a:9092"], tls: {caSecret: {name: a}}, authentication: {mechanism: PLAIN, secretName: a}`)},

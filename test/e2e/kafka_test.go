@@ -28,6 +28,7 @@ import (
 type login struct {
 	servers, protocol, mechanism, username, password string
 	ca                                               []byte
+	certificate                                      *tls.Certificate // that the client shows; nil = none
 	// via is where a connection for an address really goes: the way of a router or a tunnel; nil = there.
 	via func(address string) string
 }
@@ -77,6 +78,17 @@ func (l login) at(t *testing.T, namespace, cluster, listener string) login {
 	return l
 }
 
+// showing is the same client with a certificate in place of a password.
+func (l login) showing(t *testing.T, certificate, key []byte) login {
+	t.Helper()
+	pair, err := tls.X509KeyPair(certificate, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.certificate, l.username, l.password = &pair, "", ""
+	return l
+}
+
 // with is the same login by another mechanism.
 func (l login) with(mechanism v1alpha1.Mechanism) login {
 	l.mechanism = string(mechanism)
@@ -101,7 +113,7 @@ func (l login) options() ([]kgo.Opt, error) {
 		if !pool.AppendCertsFromPEM(l.ca) {
 			return nil, errors.New("ca.crt holds no certificate")
 		}
-		dial = secured(dial, pool)
+		dial = secured(dial, pool, l.certificate)
 	}
 	opts = append(opts, kgo.Dialer(dial))
 	if !strings.HasPrefix(l.protocol, "SASL") {
@@ -121,7 +133,7 @@ func (l login) options() ([]kgo.Opt, error) {
 type dialing = func(ctx context.Context, network, address string) (net.Conn, error)
 
 // secured is TLS over a dialed connection. The server has to show the name that was asked for, wherever it was dialed.
-func secured(dial dialing, roots *x509.CertPool) dialing {
+func secured(dial dialing, roots *x509.CertPool, certificate *tls.Certificate) dialing {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		host, _, err := net.SplitHostPort(address)
 		if err != nil {
@@ -131,7 +143,11 @@ func secured(dial dialing, roots *x509.CertPool) dialing {
 		if err != nil {
 			return nil, err
 		}
-		conn := tls.Client(plain, &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12, ServerName: host})
+		config := &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12, ServerName: host}
+		if certificate != nil {
+			config.Certificates = []tls.Certificate{*certificate}
+		}
+		conn := tls.Client(plain, config)
 		if err := conn.HandshakeContext(ctx); err != nil {
 			return nil, errors.Join(err, plain.Close())
 		}
