@@ -466,6 +466,8 @@ const (
 )
 
 // Listener is one address per broker that clients connect to.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.authentication) || !('TLS' in self.authentication.mechanisms) || self.encryption != 'None'",message="encryption: a client shows its certificate in TLS; set it to TLS, or choose another mechanism"
 type Listener struct {
 	// Name of the listener; in Kafka it is in capitals. At most 11 lower-case letters and digits.
 	// +required
@@ -822,6 +824,7 @@ type ListenerLimits struct {
 // ListenerAuthentication says how clients of a listener prove who they are.
 //
 // +kubebuilder:validation:XValidation:rule="size(self.mechanisms) == 1 || !('TLS' in self.mechanisms)",message="mechanisms: TLS, a certificate of the client, cannot share a listener with the others in Kafka; make a listener of its own for it"
+// +kubebuilder:validation:XValidation:rule="!has(self.reauthenticateSeconds) || !('TLS' in self.mechanisms)",message="reauthenticateSeconds: clients with a certificate do not log in again in Kafka, and are cut off when their certificate is revoked or ends; remove it"
 // +kubebuilder:validation:XValidation:rule="!has(self.clientAuthorities) || 'TLS' in self.mechanisms",message="clientAuthorities: they sign certificates of clients, which only a listener with mechanisms [TLS] asks for"
 type ListenerAuthentication struct {
 	// Mechanisms that the listener offers: SASL mechanisms, or TLS alone, where each client shows a certificate. 1 to 3.

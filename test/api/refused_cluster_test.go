@@ -285,11 +285,27 @@ func TestKafkaClusterRefused(t *testing.T) {
 		},
 		"an unknown mechanism": {
 			listeners("{name: a, port: 9092, authentication: {mechanisms: [GSSAPI]}}"),
-			[]string{"mechanisms", `supported values: "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"`},
+			[]string{"mechanisms", `supported values: "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "TLS"`},
 		},
 		"authentication by no mechanism": {
 			listeners("{name: a, port: 9092, authentication: {mechanisms: []}}"),
 			[]string{"mechanisms", "at least 1"},
+		},
+		"certificates of clients beside a login": {
+			listeners("{name: a, port: 9092, authentication: {mechanisms: [PLAIN, TLS]}}"),
+			[]string{"mechanisms: TLS, a certificate of the client, cannot share a listener"},
+		},
+		"certificates of clients without TLS": {
+			listeners("{name: a, port: 9092, encryption: None, authentication: {mechanisms: [TLS]}}"),
+			[]string{"encryption: a client shows its certificate in TLS"},
+		},
+		"a new login of who has a certificate": {
+			listeners("{name: a, port: 9092, authentication: {mechanisms: [TLS], reauthenticateSeconds: 60}}"),
+			[]string{"reauthenticateSeconds: clients with a certificate do not log in again"},
+		},
+		"authorities of clients that nobody asks": {
+			listeners("{name: a, port: 9092, authentication: {mechanisms: [PLAIN], clientAuthorities: [{name: a}]}}"),
+			[]string{"clientAuthorities: they sign certificates of clients"},
 		},
 		"a mechanism twice": {
 			listeners("{name: a, port: 9092, authentication: {mechanisms: [PLAIN, PLAIN]}}"),
