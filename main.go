@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -58,6 +59,7 @@ type options struct {
 	labels          string
 	readNodes       bool
 	gatewayAPI      bool
+	endpointSlices  bool
 	logLevel        slog.Level
 }
 
@@ -115,6 +117,12 @@ func (o *options) bind(flags *flag.FlagSet) {
 		false,
 		"make routes of the Gateway API for listeners of the types TLSRoute and TCPRoute, which takes permissions on them",
 	)
+	flags.BoolVar(
+		&o.endpointSlices,
+		"endpoint-slices",
+		false,
+		"write EndpointSlices for listeners whose brokers share a Service, which takes permissions on them",
+	)
 	flags.TextVar(&o.logLevel, "log-level", slog.LevelInfo, "what is logged: DEBUG, INFO, WARN or ERROR")
 }
 
@@ -162,7 +170,7 @@ func run() error {
 		OperatorNamespace: os.Getenv("POD_NAMESPACE"), OperatorLabels: own,
 		ImageRepository: o.imageRepository, Domain: o.domain, DriftInterval: o.drift,
 		ReassignmentRate: o.moveRate, Namespaces: namespacesOf(o.namespaces), ExternalOnly: o.externalOnly,
-		ReadNodes: o.readNodes, GatewayAPI: o.gatewayAPI, Now: time.Now,
+		ReadNodes: o.readNodes, GatewayAPI: o.gatewayAPI, EndpointSlices: o.endpointSlices, Now: time.Now,
 	})
 	if err != nil {
 		return err
@@ -183,6 +191,11 @@ func cacheOptions(namespaces string) cache.Options {
 	}
 	for _, object := range controllers.Labelled() {
 		o.ByObject[object] = ours
+		if _, is := object.(*discoveryv1.EndpointSlice); is {
+			// Kubernetes copies the labels of Services to the ones that it writes for them.
+			o.ByObject[object] = cache.ByObject{Label: labels.SelectorFromSet(labels.Set{
+				v1alpha1.LabelManagedBy: v1alpha1.ManagedBy, discoveryv1.LabelManagedBy: v1alpha1.EndpointSliceManager})}
+		}
 	}
 	for _, namespace := range namespacesOf(namespaces) {
 		if o.DefaultNamespaces == nil {

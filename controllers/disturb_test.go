@@ -17,7 +17,8 @@ import (
 var disturbers = map[string][]string{
 	"Delete": {
 		"cluster/disturb.go:deletePod", "cluster/disturb.go:replaceDisk", "cluster/disturb.go:removePool",
-		"cluster/apply.go:prune", // Services and ConfigMaps that nobody uses, claims that never had a volume: decide.surplus
+		// Services, EndpointSlices and ConfigMaps that nobody uses, claims that never had a volume: decide.surplus
+		"cluster/apply.go:prune",
 		// Claims that never had a volume, and StatefulSets without their pods, before there is a cluster: decide.Remade.
 		"cluster/remake.go:removeAsSeen",
 		"cluster/walls.go:applyWalls", // NetworkPolicies that are no longer asked for, which only shut out: decide.Walls

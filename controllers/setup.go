@@ -43,6 +43,8 @@ type Options struct {
 	ReadNodes bool
 	// GatewayAPI tells whether the operator may read Gateways, and make routes.
 	GatewayAPI bool
+	// EndpointSlices tells whether the operator may write them.
+	EndpointSlices bool
 	// Now is the clock.
 	Now func() time.Time
 }
@@ -92,7 +94,8 @@ func Setup(mgr ctrl.Manager, o Options) error {
 			Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Recorder: recorder, Connections: connections,
 			Settings: cluster.Settings{
 				ImageRepository: o.ImageRepository, Domain: o.Domain, Namespaces: o.Namespaces, ReadNodes: o.ReadNodes,
-				GatewayAPI: o.GatewayAPI, OperatorNamespace: o.OperatorNamespace, OperatorLabels: o.OperatorLabels, Now: o.Now,
+				GatewayAPI: o.GatewayAPI, EndpointSlices: o.EndpointSlices, OperatorNamespace: o.OperatorNamespace,
+				OperatorLabels: o.OperatorLabels, Now: o.Now,
 			},
 			Shown: connect.See, Reach: prober, Woken: news[0],
 		})

@@ -33,6 +33,7 @@ sed -n '/^rules:/,$p' "$into/config/rbac/role.yaml" >"$into/charts/castellan/fil
 	paths=./controllers/topic paths=./controllers/user output:rbac:dir="$into/config/external-only"
 sed -n '/^rules:/,$p' "$into/config/external-only/role.yaml" >"$into/charts/castellan/files/rules-external.yaml"
 cp config/gateway-api/rules.yaml "$into/charts/castellan/files/rules-gateway.yaml"
+cp config/endpoint-slices/rules.yaml "$into/charts/castellan/files/rules-endpointslices.yaml"
 go -C hack/apidoc run . "$into"/config/crd/bases/*.yaml >"$into/docs/api.md"
 
 if [ "$into" = "$root" ]; then

@@ -616,9 +616,17 @@ type Metadata map[string]string
 // BrokersExposure is what the Services of single brokers have. {nodeId}, {pod}, {cluster} and {namespace} in values
 // stand for those of the broker.
 type BrokersExposure struct {
+	// Whether each broker has a Service of its own (PerBroker), or all are behind the bootstrap Service, each at a port
+	// of its own (Shared). Shared is for LoadBalancer alone. It needs portTemplate and an operator that may write
+	// EndpointSlices: endpointSlices.enabled of its chart. A broker whose pod gets another address is unreachable there
+	// until a running operator has written it. Default: PerBroker.
+	// +optional
+	// +kubebuilder:validation:Enum=PerBroker;Shared
+	ServicePolicy ServicePolicy `json:"servicePolicy,omitempty"`
+
 	// Port of the Service of each broker with LoadBalancer: a number to which the node id is added, such as
-	// "9000+{nodeId}", which clients are told. Services with ports of their own can share one address. Default: the port
-	// of the listener.
+	// "9000+{nodeId}", which clients are told. Services with ports of their own can share one address. With servicePolicy
+	// Shared: the port of the broker at the bootstrap Service. Default: the port of the listener.
 	// +optional
 	PortTemplate *intstr.IntOrString `json:"portTemplate,omitempty"`
 
@@ -635,6 +643,15 @@ type BrokersExposure struct {
 	// +optional
 	Labels Metadata `json:"labels,omitempty"`
 }
+
+// ServicePolicy says which Services brokers are behind.
+type ServicePolicy string
+
+// Which Services brokers are behind.
+const (
+	ServicePerBroker ServicePolicy = "PerBroker"
+	ServiceShared    ServicePolicy = "Shared"
+)
 
 // ExposureServices is what all Services of a listener have.
 type ExposureServices struct {

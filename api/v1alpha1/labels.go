@@ -13,7 +13,10 @@ const (
 	// LabelBroker and LabelController are "true" on pods with that role.
 	LabelBroker     = "kafka.castellan.dev/broker"
 	LabelController = "kafka.castellan.dev/controller"
-	// LabelNodeID holds the node id on claims and per-broker Services.
+	// EndpointSliceManager is the value of Kubernetes' label endpointslice.kubernetes.io/managed-by on EndpointSlices that
+	// the operator writes. Kubernetes' own controllers leave those alone.
+	EndpointSliceManager = "kafka.castellan.dev"
+	// LabelNodeID holds the node id on claims, per-broker Services and EndpointSlices.
 	LabelNodeID = "kafka.castellan.dev/node-id"
 	// LabelListener holds the listener's name on its Services.
 	LabelListener = "kafka.castellan.dev/listener"

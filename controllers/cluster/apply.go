@@ -47,8 +47,25 @@ func (r *Reconciler) applyQuiet(ctx context.Context, s *scope) error {
 			s.lookAgain(whenBehind)
 		}
 	}
+	if err := r.applySlices(ctx, s); err != nil {
+		return err
+	}
 	r.applyRoutes(ctx, s)
 	return r.createClaims(ctx, s)
+}
+
+// applySlices leads to single brokers behind one Service, at the addresses that their pods have now.
+func (r *Reconciler) applySlices(ctx context.Context, s *scope) error {
+	for _, slice := range s.decision.Slices {
+		written, err := r.apply(ctx, s, model.KindSlice, slice, orNil(s.seen.Live.Slices[slice.Name]))
+		if err := s.refuseExposed(slice, err); err != nil {
+			return err
+		}
+		if written {
+			s.lookAgain(whenBehind)
+		}
+	}
+	return nil
 }
 
 // refuseExposed makes Kubernetes' no to a Service or route of a listener the fault of that listener, so that nothing

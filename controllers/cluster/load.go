@@ -31,8 +31,9 @@ func (r *Reconciler) load(ctx context.Context, cluster *v1alpha1.KafkaCluster) (
 		Cluster: cluster, ImageRepository: r.Settings.ImageRepository, Domain: r.Settings.Domain,
 		Operator: model.Operator{Namespace: r.Settings.OperatorNamespace, Labels: r.Settings.OperatorLabels},
 		Live:     &observe.Live{}, NewUUID: identity.NewUUID, Now: r.Settings.Now(),
+		EndpointSlices: r.Settings.EndpointSlices,
 	}
-	live, err := readLive(ctx, r.Client, cluster)
+	live, err := r.readLive(ctx, cluster)
 	if err != nil {
 		return in, err
 	}
@@ -80,17 +81,17 @@ func anyBrokerReady(pods []corev1.Pod) bool {
 }
 
 // readLive lists the objects of the cluster, and leaves out what bears its label and is somebody else's.
-func readLive(ctx context.Context, reader client.Reader, cluster client.Object) (*observe.Live, error) {
+func (r *Reconciler) readLive(ctx context.Context, cluster client.Object) (*observe.Live, error) {
 	live := &observe.Live{Taken: map[string]string{}, Revisions: map[string]*appsv1.ControllerRevision{}}
 	list := func(list client.ObjectList) error {
-		err := reader.List(ctx, list, client.InNamespace(cluster.GetNamespace()),
+		err := r.List(ctx, list, client.InNamespace(cluster.GetNamespace()),
 			client.MatchingLabels{v1alpha1.LabelCluster: cluster.GetName()})
 		if err != nil {
 			return fmt.Errorf("list the %T of cluster %s/%s: %w", list, cluster.GetNamespace(), cluster.GetName(), err)
 		}
 		return nil
 	}
-	for _, kind := range observe.Kinds {
+	for _, kind := range r.Settings.kinds() {
 		objects := kind.NewList().(client.ObjectList)
 		if err := list(objects); err != nil {
 			return nil, err

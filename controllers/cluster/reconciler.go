@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -18,6 +19,7 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/apply"
 	"github.com/castellan-dev/castellan/internal/connect"
+	"github.com/castellan-dev/castellan/internal/observe"
 )
 
 // Reconciler keeps the brokers and controllers of every KafkaCluster.
@@ -60,8 +62,17 @@ type Settings struct {
 	ReadNodes bool
 	// GatewayAPI tells whether the operator may read Gateways, and make routes.
 	GatewayAPI bool
+	// EndpointSlices tells whether the operator may write them.
+	EndpointSlices bool
 	// Now is the clock.
 	Now func() time.Time
+}
+
+// kinds are those of the objects that the operator may see.
+func (s Settings) kinds() []observe.Kind {
+	return slices.DeleteFunc(slices.Clone(observe.Kinds), func(k observe.Kind) bool {
+		return k.Optional && !s.EndpointSlices
+	})
 }
 
 // +kubebuilder:rbac:groups=kafka.castellan.dev,resources=kafkaclusters,verbs=get;list;watch

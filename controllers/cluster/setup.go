@@ -34,7 +34,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		return err
 	}
 	r.Provided = own
-	labelled := handler.EnqueueRequestsFromMapFunc(func(_ context.Context, object client.Object) []reconcile.Request {
+	ofCluster := handler.EnqueueRequestsFromMapFunc(func(_ context.Context, object client.Object) []reconcile.Request {
 		name := object.GetLabels()[v1alpha1.LabelCluster]
 		if name == "" {
 			return nil
@@ -47,8 +47,8 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		For(&v1alpha1.KafkaCluster{}, builder.WithPredicates(connect.ExternalOnly(false), asked)).
 		WatchesRawSource(source.Channel(r.Woken, &handler.EnqueueRequestForObject{})).
 		WithOptions(controller.Options{MaxConcurrentReconciles: connect.ClustersAtOnce})
-	for _, object := range Labelled() {
-		build = build.Watches(object, labelled)
+	for _, object := range labelled(r.Settings.kinds()) {
+		build = build.Watches(object, ofCluster)
 	}
 	if r.Settings.ReadNodes {
 		build = r.watchHosts(build)
@@ -58,10 +58,12 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 }
 
 // Labelled is an object of each kind that carries a cluster's label.
-func Labelled() []client.Object {
+func Labelled() []client.Object { return labelled(observe.Kinds) }
+
+func labelled(kinds []observe.Kind) []client.Object {
 	// The revisions of StatefulSets bear the labels of the pods that are made from them.
 	objects := []client.Object{&corev1.Pod{}, &appsv1.ControllerRevision{}}
-	for _, kind := range observe.Kinds {
+	for _, kind := range kinds {
 		objects = append(objects, kind.New())
 	}
 	return objects

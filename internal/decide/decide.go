@@ -13,6 +13,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -44,6 +45,7 @@ type Inputs struct {
 	// ImageRepository is where Kafka's image comes from; Domain is the DNS domain of the Kubernetes cluster.
 	ImageRepository, Domain string
 	Operator                model.Operator // its own pods
+	EndpointSlices          bool           // it may write them
 	NewUUID                 func() string
 	Now                     time.Time
 
@@ -86,7 +88,9 @@ type Decision struct {
 	// Remade is what gives way to what a spec asks for that was changed before the cluster had formed.
 	Remade Remade
 	Walls  Walls
-	// Surplus is what nothing renders any more, to be removed once nothing is under way.
+	// Slices lead to single brokers behind one Service.
+	Slices []*discoveryv1.EndpointSlice
+	// Surplus is what nothing renders any more, to be removed once nothing is under way, or once it leads to nobody.
 	Surplus  []render.Object
 	Verdicts []verdict.Verdict // what the user has to change
 	Warnings []string
@@ -121,6 +125,8 @@ func Decide(in Inputs) Decision {
 	d.Files = render.Nodes(d.Model)
 	d.Observation = observe.Kubernetes(d.Model, in.Live, d.Files, in.Now)
 	d.Observation.CacheCurrent = d.Observation.CacheCurrent && in.CacheCurrent
+	d.Model.Parting = d.Model.PartingBrokers(d.Observation)
+	d.Slices = render.Slices(d.Model, in.Live.Pods)
 	d.Observation.Kafka, d.Observation.KafkaError = in.Kafka, in.KafkaError
 	ran := sync.OnceValue(func() map[int32]render.NodeFiles { return ranFiles(in.Live) })
 	d.Observation.Untold = untold(d.Model, d.Observation, ran, in.Cluster.Status.Listeners, in.Now)
@@ -140,8 +146,10 @@ func Decide(in Inputs) Decision {
 	d.Verdicts = append(d.Verdicts, heldVerdicts(d.Plan.Held)...)
 	d.Unseen = unseen(&d, in.Live)
 	d.Walls = walls(in.Cluster, &d, ran, in.Live)
-	if d.Plan.Empty() && len(d.Plan.Pending) == 0 && len(d.Waiting) == 0 {
-		d.Surplus = surplus(in.Cluster, d.Model, in.Live, d.Successor)
+	atRest := d.Plan.Empty() && len(d.Plan.Pending) == 0 && len(d.Waiting) == 0
+	d.Surplus = surplusSlices(in.Cluster, d.Slices, in.Live, atRest)
+	if atRest {
+		d.Surplus = append(d.Surplus, surplus(in.Cluster, d.Model, in.Live, d.Successor)...)
 	}
 	return d
 }
@@ -185,6 +193,7 @@ func toResolve(in Inputs, record identity.Record, spec *v1alpha1.KafkaClusterSpe
 	return resolve.Inputs{
 		Cluster: cluster, Spec: spec, Accepted: in.Accepted, NodePorts: nodePorts(in), Taken: in.Live.Taken,
 		Balanced: balanced(in, spec), Advertised: advertised(in.Live, spec),
+		EndpointSlices: in.EndpointSlices, Families: in.Live.Families(),
 		ImageRepository: in.ImageRepository, Domain: in.Domain, Operator: in.Operator, Living: living(in.Live),
 		Disks: disks(in.Live),
 	}
@@ -266,6 +275,9 @@ func surplus(cluster metav1.Object, c *model.Cluster, live *observe.Live, succes
 	}
 	if successor != "" {
 		rendered[c.HandoverService()] = true
+	}
+	for service := range c.StillTold() {
+		rendered[service] = true
 	}
 	var objects []render.Object
 	for name, service := range live.Services {

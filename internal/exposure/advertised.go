@@ -111,6 +111,9 @@ func Advertise(c *model.Cluster, n *model.Node, l model.Listener, given Given) A
 	if a.Late == "" && row.Known == KnownLate && l.TLS && len(l.Hosts) == 0 && len(l.Balanced) == 0 {
 		a.Late = Awaits(l, l.Service) // the certificate has to name the address at which clients begin
 	}
+	if l.OneService && !given.WritesSlices {
+		a.Late = withoutSlices // nothing leads to the node
+	}
 	if a.Late != "" {
 		now := given.Advertised[n.ID][strings.ToUpper(l.Name)]
 		a.Host, a.Port, a.HostIP = now.Host, now.Port, now.Host == model.HostIPPlaceholder

@@ -44,6 +44,10 @@ type Given struct {
 	Balanced map[string][]string
 	// Advertised is what each node advertises in the files that it runs, by node id and by the listener's name in Kafka.
 	Advertised map[int32]map[string]model.HostPort
+	// WritesSlices tells that the operator may write EndpointSlices, and Families are those of Services' addresses, by
+	// Service name.
+	WritesSlices bool
+	Families     map[string][]corev1.IPFamily
 }
 
 // Address is where clients reach one node.
@@ -86,6 +90,8 @@ type Row struct {
 	Known       When
 	// Route is what leads from a Gateway to the Services.
 	Route RouteKind
+	// Sharing tells whether all brokers may be behind the bootstrap Service.
+	Sharing Sharing
 }
 
 // Rows are all types of exposure; the first is the default.
@@ -104,6 +110,7 @@ var Rows = []Row{
 		Reach:         ReachInside,
 		Known:         KnownAtOnce,
 		Route:         RouteNone,
+		Sharing:       SharesNone,
 	},
 	{
 		Type: v1alpha1.ExposureClusterIP,
@@ -126,6 +133,7 @@ var Rows = []Row{
 		Reach:       ReachOutside,
 		Known:       KnownAtOnce,
 		Route:       RouteNone,
+		Sharing:     SharesNone,
 	},
 	{
 		Type: v1alpha1.ExposureNodePort,
@@ -152,9 +160,10 @@ var Rows = []Row{
 		KeepsSource: func(l model.Listener) bool {
 			return l.Services.ExternalTrafficPolicy != corev1.ServiceExternalTrafficPolicyCluster
 		},
-		Reach: ReachOutside,
-		Known: KnownAtOnce,
-		Route: RouteNone,
+		Reach:   ReachOutside,
+		Known:   KnownAtOnce,
+		Route:   RouteNone,
+		Sharing: SharesNone,
 	},
 	{
 		Type:          v1alpha1.ExposureLoadBalancer,
@@ -180,9 +189,10 @@ var Rows = []Row{
 		KeepsSource: func(l model.Listener) bool {
 			return l.Services.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal
 		},
-		Reach: ReachOutside,
-		Known: KnownLate,
-		Route: RouteNone,
+		Reach:   ReachOutside,
+		Known:   KnownLate,
+		Route:   RouteNone,
+		Sharing: SharesOne,
 	},
 	tlsRoute,
 	tcpRoute,
@@ -221,11 +231,14 @@ func serviceNames(c *model.Cluster, service string) []string {
 	}
 }
 
-// atLoadBalancer is where the load balancer of a node's own Service is.
+// atLoadBalancer is where the load balancer of a node's own Service is, or of that which all share.
 func atLoadBalancer(_ *model.Cluster, n *model.Node, l model.Listener, given Given) Address {
-	service := model.NodeService(n.PodName, l.Name)
-	a := Address{Port: cmp.Or(ServicePort(n, l), l.Port), Service: service}
-	a.stand(n, l, given, given.Balanced[service], service)
+	a := Address{Port: cmp.Or(ServicePort(n, l), l.Port), Service: model.NodeService(n.PodName, l.Name)}
+	before := a.Service
+	if l.OneService {
+		before, a.Service = l.Service, ""
+	}
+	a.stand(n, l, given, given.Balanced[before], before)
 	return a
 }
 

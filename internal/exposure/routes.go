@@ -46,6 +46,7 @@ var tlsRoute = Row{
 	Known:       KnownAtOnce,
 	KeepsSource: always, // the source is the Gateway
 	Route:       RouteTLS,
+	Sharing:     SharesNone,
 }
 
 // tcpRoute is reached at the one address of a Gateway, each broker at a port of its own.
@@ -72,6 +73,7 @@ var tcpRoute = Row{
 	Known:       KnownLate,
 	KeepsSource: always, // the source is the Gateway
 	Route:       RouteTCP,
+	Sharing:     SharesNone,
 }
 
 // Balanced are the addresses at which clients of a listener begin, best first: of its load balancer, or of its Gateway,

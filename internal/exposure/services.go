@@ -25,6 +25,10 @@ func Shape(service *corev1.Service, c *model.Cluster, l model.Listener, n *model
 		spec.IPFamilyPolicy = &policy
 	}
 	own, labels, names := l.OfBootstrap.Annotations, l.OfBootstrap.Labels, l.Hosts
+	if n == nil && l.OneService {
+		spec.Ports = append(spec.Ports, sharedPorts(c, l)...)
+		names = append(slices.Clone(names), sharedNames(c, l)...)
+	}
 	if n != nil {
 		host, _ := Asked(c, n, l)
 		spec.Ports[0].Port = cmp.Or(ServicePort(n, l), spec.Ports[0].Port)

@@ -65,6 +65,9 @@ type Cluster struct {
 	ListenerAuthority string
 	// HostAddresses are those of all Kubernetes nodes, which certificates name; none = only that on which a pod runs.
 	HostAddresses []string
+	// Parting are the brokers that exist and that the spec does not ask for, by id: clients reach them until they are
+	// gone.
+	Parting []Node
 	// FormerPools are recorded pools that are no longer in the spec; their node ids are never given out again.
 	FormerPools []v1alpha1.PoolStatus
 }
@@ -143,6 +146,12 @@ type Listener struct {
 	OfBrokers   v1alpha1.BrokersExposure
 	// Gateway is what leads clients to the brokers, its namespace and kind filled in; the zero value = there is none.
 	Gateway v1alpha1.GatewayReference
+	// OneService tells that all brokers are behind the bootstrap Service, each at a port of its own, where EndpointSlices
+	// of the operator's lead to it.
+	OneService bool
+	// Families are those of the bootstrap Service's addresses, where EndpointSlices are to be written for it; none = they
+	// are not, or nothing is known of the Service yet.
+	Families []corev1.IPFamily
 }
 
 // Trust is by whom clients know the brokers at a listener. The zero value is the cluster's own authority.

@@ -40,6 +40,20 @@ func (c *Cluster) Leaving(o *Observation) ([]Node, map[int32]*Pool) {
 	return nodes, pools
 }
 
+// PartingBrokers are the nodes that leave and are brokers, by id.
+func (c *Cluster) PartingBrokers(o *Observation) []Node {
+	nodes, pools := c.Leaving(o)
+	return slices.DeleteFunc(nodes, func(n Node) bool { return !pools[n.ID].Broker })
+}
+
+// Reached are the brokers that clients reach, by id: those of the spec, and those that have not left yet.
+func (c *Cluster) Reached() []Node {
+	brokers := slices.DeleteFunc(slices.Clone(c.Nodes), func(n Node) bool { return !c.IsBroker(&n) })
+	brokers = append(brokers, c.Parting...)
+	slices.SortFunc(brokers, func(a, b Node) int { return cmp.Compare(a.ID, b.ID) })
+	return brokers
+}
+
 // Pool returns the pool of a name, or nil.
 func (c *Cluster) Pool(name string) *Pool {
 	for i := range c.Pools {

@@ -48,3 +48,18 @@ func (c *Cluster) HasFixedPort(service string) bool {
 	}
 	return false
 }
+
+// StillTold are the Services of single brokers that have an address at a listener with one Service still to come:
+// clients may know theirs from before, and go on there.
+func (c *Cluster) StillTold() map[string]bool {
+	services := map[string]bool{}
+	for i := range c.Nodes {
+		n := &c.Nodes[i]
+		for _, nl := range n.AllListeners() {
+			if l := c.ClientListener(nl.Name); l != nil && l.OneService && nl.Late != "" {
+				services[NodeService(n.PodName, l.Name)] = true
+			}
+		}
+	}
+	return services
+}

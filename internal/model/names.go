@@ -1,6 +1,11 @@
 package model
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+)
 
 const (
 	// OwnPrefix begins the names of the pod's volumes that the operator owns.
@@ -24,6 +29,12 @@ func (c *Cluster) BootstrapService(listener string) string { return c.Name + "-"
 
 // NodeService names the Service of one node alone, for a listener that is exposed node by node.
 func NodeService(podName, listener string) string { return podName + "-" + listener }
+
+// SliceName names the EndpointSlice of one node alone, for a listener whose brokers are behind one Service. It holds
+// addresses of one family.
+func SliceName(podName, listener string, family corev1.IPFamily) string {
+	return NodeService(podName, listener) + "-" + strings.ToLower(string(family))
+}
 
 // ServiceHost is the full DNS name of a Service of the cluster.
 func (c *Cluster) ServiceHost(service string) string {

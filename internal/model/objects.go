@@ -25,6 +25,7 @@ const (
 	KindStatefulSet = "StatefulSet"
 	KindBudget      = "PodDisruptionBudget"
 	KindPolicy      = "NetworkPolicy"
+	KindSlice       = "EndpointSlice"
 )
 
 // The parts of a spec whose names go into the names of objects.
@@ -97,6 +98,11 @@ func (c *Cluster) ObjectNames() []ObjectName {
 	add(PartCluster, ClusterNameField, KindService, c.NodesService(), c.ControllersService(), c.HandoverService())
 	for _, l := range c.Listeners {
 		add(PartListener, ListenerField(l.Name, "name"), KindService, l.Service)
+		for _, family := range l.Families {
+			for _, n := range c.Reached() {
+				add(PartListener, ListenerField(l.Name, "name"), KindSlice, SliceName(n.PodName, l.Name, family))
+			}
+		}
 	}
 	for i := range c.Pools {
 		pool := &c.Pools[i]

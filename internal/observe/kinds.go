@@ -6,6 +6,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -25,6 +26,8 @@ type Kind struct {
 	Copied bool
 	// Outlives tells that such objects outlive the cluster.
 	Outlives bool
+	// Optional tells that the operator may see such objects only where it is told so.
+	Optional bool
 
 	put func(l *Live, o metav1.Object)
 	has func(l *Live, name string) bool
@@ -46,6 +49,8 @@ var Kinds = []Kind{
 		Copied: true}, func(l *Live) *map[string]*policyv1.PodDisruptionBudget { return &l.Budgets }),
 	kind(Kind{Name: model.KindPolicy, NewList: func() runtime.Object { return &networkingv1.NetworkPolicyList{} },
 		Copied: true}, func(l *Live) *map[string]*networkingv1.NetworkPolicy { return &l.Policies }),
+	kind(Kind{Name: model.KindSlice, NewList: func() runtime.Object { return &discoveryv1.EndpointSliceList{} },
+		Copied: true, Optional: true}, func(l *Live) *map[string]*discoveryv1.EndpointSlice { return &l.Slices }),
 	kind(Kind{Name: model.KindClaim, NewList: func() runtime.Object { return &corev1.PersistentVolumeClaimList{} },
 		Outlives: true}, func(l *Live) *map[string]*corev1.PersistentVolumeClaim { return &l.Claims }),
 }

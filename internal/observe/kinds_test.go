@@ -4,6 +4,7 @@ import (
 	"reflect"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
@@ -43,7 +44,8 @@ func TestEveryKindOfAClusterHasARow(t *testing.T) {
 			t.Errorf("a %s is taken for another", kind.Name)
 		}
 	}
-	c := &model.Cluster{Name: "events", Walls: model.Walls{Ingress: true}, Listeners: []model.Listener{{Name: "clients", Service: "events-clients", TLS: true}},
+	c := &model.Cluster{Name: "events", Walls: model.Walls{Ingress: true}, Listeners: []model.Listener{
+		{Name: "clients", Service: "events-clients", TLS: true, Families: []corev1.IPFamily{corev1.IPv4Protocol}}},
 		Pools: []model.Pool{{Name: "main", StatefulSet: "events-main", Broker: true, Volumes: []v1alpha1.Volume{{Name: "data"}}}},
 		Nodes: []model.Node{{Pool: "main", PodName: "events-main-0"}}}
 	named := map[string]bool{}

@@ -7,6 +7,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 
@@ -23,6 +24,8 @@ type Live struct {
 	Services     map[string]*corev1.Service
 	Budgets      map[string]*policyv1.PodDisruptionBudget
 	Policies     map[string]*networkingv1.NetworkPolicy
+	// Slices are the EndpointSlices that the operator has written, where it may see them.
+	Slices map[string]*discoveryv1.EndpointSlice
 	// Revisions hold the templates that pods were made from: each pod names its own in a label.
 	Revisions map[string]*appsv1.ControllerRevision
 	// Refused says, by the name of a pod, why Kubernetes would not make it.
@@ -59,6 +62,15 @@ func (l *Live) NodePorts() map[string]int32 {
 		}
 	}
 	return ports
+}
+
+// Families are those of the addresses of Services, by Service name.
+func (l *Live) Families() map[string][]corev1.IPFamily {
+	families := map[string][]corev1.IPFamily{}
+	for name, service := range l.Services {
+		families[name] = service.Spec.IPFamilies
+	}
+	return families
 }
 
 // Balanced are the addresses of the load balancers of Services, best first, by Service name.

@@ -12,6 +12,7 @@ import (
 	k8slabels "k8s.io/apimachinery/pkg/labels"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/exposure"
 	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/report"
 )
@@ -130,6 +131,12 @@ func checkService(
 	bootstrap := services[c.BootstrapService(strings.ToLower(l.Name))]
 	if bootstrap == nil || bootstrap.Spec.Ports[0].Port != l.Port {
 		t.Fatalf("the bootstrap Service of %s does not lead to port %d: %+v", l.Name, l.Port, bootstrap)
+	}
+	if c.ClientListener(l.Name).OneService {
+		port := slices.IndexFunc(bootstrap.Spec.Ports, func(p corev1.ServicePort) bool { return p.Name == exposure.BrokerPort(n.ID) })
+		if port < 0 || l.Service != "" || len(bootstrap.Spec.Ports) != 1+len(c.Reached()) {
+			t.Errorf("%s does not lead to node %d alone: %+v", bootstrap.Name, n.ID, bootstrap.Spec.Ports)
+		}
 	}
 	if name := c.ServiceHost(bootstrap.Name); len(l.SANs) > 0 && !slices.Contains(l.SANs, name) {
 		t.Errorf("clients connect to %s first, which is not among %v", name, l.SANs)

@@ -49,6 +49,10 @@ func randomListener(r *rand.Rand, name string, port int32) v1alpha1.Listener {
 	if r.IntN(3) == 0 {
 		l.Exposure.Bootstrap = &v1alpha1.BootstrapExposure{Hosts: []string{name + ".example.com", "2001:db8::7"}}
 	}
+	if l.Exposure.Type == v1alpha1.ExposureLoadBalancer && r.IntN(2) == 0 {
+		template := intstr.FromString(fmt.Sprintf("%d+{nodeId}", 20000+port))
+		l.Exposure.Brokers = &v1alpha1.BrokersExposure{ServicePolicy: v1alpha1.ServiceShared, PortTemplate: &template}
+	}
 	return behindAGateway(l, r)
 }
 
@@ -80,7 +84,7 @@ pools:
 - {name: more, replicas: 2, roles: [Broker], storage: {volumes: [{name: data, size: 1Gi}]}}
 `)
 	in.NodePorts, in.Balanced = map[string]int32{}, map[string][]string{}
-	in.Advertised = map[int32]map[string]model.HostPort{}
+	in.Advertised, in.EndpointSlices = map[int32]map[string]model.HostPort{}, r.IntN(3) > 0
 	for i := range 1 + r.IntN(4) {
 		in.Spec.Listeners = append(in.Spec.Listeners, randomListener(r, fmt.Sprint("l", i), int32(9100+i)))
 	}

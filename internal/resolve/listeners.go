@@ -76,7 +76,8 @@ func keepApart(c *model.Cluster, nodes []model.Node, given exposure.Given) {
 	each(func(n *model.Node, l *model.NodeListener, at model.HostPort) {
 		host, _ := exposure.Asked(c, n, *c.ClientListener(l.Name))
 		if owner := owners[at]; owner != n && host == "" { // what is asked for is refused instead
-			l.Late = exposure.Shared(l.Service, at, owner.ID)
+			service := cmp.Or(l.Service, c.ClientListener(l.Name).Service)
+			l.Late = exposure.Shared(service, at, owner.ID)
 			if given.Advertised[n.ID][l.Name] != at { // one that runs keeps what it has
 				l.AdvertisedHost = ""
 				n.Awaited = append(n.Awaited, *l)
@@ -115,6 +116,9 @@ func resolveListeners(c *model.Cluster, spec *v1alpha1.KafkaClusterSpec, given e
 			}
 		}
 		setExposure(&listener, l.Exposure)
+		if listener.OneService = sharesService(l); listener.OneService && given.WritesSlices {
+			listener.Families = given.Families[listener.Service]
+		}
 		listener.BootstrapPort = exposure.Of(listener.Exposure).BootstrapPort(listener, given)
 		listener.Gateway = GatewayOf(c.Namespace, l)
 		listener.Balanced = exposure.Balanced(c, listener, given)

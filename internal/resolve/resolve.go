@@ -4,6 +4,8 @@
 package resolve
 
 import (
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/exposure"
 	"github.com/castellan-dev/castellan/internal/model"
@@ -27,6 +29,10 @@ type Inputs struct {
 	Balanced map[string][]string
 	// Advertised is what nodes advertise in the files that they run, by node id and by the listener's name in Kafka.
 	Advertised map[int32]map[string]model.HostPort
+	// EndpointSlices tells that the operator may write them, and Families are those of Services' addresses, by Service
+	// name.
+	EndpointSlices bool
+	Families       map[string][]corev1.IPFamily
 	// ImageRepository is where Kafka's image comes from, such as apache/kafka.
 	ImageRepository string
 	// Domain is the DNS domain of the Kubernetes cluster.
@@ -41,5 +47,6 @@ type Inputs struct {
 
 // given is what Kubernetes gave, as the table of exposures asks for it.
 func (in Inputs) given() exposure.Given {
-	return exposure.Given{Ports: in.NodePorts, Balanced: in.Balanced, Advertised: in.Advertised}
+	return exposure.Given{Ports: in.NodePorts, Balanced: in.Balanced, Advertised: in.Advertised,
+		WritesSlices: in.EndpointSlices, Families: in.Families}
 }

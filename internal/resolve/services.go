@@ -44,13 +44,14 @@ func validateServices(l v1alpha1.Listener) verdict.List {
 		} else {
 			only(b.NodePortTemplate != nil, "brokers.nodePortTemplate", nodePort)
 			only(b.PortTemplate != nil, "brokers.portTemplate", balancer)
+			only(b.ServicePolicy == v1alpha1.ServiceShared, "brokers.servicePolicy", balancer)
 		}
 		if template, err := exposure.ParseNumber(b.PortTemplate); err != nil {
 			refuse("brokers.portTemplate", "%s; write one such as 9000+{nodeId}", err)
 		} else if b.PortTemplate != nil && !template.PerNode {
 			refuse("brokers.portTemplate", "Services that share an address need ports of their own; add the node id, as in "+
 				"%d+{nodeId}", template.Base)
-		} else if s := e.Services; b.PortTemplate != nil && s != nil &&
+		} else if s := e.Services; b.PortTemplate != nil && !sharesService(l) && s != nil &&
 			s.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal {
 			refuse("services.externalTrafficPolicy", "at an address that Services share traffic comes to one Kubernetes "+
 				"node for all of them; set it to Cluster, or remove brokers.portTemplate")
@@ -62,6 +63,7 @@ func validateServices(l v1alpha1.Listener) verdict.List {
 				template.Base)
 		}
 		faults = append(faults, validateMetadata(l, "brokers", b.Annotations, b.Labels, true)...)
+		faults = append(faults, validateOneService(l)...)
 	}
 	if s := e.Services; s != nil {
 		only(s.ExternalTrafficPolicy != "", "services.externalTrafficPolicy", nodePort, balancer)
@@ -72,6 +74,41 @@ func validateServices(l v1alpha1.Listener) verdict.List {
 		only(s.AllocateNodePorts != nil, "services.allocateNodePorts", balancer)
 		faults = append(faults, validateMetadata(l, "services", s.Annotations, s.Labels, false)...)
 		faults = append(faults, validateShared(l, s)...)
+	}
+	return faults
+}
+
+// sharesService tells that all brokers of a listener are to be behind its bootstrap Service.
+func sharesService(l v1alpha1.Listener) bool {
+	b := l.Exposure.Brokers
+	return b != nil && b.ServicePolicy == v1alpha1.ServiceShared &&
+		exposure.Of(exposureOf(l)).Sharing == exposure.SharesOne
+}
+
+// validateOneService checks what a listener whose brokers are behind one Service cannot do without, or cannot have.
+func validateOneService(l v1alpha1.Listener) verdict.List {
+	var faults verdict.List
+	if !sharesService(l) {
+		return nil
+	}
+	refuse := func(field, format string, args ...any) {
+		faults.Refuse(model.ListenerField(l.Name, "exposure."+field), format, args...)
+	}
+	b, s := l.Exposure.Brokers, l.Exposure.Services
+	if b.PortTemplate == nil {
+		refuse("brokers.portTemplate", "brokers behind one Service are told apart by their ports, and they have none; write "+
+			"one such as 9100+{nodeId}")
+	}
+	for field, values := range map[string]v1alpha1.Metadata{"annotations": b.Annotations, "labels": b.Labels} {
+		if len(values) > 0 {
+			refuse("brokers."+field, "with servicePolicy %s no broker has a Service of its own; move them to "+
+				"exposure.bootstrap.%s", b.ServicePolicy, field)
+		}
+	}
+	if s != nil && s.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal {
+		refuse("services.externalTrafficPolicy", "a load balancer brings traffic for all brokers of a Service to each "+
+			"Kubernetes node that runs one of them, and what is for a broker elsewhere would be dropped; set it to Cluster, or "+
+			"brokers.servicePolicy to %s", v1alpha1.ServicePerBroker)
 	}
 	return faults
 }

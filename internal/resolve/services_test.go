@@ -1,8 +1,12 @@
 package resolve
 
 import (
+	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
@@ -46,6 +50,30 @@ var servicesFaults = []badInput{
 		exposureField + "brokers.annotations[a]", "{rack} stands for nothing; use {nodeId}"},
 	{"a broker's placeholder where there is none", exposed(`{type: ClusterIP, services: {annotations: {a: "{nodeId}"}}}`),
 		verdict.ReasonInvalid, exposureField + "services.annotations[a]", "move it to exposure.brokers.annotations"},
+	{"one Service for brokers at node ports", exposed(`{type: NodePort, brokers: {servicePolicy: Shared}}`), verdict.ReasonInvalid,
+		exposureField + "brokers.servicePolicy", "NodePort has no use for it; remove it, or use the type LoadBalancer"},
+	{"one Service for brokers without ports", exposed(`{type: LoadBalancer, brokers: {servicePolicy: Shared}}`), verdict.ReasonInvalid,
+		exposureField + "brokers.portTemplate", "write one such as 9100+{nodeId}"},
+	{"one Service for brokers at one port", exposed(`{type: LoadBalancer, brokers: {servicePolicy: Shared, portTemplate: 9100}}`),
+		verdict.ReasonInvalid, exposureField + "brokers.portTemplate", "add the node id, as in 9100+{nodeId}"},
+	{"a broker of one Service at the port where clients begin",
+		exposed(`{type: LoadBalancer, brokers: {servicePolicy: Shared, portTemplate: "9091+{nodeId}"}}`),
+		verdict.ReasonInvalid, exposureField + "brokers.portTemplate", "at which the bootstrap Service is already"},
+	{"local traffic to one Service", exposed(`{type: LoadBalancer, services: {externalTrafficPolicy: Local},
+		brokers: {servicePolicy: Shared, portTemplate: "9100+{nodeId}"}}`), verdict.ReasonInvalid,
+		exposureField + "services.externalTrafficPolicy", "set it to Cluster, or brokers.servicePolicy to PerBroker"},
+	{"annotations of Services that are one", exposed(`{type: LoadBalancer,
+		brokers: {servicePolicy: Shared, portTemplate: "9100+{nodeId}", annotations: {a: b}}}`), verdict.ReasonInvalid,
+		exposureField + "brokers.annotations", "move them to exposure.bootstrap.annotations"},
+	{"labels of Services that are one", exposed(`{type: LoadBalancer,
+		brokers: {servicePolicy: Shared, portTemplate: "9100+{nodeId}", labels: {a: b}}}`), verdict.ReasonInvalid,
+		exposureField + "brokers.labels", "move them to exposure.bootstrap.labels"},
+	{"an EndpointSlice of somebody else's", func(in *Inputs) {
+		exposed(`{type: LoadBalancer, brokers: {servicePolicy: Shared, portTemplate: "9100+{nodeId}"}}`)(in)
+		in.EndpointSlices, in.Families = true, map[string][]corev1.IPFamily{"events-clients": {corev1.IPv4Protocol}}
+		in.Taken = map[string]string{"EndpointSlice/events-main-1-clients-ipv4": "Service web"}
+	}, verdict.ReasonInvalid, "spec.listeners[clients].name", "EndpointSlice events-main-1-clients-ipv4 exists and is not this " +
+		"KafkaCluster's but belongs to Service web; rename the listener, or remove it"},
 	{"another class for load balancers that are there", func(in *Inputs) {
 		exposed(`{type: LoadBalancer, services: {loadBalancerClass: example.com/a}}`)(in)
 		in.Accepted = in.Spec.DeepCopy()
@@ -61,6 +89,9 @@ func TestWhatServicesMayHave(t *testing.T) {
 		`{type: ClusterIP, brokers: {labels: {a: "{pod}"}}, services: {ipFamilies: [IPv6, IPv4], ipFamilyPolicy: RequireDualStack}}`,
 		`{type: NodePort, bootstrap: {nodePort: 32000}, services: {nodeAddressType: InternalIP}}`,
 		`{services: {annotations: {a: b}}, bootstrap: {labels: {a: b}}}`,
+		`{type: LoadBalancer, brokers: {servicePolicy: Shared, portTemplate: "9100+{nodeId}"}, bootstrap: {annotations: {a: b}},
+			services: {externalTrafficPolicy: Cluster, ipFamilies: [IPv6, IPv4], ipFamilyPolicy: PreferDualStack}}`,
+		`{type: NodePort, brokers: {servicePolicy: PerBroker}}`,
 	} {
 		in := running(t, small)
 		exposed(text)(&in)
@@ -76,5 +107,22 @@ func TestAClassMayComeWithTheLoadBalancer(t *testing.T) {
 	exposed(`{type: LoadBalancer, services: {loadBalancerClass: example.com/a}}`)(&in)
 	if _, faults := Resolve(in); len(faults) > 0 {
 		t.Error(faults)
+	}
+}
+
+// Without TLS a client cannot tell a broker from a pod that was given the address which the broker's had.
+func TestOneServiceWithoutTLSIsWarnedOf(t *testing.T) {
+	for encryption, want := range map[v1alpha1.Encryption]bool{v1alpha1.EncryptionNone: true, v1alpha1.EncryptionTLS: false} {
+		in := running(t, small)
+		exposed(`{type: LoadBalancer, brokers: {servicePolicy: Shared, portTemplate: "9100+{nodeId}"}}`)(&in)
+		in.Spec.Listeners[0].Encryption = encryption
+		c, faults := Resolve(in)
+		if len(faults) > 0 {
+			t.Fatal(faults)
+		}
+		said := strings.Join(Warnings(c), "\n")
+		if got := strings.Contains(said, "spec.listeners[clients].encryption: while no operator runs"); got != want {
+			t.Errorf("encryption %s: it warns %t: %s", encryption, got, said)
+		}
 	}
 }

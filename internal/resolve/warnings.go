@@ -58,7 +58,20 @@ func Warnings(c *model.Cluster) []string {
 			}
 		}
 	}
-	return slices.Concat(warnings, memoryWarnings(c), wallWarnings(c), unknownKeys(c))
+	return slices.Concat(warnings, strangers(c), memoryWarnings(c), wallWarnings(c), unknownKeys(c))
+}
+
+// strangers tells where clients could not tell a broker from whoever is given the address that its pod had.
+func strangers(c *model.Cluster) []string {
+	var warnings []string
+	for _, l := range c.Listeners {
+		if l.OneService && !l.TLS {
+			warnings = append(warnings, fmt.Sprintf("spec.listeners[%s].encryption: while no operator runs, clients of a "+
+				"broker whose pod is gone are led to whichever pod gets its address next, and without TLS they cannot tell; "+
+				"set it to TLS, or exposure.brokers.servicePolicy to %s", l.Name, v1alpha1.ServicePerBroker))
+		}
+	}
+	return warnings
 }
 
 // anonymous is the name of clients that do not log in.

@@ -172,6 +172,8 @@ func TestValuesThatMeanNothingAreRefused(t *testing.T) {
 		"a negative replica count":   "replicas=-1",
 		"a switch that is no switch": "crds.install=perhaps",
 		"a profile that is none":     "externalOnly=perhaps",
+		"slices that are no switch":  "endpointSlices.enabled=perhaps",
+		"slices of another kind":     "endpointSlices.write=true",
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := template(t, "--set", value); err == nil {

@@ -16,8 +16,12 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// withGateways are the values with which the operator has all the permissions that it can have.
-var withGateways = []string{"--set", "gatewayAPI.enabled=true"}
+// The values that give the operator more permissions, and with which it has all that it can have.
+var (
+	withGateways   = []string{"--set", "gatewayAPI.enabled=true"}
+	withSlices     = []string{"--set", "endpointSlices.enabled=true"}
+	withEverything = slices.Concat(withGateways, withSlices)
+)
 
 // plain takes away what only Helm or only kustomize writes, and no API server acts upon.
 func plain(o object) object {
@@ -35,7 +39,7 @@ func plain(o object) object {
 func TestKustomizeInstallsWhatTheChartInstalls(t *testing.T) {
 	for folder, args := range map[string][]string{
 		"config/default": nil, "config/external-only": {"--set", "externalOnly=true"},
-		"config/gateway-api": withGateways,
+		"config/gateway-api": withGateways, "config/endpoint-slices": withSlices,
 	} {
 		helm, kustomize := rendered(t, args...), kustomized(t, folder)
 		delete(kustomize, "Namespace /castellan-system") // helm --create-namespace
@@ -169,7 +173,7 @@ func TestExternalOnlyGivesNothingOfClustersOfItsOwn(t *testing.T) {
 		if args != nil {
 			role = "Role orders/castellan-manager"
 		}
-		given := permissions(t, rendered(t, append(args, "--set", "externalOnly=true")...))[role]
+		given := permissions(t, rendered(t, slices.Concat(args, withEverything, []string{"--set", "externalOnly=true"})...))[role]
 		for _, p := range []string{"kafka.castellan.dev/kafkaclusters/status patch", "secrets create",
 			"kafka.castellan.dev/kafkatopics patch", "kafka.castellan.dev/kafkausers patch"} {
 			if !slices.Contains(given, p) {
@@ -187,7 +191,9 @@ func TestExternalOnlyGivesNothingOfClustersOfItsOwn(t *testing.T) {
 			}
 		}
 	}
-	if args := string(mustTemplate(t, "--set", "externalOnly=true")); !strings.Contains(args, "--external-only=true") {
+	args := string(mustTemplate(t, append(withEverything, "--set", "externalOnly=true")...))
+	if !strings.Contains(args, "--external-only=true") || strings.Contains(args, "--gateway-api") ||
+		strings.Contains(args, "--endpoint-slices") {
 		t.Error("the operator is not told, and asks for what it may not see")
 	}
 }
@@ -195,7 +201,7 @@ func TestExternalOnlyGivesNothingOfClustersOfItsOwn(t *testing.T) {
 // never are permissions that no release of the operator may have: they would let it, or whoever takes it over, make
 // others more powerful, enter pods, or destroy records.
 func TestSomePermissionsAreNeverAskedFor(t *testing.T) {
-	for role, list := range permissions(t, rendered(t, withGateways...)) {
+	for role, list := range permissions(t, rendered(t, withEverything...)) {
 		for _, p := range list {
 			resource, verb, _ := strings.Cut(p, " ")
 			switch {
@@ -234,6 +240,33 @@ func TestReadNodesGivesThatAlone(t *testing.T) {
 	}
 }
 
+// EndpointSlices are seen and written only where somebody asks for it, and nothing else comes with that.
+func TestEndpointSlicesAreGivenAlone(t *testing.T) {
+	for _, args := range [][]string{nil, {"--set", "watchNamespaces={orders}"}} {
+		without, with := permissions(t, rendered(t, args...)), permissions(t, rendered(t, append(args, withSlices...)...))
+		more := 0
+		for role, list := range with {
+			for _, p := range list {
+				if slices.Contains(without[role], p) {
+					continue
+				}
+				if more++; !strings.HasPrefix(p, "discovery.k8s.io/endpointslices ") || !strings.HasSuffix(role, "castellan-manager") {
+					t.Errorf("%s: %s comes with it", role, p)
+				}
+			}
+		}
+		if more != 6 {
+			t.Errorf("%d permissions come with it, want 6", more)
+		}
+		if args := string(mustTemplate(t, append(args, withSlices...)...)); !strings.Contains(args, "--endpoint-slices=true") {
+			t.Error("the operator is not told")
+		}
+		if args := string(mustTemplate(t, args...)); strings.Contains(args, "--endpoint-slices") {
+			t.Error("the operator is told by itself")
+		}
+	}
+}
+
 // tableRow is a row of the table in docs/security.md: | `group/resource` | `verb`, `verb` | reason |.
 var tableRow = regexp.MustCompile("(?m)^\\| `([^`]+)` \\| ([^|]+) \\| ([^|]+) \\|")
 
@@ -252,7 +285,7 @@ func TestEveryPermissionStandsInTheDocumentationWithAReason(t *testing.T) {
 		}
 	}
 	asked := map[string]bool{}
-	for role, list := range permissions(t, rendered(t, withGateways...)) {
+	for role, list := range permissions(t, rendered(t, withEverything...)) {
 		for _, p := range list {
 			asked[p] = true
 			if !documented[p] {
@@ -275,7 +308,7 @@ func TestTheOperatorKnowsEveryFlagThatTheChartSets(t *testing.T) {
 	help, _ := exec.Command(string(bytes.TrimSpace(out)), "-h").CombinedOutput()
 	stream := mustTemplate(t, "--set", "crds.install=false", "--set", "watchNamespaces={a}", "--set", "externalOnly=true",
 		"--set", "readNodes=true")
-	stream = append(stream, mustTemplate(t, append(withGateways, "--set", "crds.install=false")...)...)
+	stream = append(stream, mustTemplate(t, append(withEverything, "--set", "crds.install=false")...)...)
 	args := regexp.MustCompile(`(?m)^ +- --([a-z-]+)=`).
 		FindAllSubmatch(stream, -1)
 	if len(args) < 6 {

@@ -19,12 +19,15 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-const gatewayAPI = "gateway.networking.k8s.io/"
+const (
+	gatewayAPI = "gateway.networking.k8s.io/"
+	sliced     = "discovery.k8s.io/endpointslices"
+)
 
 // Kinds of objects that calls reach through an interface.
 var (
 	applied = []string{"services", "configmaps", "secrets", "apps/statefulsets", "policy/poddisruptionbudgets",
-		"networking.k8s.io/networkpolicies"}
+		"networking.k8s.io/networkpolicies", sliced}
 	ofNodes  = append([]string{"persistentvolumeclaims"}, applied...)
 	patched  = append([]string{"pods"}, ofNodes...)
 	routes   = []string{gatewayAPI + "tlsroutes", gatewayAPI + "tcproutes"}
@@ -44,7 +47,7 @@ var reached = map[string][]string{
 	"controllers/batch/writer.go:Create Create":              {"secrets"},
 	"controllers/batch/writer.go:Update Update":              {"secrets"},
 	"controllers/cluster/apply.go:prune Delete": append(
-		[]string{"services", "configmaps", "persistentvolumeclaims"}, routes...), // decide: surplus
+		[]string{"services", "configmaps", "persistentvolumeclaims", sliced}, routes...), // decide: surplus
 	"controllers/cluster/routes.go:lookAtGateways Get":      {gatewayAPI + "gateways", gatewayAPI + "listenersets"},
 	"controllers/cluster/routes.go:readRoutes List":         routes,
 	"controllers/cluster/routes.go:lookForRoute Get":        routes,
@@ -102,7 +105,8 @@ const withReadNodes = "controllers/cluster/hosts.go:"
 
 // Whatever the operator's code asks of the API server is granted, and nothing else.
 func TestTheVerbsThatAreGrantedAreThoseThatTheCodeUses(t *testing.T) {
-	all, external, gateways := map[string][]string{}, map[string][]string{}, map[string][]string{}
+	all, external := map[string][]string{}, map[string][]string{}
+	gateways, endpoints := map[string][]string{}, map[string][]string{}
 	unread := maps.Clone(reached)
 	use := func(permission, where, why string) {
 		if strings.HasPrefix(where, withReadNodes) {
@@ -110,6 +114,10 @@ func TestTheVerbsThatAreGrantedAreThoseThatTheCodeUses(t *testing.T) {
 		}
 		if strings.HasPrefix(permission, gatewayAPI) {
 			gateways[permission] = append(gateways[permission], why)
+			return
+		}
+		if strings.HasPrefix(permission, sliced) {
+			endpoints[permission] = append(endpoints[permission], why)
 			return
 		}
 		all[permission] = append(all[permission], why)
@@ -140,7 +148,7 @@ func TestTheVerbsThatAreGrantedAreThoseThatTheCodeUses(t *testing.T) {
 	}
 	for path, uses := range map[string]map[string][]string{
 		"config/rbac/role.yaml": all, "charts/castellan/files/rules-external.yaml": external,
-		"charts/castellan/files/rules-gateway.yaml": gateways,
+		"charts/castellan/files/rules-gateway.yaml": gateways, "charts/castellan/files/rules-endpointslices.yaml": endpoints,
 	} {
 		granted := grantedBy(t, path)
 		for _, p := range granted {
