@@ -184,9 +184,9 @@ type Access struct {
 
 // AccessNames says what belongs to other namespaces.
 type AccessNames struct {
-	// Beginnings of names: of KafkaTopics, KafkaUsers, and the topics, groups and transactional ids in spec.acls. In each,
-	// {namespace} stands for the namespace of the object. An ACL for all names (*) is refused. 1 to 32 prefixes of at
-	// most 128 characters.
+	// Beginnings of names: of KafkaTopics, KafkaUsers, and the topics, groups and transactional ids in spec.acls and
+	// spec.grants. In each, {namespace} stands for the namespace of the object. An ACL for all names (*) is refused. 1 to
+	// 32 prefixes of at most 128 characters.
 	// +required
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1

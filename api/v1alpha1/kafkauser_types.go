@@ -56,8 +56,15 @@ type KafkaUserSpec struct {
 	// +required
 	Authentication UserAuthentication `json:"authentication"`
 
-	// What the user may do. This object owns all ACLs of the principal: the operator removes others. Default: none. At
-	// most 256 rules.
+	// What the user may do, by roles. The operator makes ACLs of each, beside those of acls; status.acls lists all of
+	// them. What two of them allow is allowed once. Default: none. At most 64.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	Grants []Grant `json:"grants,omitempty"`
+
+	// What the user may do, in Kafka's own words, beside grants. This object owns all ACLs of the principal: the operator
+	// removes others. Default: none. At most 256 rules.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=256
@@ -212,6 +219,12 @@ type KafkaUserStatus struct {
 	// Name that the user logs in with.
 	// +optional
 	Name string `json:"name,omitempty"`
+	// ACLs that the operator keeps in Kafka for this object, one line for each resource: what grants and acls come to. At
+	// most 64 lines; the last says how many more there are.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	ACLs []string `json:"acls,omitempty"`
 	// The Secret with everything that a client needs (Service Binding for Kubernetes).
 	// +optional
 	Binding *Binding `json:"binding,omitempty"`

@@ -171,7 +171,7 @@ func (p *userPass) hold(ctx context.Context, i *userItem) bool {
 	switch fault, isFault := errors.AsType[verdict.Verdict](err); {
 	case isFault:
 		i.fault(fault)
-		i.report.Credentials = u.Status.Credentials
+		i.report.Credentials, i.report.ACLs = u.Status.Credentials, u.Status.ACLs
 		return false
 	case err != nil:
 		p.notWritten(i, err)
@@ -192,7 +192,7 @@ func (p *userPass) hold(ctx context.Context, i *userItem) bool {
 		Quotas: users.QuotasOf(u.Spec.Quotas), Recorded: recorded}
 	rules, beyond := users.Granted(u, p.host)
 	i.report.Faults = append(i.report.Faults, beyond...)
-	for _, fault := range users.Misfits(u.Spec.ACLs) {
+	for _, fault := range users.Unfit(u) {
 		i.fault(fault)
 		i.desired.KeepACLs = len(beyond) == 0 // what reaches beyond a grant goes, whatever else is wrong
 	}
@@ -206,6 +206,9 @@ func (p *userPass) hold(ctx context.Context, i *userItem) bool {
 		i.desired.ACLs = nil
 	case i.remains && i.desired.KeepACLs: // those that Kafka has are a former holder's
 		i.desired.ACLs, i.desired.KeepACLs = nil, false
+	}
+	if i.report.ACLs = users.Listed(i.desired.ACLs); i.desired.KeepACLs {
+		i.report.ACLs = u.Status.ACLs
 	}
 	i.report.Credentials = users.CredentialsOf(recorded, p.pass.Cluster.ID(), i.hash, i.mechanisms, i.leaving,
 		p.host.Nodes)
@@ -393,6 +396,9 @@ func (p *userPass) mendACLs(ctx context.Context, admin kafka.UserAdmin, changes 
 			for name, i := range byName {
 				if users.Principal(name) == acls[n].Principal {
 					i.aclsFailed = true
+					if i.claim.Holder != nil {
+						i.report.ACLs = i.claim.Holder.Status.ACLs
+					}
 					i.refusedBy(err, "spec.acls")
 				}
 			}

@@ -40,8 +40,8 @@ func (p *userPass) mayHaveACLs(i *userItem) bool {
 
 // aclsAhead is what is on record of a holder's ACLs before anything of it is changed in Kafka.
 func (p *userPass) aclsAhead(i *userItem) v1alpha1.ACLRecord {
-	spec := i.claim.Holder.Spec
-	if p.authorizer && len(spec.ACLs) > 0 || spec.Adoption == v1alpha1.UserAdoptionAlways || p.mayHaveACLs(i) {
+	u := i.claim.Holder
+	if p.authorizer && users.AsksForACLs(u) || u.Spec.Adoption == v1alpha1.UserAdoptionAlways || p.mayHaveACLs(i) {
 		return ""
 	}
 	return v1alpha1.ACLsNone

@@ -31,7 +31,7 @@ func (p *userPass) settle(ctx context.Context, i *userItem) error {
 		case i.takesAway() && i.noRoom:
 			i.keepRecord()
 		case i.takesAway():
-			i.report.Credentials = nil
+			i.report.Credentials, i.report.ACLs = nil, nil
 		}
 		for _, loser := range i.claim.Losers {
 			errs = append(errs, p.pass.WriteStatus(ctx, loser,

@@ -246,6 +246,58 @@ func TestKafkaUserRefused(t *testing.T) {
 	runRefusals(t, "KafkaUser", cases)
 }
 
+// grant prints a KafkaUser's list of one grant.
+func grant(fields string) string { return "spec: {grants: [{" + fields + "}]}" }
+
+func TestGrantsRefused(t *testing.T) {
+	t.Parallel()
+	cases := map[string]refusal{
+		"an unknown role":            {grant("role: Admin, topic: a"), []string{"grants[0].role", "supported values"}},
+		"no role":                    {grant("topic: a"), []string{"grants[0].role", "Required"}},
+		"Streams with a topic":       {grant("role: Streams, group: a, topic: a"), []string{"grants[0]", "role Consumer"}},
+		"Streams without a group":    {grant("role: Streams"), []string{"grants[0]", "application.id"}},
+		"a Streams id with a slash":  {grant("role: Streams, group: a/b"), []string{"grants[0]", "internal topics"}},
+		"a Streams id of all":        {grant("role: Streams, group: '*'"), []string{"grants[0]", "internal topics"}},
+		"a topic and a prefix":       {grant("role: Owner, topic: a, topicPrefix: a"), []string{"grants[0]", "one of the two"}},
+		"a topic with an asterisk":   {grant("role: Owner, topic: orders-*"), []string{"grants[0].topic", "topicPrefix"}},
+		"a topic with a space":       {grant("role: Owner, topic: a b"), []string{"grants[0].topic", "letters"}},
+		"a prefix with an asterisk":  {grant("role: Owner, topicPrefix: orders-*"), []string{"grants[0].topicPrefix", "asterisk"}},
+		"a topic of 250 characters":  {grant("role: Owner, topic: " + strings.Repeat("a", 250)), []string{"grants[0].topic", "249"}},
+		"an empty group":             {grant("role: Consumer, topic: a, group: ''"), []string{"grants[0].group", "at least 1"}},
+		"a group and a prefix":       {grant("role: Consumer, topic: a, group: a, groupPrefix: a"), []string{"one of the two"}},
+		"groups that are asterisks":  {grant("role: Consumer, topic: a, groupPrefix: '*'"), []string{"grants[0].groupPrefix", "use group"}},
+		"ids that are asterisks":     {grant("role: TransactionalProducer, topic: a, transactionalIdPrefix: '*'"), []string{"use transactionalId"}},
+		"an id and a prefix":         {grant("role: TransactionalProducer, topic: a, transactionalId: a, transactionalIdPrefix: a"), []string{"one of the two"}},
+		"a transaction without id":   {grant("role: TransactionalProducer, topic: a"), []string{"grants[0]", "transactionalIdPrefix"}},
+		"a field that is not there":  {grant("role: Owner, topics: a"), []string{`unknown field "spec.grants[0].topics"`}},
+		"a producer with a group":    {grant("role: Producer, topic: a, group: a"), []string{"grants[0]", "role Consumer"}},
+		"an owner with a group":      {grant("role: Owner, topic: a, groupPrefix: a"), []string{"grants[0]", "role Consumer"}},
+		"an owner with an id":        {grant("role: Owner, topic: a, transactionalId: a"), []string{"use role TransactionalProducer"}},
+		"a consumer without a group": {grant("role: Consumer, topic: a"), []string{"grants[0]", "groupPrefix"}},
+	}
+	for _, role := range []string{"Producer", "TransactionalProducer", "Consumer", "ShareConsumer", "Owner"} {
+		cases[role+" without a topic"] = refusal{grant("role: " + role + ", group: a, transactionalId: a"),
+			[]string{"grants[0]", "topicPrefix"}}
+	}
+	runRefusals(t, "KafkaUser", cases)
+}
+
+func TestEveryRoleIsTaken(t *testing.T) {
+	t.Parallel()
+	for _, fields := range []string{
+		"role: Producer, topic: '*'", "role: Producer, topicPrefix: orders-",
+		"role: TransactionalProducer, topic: a, transactionalId: a b",
+		"role: TransactionalProducer, topicPrefix: a, transactionalIdPrefix: a",
+		"role: Consumer, topic: a, group: a/b", "role: Consumer, topicPrefix: a, groupPrefix: a",
+		"role: ShareConsumer, topic: a, group: '*'", "role: Streams, group: my.app", "role: Streams, groupPrefix: my",
+		"role: Owner, topic: a",
+	} {
+		if _, err := tryCreate(t, manifest(t, "KafkaUser", grant(fields))); err != nil {
+			t.Errorf("%s: %v", fields, err)
+		}
+	}
+}
+
 func TestKafkaUserMayHoldEveryOperationThatItsResourceHas(t *testing.T) {
 	t.Parallel()
 	own := map[string]string{
