@@ -15,6 +15,34 @@ const (
 	RoleOwner                 GrantRole = "Owner"
 )
 
+// ACLPolicy says whose the ACLs of a principal are.
+//
+// +kubebuilder:validation:Enum=Exact;Merge
+type ACLPolicy string
+
+// Whose the ACLs of a principal are.
+const (
+	ACLPolicyExact ACLPolicy = "Exact"
+	ACLPolicyMerge ACLPolicy = "Merge"
+)
+
+// AddedACL is what one object has added to the ACLs of its principal: those of one resource, permission and host.
+type AddedACL struct {
+	// Type of the resource, in Kafka's words.
+	Type string `json:"type"`
+	// Name or prefix of the resource.
+	Name string `json:"name"`
+	// Literal or Prefixed.
+	Pattern string `json:"pattern"`
+	// Allow or Deny.
+	Permission string `json:"permission"`
+	// Address of the client, as brokers print it; * = any.
+	Host string `json:"host"`
+	// Operations, in Kafka's words.
+	// +listType=atomic
+	Operations []string `json:"operations"`
+}
+
 // Grant lets a user do what a role does. The operator makes ACLs of it, which stand in status.acls.
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.topic) || !has(self.topicPrefix)",message="topic and topicPrefix: a grant takes one of the two; remove one, and add another grant for it"
@@ -33,37 +61,39 @@ type Grant struct {
 	// whose application.id is the group. Owner: everything with topics, also create, alter and delete them.
 	// +required
 	Role GrantRole `json:"role"`
-	// Name of a topic; * means all. For every role but Streams; this or topicPrefix. 1 to 249 characters.
+	// Name of a topic; * means all. Every role but Streams needs this or topicPrefix. Default: none. 1 to 249 characters.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=249
 	// +kubebuilder:validation:XValidation:rule="self == '*' || self.matches('^[a-zA-Z0-9._-]+$')",message="topic: no topic can have this name; use letters, digits, dots, underscores and dashes, and topicPrefix for every name that begins so"
 	Topic string `json:"topic,omitempty"`
-	// Beginning of the names of topics. For every role but Streams; this or topic. 1 to 249 characters.
+	// Beginning of the names of topics. Every role but Streams needs this or topic. Default: none. 1 to 249 characters.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=249
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-zA-Z0-9._-]+$')",message="topicPrefix: no topic can begin so; use letters, digits, dots, underscores and dashes, without an asterisk at the end"
 	TopicPrefix string `json:"topicPrefix,omitempty"`
-	// Id of a group (group.id); * means all. For Consumer, ShareConsumer and Streams, which has its application.id here;
-	// this or groupPrefix. 1 to 249 characters.
+	// Id of a group (group.id); * means all. Consumer, ShareConsumer and Streams, which has its application.id here, need
+	// this or groupPrefix. Default: none. 1 to 249 characters.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=249
 	Group string `json:"group,omitempty"`
-	// Beginning of the ids of groups. For Consumer, ShareConsumer and Streams; this or group. 1 to 249 characters.
+	// Beginning of the ids of groups. Consumer, ShareConsumer and Streams need this or group. Default: none. 1 to 249
+	// characters.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=249
 	// +kubebuilder:validation:XValidation:rule="self != '*'",message="groupPrefix: with * these are only groups that begin with an asterisk; for all of them use group"
 	GroupPrefix string `json:"groupPrefix,omitempty"`
-	// A transactional id (transactional.id); * means all. For TransactionalProducer; this or transactionalIdPrefix. 1 to
-	// 249 characters.
+	// A transactional id (transactional.id); * means all. TransactionalProducer needs this or transactionalIdPrefix.
+	// Default: none. 1 to 249 characters.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=249
 	TransactionalID string `json:"transactionalId,omitempty"`
-	// Beginning of transactional ids. For TransactionalProducer; this or transactionalId. 1 to 249 characters.
+	// Beginning of transactional ids. TransactionalProducer needs this or transactionalId. Default: none. 1 to 249
+	// characters.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=249

@@ -63,12 +63,18 @@ type KafkaUserSpec struct {
 	// +kubebuilder:validation:MaxItems=64
 	Grants []Grant `json:"grants,omitempty"`
 
-	// What the user may do, in Kafka's own words, beside grants. This object owns all ACLs of the principal: the operator
-	// removes others. Default: none. At most 256 rules.
+	// What the user may do, in Kafka's own words, beside grants. Default: none. At most 256 rules.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=256
 	ACLs []ACLRule `json:"acls,omitempty"`
+
+	// Whose the ACLs of the principal are. Exact: all of them are this object's, and the operator removes those that are
+	// neither in acls nor in grants. Merge: others may add some, which stay; the operator removes what it has added itself
+	// once the spec does not ask for it any more, or the object is deleted. Default: Exact.
+	// +optional
+	// +kubebuilder:default=Exact
+	ACLPolicy ACLPolicy `json:"aclPolicy,omitempty"`
 
 	// Limits of what the user may take from each broker. Default: no limit.
 	// +optional
@@ -256,19 +262,28 @@ type Credentials struct {
 	// +optional
 	// +listType=set
 	ProvenOn []int32 `json:"provenOn,omitempty"`
-	// None: of the ACLs of the user that Kafka may have, none is this object's. Absent: some may be, and are taken away
-	// with it.
+	// None: of the ACLs of the user that Kafka may have, none is this object's. Added: those in addedACLs are. Absent: all
+	// of them may be. What is the object's is taken away with it.
 	// +optional
 	ACLs ACLRecord `json:"acls,omitempty"`
+	// ACLs that this object has added, or is about to add, with aclPolicy Merge. At most 1024.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=1024
+	AddedACLs []AddedACL `json:"addedACLs,omitempty"`
 }
 
 // ACLRecord says what is known of a user's ACLs.
 //
-// +kubebuilder:validation:Enum=None
+// +kubebuilder:validation:Enum=None;Added
 type ACLRecord string
 
-// ACLsNone: no ACL in Kafka is the object's. It is taken off the record before the first is created.
-const ACLsNone ACLRecord = "None"
+const (
+	// ACLsNone: no ACL in Kafka is the object's. It is taken off the record before the first is created.
+	ACLsNone ACLRecord = "None"
+	// ACLsAdded: those on record are the object's, and no others.
+	ACLsAdded ACLRecord = "Added"
+)
 
 // CredentialStatus is one credential.
 type CredentialStatus struct {

@@ -33,7 +33,8 @@ type userPass struct {
 	live  users.Live
 	// authorizer: one has answered, so that live has all ACLs.
 	authorizer bool
-	tried      map[attempt]error // logins of this flush
+	aclsBy     map[string][]kafka.ACL // those of live, by principal
+	tried      map[attempt]error      // logins of this flush
 }
 
 // Change brings Kafka to what the users ask for: it prepares every user, reads what is live, sends the difference, and
@@ -110,7 +111,7 @@ func (p *userPass) prepare(ctx context.Context, i *userItem) {
 	}
 	i.state = revoking
 	i.holderAwaits, i.report.Awaited = i.report.Awaited, nil
-	i.desired = users.Desired{Name: i.claim.Name}
+	i.desired = users.Desired{Name: i.claim.Name, Stake: p.stakeIn(i)}
 	i.mechanisms = nil
 	for _, u := range former {
 		if c := users.Recorded(u, p.pass.Cluster.ID()); c != nil {
@@ -190,6 +191,9 @@ func (p *userPass) hold(ctx context.Context, i *userItem) bool {
 	}
 	i.desired = users.Desired{Name: i.claim.Name, Mechanisms: slices.Concat(i.mechanisms, i.leaving), Password: password,
 		Quotas: users.QuotasOf(u.Spec.Quotas), Recorded: recorded}
+	if u.Spec.ACLPolicy == v1alpha1.ACLPolicyMerge {
+		i.desired.Stake = p.stakeIn(i)
+	}
 	rules, beyond := users.Granted(u, p.host)
 	i.report.Faults = append(i.report.Faults, beyond...)
 	for _, fault := range users.Unfit(u) {
@@ -249,16 +253,14 @@ func (p *userPass) announce(ctx context.Context, i *userItem) error {
 			return err
 		}
 	}
-	acls := p.aclsAhead(i)
 	record := users.Recorded(u, p.pass.Cluster.ID())
-	if record != nil && (record.ACLs == "" || acls != "") {
-		return nil
-	}
 	next := *u.Status.DeepCopy()
 	if record == nil {
 		next.Credentials = users.Taken(p.pass.Cluster.ID())
 	}
-	next.Credentials.ACLs = acls
+	if !p.aclsAhead(i, next.Credentials) && record != nil {
+		return nil
+	}
 	return p.pass.RecordAhead(ctx, u, next)
 }
 
@@ -363,7 +365,7 @@ func (p *userPass) readLive(ctx context.Context, admin kafka.UserAdmin) (live us
 		return live, err
 	}
 	live.ACLs, err = admin.ACLs(ctx)
-	p.authorizer = err == nil
+	p.authorizer, p.aclsBy = err == nil, live.ACLsBy()
 	if refusal, ok := errors.AsType[*kafka.Refusal](err); ok && refusal.Code == "SECURITY_DISABLED" {
 		return live, nil
 	}

@@ -81,7 +81,7 @@ func (p *userPass) holderReport(i *userItem) users.Report {
 	}
 	if i.state == granting {
 		r.Credentials = r.Credentials.DeepCopy()
-		r.Credentials.ACLs = p.aclsAfter(i)
+		p.aclsAfter(i, r.Credentials)
 	}
 	if i.takesAway() {
 		r.Awaited = i.holderAwaits

@@ -72,6 +72,9 @@ func Exists(c Claim, live Live, clusterID string, host model.Host) *verdict.Verd
 		len(c.Evicted) > 0 {
 		return nil
 	}
+	if c.Holder.Spec.ACLPolicy == v1alpha1.ACLPolicyMerge { // others may have put some there
+		live.ACLs = nil
+	}
 	found := live.of(c.Name)
 	if len(found) == 0 {
 		return nil

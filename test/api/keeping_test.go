@@ -28,7 +28,7 @@ func TestTheShortestManifestIsFilledIn(t *testing.T) {
 			"spec.adoption": "Never", "spec.recreate": "Never", "spec.management": "Full", "spec.configPolicy": "Merge",
 		},
 		"KafkaUser": {
-			"spec.name": nil, "spec.acls": nil, "spec.grants": nil, "spec.quotas": nil,
+			"spec.name": nil, "spec.acls": nil, "spec.grants": nil, "spec.aclPolicy": "Exact", "spec.quotas": nil,
 		},
 	}
 	for kind, fields := range cases {

@@ -194,6 +194,10 @@ func TestKafkaUserRefused(t *testing.T) {
 			`spec: {acls: [{resource: {type: Topic, name: a}, operations: [Read], host: 10.0.0.0/8}]}`,
 			[]string{"acls[0].host", "neither names nor networks"},
 		},
+		"a policy of ACLs that adds": {
+			`spec: {aclPolicy: Add}`,
+			[]string{"spec.aclPolicy", `supported values: "Exact", "Merge"`},
+		},
 		"an adoption that compares": {
 			`spec: {adoption: IfMatching}`,
 			[]string{"spec.adoption", `supported values: "Never", "Always"`},
