@@ -454,16 +454,16 @@ type Resources struct {
 	Limits ResourceList `json:"limits,omitempty"`
 }
 
-// Mechanism is a SASL mechanism.
-//
-// +kubebuilder:validation:Enum=PLAIN;SCRAM-SHA-256;SCRAM-SHA-512
+// Mechanism is a way to log in. Each field that has some says which it takes.
 type Mechanism string
 
-// The SASL mechanisms of a listener and of a user.
+// The ways to log in, by the names of their SASL mechanisms where they are such.
 const (
 	MechanismPlain    Mechanism = "PLAIN"
 	MechanismScram256 Mechanism = "SCRAM-SHA-256"
 	MechanismScram512 Mechanism = "SCRAM-SHA-512"
+	// MechanismExternal: the credential is not the operator's, and no listener is asked for it.
+	MechanismExternal Mechanism = "External"
 )
 
 // Listener is one address per broker that clients connect to.
@@ -827,6 +827,7 @@ type ListenerAuthentication struct {
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=3
+	// +kubebuilder:validation:items:Enum=PLAIN;SCRAM-SHA-256;SCRAM-SHA-512
 	Mechanisms []Mechanism `json:"mechanisms"`
 
 	// After how many seconds a client has to log in again on a connection that is open (connections.max.reauth.ms): so

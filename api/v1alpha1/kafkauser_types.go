@@ -38,6 +38,8 @@ type KafkaUserList struct {
 }
 
 // KafkaUserSpec is what the user asks for.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.name) || 'External' in self.authentication.mechanisms || self.name.matches('^[A-Za-z0-9._@+-]{1,128}$')",message="name: use 1 to 128 letters, digits and . _ @ + -; only with authentication.mechanisms [External] may it be anything",fieldPath=".name"
 type KafkaUserSpec struct {
 	// Cluster that has the user. Immutable.
 	// +required
@@ -45,10 +47,12 @@ type KafkaUserSpec struct {
 	ClusterRef ClusterRef `json:"clusterRef"`
 
 	// Name that the user logs in with. The principal in ACLs is User:<name>. Immutable: it cannot be added or removed
-	// later either. Default: metadata.name. 1 to 128 letters, digits and . _ @ + -.
+	// later either. Default: metadata.name. 1 to 128 letters, digits and . _ @ + -. With the mechanism External: 1 to 512
+	// printable characters, such as the subject of a token, or a distinguished name as Kafka prints it.
 	// +optional
-	// +kubebuilder:validation:MaxLength=128
-	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9._@+-]+$`
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="self.matches(r'^[^\\p{C}]*$')",message="name: use printable characters only"
 	// +kubebuilder:validation:XValidation:rule="self != 'ANONYMOUS'",message="name: ANONYMOUS is the name of clients that do not log in; choose another"
 	Name string `json:"name,omitempty"`
 
@@ -102,11 +106,14 @@ const (
 // UserAuthentication says how a user logs in.
 type UserAuthentication struct {
 	// SASL mechanisms that the user logs in with. The operator makes one password for all of them. A listener of the
-	// cluster must offer each. 1 to 3.
+	// cluster must offer each. External, which stands alone: somebody else gives the user its credential, such as a token
+	// or a certificate, and the operator cares for its ACLs and quotas only. 1 to 3.
 	// +required
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=3
+	// +kubebuilder:validation:items:Enum=PLAIN;SCRAM-SHA-256;SCRAM-SHA-512;External
+	// +kubebuilder:validation:XValidation:rule="!('External' in self) || size(self) == 1",message="mechanisms: External stands alone, because the operator makes no password for such a user; remove it or the others"
 	Mechanisms []Mechanism `json:"mechanisms"`
 }
 
@@ -287,7 +294,7 @@ const (
 
 // CredentialStatus is one credential.
 type CredentialStatus struct {
-	// SASL mechanism.
+	// SASL mechanism, or External.
 	Mechanism Mechanism `json:"mechanism"`
 	// Iterations of the stored hash; absent for PLAIN.
 	// +optional

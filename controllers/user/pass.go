@@ -50,7 +50,7 @@ func (p *userPass) Change(ctx context.Context) error {
 	remain := remaining(p.pass.Cluster.Object)
 	for _, i := range p.items {
 		i.remains = slices.Contains(remain, i.claim.Name)
-		if f := users.Refused(p.host, i.claim.Name); f != nil {
+		if f := users.Refused(p.host, i.claim.Name, p.needsScram(i)); f != nil {
 			p.leaveAlone(i, *f)
 			i.remains = false
 		} else if i.claim.Frozen != nil || i.claim.Holder == nil && len(p.formerOf(i)) == 0 {
@@ -177,15 +177,17 @@ func (p *userPass) hold(ctx context.Context, i *userItem) bool {
 	case err != nil:
 		p.notWritten(i, err)
 		return true
-	case password == "": // what the Secret needs is not known yet
+	case password == "" && !(users.Elsewhere(u) && i.report.Awaited == nil): // what the Secret needs is not known yet
 		i.state = untouched
 		i.keepRecord()
 		return true
 	}
 	i.report.Secret = users.SecretName(u.Name)
-	i.hash = users.PasswordHash(cmp.Or(i.salt, string(u.UID)), password)
+	if password != "" {
+		i.hash = users.PasswordHash(cmp.Or(i.salt, string(u.UID)), password)
+	}
 	recorded := users.MadeFrom(u, p.pass.Cluster.ID(), i.hash, password)
-	if len(p.formerOf(i)) == 0 { // else all that is not the holder's has to go at once
+	if len(p.formerOf(i)) == 0 && password != "" { // else all that is not the holder's has to go at once
 		i.leaving = users.Leaving(users.Recorded(u, p.pass.Cluster.ID()), recorded, i.mechanisms,
 			batch.Serving(p.pass.Cluster.Object))
 	}
@@ -358,8 +360,10 @@ func (p *userPass) readLive(ctx context.Context, admin kafka.UserAdmin) (live us
 	if len(names) == 0 {
 		return live, nil
 	}
-	if live.Scram, err = admin.ScramCredentials(ctx, names); err != nil {
-		return live, err
+	if p.host.NeedsForScram == "" {
+		if live.Scram, err = admin.ScramCredentials(ctx, names); err != nil {
+			return live, err
+		}
 	}
 	if live.Quotas, err = admin.Quotas(ctx); err != nil || !p.host.Authorizes {
 		return live, err

@@ -29,6 +29,8 @@ const (
 	PasswordFile Store = iota + 1
 	// ScramCredentials are kept in Kafka's metadata. AlterUserScramCredentials (KIP-554) sets and deletes them.
 	ScramCredentials
+	// Nowhere: the credential is not the operator's. It is neither set, nor proven, nor taken away.
+	Nowhere
 )
 
 // Wire says what somebody learns who reads the traffic of a login without TLS.
@@ -52,7 +54,8 @@ const (
 // Property is one setting of a broker or of a client.
 type Property struct{ Key, Value string }
 
-// Row is one mechanism. No column may be empty, but for Iterations.
+// Row is one mechanism. No column may be empty, but for Iterations, and where the credential is Nowhere for what listeners,
+// clients and logins are told of it.
 type Row struct {
 	Name v1alpha1.Mechanism
 	// Listener gives the broker's properties below listener.name.<listener>.<mechanism>.sasl. The file of passwords is
@@ -89,7 +92,11 @@ var Rows = []Row{
 		Wire:       WireShows,
 		Outside:    OutsideNone,
 	},
+	{Name: v1alpha1.MechanismExternal, Store: Nowhere, Wire: WireHides, Outside: OutsideToo},
 }
+
+// Offered tells whether listeners offer the mechanism, so that somebody can log in by it.
+func (r Row) Offered() bool { return r.Store != Nowhere }
 
 const scramModule = "org.apache.kafka.common.security.scram.ScramLoginModule"
 
@@ -156,11 +163,13 @@ func Names(wanted func(Row) bool) string {
 	return sentence(names)
 }
 
-// AllNames lists all of them for a sentence, in the order of the alphabet.
+// AllNames lists all that listeners offer for a sentence, in the order of the alphabet.
 func AllNames() string {
-	names := make([]string, len(Rows))
-	for i, row := range Rows {
-		names[i] = string(row.Name)
+	var names []string
+	for _, row := range Rows {
+		if row.Offered() {
+			names = append(names, string(row.Name))
+		}
 	}
 	slices.Sort(names)
 	return sentence(names)

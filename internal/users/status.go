@@ -30,6 +30,7 @@ const (
 	ReasonOwn           = "OperatorsOwnUser"
 	ReasonSuperUser     = "SuperUserElsewhere"
 	ReasonBeyond        = "BeyondAccess"
+	ReasonPrincipal     = "PrincipalRefused"
 )
 
 // Explain says Kafka's refusal in the language of the KafkaUser's fields. field is the one that was being carried out.
@@ -72,6 +73,9 @@ func StatusOf(u *v1alpha1.KafkaUser, r Report, now time.Time) v1alpha1.KafkaUser
 		status.Stalled(&s.Conditions, u.Generation, r.Faults[0].Reason, verdict.Texts(r.Faults), now)
 	case r.Awaited != nil:
 		status.Reconciling(&s.Conditions, u.Generation, r.Awaited.Reason, r.Awaited.Text(), now)
+	case Elsewhere(u):
+		status.Ready(&s.Conditions, u.Generation, ReasonInForce,
+			"its ACLs and quotas are in force; its credential is not the operator's", now)
 	default:
 		proven := 0
 		if r.Credentials != nil {
@@ -161,7 +165,7 @@ func Leaving(record, made *v1alpha1.Credentials, wanted []v1alpha1.Mechanism, se
 	}
 	var leaving []v1alpha1.Mechanism
 	for _, s := range record.Mechanisms {
-		if !slices.Contains(wanted, s.Mechanism) {
+		if row, known := mechanism.Of(s.Mechanism); known && row.Offered() && !slices.Contains(wanted, s.Mechanism) {
 			leaving = append(leaving, s.Mechanism)
 		}
 	}

@@ -201,6 +201,10 @@ func TestWhatMayChange(t *testing.T) {
 			`{}`,
 			`spec: {authentication: {mechanisms: [PLAIN]}, acls: [{resource: {type: Cluster}, operations: [Describe]}]}`,
 		},
+		"a user's credential, to elsewhere": {"KafkaUser", `{}`, `spec: {authentication: {mechanisms: [External]}}`},
+		"a user's credential, from elsewhere": {
+			"KafkaUser", `spec: {name: app, authentication: {mechanisms: [External]}}`, `spec: {authentication: {mechanisms: [PLAIN]}}`,
+		},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

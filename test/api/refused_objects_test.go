@@ -144,8 +144,16 @@ func TestKafkaUserRefused(t *testing.T) {
 			[]string{"spec.clusterRef.namespace", "should match"},
 		},
 		"ANONYMOUS":                {`spec: {name: ANONYMOUS}`, []string{"spec.name", "choose another"}},
-		"a distinguished name":     {`spec: {name: "CN=app"}`, []string{"spec.name", "should match"}},
+		"a distinguished name":     {`spec: {name: "CN=app"}`, []string{"spec.name", "mechanisms [External]"}},
 		"a name of 129 characters": {"spec: {name: " + strings.Repeat("a", 129) + "}", []string{"spec.name", "128"}},
+		"an empty name":            {`spec: {name: ""}`, []string{"spec.name", "at least 1"}},
+		"a credential from elsewhere beside a password": {
+			`spec: {authentication: {mechanisms: [External, PLAIN]}}`, []string{"mechanisms", "stands alone"}},
+		"a name of 513 characters from elsewhere": {
+			elsewhere(strings.Repeat("a", 513)), []string{"spec.name", "512"}},
+		"a name with a line break from elsewhere": {elsewhere(`a\nb`), []string{"spec.name", "printable"}},
+		"a name with an invisible letter":         {elsewhere(`a\u200bb`), []string{"spec.name", "printable"}},
+		"ANONYMOUS from elsewhere":                {elsewhere("ANONYMOUS"), []string{"spec.name", "choose another"}},
 		"a metadata.name of 129": {
 			"metadata: {name: " + strings.Repeat("a", 129) + "}",
 			[]string{"spec.name", "128", "give the user a name of its own"},
@@ -248,6 +256,23 @@ func TestKafkaUserRefused(t *testing.T) {
 		}
 	}
 	runRefusals(t, "KafkaUser", cases)
+}
+
+// elsewhere prints a KafkaUser whose credential is not the operator's.
+func elsewhere(name string) string {
+	return `spec: {name: "` + name + `", authentication: {mechanisms: [External]}}`
+}
+
+func TestAUserFromElsewhereMayBeCalledAnything(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{
+		"oidc:3f2a", "CN=app,OU=Team A,O=Example", `CN=a\\,b,O=Müller & Co`, "spiffe://example.org/ns/a/sa/b", "*",
+		strings.Repeat("a", 512),
+	} {
+		if _, err := tryCreate(t, manifest(t, "KafkaUser", elsewhere(name))); err != nil {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
 }
 
 // grant prints a KafkaUser's list of one grant.
