@@ -184,9 +184,9 @@ type Access struct {
 
 // AccessNames says what belongs to other namespaces.
 type AccessNames struct {
-	// Beginnings of names: of KafkaTopics, KafkaUsers, and the topics, groups and transactional ids in spec.acls. In each,
-	// {namespace} stands for the namespace of the object. An ACL for all names (*) is refused. 1 to 32 prefixes of at
-	// most 128 characters.
+	// Beginnings of names: of KafkaTopics, KafkaUsers, and the topics, groups and transactional ids in spec.acls and
+	// spec.grants. In each, {namespace} stands for the namespace of the object. An ACL for all names (*) is refused. 1 to
+	// 32 prefixes of at most 128 characters.
 	// +required
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
@@ -454,15 +454,18 @@ type Resources struct {
 	Limits ResourceList `json:"limits,omitempty"`
 }
 
-// Mechanism is a way to log in: a SASL mechanism, or TLS, which is a certificate of the client.
+// Mechanism is a way to log in. Each field that has some says which it takes.
 type Mechanism string
 
-// The mechanisms of a listener and of a user.
+// The ways to log in, by the names of their SASL mechanisms where they are such.
 const (
 	MechanismPlain    Mechanism = "PLAIN"
 	MechanismScram256 Mechanism = "SCRAM-SHA-256"
 	MechanismScram512 Mechanism = "SCRAM-SHA-512"
-	MechanismTLS      Mechanism = "TLS"
+	// MechanismTLS: the client shows a certificate.
+	MechanismTLS Mechanism = "TLS"
+	// MechanismExternal: the credential is not the operator's, and no listener is asked for it.
+	MechanismExternal Mechanism = "External"
 )
 
 // Listener is one address per broker that clients connect to.

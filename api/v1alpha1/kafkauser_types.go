@@ -38,6 +38,8 @@ type KafkaUserList struct {
 }
 
 // KafkaUserSpec is what the user asks for.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.name) || 'External' in self.authentication.mechanisms || self.name.matches('^[A-Za-z0-9._@+-]{1,128}$')",message="name: use 1 to 128 letters, digits and . _ @ + -; only with authentication.mechanisms [External] may it be anything",fieldPath=".name"
 type KafkaUserSpec struct {
 	// Cluster that has the user. Immutable.
 	// +required
@@ -45,10 +47,12 @@ type KafkaUserSpec struct {
 	ClusterRef ClusterRef `json:"clusterRef"`
 
 	// Name that the user logs in with. The principal in ACLs is User:<name>. Immutable: it cannot be added or removed
-	// later either. Default: metadata.name. 1 to 128 letters, digits and . _ @ + -.
+	// later either. Default: metadata.name. 1 to 128 letters, digits and . _ @ + -. With the mechanism External: 1 to 512
+	// printable characters, such as the subject of a token, or a distinguished name as Kafka prints it.
 	// +optional
-	// +kubebuilder:validation:MaxLength=128
-	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9._@+-]+$`
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="self.matches(r'^[^\\p{C}]*$')",message="name: use printable characters only"
 	// +kubebuilder:validation:XValidation:rule="self != 'ANONYMOUS'",message="name: ANONYMOUS is the name of clients that do not log in; choose another"
 	Name string `json:"name,omitempty"`
 
@@ -56,12 +60,25 @@ type KafkaUserSpec struct {
 	// +required
 	Authentication UserAuthentication `json:"authentication"`
 
-	// What the user may do. This object owns all ACLs of the principal: the operator removes others. Default: none. At
-	// most 256 rules.
+	// What the user may do, by roles. The operator makes ACLs of each, beside those of acls; status.acls lists all of
+	// them. What two of them allow is allowed once. Default: none. At most 64.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	Grants []Grant `json:"grants,omitempty"`
+
+	// What the user may do, in Kafka's own words, beside grants. Default: none. At most 256 rules.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=256
 	ACLs []ACLRule `json:"acls,omitempty"`
+
+	// Whose the ACLs of the principal are. Exact: all of them are this object's, and the operator removes those that are
+	// neither in acls nor in grants. Merge: others may add some, which stay; the operator removes what it has added itself
+	// once the spec does not ask for it any more, or the object is deleted. Default: Exact.
+	// +optional
+	// +kubebuilder:default=Exact
+	ACLPolicy ACLPolicy `json:"aclPolicy,omitempty"`
 
 	// Limits of what the user may take from each broker. Default: no limit.
 	// +optional
@@ -88,13 +105,15 @@ const (
 
 // UserAuthentication says how a user logs in.
 type UserAuthentication struct {
-	// Mechanisms that the user logs in with: SASL mechanisms, for which the operator makes one password, and TLS, for
-	// which it makes a certificate. A listener of the cluster must offer each. 1 to 4.
+	// How the user logs in: SASL mechanisms, for which the operator makes one password, and TLS, for which it makes a
+	// certificate. A listener of the cluster must offer each. External, which stands alone: somebody else gives the user
+	// its credential, such as a token or a certificate, and the operator cares for its ACLs and quotas only. 1 to 4.
 	// +required
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=4
-	// +kubebuilder:validation:items:Enum=PLAIN;SCRAM-SHA-256;SCRAM-SHA-512;TLS
+	// +kubebuilder:validation:items:Enum=PLAIN;SCRAM-SHA-256;SCRAM-SHA-512;TLS;External
+	// +kubebuilder:validation:XValidation:rule="!('External' in self) || size(self) == 1",message="mechanisms: External stands alone, because the operator makes no credential for such a user; remove it or the others"
 	Mechanisms []Mechanism `json:"mechanisms"`
 }
 
@@ -213,6 +232,12 @@ type KafkaUserStatus struct {
 	// Name that the user logs in with.
 	// +optional
 	Name string `json:"name,omitempty"`
+	// ACLs that the operator keeps in Kafka for this object, one line for each resource: what grants and acls come to. At
+	// most 64 lines; the last says how many more there are.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	ACLs []string `json:"acls,omitempty"`
 	// The Secret with everything that a client needs (Service Binding for Kubernetes).
 	// +optional
 	Binding *Binding `json:"binding,omitempty"`
@@ -244,23 +269,32 @@ type Credentials struct {
 	// +optional
 	// +listType=set
 	ProvenOn []int32 `json:"provenOn,omitempty"`
-	// None: of the ACLs of the user that Kafka may have, none is this object's. Absent: some may be, and are taken away
-	// with it.
+	// None: of the ACLs of the user that Kafka may have, none is this object's. Added: those in addedACLs are. Absent: all
+	// of them may be. What is the object's is taken away with it.
 	// +optional
 	ACLs ACLRecord `json:"acls,omitempty"`
+	// ACLs that this object has added, or is about to add, with aclPolicy Merge. At most 1024.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=1024
+	AddedACLs []AddedACL `json:"addedACLs,omitempty"`
 }
 
 // ACLRecord says what is known of a user's ACLs.
 //
-// +kubebuilder:validation:Enum=None
+// +kubebuilder:validation:Enum=None;Added
 type ACLRecord string
 
-// ACLsNone: no ACL in Kafka is the object's. It is taken off the record before the first is created.
-const ACLsNone ACLRecord = "None"
+const (
+	// ACLsNone: no ACL in Kafka is the object's. It is taken off the record before the first is created.
+	ACLsNone ACLRecord = "None"
+	// ACLsAdded: those on record are the object's, and no others.
+	ACLsAdded ACLRecord = "Added"
+)
 
 // CredentialStatus is one credential.
 type CredentialStatus struct {
-	// SASL mechanism.
+	// SASL mechanism, or External.
 	Mechanism Mechanism `json:"mechanism"`
 	// Iterations of the stored hash; absent for PLAIN and TLS.
 	// +optional

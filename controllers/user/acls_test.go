@@ -2,6 +2,7 @@ package user
 
 import (
 	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -89,5 +90,45 @@ func TestARuleThatMatchesNothingIsToldAndTakesNothingAway(t *testing.T) {
 	w.wantUser("app", "Stalled/InvalidACL")
 	if len(have) == 0 || !maps.Equal(w.Kafka.ACLSet, have) {
 		t.Errorf("Kafka has %v, want %v", w.Kafka.ACLSet, have)
+	}
+}
+
+func TestGrantsAreInForceAndToldAndCostNothingAtRest(t *testing.T) {
+	w := newUserWorld(t, 1)
+	u := newUser("app", time.Hour, v1alpha1.MechanismScram512)
+	u.Spec.ACLs = nil
+	u.Spec.Grants = []v1alpha1.Grant{{Role: v1alpha1.RoleConsumer, Topic: "t", Group: "g"}}
+	w.Apply(u)
+	w.Settle("app")
+	w.wantUser("app", "Ready")
+	read, _ := onTopic("t", "Allow")
+	read.Operations = append(read.Operations, "Describe")
+	if len(w.Kafka.ACLSet) != 4 {
+		t.Errorf("Kafka has %v", w.Kafka.ACLSet)
+	}
+	if got := w.user("app").Status; !slices.Equal(got.ACLs,
+		[]string{"Allow Describe, Read on Group g", "Allow Describe, Read on Topic t"}) || got.Credentials.ACLs != "" {
+		t.Errorf("%q %+v", got.ACLs, got.Credentials)
+	}
+	w.changeUser("app", func(u *v1alpha1.KafkaUser) { // the same, by a rule and a grant
+		u.Spec.ACLs = []v1alpha1.ACLRule{read}
+	})
+	w.Settle("app")
+	if len(w.Kafka.ACLSet) != 4 {
+		t.Errorf("what is asked for twice is there twice, or not at all: %v", w.Kafka.ACLSet)
+	}
+	w.changeUser("app", func(u *v1alpha1.KafkaUser) {
+		u.Spec.ACLs, u.Spec.Grants[0].Topic = nil, "a b"
+	})
+	w.Settle("app")
+	w.wantUser("app", "Stalled/InvalidACL")
+	if got := w.user("app").Status.ACLs; len(w.Kafka.ACLSet) != 4 || len(got) != 2 {
+		t.Errorf("what it had stays, and is told: %v %q", w.Kafka.ACLSet, got)
+	}
+	w.changeUser("app", func(u *v1alpha1.KafkaUser) { u.Spec.Grants = nil })
+	w.Settle("app")
+	w.wantUser("app", "Ready")
+	if got := w.user("app").Status; len(w.Kafka.ACLSet) != 0 || got.ACLs != nil || got.Credentials.ACLs != v1alpha1.ACLsNone {
+		t.Errorf("%v %q %+v", w.Kafka.ACLSet, got.ACLs, got.Credentials)
 	}
 }

@@ -83,7 +83,8 @@ func (i *userItem) unsettled() bool {
 
 // keepRecord lets the holder's status record what it records already.
 func (i *userItem) keepRecord() {
-	i.report.Credentials, i.report.Secret = i.claim.Holder.Status.Credentials, boundSecret(i.claim.Holder)
+	u := i.claim.Holder
+	i.report.Credentials, i.report.ACLs, i.report.Secret = u.Status.Credentials, u.Status.ACLs, boundSecret(u)
 }
 
 // hadPlain tells whether the holder, or whoever held the user before, has a line in the file of PLAIN users on record.

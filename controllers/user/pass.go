@@ -33,7 +33,8 @@ type userPass struct {
 	live  users.Live
 	// authorizer: one has answered, so that live has all ACLs.
 	authorizer bool
-	tried      map[attempt]error // logins of this flush
+	aclsBy     map[string][]kafka.ACL // those of live, by principal
+	tried      map[attempt]error      // logins of this flush
 }
 
 // Change brings Kafka to what the users ask for: it prepares every user, reads what is live, sends the difference, and
@@ -49,7 +50,7 @@ func (p *userPass) Change(ctx context.Context) error {
 	remain := remaining(p.pass.Cluster.Object)
 	for _, i := range p.items {
 		i.remains = slices.Contains(remain, i.claim.Name)
-		if f := users.Refused(p.host, i.claim.Name); f != nil {
+		if f := users.Refused(p.host, i.claim.Name, p.needsScram(i)); f != nil {
 			p.leaveAlone(i, *f)
 			i.remains = false
 		} else if i.claim.Frozen != nil || i.claim.Holder == nil && len(p.formerOf(i)) == 0 {
@@ -110,7 +111,7 @@ func (p *userPass) prepare(ctx context.Context, i *userItem) {
 	}
 	i.state = revoking
 	i.holderAwaits, i.report.Awaited = i.report.Awaited, nil
-	i.desired = users.Desired{Name: i.claim.Name}
+	i.desired = users.Desired{Name: i.claim.Name, Stake: p.stakeIn(i)}
 	i.mechanisms = nil
 	for _, u := range former {
 		if c := users.Recorded(u, p.pass.Cluster.ID()); c != nil {
@@ -171,28 +172,33 @@ func (p *userPass) hold(ctx context.Context, i *userItem) bool {
 	switch fault, isFault := errors.AsType[verdict.Verdict](err); {
 	case isFault:
 		i.fault(fault)
-		i.report.Credentials = u.Status.Credentials
+		i.report.Credentials, i.report.ACLs = u.Status.Credentials, u.Status.ACLs
 		return false
 	case err != nil:
 		p.notWritten(i, err)
 		return true
-	case password == "": // what the Secret needs is not known yet
+	case password == "" && !(users.Elsewhere(u) && i.report.Awaited == nil): // what the Secret needs is not known yet
 		i.state = untouched
 		i.keepRecord()
 		return true
 	}
 	i.report.Secret = users.SecretName(u.Name)
-	i.hash = users.PasswordHash(cmp.Or(i.salt, string(u.UID)), password)
+	if password != "" {
+		i.hash = users.PasswordHash(cmp.Or(i.salt, string(u.UID)), password)
+	}
 	recorded := users.MadeFrom(u, p.pass.Cluster.ID(), i.hash, password)
-	if len(p.formerOf(i)) == 0 { // else all that is not the holder's has to go at once
+	if len(p.formerOf(i)) == 0 && password != "" { // else all that is not the holder's has to go at once
 		i.leaving = users.Leaving(users.Recorded(u, p.pass.Cluster.ID()), recorded, i.mechanisms,
 			batch.Serving(p.pass.Cluster.Object))
 	}
 	i.desired = users.Desired{Name: i.claim.Name, Mechanisms: slices.Concat(i.mechanisms, i.leaving), Password: password,
 		Quotas: users.QuotasOf(u.Spec.Quotas), Recorded: recorded}
+	if u.Spec.ACLPolicy == v1alpha1.ACLPolicyMerge {
+		i.desired.Stake = p.stakeIn(i)
+	}
 	rules, beyond := users.Granted(u, p.host)
 	i.report.Faults = append(i.report.Faults, beyond...)
-	for _, fault := range users.Misfits(u.Spec.ACLs) {
+	for _, fault := range users.Unfit(u) {
 		i.fault(fault)
 		i.desired.KeepACLs = len(beyond) == 0 // what reaches beyond a grant goes, whatever else is wrong
 	}
@@ -206,6 +212,9 @@ func (p *userPass) hold(ctx context.Context, i *userItem) bool {
 		i.desired.ACLs = nil
 	case i.remains && i.desired.KeepACLs: // those that Kafka has are a former holder's
 		i.desired.ACLs, i.desired.KeepACLs = nil, false
+	}
+	if i.report.ACLs = users.Listed(i.desired.ACLs); i.desired.KeepACLs {
+		i.report.ACLs = u.Status.ACLs
 	}
 	i.report.Credentials = users.CredentialsOf(recorded, p.pass.Cluster.ID(), i.hash, i.mechanisms, i.leaving,
 		p.host.Nodes)
@@ -246,16 +255,14 @@ func (p *userPass) announce(ctx context.Context, i *userItem) error {
 			return err
 		}
 	}
-	acls := p.aclsAhead(i)
 	record := users.Recorded(u, p.pass.Cluster.ID())
-	if record != nil && (record.ACLs == "" || acls != "") {
-		return nil
-	}
 	next := *u.Status.DeepCopy()
 	if record == nil {
 		next.Credentials = users.Taken(p.pass.Cluster.ID())
 	}
-	next.Credentials.ACLs = acls
+	if !p.aclsAhead(i, next.Credentials) && record != nil {
+		return nil
+	}
 	return p.pass.RecordAhead(ctx, u, next)
 }
 
@@ -353,14 +360,16 @@ func (p *userPass) readLive(ctx context.Context, admin kafka.UserAdmin) (live us
 	if len(names) == 0 {
 		return live, nil
 	}
-	if live.Scram, err = admin.ScramCredentials(ctx, names); err != nil {
-		return live, err
+	if p.host.NeedsForScram == "" {
+		if live.Scram, err = admin.ScramCredentials(ctx, names); err != nil {
+			return live, err
+		}
 	}
 	if live.Quotas, err = admin.Quotas(ctx); err != nil || !p.host.Authorizes {
 		return live, err
 	}
 	live.ACLs, err = admin.ACLs(ctx)
-	p.authorizer = err == nil
+	p.authorizer, p.aclsBy = err == nil, live.ACLsBy()
 	if refusal, ok := errors.AsType[*kafka.Refusal](err); ok && refusal.Code == "SECURITY_DISABLED" {
 		return live, nil
 	}
@@ -393,6 +402,9 @@ func (p *userPass) mendACLs(ctx context.Context, admin kafka.UserAdmin, changes 
 			for name, i := range byName {
 				if users.Principal(name) == acls[n].Principal {
 					i.aclsFailed = true
+					if i.claim.Holder != nil {
+						i.report.ACLs = i.claim.Holder.Status.ACLs
+					}
 					i.refusedBy(err, "spec.acls")
 				}
 			}

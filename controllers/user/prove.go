@@ -52,7 +52,7 @@ func (p *userPass) prove(ctx context.Context) {
 			nodes = lacking(brokers, i.report.Credentials.ProvenOn)
 		}
 		for _, node := range nodes {
-			for _, m := range i.mechanisms {
+			for _, m := range provable(i.mechanisms) {
 				probes = append(probes, &probe{item: i, node: node, mechanism: m, setAgain: p.wasSetAgain(node, m)})
 			}
 		}
@@ -152,7 +152,7 @@ func (i *userItem) judge(probes []*probe, brokers []int32) {
 			strings.Join(open, ", "))
 		return
 	}
-	if i.report.Credentials == nil {
+	if i.report.Credentials == nil || len(provable(i.mechanisms)) == 0 {
 		return
 	}
 	for _, id := range lacking(brokers, i.report.Credentials.ProvenOn) {

@@ -72,7 +72,8 @@ func (r *Reconciler) Open(
 	}
 	tooMany := r.overLimits(cluster, peers)
 	bars := func(u *v1alpha1.KafkaUser) *claim.Bar {
-		bar := cmp.Or(users.Presumes(u, host), a.Bars(u), users.Misnamed(u, host)) // who is evicted is so whatever else holds
+		bar := cmp.Or(users.Presumes(u, host), a.Bars(u), users.Misnamed(u, host),
+			users.NotForUsers(u, host)) // who is evicted is so whatever else holds
 		for _, over := range tooMany {
 			if v, is := over[u.UID]; bar == nil && is {
 				bar = &claim.Bar{Verdict: v}

@@ -26,39 +26,6 @@ func remaining(cluster *v1alpha1.KafkaCluster) []string {
 	return nil
 }
 
-// mayHaveACLs tells whether Kafka may have ACLs that objects of the claim have put there.
-func (p *userPass) mayHaveACLs(i *userItem) bool {
-	all := slices.Concat(i.former(), i.claim.Losers)
-	if i.claim.Holder != nil {
-		all = append(all, i.claim.Holder)
-	}
-	return slices.ContainsFunc(all, func(u *v1alpha1.KafkaUser) bool {
-		record := users.Recorded(u, p.pass.Cluster.ID())
-		return record != nil && record.ACLs != v1alpha1.ACLsNone
-	})
-}
-
-// aclsAhead is what is on record of a holder's ACLs before anything of it is changed in Kafka.
-func (p *userPass) aclsAhead(i *userItem) v1alpha1.ACLRecord {
-	spec := i.claim.Holder.Spec
-	if p.authorizer && len(spec.ACLs) > 0 || spec.Adoption == v1alpha1.UserAdoptionAlways || p.mayHaveACLs(i) {
-		return ""
-	}
-	return v1alpha1.ACLsNone
-}
-
-// aclsAfter is what is on record of them afterwards.
-func (p *userPass) aclsAfter(i *userItem) v1alpha1.ACLRecord {
-	record := users.Recorded(i.claim.Holder, p.pass.Cluster.ID())
-	switch {
-	case !p.authorizer && record != nil:
-		return record.ACLs
-	case p.authorizer && !i.aclsFailed && len(i.desired.ACLs) == 0 && !i.desired.KeepACLs:
-		return v1alpha1.ACLsNone
-	}
-	return ""
-}
-
 // ownACLs are those that stay when what a former holder left is swept away: the ones of a holder that is in force and
 // may be changed.
 func (p *userPass) ownACLs(i *userItem) []kafka.ACL {
@@ -80,6 +47,13 @@ func (p *userPass) keepRemaining(ctx context.Context) {
 	for _, i := range p.items {
 		switch {
 		case !i.takesAway() || i.remains || !p.mayHaveACLs(i):
+		case p.stakeIn(i) != nil: // others may have ACLs of it too, and a name does not tell which stay
+			i.noRoom = true
+			v := verdict.Waiting(users.ReasonAuthorization, "", claim.TakenLook, claim.TakenLookLimit,
+				"the ACLs that it has added beside those of others (aclPolicy Merge) can be deleted by an authorizer alone, which "+
+					"KafkaCluster %q has not; set spec.authorization.type of the KafkaCluster to Simple (authorizer.class.name on "+
+					"brokers of somebody else's)", p.pass.Cluster.Key.Name)
+			i.report.Awaited = &v
 		case len(have) >= v1alpha1.MaxRemainingACLs:
 			i.noRoom = true
 			v := verdict.Waiting(users.ReasonAuthorization, "", claim.TakenLook, claim.TakenLookLimit,

@@ -31,7 +31,7 @@ func (p *userPass) settle(ctx context.Context, i *userItem) error {
 		case i.takesAway() && i.noRoom:
 			i.keepRecord()
 		case i.takesAway():
-			i.report.Credentials = nil
+			i.report.Credentials, i.report.ACLs = nil, nil
 		}
 		for _, loser := range i.claim.Losers {
 			errs = append(errs, p.pass.WriteStatus(ctx, loser,
@@ -81,7 +81,7 @@ func (p *userPass) holderReport(i *userItem) users.Report {
 	}
 	if i.state == granting {
 		r.Credentials = r.Credentials.DeepCopy()
-		r.Credentials.ACLs = p.aclsAfter(i)
+		p.aclsAfter(i, r.Credentials)
 	}
 	if i.takesAway() {
 		r.Awaited = i.holderAwaits

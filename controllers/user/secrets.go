@@ -39,6 +39,9 @@ func (p *userPass) connect(ctx context.Context, i *userItem) (string, error) {
 		}
 	}
 	u := i.claim.Holder
+	if users.Elsewhere(u) {
+		return "", p.connectElsewhere(ctx, i)
+	}
 	secret := &corev1.Secret{}
 	key := secretKey(u.Namespace, users.SecretName(u.Name))
 	switch err := p.r.Client.Get(ctx, key, secret); {
@@ -83,14 +86,10 @@ func (p *userPass) createSecret(ctx context.Context, i *userItem, key client.Obj
 // adjustSecret corrects a Secret of ours, and writes it only when something differs.
 func (p *userPass) adjustSecret(ctx context.Context, i *userItem, secret *corev1.Secret) (string, error) {
 	u := i.claim.Holder
-	owner := metav1.GetControllerOf(secret)
-	predecessor := owner != nil && owner.UID != u.UID
-	if secret.Labels[v1alpha1.LabelManagedBy] != v1alpha1.ManagedBy || secret.Type != users.SecretType ||
-		owner == nil || owner.Kind != "KafkaUser" || owner.Name != u.Name {
-		return "", verdict.Stalled(users.ReasonSecret, "metadata.name",
-			"Secret %q has been made by somebody else and is left alone; "+
-				"delete or rename it, or give this KafkaUser another metadata.name", secret.Name)
+	if fault := foreign(secret, u); fault != nil {
+		return "", *fault
 	}
+	predecessor := metav1.GetControllerOf(secret).UID != u.UID
 	password := string(secret.Data[users.PasswordKey])
 	if predecessor || !users.Usable(password) {
 		// The Secret was left by a deleted object of this name, or it is damaged. The password in it is nobody's any
@@ -120,6 +119,19 @@ func (p *userPass) adjustSecret(ctx context.Context, i *userItem, secret *corev1
 	}
 	i.salt = saltOf(secret)
 	return password, nil
+}
+
+// foreign says that a Secret is somebody else's; nil = it is ours, or was left by a deleted object of the user's name.
+func foreign(secret *corev1.Secret, u *v1alpha1.KafkaUser) *verdict.Verdict {
+	owner := metav1.GetControllerOf(secret)
+	if secret.Labels[v1alpha1.LabelManagedBy] == v1alpha1.ManagedBy && secret.Type == users.SecretType &&
+		owner != nil && owner.Kind == "KafkaUser" && owner.Name == u.Name {
+		return nil
+	}
+	fault := verdict.Stalled(users.ReasonSecret, "metadata.name",
+		"Secret %q has been made by somebody else and is left alone; "+
+			"delete or rename it, or give this KafkaUser another metadata.name", secret.Name)
+	return &fault
 }
 
 // saltOf returns the salt of what the status tells of the password in a Secret; empty = there is none.

@@ -22,12 +22,9 @@ func HostOf(cluster *v1alpha1.KafkaCluster, operator string) model.Host {
 	if cluster.Spec.Authorization != nil {
 		h.SuperUsers = cluster.Spec.Authorization.SuperUsers
 	}
-	if !Sasl(cluster.Spec.External) {
-		return h
-	}
 	l := model.HostListener{Name: Listener, TLS: cluster.Spec.External.TLS != nil, Inside: true}
 	for _, row := range mechanism.Rows {
-		if row.Outside == mechanism.OutsideToo {
+		if Sasl(cluster.Spec.External) && row.Offered() && row.Outside == mechanism.OutsideToo {
 			l.Mechanisms = append(l.Mechanisms, row.Name)
 		}
 	}

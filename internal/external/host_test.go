@@ -29,7 +29,7 @@ func TestUsersOfAnExternalClusterLogInWhereTheOperatorDoes(t *testing.T) {
 		t.Errorf("%+v\nwant %+v", got, want)
 	}
 	c.Spec.External.Authentication.Mechanism = v1alpha1.ExternalTLSCertificate
-	if got := HostOf(c, ""); len(got.Listeners) > 0 {
+	if got := HostOf(c, ""); len(got.Listeners) != 1 || len(got.Listeners[0].Mechanisms) > 0 {
 		t.Errorf("nobody logs in by SASL there: %+v", got.Listeners)
 	}
 }

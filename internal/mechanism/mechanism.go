@@ -32,6 +32,8 @@ const (
 	// CertificateFile is the list of users' certificates that brokers mount from the same Secret as PasswordFile and read
 	// as it changes. A certificate that is not in it opens nothing, whoever has signed it.
 	CertificateFile
+	// Nowhere: the credential is not the operator's. It is neither set, nor proven, nor taken away.
+	Nowhere
 )
 
 // Credential is what a client shows, as far as its mechanisms need it.
@@ -65,12 +67,14 @@ type Layer int
 const (
 	LayerSasl Layer = iota + 1
 	LayerTLS        // in the handshake, before any byte of Kafka's; such a listener has no other mechanism
+	LayerNone       // wherever the owner of the credential has it
 )
 
 // Property is one setting of a broker or of a client.
 type Property struct{ Key, Value string }
 
-// Row is one mechanism. No column may be empty, but for Iterations.
+// Row is one mechanism. No column may be empty, but for Iterations, and where the credential is Nowhere for what listeners,
+// clients and logins are told of it.
 type Row struct {
 	Name  v1alpha1.Mechanism
 	Layer Layer
@@ -135,12 +139,16 @@ var Rows = []Row{
 		Wire:    WireHides,
 		Outside: OutsideNone,
 	},
+	{Name: v1alpha1.MechanismExternal, Layer: LayerNone, Store: Nowhere, Wire: WireHides, Outside: OutsideToo},
 }
 
 // oneLine writes PEM as one line, as settings in files want it: \n stands for a line's end.
 func oneLine(pem []byte) string {
 	return strings.ReplaceAll(strings.TrimSpace(string(pem)), "\n", `\n`)
 }
+
+// Offered tells whether listeners offer the mechanism, so that somebody can log in by it.
+func (r Row) Offered() bool { return r.Store != Nowhere }
 
 const scramModule = "org.apache.kafka.common.security.scram.ScramLoginModule"
 
@@ -216,11 +224,13 @@ func Names(wanted func(Row) bool) string {
 	return sentence(names)
 }
 
-// AllNames lists all of them for a sentence, in the order of the alphabet.
+// AllNames lists all that listeners offer for a sentence, in the order of the alphabet.
 func AllNames() string {
-	names := make([]string, len(Rows))
-	for i, row := range Rows {
-		names[i] = string(row.Name)
+	var names []string
+	for _, row := range Rows {
+		if row.Offered() {
+			names = append(names, string(row.Name))
+		}
 	}
 	slices.Sort(names)
 	return sentence(names)

@@ -8,8 +8,8 @@ type Host struct {
 	Namespace string
 	Name      string
 	External  bool
-	// Listeners in the order of the spec. Of an external cluster only the one is known at which the operator logs in;
-	// there is none when the operator does not log in by SASL.
+	// Listeners in the order of the spec. Of an external cluster only the one is known that the operator uses; it has no
+	// mechanism when the operator does not log in by SASL.
 	Listeners []HostListener
 	// Authorizes tells whether the cluster minds ACLs. Of an external one the brokers say it themselves.
 	Authorizes bool

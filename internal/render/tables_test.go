@@ -110,6 +110,9 @@ func servicesOf(c *model.Cluster) map[string]*corev1.Service {
 // TestEveryMechanismIsRendered walks the table: a listener that offers a mechanism says all that its row says.
 func TestEveryMechanismIsRendered(t *testing.T) {
 	for _, row := range mechanism.Rows {
+		if !row.Offered() {
+			continue
+		}
 		t.Run(string(row.Name), func(t *testing.T) {
 			c := cluster(t, "demo", fmt.Sprintf(`
 version: "4.3.1"

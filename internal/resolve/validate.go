@@ -247,7 +247,7 @@ func validateSecurity(l v1alpha1.Listener) verdict.List {
 		)
 	}
 	for i, m := range l.Authentication.Mechanisms {
-		if _, known := mechanism.Of(m); !known {
+		if row, known := mechanism.Of(m); !known || !row.Offered() {
 			faults.Refuse(
 				model.ListenerField(l.Name, "authentication.mechanisms"),
 				"%s is not offered; use %s",

@@ -72,15 +72,22 @@ func Exists(c Claim, live Live, clusterID string, host model.Host) *verdict.Verd
 		len(c.Evicted) > 0 {
 		return nil
 	}
+	if c.Holder.Spec.ACLPolicy == v1alpha1.ACLPolicyMerge { // others may have put some there
+		live.ACLs = nil
+	}
 	found := live.of(c.Name)
 	if len(found) == 0 {
 		return nil
 	}
+	renewed := "a new password and "
+	if Elsewhere(c.Holder) {
+		renewed = ""
+	}
 	fault := verdict.Stalled(ReasonExists, "spec.adoption",
 		"user %q has %s in Kafka already and this object did not put them there; "+
-			"to take the user over, with a new password and nothing that does not stand here, set spec.adoption "+
+			"to take the user over, with %snothing that does not stand here, set spec.adoption "+
 			"to Always, or choose another spec.name",
-		c.Name, strings.Join(found, ", "))
+		c.Name, strings.Join(found, ", "), renewed)
 	if !adopts {
 		fault = verdict.Stalled(ReasonExists, "spec.adoption",
 			"user %q has %s in Kafka already and this object did not put them there, and namespace %q may not take it over; "+

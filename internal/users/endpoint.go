@@ -17,7 +17,9 @@ type Endpoint struct {
 	Listener  string
 	Bootstrap string // empty = not known yet
 	TLS       bool
-	Internal  bool
+	// NoLogin: the listener offers no SASL mechanism at all. Only who has a credential from elsewhere is sent there.
+	NoLogin  bool
+	Internal bool
 	// Mechanisms are those of the user that the listener offers, the strongest first.
 	Mechanisms []v1alpha1.Mechanism
 	// Addresses of the listener, by node id.
@@ -41,20 +43,26 @@ func Endpoints(host model.Host, mechanisms []v1alpha1.Mechanism) []Endpoint {
 func offered(listeners []model.HostListener, mechanisms []v1alpha1.Mechanism) int {
 	count := 0
 	for _, m := range mechanisms {
-		if slices.ContainsFunc(listeners, func(l model.HostListener) bool { return slices.Contains(l.Mechanisms, m) }) {
+		if slices.ContainsFunc(listeners, func(l model.HostListener) bool { return offers(l, m) }) {
 			count++
 		}
 	}
 	return count
 }
 
+// offers tells whether a user of a mechanism is sent to a listener: to any, where it has its credential from elsewhere.
+func offers(l model.HostListener, m v1alpha1.Mechanism) bool {
+	row, known := mechanism.Of(m)
+	return known && !row.Offered() || slices.Contains(l.Mechanisms, m)
+}
+
 func endpointsOf(listeners []model.HostListener, mechanisms []v1alpha1.Mechanism) []Endpoint {
 	var endpoints []Endpoint
 	for _, l := range listeners {
 		e := Endpoint{Listener: l.Name, Bootstrap: l.Bootstrap, TLS: l.TLS, Internal: l.Inside, Addresses: l.Addresses,
-			Trust: l.Trust}
+			Trust: l.Trust, NoLogin: len(l.Mechanisms) == 0}
 		for _, row := range mechanism.Rows {
-			if slices.Contains(mechanisms, row.Name) && slices.Contains(l.Mechanisms, row.Name) {
+			if slices.Contains(mechanisms, row.Name) && offers(l, row.Name) {
 				e.Mechanisms = append(e.Mechanisms, row.Name)
 			}
 		}
@@ -78,10 +86,14 @@ func endpointsOf(listeners []model.HostListener, mechanisms []v1alpha1.Mechanism
 
 // Protocol is the value of security.protocol.
 func (e Endpoint) Protocol() string {
+	protocol := "PLAINTEXT"
 	if e.TLS {
-		return "SASL_SSL"
+		protocol = "SSL"
 	}
-	return "SASL_PLAINTEXT"
+	if e.NoLogin {
+		return protocol
+	}
+	return "SASL_" + protocol
 }
 
 // For returns the endpoint at which logins by a mechanism are proven: the first that offers it.
@@ -128,8 +140,10 @@ func notOfferedOutside(host model.Host, lacking []string) *verdict.Verdict {
 	fault := verdict.Stalled(ReasonMechanism, "spec.clusterRef",
 		"the operator reaches KafkaCluster %q at a listener without SASL, so that no user could log in there; "+
 			"in spec.external of the KafkaCluster, name a listener with SASL", host.Name)
-	if len(host.Listeners) > 0 {
-		offered := mechanism.Names(func(row mechanism.Row) bool { return row.Outside == mechanism.OutsideToo })
+	if slices.ContainsFunc(host.Listeners, func(l model.HostListener) bool { return len(l.Mechanisms) > 0 }) {
+		offered := mechanism.Names(func(row mechanism.Row) bool {
+			return row.Offered() && row.Outside == mechanism.OutsideToo
+		})
 		fault = verdict.Stalled(ReasonMechanism, mechanismsField,
 			"%s: KafkaCluster %q is external, and the operator has no access to the files in which its brokers keep "+
 				"such passwords; use %s", strings.Join(lacking, ", "), host.Name, offered)
@@ -137,9 +151,10 @@ func notOfferedOutside(host model.Host, lacking []string) *verdict.Verdict {
 	return &fault
 }
 
-// Refused says why nothing of a user may be touched in the cluster; nil = it may.
-func Refused(host model.Host, name string) *verdict.Verdict {
-	if host.NeedsForScram != "" {
+// Refused says why nothing of a user may be touched in the cluster; nil = it may. scram: it has, or asks for, a credential
+// of the operator's.
+func Refused(host model.Host, name string, scram bool) *verdict.Verdict {
+	if scram && host.NeedsForScram != "" {
 		fault := verdict.Stalled(ReasonTooOld, "spec.clusterRef",
 			"a user's SCRAM credentials need %s, and KafkaCluster %q is older; upgrade it, or delete this KafkaUser",
 			host.NeedsForScram, host.Name)

@@ -15,15 +15,15 @@ import (
 // records, which since Kafka 2.8 whoever may write to any topic can do (KIP-679).
 const harmless v1alpha1.Operation = "IdempotentWrite"
 
-// Granted returns the rules of a user that its cluster lets it have. For a user of another namespace those are left out
-// that reach beyond it, and a verdict for each says why. What a rule denies is always granted.
+// Granted returns the rules of a user that its cluster lets it have, those of its grants among them. For a user of
+// another namespace those are left out that reach beyond it, and a verdict for each says why. What a rule denies is
+// always granted.
 func Granted(u *v1alpha1.KafkaUser, host model.Host) ([]v1alpha1.ACLRule, []verdict.Verdict) {
+	rules, faults := granted(u, host)
 	if u.Namespace == host.Namespace {
-		return u.Spec.ACLs, nil
+		return slices.Concat(u.Spec.ACLs, rules), nil
 	}
 	grant := claim.GrantTo(host.Access, u.Namespace)
-	var rules []v1alpha1.ACLRule
-	var faults []verdict.Verdict
 	for n, rule := range u.Spec.ACLs {
 		if rule.Permission != denies && rule.Resource.Type == v1alpha1.ResourceCluster {
 			allowed, beyond := split(rule.Operations, grant.ClusterOperations)

@@ -21,7 +21,9 @@ type Desired struct {
 	Password   string
 	ACLs       []kafka.ACL
 	KeepACLs   bool // those that Kafka has stay, because those of the spec cannot all be carried out
-	Quotas     map[string]float64
+	// Stake says which of those that Kafka has may be taken away; nil = all.
+	Stake  *Stake
+	Quotas map[string]float64
 	// Recorded are the credentials on record, when they were made from this Password in this cluster; else nil.
 	Recorded *v1alpha1.Credentials
 }
@@ -46,16 +48,22 @@ type Changes struct {
 // Equal input gives no changes.
 func Plan(desired []Desired, live Live) Changes {
 	changes := Changes{Quotas: map[string]map[string]*float64{}}
-	acls := map[string][]kafka.ACL{}
-	for _, a := range live.ACLs {
-		acls[a.Principal] = append(acls[a.Principal], a)
-	}
+	acls := live.ACLsBy()
 	for _, d := range desired {
 		changes.scram(d, live.Scram[d.Name])
 		changes.acls(d, acls[Principal(d.Name)])
 		changes.quotas(d, live.Quotas[d.Name])
 	}
 	return changes
+}
+
+// ACLsBy sorts the ACLs by principal.
+func (l Live) ACLsBy() map[string][]kafka.ACL {
+	acls := map[string][]kafka.ACL{}
+	for _, a := range l.ACLs {
+		acls[a.Principal] = append(acls[a.Principal], a)
+	}
+	return acls
 }
 
 // Principal is how ACLs name a user.
@@ -94,8 +102,11 @@ func (c *Changes) acls(d Desired, live []kafka.ACL) {
 	if d.KeepACLs {
 		return
 	}
-	surplus := map[kafka.ACL]bool{}
+	surplus, there := map[kafka.ACL]bool{}, map[kafka.ACL]bool{}
 	for _, a := range live {
+		if there[a] = true; !d.Stake.Holds(a) {
+			continue
+		}
 		// A newer Kafka may know words that we have none for. This version did not set such an ACL, and cannot name it
 		// to remove it.
 		if !strings.HasPrefix(a.Operation, "#") && !strings.HasPrefix(a.ResourceType, "#") &&
@@ -104,7 +115,7 @@ func (c *Changes) acls(d Desired, live []kafka.ACL) {
 		}
 	}
 	for _, a := range d.ACLs {
-		if !surplus[a] {
+		if !there[a] {
 			c.CreateACLs = append(c.CreateACLs, a)
 		}
 		delete(surplus, a)

@@ -36,13 +36,14 @@ func SecretName(user string) string {
 
 // Connection is all that a client needs: the keys of Service Binding, ready-made files for the endpoint to use by
 // default, and the same for each listener by name. ca counts when an endpoint has TLS. ca.crt has what any of the
-// listeners needs, and the file of a listener only what that one does.
+// listeners needs, and the file of a listener only what that one does. Without a password there is no credential in it.
 func Connection(username, password string, ca []byte, endpoints []Endpoint) map[string][]byte {
 	data := map[string][]byte{
-		"type":      []byte("kafka"),
-		"provider":  []byte(v1alpha1.ManagedBy),
-		"username":  []byte(username),
-		PasswordKey: []byte(password),
+		"type":     []byte("kafka"),
+		"provider": []byte(v1alpha1.ManagedBy),
+	}
+	if password != "" {
+		data["username"], data[PasswordKey] = []byte(username), []byte(password)
 	}
 	for i, e := range endpoints {
 		anchors := e.Trust.AnchorsOr(ca)
@@ -84,7 +85,7 @@ func (e Endpoint) settings(username, password string) settings {
 	both := []mechanism.Property{{Key: "bootstrap.servers", Value: e.Bootstrap},
 		{Key: "security.protocol", Value: e.Protocol()}}
 	row, known := mechanism.Of(e.Mechanisms[0])
-	if !known {
+	if !known || !row.Offered() {
 		return settings{both, both}
 	}
 	return settings{slices.Concat(both, row.Java(mechanism.Credential{Username: username, Password: password})),

@@ -30,6 +30,7 @@ const (
 	ReasonOwn           = "OperatorsOwnUser"
 	ReasonSuperUser     = "SuperUserElsewhere"
 	ReasonBeyond        = "BeyondAccess"
+	ReasonPrincipal     = "PrincipalRefused"
 )
 
 // Explain says Kafka's refusal in the language of the KafkaUser's fields. field is the one that was being carried out.
@@ -44,7 +45,7 @@ func Explain(r *kafka.Refusal, field string) verdict.Verdict {
 func NoAuthorizer() verdict.Verdict {
 	return verdict.Stalled(ReasonAuthorization, "spec.acls",
 		"the cluster has no authorizer (authorization.type None), so that everybody may do everything; remove "+
-			"spec.acls, "+
+			"spec.acls and spec.grants, "+
 			"or set spec.authorization.type of the KafkaCluster to Simple (authorizer.class.name on brokers of "+
 			"somebody else's)")
 }
@@ -52,6 +53,7 @@ func NoAuthorizer() verdict.Verdict {
 // Report is what is known of a holder after a pass.
 type Report struct {
 	Credentials *v1alpha1.Credentials // nil = nothing of it stands in Kafka
+	ACLs        []string              // what Listed says of those that are in force
 	Secret      string                // empty = there is none of ours
 	// Faults are stalled verdicts: what the user of the object has to change.
 	Faults []verdict.Verdict
@@ -62,7 +64,7 @@ type Report struct {
 // StatusOf returns the status of a claim's holder.
 func StatusOf(u *v1alpha1.KafkaUser, r Report, now time.Time) v1alpha1.KafkaUserStatus {
 	s := SeenStatus(u)
-	s.Credentials, s.Binding = r.Credentials, nil
+	s.Credentials, s.ACLs, s.Binding = r.Credentials, r.ACLs, nil
 	if r.Secret != "" {
 		s.Binding = &v1alpha1.Binding{Name: r.Secret}
 	}
@@ -71,6 +73,9 @@ func StatusOf(u *v1alpha1.KafkaUser, r Report, now time.Time) v1alpha1.KafkaUser
 		status.Stalled(&s.Conditions, u.Generation, r.Faults[0].Reason, verdict.Texts(r.Faults), now)
 	case r.Awaited != nil:
 		status.Reconciling(&s.Conditions, u.Generation, r.Awaited.Reason, r.Awaited.Text(), now)
+	case Elsewhere(u):
+		status.Ready(&s.Conditions, u.Generation, ReasonInForce,
+			"its ACLs and quotas are in force; its credential is not the operator's", now)
 	default:
 		proven := 0
 		if r.Credentials != nil {
@@ -92,7 +97,7 @@ func SeenStatus(u *v1alpha1.KafkaUser) v1alpha1.KafkaUserStatus {
 // RevokedStatus returns the status of an object that has lost its principal, and says why.
 func RevokedStatus(u *v1alpha1.KafkaUser, why verdict.Verdict, now time.Time) v1alpha1.KafkaUserStatus {
 	s := SeenStatus(u)
-	s.Credentials, s.Binding = nil, nil
+	s.Credentials, s.ACLs, s.Binding = nil, nil, nil
 	status.Stalled(&s.Conditions, u.Generation, why.Reason, why.Text(), now)
 	return s
 }
@@ -160,7 +165,7 @@ func Leaving(record, made *v1alpha1.Credentials, wanted []v1alpha1.Mechanism, se
 	}
 	var leaving []v1alpha1.Mechanism
 	for _, s := range record.Mechanisms {
-		if !slices.Contains(wanted, s.Mechanism) {
+		if row, known := mechanism.Of(s.Mechanism); known && row.Offered() && !slices.Contains(wanted, s.Mechanism) {
 			leaving = append(leaving, s.Mechanism)
 		}
 	}

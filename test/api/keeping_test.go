@@ -28,7 +28,7 @@ func TestTheShortestManifestIsFilledIn(t *testing.T) {
 			"spec.adoption": "Never", "spec.recreate": "Never", "spec.management": "Full", "spec.configPolicy": "Merge",
 		},
 		"KafkaUser": {
-			"spec.name": nil, "spec.acls": nil, "spec.quotas": nil,
+			"spec.name": nil, "spec.acls": nil, "spec.grants": nil, "spec.aclPolicy": "Exact", "spec.quotas": nil,
 		},
 	}
 	for kind, fields := range cases {
@@ -200,6 +200,10 @@ func TestWhatMayChange(t *testing.T) {
 			"KafkaUser",
 			`{}`,
 			`spec: {authentication: {mechanisms: [PLAIN]}, acls: [{resource: {type: Cluster}, operations: [Describe]}]}`,
+		},
+		"a user's credential, to elsewhere": {"KafkaUser", `{}`, `spec: {authentication: {mechanisms: [External]}}`},
+		"a user's credential, from elsewhere": {
+			"KafkaUser", `spec: {name: app, authentication: {mechanisms: [External]}}`, `spec: {authentication: {mechanisms: [PLAIN]}}`,
 		},
 	}
 	for name, c := range cases {

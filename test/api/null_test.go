@@ -47,11 +47,12 @@ spec:
 	{"KafkaCluster", external(`
 bootstrapServers: ["a:9092"], tls: {caSecret: {name: a}}, authentication: {mechanism: PLAIN, secretName: a}`)},
 	{"KafkaTopic", `spec: {config: {}}`},
+	{"KafkaUser", `spec: {grants: [{role: Producer, topic: a}]}`},
 	{"KafkaUser", `spec: {acls: [{resource: {type: Topic, name: a}, operations: [Describe]}], quotas: {}}`},
 }
 
 // askedForByRule are optional in the schema, and a rule asks for them all the same.
-var askedForByRule = []string{"spec.version", "spec.pools", "spec.external", "spec.acls[].resource.name",
+var askedForByRule = []string{"spec.version", "spec.pools", "spec.external", "spec.acls[].resource.name", "spec.grants[].topic",
 	"spec.listeners[].networkPolicyPeers[].ipBlock"}
 
 type props = apiextensionsv1.JSONSchemaProps

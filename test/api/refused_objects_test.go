@@ -144,8 +144,16 @@ func TestKafkaUserRefused(t *testing.T) {
 			[]string{"spec.clusterRef.namespace", "should match"},
 		},
 		"ANONYMOUS":                {`spec: {name: ANONYMOUS}`, []string{"spec.name", "choose another"}},
-		"a distinguished name":     {`spec: {name: "CN=app"}`, []string{"spec.name", "should match"}},
+		"a distinguished name":     {`spec: {name: "CN=app"}`, []string{"spec.name", "mechanisms [External]"}},
 		"a name of 129 characters": {"spec: {name: " + strings.Repeat("a", 129) + "}", []string{"spec.name", "128"}},
+		"an empty name":            {`spec: {name: ""}`, []string{"spec.name", "at least 1"}},
+		"a credential from elsewhere beside a password": {
+			`spec: {authentication: {mechanisms: [External, PLAIN]}}`, []string{"mechanisms", "stands alone"}},
+		"a name of 513 characters from elsewhere": {
+			elsewhere(strings.Repeat("a", 513)), []string{"spec.name", "512"}},
+		"a name with a line break from elsewhere": {elsewhere(`a\nb`), []string{"spec.name", "printable"}},
+		"a name with an invisible letter":         {elsewhere(`a\u200bb`), []string{"spec.name", "printable"}},
+		"ANONYMOUS from elsewhere":                {elsewhere("ANONYMOUS"), []string{"spec.name", "choose another"}},
 		"a metadata.name of 129": {
 			"metadata: {name: " + strings.Repeat("a", 129) + "}",
 			[]string{"spec.name", "128", "give the user a name of its own"},
@@ -193,6 +201,10 @@ func TestKafkaUserRefused(t *testing.T) {
 		"a host that is a network": {
 			`spec: {acls: [{resource: {type: Topic, name: a}, operations: [Read], host: 10.0.0.0/8}]}`,
 			[]string{"acls[0].host", "neither names nor networks"},
+		},
+		"a policy of ACLs that adds": {
+			`spec: {aclPolicy: Add}`,
+			[]string{"spec.aclPolicy", `supported values: "Exact", "Merge"`},
 		},
 		"an adoption that compares": {
 			`spec: {adoption: IfMatching}`,
@@ -244,6 +256,75 @@ func TestKafkaUserRefused(t *testing.T) {
 		}
 	}
 	runRefusals(t, "KafkaUser", cases)
+}
+
+// elsewhere prints a KafkaUser whose credential is not the operator's.
+func elsewhere(name string) string {
+	return `spec: {name: "` + name + `", authentication: {mechanisms: [External]}}`
+}
+
+func TestAUserFromElsewhereMayBeCalledAnything(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{
+		"oidc:3f2a", "CN=app,OU=Team A,O=Example", `CN=a\\,b,O=Müller & Co`, "spiffe://example.org/ns/a/sa/b", "*",
+		strings.Repeat("a", 512),
+	} {
+		if _, err := tryCreate(t, manifest(t, "KafkaUser", elsewhere(name))); err != nil {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+}
+
+// grant prints a KafkaUser's list of one grant.
+func grant(fields string) string { return "spec: {grants: [{" + fields + "}]}" }
+
+func TestGrantsRefused(t *testing.T) {
+	t.Parallel()
+	cases := map[string]refusal{
+		"an unknown role":            {grant("role: Admin, topic: a"), []string{"grants[0].role", "supported values"}},
+		"no role":                    {grant("topic: a"), []string{"grants[0].role", "Required"}},
+		"Streams with a topic":       {grant("role: Streams, group: a, topic: a"), []string{"grants[0]", "role Consumer"}},
+		"Streams without a group":    {grant("role: Streams"), []string{"grants[0]", "application.id"}},
+		"a Streams id with a slash":  {grant("role: Streams, group: a/b"), []string{"grants[0]", "internal topics"}},
+		"a Streams id of all":        {grant("role: Streams, group: '*'"), []string{"grants[0]", "internal topics"}},
+		"a topic and a prefix":       {grant("role: Owner, topic: a, topicPrefix: a"), []string{"grants[0]", "one of the two"}},
+		"a topic with an asterisk":   {grant("role: Owner, topic: orders-*"), []string{"grants[0].topic", "topicPrefix"}},
+		"a topic with a space":       {grant("role: Owner, topic: a b"), []string{"grants[0].topic", "letters"}},
+		"a prefix with an asterisk":  {grant("role: Owner, topicPrefix: orders-*"), []string{"grants[0].topicPrefix", "asterisk"}},
+		"a topic of 250 characters":  {grant("role: Owner, topic: " + strings.Repeat("a", 250)), []string{"grants[0].topic", "249"}},
+		"an empty group":             {grant("role: Consumer, topic: a, group: ''"), []string{"grants[0].group", "at least 1"}},
+		"a group and a prefix":       {grant("role: Consumer, topic: a, group: a, groupPrefix: a"), []string{"one of the two"}},
+		"groups that are asterisks":  {grant("role: Consumer, topic: a, groupPrefix: '*'"), []string{"grants[0].groupPrefix", "use group"}},
+		"ids that are asterisks":     {grant("role: TransactionalProducer, topic: a, transactionalIdPrefix: '*'"), []string{"use transactionalId"}},
+		"an id and a prefix":         {grant("role: TransactionalProducer, topic: a, transactionalId: a, transactionalIdPrefix: a"), []string{"one of the two"}},
+		"a transaction without id":   {grant("role: TransactionalProducer, topic: a"), []string{"grants[0]", "transactionalIdPrefix"}},
+		"a field that is not there":  {grant("role: Owner, topics: a"), []string{`unknown field "spec.grants[0].topics"`}},
+		"a producer with a group":    {grant("role: Producer, topic: a, group: a"), []string{"grants[0]", "role Consumer"}},
+		"an owner with a group":      {grant("role: Owner, topic: a, groupPrefix: a"), []string{"grants[0]", "role Consumer"}},
+		"an owner with an id":        {grant("role: Owner, topic: a, transactionalId: a"), []string{"use role TransactionalProducer"}},
+		"a consumer without a group": {grant("role: Consumer, topic: a"), []string{"grants[0]", "groupPrefix"}},
+	}
+	for _, role := range []string{"Producer", "TransactionalProducer", "Consumer", "ShareConsumer", "Owner"} {
+		cases[role+" without a topic"] = refusal{grant("role: " + role + ", group: a, transactionalId: a"),
+			[]string{"grants[0]", "topicPrefix"}}
+	}
+	runRefusals(t, "KafkaUser", cases)
+}
+
+func TestEveryRoleIsTaken(t *testing.T) {
+	t.Parallel()
+	for _, fields := range []string{
+		"role: Producer, topic: '*'", "role: Producer, topicPrefix: orders-",
+		"role: TransactionalProducer, topic: a, transactionalId: a b",
+		"role: TransactionalProducer, topicPrefix: a, transactionalIdPrefix: a",
+		"role: Consumer, topic: a, group: a/b", "role: Consumer, topicPrefix: a, groupPrefix: a",
+		"role: ShareConsumer, topic: a, group: '*'", "role: Streams, group: my.app", "role: Streams, groupPrefix: my",
+		"role: Owner, topic: a",
+	} {
+		if _, err := tryCreate(t, manifest(t, "KafkaUser", grant(fields))); err != nil {
+			t.Errorf("%s: %v", fields, err)
+		}
+	}
 }
 
 func TestKafkaUserMayHoldEveryOperationThatItsResourceHas(t *testing.T) {

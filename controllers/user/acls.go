@@ -1,0 +1,83 @@
+package user
+
+import (
+	"slices"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/users"
+)
+
+// What is on record of a user's ACLs stands before the first of them is created, and until the last is deleted.
+
+// concerned are all objects of a claim that may have put something into Kafka.
+func (i *userItem) concerned() []*v1alpha1.KafkaUser {
+	all := slices.Concat(i.former(), i.claim.Losers)
+	if i.claim.Holder != nil {
+		all = append(all, i.claim.Holder)
+	}
+	return all
+}
+
+// mayHaveACLs tells whether Kafka may have ACLs that objects of the claim have put there.
+func (p *userPass) mayHaveACLs(i *userItem) bool {
+	return slices.ContainsFunc(i.concerned(), func(u *v1alpha1.KafkaUser) bool {
+		record := users.Recorded(u, p.pass.Cluster.ID())
+		return record != nil && record.ACLs != v1alpha1.ACLsNone
+	})
+}
+
+// stakeIn is which ACLs of the principal the objects of a claim may take away; nil = all of them.
+func (p *userPass) stakeIn(i *userItem) *users.Stake {
+	if i.remains {
+		return nil // all that Kafka had was a former holder's
+	}
+	return users.StakeOf(i.claim.Name, p.pass.Cluster.ID(), i.concerned())
+}
+
+// wantedACLs are those that the holder's spec comes to and that can be carried out.
+func (p *userPass) wantedACLs(i *userItem) []kafka.ACL {
+	u := i.claim.Holder
+	if !p.authorizer || len(users.Unfit(u)) > 0 {
+		return nil
+	}
+	rules, _ := users.Granted(u, p.host)
+	return users.ACLsOf(i.claim.Name, rules)
+}
+
+// aclsAhead puts into a record what is the holder's of the principal's ACLs, before anything of them is changed in Kafka.
+// It tells whether that differs from what the record says.
+func (p *userPass) aclsAhead(i *userItem, record *v1alpha1.Credentials) bool {
+	u, before := i.claim.Holder, record.DeepCopy()
+	switch merges := u.Spec.ACLPolicy == v1alpha1.ACLPolicyMerge; {
+	case merges && p.stakeIn(i) == nil: // as it was Exact before: the first pass makes it exact once more
+		record.ACLs, record.AddedACLs = "", nil
+	case merges:
+		p.stakeIn(i).Ahead(p.wantedACLs(i), p.aclsBy[users.Principal(i.claim.Name)]).Record(record)
+	case p.authorizer && users.AsksForACLs(u) || u.Spec.Adoption == v1alpha1.UserAdoptionAlways || p.mayHaveACLs(i):
+		record.ACLs, record.AddedACLs = "", nil
+	case users.Recorded(u, p.pass.Cluster.ID()) == nil:
+		record.ACLs = v1alpha1.ACLsNone
+	}
+	return !equality.Semantic.DeepEqual(before, record)
+}
+
+// aclsAfter puts into a record what is the holder's of them afterwards.
+func (p *userPass) aclsAfter(i *userItem, record *v1alpha1.Credentials) {
+	ahead := users.Recorded(i.claim.Holder, p.pass.Cluster.ID())
+	done, merges := p.authorizer && !i.aclsFailed && !i.desired.KeepACLs,
+		i.claim.Holder.Spec.ACLPolicy == v1alpha1.ACLPolicyMerge
+	switch {
+	case ahead != nil && (!p.authorizer || merges && !done):
+		record.ACLs, record.AddedACLs = ahead.ACLs, ahead.AddedACLs
+	case done && merges:
+		users.StakeOf(i.claim.Name, p.pass.Cluster.ID(), []*v1alpha1.KafkaUser{i.claim.Holder}).
+			Among(i.desired.ACLs).Record(record)
+	case done && len(i.desired.ACLs) == 0:
+		record.ACLs, record.AddedACLs = v1alpha1.ACLsNone, nil
+	default:
+		record.ACLs, record.AddedACLs = "", nil
+	}
+}
