@@ -454,16 +454,16 @@ type Resources struct {
 	Limits ResourceList `json:"limits,omitempty"`
 }
 
-// Mechanism is a SASL mechanism.
-//
-// +kubebuilder:validation:Enum=PLAIN;SCRAM-SHA-256;SCRAM-SHA-512
+// Mechanism is a SASL mechanism. Which ones there are to choose from, each field says.
 type Mechanism string
 
-// The SASL mechanisms of a listener and of a user.
+// The SASL mechanisms of a listener and of a user. Those of a user are the ones whose credentials the operator sets.
 const (
 	MechanismPlain    Mechanism = "PLAIN"
 	MechanismScram256 Mechanism = "SCRAM-SHA-256"
 	MechanismScram512 Mechanism = "SCRAM-SHA-512"
+	// MechanismOAuthBearer is of listeners alone: somebody else issues the tokens.
+	MechanismOAuthBearer Mechanism = "OAUTHBEARER"
 )
 
 // Listener is one address per broker that clients connect to.
@@ -821,13 +821,20 @@ type ListenerLimits struct {
 }
 
 // ListenerAuthentication says how clients of a listener prove who they are.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.oauth) == ('OAUTHBEARER' in self.mechanisms)",message="oauth: it says whose tokens OAUTHBEARER takes, and stands with that mechanism alone; add the missing one of the two, or remove the other"
 type ListenerAuthentication struct {
-	// SASL mechanisms that the listener offers. 1 to 3.
+	// SASL mechanisms that the listener offers. 1 to 4.
 	// +required
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
-	// +kubebuilder:validation:MaxItems=3
+	// +kubebuilder:validation:MaxItems=4
+	// +kubebuilder:validation:items:Enum=PLAIN;SCRAM-SHA-256;SCRAM-SHA-512;OAUTHBEARER
 	Mechanisms []Mechanism `json:"mechanisms"`
+
+	// Whose tokens the listener takes, with OAUTHBEARER alone, which needs it.
+	// +optional
+	OAuth *ListenerOAuth `json:"oauth,omitempty"`
 
 	// After how many seconds a client has to log in again on a connection that is open (connections.max.reauth.ms): so
 	// long a user who is removed goes on. Default: 300. 10 to 86400.

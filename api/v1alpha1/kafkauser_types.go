@@ -94,6 +94,7 @@ type UserAuthentication struct {
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=3
+	// +kubebuilder:validation:items:Enum=PLAIN;SCRAM-SHA-256;SCRAM-SHA-512
 	Mechanisms []Mechanism `json:"mechanisms"`
 }
 
@@ -260,6 +261,7 @@ const ACLsNone ACLRecord = "None"
 // CredentialStatus is one credential.
 type CredentialStatus struct {
 	// SASL mechanism.
+	// +kubebuilder:validation:Enum=PLAIN;SCRAM-SHA-256;SCRAM-SHA-512
 	Mechanism Mechanism `json:"mechanism"`
 	// Iterations of the stored hash; absent for PLAIN.
 	// +optional
