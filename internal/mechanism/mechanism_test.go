@@ -25,7 +25,11 @@ func TestEveryMechanismIsACompleteRow(t *testing.T) {
 	seen := map[string]bool{}
 	for _, row := range Rows {
 		name := string(row.Name)
-		if missing := complete(row, "Iterations"); len(missing) > 0 {
+		mayLack := []string{"Iterations"}
+		if !row.IsUsers() {
+			mayLack = append(mayLack, "Java", "Librdkafka", "Login")
+		}
+		if missing := complete(row, mayLack...); len(missing) > 0 {
 			t.Errorf("%s lacks %v", name, missing)
 			continue
 		}
@@ -37,11 +41,14 @@ func TestEveryMechanismIsACompleteRow(t *testing.T) {
 			t.Errorf("%s: Kafka tells the iterations of SCRAM credentials, and of nothing else; the row says %d",
 				name, row.Iterations)
 		}
-		if row.Store == PasswordFile && row.Outside != OutsideNone {
+		if row.Store != ScramCredentials && row.Outside != OutsideNone {
 			t.Errorf("%s: the files of brokers that are not ours cannot be written", name)
 		}
-		if len(row.Listener("/users")) == 0 {
+		if len(row.Listener(Offer{UsersFile: "/users", KeysURL: "file:///keys"})) == 0 {
 			t.Errorf("%s: a listener that offers it has no properties", name)
+		}
+		if !row.IsUsers() {
+			continue
 		}
 		for _, settings := range [][]Property{row.Java("app", "hush"), row.Librdkafka("app", "hush")} {
 			if !slices.ContainsFunc(settings,
@@ -55,10 +62,16 @@ func TestEveryMechanismIsACompleteRow(t *testing.T) {
 			t.Errorf("%s: its login is tried by %+v", name, login)
 		}
 	}
-	for _, kind := range []string{"kafkaclusters", "kafkausers"} {
-		if offered := enum(t, kind, "mechanisms"); !reflect.DeepEqual(offered, seen) {
-			t.Errorf("the schema of %s offers %v, and the table has %v", kind, offered, seen)
+	if offered := enum(t, "kafkaclusters", "mechanisms"); !reflect.DeepEqual(offered, seen) {
+		t.Errorf("the schema of kafkaclusters offers %v, and the table has %v", offered, seen)
+	}
+	for _, row := range Rows {
+		if !row.IsUsers() {
+			delete(seen, string(row.Name))
 		}
+	}
+	if offered := enum(t, "kafkausers", "mechanisms"); !reflect.DeepEqual(offered, seen) {
+		t.Errorf("the schema of kafkausers offers %v, and the table has %v for users", offered, seen)
 	}
 }
 
@@ -81,13 +94,16 @@ func enum(t *testing.T, kind, list string) map[string]bool {
 }
 
 func TestTheTableIsToldInASentence(t *testing.T) {
-	if got := AllNames(); got != "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512" {
+	if got := AllNames(); got != "OAUTHBEARER, PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512" {
 		t.Error(got)
 	}
 	if got := Names(func(r Row) bool { return r.Outside == OutsideToo }); got != "SCRAM-SHA-512 or SCRAM-SHA-256" {
 		t.Error(got)
 	}
 	if got := Names(func(r Row) bool { return r.Store == PasswordFile }); got != "PLAIN" {
+		t.Error(got)
+	}
+	if got := Names(Row.IsUsers); strings.Contains(got, "OAUTHBEARER") {
 		t.Error(got)
 	}
 }

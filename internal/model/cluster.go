@@ -4,6 +4,7 @@
 package model
 
 import (
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -114,7 +115,9 @@ type Listener struct {
 	// CertificateSecret is a Secret with a certificate of the user's own; empty = there is none.
 	CertificateSecret string
 	// Trust is whom clients have to trust beside the cluster's own authority, or in its place.
-	Trust         Trust
+	Trust Trust
+	// OAuth says whose tokens it takes, with every default filled in; nil = it takes none.
+	OAuth         *v1alpha1.ListenerOAuth
 	ReauthSeconds int32  // after which clients have to log in again; 0 = as the operator has it
 	Service       string // <cluster>-<listener>: bootstrap Service
 	// BootstrapPort is what clients type: Port, or the NodePort given to the bootstrap Service (0 = not known yet).
@@ -156,6 +159,16 @@ func (t Trust) AnchorsOr(own []byte) []byte {
 		return []byte(t.Anchors)
 	}
 	return own
+}
+
+// KeysInSecret tells whether brokers read the keys of the issuer from the Secret that the operator writes.
+func (l Listener) KeysInSecret() bool {
+	return l.OAuth != nil && l.OAuth.JWKS.Fetch != v1alpha1.FetchedByBrokers
+}
+
+// TakesTokens tells whether any listener does.
+func (c *Cluster) TakesTokens() bool {
+	return slices.ContainsFunc(c.Listeners, func(l Listener) bool { return l.OAuth != nil })
 }
 
 // SecurityProtocol is Kafka's word for encryption and authentication together.

@@ -103,6 +103,7 @@ func resolveListeners(c *model.Cluster, spec *v1alpha1.KafkaClusterSpec, given e
 			if seconds := l.Authentication.ReauthenticateSeconds; seconds != nil {
 				listener.ReauthSeconds = *seconds
 			}
+			listener.OAuth = oauthOf(l)
 		}
 		if l.TLS != nil {
 			listener.Protocols = slices.Sorted(slices.Values(l.TLS.Protocols))
