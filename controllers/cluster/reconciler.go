@@ -34,6 +34,7 @@ type Reconciler struct {
 	// Shown looks which certificates a listener at host:port shows; connect.ShownChain.
 	Shown func(ctx context.Context, address string) ([]*x509.Certificate, error)
 	Reach Reach
+	Keys  Keys
 	// Woken names clusters of whose ways something new is known.
 	Woken <-chan event.GenericEvent
 
@@ -93,6 +94,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		r.proofs.forget(req.NamespacedName)
 		r.expiries.keep(req.NamespacedName, nil)
 		r.Reach.Forget(req.String())
+		r.Keys.Forget(req.String())
 		r.gateways.forget(req.NamespacedName)
 		return ctrl.Result{}, nil
 	}

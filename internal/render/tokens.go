@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/castellan-dev/castellan/internal/mechanism"
 	"github.com/castellan-dev/castellan/internal/model"
 )
@@ -59,6 +61,9 @@ func offerOf(l *model.Listener) mechanism.Offer {
 func needsTokenKeys(c *model.Cluster, pool *model.Pool) bool {
 	return pool.Broker && slices.ContainsFunc(inForce(c, pool), func(l model.Listener) bool { return l.OAuth != nil })
 }
+
+// IsTokenKeys tells whether a volume of a pod is that of the keys of issuers.
+func IsTokenKeys(v corev1.Volume) bool { return v.Name == keysVolume }
 
 // oauthRequest is what the user asked for of tokens; the rules of nodeRequest hold here too. From where the operator has
 // the keys is not in it: that restarts nobody.
