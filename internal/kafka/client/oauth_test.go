@@ -226,7 +226,7 @@ func TestBrokersTakeTheTokensOfOneIssuerForOneAudienceAlone(t *testing.T) {
 					t.Errorf("%s: %v", name, err)
 				}
 			}
-			for name, token := range refused(t, issuer, stranger) {
+			for name, token := range refusedTokens(t, issuer, stranger) {
 				if err := takes(t, address, token); err == nil {
 					t.Errorf("it is taken: %s", name)
 				} else if v.Kafka == version.Catalogue[len(version.Catalogue)-1].Kafka {
@@ -242,8 +242,8 @@ func TestBrokersTakeTheTokensOfOneIssuerForOneAudienceAlone(t *testing.T) {
 	}
 }
 
-// refused are tokens that no broker may take.
-func refused(t *testing.T, issuer, stranger *idp) map[string]string {
+// refusedTokens are those that no broker may take.
+func refusedTokens(t *testing.T, issuer, stranger *idp) map[string]string {
 	t.Helper()
 	der, err := x509.MarshalPKIXPublicKey(issuer.rsa.Public())
 	if err != nil {
