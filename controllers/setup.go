@@ -18,6 +18,7 @@ import (
 	"github.com/castellan-dev/castellan/controllers/topic"
 	"github.com/castellan-dev/castellan/controllers/user"
 	"github.com/castellan-dev/castellan/internal/connect"
+	"github.com/castellan-dev/castellan/internal/jwks/fetch"
 	"github.com/castellan-dev/castellan/internal/reach/dial"
 )
 
@@ -83,12 +84,16 @@ func Setup(mgr ctrl.Manager, o Options) error {
 	}
 	if !o.ExternalOnly {
 		news := newWakers(1)
-		prober := dial.NewProber(dial.Net{}.Try, func(owner string) {
+		wake := func(owner string) {
 			namespace, name, _ := strings.Cut(owner, "/")
 			news.wake(connect.Key{Namespace: namespace, Name: name})
-		})
+		}
+		prober, fetcher := dial.NewProber(dial.Net{}.Try, wake), fetch.New(fetch.HTTPS{}.Get, wake)
 		if err := mgr.Add(prober); err != nil {
 			return fmt.Errorf("run the prober of ways to brokers: %w", err)
+		}
+		if err := mgr.Add(fetcher); err != nil {
+			return fmt.Errorf("run the fetcher of issuers' keys: %w", err)
 		}
 		reconcilers = append(reconcilers, &cluster.Reconciler{
 			Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Recorder: recorder, Connections: connections,
@@ -97,7 +102,7 @@ func Setup(mgr ctrl.Manager, o Options) error {
 				GatewayAPI: o.GatewayAPI, EndpointSlices: o.EndpointSlices, OperatorNamespace: o.OperatorNamespace,
 				OperatorLabels: o.OperatorLabels, Now: o.Now,
 			},
-			Shown: connect.See, Reach: prober, Woken: news[0],
+			Shown: connect.See, Reach: prober, Keys: fetcher, Woken: news[0],
 		})
 	}
 	for _, reconciler := range reconcilers {

@@ -466,6 +466,8 @@ const (
 	MechanismTLS Mechanism = "TLS"
 	// MechanismExternal: the credential is not the operator's, and no listener is asked for it.
 	MechanismExternal Mechanism = "External"
+	// MechanismOAuthBearer is of listeners alone: somebody else issues the tokens.
+	MechanismOAuthBearer Mechanism = "OAUTHBEARER"
 )
 
 // Listener is one address per broker that clients connect to.
@@ -846,14 +848,19 @@ type ListenerLimits struct {
 // +kubebuilder:validation:XValidation:rule="size(self.mechanisms) == 1 || !('TLS' in self.mechanisms)",message="mechanisms: TLS, a certificate of the client, cannot share a listener with the others in Kafka; make a listener of its own for it"
 // +kubebuilder:validation:XValidation:rule="!has(self.reauthenticateSeconds) || !('TLS' in self.mechanisms)",message="reauthenticateSeconds: clients with a certificate do not log in again in Kafka, and are cut off when their certificate is revoked or ends; remove it"
 // +kubebuilder:validation:XValidation:rule="!has(self.clientAuthorities) || 'TLS' in self.mechanisms",message="clientAuthorities: they sign certificates of clients, which only a listener with mechanisms [TLS] asks for"
+// +kubebuilder:validation:XValidation:rule="has(self.oauth) == ('OAUTHBEARER' in self.mechanisms)",message="oauth: it says whose tokens OAUTHBEARER takes, and stands with that mechanism alone; add the missing one of the two, or remove the other"
 type ListenerAuthentication struct {
-	// Mechanisms that the listener offers: SASL mechanisms, or TLS alone, where each client shows a certificate. 1 to 3.
+	// Mechanisms that the listener offers: SASL mechanisms, or TLS alone, where each client shows a certificate. 1 to 4.
 	// +required
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
-	// +kubebuilder:validation:MaxItems=3
-	// +kubebuilder:validation:items:Enum=PLAIN;SCRAM-SHA-256;SCRAM-SHA-512;TLS
+	// +kubebuilder:validation:MaxItems=4
+	// +kubebuilder:validation:items:Enum=PLAIN;SCRAM-SHA-256;SCRAM-SHA-512;OAUTHBEARER;TLS
 	Mechanisms []Mechanism `json:"mechanisms"`
+
+	// Whose tokens the listener takes, with OAUTHBEARER alone, which needs it.
+	// +optional
+	OAuth *ListenerOAuth `json:"oauth,omitempty"`
 
 	// After how many seconds a client has to log in again on a connection that is open (connections.max.reauth.ms): so
 	// long a user who is removed goes on. Default: 300. 10 to 86400.

@@ -36,6 +36,9 @@ const (
 	UseListenerCertificate = "listener-certificate"
 	UseListenerAuthority   = "listener-authority"
 	UseClientAuthority     = "client-authority"
+	// UseJWKS is the use by authentication.oauth.jwks of a listener: the keys of an issuer, or the certificates by which
+	// it is known.
+	UseJWKS = "jwks"
 
 	// AnnotationDirectoryID holds, on the claim of an initial voter, the directory id that it is formatted with.
 	AnnotationDirectoryID = "kafka.castellan.dev/directory-id"
@@ -51,6 +54,8 @@ const (
 	// AnnotationCertificates does the same for the certificates of listeners; its value is a hash of those that the pod
 	// has to show.
 	AnnotationCertificates = "kafka.castellan.dev/certificates"
+	// AnnotationTokenKeys does the same for the keys of issuers; its value is a hash of them.
+	AnnotationTokenKeys = "kafka.castellan.dev/token-keys"
 	// AnnotationTemplateUser and AnnotationTemplateWhole hold the two fingerprints of a pod's template.
 	AnnotationTemplateUser  = "kafka.castellan.dev/template-user"
 	AnnotationTemplateWhole = "kafka.castellan.dev/template-whole"

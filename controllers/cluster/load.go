@@ -16,6 +16,7 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/decide"
 	"github.com/castellan-dev/castellan/internal/identity"
+	"github.com/castellan-dev/castellan/internal/jwks"
 	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/observe"
 	"github.com/castellan-dev/castellan/internal/provided"
@@ -50,6 +51,7 @@ func (r *Reconciler) load(ctx context.Context, cluster *v1alpha1.KafkaCluster) (
 	key := client.ObjectKeyFromObject(cluster)
 	in.Holders = func() ([]provided.Holder, error) { return r.holders(ctx, key) }
 	in.Shown = func(p decide.Presenting) bool { return r.proofs.of(key, p).seen }
+	in.Fetched = func(sources []jwks.Source) map[string]jwks.Fetched { return r.Keys.Known(key.String(), sources) }
 	live.Gateways = r.lookAtGateways(ctx, cluster, in.Accepted)
 	in.CacheCurrent, err = r.expectations.met(ctx, r.APIReader, client.ObjectKeyFromObject(cluster), in.Live.Pods)
 	if err != nil {

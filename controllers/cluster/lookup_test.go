@@ -121,7 +121,7 @@ func newHouse(t *testing.T, objects ...client.Object) *house {
 			Client: cached, APIReader: h.api, Pool: p, Now: time.Now, Wake: func(pool.Key) {}, Domain: "cluster.local",
 		},
 		Settings: Settings{ImageRepository: "apache/kafka", Domain: "cluster.local", Now: time.Now},
-		Reach:    &roads{},
+		Reach:    &roads{}, Keys: &issuers{},
 	}
 	h.under.applier.Client = cached
 	return h

@@ -33,7 +33,7 @@ func (c startedCache) GetCache() cache.Cache { return c.Cache }
 // not the operator's, so that its own cache does not hold them.
 func cacheProvided(mgr ctrl.Manager, namespaces []string) (cache.Cache, error) {
 	labelled, err := labels.NewRequirement(v1alpha1.LabelUse, selection.In,
-		[]string{v1alpha1.UseListenerCertificate, v1alpha1.UseListenerAuthority, v1alpha1.UseClientAuthority})
+		[]string{v1alpha1.UseListenerCertificate, v1alpha1.UseListenerAuthority, v1alpha1.UseClientAuthority, v1alpha1.UseJWKS})
 	if err != nil {
 		return nil, fmt.Errorf("select the Secrets that users provide: %w", err)
 	}

@@ -35,6 +35,7 @@ type Reconciler struct {
 	// Shown looks what a listener at host:port shows; connect.See.
 	Shown func(ctx context.Context, address string) (connect.Sight, error)
 	Reach Reach
+	Keys  Keys
 	// Woken names clusters of whose ways something new is known.
 	Woken <-chan event.GenericEvent
 
@@ -103,6 +104,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		r.proofs.forget(req.NamespacedName)
 		r.expiries.keep(req.NamespacedName, nil)
 		r.Reach.Forget(req.String())
+		r.Keys.Forget(req.String())
 		r.gateways.forget(req.NamespacedName)
 		return ctrl.Result{}, nil
 	}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/identity"
+	"github.com/castellan-dev/castellan/internal/jwks"
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/observe"
@@ -57,6 +58,8 @@ type Inputs struct {
 	Holders func() ([]provided.Holder, error)
 	// Shown tells whether a broker was seen to show what it has to; nil = none was.
 	Shown func(Presenting) bool
+	// Fetched tells what is known of the sources of issuers' keys, by listener; nil = nothing is.
+	Fetched func([]jwks.Source) map[string]jwks.Fetched
 }
 
 // Decision is what follows.
@@ -98,6 +101,8 @@ type Decision struct {
 	Waiting []string
 	// Routing says, by listener, what keeps its Gateway from leading clients to the brokers. Nothing else waits for it.
 	Routing map[string][]string
+	// TokenKeys is by what brokers know the issuers of tokens.
+	TokenKeys TokenKeys
 }
 
 // Decide makes the decision.
@@ -140,6 +145,7 @@ func Decide(in Inputs) Decision {
 	d.Successor = d.Model.FindSuccessor(d.Observation)
 	d.Presenting = presenting(d.Model, d.Observation, in.Live)
 	d.provide(in)
+	d.giveTokenKeys(in)
 	d.Ways = ways(&d, ran, Hosts(in.Live.Pods))
 	d.Expiries = expiries(&d)
 	d.Warnings = append(d.Warnings, endings(&d, in.Now)...)

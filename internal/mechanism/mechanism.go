@@ -34,6 +34,9 @@ const (
 	CertificateFile
 	// Nowhere: the credential is not the operator's. It is neither set, nor proven, nor taken away.
 	Nowhere
+	// IssuerKeys are the public keys of somebody else who issues tokens. There is no credential that the operator could
+	// set: the mechanism is one of listeners, and no KafkaUser's.
+	IssuerKeys
 )
 
 // Credential is what a client shows, as far as its mechanisms need it.
@@ -48,7 +51,7 @@ type Wire int
 // What the traffic shows.
 const (
 	WireHides Wire = iota + 1 // nothing that opens anything
-	WireShows                 // the password
+	WireShows                 // the password, or a token
 )
 
 // Outside says whether the operator can care for such users in a cluster that it did not make.
@@ -73,14 +76,22 @@ const (
 // Property is one setting of a broker or of a client.
 type Property struct{ Key, Value string }
 
-// Row is one mechanism. No column may be empty, but for Iterations, and where the credential is Nowhere for what listeners,
-// clients and logins are told of it.
+// Offer is what the properties of a listener that offers a mechanism depend on.
+type Offer struct {
+	UsersFile string // where the file of passwords is
+	// OAuth says whose tokens are taken, with every default filled in. KeysURL is where the broker reads the keys from,
+	// and CAFile has the certificates by which the host of an https one is known; empty = the public authorities.
+	OAuth           *v1alpha1.ListenerOAuth
+	KeysURL, CAFile string
+}
+
+// Row is one mechanism. No column may be empty, but for Iterations, for what listeners are told where none offers it, and
+// for what is a user's where no KafkaUser has it, or where its credential is Nowhere.
 type Row struct {
 	Name  v1alpha1.Mechanism
 	Layer Layer
-	// Listener gives the broker's properties below listener.name.<listener>.<mechanism>.sasl. The file of passwords is
-	// at usersFile.
-	Listener func(usersFile string) []Property
+	// Listener gives the broker's properties of SASL below listener.name.<listener>.
+	Listener func(Offer) []Property
 	// Java and Librdkafka give the settings of a client, as they stand in a user's Secret and in the files in it.
 	Java, Librdkafka func(Credential) []Property
 	Store            Store
@@ -100,10 +111,10 @@ var Rows = []Row{
 	{
 		Name:  v1alpha1.MechanismPlain,
 		Layer: LayerSasl,
-		Listener: func(usersFile string) []Property {
+		Listener: func(o Offer) []Property {
 			return []Property{
-				{"jaas.config", plainauth.JaasConfig(usersFile)},
-				{"server.callback.handler.class", plainauth.HandlerClass},
+				{"plain.sasl.jaas.config", plainauth.JaasConfig(o.UsersFile)},
+				{"plain.sasl.server.callback.handler.class", plainauth.HandlerClass},
 			}
 		},
 		Java:       java(v1alpha1.MechanismPlain, "org.apache.kafka.common.security.plain.PlainLoginModule"),
@@ -117,7 +128,7 @@ var Rows = []Row{
 		Name:  v1alpha1.MechanismTLS,
 		Layer: LayerTLS,
 		// The trust store of the listener holds who may sign; the list of certificates, whose each is.
-		Listener: func(string) []Property { return nil },
+		Listener: func(Offer) []Property { return nil },
 		Java: func(c Credential) []Property {
 			return []Property{
 				{"ssl.keystore.type", "PEM"},
@@ -140,6 +151,46 @@ var Rows = []Row{
 		Outside: OutsideNone,
 	},
 	{Name: v1alpha1.MechanismExternal, Layer: LayerNone, Store: Nowhere, Wire: WireHides, Outside: OutsideToo},
+	{
+		Name:     v1alpha1.MechanismOAuthBearer,
+		Layer:    LayerSasl,
+		Listener: oauthBearer,
+		Store:    IssuerKeys,
+		Wire:     WireShows,
+		Outside:  OutsideNone,
+	},
+}
+
+// IsUsers tells whether a KafkaUser may have the mechanism.
+func (r Row) IsUsers() bool { return r.Store != IssuerKeys }
+
+const oauthPackage = "org.apache.kafka.common.security.oauthbearer."
+
+// oauthBearer gives the properties of a listener that takes tokens. Both classes are named: the handler that Kafka takes
+// by default believes unsigned tokens, and the validator that it takes by default depends on what else is set. The
+// validator is read without the mechanism before it (KIP-1139), so that everything is.
+func oauthBearer(o Offer) []Property {
+	jaas := oauthPackage + "OAuthBearerLoginModule required"
+	if o.CAFile != "" {
+		jaas += fmt.Sprintf(` ssl.truststore.type="PEM" ssl.truststore.location="%s"`, o.CAFile)
+	}
+	properties := []Property{
+		{"oauthbearer.sasl.jaas.config", jaas + ";"},
+		{"oauthbearer.sasl.server.callback.handler.class", oauthPackage + "OAuthBearerValidatorCallbackHandler"},
+		{"sasl.oauthbearer.jwt.validator.class", oauthPackage + "BrokerJwtValidator"},
+		{"sasl.oauthbearer.jwks.endpoint.url", o.KeysURL},
+	}
+	if a := o.OAuth; a != nil {
+		properties = append(properties,
+			Property{"sasl.oauthbearer.expected.issuer", a.Issuer},
+			Property{"sasl.oauthbearer.expected.audience", a.Audience},
+			Property{"sasl.oauthbearer.sub.claim.name", a.PrincipalClaim},
+			Property{"sasl.oauthbearer.scope.claim.name", a.ScopeClaim},
+			Property{"sasl.oauthbearer.clock.skew.seconds", fmt.Sprint(*a.ClockSkewSeconds)},
+			Property{plainauth.TokenPrefix, *a.PrincipalPrefix},
+		)
+	}
+	return properties
 }
 
 // oneLine writes PEM as one line, as settings in files want it: \n stands for a line's end.
@@ -154,9 +205,11 @@ const scramModule = "org.apache.kafka.common.security.scram.ScramLoginModule"
 
 func scram(name v1alpha1.Mechanism) Row {
 	return Row{
-		Name:       name,
-		Layer:      LayerSasl,
-		Listener:   func(string) []Property { return []Property{{"jaas.config", scramModule + " required;"}} },
+		Name:  name,
+		Layer: LayerSasl,
+		Listener: func(Offer) []Property {
+			return []Property{{strings.ToLower(string(name)) + ".sasl.jaas.config", scramModule + " required;"}}
+		},
 		Java:       java(name, scramModule),
 		Librdkafka: librdkafka(name),
 		Store:      ScramCredentials,

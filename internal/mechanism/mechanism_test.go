@@ -22,11 +22,14 @@ func complete(row any, mayBeEmpty ...string) (missing []string) {
 }
 
 func TestEveryMechanismIsACompleteRow(t *testing.T) {
-	seen, offered := map[string]bool{}, map[string]bool{}
+	seen, offered, users := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for _, row := range Rows {
 		name, mayBeEmpty := string(row.Name), []string{"Iterations"}
 		if !row.Offered() {
-			mayBeEmpty = append(mayBeEmpty, "Listener", "Java", "Librdkafka", "Login")
+			mayBeEmpty = append(mayBeEmpty, "Listener")
+		}
+		if !row.Offered() || !row.IsUsers() {
+			mayBeEmpty = append(mayBeEmpty, "Java", "Librdkafka", "Login")
 		}
 		if missing := complete(row, mayBeEmpty...); len(missing) > 0 {
 			t.Errorf("%s lacks %v", name, missing)
@@ -34,6 +37,9 @@ func TestEveryMechanismIsACompleteRow(t *testing.T) {
 		}
 		if seen[name] {
 			t.Errorf("%s has two rows", name)
+		}
+		if row.IsUsers() {
+			users[name] = true
 		}
 		if seen[name] = true; !row.Offered() {
 			continue
@@ -43,11 +49,14 @@ func TestEveryMechanismIsACompleteRow(t *testing.T) {
 			t.Errorf("%s: Kafka tells the iterations of SCRAM credentials, and of nothing else; the row says %d",
 				name, row.Iterations)
 		}
-		if (row.Store == PasswordFile || row.Store == CertificateFile) && row.Outside != OutsideNone {
+		if row.Store != ScramCredentials && row.Outside != OutsideNone {
 			t.Errorf("%s: the files of brokers that are not ours cannot be written", name)
 		}
-		if isSasl := row.Layer == LayerSasl; isSasl != (len(row.Listener("/users")) > 0) {
+		if isSasl := row.Layer == LayerSasl; isSasl != (len(row.Listener(Offer{UsersFile: "/users", KeysURL: "file:///keys"})) > 0) {
 			t.Errorf("%s: a listener that offers a SASL mechanism has properties of it, and no other has", name)
+		}
+		if !row.IsUsers() {
+			continue
 		}
 		all := Credential{Username: "app", Password: "hush", Certificate: []byte("chain\n"), Key: []byte("secret\nkey\n")}
 		shown := []string{"hush"}
@@ -70,10 +79,13 @@ func TestEveryMechanismIsACompleteRow(t *testing.T) {
 			t.Errorf("%s: its login is tried by %+v", name, login)
 		}
 	}
-	for kind, want := range map[string]map[string]bool{"kafkaclusters": offered, "kafkausers": seen} {
+	for kind, want := range map[string]map[string]bool{"kafkaclusters": offered, "kafkausers": users} {
 		if got := enum(t, kind, "mechanisms"); !reflect.DeepEqual(got, want) {
 			t.Errorf("the schema of %s offers %v, and the table has %v", kind, got, want)
 		}
+	}
+	if offered := enum(t, "kafkausers", "mechanisms"); !reflect.DeepEqual(offered, seen) {
+		t.Errorf("the schema of kafkausers offers %v, and the table has %v for users", offered, seen)
 	}
 }
 
@@ -96,13 +108,16 @@ func enum(t *testing.T, kind, list string) map[string]bool {
 }
 
 func TestTheTableIsToldInASentence(t *testing.T) {
-	if got := AllNames(); got != "PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or TLS" {
+	if got := AllNames(); got != "OAUTHBEARER, PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or TLS" {
 		t.Error(got)
 	}
 	if got := Names(func(r Row) bool { return r.Outside == OutsideToo && r.Offered() }); got != "SCRAM-SHA-512 or SCRAM-SHA-256" {
 		t.Error(got)
 	}
 	if got := Names(func(r Row) bool { return r.Store == PasswordFile }); got != "PLAIN" {
+		t.Error(got)
+	}
+	if got := Names(Row.IsUsers); strings.Contains(got, "OAUTHBEARER") {
 		t.Error(got)
 	}
 }

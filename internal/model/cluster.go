@@ -122,7 +122,9 @@ type Listener struct {
 	// CertificateSecret is a Secret with a certificate of the user's own; empty = there is none.
 	CertificateSecret string
 	// Trust is whom clients have to trust beside the cluster's own authority, or in its place.
-	Trust         Trust
+	Trust Trust
+	// OAuth says whose tokens it takes, with every default filled in; nil = it takes none.
+	OAuth         *v1alpha1.ListenerOAuth
 	ReauthSeconds int32  // after which clients have to log in again; 0 = as the operator has it
 	Service       string // <cluster>-<listener>: bootstrap Service
 	// BootstrapPort is what clients type: Port, or the NodePort given to the bootstrap Service (0 = not known yet).
@@ -183,6 +185,16 @@ func (l Listener) ClientTrust() string { return l.Name + ".clients.crt" }
 // AsksForCertificates tells whether any listener of the cluster does.
 func (c *Cluster) AsksForCertificates() bool {
 	return slices.ContainsFunc(c.Listeners, Listener.AsksForCertificates)
+}
+
+// KeysInSecret tells whether brokers read the keys of the issuer from the Secret that the operator writes.
+func (l Listener) KeysInSecret() bool {
+	return l.OAuth != nil && l.OAuth.JWKS.Fetch != v1alpha1.FetchedByBrokers
+}
+
+// TakesTokens tells whether any listener does.
+func (c *Cluster) TakesTokens() bool {
+	return slices.ContainsFunc(c.Listeners, func(l Listener) bool { return l.OAuth != nil })
 }
 
 // SecurityProtocol is Kafka's word for encryption and authentication together.

@@ -74,6 +74,11 @@ func (c *Cluster) ListenersSecrets(pool *Pool) []string {
 	return names
 }
 
+// TokenKeysSecret names the Secret with what brokers know the issuers of tokens by, for each listener that takes tokens:
+// <listener>.json with the issuer's keys, and <listener>.issuer with whose they are; or <listener>.ca.pem, by which
+// brokers that fetch the keys themselves know the host that they ask.
+func TokenKeysSecret(cluster string) string { return cluster + "-token-keys" }
+
 // AcceptedConfigMap names the ConfigMap that holds the last accepted spec of a cluster.
 func AcceptedConfigMap(cluster string) string { return cluster + "-accepted" }
 
@@ -91,6 +96,9 @@ func (c *Cluster) ObjectNames() []ObjectName {
 		add(PartCluster, ClusterNameField, KindSecret, pki.ClientsAuthoritySecret(c.Name))
 	}
 	add(PartCluster, ClusterNameField, KindConfigMap, AcceptedConfigMap(c.Name))
+	if c.TakesTokens() {
+		add(PartCluster, ClusterNameField, KindSecret, TokenKeysSecret(c.Name))
+	}
 	add(PartCluster, ClusterNameField, KindBudget, c.Name)
 	if c.Walls.Ingress {
 		add(PartPolicy, NetworkPolicyField, KindPolicy, c.Name)

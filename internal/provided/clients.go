@@ -18,7 +18,7 @@ func ClientAnchors(l model.Listener, secrets Secrets, now time.Time) ([]byte, []
 	var faults []verdict.Verdict
 	for _, name := range l.ClientAuthorities {
 		field := model.ListenerField(l.Name, "authentication.clientAuthorities["+name+"]")
-		data, fault := secrets.entries(Ref{name, v1alpha1.UseClientAuthority}, field)
+		data, fault := secrets.entries(Ref{name, v1alpha1.UseClientAuthority}, field, ReasonSecret, pki.TLSAuthority)
 		if fault == nil {
 			fault = unfitForClients(name, field, data, now)
 		}

@@ -1,6 +1,7 @@
 // Package provided says what becomes of the certificates and authorities that users provide for the listeners of
-// clients: whether they may be presented, when, and whom clients have to trust meanwhile. It is pure: Secrets come in
-// as values, and what it decides others write.
+// clients: whether they may be presented, when, and whom clients have to trust meanwhile. It also knows which Secrets a
+// spec names, and reads those alone whose owners permit it. It is pure: Secrets come in as values, and what it decides
+// others write.
 package provided
 
 import (
@@ -41,13 +42,41 @@ func Refs(specs ...*v1alpha1.KafkaClusterSpec) []Ref {
 					add(&l.Authentication.ClientAuthorities[i], v1alpha1.UseClientAuthority)
 				}
 			}
+			if l.Authentication != nil && l.Authentication.OAuth != nil {
+				for _, entry := range []*v1alpha1.SecretEntry{
+					l.Authentication.OAuth.JWKS.Secret, l.Authentication.OAuth.JWKS.CASecret,
+				} {
+					if entry != nil {
+						add(&v1alpha1.SecretName{Name: entry.Name}, v1alpha1.UseJWKS)
+					}
+				}
+			}
 		}
 	}
 	return refs
 }
 
-// ReasonSecret is the reason of a verdict about a Secret that cannot be used.
-const ReasonSecret = "CertificateSecret"
+// The reasons of verdicts about Secrets that cannot be used.
+const (
+	ReasonSecret     = "CertificateSecret"
+	ReasonKeysSecret = "KeysSecret"
+)
+
+// Entry is an entry of a Secret that the spec names for the keys of an issuer, or what is wrong with it. what says what
+// it has to hold.
+func (s Secrets) Entry(entry v1alpha1.SecretEntry, field, what string) ([]byte, *verdict.Verdict) {
+	data, fault := s.entries(Ref{entry.Name, v1alpha1.UseJWKS}, field+".name", ReasonKeysSecret, what+" in "+entry.Key)
+	if fault != nil {
+		return nil, fault
+	}
+	value, exists := data[entry.Key]
+	if !exists {
+		missing := verdict.Stalled(ReasonKeysSecret, field+".key", "Secret %q has no entry %q; put %s there, or name the "+
+			"entry that has it", entry.Name, entry.Key, what)
+		return nil, &missing
+	}
+	return value, nil
+}
 
 // Data is what the operator takes of a Secret: nothing, nil, before its label permits that use.
 func (r Ref) Data(labels map[string]string, data map[string][]byte) map[string][]byte {
@@ -61,25 +90,23 @@ func (r Ref) Data(labels map[string]string, data map[string][]byte) map[string][
 }
 
 // entries are those of a Secret, or what is wrong with it as a whole.
-func (s Secrets) entries(ref Ref, field string) (map[string][]byte, *verdict.Verdict) {
+func (s Secrets) entries(ref Ref, field, reason, what string) (map[string][]byte, *verdict.Verdict) {
 	data, exists := s[ref]
 	var fault verdict.Verdict
 	switch {
 	case !exists:
-		holds := "tls.crt, tls.key"
-		if ref.Use == v1alpha1.UseClientAuthority {
-			holds = pki.TLSAuthority
-		}
-		fault = verdict.Stalled(ReasonSecret, field, "there is no Secret %q in the namespace of the KafkaCluster; create it "+
-			"with %s and the label %s=%s", ref.Name, holds, v1alpha1.LabelUse, ref.Use)
+		fault = verdict.Stalled(reason, field, "there is no Secret %q in the namespace of the KafkaCluster; create it "+
+			"with %s and the label %s=%s", ref.Name, what, v1alpha1.LabelUse, ref.Use)
 	case data == nil:
-		fault = verdict.Stalled(ReasonSecret, field, "Secret %q is not read: nobody has labelled it for this use; label it, "+
+		fault = verdict.Stalled(reason, field, "Secret %q is not read: nobody has labelled it for this use; label it, "+
 			"if you may: kubectl label secret %s %s=%s", ref.Name, ref.Name, v1alpha1.LabelUse, ref.Use)
 	default:
 		return data, nil
 	}
 	return nil, &fault
 }
+
+const certificateAndKey = pki.TLSCertificate + ", " + pki.TLSKey
 
 // source is what a listener shall present: a certificate, what an authority signs, or neither, which is what the
 // cluster's own authority signs.
@@ -102,7 +129,7 @@ func (s source) trust(own []byte) model.Trust {
 func (l *Listener) read(secrets Secrets, now time.Time) (source, *verdict.Verdict) {
 	if name := l.Listener.CertificateSecret; name != "" {
 		field := model.ListenerField(l.Listener.Name, "tls.certificateSecret.name")
-		data, fault := secrets.entries(Ref{name, v1alpha1.UseListenerCertificate}, field)
+		data, fault := secrets.entries(Ref{name, v1alpha1.UseListenerCertificate}, field, ReasonSecret, certificateAndKey)
 		if fault != nil {
 			return source{}, fault
 		}
@@ -116,7 +143,7 @@ func (l *Listener) read(secrets Secrets, now time.Time) (source, *verdict.Verdic
 		return source{}, nil
 	}
 	const field = "spec.listenerAuthority.name"
-	data, fault := secrets.entries(Ref{l.Authority, v1alpha1.UseListenerAuthority}, field)
+	data, fault := secrets.entries(Ref{l.Authority, v1alpha1.UseListenerAuthority}, field, ReasonSecret, certificateAndKey)
 	if fault != nil {
 		return source{}, fault
 	}

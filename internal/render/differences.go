@@ -44,13 +44,18 @@ func Differences(v version.Version, before, after NodeFiles) []string {
 			texts = append(texts, fmt.Sprintf("%s %s -> %s", key, shorten(was), shorten(is)))
 		}
 	}
-	if before.Data[fileJVM] != after.Data[fileJVM] {
+	if heapOf(before) != heapOf(after) { // what else is there follows from listeners
 		texts = append(texts, "jvm.heap")
 	}
 	if RoundOf(before) != RoundOf(after) {
 		texts = append(texts, "the certificate authority")
 	}
 	return cut(texts)
+}
+
+func heapOf(files NodeFiles) string {
+	heap, _, _ := strings.Cut(files.Data[fileJVM], " -D")
+	return strings.TrimSpace(heap)
 }
 
 // apart leaves out of two lists what both have; "none" = nothing is left.

@@ -47,7 +47,7 @@ func Nodes(c *model.Cluster) map[int32]NodeFiles {
 		pool := c.PoolOf(n)
 		data := map[string]string{
 			fileProperties: serverProperties(c, pool, n),
-			fileJVM:        heapOptions(pool),
+			fileJVM:        jvmOptions(c, pool, n),
 			fileNames:      certificateNames(n, c.AuthorityRound),
 		}
 		nodes[n.ID] = NodeFiles{Data: data, Fingerprint: model.Fingerprint{
@@ -70,9 +70,10 @@ func Desired(c *model.Cluster, files map[int32]NodeFiles) model.Desired {
 	return desired
 }
 
-// heapOptions fixes the heap: a broker that grows into its memory limit only under load fails at the worst moment.
-func heapOptions(pool *model.Pool) string {
-	return fmt.Sprintf("-Xms%[1]d -Xmx%[1]d\n", pool.HeapBytes)
+// jvmOptions fixes the heap: a broker that grows into its memory limit only under load fails at the worst moment. It
+// also says where keys of issuers may come from, for a node that takes tokens.
+func jvmOptions(c *model.Cluster, pool *model.Pool, n *model.Node) string {
+	return fmt.Sprintf("-Xms%[1]d -Xmx%[1]d%[2]s\n", pool.HeapBytes, allowedURLs(c, n))
 }
 
 // certificateNames lists what the node's certificates must name before it may advertise it; start.sh waits for them.
@@ -162,6 +163,7 @@ type listenerRequest struct {
 	Protocols      []string             `json:"protocols,omitempty"`
 	CipherSuites   []string             `json:"cipherSuites,omitempty"`
 	ReauthSeconds  int32                `json:"reauthSeconds,omitempty"`
+	OAuth          *oauthRequest        `json:"oauth,omitempty"`
 }
 
 func askedOfNode(c *model.Cluster, pool *model.Pool, n *model.Node) nodeRequest {
@@ -188,7 +190,7 @@ func askedOfNode(c *model.Cluster, pool *model.Pool, n *model.Node) nodeRequest 
 		r.Listeners = append(r.Listeners, listenerRequest{
 			Name: l.Name, Port: l.Port, Protocol: l.SecurityProtocol(), Mechanisms: l.Mechanisms,
 			AdvertisedHost: nl.AdvertisedHost, AdvertisedPort: nl.AdvertisedPort,
-			Protocols: l.Protocols, CipherSuites: l.CipherSuites, ReauthSeconds: l.ReauthSeconds,
+			Protocols: l.Protocols, CipherSuites: l.CipherSuites, ReauthSeconds: l.ReauthSeconds, OAuth: askedOfOAuth(l),
 		})
 	}
 	return r

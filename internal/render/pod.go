@@ -199,6 +199,10 @@ func volumes(c *model.Cluster, pool *model.Pool, revision string) []corev1.Volum
 	if needsPlainUsers(c, pool) {
 		all = append(all, secretVolume(usersVolume, PlainUsersSecret(c.Name), true))
 	}
+	if needsTokenKeys(c, pool) {
+		// Not optional: Kafka does not start without the file, and waits for the Secret so.
+		all = append(all, secretVolume(keysVolume, model.TokenKeysSecret(c.Name), false))
+	}
 	for _, v := range pool.Volumes {
 		if v.Ephemeral {
 			size := v.Size.DeepCopy()
@@ -250,6 +254,9 @@ func mounts(c *model.Cluster, pool *model.Pool) []corev1.VolumeMount {
 	}
 	if needsPlainUsers(c, pool) {
 		all = append(all, corev1.VolumeMount{Name: usersVolume, MountPath: usersDir, ReadOnly: true})
+	}
+	if needsTokenKeys(c, pool) {
+		all = append(all, corev1.VolumeMount{Name: keysVolume, MountPath: keysDir, ReadOnly: true})
 	}
 	for _, v := range pool.Volumes {
 		all = append(all, corev1.VolumeMount{Name: v.Name, MountPath: dataDir + "/" + v.Name})

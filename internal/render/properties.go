@@ -181,10 +181,9 @@ func saslSecurity(prefix string, l *model.Listener) []property {
 		{prefix + "connections.max.reauth.ms", fmt.Sprint(cmp.Or(l.ReauthSeconds, reauthSeconds) * 1000)},
 	}
 	for _, m := range l.Mechanisms {
-		key := prefix + strings.ToLower(string(m)) + ".sasl."
 		if row, known := mechanism.Of(m); known {
-			for _, p := range row.Listener(usersDir + "/" + UsersEntry) {
-				lines = append(lines, property{key + p.Key, p.Value})
+			for _, p := range row.Listener(offerOf(l)) {
+				lines = append(lines, property{prefix + p.Key, p.Value})
 			}
 		}
 	}

@@ -24,6 +24,7 @@ const (
 	internalVolume  = model.OwnPrefix + "internal"
 	listenersVolume = model.OwnPrefix + "listeners"
 	usersVolume     = model.OwnPrefix + "users"
+	keysVolume      = model.OwnPrefix + "token-keys"
 	podVolume       = model.OwnPrefix + "pod"
 	tmpVolume       = model.OwnPrefix + "tmp"
 
@@ -32,6 +33,7 @@ const (
 	internalDir  = "/etc/castellan/internal"
 	listenersDir = "/etc/castellan/listeners"
 	usersDir     = "/etc/castellan/users"
+	keysDir      = "/etc/castellan/token-keys"
 	podDir       = "/etc/castellan/pod"
 	dataDir      = model.DataDir
 )

@@ -101,6 +101,7 @@ type templateRequest struct {
 	PodTemplate string            `json:"podTemplate,omitempty"`
 	Volumes     []volumeRequest   `json:"volumes"`
 	PlainUsers  bool              `json:"plainUsers,omitempty"`
+	TokenKeys   bool              `json:"tokenKeys,omitempty"`
 	Ports       []int32           `json:"ports,omitempty"`
 }
 
@@ -127,6 +128,7 @@ func askedOfTemplate(c *model.Cluster, pool *model.Pool) templateRequest {
 			if !isLate(l) {
 				r.Ports = append(r.Ports, l.Port)
 				r.PlainUsers = r.PlainUsers || mechanism.Uses(l.Mechanisms, mechanism.PasswordFile)
+				r.TokenKeys = r.TokenKeys || l.OAuth != nil
 			}
 		}
 	}

@@ -114,11 +114,15 @@ func TestEveryMechanismIsRendered(t *testing.T) {
 			continue
 		}
 		t.Run(string(row.Name), func(t *testing.T) {
+			asks := ""
+			if row.Store == mechanism.IssuerKeys {
+				asks = ", oauth: {issuer: https://id.example.com, audience: kafka, jwks: {url: https://id.example.com/keys}}"
+			}
 			c := cluster(t, "demo", fmt.Sprintf(`
 version: "4.3.1"
 pools: [{name: main, replicas: 3, storage: {volumes: [{name: data, size: 1Gi}]}}]
-listeners: [{name: clients, port: 9092, authentication: {mechanisms: [%s]}}]
-`, row.Name))
+listeners: [{name: clients, port: 9092, authentication: {mechanisms: [%s]%s}}]
+`, row.Name, asks))
 			text := Nodes(c)[0].Data[fileProperties]
 			wants := []string{"listener.name.clients.sasl.enabled.mechanisms=" + string(row.Name) + "\n"}
 			if row.Layer == mechanism.LayerTLS {
@@ -129,9 +133,8 @@ listeners: [{name: clients, port: 9092, authentication: {mechanisms: [%s]}}]
 					t.Errorf("SASL stands in\n%s", text)
 				}
 			}
-			for _, p := range row.Listener(usersDir + "/" + UsersEntry) {
-				wants = append(wants, fmt.Sprintf("listener.name.clients.%s.sasl.%s=%s\n",
-					strings.ToLower(string(row.Name)), p.Key, p.Value))
+			for _, p := range row.Listener(offerOf(&c.Listeners[0])) {
+				wants = append(wants, fmt.Sprintf("listener.name.clients.%s=%s\n", p.Key, p.Value))
 			}
 			for _, want := range wants {
 				if !strings.Contains(text, want) {
@@ -141,6 +144,9 @@ listeners: [{name: clients, port: 9092, authentication: {mechanisms: [%s]}}]
 			file := row.Store == mechanism.PasswordFile || row.Store == mechanism.CertificateFile
 			if got, want := needsPlainUsers(c, &c.Pools[0]), file; got != want {
 				t.Errorf("the file of users is mounted: %t, want %t", got, want)
+			}
+			if got, want := needsTokenKeys(c, &c.Pools[0]), row.Store == mechanism.IssuerKeys; got != want {
+				t.Errorf("the keys of issuers are mounted: %t, want %t", got, want)
 			}
 		})
 	}

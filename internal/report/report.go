@@ -37,6 +37,7 @@ type Pass struct {
 	Warnings    []string            // what is carried out, and deserves a second thought
 	Waiting     []string            // what else is waited for
 	Routing     map[string][]string // what Gateways do not do yet, by listener
+	Keyless     map[string]string   // why a listener takes no tokens yet, by its name
 	Failure     error               // what ended the pass
 }
 
@@ -127,6 +128,9 @@ func (s *writer) progress() (reason, message string) {
 		}
 		if problems := s.Routing[l.Name]; len(problems) > 0 {
 			return "RoutePending", fmt.Sprintf("listener %s: %s", l.Name, First(problems))
+		}
+		if message := s.Keyless[l.Name]; message != "" {
+			return "KeysPending", fmt.Sprintf("listener %s: %s", l.Name, message)
 		}
 		if message := lacking(s.Observation.Untold[l.Name]); message != "" {
 			return "Waiting", fmt.Sprintf("listener %s: %s", l.Name, message)
@@ -253,6 +257,7 @@ func (s *writer) setListeners() {
 		if problems := s.Routing[l.Name]; len(problems) > 0 && l.Message == "" {
 			l.Message = First(problems)
 		}
+		l.Message = cmp.Or(l.Message, s.Keyless[l.Name])
 		if message := lacking(s.Observation.Untold[l.Name]); message != "" {
 			l.BootstrapServers, l.Message = "", cmp.Or(l.Message, message)
 			l.LackedBy = s.Observation.Untold[l.Name]

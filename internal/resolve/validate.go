@@ -240,6 +240,7 @@ func validateSecurity(l v1alpha1.Listener) verdict.List {
 	if l.Authentication == nil {
 		return faults
 	}
+	faults = append(faults, validateOAuth(l)...)
 	if len(l.Authentication.Mechanisms) == 0 {
 		faults.Refuse(
 			model.ListenerField(l.Name, "authentication.mechanisms"),

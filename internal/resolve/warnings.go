@@ -53,9 +53,17 @@ func Warnings(c *model.Cluster) []string {
 	for _, l := range c.Listeners {
 		for _, m := range l.Mechanisms {
 			if row, known := mechanism.Of(m); known && row.Wire == mechanism.WireShows && !l.TLS {
+				what := "passwords"
+				if !row.IsUsers() {
+					what = "tokens"
+				}
 				warnings = append(warnings, fmt.Sprintf(
-					"spec.listeners[%s]: %s without TLS sends passwords as they are over the network", l.Name, m))
+					"spec.listeners[%s]: %s without TLS sends %s as they are over the network", l.Name, m, what))
 			}
+		}
+		if l.OAuth != nil && *l.OAuth.PrincipalPrefix == "" {
+			warnings = append(warnings, fmt.Sprintf("spec.listeners[%s].authentication.oauth.principalPrefix: it is empty, so "+
+				"that whoever names users at the issuer may be any KafkaUser; set one such as %s", l.Name, defaultPrincipalPrefix))
 		}
 	}
 	return slices.Concat(warnings, strangers(c), memoryWarnings(c), wallWarnings(c), unknownKeys(c))

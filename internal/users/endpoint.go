@@ -124,9 +124,12 @@ func NotOffered(host model.Host, mechanisms []v1alpha1.Mechanism) *verdict.Verdi
 	}
 	var offers []string
 	for _, l := range host.Listeners {
-		offer := "nobody logs in"
-		if len(l.Mechanisms) > 0 {
-			offer = Join(l.Mechanisms)
+		offer, ofUsers := "nobody logs in", slices.DeleteFunc(slices.Clone(l.Mechanisms), isTokens)
+		switch {
+		case len(ofUsers) > 0:
+			offer = Join(ofUsers)
+		case len(l.Mechanisms) > 0:
+			offer = "tokens of an issuer alone"
 		}
 		offers = append(offers, fmt.Sprintf("%s (%s)", l.Name, offer))
 	}
@@ -134,6 +137,12 @@ func NotOffered(host model.Host, mechanisms []v1alpha1.Mechanism) *verdict.Verdi
 		"no listener of KafkaCluster %q offers %s; its listeners are %s; choose one of theirs, or add it to a listener",
 		host.Name, strings.Join(lacking, ", "), strings.Join(offers, ", "))
 	return &fault
+}
+
+// isTokens tells whether a mechanism is one that no KafkaUser has.
+func isTokens(m v1alpha1.Mechanism) bool {
+	row, known := mechanism.Of(m)
+	return known && !row.IsUsers()
 }
 
 func notOfferedOutside(host model.Host, lacking []string) *verdict.Verdict {

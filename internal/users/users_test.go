@@ -10,6 +10,7 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/mechanism"
+	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/plainauth"
 	"github.com/castellan-dev/castellan/internal/resolve"
 )
@@ -168,9 +169,13 @@ func TestTheDefaultEndpointIsInternalAndOffersAll(t *testing.T) {
 		endpoints[0].Mechanisms[0] != v1alpha1.MechanismScram512 {
 		t.Errorf("%v %v", names, endpoints[0].Mechanisms)
 	}
+	host.Listeners = append(host.Listeners,
+		model.HostListener{Name: "issuer", Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismOAuthBearer}},
+		model.HostListener{Name: "both", Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismOAuthBearer, v1alpha1.MechanismPlain}})
 	fault := NotOffered(host, []v1alpha1.Mechanism{v1alpha1.MechanismScram256})
 	if message := fault.Text(); !strings.Contains(message, "SCRAM-SHA-256") ||
-		!strings.Contains(message, "open (nobody logs in)") {
+		!strings.Contains(message, "open (nobody logs in)") || strings.Contains(message, "OAUTHBEARER") ||
+		!strings.Contains(message, "issuer (tokens of an issuer alone), both (PLAIN)") {
 		t.Error(message)
 	}
 }

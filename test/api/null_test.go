@@ -22,7 +22,9 @@ spec:
   - name: clients
     port: 9092
     exposure: {advertised: {overrides: [{nodeId: 0}]}, bootstrap: {}, brokers: {}, services: {}, gateway: {name: a}}
-    authentication: {mechanisms: [PLAIN]}
+    authentication:
+      mechanisms: [PLAIN, OAUTHBEARER]
+      oauth: {issuer: a, audience: b, jwks: {url: "https://a.example.com", caSecret: {name: a, key: b}, fetch: Brokers}}
     networkPolicyPeers:
     - podSelector: {matchExpressions: [{key: a, operator: Exists}]}
       namespaceSelector: {matchExpressions: [{key: a, operator: Exists}]}
@@ -53,7 +55,8 @@ bootstrapServers: ["a:9092"], tls: {caSecret: {name: a}}, authentication: {mecha
 
 // askedForByRule are optional in the schema, and a rule asks for them all the same.
 var askedForByRule = []string{"spec.version", "spec.pools", "spec.external", "spec.acls[].resource.name", "spec.grants[].topic",
-	"spec.listeners[].networkPolicyPeers[].ipBlock"}
+	"spec.listeners[].networkPolicyPeers[].ipBlock", "spec.listeners[].authentication.oauth",
+	"spec.listeners[].authentication.oauth.jwks.url"}
 
 type props = apiextensionsv1.JSONSchemaProps
 

@@ -54,6 +54,11 @@ func listeners(items ...string) string {
 	return "spec: {listeners: [" + strings.Join(items, ", ") + "]}"
 }
 
+// tokens prints a cluster with a listener that takes tokens.
+func tokens(oauth string) string {
+	return listeners("{name: a, port: 9092, authentication: {mechanisms: [OAUTHBEARER], oauth: " + oauth + "}}")
+}
+
 func TestKafkaClusterRefused(t *testing.T) {
 	t.Parallel()
 	runRefusals(t, "KafkaCluster", map[string]refusal{
@@ -250,6 +255,29 @@ func TestKafkaClusterRefused(t *testing.T) {
 			listeners("{name: a, port: 9092, exposure: {services: {ipFamilies: [IPv5]}}}"),
 			[]string{"services.ipFamilies[0]", `supported values: "IPv4", "IPv6"`},
 		},
+		"tokens of nobody": {
+			listeners("{name: a, port: 9092, authentication: {mechanisms: [OAUTHBEARER]}}"),
+			[]string{"authentication", "add the missing one of the two"},
+		},
+		"an issuer whose tokens nobody takes": {
+			listeners("{name: a, port: 9092, authentication: {mechanisms: [PLAIN], oauth: {issuer: a, audience: b, jwks: {url: 'https://a.example.com'}}}}"),
+			[]string{"authentication", "or remove the other"},
+		},
+		"an issuer without an audience": {
+			tokens("{issuer: a, jwks: {url: 'https://a.example.com'}}"), []string{"oauth.audience", "Required"}},
+		"two audiences": {
+			tokens("{issuer: a, audience: 'b,c', jwks: {url: 'https://a.example.com'}}"), []string{"oauth.audience", "should match"}},
+		"keys from nowhere": {tokens("{issuer: a, audience: b, jwks: {}}"), []string{"oauth.jwks", "name either url"}},
+		"keys from two places": {
+			tokens("{issuer: a, audience: b, jwks: {url: 'https://a.example.com', secret: {name: a, key: b}}}"),
+			[]string{"oauth.jwks", "name either url"}},
+		"keys over http": {
+			tokens("{issuer: a, audience: b, jwks: {url: 'http://a.example.com'}}"), []string{"oauth.jwks.url", "should match"}},
+		"keys with a login": {
+			tokens("{issuer: a, audience: b, jwks: {url: 'https://me:hush@a.example.com'}}"), []string{"oauth.jwks.url", "should match"}},
+		"a Secret that brokers fetch": {
+			tokens("{issuer: a, audience: b, jwks: {fetch: Brokers, secret: {name: a, key: b}}}"),
+			[]string{"oauth.jwks", "remove them, or use url"}},
 		"walls of an unheard-of type": {`spec: {networkPolicy: {type: Egress}}`,
 			[]string{"spec.networkPolicy.type", `supported values: "None", "Ingress"`}},
 		"walls around somebody else's cluster": {

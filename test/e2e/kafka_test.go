@@ -18,6 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sasl/oauth"
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
 
@@ -26,7 +27,7 @@ import (
 
 // login is what a client needs, as it stands in a user's Secret.
 type login struct {
-	servers, protocol, mechanism, username, password string
+	servers, protocol, mechanism, username, password string // with OAUTHBEARER the password is a token
 	ca                                               []byte
 	certificate                                      *tls.Certificate // that the client shows; nil = none
 	// via is where a connection for an address really goes: the way of a router or a tunnel; nil = there.
@@ -126,6 +127,8 @@ func (l login) options() ([]kgo.Opt, error) {
 		return append(opts, kgo.SASL(scram.Auth{User: l.username, Pass: l.password}.AsSha256Mechanism())), nil
 	case "SCRAM-SHA-512":
 		return append(opts, kgo.SASL(scram.Auth{User: l.username, Pass: l.password}.AsSha512Mechanism())), nil
+	case "OAUTHBEARER":
+		return append(opts, kgo.SASL(oauth.Auth{Token: l.password}.AsMechanism())), nil
 	}
 	return nil, fmt.Errorf("sasl.mechanism is %q", l.mechanism)
 }

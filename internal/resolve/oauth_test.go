@@ -1,0 +1,108 @@
+package resolve
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/verdict"
+)
+
+// tokens has the listener clients take tokens, as change has it.
+func tokens(change func(o *v1alpha1.ListenerOAuth)) func(in *Inputs) {
+	return func(in *Inputs) {
+		a := in.Spec.Listeners[0].Authentication
+		a.Mechanisms = append(a.Mechanisms, v1alpha1.MechanismOAuthBearer)
+		a.OAuth = &v1alpha1.ListenerOAuth{Issuer: "https://id.example.com/realms/shop", Audience: "kafka",
+			JWKS: v1alpha1.JWKS{URL: "https://id.example.com/keys"}}
+		change(a.OAuth)
+	}
+}
+
+func keysFrom(url string) func(in *Inputs) {
+	return tokens(func(o *v1alpha1.ListenerOAuth) { o.JWKS.URL = url })
+}
+
+const ofTokens = "spec.listeners[clients].authentication.oauth"
+
+var oauthFaults = []badInput{
+	{"tokens of nobody", func(in *Inputs) {
+		in.Spec.Listeners[0].Authentication.Mechanisms = []v1alpha1.Mechanism{v1alpha1.MechanismOAuthBearer}
+	}, verdict.ReasonInvalid, ofTokens, "name issuer, audience and jwks"},
+	{"an issuer without tokens", func(in *Inputs) {
+		tokens(func(*v1alpha1.ListenerOAuth) {})(in)
+		in.Spec.Listeners[0].Authentication.Mechanisms = []v1alpha1.Mechanism{v1alpha1.MechanismPlain}
+	}, verdict.ReasonInvalid, ofTokens, "add OAUTHBEARER to mechanisms"},
+	{"an issuer without audience", tokens(func(o *v1alpha1.ListenerOAuth) { o.Audience = "" }), verdict.ReasonInvalid,
+		ofTokens + ".audience", "name what tokens for this cluster have in aud"},
+	{"two audiences in one", tokens(func(o *v1alpha1.ListenerOAuth) { o.Audience = "kafka,account" }), verdict.ReasonInvalid,
+		ofTokens + ".audience", "without a comma"},
+	{"no issuer", tokens(func(o *v1alpha1.ListenerOAuth) { o.Issuer = "" }), verdict.ReasonInvalid,
+		ofTokens + ".issuer", "write it exactly as tokens have it"},
+	{"an issuer that Kafka would resolve", tokens(func(o *v1alpha1.ListenerOAuth) { o.Issuer = "${file:/x:y}" }),
+		verdict.ReasonInvalid, ofTokens + ".issuer", "without $"},
+	{"an issuer of two lines", tokens(func(o *v1alpha1.ListenerOAuth) { o.Issuer = "a\nb" }), verdict.ReasonInvalid,
+		ofTokens + ".issuer", "without a space"},
+	{"keys from nowhere", keysFrom(""), verdict.ReasonInvalid, ofTokens + ".jwks", "name either url"},
+	{"keys from two places", tokens(func(o *v1alpha1.ListenerOAuth) {
+		o.JWKS.Secret = &v1alpha1.SecretEntry{Name: "keys", Key: "keys.json"}
+	}), verdict.ReasonInvalid, ofTokens + ".jwks", "name either url"},
+	{"keys over http", keysFrom("http://id.example.com/keys"), verdict.ReasonInvalid, ofTokens + ".jwks.url", "over https alone"},
+	{"keys from a file", keysFrom("file:///etc/passwd"), verdict.ReasonInvalid, ofTokens + ".jwks.url", "over https alone"},
+	{"a login in the address", keysFrom("https://me:hush@id.example.com/keys"), verdict.ReasonInvalid,
+		ofTokens + ".jwks.url", "remove the login before @"},
+	{"two addresses", keysFrom("https://a.example.com/keys,https://b.example.com/keys"), verdict.ReasonInvalid,
+		ofTokens + ".jwks.url", "without spaces, commas"},
+	{"an address with an option for Java behind it", keysFrom("https://a.example.com/keys -Dx=y"), verdict.ReasonInvalid,
+		ofTokens + ".jwks.url", "without spaces"},
+	{"an address without a host", keysFrom("https:///keys"), verdict.ReasonInvalid, ofTokens + ".jwks.url", "it is no address"},
+	{"a Secret that is fetched", tokens(func(o *v1alpha1.ListenerOAuth) {
+		o.JWKS = v1alpha1.JWKS{Secret: &v1alpha1.SecretEntry{Name: "keys", Key: "k"}, Fetch: v1alpha1.FetchedByBrokers}
+	}), verdict.ReasonInvalid, ofTokens + ".jwks.fetch", "remove it, or use url"},
+	{"an authority for a Secret", tokens(func(o *v1alpha1.ListenerOAuth) {
+		entry := v1alpha1.SecretEntry{Name: "keys", Key: "k"}
+		o.JWKS = v1alpha1.JWKS{Secret: &entry, CASecret: &entry}
+	}), verdict.ReasonInvalid, ofTokens + ".jwks.caSecret", "remove it, or use url"},
+	{"half a Secret", tokens(func(o *v1alpha1.ListenerOAuth) {
+		o.JWKS = v1alpha1.JWKS{Secret: &v1alpha1.SecretEntry{Name: "keys"}}
+	}), verdict.ReasonInvalid, ofTokens + ".jwks.secret", "the key of the entry"},
+	{"somebody else who fetches", tokens(func(o *v1alpha1.ListenerOAuth) { o.JWKS.Fetch = "Nobody" }), verdict.ReasonInvalid,
+		ofTokens + ".jwks.fetch", "use Operator or Brokers"},
+	{"a clock that is an hour off", tokens(func(o *v1alpha1.ListenerOAuth) { o.ClockSkewSeconds = ptr[int32](3600) }),
+		verdict.ReasonInvalid, ofTokens + ".clockSkewSeconds", "0 to 300"},
+	{"a claim with a space", tokens(func(o *v1alpha1.ListenerOAuth) { o.PrincipalClaim = "a b" }), verdict.ReasonInvalid,
+		ofTokens + ".principalClaim", "the name of a claim"},
+	{"a prefix that names a distinguished name", tokens(func(o *v1alpha1.ListenerOAuth) { o.PrincipalPrefix = ptr("CN=") }),
+		verdict.ReasonInvalid, ofTokens + ".principalPrefix", "letters, digits"},
+}
+
+func TestWhatIsNotSaidOfTokensIsFilledIn(t *testing.T) {
+	in := running(t, small)
+	tokens(func(*v1alpha1.ListenerOAuth) {})(&in)
+	in.Spec.Listeners[0].Encryption = v1alpha1.EncryptionNone
+	c, faults := Resolve(in)
+	if len(faults) > 0 {
+		t.Fatal(faults)
+	}
+	o := c.Listeners[0].OAuth
+	if o.PrincipalClaim != "sub" || o.ScopeClaim != "scope" || *o.ClockSkewSeconds != 30 || *o.PrincipalPrefix != "oidc:" ||
+		o.JWKS.Fetch != v1alpha1.FetchedByOperator || !c.Listeners[0].KeysInSecret() {
+		t.Errorf("%+v", o)
+	}
+	if warnings := strings.Join(Warnings(c), "; "); !strings.Contains(warnings, "OAUTHBEARER without TLS sends tokens") ||
+		strings.Contains(warnings, "principalPrefix") {
+		t.Error(warnings)
+	}
+}
+
+func TestAnEmptyPrefixIsTakenAtTheOwnersWordAndWarnedOf(t *testing.T) {
+	in := running(t, small)
+	tokens(func(o *v1alpha1.ListenerOAuth) { o.PrincipalPrefix, o.ClockSkewSeconds = ptr(""), ptr[int32](0) })(&in)
+	c, faults := Resolve(in)
+	if len(faults) > 0 || *c.Listeners[0].OAuth.PrincipalPrefix != "" || *c.Listeners[0].OAuth.ClockSkewSeconds != 0 {
+		t.Fatalf("%v, %+v", faults, c)
+	}
+	if warnings := strings.Join(Warnings(c), "; "); !strings.Contains(warnings, "may be any KafkaUser") {
+		t.Error(warnings)
+	}
+}
