@@ -84,9 +84,6 @@ func TestEveryMechanismIsACompleteRow(t *testing.T) {
 			t.Errorf("the schema of %s offers %v, and the table has %v", kind, got, want)
 		}
 	}
-	if offered := enum(t, "kafkausers", "mechanisms"); !reflect.DeepEqual(offered, seen) {
-		t.Errorf("the schema of kafkausers offers %v, and the table has %v for users", offered, seen)
-	}
 }
 
 // enum reads the values that the API server admits for the items of a list.

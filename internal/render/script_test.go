@@ -58,6 +58,13 @@ echo "kafka runs"
 `
 	fakeStorage = `#!/usr/bin/env bash
 root=$CASTELLAN_ROOT
+case ${CLASSPATH:-} in
+*/castellan-plain.jar) ;;
+*)
+	echo 'org.apache.kafka.common.config.ConfigException: Invalid value for configuration principal.builder.class' >&2
+	exit 1
+	;;
+esac
 echo "$*" >>"$root/formatted"
 echo "SCRAM storedKey=hunter2"
 if [ -f "$root/fail" ]; then

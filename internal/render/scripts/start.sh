@@ -227,10 +227,11 @@ own_file names >"$work/names"
 own_file server.properties >"$work/unfilled.properties"
 wait_until have_keys
 fill
+CLASSPATH=$(class_path) # the tool that formats disks reads the whole configuration, and wants every class that it names
+export CLASSPATH
 format_disks
 
-CLASSPATH=$(class_path)
 KAFKA_HEAP_OPTS=$(own_file jvm)
 KAFKA_OPTS="$(archive kafka) $(forget_addresses) -XX:+ExitOnOutOfMemoryError"
-export CLASSPATH KAFKA_HEAP_OPTS KAFKA_OPTS
+export KAFKA_HEAP_OPTS KAFKA_OPTS
 run_kafka
