@@ -54,8 +54,8 @@ const (
 // Property is one setting of a broker or of a client.
 type Property struct{ Key, Value string }
 
-// Row is one mechanism. No column may be empty, but for Iterations, and where the credential is Nowhere for what listeners,
-// clients and logins are told of it.
+// Row is one mechanism. No column may be empty, but for Iterations, and where the credential is Nowhere for what
+// listeners, clients and logins are told of it.
 type Row struct {
 	Name v1alpha1.Mechanism
 	// Listener gives the broker's properties below listener.name.<listener>.<mechanism>.sasl. The file of passwords is

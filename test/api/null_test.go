@@ -31,6 +31,7 @@ spec:
   authorization: {type: Simple}
   config: {}
   rack: {}
+  defaultQuotas: {}
   rolling: {}
   access:
     namespaces: {matchExpressions: [{key: a, operator: Exists}]}
