@@ -88,6 +88,19 @@ type KafkaClusterStatus struct {
 	// deletes them. They are deleted once an authorizer answers.
 	// +optional
 	RemainingACLs *RemainingACLs `json:"remainingACLs,omitempty"`
+	// Default quotas that the operator has set, or is about to set.
+	// +optional
+	DefaultQuotas *DefaultQuotasStatus `json:"defaultQuotas,omitempty"`
+}
+
+// DefaultQuotasStatus says which of Kafka's default quotas are the operator's. It removes those, and no others.
+type DefaultQuotasStatus struct {
+	// Kafka's id of the cluster that has the quotas. In another one they mean nothing.
+	ClusterID string `json:"clusterId"`
+	// Names of the quotas, as Kafka has them, such as producer_byte_rate. At most 16.
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=16
+	Keys []string `json:"keys"`
 }
 
 // MaxRemainingACLs is how many users RemainingACLs names at most. A KafkaUser for whom there is no room waits.

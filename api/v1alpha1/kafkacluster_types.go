@@ -138,6 +138,11 @@ type KafkaClusterSpec struct {
 	// +optional
 	Access *Access `json:"access,omitempty"`
 
+	// Limits of what each user may take from each broker, for users without quotas of their own of that kind (Kafka's
+	// default user). What others have set by Kafka's tools and does not stand here stays. Default: none.
+	// +optional
+	DefaultQuotas *Quotas `json:"defaultQuotas,omitempty"`
+
 	// Who may connect to the pods at all. It takes a network plugin that enforces NetworkPolicies. Default: everybody;
 	// the operator makes no NetworkPolicy.
 	// +optional

@@ -273,11 +273,12 @@ type Credentials struct {
 	// of them may be. What is the object's is taken away with it.
 	// +optional
 	ACLs ACLRecord `json:"acls,omitempty"`
-	// ACLs that this object has added, or is about to add, with aclPolicy Merge. At most 1024.
+	// ACLs that this object has added, or is about to add, with aclPolicy Merge: permission, operations, type of the
+	// resource, pattern, host, and name. At most 1024.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=1024
-	AddedACLs []AddedACL `json:"addedACLs,omitempty"`
+	AddedACLs []string `json:"addedACLs,omitempty"`
 }
 
 // ACLRecord says what is known of a user's ACLs.

@@ -544,7 +544,12 @@ func (k *FakeKafka) AlterQuotas(_ context.Context, changes map[string]map[string
 	if err != nil {
 		return nil, err
 	}
+	results := map[string]error{}
 	for user, alter := range changes {
+		if refused := k.Refuse[user]; user == kafka.DefaultUser && refused != nil {
+			results[user] = refused
+			continue
+		}
 		if k.QuotasOf[user] == nil {
 			k.QuotasOf[user] = map[string]float64{}
 		}
@@ -556,5 +561,5 @@ func (k *FakeKafka) AlterQuotas(_ context.Context, changes map[string]map[string
 			}
 		}
 	}
-	return map[string]error{}, end()
+	return results, end()
 }

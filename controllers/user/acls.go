@@ -40,15 +40,15 @@ func (p *userPass) stakeIn(i *userItem) *users.Stake {
 // wantedACLs are those that the holder's spec comes to and that can be carried out.
 func (p *userPass) wantedACLs(i *userItem) []kafka.ACL {
 	u := i.claim.Holder
-	if !p.authorizer || len(users.Unfit(u)) > 0 {
+	rules, beyond := users.Granted(u, p.host)
+	if !p.authorizer || len(users.Unfit(u)) > 0 && len(beyond) == 0 { // those that Kafka has stay
 		return nil
 	}
-	rules, _ := users.Granted(u, p.host)
 	return users.ACLsOf(i.claim.Name, rules)
 }
 
-// aclsAhead puts into a record what is the holder's of the principal's ACLs, before anything of them is changed in Kafka.
-// It tells whether that differs from what the record says.
+// aclsAhead puts into a record what is the holder's of the principal's ACLs, before anything of them is changed in
+// Kafka. It tells whether that differs from what the record says.
 func (p *userPass) aclsAhead(i *userItem, record *v1alpha1.Credentials) bool {
 	u, before := i.claim.Holder, record.DeepCopy()
 	switch merges := u.Spec.ACLPolicy == v1alpha1.ACLPolicyMerge; {

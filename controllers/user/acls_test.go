@@ -128,7 +128,8 @@ func TestGrantsAreInForceAndToldAndCostNothingAtRest(t *testing.T) {
 	w.changeUser("app", func(u *v1alpha1.KafkaUser) { u.Spec.Grants = nil })
 	w.Settle("app")
 	w.wantUser("app", "Ready")
-	if got := w.user("app").Status; len(w.Kafka.ACLSet) != 0 || got.ACLs != nil || got.Credentials.ACLs != v1alpha1.ACLsNone {
+	if got := w.user("app").Status; len(w.Kafka.ACLSet) != 0 || got.ACLs != nil ||
+		got.Credentials.ACLs != v1alpha1.ACLsNone {
 		t.Errorf("%v %q %+v", w.Kafka.ACLSet, got.ACLs, got.Credentials)
 	}
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/castellan-dev/castellan/internal/users"
 )
 
-// connectElsewhere creates or corrects the connection Secret of a user that has its credential from elsewhere: all that a
-// client needs but that. A password that stood in it goes.
+// connectElsewhere creates or corrects the connection Secret of a user that has its credential from elsewhere: all that
+// a client needs but that. A password that stood in it goes.
 func (p *userPass) connectElsewhere(ctx context.Context, i *userItem) error {
 	u := i.claim.Holder
 	key := secretKey(u.Namespace, users.SecretName(u.Name))

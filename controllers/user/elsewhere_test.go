@@ -11,6 +11,7 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/controllers/controllertest"
 	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/pki"
 	"github.com/castellan-dev/castellan/internal/render"
 	"github.com/castellan-dev/castellan/internal/users"
 )
@@ -37,7 +38,8 @@ func TestAUserFromElsewhereHasACLsAndQuotasAndNoCredential(t *testing.T) {
 			w.Settle(distinguished)
 			w.wantUser("app", "Ready")
 			u := w.user("app")
-			if got := controllertest.Message(u.Status.Conditions); !strings.Contains(got, "its credential is not the operator's") {
+			const says = "its credential is not the operator's"
+			if got := controllertest.Message(u.Status.Conditions); !strings.Contains(got, says) {
 				t.Error(got)
 			}
 			if c := u.Status.Credentials; c.PasswordHash != "" || len(c.ProvenOn) != 0 || len(c.Mechanisms) != 1 {
@@ -110,8 +112,8 @@ func TestFromAPasswordToElsewhereAndBack(t *testing.T) {
 	to(v1alpha1.MechanismScram512)
 	w.wantUser("app", "Ready")
 	c := w.user("app").Status.Credentials
-	if w.Kafka.Scram["app"]["SCRAM-SHA-512"].Password != w.secret("app-kafka")[users.PasswordKey] || c.PasswordHash == "" ||
-		len(c.ProvenOn) != 2 || slices.ContainsFunc(c.Mechanisms,
+	if w.Kafka.Scram["app"]["SCRAM-SHA-512"].Password != w.secret("app-kafka")[users.PasswordKey] ||
+		c.PasswordHash == "" || len(c.ProvenOn) != 2 || slices.ContainsFunc(c.Mechanisms,
 		func(s v1alpha1.CredentialStatus) bool { return s.Mechanism == v1alpha1.MechanismExternal || s.Leaving }) {
 		t.Errorf("%v %+v", w.Kafka.Scram, c)
 	}
@@ -134,6 +136,30 @@ func TestAUserFromElsewhereIsNoSuperUser(t *testing.T) {
 	w.ChangeCluster(func(c *v1alpha1.KafkaCluster) { c.Spec.Authorization.SuperUsers = nil })
 	w.Settle("root")
 	w.wantUser("app", "Ready")
+}
+
+func TestAUserFromElsewhereIsNotTheOperatorsOwn(t *testing.T) {
+	cluster := controllertest.ReadyExternal()
+	cluster.Spec.External.Authentication.Mechanism = v1alpha1.ExternalTLSCertificate
+	w := newUsersOf(t, cluster)
+	authority, err := pki.NewAuthority("ca", controllertest.TestStart)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, err := pki.Issue(authority, pki.Request{CommonName: "app", Organization: "Example",
+		Usages: pki.Usages{Client: true}, ValidFor: time.Hour}, controllertest.TestStart)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.AccessTo.Certificate = own.CertPEM
+	u := fromElsewhere()
+	u.Spec.Name = "CN=app,O=Example"
+	w.Apply(u)
+	w.Settle(u.Spec.Name)
+	w.wantUser("app", "Stalled/OperatorsOwnUser")
+	if len(w.Kafka.ACLSet) != 0 {
+		t.Errorf("%v", w.Kafka.ACLSet)
+	}
 }
 
 func TestAForeignSecretIsLeftAloneByAUserFromElsewhere(t *testing.T) {

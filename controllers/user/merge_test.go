@@ -3,6 +3,7 @@ package user
 import (
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -52,7 +53,7 @@ func (w *world) wantAdded(record v1alpha1.ACLRecord, want ...string) {
 	c := w.user("app").Status.Credentials
 	var got []string
 	for _, a := range c.AddedACLs {
-		got = append(got, a.Name)
+		got = append(got, a[strings.LastIndex(a, " ")+1:])
 	}
 	if c.ACLs != record || !slices.Equal(got, want) {
 		w.T.Fatalf("on record are %q %v, want %q %v", c.ACLs, got, record, want)

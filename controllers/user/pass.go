@@ -72,6 +72,7 @@ func (p *userPass) Change(ctx context.Context) error {
 	if err := p.mend(ctx, admin); err != nil {
 		return err
 	}
+	p.mendDefaults(ctx, admin)
 	p.dropRemaining(ctx)
 	if err := p.plain(ctx); err != nil {
 		p.plainFailed(err)
@@ -89,7 +90,7 @@ func (p *userPass) meet(ctx context.Context) (err error) {
 		return err
 	}
 	access, err := p.r.Clusters.Access(ctx, cluster)
-	p.host, p.ca = external.HostOf(cluster, access.Username), access.CA
+	p.host, p.ca = external.HostOf(cluster, access.User()), access.CA
 	return err
 }
 

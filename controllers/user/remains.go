@@ -115,17 +115,24 @@ func (p *userPass) dropRemaining(ctx context.Context) {
 	}
 }
 
-// recordRemaining writes the record, provided that nobody has written the status since it was read.
+// recordRemaining writes the record.
 func (p *userPass) recordRemaining(ctx context.Context, names []string) error {
+	return p.recordOnCluster(ctx, "the remaining ACLs", func(s *v1alpha1.KafkaClusterStatus) {
+		s.RemainingACLs = nil
+		if slices.Sort(names); len(names) > 0 {
+			s.RemainingACLs = &v1alpha1.RemainingACLs{ClusterID: s.ClusterID, Users: names}
+		}
+	})
+}
+
+// recordOnCluster writes something into the cluster's status, provided that nobody has written that since it was read.
+func (p *userPass) recordOnCluster(ctx context.Context, what string, put func(*v1alpha1.KafkaClusterStatus)) error {
 	base := p.pass.Cluster.Object
 	next := base.DeepCopy()
-	next.Status.RemainingACLs = nil
-	if slices.Sort(names); len(names) > 0 {
-		next.Status.RemainingACLs = &v1alpha1.RemainingACLs{ClusterID: base.Status.ClusterID, Users: names}
-	}
+	put(&next.Status)
 	patch := client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{})
 	if err := p.r.Client.Status().Patch(ctx, next, patch); err != nil {
-		return fmt.Errorf("record the remaining ACLs in the status of KafkaCluster %s: %w", p.pass.Cluster.Key, err)
+		return fmt.Errorf("record %s in the status of KafkaCluster %s: %w", what, p.pass.Cluster.Key, err)
 	}
 	p.pass.Cluster.Object = next
 	return nil

@@ -37,7 +37,7 @@ var kafkaUsers = batch.Kind[*v1alpha1.KafkaUser, v1alpha1.KafkaUserStatus]{
 	Status:     func(u *v1alpha1.KafkaUser) *v1alpha1.KafkaUserStatus { return &u.Status },
 	Conditions: func(s *v1alpha1.KafkaUserStatus) *[]metav1.Condition { return &s.Conditions },
 	Seen:       users.SeenStatus,
-	Remains:    remaining,
+	Remains:    withoutObjects,
 	Leftover: func(u *v1alpha1.KafkaUser) string {
 		if u.Status.Credentials == nil {
 			return ""
@@ -57,6 +57,9 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	type test = func(*v1alpha1.KafkaUser) bool
 	events := r.ClusterEvents(batch.Every[*v1alpha1.KafkaUser], func(before, after *v1alpha1.KafkaCluster) test {
 		if sameForUsers(before, after) {
+			if !equality.Semantic.DeepEqual(before.Spec.DefaultQuotas, after.Spec.DefaultQuotas) {
+				return func(*v1alpha1.KafkaUser) bool { return false } // what has no object is looked at all the same
+			}
 			return nil
 		}
 		return batch.Every[*v1alpha1.KafkaUser]

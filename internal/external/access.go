@@ -127,6 +127,15 @@ func (a *Access) authenticate(auth *v1alpha1.ExternalAuthentication,
 	return nil
 }
 
+// User is the name that brokers give to the operator, as far as its login tells: rules of the brokers may make another one
+// of the name in a certificate. Empty = it has none.
+func (a Access) User() string {
+	if certificates, err := pki.ParseCertificates(a.Certificate); err == nil && len(certificates) > 0 {
+		return certificates[0].Subject.String()
+	}
+	return a.Username
+}
+
 // entries returns the values of a Secret's keys, all of which it must have.
 func entries(field, name string, keys []string, secrets map[string]map[string][]byte) ([][]byte, *verdict.Verdict) {
 	data, exists := secrets[name]

@@ -98,12 +98,16 @@ type UserAdmin interface {
 	// DeleteACLs removes exactly the given ACLs and returns one result per ACL, in order. Nothing in an ACL is taken
 	// for a wildcard. Deleting an ACL that is gone already is no error.
 	DeleteACLs(ctx context.Context, acls []ACL) ([]error, error)
-	// Quotas lists the client quotas (KIP-546) of users, by user and key. It leaves out the quotas of client ids, of
-	// users with a client id, and of the default user.
+	// Quotas lists the client quotas (KIP-546) of users, by user and key, those of the default user under DefaultUser. It
+	// leaves out the quotas of client ids, and of users with a client id.
 	Quotas(ctx context.Context) (map[string]map[string]float64, error)
 	// AlterQuotas sets the given keys of each user. A nil value removes the key.
 	AlterQuotas(ctx context.Context, changes map[string]map[string]*float64) (map[string]error, error)
 }
+
+// DefaultUser stands for Kafka's default user, whose quotas hold for every user without quotas of its own. No user has
+// an empty name.
+const DefaultUser = ""
 
 // Login is what a Prober tries on one listener of one broker.
 type Login struct {

@@ -34,7 +34,8 @@ func NotForUsers(u *v1alpha1.KafkaUser, host model.Host) *claim.Bar {
 	}
 	switch elsewhere := Elsewhere(u); {
 	case isInternal(name):
-		return refuse("%q is, or looks like, the name in a certificate of a cluster of the operator's own; choose another", name)
+		return refuse("%q is, or looks like, the name in a certificate of a cluster of the operator's own; choose another",
+			name)
 	case !elsewhere && !loginName.MatchString(name):
 		return refuse("%q is no name to log in with by a password; use letters, digits and . _ @ + -, or set "+
 			"spec.authentication.mechanisms to [External]", name)
@@ -43,8 +44,8 @@ func NotForUsers(u *v1alpha1.KafkaUser, host model.Host) *claim.Bar {
 	case name == anonymous:
 		return refuse("%s is the name of clients that do not log in; choose another", name)
 	case slices.Contains(host.SuperUsers, name):
-		return refuse("%q is a super user of KafkaCluster %s/%s, so that ACLs do not bind it; choose another name, or take it "+
-			"out of spec.authorization.superUsers of the KafkaCluster", name, host.Namespace, host.Name)
+		return refuse("%q is a super user of KafkaCluster %s/%s, so that ACLs do not bind it; choose another name, or take "+
+			"it out of spec.authorization.superUsers of the KafkaCluster", name, host.Namespace, host.Name)
 	case name == anything && u.Namespace != host.Namespace:
 		return refuse("ACLs of * are everybody's, and can only be asked for in the namespace of KafkaCluster %s/%s; choose "+
 			"another name", host.Namespace, host.Name)

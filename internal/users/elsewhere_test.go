@@ -50,7 +50,8 @@ func TestAUserFromElsewhereIsSentToAnyListener(t *testing.T) {
 	host := model.Host{Name: "events", Listeners: []model.HostListener{
 		{Name: "late", TLS: true, Inside: true, Late: true},
 		{Name: "open", Bootstrap: "o:1"},
-		{Name: "clients", Bootstrap: "c:1", TLS: true, Inside: true, Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismPlain}},
+		{Name: "clients", Bootstrap: "c:1", TLS: true, Inside: true,
+			Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismPlain}},
 		{Name: "certificates", Bootstrap: "x:1", TLS: true},
 	}}
 	if fault := NotOffered(host, asked); fault != nil {
@@ -58,7 +59,8 @@ func TestAUserFromElsewhereIsSentToAnyListener(t *testing.T) {
 	}
 	data := Connection("CN=app", "", []byte("PEM\n"), Endpoints(host, asked))
 	for key, want := range map[string]string{
-		"type": "kafka", "provider": "castellan", "bootstrap.servers": "c:1", "security.protocol": "SASL_SSL", "ca.crt": "PEM\n",
+		"type": "kafka", "provider": "castellan", "bootstrap.servers": "c:1", "security.protocol": "SASL_SSL",
+		"ca.crt": "PEM\n",
 		"client.properties": "bootstrap.servers=c:1\nsecurity.protocol=SASL_SSL\n" +
 			"ssl.truststore.type=PEM\nssl.truststore.certificates=PEM\n",
 		"client.open.properties":         "bootstrap.servers=o:1\nsecurity.protocol=PLAINTEXT\n",
@@ -70,7 +72,7 @@ func TestAUserFromElsewhereIsSentToAnyListener(t *testing.T) {
 		}
 	}
 	for key, value := range data {
-		if key == "username" || key == PasswordKey || strings.HasPrefix(key, "sasl.") || strings.Contains(string(value), "sasl.") {
+		if key == "username" || key == PasswordKey || strings.Contains(key+string(value), "sasl.") {
 			t.Errorf("there is a credential in it: %s", key)
 		}
 	}

@@ -160,8 +160,8 @@ func notOfferedOutside(host model.Host, lacking []string) *verdict.Verdict {
 	return &fault
 }
 
-// Refused says why nothing of a user may be touched in the cluster; nil = it may. scram: it has, or asks for, a credential
-// of the operator's.
+// Refused says why nothing of a user may be touched in the cluster; nil = it may. scram: it has, or asks for, a
+// credential of the operator's.
 func Refused(host model.Host, name string, scram bool) *verdict.Verdict {
 	if scram && host.NeedsForScram != "" {
 		fault := verdict.Stalled(ReasonTooOld, "spec.clusterRef",

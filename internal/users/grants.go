@@ -40,8 +40,8 @@ type RoleRow struct {
 	Needs []Need
 }
 
-// Read, Write, Delete and Alter imply Describe, and AlterConfigs implies DescribeConfigs, in Kafka's authorizer. They are
-// written out all the same, so that status.acls says all of it.
+// Read, Write, Delete and Alter imply Describe, and AlterConfigs implies DescribeConfigs, in Kafka's authorizer. They
+// are written out all the same, so that status.acls says all of it.
 var (
 	writes     = []v1alpha1.Operation{"Describe", "Write"}
 	reads      = []v1alpha1.Operation{"Describe", "Read"}
@@ -63,8 +63,8 @@ var Roles = []RoleRow{
 		{Type: v1alpha1.ResourceTopic, Of: SubjectTopic, Operations: writes},
 		{Type: v1alpha1.ResourceTransactionalID, Of: SubjectTransactionalID, Operations: writes},
 	}},
-	// FindCoordinator and OffsetFetch ask for Describe of the group (KIP-163), all else for Read, with the classic protocol
-	// and with that of KIP-848.
+	// FindCoordinator and OffsetFetch ask for Describe of the group (KIP-163), all else for Read, with the classic
+	// protocol and with that of KIP-848.
 	{v1alpha1.RoleConsumer, []Need{
 		{Type: v1alpha1.ResourceTopic, Of: SubjectTopic, Operations: reads},
 		{Type: v1alpha1.ResourceGroup, Of: SubjectGroup, Operations: reads},
@@ -76,8 +76,8 @@ var Roles = []RoleRow{
 		{Type: v1alpha1.ResourceGroup, Of: SubjectGroup, Operations: reads},
 	}},
 	// The application.id is the group, and with a dash after it the beginning of internal topics and, for exactly_once_v2
-	// (KIP-447), of transactional ids. With the protocol of KIP-1071, StreamsGroupHeartbeat asks for Read of the group, and
-	// for Create of the internal topics, which the coordinator then makes.
+	// (KIP-447), of transactional ids. With the protocol of KIP-1071, StreamsGroupHeartbeat asks for Read of the group,
+	// and for Create of the internal topics, which the coordinator then makes.
 	{v1alpha1.RoleStreams, []Need{
 		{Type: v1alpha1.ResourceGroup, Of: SubjectGroup, Operations: reads},
 		{Type: v1alpha1.ResourceTopic, Of: SubjectGroup, Inner: true, Operations: internalTopics},

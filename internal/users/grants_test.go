@@ -13,8 +13,8 @@ import (
 	"github.com/castellan-dev/castellan/internal/model"
 )
 
-// TestEveryRoleIsACompleteRow walks the table: the operations are those of the resource, the schema offers the role, and
-// the page about users has a line for each of its resources.
+// TestEveryRoleIsACompleteRow walks the table: the operations are those of the resource, the schema offers the role,
+// and the page about users has a line for each of its resources.
 func TestEveryRoleIsACompleteRow(t *testing.T) {
 	knows := map[v1alpha1.ResourceType]string{ // as the rules of ACLRule have it
 		v1alpha1.ResourceTopic:           "Read, Write, Create, Delete, Alter, Describe, DescribeConfigs, AlterConfigs",
@@ -158,18 +158,26 @@ func TestGrantsThatMatchNothingAreRefused(t *testing.T) {
 		grant v1alpha1.Grant
 		says  []string // nothing = it is taken
 	}{
-		"a topic":                          {v1alpha1.Grant{Role: "Owner", Topic: "orders.new_1-a"}, nil},
-		"all topics":                       {v1alpha1.Grant{Role: "Consumer", Topic: "*", Group: "*"}, nil},
-		"a prefix that is a dot":           {v1alpha1.Grant{Role: "Producer", TopicPrefix: "."}, nil},
-		"a group with a slash":             {v1alpha1.Grant{Role: "Consumer", Topic: "t", Group: "a/b"}, nil},
-		"a topic with an asterisk":         {v1alpha1.Grant{Role: "Producer", Topic: "orders-*"}, []string{"grants[0].topic", "topicPrefix: orders-"}},
-		"a topic with a space":             {v1alpha1.Grant{Role: "Producer", Topic: "a b"}, []string{"grants[0].topic", "letters"}},
-		"a topic that is a dot":            {v1alpha1.Grant{Role: "Producer", Topic: "."}, []string{"grants[0].topic", "correct it"}},
-		"a prefix that is an asterisk":     {v1alpha1.Grant{Role: "Producer", TopicPrefix: "*"}, []string{"grants[0].topicPrefix", "use topic"}},
-		"a group prefix that is asterisk":  {v1alpha1.Grant{Role: "Consumer", Topic: "t", GroupPrefix: "*"}, []string{"grants[0].groupPrefix", "use group"}},
-		"no group":                         {v1alpha1.Grant{Role: "Consumer", Topic: "t"}, []string{"grants[0].group", "groupPrefix"}},
-		"an application called asterisk":   {v1alpha1.Grant{Role: "Streams", Group: "*"}, []string{"grants[0].group", "application.id"}},
-		"an application called by a slash": {v1alpha1.Grant{Role: "Streams", Group: "a/b"}, []string{"grants[0].group", "application.id"}},
+		"a topic":                {v1alpha1.Grant{Role: "Owner", Topic: "orders.new_1-a"}, nil},
+		"all topics":             {v1alpha1.Grant{Role: "Consumer", Topic: "*", Group: "*"}, nil},
+		"a prefix that is a dot": {v1alpha1.Grant{Role: "Producer", TopicPrefix: "."}, nil},
+		"a group with a slash":   {v1alpha1.Grant{Role: "Consumer", Topic: "t", Group: "a/b"}, nil},
+		"a topic with an asterisk": {v1alpha1.Grant{Role: "Producer", Topic: "orders-*"},
+			[]string{"grants[0].topic", "topicPrefix: orders-"}},
+		"a topic with a space": {v1alpha1.Grant{Role: "Producer", Topic: "a b"},
+			[]string{"grants[0].topic", "letters"}},
+		"a topic that is a dot": {v1alpha1.Grant{Role: "Producer", Topic: "."},
+			[]string{"grants[0].topic", "correct it"}},
+		"a prefix that is an asterisk": {v1alpha1.Grant{Role: "Producer", TopicPrefix: "*"},
+			[]string{"grants[0].topicPrefix", "use topic"}},
+		"a group prefix that is asterisk": {v1alpha1.Grant{Role: "Consumer", Topic: "t", GroupPrefix: "*"},
+			[]string{"grants[0].groupPrefix", "use group"}},
+		"no group": {v1alpha1.Grant{Role: "Consumer", Topic: "t"},
+			[]string{"grants[0].group", "groupPrefix"}},
+		"an application called asterisk": {v1alpha1.Grant{Role: "Streams", Group: "*"},
+			[]string{"grants[0].group", "application.id"}},
+		"an application called by a slash": {v1alpha1.Grant{Role: "Streams", Group: "a/b"},
+			[]string{"grants[0].group", "application.id"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			u := guest()

@@ -2,6 +2,7 @@ package users
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/kafka"
@@ -57,16 +58,21 @@ func (s *Stake) Record(c *v1alpha1.Credentials) {
 	for _, same := range byResource(sorted) {
 		a := same[0]
 		c.ACLs = v1alpha1.ACLsAdded
-		c.AddedACLs = append(c.AddedACLs, v1alpha1.AddedACL{Type: a.ResourceType, Name: a.ResourceName, Pattern: a.Pattern,
-			Permission: a.Permission, Host: a.Host, Operations: operationsOf(same)})
+		c.AddedACLs = append(c.AddedACLs, strings.Join([]string{a.Permission, strings.Join(operationsOf(same), ","),
+			a.ResourceType, a.Pattern, a.Host, a.ResourceName}, " "))
 	}
 }
 
-func addedACLs(name string, added []v1alpha1.AddedACL) (acls []kafka.ACL) {
-	for _, a := range added {
-		for _, operation := range a.Operations {
-			acls = append(acls, kafka.ACL{Principal: Principal(name), Host: a.Host, ResourceType: a.Type, ResourceName: a.Name,
-				Pattern: a.Pattern, Operation: operation, Permission: a.Permission})
+// addedACLs reads what Record wrote. The name is the last word, because it may have spaces in it.
+func addedACLs(user string, added []string) (acls []kafka.ACL) {
+	for _, text := range added {
+		words := strings.SplitN(text, " ", 6)
+		if len(words) < 6 {
+			continue
+		}
+		for operation := range strings.SplitSeq(words[1], ",") {
+			acls = append(acls, kafka.ACL{Principal: Principal(user), Permission: words[0], Operation: operation,
+				ResourceType: words[2], Pattern: words[3], Host: words[4], ResourceName: words[5]})
 		}
 	}
 	return acls

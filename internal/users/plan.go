@@ -215,6 +215,24 @@ func QuotasOf(q *v1alpha1.Quotas) map[string]float64 {
 	return quotas
 }
 
+// DefaultsToAlter compares the default quotas that are wanted with those that Kafka has. Of what is not wanted only own
+// are removed: all others are somebody else's.
+func DefaultsToAlter(wanted, live map[string]float64, own []string) map[string]*float64 {
+	alter := map[string]*float64{}
+	for key, value := range wanted {
+		if have, set := live[key]; !set || have != value {
+			alter[key] = &value
+		}
+	}
+	for _, key := range own {
+		_, set := live[key]
+		if _, asked := wanted[key]; set && !asked {
+			alter[key] = nil
+		}
+	}
+	return alter
+}
+
 func compareACLs(a, b kafka.ACL) int {
 	return cmp.Or(
 		cmp.Compare(a.Principal, b.Principal), cmp.Compare(a.ResourceType, b.ResourceType),

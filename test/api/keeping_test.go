@@ -203,7 +203,8 @@ func TestWhatMayChange(t *testing.T) {
 		},
 		"a user's credential, to elsewhere": {"KafkaUser", `{}`, `spec: {authentication: {mechanisms: [External]}}`},
 		"a user's credential, from elsewhere": {
-			"KafkaUser", `spec: {name: app, authentication: {mechanisms: [External]}}`, `spec: {authentication: {mechanisms: [PLAIN]}}`,
+			"KafkaUser", `spec: {name: app, authentication: {mechanisms: [External]}}`,
+			`spec: {authentication: {mechanisms: [PLAIN]}}`,
 		},
 	}
 	for name, c := range cases {

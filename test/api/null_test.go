@@ -33,6 +33,7 @@ spec:
   authorization: {type: Simple}
   config: {}
   rack: {}
+  defaultQuotas: {}
   rolling: {}
   access:
     namespaces: {matchExpressions: [{key: a, operator: Exists}]}

@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/castellan-dev/castellan/internal/kafka"
 )
 
 const userEntity = "user"
@@ -50,6 +52,9 @@ func (c *Client) AlterQuotas(ctx context.Context, changes map[string]map[string]
 		for _, user := range users {
 			entity := kmsg.NewAlterClientQuotasRequestEntryEntity()
 			entity.Type, entity.Name = userEntity, kmsg.StringPtr(user)
+			if user == kafka.DefaultUser {
+				entity.Name = nil
+			}
 			entry := kmsg.NewAlterClientQuotasRequestEntry()
 			entry.Entity = append(entry.Entity, entity)
 			for _, key := range sortedKeys(changes[user]) {
@@ -80,16 +85,19 @@ func (c *Client) AlterQuotas(ctx context.Context, changes map[string]map[string]
 	})
 }
 
-// onlyUser returns the name of an entity whose only part is a named user.
+// onlyUser returns the name of an entity whose only part is a user, named or the default one.
 func onlyUser(n int, part func(int) (kind string, name *string)) (string, bool) {
 	if n != 1 {
 		return "", false
 	}
 	kind, name := part(0)
-	if kind != userEntity || name == nil {
+	switch {
+	case kind != userEntity:
 		return "", false
+	case name == nil:
+		return kafka.DefaultUser, true
 	}
-	return *name, true
+	return *name, *name != kafka.DefaultUser
 }
 
 func sortedKeys[V any](m map[string]V) []string {

@@ -131,7 +131,7 @@ func sameACLs(t *testing.T, c *client.Client, want []kafka.ACL) {
 	})
 }
 
-func TestQuotasAreThoseOfOneUser(t *testing.T) {
+func TestQuotasAreThoseOfOneUserOrOfAll(t *testing.T) {
 	c, counter := connect(t)
 	ctx := t.Context()
 	foreignQuotas(t)
@@ -143,6 +143,7 @@ func TestQuotasAreThoseOfOneUser(t *testing.T) {
 	cost(t, counter, "AlterClientQuotas", 1)
 	want := map[string]map[string]float64{
 		"carol": {"producer_byte_rate": 1048576, "request_percentage": 12.5}, "dave": {"consumer_byte_rate": 1},
+		kafka.DefaultUser: {"producer_byte_rate": 9},
 	}
 	sameQuotas := func() {
 		t.Helper()
@@ -156,8 +157,13 @@ func TestQuotasAreThoseOfOneUser(t *testing.T) {
 	sameQuotas()
 	noErrors(t)(c.AlterQuotas(ctx, map[string]map[string]*float64{
 		"carol": {"request_percentage": nil}, "dave": {"consumer_byte_rate": nil},
+		kafka.DefaultUser: {"producer_byte_rate": nil, "consumer_byte_rate": ptr(5.0)},
 	}))
-	want = map[string]map[string]float64{"carol": {"producer_byte_rate": 1048576}}
+	want = map[string]map[string]float64{"carol": {"producer_byte_rate": 1048576},
+		kafka.DefaultUser: {"consumer_byte_rate": 5}}
+	sameQuotas()
+	noErrors(t)(c.AlterQuotas(ctx, map[string]map[string]*float64{kafka.DefaultUser: {"consumer_byte_rate": nil}}))
+	delete(want, kafka.DefaultUser)
 	sameQuotas()
 	results, err := c.AlterQuotas(ctx, map[string]map[string]*float64{"carol": {"no_such_quota": ptr(1.0)}})
 	if err != nil {
@@ -166,7 +172,7 @@ func TestQuotasAreThoseOfOneUser(t *testing.T) {
 	refused(t, results["carol"], "INVALID_REQUEST")
 }
 
-// foreignQuotas sets what the client must not show: a user with a client id, a client id, and the default user.
+// foreignQuotas sets what the client must not show, a user with a client id and a client id, and the default user's.
 func foreignQuotas(t *testing.T) {
 	t.Helper()
 	raw, err := kgo.NewClient(kgo.SeedBrokers(cluster.Admins()...))
