@@ -14,6 +14,7 @@ import (
 	"github.com/castellan-dev/castellan/internal/connect"
 	"github.com/castellan-dev/castellan/internal/external"
 	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/mechanism"
 	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/resolve"
 	"github.com/castellan-dev/castellan/internal/users"
@@ -30,7 +31,10 @@ type userPass struct {
 	items []*userItem
 	host  model.Host
 	ca    []byte // PEM; of the authority that signs the brokers
-	live  users.Live
+	// clients is the authority that signs users.
+	clients authority
+	room    room
+	live    users.Live
 	// authorizer: one has answered, so that live has all ACLs.
 	authorizer bool
 	aclsBy     map[string][]kafka.ACL // those of live, by principal
@@ -86,8 +90,10 @@ func (p *userPass) meet(ctx context.Context) (err error) {
 	cluster := p.pass.Cluster.Object
 	if !cluster.IsExternal() {
 		p.host = resolve.HostOf(cluster)
-		p.ca, err = connect.TrustedBy(ctx, p.r.Client, p.pass.Cluster.Key)
-		return err
+		if p.ca, err = connect.TrustedBy(ctx, p.r.Client, p.pass.Cluster.Key); err != nil {
+			return err
+		}
+		return p.meetClientsAuthority(ctx)
 	}
 	access, err := p.r.Clusters.Access(ctx, cluster)
 	p.host, p.ca = external.HostOf(cluster, access.User()), access.CA
@@ -119,7 +125,7 @@ func (p *userPass) prepare(ctx context.Context, i *userItem) {
 			for _, m := range c.Mechanisms {
 				i.mechanisms = append(i.mechanisms, m.Mechanism)
 			}
-			i.password = p.oldPassword(ctx, u)
+			i.password, i.certificate = p.oldPassword(ctx, u), p.oldCertificate(ctx, u)
 			break
 		}
 	}
@@ -158,6 +164,10 @@ func (p *userPass) hold(ctx context.Context, i *userItem) bool {
 			i.mechanisms = append(i.mechanisms, m)
 		}
 	}
+	if err := p.admitCertificate(ctx, i); err != nil {
+		p.notWritten(i, err)
+		return true
+	}
 	if len(i.mechanisms) == 0 {
 		i.keepRecord()
 		return false
@@ -178,7 +188,8 @@ func (p *userPass) hold(ctx context.Context, i *userItem) bool {
 	case err != nil:
 		p.notWritten(i, err)
 		return true
-	case password == "" && !(users.Elsewhere(u) && i.report.Awaited == nil): // what the Secret needs is not known yet
+	case password == "" && (i.report.Awaited != nil || !users.Elsewhere(u) && p.wants(i, mechanism.LayerSasl)):
+		// What the Secret needs is not known yet.
 		i.state = untouched
 		i.keepRecord()
 		return true
@@ -187,8 +198,8 @@ func (p *userPass) hold(ctx context.Context, i *userItem) bool {
 	if password != "" {
 		i.hash = users.PasswordHash(cmp.Or(i.salt, string(u.UID)), password)
 	}
-	recorded := users.MadeFrom(u, p.pass.Cluster.ID(), i.hash, password)
-	if len(p.formerOf(i)) == 0 && password != "" { // else all that is not the holder's has to go at once
+	recorded := users.Made(u, p.pass.Cluster.ID(), i.hash, password, i.certificate.Status())
+	if len(p.formerOf(i)) == 0 && !users.Elsewhere(u) { // else all that is not the holder's has to go at once
 		i.leaving = users.Leaving(users.Recorded(u, p.pass.Cluster.ID()), recorded, i.mechanisms,
 			batch.Serving(p.pass.Cluster.Object))
 	}
@@ -214,11 +225,15 @@ func (p *userPass) hold(ctx context.Context, i *userItem) bool {
 	case i.remains && i.desired.KeepACLs: // those that Kafka has are a former holder's
 		i.desired.ACLs, i.desired.KeepACLs = nil, false
 	}
-	if i.report.ACLs = users.Listed(i.desired.ACLs); i.desired.KeepACLs {
+	if i.report.ACLs = users.ListedACLs(i.desired.ACLs); i.desired.KeepACLs {
 		i.report.ACLs = u.Status.ACLs
+	}
+	if !has(i.desired.Mechanisms, mechanism.LayerSasl) {
+		i.hash = "" // the password opens nothing any more
 	}
 	i.report.Credentials = users.CredentialsOf(recorded, p.pass.Cluster.ID(), i.hash, i.mechanisms, i.leaving,
 		p.host.Nodes)
+	users.Certify(i.report.Credentials, i.certificate.Status())
 	return true
 }
 

@@ -17,7 +17,7 @@ type Endpoint struct {
 	Listener  string
 	Bootstrap string // empty = not known yet
 	TLS       bool
-	// NoLogin: the listener offers no SASL mechanism at all. Only who has a credential from elsewhere is sent there.
+	// NoLogin: the listener offers no SASL mechanism at all, but certificates or nothing.
 	NoLogin  bool
 	Internal bool
 	// Mechanisms are those of the user that the listener offers, the strongest first.
@@ -60,7 +60,7 @@ func endpointsOf(listeners []model.HostListener, mechanisms []v1alpha1.Mechanism
 	var endpoints []Endpoint
 	for _, l := range listeners {
 		e := Endpoint{Listener: l.Name, Bootstrap: l.Bootstrap, TLS: l.TLS, Internal: l.Inside, Addresses: l.Addresses,
-			Trust: l.Trust, NoLogin: len(l.Mechanisms) == 0}
+			Trust: l.Trust, NoLogin: !mechanism.IsSasl(l.Mechanisms)}
 		for _, row := range mechanism.Rows {
 			if slices.Contains(mechanisms, row.Name) && offers(l, row.Name) {
 				e.Mechanisms = append(e.Mechanisms, row.Name)
@@ -90,7 +90,7 @@ func (e Endpoint) Protocol() string {
 	if e.TLS {
 		protocol = "SSL"
 	}
-	if e.NoLogin {
+	if e.NoLogin || mechanism.Uses(e.Mechanisms, mechanism.CertificateFile) {
 		return protocol
 	}
 	return "SASL_" + protocol

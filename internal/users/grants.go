@@ -213,8 +213,8 @@ func topicPrefixMeant(name string) string {
 // maxACLLines is how many lines status.acls has at most.
 const maxACLLines = 64
 
-// Listed says in words what ACLs come to, a line for each resource, permission and host.
-func Listed(acls []kafka.ACL) []string {
+// ListedACLs says in words what ACLs come to, a line for each resource, permission and host.
+func ListedACLs(acls []kafka.ACL) []string {
 	var lines []string
 	for _, same := range byResource(acls) {
 		lines = append(lines, same[0].Permission+" "+strings.Join(operationsOf(same), ", ")+" on "+resourceOf(same[0])+

@@ -127,7 +127,7 @@ func TestGrantsAreSpelledOut(t *testing.T) {
 			u.Namespace, u.Spec.Grants, u.Spec.ACLs = "home", c.grants, c.acls
 			rules, faults := Granted(u, model.Host{Namespace: "home"})
 			acls := ACLsOf("app", rules)
-			if got := Listed(acls); !reflect.DeepEqual(got, c.want) || len(faults) > 0 {
+			if got := ListedACLs(acls); !reflect.DeepEqual(got, c.want) || len(faults) > 0 {
 				t.Errorf("%q %v", got, faults)
 			}
 			if !slices.IsSortedFunc(acls, compareACLs) || len(slices.Compact(slices.Clone(acls))) != len(acls) {
@@ -144,11 +144,11 @@ func TestTheListOfACLsIsBounded(t *testing.T) {
 		a.ResourceName = fmt.Sprintf("t%03d", i)
 		acls = append(acls, a)
 	}
-	lines := Listed(acls)
+	lines := ListedACLs(acls)
 	if len(lines) != 64 || lines[62] != "Allow Read on Topic t062" || lines[63] != "and 37 more lines like these" {
 		t.Errorf("%d lines: %q", len(lines), lines[len(lines)-2:])
 	}
-	if lines := Listed(acls[:64]); len(lines) != 64 || lines[63] != "Allow Read on Topic t063" {
+	if lines := ListedACLs(acls[:64]); len(lines) != 64 || lines[63] != "Allow Read on Topic t063" {
 		t.Errorf("64 of them: %q", lines[len(lines)-1])
 	}
 }
