@@ -11,8 +11,8 @@ type ListenerOAuth struct {
 	// +kubebuilder:validation:Pattern=`^[!-#%-~]+$`
 	Issuer string `json:"issuer"`
 
-	// For whom the tokens are meant: one value of the claim aud, such as kafka. Without it every token of the issuer
-	// would do, also one that another application was given. At most 256 characters, no comma.
+	// For whom the tokens are meant: one value of the claim aud, such as kafka. It keeps tokens out that the issuer has
+	// given to other applications. At most 256 characters, no comma.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=256

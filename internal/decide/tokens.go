@@ -31,9 +31,9 @@ type TokenKeys struct {
 	Keyless map[string]string
 }
 
-// giveTokenKeys decides what brokers read of issuers' keys. A key set, if only an empty one, is there for every listener
-// before any broker starts with it: Kafka does not start without the file. What was fetched last goes on until something
-// better comes, as long as the issuer is the same.
+// giveTokenKeys decides what brokers read of issuers' keys. A key set, if only an empty one, is there for every
+// listener before any broker starts with it: Kafka does not start without the file. What was fetched last goes on until
+// something better comes, as long as the issuer is the same.
 func (d *Decision) giveTokenKeys(in Inputs) {
 	name := model.TokenKeysSecret(d.Model.Name)
 	live := in.Live.Secrets[name]
@@ -173,8 +173,8 @@ func authorityOfKeys(l *model.Listener, secrets provided.Secrets) ([]byte, *verd
 	}
 	certificates, err := pki.ParseCertificates(text)
 	if err != nil {
-		wrong := verdict.Stalled(provided.ReasonKeysSecret, field+".key", "entry %q of Secret %q holds no certificates as PEM; "+
-			"put the authority there that has signed for the host of the keys", secret.Key, secret.Name)
+		wrong := verdict.Stalled(provided.ReasonKeysSecret, field+".key", "entry %q of Secret %q holds no certificates as "+
+			"PEM; put the authority there that has signed for the host of the keys", secret.Key, secret.Name)
 		return nil, &wrong
 	}
 	var anchors []byte // of the certificates alone, whatever else stands there

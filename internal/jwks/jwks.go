@@ -74,8 +74,8 @@ type given struct {
 	D, P, Q, DP, DQ, QI json.RawMessage
 }
 
-// Parse reads a key set. Keys that a broker should not believe are left out. An error says what is wrong with the set as
-// a whole, or why none of its keys is usable; it holds nothing of the text.
+// Parse reads a key set. Keys that a broker should not believe are left out. An error says what is wrong with the set
+// as a whole, or why none of its keys is usable; it holds nothing of the text.
 func Parse(text []byte) (Set, error) {
 	if len(text) > MaxBytes {
 		return Set{}, fmt.Errorf("it takes more than %d bytes", MaxBytes)

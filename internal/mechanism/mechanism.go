@@ -166,9 +166,9 @@ func (r Row) IsUsers() bool { return r.Store != IssuerKeys }
 
 const oauthPackage = "org.apache.kafka.common.security.oauthbearer."
 
-// oauthBearer gives the properties of a listener that takes tokens. Both classes are named: the handler that Kafka takes
-// by default believes unsigned tokens, and the validator that it takes by default depends on what else is set. The
-// validator is read without the mechanism before it (KIP-1139), so that everything is.
+// oauthBearer gives the properties of a listener that takes tokens. Both classes are named: the handler that Kafka
+// takes by default believes unsigned tokens, and the validator that it takes by default depends on what else is set.
+// The validator is read without the mechanism before it (KIP-1139), so that everything is.
 func oauthBearer(o Offer) []Property {
 	jaas := oauthPackage + "OAuthBearerLoginModule required"
 	if o.CAFile != "" {

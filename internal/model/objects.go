@@ -74,9 +74,9 @@ func (c *Cluster) ListenersSecrets(pool *Pool) []string {
 	return names
 }
 
-// TokenKeysSecret names the Secret with what brokers know the issuers of tokens by, for each listener that takes tokens:
-// <listener>.json with the issuer's keys, and <listener>.issuer with whose they are; or <listener>.ca.pem, by which
-// brokers that fetch the keys themselves know the host that they ask.
+// TokenKeysSecret names the Secret with what brokers know the issuers of tokens by, for each listener that takes
+// tokens: <listener>.json with the issuer's keys, and <listener>.issuer with whose they are; or <listener>.ca.pem, by
+// which brokers that fetch the keys themselves know the host that they ask.
 func TokenKeysSecret(cluster string) string { return cluster + "-token-keys" }
 
 // AcceptedConfigMap names the ConfigMap that holds the last accepted spec of a cluster.

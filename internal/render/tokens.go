@@ -17,8 +17,8 @@ const (
 	KeysCAEnd = ".ca.pem"
 )
 
-// allowedURLsOption is the option of the Java virtual machine without which Kafka reads keys from nowhere, not even from
-// a file. It is a list, and compared letter by letter.
+// allowedURLsOption is the option of the Java virtual machine without which Kafka reads keys from nowhere, not even
+// from a file. It is a list, and compared letter by letter.
 const allowedURLsOption = " -Dorg.apache.kafka.sasl.oauthbearer.allowed.urls="
 
 // allowedURLs permits what the listeners of a node name, and nothing else.
@@ -65,8 +65,8 @@ func needsTokenKeys(c *model.Cluster, pool *model.Pool) bool {
 // IsTokenKeys tells whether a volume of a pod is that of the keys of issuers.
 func IsTokenKeys(v corev1.Volume) bool { return v.Name == keysVolume }
 
-// oauthRequest is what the user asked for of tokens; the rules of nodeRequest hold here too. From where the operator has
-// the keys is not in it: that restarts nobody.
+// oauthRequest is what the user asked for of tokens; the rules of nodeRequest hold here too. From where the operator
+// has the keys is not in it: that restarts nobody.
 type oauthRequest struct {
 	Issuer    string `json:"issuer"`
 	Audience  string `json:"audience"`

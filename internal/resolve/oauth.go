@@ -65,8 +65,8 @@ func oauthOf(l v1alpha1.Listener) *v1alpha1.ListenerOAuth {
 	return o
 }
 
-// validateOAuth checks what a listener says of tokens. Kafka asks for neither issuer nor audience, and takes every
-// token of every application then.
+// validateOAuth checks what a listener says of tokens. Kafka asks for neither issuer nor audience. Without the one it
+// takes tokens that name anybody as their issuer, and without the other those that are meant for nobody.
 func validateOAuth(l v1alpha1.Listener) verdict.List {
 	var faults verdict.List
 	refuse := func(field, format string, args ...any) {
@@ -93,8 +93,8 @@ func validateOAuth(l v1alpha1.Listener) verdict.List {
 	}
 	switch {
 	case o.Audience == "":
-		refuse(oauthField+".audience", "without it every token of the issuer would do, also one that another application "+
-			"was given; name what tokens for this cluster have in aud")
+		refuse(oauthField+".audience", "without it nothing tells tokens for this cluster from those for other "+
+			"applications; name what tokens for this cluster have in aud")
 	case len(o.Audience) > maxAudience || !audience.MatchString(o.Audience):
 		refuse(oauthField+".audience", "it is one value, of at most %d printable characters without a space, without $ "+
 			"and without a comma, at which Kafka would make two of it", maxAudience)

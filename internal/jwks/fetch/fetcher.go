@@ -39,8 +39,8 @@ type asked struct {
 	timer  *time.Timer
 }
 
-// New makes a Fetcher. get asks a source once. changed is told the owner after something new is known of its sources; it
-// must not block.
+// New makes a Fetcher. get asks a source once. changed is told the owner after something new is known of its sources;
+// it must not block.
 func New(get func(context.Context, jwks.Source) (jwks.Set, error), changed func(owner string)) *Fetcher {
 	f := &Fetcher{get: get, changed: changed, places: make(chan struct{}, atOnce), owners: map[string]map[string]*asked{}}
 	f.ctx, f.end = context.WithCancel(context.Background())
@@ -60,8 +60,8 @@ func (f *Fetcher) Start(ctx context.Context) error {
 }
 
 // Known says what is known of the sources of an owner, by listener, and sees to it that it stays fresh. All other
-// sources of the owner are forgotten. It does not wait. What came from another address, or from a host that was known by
-// other certificates, is not known of a source.
+// sources of the owner are forgotten. It does not wait. What came from another address, or from a host that was known
+// by other certificates, is not known of a source.
 func (f *Fetcher) Known(owner string, sources []jwks.Source) map[string]jwks.Fetched {
 	f.mu.Lock()
 	defer f.mu.Unlock()

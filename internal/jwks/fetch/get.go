@@ -92,7 +92,7 @@ func rootsOf(anchors string) (*x509.CertPool, error) {
 }
 
 // errForbidden is the answer to an address that the operator does not dial for a spec.
-var errForbidden = errors.New("its address is one that the operator does not fetch from: link-local, loopback or the like")
+var errForbidden = errors.New("its address is one that the operator does not fetch from: link-local, loopback or such")
 
 // metadata is where a cloud serves credentials of its machines at an address that is not link-local.
 var metadata = netip.MustParseAddr("fd00:ec2::254")
