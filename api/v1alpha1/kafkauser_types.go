@@ -232,8 +232,8 @@ type Binding struct {
 type Credentials struct {
 	// Kafka cluster (status.clusterId of the KafkaCluster) that holds them.
 	ClusterID string `json:"clusterId"`
-	// Hash of the password, with a salt that only its connection Secret holds; empty while it is not known which
-	// credentials stand in Kafka.
+	// Hash of the password, with a salt that only its connection Secret holds; empty for a user without a password, and
+	// while it is not known which credentials stand in Kafka.
 	PasswordHash string `json:"passwordHash"`
 	// Mechanisms of the credentials, with their iterations.
 	// +optional
@@ -260,7 +260,7 @@ const ACLsNone ACLRecord = "None"
 
 // CredentialStatus is one credential.
 type CredentialStatus struct {
-	// SASL mechanism.
+	// SASL mechanism, or TLS.
 	Mechanism Mechanism `json:"mechanism"`
 	// Iterations of the stored hash; absent for PLAIN and TLS.
 	// +optional
@@ -280,4 +280,7 @@ type UserCertificate struct {
 	Fingerprint string `json:"fingerprint"`
 	// When it ends. The operator renews it in the last third of its life.
 	NotAfter metav1.Time `json:"notAfter"`
+	// Value of the annotation kafka.castellan.dev/reissue-certificate for which it was issued, or a hash of a long one.
+	// +optional
+	Request string `json:"request,omitempty"`
 }

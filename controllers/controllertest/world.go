@@ -69,6 +69,7 @@ type World struct {
 	Run      reconcile.Reconciler
 	serial   int
 	Mounts   map[int32][]byte // the users file as each broker sees it; nil map = always fresh
+	Lists    map[int32][]byte // the list of users' certificates likewise
 	Logins   int
 	AccessTo external.Access
 }
@@ -337,6 +338,9 @@ func (w *World) TryLogin(_ context.Context, l kafka.Login) error {
 	if unknown == nil && w.Kafka.Silent[node] {
 		return kafka.ErrUnreachable
 	}
+	if l.Mechanism == "TLS" {
+		return w.tryCertificate(node, unknown, l)
+	}
 	if l.Mechanism != "PLAIN" {
 		if c, ok := w.Kafka.Scram[l.Username][l.Mechanism]; ok && c.Password == l.Password &&
 			(unknown != nil || !w.Kafka.lost[lostCredential{node, l.Username, l.Mechanism}]) {
@@ -349,11 +353,7 @@ func (w *World) TryLogin(_ context.Context, l kafka.Login) error {
 	}
 	file, mounted := w.Mounts[node]
 	if !mounted {
-		var s corev1.Secret
-		key := ObjectKey(ClusterKey.Namespace, render.PlainUsersSecret(ClusterKey.Name))
-		if err := w.Client.Get(context.Background(), key, &s); err == nil {
-			file = s.Data[render.UsersEntry]
-		}
+		file = w.entry(render.PlainUsersSecret(ClusterKey.Name), render.UsersEntry)
 	}
 	entries, _ := plainauth.ParseUsersFile(file)
 	if e, ok := entries[l.Username]; ok && e.Verify(l.Password) {

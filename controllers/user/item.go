@@ -40,6 +40,9 @@ type userItem struct {
 	// leaving are mechanisms that the spec does not ask for any more and that stay until the others are seen to work.
 	leaving  []v1alpha1.Mechanism
 	password string // of the removed user; empty = not known any more
+	// certificate of the holder, or of the removed user.
+	certificate users.Certificate
+	told        string // why it has another certificate; empty = it has not, or it is its first
 	// remains: the cluster has on record that ACLs of a former holder are still to be deleted.
 	remains bool
 	// aclsFailed: not everything about its ACLs could be done.
@@ -86,10 +89,12 @@ func (i *userItem) keepRecord() {
 	i.report.Credentials, i.report.Secret = i.claim.Holder.Status.Credentials, boundSecret(i.claim.Holder)
 }
 
-// hadPlain tells whether the holder, or whoever held the user before, has a line in the file of PLAIN users on record.
-func (i *userItem) hadPlain() bool {
+// hadLine tells whether the holder, or whoever held the user before, has a line in a file that brokers read on record.
+func (i *userItem) hadLine() bool {
 	return slices.ContainsFunc(append(i.former(), i.claim.Holder), func(u *v1alpha1.KafkaUser) bool {
-		return u != nil && recordedInFile(u.Status.Credentials)
+		return u != nil && slices.ContainsFunc(recorded(u.Status.Credentials), func(m v1alpha1.Mechanism) bool {
+			return inFiles([]v1alpha1.Mechanism{m})
+		})
 	})
 }
 

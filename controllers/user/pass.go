@@ -14,6 +14,7 @@ import (
 	"github.com/castellan-dev/castellan/internal/connect"
 	"github.com/castellan-dev/castellan/internal/external"
 	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/mechanism"
 	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/resolve"
 	"github.com/castellan-dev/castellan/internal/users"
@@ -30,7 +31,10 @@ type userPass struct {
 	items []*userItem
 	host  model.Host
 	ca    []byte // PEM; of the authority that signs the brokers
-	live  users.Live
+	// clients is the authority that signs users.
+	clients authority
+	room    room
+	live    users.Live
 	// authorizer: one has answered, so that live has all ACLs.
 	authorizer bool
 	tried      map[attempt]error // logins of this flush
@@ -84,8 +88,10 @@ func (p *userPass) meet(ctx context.Context) (err error) {
 	cluster := p.pass.Cluster.Object
 	if !cluster.IsExternal() {
 		p.host = resolve.HostOf(cluster)
-		p.ca, err = connect.TrustedBy(ctx, p.r.Client, p.pass.Cluster.Key)
-		return err
+		if p.ca, err = connect.TrustedBy(ctx, p.r.Client, p.pass.Cluster.Key); err != nil {
+			return err
+		}
+		return p.meetClientsAuthority(ctx)
 	}
 	access, err := p.r.Clusters.Access(ctx, cluster)
 	p.host, p.ca = external.HostOf(cluster, access.Username), access.CA
@@ -117,7 +123,7 @@ func (p *userPass) prepare(ctx context.Context, i *userItem) {
 			for _, m := range c.Mechanisms {
 				i.mechanisms = append(i.mechanisms, m.Mechanism)
 			}
-			i.password = p.oldPassword(ctx, u)
+			i.password, i.certificate = p.oldPassword(ctx, u), p.oldCertificate(ctx, u)
 			break
 		}
 	}
@@ -156,6 +162,10 @@ func (p *userPass) hold(ctx context.Context, i *userItem) bool {
 			i.mechanisms = append(i.mechanisms, m)
 		}
 	}
+	if err := p.admitCertificate(ctx, i); err != nil {
+		p.notWritten(i, err)
+		return true
+	}
 	if len(i.mechanisms) == 0 {
 		i.keepRecord()
 		return false
@@ -176,14 +186,17 @@ func (p *userPass) hold(ctx context.Context, i *userItem) bool {
 	case err != nil:
 		p.notWritten(i, err)
 		return true
-	case password == "": // what the Secret needs is not known yet
+	case password == "" && (i.report.Awaited != nil || p.wants(i, mechanism.LayerSasl)):
+		// What the Secret needs is not known yet.
 		i.state = untouched
 		i.keepRecord()
 		return true
 	}
 	i.report.Secret = users.SecretName(u.Name)
-	i.hash = users.PasswordHash(cmp.Or(i.salt, string(u.UID)), password)
-	recorded := users.MadeFrom(u, p.pass.Cluster.ID(), i.hash, password)
+	if password != "" {
+		i.hash = users.PasswordHash(cmp.Or(i.salt, string(u.UID)), password)
+	}
+	recorded := users.Made(u, p.pass.Cluster.ID(), i.hash, password, i.certificate.Status())
 	if len(p.formerOf(i)) == 0 { // else all that is not the holder's has to go at once
 		i.leaving = users.Leaving(users.Recorded(u, p.pass.Cluster.ID()), recorded, i.mechanisms,
 			batch.Serving(p.pass.Cluster.Object))
@@ -207,8 +220,12 @@ func (p *userPass) hold(ctx context.Context, i *userItem) bool {
 	case i.remains && i.desired.KeepACLs: // those that Kafka has are a former holder's
 		i.desired.ACLs, i.desired.KeepACLs = nil, false
 	}
+	if !has(slices.Concat(i.desired.Mechanisms, u.Spec.Authentication.Mechanisms), mechanism.LayerSasl) {
+		i.hash = "" // the password opens nothing any more
+	}
 	i.report.Credentials = users.CredentialsOf(recorded, p.pass.Cluster.ID(), i.hash, i.mechanisms, i.leaving,
 		p.host.Nodes)
+	users.Certify(i.report.Credentials, i.certificate.Status())
 	return true
 }
 

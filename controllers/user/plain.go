@@ -25,17 +25,20 @@ import (
 	"github.com/castellan-dev/castellan/internal/users"
 )
 
-// plain writes the file of PLAIN users when a line of it differs. While a login by PLAIN, or its refusal, has not been
-// seen yet, it touches the pods so that the kubelets refresh the file.
+// plain writes the files of PLAIN users and of users' certificates when a line of them differs. While a login by one of
+// the two, or its refusal, has not been seen yet, it touches the pods so that the kubelets refresh the files.
 func (p *userPass) plain(ctx context.Context) error {
 	if p.host.External {
 		return nil // its brokers read no file of ours
 	}
-	set, concerned := p.plainUsers()
-	if !concerned {
+	if !slices.ContainsFunc(p.items, (*userItem).concernsFiles) {
 		return nil
 	}
-	all, err := p.plainNames(ctx)
+	all, err := p.namesIn(ctx, mechanism.PasswordFile)
+	if err != nil {
+		return err
+	}
+	listed, err := p.namesIn(ctx, mechanism.CertificateFile)
 	if err != nil {
 		return err
 	}
@@ -49,17 +52,19 @@ func (p *userPass) plain(ctx context.Context) error {
 	if p.r.Writer.Stale(secret) {
 		return errStalePlainFile
 	}
-	current := secret.Data[render.UsersEntry]
-	file, entries, missing, err := users.PlainFile(current, all, set, rand.Reader)
+	current, known := secret.Data[render.UsersEntry], secret.Data[render.CertificatesEntry]
+	file, entries, missing, err := users.PlainFile(current, all, p.plainUsers(), rand.Reader)
 	if err != nil {
 		return err
 	}
-	p.r.Queue.Mark(p.pass.Cluster.Key, missing...)
-	if !exists && len(entries) == 0 {
+	list, unlisted, revoked := users.CertificateList(known, listed, p.certifiedUsers(), users.ListRoom(len(file)),
+		p.r.Clock.Now())
+	p.r.Queue.Mark(p.pass.Cluster.Key, append(missing, unlisted...)...)
+	if !exists && len(entries) == 0 && list == nil {
 		return nil // nobody to remove anything from
 	}
-	if !exists || !bytes.Equal(file, current) {
-		if err := p.writePlainFile(ctx, secret, key, file, exists); err != nil {
+	if !exists || !bytes.Equal(file, current) || !bytes.Equal(list, known) {
+		if err := p.writePlainFile(ctx, secret, key, file, list, exists); err != nil {
 			return err
 		}
 	}
@@ -70,8 +75,8 @@ func (p *userPass) plain(ctx context.Context) error {
 		}
 	}
 	p.r.mu.Unlock()
-	if p.plainUnproven() {
-		sum := sha256.Sum256(file)
+	if p.plainUnproven() || revoked {
+		sum := sha256.Sum256(slices.Concat(file, list))
 		return p.touch(ctx, hex.EncodeToString(sum[:8]))
 	}
 	return nil
@@ -82,13 +87,23 @@ func inFile(mechanisms []v1alpha1.Mechanism) bool {
 	return mechanism.Uses(mechanisms, mechanism.PasswordFile)
 }
 
+// inFiles tells whether a user with these mechanisms has a line in a file that brokers read.
+func inFiles(mechanisms []v1alpha1.Mechanism) bool {
+	return inFile(mechanisms) || mechanism.Uses(mechanisms, mechanism.CertificateFile)
+}
+
+// concernsFiles tells whether the flush changes, or may change, a line of the user.
+func (i *userItem) concernsFiles() bool {
+	return i.changes() && (i.takesAway() || i.hadLine() || inFiles(i.desired.Mechanisms))
+}
+
 var errStalePlainFile = errors.New("the cache does not show yet what was last written to the file of PLAIN users")
 
-// plainFailed says of the users of this flush who log in by PLAIN that the file could not be written. The others go on.
+// plainFailed says of the users of this flush who have a line in a file that it could not be written. The others go on.
 func (p *userPass) plainFailed(err error) {
 	passing := errors.Is(err, errStalePlainFile) || apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err)
 	for _, i := range p.items {
-		if !i.changes() || i.state == granting && !inFile(i.mechanisms) && !i.hadPlain() {
+		if !i.changes() || i.state == granting && !inFiles(i.mechanisms) && !i.hadLine() {
 			continue
 		}
 		if passing {
@@ -97,53 +112,56 @@ func (p *userPass) plainFailed(err error) {
 			continue
 		}
 		i.failed(err)
-		if i.state == granting && !inFile(i.desired.Mechanisms) && len(p.formerOf(i)) == 0 {
+		if i.state == granting && len(p.formerOf(i)) == 0 && p.losesLine(i) {
 			i.report.Credentials = users.Recorded(i.claim.Holder, p.pass.Cluster.ID()).DeepCopy() // its line still stands
 		}
 	}
 }
 
-// plainUsers returns the users of this flush that log in by PLAIN, and whether the flush concerns the file at all.
-func (p *userPass) plainUsers() (map[string]users.PlainUser, bool) {
+// losesLine tells whether the holder has a line in one of the files that it shall not have any more.
+func (p *userPass) losesLine(i *userItem) bool {
+	return slices.ContainsFunc(recorded(users.Recorded(i.claim.Holder, p.pass.Cluster.ID())),
+		func(m v1alpha1.Mechanism) bool {
+			return inFiles([]v1alpha1.Mechanism{m}) && !slices.Contains(i.desired.Mechanisms, m)
+		})
+}
+
+// plainUsers returns the users of this flush that log in by PLAIN.
+func (p *userPass) plainUsers() map[string]users.PlainUser {
 	set := map[string]users.PlainUser{}
-	concerned := false
 	p.r.mu.Lock()
 	defer p.r.mu.Unlock()
 	for _, i := range p.items {
-		if !i.changes() {
+		if !i.changes() || !inFile(i.desired.Mechanisms) {
 			continue
 		}
-		had := i.takesAway() || i.hadPlain()
-		if inFile(i.desired.Mechanisms) {
-			user := users.PlainUser{Password: i.desired.Password}
-			if v := p.r.verified[batch.Key{Cluster: p.pass.Cluster.Key, Name: i.claim.Name}]; v.passwordHash == i.hash {
-				user.Proven = v.entry
-			}
-			set[i.claim.Name], had = user, true
+		user := users.PlainUser{Password: i.desired.Password}
+		if v := p.r.verified[batch.Key{Cluster: p.pass.Cluster.Key, Name: i.claim.Name}]; v.passwordHash == i.hash {
+			user.Proven = v.entry
 		}
-		concerned = concerned || had
+		set[i.claim.Name] = user
 	}
-	return set, concerned
+	return set
 }
 
-// plainNames returns every name that may stand in the file: users that are not being deleted and have, or may have, a
-// line on record. Whoever holds no user keeps no line, and whoever may not change anything takes none away. For the
-// users of this flush, what the flush has decided counts.
-func (p *userPass) plainNames(ctx context.Context) (map[string]bool, error) {
+// namesIn returns every name that may stand in the file of a store: users that are not being deleted and have, or may
+// have, a line on record. Whoever holds no user keeps no line, and whoever may not change anything takes none away. For
+// the users of this flush, what the flush has decided counts.
+func (p *userPass) namesIn(ctx context.Context, store mechanism.Store) (map[string]bool, error) {
 	list, err := p.r.Of(ctx, p.pass.Cluster.Key)
 	if err != nil {
 		return nil, err
 	}
 	all := map[string]bool{}
 	for _, u := range list {
-		if u.DeletionTimestamp == nil && p.hasLine(u) {
+		if u.DeletionTimestamp == nil && p.hasLine(u, store) {
 			all[users.Name(u)] = true
 		}
 	}
 	for _, i := range p.items {
 		if i.changes() {
 			delete(all, i.claim.Name)
-			if inFile(i.desired.Mechanisms) {
+			if mechanism.Uses(i.desired.Mechanisms, store) {
 				all[i.claim.Name] = true
 			}
 		}
@@ -151,33 +169,34 @@ func (p *userPass) plainNames(ctx context.Context) (map[string]bool, error) {
 	return all, nil
 }
 
-// hasLine tells whether a user has a line in the file, as far as its object tells.
-func (p *userPass) hasLine(u *v1alpha1.KafkaUser) bool {
-	asks := inFile(u.Spec.Authentication.Mechanisms)
-	switch c := users.Recorded(u, p.pass.Cluster.ID()); {
+// hasLine tells whether a user has a line in the file of a store, as far as its object tells.
+func (p *userPass) hasLine(u *v1alpha1.KafkaUser, store mechanism.Store) bool {
+	asks := mechanism.Uses(u.Spec.Authentication.Mechanisms, store)
+	c := users.Recorded(u, p.pass.Cluster.ID())
+	stands := mechanism.Uses(recorded(c), store)
+	switch {
 	case p.r.Writer.Stale(u): // it may be on record since
-		return asks || recordedInFile(c)
+		return asks || stands
 	case c != nil && len(c.Mechanisms) == 0: // which mechanisms stand is not known
 		return asks
 	default:
-		return recordedInFile(c)
+		return stands
 	}
 }
 
-func recordedInFile(c *v1alpha1.Credentials) bool {
-	return c != nil && slices.ContainsFunc(c.Mechanisms, func(s v1alpha1.CredentialStatus) bool {
-		return inFile([]v1alpha1.Mechanism{s.Mechanism})
-	})
-}
+func recordedInFile(c *v1alpha1.Credentials) bool { return inFile(recorded(c)) }
 
-func (p *userPass) writePlainFile(ctx context.Context, secret *corev1.Secret, key client.ObjectKey, file []byte,
-	exists bool) error {
+func (p *userPass) writePlainFile(ctx context.Context, secret *corev1.Secret, key client.ObjectKey,
+	file, list []byte, exists bool) error {
 	secret.Namespace, secret.Name = key.Namespace, key.Name
 	label(secret, p.pass.Cluster.Key.Name)
 	if secret.Data == nil {
 		secret.Data = map[string][]byte{}
 	}
 	secret.Data[render.UsersEntry] = file
+	if list != nil {
+		secret.Data[render.CertificatesEntry] = list
+	}
 	write := p.r.Writer.Update
 	if !exists {
 		write = p.r.Writer.Create
@@ -226,14 +245,14 @@ func label(secret *corev1.Secret, cluster string) {
 	maps.Copy(secret.Labels, model.Labels(cluster))
 }
 
-// plainUnproven tells whether some broker has not been seen to use the file as it is now.
+// plainUnproven tells whether some broker has not been seen to use the files as they are now.
 func (p *userPass) plainUnproven() bool {
 	brokers := batch.Serving(p.pass.Cluster.Object)
 	for _, i := range p.items {
 		switch {
-		case i.state == granting && !inFile(i.mechanisms) && len(i.former()) > 0 && i.hadPlain():
-			return true // nobody logs in by PLAIN to see it, and the former holder's line must go all the same
-		case !i.changes() || !inFile(i.mechanisms):
+		case i.state == granting && !inFiles(i.mechanisms) && len(i.former()) > 0 && i.hadLine():
+			return true // nobody logs in by a file to see it, and the former holder's line must go all the same
+		case !i.changes() || !inFiles(i.mechanisms):
 		case i.takesAway():
 			return true
 		case i.report.Credentials == nil || len(lacking(brokers, i.report.Credentials.ProvenOn)) > 0:

@@ -44,8 +44,6 @@ func (p *userPass) prove(ctx context.Context) {
 		switch {
 		case !i.changes() || i.unsettled():
 			continue
-		case i.takesAway() && i.password == "":
-			continue // nobody knows the password any more: there is nothing to try
 		case i.state == granting && i.report.Credentials == nil:
 			continue
 		case i.state == granting:
@@ -53,6 +51,9 @@ func (p *userPass) prove(ctx context.Context) {
 		}
 		for _, node := range nodes {
 			for _, m := range i.mechanisms {
+				if i.takesAway() && !i.knows(m) {
+					continue // nobody knows the password any more: there is nothing to try
+				}
 				probes = append(probes, &probe{item: i, node: node, mechanism: m, setAgain: p.wasSetAgain(node, m)})
 			}
 		}
@@ -99,7 +100,8 @@ func (p *userPass) try(ctx context.Context, t *probe) error {
 		password = t.item.password
 	}
 	row, _ := mechanism.Of(t.mechanism) // an endpoint has no mechanism without a row
-	login := row.Login(mechanism.Credential{Username: t.item.claim.Name, Password: password})
+	login := row.Login(mechanism.Credential{Username: t.item.claim.Name, Password: password,
+		Certificate: t.item.certificate.CertPEM, Key: t.item.certificate.KeyPEM})
 	login.Address = address.Dial
 	if endpoint.TLS {
 		login.CA, login.ServerName = endpoint.Trust.AnchorsOr(p.ca), address.ServerName
@@ -108,6 +110,14 @@ func (p *userPass) try(ctx context.Context, t *probe) error {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	return p.r.prober.TryLogin(ctx, login)
+}
+
+// knows tells whether what the removed user logged in with is still known.
+func (i *userItem) knows(m v1alpha1.Mechanism) bool {
+	if mechanism.Uses([]v1alpha1.Mechanism{m}, mechanism.CertificateFile) {
+		return len(i.certificate.CertPEM) > 0
+	}
+	return i.password != ""
 }
 
 var errNoAddress = errors.New("its address is not known yet")

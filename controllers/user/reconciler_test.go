@@ -124,9 +124,10 @@ func (w *world) secret(name string) map[string]string {
 
 func (w *world) mountAll(brokers int32) {
 	file := []byte(w.secret(render.PlainUsersSecret(controllertest.ClusterKey.Name))[render.UsersEntry])
-	w.Mounts = map[int32][]byte{}
+	list := []byte(w.secret(render.PlainUsersSecret(controllertest.ClusterKey.Name))[render.CertificatesEntry])
+	w.Mounts, w.Lists = map[int32][]byte{}, map[int32][]byte{}
 	for id := range brokers {
-		w.Mounts[id] = file
+		w.Mounts[id], w.Lists[id] = file, list
 	}
 }
 

@@ -40,14 +40,17 @@ func (p *userPass) settle(ctx context.Context, i *userItem) error {
 		if i.claim.Frozen != nil {
 			return errors.Join(append(errs, p.pass.Release(ctx, i.claim.Held()...))...) // they have handed it over
 		}
-		errs = append(errs, p.pass.WriteStatus(ctx, i.claim.Holder,
-			users.StatusOf(i.claim.Holder, p.holderReport(i), p.r.Clock.Now())))
+		err := p.pass.WriteStatus(ctx, i.claim.Holder, users.StatusOf(i.claim.Holder, p.holderReport(i), p.r.Clock.Now()))
+		if errs = append(errs, err); err == nil && i.outlived() {
+			p.r.Queue.Mark(p.pass.Cluster.Key, i.claim.Name)
+		}
 	}
 	return errors.Join(append(errs, p.settleLeaving(ctx, i), p.settleEvicted(ctx, i))...)
 }
 
 // lookAgain plans the next look at a user: for what is waited for, else for a fault that may go away by itself.
 func (p *userPass) lookAgain(i *userItem) {
+	p.renewLater(i)
 	open := slices.Concat(i.report.Faults, i.claim.BarredBy())
 	for _, awaited := range []*verdict.Verdict{i.holderAwaits, i.report.Awaited} {
 		if awaited != nil {
@@ -78,6 +81,7 @@ func (p *userPass) holderReport(i *userItem) users.Report {
 	r := i.report
 	if i.state == granting && r.Credentials == nil {
 		r.Credentials = users.Unsure(users.Recorded(i.claim.Holder, clusterID), clusterID, i.mechanisms)
+		users.Certify(r.Credentials, i.certificate.Status())
 	}
 	if i.state == granting {
 		r.Credentials = r.Credentials.DeepCopy()

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/mechanism"
 	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/pki"
 	"github.com/castellan-dev/castellan/internal/users"
@@ -20,10 +21,11 @@ import (
 )
 
 // connect creates or corrects the connection Secret of a holder and returns the password in it. The Secret is the only
-// place where the password is kept: it is made once, and a lost Secret means a new password.
+// place where the password is kept: it is made once, and a lost Secret means a new password. Who logs in by a
+// certificate alone has none.
 //
-// An empty password without an error means that something the Secret must hold is not known yet; the item says what. A
-// verdict.Verdict as the error means that the Secret is somebody else's.
+// An empty password of somebody else without an error means that something the Secret must hold is not known yet; the
+// item says what. A verdict.Verdict as the error means that the Secret is somebody else's.
 func (p *userPass) connect(ctx context.Context, i *userItem) (string, error) {
 	for _, e := range i.endpoints {
 		if e.Bootstrap == "" {
@@ -38,6 +40,9 @@ func (p *userPass) connect(ctx context.Context, i *userItem) (string, error) {
 			return "", nil
 		}
 	}
+	if p.awaitsAuthority(i) {
+		return "", nil
+	}
 	u := i.claim.Holder
 	secret := &corev1.Secret{}
 	key := secretKey(u.Namespace, users.SecretName(u.Name))
@@ -51,13 +56,20 @@ func (p *userPass) connect(ctx context.Context, i *userItem) (string, error) {
 }
 
 func (p *userPass) createSecret(ctx context.Context, i *userItem, key client.ObjectKey) (string, error) {
-	password, err := users.NewPassword(rand.Reader)
-	if err != nil {
-		return "", err
+	password := ""
+	if p.wants(i, mechanism.LayerSasl) {
+		fresh, err := users.NewPassword(rand.Reader)
+		if err != nil {
+			return "", err
+		}
+		password = fresh
 	}
 	u := i.claim.Holder
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name},
 		Type: users.SecretType}
+	if err := p.certify(i, secret); err != nil {
+		return "", err
+	}
 	p.fill(secret, i, password)
 	if err := addSalt(secret); err != nil {
 		return "", err
@@ -65,7 +77,8 @@ func (p *userPass) createSecret(ctx context.Context, i *userItem, key client.Obj
 	switch err := p.r.Writer.Create(ctx, secret); {
 	case err == nil:
 		i.salt = saltOf(secret)
-		if u.Status.Binding != nil {
+		p.tellCertificate(i, secret)
+		if u.Status.Binding != nil && password != "" {
 			p.r.Events.Eventf(u, secret, corev1.EventTypeNormal, "PasswordRenewed", "Create",
 				"Secret %q was gone: it has been made anew, with a new password", key.Name)
 		}
@@ -92,7 +105,10 @@ func (p *userPass) adjustSecret(ctx context.Context, i *userItem, secret *corev1
 				"delete or rename it, or give this KafkaUser another metadata.name", secret.Name)
 	}
 	password := string(secret.Data[users.PasswordKey])
-	if predecessor || !users.Usable(password) {
+	switch {
+	case !p.wants(i, mechanism.LayerSasl):
+		password = ""
+	case predecessor || !users.Usable(password):
 		// The Secret was left by a deleted object of this name, or it is damaged. The password in it is nobody's any
 		// more.
 		fresh, err := users.NewPassword(rand.Reader)
@@ -104,10 +120,13 @@ func (p *userPass) adjustSecret(ctx context.Context, i *userItem, secret *corev1
 			"Secret %q held no usable password of this user: it has a new one", secret.Name)
 	}
 	before := secret.DeepCopy()
+	if err := p.certify(i, secret); err != nil {
+		return "", err
+	}
 	p.fill(secret, i, password)
 	i.salt = saltOf(secret)
 	// The salt comes with the next write: without it nobody can find a password of the operator's either.
-	if equality.Semantic.DeepEqual(before, secret) && (i.salt != "" || users.Generated(password)) {
+	if equality.Semantic.DeepEqual(before, secret) && (i.salt != "" || password == "" || users.Generated(password)) {
 		return password, nil
 	}
 	if i.salt == "" {
@@ -119,6 +138,7 @@ func (p *userPass) adjustSecret(ctx context.Context, i *userItem, secret *corev1
 		return "", fmt.Errorf("update Secret %s/%s: %w", secret.Namespace, secret.Name, err)
 	}
 	i.salt = saltOf(secret)
+	p.tellCertificate(i, secret)
 	return password, nil
 }
 
@@ -155,7 +175,9 @@ func (p *userPass) fill(secret *corev1.Secret, i *userItem, password string) {
 	maps.Copy(secret.Labels, labels)
 	owner := metav1.NewControllerRef(u, v1alpha1.GroupVersion.WithKind("KafkaUser"))
 	secret.OwnerReferences = []metav1.OwnerReference{*owner}
-	secret.Data = users.Connection(i.claim.Name, password, p.ca, i.endpoints)
+	shown := mechanism.Credential{Username: i.claim.Name, Password: password, Certificate: i.certificate.CertPEM,
+		Key: i.certificate.KeyPEM}
+	secret.Data = users.Connection(shown, p.ca, i.endpoints)
 }
 
 // oldPassword returns the password of a user that is being deleted; empty = its Secret is gone.

@@ -97,8 +97,7 @@ func superUsers(cluster *v1alpha1.KafkaCluster) []string {
 	return cluster.Spec.Authorization.SuperUsers
 }
 
-// secretEvents marks the owner of a connection Secret, and all users when the CA or the file of PLAIN users has
-// changed. Echoes of our own writes mark nothing.
+// secretEvents marks the owner of a connection Secret, and all users when a CA or a file that brokers read has changed. Echoes of our own writes mark nothing.
 func (r *Reconciler) secretEvents() handler.EventHandler {
 	mark := func(ctx context.Context, o client.Object, q batch.QueueOf) {
 		if r.Writer.Wrote(o) {
@@ -113,7 +112,8 @@ func (r *Reconciler) secretEvents() handler.EventHandler {
 			if r.Client.Get(ctx, types.NamespacedName{Namespace: o.GetNamespace(), Name: owner.Name}, &u) == nil {
 				r.Mark(q, &u)
 			}
-		case o.GetName() == pki.AuthoritySecret(cluster.Name), o.GetName() == render.PlainUsersSecret(cluster.Name):
+		case o.GetName() == pki.AuthoritySecret(cluster.Name), o.GetName() == pki.ClientsAuthoritySecret(cluster.Name),
+			o.GetName() == render.PlainUsersSecret(cluster.Name):
 			r.markAll(ctx, cluster, q)
 		}
 	}

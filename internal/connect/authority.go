@@ -42,3 +42,19 @@ func readAuthority(ctx context.Context, reader client.Reader, cluster types.Name
 	}
 	return secret, nil
 }
+
+// ClientsAuthority reads the authority that signs certificates of users in a cluster of our own. false = there is none
+// yet, or its Secret holds something else; what that is must be shown to nobody.
+func ClientsAuthority(ctx context.Context, reader client.Reader, cluster types.NamespacedName) (pki.Authority, bool,
+	error) {
+	secret := &corev1.Secret{}
+	key := types.NamespacedName{Namespace: cluster.Namespace, Name: pki.ClientsAuthoritySecret(cluster.Name)}
+	if err := reader.Get(ctx, key, secret); err != nil {
+		if err = client.IgnoreNotFound(err); err != nil {
+			err = fmt.Errorf("read the authority of the clients of KafkaCluster %s from Secret %s: %w", cluster, key.Name, err)
+		}
+		return pki.Authority{}, false, err
+	}
+	authority, err := Authority(secret)
+	return authority, err == nil, nil
+}

@@ -148,9 +148,40 @@ func nearItsEnd(e *evidence) string {
 // inLastPart begins up to a tenth of the part later than the part does, for each certificate at another time: clusters
 // that were made together are not renewed in one minute.
 func inLastPart(cert *x509.Certificate, now time.Time, lastPart int) bool {
+	return now.After(lastPartOf(cert, lastPart))
+}
+
+func lastPartOf(cert *x509.Certificate, lastPart int) time.Time {
 	part := cert.NotAfter.Sub(cert.NotBefore) / time.Duration(lastPart)
 	late := new(big.Int).Mod(cert.SerialNumber, big.NewInt(spread)).Int64()
-	return cert.NotAfter.Sub(now) < part-part/10/spread*time.Duration(late)
+	return cert.NotAfter.Add(part/10/spread*time.Duration(late) - part)
+}
+
+// RenewsAt is the moment from which on NeedsRenewal renews a certificate in its last third because of its end. The zero
+// time: it does not, as the certificate ends with its authority or cannot be read.
+func RenewsAt(leaf Leaf, ca Authority) time.Time {
+	cert, err := leaf.Certificate()
+	anchors, fault := ParseCertificates(ca.CertPEM)
+	if err != nil || fault != nil || !cert.NotAfter.Before(anchors[0].NotAfter) {
+		return time.Time{}
+	}
+	return lastPartOf(cert, LastThird).Add(time.Nanosecond)
+}
+
+// InForce tells whether nothing speaks against a certificate but, maybe, that it nears its end: it is one of the
+// authority that fulfils the request, with its key, and valid now.
+func InForce(existing Leaf, want Request, ca Authority, now time.Time) bool {
+	anchors, err := ParseCertificates(ca.CertPEM)
+	if err != nil {
+		return false
+	}
+	e := &evidence{leaf: existing, want: want, ca: anchors[0], now: now}
+	for _, p := range policies[:len(policies)-1] { // the last one is nearItsEnd
+		if p(e) != "" {
+			return false
+		}
+	}
+	return now.Before(e.cert.NotAfter)
 }
 
 // spread is into how many moments the renewals of many certificates are spread.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/mechanism"
 	"github.com/castellan-dev/castellan/internal/pki"
 	"github.com/castellan-dev/castellan/internal/reach/dial"
 	"github.com/castellan-dev/castellan/internal/reach/reachtest"
@@ -65,7 +66,7 @@ func (g *ground) file(name string, text []byte) string {
 // secret writes the files of a user's Secret, as the operator makes them, and returns their names.
 func (g *ground) secret(tls bool, servers string) (librdkafka, java string) {
 	g.Helper()
-	data := users.Connection("app", password, g.authority.CertPEM, []users.Endpoint{{
+	data := users.Connection(mechanism.Credential{Username: "app", Password: password}, g.authority.CertPEM, []users.Endpoint{{
 		Listener: "clients", Bootstrap: servers, TLS: tls, Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismPlain}}})
 	return g.file("librdkafka.config", data["librdkafka.config"]), g.file("client.properties", data["client.properties"])
 }

@@ -78,6 +78,9 @@ func endpointsOf(listeners []model.HostListener, mechanisms []v1alpha1.Mechanism
 
 // Protocol is the value of security.protocol.
 func (e Endpoint) Protocol() string {
+	if mechanism.Uses(e.Mechanisms, mechanism.CertificateFile) {
+		return "SSL" // such a listener has no other mechanism
+	}
 	if e.TLS {
 		return "SASL_SSL"
 	}

@@ -18,8 +18,8 @@ func TestEveryMechanismIsSetAndThenStandsAndIsTakenAway(t *testing.T) {
 		t.Run(string(row.Name), func(t *testing.T) {
 			asked := []v1alpha1.Mechanism{row.Name}
 			record := CredentialsOf(nil, "id", "hash", asked, nil, nil)
+			store := newStore(t)
 			desired := Desired{Name: "app", Mechanisms: asked, Password: password, Recorded: record}
-			store := newStore()
 			if !store.carryOut(t, desired) || !store.opens(row, password) {
 				t.Error("it is not set")
 			}
@@ -29,10 +29,16 @@ func TestEveryMechanismIsSetAndThenStandsAndIsTakenAway(t *testing.T) {
 			if !store.carryOut(t, Desired{Name: "app"}) || store.opens(row, password) {
 				t.Error("it is not taken away")
 			}
-			endpoint := Endpoint{Listener: "clients", Bootstrap: "h:1", Mechanisms: asked}
-			secret := Connection("app", password, nil, []Endpoint{endpoint})
-			for _, key := range []string{"sasl.mechanism", "client.properties", "librdkafka.config"} {
-				if !strings.Contains(string(secret[key]), string(row.Name)) {
+			endpoint := Endpoint{Listener: "clients", Bootstrap: "h:1", TLS: true, Mechanisms: asked}
+			shown := mechanism.Credential{Username: "app", Password: password}
+			keys, word := []string{"sasl.mechanism", "client.properties", "librdkafka.config"}, string(row.Name)
+			if row.Layer == mechanism.LayerTLS {
+				shown = mechanism.Credential{Username: "app", Certificate: store.certificate.CertPEM, Key: store.certificate.KeyPEM}
+				keys, word = []string{"user.key", "client.properties", "librdkafka.config"}, "BEGIN PRIVATE KEY"
+			}
+			secret := Connection(shown, nil, []Endpoint{endpoint})
+			for _, key := range keys {
+				if !strings.Contains(string(secret[key]), word) {
 					t.Errorf("%s of its Secret is %q", key, secret[key])
 				}
 			}
@@ -42,11 +48,17 @@ func TestEveryMechanismIsSetAndThenStandsAndIsTakenAway(t *testing.T) {
 
 // store is all that brokers look credentials up in.
 type store struct {
-	file  []byte
-	scram map[string]kafka.ScramUpsert
+	file, list  []byte
+	scram       map[string]kafka.ScramUpsert
+	certificate Certificate // of the user
 }
 
-func newStore() *store { return &store{scram: map[string]kafka.ScramUpsert{}} }
+func newStore(t *testing.T) *store {
+	t.Helper()
+	s := &store{scram: map[string]kafka.ScramUpsert{}}
+	s.certificate = issued(t, clientsAuthority(t), "app", issuedAt)
+	return s
+}
 
 // carryOut does what is due for one user, and tells whether anything was.
 func (s *store) carryOut(t *testing.T, d Desired) (written bool) {
@@ -76,7 +88,15 @@ func (s *store) carryOut(t *testing.T, d Desired) (written bool) {
 	if s.file = file; before == nil {
 		before, _, _, _ = PlainFile(nil, nil, nil, nil)
 	}
-	return len(changes.Upserts)+len(changes.Deletions) > 0 || !bytes.Equal(before, file)
+	certified := map[string]Certificate{}
+	listed := map[string]bool{}
+	if mechanism.Uses(d.Mechanisms, mechanism.CertificateFile) {
+		certified[d.Name], listed[d.Name] = s.certificate, true
+	}
+	list, _, _ := CertificateList(s.list, listed, certified, 1<<20, issuedAt)
+	relisted := !bytes.Equal(s.list, list)
+	s.list = list
+	return len(changes.Upserts)+len(changes.Deletions) > 0 || !bytes.Equal(before, file) || relisted
 }
 
 // opens tells whether a login of the user "app" works.
@@ -84,6 +104,8 @@ func (s *store) opens(row mechanism.Row, password string) bool {
 	switch row.Store {
 	case mechanism.PasswordFile:
 		return bytes.Contains(s.file, []byte("\napp:"))
+	case mechanism.CertificateFile:
+		return bytes.Contains(s.list, []byte("\napp:"+s.certificate.Status().Fingerprint))
 	case mechanism.ScramCredentials:
 		return s.scram[string(row.Name)].Password == password
 	}

@@ -34,27 +34,34 @@ func SecretName(user string) string {
 	return short + "-" + hex.EncodeToString(sum[:4]) + secretSuffix
 }
 
-// Connection is all that a client needs: the keys of Service Binding, ready-made files for the endpoint to use by
-// default, and the same for each listener by name. ca counts when an endpoint has TLS. ca.crt has what any of the
-// listeners needs, and the file of a listener only what that one does.
-func Connection(username, password string, ca []byte, endpoints []Endpoint) map[string][]byte {
+// Connection is all that a client needs: the keys of Service Binding, what it shows to log in, ready-made files for the
+// endpoint to use by default, and the same for each listener by name. ca counts when an endpoint has TLS. ca.crt has
+// what any of the listeners needs, and the file of a listener only what that one does.
+func Connection(shown mechanism.Credential, ca []byte, endpoints []Endpoint) map[string][]byte {
 	data := map[string][]byte{
-		"type":      []byte("kafka"),
-		"provider":  []byte(v1alpha1.ManagedBy),
-		"username":  []byte(username),
-		PasswordKey: []byte(password),
+		"type":     []byte("kafka"),
+		"provider": []byte(v1alpha1.ManagedBy),
+		"username": []byte(shown.Username),
+	}
+	if shown.Password != "" {
+		data[PasswordKey] = []byte(shown.Password)
+	}
+	if len(shown.Certificate) > 0 {
+		data[CertificateEntry], data[CertificateKeyEntry] = shown.Certificate, shown.Key
 	}
 	for i, e := range endpoints {
 		anchors := e.Trust.AnchorsOr(ca)
 		if e.TLS && !e.Trust.Public {
 			data["ca.crt"] = union(data["ca.crt"], anchors)
 		}
-		settings := e.settings(username, password)
+		settings := e.settings(shown)
 		java := slices.Concat(settings.java, javaTrust(e, anchors))
 		librdkafka := slices.Concat(settings.librdkafka, librdkafkaTrust(e, anchors))
 		if i == 0 {
 			for _, p := range settings.java {
-				data[p.Key] = []byte(p.Value)
+				if !strings.HasPrefix(p.Key, "ssl.keystore.") { // the entries of the certificate hold the same
+					data[p.Key] = []byte(p.Value)
+				}
 			}
 			data["client.properties"] = file(java)
 			data["librdkafka.config"] = file(librdkafka)
@@ -80,15 +87,14 @@ func union(file, other []byte) []byte {
 // settings are those of two kinds of clients, for the strongest mechanism of the endpoint.
 type settings struct{ java, librdkafka []mechanism.Property }
 
-func (e Endpoint) settings(username, password string) settings {
+func (e Endpoint) settings(shown mechanism.Credential) settings {
 	both := []mechanism.Property{{Key: "bootstrap.servers", Value: e.Bootstrap},
 		{Key: "security.protocol", Value: e.Protocol()}}
 	row, known := mechanism.Of(e.Mechanisms[0])
 	if !known {
 		return settings{both, both}
 	}
-	return settings{slices.Concat(both, row.Java(mechanism.Credential{Username: username, Password: password})),
-		slices.Concat(both, row.Librdkafka(mechanism.Credential{Username: username, Password: password}))}
+	return settings{slices.Concat(both, row.Java(shown)), slices.Concat(both, row.Librdkafka(shown))}
 }
 
 // javaTrust names the CA to Java clients. It stands in the file itself, so that the file works wherever it is mounted.
@@ -101,8 +107,8 @@ func javaTrust(e Endpoint, ca []byte) []mechanism.Property {
 		{Key: "ssl.truststore.certificates", Value: text}}
 }
 
-// librdkafkaTrust names the CA to librdkafka and what is built on it. In ssl.ca.pem, \n stands for a line's end, as
-// kcat reads it.
+// librdkafkaTrust names the CA to librdkafka and what is built on it. In ssl.ca.pem, \n stands for a line's end, which
+// whoever reads the file has to put in its place.
 func librdkafkaTrust(e Endpoint, ca []byte) []mechanism.Property {
 	text := oneLine(ca)
 	if !e.TLS || text == "" {

@@ -30,6 +30,8 @@ const (
 	ReasonOwn           = "OperatorsOwnUser"
 	ReasonSuperUser     = "SuperUserElsewhere"
 	ReasonBeyond        = "BeyondAccess"
+	ReasonName          = "NameTooLong"
+	ReasonNoRoom        = "TooManyCertificates"
 )
 
 // Explain says Kafka's refusal in the language of the KafkaUser's fields. field is the one that was being carried out.
@@ -76,7 +78,11 @@ func StatusOf(u *v1alpha1.KafkaUser, r Report, now time.Time) v1alpha1.KafkaUser
 		if r.Credentials != nil {
 			proven = len(r.Credentials.ProvenOn)
 		}
-		status.Ready(&s.Conditions, u.Generation, ReasonInForce, fmt.Sprintf("logs in on %d brokers", proven), now)
+		message := fmt.Sprintf("logs in on %d brokers", proven)
+		if c := RecordedCertificate(r.Credentials); c != nil {
+			message += ", with a certificate until " + c.NotAfter.UTC().Format(time.RFC3339)
+		}
+		status.Ready(&s.Conditions, u.Generation, ReasonInForce, message, now)
 	}
 	return s
 }
@@ -138,9 +144,13 @@ func credential(m v1alpha1.Mechanism) v1alpha1.CredentialStatus {
 	return v1alpha1.CredentialStatus{Mechanism: m, Iterations: row.Iterations}
 }
 
-// stands tells whether all of some credentials are on record, none of them as leaving.
+// stands tells whether all of some credentials are on record, none of them as leaving. Certificates are compared by Made.
 func stands(c *v1alpha1.Credentials, all []v1alpha1.CredentialStatus) bool {
-	return !slices.ContainsFunc(all, func(s v1alpha1.CredentialStatus) bool { return !slices.Contains(c.Mechanisms, s) })
+	return !slices.ContainsFunc(all, func(s v1alpha1.CredentialStatus) bool {
+		return !slices.ContainsFunc(c.Mechanisms, func(r v1alpha1.CredentialStatus) bool {
+			return r.Mechanism == s.Mechanism && r.Iterations == s.Iterations && r.Leaving == s.Leaving
+		})
+	})
 }
 
 // Leaving returns the mechanisms on record that are not wanted any more and stay for now: no way in is taken away
@@ -168,7 +178,7 @@ func Leaving(record, made *v1alpha1.Credentials, wanted []v1alpha1.Mechanism, se
 }
 
 // Unsure records that something was refused, so that it is not known from which password the credentials stand: those
-// on record may, and the lines of the password file do.
+// on record may, and the lines of the files that brokers read do.
 func Unsure(record *v1alpha1.Credentials, clusterID string, wanted []v1alpha1.Mechanism) *v1alpha1.Credentials {
 	c := Taken(clusterID)
 	if record != nil {
@@ -178,7 +188,8 @@ func Unsure(record *v1alpha1.Credentials, clusterID string, wanted []v1alpha1.Me
 		c.Mechanisms[i].Leaving = !slices.Contains(wanted, c.Mechanisms[i].Mechanism)
 	}
 	for _, m := range wanted {
-		if row, _ := mechanism.Of(m); row.Store == mechanism.PasswordFile && !slices.Contains(c.Mechanisms, credential(m)) {
+		if row, _ := mechanism.Of(m); row.Store != mechanism.ScramCredentials &&
+			!stands(c, []v1alpha1.CredentialStatus{credential(m)}) {
 			c.Mechanisms = append(c.Mechanisms, credential(m))
 		}
 	}

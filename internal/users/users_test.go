@@ -178,7 +178,7 @@ func TestTheDefaultEndpointIsInternalAndOffersAll(t *testing.T) {
 func TestTheConnectionSecretHoldsAllThatAClientNeeds(t *testing.T) {
 	const jaas = `org.apache.kafka.common.security.scram.ScramLoginModule required ` +
 		`username="app" password="secretsecretsecret";`
-	data := Connection("app", "secretsecretsecret",
+	data := Connection(mechanism.Credential{Username: "app", Password: "secretsecretsecret"},
 		[]byte("-----BEGIN CERTIFICATE-----\nAA\n-----END CERTIFICATE-----\n"), []Endpoint{
 			{Listener: "clients", Bootstrap: "h:1", TLS: true, Internal: true,
 				Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismScram512}},

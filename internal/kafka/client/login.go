@@ -30,6 +30,9 @@ func (p Prober) TryLogin(ctx context.Context, login kafka.Login) error {
 }
 
 func (p Prober) tryLogin(ctx context.Context, login kafka.Login) error {
+	if len(login.Certificate) > 0 {
+		return p.tryCertificate(ctx, login)
+	}
 	mechanism, err := mechanismOf(Login{login.Mechanism, login.Username, login.Password})
 	if err != nil {
 		return err
