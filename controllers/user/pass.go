@@ -228,7 +228,7 @@ func (p *userPass) hold(ctx context.Context, i *userItem) bool {
 	if i.report.ACLs = users.ListedACLs(i.desired.ACLs); i.desired.KeepACLs {
 		i.report.ACLs = u.Status.ACLs
 	}
-	if !has(i.desired.Mechanisms, mechanism.LayerSasl) {
+	if !has(slices.Concat(i.desired.Mechanisms, u.Spec.Authentication.Mechanisms), mechanism.LayerSasl) {
 		i.hash = "" // the password opens nothing any more
 	}
 	i.report.Credentials = users.CredentialsOf(recorded, p.pass.Cluster.ID(), i.hash, i.mechanisms, i.leaving,

@@ -20,12 +20,12 @@ import (
 	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
-// connect creates or corrects the connection Secret of a holder and returns the password in it; none where it logs in by
-// a certificate alone. The Secret is the only
-// place where the password is kept: it is made once, and a lost Secret means a new password.
+// connect creates or corrects the connection Secret of a holder and returns the password in it. The Secret is the only
+// place where the password is kept: it is made once, and a lost Secret means a new password. Who logs in by a
+// certificate alone has none.
 //
-// An empty password without an error means that something the Secret must hold is not known yet; the item says what. A
-// verdict.Verdict as the error means that the Secret is somebody else's.
+// An empty password of somebody else without an error means that something the Secret must hold is not known yet; the
+// item says what. A verdict.Verdict as the error means that the Secret is somebody else's.
 func (p *userPass) connect(ctx context.Context, i *userItem) (string, error) {
 	for _, e := range i.endpoints {
 		if e.Bootstrap == "" {

@@ -1,0 +1,123 @@
+package client_test
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/kafka/client"
+	"github.com/castellan-dev/castellan/internal/kafka/kafkatest"
+	"github.com/castellan-dev/castellan/internal/kafka/wire"
+	"github.com/castellan-dev/castellan/internal/pki"
+	"github.com/castellan-dev/castellan/internal/plainauth"
+)
+
+// A real broker with the operator's principal builder: what it does to a certificate that is revoked is seen for what it
+// is, and open connections end.
+func TestARealBrokerLetsACertificateInAsLongAsItIsInTheList(t *testing.T) {
+	needKafka(t)
+	ctx, cancel := context.WithTimeout(t.Context(), pace.Of(2*time.Minute))
+	defer cancel()
+	dir, now := t.TempDir(), time.Now()
+	authority := func(name string) pki.Authority {
+		ca, err := pki.NewAuthority(name, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ca
+	}
+	issue := func(ca pki.Authority) pki.Leaf {
+		leaf, err := pki.Issue(ca, pki.UserRequest("app"), now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return leaf
+	}
+	clients := authority("clients")
+	user, other, stranger := issue(clients), issue(clients), issue(authority("strangers"))
+	list := filepath.Join(dir, "certificates")
+	write := func(leaves ...pki.Leaf) { // as a mounted Secret: the old file or the new one, and nothing between
+		t.Helper()
+		var lines []plainauth.UserCertificate
+		for _, leaf := range leaves {
+			certificate, err := leaf.Certificate()
+			if err != nil {
+				t.Fatal(err)
+			}
+			lines = append(lines, plainauth.CertificateOf("app", certificate))
+		}
+		if err := errors.Join(os.WriteFile(list+".new", plainauth.CertificateList(lines), 0o600),
+			os.Rename(list+".new", list)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(user)
+	jar, trust := filepath.Join(dir, plainauth.JarName), filepath.Join(dir, "clients.pem")
+	if err := errors.Join(os.WriteFile(jar, plainauth.Jar(), 0o600), os.WriteFile(trust, clients.CertPEM, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	k, err := kafkatest.Start(ctx, kafkatest.Options{Jars: []string{jar}, Config: map[string]string{
+		"principal.builder.class":                            plainauth.PrincipalBuilderClass,
+		"listener.name.mutual.ssl.truststore.location":       trust,
+		"listener.name.mutual." + plainauth.CertificatesFile: list,
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer k.Close()
+	login := func(leaf pki.Leaf) error {
+		return client.Prober{}.TryLogin(ctx, kafka.Login{Address: k.Nodes[0].Mutual, ServerName: "localhost", CA: k.CA.PEM,
+			Mechanism: "TLS", Username: "app", Certificate: leaf.CertPEM, Key: leaf.KeyPEM})
+	}
+	if err := login(user); err != nil {
+		t.Fatal(err)
+	}
+	for name, leaf := range map[string]pki.Leaf{"one that was never listed": other, "one of another authority": stranger} {
+		if err := login(leaf); !errors.Is(err, kafka.ErrAuthenticationFailed) {
+			t.Errorf("%s is answered with %v", name, err)
+		}
+	}
+
+	config, err := client.TLSConfig(k.CA.PEM, user.CertPEM, user.KeyPEM)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.ServerName = "localhost"
+	raw, err := (&tls.Dialer{Config: config}).DialContext(ctx, "tcp", k.Nodes[0].Mutual)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = raw.Close() }()
+	open := wire.New(raw, "open")
+	if _, _, err := open.Brokers(ctx); err != nil {
+		t.Fatal(err)
+	}
+	write(user, other) // a renewal: both are good
+	eventually(t, "the new one is let in", func() error { return login(other) })
+	if _, _, err := open.Brokers(ctx); err != nil {
+		t.Errorf("a renewal ends connections: %v", err)
+	}
+	write(other)
+	eventually(t, "the former one is refused", func() error {
+		if err := login(user); !errors.Is(err, kafka.ErrAuthenticationFailed) {
+			return fmt.Errorf("it is answered with %w", err)
+		}
+		return nil
+	})
+	if _, _, err := open.Brokers(ctx); !errors.Is(err, wire.ErrClosed) {
+		t.Errorf("an open connection of it goes on: %v", err)
+	}
+	if err := login(other); err != nil {
+		t.Error(err)
+	}
+	k.StopNode(ctx, k.Nodes[0].NodeID)
+	if err := login(user); err == nil || errors.Is(err, kafka.ErrAuthenticationFailed) {
+		t.Errorf("a broker that is down says %v", err)
+	}
+}
