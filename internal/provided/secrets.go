@@ -62,7 +62,8 @@ func (s Secrets) entries(ref Ref, field string) (map[string][]byte, *verdict.Ver
 	switch {
 	case !exists:
 		fault = verdict.Stalled(ReasonSecret, field, "there is no Secret %q in the namespace of the KafkaCluster; create it "+
-			"with tls.crt, tls.key and the label %s=%s", ref.Name, v1alpha1.LabelUse, ref.Use)
+			"with tls.crt, tls.key and the label %s=%s, or see what keeps who issues it (cert-manager: kubectl describe "+
+			"certificate)", ref.Name, v1alpha1.LabelUse, ref.Use)
 	case data == nil:
 		fault = verdict.Stalled(ReasonSecret, field, "Secret %q is not read: nobody has labelled it for this use; label it, "+
 			"if you may: kubectl label secret %s %s=%s", ref.Name, ref.Name, v1alpha1.LabelUse, ref.Use)
