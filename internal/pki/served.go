@@ -209,7 +209,6 @@ func isSignedBy(cert, by *x509.Certificate) bool {
 }
 
 // readByJava tells why neither a broker nor a client in Java reads a certificate that everybody else does; nil = they do.
-// With one in its key store a broker does not start.
 func readByJava(cert *x509.Certificate) error {
 	isEmpty := func(name []byte) bool { return bytes.Equal(name, []byte{0x30, 0}) }
 	if isEmpty(cert.RawIssuer) {

@@ -375,8 +375,8 @@ func TestWhatIsNotIssuedYetIsWaitedForWhileTheFormerGoesOn(t *testing.T) {
 	}
 }
 
-// cert-manager renews an authority with its key by default, and people give it another name by the way. No client that
-// trusts the former takes what it then signs.
+// With rotationPolicy Never cert-manager renews an authority with its key, and people give it another name by the way.
+// No client that trusts the former takes what it then signs.
 func TestAnAuthorityThatKeepsItsKeyAndGetsAnotherNameIsToldFirst(t *testing.T) {
 	s, corporate := newStage(t), authority(t, "corporate")
 	s.secrets[certificate] = issued(t, corporate, brokerName)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -116,6 +117,7 @@ spec:
   dnsNames: %s
   privateKey: {algorithm: RSA, size: 2048, encoding: PKCS1, rotationPolicy: Always}
 `, names))
+	respond(t, ns, nil)
 	temporary := issuedBy(t, ns, "public", "")
 	certified(t, cluster, "public")
 	eventually(t, 30*time.Second, "it is refused", func(ctx context.Context) error {
@@ -126,7 +128,7 @@ spec:
 		t.Errorf("what the cluster's own authority has signed does not go on: %v", err)
 	}
 	root := newIssuer(t, "public root", nil)
-	answer(t, ns, newIssuer(t, "public middle", root))
+	respond(t, ns, newIssuer(t, "public middle", root))
 	mustShow(t, ns, issuedBy(t, ns, "public", temporary))
 	if secretData(t, ns, "public")["ca.crt"] != nil {
 		t.Error("the issuer has given no root, and the Secret has one")
@@ -271,25 +273,31 @@ func renew(t *testing.T, ns, name string) {
 		if err := kube.Get(ctx, client.ObjectKeyFromObject(certificate), certificate); err != nil {
 			return err
 		}
-		return addCondition(ctx, certificate, "Issuing", "ManuallyTriggered")
+		return addCondition(ctx, certificate, "Issuing", "True", "ManuallyTriggered")
 	})
 }
 
-func addCondition(ctx context.Context, o *unstructured.Unstructured, kind, reason string) error {
+// addCondition puts a condition in the place of the one of its type.
+func addCondition(ctx context.Context, o *unstructured.Unstructured, kind, status, reason string) error {
 	conditions, _, err := unstructured.NestedSlice(o.Object, "status", "conditions")
 	if err != nil {
 		return err
 	}
-	conditions = append(conditions, map[string]any{"type": kind, "status": "True", "reason": reason, "message": "by a test",
-		"lastTransitionTime": time.Now().UTC().Format(time.RFC3339)})
+	conditions = slices.DeleteFunc(conditions, func(c any) bool {
+		fields, _ := c.(map[string]any)
+		return fields["type"] == kind
+	})
+	conditions = append(conditions, map[string]any{"type": kind, "status": status, "reason": reason,
+		"message": "by a test", "lastTransitionTime": time.Now().UTC().Format(time.RFC3339)})
 	if err := unstructured.SetNestedSlice(o.Object, conditions, "status", "conditions"); err != nil {
 		return err
 	}
 	return kube.Status().Update(ctx, o)
 }
 
-// answer signs what cert-manager asks of an issuer that is not its own: with the chain, and without the root.
-func answer(t *testing.T, ns string, by *issuer) {
+// respond does what an issuer does that is not cert-manager's own: it says that it works on a request, or signs it, and
+// gives the chain without the root.
+func respond(t *testing.T, ns string, by *issuer) {
 	t.Helper()
 	eventually(t, 30*time.Second, "the issuer answers", func(ctx context.Context) error {
 		var list unstructured.UnstructuredList
@@ -302,6 +310,9 @@ func answer(t *testing.T, ns string, by *issuer) {
 			if group, _, _ := unstructured.NestedString(request.Object, "spec", "issuerRef", "group"); group != "acme.example.com" {
 				continue
 			}
+			if by == nil {
+				return addCondition(ctx, request, "Ready", "False", "Pending")
+			}
 			chain, err := by.answers(t, request)
 			if err != nil {
 				return err
@@ -309,7 +320,7 @@ func answer(t *testing.T, ns string, by *issuer) {
 			if err := unstructured.SetNestedField(request.Object, chain, "status", "certificate"); err != nil {
 				return err
 			}
-			return addCondition(ctx, request, "Ready", "Issued")
+			return addCondition(ctx, request, "Ready", "True", "Issued")
 		}
 		return errors.New("nobody asks")
 	})
