@@ -391,7 +391,7 @@ spec:
     args:
     - |
       echo one | /opt/kafka/bin/kafka-console-producer.sh --topic %[4]s --command-config /client/client.%[5]s.properties \
-        --bootstrap-server %[6]s --command-property acks=all
+        --bootstrap-server %[6]s
     env: [{name: LOG_DIR, value: /tmp}, {name: KAFKA_HEAP_OPTS, value: -Xmx128m}]
     securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
     volumeMounts: [{name: client, mountPath: /client, readOnly: true}, {name: tmp, mountPath: /tmp}]
