@@ -3,6 +3,7 @@
 #   hack/tool.sh helm
 # Each tool has a module of its own under hack/tools (controller-gen: hack/tools itself), so that no tool decides about
 # the versions of another, or of the operator. What is built lies in the user's cache, named by the module's content.
+# cert-manager is for the end-to-end tests: its controllers, as a process beside a cluster (--kubeconfig).
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -10,6 +11,7 @@ cache=${CASTELLAN_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/castellan}
 
 name=${1:?usage: hack/tool.sh NAME}
 case $name in
+cert-manager) module=hack/tools/cert-manager package=. ;;
 controller-gen) module=hack/tools package=sigs.k8s.io/controller-tools/cmd/controller-gen ;;
 golangci-lint) module=hack/tools/golangci-lint package=github.com/golangci/golangci-lint/v2/cmd/golangci-lint ;;
 gotestsum) module=hack/tools/gotestsum package=gotest.tools/gotestsum ;;
@@ -25,6 +27,7 @@ esac
 key=$({
 	go env GOVERSION GOOS GOARCH
 	cat "$root/$module/go.mod" "$root/$module/go.sum"
+	find "$root/$module" -maxdepth 1 -name '*.go' | sort | xargs -r cat
 } | sha256sum | cut -c1-12)
 binary=$cache/tools/$name-$key
 if [ ! -x "$binary" ]; then

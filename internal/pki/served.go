@@ -7,6 +7,8 @@ import (
 	"crypto/elliptic"
 	"crypto/rsa"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -86,7 +88,10 @@ func ParseSigner(data map[string][]byte, now time.Time) (*Served, error) {
 		return nil, errors.New("nothing says whom clients have to trust; put the certificate of the root into ca.crt, or " +
 			"at the end of tls.crt")
 	}
-	for i, cert := range slices.Concat(s.above, s.anchors()) {
+	highest := slices.DeleteFunc(s.anchors(), func(cert *x509.Certificate) bool {
+		return slices.ContainsFunc(s.above, cert.Equal)
+	})
+	for i, cert := range slices.Concat(s.above, highest) {
 		below := min(i, len(s.above)) + 1 // of several anchors each stands above the whole chain
 		if limit, limited := pathLength(cert); limited && limit < below && !cert.Equal(s.Certificate) {
 			return nil, fmt.Errorf("%s permits %d authorities below it (path length), which are too few; use an authority "+
@@ -100,7 +105,15 @@ func pathLength(cert *x509.Certificate) (limit int, limited bool) {
 	return cert.MaxPathLen, cert.BasicConstraintsValid && (cert.MaxPathLen > 0 || cert.MaxPathLenZero)
 }
 
+// temporary is who has signed what cert-manager writes while its issuer has not answered, with
+// cert-manager.io/issue-temporary-certificate: an authority that nobody has ever seen.
+const temporary = "cert-manager.local"
+
 func parseServed(data map[string][]byte, now time.Time) (*Served, error) {
+	if len(bytes.TrimSpace(data[TLSCertificate])) == 0 {
+		return nil, errors.New("nobody has issued the certificate yet, tls.crt is empty; wait, or see why it takes long (with " +
+			"cert-manager: kubectl describe certificate)")
+	}
 	chain, err := ParseCertificates(data[TLSCertificate])
 	if err != nil {
 		return nil, errors.New("tls.crt holds no chain of certificates in PEM form alone; put the certificate there, and " +
@@ -121,10 +134,14 @@ func parseServed(data map[string][]byte, now time.Time) (*Served, error) {
 		if !now.Before(cert.NotAfter) {
 			return nil, fmt.Errorf("%s has ended at %s; renew it", cert.Subject, stamp(cert.NotAfter))
 		}
-		if i > 0 && chain[i-1].CheckSignatureFrom(cert) != nil {
+		if i > 0 && !isSignedBy(chain[i-1], cert) {
 			return nil, fmt.Errorf("certificate %d of tls.crt has not signed the one before it; put the certificate first, and "+
 				"after each the one of its authority", i+1)
 		}
+	}
+	if chain[0].Issuer.CommonName == temporary {
+		return nil, errors.New("the certificate is a temporary one that cert-manager has made until its issuer answers, and " +
+			"no client trusts it; wait, or see why it takes long: kubectl describe certificate")
 	}
 	s := &Served{Certificate: chain[0], above: chain[1:]}
 	last := chain[len(chain)-1]
@@ -142,6 +159,11 @@ func parseServed(data map[string][]byte, now time.Time) (*Served, error) {
 		}
 	case isSelfSigned(last):
 		s.Anchors = encodeCertificate(last.Raw)
+	}
+	for _, cert := range slices.Concat(chain, s.above, s.anchors()) {
+		if err := readByJava(cert); err != nil {
+			return nil, err
+		}
 	}
 	s.above = slices.DeleteFunc(slices.Clone(s.above), isSelfSigned)
 	s.Leaf = Leaf{KeyPEM: keyPEM, CertPEM: encodeCertificate(chain[0].Raw)}
@@ -163,7 +185,7 @@ func (s *Served) climb(given []*x509.Certificate) {
 		var next *x509.Certificate
 		for _, cert := range given {
 			switch {
-			case !cert.Equal(top) && top.CheckSignatureFrom(cert) != nil:
+			case !cert.Equal(top) && !isSignedBy(top, cert):
 			case isSelfSigned(cert):
 				s.Anchors = append(s.Anchors, encodeCertificate(cert.Raw)...)
 			case !cert.Equal(top):
@@ -176,9 +198,30 @@ func (s *Served) climb(given []*x509.Certificate) {
 		s.above, top = append(slices.Clone(s.above), next), next
 	}
 	if s.Anchors == nil && slices.ContainsFunc(given, top.Equal) {
-		s.Anchors = encodeCertificate(top.Raw)
-		s.above = slices.DeleteFunc(s.above, top.Equal)
+		s.Anchors = encodeCertificate(top.Raw) // what tls.crt has of it is presented: clients may know who is above it
 	}
+}
+
+// isSignedBy tells whether clients take one certificate for signed by another. They look for the name first: an authority
+// that keeps its key and gets another name is another one.
+func isSignedBy(cert, by *x509.Certificate) bool {
+	return bytes.Equal(cert.RawIssuer, by.RawSubject) && cert.CheckSignatureFrom(by) == nil
+}
+
+// readByJava tells why neither a broker nor a client in Java reads a certificate that everybody else does; nil = they do.
+func readByJava(cert *x509.Certificate) error {
+	isEmpty := func(name []byte) bool { return bytes.Equal(name, []byte{0x30, 0}) }
+	if isEmpty(cert.RawIssuer) {
+		return errors.New("an authority without a name has signed, and Java reads no such certificate; give the authority a " +
+			"subject (with cert-manager: commonName of its Certificate), and have what it has signed issued anew")
+	}
+	if isEmpty(cert.RawSubject) && !slices.ContainsFunc(cert.Extensions, func(e pkix.Extension) bool {
+		return e.Id.Equal(asn1.ObjectIdentifier{2, 5, 29, 17}) && e.Critical
+	}) {
+		return errors.New("a certificate has no subject and does not mark the alternative names as critical, and Java reads no " +
+			"such one; have it issued with a subject (commonName)")
+	}
+	return nil
 }
 
 func isSelfSigned(cert *x509.Certificate) bool {
@@ -242,7 +285,7 @@ func (s *Served) Chained(leaf Leaf) Leaf {
 		return leaf
 	}
 	chain := encodeCertificate(first.Raw)
-	if !slices.ContainsFunc(s.anchors(), s.Certificate.Equal) {
+	if !isSelfSigned(s.Certificate) {
 		chain = append(chain, s.CertPEM...)
 	}
 	return Leaf{KeyPEM: leaf.KeyPEM, CertPEM: chain}
@@ -289,7 +332,7 @@ func (l Leaf) SignedBy(anchors []byte) bool {
 	}
 	last := chain[len(chain)-1]
 	return slices.ContainsFunc(known, func(anchor *x509.Certificate) bool {
-		return anchor.Equal(last) || last.CheckSignatureFrom(anchor) == nil
+		return anchor.Equal(last) || isSignedBy(last, anchor)
 	})
 }
 

@@ -111,7 +111,8 @@ func TestWhatIsPresentedIsTheChainAndWhatIsTrustedTheAnchorAlone(t *testing.T) {
 		"a public authority":             {chain, nil, chain, nil},
 		"an empty authority":             {chain, []byte("\n"), chain, nil},
 		"the middle stands beside":       {leaf.pem(), slices.Concat(root.pem(), middle.pem()), chain, root.pem()},
-		"nobody knows of a root":         {leaf.pem(), middle.pem(), leaf.pem(), middle.pem()},
+		"nobody knows of a root":         {leaf.pem(), middle.pem(), chain, middle.pem()},
+		"the middle in both, no root":    {chain, middle.pem(), chain, middle.pem()}, // as cert-manager's "ca" may give it
 		"another root beside":            {chain, slices.Concat(signed(t, nil, authorityWith(nil), ecKey(t, elliptic.P256())).pem(), root.pem()), chain, root.pem()},
 		"text before the certificates":   {append([]byte("Bag Attributes\n"), chain...), root.pem(), chain, root.pem()},
 		"the root without a line's end ": {chain, bytes.TrimSpace(root.pem()), chain, root.pem()},
@@ -213,13 +214,24 @@ func TestWhatCannotBePresentedIsRefusedWithACureAndQuotesNothing(t *testing.T) {
 	early, earlyKey := with(func(c *x509.Certificate) { c.NotBefore = servedAt.Add(time.Minute) })
 	client, clientKey := with(func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} })
 	nameless, namelessKey := with(func(c *x509.Certificate) { c.DNSNames = nil })
+	anonymous, anonymousKey := with(func(c *x509.Certificate) {
+		c.Subject = pkix.Name{}
+		c.ExtraExtensions = []pkix.Extension{{Id: []int{2, 5, 29, 17}, // a.example.com, and not critical
+			Value: append([]byte{0x30, 15, 0x82, 13}, "a.example.com"...)}}
+	})
+	nobody := signed(t, nil, authorityWith(func(c *x509.Certificate) { c.Subject = pkix.Name{} }), ecKey(t, elliptic.P256()))
+	unsigned := signed(t, &nobody, serverFor("a.example.com"), ecKey(t, elliptic.P256()))
+	meanwhile := signed(t, nil, authorityWith(func(c *x509.Certificate) { c.Subject.CommonName = "cert-manager.local" }),
+		ecKey(t, elliptic.P521()))
+	temporary := signed(t, &meanwhile, serverFor("a.example.com"), ecKey(t, elliptic.P256()))
+	renamed := signed(t, nil, authorityWith(nil), middle.key) // the same key under another name
 	for name, c := range map[string]struct {
 		crt, key, ca []byte
 		want         string
 	}{
 		"the key of another":          {chain, middle.pkcs8(t), root.pem(), "tls.key is not the key of the certificate"},
 		"no key":                      {chain, nil, root.pem(), "tls.key holds no private key"},
-		"no certificate":              {nil, key, root.pem(), "tls.crt holds no chain"},
+		"text for a certificate":      {[]byte("x"), key, root.pem(), "tls.crt holds no chain"},
 		"the key in the wrong place":  {key, key, nil, "tls.crt holds no chain"},
 		"an encrypted key":            {chain, block("ENCRYPTED PRIVATE KEY", []byte("x")), nil, "is encrypted; decrypt it"},
 		"an old encrypted key":        {chain, []byte("-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: A,B\n\nAAAA\n-----END RSA PRIVATE KEY-----\n"), nil, "is encrypted; decrypt it"},
@@ -236,6 +248,14 @@ func TestWhatCannotBePresentedIsRefusedWithACureAndQuotesNothing(t *testing.T) {
 		"an authority's own":          {slices.Concat(middle.pem(), root.pem()), middle.pkcs8(t), nil, "tls.crt begins with the certificate of an authority"},
 		"for clients":                 {client, clientKey, root.pem(), "is not for servers"},
 		"no name but the old one":     {nameless, namelessKey, root.pem(), "has no subject alternative name"},
+		"a name without a mark":       {anonymous, anonymousKey, root.pem(), "does not mark the alternative names as critical"},
+		"an authority without a name": {unsigned.pem(), unsigned.pkcs8(t), nobody.pem(), "an authority without a name has signed"},
+		"one that signs itself, too":  {nobody.pem(), nobody.pkcs8(t), nobody.pem(), "an authority without a name has signed"},
+		"until the issuer answers":    {temporary.pem(), temporary.pkcs8(t), nil, "a temporary one that cert-manager has made"},
+		"not issued yet":              {[]byte{}, []byte{}, []byte{}, "nobody has issued the certificate yet"},
+		"the key alone, not issued":   {nil, key, nil, "nobody has issued the certificate yet"},
+		"another name of that key":    {slices.Concat(leaf.pem(), renamed.pem()), key, nil, "certificate 2 of tls.crt has not signed"},
+		"another name, in ca.crt":     {leaf.pem(), key, renamed.pem(), "no certificate in ca.crt has signed the last one"},
 		"too long":                    {slices.Concat(chain, root.pem()), key, bytes.Repeat(root.pem(), 60), "take more than 16384 bytes"},
 	} {
 		_, err := ParseServed(map[string][]byte{TLSCertificate: c.crt, TLSKey: c.key, TLSAuthority: c.ca}, servedAt)
@@ -308,6 +328,47 @@ func TestAnAuthorityOfOnesOwnSignsWhatItMaySign(t *testing.T) {
 	}
 	if text := fmt.Sprintf("%v %#v", s, s); strings.Contains(text, "PRIVATE") {
 		t.Error("it prints its key")
+	}
+}
+
+// Who renews an authority with its key and gives it another name has made another authority, which no client knows.
+func TestAnAuthorityOfAnotherNameHasNotSignedWhateverItsKey(t *testing.T) {
+	root, middle, leaf := pyramid(t)
+	renewed := signed(t, nil, authorityWith(func(c *x509.Certificate) { c.Subject = middle.cert.Subject }), middle.key)
+	renamed := signed(t, nil, authorityWith(nil), middle.key)
+	for name, c := range map[string]struct {
+		anchor made
+		want   bool
+	}{
+		"its own": {middle, true}, "of the same name and key": {renewed, true}, "of another name": {renamed, false},
+		"above it": {root, false},
+	} {
+		if got := (Leaf{CertPEM: leaf.pem()}).SignedBy(c.anchor.pem()); got != c.want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+}
+
+// An authority whose own is in tls.crt and in ca.crt, as where nobody knows of a root, stands there once.
+func TestAnAuthorityBelowAnotherThatIsTrustedItselfMaySign(t *testing.T) {
+	root := signed(t, nil, authorityWith(nil), ecKey(t, elliptic.P256()))
+	limit := func(n int) func(*x509.Certificate) {
+		return authorityWith(func(c *x509.Certificate) { c.MaxPathLen = n })
+	}
+	middle := signed(t, &root, limit(1), ecKey(t, elliptic.P256()))
+	below := signed(t, &middle, authorityWith(nil), ecKey(t, elliptic.P256()))
+	s, err := ParseSigner(map[string][]byte{TLSCertificate: slices.Concat(below.pem(), middle.pem()),
+		TLSKey: below.pkcs8(t), TLSAuthority: middle.pem()}, servedAt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	issued, err := Issue(s.Signs(), asked("b.example.com"), servedAt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	chain, err := ParseCertificates(s.Chained(issued).CertPEM)
+	if err != nil || len(chain) != 3 {
+		t.Errorf("it presents %d certificates, and who trusts the root alone needs three: %v", len(chain), err)
 	}
 }
 

@@ -341,6 +341,81 @@ func TestASecretCountsOnlyForTheUseThatItIsLabelledFor(t *testing.T) {
 	}
 }
 
+// A Secret of cert-manager's until its issuer answers: a key alone, as old ones began it, and a temporary certificate.
+// Nothing says that nobody trusts it but who has signed it; without ca.crt it would count as a public authority's.
+func TestWhatIsNotIssuedYetIsWaitedForWhileTheFormerGoesOn(t *testing.T) {
+	s, corporate := newStage(t), authority(t, "corporate")
+	own := s.listener.Entries[0]
+	keyAlone := issued(t, corporate, brokerName)
+	keyAlone[pki.TLSCertificate], keyAlone[pki.TLSAuthority] = nil, nil
+	meanwhile := issued(t, authority(t, "cert-manager.local"), brokerName)
+	delete(meanwhile, pki.TLSAuthority)
+	for _, c := range []struct {
+		data map[string][]byte
+		want string
+	}{
+		{nil, "cert-manager: kubectl describe certificate"}, {map[string][]byte{}, "nobody has issued the certificate yet"},
+		{keyAlone, "nobody has issued the certificate yet"}, {meanwhile, "is a temporary one"},
+	} {
+		if s.secrets[certificate] = c.data; c.data == nil {
+			delete(s.secrets, certificate)
+		}
+		o := s.decide()
+		if o.Fault == nil || !strings.Contains(o.Fault.Text(), c.want) || o.Bundle != nil || o.Trust != (model.Trust{}) {
+			t.Fatalf("%s: %v; it presents another %t and trusts %+v", c.want, o.Fault, o.Bundle != nil, o.Trust)
+		}
+	}
+	if !bytes.Equal(s.listener.Entries[0].Bundle(), own.Bundle()) {
+		t.Error("what the cluster's own authority has signed does not go on")
+	}
+	s.secrets[certificate] = issued(t, corporate, brokerName)
+	s.decide()
+	if o := s.decide(); o.Fault != nil || o.Bundle == nil {
+		t.Errorf("issued at last: %v, presented %t", o.Fault, o.Bundle != nil)
+	}
+}
+
+// With rotationPolicy Never cert-manager renews an authority with its key, and people give it another name by the way.
+// No client that trusts the former takes what it then signs.
+func TestAnAuthorityThatKeepsItsKeyAndGetsAnotherNameIsToldFirst(t *testing.T) {
+	s, corporate := newStage(t), authority(t, "corporate")
+	s.secrets[certificate] = issued(t, corporate, brokerName)
+	for range 4 {
+		s.decide()
+	}
+	before := s.listener.Entries[0]
+	renamed := renamedAuthority(t, corporate, "corporate 2027")
+	s.secrets[certificate] = issued(t, renamed, brokerName)
+	s.lacking = `Secret "app-kafka"`
+	for range 3 {
+		if o := s.decide(); o.Bundle != nil || !o.Keeps(before) || s.anchors() != 2 {
+			t.Fatalf("a user has not been told, and it presents %t, trusts %d: %s", o.Bundle != nil, s.anchors(), o.Waiting)
+		}
+	}
+	s.lacking = ""
+	if o := s.decide(); o.Bundle == nil {
+		t.Errorf("everybody has been told, and it is not presented: %s", o.Waiting)
+	}
+}
+
+// renamedAuthority has the key of another one.
+func renamedAuthority(t *testing.T, ca pki.Authority, name string) pki.Authority {
+	t.Helper()
+	block, _ := pem.Decode(ca.KeyPEM)
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer := key.(*ecdsa.PrivateKey)
+	template := &x509.Certificate{SerialNumber: big.NewInt(7), Subject: pkix.Name{CommonName: name}, NotBefore: now,
+		NotAfter: now.AddDate(1, 0, 0), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, signer.Public(), signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pki.Authority{KeyPEM: ca.KeyPEM, CertPEM: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})}
+}
+
 // kubectl create secret tls knows no ca.crt. Clients trust who has signed, and are not sent to their system's authorities.
 func TestARenewedCertificateWithoutItsAuthorityChangesNobodysTrust(t *testing.T) {
 	s := newStage(t)

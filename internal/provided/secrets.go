@@ -96,7 +96,7 @@ func (s Secrets) entries(ref Ref, field, reason, what string) (map[string][]byte
 	switch {
 	case !exists:
 		fault = verdict.Stalled(reason, field, "there is no Secret %q in the namespace of the KafkaCluster; create it "+
-			"with %s and the label %s=%s", ref.Name, what, v1alpha1.LabelUse, ref.Use)
+			"with %s and the label %s=%s%s", ref.Name, what, v1alpha1.LabelUse, ref.Use, issuers[ref.Use])
 	case data == nil:
 		fault = verdict.Stalled(reason, field, "Secret %q is not read: nobody has labelled it for this use; label it, "+
 			"if you may: kubectl label secret %s %s=%s", ref.Name, ref.Name, v1alpha1.LabelUse, ref.Use)
@@ -105,6 +105,14 @@ func (s Secrets) entries(ref Ref, field, reason, what string) (map[string][]byte
 	}
 	return nil, &fault
 }
+
+// issuers is how to find out why a Secret is missing that somebody else may issue, by its use.
+var issuers = map[string]string{
+	v1alpha1.UseListenerCertificate: orSee,
+	v1alpha1.UseListenerAuthority:   orSee,
+}
+
+const orSee = ", or see what keeps who issues it (cert-manager: kubectl describe certificate)"
 
 const certificateAndKey = pki.TLSCertificate + ", " + pki.TLSKey
 

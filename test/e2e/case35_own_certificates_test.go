@@ -233,16 +233,21 @@ func (i *issuer) pem() []byte {
 // signs makes a server's certificate, and what a Secret holds of it: the chain without the root.
 func (i *issuer) signs(t *testing.T, key crypto.Signer, keyFile []byte, names []string) map[string][]byte {
 	t.Helper()
+	return map[string][]byte{"tls.crt": i.chain(t, key.Public(), names), "tls.key": keyFile}
+}
+
+// chain makes a server's certificate and returns it with the issuer's own.
+func (i *issuer) chain(t *testing.T, key crypto.PublicKey, names []string) []byte {
+	t.Helper()
 	template := &x509.Certificate{SerialNumber: newSerial(t), Subject: pkix.Name{CommonName: "kafka"}, DNSNames: names,
 		NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().Add(12 * time.Hour),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
-	der, err := x509.CreateCertificate(rand.Reader, template, i.cert, key.Public(), i.key)
+	der, err := x509.CreateCertificate(rand.Reader, template, i.cert, key, i.key)
 	if err != nil {
 		t.Fatal(err)
 	}
 	i.last = template.SerialNumber.String()
-	leaf := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	return map[string][]byte{"tls.crt": append(leaf, i.pem()...), "tls.key": keyFile}
+	return append(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), i.pem()...)
 }
 
 // provide writes the Secret as cert-manager does: all keys in place.

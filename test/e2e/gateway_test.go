@@ -33,7 +33,18 @@ var gatewayVersion = schema.GroupVersion{Group: "gateway.networking.k8s.io", Ver
 // installGatewayAPI installs those kinds of the standard channel that the operator and the gateway use.
 func installGatewayAPI(t *testing.T) {
 	t.Helper()
-	out, err := run(t.Context(), nil, "go", "mod", "download", "-json", gatewayAPI)
+	var files []string
+	for _, kind := range []string{"gateways", "listenersets", "tlsroutes", "tcproutes"} {
+		files = append(files, gatewayVersion.Group+"_"+kind+".yaml")
+	}
+	installDefinitions(t, ".", gatewayAPI, filepath.Join("config", "crd", "standard"), files)
+}
+
+// installDefinitions installs CRDs that a Go module brings along until the case ends. The module has a version, or the one
+// that the module in a folder of the repository requires.
+func installDefinitions(t *testing.T, in, of, folder string, files []string) {
+	t.Helper()
+	out, err := run(t.Context(), nil, "go", "-C", in, "mod", "download", "-json", of)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,8 +52,8 @@ func installGatewayAPI(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &module); err != nil {
 		t.Fatal(err)
 	}
-	for _, kind := range []string{"gateways", "listenersets", "tlsroutes", "tcproutes"} {
-		content, err := os.ReadFile(filepath.Join(module.Dir, "config", "crd", "standard", gatewayVersion.Group+"_"+kind+".yaml"))
+	for _, file := range files {
+		content, err := os.ReadFile(filepath.Join(module.Dir, folder, file))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -55,7 +66,11 @@ func installGatewayAPI(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() {
-			if err := client.IgnoreNotFound(kube.Delete(context.Background(), crd)); err != nil {
+			ctx, cancel := context.WithTimeout(context.Background(), pace.Of(time.Minute))
+			defer cancel()
+			if err := client.IgnoreNotFound(kube.Delete(ctx, crd)); err != nil {
+				t.Error(err)
+			} else if err := waitGone(ctx, crd); err != nil { // or the next case's would go with it
 				t.Error(err)
 			}
 		})

@@ -21,7 +21,10 @@ const (
 )
 
 // testBlocks returns the blocks of a page that are fenced as sh test, in order.
-func testBlocks(page string) ([]string, error) {
+func testBlocks(page string) ([]string, error) { return fencedBlocks(page, testFence) }
+
+// fencedBlocks returns the blocks of a page that begin with a line, in order.
+func fencedBlocks(page, begin string) ([]string, error) {
 	text, err := os.ReadFile(page)
 	if err != nil {
 		return nil, err
@@ -30,7 +33,7 @@ func testBlocks(page string) ([]string, error) {
 	inside := false
 	for line := range strings.SplitSeq(string(text), "\n") {
 		switch {
-		case !inside && strings.TrimSpace(line) == testFence:
+		case !inside && strings.TrimSpace(line) == begin:
 			inside, block = true, nil
 		case inside && strings.TrimSpace(line) == fence:
 			inside, blocks = false, append(blocks, strings.Join(block, "\n"))
