@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"syscall"
 
 	"github.com/castellan-dev/castellan/hack/localcluster/internal/netns"
@@ -39,8 +40,9 @@ func (c *Cluster) enforce(program string, n plan.Node) error {
 	argv := []string{
 		program, "--run-firewall=true", "--run-router=false", "--run-service-proxy=false",
 		"--kubeconfig=" + c.Dir.Kubeconfig(), "--hostname-override=" + n.Name,
-		"--service-cluster-ip-range=" + c.Plan.ServiceCIDR(), "--loadbalancer-ip-range=" + c.Plan.LoadBalancerCIDR(),
-		"--metrics-port=0", "--enable-ipv4=true", "--enable-ipv6=false",
+		"--service-cluster-ip-range=" + strings.Join(c.Plan.ServiceCIDRs(), ","),
+		"--loadbalancer-ip-range=" + strings.Join(c.Plan.LoadBalancerCIDRs(), ","),
+		"--metrics-port=0", fmt.Sprintf("--enable-ipv4=%t", c.Plan.HasIPv4()), fmt.Sprintf("--enable-ipv6=%t", c.Plan.HasIPv6()),
 	}
 	err = proc.InNetNS(netns.Path(n.NetNS), func() error {
 		record, err = proc.Detached(name, argv, c.Dir.Log(name), syscall.SysProcAttr{})
