@@ -16,7 +16,7 @@ import (
 )
 
 func TestTheCertificatesNameThePrincipalsThatBrokersTakeForSuperUsers(t *testing.T) {
-	node := nodeRequest([]string{"events-main-0"}, "")
+	node := nodeRequest([]string{"events-main-0"}, nil)
 	operator := pki.Request{CommonName: pki.OperatorName, Organization: pki.Organization}
 	for principal, want := range map[string]string{node.Principal(): render.NodePrincipal, operator.Principal(): render.OperatorPrincipal} {
 		if principal != want {
@@ -26,7 +26,7 @@ func TestTheCertificatesNameThePrincipalsThatBrokersTakeForSuperUsers(t *testing
 }
 
 func TestAListenersCertificateNamesTheAddressOfItsKubernetesNode(t *testing.T) {
-	request := nodeRequest([]string{"b", "a", "b"}, "10.0.0.7")
+	request := nodeRequest([]string{"b", "a", "b"}, model.HostIPs{"10.0.0.7"})
 	if got := (Leaf{Request: request}).Names(); got != "a\nb\n10.0.0.7\n" {
 		t.Errorf("names %q", got)
 	}

@@ -77,8 +77,10 @@ func ServicePort(n *model.Node, l model.Listener) int32 {
 func PerNodeTypes() string { return namesWhere(Row.PerNode) }
 
 // Balance orders the addresses of a load balancer, the best first: names before addresses, because where there are both
-// the name is the one that is meant, IPv4 before IPv6, and each of them sorted.
-func Balance(ingress []corev1.LoadBalancerIngress) []string {
+// the name is the one that is meant, those of the first family before those of the second, and each of them sorted. No
+// family stands for IPv4.
+func Balance(ingress []corev1.LoadBalancerIngress, families []corev1.IPFamily) []string {
+	sixFirst := len(families) > 0 && families[0] == corev1.IPv6Protocol
 	var hosts []string
 	for _, i := range ingress {
 		if host := cmp.Or(i.Hostname, i.IP); host != "" {
@@ -90,7 +92,7 @@ func Balance(ingress []corev1.LoadBalancerIngress) []string {
 		switch {
 		case err != nil:
 			return 0
-		case address.Is4():
+		case address.Is6() == sixFirst:
 			return 1
 		default:
 			return 2
