@@ -183,7 +183,7 @@ func toResolve(in Inputs, record identity.Record, spec *v1alpha1.KafkaClusterSpe
 	record.WriteTo(&cluster.Status)
 	return resolve.Inputs{
 		Cluster: cluster, Spec: spec, Accepted: in.Accepted, NodePorts: nodePorts(in), Taken: in.Live.Taken,
-		Balanced: balanced(in, spec), Advertised: advertised(in.Live, spec),
+		Families: in.Live.Families(), Balanced: balanced(in, spec), Advertised: advertised(in.Live, spec),
 		ImageRepository: in.ImageRepository, Domain: in.Domain, Operator: in.Operator, Living: living(in.Live),
 		Disks: disks(in.Live),
 	}

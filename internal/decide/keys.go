@@ -301,8 +301,8 @@ func listenerLeaves(c *model.Cluster, pool *model.Pool, hosts map[int32]model.Ho
 	return leaves
 }
 
-// nodeRequest asks for a certificate with DNS names and addresses, and the addresses of the Kubernetes node; none = that
-// is not named.
+// nodeRequest asks for a certificate with DNS names and addresses, and the addresses of the Kubernetes node; none =
+// that is not named.
 func nodeRequest(names []string, host model.HostIPs) pki.Request {
 	request := pki.Request{
 		CommonName: nodeName, Organization: pki.Organization,

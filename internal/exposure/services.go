@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/model"
 )
 
@@ -59,6 +60,20 @@ func Shape(service *corev1.Service, c *model.Cluster, l model.Listener, n *model
 			service.Labels[key] = Fill(value, c, where)
 		}
 	}
+}
+
+// OfPodNames says of which families the addresses behind the names of pods are: of all that there are, if a listener at
+// which brokers advertise these names asks for families; else of the Kubernetes cluster's first.
+func OfPodNames(c *model.Cluster) *corev1.IPFamilyPolicy {
+	for _, l := range c.Listeners {
+		asks := len(l.Services.IPFamilies) > 0 || l.Services.IPFamilyPolicy == corev1.IPFamilyPolicyPreferDualStack ||
+			l.Services.IPFamilyPolicy == corev1.IPFamilyPolicyRequireDualStack
+		if asks && Of(l.Exposure).Type == v1alpha1.ExposureInternal {
+			policy := corev1.IPFamilyPolicyPreferDualStack
+			return &policy
+		}
+	}
+	return nil
 }
 
 // FixedNodePort is the node port that the Service of a node has to have; 0 = any.

@@ -144,6 +144,30 @@ func TestWithATemplateNobodyWaitsForTheLoadBalancer(t *testing.T) {
 	}
 }
 
+// Whoever comes to the Service of a listener over IPv6 is sent on to the name of a pod.
+func TestNamesOfPodsHaveTheFamiliesThatAListenerAsksFor(t *testing.T) {
+	const dual = corev1.IPFamilyPolicyPreferDualStack
+	internal, nodePort := v1alpha1.ExposureInternal, v1alpha1.ExposureNodePort
+	for name, tt := range map[string]struct {
+		exposure v1alpha1.ExposureType
+		services v1alpha1.ExposureServices
+		want     corev1.IPFamilyPolicy
+	}{
+		"nothing is asked for":               {internal, v1alpha1.ExposureServices{}, ""},
+		"one family is asked for":            {internal, v1alpha1.ExposureServices{IPFamilies: []corev1.IPFamily{"IPv6"}}, dual},
+		"two are preferred":                  {"", v1alpha1.ExposureServices{IPFamilyPolicy: dual}, dual},
+		"two are required":                   {internal, v1alpha1.ExposureServices{IPFamilyPolicy: corev1.IPFamilyPolicyRequireDualStack}, dual},
+		"one is asked for, whichever":        {internal, v1alpha1.ExposureServices{IPFamilyPolicy: corev1.IPFamilyPolicySingleStack}, ""},
+		"brokers advertise no names of pods": {nodePort, v1alpha1.ExposureServices{IPFamilyPolicy: dual}, ""},
+	} {
+		c := &model.Cluster{Listeners: []model.Listener{{Name: "other"}, {Name: "clients", Exposure: tt.exposure, Services: tt.services}}}
+		got := OfPodNames(c)
+		if (got == nil) != (tt.want == "") || got != nil && *got != tt.want {
+			t.Errorf("%s: %v, want %q", name, got, tt.want)
+		}
+	}
+}
+
 func TestServicesHaveWhatIsAskedForThem(t *testing.T) {
 	c := &model.Cluster{Namespace: "shop", Name: "events", Domain: "cluster.local"}
 	no := false

@@ -61,6 +61,17 @@ func (l *Live) NodePorts() map[string]int32 {
 	return ports
 }
 
+// Families are the first families of Services' addresses, by Service name.
+func (l *Live) Families() map[string]corev1.IPFamily {
+	first := map[string]corev1.IPFamily{}
+	for name, service := range l.Services {
+		if len(service.Spec.IPFamilies) > 0 {
+			first[name] = service.Spec.IPFamilies[0]
+		}
+	}
+	return first
+}
+
 // Balanced are the addresses of the load balancers of Services, best first, by Service name.
 func (l *Live) Balanced() map[string][]string {
 	balanced := map[string][]string{}

@@ -310,14 +310,15 @@ func TestPlaceholdersAreFilled(t *testing.T) {
 	in.Spec.Pools[1].Config["metrics.example"] = `@RACK@ & @HOST_IP@ \ stay`
 	c := resolved(t, in)
 	const zone = "broker.rack=zone-a\n"
+	// The names are parts of paths: without commas, at which Kafka splits.
 	for _, tc := range []struct{ name, rack, family, hostIPs, advertised, rackLine string }{
 		{"a zone and an IPv4 address", "zone-a", "", "10.0.0.7", "OUTSIDE://10.0.0.7:31100", zone},
 		{"no zone and an IPv6 address", "", "", "fd00::7", "OUTSIDE://[fd00::7]:31100", ""},
-		{"two families, the first by default", "zone-a", "", "10.0.0.7,fd00::7", "OUTSIDE://10.0.0.7:31100", zone},
-		{"two families, IPv6 asked for", "zone-a", "IPV6", "10.0.0.7,fd00::7", "OUTSIDE://[fd00::7]:31100", zone},
-		{"two families, IPv4 asked for", "zone-a", "IPV4", "fd00::7,10.0.0.7", "OUTSIDE://10.0.0.7:31100", zone},
+		{"two families and nothing asked for", "zone-a", "", "10.0.0.7,fd00::7", "OUTSIDE://10.0.0.7:31100", zone},
+		{"two families and IPv6 asked for", "zone-a", "IPV6", "10.0.0.7,fd00::7", "OUTSIDE://[fd00::7]:31100", zone},
+		{"two families and IPv4 asked for", "zone-a", "IPV4", "fd00::7,10.0.0.7", "OUTSIDE://10.0.0.7:31100", zone},
 		{"an address that ends in colons", "zone-a", "IPV6", "10.0.0.7,fd00::", "OUTSIDE://[fd00::]:31100", zone},
-		{"IPv6 alone, asked for", "zone-a", "IPV6", "fd00::7", "OUTSIDE://[fd00::7]:31100", zone},
+		{"IPv6 alone and asked for", "zone-a", "IPV6", "fd00::7", "OUTSIDE://[fd00::7]:31100", zone},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			p := newPod(t, c, 100)

@@ -4,6 +4,8 @@
 package resolve
 
 import (
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/exposure"
 	"github.com/castellan-dev/castellan/internal/model"
@@ -25,6 +27,8 @@ type Inputs struct {
 	NodePorts map[string]int32
 	// Balanced are the addresses of the load balancers of Services, best first, by Service name.
 	Balanced map[string][]string
+	// Families are the first families of Services' addresses, by Service name.
+	Families map[string]corev1.IPFamily
 	// Advertised is what nodes advertise in the files that they run, by node id and by the listener's name in Kafka.
 	Advertised map[int32]map[string]model.HostPort
 	// ImageRepository is where Kafka's image comes from, such as apache/kafka.

@@ -69,7 +69,8 @@ own_file() {
 	done <"$revision/$shared" 3<"$revision/$id.$1"
 }
 
-# host_address prints the address of the Kubernetes node that a placeholder stands for: its own, or its first of a family.
+# host_address prints the address of the Kubernetes node that a placeholder stands for: its own, or its first of a
+# family.
 host_address() {
 	local address all
 	IFS=, read -ra all <<<"${HOST_IPS:-}"

@@ -42,7 +42,8 @@ func (c *Cluster) enforce(program string, n plan.Node) error {
 		"--kubeconfig=" + c.Dir.Kubeconfig(), "--hostname-override=" + n.Name,
 		"--service-cluster-ip-range=" + strings.Join(c.Plan.ServiceCIDRs(), ","),
 		"--loadbalancer-ip-range=" + strings.Join(c.Plan.LoadBalancerCIDRs(), ","),
-		"--metrics-port=0", fmt.Sprintf("--enable-ipv4=%t", c.Plan.HasIPv4()), fmt.Sprintf("--enable-ipv6=%t", c.Plan.HasIPv6()),
+		"--metrics-port=0",
+		fmt.Sprintf("--enable-ipv4=%t", c.Plan.HasIPv4()), fmt.Sprintf("--enable-ipv6=%t", c.Plan.HasIPv6()),
 	}
 	err = proc.InNetNS(netns.Path(n.NetNS), func() error {
 		record, err = proc.Detached(name, argv, c.Dir.Log(name), syscall.SysProcAttr{})

@@ -50,8 +50,8 @@ func Ensure(name string) error {
 	})
 }
 
-// forward makes the namespace pass on what is not for itself, in both families. A new IPv6 address there is good at once:
-// nobody else on the link claims it, and pods would wait for a second and a half.
+// forward makes the namespace pass on what is not for itself, in both families. A new IPv6 address there is good at
+// once: nobody else on the link claims it, and pods would wait for a second and a half.
 func forward() error {
 	if err := os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0o644); err != nil {
 		return err

@@ -164,13 +164,14 @@ const hostsTemplate = `server = 'http://{{.Plan.Registry}}'
 const cniTemplate = `{"cniVersion": "1.0.0", "name": "ptp", "plugins": [
   {"type": "{{if .Plan.HasIPv6}}ptp-at-once{{else}}ptp{{end}}", "mtu": 1500, "ipam": {"type": "host-local", "dataDir": "/run/cni-ipam",
     "ranges": [{{range $i, $subnet := .Node.PodCIDRs}}{{if $i}}, {{end}}[{"subnet": "{{$subnet}}"}]{{end}}],
-    "routes": [{{range $i, $family := .Plan.Each}}{{if $i}}, {{end}}{"dst": "{{if eq $family "IPv6"}}::/0{{else}}0.0.0.0/0{{end}}"}{{end}}]}},
+    "routes": [{{range $i, $family := .Plan.Each}}{{if $i}}, {{end}}
+      {"dst": "{{if eq $family "IPv6"}}::/0{{else}}0.0.0.0/0{{end}}"}{{end}}]}},
   {"type": "portmap", "capabilities": {"portMappings": true}, "backend": "nftables"}
 ]}
 `
 
-// ptpAtOnce is the plugin ptp without the second and a half in which a new IPv6 address waits for somebody else to say that
-// it is theirs. There is nobody else on the link, and pods would start so much later.
+// ptpAtOnce is the plugin ptp without the second and a half in which a new IPv6 address waits for somebody else to say
+// that it is theirs. There is nobody else on the link, and pods would start so much later.
 const (
 	ptpAtOnce         = "/etc/cni/bin/ptp-at-once"
 	ptpAtOnceTemplate = `#!/bin/sh
