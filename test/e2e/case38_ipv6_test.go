@@ -45,7 +45,7 @@ spec:
   authorization: {type: Simple, superUsers: [admin]}
 `
 
-// ipv6Script sends one record to each listener that has a Secret's entry and reads all of the topic back, with Java.
+// ipv6Script sends a record by each of two listeners and reads both back, with Java.
 const ipv6Script = `
 set -euo pipefail
 for listener in balanced ported; do
