@@ -678,14 +678,16 @@ type ExposureServices struct {
 	// +optional
 	ExternalDNS bool `json:"externalDNS,omitempty"`
 
-	// Families of the Services' addresses, the first one first. Default: that of the Kubernetes cluster.
+	// Families of the Services' addresses, the first one first. Brokers advertise addresses of the first, which cannot
+	// change while the listener is there. Default: that of the Kubernetes cluster.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=2
 	// +kubebuilder:validation:items:Enum=IPv4;IPv6
 	IPFamilies []corev1.IPFamily `json:"ipFamilies,omitempty"`
 
-	// Whether the Services have addresses of one family or of two. Default: SingleStack.
+	// Whether the Services have addresses of one family or of two. Default: SingleStack for new Services; those that are
+	// there keep what they have.
 	// +optional
 	// +kubebuilder:validation:Enum=SingleStack;PreferDualStack;RequireDualStack
 	IPFamilyPolicy corev1.IPFamilyPolicy `json:"ipFamilyPolicy,omitempty"`

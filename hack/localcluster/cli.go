@@ -82,6 +82,8 @@ func newFlags(o *options) *flag.FlagSet {
 	f.SetOutput(io.Discard)
 	f.StringVar(&o.plan.Name, "name", "castellan", "name of the cluster, at most 10 characters")
 	f.IntVar(&o.plan.Index, "index", 0, "address ranges, 0 to 5: 10.200-203, 10.210-213, …")
+	f.StringVar((*string)(&o.plan.Families), "ip-families", "",
+		"up: IPv4, IPv6, or both with a comma, the nodes' own first (default: both if the kernel has IPv6)")
 	f.IntVar(&o.plan.Nodes, "nodes", 3, "number of nodes, 1 to 6")
 	f.StringVar(&o.cache, "cache", string(plan.DefaultCache()), "folder for programs, images and state")
 	f.IntVar(&o.tolerations, "toleration-seconds", 30, "how long pods stay on a lost node")

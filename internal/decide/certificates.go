@@ -226,7 +226,7 @@ func trustOnRecord(cluster *v1alpha1.KafkaCluster, listener string) model.Trust 
 
 // namesToConnectTo are the names and addresses of a listener that clients are told, and copies is how many brokers the
 // largest pool has.
-func namesToConnectTo(c *model.Cluster, l model.Listener, hosts map[int32]string) (names []string, copies int) {
+func namesToConnectTo(c *model.Cluster, l model.Listener, hosts map[int32]model.HostIPs) (names []string, copies int) {
 	add := func(name string) {
 		if name != "" && !slices.Contains(names, name) {
 			names = append(names, name)
@@ -244,8 +244,8 @@ func namesToConnectTo(c *model.Cluster, l model.Listener, hosts map[int32]string
 		}
 		pools[c.Nodes[i].Pool]++
 		copies = max(copies, pools[c.Nodes[i].Pool])
-		if nl.AdvertisedHost == model.HostIPPlaceholder {
-			add(hosts[c.Nodes[i].ID])
+		if model.IsHostIP(nl.AdvertisedHost) {
+			add(hosts[c.Nodes[i].ID].At(nl.AdvertisedHost))
 		} else {
 			add(nl.AdvertisedHost)
 		}

@@ -110,7 +110,7 @@ func KeySecrets(
 // stillNaming adds to leaves what their nodes still advertise: a running broker takes another certificate at once, and
 // other names only when it restarts. Files are read only where names differ from those that there are.
 func stillNaming(
-	ran func() map[int32]render.NodeFiles, secret *corev1.Secret, leaves []Leaf, hosts map[int32]string,
+	ran func() map[int32]render.NodeFiles, secret *corev1.Secret, leaves []Leaf, hosts map[int32]model.HostIPs,
 ) []Leaf {
 	if secret == nil {
 		return leaves
@@ -127,9 +127,9 @@ func stillNaming(
 			continue
 		}
 		if byHost {
-			names = append(names, hosts[int32(id)])
+			names = append(names, hosts[int32(id)]...)
 		}
-		l.Request = nodeRequest(slices.Concat(named(l.Names()), names), "")
+		l.Request = nodeRequest(slices.Concat(named(l.Names()), names), nil)
 	}
 	return leaves
 }
@@ -156,15 +156,15 @@ func withoutSpec(c *model.Cluster, o *model.Observation, leaving []model.Node, p
 // listener advertises whatever the Kubernetes node stay as well.
 func movedLeaves(
 	ran func() map[int32]render.NodeFiles, secret *corev1.Secret, leaving []model.Node, pool string,
-	hosts map[int32]string,
+	hosts map[int32]model.HostIPs,
 ) []Leaf {
 	if secret == nil {
 		return nil
 	}
 	var leaves []Leaf
 	for _, node := range leaving {
-		address := net.ParseIP(hosts[node.ID])
-		if node.Pool != pool || address == nil {
+		host := hosts[node.ID]
+		if node.Pool != pool || len(host) == 0 {
 			continue
 		}
 		for _, entry := range slices.Sorted(maps.Keys(secret.Data)) {
@@ -176,17 +176,17 @@ func movedLeaves(
 			if known && !byHost {
 				continue
 			}
-			var names []string
-			var from net.IP
+			var names, from []string
 			for _, name := range named(string(secret.Data[entry])) {
-				if ip := net.ParseIP(name); ip != nil && !slices.Contains(lasting, name) {
-					from = ip
+				if net.ParseIP(name) != nil && !slices.Contains(lasting, name) {
+					from = append(from, name)
 				} else {
 					names = append(names, name)
 				}
 			}
-			if from != nil && !from.Equal(address) {
-				leaves = append(leaves, Leaf{Entry: leaf, Request: nodeRequest(names, address.String())})
+			here := func(name string) bool { return slices.Contains(from, name) }
+			if len(from) > 0 && !slices.ContainsFunc(host, here) {
+				leaves = append(leaves, Leaf{Entry: leaf, Request: nodeRequest(names, host)})
 			}
 		}
 	}
@@ -249,7 +249,7 @@ func (k KeySecret) keptLeaves(have map[string][]byte, nodes []int32) []Leaf {
 		}
 		names := named(string(have[entry]))
 		if _, err := pki.ParseBundle(have[name+".pem"]).Certificate(); err == nil && len(names) > 0 {
-			leaves = append(leaves, Leaf{Entry: name, Request: nodeRequest(names, "")})
+			leaves = append(leaves, Leaf{Entry: name, Request: nodeRequest(names, nil)})
 		}
 	}
 	return leaves
@@ -275,13 +275,13 @@ func internalLeaves(c *model.Cluster, pool *model.Pool) []Leaf {
 		}
 		// Also for a node that is no controller: one that ceases to be may have to come back as one first.
 		names = append(names, c.ServiceHost(c.ControllersService()))
-		leaves = append(leaves, Leaf{Entry: fmt.Sprint(node.ID), Request: nodeRequest(names, "")})
+		leaves = append(leaves, Leaf{Entry: fmt.Sprint(node.ID), Request: nodeRequest(names, nil)})
 	}
 	return leaves
 }
 
 // listenerLeaves leaves out a node whose address is not known yet: its start script waits for the certificate.
-func listenerLeaves(c *model.Cluster, pool *model.Pool, hosts map[int32]string) []Leaf {
+func listenerLeaves(c *model.Cluster, pool *model.Pool, hosts map[int32]model.HostIPs) []Leaf {
 	var leaves []Leaf
 	for i := range c.Nodes {
 		node := &c.Nodes[i]
@@ -291,13 +291,13 @@ func listenerLeaves(c *model.Cluster, pool *model.Pool, hosts map[int32]string) 
 		for _, listener := range node.Listeners {
 			host, names := hosts[node.ID], listener.SANs
 			if listener.IsInternal() || len(names) == 0 ||
-				listener.NeedsHostIP && host == "" && len(c.HostAddresses) == 0 {
+				listener.NeedsHostIP && len(host) == 0 && len(c.HostAddresses) == 0 {
 				continue
 			}
 			if listener.NeedsHostIP {
 				names = slices.Concat(names, c.HostAddresses)
 			} else {
-				host = ""
+				host = nil
 			}
 			entry := fmt.Sprintf("%d.%s", node.ID, strings.ToLower(listener.Name))
 			leaves = append(leaves, Leaf{Entry: entry, Request: nodeRequest(names, host)})
@@ -306,14 +306,14 @@ func listenerLeaves(c *model.Cluster, pool *model.Pool, hosts map[int32]string) 
 	return leaves
 }
 
-// nodeRequest asks for a certificate with DNS names and addresses, and the address of the Kubernetes node; empty = that
-// is not named.
-func nodeRequest(names []string, host string) pki.Request {
+// nodeRequest asks for a certificate with DNS names and addresses, and the addresses of the Kubernetes node; none =
+// that is not named.
+func nodeRequest(names []string, host model.HostIPs) pki.Request {
 	request := pki.Request{
 		CommonName: nodeName, Organization: pki.Organization,
 		Usages: pki.Usages{Server: true, Client: true}, ValidFor: leafLife,
 	}
-	for _, name := range slices.Compact(slices.Sorted(slices.Values(append(slices.Clone(names), host)))) {
+	for _, name := range slices.Compact(slices.Sorted(slices.Values(slices.Concat(names, host)))) {
 		if address := net.ParseIP(name); address != nil {
 			request.IPs = append(request.IPs, address)
 		} else if name != "" {
@@ -324,11 +324,19 @@ func nodeRequest(names []string, host string) pki.Request {
 }
 
 // Hosts are the addresses of the Kubernetes nodes that the pods landed on, by node id.
-func Hosts(pods []corev1.Pod) map[int32]string {
-	hosts := map[int32]string{}
+func Hosts(pods []corev1.Pod) map[int32]model.HostIPs {
+	hosts := map[int32]model.HostIPs{}
 	for i := range pods {
-		if id, ok := observe.NodeID(pods[i].Name); ok && pods[i].Status.HostIP != "" && pods[i].DeletionTimestamp == nil {
-			hosts[id] = pods[i].Status.HostIP
+		status := pods[i].Status
+		id, ok := observe.NodeID(pods[i].Name)
+		if !ok || status.HostIP == "" || pods[i].DeletionTimestamp != nil {
+			continue
+		}
+		hosts[id] = model.HostIPs{status.HostIP}
+		for _, host := range status.HostIPs {
+			if !slices.Contains(hosts[id], host.IP) {
+				hosts[id] = append(hosts[id], host.IP)
+			}
 		}
 	}
 	return hosts

@@ -3,6 +3,7 @@ package decide
 import (
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,7 +17,7 @@ import (
 )
 
 func TestTheCertificatesNameThePrincipalsThatBrokersTakeForSuperUsers(t *testing.T) {
-	node := nodeRequest([]string{"events-main-0"}, "")
+	node := nodeRequest([]string{"events-main-0"}, nil)
 	operator := pki.Request{CommonName: pki.OperatorName, Organization: pki.Organization}
 	for principal, want := range map[string]string{node.Principal(): render.NodePrincipal, operator.Principal(): render.OperatorPrincipal} {
 		if principal != want {
@@ -26,7 +27,7 @@ func TestTheCertificatesNameThePrincipalsThatBrokersTakeForSuperUsers(t *testing
 }
 
 func TestAListenersCertificateNamesTheAddressOfItsKubernetesNode(t *testing.T) {
-	request := nodeRequest([]string{"b", "a", "b"}, "10.0.0.7")
+	request := nodeRequest([]string{"b", "a", "b"}, model.HostIPs{"10.0.0.7"})
 	if got := (Leaf{Request: request}).Names(); got != "a\nb\n10.0.0.7\n" {
 		t.Errorf("names %q", got)
 	}
@@ -114,8 +115,9 @@ func TestALeavingBrokerThatMovesKeepsTheAddressesOfItsOwn(t *testing.T) {
 		t.Fatal(err)
 	}
 	for asked, want := range map[string]string{
-		"outside 192.0.2.7\noutside b.org\noutside @HOST_IP@\n": "b.org\n10.0.0.2\n192.0.2.7\n",
-		"outside 192.0.2.7\noutside b.org\n":                    "",
+		"outside 192.0.2.7\noutside b.org\noutside @HOST_IP@\n":   "b.org\n10.0.0.2\n192.0.2.7\n",
+		"outside 192.0.2.7\noutside b.org\noutside @HOST_IPV6@\n": "b.org\n10.0.0.2\n192.0.2.7\nfd00::2\n",
+		"outside 192.0.2.7\noutside b.org\n":                      "",
 	} {
 		c := &model.Cluster{Namespace: "shop", Name: "events", Pools: []model.Pool{{Name: "main", StatefulSet: "events-main"}}}
 		o := &model.Observation{
@@ -123,6 +125,9 @@ func TestALeavingBrokerThatMovesKeepsTheAddressesOfItsOwn(t *testing.T) {
 			Nodes: map[int32]model.ObservedNode{1: {Pod: &model.ObservedPod{Pool: "main"}}},
 		}
 		pod := corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "events-main-1"}, Status: corev1.PodStatus{HostIP: "10.0.0.2"}}
+		if strings.Contains(asked, model.HostIPv6Placeholder) {
+			pod.Status.HostIPs = []corev1.HostIP{{IP: "10.0.0.2"}, {IP: "fd00::2"}}
+		}
 		pod.Spec.Volumes = []corev1.Volume{{Name: render.RevisionVolume, VolumeSource: corev1.VolumeSource{
 			ConfigMap: &corev1.ConfigMapVolumeSource{LocalObjectReference: corev1.LocalObjectReference{Name: "revision"}}}}}
 		live := &observe.Live{
@@ -139,6 +144,32 @@ func TestALeavingBrokerThatMovesKeepsTheAddressesOfItsOwn(t *testing.T) {
 		}
 		if issued != want {
 			t.Errorf("asked for %q: issued for %q, want %q", asked, issued, want)
+		}
+	}
+}
+
+// A client may begin at any address of a Kubernetes node, whichever of them is advertised.
+func TestCertificatesNameAllAddressesOfTheKubernetesNode(t *testing.T) {
+	for name, tt := range map[string]struct {
+		status corev1.PodStatus
+		want   string
+	}{
+		"one family": {corev1.PodStatus{HostIP: "10.0.0.2"}, "a.example\n10.0.0.2\n"},
+		"two families": {corev1.PodStatus{HostIP: "10.0.0.2", HostIPs: []corev1.HostIP{{IP: "10.0.0.2"}, {IP: "fd00::2"}}},
+			"a.example\n10.0.0.2\nfd00::2\n"},
+		"IPv6 first": {corev1.PodStatus{HostIP: "fd00::2", HostIPs: []corev1.HostIP{{IP: "fd00::2"}, {IP: "10.0.0.2"}}},
+			"a.example\n10.0.0.2\nfd00::2\n"},
+		"no address yet": {corev1.PodStatus{}, ""},
+	} {
+		c := &model.Cluster{Pools: []model.Pool{{Name: "main"}}, Nodes: []model.Node{{ID: 1, Pool: "main",
+			Listeners: []model.NodeListener{{Name: "OUTSIDE", SANs: []string{"a.example"}, NeedsHostIP: true}}}}}
+		pods := []corev1.Pod{{ObjectMeta: metav1.ObjectMeta{Name: "events-main-1"}, Status: tt.status}}
+		var got string
+		for _, leaf := range listenerLeaves(c, &c.Pools[0], Hosts(pods)) {
+			got += leaf.Names()
+		}
+		if got != tt.want {
+			t.Errorf("%s: %q, want %q", name, got, tt.want)
 		}
 	}
 }

@@ -21,7 +21,8 @@ const (
 	// stand beside the keys.
 	authorityRoom = 4 << 10
 	// longestIP stands for addresses of Kubernetes nodes that are not known yet.
-	longestIP = "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff"
+	longestIP   = "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff"
+	longestIPv4 = "255.255.255.255"
 	// longHost stands for names of load balancers that are not known yet.
 	longHost = "a0123456789abcdef0123456789abcdef-0123456789abcdef.elb.ap-southeast-1.amazonaws.com"
 )
@@ -34,10 +35,10 @@ func tooLarge(c *model.Cluster) verdict.List {
 	for i := range c.Pools {
 		pool := &c.Pools[i]
 		ofPool := map[int32]render.NodeFiles{}
-		hosts := map[int32]string{}
+		hosts := map[int32]model.HostIPs{}
 		for k := range c.Nodes {
 			if n := &c.Nodes[k]; n.Pool == pool.Name {
-				ofPool[n.ID], hosts[n.ID] = files[n.ID], longestIP
+				ofPool[n.ID], hosts[n.ID] = files[n.ID], model.HostIPs{longestIP, longestIPv4}
 			}
 		}
 		if size := render.RevisionBytes(render.Revision(c, pool, ofPool)); size > maxObject-rollRoom {

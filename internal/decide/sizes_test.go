@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/observe"
 	"github.com/castellan-dev/castellan/internal/pki"
 	"github.com/castellan-dev/castellan/internal/render"
@@ -64,7 +65,7 @@ func TestTheKeysOfManyListenersAreSpreadOverSecrets(t *testing.T) {
 		names := c.ListenersSecrets(&c.Pools[0])
 		for id := range nodes {
 			live.Pods = append(live.Pods, corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("events-main-%d", id)},
-				Status: corev1.PodStatus{HostIP: longestIP}})
+				Status: corev1.PodStatus{HostIP: longestIP, HostIPs: []corev1.HostIP{{IP: longestIP}, {IP: longestIPv4}}}})
 		}
 		issued := 0
 		for _, k := range KeySecrets(c, d.Observation, live, AuthorityState{Authority: authority}, start) {
@@ -180,9 +181,9 @@ func TestTheSizesAreThoseOfWhatIsWritten(t *testing.T) {
 	}
 	c := assumed(d.Model)
 	pool := &c.Pools[0]
-	hosts := map[int32]string{}
+	hosts := map[int32]model.HostIPs{}
 	for id := range int32(5) {
-		hosts[id] = longestIP
+		hosts[id] = model.HostIPs{longestIP, longestIPv4}
 	}
 	leaves := listenerLeaves(c, pool, hosts)
 	if len(leaves) != 15 {

@@ -12,7 +12,7 @@ import (
 // ways are those to the brokers that are up, at the addresses that they advertise, by node and listener. A listener
 // that a broker still runs in another way, and one whose certificates nobody could judge, are left out: nothing is
 // known there.
-func ways(d *Decision, ran func() map[int32]render.NodeFiles, hosts map[int32]string) []reach.Way {
+func ways(d *Decision, ran func() map[int32]render.NodeFiles, hosts map[int32]model.HostIPs) []reach.Way {
 	c := d.Model
 	internal, trusted := string(d.Authority.Anchors()), map[string]string{}
 	for _, l := range c.Listeners {
@@ -40,8 +40,8 @@ func ways(d *Decision, ran func() map[int32]render.NodeFiles, hosts map[int32]st
 				continue
 			}
 			host := nl.AdvertisedHost
-			if host == model.HostIPPlaceholder {
-				host = hosts[n.ID]
+			if model.IsHostIP(host) {
+				host = hosts[n.ID].At(host)
 			}
 			way := reach.Way{
 				Listener: l.Name, Node: n.ID, Host: host, Port: nl.AdvertisedPort, ClusterID: c.ClusterID,

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
@@ -80,17 +81,25 @@ func TestWithoutTLSTheWayNamesThePortThatShowsTheBroker(t *testing.T) {
 	port := intstr.FromInt32(19092)
 	in.Cluster.Spec.Listeners = []v1alpha1.Listener{{Name: "clients", Port: 9092, Encryption: v1alpha1.EncryptionNone,
 		Exposure: v1alpha1.Exposure{Type: v1alpha1.ExposureNodePort, Advertised: &v1alpha1.Advertised{PortTemplate: &port}}}}
-	in = runs(t, in)
-	for i := range in.Live.Pods {
-		in.Live.Pods[i].Status.HostIP = "192.0.2.7"
-	}
-	got := Decide(in).Ways
-	if len(got) != 3 {
-		t.Fatalf("%+v", got)
-	}
-	for _, w := range got {
-		if w.TLS || w.Anchors != "" || w.InternalPort != 9091 || w.InternalAnchors == "" || w.Address() != "192.0.2.7:19092" {
-			t.Errorf("%+v", w)
+	for _, families := range [][]corev1.IPFamily{nil, {corev1.IPv6Protocol}} {
+		want := "192.0.2.7:19092"
+		if len(families) > 0 {
+			in.Cluster.Spec.Listeners[0].Exposure.Services = &v1alpha1.ExposureServices{IPFamilies: families}
+			want = "[2001:db8::7]:19092"
+		}
+		in = runs(t, in)
+		for i := range in.Live.Pods {
+			in.Live.Pods[i].Status.HostIP = "192.0.2.7"
+			in.Live.Pods[i].Status.HostIPs = []corev1.HostIP{{IP: "192.0.2.7"}, {IP: "2001:db8::7"}}
+		}
+		got := Decide(in).Ways
+		if len(got) != 3 {
+			t.Fatalf("%+v", got)
+		}
+		for _, w := range got {
+			if w.TLS || w.Anchors != "" || w.InternalPort != 9091 || w.InternalAnchors == "" || w.Address() != want {
+				t.Errorf("%+v, want %s", w, want)
+			}
 		}
 	}
 }

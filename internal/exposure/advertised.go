@@ -116,7 +116,7 @@ func Advertise(c *model.Cluster, n *model.Node, l model.Listener, given Given) A
 	}
 	if a.Late != "" {
 		now := given.Advertised[n.ID][strings.ToUpper(l.Name)]
-		a.Host, a.Port, a.HostIP = now.Host, now.Port, now.Host == model.HostIPPlaceholder
+		a.Host, a.Port, a.HostIP = now.Host, now.Port, model.IsHostIP(now.Host)
 	}
 	return a
 }
@@ -126,7 +126,7 @@ func Advertise(c *model.Cluster, n *model.Node, l model.Listener, given Given) A
 func CertificateNames(c *model.Cluster, n *model.Node, l model.Listener, a Address) []string {
 	names := Of(l.Exposure).Names(c, n, l)
 	for _, name := range append([]string{a.Host}, l.Hosts...) {
-		if name != "" && name != model.HostIPPlaceholder && !slices.Contains(names, name) {
+		if name != "" && !model.IsHostIP(name) && !slices.Contains(names, name) {
 			names = append(names, name)
 		}
 	}
@@ -136,7 +136,7 @@ func CertificateNames(c *model.Cluster, n *model.Node, l model.Listener, a Addre
 // Bootstrap is bootstrap.servers of a listener: the hosts of the user's own, and then where the type of exposure lets
 // clients begin. hosts are the addresses of the Kubernetes nodes on which brokers run, by node id. Empty = not known
 // yet.
-func Bootstrap(c *model.Cluster, l model.Listener, hosts map[int32]string) string {
+func Bootstrap(c *model.Cluster, l model.Listener, hosts map[int32]model.HostIPs) string {
 	var servers []string
 	if port := cmp.Or(l.HostsPort, l.BootstrapPort); port != 0 {
 		for _, host := range l.Hosts {

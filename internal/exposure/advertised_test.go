@@ -93,7 +93,7 @@ func TestTemplatesBeforeANodePort(t *testing.T) {
 func TestHostsOfOnesOwnComeFirst(t *testing.T) {
 	c := &model.Cluster{Namespace: "shop", Name: "events", Domain: "cluster.local",
 		Pools: []model.Pool{{Name: "main", Broker: true}}, Nodes: []model.Node{{ID: 0, Pool: "main"}}}
-	at := map[int32]string{0: "10.0.0.7"}
+	at := map[int32]model.HostIPs{0: {"10.0.0.7"}}
 	internal := model.Listener{Name: "clients", Service: "events-clients", Exposure: v1alpha1.ExposureInternal, Port: 9092,
 		BootstrapPort: 9092, Hosts: []string{"kafka.example.com", "fd00::1"}, HostsPort: 443}
 	if got, want := Bootstrap(c, internal, at),

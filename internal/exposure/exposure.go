@@ -79,7 +79,7 @@ type Row struct {
 	Open func(spec *corev1.ServiceSpec, l model.Listener, port int32)
 	// Bootstrap is bootstrap.servers beside the hosts of the user's own. hosts are the addresses of the Kubernetes nodes
 	// on which brokers run, by node id. Empty = not known yet, or the user's own are all that there is.
-	Bootstrap func(c *model.Cluster, l model.Listener, hosts map[int32]string) string
+	Bootstrap func(c *model.Cluster, l model.Listener, hosts map[int32]model.HostIPs) string
 	// Dial is where the operator, which sits inside, dials a broker: at the address that it advertises, or at its pod.
 	// The latter is empty when it is not known.
 	Dial func(advertised, pod string) string
@@ -122,7 +122,7 @@ var Rows = []Row{
 		Names:         namesOfServices,
 		Open:          openInside,
 		// Whoever has hosts of their own has clients to whom the names inside mean nothing.
-		Bootstrap: func(c *model.Cluster, l model.Listener, hosts map[int32]string) string {
+		Bootstrap: func(c *model.Cluster, l model.Listener, hosts map[int32]model.HostIPs) string {
 			if len(l.Hosts) > 0 {
 				return ""
 			}
@@ -140,7 +140,7 @@ var Rows = []Row{
 		Node: func(_ *model.Cluster, n *model.Node, l model.Listener, given Given) Address {
 			service := model.NodeService(n.PodName, l.Name)
 			port := given.Ports[service]
-			a := Address{Host: model.HostIPPlaceholder, Port: port, Service: service, NodePort: port, HostIP: true}
+			a := Address{Host: hostIP(l), Port: port, Service: service, NodePort: port, HostIP: true}
 			if a.Port == 0 {
 				a.Waiting = fmt.Sprintf("Service %s has no node port yet", service)
 			}
@@ -181,7 +181,7 @@ var Rows = []Row{
 				spec.LoadBalancerClass = &class
 			}
 		},
-		Bootstrap: func(_ *model.Cluster, l model.Listener, _ map[int32]string) string {
+		Bootstrap: func(_ *model.Cluster, l model.Listener, _ map[int32]model.HostIPs) string {
 			return serversAt(l.Balanced, l.BootstrapPort)
 		},
 		// From inside a load balancer is often not reached, and proves nothing of the way from outside.
@@ -214,7 +214,7 @@ func always(model.Listener) bool { return true }
 
 func podFirst(advertised, pod string) string { return cmp.Or(pod, advertised) }
 
-func atBootstrapService(c *model.Cluster, l model.Listener, _ map[int32]string) string {
+func atBootstrapService(c *model.Cluster, l model.Listener, _ map[int32]model.HostIPs) string {
 	return fmt.Sprintf("%s:%d", c.ServiceHost(l.Service), l.BootstrapPort)
 }
 
@@ -270,17 +270,29 @@ func Shared(service string, at model.HostPort, owner int32) string {
 		service, owner, net.JoinHostPort(at.Host, strconv.Itoa(int(at.Port))))
 }
 
+// hostIP stands for the address of a Kubernetes node at which a listener is reached: of the family that its Services
+// have first. In the other one the port need not be open.
+func hostIP(l model.Listener) string {
+	if families := l.Services.IPFamilies; len(families) == 0 {
+		return model.HostIPPlaceholder
+	} else if families[0] == corev1.IPv6Protocol {
+		return model.HostIPv6Placeholder
+	}
+	return model.HostIPv4Placeholder
+}
+
 // maxBootstrapHosts bounds bootstrap.servers of a listener that is reached at several addresses.
 const maxBootstrapHosts = 3
 
-func atKubernetesNodes(c *model.Cluster, l model.Listener, hosts map[int32]string) string {
+func atKubernetesNodes(c *model.Cluster, l model.Listener, hosts map[int32]model.HostIPs) string {
 	if len(l.Hosts) > 0 {
 		return ""
 	}
 	var distinct []string
 	for i := range c.Nodes {
-		if n := &c.Nodes[i]; c.IsBroker(n) && hosts[n.ID] != "" && !slices.Contains(distinct, hosts[n.ID]) {
-			distinct = append(distinct, hosts[n.ID])
+		n := &c.Nodes[i]
+		if host := hosts[n.ID].At(hostIP(l)); c.IsBroker(n) && host != "" && !slices.Contains(distinct, host) {
+			distinct = append(distinct, host)
 		}
 	}
 	slices.Sort(distinct)

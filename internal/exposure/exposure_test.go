@@ -36,7 +36,7 @@ func TestEveryExposureIsACompleteRow(t *testing.T) {
 			{ID: 1, Pool: "main", PodName: "events-main-1", Host: "events-main-1.events-nodes.shop.svc.cluster.local"},
 		},
 	}
-	hosts := map[int32]string{0: "10.0.0.7", 1: "fd00::7"}
+	hosts := map[int32]model.HostIPs{0: {"10.0.0.7"}, 1: {"fd00::7"}}
 	seen := map[string]bool{}
 	for _, row := range Rows {
 		name := string(row.Type)
@@ -123,7 +123,7 @@ func TestWhatIsNoExposureIsNamedAndTreatedAsTheDefault(t *testing.T) {
 
 func TestClientsOutsideBeginAtAFewKubernetesNodes(t *testing.T) {
 	c := &model.Cluster{Pools: []model.Pool{{Name: "main", Broker: true}, {Name: "control", Controller: true}}}
-	hosts := map[int32]string{0: "10.0.0.9", 1: "10.0.0.7", 2: "fd00::7", 3: "10.0.0.7", 4: "10.0.0.8", 9: "10.0.0.1"}
+	hosts := map[int32]model.HostIPs{0: {"10.0.0.9"}, 1: {"10.0.0.7"}, 2: {"fd00::7"}, 3: {"10.0.0.7"}, 4: {"10.0.0.8"}, 9: {"10.0.0.1"}}
 	for id := range int32(5) {
 		c.Nodes = append(c.Nodes, model.Node{ID: id, Pool: "main"})
 	}
@@ -133,7 +133,7 @@ func TestClientsOutsideBeginAtAFewKubernetesNodes(t *testing.T) {
 	if got := row.Bootstrap(c, l, hosts); got != "10.0.0.7:30000,10.0.0.8:30000,10.0.0.9:30000" {
 		t.Error(got)
 	}
-	if got := row.Bootstrap(c, l, map[int32]string{2: "fd00::7"}); got != "[fd00::7]:30000" {
+	if got := row.Bootstrap(c, l, map[int32]model.HostIPs{2: {"fd00::7"}}); got != "[fd00::7]:30000" {
 		t.Error(got)
 	}
 	l.BootstrapPort = 0

@@ -35,7 +35,7 @@ var tlsRoute = Row{
 	BootstrapPort: func(model.Listener, Given) int32 { return portOfTLS },
 	Names:         namesOfServices,
 	Open:          openInside,
-	Bootstrap: func(c *model.Cluster, l model.Listener, _ map[int32]string) string {
+	Bootstrap: func(c *model.Cluster, l model.Listener, _ map[int32]model.HostIPs) string {
 		if len(l.Hosts) > 0 {
 			return ""
 		}
@@ -62,7 +62,7 @@ var tcpRoute = Row{
 		return append(namesOfServices(c, n, l), l.Balanced...)
 	},
 	Open: openInside,
-	Bootstrap: func(_ *model.Cluster, l model.Listener, _ map[int32]string) string {
+	Bootstrap: func(_ *model.Cluster, l model.Listener, _ map[int32]model.HostIPs) string {
 		if len(l.Hosts) > 0 {
 			return ""
 		}

@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/model"
 )
 
@@ -65,6 +66,20 @@ func Shape(service *corev1.Service, c *model.Cluster, l model.Listener, n *model
 	}
 }
 
+// OfPodNames says of which families the addresses behind the names of pods are: of all that there are, if a listener at
+// which brokers advertise these names asks for families; else of the Kubernetes cluster's first.
+func OfPodNames(c *model.Cluster) *corev1.IPFamilyPolicy {
+	for _, l := range c.Listeners {
+		asks := len(l.Services.IPFamilies) > 0 || l.Services.IPFamilyPolicy == corev1.IPFamilyPolicyPreferDualStack ||
+			l.Services.IPFamilyPolicy == corev1.IPFamilyPolicyRequireDualStack
+		if asks && Of(l.Exposure).Type == v1alpha1.ExposureInternal {
+			policy := corev1.IPFamilyPolicyPreferDualStack
+			return &policy
+		}
+	}
+	return nil
+}
+
 // FixedNodePort is the node port that the Service of a node has to have; 0 = any.
 func FixedNodePort(n *model.Node, l model.Listener) int32 {
 	template, _ := ParseNumber(l.OfBrokers.NodePortTemplate) // a wrong one has been refused
@@ -81,8 +96,10 @@ func ServicePort(n *model.Node, l model.Listener) int32 {
 func PerNodeTypes() string { return namesWhere(Row.PerNode) }
 
 // Balance orders the addresses of a load balancer, the best first: names before addresses, because where there are both
-// the name is the one that is meant, IPv4 before IPv6, and each of them sorted.
-func Balance(ingress []corev1.LoadBalancerIngress) []string {
+// the name is the one that is meant, those of the first family before those of the second, and each of them sorted. No
+// family stands for IPv4.
+func Balance(ingress []corev1.LoadBalancerIngress, families []corev1.IPFamily) []string {
+	sixFirst := len(families) > 0 && families[0] == corev1.IPv6Protocol
 	var hosts []string
 	for _, i := range ingress {
 		if host := cmp.Or(i.Hostname, i.IP); host != "" {
@@ -94,7 +111,7 @@ func Balance(ingress []corev1.LoadBalancerIngress) []string {
 		switch {
 		case err != nil:
 			return 0
-		case address.Is4():
+		case address.Is6() == sixFirst:
 			return 1
 		default:
 			return 2

@@ -3,6 +3,7 @@ package exposure
 import (
 	"maps"
 	"reflect"
+	"slices"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -14,13 +15,64 @@ import (
 )
 
 func TestTheBestAddressOfALoadBalancerComesFirst(t *testing.T) {
-	got := Balance([]corev1.LoadBalancerIngress{
+	const v4, v6 = corev1.IPv4Protocol, corev1.IPv6Protocol
+	ingress := []corev1.LoadBalancerIngress{
 		{IP: "2001:DB8::1"}, {IP: "192.0.2.9"}, {IP: "192.0.2.10"}, {Hostname: "B.elb.example.com."}, {},
 		{Hostname: "a.elb.example.com", IP: "192.0.2.11"}, {IP: "192.0.2.9"},
-	})
-	want := []string{"a.elb.example.com", "b.elb.example.com", "192.0.2.10", "192.0.2.9", "2001:db8::1"}
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("%q, want %q", got, want)
+	}
+	fourFirst := []string{"a.elb.example.com", "b.elb.example.com", "192.0.2.10", "192.0.2.9", "2001:db8::1"}
+	sixFirst := []string{"a.elb.example.com", "b.elb.example.com", "2001:db8::1", "192.0.2.10", "192.0.2.9"}
+	for name, tt := range map[string]struct {
+		families []corev1.IPFamily
+		want     []string
+	}{
+		"nobody knows the families":              {nil, fourFirst},
+		"the Service has IPv4 first":             {[]corev1.IPFamily{v4, v6}, fourFirst},
+		"the Service has IPv6 first":             {[]corev1.IPFamily{v6, v4}, sixFirst},
+		"the Service has IPv6, and more is told": {[]corev1.IPFamily{v6}, sixFirst},
+	} {
+		if got := Balance(ingress, tt.families); !reflect.DeepEqual(got, tt.want) {
+			t.Errorf("%s: %q, want %q", name, got, tt.want)
+		}
+	}
+}
+
+// A node port is open in the families of its Service alone, and a Kubernetes node of two families has the address of
+// another one first.
+func TestANodePortIsAdvertisedInTheFirstFamilyOfItsService(t *testing.T) {
+	const v4, v6 = corev1.IPv4Protocol, corev1.IPv6Protocol
+	c := &model.Cluster{Pools: []model.Pool{{Name: "main", Broker: true}}, Nodes: []model.Node{{ID: 1, Pool: "main", PodName: "events-main-1"}}}
+	given := Given{Ports: map[string]int32{"events-main-1-outside": 30001}}
+	hosts := map[int32]model.HostIPs{1: {"10.0.0.7", "fd00::7"}}
+	sixFirst := map[int32]model.HostIPs{1: {"fd00::7", "10.0.0.7"}}
+	for name, tt := range map[string]struct {
+		families  []corev1.IPFamily
+		hosts     map[int32]model.HostIPs
+		host      string
+		bootstrap string
+	}{
+		"nothing is asked for":                    {nil, hosts, model.HostIPPlaceholder, "10.0.0.7:30000"},
+		"nothing is asked for, and IPv6 is first": {nil, sixFirst, model.HostIPPlaceholder, "[fd00::7]:30000"},
+		"IPv6 alone":       {[]corev1.IPFamily{v6}, hosts, model.HostIPv6Placeholder, "[fd00::7]:30000"},
+		"IPv6 before IPv4": {[]corev1.IPFamily{v6, v4}, hosts, model.HostIPv6Placeholder, "[fd00::7]:30000"},
+		"IPv4 before IPv6": {[]corev1.IPFamily{v4, v6}, hosts, model.HostIPv4Placeholder, "10.0.0.7:30000"},
+		"IPv4 where the Kubernetes nodes have IPv6 first": {[]corev1.IPFamily{v4}, sixFirst, model.HostIPv4Placeholder, "10.0.0.7:30000"},
+		"a family that the Kubernetes node has not":       {[]corev1.IPFamily{v6}, map[int32]model.HostIPs{1: {"10.0.0.7"}}, model.HostIPv6Placeholder, ""},
+	} {
+		l := model.Listener{Name: "outside", Port: 9094, Exposure: v1alpha1.ExposureNodePort, BootstrapPort: 30000, TLS: true,
+			Services: v1alpha1.ExposureServices{IPFamilies: tt.families}}
+		a := Advertise(c, &c.Nodes[0], l, given)
+		if a.Host != tt.host || !a.HostIP || slices.Contains(CertificateNames(c, &c.Nodes[0], l, a), tt.host) {
+			t.Errorf("%s: %+v", name, a)
+		}
+		if got := Bootstrap(c, l, tt.hosts); got != tt.bootstrap {
+			t.Errorf("%s: clients begin at %q, want %q", name, got, tt.bootstrap)
+		}
+		now := Given{Advertised: map[int32]map[string]model.HostPort{1: {"OUTSIDE": {Host: tt.host, Port: 30001}}}}
+		l.Exposure = v1alpha1.ExposureLoadBalancer
+		if kept := Advertise(c, &c.Nodes[0], l, now); kept.Host != tt.host || !kept.HostIP {
+			t.Errorf("%s: until its load balancer has an address, %+v", name, kept)
+		}
 	}
 }
 
@@ -89,6 +141,30 @@ func TestWithATemplateNobodyWaitsForTheLoadBalancer(t *testing.T) {
 	want := Address{Host: "b1.org", Port: 9094, Service: "events-main-1-outside"}
 	if got := Advertise(c, &model.Node{ID: 1, PodName: "events-main-1"}, l, Given{}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
+	}
+}
+
+// Whoever comes to the Service of a listener over IPv6 is sent on to the name of a pod.
+func TestNamesOfPodsHaveTheFamiliesThatAListenerAsksFor(t *testing.T) {
+	const dual = corev1.IPFamilyPolicyPreferDualStack
+	internal, nodePort := v1alpha1.ExposureInternal, v1alpha1.ExposureNodePort
+	for name, tt := range map[string]struct {
+		exposure v1alpha1.ExposureType
+		services v1alpha1.ExposureServices
+		want     corev1.IPFamilyPolicy
+	}{
+		"nothing is asked for":               {internal, v1alpha1.ExposureServices{}, ""},
+		"one family is asked for":            {internal, v1alpha1.ExposureServices{IPFamilies: []corev1.IPFamily{"IPv6"}}, dual},
+		"two are preferred":                  {"", v1alpha1.ExposureServices{IPFamilyPolicy: dual}, dual},
+		"two are required":                   {internal, v1alpha1.ExposureServices{IPFamilyPolicy: corev1.IPFamilyPolicyRequireDualStack}, dual},
+		"one is asked for, whichever":        {internal, v1alpha1.ExposureServices{IPFamilyPolicy: corev1.IPFamilyPolicySingleStack}, ""},
+		"brokers advertise no names of pods": {nodePort, v1alpha1.ExposureServices{IPFamilyPolicy: dual}, ""},
+	} {
+		c := &model.Cluster{Listeners: []model.Listener{{Name: "other"}, {Name: "clients", Exposure: tt.exposure, Services: tt.services}}}
+		got := OfPodNames(c)
+		if (got == nil) != (tt.want == "") || got != nil && *got != tt.want {
+			t.Errorf("%s: %v, want %q", name, got, tt.want)
+		}
 	}
 }
 

@@ -217,7 +217,7 @@ type NodeListener struct {
 	Name             string // Kafka's, upper case: CONTROLLER, REPLICATION, or a client listener's
 	Port             int32
 	SecurityProtocol string // SSL, PLAINTEXT, SASL_SSL, SASL_PLAINTEXT
-	// AdvertisedHost may be the placeholder HostIPPlaceholder, which the start script fills.
+	// AdvertisedHost may be a placeholder (IsHostIP), which the start script fills.
 	AdvertisedHost string
 	AdvertisedPort int32
 	Service        string   // Service of this node alone, else empty
@@ -225,21 +225,18 @@ type NodeListener struct {
 	FixedPort      int32    // node port that Service has to have; 0 = any
 	Late           string   // what the address waits for that may take long; empty = nothing
 	SANs           []string // DNS names and addresses that the certificate must hold; none without TLS
-	NeedsHostIP    bool     // the certificate must name the address of the Kubernetes node too
+	NeedsHostIP    bool     // the certificate must name the addresses of the Kubernetes node too
 }
 
 // HostPort is an address that a broker advertises.
 type HostPort struct {
-	Host string // may be HostIPPlaceholder
+	Host string // may be a placeholder (IsHostIP)
 	Port int32
 }
 
-// Placeholders that stand in a node's files for placement facts. The placeholder is part of the content hash, its value
-// is not.
-const (
-	HostIPPlaceholder = "@HOST_IP@"
-	RackPlaceholder   = "@RACK@"
-)
+// RackPlaceholder stands in a node's files for its zone. As with the other placeholders for placement facts
+// (HostIPPlaceholder), it is part of the content hash, and its value is not.
+const RackPlaceholder = "@RACK@"
 
 // PoolOf returns the pool of a node; the node must be of this cluster.
 func (c *Cluster) PoolOf(n *Node) *Pool { return c.Pool(n.Pool) }

@@ -87,7 +87,7 @@ func (g *Gateways) Addresses(of v1alpha1.GatewayReference) []string {
 			ingress = append(ingress, corev1.LoadBalancerIngress{IP: a.Value})
 		}
 	}
-	return exposure.Balance(ingress)
+	return exposure.Balance(ingress, nil)
 }
 
 // Problems say, by listener, what keeps clients from being led to the brokers, in the Gateway's own words where it has

@@ -77,7 +77,7 @@ func (l *Live) Families() map[string][]corev1.IPFamily {
 func (l *Live) Balanced() map[string][]string {
 	balanced := map[string][]string{}
 	for name, service := range l.Services {
-		if hosts := exposure.Balance(service.Status.LoadBalancer.Ingress); len(hosts) > 0 &&
+		if hosts := exposure.Balance(service.Status.LoadBalancer.Ingress, service.Spec.IPFamilies); len(hosts) > 0 &&
 			service.Spec.Type == corev1.ServiceTypeLoadBalancer {
 			balanced[name] = hosts
 		}

@@ -28,9 +28,9 @@ func TestWhatIsSaidOfAListenerAgreesEverywhere(t *testing.T) {
 					services[s.Name] = s
 				}
 			}
-			hosts := map[int32]string{}
+			hosts := map[int32]model.HostIPs{}
 			for _, n := range c.Nodes {
-				hosts[n.ID] = "10.0.0.7"
+				hosts[n.ID] = model.HostIPs{"10.0.0.7"}
 			}
 			for _, n := range c.Nodes {
 				checkNode(t, c, &n, Nodes(c)[n.ID], services, report.ListenerStatus(c, hosts))

@@ -163,9 +163,9 @@ func checkCluster(t *testing.T, c *model.Cluster) {
 	t.Helper()
 	services, files := servicesOf(c), Nodes(c)
 	checkRoutes(t, c, services)
-	hosts := map[int32]string{}
+	hosts := map[int32]model.HostIPs{}
 	for i := range c.Nodes {
-		hosts[c.Nodes[i].ID] = "10.0.0.7"
+		hosts[c.Nodes[i].ID] = model.HostIPs{"10.0.0.7"}
 	}
 	status := report.ListenerStatus(c, hosts)
 	waits := map[string]bool{}
@@ -230,7 +230,7 @@ func checkCluster(t *testing.T, c *model.Cluster) {
 func checkUsers(t *testing.T, in resolve.Inputs, c *model.Cluster) {
 	t.Helper()
 	cluster := in.Cluster.DeepCopy()
-	cluster.Status.Listeners = report.ListenerStatus(c, map[int32]string{0: "10.0.0.7"})
+	cluster.Status.Listeners = report.ListenerStatus(c, map[int32]model.HostIPs{0: {"10.0.0.7"}})
 	cluster.Spec.Listeners = []v1alpha1.Listener{{Name: "l0", Port: 9999, Encryption: v1alpha1.EncryptionNone}}
 	told := map[string]model.HostListener{}
 	for _, l := range resolve.HostOf(cluster).Listeners {

@@ -94,7 +94,11 @@ func certificateNames(n *model.Node, round int) string {
 			}
 		}
 		if l.NeedsHostIP {
-			lines = append(lines, certificate+" "+model.HostIPPlaceholder)
+			host := model.HostIPPlaceholder
+			if model.IsHostIP(l.AdvertisedHost) {
+				host = l.AdvertisedHost
+			}
+			lines = append(lines, certificate+" "+host)
 		}
 	}
 	return strings.Join(lines, "\n") + "\n"

@@ -154,6 +154,7 @@ func environment() []corev1.EnvVar {
 		field("POD_NAME", "metadata.name"),
 		field("POD_UID", "metadata.uid"),
 		field("HOST_IP", "status.hostIP"),
+		field("HOST_IPS", "status.hostIPs"),
 	}
 }
 

@@ -69,6 +69,7 @@ func nodesService(c *model.Cluster) *corev1.Service {
 	return service(c, c.NodesService(), nil, corev1.ServiceSpec{
 		Type: corev1.ServiceTypeClusterIP, ClusterIP: corev1.ClusterIPNone, PublishNotReadyAddresses: true,
 		Selector: map[string]string{v1alpha1.LabelCluster: c.Name}, Ports: ports,
+		IPFamilyPolicy: exposure.OfPodNames(c),
 	})
 }
 

@@ -89,7 +89,7 @@ func KeepsClaims(set *appsv1.StatefulSet, c *model.Cluster, pool *model.Pool) bo
 		})
 }
 
-// CertificateNames reads back which names the files of a node ask of the certificate of a listener, and whether the
+// CertificateNames reads back which names the files of a node ask of the certificate of a listener, and whether an
 // address of the Kubernetes node is among them. known is false for files that say nothing of names.
 func CertificateNames(files NodeFiles, listener string) (names []string, hostIP, known bool) {
 	text, known := files.Data[fileNames]
@@ -97,7 +97,7 @@ func CertificateNames(files NodeFiles, listener string) (names []string, hostIP,
 		certificate, name, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
 		switch {
 		case certificate != listener:
-		case name == model.HostIPPlaceholder:
+		case model.IsHostIP(name):
 			hostIP = true
 		default:
 			names = append(names, name)

@@ -26,6 +26,7 @@ type pod struct {
 	root, name string
 	uid        string
 	hostIP     string
+	hostIPs    string
 	attributes *syscall.SysProcAttr
 	output     syncBuffer
 	cmd        *exec.Cmd
@@ -169,6 +170,7 @@ func (p *pod) tryToStart() error {
 		"POD_NAME=" + p.name,
 		"POD_UID=" + p.uid,
 		"HOST_IP=" + p.hostIP,
+		"HOST_IPS=" + p.hostIPs,
 	}
 	p.cmd.Stdout, p.cmd.Stderr, p.cmd.SysProcAttr = &p.output, &p.output, p.attributes
 	if err := p.cmd.Start(); err != nil {
@@ -314,16 +316,29 @@ func TestPlaceholdersAreFilled(t *testing.T) {
 	in := inputs(t, "dedicated", dedicated)
 	in.Spec.Pools[1].Config["metrics.example"] = `@RACK@ & @HOST_IP@ \ stay`
 	c := resolved(t, in)
-	for _, tc := range []struct{ name, rack, hostIP, advertised, rackLine string }{
-		{"a zone and an IPv4 address", "zone-a", "10.0.0.7", "OUTSIDE://10.0.0.7:31100", "broker.rack=zone-a\n"},
-		{"no zone and an IPv6 address", "", "fd00::7", "OUTSIDE://[fd00::7]:31100", ""},
+	const zone = "broker.rack=zone-a\n"
+	// The names are parts of paths: without commas, at which Kafka splits.
+	for _, tc := range []struct{ name, rack, family, hostIPs, advertised, rackLine string }{
+		{"a zone and an IPv4 address", "zone-a", "", "10.0.0.7", "OUTSIDE://10.0.0.7:31100", zone},
+		{"no zone and an IPv6 address", "", "", "fd00::7", "OUTSIDE://[fd00::7]:31100", ""},
+		{"two families and nothing asked for", "zone-a", "", "10.0.0.7,fd00::7", "OUTSIDE://10.0.0.7:31100", zone},
+		{"two families and IPv6 asked for", "zone-a", "IPV6", "10.0.0.7,fd00::7", "OUTSIDE://[fd00::7]:31100", zone},
+		{"two families and IPv4 asked for", "zone-a", "IPV4", "fd00::7,10.0.0.7", "OUTSIDE://10.0.0.7:31100", zone},
+		{"an address that ends in colons", "zone-a", "IPV6", "10.0.0.7,fd00::", "OUTSIDE://[fd00::]:31100", zone},
+		{"IPv6 alone and asked for", "zone-a", "IPV6", "fd00::7", "OUTSIDE://[fd00::7]:31100", zone},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			p := newPod(t, c, 100)
-			p.hostIP = tc.hostIP
+			p.hostIPs = tc.hostIPs
+			p.hostIP, _, _ = strings.Cut(tc.hostIPs, ",")
+			if tc.family != "" {
+				p.asksFor(tc.family)
+				p.hostIP = strings.Trim(strings.TrimSuffix(strings.TrimPrefix(tc.advertised, "OUTSIDE://"), ":31100"), "[]")
+			}
 			for path, names := range p.neededNames(c.Node(100)) {
 				p.write(path+".names", strings.Join(names, "\n")+"\n")
 			}
+			p.hostIP, _, _ = strings.Cut(tc.hostIPs, ",")
 			p.write(podDir+"/rack", tc.rack)
 			p.write(metaProperties, "cluster.id=OLD\n")
 			p.start()
@@ -339,6 +354,29 @@ func TestPlaceholdersAreFilled(t *testing.T) {
 				t.Errorf("a value of the user's was changed:\n%s", got)
 			}
 		})
+	}
+}
+
+// asksFor has the files of the pod advertise the Kubernetes node's address of one family.
+func (p *pod) asksFor(family string) {
+	p.t.Helper()
+	for _, file := range []string{"server.properties", "names"} {
+		path := revisionDir + "/100." + file
+		p.write(path, strings.NewReplacer("OUTSIDE://@HOST_IP@", "OUTSIDE://@HOST_"+family+"@",
+			"outside @HOST_IP@", "outside @HOST_"+family+"@").Replace(p.read(path)))
+	}
+}
+
+func TestItEndsWhereTheKubernetesNodeHasNoAddressOfTheFamily(t *testing.T) {
+	p := newPod(t, cluster(t, "dedicated", dedicated), 100)
+	p.hostIPs = "10.0.0.7"
+	p.write(metaProperties, "cluster.id=OLD\n")
+	p.asksFor("IPV6")
+	p.start()
+	p.eventually("services.ipFamilies that begin with IPv6, and the Kubernetes node has no IPv6 address")
+	code := p.ends()
+	if code != 1 {
+		t.Errorf("it ended with %d", code)
 	}
 }
 

@@ -24,7 +24,7 @@ pools: [{name: main, replicas: 3, storage: {volumes: [{name: data, size: 1Gi}]}}
 listeners: [{name: outside, port: 9094, exposure: {type: %s%s}, authentication: {mechanisms: [SCRAM-SHA-512]}}]
 `, row.Type, needsOf(row)))
 			services := servicesOf(c)
-			hosts := map[int32]string{0: "10.0.0.7", 1: "10.0.0.7", 2: "10.0.0.7"}
+			hosts := map[int32]model.HostIPs{0: {"10.0.0.7"}, 1: {"10.0.0.7"}, 2: {"10.0.0.7"}}
 			for _, n := range c.Nodes {
 				checkNode(t, c, &n, Nodes(c)[n.ID], services, report.ListenerStatus(c, hosts))
 			}
@@ -66,7 +66,7 @@ listeners:
     bootstrap: {hosts: [kafka.example.com, 192.0.2.1], port: 443}
 `, row.Type))
 			services := servicesOf(c)
-			hosts := map[int32]string{0: "10.0.0.7", 1: "10.0.0.7", 2: "10.0.0.7"}
+			hosts := map[int32]model.HostIPs{0: {"10.0.0.7"}, 1: {"10.0.0.7"}, 2: {"10.0.0.7"}}
 			status := report.ListenerStatus(c, hosts)
 			for _, n := range c.Nodes {
 				checkNode(t, c, &n, Nodes(c)[n.ID], services, status)

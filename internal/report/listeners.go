@@ -15,7 +15,7 @@ import (
 
 // ListenerStatus tells what clients type. hosts are the addresses of the Kubernetes nodes on which brokers run, by node
 // id; what is not known is left out.
-func ListenerStatus(c *model.Cluster, hosts map[int32]string) []v1alpha1.ListenerStatus {
+func ListenerStatus(c *model.Cluster, hosts map[int32]model.HostIPs) []v1alpha1.ListenerStatus {
 	var statuses []v1alpha1.ListenerStatus
 	for _, l := range c.Listeners {
 		status := v1alpha1.ListenerStatus{Name: l.Name, Type: l.Exposure, Port: l.Port,
@@ -82,14 +82,14 @@ func nodePorts(c *model.Cluster, l model.Listener) map[string]int32 {
 	return ports
 }
 
-func addressOf(n *model.Node, l model.Listener, hosts map[int32]string) (v1alpha1.NodeAddress, bool) {
+func addressOf(n *model.Node, l model.Listener, hosts map[int32]model.HostIPs) (v1alpha1.NodeAddress, bool) {
 	nl := n.Listener(strings.ToUpper(l.Name))
 	if nl == nil || nl.AdvertisedPort == 0 {
 		return v1alpha1.NodeAddress{}, false
 	}
 	address := v1alpha1.NodeAddress{NodeID: n.ID, Host: nl.AdvertisedHost, Port: nl.AdvertisedPort}
-	if address.Host == model.HostIPPlaceholder {
-		address.Host = hosts[n.ID]
+	if model.IsHostIP(address.Host) {
+		address.Host = hosts[n.ID].At(address.Host)
 	}
 	return address, address.Host != ""
 }

@@ -30,8 +30,8 @@ type Pass struct {
 	// Model is nil where no sense can be made of the spec, Observation where the pass did not come so far.
 	Model       *model.Cluster
 	Observation *model.Observation
-	Hosts       map[int32]string // addresses of the Kubernetes nodes that the pods landed on, by node id
-	Reach       []reach.Known    // what is known of the ways to brokers
+	Hosts       map[int32]model.HostIPs // addresses of the Kubernetes nodes that the pods landed on, by node id
+	Reach       []reach.Known           // what is known of the ways to brokers
 	Plan        plan.Plan
 	Verdicts    []verdict.Verdict   // what the user has to change
 	Warnings    []string            // what is carried out, and deserves a second thought

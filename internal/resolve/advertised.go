@@ -137,7 +137,7 @@ func validateAddresses(c *model.Cluster) verdict.List {
 				continue
 			}
 			nl := n.Listener(strings.ToUpper(l.Name))
-			if nl == nil || nl.AdvertisedHost == model.HostIPPlaceholder || nl.AdvertisedPort == 0 {
+			if nl == nil || model.IsHostIP(nl.AdvertisedHost) || nl.AdvertisedPort == 0 {
 				continue // it is not known yet
 			}
 			at := net.JoinHostPort(nl.AdvertisedHost, fmt.Sprint(nl.AdvertisedPort))

@@ -14,7 +14,7 @@ import (
 // validateChanges judges the step to this spec from the last accepted one and from the pools that live, and from what
 // Kafka has finalized.
 func validateChanges(in Inputs, v version.Version) verdict.List {
-	faults := slices.Concat(validateFeatures(in, v), validateClasses(in))
+	faults := slices.Concat(validateFeatures(in, v), validateClasses(in), validateFamilies(in))
 	stage := stageOf(&in.Cluster.Status)
 	before := poolsBefore(in)
 	for i := range before {

@@ -230,7 +230,7 @@ func TestListenerStatusIsWhatClientsType(t *testing.T) {
 		"events-main-1-outside": 30002,
 	}
 	c := mustResolve(t, in)
-	status := report.ListenerStatus(c, map[int32]string{0: "10.0.0.2", 1: "10.0.0.1", 1000: "10.0.0.2"})
+	status := report.ListenerStatus(c, map[int32]model.HostIPs{0: {"10.0.0.2"}, 1: {"10.0.0.1"}, 1000: {"10.0.0.2"}})
 	if got, want := status[0].BootstrapServers, "events-clients.shop.svc.cluster.local:9092"; got != want {
 		t.Errorf("clients type %s, want %s", got, want)
 	}

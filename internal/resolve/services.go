@@ -220,6 +220,24 @@ func validateClasses(in Inputs) verdict.List {
 	return faults
 }
 
+// validateFamilies refuses another first family for the Services of a listener: Kubernetes never changes it.
+func validateFamilies(in Inputs) verdict.List {
+	var faults verdict.List
+	c := &model.Cluster{Name: in.Cluster.Name}
+	for _, l := range in.Spec.Listeners {
+		if l.Exposure.Services == nil || len(l.Exposure.Services.IPFamilies) == 0 {
+			continue
+		}
+		had, is := in.Families[c.BootstrapService(l.Name)], l.Exposure.Services.IPFamilies[0]
+		if len(had) > 0 && had[0] != is {
+			faults.Refuse(model.ListenerField(l.Name, "exposure.services.ipFamilies"), "the Services of the listener have %s "+
+				"first, and Kubernetes never changes that to %s; set it back, add a listener with %[2]s, and remove this one "+
+				"once its clients have moved", had[0], is)
+		}
+	}
+	return faults
+}
+
 func classOf(l v1alpha1.Listener) string {
 	if l.Exposure.Services == nil {
 		return ""

@@ -80,6 +80,11 @@ var servicesFaults = []badInput{
 		in.Spec.Listeners[0].Exposure.Services.LoadBalancerClass = "example.com/b"
 	}, verdict.ReasonInvalid, exposureField + "services.loadBalancerClass",
 		`cannot change from "example.com/a" to "example.com/b"; set it back, add a listener`},
+	{"another first family for Services that are there", func(in *Inputs) {
+		exposed(`{type: NodePort, services: {ipFamilies: [IPv6, IPv4], ipFamilyPolicy: PreferDualStack}}`)(in)
+		in.Families = map[string][]corev1.IPFamily{in.Cluster.Name + "-clients": {corev1.IPv4Protocol}}
+	}, verdict.ReasonInvalid, exposureField + "services.ipFamilies",
+		"have IPv4 first, and Kubernetes never changes that to IPv6; set it back, add a listener with IPv6"},
 }
 
 func TestWhatServicesMayHave(t *testing.T) {
@@ -97,6 +102,20 @@ func TestWhatServicesMayHave(t *testing.T) {
 		exposed(text)(&in)
 		if _, faults := Resolve(in); len(faults) > 0 {
 			t.Errorf("%s: %v", text, faults)
+		}
+	}
+}
+
+func TestASecondFamilyMayComeAndGo(t *testing.T) {
+	for _, services := range []string{
+		`{}`, `{ipFamilies: [IPv4]}`, `{ipFamilyPolicy: PreferDualStack}`,
+		`{ipFamilies: [IPv4, IPv6], ipFamilyPolicy: RequireDualStack}`,
+	} {
+		in := running(t, small)
+		exposed(`{type: LoadBalancer, services: ` + services + `}`)(&in)
+		in.Families = map[string][]corev1.IPFamily{in.Cluster.Name + "-clients": {corev1.IPv4Protocol}}
+		if _, faults := Resolve(in); len(faults) > 0 {
+			t.Errorf("%s: %v", services, faults)
 		}
 	}
 }

@@ -48,11 +48,11 @@ func TestCase01_RecordsGoInAndOutWithNothingButTheSecret(t *testing.T) {
 	}
 	t.Run("from a pod with the console tools", func(t *testing.T) {
 		for mechanism, user := range mechanismUsers {
-			startConsole(t, ns, user, secretOf(t, ns, user).Name)
+			startConsole(t, ns, user, secretOf(t, ns, user).Name, consoleScript)
 			say(t, "a pod of %s (%s) is made", user, mechanism)
 		}
 		for _, user := range mechanismUsers {
-			waitConsole(t, ns, user)
+			waitConsole(t, ns, user, "records=10000 keys=10000 partitions=6")
 		}
 	})
 	for mechanism, user := range mechanismUsers {
@@ -77,7 +77,7 @@ echo "records=$(wc -l < /tmp/seen) keys=$(grep -o 'inside-[0-9]*' /tmp/seen | so
 `
 
 // startConsole runs the console tools of the Kafka image in a pod that has the Secret mounted and knows nothing else.
-func startConsole(t *testing.T, ns, user, secret string) {
+func startConsole(t *testing.T, ns, user, secret, does string) {
 	t.Helper()
 	pod := fmt.Sprintf(`
 apiVersion: v1
@@ -103,14 +103,15 @@ spec:
     - {name: client, mountPath: /client, readOnly: true}
     - {name: tmp, mountPath: /tmp}
 `, user, secret, kafkaVersion)
-	script, err := json.Marshal(consoleScript)
+	script, err := json.Marshal(does)
 	if err != nil {
 		t.Fatal(err)
 	}
 	apply(t, ns, pod+"    command: [/bin/bash, -c, "+string(script)+"]\n")
 }
 
-func waitConsole(t *testing.T, ns, user string) {
+// waitConsole waits for the end of such a pod, which has to say what is wanted.
+func waitConsole(t *testing.T, ns, user, want string) {
 	t.Helper()
 	name := "console-" + user
 	var phase corev1.PodPhase
@@ -128,7 +129,7 @@ func waitConsole(t *testing.T, ns, user string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := "records=10000 keys=10000 partitions=6"; phase != corev1.PodSucceeded || !strings.Contains(out, want) {
+	if phase != corev1.PodSucceeded || !strings.Contains(out, want) {
 		t.Errorf("pod %s is %s and does not say %q: %s", name, phase, want, tail(out))
 	}
 }

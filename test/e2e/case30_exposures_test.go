@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -120,7 +121,7 @@ func routed(t *testing.T, ns, address string) string {
 	if err := kube.Get(t.Context(), client.ObjectKey{Namespace: ns, Name: service}, found); err != nil {
 		t.Error(err)
 	}
-	return fmt.Sprintf("%s:%d", found.Spec.ClusterIP, found.Spec.Ports[0].Port)
+	return net.JoinHostPort(found.Spec.ClusterIP, fmt.Sprint(found.Spec.Ports[0].Port))
 }
 
 // balancedAt is the address of a Service's load balancer.

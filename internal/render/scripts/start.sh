@@ -69,6 +69,21 @@ own_file() {
 	done <"$revision/$shared" 3<"$revision/$id.$1"
 }
 
+# host_address prints the address of the Kubernetes node that a placeholder stands for: its own, or its first of a
+# family.
+host_address() {
+	local address all
+	IFS=, read -ra all <<<"${HOST_IPS:-}"
+	for address in "$HOST_IP" "${all[@]}"; do
+		case $1=$address in
+		@HOST_IP@=* | @HOST_IPV4@=*.* | @HOST_IPV6@=*:*)
+			printf '%s' "$address"
+			return
+			;;
+		esac
+	done
+}
+
 # have_keys asks for the CA, for each name that the node goes by: a key whose certificate holds it, and for the
 # authorities of clients that show certificates.
 have_keys() {
@@ -83,9 +98,9 @@ have_keys() {
 		internal) file=$internal/$id ;;
 		*) file=$listeners/$id.$certificate ;;
 		esac
-		if [ "$name" = @HOST_IP@ ]; then
-			name=$HOST_IP
-		fi
+		case $name in
+		@HOST_IP@ | @HOST_IPV4@ | @HOST_IPV6@) name=$(host_address "$name") ;;
+		esac
 		if [ ! -s "$file.pem" ]; then
 			echo "its key and certificate (${file##*/}.pem)"
 			return 1
@@ -106,14 +121,19 @@ have_keys() {
 # fill writes the file that Kafka reads. Only the two keys that can hold a placeholder are touched, so that no value of
 # the user's is taken for one. Without a zone there is no rack.
 fill() {
-	local line rack host=$HOST_IP
+	local line rack place host
 	rack=$(cat "$pod/rack" 2>/dev/null || true)
-	case $host in
-	*:*) host="[$host]" ;;
-	esac
 	while IFS= read -r line; do
 		case $line in
-		advertised.listeners=*) line=${line//@HOST_IP@/"$host"} ;;
+		advertised.listeners=*)
+			for place in @HOST_IP@ @HOST_IPV4@ @HOST_IPV6@; do
+				host=$(host_address "$place")
+				case $host in
+				*:*) host="[$host]" ;;
+				esac
+				line=${line//$place/"$host"}
+			done
+			;;
 		broker.rack=*)
 			[ -n "$rack" ] || continue
 			line=${line//@RACK@/"$rack"}
@@ -121,6 +141,17 @@ fill() {
 		esac
 		printf '%s\n' "$line"
 	done <"$work/unfilled.properties" >"$properties"
+}
+
+# check_families ends the start where a listener is to be reached at an address that the Kubernetes node does not have.
+check_families() {
+	local family place
+	for family in IPv4 IPv6; do
+		place=@HOST_${family^^}@
+		if grep -q "^advertised\.listeners=.*$place" "$work/unfilled.properties" && [ -z "$(host_address "$place")" ]; then
+			fail "a listener has services.ipFamilies that begin with $family, and the Kubernetes node has no $family address"
+		fi
+	done
 }
 
 # told asks for the operator's word about the empty disk. It counts only when it is meant for this very pod: another pod
@@ -225,6 +256,7 @@ export KAFKA_LOG4J_OPTS="-Dlog4j2.configurationFile=$revision/log4j2.properties"
 
 own_file names >"$work/names"
 own_file server.properties >"$work/unfilled.properties"
+check_families
 wait_until have_keys
 fill
 CLASSPATH=$(class_path) # the tool that formats disks reads the whole configuration, and wants every class that it names

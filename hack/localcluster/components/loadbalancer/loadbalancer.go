@@ -8,6 +8,7 @@ import (
 	"errors"
 	"flag"
 	"net/netip"
+	"strings"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
@@ -26,13 +27,17 @@ import (
 func Run(args []string) error {
 	flags := flag.NewFlagSet("load-balancer", flag.ContinueOnError)
 	kubeconfig := flags.String("kubeconfig", "", "access to the API server")
-	pool := flags.String("pool", "", "range of addresses to hand out")
+	ranges := flags.String("pools", "", "ranges of addresses to hand out, one a family, with commas")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	prefix, err := netip.ParsePrefix(*pool)
-	if err != nil {
-		return err
+	var pools []netip.Prefix
+	for _, text := range strings.Split(*ranges, ",") {
+		pool, err := netip.ParsePrefix(text)
+		if err != nil {
+			return err
+		}
+		pools = append(pools, pool)
 	}
 	cfg, err := clientcmd.BuildConfigFromFlags("", *kubeconfig)
 	if err != nil {
@@ -46,7 +51,7 @@ func Run(args []string) error {
 	ctx := context.Background()
 	factory := informers.NewSharedInformerFactory(client, 0)
 	services := factory.Core().V1().Services()
-	c := &cloud{pool: prefix, services: services.Lister()}
+	c := &cloud{pools: pools, services: services.Lister()}
 	controller, err := service.New(
 		c,
 		client,
@@ -66,7 +71,7 @@ func Run(args []string) error {
 // cloud is one that has load balancers and nothing else.
 type cloud struct {
 	cloudprovider.Interface // whatever else is called is a fault of this program
-	pool                    netip.Prefix
+	pools                   []netip.Prefix
 	services                listers.ServiceLister
 
 	mu sync.Mutex // one Service at a time, and the cache may not have seen the last one yet
@@ -108,11 +113,14 @@ func (c *cloud) EnsureLoadBalancer(
 	if err != nil {
 		return nil, err
 	}
-	a, err := choose(c.pool, s, others)
+	addresses, err := assign(c.pools, s, others)
 	if err != nil {
 		return nil, err
 	}
-	status := corev1.LoadBalancerStatus{Ingress: []corev1.LoadBalancerIngress{{IP: a.String()}}}
+	var status corev1.LoadBalancerStatus
+	for _, a := range addresses {
+		status.Ingress = append(status.Ingress, corev1.LoadBalancerIngress{IP: a.String()})
+	}
 	given := s.DeepCopy()
 	given.Status.LoadBalancer = status
 	c.given[string(s.UID)] = given

@@ -1,10 +1,12 @@
 package cluster
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
 
+	"github.com/castellan-dev/castellan/hack/localcluster/internal/console"
 	"github.com/castellan-dev/castellan/hack/localcluster/internal/plan"
 )
 
@@ -28,7 +30,7 @@ func TestOverlap(t *testing.T) {
 func TestSave(t *testing.T) {
 	cache := plan.Cache(t.TempDir())
 	make := func(name string, index, nodes int) error {
-		return New(cache, Config{Plan: plan.Plan{Name: name, Index: index, Nodes: nodes}}, nil).save(cache)
+		return New(cache, Config{Plan: plan.Plan{Name: name, Index: index, Nodes: nodes, Families: plan.IPv4}}, nil).save(cache)
 	}
 	for _, c := range []struct {
 		name         string
@@ -52,6 +54,34 @@ func TestSave(t *testing.T) {
 	}
 	if _, err := Load(cache, "c", nil); err == nil {
 		t.Error("a cluster that is not there is loaded")
+	}
+}
+
+func TestFamilies(t *testing.T) {
+	has, lacks := func() error { return nil }, func() error { return errors.New("no nft") }
+	for name, c := range map[string]struct {
+		asked, old plan.Families
+		exists     bool
+		kernel     func() error
+		want       plan.Families // none = it is refused
+	}{
+		"both where the kernel has them":                 {"", "", false, has, plan.Both},
+		"IPv4 where it has no IPv6":                      {"", "", false, lacks, plan.IPv4},
+		"what is asked for":                              {plan.IPv6, "", false, has, plan.IPv6},
+		"IPv4 needs nothing of the kernel":               {plan.IPv4, "", false, lacks, plan.IPv4},
+		"what the kernel lacks is refused":               {plan.Both, "", false, lacks, ""},
+		"a cluster keeps what it has":                    {"", plan.IPv6, true, lacks, plan.IPv6},
+		"one of before there was a choice":               {plan.IPv4, "", true, has, ""},
+		"one that exists gets no other families":         {plan.Both, plan.IPv4, true, has, "refused"},
+		"one of before there was a choice keeps to that": {plan.Both, "", true, has, "refused"},
+	} {
+		out := console.New(os.Stderr, t.TempDir())
+		cl := New(plan.Cache(t.TempDir()), Config{Plan: plan.Plan{Name: "a", Nodes: 1, Families: c.asked}}, out)
+		err := cl.settleFamilies(plan.Plan{Families: c.old}, c.exists, c.kernel)
+		refused := c.want == "refused" || (c.want == "" && !c.exists)
+		if (err != nil) != refused || !refused && cl.Plan.Families != c.want {
+			t.Errorf("%s: %q, %v", name, cl.Plan.Families, err)
+		}
 	}
 }
 

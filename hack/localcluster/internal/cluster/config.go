@@ -11,10 +11,12 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/castellan-dev/castellan/hack/localcluster/internal/console"
 	"github.com/castellan-dev/castellan/hack/localcluster/internal/control"
 	"github.com/castellan-dev/castellan/hack/localcluster/internal/kube"
+	"github.com/castellan-dev/castellan/hack/localcluster/internal/netns"
 	"github.com/castellan-dev/castellan/hack/localcluster/internal/node"
 	"github.com/castellan-dev/castellan/hack/localcluster/internal/pki"
 	"github.com/castellan-dev/castellan/hack/localcluster/internal/plan"
@@ -77,11 +79,14 @@ func readConfig(dir plan.Dir) (Config, error) {
 // save refuses changes that a cluster cannot make while it exists, and an
 // index that another cluster uses.
 func (c *Cluster) save(cache plan.Cache) error {
-	if old, err := readConfig(c.Dir); err == nil {
-		if old.Plan.Index != c.Plan.Index || old.Plan.Nodes > c.Plan.Nodes {
-			return fmt.Errorf("cluster %s exists with index %d and %d nodes; run `localcluster down --name %s` first",
-				c.Plan.Name, old.Plan.Index, old.Plan.Nodes, c.Plan.Name)
-		}
+	old, err := readConfig(c.Dir)
+	exists := err == nil
+	if err := c.settleFamilies(old.Plan, exists, netns.HasIPv6); err != nil {
+		return err
+	}
+	if exists && (old.Plan.Index != c.Plan.Index || old.Plan.Nodes > c.Plan.Nodes) {
+		return fmt.Errorf("cluster %s exists with index %d and %d nodes; run `localcluster down --name %s` first",
+			c.Plan.Name, old.Plan.Index, old.Plan.Nodes, c.Plan.Name)
 	}
 	others, err := filepath.Glob(filepath.Join(cache.Clusters(), "*", "cluster.json"))
 	if err != nil {
@@ -95,6 +100,34 @@ func (c *Cluster) save(cache plan.Cache) error {
 		}
 	}
 	return writeJSON(c.Dir.Config(), c.Config)
+}
+
+// settleFamilies chooses the families of the cluster's addresses where nobody
+// has: those that it has, else both, else, where the kernel has no IPv6, IPv4.
+func (c *Cluster) settleFamilies(old plan.Plan, exists bool, hasIPv6 func() error) error {
+	asked := c.Plan.Families
+	if exists {
+		c.Plan.Families = old.Families
+		if asked != "" && strings.Join(c.Plan.Each(), ",") != string(asked) {
+			return fmt.Errorf("cluster %s exists with %s; run `localcluster down --name %s` first",
+				c.Plan.Name, strings.Join(c.Plan.Each(), " and "), c.Plan.Name)
+		}
+		return nil
+	}
+	if asked == plan.IPv4 {
+		return nil
+	}
+	missing := hasIPv6()
+	switch {
+	case missing == nil && asked == "":
+		c.Plan.Families = plan.Both
+	case missing != nil && asked == "":
+		c.Plan.Families = plan.IPv4
+		c.Console.Say("IPv4 alone: the kernel has no IPv6 for a cluster: %v", missing)
+	case missing != nil:
+		return fmt.Errorf("--ip-families %s: the kernel has no IPv6 for a cluster: %w", asked, missing)
+	}
+	return nil
 }
 
 // lock keeps other commands from changing the cluster at the same time.

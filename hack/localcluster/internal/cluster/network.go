@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -70,7 +72,8 @@ func (c *Cluster) ensureNetwork(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := ip(ctx, cp, "link set lo up", "addr replace "+p.ControlIP()+"/24 dev br0", "link set br0 up"); err != nil {
+	lines := append([]string{"link set lo up", "link set br0 up"}, own("br0", p.ControlIPs())...)
+	if err := ip(ctx, cp, lines...); err != nil {
 		return err
 	}
 	if err := ensurePair(ctx, "", p.HostLink(), cp, "host"); err != nil {
@@ -79,11 +82,7 @@ func (c *Cluster) ensureNetwork(ctx context.Context) error {
 	if err := ip(ctx, cp, "link set host master br0 up"); err != nil {
 		return err
 	}
-	host := []string{"addr replace " + p.HostIP() + "/24 dev " + p.HostLink(), "link set " + p.HostLink() + " up"}
-	for _, cidr := range p.HostRoutes() {
-		host = append(host, "route replace "+cidr+" via "+p.ControlIP()+" dev "+p.HostLink())
-	}
-	if err := ip(ctx, "", host...); err != nil {
+	if err := c.ensureHostNetwork(ctx); err != nil {
 		return err
 	}
 	for _, n := range p.AllNodes() {
@@ -92,6 +91,40 @@ func (c *Cluster) ensureNetwork(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// ensureHostNetwork gives the host its addresses in the cluster's network, and routes to the rest of the cluster.
+func (c *Cluster) ensureHostNetwork(ctx context.Context) error {
+	p, link := c.Plan, c.Plan.HostLink()
+	if p.HasIPv6() {
+		// Only on our own interface: whether the machine has IPv6 elsewhere is not our business.
+		if err := os.WriteFile(filepath.Join(netns.SettingsIPv6, link, "disable_ipv6"), []byte("0"), 0o644); err != nil {
+			return err
+		}
+	}
+	lines := append([]string{"link set " + link + " up"}, own(link, p.HostIPs())...)
+	for _, cidr := range p.HostRoutes() {
+		lines = append(lines, "route replace "+cidr+" via "+sameFamily(p.ControlIPs(), cidr)+" dev "+link)
+	}
+	return ip(ctx, "", lines...)
+}
+
+// own gives an interface its addresses. An IPv6 address is good at once: the plan gives it to nobody else.
+func own(link string, addresses []string) []string {
+	var lines []string
+	for _, address := range addresses {
+		line := "addr replace " + plan.OnLink(address) + " dev " + link
+		if plan.IsIPv6(address) {
+			line += " nodad"
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+// sameFamily is that of the addresses which is of one family with a range.
+func sameFamily(addresses []string, cidr string) string {
+	return addresses[slices.IndexFunc(addresses, func(a string) bool { return plan.IsIPv6(a) == plan.IsIPv6(cidr) })]
 }
 
 // ensureNodeNetwork connects a node. Its default route leads to the control
@@ -104,19 +137,28 @@ func (c *Cluster) ensureNodeNetwork(ctx context.Context, n plan.Node) error {
 	if err := ensurePair(ctx, cp, n.Name, n.NetNS, "eth0"); err != nil {
 		return err
 	}
-	if err := ip(ctx, cp, "link set "+n.Name+" master br0 up", "route replace "+n.PodCIDR+" via "+n.IP); err != nil {
+	if err := ip(ctx, cp, append([]string{"link set " + n.Name + " master br0 up"}, podRoutes(n)...)...); err != nil {
 		return err
 	}
-	lines := []string{
-		"link set lo up", "addr replace " + n.IP + "/24 dev eth0", "link set eth0 up",
-		"route replace default via " + c.Plan.ControlIP(),
+	lines := append([]string{"link set lo up", "link set eth0 up"}, own("eth0", n.IPs)...)
+	for _, gateway := range c.Plan.ControlIPs() {
+		lines = append(lines, "route replace default via "+gateway)
 	}
 	for _, other := range c.Plan.AllNodes() {
 		if other.Number != n.Number {
-			lines = append(lines, "route replace "+other.PodCIDR+" via "+other.IP)
+			lines = append(lines, podRoutes(other)...)
 		}
 	}
 	return ip(ctx, n.NetNS, lines...)
+}
+
+// podRoutes lead to the pods of a node.
+func podRoutes(n plan.Node) []string {
+	var lines []string
+	for _, cidr := range n.PodCIDRs {
+		lines = append(lines, "route replace "+cidr+" via "+sameFamily(n.IPs, cidr))
+	}
+	return lines
 }
 
 // checkOverlap refuses to take addresses that the machine uses otherwise.
@@ -134,7 +176,7 @@ func (c *Cluster) checkOverlap() error {
 			return err
 		}
 		for _, a := range addresses {
-			for _, cidr := range append(c.Plan.HostRoutes(), c.Plan.NodeCIDR()) {
+			for _, cidr := range append(c.Plan.HostRoutes(), c.Plan.NodeCIDRs()...) {
 				if overlap(a.String(), cidr) {
 					return fmt.Errorf("interface %s has address %s within %s; choose another --index", link.Name, a, cidr)
 				}

@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"strings"
 )
 
 // object is a Kubernetes object and the path it is applied to.
@@ -10,25 +11,7 @@ type object struct{ path, yaml string }
 
 // objects is what the cluster needs beyond what the API server makes itself.
 func (c *Cluster) objects() []object {
-	return []object{
-		{"/api/v1/namespaces/kube-system/services/kube-dns", fmt.Sprintf(`apiVersion: v1
-kind: Service
-metadata: {name: kube-dns, namespace: kube-system, labels: {k8s-app: kube-dns}}
-spec:
-  clusterIP: %s
-  ports:
-  - {name: dns, port: 53, protocol: UDP}
-  - {name: dns-tcp, port: 53, protocol: TCP}
-`, c.Plan.DNSIP())},
-		{"/apis/discovery.k8s.io/v1/namespaces/kube-system/endpointslices/kube-dns", fmt.Sprintf(`apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {name: kube-dns, namespace: kube-system, labels: {kubernetes.io/service-name: kube-dns}}
-addressType: IPv4
-endpoints: [{addresses: ["%s"], conditions: {ready: true}}]
-ports:
-- {name: dns, port: 53, protocol: UDP}
-- {name: dns-tcp, port: 53, protocol: TCP}
-`, c.Plan.ControlIP())},
+	return append(c.dnsObjects(), []object{
 		{"/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/localcluster-proxy", `apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
 metadata: {name: localcluster-proxy}
@@ -58,7 +41,43 @@ volumeBindingMode: WaitForFirstConsumer
 reclaimPolicy: Delete
 allowVolumeExpansion: true
 `},
+	}...)
+}
+
+// dnsObjects are the Service of cluster DNS and where it is, in each family.
+func (c *Cluster) dnsObjects() []object {
+	policy := "SingleStack"
+	if len(c.Plan.Each()) > 1 {
+		policy = "RequireDualStack"
 	}
+	objects := []object{{"/api/v1/namespaces/kube-system/services/kube-dns", fmt.Sprintf(`apiVersion: v1
+kind: Service
+metadata: {name: kube-dns, namespace: kube-system, labels: {k8s-app: kube-dns}}
+spec:
+  clusterIP: "%s"
+  clusterIPs: ["%s"]
+  ipFamilyPolicy: %s
+  ports:
+  - {name: dns, port: 53, protocol: UDP}
+  - {name: dns-tcp, port: 53, protocol: TCP}
+`, c.Plan.DNSIPs()[0], strings.Join(c.Plan.DNSIPs(), `", "`), policy)}}
+	for i, family := range c.Plan.Each() {
+		name := "kube-dns"
+		if i > 0 {
+			name += "-" + strings.ToLower(family)
+		}
+		objects = append(objects, object{"/apis/discovery.k8s.io/v1/namespaces/kube-system/endpointslices/" + name,
+			fmt.Sprintf(`apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: %s, namespace: kube-system, labels: {kubernetes.io/service-name: kube-dns}}
+addressType: %s
+endpoints: [{addresses: ["%s"], conditions: {ready: true}}]
+ports:
+- {name: dns, port: 53, protocol: UDP}
+- {name: dns-tcp, port: 53, protocol: TCP}
+`, name, family, c.Plan.ControlIPs()[i])})
+	}
+	return objects
 }
 
 func (c *Cluster) applyObjects(ctx context.Context) error {

@@ -36,11 +36,17 @@ func (c *Cluster) enforce(program string, n plan.Node) error {
 	if err != nil || record.Alive() && proc.SameNamespace(record.PID, "net", netns.Path(n.NetNS)) {
 		return err
 	}
+	// In one family: with both, the program wants ip6tables as well, which a cluster needs for nothing else.
+	enforced := c.Plan
+	if enforced.Families = plan.IPv4; !c.Plan.HasIPv4() {
+		enforced.Families = plan.IPv6
+	}
 	argv := []string{
 		program, "--run-firewall=true", "--run-router=false", "--run-service-proxy=false",
 		"--kubeconfig=" + c.Dir.Kubeconfig(), "--hostname-override=" + n.Name,
-		"--service-cluster-ip-range=" + c.Plan.ServiceCIDR(), "--loadbalancer-ip-range=" + c.Plan.LoadBalancerCIDR(),
-		"--metrics-port=0", "--enable-ipv4=true", "--enable-ipv6=false",
+		"--service-cluster-ip-range=" + enforced.ServiceCIDRs()[0],
+		"--loadbalancer-ip-range=" + enforced.LoadBalancerCIDRs()[0], "--metrics-port=0",
+		fmt.Sprintf("--enable-ipv4=%t", enforced.HasIPv4()), fmt.Sprintf("--enable-ipv6=%t", enforced.HasIPv6()),
 	}
 	err = proc.InNetNS(netns.Path(n.NetNS), func() error {
 		record, err = proc.Detached(name, argv, c.Dir.Log(name), syscall.SysProcAttr{})

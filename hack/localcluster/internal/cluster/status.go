@@ -60,8 +60,8 @@ func (c *Cluster) PrintNodes(ctx context.Context, out io.Writer) (int64, error) 
 	for _, n := range c.Plan.AllNodes() {
 		memory, running := c.nodeMemory(n)
 		sum += memory
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", n.Name, nodeState(nodes[n.Name], running), n.Zone, n.IP, n.PodCIDR,
-			nodes[n.Name].Version, mib(memory))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", n.Name, nodeState(nodes[n.Name], running), n.Zone,
+			strings.Join(n.IPs, ","), strings.Join(n.PodCIDRs, ","), nodes[n.Name].Version, mib(memory))
 	}
 	if err != nil {
 		err = fmt.Errorf("the API server does not answer: %w", err)

@@ -93,7 +93,12 @@ func (c *Cluster) waitServices(ctx context.Context, client *kube.Client) error {
 		if _, err := client.Do(ctx, http.MethodGet, account, "", nil); err != nil {
 			return err
 		}
-		return dial(ctx, net.JoinHostPort(c.Plan.DNSIP(), "53"))
+		for _, address := range c.Plan.DNSIPs() {
+			if err := dial(ctx, net.JoinHostPort(address, "53")); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 

@@ -25,7 +25,7 @@ type APIServer struct {
 	BindAddress string // empty means all addresses
 	Advertise   string
 	Port        int
-	ServiceCIDR string
+	ServiceCIDR string // one of each family, the first family first, with commas
 	AuditLog    string
 	AuditPolicy string
 	// Tolerations is the number of seconds that pods stay on a lost node.

@@ -2,6 +2,8 @@ package control
 
 import (
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/castellan-dev/castellan/hack/localcluster/internal/pki"
 	"github.com/castellan-dev/castellan/hack/localcluster/internal/plan"
@@ -42,7 +44,7 @@ func (in Inputs) Server() APIServer {
 		Etcd:        etcdClient,
 		Advertise:   in.Plan.ControlIP(),
 		Port:        6443,
-		ServiceCIDR: in.Plan.ServiceCIDR(),
+		ServiceCIDR: strings.Join(in.Plan.ServiceCIDRs(), ","),
 		AuditLog:    in.Dir.Audit(),
 		AuditPolicy: in.AuditPolicyFile(),
 		Tolerations: in.Tolerations,
@@ -57,7 +59,7 @@ func (in Inputs) CorefileFile() string    { return in.Dir.Path("Corefile") }
 // of the nodes.
 func (in Inputs) EnsurePKI() error {
 	s := pki.Store(in.Dir.PKI())
-	if err := in.Server().EnsurePKI([]string{in.Plan.ControlIP(), in.Plan.APIServiceIP()}); err != nil {
+	if err := in.Server().EnsurePKI(slices.Concat(in.Plan.ControlIPs(), in.Plan.APIServiceIPs())); err != nil {
 		return err
 	}
 	users := map[string]pki.Subject{
@@ -103,7 +105,7 @@ func (in Inputs) Specs() []proc.Spec {
 		spec("kube-proxy", AfterAPI, in.proxy()),
 		spec("coredns", AfterAPI, []string{"coredns", "-conf", in.CorefileFile()}),
 		spec("load-balancer", AfterAPI, []string{"load-balancer", "-kubeconfig=" + in.Dir.Kubeconfig(),
-			"-pool=" + in.Plan.LoadBalancerCIDR()}),
+			"-pools=" + strings.Join(in.Plan.LoadBalancerCIDRs(), ",")}),
 		csi,
 	}
 }
@@ -120,7 +122,7 @@ func (in Inputs) controllers() []string {
 		// all have one: 4 s with the default rate.
 		"--kube-api-qps=200", "--kube-api-burst=400",
 		// The address plan gives nodes their pod ranges and routes.
-		"--allocate-node-cidrs=false", "--cluster-cidr=" + in.Plan.PodCIDR(),
+		"--allocate-node-cidrs=false", "--cluster-cidr=" + strings.Join(in.Plan.PodCIDRs(), ","),
 		"--controllers=*,-node-ipam-controller,-node-route-controller,-service-lb-controller",
 		// Together with the kubelet's lease of 10 s, a lost node is seen after
 		// some 23 s instead of 48 s.
@@ -141,14 +143,19 @@ func (in Inputs) scheduler() []string {
 // for the node that it runs on, and the control plane is none; so it poses as
 // the first node, of which it needs only that it is there.
 func (in Inputs) proxy() []string {
-	return append(Proxy(in.Dir, in.Plan, in.Plan.Node(1).Name), "--nodeport-addresses=0.0.0.0/0")
+	var any []string
+	for _, family := range in.Plan.Each() {
+		any = append(any, map[string]string{string(plan.IPv4): "0.0.0.0/0", string(plan.IPv6): "::/0"}[family])
+	}
+	return append(Proxy(in.Dir, in.Plan, in.Plan.Node(1).Name), "--nodeport-addresses="+strings.Join(any, ","))
 }
 
 // Proxy is the command line of kube-proxy on any machine. The last two flags
 // keep it from settings that belong to the whole machine.
 func Proxy(dir plan.Dir, p plan.Plan, hostname string) []string {
 	return []string{
-		"kube-proxy", "--kubeconfig=" + dir.User(ProxyUser), "--proxy-mode=nftables", "--cluster-cidr=" + p.PodCIDR(),
+		"kube-proxy", "--kubeconfig=" + dir.User(ProxyUser), "--proxy-mode=nftables",
+		"--cluster-cidr=" + strings.Join(p.PodCIDRs(), ","),
 		"--hostname-override=" + hostname, "--conntrack-max-per-core=0", "--oom-score-adj=0",
 	}
 }
@@ -157,11 +164,11 @@ func Proxy(dir plan.Dir, p plan.Plan, hostname string) []string {
 // is nothing else to reach.
 func (in Inputs) Corefile() string {
 	return `.:53 {
-  bind ` + in.Plan.ControlIP() + `
+  bind ` + strings.Join(in.Plan.ControlIPs(), " ") + `
   errors
   health 127.0.0.1:8080
   ready 127.0.0.1:8181
-  kubernetes cluster.local in-addr.arpa {
+  kubernetes cluster.local in-addr.arpa ip6.arpa {
     kubeconfig ` + in.Dir.Kubeconfig() + `
     pods verified
     ttl 5

@@ -37,6 +37,27 @@ func TestServerArguments(t *testing.T) {
 	}
 }
 
+func TestArgumentsOfBothFamilies(t *testing.T) {
+	in := inputs(t)
+	in.Plan.Families = plan.Both
+	all := strings.Join(in.Server().Args(), "\n")
+	for _, s := range in.Specs() {
+		all += "\n" + strings.Join(s.Argv, "\n")
+	}
+	for _, want := range []string{
+		"--advertise-address=10.210.0.1\n", "--service-cluster-ip-range=10.211.0.0/16,fdca:57e1:1a00:211::/112\n",
+		"--cluster-cidr=10.212.0.0/16,fdca:57e1:1a00:212::/64\n", "--nodeport-addresses=0.0.0.0/0,::/0\n",
+		"-pools=10.213.0.0/16,fdca:57e1:1a00:213::/112\n",
+	} {
+		if !strings.Contains(all, want) {
+			t.Errorf("no %s", want)
+		}
+	}
+	if corefile := in.Corefile(); !strings.Contains(corefile, "bind 10.210.0.1 fdca:57e1:1a00:210::1\n") {
+		t.Error(corefile)
+	}
+}
+
 func TestSpecs(t *testing.T) {
 	in := inputs(t)
 	names := map[string]bool{}

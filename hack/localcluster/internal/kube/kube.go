@@ -110,7 +110,7 @@ type Node struct {
 	Heartbeat time.Time
 	Version   string
 	Zone      string
-	IP        string
+	IP        string // the first one: that of the first family
 }
 
 // Nodes lists the nodes of the cluster by name.
@@ -155,7 +155,7 @@ func parseNodes(content []byte) (map[string]Node, error) {
 			}
 		}
 		for _, a := range item.Status.Addresses {
-			if a.Type == "InternalIP" {
+			if a.Type == "InternalIP" && n.IP == "" {
 				n.IP = a.Address
 			}
 		}

@@ -7,7 +7,8 @@ func TestParseNodes(t *testing.T) {
 	 {"metadata":{"name":"n1","labels":{"topology.kubernetes.io/zone":"a"}},
 	  "status":{"conditions":[{"type":"DiskPressure","status":"False"},
 	    {"type":"Ready","status":"True","lastHeartbeatTime":"2026-01-02T03:04:05Z"}],
-	   "addresses":[{"type":"Hostname","address":"n1"},{"type":"InternalIP","address":"10.0.0.1"}],
+	   "addresses":[{"type":"Hostname","address":"n1"},{"type":"InternalIP","address":"10.0.0.1"},
+	     {"type":"InternalIP","address":"fd00::1"}],
 	   "nodeInfo":{"kubeletVersion":"v1.2.3"}}},
 	 {"metadata":{"name":"n2"},"status":{"conditions":[{"type":"Ready","status":"Unknown","lastHeartbeatTime":null}]}}]}`))
 	if err != nil || len(nodes) != 2 {

@@ -18,6 +18,9 @@ import (
 // Dir is the folder where ip(8) looks for network namespaces.
 const Dir = "/run/netns"
 
+// SettingsIPv6 is the folder of the kernel's settings of IPv6 for interfaces, where there are any.
+const SettingsIPv6 = "/proc/sys/net/ipv6/conf"
+
 // kind is the type of file system of a mounted namespace.
 const kind = "nsfs"
 
@@ -37,7 +40,7 @@ func Ensure(name string) error {
 		return fmt.Errorf("network namespace %s: something else has its name: %w; remove it: `rm -r %s`", name, err, path)
 	}
 	return proc.InNewNetNS(func(own string) error {
-		if err := os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0o644); err != nil {
+		if err := forward(); err != nil {
 			return err
 		}
 		if err := unix.Mount(own, path, "", unix.MS_BIND, ""); err != nil {
@@ -45,6 +48,26 @@ func Ensure(name string) error {
 		}
 		return nil
 	})
+}
+
+// forward makes the namespace pass on what is not for itself, in both families. A new IPv6 address there is good at
+// once: nobody else on the link claims it, and pods would wait for a second and a half.
+func forward() error {
+	if err := os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0o644); err != nil {
+		return err
+	}
+	for _, s := range []struct{ name, value string }{
+		{"all/disable_ipv6", "0"}, {"default/disable_ipv6", "0"}, {"default/accept_dad", "0"}, {"all/forwarding", "1"},
+	} {
+		err := os.WriteFile(filepath.Join(SettingsIPv6, s.name), []byte(s.value), 0o644)
+		if errors.Is(err, os.ErrNotExist) {
+			return nil // a kernel without IPv6
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Is tells whether the path is a namespace as things are mounted now.

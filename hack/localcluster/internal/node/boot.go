@@ -62,7 +62,7 @@ func (b Boot) specs() []proc.Spec {
 			"-endpoint=/var/lib/kubelet/plugins/csi.sock", "-register=/var/lib/kubelet/plugins_registry/csi-dir-reg.sock"),
 		spec("kube-proxy", "", proxy...),
 		spec("kubelet", afterContainerd, components, "kubelet",
-			"--config="+kubeletConfig, "--kubeconfig="+kubelet, "--hostname-override="+b.Node.Name, "--node-ip="+b.Node.IP,
+			"--config="+kubeletConfig, "--kubeconfig="+kubelet, "--hostname-override="+b.Node.Name, "--node-ip="+strings.Join(b.Node.IPs, ","),
 			"--node-labels=topology.kubernetes.io/zone="+b.Node.Zone+",topology.kubernetes.io/region=local"),
 	}
 }
@@ -73,8 +73,9 @@ func (b Boot) files() (map[string]string, error) {
 		containerdConfig: containerdTemplate,
 		"/etc/containerd/certs.d/_default/hosts.toml": hostsTemplate,
 		"/etc/cni/net.d/10-ptp.conflist":              cniTemplate,
+		ptpAtOnce:                                     ptpAtOnceTemplate,
 		kubeletConfig:                                 kubeletTemplate,
-		"/etc/hosts":                                  "127.0.0.1 localhost\n{{.Node.IP}} {{.Node.Name}}\n",
+		"/etc/hosts":                                  "127.0.0.1 localhost\n{{range .Node.IPs}}{{.}} {{$.Node.Name}}\n{{end}}",
 		"/etc/hostname":                               "{{.Node.Name}}\n",
 	}
 	values := struct {
@@ -143,7 +144,7 @@ disabled_plugins = [
 [plugins.'io.containerd.cri.v1.runtime']
   restrict_oom_score_adj = true
   [plugins.'io.containerd.cri.v1.runtime'.cni]
-    bin_dirs = ['{{.CNI}}']
+    bin_dirs = ['/etc/cni/bin', '{{.CNI}}']
     conf_dir = '/etc/cni/net.d'
   [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc]
     runtime_type = 'io.containerd.runc.v2'
@@ -161,11 +162,25 @@ const hostsTemplate = `server = 'http://{{.Plan.Registry}}'
 // A point-to-point link for each pod, not a bridge: on a bridge a pod that
 // calls a service and is sent to a neighbour needs the module br_netfilter.
 const cniTemplate = `{"cniVersion": "1.0.0", "name": "ptp", "plugins": [
-  {"type": "ptp", "mtu": 1500, "ipam": {"type": "host-local", "dataDir": "/run/cni-ipam",
-    "ranges": [[{"subnet": "{{.Node.PodCIDR}}"}]], "routes": [{"dst": "0.0.0.0/0"}]}},
+  {"type": "{{if .Plan.HasIPv6}}ptp-at-once{{else}}ptp{{end}}", "mtu": 1500, "ipam": {"type": "host-local", "dataDir": "/run/cni-ipam",
+    "ranges": [{{range $i, $subnet := .Node.PodCIDRs}}{{if $i}}, {{end}}[{"subnet": "{{$subnet}}"}]{{end}}],
+    "routes": [{{range $i, $family := .Plan.Each}}{{if $i}}, {{end}}
+      {"dst": "{{if eq $family "IPv6"}}::/0{{else}}0.0.0.0/0{{end}}"}{{end}}]}},
   {"type": "portmap", "capabilities": {"portMappings": true}, "backend": "nftables"}
 ]}
 `
+
+// ptpAtOnce is the plugin ptp without the second and a half in which a new IPv6 address waits for somebody else to say
+// that it is theirs. There is nobody else on the link, and pods would start so much later.
+const (
+	ptpAtOnce         = "/etc/cni/bin/ptp-at-once"
+	ptpAtOnceTemplate = `#!/bin/sh
+if [ "$CNI_COMMAND" = ADD ]; then
+	nsenter --net="$CNI_NETNS" sh -c 'echo 0 >/proc/sys/net/ipv6/conf/default/accept_dad'
+fi
+exec {{.CNI}}/ptp "$@"
+`
+)
 
 const kubeletTemplate = `apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
@@ -173,7 +188,8 @@ failCgroupV1: false
 cgroupDriver: cgroupfs
 cgroupRoot: {{.CgroupRoot}}
 containerRuntimeEndpoint: unix://{{.Socket}}
-clusterDNS: ["{{.Plan.DNSIP}}"]
+address: "{{if .Plan.HasIPv6}}::{{else}}0.0.0.0{{end}}"
+clusterDNS: ["{{index .Plan.DNSIPs 0}}"]
 clusterDomain: cluster.local
 resolvConf: /dev/null
 authentication:

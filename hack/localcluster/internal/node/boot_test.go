@@ -2,6 +2,7 @@ package node
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -22,7 +23,7 @@ func TestFiles(t *testing.T) {
 	}
 	for path, wants := range map[string][]string{
 		kubeletConfig:    {"cgroupRoot: /test/n2\n", `clusterDNS: ["10.211.0.10"]`, `memory: "1234Mi"`, "unix:///run/containerd/containerd.sock"},
-		containerdConfig: {"bin_dirs = ['/t/n']", "BinaryName = '/t/r/runc'"},
+		containerdConfig: {"bin_dirs = ['/etc/cni/bin', '/t/n']", "BinaryName = '/t/r/runc'"},
 		"/etc/containerd/certs.d/_default/hosts.toml": {"server = 'http://10.210.0.1:5000'"},
 		"/etc/hosts": {"10.210.0.12 n2"},
 	} {
@@ -32,9 +33,48 @@ func TestFiles(t *testing.T) {
 			}
 		}
 	}
-	var cni struct{ Plugins []struct{ Type string } }
-	if err := json.Unmarshal([]byte(files["/etc/cni/net.d/10-ptp.conflist"]), &cni); err != nil || len(cni.Plugins) != 2 {
-		t.Errorf("%+v %v", cni, err)
+}
+
+func TestNetworkOfPods(t *testing.T) {
+	for families, want := range map[plan.Families]string{
+		"":            "ptp [[{10.212.2.0/24}]] [{0.0.0.0/0}] 0.0.0.0 10.210.0.12",
+		plan.Both:     "ptp-at-once [[{10.212.2.0/24}] [{fdca:57e1:1a00:212:2::/80}]] [{0.0.0.0/0} {::/0}] :: 10.210.0.12,fdca:57e1:1a00:210::12",
+		plan.IPv6:     "ptp-at-once [[{fdca:57e1:1a00:212:2::/80}]] [{::/0}] :: fdca:57e1:1a00:210::12",
+		plan.SixFirst: "ptp-at-once [[{fdca:57e1:1a00:212:2::/80}] [{10.212.2.0/24}]] [{::/0} {0.0.0.0/0}] :: fdca:57e1:1a00:210::12,10.210.0.12",
+	} {
+		b := boot()
+		b.Plan.Families = families
+		b.Node = b.Plan.Node(2)
+		files, err := b.files()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var cni struct {
+			Plugins []struct {
+				Type string
+				IPAM struct {
+					Ranges [][]struct{ Subnet string }
+					Routes []struct{ Dst string }
+				}
+			}
+		}
+		if err := json.Unmarshal([]byte(files["/etc/cni/net.d/10-ptp.conflist"]), &cni); err != nil || len(cni.Plugins) != 2 {
+			t.Fatalf("%+v %v", cni, err)
+		}
+		_, address, _ := strings.Cut(files[kubeletConfig], "\naddress: \"")
+		address, _, _ = strings.Cut(address, "\"")
+		nodeIP := ""
+		for _, s := range b.specs() {
+			for _, arg := range s.Argv {
+				if strings.HasPrefix(arg, "--node-ip=") {
+					nodeIP = strings.TrimPrefix(arg, "--node-ip=")
+				}
+			}
+		}
+		ptp := cni.Plugins[0]
+		if got := fmt.Sprint(ptp.Type, " ", ptp.IPAM.Ranges, " ", ptp.IPAM.Routes, " ", address, " ", nodeIP); got != want {
+			t.Errorf("%q: got %s, want %s", families, got, want)
+		}
 	}
 }
 

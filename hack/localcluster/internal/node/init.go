@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -258,6 +259,10 @@ func (r *builder) config(b Boot) {
 	r.try(err, "configuration")
 	for path, content := range files {
 		r.try(os.MkdirAll(filepath.Dir(r.path(path)), 0o755), "configuration")
-		r.try(os.WriteFile(r.path(path), []byte(content), 0o644), "configuration")
+		mode := fs.FileMode(0o644)
+		if strings.HasPrefix(content, "#!") {
+			mode = 0o755
+		}
+		r.try(os.WriteFile(r.path(path), []byte(content), mode), "configuration")
 	}
 }
