@@ -68,8 +68,8 @@ type KafkaUserSpec struct {
 	Quotas *Quotas `json:"quotas,omitempty"`
 
 	// Whether this object takes over a user that has SCRAM credentials, ACLs or quotas in Kafka which no KafkaUser put
-	// there. Never: such a user is a conflict. Always: the operator replaces its password, and removes ACLs and quotas
-	// that are not in this spec. Default: Never.
+	// there. Never: such a user is a conflict. Always: the operator replaces its password by that of this object, and
+	// removes ACLs and quotas that are not in this spec. Default: Never.
 	// +optional
 	// +kubebuilder:default=Never
 	Adoption UserAdoption `json:"adoption,omitempty"`
@@ -88,13 +88,19 @@ const (
 
 // UserAuthentication says how a user logs in.
 type UserAuthentication struct {
-	// SASL mechanisms that the user logs in with. The operator makes one password for all of them. A listener of the
-	// cluster must offer each. 1 to 3.
+	// SASL mechanisms that the user logs in with. All of them have one password. A listener of the cluster must offer
+	// each. 1 to 3.
 	// +required
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=3
 	Mechanisms []Mechanism `json:"mechanisms"`
+
+	// Secret in this namespace that holds the password: 1 to 256 printable characters. The operator carries out each
+	// change of it within seconds. It refuses a password that cannot be used, and keeps the one before in force. A Secret
+	// without the label kafka.castellan.dev/use: password is not read. Default: the operator makes the password.
+	// +optional
+	PasswordSecret *PasswordSecret `json:"passwordSecret,omitempty"`
 }
 
 // ResourceType is the type of resource that an ACL is about.

@@ -32,6 +32,8 @@ const (
 	// spec.listenerAuthority.
 	UseListenerCertificate = "listener-certificate"
 	UseListenerAuthority   = "listener-authority"
+	// UsePassword is the use by authentication.passwordSecret of a KafkaUser in the Secret's namespace.
+	UsePassword = "password"
 
 	// AnnotationDirectoryID holds, on the claim of an initial voter, the directory id that it is formatted with.
 	AnnotationDirectoryID = "kafka.castellan.dev/directory-id"

@@ -40,6 +40,10 @@ type userItem struct {
 	// leaving are mechanisms that the spec does not ask for any more and that stay until the others are seen to work.
 	leaving  []v1alpha1.Mechanism
 	password string // of the removed user; empty = not known any more
+	// provided is the password that the holder provides; empty = it provides none. unprovided: what it provides cannot be
+	// used.
+	provided   string
+	unprovided bool
 	// remains: the cluster has on record that ACLs of a former holder are still to be deleted.
 	remains bool
 	// aclsFailed: not everything about its ACLs could be done.

@@ -163,6 +163,9 @@ func (p *userPass) hold(ctx context.Context, i *userItem) bool {
 	if !p.vacant(i) {
 		return false
 	}
+	if goOn, held := p.choose(ctx, i); !goOn {
+		return held
+	}
 	if err := p.announce(ctx, i); err != nil {
 		p.notWritten(i, err)
 		return true

@@ -20,7 +20,7 @@ import (
 )
 
 // connect creates or corrects the connection Secret of a holder and returns the password in it. The Secret is the only
-// place where the password is kept: it is made once, and a lost Secret means a new password.
+// place where a password of the operator's is kept: it is made once, and a lost Secret means a new password.
 //
 // An empty password without an error means that something the Secret must hold is not known yet; the item says what. A
 // verdict.Verdict as the error means that the Secret is somebody else's.
@@ -51,8 +51,8 @@ func (p *userPass) connect(ctx context.Context, i *userItem) (string, error) {
 }
 
 func (p *userPass) createSecret(ctx context.Context, i *userItem, key client.ObjectKey) (string, error) {
-	password, err := users.NewPassword(rand.Reader)
-	if err != nil {
+	password, err := i.newPassword()
+	if err != nil || password == "" {
 		return "", err
 	}
 	u := i.claim.Holder
@@ -66,8 +66,12 @@ func (p *userPass) createSecret(ctx context.Context, i *userItem, key client.Obj
 	case err == nil:
 		i.salt = saltOf(secret)
 		if u.Status.Binding != nil {
+			whose := "a new password"
+			if i.provided != "" {
+				whose = "the password of Secret " + users.SourceOf(u).Secret
+			}
 			p.r.Events.Eventf(u, secret, corev1.EventTypeNormal, "PasswordRenewed", "Create",
-				"Secret %q was gone: it has been made anew, with a new password", key.Name)
+				"Secret %q was gone: it has been made anew, with %s", key.Name, whose)
 		}
 		return password, nil
 	case !apierrors.IsAlreadyExists(err):
@@ -84,24 +88,15 @@ func (p *userPass) createSecret(ctx context.Context, i *userItem, key client.Obj
 func (p *userPass) adjustSecret(ctx context.Context, i *userItem, secret *corev1.Secret) (string, error) {
 	u := i.claim.Holder
 	owner := metav1.GetControllerOf(secret)
-	predecessor := owner != nil && owner.UID != u.UID
 	if secret.Labels[v1alpha1.LabelManagedBy] != v1alpha1.ManagedBy || secret.Type != users.SecretType ||
 		owner == nil || owner.Kind != "KafkaUser" || owner.Name != u.Name {
 		return "", verdict.Stalled(users.ReasonSecret, "metadata.name",
 			"Secret %q has been made by somebody else and is left alone; "+
 				"delete or rename it, or give this KafkaUser another metadata.name", secret.Name)
 	}
-	password := string(secret.Data[users.PasswordKey])
-	if predecessor || !users.Usable(password) {
-		// The Secret was left by a deleted object of this name, or it is damaged. The password in it is nobody's any
-		// more.
-		fresh, err := users.NewPassword(rand.Reader)
-		if err != nil {
-			return "", err
-		}
-		password = fresh
-		p.r.Events.Eventf(u, secret, corev1.EventTypeNormal, "PasswordRenewed", "Update",
-			"Secret %q held no usable password of this user: it has a new one", secret.Name)
+	password, err := p.nextPassword(i, secret)
+	if err != nil || password == "" {
+		return "", err
 	}
 	before := secret.DeepCopy()
 	p.fill(secret, i, password)

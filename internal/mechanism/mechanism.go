@@ -111,9 +111,16 @@ func java(name v1alpha1.Mechanism, module string) func(username, password string
 	return func(username, password string) []Property {
 		return []Property{
 			{"sasl.mechanism", string(name)},
-			{"sasl.jaas.config", fmt.Sprintf(`%s required username="%s" password="%s";`, module, username, password)},
+			{"sasl.jaas.config", fmt.Sprintf(`%s required username=%s password=%s;`, module, quoted(username),
+				quoted(password))},
 		}
 	}
+}
+
+// quoted writes a value as Kafka reads it from a JAAS configuration (java.io.StreamTokenizer): in quotes a backslash
+// begins an escape.
+func quoted(value string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(value) + `"`
 }
 
 func librdkafka(name v1alpha1.Mechanism) func(username, password string) []Property {

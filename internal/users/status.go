@@ -30,6 +30,7 @@ const (
 	ReasonOwn           = "OperatorsOwnUser"
 	ReasonSuperUser     = "SuperUserElsewhere"
 	ReasonBeyond        = "BeyondAccess"
+	ReasonPassword      = "PasswordSecret"
 )
 
 // Explain says Kafka's refusal in the language of the KafkaUser's fields. field is the one that was being carried out.

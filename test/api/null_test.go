@@ -46,6 +46,7 @@ spec:
 bootstrapServers: ["a:9092"], tls: {caSecret: {name: a}}, authentication: {mechanism: PLAIN, secretName: a}`)},
 	{"KafkaTopic", `spec: {config: {}}`},
 	{"KafkaUser", `spec: {acls: [{resource: {type: Topic, name: a}, operations: [Describe]}], quotas: {}}`},
+	{"KafkaUser", `spec: {authentication: {mechanisms: [PLAIN], passwordSecret: {name: a}}}`},
 }
 
 // askedForByRule are optional in the schema, and a rule asks for them all the same.

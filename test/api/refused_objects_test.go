@@ -214,6 +214,18 @@ func TestKafkaUserRefused(t *testing.T) {
 			`spec: {quotas: {controllerMutationRate: 0}}`,
 			[]string{"spec.quotas.controllerMutationRate", "greater than or equal to 1"},
 		},
+		"a Secret of the password without a name": {
+			`spec: {authentication: {mechanisms: [PLAIN], passwordSecret: {}}}`,
+			[]string{"spec.authentication.passwordSecret.name", "Required value"},
+		},
+		"a Secret of the password in another namespace": {
+			`spec: {authentication: {mechanisms: [PLAIN], passwordSecret: {name: a, namespace: b}}}`,
+			[]string{`unknown field "spec.authentication.passwordSecret.namespace"`},
+		},
+		"a key that no Secret has": {
+			`spec: {authentication: {mechanisms: [PLAIN], passwordSecret: {name: a, key: "a b"}}}`,
+			[]string{"spec.authentication.passwordSecret.key", "should match"},
+		},
 		"a password in the spec": {
 			`spec: {authentication: {password: secret}}`,
 			[]string{`unknown field "spec.authentication.password"`},
