@@ -73,6 +73,12 @@ type KafkaUserSpec struct {
 	// +optional
 	// +kubebuilder:default=Never
 	Adoption UserAdoption `json:"adoption,omitempty"`
+
+	// What becomes of the user when this object is deleted. Delete: its credentials, ACLs and quotas are removed. Retain:
+	// they stay in Kafka; from another namespace than the cluster's that needs the permission Adopt. Default: Delete.
+	// +optional
+	// +kubebuilder:default=Delete
+	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
 }
 
 // UserAdoption says whether a user that exists already is taken over.
@@ -87,6 +93,8 @@ const (
 )
 
 // UserAuthentication says how a user logs in.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.passwordSecret) || !has(self.passwordRotation)",message="passwordRotation: the operator replaces no password of your own; change it in the Secret, or remove passwordSecret"
 type UserAuthentication struct {
 	// SASL mechanisms that the user logs in with. All of them have one password. A listener of the cluster must offer
 	// each. 1 to 3.
@@ -101,6 +109,10 @@ type UserAuthentication struct {
 	// without the label kafka.castellan.dev/use: password is not read. Default: the operator makes the password.
 	// +optional
 	PasswordSecret *PasswordSecret `json:"passwordSecret,omitempty"`
+
+	// When the operator replaces the password that it has made. Not beside passwordSecret. Default: on demand alone.
+	// +optional
+	PasswordRotation *PasswordRotation `json:"passwordRotation,omitempty"`
 }
 
 // ResourceType is the type of resource that an ACL is about.
@@ -225,6 +237,10 @@ type KafkaUserStatus struct {
 	// put into Kafka, without mechanisms then: it proves that this object has the user.
 	// +optional
 	Credentials *Credentials `json:"credentials,omitempty"`
+	// When the operator has replaced the password, and will. Absent: it never has, and spec.authentication.passwordRotation
+	// does not ask for it.
+	// +optional
+	Rotation *RotationStatus `json:"rotation,omitempty"`
 }
 
 // Binding names the connection Secret.

@@ -80,6 +80,13 @@ const (
 	// counts only beside status.creating, which the operator alone can write.
 	AnnotationCreating = "kafka.castellan.dev/creating"
 
+	// AnnotationRotatePassword on a KafkaUser asks for another password, once for each value.
+	AnnotationRotatePassword = "kafka.castellan.dev/rotate-password"
+	// AnnotationPasswordMade, on a connection Secret, tells when its password was made and why: "<time> made" or "<time>
+	// rotated", and the value of AnnotationRotatePassword that was carried out. It is written with the password, so that
+	// nobody who ends in between makes another one.
+	AnnotationPasswordMade = "kafka.castellan.dev/password-made"
+
 	// AnnotationSalt, on a connection Secret, is the key of status.credentials.passwordHash of its KafkaUser. It is as
 	// secret as the password.
 	AnnotationSalt = "kafka.castellan.dev/password-salt"

@@ -44,6 +44,12 @@ type userItem struct {
 	// used.
 	provided   string
 	unprovided bool
+	// made is how the password in the connection Secret came about.
+	made users.Made
+	// overlap: the line of the password before stays in the file of PLAIN users.
+	overlap bool
+	// lineStays: the file of PLAIN users says that its line stays although no object stands for it.
+	lineStays bool
 	// remains: the cluster has on record that ACLs of a former holder are still to be deleted.
 	remains bool
 	// aclsFailed: not everything about its ACLs could be done.

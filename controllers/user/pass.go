@@ -29,6 +29,7 @@ type userPass struct {
 	pass  pass
 	items []*userItem
 	host  model.Host
+	bars  func(*v1alpha1.KafkaUser) *claim.Bar
 	ca    []byte // PEM; of the authority that signs the brokers
 	live  users.Live
 	// authorizer: one has answered, so that live has all ACLs.
@@ -52,6 +53,9 @@ func (p *userPass) Change(ctx context.Context) error {
 		if f := users.Refused(p.host, i.claim.Name); f != nil {
 			p.leaveAlone(i, *f)
 			i.remains = false
+		} else if v := p.paused(i); v != nil && i.claim.Frozen == nil {
+			i.state, i.report.Awaited = untouched, v
+			i.keepRecord()
 		} else if i.claim.Frozen != nil || i.claim.Holder == nil && len(p.formerOf(i)) == 0 {
 			i.state = untouched // also where all who ask for it are barred: Kafka is not asked about it
 		}
@@ -126,7 +130,9 @@ func (p *userPass) prepare(ctx context.Context, i *userItem) {
 
 // formerOf are those of a user's former objects that have, or may have, something of it in Kafka.
 func (p *userPass) formerOf(i *userItem) []*v1alpha1.KafkaUser {
-	return slices.DeleteFunc(i.former(), func(u *v1alpha1.KafkaUser) bool { return !users.Owns(u, p.pass.Cluster.ID()) })
+	return slices.DeleteFunc(i.former(), func(u *v1alpha1.KafkaUser) bool {
+		return !users.Owns(u, p.pass.Cluster.ID()) || p.retains(u)
+	})
 }
 
 // leaveAlone touches nothing of a user and says why, to its holder or to those that are being deleted.
@@ -184,9 +190,18 @@ func (p *userPass) hold(ctx context.Context, i *userItem) bool {
 		i.keepRecord()
 		return true
 	}
+	i.overlap = p.rotation(i).Overlap && len(p.formerOf(i)) == 0
 	i.report.Secret = users.SecretName(u.Name)
 	i.hash = users.PasswordHash(cmp.Or(i.salt, string(u.UID)), password)
 	recorded := users.MadeFrom(u, p.pass.Cluster.ID(), i.hash, password)
+	if recorded == nil {
+		i.desired = users.Desired{Name: i.claim.Name, Password: password} // for the login
+		if recorded, err = p.foundInForce(ctx, i); err != nil {
+			p.notWritten(i, err)
+			return true
+		}
+	}
+	recorded = users.AsItStands(recorded, p.live.Scram[i.claim.Name])
 	if len(p.formerOf(i)) == 0 { // else all that is not the holder's has to go at once
 		i.leaving = users.Leaving(users.Recorded(u, p.pass.Cluster.ID()), recorded, i.mechanisms,
 			batch.Serving(p.pass.Cluster.Object))
@@ -195,6 +210,9 @@ func (p *userPass) hold(ctx context.Context, i *userItem) bool {
 		Quotas: users.QuotasOf(u.Spec.Quotas), Recorded: recorded}
 	rules, beyond := users.Granted(u, p.host)
 	i.report.Faults = append(i.report.Faults, beyond...)
+	if fault := users.NotRetained(u, p.host); fault != nil {
+		i.fault(*fault)
+	}
 	for _, fault := range users.Misfits(u.Spec.ACLs) {
 		i.fault(fault)
 		i.desired.KeepACLs = len(beyond) == 0 // what reaches beyond a grant goes, whatever else is wrong
@@ -355,6 +373,9 @@ func (p *userPass) readLive(ctx context.Context, admin kafka.UserAdmin) (live us
 	slices.Sort(names)
 	if len(names) == 0 {
 		return live, nil
+	}
+	if live.Retained, err = p.readRetained(ctx); err != nil {
+		return live, err
 	}
 	if live.Scram, err = admin.ScramCredentials(ctx, names); err != nil {
 		return live, err

@@ -154,7 +154,8 @@ func TestAPasswordThatCannotBeUsedIsRefusedAndTheOneBeforeStaysInForce(t *testin
 
 func TestAUserWhosePasswordIsMissingTakesNothingAndLeavesWithNothing(t *testing.T) {
 	w := newUserWorld(t, 2)
-	w.Kafka.Scram["app"] = map[string]controllertest.ScramCredential{"SCRAM-SHA-512": {Iterations: 4096, Password: "theirs"}}
+	w.Kafka.Scram["app"] = map[string]controllertest.ScramCredential{
+		"SCRAM-SHA-512": {Iterations: 4096, Password: "theirs"}}
 	u := provided("app", scram512)
 	u.Spec.Adoption = v1alpha1.UserAdoptionAlways
 	w.Apply(u)

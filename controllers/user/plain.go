@@ -50,27 +50,32 @@ func (p *userPass) plain(ctx context.Context) error {
 		return errStalePlainFile
 	}
 	current := secret.Data[render.UsersEntry]
-	file, entries, missing, err := users.PlainFile(current, all, set, rand.Reader)
+	file, entries, missing, err := users.PlainFile(current, all, set, rand.Reader, p.markRetained(current))
 	if err != nil {
 		return err
 	}
 	p.r.Queue.Mark(p.pass.Cluster.Key, missing...)
 	if !exists && len(entries) == 0 {
+		for _, i := range p.items {
+			i.lineStays = true // there is none
+		}
 		return nil // nobody to remove anything from
 	}
-	if !exists || !bytes.Equal(file, current) {
+	changed := !bytes.Equal(file, current)
+	if !exists || changed {
 		if err := p.writePlainFile(ctx, secret, key, file, exists); err != nil {
 			return err
 		}
 	}
 	p.r.mu.Lock()
 	for _, i := range p.items {
+		i.lineStays = p.leavesLine(i)
 		if entry, ok := entries[i.claim.Name]; ok {
 			p.r.verified[batch.Key{Cluster: p.pass.Cluster.Key, Name: i.claim.Name}] = verifiedEntry{i.hash, entry}
 		}
 	}
 	p.r.mu.Unlock()
-	if p.plainUnproven() {
+	if changed || p.plainUnproven() { // a line that has gone is proven by nobody
 		sum := sha256.Sum256(file)
 		return p.touch(ctx, hex.EncodeToString(sum[:8]))
 	}
@@ -111,11 +116,12 @@ func (p *userPass) plainUsers() (map[string]users.PlainUser, bool) {
 	defer p.r.mu.Unlock()
 	for _, i := range p.items {
 		if !i.changes() {
+			concerned = concerned || p.leavesLine(i)
 			continue
 		}
 		had := i.takesAway() || i.hadPlain()
 		if inFile(i.desired.Mechanisms) {
-			user := users.PlainUser{Password: i.desired.Password}
+			user := users.PlainUser{Password: i.desired.Password, Overlap: i.overlap}
 			if v := p.r.verified[batch.Key{Cluster: p.pass.Cluster.Key, Name: i.claim.Name}]; v.passwordHash == i.hash {
 				user.Proven = v.entry
 			}

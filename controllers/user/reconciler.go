@@ -82,6 +82,7 @@ func (r *Reconciler) Open(
 		}
 		return bar
 	}
+	p.host, p.bars = host, bars
 	for _, f := range all {
 		c := users.Sort(f.Name, f.Objects, cluster.ID(), bars)
 		p.pass.Claims = append(p.pass.Claims, c)

@@ -3,6 +3,7 @@ package user
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"maps"
 
@@ -46,12 +47,16 @@ func (p *userPass) connect(ctx context.Context, i *userItem) (string, error) {
 		return p.createSecret(ctx, i, key)
 	case err != nil:
 		return "", fmt.Errorf("get Secret %s: %w", key, err)
+	case p.r.Writer.Stale(secret): // what it holds was replaced a moment ago
+		return "", apierrors.NewConflict(corev1.Resource("secrets"), key.Name, errStaleSecret)
 	}
 	return p.adjustSecret(ctx, i, secret)
 }
 
+var errStaleSecret = errors.New("the cache does not show yet what was last written to it")
+
 func (p *userPass) createSecret(ctx context.Context, i *userItem, key client.ObjectKey) (string, error) {
-	password, err := i.newPassword()
+	password, err := i.newPassword(p.r.Clock.Now())
 	if err != nil || password == "" {
 		return "", err
 	}
@@ -59,6 +64,7 @@ func (p *userPass) createSecret(ctx context.Context, i *userItem, key client.Obj
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name},
 		Type: users.SecretType}
 	p.fill(secret, i, password)
+	i.noteMade(secret)
 	if err := addSalt(secret); err != nil {
 		return "", err
 	}
@@ -100,6 +106,7 @@ func (p *userPass) adjustSecret(ctx context.Context, i *userItem, secret *corev1
 	}
 	before := secret.DeepCopy()
 	p.fill(secret, i, password)
+	i.noteMade(secret)
 	i.salt = saltOf(secret)
 	// The salt comes with the next write: without it nobody can find a password of the operator's either.
 	if equality.Semantic.DeepEqual(before, secret) && (i.salt != "" || users.Generated(password)) {

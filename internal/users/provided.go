@@ -44,7 +44,7 @@ func Unusable(password string) string {
 	return ""
 }
 
-// nothing are characters that SASLprep maps to nothing, or forbids, and that are of a category with good ones (RFC 3454,
+// nothing are characters that SASLprep maps to nothing or forbids, and that are of a category with good ones (RFC 3454,
 // tables B.1, C.6, C.7 and C.8).
 var nothing = &unicode.RangeTable{R16: []unicode.Range16{
 	{Lo: 0x034F, Hi: 0x034F, Stride: 1}, {Lo: 0x0340, Hi: 0x0341, Stride: 1}, {Lo: 0x1806, Hi: 0x1806, Stride: 1},

@@ -31,6 +31,8 @@ const (
 	ReasonSuperUser     = "SuperUserElsewhere"
 	ReasonBeyond        = "BeyondAccess"
 	ReasonPassword      = "PasswordSecret"
+	ReasonRotation      = "PasswordRotation"
+	ReasonPaused        = "Paused"
 )
 
 // Explain says Kafka's refusal in the language of the KafkaUser's fields. field is the one that was being carried out.
@@ -58,6 +60,8 @@ type Report struct {
 	Faults []verdict.Verdict
 	// Awaited is what is waited for, or what failed and is tried again; nil = nothing.
 	Awaited *verdict.Verdict
+	// Rotation is what is known of the password's age; nil = what the status says stays.
+	Rotation *Rotation
 }
 
 // StatusOf returns the status of a claim's holder.
@@ -66,6 +70,9 @@ func StatusOf(u *v1alpha1.KafkaUser, r Report, now time.Time) v1alpha1.KafkaUser
 	s.Credentials, s.Binding = r.Credentials, nil
 	if r.Secret != "" {
 		s.Binding = &v1alpha1.Binding{Name: r.Secret}
+	}
+	if r.Rotation != nil {
+		s.Rotation = r.Rotation.Status
 	}
 	switch {
 	case len(r.Faults) > 0:
@@ -93,7 +100,7 @@ func SeenStatus(u *v1alpha1.KafkaUser) v1alpha1.KafkaUserStatus {
 // RevokedStatus returns the status of an object that has lost its principal, and says why.
 func RevokedStatus(u *v1alpha1.KafkaUser, why verdict.Verdict, now time.Time) v1alpha1.KafkaUserStatus {
 	s := SeenStatus(u)
-	s.Credentials, s.Binding = nil, nil
+	s.Credentials, s.Binding, s.Rotation = nil, nil, nil
 	status.Stalled(&s.Conditions, u.Generation, why.Reason, why.Text(), now)
 	return s
 }
@@ -115,7 +122,11 @@ func CredentialsOf(
 ) *v1alpha1.Credentials {
 	c := &v1alpha1.Credentials{ClusterID: clusterID, PasswordHash: hash}
 	for _, m := range wanted {
-		c.Mechanisms = append(c.Mechanisms, credential(m))
+		set := credential(m)
+		if iterations := recorded(old, m); iterations > 0 {
+			set.Iterations = iterations
+		}
+		c.Mechanisms = append(c.Mechanisms, set)
 	}
 	known := old != nil && stands(old, c.Mechanisms)
 	for _, m := range leaving {
@@ -141,7 +152,11 @@ func credential(m v1alpha1.Mechanism) v1alpha1.CredentialStatus {
 
 // stands tells whether all of some credentials are on record, none of them as leaving.
 func stands(c *v1alpha1.Credentials, all []v1alpha1.CredentialStatus) bool {
-	return !slices.ContainsFunc(all, func(s v1alpha1.CredentialStatus) bool { return !slices.Contains(c.Mechanisms, s) })
+	return !slices.ContainsFunc(all, func(s v1alpha1.CredentialStatus) bool {
+		return !slices.ContainsFunc(c.Mechanisms, func(r v1alpha1.CredentialStatus) bool {
+			return r.Mechanism == s.Mechanism && !r.Leaving
+		})
+	})
 }
 
 // Leaving returns the mechanisms on record that are not wanted any more and stay for now: no way in is taken away
