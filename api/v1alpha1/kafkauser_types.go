@@ -85,11 +85,17 @@ type KafkaUserSpec struct {
 	Quotas *Quotas `json:"quotas,omitempty"`
 
 	// Whether this object takes over a user that has SCRAM credentials, ACLs or quotas in Kafka which no KafkaUser put
-	// there. Never: such a user is a conflict. Always: the operator replaces its password, and removes ACLs and quotas
-	// that are not in this spec. Default: Never.
+	// there. Never: such a user is a conflict. Always: the operator replaces its password by that of this object, and
+	// removes ACLs and quotas that are not in this spec. Default: Never.
 	// +optional
 	// +kubebuilder:default=Never
 	Adoption UserAdoption `json:"adoption,omitempty"`
+
+	// What becomes of the user when this object is deleted. Delete: its credentials, ACLs and quotas are removed. Retain:
+	// they stay in Kafka; from another namespace than the cluster's that needs the permission Adopt. Default: Delete.
+	// +optional
+	// +kubebuilder:default=Delete
+	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
 }
 
 // UserAdoption says whether a user that exists already is taken over.
@@ -104,10 +110,12 @@ const (
 )
 
 // UserAuthentication says how a user logs in.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.passwordSecret) || !has(self.passwordRotation)",message="passwordRotation: the operator replaces no password of your own; change it in the Secret, or remove passwordSecret"
 type UserAuthentication struct {
-	// How the user logs in: SASL mechanisms, for which the operator makes one password, and TLS, for which it makes a
-	// certificate. A listener of the cluster must offer each. External, which stands alone: somebody else gives the user
-	// its credential, such as a token or a certificate, and the operator cares for its ACLs and quotas only. 1 to 4.
+	// How the user logs in: SASL mechanisms, which have one password, and TLS, for which the operator makes a certificate. A
+	// listener of the cluster must offer each. External, which stands alone: somebody else gives the user its credential,
+	// such as a token or a certificate, and the operator cares for its ACLs and quotas only. 1 to 4.
 	// +required
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
@@ -115,6 +123,16 @@ type UserAuthentication struct {
 	// +kubebuilder:validation:items:Enum=PLAIN;SCRAM-SHA-256;SCRAM-SHA-512;TLS;External
 	// +kubebuilder:validation:XValidation:rule="!('External' in self) || size(self) == 1",message="mechanisms: External stands alone, because the operator makes no credential for such a user; remove it or the others"
 	Mechanisms []Mechanism `json:"mechanisms"`
+
+	// Secret in this namespace that holds the password: 1 to 256 printable characters. The operator carries out each
+	// change of it within seconds. It refuses a password that cannot be used, and keeps the one before in force. A Secret
+	// without the label kafka.castellan.dev/use: password is not read. Default: the operator makes the password.
+	// +optional
+	PasswordSecret *PasswordSecret `json:"passwordSecret,omitempty"`
+
+	// When the operator replaces the password that it has made. Not beside passwordSecret. Default: on demand alone.
+	// +optional
+	PasswordRotation *PasswordRotation `json:"passwordRotation,omitempty"`
 }
 
 // ResourceType is the type of resource that an ACL is about.
@@ -245,6 +263,10 @@ type KafkaUserStatus struct {
 	// put into Kafka, without mechanisms then: it proves that this object has the user.
 	// +optional
 	Credentials *Credentials `json:"credentials,omitempty"`
+	// When the operator has replaced the password, and will. Absent: it never has, and spec.authentication.passwordRotation
+	// does not ask for it.
+	// +optional
+	Rotation *RotationStatus `json:"rotation,omitempty"`
 }
 
 // Binding names the connection Secret.

@@ -39,6 +39,8 @@ const (
 	// UseJWKS is the use by authentication.oauth.jwks of a listener: the keys of an issuer, or the certificates by which
 	// it is known.
 	UseJWKS = "jwks"
+	// UsePassword is the use by authentication.passwordSecret of a KafkaUser in the Secret's namespace.
+	UsePassword = "password"
 
 	// AnnotationDirectoryID holds, on the claim of an initial voter, the directory id that it is formatted with.
 	AnnotationDirectoryID = "kafka.castellan.dev/directory-id"
@@ -86,6 +88,13 @@ const (
 	// afterwards is its own, also when Kafka's answer was lost. Of an object from another namespace than the cluster's it
 	// counts only beside status.creating, which the operator alone can write.
 	AnnotationCreating = "kafka.castellan.dev/creating"
+
+	// AnnotationRotatePassword on a KafkaUser asks for another password, once for each value.
+	AnnotationRotatePassword = "kafka.castellan.dev/rotate-password"
+	// AnnotationPasswordMade, on a connection Secret, tells when its password was made and why: "<time> made" or "<time>
+	// rotated", and the value of AnnotationRotatePassword that was carried out. It is written with the password, so that
+	// nobody who ends in between makes another one.
+	AnnotationPasswordMade = "kafka.castellan.dev/password-made"
 
 	// AnnotationSalt, on a connection Secret, is the key of status.credentials.passwordHash of its KafkaUser. It is as
 	// secret as the password.

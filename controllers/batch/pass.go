@@ -97,6 +97,11 @@ func (p *Pass[T, S]) planAgain(ctx context.Context) {
 	}
 }
 
+// Goes tells whether a namespace of the flush, other than the cluster's own, is being deleted.
+func (p *Pass[T, S]) Goes(namespace string) bool {
+	return namespace != p.Cluster.Key.Namespace && p.admission.terminating[namespace]
+}
+
 // Settled says that nothing of a name is to be looked at again soon, unless it cannot be written.
 func (p *Pass[T, S]) Settled(name string) { p.Errs.settle(name) }
 

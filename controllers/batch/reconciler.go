@@ -211,7 +211,15 @@ func (r *Reconciler[T, S]) objectEvents() handler.EventHandler {
 func userChanged(before, after client.Object) bool {
 	return before.GetUID() != after.GetUID() ||
 		before.GetGeneration() != after.GetGeneration() ||
-		before.GetDeletionTimestamp().IsZero() != after.GetDeletionTimestamp().IsZero()
+		before.GetDeletionTimestamp().IsZero() != after.GetDeletionTimestamp().IsZero() ||
+		asked(before, after)
+}
+
+// asked tells that an annotation by which people ask for something has changed.
+func asked(before, after client.Object) bool {
+	return slices.ContainsFunc([]string{v1alpha1.AnnotationRotatePassword, v1alpha1.AnnotationPause}, func(key string) bool {
+		return before.GetAnnotations()[key] != after.GetAnnotations()[key]
+	})
 }
 
 // lost tells that our finalizer, or the annotation that says what is about to be created, has been taken off: kubectl

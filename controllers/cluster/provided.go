@@ -9,11 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/selection"
 	"k8s.io/apimachinery/pkg/types"
-	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -22,41 +18,6 @@ import (
 	"github.com/castellan-dev/castellan/internal/pki"
 	"github.com/castellan-dev/castellan/internal/provided"
 )
-
-// startedCache runs with the caches of the manager, before its controllers.
-type startedCache struct{ cache.Cache }
-
-// GetCache is by what the manager knows a cache.
-func (c startedCache) GetCache() cache.Cache { return c.Cache }
-
-// cacheProvided makes a cache of the Secrets whose owners have labelled them for listeners, and of no others. They are
-// not the operator's, so that its own cache does not hold them.
-func cacheProvided(mgr ctrl.Manager, namespaces []string) (cache.Cache, error) {
-	labelled, err := labels.NewRequirement(v1alpha1.LabelUse, selection.In,
-		[]string{v1alpha1.UseListenerCertificate, v1alpha1.UseListenerAuthority, v1alpha1.UseClientAuthority, v1alpha1.UseJWKS})
-	if err != nil {
-		return nil, fmt.Errorf("select the Secrets that users provide: %w", err)
-	}
-	options := cache.Options{
-		HTTPClient: mgr.GetHTTPClient(), Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper(),
-		DefaultTransform: cache.TransformStripManagedFields(),
-		ByObject:         map[client.Object]cache.ByObject{&corev1.Secret{}: {Label: labels.NewSelector().Add(*labelled)}},
-	}
-	for _, namespace := range namespaces {
-		if options.DefaultNamespaces == nil {
-			options.DefaultNamespaces = map[string]cache.Config{}
-		}
-		options.DefaultNamespaces[namespace] = cache.Config{}
-	}
-	made, err := cache.New(mgr.GetConfig(), options)
-	if err == nil {
-		err = mgr.Add(startedCache{made})
-	}
-	if err != nil {
-		return nil, fmt.Errorf("watch the Secrets that users provide: %w", err)
-	}
-	return made, nil
-}
 
 // naming lists the KafkaClusters whose specs name a Secret.
 func (r *Reconciler) naming(ctx context.Context, secret *corev1.Secret) []reconcile.Request {

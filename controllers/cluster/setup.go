@@ -29,7 +29,8 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	if err := metrics.Registry.Register(&r.expiries); err != nil {
 		return fmt.Errorf("register the metrics of certificates: %w", err)
 	}
-	own, err := cacheProvided(mgr, r.Settings.Namespaces)
+	own, err := connect.CacheLabelled(mgr, r.Settings.Namespaces, v1alpha1.UseListenerCertificate,
+		v1alpha1.UseListenerAuthority)
 	if err != nil {
 		return err
 	}

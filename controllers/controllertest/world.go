@@ -356,8 +356,10 @@ func (w *World) TryLogin(_ context.Context, l kafka.Login) error {
 		file = w.entry(render.PlainUsersSecret(ClusterKey.Name), render.UsersEntry)
 	}
 	entries, _ := plainauth.ParseUsersFile(file)
-	if e, ok := entries[l.Username]; ok && e.Verify(l.Password) {
-		return nil
+	for _, e := range entries[l.Username] {
+		if e.Verify(l.Password) {
+			return nil
+		}
 	}
 	return kafka.ErrAuthenticationFailed
 }

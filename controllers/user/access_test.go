@@ -469,7 +469,7 @@ func TestWhomTheClusterDoesNotAdmitHasNoEffectOnTheFileOfPlainUsers(t *testing.T
 		t.Fatal(err)
 	}
 	entries, _ := plainauth.ParseUsersFile(file.Data[render.UsersEntry])
-	file.Data[render.UsersEntry] = plainauth.UsersFile([]plainauth.Entry{entries["frozen"], ghost})
+	file.Data[render.UsersEntry] = plainauth.UsersFile(append(entries["frozen"], ghost))
 	if err := w.Client.Update(t.Context(), &file); err != nil {
 		t.Fatal(err)
 	}

@@ -43,6 +43,16 @@ type userItem struct {
 	// certificate of the holder, or of the removed user.
 	certificate users.Certificate
 	told        string // why it has another certificate; empty = it has not, or it is its first
+	// provided is the password that the holder provides; empty = it provides none. unprovided: what it provides cannot be
+	// used.
+	provided   string
+	unprovided bool
+	// made is how the password in the connection Secret came about.
+	made users.Made
+	// overlap: the line of the password before stays in the file of PLAIN users.
+	overlap bool
+	// lineStays: the file of PLAIN users says that its line stays although no object stands for it.
+	lineStays bool
 	// remains: the cluster has on record that ACLs of a former holder are still to be deleted.
 	remains bool
 	// aclsFailed: not everything about its ACLs could be done.

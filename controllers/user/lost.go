@@ -244,8 +244,13 @@ func (p *userPass) setAgain() {
 			i.desired.Recorded.Mechanisms = slices.DeleteFunc(i.desired.Recorded.Mechanisms,
 				func(s v1alpha1.CredentialStatus) bool { return lost[s.Mechanism] != nil })
 		}
-		for _, brokers := range lost {
+		for m, brokers := range lost {
 			i.report.Credentials.ProvenOn = lacking(i.report.Credentials.ProvenOn, brokers)
+			for n, s := range i.report.Credentials.Mechanisms {
+				if row, _ := mechanism.Of(m); s.Mechanism == m { // also where it had others, and was kept
+					i.report.Credentials.Mechanisms[n].Iterations = row.Iterations
+				}
+			}
 		}
 		i.resets = true
 	}

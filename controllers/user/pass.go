@@ -30,6 +30,7 @@ type userPass struct {
 	pass  pass
 	items []*userItem
 	host  model.Host
+	bars  func(*v1alpha1.KafkaUser) *claim.Bar
 	ca    []byte // PEM; of the authority that signs the brokers
 	// clients is the authority that signs users.
 	clients authority
@@ -57,6 +58,9 @@ func (p *userPass) Change(ctx context.Context) error {
 		if f := users.Refused(p.host, i.claim.Name, p.needsScram(i)); f != nil {
 			p.leaveAlone(i, *f)
 			i.remains = false
+		} else if v := p.paused(i); v != nil && i.claim.Frozen == nil {
+			i.state, i.report.Awaited = untouched, v
+			i.keepRecord()
 		} else if i.claim.Frozen != nil || i.claim.Holder == nil && len(p.formerOf(i)) == 0 {
 			i.state = untouched // also where all who ask for it are barred: Kafka is not asked about it
 		}
@@ -134,7 +138,9 @@ func (p *userPass) prepare(ctx context.Context, i *userItem) {
 
 // formerOf are those of a user's former objects that have, or may have, something of it in Kafka.
 func (p *userPass) formerOf(i *userItem) []*v1alpha1.KafkaUser {
-	return slices.DeleteFunc(i.former(), func(u *v1alpha1.KafkaUser) bool { return !users.Owns(u, p.pass.Cluster.ID()) })
+	return slices.DeleteFunc(i.former(), func(u *v1alpha1.KafkaUser) bool {
+		return !users.Owns(u, p.pass.Cluster.ID()) || p.retains(u)
+	})
 }
 
 // leaveAlone touches nothing of a user and says why, to its holder or to those that are being deleted.
@@ -175,6 +181,9 @@ func (p *userPass) hold(ctx context.Context, i *userItem) bool {
 	if !p.vacant(i) {
 		return false
 	}
+	if goOn, held := p.choose(ctx, i); !goOn {
+		return held
+	}
 	if err := p.announce(ctx, i); err != nil {
 		p.notWritten(i, err)
 		return true
@@ -196,9 +205,18 @@ func (p *userPass) hold(ctx context.Context, i *userItem) bool {
 	}
 	i.report.Secret = users.SecretName(u.Name)
 	if password != "" {
+		i.overlap = p.rotation(i).Overlap && len(p.formerOf(i)) == 0
 		i.hash = users.PasswordHash(cmp.Or(i.salt, string(u.UID)), password)
 	}
-	recorded := users.Made(u, p.pass.Cluster.ID(), i.hash, password, i.certificate.Status())
+	recorded := users.MadeWith(u, p.pass.Cluster.ID(), i.hash, password, i.certificate.Status())
+	if recorded == nil && password != "" {
+		i.desired = users.Desired{Name: i.claim.Name, Password: password} // for the login
+		if recorded, err = p.foundInForce(ctx, i); err != nil {
+			p.notWritten(i, err)
+			return true
+		}
+	}
+	recorded = users.AsItStands(recorded, p.live.Scram[i.claim.Name])
 	if len(p.formerOf(i)) == 0 && !users.Elsewhere(u) { // else all that is not the holder's has to go at once
 		i.leaving = users.Leaving(users.Recorded(u, p.pass.Cluster.ID()), recorded, i.mechanisms,
 			batch.Serving(p.pass.Cluster.Object))
@@ -210,6 +228,9 @@ func (p *userPass) hold(ctx context.Context, i *userItem) bool {
 	}
 	rules, beyond := users.Granted(u, p.host)
 	i.report.Faults = append(i.report.Faults, beyond...)
+	if fault := users.NotRetained(u, p.host); fault != nil {
+		i.fault(*fault)
+	}
 	for _, fault := range users.Unfit(u) {
 		i.fault(fault)
 		i.desired.KeepACLs = len(beyond) == 0 // what reaches beyond a grant goes, whatever else is wrong
@@ -375,6 +396,9 @@ func (p *userPass) readLive(ctx context.Context, admin kafka.UserAdmin) (live us
 	slices.Sort(names)
 	if len(names) == 0 {
 		return live, nil
+	}
+	if live.Retained, err = p.readRetained(ctx); err != nil {
+		return live, err
 	}
 	if p.host.NeedsForScram == "" {
 		if live.Scram, err = admin.ScramCredentials(ctx, names); err != nil {

@@ -31,7 +31,7 @@ func (p *userPass) plain(ctx context.Context) error {
 	if p.host.External {
 		return nil // its brokers read no file of ours
 	}
-	if !slices.ContainsFunc(p.items, (*userItem).concernsFiles) {
+	if !slices.ContainsFunc(p.items, func(i *userItem) bool { return i.concernsFiles() || p.leavesLine(i) }) {
 		return nil
 	}
 	all, err := p.namesIn(ctx, mechanism.PasswordFile)
@@ -53,7 +53,7 @@ func (p *userPass) plain(ctx context.Context) error {
 		return errStalePlainFile
 	}
 	current, known := secret.Data[render.UsersEntry], secret.Data[render.CertificatesEntry]
-	file, entries, missing, err := users.PlainFile(current, all, p.plainUsers(), rand.Reader)
+	file, entries, missing, err := users.PlainFile(current, all, p.plainUsers(), rand.Reader, p.markRetained(current))
 	if err != nil {
 		return err
 	}
@@ -61,21 +61,26 @@ func (p *userPass) plain(ctx context.Context) error {
 		p.r.Clock.Now())
 	p.r.Queue.Mark(p.pass.Cluster.Key, append(missing, unlisted...)...)
 	if !exists && len(entries) == 0 && list == nil {
+		for _, i := range p.items {
+			i.lineStays = true // there is none
+		}
 		return nil // nobody to remove anything from
 	}
-	if !exists || !bytes.Equal(file, current) || !bytes.Equal(list, known) {
+	changed := !bytes.Equal(file, current)
+	if !exists || changed || !bytes.Equal(list, known) {
 		if err := p.writePlainFile(ctx, secret, key, file, list, exists); err != nil {
 			return err
 		}
 	}
 	p.r.mu.Lock()
 	for _, i := range p.items {
+		i.lineStays = p.leavesLine(i)
 		if entry, ok := entries[i.claim.Name]; ok {
 			p.r.verified[batch.Key{Cluster: p.pass.Cluster.Key, Name: i.claim.Name}] = verifiedEntry{i.hash, entry}
 		}
 	}
 	p.r.mu.Unlock()
-	if p.plainUnproven() || revoked {
+	if changed || p.plainUnproven() || revoked { // a line that has gone is proven by nobody
 		sum := sha256.Sum256(slices.Concat(file, list))
 		return p.touch(ctx, hex.EncodeToString(sum[:8]))
 	}
@@ -135,7 +140,7 @@ func (p *userPass) plainUsers() map[string]users.PlainUser {
 		if !i.changes() || !inFile(i.desired.Mechanisms) {
 			continue
 		}
-		user := users.PlainUser{Password: i.desired.Password}
+		user := users.PlainUser{Password: i.desired.Password, Overlap: i.overlap}
 		if v := p.r.verified[batch.Key{Cluster: p.pass.Cluster.Key, Name: i.claim.Name}]; v.passwordHash == i.hash {
 			user.Proven = v.entry
 		}

@@ -34,7 +34,9 @@ type Reconciler struct {
 	batch.Reconciler[*v1alpha1.KafkaUser, v1alpha1.KafkaUserStatus]
 	// apiReader reads past the cache, which holds no Secret of others.
 	apiReader client.Reader
-	prober    kafka.Prober
+	// provided reads the Secrets that are labelled to hold passwords of users.
+	provided client.Reader
+	prober   kafka.Prober
 
 	mu sync.Mutex
 	// verified remembers which entry of the users file was made from which password: verifying one costs milliseconds.
@@ -47,7 +49,7 @@ type Reconciler struct {
 
 // New makes the reconciler. apiReader reads past the cache; prober logs in as a user would.
 func New(c batch.Common, apiReader client.Reader, prober kafka.Prober) *Reconciler {
-	r := &Reconciler{apiReader: apiReader, prober: prober, verified: map[batch.Key]verifiedEntry{},
+	r := &Reconciler{apiReader: apiReader, provided: apiReader, prober: prober, verified: map[batch.Key]verifiedEntry{},
 		held: map[holding]held{}, lost: map[batch.Key]map[v1alpha1.Mechanism][]int32{}}
 	r.Begin(c, kafkaUsers, r)
 	return r
@@ -81,6 +83,7 @@ func (r *Reconciler) Open(
 		}
 		return bar
 	}
+	p.host, p.bars = host, bars
 	for _, f := range all {
 		c := users.Sort(f.Name, f.Objects, cluster.ID(), bars)
 		p.pass.Claims = append(p.pass.Claims, c)

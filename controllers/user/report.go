@@ -110,7 +110,9 @@ func (p *userPass) leavingOf(i *userItem) (owners, others []*v1alpha1.KafkaUser)
 // taken away and every broker refuses the login, or the next holder's password has replaced theirs.
 func (p *userPass) settleLeaving(ctx context.Context, i *userItem) error {
 	owners, others := p.leavingOf(i)
-	errs := []error{p.pass.Release(ctx, others...)}
+	stay := p.retained(i)
+	owners = slices.DeleteFunc(owners, func(u *v1alpha1.KafkaUser) bool { return slices.Contains(stay, u) })
+	errs := []error{p.pass.Release(ctx, others...), p.settleRetained(ctx, i, stay)}
 	if i.state == spared {
 		for _, u := range owners {
 			p.r.Events.Eventf(u, nil, corev1.EventTypeWarning, "Released", "Delete",
@@ -168,6 +170,3 @@ func (p *userPass) settleEvicted(ctx context.Context, i *userItem) error {
 	}
 	return errors.Join(errs...)
 }
-
-// Releasable is always false: a user's password opens something until it has been taken away.
-func (p *userPass) Releasable(string) bool { return false }

@@ -3,6 +3,7 @@ package user
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"maps"
 
@@ -21,8 +22,8 @@ import (
 )
 
 // connect creates or corrects the connection Secret of a holder and returns the password in it. The Secret is the only
-// place where the password is kept: it is made once, and a lost Secret means a new password. Who logs in by a
-// certificate alone has none.
+// place where a password of the operator's is kept: it is made once, and a lost Secret means a new password. Who logs in
+// by a certificate alone has none.
 //
 // An empty password of somebody else without an error means that something the Secret must hold is not known yet; the
 // item says what. A verdict.Verdict as the error means that the Secret is somebody else's.
@@ -54,18 +55,22 @@ func (p *userPass) connect(ctx context.Context, i *userItem) (string, error) {
 		return p.createSecret(ctx, i, key)
 	case err != nil:
 		return "", fmt.Errorf("get Secret %s: %w", key, err)
+	case p.r.Writer.Stale(secret): // what it holds was replaced a moment ago
+		return "", apierrors.NewConflict(corev1.Resource("secrets"), key.Name, errStaleSecret)
 	}
 	return p.adjustSecret(ctx, i, secret)
 }
 
+var errStaleSecret = errors.New("the cache does not show yet what was last written to it")
+
 func (p *userPass) createSecret(ctx context.Context, i *userItem, key client.ObjectKey) (string, error) {
 	password := ""
 	if p.wants(i, mechanism.LayerSasl) {
-		fresh, err := users.NewPassword(rand.Reader)
-		if err != nil {
+		first, err := i.newPassword(p.r.Clock.Now())
+		if err != nil || first == "" {
 			return "", err
 		}
-		password = fresh
+		password = first
 	}
 	u := i.claim.Holder
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name},
@@ -74,6 +79,7 @@ func (p *userPass) createSecret(ctx context.Context, i *userItem, key client.Obj
 		return "", err
 	}
 	p.fill(secret, i, password)
+	i.noteMade(secret)
 	if err := addSalt(secret); err != nil {
 		return "", err
 	}
@@ -82,8 +88,12 @@ func (p *userPass) createSecret(ctx context.Context, i *userItem, key client.Obj
 		i.salt = saltOf(secret)
 		p.tellCertificate(i, secret)
 		if u.Status.Binding != nil && password != "" {
+			whose := "a new password"
+			if i.provided != "" {
+				whose = "the password of Secret " + users.SourceOf(u).Secret
+			}
 			p.r.Events.Eventf(u, secret, corev1.EventTypeNormal, "PasswordRenewed", "Create",
-				"Secret %q was gone: it has been made anew, with a new password", key.Name)
+				"Secret %q was gone: it has been made anew, with %s", key.Name, whose)
 		}
 		return password, nil
 	case !apierrors.IsAlreadyExists(err):
@@ -102,27 +112,20 @@ func (p *userPass) adjustSecret(ctx context.Context, i *userItem, secret *corev1
 	if fault := foreign(secret, u); fault != nil {
 		return "", *fault
 	}
-	predecessor := metav1.GetControllerOf(secret).UID != u.UID
-	password := string(secret.Data[users.PasswordKey])
-	switch {
-	case !p.wants(i, mechanism.LayerSasl):
-		password = ""
-	case predecessor || !users.Usable(password):
-		// The Secret was left by a deleted object of this name, or it is damaged. The password in it is nobody's any
-		// more.
-		fresh, err := users.NewPassword(rand.Reader)
-		if err != nil {
+	password := ""
+	if p.wants(i, mechanism.LayerSasl) {
+		next, err := p.nextPassword(i, secret)
+		if err != nil || next == "" {
 			return "", err
 		}
-		password = fresh
-		p.r.Events.Eventf(u, secret, corev1.EventTypeNormal, "PasswordRenewed", "Update",
-			"Secret %q held no usable password of this user: it has a new one", secret.Name)
+		password = next
 	}
 	before := secret.DeepCopy()
 	if err := p.certify(i, secret); err != nil {
 		return "", err
 	}
 	p.fill(secret, i, password)
+	i.noteMade(secret)
 	i.salt = saltOf(secret)
 	// The salt comes with the next write: without it nobody can find a password of the operator's either.
 	if equality.Semantic.DeepEqual(before, secret) && (i.salt != "" || password == "" || users.Generated(password)) {

@@ -64,6 +64,9 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		}
 		return batch.Every[*v1alpha1.KafkaUser]
 	})
+	if b, err = r.watchProvided(mgr, b); err != nil {
+		return err
+	}
 	return b.Watches(&v1alpha1.KafkaCluster{}, events).
 		WatchesRawSource(source.Channel(r.Woken, events)).
 		Watches(&corev1.Secret{}, r.secretEvents()).

@@ -132,8 +132,8 @@ var Rows = []Row{
 		Java: func(c Credential) []Property {
 			return []Property{
 				{"ssl.keystore.type", "PEM"},
-				{"ssl.keystore.key", oneLine(c.Key)},
-				{"ssl.keystore.certificate.chain", oneLine(c.Certificate)},
+				{"ssl.keystore.key", strings.TrimSpace(string(c.Key))},
+				{"ssl.keystore.certificate.chain", strings.TrimSpace(string(c.Certificate))},
 			}
 		},
 		Librdkafka: func(c Credential) []Property {
@@ -193,7 +193,7 @@ func oauthBearer(o Offer) []Property {
 	return properties
 }
 
-// oneLine writes PEM as one line, as settings in files want it: \n stands for a line's end.
+// oneLine writes PEM as one line: \n stands for a line's end, which whoever reads the file has to put in its place.
 func oneLine(pem []byte) string {
 	return strings.ReplaceAll(strings.TrimSpace(string(pem)), "\n", `\n`)
 }
@@ -224,9 +224,16 @@ func java(name v1alpha1.Mechanism, module string) func(Credential) []Property {
 	return func(c Credential) []Property {
 		return []Property{
 			{"sasl.mechanism", string(name)},
-			{"sasl.jaas.config", fmt.Sprintf(`%s required username="%s" password="%s";`, module, c.Username, c.Password)},
+			{"sasl.jaas.config", fmt.Sprintf(`%s required username=%s password=%s;`, module, quoted(c.Username),
+				quoted(c.Password))},
 		}
 	}
+}
+
+// quoted writes a value as Kafka reads it from a JAAS configuration (java.io.StreamTokenizer): in quotes a backslash
+// begins an escape.
+func quoted(value string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(value) + `"`
 }
 
 func librdkafka(name v1alpha1.Mechanism) func(Credential) []Property {

@@ -7,7 +7,8 @@
 // # The users file
 //
 // This is the only description of the format; the Java class and this package are held to it by the same testdata.
-// Lines end with LF. Empty lines and lines that begin with '#' mean nothing. Every other line is one user:
+// Lines end with LF. Empty lines and lines that begin with '#' mean nothing to the class; "#retained <name>" tells this
+// package that the line of a name stays although no object stands for it. Every other line is one password of a user:
 //
 //	<name>:<iterations>:<salt>:<hash>
 //
@@ -20,7 +21,10 @@
 //   - salt: base64 (RFC 4648 section 4, with padding), MinSaltBytes to MaxSaltBytes.
 //   - hash: base64 as above, the 32 bytes of PBKDF2-HMAC-SHA256 of the password's UTF-8 bytes.
 //
-// A line that is not so, or that repeats a name, lets nobody in and harms no other line. A file that cannot be read, or
+// A name may stand in two lines, of which each lets in: a password and the one that it replaces. The newer stands first,
+// because a class of before Castellan knew of second lines goes by the first alone; the second harms nothing there.
+//
+// A line that is not so, or that repeats a name for the second time, lets nobody in and harms no other line. A file that cannot be read, or
 // is larger than 4 MiB, lets nobody in at all. One line takes about 80 bytes and the name, so that a Secret (1 MiB)
 // holds some 10,000 users.
 package plainauth
@@ -151,40 +155,62 @@ func (e Entry) line() string {
 }
 
 // UsersFile renders the file, sorted by the bytes of the names: equal sets of entries give equal bytes, in whatever
-// order they come. Names are the caller's to keep distinct; of several entries of one name the first one given is
-// written, and a zero Entry is left out.
-func UsersFile(entries []Entry) []byte {
+// order names come. Of several entries of one name the first two are written, in the order given; a zero Entry is left
+// out. The lines of the retained names stay when nobody asks for them.
+func UsersFile(entries []Entry, retained ...string) []byte {
 	sorted := slices.Clone(entries)
 	slices.SortStableFunc(sorted, func(a, b Entry) int { return cmp.Compare(a.name, b.name) })
-	sorted = slices.CompactFunc(sorted, func(a, b Entry) bool { return a.name == b.name })
 	var file strings.Builder
 	file.WriteString(header)
-	for _, e := range sorted {
-		if e.name != "" {
+	for _, name := range slices.Compact(slices.Sorted(slices.Values(retained))) {
+		file.WriteString(retainedMark + encodeName(name) + "\n")
+	}
+	for n, e := range sorted {
+		third := n >= linesOfOne && sorted[n-linesOfOne].name == e.name
+		if e.name != "" && !third {
 			file.WriteString(e.line())
 		}
 	}
 	return []byte(file.String())
 }
 
-// ParseUsersFile reads what UsersFile wrote, by name. Faulty lines are left out as the broker leaves them out; the
-// error then joins one LineError for each, and the other entries are good and may be kept.
-func ParseUsersFile(file []byte) (map[string]Entry, error) {
-	entries := map[string]Entry{}
+const (
+	retainedMark = "#retained "
+	// linesOfOne is in how many lines a name may stand.
+	linesOfOne = 2
+)
+
+// Retained are the names whose lines stay when nobody asks for them.
+func Retained(file []byte) map[string]bool {
+	names := map[string]bool{}
+	for line := range strings.Lines(string(file)) {
+		if text, is := strings.CutPrefix(strings.TrimSuffix(line, "\n"), retainedMark); is {
+			if name, err := decodeName(text); err == nil {
+				names[name] = true
+			}
+		}
+	}
+	return names
+}
+
+// ParseUsersFile reads what UsersFile wrote, by name, the newer entry of a name first. Faulty lines are left out as the
+// broker leaves them out; the error then joins one LineError for each, and the other entries are good and may be kept.
+func ParseUsersFile(file []byte) (map[string][]Entry, error) {
+	entries := map[string][]Entry{}
 	var faults []error
 	for i, line := range strings.Split(string(file), "\n") {
 		if line == "" || strings.HasPrefix(line, "#") {
 			continue
 		}
 		e, err := parseLine(line)
-		if _, repeated := entries[e.name]; err == nil && repeated {
-			err = errors.New("the name stands in an earlier line")
+		if err == nil && len(entries[e.name]) == linesOfOne {
+			err = errors.New("the name stands in two earlier lines")
 		}
 		if err != nil {
 			faults = append(faults, LineError{Line: i + 1, Reason: err.Error()})
 			continue
 		}
-		entries[e.name] = e
+		entries[e.name] = append(entries[e.name], e)
 	}
 	return entries, errors.Join(faults...)
 }

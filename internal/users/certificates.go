@@ -132,9 +132,9 @@ func RecordedCertificate(c *v1alpha1.Credentials) *v1alpha1.UserCertificate {
 	return nil
 }
 
-// Made returns what an object has on record as far as it was made from this password and this certificate; nil =
+// MadeWith returns what an object has on record as far as it was made from this password and this certificate; nil =
 // nothing. Without a password there is none to compare. Brokers on which another certificate was proven are left out.
-func Made(u *v1alpha1.KafkaUser, clusterID, hash, password string, certificate *v1alpha1.UserCertificate,
+func MadeWith(u *v1alpha1.KafkaUser, clusterID, hash, password string, certificate *v1alpha1.UserCertificate,
 ) *v1alpha1.Credentials {
 	c := Recorded(u, clusterID)
 	if password != "" {

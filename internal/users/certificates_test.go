@@ -246,7 +246,7 @@ func TestWhatIsOnRecordOfAnotherCertificateCountsNoMore(t *testing.T) {
 		"the same": {"hash", one, 2, 1}, "another certificate": {"hash", two, 1, 0}, "another password": {"else", one, 0, 0},
 		"none any more": {"hash", nil, 1, 0},
 	} {
-		made := Made(u, "id", c.hash, "password", c.shown)
+		made := MadeWith(u, "id", c.hash, "password", c.shown)
 		if made == nil {
 			made = &v1alpha1.Credentials{}
 		}
@@ -257,7 +257,7 @@ func TestWhatIsOnRecordOfAnotherCertificateCountsNoMore(t *testing.T) {
 	if len(u.Status.Credentials.Mechanisms) != 2 || len(u.Status.Credentials.ProvenOn) != 1 {
 		t.Error("the object in the cache is changed")
 	}
-	if made := Made(u, "id", "", "", one); made == nil || len(made.ProvenOn) != 1 {
+	if made := MadeWith(u, "id", "", "", one); made == nil || len(made.ProvenOn) != 1 {
 		t.Error("without a password there is none to compare")
 	}
 	if f := NameTooLong(strings.Repeat("a", 65)); f == nil || f.Field != "spec.name" || NameTooLong(strings.Repeat("a", 64)) != nil {

@@ -62,6 +62,24 @@ func Presumes(u *v1alpha1.KafkaUser, host model.Host) *claim.Bar {
 		Name(u), host.Namespace, host.Name)}
 }
 
+// Retains tells whether a user stays in Kafka when its object goes. One of another namespace does so only where the
+// cluster's owner lets that namespace take users over: what stays is nobody's to evict.
+func Retains(u *v1alpha1.KafkaUser, host model.Host) bool {
+	return u.Spec.DeletionPolicy == v1alpha1.DeletionRetain &&
+		claim.Permits(host.Access, host.Namespace, u.Namespace, v1alpha1.PermissionAdopt)
+}
+
+// NotRetained says that a user will not stay although its object asks for that; nil = it does not ask, or it stays.
+func NotRetained(u *v1alpha1.KafkaUser, host model.Host) *verdict.Verdict {
+	if u.Spec.DeletionPolicy != v1alpha1.DeletionRetain || Retains(u, host) {
+		return nil
+	}
+	fault := verdict.Stalled(ReasonBeyond, "spec.deletionPolicy",
+		"a user of namespace %q goes with its KafkaUser; use Delete, or ask whoever owns KafkaCluster %s/%s for the "+
+			"permission Adopt, in its spec.access.grants", u.Namespace, host.Namespace, host.Name)
+	return &fault
+}
+
 // Exists refuses a principal of which Kafka has something that no object of the claim has put there. nil = Kafka has
 // nothing of that kind, or the holder is to take it over.
 func Exists(c Claim, live Live, clusterID string, host model.Host) *verdict.Verdict {
@@ -79,7 +97,7 @@ func Exists(c Claim, live Live, clusterID string, host model.Host) *verdict.Verd
 	if len(found) == 0 {
 		return nil
 	}
-	renewed := "a new password and "
+	renewed := "the password of this object and "
 	if Elsewhere(c.Holder) {
 		renewed = ""
 	}
@@ -109,6 +127,9 @@ func (l Live) of(name string) []string {
 	}
 	if len(l.Quotas[name]) > 0 {
 		found = append(found, "quotas")
+	}
+	if l.Retained[name] {
+		found = append(found, "a password for PLAIN")
 	}
 	return found
 }

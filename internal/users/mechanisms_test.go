@@ -83,13 +83,13 @@ func (s *store) carryOut(t *testing.T, d Desired) (written bool) {
 	if mechanism.Uses(d.Mechanisms, mechanism.PasswordFile) {
 		set[d.Name], all[d.Name] = PlainUser{Password: d.Password}, true
 	}
-	file, _, _, err := PlainFile(s.file, all, set, rand.Reader)
+	file, _, _, err := PlainFile(s.file, all, set, rand.Reader, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	before := s.file
 	if s.file = file; before == nil {
-		before, _, _, _ = PlainFile(nil, nil, nil, nil)
+		before, _, _, _ = PlainFile(nil, nil, nil, nil, nil)
 	}
 	certified := map[string]Certificate{}
 	listed := map[string]bool{}

@@ -38,20 +38,6 @@ func NewPassword(random io.Reader) (string, error) {
 	}
 }
 
-// Usable tells whether a password found in a Secret can be kept: 16 to 128 printable ASCII characters without those
-// that one of the files in the Secret would have to escape.
-func Usable(password string) bool {
-	if len(password) < 16 || len(password) > 128 {
-		return false
-	}
-	for _, c := range []byte(password) {
-		if c <= ' ' || c > '~' || strings.IndexByte("\"'\\=#;", c) >= 0 {
-			return false
-		}
-	}
-	return true
-}
-
 // Generated tells whether a password is one that NewPassword makes, which nobody can find by trying.
 func Generated(password string) bool {
 	return len(password) == passwordLength && strings.Trim(password, passwordAlphabet) == ""

@@ -3,6 +3,7 @@ package users
 import (
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 
 	"github.com/castellan-dev/castellan/internal/plainauth"
@@ -13,41 +14,62 @@ type PlainUser struct {
 	Password string
 	// Proven is an entry known to be made from this password; the zero value = none is.
 	Proven plainauth.Entry
+	// Overlap: the line of the password before stays beside it.
+	Overlap bool
 }
 
-// PlainFile brings the file of PLAIN users up to date. Only names in all may stand in it. Those in set get the line of
-// their password; the others keep theirs. An entry that still verifies is kept, so that an unchanged file stays the
-// same to the byte. It returns the new file, the entries of set, and the names that lack an entry.
+// PlainFile brings the file of PLAIN users up to date. Only names in all and retained may stand in it. Those in set get
+// the line of their password; the others keep theirs. An entry that still verifies is kept, so that an unchanged file
+// stays the same to the byte. It returns the new file, the entries of set, and the names in all that lack an entry.
 func PlainFile(
-	current []byte, all map[string]bool, set map[string]PlainUser, random io.Reader,
+	current []byte, all map[string]bool, set map[string]PlainUser, random io.Reader, retained map[string]bool,
 ) ([]byte, map[string]plainauth.Entry, []string, error) {
 	old, _ := plainauth.ParseUsersFile(current) // a faulty line lets nobody in, and is written anew or left out
 	var file []plainauth.Entry
 	made := map[string]plainauth.Entry{}
-	var missing []string
+	var missing, stay []string
 	for name := range all {
-		entry, exists := old[name]
-		user, wanted := set[name]
-		switch {
-		case wanted && !(exists && (entry == user.Proven || entry.Verify(user.Password))):
-			salt := make([]byte, plainauth.MinSaltBytes)
-			if _, err := io.ReadFull(random, salt); err != nil {
-				return nil, nil, nil, fmt.Errorf("make a salt: %w", err)
+		lines := old[name]
+		if user, wanted := set[name]; wanted {
+			var err error
+			if lines, err = user.lines(name, lines, random); err != nil {
+				return nil, nil, nil, err
 			}
-			fresh, err := plainauth.Hash(name, user.Password, salt, plainauth.DefaultIterations)
-			if err != nil {
-				return nil, nil, nil, fmt.Errorf("hash the password of %q: %w", name, err)
-			}
-			entry = fresh
-		case !wanted && !exists:
+			made[name] = lines[0]
+		} else if len(lines) == 0 {
 			missing = append(missing, name)
-			continue
 		}
-		if wanted {
-			made[name] = entry
+		file = append(file, lines...)
+	}
+	for name := range maps.Keys(retained) {
+		if !all[name] && len(old[name]) > 0 {
+			file, stay = append(file, old[name]...), append(stay, name)
 		}
-		file = append(file, entry)
 	}
 	slices.Sort(missing)
-	return plainauth.UsersFile(file), made, missing, nil
+	return plainauth.UsersFile(file, stay...), made, missing, nil
+}
+
+// lines are those of one user, the present password first.
+func (u PlainUser) lines(name string, old []plainauth.Entry, random io.Reader) ([]plainauth.Entry, error) {
+	n := slices.IndexFunc(old, func(e plainauth.Entry) bool { return e == u.Proven || e.Verify(u.Password) })
+	before := slices.Clone(old)
+	var lines []plainauth.Entry
+	if n >= 0 {
+		lines, before = append(lines, old[n]), slices.Delete(before, n, n+1)
+	} else {
+		salt := make([]byte, plainauth.MinSaltBytes)
+		if _, err := io.ReadFull(random, salt); err != nil {
+			return nil, fmt.Errorf("make a salt: %w", err)
+		}
+		fresh, err := plainauth.Hash(name, u.Password, salt, plainauth.DefaultIterations)
+		if err != nil {
+			return nil, fmt.Errorf("hash the password of %q: %w", name, err)
+		}
+		lines = append(lines, fresh)
+	}
+	if u.Overlap && len(before) > 0 {
+		lines = append(lines, before[0])
+	}
+	return lines, nil
 }

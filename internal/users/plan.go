@@ -33,6 +33,8 @@ type Live struct {
 	Scram  map[string][]kafka.ScramCredential
 	ACLs   []kafka.ACL
 	Quotas map[string]map[string]float64
+	// Retained are users with lines in the file of PLAIN users that no object stands for any more.
+	Retained map[string]bool
 }
 
 // Changes is all that is to be sent, at most one request per kind; ACLs in the requests of ACLSteps.
@@ -80,8 +82,7 @@ func (c *Changes) scram(d Desired, live []kafka.ScramCredential) {
 		iterations, exists := stored[name]
 		delete(stored, name)
 		row, known := mechanism.Of(m)
-		if !known || row.Store != mechanism.ScramCredentials || exists && iterations == row.Iterations &&
-			recorded(d.Recorded, m) {
+		if !known || row.Store != mechanism.ScramCredentials || exists && iterations == recorded(d.Recorded, m) {
 			continue
 		}
 		c.Upserts = append(c.Upserts, kafka.ScramUpsert{
@@ -93,9 +94,32 @@ func (c *Changes) scram(d Desired, live []kafka.ScramCredential) {
 	}
 }
 
-func recorded(c *v1alpha1.Credentials, m v1alpha1.Mechanism) bool {
-	return c != nil && slices.ContainsFunc(c.Mechanisms,
-		func(s v1alpha1.CredentialStatus) bool { return s.Mechanism == m })
+// recorded are the iterations on record of a mechanism; 0 = it is not on record. They are those of its row, but for a
+// credential that was found in force and kept.
+func recorded(c *v1alpha1.Credentials, m v1alpha1.Mechanism) int32 {
+	if c != nil {
+		for _, s := range c.Mechanisms {
+			if s.Mechanism == m {
+				return s.Iterations
+			}
+		}
+	}
+	return 0
+}
+
+// AsItStands is a record in which a credential that was kept counts as one only while Kafka has it with the same
+// iterations. Where somebody else has set it since, it is set as any other.
+func AsItStands(c *v1alpha1.Credentials, live []kafka.ScramCredential) *v1alpha1.Credentials {
+	if c == nil {
+		return nil
+	}
+	c = c.DeepCopy()
+	for n, s := range c.Mechanisms {
+		if !slices.Contains(live, kafka.ScramCredential{Mechanism: string(s.Mechanism), Iterations: s.Iterations}) {
+			c.Mechanisms[n].Iterations = credential(s.Mechanism).Iterations
+		}
+	}
+	return c
 }
 
 func (c *Changes) acls(d Desired, live []kafka.ACL) {

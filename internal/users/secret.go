@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf16"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -58,20 +59,20 @@ func Connection(shown mechanism.Credential, ca []byte, endpoints []Endpoint) map
 			data["ca.crt"] = union(data["ca.crt"], anchors)
 		}
 		settings := e.settings(shown)
-		java := slices.Concat(settings.java, javaTrust(e, anchors))
-		librdkafka := slices.Concat(settings.librdkafka, librdkafkaTrust(e, anchors))
+		java := javaFile(slices.Concat(settings.java, javaTrust(e, anchors)))
+		librdkafka := file(slices.Concat(settings.librdkafka, librdkafkaTrust(e, anchors)))
 		if i == 0 {
 			for _, p := range settings.java {
 				if !strings.HasPrefix(p.Key, "ssl.keystore.") { // the entries of the certificate hold the same
 					data[p.Key] = []byte(p.Value)
 				}
 			}
-			data["client.properties"] = file(java)
-			data["librdkafka.config"] = file(librdkafka)
+			data["client.properties"] = java
+			data["librdkafka.config"] = librdkafka
 		}
 		data["bootstrap.servers."+e.Listener] = []byte(e.Bootstrap)
-		data["client."+e.Listener+".properties"] = file(java)
-		data["librdkafka."+e.Listener+".config"] = file(librdkafka)
+		data["client."+e.Listener+".properties"] = java
+		data["librdkafka."+e.Listener+".config"] = librdkafka
 	}
 	return data
 }
@@ -102,7 +103,7 @@ func (e Endpoint) settings(shown mechanism.Credential) settings {
 
 // javaTrust names the CA to Java clients. It stands in the file itself, so that the file works wherever it is mounted.
 func javaTrust(e Endpoint, ca []byte) []mechanism.Property {
-	text := oneLine(ca)
+	text := lines(ca)
 	if !e.TLS || text == "" {
 		return nil
 	}
@@ -113,7 +114,7 @@ func javaTrust(e Endpoint, ca []byte) []mechanism.Property {
 // librdkafkaTrust names the CA to librdkafka and what is built on it. In ssl.ca.pem, \n stands for a line's end, which
 // whoever reads the file has to put in its place.
 func librdkafkaTrust(e Endpoint, ca []byte) []mechanism.Property {
-	text := oneLine(ca)
+	text := strings.ReplaceAll(lines(ca), "\n", `\n`)
 	if !e.TLS || text == "" {
 		return nil
 	}
@@ -129,6 +130,33 @@ func file(settings []mechanism.Property) []byte {
 	return []byte(text.String())
 }
 
-func oneLine(pem []byte) string {
-	return strings.ReplaceAll(strings.ReplaceAll(strings.TrimSpace(string(pem)), "\r", ""), "\n", `\n`)
+// javaFile is a file of properties. Java reads it as Latin-1, and a backslash in it begins an escape.
+func javaFile(settings []mechanism.Property) []byte {
+	var text strings.Builder
+	for _, p := range settings {
+		text.WriteString(p.Key + "=")
+		for i, r := range p.Value {
+			switch {
+			case r == '\\':
+				text.WriteString(`\\`)
+			case r == '\n':
+				text.WriteString(`\n`)
+			case r == ' ' && i == 0:
+				text.WriteString(`\ `) // else it would belong to the separator
+			case r < ' ' || r > '~':
+				for _, unit := range utf16.Encode([]rune{r}) {
+					fmt.Fprintf(&text, `\u%04x`, unit)
+				}
+			default:
+				text.WriteRune(r)
+			}
+		}
+		text.WriteString("\n")
+	}
+	return []byte(text.String())
+}
+
+// lines is PEM without what only some systems end a line with.
+func lines(pem []byte) string {
+	return strings.ReplaceAll(strings.TrimSpace(string(pem)), "\r", "")
 }

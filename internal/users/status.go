@@ -33,6 +33,9 @@ const (
 	ReasonPrincipal     = "PrincipalRefused"
 	ReasonName          = "NameTooLong"
 	ReasonNoRoom        = "TooManyCertificates"
+	ReasonPassword      = "PasswordSecret"
+	ReasonRotation      = "PasswordRotation"
+	ReasonPaused        = "Paused"
 )
 
 // Explain says Kafka's refusal in the language of the KafkaUser's fields. field is the one that was being carried out.
@@ -61,6 +64,8 @@ type Report struct {
 	Faults []verdict.Verdict
 	// Awaited is what is waited for, or what failed and is tried again; nil = nothing.
 	Awaited *verdict.Verdict
+	// Rotation is what is known of the password's age; nil = what the status says stays.
+	Rotation *Rotation
 }
 
 // StatusOf returns the status of a claim's holder.
@@ -69,6 +74,9 @@ func StatusOf(u *v1alpha1.KafkaUser, r Report, now time.Time) v1alpha1.KafkaUser
 	s.Credentials, s.ACLs, s.Binding = r.Credentials, r.ACLs, nil
 	if r.Secret != "" {
 		s.Binding = &v1alpha1.Binding{Name: r.Secret}
+	}
+	if r.Rotation != nil {
+		s.Rotation = r.Rotation.Status
 	}
 	switch {
 	case len(r.Faults) > 0:
@@ -103,7 +111,7 @@ func SeenStatus(u *v1alpha1.KafkaUser) v1alpha1.KafkaUserStatus {
 // RevokedStatus returns the status of an object that has lost its principal, and says why.
 func RevokedStatus(u *v1alpha1.KafkaUser, why verdict.Verdict, now time.Time) v1alpha1.KafkaUserStatus {
 	s := SeenStatus(u)
-	s.Credentials, s.ACLs, s.Binding = nil, nil, nil
+	s.Credentials, s.ACLs, s.Binding, s.Rotation = nil, nil, nil, nil
 	status.Stalled(&s.Conditions, u.Generation, why.Reason, why.Text(), now)
 	return s
 }
@@ -125,7 +133,11 @@ func CredentialsOf(
 ) *v1alpha1.Credentials {
 	c := &v1alpha1.Credentials{ClusterID: clusterID, PasswordHash: hash}
 	for _, m := range wanted {
-		c.Mechanisms = append(c.Mechanisms, credential(m))
+		set := credential(m)
+		if iterations := recorded(old, m); iterations > 0 {
+			set.Iterations = iterations
+		}
+		c.Mechanisms = append(c.Mechanisms, set)
 	}
 	known := old != nil && stands(old, c.Mechanisms)
 	for _, m := range leaving {
@@ -149,11 +161,11 @@ func credential(m v1alpha1.Mechanism) v1alpha1.CredentialStatus {
 	return v1alpha1.CredentialStatus{Mechanism: m, Iterations: row.Iterations}
 }
 
-// stands tells whether all of some credentials are on record, none of them as leaving. Certificates are compared by Made.
+// stands tells whether all of some credentials are on record, none of them as leaving. Certificates are compared by MadeWith.
 func stands(c *v1alpha1.Credentials, all []v1alpha1.CredentialStatus) bool {
 	return !slices.ContainsFunc(all, func(s v1alpha1.CredentialStatus) bool {
 		return !slices.ContainsFunc(c.Mechanisms, func(r v1alpha1.CredentialStatus) bool {
-			return r.Mechanism == s.Mechanism && r.Iterations == s.Iterations && r.Leaving == s.Leaving
+			return r.Mechanism == s.Mechanism && !r.Leaving
 		})
 	})
 }

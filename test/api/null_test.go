@@ -52,6 +52,8 @@ bootstrapServers: ["a:9092"], tls: {caSecret: {name: a}}, authentication: {mecha
 	{"KafkaTopic", `spec: {config: {}}`},
 	{"KafkaUser", `spec: {grants: [{role: Producer, topic: a}]}`},
 	{"KafkaUser", `spec: {acls: [{resource: {type: Topic, name: a}, operations: [Describe]}], quotas: {}}`},
+	{"KafkaUser", `spec: {authentication: {mechanisms: [PLAIN], passwordSecret: {name: a}}}`},
+	{"KafkaUser", `spec: {authentication: {mechanisms: [PLAIN], passwordRotation: {}}}`},
 }
 
 // askedForByRule are optional in the schema, and a rule asks for them all the same.

@@ -226,6 +226,30 @@ func TestKafkaUserRefused(t *testing.T) {
 			`spec: {quotas: {controllerMutationRate: 0}}`,
 			[]string{"spec.quotas.controllerMutationRate", "greater than or equal to 1"},
 		},
+		"a Secret of the password without a name": {
+			`spec: {authentication: {mechanisms: [PLAIN], passwordSecret: {}}}`,
+			[]string{"spec.authentication.passwordSecret.name", "Required value"},
+		},
+		"a Secret of the password in another namespace": {
+			`spec: {authentication: {mechanisms: [PLAIN], passwordSecret: {name: a, namespace: b}}}`,
+			[]string{`unknown field "spec.authentication.passwordSecret.namespace"`},
+		},
+		"a key that no Secret has": {
+			`spec: {authentication: {mechanisms: [PLAIN], passwordSecret: {name: a, key: "a b"}}}`,
+			[]string{"spec.authentication.passwordSecret.key", "should match"},
+		},
+		"rotation of a password of one's own": {
+			`spec: {authentication: {mechanisms: [PLAIN], passwordSecret: {name: a}, passwordRotation: {}}}`,
+			[]string{"passwordRotation: the operator replaces no password of your own"},
+		},
+		"an overlap that never ends": {
+			`spec: {authentication: {mechanisms: [PLAIN], passwordRotation: {intervalSeconds: 3600, overlapSeconds: 3600}}}`,
+			[]string{"overlapSeconds: it must be less than intervalSeconds"},
+		},
+		"too short an interval": {
+			`spec: {authentication: {mechanisms: [PLAIN], passwordRotation: {intervalSeconds: 60}}}`,
+			[]string{"spec.authentication.passwordRotation.intervalSeconds", "greater than or equal to 3600"},
+		},
 		"a password in the spec": {
 			`spec: {authentication: {password: secret}}`,
 			[]string{`unknown field "spec.authentication.password"`},

@@ -53,6 +53,8 @@ public final class FilePlainCallbackHandler implements AuthenticateCallbackHandl
     private static final int MIN_SALT_BYTES = 16;
     private static final int MAX_SALT_BYTES = 64;
     private static final int HASH_BYTES = 32;
+    /** A password and the one that it replaces. */
+    private static final int LINES_OF_ONE = 2;
     private static final int READ_ATTEMPTS = 3;
     private static final int FAULTS_LOGGED = 10;
     private static final Logger LOG = LoggerFactory.getLogger(FilePlainCallbackHandler.class);
@@ -95,12 +97,16 @@ public final class FilePlainCallbackHandler implements AuthenticateCallbackHandl
             return false;
         }
         Users known = current();
-        User user = known.byName().get(name);
-        if (user == null) {
-            known.stranger().matches(password, proofKey); // an unknown name takes as long as a wrong password
-            return false;
+        List<User> lines = known.byName().getOrDefault(name, List.of());
+        for (User line : lines) {
+            if (line.matches(password, proofKey)) {
+                return true;
+            }
         }
-        return user.matches(password, proofKey);
+        for (int n = lines.size(); n < known.depth(); n++) {
+            known.stranger().matches(password, proofKey); // whatever is refused takes as long
+        }
+        return false;
     }
 
     /**
@@ -168,7 +174,7 @@ public final class FilePlainCallbackHandler implements AuthenticateCallbackHandl
 
     /** Reads all lines; what is wrong with a line is told by its number and never by its content. */
     static Users parse(Stamp stamp, byte[] content) {
-        Map<String, User> byName = new HashMap<>();
+        Map<String, List<User>> byName = new HashMap<>();
         List<Fault> faults = new ArrayList<>();
         String[] lines = new String(content, StandardCharsets.ISO_8859_1).split("\n", -1);
         for (int i = 0; i < lines.length; i++) {
@@ -177,9 +183,11 @@ public final class FilePlainCallbackHandler implements AuthenticateCallbackHandl
             }
             try {
                 User user = parseLine(lines[i]);
-                if (byName.putIfAbsent(user.name, user) != null) {
-                    throw new IllegalArgumentException("the name stands in an earlier line");
+                List<User> earlier = byName.computeIfAbsent(user.name, name -> new ArrayList<>(LINES_OF_ONE));
+                if (earlier.size() == LINES_OF_ONE) {
+                    throw new IllegalArgumentException("the name stands in two earlier lines");
                 }
+                earlier.add(user);
             } catch (IllegalArgumentException e) {
                 faults.add(new Fault(i + 1, e.getMessage()));
             }
@@ -290,12 +298,18 @@ public final class FilePlainCallbackHandler implements AuthenticateCallbackHandl
         }
     }
 
-    /** One state of the file. The stranger stands for every unknown name and costs as much as the dearest user. */
-    record Users(Stamp stamp, Map<String, User> byName, List<Fault> faults, User stranger) {
-        Users(Stamp stamp, Map<String, User> byName, List<Fault> faults) {
+    /**
+     * One state of the file. The stranger stands for every unknown name and costs as much as the dearest user. The depth is
+     * the largest number of lines that a name has: while one has two, whatever is refused costs two, so that nobody learns
+     * from the time whose password is being replaced.
+     */
+    record Users(Stamp stamp, Map<String, List<User>> byName, List<Fault> faults, User stranger, int depth) {
+        Users(Stamp stamp, Map<String, List<User>> byName, List<Fault> faults) {
             this(stamp, byName, faults, new User("",
-                    byName.values().stream().mapToInt(user -> user.iterations).max().orElse(DEFAULT_ITERATIONS),
-                    random(MIN_SALT_BYTES), random(HASH_BYTES)));
+                    byName.values().stream().flatMap(List::stream).mapToInt(user -> user.iterations).max()
+                            .orElse(DEFAULT_ITERATIONS),
+                    random(MIN_SALT_BYTES), random(HASH_BYTES)),
+                    byName.values().stream().mapToInt(List::size).max().orElse(1));
         }
     }
 

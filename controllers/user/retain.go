@@ -1,0 +1,107 @@
+package user
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/plainauth"
+	"github.com/castellan-dev/castellan/internal/render"
+	"github.com/castellan-dev/castellan/internal/users"
+	"github.com/castellan-dev/castellan/internal/verdict"
+)
+
+// retains tells whether what a user has in Kafka stays when its object goes. With a namespace that goes, or may have
+// nothing in the cluster any more, its users go.
+func (p *userPass) retains(u *v1alpha1.KafkaUser) bool {
+	return u.DeletionTimestamp != nil && users.Retains(u, p.host) && p.bars(u) == nil && !p.pass.Goes(u.Namespace)
+}
+
+// retained are the objects of an item that are being deleted and leave behind what they have in Kafka.
+func (p *userPass) retained(i *userItem) []*v1alpha1.KafkaUser {
+	return slices.DeleteFunc(i.claim.Held(), func(u *v1alpha1.KafkaUser) bool {
+		return !p.retains(u) || !users.Owns(u, p.pass.Cluster.ID())
+	})
+}
+
+// leavesLine tells whether a line stays in the file of PLAIN users that no object will stand for.
+func (p *userPass) leavesLine(i *userItem) bool {
+	return !i.changes() && slices.ContainsFunc(p.retained(i), func(u *v1alpha1.KafkaUser) bool {
+		return recordedInFile(users.Recorded(u, p.pass.Cluster.ID()))
+	})
+}
+
+// markRetained are the names whose lines stay although no object stands for them, after this flush.
+func (p *userPass) markRetained(file []byte) map[string]bool {
+	marks := plainauth.Retained(file)
+	for _, i := range p.items {
+		switch {
+		case i.changes():
+			delete(marks, i.claim.Name)
+		case p.leavesLine(i):
+			marks[i.claim.Name] = true
+		}
+	}
+	return marks
+}
+
+// settleRetained lets go of objects whose user stays, once the file says that its line does.
+func (p *userPass) settleRetained(ctx context.Context, i *userItem, owners []*v1alpha1.KafkaUser) error {
+	if p.leavesLine(i) && !p.host.External && !i.lineStays {
+		p.pass.Retry(i.claim.Name, proveFirst, proveLimit)
+		return nil
+	}
+	for _, u := range owners {
+		p.r.Events.Eventf(u, p.pass.Cluster.Object, corev1.EventTypeNormal, "Released", "Delete",
+			"User %q stays in Kafka with its credentials, ACLs and quotas (deletionPolicy Retain)", i.claim.Name)
+	}
+	return p.pass.Release(ctx, owners...)
+}
+
+// readRetained reads which users the file of PLAIN users has that no object stands for.
+func (p *userPass) readRetained(ctx context.Context) (map[string]bool, error) {
+	if p.host.External {
+		return nil, nil
+	}
+	secret := &corev1.Secret{}
+	key := secretKey(p.pass.Cluster.Key.Namespace, render.PlainUsersSecret(p.pass.Cluster.Key.Name))
+	if err := p.r.Client.Get(ctx, key, secret); client.IgnoreNotFound(err) != nil {
+		return nil, fmt.Errorf("get Secret %s: %w", key, err)
+	}
+	return plainauth.Retained(secret.Data[render.UsersEntry]), nil
+}
+
+// Releasable tells whether all of a name that are being deleted leave behind what they have, and the file of PLAIN users
+// has no line of it, which would have to be marked.
+func (p *userPass) Releasable(name string) bool {
+	for _, i := range p.items {
+		if i.claim.Name == name {
+			return len(p.retained(i)) == len(i.claim.Held()) && (!p.leavesLine(i) || p.host.External)
+		}
+	}
+	return false
+}
+
+// paused leaves a user alone whose holder asks for that; nil = it does not. What is wrong with the word counts as a
+// pause: whoever wrote it wanted to change something. A user whose cluster takes something away from it is not spared.
+func (p *userPass) paused(i *userItem) *verdict.Verdict {
+	u := i.claim.Holder
+	if u == nil {
+		return nil
+	}
+	value, set := u.Annotations[v1alpha1.AnnotationPause]
+	if _, beyond := users.Granted(u, p.host); !set || value == "false" || len(beyond) > 0 {
+		return nil
+	}
+	v := verdict.Verdict{State: verdict.StateWaiting, Reason: users.ReasonPaused,
+		Field: "metadata.annotations[" + v1alpha1.AnnotationPause + "]",
+		Cause: "paused: nothing of the user is changed", Cure: "remove the annotation to go on"}
+	if value != "true" {
+		v.Cause = fmt.Sprintf("%q is neither true nor false, and counts as a pause", value)
+	}
+	return &v
+}
