@@ -85,8 +85,8 @@ type Offer struct {
 	KeysURL, CAFile string
 }
 
-// Row is one mechanism. No column may be empty, but for Iterations, for what listeners are told where none offers it, and
-// for what is a user's where no KafkaUser has it, or where its credential is Nowhere.
+// Row is one mechanism. No column may be empty, but for Iterations, for what listeners are told where none offers it,
+// and for what is a user's where no KafkaUser has it, or where its credential is Nowhere.
 type Row struct {
 	Name  v1alpha1.Mechanism
 	Layer Layer

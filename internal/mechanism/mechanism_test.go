@@ -52,7 +52,8 @@ func TestEveryMechanismIsACompleteRow(t *testing.T) {
 		if row.Store != ScramCredentials && row.Outside != OutsideNone {
 			t.Errorf("%s: the files of brokers that are not ours cannot be written", name)
 		}
-		if isSasl := row.Layer == LayerSasl; isSasl != (len(row.Listener(Offer{UsersFile: "/users", KeysURL: "file:///keys"})) > 0) {
+		told := row.Listener(Offer{UsersFile: "/users", KeysURL: "file:///keys"})
+		if isSasl := row.Layer == LayerSasl; isSasl != (len(told) > 0) {
 			t.Errorf("%s: a listener that offers a SASL mechanism has properties of it, and no other has", name)
 		}
 		if !row.IsUsers() {
@@ -65,7 +66,9 @@ func TestEveryMechanismIsACompleteRow(t *testing.T) {
 		}
 		for _, settings := range [][]Property{row.Java(all), row.Librdkafka(all)} {
 			for _, value := range shown {
-				if !slices.ContainsFunc(settings, func(p Property) bool { return strings.Contains(strings.ReplaceAll(p.Value, "\n", `\n`), value) }) {
+				if !slices.ContainsFunc(settings, func(p Property) bool {
+					return strings.Contains(strings.ReplaceAll(p.Value, "\n", `\n`), value)
+				}) {
 					t.Errorf("%s: no client shows %q with %v", name, value, settings)
 				}
 			}
