@@ -113,9 +113,9 @@ const (
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.passwordSecret) || !has(self.passwordRotation)",message="passwordRotation: the operator replaces no password of your own; change it in the Secret, or remove passwordSecret"
 type UserAuthentication struct {
-	// How the user logs in: SASL mechanisms, which have one password, and TLS, for which the operator makes a certificate. A
-	// listener of the cluster must offer each. External, which stands alone: somebody else gives the user its credential,
-	// such as a token or a certificate, and the operator cares for its ACLs and quotas only. 1 to 4.
+	// How the user logs in: SASL mechanisms, which have one password, and TLS, for which the operator makes a certificate.
+	// A listener of the cluster must offer each. External, which stands alone: somebody else gives the user its
+	// credential, such as a token or a certificate, and the operator cares for its ACLs and quotas only. 1 to 4.
 	// +required
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
@@ -263,8 +263,8 @@ type KafkaUserStatus struct {
 	// put into Kafka, without mechanisms then: it proves that this object has the user.
 	// +optional
 	Credentials *Credentials `json:"credentials,omitempty"`
-	// When the operator has replaced the password, and will. Absent: it never has, and spec.authentication.passwordRotation
-	// does not ask for it.
+	// When the operator has replaced the password, and will. Absent: it never has, and
+	// spec.authentication.passwordRotation does not ask for it.
 	// +optional
 	Rotation *RotationStatus `json:"rotation,omitempty"`
 }

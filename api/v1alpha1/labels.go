@@ -103,8 +103,8 @@ const (
 	// AnnotationReissueCertificate on a KafkaUser asks for another certificate, once for each value; the former one opens
 	// nothing from then on. On its connection Secret it says for which value the certificate there was issued.
 	AnnotationReissueCertificate = "kafka.castellan.dev/reissue-certificate"
-	// AnnotationFormerCertificate, on a connection Secret, is the fingerprint of the certificate that was renewed, and that
-	// is good until its own end.
+	// AnnotationFormerCertificate, on a connection Secret, is the fingerprint of the certificate that was renewed, and
+	// that is good until its own end.
 	AnnotationFormerCertificate = "kafka.castellan.dev/former-certificate"
 
 	// Finalizer keeps an object until what it stands for in Kafka has been dealt with.

@@ -32,7 +32,10 @@ func TestAnObjectIsLookedAtWhenItsUserHasChangedItOrSomebodyTookOffWhatIsOurs(t 
 		"an annotation of the user's changes": {func(m *metav1.ObjectMeta) {
 			m.Annotations = map[string]string{v1alpha1.AnnotationCreating: "cluster uid"}
 		}, false, false},
-		"nothing, or the status": {func(*metav1.ObjectMeta) {}, false, false},
+		"another password is asked for":    {asks(v1alpha1.AnnotationRotatePassword), false, true},
+		"another certificate is asked for": {asks(v1alpha1.AnnotationReissueCertificate), false, true},
+		"a pause is asked for":             {asks(v1alpha1.AnnotationPause), false, true},
+		"nothing, or the status":           {func(*metav1.ObjectMeta) {}, false, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			key := Key{Cluster: types.NamespacedName{Namespace: "shop", Name: "events"}, Name: "orders"}
@@ -54,4 +57,8 @@ func TestAnObjectIsLookedAtWhenItsUserHasChangedItOrSomebodyTookOffWhatIsOurs(t 
 			}
 		})
 	}
+}
+
+func asks(annotation string) func(*metav1.ObjectMeta) {
+	return func(m *metav1.ObjectMeta) { m.Annotations[annotation] = "now" }
 }

@@ -215,9 +215,14 @@ func userChanged(before, after client.Object) bool {
 		asked(before, after)
 }
 
-// asked tells that an annotation by which people ask for something has changed.
+// asking are the annotations by which people ask for something.
+var asking = []string{
+	v1alpha1.AnnotationRotatePassword, v1alpha1.AnnotationReissueCertificate, v1alpha1.AnnotationPause,
+}
+
+// asked tells that such an annotation has changed: Kubernetes counts no generation for it.
 func asked(before, after client.Object) bool {
-	return slices.ContainsFunc([]string{v1alpha1.AnnotationRotatePassword, v1alpha1.AnnotationPause}, func(key string) bool {
+	return slices.ContainsFunc(asking, func(key string) bool {
 		return before.GetAnnotations()[key] != after.GetAnnotations()[key]
 	})
 }
