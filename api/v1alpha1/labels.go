@@ -100,8 +100,8 @@ const (
 	// secret as the password.
 	AnnotationSalt = "kafka.castellan.dev/password-salt"
 
-	// AnnotationReissueCertificate on a KafkaUser asks for another certificate, once for each value; the former one opens
-	// nothing from then on. On its connection Secret it says for which value the certificate there was issued.
+	// AnnotationReissueCertificate on a KafkaUser asks for another certificate, once for each value; the former one
+	// opens nothing from then on. On its connection Secret it says for which value the certificate there was issued.
 	AnnotationReissueCertificate = "kafka.castellan.dev/reissue-certificate"
 	// AnnotationFormerCertificate, on a connection Secret, is the fingerprint of the certificate that was renewed, and
 	// that is good until its own end.

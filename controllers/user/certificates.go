@@ -20,9 +20,9 @@ import (
 )
 
 // A user's certificate is written to its connection Secret first, and to the brokers' list in the same flush. In
-// between, brokers refuse whoever reads the Secret at once; those who mount it get it later than brokers do, whose pods
-// are touched. The list is made from the Secrets, so that whatever a crash leaves behind is put right by the next flush:
-// a line that no Secret vouches for goes.
+// between, brokers refuse whoever reads the Secret at once; those who mount it get it later than brokers do, whose
+// pods are touched. The list is made from the Secrets, so that whatever a crash leaves behind is put right by the next
+// flush: a line that no Secret vouches for goes.
 
 // authority is the one that signs certificates of users, as far as this flush knows.
 type authority struct {
@@ -46,8 +46,8 @@ func (p *userPass) awaitsAuthority(i *userItem) bool {
 	return true
 }
 
-// wants tells whether the connection Secret has to hold what mechanisms of a layer show: the spec asks for one, or one is
-// on record and still opens something.
+// wants tells whether the connection Secret has to hold what mechanisms of a layer show: the spec asks for one, or one
+// is on record and still opens something.
 func (p *userPass) wants(i *userItem, layer mechanism.Layer) bool {
 	asked := i.mechanisms
 	if layer == mechanism.LayerSasl { // a password outlives a listener that offers the mechanism no more

@@ -103,7 +103,8 @@ func superUsers(cluster *v1alpha1.KafkaCluster) []string {
 	return cluster.Spec.Authorization.SuperUsers
 }
 
-// secretEvents marks the owner of a connection Secret, and all users when a CA or a file that brokers read has changed. Echoes of our own writes mark nothing.
+// secretEvents marks the owner of a connection Secret, and all users when a CA or a file that brokers read has
+// changed. Echoes of our own writes mark nothing.
 func (r *Reconciler) secretEvents() handler.EventHandler {
 	mark := func(ctx context.Context, o client.Object, q batch.QueueOf) {
 		if r.Writer.Wrote(o) {

@@ -51,3 +51,29 @@ func TestClientsAreToldTheCertificateAndNothingBesideIt(t *testing.T) {
 		}
 	}
 }
+
+func TestTheAuthorityOfTheClientsIsReadOrNotThere(t *testing.T) {
+	authority, err := pki.NewAuthority("clients", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		data map[string][]byte
+		want bool
+	}{
+		"as the operator makes it": {map[string][]byte{pki.AuthorityCertificate: authority.CertPEM,
+			pki.AuthorityKey: authority.KeyPEM}, true},
+		"without its key": {map[string][]byte{pki.AuthorityCertificate: authority.CertPEM}, false},
+		"no Secret yet":   {nil, false},
+	} {
+		kube := fake.NewClientBuilder()
+		if c.data != nil {
+			kube.WithObjects(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "events-clients-ca"},
+				Data: c.data})
+		}
+		got, found, err := ClientsAuthority(t.Context(), kube.Build(), types.NamespacedName{Namespace: "shop", Name: "events"})
+		if err != nil || found != c.want || found && !bytes.Equal(got.CertPEM, authority.CertPEM) {
+			t.Errorf("%s: %t, %v", name, found, err)
+		}
+	}
+}

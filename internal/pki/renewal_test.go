@@ -94,3 +94,27 @@ func TestAReasonHoldsNoKey(t *testing.T) {
 		}
 	}
 }
+
+func TestTheMomentOfARenewalIsKnownBefore(t *testing.T) {
+	ca := mustAuthority(t, "events ca")
+	for range 20 {
+		leaf := mustIssue(t, ca, UserRequest("app"), now)
+		at := RenewsAt(leaf, ca)
+		_, before := NeedsRenewal(leaf, UserRequest("app"), ca, at.Add(-time.Second), LastThird)
+		_, then := NeedsRenewal(leaf, UserRequest("app"), ca, at, LastThird)
+		if before || !then {
+			t.Errorf("%s: a second before %t, then %t", at, before, then)
+		}
+		if !InForce(leaf, UserRequest("app"), ca, at) || InForce(leaf, UserRequest("else"), ca, at) ||
+			InForce(leaf, UserRequest("app"), ca, now.Add(UserLife)) {
+			t.Error("what nears its end is in force, and what has ended or fits another one is not")
+		}
+	}
+	late := mustIssue(t, ca, UserRequest("app"), now.AddDate(AuthorityYears, 0, 0).Add(-time.Hour))
+	if at := RenewsAt(late, ca); !at.IsZero() {
+		t.Errorf("what ends with its authority is renewed at %s", at)
+	}
+	if at := RenewsAt(Leaf{}, ca); !at.IsZero() {
+		t.Errorf("nothing is renewed at %s", at)
+	}
+}

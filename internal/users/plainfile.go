@@ -53,10 +53,10 @@ func PlainFile(
 // lines are those of one user, the present password first.
 func (u PlainUser) lines(name string, old []plainauth.Entry, random io.Reader) ([]plainauth.Entry, error) {
 	n := slices.IndexFunc(old, func(e plainauth.Entry) bool { return e == u.Proven || e.Verify(u.Password) })
-	before := slices.Clone(old)
+	before := old
 	var lines []plainauth.Entry
 	if n >= 0 {
-		lines, before = append(lines, old[n]), slices.Delete(before, n, n+1)
+		lines, before = append(lines, old[n]), slices.Concat(old[:n], old[n+1:])
 	} else {
 		salt := make([]byte, plainauth.MinSaltBytes)
 		if _, err := io.ReadFull(random, salt); err != nil {

@@ -161,7 +161,8 @@ func credential(m v1alpha1.Mechanism) v1alpha1.CredentialStatus {
 	return v1alpha1.CredentialStatus{Mechanism: m, Iterations: row.Iterations}
 }
 
-// stands tells whether all of some credentials are on record, none of them as leaving. Certificates are compared by MadeWith.
+// stands tells whether all of some credentials are on record, none of them as leaving. Certificates are compared by
+// MadeWith.
 func stands(c *v1alpha1.Credentials, all []v1alpha1.CredentialStatus) bool {
 	return !slices.ContainsFunc(all, func(s v1alpha1.CredentialStatus) bool {
 		return !slices.ContainsFunc(c.Mechanisms, func(r v1alpha1.CredentialStatus) bool {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -61,8 +62,8 @@ func (p Prober) oneLogin(ctx context.Context, login kafka.Login, pair tls.Certif
 	return unansweredCertificate(ctx, err)
 }
 
-// wantsCertificate tells whether the broker refuses a client that shows none, and says that this is why. Nothing is sent
-// to it, so that its alert is not lost by a reset.
+// wantsCertificate tells whether the broker refuses a client that shows none, and says that this is why. Nothing is
+// sent to it, so that its alert is not lost by a reset.
 func (p Prober) wantsCertificate(ctx context.Context, login kafka.Login) bool {
 	ctx, cancel := context.WithTimeout(ctx, alertWait)
 	defer cancel()
@@ -74,7 +75,7 @@ func (p Prober) wantsCertificate(ctx context.Context, login kafka.Login) bool {
 			_, err = conn.Read(make([]byte, 1))
 		}
 	}
-	return alertOf(err) != ""
+	return alertOf(err) != "" || remoteAlert(err) == withoutCertificate
 }
 
 // shake dials and goes through the handshake. The certificate is shown also where the broker names other authorities:
@@ -102,24 +103,30 @@ var certificateAlerts = []string{
 	"unknown certificate authority", "access denied", "certificate required",
 }
 
+// withoutCertificate is what some say with TLS 1.2 to a client that shows none. From others it means many things; here
+// the same handshake has gone through with a certificate.
+const withoutCertificate = "handshake failure"
+
 // alertOf returns the alert of the broker about a client's certificate; empty = there was none.
 func alertOf(err error) string {
-	op, ok := errors.AsType[*net.OpError](err)
-	if !ok || op.Op != "remote error" {
-		return ""
-	}
-	for _, alert := range certificateAlerts {
-		if strings.TrimPrefix(op.Err.Error(), "tls: ") == alert {
-			return alert
-		}
+	if alert := remoteAlert(err); slices.Contains(certificateAlerts, alert) {
+		return alert
 	}
 	return ""
 }
 
+// remoteAlert returns the TLS alert that the broker has sent; empty = it has not.
+func remoteAlert(err error) string {
+	op, ok := errors.AsType[*net.OpError](err)
+	if !ok || op.Op != "remote error" {
+		return ""
+	}
+	return strings.TrimPrefix(op.Err.Error(), "tls: ")
+}
+
 // unansweredCertificate is unanswered, but for alerts that say nothing about the certificate: those refuse nobody.
 func unansweredCertificate(ctx context.Context, err error) error {
-	op, ok := errors.AsType[*net.OpError](err)
-	if ok && op.Op == "remote error" && alertOf(err) == "" {
+	if remoteAlert(err) != "" && alertOf(err) == "" {
 		return fmt.Errorf("%w: %w", kafka.ErrUnreachable, err)
 	}
 	return unanswered(ctx, err)
