@@ -64,7 +64,7 @@ type ListenerOAuth struct {
 // +kubebuilder:validation:XValidation:rule="has(self.url) || !has(self.caSecret) && !has(self.fetch)",message="jwks: caSecret and fetch say how url is fetched; remove them, or use url"
 type JWKS struct {
 	// Address of the keys, https alone, without a user, without a redirect. Its host has to prove who it is by a
-	// certificate. At most 1024 characters.
+	// certificate. Default: none; the keys are in secret. At most 1024 characters.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	// +kubebuilder:validation:Pattern=`^https://[A-Za-z0-9.:\[\]_-]+([/?][!"%&'()+\-./0-9:;=?@A-Z_a-z~]*)?$`

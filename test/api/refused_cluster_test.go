@@ -313,7 +313,7 @@ func TestKafkaClusterRefused(t *testing.T) {
 		},
 		"an unknown mechanism": {
 			listeners("{name: a, port: 9092, authentication: {mechanisms: [GSSAPI]}}"),
-			[]string{"mechanisms", `supported values: "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "TLS"`},
+			[]string{"mechanisms", `supported values: "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "TLS"`},
 		},
 		"authentication by no mechanism": {
 			listeners("{name: a, port: 9092, authentication: {mechanisms: []}}"),

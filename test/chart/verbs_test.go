@@ -46,6 +46,7 @@ var reached = map[string][]string{
 	"controllers/batch/writer.go:PatchStatus Status().Patch": asked,
 	"controllers/batch/writer.go:Create Create":              {"secrets"},
 	"controllers/batch/writer.go:Update Update":              {"secrets"},
+	"controllers/user/provided.go:readProvided Get":          {"secrets"}, // and whether there is one, by its metadata
 	"controllers/cluster/apply.go:prune Delete": append(
 		[]string{"services", "configmaps", "persistentvolumeclaims", sliced}, routes...), // decide: surplus
 	"controllers/cluster/routes.go:lookAtGateways Get":      {gatewayAPI + "gateways", gatewayAPI + "listenersets"},
