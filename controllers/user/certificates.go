@@ -198,8 +198,8 @@ func (p *userPass) full(ctx context.Context, name string) (*verdict.Verdict, err
 		if err := p.r.Client.Get(ctx, key, secret); client.IgnoreNotFound(err) != nil {
 			return nil, fmt.Errorf("get Secret %s: %w", key, err)
 		}
-		taken := 0
-		p.room.listed, taken = users.Listed(secret.Data[render.CertificatesEntry])
+		listed, taken := users.Listed(secret.Data[render.CertificatesEntry])
+		p.room.listed = listed
 		p.room.left, p.room.read = users.ListRoom(len(secret.Data[render.UsersEntry]))-taken, true
 	}
 	needs := users.LinesOf(name)

@@ -226,6 +226,19 @@ func (p *userPass) hold(ctx context.Context, i *userItem) bool {
 	if u.Spec.ACLPolicy == v1alpha1.ACLPolicyMerge {
 		i.desired.Stake = p.stakeIn(i)
 	}
+	p.wantACLs(i)
+	if !has(slices.Concat(i.desired.Mechanisms, u.Spec.Authentication.Mechanisms), mechanism.LayerSasl) {
+		i.hash = "" // the password opens nothing any more
+	}
+	i.report.Credentials = users.CredentialsOf(recorded, p.pass.Cluster.ID(), i.hash, i.mechanisms, i.leaving,
+		p.host.Nodes)
+	users.Certify(i.report.Credentials, i.certificate.Status())
+	return true
+}
+
+// wantACLs fills in which ACLs the holder shall have, and says which of those that it asks for it cannot have.
+func (p *userPass) wantACLs(i *userItem) {
+	u := i.claim.Holder
 	rules, beyond := users.Granted(u, p.host)
 	i.report.Faults = append(i.report.Faults, beyond...)
 	if fault := users.NotRetained(u, p.host); fault != nil {
@@ -249,13 +262,6 @@ func (p *userPass) hold(ctx context.Context, i *userItem) bool {
 	if i.report.ACLs = users.ListedACLs(i.desired.ACLs); i.desired.KeepACLs {
 		i.report.ACLs = u.Status.ACLs
 	}
-	if !has(slices.Concat(i.desired.Mechanisms, u.Spec.Authentication.Mechanisms), mechanism.LayerSasl) {
-		i.hash = "" // the password opens nothing any more
-	}
-	i.report.Credentials = users.CredentialsOf(recorded, p.pass.Cluster.ID(), i.hash, i.mechanisms, i.leaving,
-		p.host.Nodes)
-	users.Certify(i.report.Credentials, i.certificate.Status())
-	return true
 }
 
 func boundSecret(u *v1alpha1.KafkaUser) string {

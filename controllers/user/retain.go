@@ -75,8 +75,8 @@ func (p *userPass) readRetained(ctx context.Context) (map[string]bool, error) {
 	return plainauth.Retained(secret.Data[render.UsersEntry]), nil
 }
 
-// Releasable tells whether all of a name that are being deleted leave behind what they have, and the file of PLAIN users
-// has no line of it, which would have to be marked.
+// Releasable tells whether all of a name that are being deleted leave behind what they have, and the file of PLAIN
+// users has no line of it, which would have to be marked.
 func (p *userPass) Releasable(name string) bool {
 	for _, i := range p.items {
 		if i.claim.Name == name {

@@ -22,8 +22,8 @@ import (
 )
 
 // connect creates or corrects the connection Secret of a holder and returns the password in it. The Secret is the only
-// place where a password of the operator's is kept: it is made once, and a lost Secret means a new password. Who logs in
-// by a certificate alone has none.
+// place where a password of the operator's is kept: it is made once, and a lost Secret means a new password. Who logs
+// in by a certificate alone has none.
 //
 // An empty password of somebody else without an error means that something the Secret must hold is not known yet; the
 // item says what. A verdict.Verdict as the error means that the Secret is somebody else's.

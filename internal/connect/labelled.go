@@ -19,8 +19,8 @@ type startedCache struct{ cache.Cache }
 // GetCache is by what the manager knows a cache.
 func (c startedCache) GetCache() cache.Cache { return c.Cache }
 
-// CacheLabelled makes a cache of the Secrets whose owners have labelled them for one of the uses, and of no others. They
-// are not the operator's, so that its own cache does not hold them.
+// CacheLabelled makes a cache of the Secrets whose owners have labelled them for one of the uses, and of no others.
+// They are not the operator's, so that its own cache does not hold them.
 func CacheLabelled(mgr ctrl.Manager, namespaces []string, uses ...string) (cache.Cache, error) {
 	labelled, err := labels.NewRequirement(v1alpha1.LabelUse, selection.In, uses)
 	if err != nil {

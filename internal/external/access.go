@@ -127,8 +127,8 @@ func (a *Access) authenticate(auth *v1alpha1.ExternalAuthentication,
 	return nil
 }
 
-// User is the name that brokers give to the operator, as far as its login tells: rules of the brokers may make another one
-// of the name in a certificate. Empty = it has none.
+// User is the name that brokers give to the operator, as far as its login tells: rules of the brokers may make another
+// one of the name in a certificate. Empty = it has none.
 func (a Access) User() string {
 	if certificates, err := pki.ParseCertificates(a.Certificate); err == nil && len(certificates) > 0 {
 		return certificates[0].Subject.String()

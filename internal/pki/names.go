@@ -45,8 +45,8 @@ func AuthoritySecret(cluster string) string { return cluster + "-ca" }
 // from the cluster's: whoever has a certificate of that is a node or the operator.
 func ClientsAuthoritySecret(cluster string) string { return cluster + "-clients-ca" }
 
-// ClientsAuthorityName is the common name of an authority for users' certificates. It tells one from its successor: both
-// may be trusted for a while.
+// ClientsAuthorityName is the common name of an authority for users' certificates. It tells one from its successor:
+// both may be trusted for a while.
 func ClientsAuthorityName(namespace, cluster string, now time.Time) string {
 	return clientsPrefix(namespace, cluster) + now.UTC().Format("20060102T150405Z")
 }

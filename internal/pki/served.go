@@ -111,8 +111,8 @@ const temporary = "cert-manager.local"
 
 func parseServed(data map[string][]byte, now time.Time) (*Served, error) {
 	if len(bytes.TrimSpace(data[TLSCertificate])) == 0 {
-		return nil, errors.New("nobody has issued the certificate yet, tls.crt is empty; wait, or see why it takes long (with " +
-			"cert-manager: kubectl describe certificate)")
+		return nil, errors.New("nobody has issued the certificate yet, tls.crt is empty; wait, or see why it takes long " +
+			"(with cert-manager: kubectl describe certificate)")
 	}
 	chain, err := ParseCertificates(data[TLSCertificate])
 	if err != nil {
@@ -140,8 +140,8 @@ func parseServed(data map[string][]byte, now time.Time) (*Served, error) {
 		}
 	}
 	if chain[0].Issuer.CommonName == temporary {
-		return nil, errors.New("the certificate is a temporary one that cert-manager has made until its issuer answers, and " +
-			"no client trusts it; wait, or see why it takes long: kubectl describe certificate")
+		return nil, errors.New("the certificate is a temporary one that cert-manager has made until its issuer answers, " +
+			"and no client trusts it; wait, or see why it takes long: kubectl describe certificate")
 	}
 	s := &Served{Certificate: chain[0], above: chain[1:]}
 	last := chain[len(chain)-1]
@@ -202,24 +202,25 @@ func (s *Served) climb(given []*x509.Certificate) {
 	}
 }
 
-// isSignedBy tells whether clients take one certificate for signed by another. They look for the name first: an authority
-// that keeps its key and gets another name is another one.
+// isSignedBy tells whether clients take one certificate for signed by another. They look for the name first: an
+// authority that keeps its key and gets another name is another one.
 func isSignedBy(cert, by *x509.Certificate) bool {
 	return bytes.Equal(cert.RawIssuer, by.RawSubject) && cert.CheckSignatureFrom(by) == nil
 }
 
-// readByJava tells why neither a broker nor a client in Java reads a certificate that everybody else does; nil = they do.
+// readByJava tells why neither a broker nor a client in Java reads a certificate that everybody else does; nil = they
+// do.
 func readByJava(cert *x509.Certificate) error {
 	isEmpty := func(name []byte) bool { return bytes.Equal(name, []byte{0x30, 0}) }
 	if isEmpty(cert.RawIssuer) {
-		return errors.New("an authority without a name has signed, and Java reads no such certificate; give the authority a " +
-			"subject (with cert-manager: commonName of its Certificate), and have what it has signed issued anew")
+		return errors.New("an authority without a name has signed, and Java reads no such certificate; give the authority " +
+			"a subject (with cert-manager: commonName of its Certificate), and have what it has signed issued anew")
 	}
 	if isEmpty(cert.RawSubject) && !slices.ContainsFunc(cert.Extensions, func(e pkix.Extension) bool {
 		return e.Id.Equal(asn1.ObjectIdentifier{2, 5, 29, 17}) && e.Critical
 	}) {
-		return errors.New("a certificate has no subject and does not mark the alternative names as critical, and Java reads no " +
-			"such one; have it issued with a subject (commonName)")
+		return errors.New("a certificate has no subject and does not mark the alternative names as critical, and Java " +
+			"reads no such one; have it issued with a subject (commonName)")
 	}
 	return nil
 }

@@ -21,12 +21,13 @@
 //   - salt: base64 (RFC 4648 section 4, with padding), MinSaltBytes to MaxSaltBytes.
 //   - hash: base64 as above, the 32 bytes of PBKDF2-HMAC-SHA256 of the password's UTF-8 bytes.
 //
-// A name may stand in two lines, of which each lets in: a password and the one that it replaces. The newer stands first,
-// because a class of before Castellan knew of second lines goes by the first alone; the second harms nothing there.
+// A name may stand in two lines, of which each lets in: a password and the one that it replaces. The newer stands
+// first, because a class of before Castellan knew of second lines goes by the first alone; the second harms nothing
+// there.
 //
-// A line that is not so, or that repeats a name for the second time, lets nobody in and harms no other line. A file that cannot be read, or
-// is larger than 4 MiB, lets nobody in at all. One line takes about 80 bytes and the name, so that a Secret (1 MiB)
-// holds some 10,000 users.
+// A line that is not so, or that repeats a name for the second time, lets nobody in and harms no other line. A file
+// that cannot be read, or is larger than 4 MiB, lets nobody in at all. One line takes about 80 bytes and the name, so
+// that a Secret (1 MiB) holds some 10,000 users.
 package plainauth
 
 import (

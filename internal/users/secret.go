@@ -37,8 +37,8 @@ func SecretName(user string) string {
 
 // Connection is all that a client needs: the keys of Service Binding, what it shows to log in, ready-made files for the
 // endpoint to use by default, and the same for each listener by name. ca counts when an endpoint has TLS. ca.crt has
-// what any of the listeners needs, and the file of a listener only what that one does. Where nothing is shown there is no
-// credential in it.
+// what any of the listeners needs, and the file of a listener only what that one does. Where nothing is shown there is
+// no credential in it.
 func Connection(shown mechanism.Credential, ca []byte, endpoints []Endpoint) map[string][]byte {
 	data := map[string][]byte{
 		"type":     []byte("kafka"),
