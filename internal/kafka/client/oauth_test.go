@@ -306,7 +306,8 @@ func checkExpiry(ctx context.Context, t *testing.T, address string, issuer *idp)
 	defer tick.Stop()
 	for deadline := time.Now().Add(pace.Of(30 * time.Second)); time.Now().Before(deadline); <-tick.C {
 		if err := c.Ping(ctx); err != nil {
-			if early := time.Until(end); early > 0 {
+			// The client logs in again by itself shortly before the broker would end the session, with the same token.
+			if early := time.Until(end); early > time.Second {
 				t.Errorf("the session ended %s before its token: %v", early, err)
 			}
 			return
