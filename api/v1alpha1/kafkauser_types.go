@@ -111,6 +111,7 @@ const (
 
 // UserAuthentication says how a user logs in.
 //
+// +kubebuilder:validation:XValidation:rule="!has(self.passwordSecret) && !has(self.passwordRotation) || self.mechanisms.exists(m, !(m in ['TLS', 'External']))",message="mechanisms: TLS and External take no password; add PLAIN or a SCRAM mechanism, or remove passwordSecret and passwordRotation"
 // +kubebuilder:validation:XValidation:rule="!has(self.passwordSecret) || !has(self.passwordRotation)",message="passwordRotation: the operator replaces no password of your own; change it in the Secret, or remove passwordSecret"
 type UserAuthentication struct {
 	// How the user logs in: SASL mechanisms, which have one password, and TLS, for which the operator makes a certificate.

@@ -242,6 +242,10 @@ func TestKafkaUserRefused(t *testing.T) {
 			`spec: {authentication: {mechanisms: [PLAIN], passwordSecret: {name: a}, passwordRotation: {}}}`,
 			[]string{"passwordRotation: the operator replaces no password of your own"},
 		},
+		"a password that no mechanism takes": {
+			`spec: {authentication: {mechanisms: [TLS], passwordSecret: {name: a}}}`,
+			[]string{"mechanisms: TLS and External take no password"},
+		},
 		"an overlap that never ends": {
 			`spec: {authentication: {mechanisms: [PLAIN], passwordRotation: {intervalSeconds: 3600, overlapSeconds: 3600}}}`,
 			[]string{"overlapSeconds: it must be less than intervalSeconds"},
