@@ -15,8 +15,8 @@ import (
 
 // ClientsState is what is known of the authority that signs certificates of users. It is apart from the cluster's own:
 // brokers know a node or the operator by that one. A certificate opens something only while it is in the list of users'
-// certificates, so that this authority may be made anew at any time: users are given other certificates then. The former
-// one is trusted on, so that no handshake fails before the list says so.
+// certificates, so that this authority may be made anew at any time: users are given other certificates then. The
+// former one is trusted on, so that no handshake fails before the list says so.
 type ClientsState struct {
 	Authority pki.Authority // when there is no Problem, and it is not to be made
 	ToBeMade  bool
