@@ -221,7 +221,6 @@ type ListenerStatus struct {
 	// Mechanisms by which clients log in; none if they do not.
 	// +optional
 	// +listType=set
-	// +kubebuilder:validation:items:Enum=PLAIN;SCRAM-SHA-256;SCRAM-SHA-512;OAUTHBEARER
 	Mechanisms []Mechanism `json:"mechanisms,omitempty"`
 	// Value for bootstrap.servers of a client. A new listener has none until every broker has the listener: one that did
 	// not would answer for the partitions that it leads with LISTENER_NOT_FOUND.
