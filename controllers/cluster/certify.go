@@ -23,20 +23,24 @@ func (r *Reconciler) certify(ctx context.Context, s *scope) error {
 	if state.Problem != "" {
 		return nil // the decision says what to restore
 	}
-	if s.taken(model.KindSecret, pki.AuthoritySecret(s.base.Name)) {
+	name := pki.AuthoritySecret(s.base.Name)
+	if s.taken(model.KindSecret, name) {
 		return nil // and so does it about somebody else's
 	}
 	if state.ToBeMade {
 		var err error
-		if state.Authority, err = r.makeAuthority(ctx, s); err != nil {
+		state.Authority, err = r.makeAuthority(ctx, s, name, pki.AuthorityName(s.base.Namespace, s.base.Name))
+		if err != nil {
 			return err
 		}
 	}
 	if state.Renew != "" {
 		var err error
-		if state.Authority, err = r.renewAuthority(ctx, s, state); err != nil {
+		if state.Authority, err = r.renewAuthority(ctx, s, name, state.Authority); err != nil {
 			return err
 		}
+		r.event(s, corev1.EventTypeNormal, "AuthorityRenewed",
+			"the certificate authority has a new certificate for its key, because of the former one: "+state.Renew)
 	}
 	if err := r.certifyClients(ctx, s, &state.Clients); err != nil {
 		return err
@@ -57,46 +61,26 @@ func (r *Reconciler) certify(ctx context.Context, s *scope) error {
 }
 
 // certifyClients keeps the authority for users' certificates.
-func (r *Reconciler) certifyClients(ctx context.Context, s *scope, state *decide.ClientsState) error {
+func (r *Reconciler) certifyClients(ctx context.Context, s *scope, state *decide.ClientsState) (err error) {
 	name := pki.ClientsAuthoritySecret(s.base.Name)
-	if s.taken(model.KindSecret, name) {
-		return nil // the decision says so
-	}
 	switch {
+	case s.taken(model.KindSecret, name): // the decision says so
 	case state.ToBeMade:
-		authority, err := pki.NewAuthority(pki.ClientsAuthorityName(s.base.Namespace, s.base.Name, s.seen.Now), s.seen.Now)
-		if err != nil {
-			return fmt.Errorf("make an authority for users' certificates of %s: %w", s.key(), err)
-		}
-		secret := s.secret(name, map[string][]byte{
-			pki.AuthorityCertificate: authority.CertPEM, pki.AuthorityKey: authority.KeyPEM,
-		})
-		if err := r.Create(ctx, secret, client.FieldOwner(apply.FieldOwner)); err != nil {
-			return fmt.Errorf("create Secret %s/%s: %w", secret.Namespace, secret.Name, err)
-		}
-		state.Authority = authority
+		state.Authority, err = r.makeAuthority(ctx, s, name,
+			pki.ClientsAuthorityName(s.base.Namespace, s.base.Name, s.seen.Now))
 	case state.Renew != "":
-		renewed, err := pki.RenewAuthority(state.Authority, s.seen.Now)
-		if err != nil {
-			return fmt.Errorf("renew the authority for users' certificates of %s: %w", s.key(), err)
-		}
-		before := s.seen.Live.Secrets[name]
-		after := before.DeepCopy()
-		after.Data[pki.AuthorityCertificate] = renewed.CertPEM
-		if err := r.writeAuthority(ctx, before, after); err != nil {
-			return err
-		}
-		state.Authority = renewed
+		state.Authority, err = r.renewAuthority(ctx, s, name, state.Authority)
 	}
-	return nil
+	return err
 }
 
-func (r *Reconciler) makeAuthority(ctx context.Context, s *scope) (pki.Authority, error) {
-	authority, err := pki.NewAuthority(pki.AuthorityName(s.base.Namespace, s.base.Name), s.seen.Now)
+// makeAuthority makes an authority of that common name, and keeps it in a Secret.
+func (r *Reconciler) makeAuthority(ctx context.Context, s *scope, name, commonName string) (pki.Authority, error) {
+	authority, err := pki.NewAuthority(commonName, s.seen.Now)
 	if err != nil {
-		return pki.Authority{}, fmt.Errorf("make a certificate authority for %s: %w", s.key(), err)
+		return pki.Authority{}, fmt.Errorf("make the authority of Secret %s/%s: %w", s.base.Namespace, name, err)
 	}
-	secret := s.secret(pki.AuthoritySecret(s.base.Name), map[string][]byte{
+	secret := s.secret(name, map[string][]byte{
 		pki.AuthorityCertificate: authority.CertPEM, pki.AuthorityKey: authority.KeyPEM,
 	})
 	if err := r.Create(ctx, secret, client.FieldOwner(apply.FieldOwner)); err != nil {
@@ -105,20 +89,20 @@ func (r *Reconciler) makeAuthority(ctx context.Context, s *scope) (pki.Authority
 	return authority, nil
 }
 
-// renewAuthority gives the authority a new certificate for its key, and only then is anything signed by it.
-func (r *Reconciler) renewAuthority(ctx context.Context, s *scope, state decide.AuthorityState) (pki.Authority, error) {
-	renewed, err := pki.RenewAuthority(state.Authority, s.seen.Now)
+// renewAuthority gives the authority of a Secret a new certificate for its key, and only then is anything signed by it.
+func (r *Reconciler) renewAuthority(
+	ctx context.Context, s *scope, name string, former pki.Authority,
+) (pki.Authority, error) {
+	renewed, err := pki.RenewAuthority(former, s.seen.Now)
 	if err != nil {
-		return pki.Authority{}, fmt.Errorf("renew the certificate authority of %s: %w", s.key(), err)
+		return pki.Authority{}, fmt.Errorf("renew the authority of Secret %s/%s: %w", s.base.Namespace, name, err)
 	}
-	before := s.seen.Live.Secrets[pki.AuthoritySecret(s.base.Name)]
+	before := s.seen.Live.Secrets[name]
 	after := before.DeepCopy()
 	after.Data[pki.AuthorityCertificate] = renewed.CertPEM
 	if err := r.writeAuthority(ctx, before, after); err != nil {
 		return pki.Authority{}, err
 	}
-	r.event(s, corev1.EventTypeNormal, "AuthorityRenewed",
-		"the certificate authority has a new certificate for its key, because of the former one: "+state.Renew)
 	return renewed, nil
 }
 

@@ -53,14 +53,8 @@ func (p *userPass) wants(i *userItem, layer mechanism.Layer) bool {
 	if layer == mechanism.LayerSasl { // a password outlives a listener that offers the mechanism no more
 		asked = i.claim.Holder.Spec.Authentication.Mechanisms
 	}
-	return has(asked, layer) || has(recorded(users.Recorded(i.claim.Holder, p.pass.Cluster.ID())), layer)
-}
-
-func has(mechanisms []v1alpha1.Mechanism, layer mechanism.Layer) bool {
-	return slices.ContainsFunc(mechanisms, func(m v1alpha1.Mechanism) bool {
-		row, known := mechanism.Of(m)
-		return known && row.Layer == layer
-	})
+	stand := recorded(users.Recorded(i.claim.Holder, p.pass.Cluster.ID()))
+	return mechanism.At(asked, layer) || mechanism.At(stand, layer)
 }
 
 // recorded are the mechanisms on record.
@@ -152,8 +146,9 @@ func (i *userItem) outlived() bool {
 	if i.state != granting || len(now) == 0 {
 		return false
 	}
-	return i.desired.Password != "" && !has(slices.Concat(now, u.Spec.Authentication.Mechanisms), mechanism.LayerSasl) ||
-		len(i.certificate.CertPEM) > 0 && !has(slices.Concat(now, i.mechanisms), mechanism.LayerTLS)
+	password := mechanism.At(slices.Concat(now, u.Spec.Authentication.Mechanisms), mechanism.LayerSasl)
+	certificate := mechanism.At(slices.Concat(now, i.mechanisms), mechanism.LayerTLS)
+	return i.desired.Password != "" && !password || len(i.certificate.CertPEM) > 0 && !certificate
 }
 
 // room is what is left in the Secret that brokers read, for users that have no certificate there yet.

@@ -227,7 +227,7 @@ func (p *userPass) hold(ctx context.Context, i *userItem) bool {
 		i.desired.Stake = p.stakeIn(i)
 	}
 	p.wantACLs(i)
-	if !has(slices.Concat(i.desired.Mechanisms, u.Spec.Authentication.Mechanisms), mechanism.LayerSasl) {
+	if !mechanism.At(slices.Concat(i.desired.Mechanisms, u.Spec.Authentication.Mechanisms), mechanism.LayerSasl) {
 		i.hash = "" // the password opens nothing any more
 	}
 	i.report.Credentials = users.CredentialsOf(recorded, p.pass.Cluster.ID(), i.hash, i.mechanisms, i.leaving,

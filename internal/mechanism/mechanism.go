@@ -266,10 +266,13 @@ func Uses(names []v1alpha1.Mechanism, store Store) bool {
 }
 
 // IsSasl tells whether clients log in by SASL where a listener offers these mechanisms.
-func IsSasl(offered []v1alpha1.Mechanism) bool {
-	return slices.ContainsFunc(offered, func(name v1alpha1.Mechanism) bool {
+func IsSasl(offered []v1alpha1.Mechanism) bool { return At(offered, LayerSasl) }
+
+// At tells whether clients say who they are at a layer by any of these mechanisms.
+func At(names []v1alpha1.Mechanism, layer Layer) bool {
+	return slices.ContainsFunc(names, func(name v1alpha1.Mechanism) bool {
 		row, known := Of(name)
-		return known && row.Layer == LayerSasl
+		return known && row.Layer == layer
 	})
 }
 
