@@ -18,3 +18,11 @@ func (s *KafkaClusterSpec) EffectiveListeners() []Listener {
 		Authentication: &ListenerAuthentication{Mechanisms: []Mechanism{MechanismScram512}},
 	}}
 }
+
+// AllSuperUsers are the names that ACLs do not bind, however they come.
+func (s *KafkaClusterSpec) AllSuperUsers() []string {
+	if s.Authorization == nil {
+		return nil
+	}
+	return slices.Concat(s.Authorization.SuperUsers, s.Authorization.FederatedSuperUsers)
+}

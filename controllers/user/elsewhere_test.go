@@ -121,21 +121,44 @@ func TestFromAPasswordToElsewhereAndBack(t *testing.T) {
 }
 
 func TestAUserFromElsewhereIsNoSuperUser(t *testing.T) {
+	for name, authorization := range map[string]v1alpha1.Authorization{
+		"root":       {SuperUsers: []string{"root"}},
+		"oidc:admin": {FederatedSuperUsers: []string{"oidc:admin"}},
+	} {
+		w := newUserWorld(t, 1)
+		authorization.Type = v1alpha1.AuthorizationSimple
+		w.ChangeCluster(func(c *v1alpha1.KafkaCluster) { c.Spec.Authorization = &authorization })
+		u := fromElsewhere()
+		u.Spec.Name = name
+		w.Apply(u)
+		w.Settle(name)
+		w.wantUser("app", "Stalled/PrincipalRefused")
+		if len(w.Kafka.ACLSet) != 0 || len(w.secret("app-kafka")) != 0 {
+			t.Errorf("%s: %v", name, w.Kafka.ACLSet)
+		}
+		w.ChangeCluster(func(c *v1alpha1.KafkaCluster) {
+			c.Spec.Authorization = &v1alpha1.Authorization{Type: v1alpha1.AuthorizationSimple}
+		})
+		w.Settle(name)
+		w.wantUser("app", "Ready")
+	}
+}
+
+func TestAGuestIsNoSuperUserFromElsewhere(t *testing.T) {
 	w := newUserWorld(t, 1)
 	w.ChangeCluster(func(c *v1alpha1.KafkaCluster) {
-		c.Spec.Authorization = &v1alpha1.Authorization{Type: v1alpha1.AuthorizationSimple, SuperUsers: []string{"root"}}
+		controllertest.Admit(c)
+		c.Spec.Authorization = &v1alpha1.Authorization{Type: v1alpha1.AuthorizationSimple,
+			FederatedSuperUsers: []string{"CN=ops,O=Example"}}
 	})
 	u := fromElsewhere()
-	u.Spec.Name = "root"
-	w.Apply(u)
-	w.Settle("root")
-	w.wantUser("app", "Stalled/PrincipalRefused")
-	if len(w.Kafka.ACLSet) != 0 || len(w.secret("app-kafka")) != 0 {
-		t.Errorf("%v", w.Kafka.ACLSet)
+	u.Spec.Name = "CN=ops,O=Example"
+	w.Apply(controllertest.GuestNamespace(), controllertest.FromGuests(u))
+	w.Settle(u.Spec.Name)
+	w.mustSay(controllertest.Guests, "app", "Stalled/SuperUserElsewhere", "spec.name")
+	if len(w.Kafka.ACLSet)+len(w.Kafka.QuotasOf) != 0 {
+		t.Errorf("%v %v", w.Kafka.ACLSet, w.Kafka.QuotasOf)
 	}
-	w.ChangeCluster(func(c *v1alpha1.KafkaCluster) { c.Spec.Authorization.SuperUsers = nil })
-	w.Settle("root")
-	w.wantUser("app", "Ready")
 }
 
 func TestAUserFromElsewhereIsNotTheOperatorsOwn(t *testing.T) {

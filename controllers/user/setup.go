@@ -97,10 +97,10 @@ func authorizes(cluster *v1alpha1.KafkaCluster) bool {
 // superUsers are the names that nobody may have who is from another namespace; nil = there is no cluster, or it has
 // none.
 func superUsers(cluster *v1alpha1.KafkaCluster) []string {
-	if cluster == nil || cluster.Spec.Authorization == nil {
+	if cluster == nil {
 		return nil
 	}
-	return cluster.Spec.Authorization.SuperUsers
+	return cluster.Spec.AllSuperUsers()
 }
 
 // secretEvents marks the owner of a connection Secret, and all users when a CA or a file that brokers read has

@@ -19,9 +19,7 @@ func HostOf(cluster *v1alpha1.KafkaCluster, operator string) model.Host {
 	for _, node := range cluster.Status.Nodes {
 		h.Nodes = append(h.Nodes, node.ID)
 	}
-	if cluster.Spec.Authorization != nil {
-		h.SuperUsers = cluster.Spec.Authorization.SuperUsers
-	}
+	h.SuperUsers = cluster.Spec.AllSuperUsers()
 	l := model.HostListener{Name: Listener, TLS: cluster.Spec.External.TLS != nil, Inside: true}
 	for _, row := range mechanism.Rows {
 		if Sasl(cluster.Spec.External) && row.Offered() && row.Outside == mechanism.OutsideToo {

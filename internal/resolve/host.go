@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"net"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -21,9 +20,7 @@ func HostOf(cluster *v1alpha1.KafkaCluster) model.Host {
 	h := model.Host{
 		Namespace: cluster.Namespace, Name: cluster.Name, Access: spec.Access,
 		Authorizes: authorizationOf(spec, defaultsOf(spec, status)) == v1alpha1.AuthorizationSimple,
-	}
-	if spec.Authorization != nil {
-		h.SuperUsers = slices.Concat(spec.Authorization.SuperUsers, spec.Authorization.FederatedSuperUsers)
+		SuperUsers: spec.AllSuperUsers(),
 	}
 	pods := map[int32]string{}
 	for _, node := range status.Nodes {

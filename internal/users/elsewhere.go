@@ -45,7 +45,7 @@ func NotForUsers(u *v1alpha1.KafkaUser, host model.Host) *claim.Bar {
 		return refuse("%s is the name of clients that do not log in; choose another", name)
 	case slices.Contains(host.SuperUsers, name):
 		return refuse("%q is a super user of KafkaCluster %s/%s, so that ACLs do not bind it; choose another name, or take "+
-			"it out of spec.authorization.superUsers of the KafkaCluster", name, host.Namespace, host.Name)
+			"it out of spec.authorization of the KafkaCluster", name, host.Namespace, host.Name)
 	case name == anything && u.Namespace != host.Namespace:
 		return refuse("ACLs of * are everybody's, and can only be asked for in the namespace of KafkaCluster %s/%s; choose "+
 			"another name", host.Namespace, host.Name)
