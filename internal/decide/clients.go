@@ -36,8 +36,8 @@ func (d *Decision) clientsAuthority(in Inputs) {
 	name := pki.ClientsAuthoritySecret(in.Cluster.Name)
 	if secret := in.Live.Secrets[name]; secret == nil {
 		state.ToBeMade = true
-	} else if authority, err := pki.ParseAuthority(secret.Data[pki.AuthorityCertificate],
-		secret.Data[pki.AuthorityKey]); err != nil { // the error may quote the Secret, and is not told
+	} else if authority, err := pki.ParseClientsAuthority(secret.Data[pki.AuthorityCertificate],
+		secret.Data[pki.AuthorityKey], in.Cluster.Namespace, in.Cluster.Name); err != nil { // the error may quote the Secret, and is not told
 		state.Problem = fmt.Sprintf("Secret %s does not hold an authority for users' certificates (%s and %s): restore it, "+
 			"or delete it, and every user gets a new certificate", name, pki.AuthorityCertificate, pki.AuthorityKey)
 		d.Waiting = append(d.Waiting, state.Problem)

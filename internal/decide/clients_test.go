@@ -83,6 +83,46 @@ func TestWhomAListenerTrustsAboutItsClients(t *testing.T) {
 	}
 }
 
+// withMutual is a running cluster with a listener that asks for certificates of clients.
+func withMutual(t *testing.T) Inputs {
+	t.Helper()
+	in := running(t)
+	in.Cluster.Spec.Listeners = []v1alpha1.Listener{{Name: "mutual", Port: 9095, Encryption: v1alpha1.EncryptionTLS,
+		Authentication: &v1alpha1.ListenerAuthentication{Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismTLS}}}}
+	in.Accepted = in.Cluster.Spec.DeepCopy()
+	return in
+}
+
+// The Secret in which cluster events has the authority of its users is that in which cluster events-clients has the one
+// of its nodes.
+func TestAnAuthorityOfAnotherClustersNodesIsNotOneOfUsers(t *testing.T) {
+	for name, commonName := range map[string]string{
+		"the nodes of another cluster": "shop/events-clients", "its own nodes": "shop/events",
+		"the users of a cluster elsewhere": pki.ClientsAuthorityName("other", "events", clientsTime),
+	} {
+		in := withMutual(t)
+		authority, err := pki.NewAuthority(commonName, clientsTime)
+		if err != nil {
+			t.Fatal(err)
+		}
+		in.Live.Secrets["events-clients-ca"] = &corev1.Secret{Data: map[string][]byte{
+			pki.AuthorityCertificate: authority.CertPEM, pki.AuthorityKey: authority.KeyPEM}}
+		state := Decide(in).Authority.Clients
+		if !strings.Contains(state.Problem, "events-clients-ca") || len(state.Authority.CertPEM) > 0 || state.Renew != "" {
+			t.Errorf("%s: %q", name, state.Problem)
+		}
+	}
+	for _, taken := range []string{"Secret/events-clients-ca", "Secret/events-ca", "ConfigMap/events-accepted"} {
+		in := withMutual(t)
+		in.Accepted = nil
+		in.Live.Taken = map[string]string{taken: "KafkaCluster another"}
+		if d := Decide(in); len(d.Verdicts) != 1 || d.Verdicts[0].Field != "metadata.name" ||
+			!strings.Contains(d.Verdicts[0].Text(), "belongs to KafkaCluster another") {
+			t.Errorf("%s: %v", taken, d.Verdicts)
+		}
+	}
+}
+
 func TestABrokerIsHeldToWhomItSaysItTrusts(t *testing.T) {
 	one, _ := pki.ParseCertificates(signer(t, clientsTime).CertPEM)
 	two, _ := pki.ParseCertificates(foreignSigner(t))
