@@ -63,6 +63,7 @@ func validate(in Inputs, v version.Version) verdict.List {
 		faults = append(faults, validateMemory(p, memoryBefore(in, p.Name))...)
 	}
 	faults = append(faults, validateListeners(in.Spec)...)
+	faults = append(faults, validatePrefixes(in)...)
 	faults = append(faults, validateConfig(in.Spec, v)...)
 	return append(faults, validateRest(in.Spec)...)
 }

@@ -61,12 +61,8 @@ func Warnings(c *model.Cluster) []string {
 					"spec.listeners[%s]: %s without TLS sends %s as they are over the network", l.Name, m, what))
 			}
 		}
-		if l.OAuth != nil && *l.OAuth.PrincipalPrefix == "" {
-			warnings = append(warnings, fmt.Sprintf("spec.listeners[%s].authentication.oauth.principalPrefix: it is empty, so "+
-				"that whoever names users at the issuer may be any KafkaUser; set one such as %s", l.Name, defaultPrincipalPrefix))
-		}
 	}
-	return slices.Concat(warnings, strangers(c), memoryWarnings(c), wallWarnings(c), unknownKeys(c))
+	return slices.Concat(warnings, prefixWarnings(c), strangers(c), memoryWarnings(c), wallWarnings(c), unknownKeys(c))
 }
 
 // strangers tells where clients could not tell a broker from whoever is given the address that its pod had.
