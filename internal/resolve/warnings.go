@@ -98,13 +98,19 @@ func permissions(c *model.Cluster) []string {
 		return []string{fmt.Sprintf("spec.authorization.type: it is %s, so that everybody may do everything, though "+
 			"spec.listeners[%s] asks for a login; set it to Simple", c.Authorization, closed[0])}
 	}
-	if slices.Contains(c.SuperUsers, anonymous) {
+	for _, named := range []struct {
+		field string
+		users []string
+	}{{"superUsers", c.SuperUsers}, {"federatedSuperUsers", c.FederatedSuperUsers}} {
+		if !slices.Contains(named.users, anonymous) {
+			continue
+		}
 		who := "as soon as a listener asks for no login, whoever reaches it"
 		if len(open) > 0 {
 			who = fmt.Sprintf("whoever reaches spec.listeners[%s]", open[0])
 		}
-		return []string{fmt.Sprintf("spec.authorization.superUsers[%s]: %s may do everything without a login; remove it, "+
-			"and give User:%[1]s ACLs with Kafka's tools", anonymous, who)}
+		return []string{fmt.Sprintf("spec.authorization.%s[%s]: %s may do everything without a login; remove it, and give "+
+			"User:%[2]s ACLs with Kafka's tools", named.field, anonymous, who)}
 	}
 	var warnings []string
 	for _, name := range open {

@@ -102,7 +102,11 @@ public final class ListenerPrincipalBuilder implements KafkaPrincipalBuilder, Ka
         String mechanism = sasl.server().getMechanismName();
         String name = sasl.server().getAuthorizationID();
         if (TOKEN_MECHANISM.equals(mechanism)) {
-            name = setting(context, TOKEN_PREFIX, "") + name;
+            String prefix = setting(context, TOKEN_PREFIX, null);
+            if (prefix == null) { // only an empty one is the owner's word that there is none
+                throw new SslAuthenticationException("the listener does not say what stands before a token's subject");
+            }
+            name = prefix + name;
         }
         return checked(name, OWN_MECHANISMS.contains(mechanism));
     }

@@ -65,6 +65,12 @@ class ListenerPrincipalBuilderTest {
         assertOutcome(REFUSED, sasl("BARE", "OAUTHBEARER", NODE));
     }
 
+    @Test
+    void aTokenOfAListenerThatSaysNothingOfAPrefixIsRefused() throws Exception {
+        assertOutcome(REFUSED, sasl("UNTOLD", "OAUTHBEARER", "anna"));
+        assertOutcome("anna", sasl("UNTOLD", "PLAIN", "anna"));
+    }
+
     @ParameterizedTest(name = "{0}")
     @CsvSource(delimiter = '|', textBlock = """
             a certificate of the list                             | app      | app
@@ -161,6 +167,7 @@ class ListenerPrincipalBuilderTest {
         configs.put("super.users", "User:" + NODE + ";User:CN=castellan-operator,O=castellan;User:admin;User:oidc:boss; User:oidc:ops");
         configs.put("castellan.federated.super.users", "User:oidc:ops");
         configs.put("listener.name.clients.castellan.token.principal.prefix", "oidc:");
+        configs.put("listener.name.bare.castellan.token.principal.prefix", "");
         configs.put("listener.name.mutual.castellan.client.certificates", TESTDATA.resolve("list").toString());
         return configs;
     }
