@@ -182,6 +182,10 @@ func (l Listener) AsksForCertificates() bool {
 // ClientTrust is the entry of the listeners' Secrets with whoever signs certificates of the listener's clients.
 func (l Listener) ClientTrust() string { return l.Name + ".clients.crt" }
 
+// ClientTrustSources is the entry beside ClientTrust that tells by which Secret of the owner's each is trusted. It is
+// for the operator, a line a certificate: its SHA-256 and the name of the Secret.
+func (l Listener) ClientTrustSources() string { return l.Name + ".clients.from" }
+
 // AsksForCertificates tells whether any listener of the cluster does.
 func (c *Cluster) AsksForCertificates() bool {
 	return slices.ContainsFunc(c.Listeners, Listener.AsksForCertificates)
