@@ -34,6 +34,10 @@ type Presenting struct {
 	Listeners []Presented
 	// Digest identifies the certificates of all listeners; Touched is that for which the pod was touched last.
 	Digest, Touched string
+	// TrustChanged is when whom its listeners trust about clients was changed last; zero = it is as at first. Reread tells
+	// that the process was told to read what Touched stands for until it has.
+	TrustChanged time.Time
+	Reread       bool
 }
 
 // Presented is the certificate of one listener of one broker.
@@ -76,6 +80,16 @@ func (p Presenting) Renewed() bool {
 	})
 }
 
+// MustReread tells that the process may go by other authorities of clients than it should. It shows their subjects, and
+// not their keys: of an authority with another key nothing tells which one it trusts.
+func (p Presenting) MustReread() bool {
+	return p.StartedAt.Before(p.TrustChanged.Add(mountLag)) && !p.TrustChanged.IsZero() &&
+		(!p.Reread || p.Touched != p.Digest)
+}
+
+// RereadMark ends what is noted at a pod whose broker has been told to read anew until it has.
+const RereadMark = " read"
+
 // presenting lists the brokers that are up and have listeners with TLS, by node id. A listener whose certificate cannot
 // be read is left out: it is about to be made anew.
 func presenting(c *model.Cluster, o *model.Observation, live *observe.Live) []Presenting {
@@ -87,8 +101,8 @@ func presenting(c *model.Cluster, o *model.Observation, live *observe.Live) []Pr
 		if !named || !seen.IsUp() || seen.UID != string(pod.UID) || seen.Address == "" {
 			continue
 		}
-		p := Presenting{Node: id, Pod: pod.Name, PodUID: seen.UID, StartedAt: seen.StartedAt,
-			Touched: pod.Annotations[v1alpha1.AnnotationCertificates]}
+		p := Presenting{Node: id, Pod: pod.Name, PodUID: seen.UID, StartedAt: seen.StartedAt}
+		p.Touched, p.Reread = strings.CutSuffix(pod.Annotations[v1alpha1.AnnotationCertificates], RereadMark)
 		secret := joined(live, c.ListenersSecrets(&model.Pool{Name: seen.Pool}))
 		digest := sha256.New()
 		for _, store := range seen.KeyStores {
@@ -101,6 +115,9 @@ func presenting(c *model.Cluster, o *model.Observation, live *observe.Live) []Pr
 			p.Listeners = append(p.Listeners, Presented{Listener: listener, Certificate: chain[0], Above: chain[1:],
 				Address:           net.JoinHostPort(seen.Address, strconv.Itoa(int(store.Port))),
 				ClientAuthorities: authorities})
+			if changed := trustChanged(secret, listener); store.Trust != "" && changed.After(p.TrustChanged) {
+				p.TrustChanged = changed
+			}
 			var raw []byte
 			for _, certificate := range slices.Concat(chain, authorities) {
 				raw = append(raw, certificate.Raw...)

@@ -64,14 +64,14 @@ const formerAuthorities = 4
 // that holds now; nil = nothing.
 func (s ClientsState) trust(c *model.Cluster, have *corev1.Secret, now time.Time) map[string][]byte {
 	all := map[string][]byte{}
+	if have == nil {
+		have = &corev1.Secret{}
+	}
 	for _, l := range c.Listeners {
 		if !l.AsksForCertificates() {
 			continue
 		}
-		var before, sources []byte
-		if have != nil {
-			before, sources = have.Data[l.ClientTrust()], have.Data[l.ClientTrustSources()]
-		}
+		before, sources := have.Data[l.ClientTrust()], have.Data[l.ClientTrustSources()]
 		anchors := s.Authority.CertPEM // none while there is a Problem, and former ones are among those that stay
 		for _, former := range formerOf(c, before, now) {
 			anchors = pki.Union(anchors, former)
@@ -92,6 +92,11 @@ func (s ClientsState) trust(c *model.Cluster, have *corev1.Secret, now time.Time
 		}
 		if from.Len() > 0 {
 			all[l.ClientTrustSources()] = []byte(from.String())
+		}
+		if changed := have.Data[l.ClientTrustChanged()]; before != nil && !bytes.Equal(before, anchors) {
+			all[l.ClientTrustChanged()] = []byte(now.UTC().Format(time.RFC3339))
+		} else if changed != nil {
+			all[l.ClientTrustChanged()] = changed
 		}
 	}
 	return all
@@ -146,6 +151,15 @@ func formerOf(c *model.Cluster, trusted []byte, now time.Time) [][]byte {
 		all = append(all, pki.Encode(x))
 	}
 	return all
+}
+
+// trustChanged is when a listeners' Secret was changed about whom a listener trusts; zero = never.
+func trustChanged(secret *corev1.Secret, listener string) time.Time {
+	at, err := time.Parse(time.RFC3339, string(secret.Data[model.Listener{Name: listener}.ClientTrustChanged()]))
+	if err != nil {
+		return time.Time{}
+	}
+	return at
 }
 
 // clientAuthorities are those that an entry of a listeners' Secret holds.

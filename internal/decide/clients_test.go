@@ -107,7 +107,11 @@ func TestWhomAListenerTrustsAboutItsClients(t *testing.T) {
 				t.Errorf("%d entries, %d certificates; want %d", len(got),
 					strings.Count(string(got["mutual.clients.crt"]), "BEGIN"), strings.Count(string(test.want), "BEGIN"))
 			}
-			again := test.state.trust(c, &corev1.Secret{Data: got}, clientsTime)
+			changed := test.had != nil && !bytes.Equal(test.had, test.want)
+			if at := string(got["mutual.clients.changed"]); (at == "2026-03-01T12:00:00Z") != changed {
+				t.Errorf("it was changed: %t, and %q is noted", changed, at)
+			}
+			again := test.state.trust(c, &corev1.Secret{Data: got}, clientsTime.Add(time.Hour))
 			if !maps.EqualFunc(again, got, bytes.Equal) {
 				t.Error("another pass would write it again")
 			}
@@ -175,6 +179,36 @@ func TestABrokerIsHeldToWhomItSaysItTrusts(t *testing.T) {
 	}
 	if !(Presented{}).Trusts([][]byte{first}) {
 		t.Error("a listener without certificates of clients is held to authorities")
+	}
+}
+
+func TestABrokerReadsAnewWhomItTrustsOnceAfterThatHasChanged(t *testing.T) {
+	started := clientsTime
+	for name, test := range map[string]struct {
+		changed time.Duration // after it started
+		touched string        // its digest is a
+		reread  bool
+		want    bool
+	}{
+		"it changed since":                     {changed: time.Second, want: true},
+		"it changed while the mount may lag":   {changed: -time.Minute, want: true},
+		"it changed long before it started":    {changed: -time.Hour},
+		"it was touched for it":                {touched: "a", want: true},
+		"it was told":                          {touched: "a", reread: true},
+		"it was told of what was there before": {touched: "b", reread: true, want: true},
+	} {
+		p := Presenting{StartedAt: started, TrustChanged: started.Add(test.changed), Digest: "a", Touched: test.touched,
+			Reread: test.reread}
+		if p.MustReread() != test.want {
+			t.Errorf("%s: want %t", name, test.want)
+		}
+	}
+	if (Presenting{StartedAt: started, Digest: "a"}).MustReread() {
+		t.Error("what has never changed is to be read")
+	}
+	secret := &corev1.Secret{Data: map[string][]byte{"mutual.clients.changed": []byte("2026-03-01T12:00:00Z")}}
+	if at := trustChanged(secret, "mutual"); !at.Equal(clientsTime) || !trustChanged(secret, "other").IsZero() {
+		t.Error(at)
 	}
 }
 

@@ -186,6 +186,10 @@ func (l Listener) ClientTrust() string { return l.Name + ".clients.crt" }
 // for the operator, a line a certificate: its SHA-256 and the name of the Secret.
 func (l Listener) ClientTrustSources() string { return l.Name + ".clients.from" }
 
+// ClientTrustChanged is the entry beside ClientTrust that tells when that was changed last, as in RFC 3339. It is for
+// the operator: running brokers are to read it then. There is none where it is as it was first written.
+func (l Listener) ClientTrustChanged() string { return l.Name + ".clients.changed" }
+
 // AsksForCertificates tells whether any listener of the cluster does.
 func (c *Cluster) AsksForCertificates() bool {
 	return slices.ContainsFunc(c.Listeners, Listener.AsksForCertificates)
