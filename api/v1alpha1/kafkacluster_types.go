@@ -884,6 +884,15 @@ type ListenerAuthentication struct {
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=8
 	ClientAuthorities []SecretName `json:"clientAuthorities,omitempty"`
+
+	// Subjects of certificates that an authority of clientAuthorities has signed, and that are refused all the same, as
+	// in CN=app,O=Example. Open connections end, too. Default: none. At most 64.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=3
+	// +kubebuilder:validation:items:MaxLength=512
+	RefusedSubjects []string `json:"refusedSubjects,omitempty"`
 }
 
 // AuthorizationType says who decides what a principal may do.

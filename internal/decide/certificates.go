@@ -122,6 +122,7 @@ func presenting(c *model.Cluster, o *model.Observation, live *observe.Live) []Pr
 			for _, certificate := range slices.Concat(chain, authorities) {
 				raw = append(raw, certificate.Raw...)
 			}
+			raw = append(raw, secret.Data[model.Listener{Name: listener}.ClientRefused()]...)
 			fmt.Fprintf(digest, "%s %x\n", store.Entry, sha256.Sum256(raw))
 		}
 		if len(p.Listeners) > 0 {

@@ -38,7 +38,7 @@ func (d *Decision) clientsAuthority(in Inputs) {
 	if secret := in.Live.Secrets[name]; secret == nil {
 		state.ToBeMade = true
 	} else if authority, err := pki.ParseClientsAuthority(secret.Data[pki.AuthorityCertificate],
-		secret.Data[pki.AuthorityKey], in.Cluster.Namespace, in.Cluster.Name); err != nil { // the error may quote the Secret, and is not told
+		secret.Data[pki.AuthorityKey], in.Cluster.Namespace, in.Cluster.Name); err != nil { // it may quote the Secret
 		state.Problem = fmt.Sprintf("Secret %s does not hold an authority for users' certificates (%s and %s): restore it, "+
 			"or delete it, and every user gets a new certificate", name, pki.AuthorityCertificate, pki.AuthorityKey)
 		d.Waiting = append(d.Waiting, state.Problem)
@@ -93,7 +93,15 @@ func (s ClientsState) trust(c *model.Cluster, have *corev1.Secret, now time.Time
 		if from.Len() > 0 {
 			all[l.ClientTrustSources()] = []byte(from.String())
 		}
-		if changed := have.Data[l.ClientTrustChanged()]; before != nil && !bytes.Equal(before, anchors) {
+		var refused []byte
+		for _, subject := range l.RefusedSubjects {
+			refused = append(refused, subject+"\n"...)
+		}
+		if refused != nil {
+			all[l.ClientRefused()] = refused
+		}
+		if changed := have.Data[l.ClientTrustChanged()]; before != nil && !bytes.Equal(before, anchors) ||
+			!bytes.Equal(have.Data[l.ClientRefused()], refused) {
 			all[l.ClientTrustChanged()] = []byte(now.UTC().Format(time.RFC3339))
 		} else if changed != nil {
 			all[l.ClientTrustChanged()] = changed

@@ -3,6 +3,7 @@ package decide
 import (
 	"bytes"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -179,6 +180,31 @@ func TestABrokerIsHeldToWhomItSaysItTrusts(t *testing.T) {
 	}
 	if !(Presented{}).Trusts([][]byte{first}) {
 		t.Error("a listener without certificates of clients is held to authorities")
+	}
+}
+
+func TestRefusedSubjectsReachRunningBrokers(t *testing.T) {
+	c := &model.Cluster{Namespace: "shop", Name: "events", Listeners: []model.Listener{
+		{Name: "mutual", TLS: true, Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismTLS}}}}
+	state := ClientsState{Authority: signer(t, clientsTime)}
+	first := state.trust(c, nil, clientsTime)
+	if _, there := first["mutual.clients.crt.refused"]; there || first["mutual.clients.changed"] != nil {
+		t.Errorf("where nobody is refused: %v", slices.Collect(maps.Keys(first)))
+	}
+	c.Listeners[0].RefusedSubjects = []string{"CN=a,O=Example", "CN=b"}
+	second := state.trust(c, &corev1.Secret{Data: first}, clientsTime)
+	if string(second["mutual.clients.crt.refused"]) != "CN=a,O=Example\nCN=b\n" || second["mutual.clients.changed"] == nil {
+		t.Errorf("%q", second)
+	}
+	third := state.trust(c, &corev1.Secret{Data: second}, clientsTime.Add(time.Hour))
+	if !maps.EqualFunc(second, third, bytes.Equal) {
+		t.Error("another pass would write it again")
+	}
+	c.Listeners[0].RefusedSubjects = nil
+	fourth := state.trust(c, &corev1.Secret{Data: third}, clientsTime.Add(time.Hour))
+	if _, there := fourth["mutual.clients.crt.refused"]; there || bytes.Equal(fourth["mutual.clients.changed"],
+		third["mutual.clients.changed"]) {
+		t.Errorf("when nobody is refused any more: %q", fourth)
 	}
 }
 

@@ -119,6 +119,8 @@ type Listener struct {
 	Protocols, CipherSuites []string
 	// ClientAuthorities are Secrets with authorities of the user's own that sign certificates of clients.
 	ClientAuthorities []string
+	// RefusedSubjects are those of certificates that open nothing, whichever of ClientAuthorities has signed them.
+	RefusedSubjects []string
 	// CertificateSecret is a Secret with a certificate of the user's own; empty = there is none.
 	CertificateSecret string
 	// Trust is whom clients have to trust beside the cluster's own authority, or in its place.
@@ -181,6 +183,10 @@ func (l Listener) AsksForCertificates() bool {
 
 // ClientTrust is the entry of the listeners' Secrets with whoever signs certificates of the listener's clients.
 func (l Listener) ClientTrust() string { return l.Name + ".clients.crt" }
+
+// ClientRefused is the entry beside ClientTrust with the subjects that are refused, a line each. The class in the
+// brokers knows it by its name. There is none where nobody is refused.
+func (l Listener) ClientRefused() string { return l.ClientTrust() + ".refused" }
 
 // ClientTrustSources is the entry beside ClientTrust that tells by which Secret of the owner's each is trusted. It is
 // for the operator, a line a certificate: its SHA-256 and the name of the Secret.

@@ -153,8 +153,8 @@ func mixups(all []issuer) [][2]issuer {
 
 // mixup says what is wrong with a pair.
 func mixup(pair [2]issuer) string {
-	return fmt.Sprintf("it is %q, listener %s has %q, and their issuers differ, so that one of them may name whomever the "+
-		"other knows; give each issuer a prefix that begins no other's, such as staff: and partner:", pair[1].prefix,
+	return fmt.Sprintf("it is %q, listener %s has %q, and their issuers differ, so that one may name whomever the other "+
+		"knows; give each issuer a prefix that begins no other's, such as staff: and partner:", pair[1].prefix,
 		pair[0].listener, pair[0].prefix)
 }
 

@@ -20,6 +20,7 @@ var (
 	dnsName      = regexp.MustCompile(`^[a-z]([-a-z0-9]*[a-z0-9])?$`)
 	listenerName = regexp.MustCompile(`^[a-z][a-z0-9]{0,10}$`)
 	federated    = regexp.MustCompile(`^[^;\x00-\x1f]{1,512}$`)
+	subjectName  = regexp.MustCompile(`^[A-Za-z0-9.]+ *=[^\x00-\x1f]+$`)
 	superUser    = regexp.MustCompile(`^[A-Za-z0-9._@+-]{1,128}$`)
 )
 
@@ -28,6 +29,7 @@ const (
 	maxPoolName    = 16
 	maxVolumeName  = 16
 	maxServiceName = 63
+	maxSubject     = 512
 )
 
 // validate checks what a spec alone can be wrong about. What the CRD refuses is checked again: the spec may have been
@@ -282,6 +284,15 @@ func validateClientCertificates(l v1alpha1.Listener) verdict.List {
 	case !asks && len(l.Authentication.ClientAuthorities) > 0:
 		faults.Refuse(model.ListenerField(l.Name, "authentication.clientAuthorities"), "they sign certificates of clients, "+
 			"which only a listener with mechanisms [TLS] asks for; remove them, or make such a listener")
+	case !asks && len(l.Authentication.RefusedSubjects) > 0:
+		faults.Refuse(model.ListenerField(l.Name, "authentication.refusedSubjects"), "they are those of certificates of "+
+			"clients, which only a listener with mechanisms [TLS] asks for; remove them, or make such a listener")
+	}
+	for _, subject := range l.Authentication.RefusedSubjects {
+		if len(subject) > maxSubject || !subjectName.MatchString(subject) {
+			faults.Refuse(model.ListenerField(l.Name, "authentication.refusedSubjects["+subject+"]"), "it is no subject of at "+
+				"most %d characters without a control character; write it as brokers log it, as in CN=app,O=Example", maxSubject)
+		}
 	}
 	return faults
 }
