@@ -821,6 +821,11 @@ func (in *KafkaClusterSpec) DeepCopyInto(out *KafkaClusterSpec) {
 		*out = new(SecretName)
 		**out = **in
 	}
+	if in.TrustWindowSeconds != nil {
+		in, out := &in.TrustWindowSeconds, &out.TrustWindowSeconds
+		*out = new(int32)
+		**out = **in
+	}
 	if in.Authorization != nil {
 		in, out := &in.Authorization, &out.Authorization
 		*out = new(Authorization)
@@ -1415,6 +1420,10 @@ func (in *ListenerStatus) DeepCopyInto(out *ListenerStatus) {
 		for key, val := range *in {
 			(*out)[key] = val
 		}
+	}
+	if in.TrustSince != nil {
+		in, out := &in.TrustSince, &out.TrustSince
+		*out = (*in).DeepCopy()
 	}
 }
 

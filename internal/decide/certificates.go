@@ -159,7 +159,8 @@ func (a AuthorityState) presented(leaf *Leaf, existing pki.Leaf, now time.Time) 
 func (d *Decision) provide(in Inputs) {
 	if d.Authority.Problem != "" { // nothing is written, and whom clients trust stays
 		for i := range d.Model.Listeners {
-			d.Model.Listeners[i].Trust = trustOnRecord(in.Cluster, d.Model.Listeners[i].Name)
+			l := &d.Model.Listeners[i]
+			l.Trust, l.TrustSince = trustOnRecord(in.Cluster, l.Name), trustSince(in.Cluster, l.Name)
 		}
 		return
 	}
@@ -185,10 +186,11 @@ func (d *Decision) provide(in Inputs) {
 		known := provided.Listener{
 			Listener: *l, Authority: d.Model.ListenerAuthority, Recorded: trustOnRecord(in.Cluster, l.Name),
 			Own: d.Authority.Anchors(), Held: in.Cluster.Annotations[v1alpha1.AnnotationHoldAuthority] == "true",
-			Lacking: func(anchors []byte) string {
+			Since: trustSince(in.Cluster, l.Name), Window: d.Model.TrustWindow,
+			Lacking: func(anchors []byte) []string {
 				all, err := holders()
 				if err != nil {
-					return "every Secret of a KafkaUser, which cannot be read now (" + err.Error() + "),"
+					return []string{"every Secret of a KafkaUser, which cannot be read now (" + err.Error() + "),"}
 				}
 				return provided.Lacking(all, l.Name, anchors)
 			},
@@ -200,6 +202,7 @@ func (d *Decision) provide(in Inputs) {
 		known.Entries, known.Shown = entriesOf(secret, l.Name), shown()
 		outcome := known.Decide(in.Provided, in.Now)
 		d.Authority.Listeners[l.Name], l.Trust = outcome, outcome.Trust
+		l.TrustSince = outcome.Since
 		d.tell(outcome)
 	}
 }
@@ -211,8 +214,10 @@ func (d *Decision) tell(o provided.Outcome) {
 	if o.Waiting != "" {
 		d.Waiting = append(d.Waiting, o.Waiting)
 	}
-	if o.Warning != "" {
-		d.Warnings = append(d.Warnings, o.Warning)
+	for _, warning := range []string{o.Warning, o.Left} {
+		if warning != "" {
+			d.Warnings = append(d.Warnings, warning)
+		}
 	}
 }
 
@@ -240,6 +245,15 @@ func trustOnRecord(cluster *v1alpha1.KafkaCluster, listener string) model.Trust 
 		}
 	}
 	return model.Trust{}
+}
+
+func trustSince(cluster *v1alpha1.KafkaCluster, listener string) time.Time {
+	for _, l := range cluster.Status.Listeners {
+		if l.Name == listener && l.TrustSince != nil {
+			return l.TrustSince.Time
+		}
+	}
+	return time.Time{}
 }
 
 // namesToConnectTo are the names and addresses of a listener that clients are told, and copies is how many brokers the

@@ -63,6 +63,8 @@ type Cluster struct {
 	Cordoned map[int32]bool
 	// ListenerAuthority is a Secret with an authority of the user's own that signs for listeners; empty = the cluster's.
 	ListenerAuthority string
+	// TrustWindow is for how long another authority for a listener waits until clients have been given it.
+	TrustWindow time.Duration
 	// HostAddresses are those of all Kubernetes nodes, which certificates name; none = only that on which a pod runs.
 	HostAddresses []string
 	// Parting are the brokers that exist and that the spec does not ask for, by id: clients reach them until they are
@@ -125,6 +127,8 @@ type Listener struct {
 	CertificateSecret string
 	// Trust is whom clients have to trust beside the cluster's own authority, or in its place.
 	Trust Trust
+	// TrustSince is since when clients are given another authority, while some lack it; zero = all have it.
+	TrustSince time.Time
 	// OAuth says whose tokens it takes, with every default filled in; nil = it takes none.
 	OAuth         *v1alpha1.ListenerOAuth
 	ReauthSeconds int32  // after which clients have to log in again; 0 = as the operator has it

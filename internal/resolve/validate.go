@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/claim"
@@ -30,7 +31,11 @@ const (
 	maxVolumeName  = 16
 	maxServiceName = 63
 	maxSubject     = 512
+	maxTrustWindow = 2_592_000 // seconds
 )
+
+// defaultTrustWindow is for how long another authority for a listener waits until clients have been given it.
+const defaultTrustWindow = 24 * time.Hour
 
 // validate checks what a spec alone can be wrong about. What the CRD refuses is checked again: the spec may have been
 // stored under an older one.
@@ -317,6 +322,9 @@ func validateRest(spec *v1alpha1.KafkaClusterSpec) verdict.List {
 					"and no control character, without User: before it")
 			}
 		}
+	}
+	if window := spec.TrustWindowSeconds; window != nil && (*window < 0 || *window > maxTrustWindow) {
+		faults.Refuse("spec.trustWindowSeconds", "it is 0 to %d, which is 30 days", maxTrustWindow)
 	}
 	if key := spec.Rack.TopologyKey; key != "" && key != defaultRackKey {
 		faults.Refuse("spec.rack.topologyKey", "%s", "use "+defaultRackKey)
