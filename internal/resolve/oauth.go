@@ -119,7 +119,10 @@ func validateOAuth(l v1alpha1.Listener) verdict.List {
 }
 
 // issuer is whose tokens a listener takes, and what stands before their subjects.
-type issuer struct{ listener, name, prefix string }
+type issuer struct {
+	listener, name, prefix string
+	written                bool // the prefix stands in the spec
+}
 
 // same tells whether it gives the same names, at whichever listener.
 func (i issuer) same(other issuer) bool { return i.name == other.name && i.prefix == other.prefix }
@@ -131,7 +134,7 @@ func issuersOf(spec *v1alpha1.KafkaClusterSpec) []issuer {
 	}
 	for _, l := range spec.EffectiveListeners() {
 		if o := oauthOf(l); o != nil {
-			all = append(all, issuer{l.Name, o.Issuer, *o.PrincipalPrefix})
+			all = append(all, issuer{l.Name, o.Issuer, *o.PrincipalPrefix, l.Authentication.OAuth.PrincipalPrefix != nil})
 		}
 	}
 	return all
@@ -154,12 +157,14 @@ func mixups(all []issuer) [][2]issuer {
 // mixup says what is wrong with a pair.
 func mixup(pair [2]issuer) string {
 	return fmt.Sprintf("it is %q, listener %s has %q, and their issuers differ, so that one may name whomever the other "+
-		"knows; give each issuer a prefix that begins no other's, such as staff: and partner:", pair[1].prefix,
-		pair[0].listener, pair[0].prefix)
+		"knows; give each issuer a prefix that begins no other's, such as staff: and partner:, or write the prefix out at "+
+		"both if they name the same people", pair[1].prefix, pair[0].listener, pair[0].prefix)
 }
 
-// validatePrefixes refuses issuers that could be taken for each other. What was accepted so goes on, with a warning:
-// another prefix is another principal for everybody, and the owner shall not need one before anything else can change.
+// validatePrefixes refuses issuers that could be taken for each other where the owner has not written the prefixes out:
+// who moves from one issuer to the next wants the same principals from both. What was accepted so goes on, with a
+// warning as well: another prefix is another principal for everybody, and the owner shall not need one before anything
+// else can change.
 func validatePrefixes(in Inputs) verdict.List {
 	var faults verdict.List
 	accepted := mixups(issuersOf(in.Accepted))
@@ -167,7 +172,7 @@ func validatePrefixes(in Inputs) verdict.List {
 		stands := slices.ContainsFunc(accepted, func(before [2]issuer) bool {
 			return before[0].same(pair[0]) && before[1].same(pair[1]) || before[0].same(pair[1]) && before[1].same(pair[0])
 		})
-		if !stands {
+		if !stands && !(pair[0].written && pair[1].written) {
 			faults.Refuse(model.ListenerField(pair[1].listener, prefixField), "%s", mixup(pair))
 		}
 	}
@@ -183,7 +188,7 @@ func prefixWarnings(c *model.Cluster) []string {
 			continue
 		}
 		field, prefix := model.ListenerField(l.Name, prefixField), *l.OAuth.PrincipalPrefix
-		all = append(all, issuer{l.Name, l.OAuth.Issuer, prefix})
+		all = append(all, issuer{listener: l.Name, name: l.OAuth.Issuer, prefix: prefix})
 		switch {
 		case prefix == "":
 			warnings = append(warnings, fmt.Sprintf("%s: it is empty, so that whoever names users at the issuer may be any "+

@@ -75,9 +75,9 @@ var oauthFaults = []badInput{
 		ofTokens + ".principalClaim", "the name of a claim"},
 	{"two issuers with the default prefix", partner("", nil, "https://partner.example.com"), verdict.ReasonInvalid,
 		ofPartner, "give each issuer a prefix that begins no other's"},
-	{"a prefix that begins with another issuer's", partner("corp", ptr("corp:eu:"), "https://partner.example.com"),
-		verdict.ReasonInvalid, ofPartner, "give each issuer a prefix"},
-	{"no prefix beside another issuer's", partner("corp:", ptr(""), "https://partner.example.com"), verdict.ReasonInvalid,
+	{"a prefix that begins with another issuer's default", partner("", ptr("oidc:eu:"), "https://partner.example.com"),
+		verdict.ReasonInvalid, ofPartner, "or write the prefix out at both if they name the same people"},
+	{"no prefix beside another issuer's default", partner("", ptr(""), "https://partner.example.com"), verdict.ReasonInvalid,
 		ofPartner, "give each issuer a prefix"},
 	{"a prefix that names a distinguished name", tokens(func(o *v1alpha1.ListenerOAuth) { o.PrincipalPrefix = ptr("CN=") }),
 		verdict.ReasonInvalid, ofTokens + ".principalPrefix", "letters, digits"},
@@ -109,6 +109,21 @@ func TestIssuersThatCannotNameEachOthersAreTaken(t *testing.T) {
 		change(&in)
 		if _, faults := Resolve(in); len(faults) > 0 {
 			t.Errorf("%s: %v", name, faults)
+		}
+	}
+}
+
+// Who moves to another issuer wants the same principals from both for a while, and says so.
+func TestPrefixesThatTheOwnerWritesOutAreTakenAndWarnedOf(t *testing.T) {
+	for staff, prefix := range map[string]string{"oidc:": "oidc:", "corp": "corp:eu:", "corp:": ""} {
+		in := running(t, small)
+		partner(staff, &prefix, "https://next.example.com")(&in)
+		c, faults := Resolve(in)
+		if len(faults) > 0 {
+			t.Fatal(faults)
+		}
+		if all := strings.Join(Warnings(c), "; "); !strings.Contains(all, "may name whomever the other knows") {
+			t.Errorf("%q and %q: %s", staff, prefix, all)
 		}
 	}
 }
