@@ -268,6 +268,9 @@ type ListenerStatus struct {
 	// publicAuthority.
 	// +optional
 	CACertificates string `json:"caCertificates,omitempty"`
+	// Since when clients are given another authority, while some Secret of a KafkaUser lacks it.
+	// +optional
+	TrustSince *metav1.Time `json:"trustSince,omitempty"`
 	// Whether clients trust the listener by the authorities that their system trusts.
 	// +optional
 	PublicAuthority bool `json:"publicAuthority,omitempty"`

@@ -51,7 +51,7 @@ type KafkaClusterList struct {
 // +kubebuilder:validation:XValidation:rule="has(self.pools) || has(self.external)",message="spec.pools: Required value: name the pools of the cluster, or in spec.external the addresses of one that somebody else runs"
 // +kubebuilder:validation:XValidation:rule="has(self.version) || has(self.external)",message="spec.version: Required value: name the version of Kafka, or in spec.external the addresses of a cluster that somebody else runs"
 // +kubebuilder:validation:XValidation:rule="!has(self.external) || !has(self.pools)",message="spec.external: a cluster that somebody else runs has no pools here; remove spec.pools or spec.external"
-// +kubebuilder:validation:XValidation:rule="!has(self.external) || !has(self.version) && !has(self.metadataVersion) && !has(self.listeners) && !has(self.listenerAuthority) && !has(self.authorization) && !has(self.config) && !has(self.unmanagedConfig)",message="spec.external: the brokers are somebody else's; remove version, metadataVersion, listeners, listenerAuthority, authorization, config and unmanagedConfig"
+// +kubebuilder:validation:XValidation:rule="!has(self.external) || !has(self.version) && !has(self.metadataVersion) && !has(self.listeners) && !has(self.listenerAuthority) && !has(self.trustWindowSeconds) && !has(self.authorization) && !has(self.config) && !has(self.unmanagedConfig)",message="spec.external: the brokers are somebody else's; remove version, metadataVersion, listeners, listenerAuthority, trustWindowSeconds, authorization, config and unmanagedConfig"
 // +kubebuilder:validation:XValidation:rule="!has(self.external) || !has(self.rolling) || !has(self.rolling.maxUnavailable) && (!has(self.rolling.unavailable) || self.rolling.unavailable == 'Proceed')",message="spec.external: the brokers are somebody else's and are not restarted; remove rolling"
 // +kubebuilder:validation:XValidation:rule="!has(self.external) || !has(self.networkPolicy)",message="spec.external: the brokers are somebody else's and have no pods here; remove networkPolicy"
 // +kubebuilder:validation:XValidation:rule="!has(self.pools) || self.pools.exists(p, !has(p.roles) || 'Controller' in p.roles)",message="spec.pools: no pool has the role Controller; add it to a pool's roles, a cluster needs 1, 3 or 5 controllers"
@@ -103,6 +103,13 @@ type KafkaClusterSpec struct {
 	// listener-authority. The nodes among themselves trust the cluster's own authority alone. Default: that one signs.
 	// +optional
 	ListenerAuthority *SecretName `json:"listenerAuthority,omitempty"`
+
+	// For how many seconds another authority for a listener waits until every Secret of a KafkaUser holds it. Then
+	// brokers show what it has signed, and the condition Warning names who lacks it. Default: 86400. 0 to 2592000.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=2592000
+	TrustWindowSeconds *int32 `json:"trustWindowSeconds,omitempty"`
 
 	// Who may do what in Kafka. Default: Simple if any listener authenticates, else None, as it was when the cluster
 	// was created; recorded in status.defaults.
@@ -322,7 +329,7 @@ type LabelExpression struct {
 // +kubebuilder:validation:XValidation:rule="self.all(k, !(k in ['node.id', 'broker.id', 'process.roles', 'cluster.id']) && !k.startsWith('controller.quorum.bootstrap') && !k.startsWith('controller.quorum.voters') && !k.startsWith('controller.quorum.auto'))",message="config: node.id, process.roles and the quorum's members are owned by the operator; use spec.pools"
 // +kubebuilder:validation:XValidation:rule="self.all(k, !(k in ['host.name', 'port', 'advertised.host.name', 'advertised.port', 'broker.id.generation.enable', 'control.plane.listener.name']) && !k.startsWith('zookeeper.'))",message="config: Kafka 4 has dropped zookeeper.*, host.name, port, advertised.host.name, advertised.port, broker.id.generation.enable and control.plane.listener.name; remove them"
 // +kubebuilder:validation:XValidation:rule="self.all(k, !(k in ['log.dir', 'log.dirs', 'metadata.log.dir']))",message="config: log.dirs and metadata.log.dir are owned by the operator; use spec.pools[].storage.volumes"
-// +kubebuilder:validation:XValidation:rule="self.all(k, !(k in ['super.users', 'authorizer.class.name', 'allow.everyone.if.no.acl.found', 'principal.builder.class']))",message="config: super.users and the authorizer are owned by the operator; use spec.authorization"
+// +kubebuilder:validation:XValidation:rule="self.all(k, !(k in ['super.users', 'authorizer.class.name', 'allow.everyone.if.no.acl.found', 'principal.builder.class']) && !k.startsWith('castellan.'))",message="config: super.users, castellan.* and the authorizer are owned by the operator; use spec.authorization"
 // +kubebuilder:validation:XValidation:rule="self.all(k, k != 'broker.rack')",message="config: broker.rack is owned by the operator; use spec.rack"
 type Config map[string]ConfigValue
 
@@ -884,6 +891,15 @@ type ListenerAuthentication struct {
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=8
 	ClientAuthorities []SecretName `json:"clientAuthorities,omitempty"`
+
+	// Subjects of certificates that an authority of clientAuthorities has signed, and that are refused all the same, as
+	// in CN=app,O=Example. Open connections end, too. Default: none. At most 64.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=3
+	// +kubebuilder:validation:items:MaxLength=512
+	RefusedSubjects []string `json:"refusedSubjects,omitempty"`
 }
 
 // AuthorizationType says who decides what a principal may do.

@@ -51,7 +51,6 @@ type ListenerOAuth struct {
 	// mechanism. With "" nothing does: whoever may name users at the issuer may then be any KafkaUser. Default: oidc: and
 	// then User:oidc:alice has the ACLs of a token of alice. At most 64 characters.
 	// +optional
-	// +kubebuilder:default="oidc:"
 	// +kubebuilder:validation:MaxLength=64
 	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9._:/@-]*$`
 	PrincipalPrefix *string `json:"principalPrefix,omitempty"`

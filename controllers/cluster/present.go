@@ -25,6 +25,8 @@ const (
 	// showFirst is a little more than a kubelet needs to refresh a mount after its pod was touched. The time doubles with
 	// each attempt from the third on, up to whenAtRest.
 	showFirst = 300 * time.Millisecond
+	// mountsRefreshed is after how long a kubelet has refreshed a mount, whether or not its pod was touched.
+	mountsRefreshed = 3 * time.Minute
 	// showAtOnce is how many brokers of a cluster are asked side by side.
 	showAtOnce = 32
 	// showPatience is after how many attempts the status says what may be wrong: some twenty seconds.
@@ -130,12 +132,16 @@ func (r *Reconciler) show(ctx context.Context, s *scope, want decide.Presenting,
 	looked()
 	ctx, cancel := context.WithTimeout(ctx, showTimeout) // a listener that is silent has used up the other
 	defer cancel()
-	if behind == "" && err == nil {
+	shows := behind == "" && err == nil
+	if shows && !want.MustReread() {
 		p.seen, p.missing = true, ""
 		return p, nil
 	}
 	p.next = s.seen.Now.Add(min(whenAtRest, showFirst<<min(max(p.attempts-1, 0), 10)))
 	p.attempts++
+	if shows {
+		return r.reread(ctx, s, want, p)
+	}
 	if behind == "" {
 		if p.missing = ""; want.Renewed() {
 			p.missing = fmt.Sprintf("broker %d cannot be asked whether it shows its new certificate: %v", want.Node, err)
@@ -147,7 +153,7 @@ func (r *Reconciler) show(ctx context.Context, s *scope, want decide.Presenting,
 		p.missing += "; its log says why, after \"Encountered metadata publishing fault\", and a restart of it helps"
 	}
 	if want.Touched != want.Digest {
-		return p, r.touchPod(ctx, s, want)
+		return p, r.touchPod(ctx, s, want, want.Digest)
 	}
 	admin, err := r.Connections.Admin(ctx, s.base)
 	if err == nil {
@@ -155,6 +161,27 @@ func (r *Reconciler) show(ctx context.Context, s *scope, want decide.Presenting,
 	}
 	if err != nil {
 		p.missing = fmt.Sprintf("broker %d cannot be told to read its new certificate: %v", want.Node, err)
+	}
+	return p, nil
+}
+
+// reread has a broker read whom it trusts about clients. Nothing shows that it has: so it is told again and again until
+// the kubelet has refreshed its mounts whatever happened, and that is noted at the pod, for whoever leads next.
+func (r *Reconciler) reread(ctx context.Context, s *scope, want decide.Presenting, p proof) (proof, error) {
+	p.missing = ""
+	if want.Touched != want.Digest {
+		return p, r.touchPod(ctx, s, want, want.Digest)
+	}
+	admin, err := r.Connections.Admin(ctx, s.base)
+	if err == nil {
+		err = admin.ReloadCertificates(ctx, want.Node)
+	}
+	switch {
+	case err != nil:
+		p.missing = fmt.Sprintf("broker %d cannot be told to read who signs certificates of clients: %v", want.Node, err)
+	case !s.seen.Now.Before(want.TrustChanged.Add(mountsRefreshed)):
+		p.seen = true
+		return p, r.touchPod(ctx, s, want, want.Digest+decide.RereadMark)
 	}
 	return p, nil
 }
@@ -179,10 +206,10 @@ func (r *Reconciler) differing(ctx context.Context, want decide.Presenting) (lis
 }
 
 // touchPod has the kubelet refresh the mounts of the very pod at once, and not within a minute or two.
-func (r *Reconciler) touchPod(ctx context.Context, s *scope, want decide.Presenting) error {
+func (r *Reconciler) touchPod(ctx context.Context, s *scope, want decide.Presenting, note string) error {
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
 		Namespace: s.base.Namespace, Name: want.Pod, UID: types.UID(want.PodUID)}}
-	touched := map[string]any{"annotations": map[string]string{v1alpha1.AnnotationCertificates: want.Digest}}
+	touched := map[string]any{"annotations": map[string]string{v1alpha1.AnnotationCertificates: note}}
 	if err := apply.IgnoreGone(r.patch(ctx, pod, touched, nil)); err != nil {
 		return fmt.Errorf("touch pod %s/%s: %w", pod.Namespace, pod.Name, err)
 	}

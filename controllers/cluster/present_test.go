@@ -271,6 +271,45 @@ func TestABrokerThatIsSlowDelaysNoOther(t *testing.T) {
 	}
 }
 
+// An authority with another key under the same subject is not seen in a handshake. The broker is told to read it, and
+// that it was outlives the operator.
+func TestABrokerReadsAnAuthorityThatHasAnotherKeyUnderTheSameSubject(t *testing.T) {
+	b := aBroker(t)
+	pod, cluster := &corev1.Pod{}, &v1alpha1.KafkaCluster{}
+	b.get("events", cluster)
+	want := b.presents(0)
+	want.Pod, want.PodUID, want.StartedAt, want.TrustChanged = "events-main-0", "pod-0", b.now.Add(-time.Hour), b.now
+	run := func(during time.Duration) {
+		t.Helper()
+		for end := b.now.Add(during); b.now.Before(end); b.now = b.now.Add(300 * time.Millisecond) {
+			b.get("events-main-0", pod)
+			want.Touched, want.Reread = strings.CutSuffix(pod.Annotations[v1alpha1.AnnotationCertificates], decide.RereadMark)
+			s := newScope(decide.Inputs{Cluster: cluster, Now: b.now})
+			s.decision.Presenting = []decide.Presenting{want}
+			if err := b.under.present(t.Context(), s); err != nil || len(s.presenting) > 0 {
+				t.Fatalf("%v, %v", err, s.presenting)
+			}
+		}
+	}
+	began := b.reloads
+	if run(2 * time.Second); want.Touched != want.Digest || b.reloads == began {
+		t.Fatalf("within seconds it is touched for %q, and told %d times", want.Touched, b.reloads-began)
+	}
+	if run(10 * time.Minute); !want.Reread || b.reloads-began > 16 {
+		t.Fatalf("it was told %d times, and that is noted: %t", b.reloads-began, want.Reread)
+	}
+	told, version := b.reloads, pod.ResourceVersion
+	b.under.proofs = proofs{} // another operator leads
+	if run(10 * time.Minute); b.reloads != told || pod.ResourceVersion != version {
+		t.Errorf("another operator tells it %d times, and writes the pod: %t", b.reloads-told, pod.ResourceVersion != version)
+	}
+	want.Digest, want.StartedAt = "after it", b.now.Add(-time.Minute)
+	b.now = b.now.Add(time.Hour)
+	if run(time.Minute); b.reloads != told || pod.ResourceVersion != version {
+		t.Error("a process that has started since is told")
+	}
+}
+
 // A listener that nobody answers at, such as behind a wall, keeps no new certificate from the others of its broker.
 func TestAListenerThatIsSilentKeepsNothingFromTheOthers(t *testing.T) {
 	b := aBroker(t)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -236,6 +237,58 @@ func TestUsersTrustAnotherAuthorityBeforeABrokerShowsIt(t *testing.T) {
 	c.write(theirs)
 	if c.passes(time.Minute); !c.shows(secret) {
 		t.Errorf("every client trusts it, and it is not shown: %s", c.said())
+	}
+}
+
+// A guest's Secret that is never written delays another authority for the window, also when the operator starts anew.
+func TestASecretThatIsNeverWrittenHoldsAnotherAuthorityForADayAtMost(t *testing.T) {
+	for name, test := range map[string]struct {
+		spoil  func(u *v1alpha1.KafkaUser)
+		window *int32
+		shows  [2]bool // after a minute, and after a day
+	}{
+		"it is not written": {func(*v1alpha1.KafkaUser) {}, nil, [2]bool{false, true}},
+		"its user is paused": {func(u *v1alpha1.KafkaUser) {
+			u.Annotations = map[string]string{v1alpha1.AnnotationPause: "true"}
+		}, nil, [2]bool{true, true}},
+		"nobody is to be waited for": {func(*v1alpha1.KafkaUser) {}, new(int32), [2]bool{true, true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := aCertified(t)
+			user := &v1alpha1.KafkaUser{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "app", Labels: copied},
+				Spec:   v1alpha1.KafkaUserSpec{ClusterRef: v1alpha1.ClusterRef{Name: "events"}},
+				Status: v1alpha1.KafkaUserStatus{Binding: &v1alpha1.Binding{Name: "app-kafka"}}}
+			test.spoil(user)
+			theirs := &corev1.Secret{ObjectMeta: named("app-kafka", copied), Data: map[string][]byte{
+				"bootstrap.servers.clients": []byte("x"), "ca.crt": []byte("")}}
+			for _, o := range []client.Object{user, theirs} {
+				if err := c.api.Create(t.Context(), o); err != nil {
+					t.Fatal(err)
+				}
+			}
+			cluster := &v1alpha1.KafkaCluster{}
+			c.get("events", cluster)
+			cluster.Spec.TrustWindowSeconds = test.window
+			if err := c.api.Update(t.Context(), cluster); err != nil {
+				t.Fatal(err)
+			}
+			secret := c.provide(forListener, covering...)
+			c.ask("web")
+			if c.passes(time.Minute); c.shows(secret) != test.shows[0] {
+				t.Fatalf("after a minute it is shown: %t; %s", !test.shows[0], c.said())
+			}
+			c.now = c.now.Add(24*time.Hour - 30*time.Second)
+			c.under.proofs = proofs{} // another operator leads
+			if c.passes(time.Minute); c.shows(secret) != test.shows[1] {
+				t.Fatalf("after a day it is shown: %t; %s", !test.shows[1], c.said())
+			}
+			c.get("events", cluster)
+			warning := meta.FindStatusCondition(cluster.Status.Conditions, v1alpha1.ConditionWarning)
+			told := warning != nil && strings.Contains(warning.Message, `Secret "app-kafka" of KafkaUser shop/app`)
+			if paused := user.Annotations != nil; told == paused {
+				t.Errorf("who is left is told: %t", told)
+			}
+		})
 	}
 }
 

@@ -19,7 +19,11 @@ import (
 // AuthorityIn is a Secret with a certificate authority of the cluster's.
 func (w *World) AuthorityIn(name string) *corev1.Secret {
 	w.T.Helper()
-	authority, err := pki.NewAuthority(name, w.Clock.Now())
+	commonName := pki.AuthorityName(ClusterKey.Namespace, ClusterKey.Name)
+	if name == pki.ClientsAuthoritySecret(ClusterKey.Name) {
+		commonName = pki.ClientsAuthorityName(ClusterKey.Namespace, ClusterKey.Name, w.Clock.Now())
+	}
+	authority, err := pki.NewAuthority(commonName, w.Clock.Now())
 	if err != nil {
 		w.T.Fatal(err)
 	}

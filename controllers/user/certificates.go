@@ -164,7 +164,7 @@ func (p *userPass) admitCertificate(ctx context.Context, i *userItem) error {
 	if !mechanism.Uses(i.mechanisms, mechanism.CertificateFile) {
 		return nil
 	}
-	fault := users.NameTooLong(i.claim.Name)
+	fault := users.UnfitName(i.claim.Name)
 	if fault == nil {
 		full, err := p.full(ctx, i.claim.Name)
 		if err != nil {

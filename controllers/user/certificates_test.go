@@ -13,6 +13,7 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/controllers/controllertest"
 	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/pki"
 	"github.com/castellan-dev/castellan/internal/plainauth"
 	"github.com/castellan-dev/castellan/internal/render"
@@ -143,6 +144,40 @@ func TestACertificateWaitsForTheAuthorityThatSignsIt(t *testing.T) {
 	w.Apply(ca)
 	w.Settle("app")
 	w.wantUser("app", "Ready")
+}
+
+// The authority of the nodes of cluster events-clients has the name that the one of the users of cluster events would
+// have. What it signs is a node.
+func TestNoUserIsSignedByTheAuthorityOfAnotherClustersNodes(t *testing.T) {
+	for name, labelled := range map[string]string{"as it is": "events-clients", "labelled as this cluster's": "events"} {
+		t.Run(name, func(t *testing.T) {
+			w := newCertificateWorld(t, 1)
+			ca := w.AuthorityIn("events-clients-ca")
+			w.Remove(ca)
+			nodes, err := pki.NewAuthority(pki.AuthorityName(ca.Namespace, "events-clients"), w.Clock.Now())
+			if err != nil {
+				t.Fatal(err)
+			}
+			ca.Labels = model.Labels(labelled)
+			ca.Data = map[string][]byte{pki.AuthorityCertificate: nodes.CertPEM, pki.AuthorityKey: nodes.KeyPEM}
+			w.Apply(ca, newUser("app", time.Hour, scram512, byTLS))
+			_ = w.Once("app")
+			w.wantUser("app", "Reconciling/CertificateAuthorityNotReady")
+			if len(w.held("app").CertPEM) > 0 {
+				t.Error("it has signed a user")
+			}
+		})
+	}
+}
+
+func TestAnAuthorityOfThatNameSignsNoUserUnlessTheClusterIsItsOwn(t *testing.T) {
+	w := newCertificateWorld(t, 1)
+	ca := w.AuthorityIn("events-clients-ca")
+	w.Remove(ca)
+	ca.Labels = model.Labels("events-clients")
+	w.Apply(ca, newUser("app", time.Hour, scram512, byTLS))
+	_ = w.Once("app")
+	w.wantUser("app", "Reconciling/CertificateAuthorityNotReady")
 }
 
 func TestARenewedCertificateAndTheFormerOneAreBothGoodUntilTheFormerEnds(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/pki"
 )
 
@@ -55,6 +56,10 @@ func ClientsAuthority(ctx context.Context, reader client.Reader, cluster types.N
 		}
 		return pki.Authority{}, false, err
 	}
-	authority, err := Authority(secret)
+	if secret.Labels[v1alpha1.LabelCluster] != cluster.Name { // of the cluster <name>-clients it is the authority of nodes
+		return pki.Authority{}, false, nil
+	}
+	authority, err := pki.ParseClientsAuthority(secret.Data[pki.AuthorityCertificate], secret.Data[pki.AuthorityKey],
+		cluster.Namespace, cluster.Name)
 	return authority, err == nil, nil
 }

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
+	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/pki"
 )
 
@@ -53,23 +54,33 @@ func TestClientsAreToldTheCertificateAndNothingBesideIt(t *testing.T) {
 }
 
 func TestTheAuthorityOfTheClientsIsReadOrNotThere(t *testing.T) {
-	authority, err := pki.NewAuthority("clients", time.Now())
+	authority, err := pki.NewAuthority(pki.ClientsAuthorityName("shop", "events", time.Now()), time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
+	nodes, err := pki.NewAuthority(pki.AuthorityName("shop", "events-clients"), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := func(ca pki.Authority) map[string][]byte {
+		return map[string][]byte{pki.AuthorityCertificate: ca.CertPEM, pki.AuthorityKey: ca.KeyPEM}
+	}
 	for name, c := range map[string]struct {
-		data map[string][]byte
-		want bool
+		data    map[string][]byte
+		cluster string // in the label
+		want    bool
 	}{
-		"as the operator makes it": {map[string][]byte{pki.AuthorityCertificate: authority.CertPEM,
-			pki.AuthorityKey: authority.KeyPEM}, true},
-		"without its key": {map[string][]byte{pki.AuthorityCertificate: authority.CertPEM}, false},
-		"no Secret yet":   {nil, false},
+		"as the operator makes it":             {whole(authority), "events", true},
+		"without its key":                      {map[string][]byte{pki.AuthorityCertificate: authority.CertPEM}, "events", false},
+		"no Secret yet":                        {nil, "events", false},
+		"another cluster's":                    {whole(authority), "events-clients", false},
+		"the nodes of another cluster's":       {whole(nodes), "events-clients", false},
+		"these with the label of this cluster": {whole(nodes), "events", false},
 	} {
 		kube := fake.NewClientBuilder()
 		if c.data != nil {
-			kube.WithObjects(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "events-clients-ca"},
-				Data: c.data})
+			kube.WithObjects(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "events-clients-ca",
+				Labels: map[string]string{v1alpha1.LabelCluster: c.cluster}}, Data: c.data})
 		}
 		got, found, err := ClientsAuthority(t.Context(), kube.Build(), types.NamespacedName{Namespace: "shop", Name: "events"})
 		if err != nil || found != c.want || found && !bytes.Equal(got.CertPEM, authority.CertPEM) {

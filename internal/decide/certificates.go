@@ -34,6 +34,10 @@ type Presenting struct {
 	Listeners []Presented
 	// Digest identifies the certificates of all listeners; Touched is that for which the pod was touched last.
 	Digest, Touched string
+	// TrustChanged is when whom its listeners trust about clients was changed last; zero = it is as at first. Reread tells
+	// that the process was told to read what Touched stands for until it has.
+	TrustChanged time.Time
+	Reread       bool
 }
 
 // Presented is the certificate of one listener of one broker.
@@ -76,6 +80,16 @@ func (p Presenting) Renewed() bool {
 	})
 }
 
+// MustReread tells that the process may go by other authorities of clients than it should. It shows their subjects, and
+// not their keys: of an authority with another key nothing tells which one it trusts.
+func (p Presenting) MustReread() bool {
+	return p.StartedAt.Before(p.TrustChanged.Add(mountLag)) && !p.TrustChanged.IsZero() &&
+		(!p.Reread || p.Touched != p.Digest)
+}
+
+// RereadMark ends what is noted at a pod whose broker has been told to read anew until it has.
+const RereadMark = " read"
+
 // presenting lists the brokers that are up and have listeners with TLS, by node id. A listener whose certificate cannot
 // be read is left out: it is about to be made anew.
 func presenting(c *model.Cluster, o *model.Observation, live *observe.Live) []Presenting {
@@ -87,8 +101,8 @@ func presenting(c *model.Cluster, o *model.Observation, live *observe.Live) []Pr
 		if !named || !seen.IsUp() || seen.UID != string(pod.UID) || seen.Address == "" {
 			continue
 		}
-		p := Presenting{Node: id, Pod: pod.Name, PodUID: seen.UID, StartedAt: seen.StartedAt,
-			Touched: pod.Annotations[v1alpha1.AnnotationCertificates]}
+		p := Presenting{Node: id, Pod: pod.Name, PodUID: seen.UID, StartedAt: seen.StartedAt}
+		p.Touched, p.Reread = strings.CutSuffix(pod.Annotations[v1alpha1.AnnotationCertificates], RereadMark)
 		secret := joined(live, c.ListenersSecrets(&model.Pool{Name: seen.Pool}))
 		digest := sha256.New()
 		for _, store := range seen.KeyStores {
@@ -101,10 +115,14 @@ func presenting(c *model.Cluster, o *model.Observation, live *observe.Live) []Pr
 			p.Listeners = append(p.Listeners, Presented{Listener: listener, Certificate: chain[0], Above: chain[1:],
 				Address:           net.JoinHostPort(seen.Address, strconv.Itoa(int(store.Port))),
 				ClientAuthorities: authorities})
+			if changed := trustChanged(secret, listener); store.Trust != "" && changed.After(p.TrustChanged) {
+				p.TrustChanged = changed
+			}
 			var raw []byte
 			for _, certificate := range slices.Concat(chain, authorities) {
 				raw = append(raw, certificate.Raw...)
 			}
+			raw = append(raw, secret.Data[model.Listener{Name: listener}.ClientRefused()]...)
 			fmt.Fprintf(digest, "%s %x\n", store.Entry, sha256.Sum256(raw))
 		}
 		if len(p.Listeners) > 0 {
@@ -141,7 +159,8 @@ func (a AuthorityState) presented(leaf *Leaf, existing pki.Leaf, now time.Time) 
 func (d *Decision) provide(in Inputs) {
 	if d.Authority.Problem != "" { // nothing is written, and whom clients trust stays
 		for i := range d.Model.Listeners {
-			d.Model.Listeners[i].Trust = trustOnRecord(in.Cluster, d.Model.Listeners[i].Name)
+			l := &d.Model.Listeners[i]
+			l.Trust, l.TrustSince = trustOnRecord(in.Cluster, l.Name), trustSince(in.Cluster, l.Name)
 		}
 		return
 	}
@@ -167,10 +186,11 @@ func (d *Decision) provide(in Inputs) {
 		known := provided.Listener{
 			Listener: *l, Authority: d.Model.ListenerAuthority, Recorded: trustOnRecord(in.Cluster, l.Name),
 			Own: d.Authority.Anchors(), Held: in.Cluster.Annotations[v1alpha1.AnnotationHoldAuthority] == "true",
-			Lacking: func(anchors []byte) string {
+			Since: trustSince(in.Cluster, l.Name), Window: d.Model.TrustWindow,
+			Lacking: func(anchors []byte) []string {
 				all, err := holders()
 				if err != nil {
-					return "every Secret of a KafkaUser, which cannot be read now (" + err.Error() + "),"
+					return []string{"every Secret of a KafkaUser, which cannot be read now (" + err.Error() + "),"}
 				}
 				return provided.Lacking(all, l.Name, anchors)
 			},
@@ -182,6 +202,7 @@ func (d *Decision) provide(in Inputs) {
 		known.Entries, known.Shown = entriesOf(secret, l.Name), shown()
 		outcome := known.Decide(in.Provided, in.Now)
 		d.Authority.Listeners[l.Name], l.Trust = outcome, outcome.Trust
+		l.TrustSince = outcome.Since
 		d.tell(outcome)
 	}
 }
@@ -193,8 +214,10 @@ func (d *Decision) tell(o provided.Outcome) {
 	if o.Waiting != "" {
 		d.Waiting = append(d.Waiting, o.Waiting)
 	}
-	if o.Warning != "" {
-		d.Warnings = append(d.Warnings, o.Warning)
+	for _, warning := range []string{o.Warning, o.Left} {
+		if warning != "" {
+			d.Warnings = append(d.Warnings, warning)
+		}
 	}
 }
 
@@ -222,6 +245,15 @@ func trustOnRecord(cluster *v1alpha1.KafkaCluster, listener string) model.Trust 
 		}
 	}
 	return model.Trust{}
+}
+
+func trustSince(cluster *v1alpha1.KafkaCluster, listener string) time.Time {
+	for _, l := range cluster.Status.Listeners {
+		if l.Name == listener && l.TrustSince != nil {
+			return l.TrustSince.Time
+		}
+	}
+	return time.Time{}
 }
 
 // namesToConnectTo are the names and addresses of a listener that clients are told, and copies is how many brokers the

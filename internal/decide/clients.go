@@ -1,9 +1,11 @@
 package decide
 
 import (
+	"bytes"
 	"crypto/x509"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -22,9 +24,8 @@ type ClientsState struct {
 	ToBeMade  bool
 	Renew     string // why it is given a new certificate for its key; empty = it is not
 	Problem   string // what to restore; empty = nothing
-	// Provided are the authorities of users' own, as PEM, by listener; Unclear are listeners of which some cannot be used.
-	Provided map[string][]byte
-	Unclear  map[string]bool
+	// Provided are the authorities of users' own, as PEM, by listener and Secret. A Secret that cannot be used has none.
+	Provided map[string]map[string][]byte
 }
 
 // clientsAuthority reads the authority for certificates of users. Where no listener asks for any there is none.
@@ -36,8 +37,8 @@ func (d *Decision) clientsAuthority(in Inputs) {
 	name := pki.ClientsAuthoritySecret(in.Cluster.Name)
 	if secret := in.Live.Secrets[name]; secret == nil {
 		state.ToBeMade = true
-	} else if authority, err := pki.ParseAuthority(secret.Data[pki.AuthorityCertificate],
-		secret.Data[pki.AuthorityKey]); err != nil { // the error may quote the Secret, and is not told
+	} else if authority, err := pki.ParseClientsAuthority(secret.Data[pki.AuthorityCertificate],
+		secret.Data[pki.AuthorityKey], in.Cluster.Namespace, in.Cluster.Name); err != nil { // it may quote the Secret
 		state.Problem = fmt.Sprintf("Secret %s does not hold an authority for users' certificates (%s and %s): restore it, "+
 			"or delete it, and every user gets a new certificate", name, pki.AuthorityCertificate, pki.AuthorityKey)
 		d.Waiting = append(d.Waiting, state.Problem)
@@ -45,14 +46,14 @@ func (d *Decision) clientsAuthority(in Inputs) {
 		state.Authority = authority
 		state.Renew, _ = pki.AuthorityNeedsRenewal(authority, in.Now)
 	}
-	state.Provided, state.Unclear = map[string][]byte{}, map[string]bool{}
+	state.Provided = map[string]map[string][]byte{}
 	for _, l := range d.Model.Listeners {
 		if !l.AsksForCertificates() {
 			continue
 		}
-		anchors, faults := provided.ClientAnchors(l, in.Provided, in.Now)
-		state.Provided[l.Name], state.Unclear[l.Name] = anchors, len(faults) > 0
-		d.Verdicts = append(d.Verdicts, faults...)
+		given := provided.ClientAnchors(l, in.Provided, in.Now)
+		state.Provided[l.Name] = given.Anchors
+		d.Verdicts, d.Warnings = append(d.Verdicts, given.Faults...), append(d.Warnings, given.Warnings...)
 	}
 }
 
@@ -63,24 +64,82 @@ const formerAuthorities = 4
 // that holds now; nil = nothing.
 func (s ClientsState) trust(c *model.Cluster, have *corev1.Secret, now time.Time) map[string][]byte {
 	all := map[string][]byte{}
+	if have == nil {
+		have = &corev1.Secret{}
+	}
 	for _, l := range c.Listeners {
 		if !l.AsksForCertificates() {
 			continue
 		}
-		var before []byte
-		if have != nil {
-			before = have.Data[l.ClientTrust()]
-		}
-		anchors := s.Authority.CertPEM
-		if s.Problem != "" || s.Unclear[l.Name] { // whom it has trusted so far stays
-			anchors = pki.Union(anchors, before)
-		}
+		before, sources := have.Data[l.ClientTrust()], have.Data[l.ClientTrustSources()]
+		anchors := s.Authority.CertPEM // none while there is a Problem, and former ones are among those that stay
 		for _, former := range formerOf(c, before, now) {
 			anchors = pki.Union(anchors, former)
 		}
-		if anchors = pki.Union(anchors, s.Provided[l.Name]); len(anchors) > 0 {
+		var from strings.Builder
+		for _, name := range l.ClientAuthorities {
+			given, usable := s.Provided[l.Name][name]
+			if !usable {
+				given = staying(c, before, sources, name, now)
+			}
+			anchors = pki.Union(anchors, given)
+			for _, fingerprint := range fingerprints(given) {
+				fmt.Fprintf(&from, "%s %s\n", fingerprint, name)
+			}
+		}
+		if len(anchors) > 0 {
 			all[l.ClientTrust()] = anchors
 		}
+		if from.Len() > 0 {
+			all[l.ClientTrustSources()] = []byte(from.String())
+		}
+		var refused []byte
+		for _, subject := range l.RefusedSubjects {
+			refused = append(refused, subject+"\n"...)
+		}
+		if refused != nil {
+			all[l.ClientRefused()] = refused
+		}
+		if changed := have.Data[l.ClientTrustChanged()]; before != nil && !bytes.Equal(before, anchors) ||
+			!bytes.Equal(have.Data[l.ClientRefused()], refused) {
+			all[l.ClientTrustChanged()] = []byte(now.UTC().Format(time.RFC3339))
+		} else if changed != nil {
+			all[l.ClientTrustChanged()] = changed
+		}
+	}
+	return all
+}
+
+// staying are those of the certificates that were trusted so far by a Secret that cannot be used now. One of which
+// nobody knows by which Secret it came counts among them, as an operator of before that was noted has left it.
+func staying(c *model.Cluster, before, sources []byte, name string, now time.Time) []byte {
+	living, _ := pki.Living(before, now)
+	certificates, err := pki.ParseCertificates(living)
+	if err != nil {
+		return nil
+	}
+	var all []byte
+	for _, x := range certificates {
+		line, known := pki.Fingerprint(x), false
+		for source := range strings.Lines(string(sources)) {
+			known = known || strings.HasPrefix(source, line+" ")
+		}
+		if !pki.SignsForClients(x, c.Namespace, c.Name) &&
+			(!known || bytes.Contains(sources, []byte(line+" "+name+"\n"))) {
+			all = append(all, pki.Encode(x)...)
+		}
+	}
+	return all
+}
+
+func fingerprints(anchors []byte) []string {
+	certificates, err := pki.ParseCertificates(anchors)
+	if err != nil {
+		return nil // there is none
+	}
+	var all []string
+	for _, x := range certificates {
+		all = append(all, pki.Fingerprint(x))
 	}
 	return all
 }
@@ -100,6 +159,15 @@ func formerOf(c *model.Cluster, trusted []byte, now time.Time) [][]byte {
 		all = append(all, pki.Encode(x))
 	}
 	return all
+}
+
+// trustChanged is when a listeners' Secret was changed about whom a listener trusts; zero = never.
+func trustChanged(secret *corev1.Secret, listener string) time.Time {
+	at, err := time.Parse(time.RFC3339, string(secret.Data[model.Listener{Name: listener}.ClientTrustChanged()]))
+	if err != nil {
+		return time.Time{}
+	}
+	return at
 }
 
 // clientAuthorities are those that an entry of a listeners' Secret holds.

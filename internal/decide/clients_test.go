@@ -2,6 +2,8 @@ package decide
 
 import (
 	"bytes"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -39,47 +41,122 @@ func foreignSigner(t *testing.T) []byte {
 func TestWhomAListenerTrustsAboutItsClients(t *testing.T) {
 	c := &model.Cluster{Namespace: "shop", Name: "events", Listeners: []model.Listener{
 		{Name: "clients", TLS: true, Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismScram512}},
-		{Name: "mutual", TLS: true, Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismTLS}},
+		{Name: "mutual", TLS: true, Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismTLS},
+			ClientAuthorities: []string{"corp", "partner"}},
 	}}
 	former, present, corp := signer(t, clientsTime), signer(t, clientsTime.Add(time.Hour)), foreignSigner(t)
 	ended := signer(t, clientsTime.AddDate(-11, 0, 0))
 	removed := foreignSigner(t)
+	only := func(secrets map[string][]byte) map[string]map[string][]byte {
+		return map[string]map[string][]byte{"mutual": secrets}
+	}
+	none := only(map[string][]byte{"corp": nil, "partner": nil})
+	from := func(secret string, anchors []byte) string {
+		certificates, err := pki.ParseCertificates(anchors)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return pki.Fingerprint(certificates[0]) + " " + secret + "\n"
+	}
 	cases := map[string]struct {
 		state ClientsState
 		had   []byte
+		from  string // of had
 		want  []byte
 	}{
-		"the present one": {ClientsState{Authority: present}, nil, present.CertPEM},
+		"the present one": {ClientsState{Authority: present, Provided: none}, nil, "", present.CertPEM},
 		"one that was made anew, beside the former": {
-			ClientsState{Authority: present}, former.CertPEM, pki.Union(present.CertPEM, former.CertPEM)},
-		"a former one that has ended goes": {ClientsState{Authority: present}, ended.CertPEM, present.CertPEM},
+			ClientsState{Authority: present, Provided: none}, former.CertPEM, "", pki.Union(present.CertPEM, former.CertPEM)},
+		"a former one that has ended goes": {
+			ClientsState{Authority: present, Provided: none}, ended.CertPEM, "", present.CertPEM},
 		"one of the owner's beside it": {
-			ClientsState{Authority: present, Provided: map[string][]byte{"mutual": corp}}, nil,
+			ClientsState{Authority: present, Provided: only(map[string][]byte{"corp": corp, "partner": nil})}, nil, "",
 			pki.Union(present.CertPEM, corp)},
 		"one of the owner's that the spec has lost goes at once": {
-			ClientsState{Authority: present}, pki.Union(present.CertPEM, removed), present.CertPEM},
-		"everybody so far while a Secret cannot be used": {
-			ClientsState{Authority: present, Unclear: map[string]bool{"mutual": true}},
-			pki.Union(present.CertPEM, corp), pki.Union(present.CertPEM, corp)},
-		"everybody so far while the operator's own is damaged": {
-			ClientsState{Problem: "damaged"}, pki.Union(former.CertPEM, corp), pki.Union(former.CertPEM, corp)},
+			ClientsState{Authority: present, Provided: none}, pki.Union(present.CertPEM, removed), from("gone", removed),
+			present.CertPEM},
+		"those of a Secret that cannot be used stay": {
+			ClientsState{Authority: present, Provided: only(map[string][]byte{"partner": nil})},
+			pki.Union(present.CertPEM, corp), from("corp", corp), pki.Union(present.CertPEM, corp)},
+		"and those of others go meanwhile": {
+			ClientsState{Authority: present, Provided: only(map[string][]byte{"partner": nil})},
+			pki.Union(pki.Union(present.CertPEM, corp), removed), from("corp", corp) + from("partner", removed),
+			pki.Union(present.CertPEM, corp)},
+		"also those of a Secret that the spec has lost": {
+			ClientsState{Authority: present, Provided: only(map[string][]byte{"partner": nil})},
+			pki.Union(pki.Union(present.CertPEM, corp), removed), from("corp", corp) + from("gone", removed),
+			pki.Union(present.CertPEM, corp)},
+		"of which nobody knows by which Secret they came stay": {
+			ClientsState{Authority: present, Provided: only(map[string][]byte{"partner": nil})},
+			pki.Union(present.CertPEM, corp), "", pki.Union(present.CertPEM, corp)},
+		"the operator's own stay while its Secret is damaged": {
+			ClientsState{Problem: "damaged", Provided: only(map[string][]byte{"corp": corp, "partner": nil})},
+			pki.Union(former.CertPEM, corp), "", pki.Union(former.CertPEM, corp)},
+		"and a removed one of the owner's goes": {
+			ClientsState{Problem: "damaged", Provided: none}, pki.Union(former.CertPEM, removed), from("corp", removed),
+			former.CertPEM},
 	}
 	for name, test := range cases {
 		t.Run(name, func(t *testing.T) {
 			var have *corev1.Secret
 			if test.had != nil {
-				have = &corev1.Secret{Data: map[string][]byte{"mutual.clients.crt": test.had}}
+				have = &corev1.Secret{Data: map[string][]byte{
+					"mutual.clients.crt": test.had, "mutual.clients.from": []byte(test.from)}}
 			}
 			got := test.state.trust(c, have, clientsTime)
-			if len(got) != 1 || !bytes.Equal(got["mutual.clients.crt"], test.want) {
+			if !bytes.Equal(got["mutual.clients.crt"], test.want) {
 				t.Errorf("%d entries, %d certificates; want %d", len(got),
 					strings.Count(string(got["mutual.clients.crt"]), "BEGIN"), strings.Count(string(test.want), "BEGIN"))
 			}
-			again := test.state.trust(c, &corev1.Secret{Data: got}, clientsTime)
-			if !bytes.Equal(again["mutual.clients.crt"], got["mutual.clients.crt"]) {
+			changed := test.had != nil && !bytes.Equal(test.had, test.want)
+			if at := string(got["mutual.clients.changed"]); (at == "2026-03-01T12:00:00Z") != changed {
+				t.Errorf("it was changed: %t, and %q is noted", changed, at)
+			}
+			again := test.state.trust(c, &corev1.Secret{Data: got}, clientsTime.Add(time.Hour))
+			if !maps.EqualFunc(again, got, bytes.Equal) {
 				t.Error("another pass would write it again")
 			}
 		})
+	}
+}
+
+// withMutual is a running cluster with a listener that asks for certificates of clients.
+func withMutual(t *testing.T) Inputs {
+	t.Helper()
+	in := running(t)
+	in.Cluster.Spec.Listeners = []v1alpha1.Listener{{Name: "mutual", Port: 9095, Encryption: v1alpha1.EncryptionTLS,
+		Authentication: &v1alpha1.ListenerAuthentication{Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismTLS}}}}
+	in.Accepted = in.Cluster.Spec.DeepCopy()
+	return in
+}
+
+// The Secret in which cluster events has the authority of its users is that in which cluster events-clients has the one
+// of its nodes.
+func TestAnAuthorityOfAnotherClustersNodesIsNotOneOfUsers(t *testing.T) {
+	for name, commonName := range map[string]string{
+		"the nodes of another cluster": "shop/events-clients", "its own nodes": "shop/events",
+		"the users of a cluster elsewhere": pki.ClientsAuthorityName("other", "events", clientsTime),
+	} {
+		in := withMutual(t)
+		authority, err := pki.NewAuthority(commonName, clientsTime)
+		if err != nil {
+			t.Fatal(err)
+		}
+		in.Live.Secrets["events-clients-ca"] = &corev1.Secret{Data: map[string][]byte{
+			pki.AuthorityCertificate: authority.CertPEM, pki.AuthorityKey: authority.KeyPEM}}
+		state := Decide(in).Authority.Clients
+		if !strings.Contains(state.Problem, "events-clients-ca") || len(state.Authority.CertPEM) > 0 || state.Renew != "" {
+			t.Errorf("%s: %q", name, state.Problem)
+		}
+	}
+	for _, taken := range []string{"Secret/events-clients-ca", "Secret/events-ca", "ConfigMap/events-accepted"} {
+		in := withMutual(t)
+		in.Accepted = nil
+		in.Live.Taken = map[string]string{taken: "KafkaCluster another"}
+		if d := Decide(in); len(d.Verdicts) != 1 || d.Verdicts[0].Field != "metadata.name" ||
+			!strings.Contains(d.Verdicts[0].Text(), "belongs to KafkaCluster another") {
+			t.Errorf("%s: %v", taken, d.Verdicts)
+		}
 	}
 }
 
@@ -106,6 +183,61 @@ func TestABrokerIsHeldToWhomItSaysItTrusts(t *testing.T) {
 	}
 }
 
+func TestRefusedSubjectsReachRunningBrokers(t *testing.T) {
+	c := &model.Cluster{Namespace: "shop", Name: "events", Listeners: []model.Listener{
+		{Name: "mutual", TLS: true, Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismTLS}}}}
+	state := ClientsState{Authority: signer(t, clientsTime)}
+	first := state.trust(c, nil, clientsTime)
+	if _, there := first["mutual.clients.crt.refused"]; there || first["mutual.clients.changed"] != nil {
+		t.Errorf("where nobody is refused: %v", slices.Collect(maps.Keys(first)))
+	}
+	c.Listeners[0].RefusedSubjects = []string{"CN=a,O=Example", "CN=b"}
+	second := state.trust(c, &corev1.Secret{Data: first}, clientsTime)
+	if string(second["mutual.clients.crt.refused"]) != "CN=a,O=Example\nCN=b\n" || second["mutual.clients.changed"] == nil {
+		t.Errorf("%q", second)
+	}
+	third := state.trust(c, &corev1.Secret{Data: second}, clientsTime.Add(time.Hour))
+	if !maps.EqualFunc(second, third, bytes.Equal) {
+		t.Error("another pass would write it again")
+	}
+	c.Listeners[0].RefusedSubjects = nil
+	fourth := state.trust(c, &corev1.Secret{Data: third}, clientsTime.Add(time.Hour))
+	if _, there := fourth["mutual.clients.crt.refused"]; there || bytes.Equal(fourth["mutual.clients.changed"],
+		third["mutual.clients.changed"]) {
+		t.Errorf("when nobody is refused any more: %q", fourth)
+	}
+}
+
+func TestABrokerReadsAnewWhomItTrustsOnceAfterThatHasChanged(t *testing.T) {
+	started := clientsTime
+	for name, test := range map[string]struct {
+		changed time.Duration // after it started
+		touched string        // its digest is a
+		reread  bool
+		want    bool
+	}{
+		"it changed since":                     {changed: time.Second, want: true},
+		"it changed while the mount may lag":   {changed: -time.Minute, want: true},
+		"it changed long before it started":    {changed: -time.Hour},
+		"it was touched for it":                {touched: "a", want: true},
+		"it was told":                          {touched: "a", reread: true},
+		"it was told of what was there before": {touched: "b", reread: true, want: true},
+	} {
+		p := Presenting{StartedAt: started, TrustChanged: started.Add(test.changed), Digest: "a", Touched: test.touched,
+			Reread: test.reread}
+		if p.MustReread() != test.want {
+			t.Errorf("%s: want %t", name, test.want)
+		}
+	}
+	if (Presenting{StartedAt: started, Digest: "a"}).MustReread() {
+		t.Error("what has never changed is to be read")
+	}
+	secret := &corev1.Secret{Data: map[string][]byte{"mutual.clients.changed": []byte("2026-03-01T12:00:00Z")}}
+	if at := trustChanged(secret, "mutual"); !at.Equal(clientsTime) || !trustChanged(secret, "other").IsZero() {
+		t.Error(at)
+	}
+}
+
 func TestAuthoritiesOfClientsAreRefusedWithACure(t *testing.T) {
 	l := model.Listener{Name: "mutual", ClientAuthorities: []string{"corp"}}
 	ref := provided.Ref{Name: "corp", Use: v1alpha1.UseClientAuthority}
@@ -124,12 +256,28 @@ func TestAuthoritiesOfClientsAreRefusedWithACure(t *testing.T) {
 		"a leaf":     {provided.Secrets{ref: {"ca.crt": leaf.CertPEM}}, "CN=app,O=castellan is no certificate of an authority"},
 		"a key": {provided.Secrets{ref: {"ca.crt": append(bytes.Clone(authority.CertPEM), authority.KeyPEM...)}},
 			"PRIVATE KEY"},
-		"ended": {provided.Secrets{ref: {"ca.crt": signer(t, clientsTime.AddDate(-11, 0, 0)).CertPEM}}, "has ended at"},
 	} {
-		anchors, faults := provided.ClientAnchors(l, test.secrets, clientsTime)
-		if len(anchors) > 0 || len(faults) != 1 || !strings.Contains(faults[0].Text(), test.want) ||
-			!strings.HasPrefix(faults[0].Field, "spec.listeners[mutual].authentication.clientAuthorities[corp]") {
-			t.Errorf("%s: %d anchors, %v", name, len(anchors), faults)
+		given := provided.ClientAnchors(l, test.secrets, clientsTime)
+		if len(given.Anchors) > 0 || len(given.Faults) != 1 || !strings.Contains(given.Faults[0].Text(), test.want) ||
+			!strings.HasPrefix(given.Faults[0].Field, "spec.listeners[mutual].authentication.clientAuthorities[corp]") ||
+			!strings.Contains(given.Faults[0].Text(), "brokers go on to trust what it held") {
+			t.Errorf("%s: %d anchors, %v", name, len(given.Anchors), given.Faults)
+		}
+	}
+}
+
+func TestAnEndedAuthorityOfClientsIsLeftOutAndToldOf(t *testing.T) {
+	l := model.Listener{Name: "mutual", ClientAuthorities: []string{"corp"}}
+	ref := provided.Ref{Name: "corp", Use: v1alpha1.UseClientAuthority}
+	ended, living := signer(t, clientsTime.AddDate(-11, 0, 0)).CertPEM, foreignSigner(t)
+	for name, test := range map[string]struct{ has, want []byte }{
+		"beside another": {pki.Union(ended, living), living}, "alone": {ended, nil},
+	} {
+		given := provided.ClientAnchors(l, provided.Secrets{ref: {"ca.crt": test.has}}, clientsTime)
+		if anchors, usable := given.Anchors["corp"]; !usable || !bytes.Equal(anchors, test.want) || len(given.Faults) > 0 ||
+			len(given.Warnings) != 1 || !strings.Contains(given.Warnings[0], "has ended at 2025-03-01T12:00:00Z") ||
+			!strings.HasPrefix(given.Warnings[0], "spec.listeners[mutual].authentication.clientAuthorities[corp]: ") {
+			t.Errorf("%s: %+v", name, given)
 		}
 	}
 }

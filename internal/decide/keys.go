@@ -20,7 +20,6 @@ import (
 )
 
 const (
-	nodeName = "kafka-node" // in the nodes' certificates; render puts the principal that follows from it into super.users
 	// leafLife is how long a node's certificates live. Kafka's raft client never reads its own again, so they are made to
 	// outlive any node's time between restarts.
 	leafLife = 5 * 365 * 24 * time.Hour
@@ -310,7 +309,7 @@ func listenerLeaves(c *model.Cluster, pool *model.Pool, hosts map[int32]model.Ho
 // that is not named.
 func nodeRequest(names []string, host model.HostIPs) pki.Request {
 	request := pki.Request{
-		CommonName: nodeName, Organization: pki.Organization,
+		CommonName: pki.NodeName, Organization: pki.Organization,
 		Usages: pki.Usages{Server: true, Client: true}, ValidFor: leafLife,
 	}
 	for _, name := range slices.Compact(slices.Sorted(slices.Values(slices.Concat(names, host)))) {

@@ -63,6 +63,8 @@ type Cluster struct {
 	Cordoned map[int32]bool
 	// ListenerAuthority is a Secret with an authority of the user's own that signs for listeners; empty = the cluster's.
 	ListenerAuthority string
+	// TrustWindow is for how long another authority for a listener waits until clients have been given it.
+	TrustWindow time.Duration
 	// HostAddresses are those of all Kubernetes nodes, which certificates name; none = only that on which a pod runs.
 	HostAddresses []string
 	// Parting are the brokers that exist and that the spec does not ask for, by id: clients reach them until they are
@@ -119,10 +121,14 @@ type Listener struct {
 	Protocols, CipherSuites []string
 	// ClientAuthorities are Secrets with authorities of the user's own that sign certificates of clients.
 	ClientAuthorities []string
+	// RefusedSubjects are those of certificates that open nothing, whichever of ClientAuthorities has signed them.
+	RefusedSubjects []string
 	// CertificateSecret is a Secret with a certificate of the user's own; empty = there is none.
 	CertificateSecret string
 	// Trust is whom clients have to trust beside the cluster's own authority, or in its place.
 	Trust Trust
+	// TrustSince is since when clients are given another authority, while some lack it; zero = all have it.
+	TrustSince time.Time
 	// OAuth says whose tokens it takes, with every default filled in; nil = it takes none.
 	OAuth         *v1alpha1.ListenerOAuth
 	ReauthSeconds int32  // after which clients have to log in again; 0 = as the operator has it
@@ -181,6 +187,18 @@ func (l Listener) AsksForCertificates() bool {
 
 // ClientTrust is the entry of the listeners' Secrets with whoever signs certificates of the listener's clients.
 func (l Listener) ClientTrust() string { return l.Name + ".clients.crt" }
+
+// ClientRefused is the entry beside ClientTrust with the subjects that are refused, a line each. The class in the
+// brokers knows it by its name. There is none where nobody is refused.
+func (l Listener) ClientRefused() string { return l.ClientTrust() + ".refused" }
+
+// ClientTrustSources is the entry beside ClientTrust that tells by which Secret of the owner's each is trusted. It is
+// for the operator, a line a certificate: its SHA-256 and the name of the Secret.
+func (l Listener) ClientTrustSources() string { return l.Name + ".clients.from" }
+
+// ClientTrustChanged is the entry beside ClientTrust that tells when that was changed last, as in RFC 3339. It is for
+// the operator: running brokers are to read it then. There is none where it is as it was first written.
+func (l Listener) ClientTrustChanged() string { return l.Name + ".clients.changed" }
 
 // AsksForCertificates tells whether any listener of the cluster does.
 func (c *Cluster) AsksForCertificates() bool {

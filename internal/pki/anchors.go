@@ -2,8 +2,11 @@ package pki
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"crypto/x509"
+	"encoding/hex"
 	"encoding/pem"
+	"time"
 )
 
 // CertificatesOnly returns the certificates of a PEM file, and nothing else that stands in it: no key, no text. What
@@ -21,8 +24,28 @@ func CertificatesOnly(file []byte) []byte {
 	return certificates
 }
 
+// Living returns the certificates of a PEM file that have not ended, each once, and those that have.
+func Living(file []byte, now time.Time) (living []byte, ended []*x509.Certificate) {
+	for _, each := range separate(Union(file, nil)) {
+		switch certificates, err := ParseCertificates(each); {
+		case err != nil: // separate gives such as can be read
+		case now.Before(certificates[0].NotAfter):
+			living = append(living, each...)
+		default:
+			ended = append(ended, certificates[0])
+		}
+	}
+	return living, ended
+}
+
 // Encode returns a certificate as PEM.
 func Encode(certificate *x509.Certificate) []byte { return encodeCertificate(certificate.Raw) }
+
+// Fingerprint is the SHA-256 of a certificate, in lower-case hexadecimal digits.
+func Fingerprint(certificate *x509.Certificate) string {
+	sum := sha256.Sum256(certificate.Raw)
+	return hex.EncodeToString(sum[:])
+}
 
 // Union is a file of anchors and what another one has beyond it, each certificate once.
 func Union(file, other []byte) []byte {

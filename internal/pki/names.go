@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
+	"fmt"
 	"strings"
 	"time"
 )
@@ -32,9 +33,11 @@ const (
 	AuthorityRound = "round"
 )
 
-// The names in the operator's own certificate; render puts the principal that follows from them into super.users.
+// The names in the certificates of the operator and of nodes; render puts the principals that follow from them into
+// super.users.
 const (
 	OperatorName = "castellan-operator"
+	NodeName     = "kafka-node"
 	Organization = "castellan"
 )
 
@@ -56,6 +59,20 @@ func SignsForClients(certificate *x509.Certificate, namespace, cluster string) b
 	return strings.HasPrefix(certificate.Subject.CommonName, clientsPrefix(namespace, cluster))
 }
 
+// ParseClientsAuthority is ParseAuthority for what signs users' certificates. It takes no other authority than one that
+// was made for the users of this cluster: what the authority of some cluster signs is a node of it, or the operator.
+func ParseClientsAuthority(certPEM, keyPEM []byte, namespace, cluster string) (Authority, error) {
+	ca, err := ParseAuthority(certPEM, keyPEM)
+	if err != nil {
+		return Authority{}, err
+	}
+	certificate, _, err := ca.parse()
+	if err != nil || !SignsForClients(certificate, namespace, cluster) {
+		return Authority{}, fmt.Errorf("the authority is not one for the users of cluster %s/%s", namespace, cluster)
+	}
+	return ca, nil
+}
+
 // clientsPrefix leaves room for the time in the 64 characters of a common name.
 func clientsPrefix(namespace, cluster string) string {
 	name := namespace + "/" + cluster
@@ -74,6 +91,9 @@ const UserLife = 90 * 24 * time.Hour
 func UserRequest(name string) Request {
 	return Request{CommonName: name, Organization: Organization, Usages: Usages{Client: true}, ValidFor: UserLife}
 }
+
+// IsReserved tells whether a user's certificate would have the subject of the operator's own, or of a node's.
+func IsReserved(user string) bool { return user == OperatorName || user == NodeName }
 
 // MaxUserName is the most characters that the name of a user with a certificate has: a subject takes no more.
 const MaxUserName = maxNameRunes

@@ -28,6 +28,14 @@ import (
 // A line that is not so, or that repeats a fingerprint, lets nobody in and harms no other line. A user may have several
 // lines: of a certificate that was renewed the former one is good until its end.
 
+// # Other certificates
+//
+// One that is not in the list is its subject's, where an authority has signed it that the listener trusts. The class
+// reads the trust store of the listener (ssl.truststore.location, PEM) as it changes, and verifies each certificate
+// anew when it does. Beside it may stand a file of the same name and ".refused": the subjects that open nothing all the
+// same, as in RFC 2253, a line each. Empty lines and lines that begin with '#' mean nothing. How a subject is written
+// does not matter where Java reads it as a distinguished name; else it is compared letter by letter.
+
 // PrincipalBuilderClass is the value of principal.builder.class: who a client is, by the listener at which it comes.
 const PrincipalBuilderClass = "dev.castellan.kafka.ListenerPrincipalBuilder"
 

@@ -2,6 +2,7 @@ package provided
 
 import (
 	"crypto/x509"
+	"fmt"
 	"slices"
 	"time"
 
@@ -11,29 +12,43 @@ import (
 	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
-// ClientAnchors are the authorities of the user's own that sign certificates of a listener's clients, as PEM. Where a
-// Secret cannot be used a fault says why: whom brokers trust then stays as it is.
-func ClientAnchors(l model.Listener, secrets Secrets, now time.Time) ([]byte, []verdict.Verdict) {
-	var anchors []byte
-	var faults []verdict.Verdict
+// ClientAuthorities are what the Secrets of users' own authorities give for a listener.
+type ClientAuthorities struct {
+	// Anchors sign certificates of clients, as PEM, by Secret. A Secret that cannot be used has no entry: whom brokers
+	// trust by it stays as it is.
+	Anchors map[string][]byte
+	Faults  []verdict.Verdict
+	// Warnings tell of certificates that have ended, and are left out.
+	Warnings []string
+}
+
+// ClientAnchors reads the authorities of users' own that sign certificates of a listener's clients.
+func ClientAnchors(l model.Listener, secrets Secrets, now time.Time) ClientAuthorities {
+	given := ClientAuthorities{Anchors: map[string][]byte{}}
 	for _, name := range l.ClientAuthorities {
 		field := model.ListenerField(l.Name, "authentication.clientAuthorities["+name+"]")
 		data, fault := secrets.entries(Ref{name, v1alpha1.UseClientAuthority}, field, ReasonSecret, pki.TLSAuthority)
 		if fault == nil {
-			fault = unfitForClients(name, field, data, now)
+			fault = unfitForClients(name, field, data)
 		}
 		if fault != nil {
-			faults = append(faults, *fault)
+			fault.Cause += "; brokers go on to trust what it held"
+			given.Faults = append(given.Faults, *fault)
 			continue
 		}
-		anchors = pki.Union(anchors, pki.CertificatesOnly(data[pki.TLSAuthority]))
+		living, ended := pki.Living(data[pki.TLSAuthority], now)
+		given.Anchors[name] = living
+		for _, c := range ended {
+			given.Warnings = append(given.Warnings, fmt.Sprintf("%s: brokers do not trust %s in Secret %q, which has ended at "+
+				"%s; put its successor there", field, c.Subject, name, c.NotAfter.UTC().Format(time.RFC3339)))
+		}
 	}
-	return anchors, faults
+	return given
 }
 
 // unfitForClients tells why brokers would trust a Secret's certificates in vain, or more than is meant: a leaf as an
 // anchor is no authority. nil = they may trust them.
-func unfitForClients(name, field string, data map[string][]byte, now time.Time) *verdict.Verdict {
+func unfitForClients(name, field string, data map[string][]byte) *verdict.Verdict {
 	all, err := pki.ParseCertificates(data[pki.TLSAuthority])
 	if err != nil {
 		return refused(field, "Secret %q: %s: %v", name, pki.TLSAuthority, err)
@@ -41,10 +56,6 @@ func unfitForClients(name, field string, data map[string][]byte, now time.Time) 
 	if i := slices.IndexFunc(all, func(c *x509.Certificate) bool { return !c.BasicConstraintsValid || !c.IsCA }); i >= 0 {
 		return refused(field, "Secret %q: %s: %s is no certificate of an authority; put that of whoever signed it there",
 			name, pki.TLSAuthority, all[i].Subject)
-	}
-	if i := slices.IndexFunc(all, func(c *x509.Certificate) bool { return !now.Before(c.NotAfter) }); i >= 0 {
-		return refused(field, "Secret %q: %s: %s has ended at %s; put its successor there", name, pki.TLSAuthority,
-			all[i].Subject, all[i].NotAfter.UTC().Format(time.RFC3339))
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
@@ -44,8 +45,12 @@ type Listener struct {
 	Shown bool
 	// Held: somebody wants clients to have time before brokers present what another authority has signed.
 	Held bool
-	// Lacking names a user's Secret that does not hold some anchors; empty = all that have the listener do.
-	Lacking func(anchors []byte) string
+	// Lacking names users' Secrets that do not hold some anchors; none = all that have the listener do.
+	Lacking func(anchors []byte) []string
+	// Since is since when clients are given the next authority, as the status has it, and Window for how long that waits
+	// for them; zero = nobody is known to lack it.
+	Since  time.Time
+	Window time.Duration
 }
 
 // Outcome is what follows for a listener. The zero value is that the cluster's own authority signs.
@@ -59,9 +64,12 @@ type Outcome struct {
 	Fault  *verdict.Verdict
 	// Waiting says what is waited for; empty = nothing.
 	Waiting string
-	// Warning tells of a certificate that is about to end and was not renewed; empty = there is none.
-	Warning string
-	own     []byte
+	// Warning tells of a certificate that is about to end and was not renewed, and Left who lacks the authority for which
+	// nobody waits any longer; empty = there is none.
+	Warning, Left string
+	// Since is since when clients are given another authority, while some lack it.
+	Since time.Time
+	own   []byte
 }
 
 // Keeps tells that a broker goes on to present a certificate, whatever is asked for.
@@ -88,7 +96,7 @@ func (l *Listener) Decide(secrets Secrets, now time.Time) Outcome {
 	}
 	shall, fault := l.read(secrets, now)
 	if fault != nil { // what is presented goes on
-		o := Outcome{Closed: true, Fault: fault, Trust: before, own: l.Own}
+		o := Outcome{Closed: true, Fault: fault, Trust: before, own: l.Own, Since: l.Since}
 		if ownPresent {
 			o.Trust = l.widened(before, l.Own)
 		}
@@ -113,6 +121,9 @@ func (l *Listener) Decide(secrets Secrets, now time.Time) Outcome {
 	case nobodyWaits:
 		o.Trust = after
 	case begun && pki.Holds([]byte(before.Anchors), []byte(after.Anchors)):
+		if !l.Since.IsZero() { // who was not waited for is told of until it has it
+			l.lacked(&o, after, now)
+		}
 		o.Trust = l.widened(before, []byte(after.Anchors))
 		if all && l.Shown && !l.Held {
 			o.Trust = after
@@ -124,7 +135,7 @@ func (l *Listener) Decide(secrets Secrets, now time.Time) Outcome {
 		if ownPresent { // a broker that came meanwhile
 			o.Trust = l.widened(o.Trust, l.Own)
 		}
-		if o.Waiting = l.waits(before, after); o.Waiting != "" {
+		if o.Waiting = l.waits(&o, before, after, now); o.Waiting != "" {
 			o.Closed, o.Bundle, o.Signer = true, nil, nil
 		}
 	}
@@ -140,8 +151,9 @@ func (l *Listener) ended(now time.Time) bool {
 	})
 }
 
-// waits says why another authority's certificate is not presented yet; empty = it is.
-func (l *Listener) waits(before, after model.Trust) string {
+// waits says why another authority's certificate is not presented yet; empty = it is. It notes since when clients are
+// given that authority.
+func (l *Listener) waits(o *Outcome, before, after model.Trust, now time.Time) string {
 	switch {
 	case before.Public && after.Public:
 		return ""
@@ -149,16 +161,49 @@ func (l *Listener) waits(before, after model.Trust) string {
 		return l.hold()
 	}
 	if !pki.Holds([]byte(before.Anchors), []byte(after.Anchors)) {
+		o.Since = now.Truncate(time.Second)
 		return fmt.Sprintf("listener %s: clients are told of its next authority", l.Listener.Name)
 	}
-	if lacks := l.Lacking([]byte(after.Anchors)); lacks != "" {
-		return fmt.Sprintf("listener %s: its next authority signs once %s holds the certificate of it in ca.crt",
-			l.Listener.Name, lacks)
+	if waiting := l.lacked(o, after, now); waiting != "" {
+		return waiting
 	}
 	if l.Held {
 		return l.hold()
 	}
 	return ""
+}
+
+// lacked says which clients are waited for; empty = none. Nobody is waited for beyond the window: a Secret may never be
+// written, and its owner must not hold the certificate of everybody else. Who is left is told.
+func (l *Listener) lacked(o *Outcome, after model.Trust, now time.Time) string {
+	lacking := l.Lacking([]byte(after.Anchors))
+	if len(lacking) == 0 {
+		return ""
+	}
+	if o.Since = l.Since; o.Since.IsZero() {
+		o.Since = now.Truncate(time.Second)
+	}
+	if end := o.Since.Add(l.Window); now.Before(end) {
+		holds := "holds"
+		if len(lacking) > 1 {
+			holds = "hold"
+		}
+		return fmt.Sprintf("listener %s: its next authority signs once %s %s the certificate of it in ca.crt, and at %s at "+
+			"the latest (spec.trustWindowSeconds)", l.Listener.Name, few(lacking), holds, end.UTC().Format(time.RFC3339))
+	}
+	o.Left = fmt.Sprintf("listener %s: its authority has been given to clients since %s and is not waited for any longer; "+
+		"it is not in ca.crt of %s, and whoever connects by that is cut off", l.Listener.Name,
+		o.Since.UTC().Format(time.RFC3339), few(lacking))
+	return ""
+}
+
+// few names the first three, and how many more there are.
+func few(names []string) string {
+	const most = 3
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
 }
 
 func (l *Listener) hold() string {
@@ -220,12 +265,13 @@ type Holder struct {
 	Listeners []string
 }
 
-// Lacking names the first holder that has a listener and lacks an anchor; empty = there is none.
-func Lacking(holders []Holder, listener string, anchors []byte) string {
+// Lacking names the holders that have a listener and lack an anchor.
+func Lacking(holders []Holder, listener string, anchors []byte) []string {
+	var names []string
 	for _, h := range holders {
 		if slices.Contains(h.Listeners, listener) && !pki.Holds(h.Anchors, anchors) {
-			return h.Name
+			names = append(names, h.Name)
 		}
 	}
-	return ""
+	return names
 }

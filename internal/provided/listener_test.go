@@ -52,6 +52,7 @@ type stage struct {
 	listener Listener
 	secrets  Secrets
 	lacking  string // who lacks the anchors that were asked for last
+	later    time.Duration
 	outcome  Outcome
 }
 
@@ -65,7 +66,10 @@ func newStage(t *testing.T) *stage {
 		Listener: model.Listener{Name: "clients", TLS: true, CertificateSecret: certificate.Name},
 		Names:    []string{brokerName}, Copies: 3, Own: own.CertPEM, Shown: true,
 		Entries: []pki.Leaf{leafOf(issued(t, own, brokerName))},
-		Lacking: func([]byte) string { return s.lacking },
+		Window:  24 * time.Hour,
+		Lacking: func([]byte) []string {
+			return strings.FieldsFunc(s.lacking, func(r rune) bool { return r == ',' })
+		},
 	}
 	return s
 }
@@ -73,8 +77,8 @@ func newStage(t *testing.T) *stage {
 // decide is one pass: what follows is on record when the next one begins, and what may be presented is.
 func (s *stage) decide() Outcome {
 	s.Helper()
-	s.outcome = s.listener.Decide(s.secrets, now)
-	s.listener.Recorded = s.outcome.Trust
+	s.outcome = s.listener.Decide(s.secrets, now.Add(s.later))
+	s.listener.Recorded, s.listener.Since = s.outcome.Trust, s.outcome.Since
 	for i, entry := range s.listener.Entries {
 		if s.outcome.Bundle != nil {
 			entry = pki.ParseBundle(s.outcome.Bundle)
@@ -115,6 +119,67 @@ func TestClientsTrustAnotherAuthorityBeforeItsCertificateIsPresented(t *testing.
 	s.listener.Shown = true
 	if o := s.decide(); s.anchors() != 1 || !bytes.Equal([]byte(o.Trust.Anchors), s.secrets[certificate][pki.TLSAuthority]) {
 		t.Fatalf("every broker shows it, and %d are trusted", s.anchors())
+	}
+}
+
+// Whoever keeps a Secret from being written must not hold the certificate of everybody else for ever.
+func TestNobodyIsWaitedForBeyondTheWindowAndWhoIsLeftIsTold(t *testing.T) {
+	s := newStage(t)
+	s.secrets[certificate] = issued(t, authority(t, "corporate"), brokerName)
+	s.lacking = "a,b,c,d,e"
+	s.decide()
+	for _, at := range []time.Duration{time.Hour, 24*time.Hour - time.Second} {
+		s.later = at
+		kept := s.secrets[certificate]
+		s.secrets[certificate] = nil // a mistake meanwhile begins no other day
+		s.decide()
+		s.secrets[certificate] = kept
+		if o := s.decide(); o.Bundle != nil || o.Left != "" || !strings.Contains(o.Waiting,
+			"once a, b, c and 2 more hold the certificate of it in ca.crt, and at 2026-03-02T12:00:00Z at the latest") {
+			t.Fatalf("after %s it presents %t: %q, %q", at, o.Bundle != nil, o.Waiting, o.Left)
+		}
+	}
+	s.later, s.listener.Held = 24*time.Hour, true
+	if o := s.decide(); o.Bundle != nil || !strings.Contains(o.Waiting, v1alpha1.AnnotationHoldAuthority) {
+		t.Fatalf("its owner holds it, and it presents %t: %q", o.Bundle != nil, o.Waiting)
+	}
+	s.listener.Held = false
+	for range 3 { // also once every broker shows it
+		if o := s.decide(); o.Bundle == nil || o.Waiting != "" ||
+			!strings.Contains(o.Left, "given to clients since 2026-03-01T12:00:00Z") ||
+			!strings.Contains(o.Left, "not in ca.crt of a, b, c and 2 more") {
+			t.Fatalf("it presents %t: %q, %q", o.Bundle != nil, o.Waiting, o.Left)
+		}
+	}
+	s.lacking = ""
+	if o := s.decide(); o.Left != "" || !o.Since.IsZero() {
+		t.Errorf("nobody lacks it any more: %q, %s", o.Left, o.Since)
+	}
+	s.lacking = "late"
+	if o := s.decide(); o.Left != "" || !o.Since.IsZero() {
+		t.Errorf("at rest it is looked for who lacks it: %q, %s", o.Left, o.Since)
+	}
+}
+
+// Who was left the last time does not make the next authority come at once.
+func TestEachAuthorityHasAWindowOfItsOwn(t *testing.T) {
+	s := newStage(t)
+	s.secrets[certificate] = issued(t, authority(t, "corporate"), brokerName)
+	s.lacking = "a"
+	s.decide()
+	s.later = 48 * time.Hour
+	for range 3 {
+		s.decide()
+	}
+	s.secrets[certificate] = issued(t, authority(t, "another"), brokerName)
+	shown := s.listener.Entries[0]
+	for range 3 {
+		if o := s.decide(); o.Bundle != nil || o.Waiting == "" || !o.Since.Equal(now.Add(s.later)) {
+			t.Fatalf("it presents %t: %q, since %s", o.Bundle != nil, o.Waiting, o.Since)
+		}
+	}
+	if !bytes.Equal(s.listener.Entries[0].CertPEM, shown.CertPEM) {
+		t.Error("it shows another certificate")
 	}
 }
 

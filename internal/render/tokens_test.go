@@ -65,7 +65,7 @@ func TestWhatOfTokensRestartsBrokers(t *testing.T) {
 		"another issuer":          {oauth(func(o *v1alpha1.ListenerOAuth) { o.Issuer = "x" }), true},
 		"another audience":        {oauth(func(o *v1alpha1.ListenerOAuth) { o.Audience = "x" }), true},
 		"another claim":           {oauth(func(o *v1alpha1.ListenerOAuth) { o.PrincipalClaim = "x" }), true},
-		"another prefix":          {oauth(func(o *v1alpha1.ListenerOAuth) { o.PrincipalPrefix = ptr("") }), true},
+		"another prefix":          {oauth(func(o *v1alpha1.ListenerOAuth) { o.PrincipalPrefix = ptr("staff:") }), true},
 		"another clock":           {oauth(func(o *v1alpha1.ListenerOAuth) { o.ClockSkewSeconds = ptr[int32](0) }), true},
 	} {
 		in := inputs(t, "tokens", withTokens)

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/exposure"
 	"github.com/castellan-dev/castellan/internal/model"
@@ -29,6 +31,10 @@ func ListenerStatus(c *model.Cluster, hosts map[int32]model.HostIPs) []v1alpha1.
 		status.NodePorts, status.LoadBalancerAddresses = nodePorts(c, l), l.Balanced
 		status.BootstrapServers = exposure.Bootstrap(c, l, hosts)
 		status.CACertificates, status.PublicAuthority = l.Trust.Anchors, l.Trust.Public
+		if !l.TrustSince.IsZero() {
+			since := metav1.NewTime(l.TrustSince)
+			status.TrustSince = &since
+		}
 		statuses = append(statuses, status)
 	}
 	return statuses

@@ -109,6 +109,10 @@ func build(
 	if spec.ListenerAuthority != nil {
 		c.ListenerAuthority = spec.ListenerAuthority.Name
 	}
+	c.TrustWindow = defaultTrustWindow
+	if spec.TrustWindowSeconds != nil {
+		c.TrustWindow = time.Duration(*spec.TrustWindowSeconds) * time.Second
+	}
 	c.DynamicConfig = dynamicConfig(spec, v, c)
 	c.Listeners = resolveListeners(c, spec, in.given())
 	c.Walls = resolveWalls(spec, in.Operator)

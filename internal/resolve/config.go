@@ -28,7 +28,10 @@ var ownedConfig = []struct {
 	}, "spec.pools"},
 	{[]string{"log.dir", "log.dirs", "metadata.log.dir"}, "spec.pools[].storage.volumes"},
 	{
-		[]string{"super.users", "authorizer.class.name", "allow.everyone.if.no.acl.found", "principal.builder.class"},
+		[]string{
+			"super.users", "authorizer.class.name", "allow.everyone.if.no.acl.found", "principal.builder.class",
+			"castellan.*", // what the class of principal.builder.class reads
+		},
 		"spec.authorization",
 	},
 	{[]string{"broker.rack"}, "spec.rack"},

@@ -122,6 +122,29 @@ var configFaults = []badInput{
 		"spec.config[super.users]",
 		"use spec.authorization",
 	},
+	{
+		"what the class in the brokers reads is owned",
+		config("castellan.federated.super.users", "User:oidc:boss"),
+		verdict.ReasonInvalid,
+		"spec.config[castellan.federated.super.users]",
+		"use spec.authorization",
+	},
+	{
+		"it is owned in pools, too",
+		func(in *Inputs) {
+			in.Spec.Pools[0].Config = v1alpha1.Config{"castellan.token.principal.prefix": ""}
+		},
+		verdict.ReasonInvalid,
+		"spec.pools[main].config[castellan.token.principal.prefix]",
+		"use spec.authorization",
+	},
+	{
+		"and nobody else sets it",
+		func(in *Inputs) { in.Spec.UnmanagedConfig = []string{"castellan.federated.super.users"} },
+		verdict.ReasonInvalid,
+		"spec.unmanagedConfig[castellan.federated.super.users]",
+		"use spec.authorization",
+	},
 	{"the rack is owned", config("broker.rack", "x"), verdict.ReasonInvalid, "spec.config[broker.rack]", "use spec.rack"},
 	{
 		"a value has one line",

@@ -107,6 +107,7 @@ func resolveListeners(c *model.Cluster, spec *v1alpha1.KafkaClusterSpec, given e
 			for _, secret := range l.Authentication.ClientAuthorities {
 				listener.ClientAuthorities = append(listener.ClientAuthorities, secret.Name)
 			}
+			listener.RefusedSubjects = slices.Sorted(slices.Values(l.Authentication.RefusedSubjects))
 			listener.OAuth = oauthOf(l)
 		}
 		if l.TLS != nil {

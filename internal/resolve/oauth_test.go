@@ -1,6 +1,7 @@
 package resolve
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -72,8 +73,90 @@ var oauthFaults = []badInput{
 		verdict.ReasonInvalid, ofTokens + ".clockSkewSeconds", "0 to 300"},
 	{"a claim with a space", tokens(func(o *v1alpha1.ListenerOAuth) { o.PrincipalClaim = "a b" }), verdict.ReasonInvalid,
 		ofTokens + ".principalClaim", "the name of a claim"},
+	{"two issuers with the default prefix", partner("", nil, "https://partner.example.com"), verdict.ReasonInvalid,
+		ofPartner, "give each issuer a prefix that begins no other's"},
+	{"a prefix that begins with another issuer's default", partner("", ptr("oidc:eu:"), "https://partner.example.com"),
+		verdict.ReasonInvalid, ofPartner, "or write the prefix out at both if they name the same people"},
+	{"no prefix beside another issuer's default", partner("", ptr(""), "https://partner.example.com"), verdict.ReasonInvalid,
+		ofPartner, "give each issuer a prefix"},
 	{"a prefix that names a distinguished name", tokens(func(o *v1alpha1.ListenerOAuth) { o.PrincipalPrefix = ptr("CN=") }),
 		verdict.ReasonInvalid, ofTokens + ".principalPrefix", "letters, digits"},
+}
+
+const ofPartner = "spec.listeners[partner].authentication.oauth.principalPrefix"
+
+// partner adds a listener for the tokens of an issuer; staff is the prefix at the other one, empty = the default.
+func partner(staff string, prefix *string, issuer string) func(in *Inputs) {
+	return func(in *Inputs) {
+		tokens(func(o *v1alpha1.ListenerOAuth) {
+			if staff != "" {
+				o.PrincipalPrefix = &staff
+			}
+		})(in)
+		l := in.Spec.Listeners[0].DeepCopy()
+		l.Name, l.Port = "partner", 9193
+		l.Authentication.OAuth.Issuer, l.Authentication.OAuth.PrincipalPrefix = issuer, prefix
+		in.Spec.Listeners = append(in.Spec.Listeners, *l)
+	}
+}
+
+func TestIssuersThatCannotNameEachOthersAreTaken(t *testing.T) {
+	for name, change := range map[string]func(in *Inputs){
+		"one issuer at two listeners": partner("", nil, "https://id.example.com/realms/shop"),
+		"a prefix for each":           partner("staff:", ptr("partner:"), "https://partner.example.com"),
+	} {
+		in := running(t, small)
+		change(&in)
+		if _, faults := Resolve(in); len(faults) > 0 {
+			t.Errorf("%s: %v", name, faults)
+		}
+	}
+}
+
+// Who moves to another issuer wants the same principals from both for a while, and says so.
+func TestPrefixesThatTheOwnerWritesOutAreTakenAndWarnedOf(t *testing.T) {
+	for staff, prefix := range map[string]string{"oidc:": "oidc:", "corp": "corp:eu:", "corp:": ""} {
+		in := running(t, small)
+		partner(staff, &prefix, "https://next.example.com")(&in)
+		c, faults := Resolve(in)
+		if len(faults) > 0 {
+			t.Fatal(faults)
+		}
+		if all := strings.Join(Warnings(c), "; "); !strings.Contains(all, "may name whomever the other knows") {
+			t.Errorf("%q and %q: %s", staff, prefix, all)
+		}
+	}
+}
+
+// An operator that refuses what another one took must not keep the owner from changing anything else meanwhile.
+func TestIssuersThatWereAcceptedWithOnePrefixGoOnAndAreWarnedOf(t *testing.T) {
+	in := running(t, small)
+	partner("", nil, "https://partner.example.com")(&in)
+	in.Accepted = in.Spec.DeepCopy()
+	in.Spec.Listeners[0].Authentication.OAuth.Audience = "another"
+	slices.Reverse(in.Spec.Listeners)
+	c, faults := Resolve(in)
+	if len(faults) > 0 {
+		t.Fatal(faults)
+	}
+	if all := strings.Join(Warnings(c), "; "); !strings.Contains(all, ofPartner+`: it is "oidc:"`) {
+		t.Error(all)
+	}
+	in.Spec.Listeners[0].Authentication.OAuth.Issuer = "https://third.example.com"
+	if _, faults := Resolve(in); len(faults) != 1 {
+		t.Errorf("another issuer under the same prefix: %v", faults)
+	}
+}
+
+func TestAPrefixThatKafkaUsersMayHaveIsWarnedOf(t *testing.T) {
+	for prefix, want := range map[string]bool{"sso-": true, "sso@": true, "sso:": false, "sso/": false, "a.b/": false} {
+		in := running(t, small)
+		tokens(func(o *v1alpha1.ListenerOAuth) { o.PrincipalPrefix = &prefix })(&in)
+		all := strings.Join(Warnings(mustResolve(t, in)), "; ")
+		if strings.Contains(all, ofTokens+".principalPrefix: names of KafkaUsers may begin with") != want {
+			t.Errorf("%s: %s", prefix, all)
+		}
+	}
 }
 
 func TestWhatIsNotSaidOfTokensIsFilledIn(t *testing.T) {

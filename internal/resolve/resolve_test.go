@@ -183,6 +183,7 @@ func TestWarningsOfPermissionsNameTheField(t *testing.T) {
 		recorded   v1alpha1.AuthorizationType
 		listeners  []v1alpha1.Listener
 		superUsers []string
+		federated  []string
 		want       string // how the one warning begins; empty = there is none
 	}{
 		"all log in, and ACLs decide": {recorded: simple, listeners: []v1alpha1.Listener{login}},
@@ -196,12 +197,15 @@ func TestWarningsOfPermissionsNameTheField(t *testing.T) {
 				"spec.listeners[open] may do everything without a login; remove it"},
 		"whoever will not log in is a super user": {recorded: simple, listeners: []v1alpha1.Listener{login},
 			superUsers: []string{"ANONYMOUS"}, want: "spec.authorization.superUsers[ANONYMOUS]: as soon as a listener asks"},
+		"whoever does not log in is a super user by the owner's word": {recorded: simple,
+			listeners: []v1alpha1.Listener{open, login}, federated: []string{"ops", "ANONYMOUS"},
+			want: "spec.authorization.federatedSuperUsers[ANONYMOUS]: whoever reaches spec.listeners[open] may do everything"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := running(t, small)
 			in.Spec.Listeners = c.listeners
 			in.Cluster.Status.Defaults.Authorization = c.recorded
-			in.Spec.Authorization = &v1alpha1.Authorization{SuperUsers: c.superUsers}
+			in.Spec.Authorization = &v1alpha1.Authorization{SuperUsers: c.superUsers, FederatedSuperUsers: c.federated}
 			in.Accepted = nil
 			model, _ := Resolve(in)
 			warnings := permissions(model)

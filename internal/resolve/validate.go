@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/claim"
@@ -20,6 +21,7 @@ var (
 	dnsName      = regexp.MustCompile(`^[a-z]([-a-z0-9]*[a-z0-9])?$`)
 	listenerName = regexp.MustCompile(`^[a-z][a-z0-9]{0,10}$`)
 	federated    = regexp.MustCompile(`^[^;\x00-\x1f]{1,512}$`)
+	subjectName  = regexp.MustCompile(`^[A-Za-z0-9.]+ *=[^\x00-\x1f]+$`)
 	superUser    = regexp.MustCompile(`^[A-Za-z0-9._@+-]{1,128}$`)
 )
 
@@ -28,7 +30,12 @@ const (
 	maxPoolName    = 16
 	maxVolumeName  = 16
 	maxServiceName = 63
+	maxSubject     = 512
+	maxTrustWindow = 2_592_000 // seconds
 )
+
+// defaultTrustWindow is for how long another authority for a listener waits until clients have been given it.
+const defaultTrustWindow = 24 * time.Hour
 
 // validate checks what a spec alone can be wrong about. What the CRD refuses is checked again: the spec may have been
 // stored under an older one.
@@ -63,6 +70,7 @@ func validate(in Inputs, v version.Version) verdict.List {
 		faults = append(faults, validateMemory(p, memoryBefore(in, p.Name))...)
 	}
 	faults = append(faults, validateListeners(in.Spec)...)
+	faults = append(faults, validatePrefixes(in)...)
 	faults = append(faults, validateConfig(in.Spec, v)...)
 	return append(faults, validateRest(in.Spec)...)
 }
@@ -281,6 +289,15 @@ func validateClientCertificates(l v1alpha1.Listener) verdict.List {
 	case !asks && len(l.Authentication.ClientAuthorities) > 0:
 		faults.Refuse(model.ListenerField(l.Name, "authentication.clientAuthorities"), "they sign certificates of clients, "+
 			"which only a listener with mechanisms [TLS] asks for; remove them, or make such a listener")
+	case !asks && len(l.Authentication.RefusedSubjects) > 0:
+		faults.Refuse(model.ListenerField(l.Name, "authentication.refusedSubjects"), "they are those of certificates of "+
+			"clients, which only a listener with mechanisms [TLS] asks for; remove them, or make such a listener")
+	}
+	for _, subject := range l.Authentication.RefusedSubjects {
+		if len(subject) > maxSubject || !subjectName.MatchString(subject) {
+			faults.Refuse(model.ListenerField(l.Name, "authentication.refusedSubjects["+subject+"]"), "it is no subject of at "+
+				"most %d characters without a control character; write it as brokers log it, as in CN=app,O=Example", maxSubject)
+		}
 	}
 	return faults
 }
@@ -305,6 +322,9 @@ func validateRest(spec *v1alpha1.KafkaClusterSpec) verdict.List {
 					"and no control character, without User: before it")
 			}
 		}
+	}
+	if window := spec.TrustWindowSeconds; window != nil && (*window < 0 || *window > maxTrustWindow) {
+		faults.Refuse("spec.trustWindowSeconds", "it is 0 to %d, which is 30 days", maxTrustWindow)
 	}
 	if key := spec.Rack.TopologyKey; key != "" && key != defaultRackKey {
 		faults.Refuse("spec.rack.topologyKey", "%s", "use "+defaultRackKey)

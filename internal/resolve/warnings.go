@@ -61,12 +61,8 @@ func Warnings(c *model.Cluster) []string {
 					"spec.listeners[%s]: %s without TLS sends %s as they are over the network", l.Name, m, what))
 			}
 		}
-		if l.OAuth != nil && *l.OAuth.PrincipalPrefix == "" {
-			warnings = append(warnings, fmt.Sprintf("spec.listeners[%s].authentication.oauth.principalPrefix: it is empty, so "+
-				"that whoever names users at the issuer may be any KafkaUser; set one such as %s", l.Name, defaultPrincipalPrefix))
-		}
 	}
-	return slices.Concat(warnings, strangers(c), memoryWarnings(c), wallWarnings(c), unknownKeys(c))
+	return slices.Concat(warnings, prefixWarnings(c), strangers(c), memoryWarnings(c), wallWarnings(c), unknownKeys(c))
 }
 
 // strangers tells where clients could not tell a broker from whoever is given the address that its pod had.
@@ -102,13 +98,19 @@ func permissions(c *model.Cluster) []string {
 		return []string{fmt.Sprintf("spec.authorization.type: it is %s, so that everybody may do everything, though "+
 			"spec.listeners[%s] asks for a login; set it to Simple", c.Authorization, closed[0])}
 	}
-	if slices.Contains(c.SuperUsers, anonymous) {
+	for _, named := range []struct {
+		field string
+		users []string
+	}{{"superUsers", c.SuperUsers}, {"federatedSuperUsers", c.FederatedSuperUsers}} {
+		if !slices.Contains(named.users, anonymous) {
+			continue
+		}
 		who := "as soon as a listener asks for no login, whoever reaches it"
 		if len(open) > 0 {
 			who = fmt.Sprintf("whoever reaches spec.listeners[%s]", open[0])
 		}
-		return []string{fmt.Sprintf("spec.authorization.superUsers[%s]: %s may do everything without a login; remove it, "+
-			"and give User:%[1]s ACLs with Kafka's tools", anonymous, who)}
+		return []string{fmt.Sprintf("spec.authorization.%s[%s]: %s may do everything without a login; remove it, and give "+
+			"User:%[2]s ACLs with Kafka's tools", named.field, anonymous, who)}
 	}
 	var warnings []string
 	for _, name := range open {

@@ -162,8 +162,14 @@ func Certify(c *v1alpha1.Credentials, certificate *v1alpha1.UserCertificate) {
 	}
 }
 
-// NameTooLong refuses TLS to a user whose name does not fit a certificate; nil = it fits.
-func NameTooLong(name string) *verdict.Verdict {
+// UnfitName refuses TLS to a user whose name does not fit a certificate, or would make it one of the cluster's own;
+// nil = it may stand in one.
+func UnfitName(name string) *verdict.Verdict {
+	if pki.IsReserved(name) {
+		fault := verdict.Stalled(ReasonPrincipal, "spec.name", "a certificate for %q would look like one of the operator or "+
+			"of a node; make another KafkaUser with another name, or take TLS out of %s", name, mechanismsField)
+		return &fault
+	}
 	if len(name) <= pki.MaxUserName { // names are ASCII
 		return nil
 	}

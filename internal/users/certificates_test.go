@@ -260,7 +260,12 @@ func TestWhatIsOnRecordOfAnotherCertificateCountsNoMore(t *testing.T) {
 	if made := MadeWith(u, "id", "", "", one); made == nil || len(made.ProvenOn) != 1 {
 		t.Error("without a password there is none to compare")
 	}
-	if f := NameTooLong(strings.Repeat("a", 65)); f == nil || f.Field != "spec.name" || NameTooLong(strings.Repeat("a", 64)) != nil {
-		t.Errorf("%v", f)
+	for name, want := range map[string]string{
+		strings.Repeat("a", 65): ReasonName, strings.Repeat("a", 64): "", "castellan-operator": ReasonPrincipal,
+		"kafka-node": ReasonPrincipal, "kafka-node-2": "", "Kafka-Node": "",
+	} {
+		if f := UnfitName(name); (f == nil) != (want == "") || f != nil && (f.Reason != want || f.Field != "spec.name") {
+			t.Errorf("%s: %v, expected %q", name, f, want)
+		}
 	}
 }

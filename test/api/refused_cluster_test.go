@@ -407,6 +407,7 @@ var ownedKeys = map[string]string{
 	"authorizer.class.name":                "spec.authorization",
 	"allow.everyone.if.no.acl.found":       "spec.authorization",
 	"principal.builder.class":              "spec.authorization",
+	"castellan.federated.super.users":      "spec.authorization",
 	"broker.rack":                          "spec.rack",
 }
 

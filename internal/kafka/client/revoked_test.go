@@ -39,7 +39,7 @@ func TestARealBrokerLetsACertificateInAsLongAsItIsInTheList(t *testing.T) {
 		}
 		return leaf
 	}
-	clients := authority("clients")
+	clients, corp := authority("clients"), authority("Example Corp")
 	user, other, stranger := issue(clients), issue(clients), issue(authority("strangers"))
 	list := filepath.Join(dir, "certificates")
 	write := func(leaves ...pki.Leaf) { // as a mounted Secret: the old file or the new one, and nothing between
@@ -59,7 +59,7 @@ func TestARealBrokerLetsACertificateInAsLongAsItIsInTheList(t *testing.T) {
 	}
 	write(user)
 	jar, trust := filepath.Join(dir, plainauth.JarName), filepath.Join(dir, "clients.pem")
-	if err := errors.Join(os.WriteFile(jar, plainauth.Jar(), 0o600), os.WriteFile(trust, clients.CertPEM, 0o600)); err != nil {
+	if err := errors.Join(os.WriteFile(jar, plainauth.Jar(), 0o600), os.WriteFile(trust, pki.Union(clients.CertPEM, corp.CertPEM), 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	k, err := kafkatest.Start(ctx, kafkatest.Options{Jars: []string{jar}, Config: map[string]string{
@@ -116,8 +116,68 @@ func TestARealBrokerLetsACertificateInAsLongAsItIsInTheList(t *testing.T) {
 	if err := login(other); err != nil {
 		t.Error(err)
 	}
+	foreignCertificates(ctx, t, k.Nodes[0].Mutual, k.CA.PEM, trust, clients, corp)
 	k.StopNode(ctx, k.Nodes[0].NodeID)
 	if err := login(user); err == nil || errors.Is(err, kafka.ErrAuthenticationFailed) {
 		t.Errorf("a broker that is down says %v", err)
+	}
+}
+
+// foreignCertificates shows the broker one of an authority of the owner's, which ends by the owner's word alone: nobody
+// has the broker read its trust store again.
+func foreignCertificates(ctx context.Context, t *testing.T, address string, servers []byte, trust string,
+	clients, corp pki.Authority) {
+	t.Helper()
+	job, err := pki.Issue(corp, pki.Request{CommonName: "job", Organization: "Example",
+		Usages: pki.Usages{Client: true}, ValidFor: time.Hour}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	login := func() error {
+		return client.Prober{}.TryLogin(ctx, kafka.Login{Address: address, ServerName: "localhost", CA: servers,
+			Mechanism: "TLS", Username: "job", Certificate: job.CertPEM, Key: job.KeyPEM})
+	}
+	put := func(file string, content []byte) {
+		t.Helper()
+		if err := errors.Join(os.WriteFile(file+".new", content, 0o600), os.Rename(file+".new", file)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	refused := trust + ".refused"
+	for _, c := range []struct {
+		what      string
+		end, undo func()
+	}{
+		{"its subject is refused", func() { put(refused, []byte("cn=job, o=Example\n")) },
+			func() { put(refused, []byte("# nobody\n")) }},
+		{"its authority is trusted no more", func() { put(trust, clients.CertPEM) },
+			func() { put(trust, pki.Union(clients.CertPEM, corp.CertPEM)) }},
+	} {
+		eventually(t, "it is let in before "+c.what, login)
+		config, err := client.TLSConfig(servers, job.CertPEM, job.KeyPEM)
+		if err != nil {
+			t.Fatal(err)
+		}
+		config.ServerName = "localhost"
+		raw, err := (&tls.Dialer{Config: config}).DialContext(ctx, "tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		open := wire.New(raw, "open")
+		if _, _, err := open.Brokers(ctx); err != nil {
+			t.Errorf("before %s: %v", c.what, err)
+		}
+		c.end()
+		eventually(t, c.what, func() error {
+			if err := login(); !errors.Is(err, kafka.ErrAuthenticationFailed) {
+				return fmt.Errorf("it is answered with %w", err)
+			}
+			return nil
+		})
+		if _, _, err := open.Brokers(ctx); !errors.Is(err, wire.ErrClosed) {
+			t.Errorf("%s, and an open connection goes on: %v", c.what, err)
+		}
+		_ = raw.Close()
+		c.undo()
 	}
 }

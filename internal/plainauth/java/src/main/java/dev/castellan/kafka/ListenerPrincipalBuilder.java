@@ -41,8 +41,8 @@ import org.slf4j.LoggerFactory;
  *   <li>A token's subject has the prefix of its listener before it.
  *   <li>A certificate that is in the list of users' certificates is its user's. One of the operator's making that is not
  *       in it opens nothing: it was revoked, or it was never meant for clients.
- *   <li>Any other certificate is its subject's, as some authority says that the owner trusts. Whoever is known only by a
- *       token, by such an authority, or by a mechanism that is not ours, is no super user but by the owner's word.
+ *   <li>Any other certificate is its subject's, as some authority says that the owner trusts, until it ends, the owner
+ *       refuses its subject, or trusts that authority no more. Whoever is known only by a token, by such an authority, or by a mechanism that is not ours, is no super user but by the owner's word.
  * </ul>
  *
  * <p>Kafka makes one of these for each connection and asks it at each request; an exception closes the connection. The
@@ -57,6 +57,9 @@ public final class ListenerPrincipalBuilder implements KafkaPrincipalBuilder, Ka
     static final String TOKEN_PREFIX = "castellan.token.principal.prefix";
     /** Of a listener: the path of the list of users' certificates. */
     static final String CERTIFICATES = "castellan.client.certificates";
+
+    /** Kafka's own: the path of the authorities that may sign certificates of the listener's clients. */
+    static final String TRUST_STORE = "ssl.truststore.location";
 
     private static final Set<String> INTERNAL_LISTENERS = Set.of("CONTROLLER", "REPLICATION");
     private static final Set<String> OWN_MECHANISMS = Set.of("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512");
@@ -102,7 +105,11 @@ public final class ListenerPrincipalBuilder implements KafkaPrincipalBuilder, Ka
         String mechanism = sasl.server().getMechanismName();
         String name = sasl.server().getAuthorizationID();
         if (TOKEN_MECHANISM.equals(mechanism)) {
-            name = setting(context, TOKEN_PREFIX, "") + name;
+            String prefix = setting(context, TOKEN_PREFIX, null);
+            if (prefix == null) { // only an empty one is the owner's word that there is none
+                throw new SslAuthenticationException("the listener does not say what stands before a token's subject");
+            }
+            name = prefix + name;
         }
         return checked(name, OWN_MECHANISMS.contains(mechanism));
     }
@@ -127,6 +134,13 @@ public final class ListenerPrincipalBuilder implements KafkaPrincipalBuilder, Ka
         if (isOwn(subject)) {
             throw new SslAuthenticationException("the certificate of " + subject.getName()
                     + " is not, or no longer, that of a user");
+        }
+        if (!(configs.get(TRUST_STORE) instanceof String trust)) {
+            throw new SslAuthenticationException("the listener does not say whom it trusts");
+        }
+        String refusal = ClientTrust.at(Path.of(trust)).refusal(session, chain);
+        if (refusal != null) {
+            throw new SslAuthenticationException("the certificate of " + subject.getName() + ": " + refusal);
         }
         return checked(subject.getName(), false);
     }

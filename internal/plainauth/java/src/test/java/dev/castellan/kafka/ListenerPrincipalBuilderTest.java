@@ -28,6 +28,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class ListenerPrincipalBuilderTest {
 
@@ -65,17 +66,82 @@ class ListenerPrincipalBuilderTest {
         assertOutcome(REFUSED, sasl("BARE", "OAUTHBEARER", NODE));
     }
 
+    @Test
+    void aTokenOfAListenerThatSaysNothingOfAPrefixIsRefused() throws Exception {
+        assertOutcome(REFUSED, sasl("UNTOLD", "OAUTHBEARER", "anna"));
+        assertOutcome("anna", sasl("UNTOLD", "PLAIN", "anna"));
+    }
+
     @ParameterizedTest(name = "{0}")
     @CsvSource(delimiter = '|', textBlock = """
             a certificate of the list                             | app      | app
             one of the operator's making that is not in the list  | revoked  | refused
             one of the list that has ended                        | ended    | refused
             one of another authority                              | foreign  | CN=ops,OU=Team A,O=Example
+            one that another authority has signed                 | job      | CN=job,O=Example
+            one of another authority that has ended               | past     | refused
+            one of an authority that is not trusted any more      | stranger | refused
             one of another authority that says it is a node       | node     | refused
             one without a subject                                 | nameless | refused
             """)
     void aCertificateIsWhoseTheListSays(String sentence, String certificate, String wanted) throws Exception {
         assertOutcome(wanted, ssl("MUTUAL", certificate));
+    }
+
+    @Test
+    void anOpenConnectionEndsWhenItsAuthorityIsTrustedNoMore() throws Exception {
+        assertEnds("trust", Files.readString(TESTDATA.resolve("foreign.crt")));
+    }
+
+    @Test
+    void anOpenConnectionEndsWhenNobodyKnowsWhomToTrust() throws Exception {
+        assertEnds("trust", "no certificate at all");
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"CN=job,O=Example", "cn=Job, o=example", "# gone\nCN=gone,O=Example\n\nCN=job,O=Example\n"})
+    void anOpenConnectionEndsWhenTheOwnerRefusesItsSubject(String refused) throws Exception {
+        assertEnds("trust.refused", refused);
+    }
+
+    @Test
+    void refusedSubjectsAreNobodyElses() throws Exception {
+        Path trust = dir.resolve("trust");
+        Files.copy(TESTDATA.resolve("trust"), trust);
+        Files.writeString(dir.resolve("trust.refused"), "CN=jobs,O=Example\nO=Example\nno name\n");
+        Map<String, Object> configs = configs();
+        configs.put("ssl.truststore.location", trust.toString());
+        assertEquals("CN=job,O=Example", outcome(builder(configs), ssl("MUTUAL", "job")));
+    }
+
+    @Test
+    void aListenerThatTrustsNobodyRefusesForeignCertificates() throws Exception {
+        Map<String, Object> configs = configs();
+        configs.remove("ssl.truststore.location");
+        assertEquals(REFUSED, outcome(builder(configs), ssl("MUTUAL", "job")));
+        assertEquals("app", outcome(builder(configs), ssl("MUTUAL", "app")));
+    }
+
+    /** A connection with the certificate job ends once a file beside its trust store, or that itself, has another content. */
+    private void assertEnds(String name, String content) throws Exception {
+        Files.copy(TESTDATA.resolve("trust"), dir.resolve("trust"));
+        Map<String, Object> configs = configs();
+        configs.put("ssl.truststore.location", dir.resolve("trust").toString());
+        ListenerPrincipalBuilder builder = builder(configs);
+        AuthenticationContext connection = ssl("MUTUAL", "job");
+        AuthenticationContext user = ssl("MUTUAL", "app");
+        assertEquals("CN=job,O=Example", outcome(builder, connection));
+        Path next = dir.resolve("next");
+        Files.writeString(next, content);
+        Files.move(next, dir.resolve(name), StandardCopyOption.REPLACE_EXISTING, StandardCopyOption.ATOMIC_MOVE);
+        long deadline = System.nanoTime() + 10_000_000_000L;
+        while (!outcome(builder, connection).equals(REFUSED)) {
+            if (System.nanoTime() > deadline) {
+                throw new AssertionError("the connection goes on 10 s later");
+            }
+            Thread.onSpinWait();
+        }
+        assertEquals("app", outcome(builder, user));
     }
 
     @Test
@@ -161,7 +227,9 @@ class ListenerPrincipalBuilderTest {
         configs.put("super.users", "User:" + NODE + ";User:CN=castellan-operator,O=castellan;User:admin;User:oidc:boss; User:oidc:ops");
         configs.put("castellan.federated.super.users", "User:oidc:ops");
         configs.put("listener.name.clients.castellan.token.principal.prefix", "oidc:");
+        configs.put("listener.name.bare.castellan.token.principal.prefix", "");
         configs.put("listener.name.mutual.castellan.client.certificates", TESTDATA.resolve("list").toString());
+        configs.put("ssl.truststore.location", TESTDATA.resolve("trust").toString());
         return configs;
     }
 
