@@ -82,15 +82,21 @@ func NotRetained(u *v1alpha1.KafkaUser, host model.Host) *verdict.Verdict {
 
 // Exists refuses a principal of which Kafka has something that no object of the claim has put there. nil = Kafka has
 // nothing of that kind, or the holder is to take it over.
+//
+// A successor of another namespace gets none of the ACLs that others have added to its predecessor's: those were given
+// to somebody else.
 func Exists(c Claim, live Live, clusterID string, host model.Host) *verdict.Verdict {
-	owns := func(u *v1alpha1.KafkaUser) bool { return Owns(u, clusterID) }
 	adopts := claim.Permits(host.Access, host.Namespace, c.Holder.Namespace, v1alpha1.PermissionAdopt)
-	if adopts && c.Holder.Spec.Adoption == v1alpha1.UserAdoptionAlways || owns(c.Holder) ||
-		slices.ContainsFunc(c.Leaving, owns) ||
-		len(c.Evicted) > 0 {
+	if adopts && c.Holder.Spec.Adoption == v1alpha1.UserAdoptionAlways || Owns(c.Holder, clusterID) {
 		return nil
 	}
-	if c.Holder.Spec.ACLPolicy == v1alpha1.ACLPolicyMerge { // others may have put some there
+	if former := formerOwners(c, clusterID); len(former) > 0 {
+		if !slices.ContainsFunc(former, func(u *v1alpha1.KafkaUser) bool { return u.Namespace != c.Holder.Namespace }) {
+			return nil
+		}
+		live = Live{ACLs: slices.DeleteFunc(slices.Clone(live.ACLs), StakeOf(c.Name, clusterID, former).Holds)}
+	}
+	if adopts && c.Holder.Spec.ACLPolicy == v1alpha1.ACLPolicyMerge { // others may have put some there
 		live.ACLs = nil
 	}
 	found := live.of(c.Name)
@@ -114,6 +120,16 @@ func Exists(c Claim, live Live, clusterID string, host model.Host) *verdict.Verd
 	}
 	fault.Doubtful, fault.After, fault.AtMost = true, claim.TakenLook, claim.TakenLookLimit
 	return &fault
+}
+
+// formerOwners are those of a claim that hand over to its holder what they have in Kafka.
+func formerOwners(c Claim, clusterID string) []*v1alpha1.KafkaUser {
+	former := slices.DeleteFunc(slices.Clone(c.Leaving),
+		func(u *v1alpha1.KafkaUser) bool { return !Owns(u, clusterID) })
+	for _, e := range c.Evicted {
+		former = append(former, e.Object)
+	}
+	return former
 }
 
 // of lists what Kafka has of a user.
