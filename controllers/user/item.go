@@ -53,6 +53,9 @@ type userItem struct {
 	overlap bool
 	// lineStays: the file of PLAIN users says that its line stays although no object stands for it.
 	lineStays bool
+	// lineLost: that file lacks the line, and nobody knows the password to make it again. lineFailed: it was not written.
+	lineLost   bool
+	lineFailed error
 	// remains: the cluster has on record that ACLs of a former holder are still to be deleted.
 	remains bool
 	// aclsFailed: not everything about its ACLs could be done.

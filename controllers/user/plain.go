@@ -53,17 +53,17 @@ func (p *userPass) plain(ctx context.Context) error {
 		return errStalePlainFile
 	}
 	current, known := secret.Data[render.UsersEntry], secret.Data[render.CertificatesEntry]
-	file, entries, missing, err := users.PlainFile(current, all, p.plainUsers(), rand.Reader, p.markRetained(current))
+	set := p.plainUsers()
+	p.restoreLines(ctx, current, set)
+	file, entries, missing, err := users.PlainFile(current, all, set, rand.Reader, p.markRetained(current))
 	if err != nil {
 		return err
 	}
 	list, unlisted, revoked := users.CertificateList(known, listed, p.certifiedUsers(), users.ListRoom(len(file)),
 		p.r.Clock.Now())
 	p.r.Queue.Mark(p.pass.Cluster.Key, append(missing, unlisted...)...)
+	p.seekLines(file)
 	if !exists && len(entries) == 0 && list == nil {
-		for _, i := range p.items {
-			i.lineStays = true // there is none
-		}
 		return nil // nobody to remove anything from
 	}
 	changed := !bytes.Equal(file, current)
@@ -74,7 +74,7 @@ func (p *userPass) plain(ctx context.Context) error {
 	}
 	p.r.mu.Lock()
 	for _, i := range p.items {
-		i.lineStays = p.leavesLine(i)
+		i.lineStays = p.leavesLine(i) && !i.lineLost
 		if entry, ok := entries[i.claim.Name]; ok {
 			p.r.verified[batch.Key{Cluster: p.pass.Cluster.Key, Name: i.claim.Name}] = verifiedEntry{i.hash, entry}
 		}
@@ -108,6 +108,9 @@ var errStalePlainFile = errors.New("the cache does not show yet what was last wr
 func (p *userPass) plainFailed(err error) {
 	passing := errors.Is(err, errStalePlainFile) || apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err)
 	for _, i := range p.items {
+		if p.leavesLine(i) && !passing {
+			i.lineFailed = err
+		}
 		if !i.changes() || i.state == granting && !inFiles(i.mechanisms) && !i.hadLine() {
 			continue
 		}
@@ -149,9 +152,9 @@ func (p *userPass) plainUsers() map[string]users.PlainUser {
 	return set
 }
 
-// namesIn returns every name that may stand in the file of a store: users that are not being deleted and have, or may
-// have, a line on record. Whoever holds no user keeps no line, and whoever may not change anything takes none away. For
-// the users of this flush, what the flush has decided counts.
+// namesIn returns every name that may stand in the file of a store: users that are not being deleted, or may stay, and
+// have, or may have, a line on record. Whoever holds no user keeps no line, and whoever may not change anything takes
+// none away. For the users of this flush, what the flush has decided counts.
 func (p *userPass) namesIn(ctx context.Context, store mechanism.Store) (map[string]bool, error) {
 	list, err := p.r.Of(ctx, p.pass.Cluster.Key)
 	if err != nil {
@@ -159,7 +162,7 @@ func (p *userPass) namesIn(ctx context.Context, store mechanism.Store) (map[stri
 	}
 	all := map[string]bool{}
 	for _, u := range list {
-		if u.DeletionTimestamp == nil && p.hasLine(u, store) {
+		if (u.DeletionTimestamp == nil || p.mayStay(u, store)) && p.hasLine(u, store) {
 			all[users.Name(u)] = true
 		}
 	}

@@ -80,6 +80,13 @@ func NotRetained(u *v1alpha1.KafkaUser, host model.Host) *verdict.Verdict {
 	return &fault
 }
 
+// LineLost says that a user cannot stay as it asks for: the file of PLAIN users lacks its line.
+func LineLost(name string) verdict.Verdict {
+	return verdict.Stalled(ReasonLineLost, "spec.deletionPolicy",
+		"user %q is to stay in Kafka, but its line is missing in the file of PLAIN users, and no Secret holds its password "+
+			"to make it again; set spec.deletionPolicy to Delete to let the user go", name)
+}
+
 // Exists refuses a principal of which Kafka has something that no object of the claim has put there. nil = Kafka has
 // nothing of that kind, or the holder is to take it over.
 //

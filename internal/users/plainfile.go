@@ -19,8 +19,9 @@ type PlainUser struct {
 }
 
 // PlainFile brings the file of PLAIN users up to date. Only names in all and retained may stand in it. Those in set get
-// the line of their password; the others keep theirs. An entry that still verifies is kept, so that an unchanged file
-// stays the same to the byte. It returns the new file, the entries of set, and the names in all that lack an entry.
+// the line of their password, retained ones only where they have none; the others keep theirs. An entry that still
+// verifies is kept, so that an unchanged file stays the same to the byte. It returns the new file, the entries of set,
+// and the names in all that lack an entry.
 func PlainFile(
 	current []byte, all map[string]bool, set map[string]PlainUser, random io.Reader, retained map[string]bool,
 ) ([]byte, map[string]plainauth.Entry, []string, error) {
@@ -42,8 +43,16 @@ func PlainFile(
 		file = append(file, lines...)
 	}
 	for name := range maps.Keys(retained) {
-		if !all[name] && len(old[name]) > 0 {
-			file, stay = append(file, old[name]...), append(stay, name)
+		lines := old[name]
+		if user, known := set[name]; known && len(lines) == 0 && !all[name] {
+			var err error
+			if lines, err = user.lines(name, nil, random); err != nil {
+				return nil, nil, nil, err
+			}
+			made[name] = lines[0]
+		}
+		if !all[name] && len(lines) > 0 {
+			file, stay = append(file, lines...), append(stay, name)
 		}
 	}
 	slices.Sort(missing)
