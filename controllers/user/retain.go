@@ -177,3 +177,15 @@ func (p *userPass) paused(i *userItem) *verdict.Verdict {
 	}
 	return &v
 }
+
+// pause leaves a user alone, but for what its former holders have: that goes. A handover that has begun is carried out;
+// else nobody takes the user in a pause.
+func (p *userPass) pause(i *userItem, v *verdict.Verdict) {
+	switch {
+	case len(p.formerOf(i)) == 0:
+		i.state, i.report.Awaited = untouched, v
+		i.keepRecord()
+	case !users.Owns(i.claim.Holder, p.pass.Cluster.ID()):
+		i.holderAwaits = v
+	}
+}
