@@ -40,6 +40,7 @@ type userPass struct {
 	authorizer bool
 	aclsBy     map[string][]kafka.ACL // those of live, by principal
 	tried      map[attempt]error      // logins of this flush
+	listed     bool                   // the files that brokers read are written
 }
 
 // Change brings Kafka to what the users ask for: it prepares every user, reads what is live, sends the difference, and
@@ -67,6 +68,7 @@ func (p *userPass) Change(ctx context.Context) error {
 	if p.live, err = p.readLive(ctx, admin); err != nil {
 		return err
 	}
+	defer p.tellCertificates()
 	batch.Each(batch.Writers, p.items, func(i *userItem) {
 		if i.changes() {
 			p.prepare(ctx, i)
@@ -81,7 +83,8 @@ func (p *userPass) Change(ctx context.Context) error {
 	}
 	p.mendDefaults(ctx, admin)
 	p.dropRemaining(ctx)
-	if err := p.plain(ctx); err != nil {
+	err = p.plain(ctx)
+	if p.listed = err == nil; !p.listed {
 		p.plainFailed(err)
 	}
 	p.prove(ctx)
