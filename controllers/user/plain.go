@@ -59,9 +59,10 @@ func (p *userPass) plain(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	list, unlisted, revoked := users.CertificateList(known, listed, p.certifiedUsers(), users.ListRoom(len(file)),
-		p.r.Clock.Now())
-	p.r.Queue.Mark(p.pass.Cluster.Key, append(missing, unlisted...)...)
+	certified := p.certifiedUsers()
+	file, ended, refused := users.FitPlainFile(file, current, users.PlainRoom(known, certified))
+	list, unlisted, revoked := users.CertificateList(known, listed, certified, users.ListRoom(len(file)), p.r.Clock.Now())
+	p.r.Queue.Mark(p.pass.Cluster.Key, p.tellRoom(append(missing, unlisted...), ended, refused)...)
 	p.seekLines(file)
 	if !exists && len(entries) == 0 && list == nil {
 		return nil // nobody to remove anything from
@@ -85,6 +86,27 @@ func (p *userPass) plain(ctx context.Context) error {
 		return p.touch(ctx, hex.EncodeToString(sum[:8]))
 	}
 	return nil
+}
+
+// tellRoom tells the users of this flush what there is no room for in the file of PLAIN users. It returns whose lines
+// are to be looked at again.
+func (p *userPass) tellRoom(open, ended, refused []string) []string {
+	for _, i := range p.items {
+		if slices.Contains(refused, i.claim.Name) && i.claim.Holder != nil {
+			i.fault(users.NoPlainRoom(p.host))
+		}
+		if slices.Contains(ended, i.claim.Name) && i.claim.Holder != nil {
+			p.r.Events.Eventf(i.claim.Holder, p.pass.Cluster.Object, corev1.EventTypeWarning, "OverlapEnded", "Update",
+				"The password before logs in no more: the file of PLAIN users of KafkaCluster %q is full", p.pass.Cluster.Key.Name)
+		}
+	}
+	others := slices.DeleteFunc(ended, func(name string) bool {
+		return slices.ContainsFunc(p.items, func(i *userItem) bool { return i.claim.Name == name })
+	})
+	if len(refused) > 0 { // whoever lacks a line finds no room either
+		return others
+	}
+	return append(open, others...)
 }
 
 // inFile tells whether the password of a user with these mechanisms stands in the file.

@@ -88,14 +88,17 @@ func (p *userPass) passwordOnRecord(ctx context.Context, u *v1alpha1.KafkaUser) 
 	return password
 }
 
-// seekLines finds which of the lines that are to stay a new file lacks.
+// seekLines finds which of the lines that are to stay a new file lacks, and whose password before has none.
 func (p *userPass) seekLines(file []byte) {
-	if !slices.ContainsFunc(p.items, p.leavesLine) {
+	if !slices.ContainsFunc(p.items, func(i *userItem) bool { return i.overlap || p.leavesLine(i) }) {
 		return
 	}
 	lines, _ := plainauth.ParseUsersFile(file)
 	for _, i := range p.items {
 		i.lineLost = p.leavesLine(i) && len(lines[i.claim.Name]) == 0
+		if i.overlap && len(lines[i.claim.Name]) < 2 && i.report.Rotation != nil && i.report.Rotation.Status != nil {
+			i.report.Rotation.Status.PreviousUntil = nil
+		}
 	}
 }
 

@@ -36,6 +36,7 @@ const (
 	ReasonPassword      = "PasswordSecret"
 	ReasonRotation      = "PasswordRotation"
 	ReasonPaused        = "Paused"
+	ReasonNoPlainRoom   = "TooManyPlainUsers"
 	ReasonLineLost      = "LineLost"
 )
 
