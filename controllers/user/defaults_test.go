@@ -141,7 +141,9 @@ func TestARefusedDefaultQuotaIsToldOnce(t *testing.T) {
 	delete(w.Kafka.Refuse, kafka.DefaultUser)
 	_ = w.Once(defaultUser)
 	refuse("not so either")
-	w.ChangeCluster(func(c *v1alpha1.KafkaCluster) { c.Spec.DefaultQuotas.ConsumerByteRate = controllertest.PtrTo(int64(4)) })
+	w.ChangeCluster(func(c *v1alpha1.KafkaCluster) {
+		c.Spec.DefaultQuotas.ConsumerByteRate = controllertest.PtrTo(int64(4))
+	})
 	_ = w.Once(defaultUser)
 	if n := count(); n != 1 {
 		t.Errorf("one that comes back is told %d times", n)

@@ -101,3 +101,40 @@ func TestAUserThatStaysSaysWhyItIsStillThere(t *testing.T) {
 		t.Error("it hangs")
 	}
 }
+
+func TestAUserThatStaysIsNotHandedOverToWhoWaitsForIt(t *testing.T) {
+	for _, m := range []v1alpha1.Mechanism{plain, scram512} {
+		for name, namespace := range map[string]string{"at home": "shop", "elsewhere": controllertest.Guests} {
+			t.Run(name+" by "+string(m), func(t *testing.T) {
+				w := newGuestWorld(t)
+				app := retaining("app", m)
+				app.Spec.ACLs, app.Spec.Quotas = nil, nil // so that nothing but the credential tells of it
+				w.Apply(app)
+				w.Settle("app")
+				password := w.password()
+				next := newUser("next", 0, m)
+				next.Spec.Name = "app"
+				if namespace != "shop" {
+					controllertest.FromGuests(next)
+				}
+				w.Apply(next)
+				w.Settle("app")
+				w.mustSay(namespace, "next", "Stalled/Conflict")
+				w.Remove(w.user("app"))
+				w.Settle("app")
+				if w.user("app") != nil {
+					t.Fatal("it hangs")
+				}
+				w.mustSay(namespace, "next", "Stalled/UserExists")
+				w.wantPassword("afterwards", password, m)
+				next = w.userIn(namespace, "next")
+				next.Spec.Adoption = v1alpha1.UserAdoptionAlways
+				if err := w.Client.Update(t.Context(), next); err != nil {
+					t.Fatal(err)
+				}
+				w.Settle("app")
+				w.mustSay(namespace, "next", map[string]string{"shop": "Ready", controllertest.Guests: "UserExists"}[namespace])
+			})
+		}
+	}
+}

@@ -11,6 +11,7 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/claim"
 	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/mechanism"
 	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/verdict"
 )
@@ -97,7 +98,8 @@ func Exists(c Claim, live Live, clusterID string, host model.Host) *verdict.Verd
 	if adopts && c.Holder.Spec.Adoption == v1alpha1.UserAdoptionAlways || Owns(c.Holder, clusterID) {
 		return nil
 	}
-	if former := formerOwners(c, clusterID); len(former) > 0 {
+	stays := stayingOwners(c, clusterID, host)
+	if former := formerOwners(c, clusterID); len(former) > 0 && len(stays) == 0 {
 		if !slices.ContainsFunc(former, func(u *v1alpha1.KafkaUser) bool { return u.Namespace != c.Holder.Namespace }) {
 			return nil
 		}
@@ -105,6 +107,9 @@ func Exists(c Claim, live Live, clusterID string, host model.Host) *verdict.Verd
 	}
 	if adopts && c.Holder.Spec.ACLPolicy == v1alpha1.ACLPolicyMerge { // others may have put some there
 		live.ACLs = nil
+	}
+	if inPlainFile(stays, clusterID) { // which the file does not say yet
+		live.Retained = map[string]bool{c.Name: true}
 	}
 	found := live.of(c.Name)
 	if len(found) == 0 {
@@ -137,6 +142,21 @@ func formerOwners(c Claim, clusterID string) []*v1alpha1.KafkaUser {
 		former = append(former, e.Object)
 	}
 	return former
+}
+
+// stayingOwners are those of a claim that go and leave what they have in Kafka, for nobody.
+func stayingOwners(c Claim, clusterID string, host model.Host) []*v1alpha1.KafkaUser {
+	return slices.DeleteFunc(slices.Clone(c.Leaving),
+		func(u *v1alpha1.KafkaUser) bool { return !Owns(u, clusterID) || !Retains(u, host) })
+}
+
+// inPlainFile tells whether one of some objects has a line in the file of PLAIN users on record.
+func inPlainFile(objects []*v1alpha1.KafkaUser, clusterID string) bool {
+	return slices.ContainsFunc(objects, func(u *v1alpha1.KafkaUser) bool {
+		return slices.ContainsFunc(Recorded(u, clusterID).Mechanisms, func(s v1alpha1.CredentialStatus) bool {
+			return mechanism.Uses([]v1alpha1.Mechanism{s.Mechanism}, mechanism.PasswordFile)
+		})
+	})
 }
 
 // of lists what Kafka has of a user.
