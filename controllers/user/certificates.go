@@ -94,17 +94,29 @@ func (p *userPass) certify(i *userItem, secret *corev1.Secret) error {
 	return nil
 }
 
-// tellCertificate says that a user has another certificate, once its Secret has been written.
-func (p *userPass) tellCertificate(i *userItem, secret *corev1.Secret) {
-	if i.told == "" {
-		return
+// noteRenewed remembers the Secret of a user that has another certificate, once it has been written.
+func (i *userItem) noteRenewed(secret *corev1.Secret) {
+	if i.told != "" {
+		i.renewed = secret
 	}
-	former := "the former one opens nothing any more"
-	if i.certificate.Former != "" {
-		former = "the former one is good until its end"
+}
+
+// tellCertificates says which users have another certificate, and what has become of the former one by now.
+func (p *userPass) tellCertificates() {
+	for _, i := range p.items {
+		if i.renewed == nil {
+			continue
+		}
+		former := "the former one opens nothing any more"
+		switch {
+		case i.certificate.Former != "":
+			former = "the former one is good until its end"
+		case !p.listed || !i.changes():
+			former = "the former one lets in until the list that brokers read has been written, which is tried again"
+		}
+		p.r.Events.Eventf(i.claim.Holder, i.renewed, corev1.EventTypeNormal, "CertificateRenewed", "Issue",
+			"Secret %q holds a new certificate, for the one before: %s; %s", i.renewed.Name, i.told, former)
 	}
-	p.r.Events.Eventf(i.claim.Holder, secret, corev1.EventTypeNormal, "CertificateRenewed", "Issue",
-		"Secret %q holds a new certificate, for the one before: %s; %s", secret.Name, i.told, former)
 }
 
 // certifiedUsers returns the users of this flush that have a certificate in force.

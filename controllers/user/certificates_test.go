@@ -498,3 +498,24 @@ func TestAGuestsCertificateOutlivesTheConsentButNotItsEviction(t *testing.T) {
 		t.Error("who is admitted again comes with what was revoked")
 	}
 }
+
+func TestWhatBecameOfAFormerCertificateIsToldOnceItIsSo(t *testing.T) {
+	for name, fails := range map[string]bool{"the list is written": false, "the list cannot be written": true} {
+		t.Run(name, func(t *testing.T) {
+			w := newCertificateWorld(t, 1)
+			w.Apply(newUser("app", time.Hour, byTLS))
+			w.Settle("app")
+			w.told()
+			if fails {
+				w.Failing["update events-plain-users"] = overQuota("secrets", "file")
+			}
+			w.reissue("app", "leaked")
+			_ = w.Once("app")
+			told := w.told()
+			if got := strings.Contains(told, "the former one opens nothing any more"); got == fails ||
+				strings.Count(told, "CertificateRenewed") != 1 {
+				t.Errorf("%q", told)
+			}
+		})
+	}
+}

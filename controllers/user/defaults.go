@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/kafka"
@@ -43,8 +44,11 @@ func (p *userPass) mendDefaults(ctx context.Context, admin kafka.UserAdmin) {
 	}
 	i := p.items[n]
 	refusal, err := p.setDefaults(ctx, admin)
+	tell := err == nil && p.r.refusesAnew(p.pass.Cluster.Key, refusal)
 	switch {
 	case err == nil && refusal == nil:
+	case err == nil && !tell:
+		i.failed(refusal)
 	case err == nil:
 		i.failed(refusal)
 		p.r.Events.Eventf(p.pass.Cluster.Object, nil, corev1.EventTypeWarning, "DefaultQuotasRefused", "Alter",
@@ -55,6 +59,19 @@ func (p *userPass) mendDefaults(ctx context.Context, admin kafka.UserAdmin) {
 		i.failed(err)
 		p.pass.Errs.Add(i.claim.Name, err)
 	}
+}
+
+// refusesAnew tells whether Kafka refuses a cluster's default quotas in other words than at the last attempt.
+func (r *Reconciler) refusesAnew(cluster types.NamespacedName, refusal error) bool {
+	text := ""
+	if refusal != nil {
+		text = refusal.Error()
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	before := r.refused[cluster]
+	r.refused[cluster] = text
+	return text != "" && text != before
 }
 
 func (p *userPass) setDefaults(ctx context.Context, admin kafka.UserAdmin) (refusal, err error) {

@@ -3,6 +3,7 @@ package user
 import (
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -113,4 +114,38 @@ func TestADefaultQuotaThatKafkaRefusesHoldsNobodyUp(t *testing.T) {
 	w.wantUser("app", "Ready")
 	w.Settle(defaultUser)
 	w.wantDefaults("once Kafka takes it", map[string]float64{"consumer_byte_rate": 3}, "consumer_byte_rate")
+}
+
+func TestARefusedDefaultQuotaIsToldOnce(t *testing.T) {
+	w := newUserWorld(t, 1)
+	refuse := func(why string) {
+		w.Kafka.Refuse[kafka.DefaultUser] = &kafka.Refusal{Code: "INVALID_REQUEST", Message: why}
+	}
+	count := func() int { return strings.Count(w.told(), "DefaultQuotasRefused") }
+	refuse("no")
+	w.ChangeCluster(func(c *v1alpha1.KafkaCluster) {
+		c.Spec.DefaultQuotas = &v1alpha1.Quotas{ConsumerByteRate: controllertest.PtrTo(int64(3))}
+	})
+	for range 3 {
+		_ = w.Once(defaultUser)
+		w.Clock.Move(time.Minute)
+	}
+	if n := count(); n != 1 {
+		t.Errorf("told %d times", n)
+	}
+	refuse("not so either")
+	_ = w.Once(defaultUser)
+	if n := count(); n != 1 {
+		t.Errorf("another refusal is told %d times", n)
+	}
+	delete(w.Kafka.Refuse, kafka.DefaultUser)
+	_ = w.Once(defaultUser)
+	refuse("not so either")
+	w.ChangeCluster(func(c *v1alpha1.KafkaCluster) {
+		c.Spec.DefaultQuotas.ConsumerByteRate = controllertest.PtrTo(int64(4))
+	})
+	_ = w.Once(defaultUser)
+	if n := count(); n != 1 {
+		t.Errorf("one that comes back is told %d times", n)
+	}
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"slices"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/controllers/batch"
 	"github.com/castellan-dev/castellan/internal/kafka"
@@ -42,7 +44,8 @@ type userItem struct {
 	password string // of the removed user; empty = not known any more
 	// certificate of the holder, or of the removed user.
 	certificate users.Certificate
-	told        string // why it has another certificate; empty = it has not, or it is its first
+	told        string         // why it has another certificate; empty = it has not, or it is its first
+	renewed     *corev1.Secret // that holds it
 	// provided is the password that the holder provides; empty = it provides none. unprovided: what it provides cannot be
 	// used.
 	provided   string
@@ -53,6 +56,9 @@ type userItem struct {
 	overlap bool
 	// lineStays: the file of PLAIN users says that its line stays although no object stands for it.
 	lineStays bool
+	// lineLost: that file lacks the line, and nobody knows the password to make it again. lineFailed: it was not written.
+	lineLost   bool
+	lineFailed error
 	// remains: the cluster has on record that ACLs of a former holder are still to be deleted.
 	remains bool
 	// aclsFailed: not everything about its ACLs could be done.

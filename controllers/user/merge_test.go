@@ -212,3 +212,96 @@ func TestAMergingUserWaitsForAnAuthorizerToGo(t *testing.T) {
 	}
 	w.wantTopics("at the end", "others")
 }
+
+// permitGuests lets the guests do something in the cluster.
+func permitGuests(permissions ...v1alpha1.AccessPermission) func(*v1alpha1.KafkaCluster) {
+	return func(c *v1alpha1.KafkaCluster) {
+		c.Spec.Access.Grants = []v1alpha1.AccessGrant{{Namespace: controllertest.Guests, Permissions: permissions}}
+	}
+}
+
+func TestAGuestThatMergesTakesNoACLsThatOthersWereGiven(t *testing.T) {
+	for name, mechanism := range map[string]v1alpha1.Mechanism{
+		"with a password": scram512, "from elsewhere": v1alpha1.MechanismExternal,
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newGuestWorld(t)
+			w.byOthers("others")
+			u := merging("own")
+			u.Spec.Authentication.Mechanisms = []v1alpha1.Mechanism{mechanism}
+			w.Apply(controllertest.FromGuests(u))
+			w.Settle("app")
+			w.mustSay(controllertest.Guests, "app", "Stalled/UserExists", "ACLs", "permission Adopt")
+			w.wantTopics("while it may not take them", "others")
+			if len(w.Kafka.Scram["app"]) != 0 {
+				t.Error("it logs in")
+			}
+			w.ChangeCluster(permitGuests(v1alpha1.PermissionAdopt))
+			w.Settle("app")
+			w.mustSay(controllertest.Guests, "app", "Ready")
+			w.wantTopics("once it may", "others", "own")
+		})
+	}
+}
+
+func TestASuccessorOfAnotherNamespaceInheritsNoACLsOfOthers(t *testing.T) {
+	for name, c := range map[string]struct {
+		policy  v1alpha1.ACLPolicy
+		permits []v1alpha1.AccessPermission
+		by      string
+		others  []string // ACLs of others beside the predecessor's
+		takes   bool
+	}{
+		"a guest that merges":                    {policy: v1alpha1.ACLPolicyMerge, others: []string{"others"}},
+		"a guest that does not":                  {policy: v1alpha1.ACLPolicyExact, others: []string{"others"}},
+		"a guest that merges, and there is none": {policy: v1alpha1.ACLPolicyMerge, takes: true},
+		"a guest that may take users over": {policy: v1alpha1.ACLPolicyMerge, others: []string{"others"}, takes: true,
+			permits: []v1alpha1.AccessPermission{v1alpha1.PermissionAdopt}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newGuestWorld(t)
+			w.ChangeCluster(permitGuests(c.permits...))
+			w.Apply(merging("old"))
+			w.Settle("app")
+			w.byOthers(c.others...)
+			guest := controllertest.FromGuests(merging("own"))
+			guest.Spec.ACLPolicy, guest.UID = c.policy, "uid-of-the-guest"
+			w.Apply(guest)
+			w.Settle("app")
+			w.mustSay(controllertest.Guests, "app", "Stalled/Conflict")
+			w.Remove(w.user("app"))
+			w.Settle("app")
+			if w.user("app") != nil {
+				t.Fatal("it is held")
+			}
+			if !c.takes {
+				w.mustSay(controllertest.Guests, "app", "Stalled/UserExists", "ACLs")
+				w.wantTopics("afterwards", c.others...)
+				if len(w.Kafka.Scram["app"])+len(w.Kafka.QuotasOf["app"]) != 0 {
+					t.Errorf("left: %v %v", w.Kafka.Scram, w.Kafka.QuotasOf)
+				}
+				return
+			}
+			w.mustSay(controllertest.Guests, "app", "Ready")
+			w.wantTopics("afterwards", append(c.others, "own")...)
+		})
+	}
+}
+
+func TestWhoTakesANameFromAnEvictedGuestGetsNoACLsOfOthersWithoutAWord(t *testing.T) {
+	app := merging("old")
+	w := newGuestWorld(t, app)
+	w.byOthers("others")
+	ours := merging("own")
+	ours.UID, ours.Spec.ACLPolicy = "uid-of-ours", v1alpha1.ACLPolicyExact
+	w.Apply(ours)
+	w.ChangeCluster(superUser("app"))
+	w.Settle("app")
+	w.mustSay(controllertest.Guests, "app", "Stalled/SuperUserElsewhere")
+	w.wantUser("app", "Stalled/UserExists")
+	w.wantTopics("afterwards", "others")
+	w.changeUser("app", func(u *v1alpha1.KafkaUser) { u.Spec.ACLPolicy = v1alpha1.ACLPolicyMerge })
+	w.Settle("app")
+	w.wantUser("app", "Ready")
+	w.wantTopics("as it merges", "others", "own")
+}

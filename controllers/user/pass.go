@@ -40,6 +40,7 @@ type userPass struct {
 	authorizer bool
 	aclsBy     map[string][]kafka.ACL // those of live, by principal
 	tried      map[attempt]error      // logins of this flush
+	listed     bool                   // the files that brokers read are written
 }
 
 // Change brings Kafka to what the users ask for: it prepares every user, reads what is live, sends the difference, and
@@ -59,8 +60,7 @@ func (p *userPass) Change(ctx context.Context) error {
 			p.leaveAlone(i, *f)
 			i.remains = false
 		} else if v := p.paused(i); v != nil && i.claim.Frozen == nil {
-			i.state, i.report.Awaited = untouched, v
-			i.keepRecord()
+			p.pause(i, v)
 		} else if i.claim.Frozen != nil || i.claim.Holder == nil && len(p.formerOf(i)) == 0 {
 			i.state = untouched // also where all who ask for it are barred: Kafka is not asked about it
 		}
@@ -68,6 +68,7 @@ func (p *userPass) Change(ctx context.Context) error {
 	if p.live, err = p.readLive(ctx, admin); err != nil {
 		return err
 	}
+	defer p.tellCertificates()
 	batch.Each(batch.Writers, p.items, func(i *userItem) {
 		if i.changes() {
 			p.prepare(ctx, i)
@@ -82,7 +83,8 @@ func (p *userPass) Change(ctx context.Context) error {
 	}
 	p.mendDefaults(ctx, admin)
 	p.dropRemaining(ctx)
-	if err := p.plain(ctx); err != nil {
+	err = p.plain(ctx)
+	if p.listed = err == nil; !p.listed {
 		p.plainFailed(err)
 	}
 	p.prove(ctx)
@@ -108,10 +110,11 @@ func (p *userPass) meet(ctx context.Context) (err error) {
 // before anything happens in Kafka.
 func (p *userPass) prepare(ctx context.Context, i *userItem) {
 	i.desired = users.Desired{Name: i.claim.Name}
-	held := i.claim.Holder != nil && p.hold(ctx, i)
-	// Who is evicted does not wait for what the holder lacks, unless the holder is in force and would lose that.
-	waits := i.state == untouched && len(i.claim.Evicted) > 0 && !(i.unsettled() && p.inForce(i.claim.Holder))
-	if held && !waits || i.state == postponed {
+	held := i.claim.Holder != nil && i.holderAwaits == nil && p.hold(ctx, i)
+	// Who is evicted, or of another namespace, does not wait for what the holder lacks, unless the holder is in force and
+	// would lose that.
+	goes := i.state == untouched && p.hasStrangers(i) && !(i.unsettled() && p.inForce(i.claim.Holder))
+	if held && !goes || i.state == postponed {
 		return
 	}
 	// Nobody in force holds the principal. What its former holders had is taken away.
@@ -121,7 +124,7 @@ func (p *userPass) prepare(ctx context.Context, i *userItem) {
 		return
 	}
 	i.state = revoking
-	i.holderAwaits, i.report.Awaited = i.report.Awaited, nil
+	i.holderAwaits, i.report.Awaited = cmp.Or(i.holderAwaits, i.report.Awaited), nil
 	i.desired = users.Desired{Name: i.claim.Name, Stake: p.stakeIn(i)}
 	i.mechanisms = nil
 	for _, u := range former {
@@ -140,6 +143,13 @@ func (p *userPass) prepare(ctx context.Context, i *userItem) {
 func (p *userPass) formerOf(i *userItem) []*v1alpha1.KafkaUser {
 	return slices.DeleteFunc(i.former(), func(u *v1alpha1.KafkaUser) bool {
 		return !users.Owns(u, p.pass.Cluster.ID()) || p.retains(u)
+	})
+}
+
+// hasStrangers tells whether a former holder is evicted, or of another namespace than the present one.
+func (p *userPass) hasStrangers(i *userItem) bool {
+	return len(i.claim.Evicted) > 0 || slices.ContainsFunc(p.formerOf(i), func(u *v1alpha1.KafkaUser) bool {
+		return u.Namespace != i.claim.Holder.Namespace
 	})
 }
 

@@ -53,17 +53,18 @@ func (p *userPass) plain(ctx context.Context) error {
 		return errStalePlainFile
 	}
 	current, known := secret.Data[render.UsersEntry], secret.Data[render.CertificatesEntry]
-	file, entries, missing, err := users.PlainFile(current, all, p.plainUsers(), rand.Reader, p.markRetained(current))
+	set := p.plainUsers()
+	p.restoreLines(ctx, current, set)
+	file, entries, missing, err := users.PlainFile(current, all, set, rand.Reader, p.markRetained(current))
 	if err != nil {
 		return err
 	}
-	list, unlisted, revoked := users.CertificateList(known, listed, p.certifiedUsers(), users.ListRoom(len(file)),
-		p.r.Clock.Now())
-	p.r.Queue.Mark(p.pass.Cluster.Key, append(missing, unlisted...)...)
+	certified := p.certifiedUsers()
+	file, ended, refused := users.FitPlainFile(file, current, users.PlainRoom(known, certified))
+	list, unlisted, revoked := users.CertificateList(known, listed, certified, users.ListRoom(len(file)), p.r.Clock.Now())
+	p.r.Queue.Mark(p.pass.Cluster.Key, p.tellRoom(append(missing, unlisted...), ended, refused)...)
+	p.seekLines(file)
 	if !exists && len(entries) == 0 && list == nil {
-		for _, i := range p.items {
-			i.lineStays = true // there is none
-		}
 		return nil // nobody to remove anything from
 	}
 	changed := !bytes.Equal(file, current)
@@ -74,7 +75,7 @@ func (p *userPass) plain(ctx context.Context) error {
 	}
 	p.r.mu.Lock()
 	for _, i := range p.items {
-		i.lineStays = p.leavesLine(i)
+		i.lineStays = p.leavesLine(i) && !i.lineLost
 		if entry, ok := entries[i.claim.Name]; ok {
 			p.r.verified[batch.Key{Cluster: p.pass.Cluster.Key, Name: i.claim.Name}] = verifiedEntry{i.hash, entry}
 		}
@@ -85,6 +86,27 @@ func (p *userPass) plain(ctx context.Context) error {
 		return p.touch(ctx, hex.EncodeToString(sum[:8]))
 	}
 	return nil
+}
+
+// tellRoom tells the users of this flush what there is no room for in the file of PLAIN users. It returns whose lines
+// are to be looked at again.
+func (p *userPass) tellRoom(open, ended, refused []string) []string {
+	for _, i := range p.items {
+		if slices.Contains(refused, i.claim.Name) && i.claim.Holder != nil {
+			i.fault(users.NoPlainRoom(p.host))
+		}
+		if slices.Contains(ended, i.claim.Name) && i.claim.Holder != nil {
+			p.r.Events.Eventf(i.claim.Holder, p.pass.Cluster.Object, corev1.EventTypeWarning, "OverlapEnded", "Update",
+				"The password before logs in no more: the file of PLAIN users of KafkaCluster %q is full", p.pass.Cluster.Key.Name)
+		}
+	}
+	others := slices.DeleteFunc(ended, func(name string) bool {
+		return slices.ContainsFunc(p.items, func(i *userItem) bool { return i.claim.Name == name })
+	})
+	if len(refused) > 0 { // whoever lacks a line finds no room either
+		return others
+	}
+	return append(open, others...)
 }
 
 // inFile tells whether the password of a user with these mechanisms stands in the file.
@@ -108,6 +130,9 @@ var errStalePlainFile = errors.New("the cache does not show yet what was last wr
 func (p *userPass) plainFailed(err error) {
 	passing := errors.Is(err, errStalePlainFile) || apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err)
 	for _, i := range p.items {
+		if p.leavesLine(i) && !passing {
+			i.lineFailed = err
+		}
 		if !i.changes() || i.state == granting && !inFiles(i.mechanisms) && !i.hadLine() {
 			continue
 		}
@@ -149,9 +174,9 @@ func (p *userPass) plainUsers() map[string]users.PlainUser {
 	return set
 }
 
-// namesIn returns every name that may stand in the file of a store: users that are not being deleted and have, or may
-// have, a line on record. Whoever holds no user keeps no line, and whoever may not change anything takes none away. For
-// the users of this flush, what the flush has decided counts.
+// namesIn returns every name that may stand in the file of a store: users that are not being deleted, or may stay, and
+// have, or may have, a line on record. Whoever holds no user keeps no line, and whoever may not change anything takes
+// none away. For the users of this flush, what the flush has decided counts.
 func (p *userPass) namesIn(ctx context.Context, store mechanism.Store) (map[string]bool, error) {
 	list, err := p.r.Of(ctx, p.pass.Cluster.Key)
 	if err != nil {
@@ -159,7 +184,7 @@ func (p *userPass) namesIn(ctx context.Context, store mechanism.Store) (map[stri
 	}
 	all := map[string]bool{}
 	for _, u := range list {
-		if u.DeletionTimestamp == nil && p.hasLine(u, store) {
+		if (u.DeletionTimestamp == nil || p.mayStay(u, store)) && p.hasLine(u, store) {
 			all[users.Name(u)] = true
 		}
 	}

@@ -154,12 +154,15 @@ func (i *userItem) judge(probes []*probe, brokers []int32) {
 		open = append(open, fmt.Sprintf("%s on broker %d: %s", t.mechanism, t.node, word))
 	}
 	if i.takesAway() {
-		if len(open) == 0 {
+		switch {
+		case len(open) > 0:
+			i.await(users.ReasonRevoking, "removed, and waiting until every broker refuses a login: %s",
+				strings.Join(open, ", "))
+		case len(brokers) == 0 && slices.ContainsFunc(provable(i.mechanisms), i.knows):
+			i.await(users.ReasonRevoking, "removed, and waiting for a broker that takes clients, to see it refuse a login")
+		default:
 			i.state = revoked
-			return
 		}
-		i.await(users.ReasonRevoking, "removed, and waiting until every broker refuses a login: %s",
-			strings.Join(open, ", "))
 		return
 	}
 	if i.report.Credentials == nil || len(provable(i.mechanisms)) == 0 {

@@ -45,12 +45,15 @@ type Reconciler struct {
 	held map[holding]held
 	// lost are the credentials to be set again, and the brokers that have lost them.
 	lost map[batch.Key]map[v1alpha1.Mechanism][]int32
+	// refused is why Kafka has not taken the default quotas of a cluster, as far as that was told.
+	refused map[types.NamespacedName]string
 }
 
 // New makes the reconciler. apiReader reads past the cache; prober logs in as a user would.
 func New(c batch.Common, apiReader client.Reader, prober kafka.Prober) *Reconciler {
 	r := &Reconciler{apiReader: apiReader, provided: apiReader, prober: prober, verified: map[batch.Key]verifiedEntry{},
-		held: map[holding]held{}, lost: map[batch.Key]map[v1alpha1.Mechanism][]int32{}}
+		held: map[holding]held{}, lost: map[batch.Key]map[v1alpha1.Mechanism][]int32{},
+		refused: map[types.NamespacedName]string{}}
 	r.Begin(c, kafkaUsers, r)
 	return r
 }
@@ -120,6 +123,7 @@ func (r *Reconciler) overLimits(cluster batch.Host, peers []*v1alpha1.KafkaUser)
 func (r *Reconciler) forgetCluster(key types.NamespacedName) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	delete(r.refused, key)
 	maps.DeleteFunc(r.held, func(h holding, _ held) bool { return h.cluster == key })
 }
 

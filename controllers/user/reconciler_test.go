@@ -681,3 +681,28 @@ func TestTheAnnouncementOfAnotherObjectSaysNothing(t *testing.T) {
 		t.Errorf("%v, Kafka has %v", w.user("app"), w.Kafka.Scram)
 	}
 }
+
+func TestADeletedUserIsNotTakenForRefusedWhereNoBrokerWasAsked(t *testing.T) {
+	w := newUserWorld(t, 2)
+	w.Apply(newUser("app", time.Hour, scram512))
+	w.Settle("app")
+	state := func(s v1alpha1.NodeState) {
+		w.ChangeCluster(func(c *v1alpha1.KafkaCluster) {
+			for n := range c.Status.Nodes {
+				c.Status.Nodes[n].State = s
+			}
+		})
+	}
+	state(v1alpha1.NodeFenced)
+	w.Remove(w.user("app"))
+	_ = w.Once("app")
+	w.wantUser("app", "Reconciling/Revoking")
+	if len(w.Kafka.Scram["app"]) != 0 {
+		t.Error("it waits with the removal too")
+	}
+	state(v1alpha1.NodeServing)
+	w.Settle("app")
+	if w.user("app") != nil {
+		t.Error("it hangs")
+	}
+}

@@ -2,6 +2,7 @@ package user
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -9,6 +10,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/controllers/batch"
+	"github.com/castellan-dev/castellan/internal/claim"
+	"github.com/castellan-dev/castellan/internal/mechanism"
 	"github.com/castellan-dev/castellan/internal/plainauth"
 	"github.com/castellan-dev/castellan/internal/render"
 	"github.com/castellan-dev/castellan/internal/users"
@@ -49,17 +53,88 @@ func (p *userPass) markRetained(file []byte) map[string]bool {
 	return marks
 }
 
+// mayStay tells whether a user of another flush may leave its line behind when it goes, which that flush decides. A
+// certificate does not stay.
+func (p *userPass) mayStay(u *v1alpha1.KafkaUser, store mechanism.Store) bool {
+	return store == mechanism.PasswordFile && claim.HasFinalizer(u) && users.Retains(u, p.host) &&
+		!slices.ContainsFunc(p.items, func(i *userItem) bool { return i.claim.Name == users.Name(u) })
+}
+
+// restoreLines has the lines that stay and that the file has lost made again, from passwords that are on record.
+func (p *userPass) restoreLines(ctx context.Context, file []byte, set map[string]users.PlainUser) {
+	var lines map[string][]plainauth.Entry
+	for _, i := range p.items {
+		if !p.leavesLine(i) {
+			continue
+		}
+		if lines == nil {
+			lines, _ = plainauth.ParseUsersFile(file)
+		}
+		for _, u := range p.retained(i) {
+			if password := p.passwordOnRecord(ctx, u); password != "" && len(lines[i.claim.Name]) == 0 {
+				set[i.claim.Name] = users.PlainUser{Password: password}
+			}
+		}
+	}
+}
+
+// passwordOnRecord is that of a connection Secret, if what a user has in Kafka was made from it; else empty.
+func (p *userPass) passwordOnRecord(ctx context.Context, u *v1alpha1.KafkaUser) string {
+	password, secret := p.oldPassword(ctx, u), &corev1.Secret{}
+	if password == "" || p.r.Client.Get(ctx, secretKey(u.Namespace, users.SecretName(u.Name)), secret) != nil ||
+		users.MadeFrom(u, p.pass.Cluster.ID(), users.PasswordHash(saltOf(secret), password), password) == nil {
+		return ""
+	}
+	return password
+}
+
+// seekLines finds which of the lines that are to stay a new file lacks, and whose password before has none.
+func (p *userPass) seekLines(file []byte) {
+	if !slices.ContainsFunc(p.items, func(i *userItem) bool { return i.overlap || p.leavesLine(i) }) {
+		return
+	}
+	lines, _ := plainauth.ParseUsersFile(file)
+	for _, i := range p.items {
+		i.lineLost = p.leavesLine(i) && len(lines[i.claim.Name]) == 0
+		if i.overlap && len(lines[i.claim.Name]) < 2 && i.report.Rotation != nil && i.report.Rotation.Status != nil {
+			i.report.Rotation.Status.PreviousUntil = nil
+		}
+	}
+}
+
 // settleRetained lets go of objects whose user stays, once the file says that its line does.
 func (p *userPass) settleRetained(ctx context.Context, i *userItem, owners []*v1alpha1.KafkaUser) error {
 	if p.leavesLine(i) && !p.host.External && !i.lineStays {
-		p.pass.Retry(i.claim.Name, proveFirst, proveLimit)
-		return nil
+		return p.keepRetained(ctx, i, owners)
 	}
 	for _, u := range owners {
 		p.r.Events.Eventf(u, p.pass.Cluster.Object, corev1.EventTypeNormal, "Released", "Delete",
 			"User %q stays in Kafka with its credentials, ACLs and quotas (deletionPolicy Retain)", i.claim.Name)
 	}
 	return p.pass.Release(ctx, owners...)
+}
+
+// keepRetained says of users that stay why their objects do, too.
+func (p *userPass) keepRetained(ctx context.Context, i *userItem, owners []*v1alpha1.KafkaUser) error {
+	var v verdict.Verdict
+	switch {
+	case i.lineLost:
+		v = users.LineLost(i.claim.Name)
+	case i.lineFailed != nil:
+		v = verdict.Retry(i.lineFailed, batch.RetryFirst, batch.RetryLimit)
+	default: // the cache is behind
+		p.pass.Retry(i.claim.Name, proveFirst, proveLimit)
+		return nil
+	}
+	if v.After > 0 {
+		p.pass.Retry(i.claim.Name, v.After, v.AtMost)
+	}
+	var errs []error
+	for _, u := range owners {
+		errs = append(errs, p.pass.Keep(ctx, i.claim.Name, u, v.Reason,
+			func() error { return p.pass.WriteVerdict(ctx, u, v) }))
+	}
+	return errors.Join(errs...)
 }
 
 // readRetained reads which users the file of PLAIN users has that no object stands for.
@@ -104,4 +179,16 @@ func (p *userPass) paused(i *userItem) *verdict.Verdict {
 		v.Cause = fmt.Sprintf("%q is neither true nor false, and counts as a pause", value)
 	}
 	return &v
+}
+
+// pause leaves a user alone, but for what its former holders have: that goes. A handover that has begun is carried out;
+// else nobody takes the user in a pause.
+func (p *userPass) pause(i *userItem, v *verdict.Verdict) {
+	switch {
+	case len(p.formerOf(i)) == 0:
+		i.state, i.report.Awaited = untouched, v
+		i.keepRecord()
+	case !users.Owns(i.claim.Holder, p.pass.Cluster.ID()):
+		i.holderAwaits = v
+	}
 }

@@ -86,7 +86,7 @@ func (p *userPass) createSecret(ctx context.Context, i *userItem, key client.Obj
 	switch err := p.r.Writer.Create(ctx, secret); {
 	case err == nil:
 		i.salt = saltOf(secret)
-		p.tellCertificate(i, secret)
+		i.noteRenewed(secret)
 		if u.Status.Binding != nil && password != "" {
 			whose := "a new password"
 			if i.provided != "" {
@@ -140,7 +140,7 @@ func (p *userPass) adjustSecret(ctx context.Context, i *userItem, secret *corev1
 		return "", fmt.Errorf("update Secret %s/%s: %w", secret.Namespace, secret.Name, err)
 	}
 	i.salt = saltOf(secret)
-	p.tellCertificate(i, secret)
+	i.noteRenewed(secret)
 	return password, nil
 }
 

@@ -146,6 +146,9 @@ func (e Entry) digest(password string) ([sha256.Size]byte, error) {
 	return [sha256.Size]byte(key), nil
 }
 
+// Size is how many bytes the line of the entry takes.
+func (e Entry) Size() int { return len(e.line()) }
+
 func (e Entry) line() string {
 	return strings.Join([]string{
 		encodeName(e.name),

@@ -11,6 +11,7 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/claim"
 	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/mechanism"
 	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/verdict"
 )
@@ -80,18 +81,35 @@ func NotRetained(u *v1alpha1.KafkaUser, host model.Host) *verdict.Verdict {
 	return &fault
 }
 
+// LineLost says that a user cannot stay as it asks for: the file of PLAIN users lacks its line.
+func LineLost(name string) verdict.Verdict {
+	return verdict.Stalled(ReasonLineLost, "spec.deletionPolicy",
+		"user %q is to stay in Kafka, but its line is missing in the file of PLAIN users, and no Secret holds its password "+
+			"to make it again; set spec.deletionPolicy to Delete to let the user go", name)
+}
+
 // Exists refuses a principal of which Kafka has something that no object of the claim has put there. nil = Kafka has
 // nothing of that kind, or the holder is to take it over.
+//
+// A successor of another namespace gets none of the ACLs that others have added to its predecessor's: those were given
+// to somebody else.
 func Exists(c Claim, live Live, clusterID string, host model.Host) *verdict.Verdict {
-	owns := func(u *v1alpha1.KafkaUser) bool { return Owns(u, clusterID) }
 	adopts := claim.Permits(host.Access, host.Namespace, c.Holder.Namespace, v1alpha1.PermissionAdopt)
-	if adopts && c.Holder.Spec.Adoption == v1alpha1.UserAdoptionAlways || owns(c.Holder) ||
-		slices.ContainsFunc(c.Leaving, owns) ||
-		len(c.Evicted) > 0 {
+	if adopts && c.Holder.Spec.Adoption == v1alpha1.UserAdoptionAlways || Owns(c.Holder, clusterID) {
 		return nil
 	}
-	if c.Holder.Spec.ACLPolicy == v1alpha1.ACLPolicyMerge { // others may have put some there
+	stays := stayingOwners(c, clusterID, host)
+	if former := formerOwners(c, clusterID); len(former) > 0 && len(stays) == 0 {
+		if !slices.ContainsFunc(former, func(u *v1alpha1.KafkaUser) bool { return u.Namespace != c.Holder.Namespace }) {
+			return nil
+		}
+		live = Live{ACLs: slices.DeleteFunc(slices.Clone(live.ACLs), StakeOf(c.Name, clusterID, former).Holds)}
+	}
+	if adopts && c.Holder.Spec.ACLPolicy == v1alpha1.ACLPolicyMerge { // others may have put some there
 		live.ACLs = nil
+	}
+	if inPlainFile(stays, clusterID) { // which the file does not say yet
+		live.Retained = map[string]bool{c.Name: true}
 	}
 	found := live.of(c.Name)
 	if len(found) == 0 {
@@ -114,6 +132,31 @@ func Exists(c Claim, live Live, clusterID string, host model.Host) *verdict.Verd
 	}
 	fault.Doubtful, fault.After, fault.AtMost = true, claim.TakenLook, claim.TakenLookLimit
 	return &fault
+}
+
+// formerOwners are those of a claim that hand over to its holder what they have in Kafka.
+func formerOwners(c Claim, clusterID string) []*v1alpha1.KafkaUser {
+	former := slices.DeleteFunc(slices.Clone(c.Leaving),
+		func(u *v1alpha1.KafkaUser) bool { return !Owns(u, clusterID) })
+	for _, e := range c.Evicted {
+		former = append(former, e.Object)
+	}
+	return former
+}
+
+// stayingOwners are those of a claim that go and leave what they have in Kafka, for nobody.
+func stayingOwners(c Claim, clusterID string, host model.Host) []*v1alpha1.KafkaUser {
+	return slices.DeleteFunc(slices.Clone(c.Leaving),
+		func(u *v1alpha1.KafkaUser) bool { return !Owns(u, clusterID) || !Retains(u, host) })
+}
+
+// inPlainFile tells whether one of some objects has a line in the file of PLAIN users on record.
+func inPlainFile(objects []*v1alpha1.KafkaUser, clusterID string) bool {
+	return slices.ContainsFunc(objects, func(u *v1alpha1.KafkaUser) bool {
+		return slices.ContainsFunc(Recorded(u, clusterID).Mechanisms, func(s v1alpha1.CredentialStatus) bool {
+			return mechanism.Uses([]v1alpha1.Mechanism{s.Mechanism}, mechanism.PasswordFile)
+		})
+	})
 }
 
 // of lists what Kafka has of a user.

@@ -1,12 +1,15 @@
 package users
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
 	"slices"
 
+	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/plainauth"
+	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
 // PlainUser is a user whose line has to match a password.
@@ -19,8 +22,9 @@ type PlainUser struct {
 }
 
 // PlainFile brings the file of PLAIN users up to date. Only names in all and retained may stand in it. Those in set get
-// the line of their password; the others keep theirs. An entry that still verifies is kept, so that an unchanged file
-// stays the same to the byte. It returns the new file, the entries of set, and the names in all that lack an entry.
+// the line of their password, retained ones only where they have none; the others keep theirs. An entry that still
+// verifies is kept, so that an unchanged file stays the same to the byte. It returns the new file, the entries of set,
+// and the names in all that lack an entry.
 func PlainFile(
 	current []byte, all map[string]bool, set map[string]PlainUser, random io.Reader, retained map[string]bool,
 ) ([]byte, map[string]plainauth.Entry, []string, error) {
@@ -42,8 +46,16 @@ func PlainFile(
 		file = append(file, lines...)
 	}
 	for name := range maps.Keys(retained) {
-		if !all[name] && len(old[name]) > 0 {
-			file, stay = append(file, old[name]...), append(stay, name)
+		lines := old[name]
+		if user, known := set[name]; known && len(lines) == 0 && !all[name] {
+			var err error
+			if lines, err = user.lines(name, nil, random); err != nil {
+				return nil, nil, nil, err
+			}
+			made[name] = lines[0]
+		}
+		if !all[name] && len(lines) > 0 {
+			file, stay = append(file, lines...), append(stay, name)
 		}
 	}
 	slices.Sort(missing)
@@ -72,4 +84,56 @@ func (u PlainUser) lines(name string, old []plainauth.Entry, random io.Reader) (
 		lines = append(lines, before[0])
 	}
 	return lines, nil
+}
+
+// PlainRoom is what the file of PLAIN users may take in the Secret, in bytes: the newest certificate of each user has
+// its line beside it.
+func PlainRoom(list []byte, certified map[string]Certificate) int {
+	listed, taken := Listed(list)
+	for name := range certified {
+		if !listed[name] {
+			taken += LinesOf(name)
+		}
+	}
+	return secretBytes - listReserve - taken/linesEach
+}
+
+// linesEach is how many lines a user has in a file while its password or certificate is replaced.
+const linesEach = 2
+
+// FitPlainFile makes a file of PLAIN users fit into the room, in bytes, so that a revocation can be written always.
+// Passwords before go first, those that would begin to overlap now first of all; then newcomers have to stay out. It
+// returns the names that have lost the password before, and those that have no line.
+func FitPlainFile(file, current []byte, room int) (fitted []byte, ended, refused []string) {
+	over := len(file) - room
+	if over <= 0 {
+		return file, nil, nil
+	}
+	lines, _ := plainauth.ParseUsersFile(file)
+	old, _ := plainauth.ParseUsersFile(current)
+	names := slices.SortedFunc(maps.Keys(lines), func(a, b string) int {
+		return cmp.Or(cmp.Compare(len(old[a]), len(old[b])), cmp.Compare(a, b))
+	})
+	for _, name := range names {
+		if both := lines[name]; over > 0 && len(both) == linesEach {
+			lines[name], ended, over = both[:1], append(ended, name), over-both[1].Size()
+		}
+	}
+	for _, name := range slices.Backward(names) {
+		if over > 0 && len(old[name]) == 0 {
+			over -= lines[name][0].Size()
+			delete(lines, name)
+			refused = append(refused, name)
+		}
+	}
+	retained := slices.DeleteFunc(slices.Collect(maps.Keys(plainauth.Retained(file))),
+		func(name string) bool { return len(lines[name]) == 0 })
+	return plainauth.UsersFile(slices.Concat(slices.Collect(maps.Values(lines))...), retained...), ended, refused
+}
+
+// NoPlainRoom refuses PLAIN to a user for whom the file has no room.
+func NoPlainRoom(host model.Host) verdict.Verdict {
+	return verdict.Stalled(ReasonNoPlainRoom, mechanismsField,
+		"the file of PLAIN users that brokers of KafkaCluster %q read is full; log in with SCRAM-SHA-512 in place of PLAIN, "+
+			"or delete KafkaUsers with PLAIN that nobody needs", host.Name)
 }

@@ -2,10 +2,12 @@ package users
 
 import (
 	"fmt"
+	"hash/fnv"
 	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/mechanism"
@@ -93,7 +95,7 @@ func RotationOf(u *v1alpha1.KafkaUser, made Made, now time.Time) Rotation {
 		until, r.Overlap = end, true
 	}
 	if interval > 0 {
-		next = made.At.Add(interval)
+		next = made.At.Add(interval - spread(u.UID, interval))
 	}
 	if asks {
 		next = now
@@ -111,6 +113,15 @@ func RotationOf(u *v1alpha1.KafkaUser, made Made, now time.Time) Rotation {
 			Request: made.Request}
 	}
 	return r
+}
+
+// spread is how much before its interval is over a password is replaced: up to a tenth of it, and for one user always
+// the same. So users that were made together have their new passwords, and their overlaps, one after the other.
+func spread(uid types.UID, interval time.Duration) time.Duration {
+	const steps = 1000
+	hash := fnv.New32a()
+	_, _ = hash.Write([]byte(uid)) // never fails
+	return (interval / (10 * steps) * time.Duration(hash.Sum32()%steps)).Truncate(time.Second)
 }
 
 func refusedRotation(format string, args ...any) Rotation {

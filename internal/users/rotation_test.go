@@ -2,10 +2,15 @@ package users
 
 import (
 	"crypto/rand"
+	"encoding/base64"
+	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/plainauth"
@@ -33,7 +38,7 @@ func TestWhenAPasswordIsReplaced(t *testing.T) {
 		"asked for again at its end":   {v1alpha1.MechanismPlain, nil, "b", Made{made, true, "a"}, 5 * time.Minute, true, false, 5 * time.Minute},
 		"SCRAM has no overlap":         {v1alpha1.MechanismScram512, nil, "b", Made{made, true, "a"}, time.Minute, true, false, time.Minute},
 		"none wanted":                  {v1alpha1.MechanismPlain, &v1alpha1.PasswordRotation{OverlapSeconds: &none}, "b", Made{made, true, "a"}, time.Minute, true, false, time.Minute},
-		"not yet an hour old":          {v1alpha1.MechanismPlain, &v1alpha1.PasswordRotation{IntervalSeconds: &hour}, "", Made{At: made}, 59 * time.Minute, false, false, time.Hour},
+		"not yet an hour old":          {v1alpha1.MechanismPlain, &v1alpha1.PasswordRotation{IntervalSeconds: &hour}, "", Made{At: made}, 53 * time.Minute, false, false, time.Hour},
 		"an hour old":                  {v1alpha1.MechanismPlain, &v1alpha1.PasswordRotation{IntervalSeconds: &hour}, "", Made{At: made}, time.Hour, true, false, time.Hour},
 		"made anew, not in its place":  {v1alpha1.MechanismPlain, nil, "a", Made{At: made, Request: "a"}, time.Second, false, false, 0},
 		"an hour old, asked for again": {v1alpha1.MechanismPlain, &v1alpha1.PasswordRotation{IntervalSeconds: &hour}, "b", Made{At: made}, 2 * time.Hour, true, false, 2 * time.Hour},
@@ -46,6 +51,9 @@ func TestWhenAPasswordIsReplaced(t *testing.T) {
 		next := time.Duration(0)
 		if !r.Next.IsZero() {
 			next = r.Next.Sub(made)
+		}
+		if c.spec != nil && c.spec.IntervalSeconds != nil && c.request == "" && next > c.next-c.next/10 {
+			next = c.next // up to a tenth before
 		}
 		if r.Due != c.due || r.Overlap != c.overlap || next != c.next || r.Fault != nil {
 			t.Errorf("%s: due %t, overlap %t, next after %s", name, r.Due, r.Overlap, next)
@@ -120,4 +128,73 @@ func TestThePasswordBeforeStaysForAsLongAsItOverlapsAndARetainedLineForAsLongAsN
 	}
 	write(PlainUser{}, nil, nil)
 	opens("not retained any more")
+}
+
+func TestUsersThatWereMadeTogetherHaveNewPasswordsOneAfterTheOther(t *testing.T) {
+	made := Made{At: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
+	for _, interval := range []int32{3600, 30 * 24 * 3600, 1<<31 - 1} {
+		length := time.Duration(interval) * time.Second
+		inTenth := map[int]int{} // of the spread
+		for n := range 6000 {
+			u := &v1alpha1.KafkaUser{ObjectMeta: metav1.ObjectMeta{UID: types.UID(fmt.Sprintf("6f2f0e9c-%d", n))}}
+			u.Spec.Authentication = v1alpha1.UserAuthentication{Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismPlain},
+				PasswordRotation: &v1alpha1.PasswordRotation{IntervalSeconds: &interval}}
+			next := RotationOf(u, made, made.At).Next
+			if again := RotationOf(u, made, made.At.Add(time.Minute)).Next; !again.Equal(next) {
+				t.Fatalf("at first %s, then %s", next, again)
+			}
+			early := length - next.Sub(made.At)
+			if early < 0 || early > length/10 {
+				t.Fatalf("%s before %s are over", early, length)
+			}
+			inTenth[int(early/(length/100))]++
+		}
+		for tenth := range 10 {
+			if n := inTenth[tenth]; n < 400 || n > 800 {
+				t.Errorf("%d of 6000 in tenth %d: %v", n, tenth, inTenth)
+			}
+		}
+	}
+}
+
+func TestTheFileOfPlainUsersFitsWhateverOverlaps(t *testing.T) {
+	line := func(name string, n int) string {
+		return fmt.Sprintf("%s:4096:%s:%s\n", name, base64.StdEncoding.EncodeToString(make([]byte, 16)),
+			base64.StdEncoding.EncodeToString(append(make([]byte, 31), byte(n))))
+	}
+	file := func(lines ...string) []byte { return []byte("# a header\n" + strings.Join(lines, "")) }
+	current := file("#retained stays\n", line("both", 1), line("both", 2), line("one", 1), line("other", 1),
+		line("stays", 1))
+	next := file("#retained stays\n", line("both", 1), line("both", 2), line("new", 1), line("newer", 1),
+		line("one", 2), line("one", 1), line("other", 2), line("other", 1), line("stays", 1))
+	short := len(line("one", 1))
+	for name, c := range map[string]struct {
+		over           int
+		ended, refused []string
+	}{
+		"it fits":                             {over: -1},
+		"an overlap that begins goes first":   {1, []string{"one"}, nil},
+		"then the next one":                   {short + 1, []string{"one", "other"}, nil},
+		"then one that was there":             {2*short + 3, []string{"one", "other", "both"}, nil},
+		"then newcomers stay out":             {3*short + 5, []string{"one", "other", "both"}, []string{"newer"}},
+		"but nobody who is in loses his line": {1 << 20, []string{"one", "other", "both"}, []string{"newer", "new"}},
+	} {
+		fitted, ended, refused := FitPlainFile(next, current, len(next)-c.over)
+		if !slices.Equal(ended, c.ended) || !slices.Equal(refused, c.refused) {
+			t.Errorf("%s: ended %v, refused %v", name, ended, refused)
+		}
+		entries, _ := plainauth.ParseUsersFile(fitted)
+		for _, who := range []string{"both", "one", "other", "stays"} {
+			if len(entries[who]) == 0 {
+				t.Errorf("%s: %s has no line", name, who)
+			}
+		}
+		newest, _ := plainauth.ParseUsersFile(next)
+		if entries["one"][0] != newest["one"][0] || !plainauth.Retained(fitted)["stays"] {
+			t.Errorf("%s: %s", name, fitted)
+		}
+		if c.over < 1<<20 && len(fitted) > len(next)-c.over+100 { // the header differs
+			t.Errorf("%s: %d bytes", name, len(fitted))
+		}
+	}
 }

@@ -36,6 +36,8 @@ const (
 	ReasonPassword      = "PasswordSecret"
 	ReasonRotation      = "PasswordRotation"
 	ReasonPaused        = "Paused"
+	ReasonNoPlainRoom   = "TooManyPlainUsers"
+	ReasonLineLost      = "LineLost"
 )
 
 // Explain says Kafka's refusal in the language of the KafkaUser's fields. field is the one that was being carried out.

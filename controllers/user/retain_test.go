@@ -1,0 +1,140 @@
+package user
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/controllers/controllertest"
+	"github.com/castellan-dev/castellan/internal/render"
+)
+
+// retaining makes a user that stays when its object goes.
+func retaining(name string, mechanisms ...v1alpha1.Mechanism) *v1alpha1.KafkaUser {
+	u := newUser(name, time.Hour, mechanisms...)
+	u.Spec.DeletionPolicy = v1alpha1.DeletionRetain
+	return u
+}
+
+func TestALineThatStaysOutlivesWhateverIsWrittenBefore(t *testing.T) {
+	for name, guest := range map[string]bool{"of the cluster's namespace": false, "of another one": true} {
+		t.Run(name, func(t *testing.T) {
+			w := newGuestWorld(t)
+			w.ChangeCluster(permitGuests(v1alpha1.PermissionAdopt))
+			app, namespace := retaining("app", plain), "shop"
+			if guest {
+				app, namespace = controllertest.FromGuests(app), controllertest.Guests
+			}
+			w.Apply(app, newUser("beside", time.Hour, plain), newUser("gone", time.Hour, plain))
+			w.Settle("app", "beside", "gone")
+			password := w.passwordIn(namespace, "app")
+			w.Remove(w.userIn(namespace, "app"))
+			w.Remove(w.user("gone"))
+			w.changeUser("beside", func(u *v1alpha1.KafkaUser) {
+				u.Annotations = map[string]string{v1alpha1.AnnotationRotatePassword: "x"}
+			})
+			_ = w.Once("beside") // its flush writes first
+			if !w.login("app", password) {
+				t.Error("another flush drops the line that is to stay")
+			}
+			w.Settle("app", "gone")
+			if w.userIn(namespace, "app") != nil || w.user("gone") != nil || !w.login("app", password) {
+				t.Error("an object hangs, or the line is gone")
+			}
+			w.Settle("beside")
+			if !w.login("app", password) {
+				t.Error("the line is gone in the end")
+			}
+		})
+	}
+}
+
+func TestAUserThatStaysIsNotLetGoOfWithoutItsLine(t *testing.T) {
+	for name, known := range map[string]bool{"its password is known": true, "nobody knows its password": false} {
+		t.Run(name, func(t *testing.T) {
+			w := newUserWorld(t, 1)
+			w.Apply(retaining("app", plain, scram512), newUser("beside", time.Hour, plain))
+			w.Settle("app", "beside")
+			password := w.password()
+			w.writeSecret("events-plain-users", func(s *corev1.Secret) { s.Data[render.UsersEntry] = nil })
+			if !known {
+				w.writeSecret("app-kafka", func(s *corev1.Secret) { s.Data = nil })
+			}
+			w.Remove(w.user("app"))
+			for range 3 {
+				_ = w.Once("app")
+				w.Clock.Move(time.Second)
+			}
+			if known {
+				if w.user("app") != nil {
+					t.Error("it hangs")
+				}
+				w.wantPassword("afterwards", password, plain, scram512)
+				return
+			}
+			w.wantUser("app", "Stalled/LineLost")
+			w.mustSay("shop", "app", "spec.deletionPolicy", "Delete")
+			w.WantSilence()
+			w.changeUser("app", func(u *v1alpha1.KafkaUser) { u.Spec.DeletionPolicy = v1alpha1.DeletionDelete })
+			w.Settle("app")
+			if w.user("app") != nil || len(w.Kafka.Scram["app"]) != 0 {
+				t.Error("the cure does not work")
+			}
+		})
+	}
+}
+
+func TestAUserThatStaysSaysWhyItIsStillThere(t *testing.T) {
+	w := newUserWorld(t, 1)
+	w.Apply(retaining("app", plain))
+	w.Settle("app")
+	w.Failing["update events-plain-users"] = errors.New("the disk is full")
+	w.Remove(w.user("app"))
+	_ = w.Once("app")
+	w.mustSay("shop", "app", "Reconciling/Retrying", "the disk is full")
+	clear(w.Failing)
+	w.LookAgain(time.Minute)
+	if w.user("app") != nil {
+		t.Error("it hangs")
+	}
+}
+
+func TestAUserThatStaysIsNotHandedOverToWhoWaitsForIt(t *testing.T) {
+	for _, m := range []v1alpha1.Mechanism{plain, scram512} {
+		for name, namespace := range map[string]string{"at home": "shop", "elsewhere": controllertest.Guests} {
+			t.Run(name+" by "+string(m), func(t *testing.T) {
+				w := newGuestWorld(t)
+				app := retaining("app", m)
+				app.Spec.ACLs, app.Spec.Quotas = nil, nil // so that nothing but the credential tells of it
+				w.Apply(app)
+				w.Settle("app")
+				password := w.password()
+				next := newUser("next", 0, m)
+				next.Spec.Name = "app"
+				if namespace != "shop" {
+					controllertest.FromGuests(next)
+				}
+				w.Apply(next)
+				w.Settle("app")
+				w.mustSay(namespace, "next", "Stalled/Conflict")
+				w.Remove(w.user("app"))
+				w.Settle("app")
+				if w.user("app") != nil {
+					t.Fatal("it hangs")
+				}
+				w.mustSay(namespace, "next", "Stalled/UserExists")
+				w.wantPassword("afterwards", password, m)
+				next = w.userIn(namespace, "next")
+				next.Spec.Adoption = v1alpha1.UserAdoptionAlways
+				if err := w.Client.Update(t.Context(), next); err != nil {
+					t.Fatal(err)
+				}
+				w.Settle("app")
+				w.mustSay(namespace, "next", map[string]string{"shop": "Ready", controllertest.Guests: "UserExists"}[namespace])
+			})
+		}
+	}
+}
