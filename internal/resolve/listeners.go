@@ -107,7 +107,7 @@ func resolveListeners(c *model.Cluster, spec *v1alpha1.KafkaClusterSpec, given e
 			for _, secret := range l.Authentication.ClientAuthorities {
 				listener.ClientAuthorities = append(listener.ClientAuthorities, secret.Name)
 			}
-			listener.OAuth = oauthOf(l)
+			listener.OAuth, listener.Custom = oauthOf(l), customOf(l)
 		}
 		if l.TLS != nil {
 			listener.Protocols = slices.Sorted(slices.Values(l.TLS.Protocols))

@@ -52,13 +52,13 @@ func Warnings(c *model.Cluster) []string {
 	warnings = append(warnings, permissions(c)...)
 	for _, l := range c.Listeners {
 		for _, m := range l.Mechanisms {
-			if row, known := mechanism.Of(m); known && row.Wire == mechanism.WireShows && !l.TLS {
+			if row, known := mechanism.Of(m); known && row.Shows(l.SaslName()) && !l.TLS {
 				what := "passwords"
-				if !row.IsUsers() {
+				if row.Store == mechanism.IssuerKeys {
 					what = "tokens"
 				}
-				warnings = append(warnings, fmt.Sprintf(
-					"spec.listeners[%s]: %s without TLS sends %s as they are over the network", l.Name, m, what))
+				warnings = append(warnings, fmt.Sprintf("spec.listeners[%s]: %s without TLS sends %s as they are over the network",
+					l.Name, row.SaslName(l.SaslName()), what))
 			}
 		}
 		if l.OAuth != nil && *l.OAuth.PrincipalPrefix == "" {
@@ -66,7 +66,7 @@ func Warnings(c *model.Cluster) []string {
 				"that whoever names users at the issuer may be any KafkaUser; set one such as %s", l.Name, defaultPrincipalPrefix))
 		}
 	}
-	return slices.Concat(warnings, strangers(c), memoryWarnings(c), wallWarnings(c), unknownKeys(c))
+	return slices.Concat(warnings, customWarnings(c), strangers(c), memoryWarnings(c), wallWarnings(c), unknownKeys(c))
 }
 
 // strangers tells where clients could not tell a broker from whoever is given the address that its pod had.
