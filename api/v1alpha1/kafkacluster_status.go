@@ -222,6 +222,9 @@ type ListenerStatus struct {
 	// +optional
 	// +listType=set
 	Mechanisms []Mechanism `json:"mechanisms,omitempty"`
+	// What Custom among the mechanisms is called in SASL: sasl.mechanism of a client.
+	// +optional
+	CustomMechanism string `json:"customMechanism,omitempty"`
 	// Value for bootstrap.servers of a client. A new listener has none until every broker has the listener: one that did
 	// not would answer for the partitions that it leads with LISTENER_NOT_FOUND.
 	// +optional

@@ -480,6 +480,9 @@ const (
 	MechanismExternal Mechanism = "External"
 	// MechanismOAuthBearer is of listeners alone: somebody else issues the tokens.
 	MechanismOAuthBearer Mechanism = "OAUTHBEARER"
+	// MechanismCustom is of listeners alone: what it is called in SASL, and who answers for it, authentication.custom
+	// says.
+	MechanismCustom Mechanism = "Custom"
 )
 
 // Listener is one address per broker that clients connect to.
@@ -863,18 +866,24 @@ type ListenerLimits struct {
 // +kubebuilder:validation:XValidation:rule="!has(self.reauthenticateSeconds) || !('TLS' in self.mechanisms)",message="reauthenticateSeconds: clients with a certificate do not log in again in Kafka, and are cut off when their certificate is revoked or ends; remove it"
 // +kubebuilder:validation:XValidation:rule="!has(self.clientAuthorities) || 'TLS' in self.mechanisms",message="clientAuthorities: they sign certificates of clients, which only a listener with mechanisms [TLS] asks for"
 // +kubebuilder:validation:XValidation:rule="has(self.oauth) == ('OAUTHBEARER' in self.mechanisms)",message="oauth: it says whose tokens OAUTHBEARER takes, and stands with that mechanism alone; add the missing one of the two, or remove the other"
+// +kubebuilder:validation:XValidation:rule="has(self.custom) == ('Custom' in self.mechanisms)",message="custom: it says what Custom is, and stands with that mechanism alone; add the missing one of the two, or remove the other"
+// +kubebuilder:validation:XValidation:rule="!has(self.custom) || self.custom.mechanism != 'PLAIN' || !('PLAIN' in self.mechanisms)",message="custom.mechanism: PLAIN stands in mechanisms, too; remove one of the two, or make a listener of its own"
 type ListenerAuthentication struct {
-	// Mechanisms that the listener offers: SASL mechanisms, or TLS alone, where each client shows a certificate. 1 to 4.
+	// Mechanisms that the listener offers: SASL mechanisms, or TLS alone, where each client shows a certificate. 1 to 5.
 	// +required
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
-	// +kubebuilder:validation:MaxItems=4
-	// +kubebuilder:validation:items:Enum=PLAIN;SCRAM-SHA-256;SCRAM-SHA-512;OAUTHBEARER;TLS
+	// +kubebuilder:validation:MaxItems=5
+	// +kubebuilder:validation:items:Enum=PLAIN;SCRAM-SHA-256;SCRAM-SHA-512;OAUTHBEARER;TLS;Custom
 	Mechanisms []Mechanism `json:"mechanisms"`
 
 	// Whose tokens the listener takes, with OAUTHBEARER alone, which needs it.
 	// +optional
 	OAuth *ListenerOAuth `json:"oauth,omitempty"`
+
+	// What Custom is, with that mechanism alone, which needs it.
+	// +optional
+	Custom *ListenerCustom `json:"custom,omitempty"`
 
 	// After how many seconds a client has to log in again on a connection that is open (connections.max.reauth.ms): so
 	// long a user who is removed goes on. Default: 300. 10 to 86400.
@@ -928,7 +937,7 @@ type Authorization struct {
 	SuperUsers []string `json:"superUsers,omitempty"`
 
 	// Names of principals who may do everything, and who come by a token, a certificate of clientAuthorities, or a
-	// mechanism of a plug-in: as in oidc:3f2a or CN=ops,O=Example. Whoever comes so and stands in superUsers alone is
+	// custom mechanism: as in oidc:3f2a or CN=ops,O=Example. Whoever comes so and stands in superUsers alone is
 	// refused. Default: none. At most 32.
 	// +optional
 	// +listType=set

@@ -30,7 +30,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		return fmt.Errorf("register the metrics of certificates: %w", err)
 	}
 	own, err := connect.CacheLabelled(mgr, r.Settings.Namespaces, v1alpha1.UseListenerCertificate,
-		v1alpha1.UseListenerAuthority)
+		v1alpha1.UseListenerAuthority, v1alpha1.UseClientAuthority, v1alpha1.UseJWKS, v1alpha1.UsePlugin)
 	if err != nil {
 		return err
 	}

@@ -101,8 +101,9 @@ type Decision struct {
 	Waiting []string
 	// Routing says, by listener, what keeps its Gateway from leading clients to the brokers. Nothing else waits for it.
 	Routing map[string][]string
-	// TokenKeys is by what brokers know the issuers of tokens.
+	// TokenKeys is by what brokers know the issuers of tokens, and Logins what they read of custom mechanisms.
 	TokenKeys TokenKeys
+	Logins    Logins
 }
 
 // Decide makes the decision.
@@ -127,6 +128,7 @@ func Decide(in Inputs) Decision {
 	if d.Authority.Problem != "" {
 		d.Model.AuthorityRound = leastRound(in.Live)
 	}
+	d.knowLogins(in)
 	d.Files = render.Nodes(d.Model)
 	d.Observation = observe.Kubernetes(d.Model, in.Live, d.Files, in.Now)
 	d.Observation.CacheCurrent = d.Observation.CacheCurrent && in.CacheCurrent
@@ -146,18 +148,24 @@ func Decide(in Inputs) Decision {
 	d.Presenting = presenting(d.Model, d.Observation, in.Live)
 	d.provide(in)
 	d.giveTokenKeys(in)
+	d.giveLogins(in)
 	d.Ways = ways(&d, ran, Hosts(in.Live.Pods))
 	d.Expiries = expiries(&d)
 	d.Warnings = append(d.Warnings, endings(&d, in.Now)...)
 	d.Verdicts = append(d.Verdicts, heldVerdicts(d.Plan.Held)...)
 	d.Unseen = unseen(&d, in.Live)
 	d.Walls = walls(in.Cluster, &d, ran, in.Live)
-	atRest := d.Plan.Empty() && len(d.Plan.Pending) == 0 && len(d.Waiting) == 0
+	atRest := d.atRest()
 	d.Surplus = surplusSlices(in.Cluster, d.Slices, in.Live, atRest)
 	if atRest {
 		d.Surplus = append(d.Surplus, surplus(in.Cluster, d.Model, in.Live, d.Successor)...)
 	}
 	return d
+}
+
+// atRest tells that nothing is under way, and nothing waited for.
+func (d *Decision) atRest() bool {
+	return d.Plan.Empty() && len(d.Plan.Pending) == 0 && len(d.Waiting) == 0
 }
 
 // resolve turns the spec into the model. A spec that cannot be carried out stalls, and the last accepted one is cared
@@ -169,7 +177,7 @@ func (d *Decision) resolve(in Inputs) bool {
 		d.Model, faults = resolve.Resolve(toResolve(in, record, spec))
 	}
 	if len(faults) == 0 && !equality.Semantic.DeepEqual(in.Accepted, spec) {
-		faults = tooLarge(d.Model)
+		faults = slices.Concat(tooLarge(d.Model), refuseLogins(in, d.Model, spec))
 	}
 	if d.Verdicts = faults; len(faults) > 0 {
 		d.Model = nil

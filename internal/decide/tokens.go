@@ -1,9 +1,6 @@
 package decide
 
 import (
-	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/pem"
 	"fmt"
 	"maps"
@@ -21,12 +18,7 @@ import (
 
 // TokenKeys is by what brokers know the issuers of tokens.
 type TokenKeys struct {
-	Secret string            // the name of the Secret; empty = nobody needs it
-	Data   map[string][]byte // what it shall hold
-	// Current: the live Secret holds just this.
-	Current bool
-	// Digest identifies what the live Secret holds; empty = that is not what it shall hold, or there is none.
-	Digest string
+	Mounted
 	// Keyless says, by listener, why brokers know no keys at all of its issuer, and refuse every token.
 	Keyless map[string]string
 }
@@ -40,7 +32,7 @@ func (d *Decision) giveTokenKeys(in Inputs) {
 	if !d.Model.TakesTokens() && live == nil {
 		return
 	}
-	keys := TokenKeys{Secret: name, Data: map[string][]byte{}, Keyless: map[string]string{}}
+	keys := TokenKeys{Mounted{Secret: name, Data: map[string][]byte{}}, map[string]string{}}
 	found := d.findKeys(in)
 	for i := range d.Model.Listeners {
 		l := &d.Model.Listeners[i]
@@ -52,18 +44,7 @@ func (d *Decision) giveTokenKeys(in Inputs) {
 			d.giveAuthority(&keys, l, live, in.Provided)
 		}
 	}
-	if live != nil {
-		if !d.Plan.Empty() || len(d.Plan.Pending) > 0 || len(d.Waiting) > 0 {
-			for entry, value := range live.Data { // some broker may still read it
-				if _, wanted := keys.Data[entry]; !wanted {
-					keys.Data[entry] = value
-				}
-			}
-		}
-		if keys.Current = maps.EqualFunc(keys.Data, live.Data, bytes.Equal); keys.Current {
-			keys.Digest = digestOf(live.Data)
-		}
-	}
+	keys.settle(live, !d.atRest())
 	d.TokenKeys = keys
 }
 
@@ -192,12 +173,4 @@ func (d *Decision) refuse(fault *verdict.Verdict) {
 
 func jwksField(l *model.Listener, field string) string {
 	return model.ListenerField(l.Name, "authentication.oauth.jwks."+field)
-}
-
-func digestOf(data map[string][]byte) string {
-	sum := sha256.New()
-	for _, entry := range slices.Sorted(maps.Keys(data)) {
-		fmt.Fprintf(sum, "%s %d:%s\n", entry, len(data[entry]), data[entry])
-	}
-	return hex.EncodeToString(sum.Sum(nil)[:8])
 }

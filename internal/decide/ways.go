@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/castellan-dev/castellan/internal/mechanism"
 	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/reach"
 	"github.com/castellan-dev/castellan/internal/render"
@@ -48,9 +49,7 @@ func ways(d *Decision, ran func() map[int32]render.NodeFiles, hosts map[int32]mo
 				Process: fmt.Sprintf("%s %d %s", pod.UID, pod.StartedAt.Unix(), shown[n.ID]), NodeHost: n.Host,
 			}
 			if way.ClientCertificate = l.AsksForCertificates(); !way.ClientCertificate {
-				for _, m := range l.Mechanisms {
-					way.Mechanisms = append(way.Mechanisms, string(m))
-				}
+				way.Mechanisms = mechanism.SaslNames(l.Mechanisms, l.SaslName())
 			}
 			if way.TLS = l.TLS; l.TLS {
 				way.Anchors = trusted[l.Name]

@@ -37,6 +37,9 @@ const (
 	// IssuerKeys are the public keys of somebody else who issues tokens. There is no credential that the operator could
 	// set: the mechanism is one of listeners, and no KafkaUser's.
 	IssuerKeys
+	// Directory of somebody else, such as a Kerberos realm or LDAP, which a class in the broker asks. As with IssuerKeys
+	// there is nothing to set.
+	Directory
 )
 
 // Credential is what a client shows, as far as its mechanisms need it.
@@ -83,6 +86,9 @@ type Offer struct {
 	// and CAFile has the certificates by which the host of an https one is known; empty = the public authorities.
 	OAuth           *v1alpha1.ListenerOAuth
 	KeysURL, CAFile string
+	// Custom says what Custom is, with every default filled in, and Jaas is the variable that gives its line of JAAS.
+	Custom *v1alpha1.ListenerCustom
+	Jaas   string
 }
 
 // Row is one mechanism. No column may be empty, but for Iterations, for what listeners are told where none offers it,
@@ -159,10 +165,75 @@ var Rows = []Row{
 		Wire:     WireShows,
 		Outside:  OutsideNone,
 	},
+	{
+		Name:     v1alpha1.MechanismCustom,
+		Layer:    LayerSasl,
+		Listener: custom,
+		Store:    Directory,
+		Wire:     WireHides, // but for PLAIN: see Shows
+		Outside:  OutsideNone,
+	},
 }
 
 // IsUsers tells whether a KafkaUser may have the mechanism.
-func (r Row) IsUsers() bool { return r.Store != IssuerKeys }
+func (r Row) IsUsers() bool { return r.Store != IssuerKeys && r.Store != Directory }
+
+// SaslName is what clients and brokers call the mechanism where a listener offers it. custom is what Custom is called
+// there.
+func (r Row) SaslName(custom string) string {
+	if r.Store == Directory {
+		return custom
+	}
+	return string(r.Name)
+}
+
+// Shows tells whether somebody who reads the traffic of a login without TLS learns what opens something.
+func (r Row) Shows(custom string) bool {
+	if r.Store == Directory && custom == string(v1alpha1.MechanismPlain) {
+		return true
+	}
+	return r.Wire == WireShows
+}
+
+// kerberos is the one custom mechanism that changes those beside it.
+const kerberos = "GSSAPI"
+
+// Properties are those of the row, and what it needs beside the custom mechanism of its listener: with Kerberos among
+// them, Kafka logs in to the realm for each mechanism of a listener, and does not start where one has no service there.
+func (r Row) Properties(o Offer) []Property {
+	properties := r.Listener(o)
+	if o.Custom != nil && o.Custom.Mechanism == kerberos && r.Store != Directory {
+		properties = append(properties, Property{strings.ToLower(string(r.Name)) + ".sasl.login.class",
+			"org.apache.kafka.common.security.authenticator.DefaultLogin"})
+	}
+	return properties
+}
+
+// SaslNames are those of all SASL mechanisms that a listener offers, in their order.
+func SaslNames(offered []v1alpha1.Mechanism, custom string) []string {
+	var names []string
+	for _, m := range offered {
+		if row, known := Of(m); known && row.Layer == LayerSasl {
+			names = append(names, row.SaslName(custom))
+		}
+	}
+	return names
+}
+
+// custom gives the properties of a mechanism whose classes are not the operator's. The JAAS line may hold a secret, so
+// that the broker itself reads it, from a file.
+func custom(o Offer) []Property {
+	if o.Custom == nil {
+		return nil
+	}
+	prefix := strings.ToLower(o.Custom.Mechanism) + ".sasl."
+	properties := []Property{{prefix + "jaas.config", o.Jaas}}
+	if class := o.Custom.CallbackHandlerClass; class != "" {
+		properties = append(properties, Property{prefix + "server.callback.handler.class", class})
+	}
+	return append(properties, Property{plainauth.CustomMechanism, o.Custom.Mechanism},
+		Property{plainauth.CustomPrefix, *o.Custom.PrincipalPrefix})
+}
 
 const oauthPackage = "org.apache.kafka.common.security.oauthbearer."
 

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
 )
 
 // complete names the columns of a row that are empty.
@@ -52,7 +54,9 @@ func TestEveryMechanismIsACompleteRow(t *testing.T) {
 		if row.Store != ScramCredentials && row.Outside != OutsideNone {
 			t.Errorf("%s: the files of brokers that are not ours cannot be written", name)
 		}
-		told := row.Listener(Offer{UsersFile: "/users", KeysURL: "file:///keys"})
+		before := "krb:"
+		told := row.Listener(Offer{UsersFile: "/users", KeysURL: "file:///keys",
+			Custom: &v1alpha1.ListenerCustom{Mechanism: "GSSAPI", PrincipalPrefix: &before}})
 		if isSasl := row.Layer == LayerSasl; isSasl != (len(told) > 0) {
 			t.Errorf("%s: a listener that offers a SASL mechanism has properties of it, and no other has", name)
 		}
@@ -108,7 +112,7 @@ func enum(t *testing.T, kind, list string) map[string]bool {
 }
 
 func TestTheTableIsToldInASentence(t *testing.T) {
-	if got := AllNames(); got != "OAUTHBEARER, PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or TLS" {
+	if got := AllNames(); got != "Custom, OAUTHBEARER, PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or TLS" {
 		t.Error(got)
 	}
 	outside := func(r Row) bool { return r.Offered() && r.Outside == OutsideToo }
@@ -118,7 +122,35 @@ func TestTheTableIsToldInASentence(t *testing.T) {
 	if got := Names(func(r Row) bool { return r.Store == PasswordFile }); got != "PLAIN" {
 		t.Error(got)
 	}
-	if got := Names(Row.IsUsers); strings.Contains(got, "OAUTHBEARER") {
+	if got := Names(Row.IsUsers); strings.Contains(got, "OAUTHBEARER") || strings.Contains(got, "Custom") {
 		t.Error(got)
+	}
+}
+
+func TestACustomMechanismIsCalledAsItsListenerSays(t *testing.T) {
+	offered := []v1alpha1.Mechanism{v1alpha1.MechanismCustom, v1alpha1.MechanismScram512, v1alpha1.MechanismTLS}
+	if got := strings.Join(SaslNames(offered, "GSSAPI"), ","); got != "GSSAPI,SCRAM-SHA-512" {
+		t.Error(got)
+	}
+	row, _ := Of(v1alpha1.MechanismCustom)
+	if row.Shows("GSSAPI") || !row.Shows("PLAIN") {
+		t.Error("whoever reads the traffic learns a password of PLAIN, and nothing of Kerberos")
+	}
+	scram, _ := Of(v1alpha1.MechanismScram512)
+	for custom, want := range map[string]int{"GSSAPI": 2, "PLAIN": 1} {
+		got := scram.Properties(Offer{Custom: &v1alpha1.ListenerCustom{Mechanism: custom}})
+		if len(got) != want || want == 2 && got[1].Key != "scram-sha-512.sasl.login.class" {
+			t.Errorf("beside %s, SCRAM has %v", custom, got)
+		}
+	}
+	before, properties := "krb:", map[string]string{}
+	for _, p := range row.Listener(Offer{Jaas: "${a:b:c}", Custom: &v1alpha1.ListenerCustom{Mechanism: "GSSAPI",
+		CallbackHandlerClass: "com.example.Handler", PrincipalPrefix: &before}}) {
+		properties[p.Key] = p.Value
+	}
+	if want := map[string]string{"gssapi.sasl.jaas.config": "${a:b:c}", "castellan.custom.mechanism": "GSSAPI",
+		"gssapi.sasl.server.callback.handler.class": "com.example.Handler", "castellan.custom.principal.prefix": "krb:",
+	}; !reflect.DeepEqual(properties, want) {
+		t.Errorf("%v", properties)
 	}
 }

@@ -130,7 +130,11 @@ type Listener struct {
 	// TrustSince is since when clients are given another authority, while some lack it; zero = all have it.
 	TrustSince time.Time
 	// OAuth says whose tokens it takes, with every default filled in; nil = it takes none.
-	OAuth         *v1alpha1.ListenerOAuth
+	OAuth *v1alpha1.ListenerOAuth
+	// Custom says what Custom is, with every default filled in; nil = it is not offered. Login is what is known of its
+	// files.
+	Custom        *v1alpha1.ListenerCustom
+	Login         Login
 	ReauthSeconds int32  // after which clients have to log in again; 0 = as the operator has it
 	Service       string // <cluster>-<listener>: bootstrap Service
 	// BootstrapPort is what clients type: Port, or the NodePort given to the bootstrap Service (0 = not known yet).
@@ -160,6 +164,21 @@ type Listener struct {
 	// Families are those of the bootstrap Service's addresses, where EndpointSlices are to be written for it; none = they
 	// are not, or nothing is known of the Service yet.
 	Families []corev1.IPFamily
+}
+
+// Login is what is known of the files of a custom mechanism, of which nothing is told but that they are others.
+type Login struct {
+	Revision string // made anew with each change of what brokers read but once; empty = there are no files yet
+	Kerberos bool   // there is a krb5.conf among them
+	ByNode   bool   // each node has a line of JAAS of its own
+}
+
+// SaslName is what Custom is called in SASL; empty = the listener does not offer it.
+func (l Listener) SaslName() string {
+	if l.Custom == nil {
+		return ""
+	}
+	return l.Custom.Mechanism
 }
 
 // Trust is by whom clients know the brokers at a listener. The zero value is the cluster's own authority.
@@ -213,6 +232,11 @@ func (l Listener) KeysInSecret() bool {
 // TakesTokens tells whether any listener does.
 func (c *Cluster) TakesTokens() bool {
 	return slices.ContainsFunc(c.Listeners, func(l Listener) bool { return l.OAuth != nil })
+}
+
+// HasCustom tells whether any listener offers Custom.
+func (c *Cluster) HasCustom() bool {
+	return slices.ContainsFunc(c.Listeners, func(l Listener) bool { return l.Custom != nil })
 }
 
 // SecurityProtocol is Kafka's word for encryption and authentication together.

@@ -29,6 +29,7 @@ type HostListener struct {
 	TLS        bool
 	Inside     bool                 // pods of the same Kubernetes cluster are who it is for
 	Mechanisms []v1alpha1.Mechanism // none = nobody logs in
+	SaslName   string               // what Custom is called in SASL; empty = it is not offered
 	Bootstrap  string               // bootstrap.servers; empty = not known yet
 	Late       bool                 // Bootstrap is not known, and may not be for long
 	// Addresses of the brokers that are known, by node id.

@@ -79,6 +79,25 @@ func (c *Cluster) ListenersSecrets(pool *Pool) []string {
 // which brokers that fetch the keys themselves know the host that they ask.
 func TokenKeysSecret(cluster string) string { return cluster + "-token-keys" }
 
+// LoginsSecret names the Secret with the files of custom mechanisms, for each listener that offers one:
+// <listener>.<entry> is an entry of the user's Secret, <id>.<listener>.jaas.conf the line of one node where they differ,
+// and <listener> the revision of what brokers read but once. Names of listeners begin with a letter and hold no dot.
+func LoginsSecret(cluster string) string { return cluster + "-logins" }
+
+// The entries of a user's Secret for a custom mechanism that mean something to the operator. Brokers read them but once.
+const (
+	JaasEntry     = "jaas.conf"
+	KerberosEntry = "krb5.conf"
+)
+
+// LoginEntry is an entry of the Secret with the files of custom mechanisms.
+func LoginEntry(listener, entry string) string { return listener + "." + entry }
+
+// NodeJaasEntry is the entry with the line of one node.
+func NodeJaasEntry(listener string, node int32) string {
+	return fmt.Sprintf("%d.%s", node, LoginEntry(listener, JaasEntry))
+}
+
 // AcceptedConfigMap names the ConfigMap that holds the last accepted spec of a cluster.
 func AcceptedConfigMap(cluster string) string { return cluster + "-accepted" }
 
@@ -98,6 +117,9 @@ func (c *Cluster) ObjectNames() []ObjectName {
 	add(PartCluster, ClusterNameField, KindConfigMap, AcceptedConfigMap(c.Name))
 	if c.TakesTokens() {
 		add(PartCluster, ClusterNameField, KindSecret, TokenKeysSecret(c.Name))
+	}
+	if c.HasCustom() {
+		add(PartCluster, ClusterNameField, KindSecret, LoginsSecret(c.Name))
 	}
 	add(PartCluster, ClusterNameField, KindBudget, c.Name)
 	if c.Walls.Ingress {

@@ -44,6 +44,8 @@ const PrincipalBuilderClass = "dev.castellan.kafka.ListenerPrincipalBuilder"
 const (
 	FederatedSuperUsers = "castellan.federated.super.users"
 	TokenPrefix         = "castellan.token.principal.prefix"
+	CustomMechanism     = "castellan.custom.mechanism"
+	CustomPrefix        = "castellan.custom.principal.prefix"
 	CertificatesFile    = "castellan.client.certificates"
 )
 

@@ -42,6 +42,9 @@ func Refs(specs ...*v1alpha1.KafkaClusterSpec) []Ref {
 					add(&l.Authentication.ClientAuthorities[i], v1alpha1.UseClientAuthority)
 				}
 			}
+			if l.Authentication != nil && l.Authentication.Custom != nil {
+				add(&l.Authentication.Custom.Secret, v1alpha1.UsePlugin)
+			}
 			if l.Authentication != nil && l.Authentication.OAuth != nil {
 				for _, entry := range []*v1alpha1.SecretEntry{
 					l.Authentication.OAuth.JWKS.Secret, l.Authentication.OAuth.JWKS.CASecret,
@@ -60,6 +63,7 @@ func Refs(specs ...*v1alpha1.KafkaClusterSpec) []Ref {
 const (
 	ReasonSecret     = "CertificateSecret"
 	ReasonKeysSecret = "KeysSecret"
+	ReasonLogin      = "LoginSecret"
 )
 
 // Entry is an entry of a Secret that the spec names for the keys of an issuer, or what is wrong with it. what says what

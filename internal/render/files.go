@@ -71,9 +71,9 @@ func Desired(c *model.Cluster, files map[int32]NodeFiles) model.Desired {
 }
 
 // jvmOptions fixes the heap: a broker that grows into its memory limit only under load fails at the worst moment. It
-// also says where keys of issuers may come from, for a node that takes tokens.
+// also says where keys of issuers may come from, for a node that takes tokens, and where Kerberos is.
 func jvmOptions(c *model.Cluster, pool *model.Pool, n *model.Node) string {
-	return fmt.Sprintf("-Xms%[1]d -Xmx%[1]d%[2]s\n", pool.HeapBytes, allowedURLs(c, n))
+	return fmt.Sprintf("-Xms%[1]d -Xmx%[1]d%[2]s%[3]s\n", pool.HeapBytes, allowedURLs(c, n), kerberosConfig(c, n))
 }
 
 // certificateNames lists what the node's certificates must name before it may advertise it; start.sh waits for them.
@@ -168,6 +168,7 @@ type listenerRequest struct {
 	CipherSuites   []string             `json:"cipherSuites,omitempty"`
 	ReauthSeconds  int32                `json:"reauthSeconds,omitempty"`
 	OAuth          *oauthRequest        `json:"oauth,omitempty"`
+	Custom         *customRequest       `json:"custom,omitempty"`
 }
 
 func askedOfNode(c *model.Cluster, pool *model.Pool, n *model.Node) nodeRequest {
@@ -195,6 +196,7 @@ func askedOfNode(c *model.Cluster, pool *model.Pool, n *model.Node) nodeRequest 
 			Name: l.Name, Port: l.Port, Protocol: l.SecurityProtocol(), Mechanisms: l.Mechanisms,
 			AdvertisedHost: nl.AdvertisedHost, AdvertisedPort: nl.AdvertisedPort,
 			Protocols: l.Protocols, CipherSuites: l.CipherSuites, ReauthSeconds: l.ReauthSeconds, OAuth: askedOfOAuth(l),
+			Custom: askedOfCustom(l),
 		})
 	}
 	return r

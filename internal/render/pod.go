@@ -204,6 +204,10 @@ func volumes(c *model.Cluster, pool *model.Pool, revision string) []corev1.Volum
 		// Not optional: Kafka does not start without the file, and waits for the Secret so.
 		all = append(all, secretVolume(keysVolume, model.TokenKeysSecret(c.Name), false))
 	}
+	if needsLogins(c, pool) {
+		// Not optional: a broker without its JAAS line ends.
+		all = append(all, secretVolume(loginsVolume, model.LoginsSecret(c.Name), false))
+	}
 	for _, v := range pool.Volumes {
 		if v.Ephemeral {
 			size := v.Size.DeepCopy()
@@ -258,6 +262,9 @@ func mounts(c *model.Cluster, pool *model.Pool) []corev1.VolumeMount {
 	}
 	if needsTokenKeys(c, pool) {
 		all = append(all, corev1.VolumeMount{Name: keysVolume, MountPath: keysDir, ReadOnly: true})
+	}
+	if needsLogins(c, pool) {
+		all = append(all, corev1.VolumeMount{Name: loginsVolume, MountPath: loginsDir, ReadOnly: true})
 	}
 	for _, v := range pool.Volumes {
 		all = append(all, corev1.VolumeMount{Name: v.Name, MountPath: dataDir + "/" + v.Name})

@@ -42,6 +42,7 @@ const reauthSeconds int32 = 300
 func serverProperties(c *model.Cluster, pool *model.Pool, n *model.Node) string {
 	lines := ownProperties(c, pool, n)
 	lines = append(lines, storage(pool)...)
+	lines = append(lines, loginFiles(c, n)...)
 	for _, l := range n.Listeners {
 		lines = append(lines, listenerSecurity(c, n, l)...)
 	}
@@ -154,7 +155,7 @@ func listenerSecurity(c *model.Cluster, n *model.Node, l model.NodeListener) []p
 		lines = append(lines, property{prefix + "ssl.cipher.suites", strings.Join(listener.CipherSuites, ",")})
 	}
 	if mechanism.IsSasl(listener.Mechanisms) {
-		lines = append(lines, saslSecurity(prefix, listener)...)
+		lines = append(lines, saslSecurity(prefix, n, listener)...)
 	}
 	return lines
 }
@@ -171,18 +172,14 @@ func internalSecurity(name string, n *model.Node) []property {
 	}
 }
 
-func saslSecurity(prefix string, l *model.Listener) []property {
-	var names []string
-	for _, m := range l.Mechanisms {
-		names = append(names, string(m))
-	}
+func saslSecurity(prefix string, n *model.Node, l *model.Listener) []property {
 	lines := []property{
-		{prefix + "sasl.enabled.mechanisms", strings.Join(names, ",")},
+		{prefix + "sasl.enabled.mechanisms", strings.Join(mechanism.SaslNames(l.Mechanisms, l.SaslName()), ",")},
 		{prefix + "connections.max.reauth.ms", fmt.Sprint(cmp.Or(l.ReauthSeconds, reauthSeconds) * 1000)},
 	}
 	for _, m := range l.Mechanisms {
 		if row, known := mechanism.Of(m); known {
-			for _, p := range row.Listener(offerOf(l)) {
+			for _, p := range row.Properties(offerOf(n, l)) {
 				lines = append(lines, property{prefix + p.Key, p.Value})
 			}
 		}

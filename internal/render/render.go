@@ -25,6 +25,7 @@ const (
 	listenersVolume = model.OwnPrefix + "listeners"
 	usersVolume     = model.OwnPrefix + "users"
 	keysVolume      = model.OwnPrefix + "token-keys"
+	loginsVolume    = model.OwnPrefix + "logins"
 	podVolume       = model.OwnPrefix + "pod"
 	tmpVolume       = model.OwnPrefix + "tmp"
 
@@ -34,6 +35,7 @@ const (
 	listenersDir = "/etc/castellan/listeners"
 	usersDir     = "/etc/castellan/users"
 	keysDir      = "/etc/castellan/token-keys"
+	loginsDir    = "/etc/castellan/login"
 	podDir       = "/etc/castellan/pod"
 	dataDir      = model.DataDir
 )

@@ -102,6 +102,7 @@ type templateRequest struct {
 	Volumes     []volumeRequest   `json:"volumes"`
 	PlainUsers  bool              `json:"plainUsers,omitempty"`
 	TokenKeys   bool              `json:"tokenKeys,omitempty"`
+	Logins      bool              `json:"logins,omitempty"`
 	Ports       []int32           `json:"ports,omitempty"`
 }
 
@@ -129,6 +130,7 @@ func askedOfTemplate(c *model.Cluster, pool *model.Pool) templateRequest {
 				r.Ports = append(r.Ports, l.Port)
 				r.PlainUsers = r.PlainUsers || mechanism.Uses(l.Mechanisms, mechanism.PasswordFile)
 				r.TokenKeys = r.TokenKeys || l.OAuth != nil
+				r.Logins = r.Logins || l.Custom != nil
 			}
 		}
 	}

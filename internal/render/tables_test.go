@@ -118,13 +118,16 @@ func TestEveryMechanismIsRendered(t *testing.T) {
 			if row.Store == mechanism.IssuerKeys {
 				asks = ", oauth: {issuer: https://id.example.com, audience: kafka, jwks: {url: https://id.example.com/keys}}"
 			}
+			if row.Store == mechanism.Directory {
+				asks = ", custom: {mechanism: GSSAPI, secret: {name: kerberos}}"
+			}
 			c := cluster(t, "demo", fmt.Sprintf(`
 version: "4.3.1"
 pools: [{name: main, replicas: 3, storage: {volumes: [{name: data, size: 1Gi}]}}]
 listeners: [{name: clients, port: 9092, authentication: {mechanisms: [%s]%s}}]
 `, row.Name, asks))
 			text := Nodes(c)[0].Data[fileProperties]
-			wants := []string{"listener.name.clients.sasl.enabled.mechanisms=" + string(row.Name) + "\n"}
+			wants := []string{"listener.name.clients.sasl.enabled.mechanisms=" + row.SaslName("GSSAPI") + "\n"}
 			if row.Layer == mechanism.LayerTLS {
 				wants = []string{"listener.name.clients.ssl.client.auth=required\n",
 					"listener.name.clients.ssl.truststore.location=" + listenersDir + "/clients.clients.crt\n",
@@ -133,7 +136,7 @@ listeners: [{name: clients, port: 9092, authentication: {mechanisms: [%s]%s}}]
 					t.Errorf("SASL stands in\n%s", text)
 				}
 			}
-			for _, p := range row.Listener(offerOf(&c.Listeners[0])) {
+			for _, p := range row.Listener(offerOf(&c.Nodes[0], &c.Listeners[0])) {
 				wants = append(wants, fmt.Sprintf("listener.name.clients.%s=%s\n", p.Key, p.Value))
 			}
 			for _, want := range wants {
@@ -147,6 +150,9 @@ listeners: [{name: clients, port: 9092, authentication: {mechanisms: [%s]%s}}]
 			}
 			if got, want := needsTokenKeys(c, &c.Pools[0]), row.Store == mechanism.IssuerKeys; got != want {
 				t.Errorf("the keys of issuers are mounted: %t, want %t", got, want)
+			}
+			if got, want := needsLogins(c, &c.Pools[0]), row.Store == mechanism.Directory; got != want {
+				t.Errorf("the files of custom mechanisms are mounted: %t, want %t", got, want)
 			}
 		})
 	}

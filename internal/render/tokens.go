@@ -45,8 +45,8 @@ func keysURL(l *model.Listener) string {
 	return l.OAuth.JWKS.URL
 }
 
-func offerOf(l *model.Listener) mechanism.Offer {
-	o := mechanism.Offer{UsersFile: usersDir + "/" + UsersEntry, OAuth: l.OAuth}
+func offerOf(n *model.Node, l *model.Listener) mechanism.Offer {
+	o := mechanism.Offer{UsersFile: usersDir + "/" + UsersEntry, OAuth: l.OAuth, Custom: l.Custom, Jaas: jaasOf(n, l)}
 	if l.OAuth == nil {
 		return o
 	}

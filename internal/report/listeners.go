@@ -21,7 +21,7 @@ func ListenerStatus(c *model.Cluster, hosts map[int32]model.HostIPs) []v1alpha1.
 	var statuses []v1alpha1.ListenerStatus
 	for _, l := range c.Listeners {
 		status := v1alpha1.ListenerStatus{Name: l.Name, Type: l.Exposure, Port: l.Port,
-			SecurityProtocol: l.SecurityProtocol(), Mechanisms: l.Mechanisms}
+			SecurityProtocol: l.SecurityProtocol(), Mechanisms: l.Mechanisms, CustomMechanism: l.SaslName()}
 		for i := range c.Nodes {
 			if address, known := addressOf(&c.Nodes[i], l, hosts); known {
 				status.Addresses = append(status.Addresses, address)

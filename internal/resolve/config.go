@@ -57,6 +57,7 @@ const maxConfigValue = 8192
 // validateConfig checks spec.config, every pool's config and the keys that others set.
 func validateConfig(spec *v1alpha1.KafkaClusterSpec, v version.Version) verdict.List {
 	faults := validateKeys("spec.config", spec.Config, v)
+	faults = append(faults, validateVariables(spec)...)
 	for _, key := range sortedKeys(spec.Config) {
 		if slices.Contains(spec.UnmanagedConfig, key) {
 			faults.Refuse("spec.unmanagedConfig["+key+"]", "spec.config sets this key too; remove it from one of the two")

@@ -34,7 +34,7 @@ type badInput struct {
 
 func TestBadInputIsRefusedWithTheFieldAndTheCure(t *testing.T) {
 	for _, group := range [][]badInput{configFaults, shapeFaults, listenerFaults, changeFaults, templateFaults,
-		advertisedFaults, servicesFaults, gatewayFaults, limitsFaults, wallFaults, oauthFaults} {
+		advertisedFaults, servicesFaults, gatewayFaults, limitsFaults, wallFaults, oauthFaults, customFaults} {
 		for _, tc := range group {
 			t.Run(tc.name, func(t *testing.T) {
 				in := running(t, small)
@@ -320,7 +320,7 @@ var listenerFaults = []badInput{
 		"choose another",
 	},
 	{"a mechanism that is not there", func(in *Inputs) { in.Spec.Listeners[0].Authentication.Mechanisms[0] = "GSSAPI" },
-		verdict.ReasonInvalid, "spec.listeners[clients].authentication.mechanisms", "use OAUTHBEARER, PLAIN"},
+		verdict.ReasonInvalid, "spec.listeners[clients].authentication.mechanisms", "use Custom, OAUTHBEARER, PLAIN"},
 	{"a Service whose name is too long", func(in *Inputs) {
 		in.Accepted = nil
 		in.Cluster.Name = strings.Repeat("e", 32)

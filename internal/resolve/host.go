@@ -52,6 +52,9 @@ func hostListener(cluster *v1alpha1.KafkaCluster, asked v1alpha1.Listener, known
 		known.SecurityProtocol = model.Listener{TLS: asked.Encryption != v1alpha1.EncryptionNone}.SecurityProtocol()
 		if asked.Authentication != nil {
 			known.Mechanisms = asked.Authentication.Mechanisms
+			if asked.Authentication.Custom != nil {
+				known.CustomMechanism = asked.Authentication.Custom.Mechanism
+			}
 		}
 	}
 	row := exposure.Of(known.Type)
@@ -59,7 +62,7 @@ func hostListener(cluster *v1alpha1.KafkaCluster, asked v1alpha1.Listener, known
 	elsewhere := asked.Exposure.Advertised != nil
 	return model.HostListener{
 		Name: asked.Name, TLS: strings.HasSuffix(known.SecurityProtocol, "SSL"), Inside: row.Reach == exposure.ReachInside,
-		Mechanisms: known.Mechanisms, Bootstrap: known.BootstrapServers,
+		Mechanisms: known.Mechanisms, SaslName: known.CustomMechanism, Bootstrap: known.BootstrapServers,
 		Addresses: addresses(cluster, known, row, elsewhere, pods),
 		Trust:     model.Trust{Anchors: known.CACertificates, Public: known.PublicAuthority},
 		Late: known.BootstrapServers == "" &&

@@ -108,7 +108,7 @@ func resolveListeners(c *model.Cluster, spec *v1alpha1.KafkaClusterSpec, given e
 				listener.ClientAuthorities = append(listener.ClientAuthorities, secret.Name)
 			}
 			listener.RefusedSubjects = slices.Sorted(slices.Values(l.Authentication.RefusedSubjects))
-			listener.OAuth = oauthOf(l)
+			listener.OAuth, listener.Custom = oauthOf(l), customOf(l)
 		}
 		if l.TLS != nil {
 			listener.Protocols = slices.Sorted(slices.Values(l.TLS.Protocols))

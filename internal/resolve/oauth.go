@@ -2,11 +2,9 @@ package resolve
 
 import (
 	"cmp"
-	"fmt"
 	"net/url"
 	"regexp"
 	"slices"
-	"strings"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/model"
@@ -116,92 +114,6 @@ func validateOAuth(l v1alpha1.Listener) verdict.List {
 		refuse(prefixField, "a prefix has at most 64 letters, digits and . _ : / @ -")
 	}
 	return append(faults, validateJWKS(l.Name, o.JWKS)...)
-}
-
-// issuer is whose tokens a listener takes, and what stands before their subjects.
-type issuer struct {
-	listener, name, prefix string
-	written                bool // the prefix stands in the spec
-}
-
-// same tells whether it gives the same names, at whichever listener.
-func (i issuer) same(other issuer) bool { return i.name == other.name && i.prefix == other.prefix }
-
-func issuersOf(spec *v1alpha1.KafkaClusterSpec) []issuer {
-	var all []issuer
-	if spec == nil {
-		return nil
-	}
-	for _, l := range spec.EffectiveListeners() {
-		if o := oauthOf(l); o != nil {
-			all = append(all, issuer{l.Name, o.Issuer, *o.PrincipalPrefix, l.Authentication.OAuth.PrincipalPrefix != nil})
-		}
-	}
-	return all
-}
-
-// mixups are the pairs of different issuers of which one can name whomever the other knows: its prefix begins the
-// other's, so that a subject makes up for the rest.
-func mixups(all []issuer) [][2]issuer {
-	var pairs [][2]issuer
-	for i, a := range all {
-		for _, b := range all[i+1:] {
-			if a.name != b.name && (strings.HasPrefix(a.prefix, b.prefix) || strings.HasPrefix(b.prefix, a.prefix)) {
-				pairs = append(pairs, [2]issuer{a, b})
-			}
-		}
-	}
-	return pairs
-}
-
-// mixup says what is wrong with a pair.
-func mixup(pair [2]issuer) string {
-	return fmt.Sprintf("it is %q, listener %s has %q, and their issuers differ, so that one may name whomever the other "+
-		"knows; give each issuer a prefix that begins no other's, such as staff: and partner:, or write the prefix out at "+
-		"both if they name the same people", pair[1].prefix, pair[0].listener, pair[0].prefix)
-}
-
-// validatePrefixes refuses issuers that could be taken for each other where the owner has not written the prefixes out:
-// who moves from one issuer to the next wants the same principals from both. What was accepted so goes on, with a
-// warning as well: another prefix is another principal for everybody, and the owner shall not need one before anything
-// else can change.
-func validatePrefixes(in Inputs) verdict.List {
-	var faults verdict.List
-	accepted := mixups(issuersOf(in.Accepted))
-	for _, pair := range mixups(issuersOf(in.Spec)) {
-		stands := slices.ContainsFunc(accepted, func(before [2]issuer) bool {
-			return before[0].same(pair[0]) && before[1].same(pair[1]) || before[0].same(pair[1]) && before[1].same(pair[0])
-		})
-		if !stands && !(pair[0].written && pair[1].written) {
-			faults.Refuse(model.ListenerField(pair[1].listener, prefixField), "%s", mixup(pair))
-		}
-	}
-	return faults
-}
-
-// prefixWarnings tells of names that an issuer may give though somebody else has them.
-func prefixWarnings(c *model.Cluster) []string {
-	var warnings []string
-	var all []issuer
-	for _, l := range c.Listeners {
-		if l.OAuth == nil {
-			continue
-		}
-		field, prefix := model.ListenerField(l.Name, prefixField), *l.OAuth.PrincipalPrefix
-		all = append(all, issuer{listener: l.Name, name: l.OAuth.Issuer, prefix: prefix})
-		switch {
-		case prefix == "":
-			warnings = append(warnings, fmt.Sprintf("%s: it is empty, so that whoever names users at the issuer may be any "+
-				"KafkaUser; set one such as %s", field, defaultPrincipalPrefix))
-		case superUser.MatchString(prefix):
-			warnings = append(warnings, fmt.Sprintf("%s: names of KafkaUsers may begin with %q, and whoever names users at the "+
-				"issuer may be any of those; end it with a character that they cannot have, as in %[2]s:", field, prefix))
-		}
-	}
-	for _, pair := range mixups(all) {
-		warnings = append(warnings, model.ListenerField(pair[1].listener, prefixField)+": "+mixup(pair))
-	}
-	return warnings
 }
 
 // validateJWKS checks where keys come from.

@@ -74,11 +74,11 @@ var oauthFaults = []badInput{
 	{"a claim with a space", tokens(func(o *v1alpha1.ListenerOAuth) { o.PrincipalClaim = "a b" }), verdict.ReasonInvalid,
 		ofTokens + ".principalClaim", "the name of a claim"},
 	{"two issuers with the default prefix", partner("", nil, "https://partner.example.com"), verdict.ReasonInvalid,
-		ofPartner, "give each issuer a prefix that begins no other's"},
+		ofPartner, "give each a prefix that begins no other's"},
 	{"a prefix that begins with another issuer's default", partner("", ptr("oidc:eu:"), "https://partner.example.com"),
 		verdict.ReasonInvalid, ofPartner, "or write the prefix out at both if they name the same people"},
 	{"no prefix beside another issuer's default", partner("", ptr(""), "https://partner.example.com"), verdict.ReasonInvalid,
-		ofPartner, "give each issuer a prefix"},
+		ofPartner, "give each a prefix"},
 	{"a prefix that names a distinguished name", tokens(func(o *v1alpha1.ListenerOAuth) { o.PrincipalPrefix = ptr("CN=") }),
 		verdict.ReasonInvalid, ofTokens + ".principalPrefix", "letters, digits"},
 }

@@ -249,6 +249,7 @@ func validateSecurity(l v1alpha1.Listener) verdict.List {
 		return faults
 	}
 	faults = append(faults, validateOAuth(l)...)
+	faults = append(faults, validateCustom(l)...)
 	if len(l.Authentication.Mechanisms) == 0 {
 		faults.Refuse(
 			model.ListenerField(l.Name, "authentication.mechanisms"),

@@ -52,13 +52,13 @@ func Warnings(c *model.Cluster) []string {
 	warnings = append(warnings, permissions(c)...)
 	for _, l := range c.Listeners {
 		for _, m := range l.Mechanisms {
-			if row, known := mechanism.Of(m); known && row.Wire == mechanism.WireShows && !l.TLS {
+			if row, known := mechanism.Of(m); known && row.Shows(l.SaslName()) && !l.TLS {
 				what := "passwords"
-				if !row.IsUsers() {
+				if row.Store == mechanism.IssuerKeys {
 					what = "tokens"
 				}
-				warnings = append(warnings, fmt.Sprintf(
-					"spec.listeners[%s]: %s without TLS sends %s as they are over the network", l.Name, m, what))
+				warnings = append(warnings, fmt.Sprintf("spec.listeners[%s]: %s without TLS sends %s as they are over the network",
+					l.Name, row.SaslName(l.SaslName()), what))
 			}
 		}
 	}

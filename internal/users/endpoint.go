@@ -26,6 +26,8 @@ type Endpoint struct {
 	Addresses map[int32]model.BrokerAddress
 	// Trust is whom the user trusts at the listener; the zero value = the authority that signs for the whole cluster.
 	Trust model.Trust
+	// SaslName is the mechanism by which whoever has its credential from elsewhere logs in; empty = that is not known.
+	SaslName string
 }
 
 // Endpoints lists the listeners that offer any of the mechanisms, the one to use by default first: internal ones before
@@ -60,7 +62,7 @@ func endpointsOf(listeners []model.HostListener, mechanisms []v1alpha1.Mechanism
 	var endpoints []Endpoint
 	for _, l := range listeners {
 		e := Endpoint{Listener: l.Name, Bootstrap: l.Bootstrap, TLS: l.TLS, Internal: l.Inside, Addresses: l.Addresses,
-			Trust: l.Trust, NoLogin: !mechanism.IsSasl(l.Mechanisms)}
+			Trust: l.Trust, NoLogin: !mechanism.IsSasl(l.Mechanisms), SaslName: foreign(l)}
 		for _, row := range mechanism.Rows {
 			if slices.Contains(mechanisms, row.Name) && offers(l, row.Name) {
 				e.Mechanisms = append(e.Mechanisms, row.Name)
@@ -82,6 +84,14 @@ func endpointsOf(listeners []model.HostListener, mechanisms []v1alpha1.Mechanism
 	}
 	slices.SortStableFunc(endpoints, func(a, b Endpoint) int { return cmp.Compare(rank(a), rank(b)) })
 	return endpoints
+}
+
+// foreign is by what whoever is not the operator's logs in at a listener, where that can only be its custom mechanism.
+func foreign(l model.HostListener) string {
+	if mechanism.Uses(l.Mechanisms, mechanism.IssuerKeys) {
+		return ""
+	}
+	return l.SaslName
 }
 
 // Protocol is the value of security.protocol.
@@ -124,10 +134,12 @@ func NotOffered(host model.Host, mechanisms []v1alpha1.Mechanism) *verdict.Verdi
 	}
 	var offers []string
 	for _, l := range host.Listeners {
-		offer, ofUsers := "nobody logs in", slices.DeleteFunc(slices.Clone(l.Mechanisms), isTokens)
+		offer, ofUsers := "nobody logs in", slices.DeleteFunc(slices.Clone(l.Mechanisms), isForeign)
 		switch {
 		case len(ofUsers) > 0:
 			offer = Join(ofUsers)
+		case mechanism.Uses(l.Mechanisms, mechanism.Directory):
+			offer = "users of others alone"
 		case len(l.Mechanisms) > 0:
 			offer = "tokens of an issuer alone"
 		}
@@ -139,8 +151,8 @@ func NotOffered(host model.Host, mechanisms []v1alpha1.Mechanism) *verdict.Verdi
 	return &fault
 }
 
-// isTokens tells whether a mechanism is one that no KafkaUser has.
-func isTokens(m v1alpha1.Mechanism) bool {
+// isForeign tells whether a mechanism is one that no KafkaUser has.
+func isForeign(m v1alpha1.Mechanism) bool {
 	row, known := mechanism.Of(m)
 	return known && !row.IsUsers()
 }

@@ -96,9 +96,17 @@ func (e Endpoint) settings(shown mechanism.Credential) settings {
 		{Key: "security.protocol", Value: e.Protocol()}}
 	row, known := mechanism.Of(e.Mechanisms[0])
 	if !known || !row.Offered() {
-		return settings{both, both}
+		return settings{e.foreign(both, "sasl.mechanism"), e.foreign(both, "sasl.mechanisms")}
 	}
 	return settings{slices.Concat(both, row.Java(shown)), slices.Concat(both, row.Librdkafka(shown))}
+}
+
+// foreign adds the mechanism of whoever has its credential from elsewhere, where it is known.
+func (e Endpoint) foreign(both []mechanism.Property, key string) []mechanism.Property {
+	if e.SaslName == "" {
+		return both
+	}
+	return slices.Concat(both, []mechanism.Property{{Key: key, Value: e.SaslName}})
 }
 
 // javaTrust names the CA to Java clients. It stands in the file itself, so that the file works wherever it is mounted.

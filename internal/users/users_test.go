@@ -165,12 +165,39 @@ func TestTheDefaultEndpointIsInternalAndOffersAll(t *testing.T) {
 	}
 	host.Listeners = append(host.Listeners,
 		model.HostListener{Name: "issuer", Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismOAuthBearer}},
-		model.HostListener{Name: "both", Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismOAuthBearer, v1alpha1.MechanismPlain}})
+		model.HostListener{Name: "both", Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismOAuthBearer, v1alpha1.MechanismPlain}},
+		model.HostListener{Name: "kerberos", Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismCustom}, SaslName: "GSSAPI"})
 	fault := NotOffered(host, []v1alpha1.Mechanism{v1alpha1.MechanismScram256})
 	if message := fault.Text(); !strings.Contains(message, "SCRAM-SHA-256") ||
 		!strings.Contains(message, "open (nobody logs in)") || strings.Contains(message, "OAUTHBEARER") ||
-		!strings.Contains(message, "issuer (tokens of an issuer alone), both (PLAIN)") {
+		!strings.Contains(message, "issuer (tokens of an issuer alone), both (PLAIN), kerberos (users of others alone)") {
 		t.Error(message)
+	}
+}
+
+// A PLAIN of somebody else's takes no password of a KafkaUser, and says what its own users need.
+func TestWhoIsKnownElsewhereIsToldTheCustomMechanism(t *testing.T) {
+	host := model.Host{Name: "events", Listeners: []model.HostListener{
+		{Name: "ldap", TLS: true, Inside: true, Bootstrap: "h:1", SaslName: "PLAIN",
+			Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismCustom, v1alpha1.MechanismScram512}},
+		{Name: "mixed", TLS: true, Inside: true, Bootstrap: "h:2", SaslName: "GSSAPI",
+			Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismCustom, v1alpha1.MechanismOAuthBearer}},
+	}}
+	if got := Endpoints(host, []v1alpha1.Mechanism{v1alpha1.MechanismPlain}); len(got) != 0 {
+		t.Errorf("a user of PLAIN is sent to %+v", got)
+	}
+	data := Connection(mechanism.Credential{Username: "ldap:alice"}, nil,
+		Endpoints(host, []v1alpha1.Mechanism{v1alpha1.MechanismExternal}))
+	for entry, want := range map[string]string{
+		"sasl.mechanism": "PLAIN", "bootstrap.servers": "h:1", "security.protocol": "SASL_SSL", "username": "", "password": "",
+		"sasl.jaas.config":        "",
+		"client.ldap.properties":  "bootstrap.servers=h:1\nsecurity.protocol=SASL_SSL\nsasl.mechanism=PLAIN\n",
+		"librdkafka.ldap.config":  "bootstrap.servers=h:1\nsecurity.protocol=SASL_SSL\nsasl.mechanisms=PLAIN\n",
+		"client.mixed.properties": "bootstrap.servers=h:2\nsecurity.protocol=SASL_SSL\n", // a token, or a ticket
+	} {
+		if got := string(data[entry]); got != want {
+			t.Errorf("%s is %q, want %q", entry, got, want)
+		}
 	}
 }
 

@@ -23,7 +23,8 @@ spec:
     port: 9092
     exposure: {advertised: {overrides: [{nodeId: 0}]}, bootstrap: {}, brokers: {}, services: {}, gateway: {name: a}}
     authentication:
-      mechanisms: [PLAIN, OAUTHBEARER]
+      mechanisms: [PLAIN, OAUTHBEARER, Custom]
+      custom: {mechanism: GSSAPI, secret: {name: a}}
       oauth: {issuer: a, audience: b, jwks: {url: "https://a.example.com", caSecret: {name: a, key: b}, fetch: Brokers}}
     networkPolicyPeers:
     - podSelector: {matchExpressions: [{key: a, operator: Exists}]}
@@ -59,6 +60,7 @@ bootstrapServers: ["a:9092"], tls: {caSecret: {name: a}}, authentication: {mecha
 // askedForByRule are optional in the schema, and a rule asks for them all the same.
 var askedForByRule = []string{"spec.version", "spec.pools", "spec.external", "spec.acls[].resource.name", "spec.grants[].topic",
 	"spec.listeners[].networkPolicyPeers[].ipBlock", "spec.listeners[].authentication.oauth",
+	"spec.listeners[].authentication.custom",
 	"spec.listeners[].authentication.oauth.jwks.url"}
 
 type props = apiextensionsv1.JSONSchemaProps

@@ -59,6 +59,11 @@ func tokens(oauth string) string {
 	return listeners("{name: a, port: 9092, authentication: {mechanisms: [OAUTHBEARER], oauth: " + oauth + "}}")
 }
 
+// custom prints a cluster with a listener that offers these mechanisms, and what Custom is.
+func custom(mechanisms, what string) string {
+	return listeners("{name: a, port: 9092, authentication: {mechanisms: [" + mechanisms + "], custom: " + what + "}}")
+}
+
 func TestKafkaClusterRefused(t *testing.T) {
 	t.Parallel()
 	runRefusals(t, "KafkaCluster", map[string]refusal{
@@ -278,6 +283,34 @@ func TestKafkaClusterRefused(t *testing.T) {
 		"a Secret that brokers fetch": {
 			tokens("{issuer: a, audience: b, jwks: {fetch: Brokers, secret: {name: a, key: b}}}"),
 			[]string{"oauth.jwks", "remove them, or use url"}},
+		"Custom, and nothing says what": {
+			listeners("{name: a, port: 9092, authentication: {mechanisms: [Custom]}}"),
+			[]string{"authentication", "it says what Custom is", "add the missing one of the two"},
+		},
+		"what Custom is, and nobody asks": {
+			custom("PLAIN", "{mechanism: GSSAPI, secret: {name: a}}"), []string{"authentication", "it says what Custom is"}},
+		"Custom beside TLS": {
+			custom("Custom, TLS", "{mechanism: GSSAPI, secret: {name: a}}"), []string{"authentication", "make a listener of its own"}},
+		"a custom mechanism in small letters": {
+			custom("Custom", "{mechanism: gssapi, secret: {name: a}}"), []string{"custom.mechanism", "should match"}},
+		"a custom mechanism that would begin another property": {
+			custom("Custom", "{mechanism: A.B, secret: {name: a}}"), []string{"custom.mechanism", "should match"}},
+		"a custom mechanism of 21 letters": {
+			custom("Custom", "{mechanism: ABCDEFGHIJKLMNOPQRSTU, secret: {name: a}}"), []string{"custom.mechanism", "may not be more than 20"}},
+		"SCRAM as a custom mechanism": {
+			custom("Custom", "{mechanism: SCRAM-SHA-512, secret: {name: a}}"), []string{"custom.mechanism", "the operator has this mechanism itself"}},
+		"a PLAIN of the operator's and another": {
+			custom("Custom, PLAIN", "{mechanism: PLAIN, secret: {name: a}}"), []string{"authentication", "PLAIN stands in mechanisms, too"}},
+		"a custom mechanism without a Secret": {
+			custom("Custom", "{mechanism: GSSAPI}"), []string{"custom.secret", "Required"}},
+		"a custom mechanism with a Secret without a name": {
+			custom("Custom", "{mechanism: GSSAPI, secret: {}}"), []string{"custom.secret.name", "Required"}},
+		"a class that is none": {
+			custom("Custom", "{mechanism: GSSAPI, secret: {name: a}, callbackHandlerClass: 'a-b'}"),
+			[]string{"custom.callbackHandlerClass", "should match"}},
+		"a prefix that would be a variable": {
+			custom("Custom", "{mechanism: GSSAPI, secret: {name: a}, principalPrefix: '${a:b}'}"),
+			[]string{"custom.principalPrefix", "should match"}},
 		"walls of an unheard-of type": {`spec: {networkPolicy: {type: Egress}}`,
 			[]string{"spec.networkPolicy.type", `supported values: "None", "Ingress"`}},
 		"walls around somebody else's cluster": {

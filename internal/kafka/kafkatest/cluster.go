@@ -265,6 +265,16 @@ func freeAddress() (string, error) {
 	}
 }
 
+// FreePort returns a port of 127.0.0.1 that nobody listens on.
+func FreePort() (string, error) {
+	address, err := freeAddress()
+	if err != nil {
+		return "", err
+	}
+	_, port, err := net.SplitHostPort(address)
+	return port, err
+}
+
 func tail(file string, n int) string {
 	content, err := os.ReadFile(file)
 	if err != nil {

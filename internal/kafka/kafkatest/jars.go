@@ -20,22 +20,29 @@ const Version = "4.3.1"
 // libs directory of an unpacked distribution, which is used instead of the cache.
 const LibsVariable = "CASTELLAN_KAFKA_LIBS"
 
-// pom asks for the server and a backend for its log. The first %s is Kafka's version, the second holds more
-// dependencies of older versions.
+// pom asks for the dependencies that it is given.
 const pom = `<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
   <groupId>dev.castellan</groupId>
   <artifactId>kafkatest</artifactId>
   <version>1</version>
   <dependencies>
-    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>%s</version></dependency>
-    <dependency>
-      <groupId>org.apache.logging.log4j</groupId><artifactId>log4j-slf4j-impl</artifactId><version>2.25.4</version>
-    </dependency>
 %s
   </dependencies>
 </project>
 `
+
+// server asks for the server of a version and a backend for its log.
+const server = `    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>%s</version></dependency>
+    <dependency>
+      <groupId>org.apache.logging.log4j</groupId><artifactId>log4j-slf4j-impl</artifactId><version>2.25.4</version>
+    </dependency>
+`
+
+// kerby is a Kerberos KDC in Java.
+const kerby = `    <dependency>
+      <groupId>org.apache.kerby</groupId><artifactId>kerb-simplekdc</artifactId><version>2.0.3</version>
+    </dependency>`
 
 // oldLogging is the logging API that Kafka before 4.0 calls.
 const oldLogging = `    <dependency>
@@ -54,11 +61,23 @@ func Libs(ctx context.Context, version string) (string, error) {
 	if dir := os.Getenv(LibsVariable); dir != "" && version == Version {
 		return dir, nil
 	}
+	wanted := fmt.Sprintf(server, version)
+	if before(version, 4) {
+		wanted += oldLogging
+	}
+	return cached(ctx, "kafka-"+version, wanted)
+}
+
+// KDC returns the directory of the jars of a Kerberos KDC, Apache Kerby. At the first use on a machine it fetches them.
+func KDC(ctx context.Context) (string, error) { return cached(ctx, "kerby-2.0.3", kerby) }
+
+// cached returns the directory of the jars of a name, and fetches them at the first use.
+func cached(ctx context.Context, name, dependencies string) (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return "", err
 	}
-	home := filepath.Join(cache, "castellan", "kafka-"+version)
+	home := filepath.Join(cache, "castellan", name)
 	libs := filepath.Join(home, "libs")
 	if err := os.MkdirAll(home, 0o755); err != nil {
 		return "", err
@@ -77,21 +96,17 @@ func Libs(ctx context.Context, version string) (string, error) {
 	} else if !errors.Is(err, os.ErrNotExist) {
 		return "", err
 	}
-	return libs, fetch(ctx, version, libs)
+	return libs, fetch(ctx, dependencies, libs)
 }
 
 // fetch renames the directory to libs when it is complete, so that an interrupted fetch leaves no half of one.
-func fetch(ctx context.Context, version, libs string) error {
+func fetch(ctx context.Context, dependencies, libs string) error {
 	work, err := os.MkdirTemp(filepath.Dir(libs), "fetch-")
 	if err != nil {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(work) }()
-	more := ""
-	if before(version, 4) {
-		more = oldLogging
-	}
-	if err := os.WriteFile(filepath.Join(work, "pom.xml"), fmt.Appendf(nil, pom, version, more), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(work, "pom.xml"), fmt.Appendf(nil, pom, dependencies), 0o600); err != nil {
 		return err
 	}
 	part := filepath.Join(work, "libs")

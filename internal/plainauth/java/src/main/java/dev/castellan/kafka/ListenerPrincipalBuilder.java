@@ -1,5 +1,6 @@
 package dev.castellan.kafka;
 
+import java.io.IOException;
 import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
@@ -14,6 +15,7 @@ import java.util.Set;
 import java.util.stream.Collectors;
 import javax.net.ssl.SSLPeerUnverifiedException;
 import javax.net.ssl.SSLSession;
+import javax.security.auth.kerberos.KerberosPrincipal;
 import javax.security.auth.x500.X500Principal;
 import org.apache.kafka.common.Configurable;
 import org.apache.kafka.common.errors.AuthenticationException;
@@ -25,6 +27,8 @@ import org.apache.kafka.common.security.auth.KafkaPrincipalSerde;
 import org.apache.kafka.common.security.auth.SaslAuthenticationContext;
 import org.apache.kafka.common.security.auth.SslAuthenticationContext;
 import org.apache.kafka.common.security.authenticator.DefaultKafkaPrincipalBuilder;
+import org.apache.kafka.common.security.kerberos.KerberosName;
+import org.apache.kafka.common.security.kerberos.KerberosShortNamer;
 import org.apache.kafka.common.security.ssl.SslPrincipalMapper;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -38,11 +42,13 @@ import org.slf4j.LoggerFactory;
  *
  * <ul>
  *   <li>A name of the cluster's own, and the name ANONYMOUS, are nobody's.
- *   <li>A token's subject has the prefix of its listener before it.
+ *   <li>A token's subject has the prefix of its listener before it, and so has the name that comes by the listener's
+ *       custom mechanism. That mechanism may be called PLAIN; its names are foreign all the same.
  *   <li>A certificate that is in the list of users' certificates is its user's. One of the operator's making that is not
  *       in it opens nothing: it was revoked, or it was never meant for clients.
  *   <li>Any other certificate is its subject's, as some authority says that the owner trusts, until it ends, the owner
- *       refuses its subject, or trusts that authority no more. Whoever is known only by a token, by such an authority, or by a mechanism that is not ours, is no super user but by the owner's word.
+ *       refuses its subject, or trusts that authority no more. Whoever is known only by a token, by such an authority, or
+ *       by a mechanism that is not ours, is no super user but by the owner's word.
  * </ul>
  *
  * <p>Kafka makes one of these for each connection and asks it at each request; an exception closes the connection. The
@@ -55,6 +61,9 @@ public final class ListenerPrincipalBuilder implements KafkaPrincipalBuilder, Ka
     static final String FEDERATED_SUPER_USERS = "castellan.federated.super.users";
     /** Of a listener: what stands before the subject of a token. */
     static final String TOKEN_PREFIX = "castellan.token.principal.prefix";
+    /** Of a listener: what its custom mechanism is called in SASL, and what stands before the names that come by it. */
+    static final String CUSTOM_MECHANISM = "castellan.custom.mechanism";
+    static final String CUSTOM_PREFIX = "castellan.custom.principal.prefix";
     /** Of a listener: the path of the list of users' certificates. */
     static final String CERTIFICATES = "castellan.client.certificates";
 
@@ -64,6 +73,7 @@ public final class ListenerPrincipalBuilder implements KafkaPrincipalBuilder, Ka
     private static final Set<String> INTERNAL_LISTENERS = Set.of("CONTROLLER", "REPLICATION");
     private static final Set<String> OWN_MECHANISMS = Set.of("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512");
     private static final String TOKEN_MECHANISM = "OAUTHBEARER";
+    private static final String KERBEROS = "GSSAPI";
     private static final String OWN_ORGANIZATION = "castellan";
     private static final String FINGERPRINT = "castellan.fingerprint";
     private static final Logger LOG = LoggerFactory.getLogger(ListenerPrincipalBuilder.class);
@@ -104,14 +114,43 @@ public final class ListenerPrincipalBuilder implements KafkaPrincipalBuilder, Ka
         }
         String mechanism = sasl.server().getMechanismName();
         String name = sasl.server().getAuthorizationID();
-        if (TOKEN_MECHANISM.equals(mechanism)) {
-            String prefix = setting(context, TOKEN_PREFIX, null);
-            if (prefix == null) { // only an empty one is the owner's word that there is none
-                throw new SslAuthenticationException("the listener does not say what stands before a token's subject");
-            }
-            name = prefix + name;
+        if (KERBEROS.equals(mechanism)) {
+            name = shortName(name);
         }
-        return checked(name, OWN_MECHANISMS.contains(mechanism));
+        if (TOKEN_MECHANISM.equals(mechanism)) {
+            return checked(prefixed(context, TOKEN_PREFIX, name), false);
+        }
+        String custom = setting(context, CUSTOM_MECHANISM, "");
+        boolean own = OWN_MECHANISMS.contains(mechanism) && !mechanism.equals(custom);
+        if (!own && !custom.isEmpty()) {
+            name = prefixed(context, CUSTOM_PREFIX, name);
+        }
+        return checked(name, own);
+    }
+
+    /** A client without a name is nobody; a prefix alone would make somebody of it. */
+    private String prefixed(AuthenticationContext context, String key, String name) {
+        String prefix = setting(context, key, null);
+        if (prefix == null) { // only an empty one is the owner's word that there is none
+            throw new SslAuthenticationException("the listener does not say what stands before this name");
+        }
+        return name == null || name.isEmpty() ? "" : prefix + name;
+    }
+
+    /** The name of a Kerberos principal by Kafka's rule DEFAULT, which knows the realm of krb5.conf and no other. */
+    private static String shortName(String principal) {
+        String realm;
+        try {
+            realm = new KerberosPrincipal("any", KerberosPrincipal.KRB_NT_PRINCIPAL).getRealm();
+        } catch (IllegalArgumentException e) {
+            realm = ""; // krb5.conf names none
+        }
+        try {
+            return KerberosShortNamer.fromUnparsedRules(realm, null).shortName(KerberosName.parse(principal));
+        } catch (IOException | IllegalArgumentException e) {
+            throw new SslAuthenticationException("'" + principal + "' is not of the realm '" + realm
+                    + "', which is default_realm in krb5.conf");
+        }
     }
 
     private KafkaPrincipal ofCertificate(SslAuthenticationContext context) {
@@ -146,7 +185,8 @@ public final class ListenerPrincipalBuilder implements KafkaPrincipalBuilder, Ka
     }
 
     /** Refuses names that must not arrive at a listener of clients; own = by a credential that the operator gave. */
-    private KafkaPrincipal checked(String name, boolean own) {
+    private KafkaPrincipal checked(String given, boolean own) {
+        String name = given == null ? "" : given;
         KafkaPrincipal principal = new KafkaPrincipal(KafkaPrincipal.USER_TYPE, name);
         if (name.isEmpty() || principal.equals(KafkaPrincipal.ANONYMOUS)) {
             throw new SslAuthenticationException("nobody is called '" + name + "'");
@@ -155,8 +195,8 @@ public final class ListenerPrincipalBuilder implements KafkaPrincipalBuilder, Ka
             throw new SslAuthenticationException("'" + name + "' is a name of the cluster's own");
         }
         if (!own && superUsers.contains(principal.toString()) && !federated.contains(principal.toString())) {
-            throw new SslAuthenticationException("'" + name + "' is a super user, and may come by a token or by a "
-                    + "certificate of another authority only if spec.authorization.federatedSuperUsers names it");
+            throw new SslAuthenticationException("'" + name + "' is a super user, and may come by a token, by a "
+                    + "certificate of another authority or by a custom mechanism only if spec.authorization.federatedSuperUsers names it");
         }
         return principal;
     }

@@ -47,8 +47,8 @@ class ListenerPrincipalBuilderTest {
             a token with a super user's name                 | OAUTHBEARER   | admin                             | oidc:admin
             a token of a super user that was not named so    | OAUTHBEARER   | boss                              | refused
             a token of a super user by the owner's word      | OAUTHBEARER   | ops                               | oidc:ops
-            a super user of a mechanism that is not ours     | GSSAPI        | admin                             | refused
-            somebody else of a mechanism that is not ours    | GSSAPI        | anna                              | anna
+            a super user of a mechanism that is not ours     | LDAPX         | admin                             | refused
+            somebody else of a mechanism that is not ours    | LDAPX         | anna                              | anna
             the operator's name by a password                | SCRAM-SHA-512 | CN=castellan-operator,O=castellan | refused
             a node's name by a password                      | PLAIN         | CN=kafka-node,O=castellan         | refused
             a node's name in other words                     | PLAIN         | cn=kafka-node, o=Castellan        | refused
@@ -70,6 +70,37 @@ class ListenerPrincipalBuilderTest {
     void aTokenOfAListenerThatSaysNothingOfAPrefixIsRefused() throws Exception {
         assertOutcome(REFUSED, sasl("UNTOLD", "OAUTHBEARER", "anna"));
         assertOutcome("anna", sasl("UNTOLD", "PLAIN", "anna"));
+    }
+
+    @ParameterizedTest(name = "{0}")
+    @CsvSource(delimiter = '|', quoteCharacter = '"', textBlock = """
+            a name of the directory                          | DIRECTORY | PLAIN         | anna         | ldap:anna
+            a super user's name of the directory             | DIRECTORY | PLAIN         | admin        | ldap:admin
+            a super user's whole name of the directory       | DIRECTORY | PLAIN         | boss         | refused
+            a super user of it by the owner's word           | DIRECTORY | PLAIN         | chief        | ldap:chief
+            no name of the directory                         | DIRECTORY | PLAIN         | ""           | refused
+            a password of the operator's, beside it          | DIRECTORY | SCRAM-SHA-512 | admin        | admin
+            a token, beside it                               | DIRECTORY | OAUTHBEARER   | 3f2a         | 3f2a
+            a server that calls itself otherwise             | DIRECTORY | LDAPX         | anna         | ldap:anna
+            without a prefix, a name                         | BAREDIR   | PLAIN         | anna         | anna
+            without a prefix, a super user's name            | BAREDIR   | PLAIN         | admin        | refused
+            without a prefix, a node's name                  | BAREDIR   | PLAIN         | CN=kafka-node,O=castellan | refused
+            without a prefix, nobody's name                  | BAREDIR   | PLAIN         | ANONYMOUS    | refused
+            where nobody says what the prefix is             | UNSAID    | LDAPX         | anna         | refused
+            """)
+    void whoComesByACustomMechanismIsNobodyOfOurs(String sentence, String listener, String mechanism, String name,
+            String wanted) throws Exception {
+        assertOutcome(wanted, sasl(listener, mechanism, name));
+    }
+
+    @Test
+    void aKerberosPrincipalHasItsShortNameIfItIsOfTheDefaultRealm() throws Exception {
+        System.setProperty("java.security.krb5.realm", "EXAMPLE.COM");
+        System.setProperty("java.security.krb5.kdc", "localhost");
+        assertOutcome("krb:alice", sasl("KERBEROS", "GSSAPI", "alice@EXAMPLE.COM"));
+        assertOutcome("krb:http", sasl("KERBEROS", "GSSAPI", "http/www.example.com@EXAMPLE.COM"));
+        assertOutcome(REFUSED, sasl("KERBEROS", "GSSAPI", "alice@ELSEWHERE.COM"));
+        assertOutcome(REFUSED, sasl("KERBEROS", "GSSAPI", null));
     }
 
     @ParameterizedTest(name = "{0}")
@@ -224,8 +255,17 @@ class ListenerPrincipalBuilderTest {
 
     private static Map<String, Object> configs() {
         Map<String, Object> configs = new HashMap<>();
-        configs.put("super.users", "User:" + NODE + ";User:CN=castellan-operator,O=castellan;User:admin;User:oidc:boss; User:oidc:ops");
-        configs.put("castellan.federated.super.users", "User:oidc:ops");
+        configs.put("super.users", "User:" + NODE + ";User:CN=castellan-operator,O=castellan;User:admin;User:oidc:boss; User:oidc:ops"
+                + ";User:ldap:boss;User:ldap:chief");
+        configs.put("castellan.federated.super.users", "User:oidc:ops;User:ldap:chief");
+        for (String listener : new String[] {"directory", "baredir", "unsaid"}) {
+            configs.put("listener.name." + listener + ".castellan.custom.mechanism", "PLAIN");
+        }
+        configs.put("listener.name.directory.castellan.custom.principal.prefix", "ldap:");
+        configs.put("listener.name.directory.castellan.token.principal.prefix", "");
+        configs.put("listener.name.baredir.castellan.custom.principal.prefix", "");
+        configs.put("listener.name.kerberos.castellan.custom.mechanism", "GSSAPI");
+        configs.put("listener.name.kerberos.castellan.custom.principal.prefix", "krb:");
         configs.put("listener.name.clients.castellan.token.principal.prefix", "oidc:");
         configs.put("listener.name.bare.castellan.token.principal.prefix", "");
         configs.put("listener.name.mutual.castellan.client.certificates", TESTDATA.resolve("list").toString());
