@@ -268,6 +268,9 @@ type ListenerStatus struct {
 	// publicAuthority.
 	// +optional
 	CACertificates string `json:"caCertificates,omitempty"`
+	// When caCertificates was changed last.
+	// +optional
+	TrustChangedAt *metav1.Time `json:"trustChangedAt,omitempty"`
 	// Whether clients trust the listener by the authorities that their system trusts.
 	// +optional
 	PublicAuthority bool `json:"publicAuthority,omitempty"`

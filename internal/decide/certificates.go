@@ -174,6 +174,11 @@ func (d *Decision) provide(in Inputs) {
 				}
 				return provided.Lacking(all, l.Name, anchors)
 			},
+			Left: func(anchors []byte) string {
+				all, _ := holders() // where they cannot be read, nobody is known to be left
+				return listed(provided.AllLacking(all, []string{l.Name}, anchors))
+			},
+			Since: trustChangedAt(in.Cluster, l.Name),
 		}
 		if !l.TLS || known.IsPlain() {
 			continue
@@ -193,8 +198,10 @@ func (d *Decision) tell(o provided.Outcome) {
 	if o.Waiting != "" {
 		d.Waiting = append(d.Waiting, o.Waiting)
 	}
-	if o.Warning != "" {
-		d.Warnings = append(d.Warnings, o.Warning)
+	for _, warning := range []string{o.Warning, o.Left} {
+		if warning != "" {
+			d.Warnings = append(d.Warnings, warning)
+		}
 	}
 }
 
@@ -222,6 +229,16 @@ func trustOnRecord(cluster *v1alpha1.KafkaCluster, listener string) model.Trust 
 		}
 	}
 	return model.Trust{}
+}
+
+// trustChangedAt is when the status came to name whom clients trust at a listener; zero = not known.
+func trustChangedAt(cluster *v1alpha1.KafkaCluster, listener string) time.Time {
+	for _, l := range cluster.Status.Listeners {
+		if l.Name == listener && l.TrustChangedAt != nil {
+			return l.TrustChangedAt.Time
+		}
+	}
+	return time.Time{}
 }
 
 // namesToConnectTo are the names and addresses of a listener that clients are told, and copies is how many brokers the

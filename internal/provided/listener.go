@@ -44,9 +44,15 @@ type Listener struct {
 	Shown bool
 	// Held: somebody wants clients to have time before brokers present what another authority has signed.
 	Held bool
-	// Lacking names a user's Secret that does not hold some anchors; empty = all that have the listener do.
-	Lacking func(anchors []byte) string
+	// Lacking names a user's Secret that does not hold some anchors, and Left all of them; empty = all that have the
+	// listener do.
+	Lacking, Left func(anchors []byte) string
+	// Since is when the status came to name whom it names; zero = not known.
+	Since time.Time
 }
+
+// TrustWindow is for how long users' Secrets that lack the next authority keep it from signing.
+const TrustWindow = 24 * time.Hour
 
 // Outcome is what follows for a listener. The zero value is that the cluster's own authority signs.
 type Outcome struct {
@@ -61,7 +67,9 @@ type Outcome struct {
 	Waiting string
 	// Warning tells of a certificate that is about to end and was not renewed; empty = there is none.
 	Warning string
-	own     []byte
+	// Left tells of users' Secrets by which clients do not trust what brokers present; empty = there are none.
+	Left string
+	own  []byte
 }
 
 // Keeps tells that a broker goes on to present a certificate, whatever is asked for.
@@ -124,10 +132,11 @@ func (l *Listener) Decide(secrets Secrets, now time.Time) Outcome {
 		if ownPresent { // a broker that came meanwhile
 			o.Trust = l.widened(o.Trust, l.Own)
 		}
-		if o.Waiting = l.waits(before, after); o.Waiting != "" {
+		if o.Waiting = l.waits(before, after, now); o.Waiting != "" {
 			o.Closed, o.Bundle, o.Signer = true, nil, nil
 		}
 	}
+	o.Left = l.left(o, before, after, now)
 	o.Trust = l.recorded(o.Trust)
 	return o
 }
@@ -141,7 +150,7 @@ func (l *Listener) ended(now time.Time) bool {
 }
 
 // waits says why another authority's certificate is not presented yet; empty = it is.
-func (l *Listener) waits(before, after model.Trust) string {
+func (l *Listener) waits(before, after model.Trust, now time.Time) string {
 	switch {
 	case before.Public && after.Public:
 		return ""
@@ -151,12 +160,27 @@ func (l *Listener) waits(before, after model.Trust) string {
 	if !pki.Holds([]byte(before.Anchors), []byte(after.Anchors)) {
 		return fmt.Sprintf("listener %s: clients are told of its next authority", l.Listener.Name)
 	}
-	if lacks := l.Lacking([]byte(after.Anchors)); lacks != "" {
+	if lacks := l.Lacking([]byte(after.Anchors)); lacks != "" && (l.Since.IsZero() || now.Before(l.Since.Add(TrustWindow))) {
 		return fmt.Sprintf("listener %s: its next authority signs once %s holds the certificate of it in ca.crt",
 			l.Listener.Name, lacks)
 	}
 	if l.Held {
 		return l.hold()
+	}
+	return ""
+}
+
+// left tells whose clients refuse what brokers present, for as long as the change is recent.
+func (l *Listener) left(o Outcome, before, after model.Trust, now time.Time) string {
+	recent := !l.Since.IsZero() && now.Before(l.Since.Add(2*TrustWindow))
+	if o.Waiting != "" || !recent || l.Left == nil || after.Public ||
+		!pki.Holds([]byte(before.Anchors), []byte(after.Anchors)) {
+		return ""
+	}
+	if names := l.Left([]byte(after.Anchors)); names != "" {
+		return fmt.Sprintf("listener %s: clients with these Secrets refuse the brokers, because ca.crt lacks the certificate "+
+			"of the authority that signs now: %s; see why they are not written, in the status of each KafkaUser",
+			l.Listener.Name, names)
 	}
 	return ""
 }
@@ -222,10 +246,19 @@ type Holder struct {
 
 // Lacking names the first holder that has a listener and lacks an anchor; empty = there is none.
 func Lacking(holders []Holder, listener string, anchors []byte) string {
-	for _, h := range holders {
-		if slices.Contains(h.Listeners, listener) && !pki.Holds(h.Anchors, anchors) {
-			return h.Name
-		}
+	if all := AllLacking(holders, []string{listener}, anchors); len(all) > 0 {
+		return all[0]
 	}
 	return ""
+}
+
+// AllLacking names the holders that have any of some listeners and lack an anchor.
+func AllLacking(holders []Holder, listeners []string, anchors []byte) (names []string) {
+	for _, h := range holders {
+		if slices.ContainsFunc(h.Listeners, func(l string) bool { return slices.Contains(listeners, l) }) &&
+			!pki.Holds(h.Anchors, anchors) {
+			names = append(names, h.Name)
+		}
+	}
+	return names
 }

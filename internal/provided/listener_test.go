@@ -88,6 +88,34 @@ func (s *stage) anchors() int {
 	return bytes.Count([]byte(s.outcome.Trust.Anchors), []byte("BEGIN CERTIFICATE"))
 }
 
+// A Secret that nobody writes keeps another authority from signing for a day, and is named for another one.
+func TestASecretThatLacksAnotherAuthorityDelaysItForADayAtMost(t *testing.T) {
+	s := newStage(t)
+	s.secrets[certificate] = issued(t, authority(t, "corporate"), "*.kafka.example.com")
+	s.lacking = `Secret "app-kafka"`
+	s.listener.Left = func([]byte) string { return s.lacking }
+	s.decide()
+	s.listener.Since = now.Add(time.Minute - TrustWindow)
+	if o := s.decide(); o.Bundle != nil || o.Left != "" || !strings.Contains(o.Waiting, "app-kafka") {
+		t.Fatalf("within the day it presents %t, waits: %q, left: %q", o.Bundle != nil, o.Waiting, o.Left)
+	}
+	s.listener.Since = now.Add(-TrustWindow)
+	if o := s.decide(); o.Bundle == nil || o.Waiting != "" || !strings.Contains(o.Left, "app-kafka") {
+		t.Fatalf("after the day it presents %t, waits: %q, left: %q", o.Bundle != nil, o.Waiting, o.Left)
+	}
+	if o := s.decide(); !strings.Contains(o.Left, "app-kafka") { // every broker shows it
+		t.Errorf("left: %q", o.Left)
+	}
+	s.lacking = ""
+	if o := s.decide(); o.Left != "" {
+		t.Errorf("it is written, and named: %q", o.Left)
+	}
+	s.lacking, s.listener.Since = "somebody", now.Add(-2*TrustWindow)
+	if o := s.decide(); o.Left != "" {
+		t.Errorf("it is named for ever: %q", o.Left)
+	}
+}
+
 func TestClientsTrustAnotherAuthorityBeforeItsCertificateIsPresented(t *testing.T) {
 	s := newStage(t)
 	s.secrets[certificate] = issued(t, authority(t, "corporate"), "*.kafka.example.com")

@@ -7,6 +7,9 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/exposure"
@@ -32,6 +35,21 @@ func ListenerStatus(c *model.Cluster, hosts map[int32]model.HostIPs) []v1alpha1.
 		statuses = append(statuses, status)
 	}
 	return statuses
+}
+
+// setTrustChangedAt tells since when clients are to trust whom they are. What was never changed has no time.
+func setTrustChangedAt(statuses, before []v1alpha1.ListenerStatus, now time.Time) {
+	for i := range statuses {
+		l := &statuses[i]
+		n := slices.IndexFunc(before, func(b v1alpha1.ListenerStatus) bool { return b.Name == l.Name })
+		switch {
+		case n >= 0 && before[n].CACertificates == l.CACertificates:
+			l.TrustChangedAt = before[n].TrustChangedAt
+		case n >= 0 || l.CACertificates != "":
+			at := metav1.NewTime(now.Truncate(time.Second))
+			l.TrustChangedAt = &at
+		}
+	}
 }
 
 // awaited is what a listener waits for, in one line; empty = nothing.

@@ -264,6 +264,7 @@ func (s *writer) setListeners() {
 		}
 	}
 	setReach(s.status.Listeners, before, s.Model, s.Reach)
+	setTrustChangedAt(s.status.Listeners, before, s.Now)
 }
 
 // setFacts keeps the last known facts where nothing new is known.
