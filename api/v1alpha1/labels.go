@@ -96,6 +96,10 @@ const (
 	// nobody who ends in between makes another one.
 	AnnotationPasswordMade = "kafka.castellan.dev/password-made"
 
+	// AnnotationTemplate, on a connection Secret, lists the keys of labels and annotations that are there because
+	// spec.binding.metadata asks for them: "label:<key>" and "annotation:<key>", separated by spaces.
+	AnnotationTemplate = "kafka.castellan.dev/template"
+
 	// AnnotationSalt, on a connection Secret, is the key of status.credentials.passwordHash of its KafkaUser. It is as
 	// secret as the password.
 	AnnotationSalt = "kafka.castellan.dev/password-salt"

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"slices"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/controllers/batch"
 	"github.com/castellan-dev/castellan/internal/kafka"
@@ -30,6 +32,12 @@ type userItem struct {
 	claim  users.Claim
 	state  state
 	report users.Report
+
+	// secret names the connection Secret. owned are all of the object's, and renamed is the one with the name before, as
+	// long as the status names it; nil = there is none.
+	secret  string
+	owned   map[string]*corev1.Secret
+	renamed *corev1.Secret
 
 	desired   users.Desired
 	salt      string // of the hash; empty = there is none yet
@@ -73,7 +81,11 @@ func (i *userItem) changes() bool { return i.state == granting || i.takesAway() 
 // takesAway tells whether the flush leaves nothing of the user.
 func (i *userItem) takesAway() bool { return i.state == revoking || i.state == revoked }
 
-func (i *userItem) fault(f verdict.Verdict) { i.report.Faults = append(i.report.Faults, f) }
+func (i *userItem) fault(f verdict.Verdict) {
+	if !slices.Contains(i.report.Faults, f) {
+		i.report.Faults = append(i.report.Faults, f)
+	}
+}
 
 // await says what is waited for. What was said first stays.
 func (i *userItem) await(reason, format string, args ...any) {
@@ -126,8 +138,5 @@ func (i *userItem) refusedBy(err error, field string) {
 		i.failed(err)
 		return
 	}
-	fault := users.Explain(refusal, field)
-	if !slices.Contains(i.report.Faults, fault) {
-		i.fault(fault)
-	}
+	i.fault(users.Explain(refusal, field))
 }

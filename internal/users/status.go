@@ -36,6 +36,7 @@ const (
 	ReasonPassword      = "PasswordSecret"
 	ReasonRotation      = "PasswordRotation"
 	ReasonPaused        = "Paused"
+	ReasonBinding       = "BindingRefused"
 )
 
 // Explain says Kafka's refusal in the language of the KafkaUser's fields. field is the one that was being carried out.
