@@ -100,6 +100,22 @@ func TestARenamedSecretTakesThePasswordAlong(t *testing.T) {
 	}
 }
 
+// Who copies a Secret with kubectl copies whose it is, too.
+func TestACopyOfASecretIsNotEmptied(t *testing.T) {
+	w := newBound(t, v1alpha1.MechanismScram512)
+	password := w.password()
+	copied := w.object("app-kafka")
+	copied.ResourceVersion, copied.UID, copied.Name = "", "copy", "mine"
+	w.Apply(copied)
+	w.WantSilence("app")
+	w.rename("app", "orders")
+	w.wantBound("renamed", "orders", password, "app-kafka")
+	if w.secret("mine")["password"] != password {
+		t.Error("somebody's copy is emptied")
+	}
+	w.WantSilence("app")
+}
+
 // An operator that ends anywhere in a change of the name leaves behind what the next one brings to an end.
 func TestARenameThatIsInterruptedLosesNothing(t *testing.T) {
 	for name, fails := range map[string]string{"the new one cannot be written": "create orders",

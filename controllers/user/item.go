@@ -34,10 +34,11 @@ type userItem struct {
 	report users.Report
 
 	// secret names the connection Secret. owned are all of the object's, and renamed is the one with the name before, as
-	// long as the status names it; nil = there is none.
+	// long as the status names it; nil = there is none. formers are the names of those that are to be empty.
 	secret  string
 	owned   map[string]*corev1.Secret
 	renamed *corev1.Secret
+	formers []string
 
 	desired   users.Desired
 	salt      string // of the hash; empty = there is none yet

@@ -1,6 +1,7 @@
 package user
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -42,7 +43,7 @@ func (p *userPass) settle(ctx context.Context, i *userItem) error {
 		}
 		err := p.pass.WriteStatus(ctx, i.claim.Holder, users.StatusOf(i.claim.Holder, p.holderReport(i), p.r.Clock.Now()))
 		if err == nil && i.state == granting && i.report.Secret != "" { // the status names the new one
-			err = p.emptySecrets(ctx, i.owned, i.report.Secret)
+			err = p.emptySecrets(ctx, i.owned, i.formers)
 		}
 		if errs = append(errs, err); err == nil && i.outlived() {
 			p.r.Queue.Mark(p.pass.Cluster.Key, i.claim.Name)
@@ -159,8 +160,8 @@ func (p *userPass) settleEvicted(ctx context.Context, i *userItem) error {
 			continue
 		}
 		owned, err := p.owned(ctx, u)
-		if err == nil { // before the record goes, by which it is looked at
-			err = p.emptySecrets(ctx, owned, "")
+		if held := owned[cmp.Or(boundSecret(u), users.SecretName(u))]; held != nil { // before the record goes
+			err = p.emptySecrets(ctx, owned, append(formersOf(held), held.Name))
 		}
 		if err != nil {
 			errs = append(errs, err)

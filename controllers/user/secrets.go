@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -135,6 +137,15 @@ func (i *userItem) carry(secret *corev1.Secret) {
 			delete(secret.Annotations, key)
 		}
 	}
+	formers := append(formersOf(i.renamed), i.renamed.Name)
+	formers = slices.DeleteFunc(formers, func(name string) bool { return name == secret.Name })
+	slices.Sort(formers)
+	secret.Annotations[v1alpha1.AnnotationFormerSecrets] = strings.Join(slices.Compact(formers), " ")
+}
+
+// formersOf are the names of the Secrets whose place one has taken.
+func formersOf(secret *corev1.Secret) []string {
+	return strings.Fields(secret.Annotations[v1alpha1.AnnotationFormerSecrets])
 }
 
 func (p *userPass) createSecret(ctx context.Context, i *userItem, key client.ObjectKey) (string, error) {
@@ -286,6 +297,7 @@ func (p *userPass) fillAll(i *userItem, secret *corev1.Secret, password string) 
 		return *fault
 	}
 	i.noteMade(secret)
+	i.formers = formersOf(secret)
 	if users.Elsewhere(i.claim.Holder) {
 		delete(secret.Annotations, v1alpha1.AnnotationSalt)
 	}
@@ -338,12 +350,14 @@ func (p *userPass) oldPassword(ctx context.Context, u *v1alpha1.KafkaUser) strin
 	return ""
 }
 
-// emptySecrets takes everything out of connection Secrets but one; empty = out of all, because the user has lost its
-// principal: the password, which would be in force again if it were admitted again, the addresses and the CA. The
-// Secrets themselves stay until their KafkaUser goes: to delete one the operator would need that right on every Secret.
-func (p *userPass) emptySecrets(ctx context.Context, owned map[string]*corev1.Secret, but string) error {
-	for name, secret := range owned {
-		if name == but || len(secret.Data) == 0 {
+// emptySecrets takes everything out of connection Secrets of an object that have another name now, or whose user has
+// lost its principal: the password, which would be in force again if it were admitted again, the addresses and the CA.
+// The Secrets themselves stay until their KafkaUser goes: to delete one the operator would need that right on every
+// Secret.
+func (p *userPass) emptySecrets(ctx context.Context, owned map[string]*corev1.Secret, names []string) error {
+	for _, name := range names {
+		secret := owned[name]
+		if secret == nil || len(secret.Data) == 0 {
 			continue
 		}
 		empty := secret.DeepCopy()
