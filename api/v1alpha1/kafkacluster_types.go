@@ -628,7 +628,7 @@ const (
 	GatewayKindListenerSet GatewayKind = "ListenerSet"
 )
 
-// Metadata are annotations or labels of a Service.
+// Metadata are annotations or labels of an object that the operator makes.
 //
 // +kubebuilder:validation:MaxProperties=32
 type Metadata map[string]string

@@ -60,6 +60,11 @@ type KafkaUserSpec struct {
 	// +required
 	Authentication UserAuthentication `json:"authentication"`
 
+	// What the connection Secret is called and holds. Default: the name of this object with -kafka behind it, and files
+	// for clients in Java and for those that build on librdkafka.
+	// +optional
+	Binding *UserBinding `json:"binding,omitempty"`
+
 	// What the user may do, by roles. The operator makes ACLs of each, beside those of acls; status.acls lists all of
 	// them. What two of them allow is allowed once. Default: none. At most 64.
 	// +optional

@@ -100,6 +100,14 @@ const (
 	// nobody who ends in between makes another one.
 	AnnotationPasswordMade = "kafka.castellan.dev/password-made"
 
+	// AnnotationTemplate, on a connection Secret, lists the keys of labels and annotations that are there because
+	// spec.binding.metadata asks for them: "label:<key>" and "annotation:<key>", separated by spaces.
+	AnnotationTemplate = "kafka.castellan.dev/template"
+
+	// AnnotationFormerSecrets, on a connection Secret, names those whose place it has taken, separated by spaces. They
+	// are emptied: what somebody has copied of one is not.
+	AnnotationFormerSecrets = "kafka.castellan.dev/former-secrets"
+
 	// AnnotationSalt, on a connection Secret, is the key of status.credentials.passwordHash of its KafkaUser. It is as
 	// secret as the password.
 	AnnotationSalt = "kafka.castellan.dev/password-salt"

@@ -89,6 +89,17 @@ func (k *Kind[T, S]) Indexes() map[string]client.IndexerFunc {
 	}
 }
 
+// OwnerIndex is the field index of Secrets by the UID of the KafkaUser, or whatever else, that controls them.
+const OwnerIndex = "castellan.owner"
+
+// OwnerOf gives the value of OwnerIndex.
+func OwnerOf(o client.Object) []string {
+	if owner := metav1.GetControllerOf(o); owner != nil {
+		return []string{string(owner.UID)}
+	}
+	return nil
+}
+
 // Common is what the controllers of topics and of users are given alike.
 type Common struct {
 	// Client reads from the cache, which has the field indexes of the kind. Of Secrets it holds those with our label

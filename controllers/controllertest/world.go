@@ -107,7 +107,8 @@ func NewCore(t *testing.T, kind Indexed, objects ...client.Object) *World {
 	}
 	home := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: ClusterKey.Namespace}}
 	builder := fake.NewClientBuilder().WithScheme(scheme).WithObjects(append(objects, home)...).
-		WithStatusSubresource(&v1alpha1.KafkaTopic{}, &v1alpha1.KafkaUser{}, &v1alpha1.KafkaCluster{})
+		WithStatusSubresource(&v1alpha1.KafkaTopic{}, &v1alpha1.KafkaUser{}, &v1alpha1.KafkaCluster{}).
+		WithIndex(&corev1.Secret{}, batch.OwnerIndex, batch.OwnerOf)
 	for name, value := range kind.Indexes {
 		builder = builder.WithIndex(kind.Object, name, value)
 	}

@@ -57,6 +57,12 @@ func (p *userPass) wants(i *userItem, layer mechanism.Layer) bool {
 	return mechanism.At(asked, layer) || mechanism.At(stand, layer)
 }
 
+// wantsPassword tells whether the connection Secret has to hold a password. One whose credential comes from elsewhere
+// has none, whatever stands in Kafka until it is taken away.
+func (p *userPass) wantsPassword(i *userItem) bool {
+	return !users.Elsewhere(i.claim.Holder) && p.wants(i, mechanism.LayerSasl)
+}
+
 // recorded are the mechanisms on record.
 func recorded(c *v1alpha1.Credentials) (all []v1alpha1.Mechanism) {
 	if c != nil {
@@ -76,7 +82,7 @@ func (p *userPass) certify(i *userItem, secret *corev1.Secret) error {
 		have = users.Certificate{}
 	}
 	switch {
-	case !p.wants(i, mechanism.LayerTLS):
+	case users.Elsewhere(u) || !p.wants(i, mechanism.LayerTLS):
 		have = users.Certificate{}
 	case mechanism.Uses(i.mechanisms, mechanism.CertificateFile):
 		known := users.RecordedCertificate(users.Recorded(u, p.pass.Cluster.ID()))
@@ -132,14 +138,10 @@ func (p *userPass) certifiedUsers() map[string]users.Certificate {
 
 // oldCertificate returns the certificate of a user that is being deleted; none = its Secret is gone.
 func (p *userPass) oldCertificate(ctx context.Context, u *v1alpha1.KafkaUser) users.Certificate {
-	secret := &corev1.Secret{}
-	if err := p.r.Client.Get(ctx, secretKey(u.Namespace, users.SecretName(u.Name)), secret); err != nil {
-		return users.Certificate{}
+	if secret := p.held(ctx, u); secret != nil {
+		return users.CertificateIn(secret)
 	}
-	if owner := metav1.GetControllerOf(secret); owner == nil || owner.UID != u.UID {
-		return users.Certificate{}
-	}
-	return users.CertificateIn(secret)
+	return users.Certificate{}
 }
 
 // renewLater has a user looked at when its certificate is to be renewed.

@@ -33,6 +33,13 @@ type userItem struct {
 	state  state
 	report users.Report
 
+	// secret names the connection Secret. owned are all of the object's, and renamed is the one with the name before, as
+	// long as the status names it; nil = there is none. formers are the names of those that are to be empty.
+	secret  string
+	owned   map[string]*corev1.Secret
+	renamed *corev1.Secret
+	formers []string
+
 	desired   users.Desired
 	salt      string // of the hash; empty = there is none yet
 	hash      string // of desired.Password
@@ -79,7 +86,11 @@ func (i *userItem) changes() bool { return i.state == granting || i.takesAway() 
 // takesAway tells whether the flush leaves nothing of the user.
 func (i *userItem) takesAway() bool { return i.state == revoking || i.state == revoked }
 
-func (i *userItem) fault(f verdict.Verdict) { i.report.Faults = append(i.report.Faults, f) }
+func (i *userItem) fault(f verdict.Verdict) {
+	if !slices.Contains(i.report.Faults, f) {
+		i.report.Faults = append(i.report.Faults, f)
+	}
+}
 
 // await says what is waited for. What was said first stays.
 func (i *userItem) await(reason, format string, args ...any) {
@@ -132,8 +143,5 @@ func (i *userItem) refusedBy(err error, field string) {
 		i.failed(err)
 		return
 	}
-	fault := users.Explain(refusal, field)
-	if !slices.Contains(i.report.Faults, fault) {
-		i.fault(fault)
-	}
+	i.fault(users.Explain(refusal, field))
 }

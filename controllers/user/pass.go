@@ -203,17 +203,20 @@ func (p *userPass) hold(ctx context.Context, i *userItem) bool {
 	case isFault:
 		i.fault(fault)
 		i.report.Credentials, i.report.ACLs = u.Status.Credentials, u.Status.ACLs
+		if i.owned[boundSecret(u)] != nil {
+			i.report.Secret = boundSecret(u)
+		}
 		return false
 	case err != nil:
 		p.notWritten(i, err)
 		return true
-	case password == "" && (i.report.Awaited != nil || !users.Elsewhere(u) && p.wants(i, mechanism.LayerSasl)):
+	case password == "" && (i.report.Awaited != nil || p.wantsPassword(i)):
 		// What the Secret needs is not known yet.
 		i.state = untouched
 		i.keepRecord()
 		return true
 	}
-	i.report.Secret = users.SecretName(u.Name)
+	i.report.Secret = i.secret
 	if password != "" {
 		i.overlap = p.rotation(i).Overlap && len(p.formerOf(i)) == 0
 		i.hash = users.PasswordHash(cmp.Or(i.salt, string(u.UID)), password)

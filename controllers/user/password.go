@@ -58,7 +58,11 @@ func (p *userPass) nextPassword(i *userItem, secret *corev1.Secret) (string, err
 	u := i.claim.Holder
 	owner, password := metav1.GetControllerOf(secret), string(secret.Data[users.PasswordKey])
 	spent := owner == nil || owner.UID != u.UID || users.Unusable(password) != ""
-	i.made = users.MadeOf(secret.Annotations, secret.CreationTimestamp.Time)
+	created := secret.CreationTimestamp.Time
+	if i.renamed != nil { // the password is as old as the Secret that it comes from
+		created = i.renamed.CreationTimestamp.Time
+	}
+	i.made = users.MadeOf(secret.Annotations, created)
 	fresh := users.Made{At: p.r.Clock.Now(), Request: users.Requested(u)}
 	switch {
 	case i.provided != "":
@@ -68,7 +72,7 @@ func (p *userPass) nextPassword(i *userItem, secret *corev1.Secret) (string, err
 		return i.provided, nil
 	case i.unprovided && (spent || !p.isOnRecord(i, secret, password)):
 		return "", nil
-	case !spent && !users.RotationOf(u, i.made, fresh.At).Due:
+	case !spent && (i.renamed != nil || !users.RotationOf(u, i.made, fresh.At).Due): // one change at a time
 		return password, nil
 	}
 	i.made = fresh
@@ -107,7 +111,7 @@ func (p *userPass) rotation(i *userItem) users.Rotation {
 func (i *userItem) noteMade(secret *corev1.Secret) {
 	u := i.claim.Holder
 	was, noted := secret.Annotations[v1alpha1.AnnotationPasswordMade]
-	counts := i.made.Rotated || i.made.Request != "" || u.Spec.Authentication.PasswordRotation != nil
+	counts := i.made.Rotated || i.made.Request != "" || u.Spec.Authentication.PasswordRotation != nil || i.renamed != nil
 	if text := i.made.String(); (noted || counts) && text != was && !i.made.At.IsZero() {
 		if secret.Annotations == nil {
 			secret.Annotations = map[string]string{}

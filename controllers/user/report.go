@@ -1,6 +1,7 @@
 package user
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -41,6 +42,9 @@ func (p *userPass) settle(ctx context.Context, i *userItem) error {
 			return errors.Join(append(errs, p.pass.Release(ctx, i.claim.Held()...))...) // they have handed it over
 		}
 		err := p.pass.WriteStatus(ctx, i.claim.Holder, users.StatusOf(i.claim.Holder, p.holderReport(i), p.r.Clock.Now()))
+		if err == nil && i.state == granting && i.report.Secret != "" { // the status names the new one
+			err = p.emptySecrets(ctx, i.owned, i.formers)
+		}
 		if errs = append(errs, err); err == nil && i.outlived() {
 			p.r.Queue.Mark(p.pass.Cluster.Key, i.claim.Name)
 		}
@@ -155,11 +159,15 @@ func (p *userPass) settleEvicted(ctx context.Context, i *userItem) error {
 			errs = append(errs, p.pass.WriteWaiting(ctx, u, reason, e.Bar.Cause+": "+message))
 			continue
 		}
-		if err := p.emptySecret(ctx, u); err != nil { // before the record goes, by which it is looked at
+		owned, err := p.owned(ctx, u)
+		if held := owned[cmp.Or(boundSecret(u), users.SecretName(u))]; held != nil { // before the record goes
+			err = p.emptySecrets(ctx, owned, append(formersOf(held), held.Name))
+		}
+		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		err := p.pass.WriteStatus(ctx, u, users.RevokedStatus(u, e.Bar.Verdict, p.r.Clock.Now()))
+		err = p.pass.WriteStatus(ctx, u, users.RevokedStatus(u, e.Bar.Verdict, p.r.Clock.Now()))
 		if errs = append(errs, err); err == nil {
 			p.r.Events.Eventf(p.pass.Cluster.Object, u, corev1.EventTypeNormal, "UserRevoked", "Revoke",
 				"User %q of KafkaUser %s/%s has lost its credentials, ACLs and quotas: %s",

@@ -80,8 +80,12 @@ func (p *userPass) restoreLines(ctx context.Context, file []byte, set map[string
 
 // passwordOnRecord is that of a connection Secret, if what a user has in Kafka was made from it; else empty.
 func (p *userPass) passwordOnRecord(ctx context.Context, u *v1alpha1.KafkaUser) string {
-	password, secret := p.oldPassword(ctx, u), &corev1.Secret{}
-	if password == "" || p.r.Client.Get(ctx, secretKey(u.Namespace, users.SecretName(u.Name)), secret) != nil ||
+	secret := p.held(ctx, u)
+	if secret == nil {
+		return ""
+	}
+	password := string(secret.Data[users.PasswordKey])
+	if password == "" ||
 		users.MadeFrom(u, p.pass.Cluster.ID(), users.PasswordHash(saltOf(secret), password), password) == nil {
 		return ""
 	}

@@ -67,6 +67,10 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	if b, err = r.watchProvided(mgr, b); err != nil {
 		return err
 	}
+	if err := mgr.GetFieldIndexer().IndexField(context.Background(), &corev1.Secret{}, batch.OwnerIndex,
+		batch.OwnerOf); err != nil {
+		return fmt.Errorf("index Secrets by their KafkaUser: %w", err)
+	}
 	return b.Watches(&v1alpha1.KafkaCluster{}, events).
 		WatchesRawSource(source.Channel(r.Woken, events)).
 		Watches(&corev1.Secret{}, r.secretEvents()).

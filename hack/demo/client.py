@@ -12,8 +12,7 @@ from confluent_kafka import OFFSET_END, Consumer, KafkaException, Producer, Topi
 
 def configuration(binding: pathlib.Path, listener: str) -> dict[str, str]:
     """The ready-made librdkafka configuration of one listener."""
-    lines = (binding / f"librdkafka.{listener}.config").read_text().splitlines()
-    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+    return json.loads((binding / f"librdkafka.{listener}.json").read_text())
 
 
 def ends(consumer: Consumer, topic: str) -> list[TopicPartition]:

@@ -42,7 +42,7 @@ func (d *demo) report(ctx context.Context, inside, outside *tally) error {
 	}
 	for _, line := range []string{
 		" -n kafka get kafka -o wide",
-		" -n kafka get secret " + shipping + " -o jsonpath='{.data.librdkafka\\.external\\.config}' | base64 -d",
+		" -n kafka get secret " + shipping + " -o jsonpath='{.data.librdkafka\\.external\\.json}' | base64 -d",
 		" -n kafka patch kafkatopic orders --type merge -p '{\"spec\":{\"config\":{\"retention.ms\":\"3600000\"}}}'",
 		" -n kafka patch kafkacluster events --type merge -p '{\"spec\":{\"config\":{\"num.io.threads\":\"4\"}}}'" +
 			"  # without a restart",

@@ -192,7 +192,7 @@ func (d *Decision) provide(in Inputs) {
 				if err != nil {
 					return []string{"every Secret of a KafkaUser, which cannot be read now (" + err.Error() + "),"}
 				}
-				return provided.Lacking(all, l.Name, anchors)
+				return provided.Lacking(all, []string{l.Name}, anchors)
 			},
 		}
 		if !l.TLS || known.IsPlain() {

@@ -141,9 +141,10 @@ func Decide(in Inputs) Decision {
 	d.Desired = render.Desired(d.Model, d.Files)
 	d.Plan = plan.Next(d.Model, d.Desired, d.Observation, in.Now)
 	var replacing string
-	if d.Authority.Turn, replacing = turn(d.Model, d.Observation, d.Authority, in.Cluster.Annotations); replacing != "" {
+	if d.Authority.Turn, replacing = turn(d.Model, d.Observation, d.Authority, in); replacing != "" {
 		d.Plan.Waiting = append(d.Plan.Waiting, replacing)
 	}
+	d.Warnings = append(d.Warnings, d.Authority.leftBehind(d.Model, in)...)
 	d.Successor = d.Model.FindSuccessor(d.Observation)
 	d.Presenting = presenting(d.Model, d.Observation, in.Live)
 	d.provide(in)

@@ -5,10 +5,12 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/pki"
+	"github.com/castellan-dev/castellan/internal/provided"
 	"github.com/castellan-dev/castellan/internal/render"
 )
 
@@ -68,8 +70,51 @@ func (a AuthorityState) Turned(next pki.Authority, asked string) map[string][]by
 	return data
 }
 
+// lackers are the Secrets of users that do not hold some certificates by which their clients know brokers at a listener
+// whose certificates the cluster's own authority signs. Where they cannot be read, nobody knows that they hold them.
+func lackers(c *model.Cluster, in Inputs, anchors []byte) []string {
+	if in.Holders == nil {
+		return nil
+	}
+	holders, err := in.Holders()
+	if err != nil {
+		return []string{"every Secret of a KafkaUser, which cannot be read now (" + err.Error() + "),"}
+	}
+	var own []string
+	for _, l := range c.Listeners {
+		if l.TLS && trustOnRecord(in.Cluster, l.Name) == (model.Trust{}) {
+			own = append(own, l.Name)
+		}
+	}
+	return provided.Lacking(holders, own, anchors)
+}
+
+// leftBehind warns of Secrets by which clients do not trust the authority that signs already.
+func (a AuthorityState) leftBehind(c *model.Cluster, in Inputs) []string {
+	if a.Problem != "" || a.phase() != signing {
+		return nil
+	}
+	left := lackers(c, in, a.Authority.CertPEM)
+	if len(left) == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("the certificate authority is being replaced, and clients with these Secrets refuse the "+
+		"brokers, because ca.crt lacks the certificate of the one that signs now: %s; see why they are not written, in the "+
+		"status of each KafkaUser", provided.Few(left))}
+}
+
+// madeAt is when the next authority was made. Users' Secrets are given it from then on.
+func (a AuthorityState) madeAt() time.Time {
+	certificates, err := pki.ParseCertificates(a.Next.CertPEM)
+	if err != nil {
+		return time.Time{}
+	}
+	return certificates[0].NotBefore.Add(pki.Backdating)
+}
+
 // turn says which turn of a replacement is due, and what one that is under way waits for.
-func turn(c *model.Cluster, o *model.Observation, a AuthorityState, annotations map[string]string) (Turn, string) {
+func turn(c *model.Cluster, o *model.Observation, a AuthorityState, in Inputs) (Turn, string) {
+	annotations := in.Cluster.Annotations
 	asked := annotations[v1alpha1.AnnotationReplaceAuthority]
 	isAsked := asked != "" && asked != a.Asked && !c.Paused
 	if a.Problem != "" || a.ToBeMade || a.phase() == settled && !isAsked {
@@ -83,6 +128,13 @@ func turn(c *model.Cluster, o *model.Observation, a AuthorityState, annotations 
 		if annotations[v1alpha1.AnnotationHoldAuthority] == "true" {
 			return NoTurn, "the certificate authority is being replaced: every node trusts both, and the annotation " +
 				v1alpha1.AnnotationHoldAuthority + " keeps the next one from signing; remove it when clients have the new ca.crt"
+		}
+		if end := a.madeAt().Add(c.TrustWindow); in.Now.Before(end) {
+			if left := lackers(c, in, a.Next.CertPEM); len(left) > 0 {
+				return NoTurn, fmt.Sprintf("the certificate authority is being replaced: every node trusts both, and until %s the "+
+					"next one signs only once ca.crt of users' Secrets has its certificate; waiting for %s",
+					end.UTC().Format(time.RFC3339), provided.Few(left))
+			}
 		}
 		return PresentNext, ""
 	case signing:

@@ -16,6 +16,7 @@ import (
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/pki"
+	"github.com/castellan-dev/castellan/internal/provided"
 	"github.com/castellan-dev/castellan/internal/render"
 )
 
@@ -240,7 +241,7 @@ func TestAReplacementThatIsHeldStaysWhereBothAreTrusted(t *testing.T) {
 	}
 	n.in.Live.Pods[0].Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
 	state := authorityOf(n.in.Live, "events", n.in.Now)
-	if _, told := turn(Decide(n.in).Model, Decide(n.in).Observation, state, n.in.Cluster.Annotations); told == "" {
+	if _, told := turn(Decide(n.in).Model, Decide(n.in).Observation, state, n.in); told == "" {
 		t.Error("nothing is told")
 	}
 	delete(n.in.Cluster.Annotations, v1alpha1.AnnotationHoldAuthority)
@@ -249,6 +250,68 @@ func TestAReplacementThatIsHeldStaysWhereBothAreTrusted(t *testing.T) {
 	}
 	if len(n.turns) != 3 {
 		t.Errorf("let go: turns %v", n.turns)
+	}
+}
+
+// Clients are given the next authority before brokers show what it has signed. A Secret that cannot be written keeps
+// that from happening for a day, and is named from then on.
+func TestASecretThatLacksTheNextAuthorityDelaysItForADayAtMost(t *testing.T) {
+	n := aCluster(t, 1)
+	holder := provided.Holder{Name: `Secret "app-kafka" of KafkaUser shop/app`, Listeners: []string{"clients"},
+		Anchors: n.in.Live.Secrets["events-ca"].Data[pki.AuthorityCertificate]}
+	apart := provided.Holder{Name: `Secret "other-kafka" of KafkaUser shop/other`, Listeners: []string{"plaintext"}}
+	n.in.Holders = func() ([]provided.Holder, error) { return []provided.Holder{holder, apart}, nil }
+	n.in.Cluster.Annotations[v1alpha1.AnnotationReplaceAuthority] = "once"
+	waits := func() string {
+		for _, told := range Decide(n.in).Plan.Waiting {
+			if strings.Contains(told, `waiting for Secret "app-kafka" of KafkaUser shop/app`) {
+				return told
+			}
+		}
+		return ""
+	}
+	for n.steps < 5000 && waits() == "" {
+		n.step()
+	}
+	for range 200 {
+		n.step()
+	}
+	if !slices.Equal(n.turns, []Turn{TrustNext}) || strings.Contains(waits(), "other") {
+		t.Fatalf("turns %v, and it waits: %s", n.turns, waits())
+	}
+	if left := Decide(n.in).Warnings; slices.ContainsFunc(left, func(w string) bool { return strings.Contains(w, "app-kafka") }) {
+		t.Errorf("nobody is left behind yet: %v", left)
+	}
+	n.in.Now = n.in.Now.Add(24 * time.Hour)
+	for n.steps < 10000 && len(n.turns) < 2 {
+		n.step()
+	}
+	warns := func() bool {
+		return slices.ContainsFunc(Decide(n.in).Warnings, func(w string) bool {
+			return strings.Contains(w, `Secret "app-kafka" of KafkaUser shop/app`) && !strings.Contains(w, "other")
+		})
+	}
+	if !slices.Equal(n.turns, []Turn{TrustNext, PresentNext}) || !warns() {
+		t.Fatalf("turns %v, and the warnings are %v", n.turns, Decide(n.in).Warnings)
+	}
+	holder.Anchors = authorityOf(n.in.Live, "events", n.in.Now).Anchors()
+	if warns() {
+		t.Error("it is named although it is written")
+	}
+}
+
+func TestTheNextAuthoritySignsAtOnceWhereEverySecretHasIt(t *testing.T) {
+	n := aCluster(t, 1)
+	n.in.Holders = func() ([]provided.Holder, error) {
+		return []provided.Holder{{Name: "app", Listeners: []string{"clients"},
+			Anchors: authorityOf(n.in.Live, "events", n.in.Now).Anchors()}}, nil
+	}
+	n.in.Cluster.Annotations[v1alpha1.AnnotationReplaceAuthority] = "once"
+	for n.steps < 5000 && len(n.turns) < 3 {
+		n.step()
+	}
+	if len(n.turns) != 3 {
+		t.Errorf("turns %v", n.turns)
 	}
 }
 

@@ -98,7 +98,8 @@ type Row struct {
 	Layer Layer
 	// Listener gives the broker's properties of SASL below listener.name.<listener>.
 	Listener func(Offer) []Property
-	// Java and Librdkafka give the settings of a client, as they stand in a user's Secret and in the files in it.
+	// Java and Librdkafka give the settings of a client. What stands in a user's Secret, and in the files in it for any
+	// kind of client, is made of them.
 	Java, Librdkafka func(Credential) []Property
 	Store            Store
 	// Iterations is what Kafka tells of a credential that the operator has set; 0 = Kafka tells nothing of it.
@@ -144,8 +145,8 @@ var Rows = []Row{
 		},
 		Librdkafka: func(c Credential) []Property {
 			return []Property{
-				{"ssl.certificate.pem", oneLine(c.Certificate)},
-				{"ssl.key.pem", oneLine(c.Key)},
+				{"ssl.certificate.pem", strings.TrimSpace(string(c.Certificate))},
+				{"ssl.key.pem", strings.TrimSpace(string(c.Key))},
 			}
 		},
 		Store: CertificateFile,
@@ -262,11 +263,6 @@ func oauthBearer(o Offer) []Property {
 		)
 	}
 	return properties
-}
-
-// oneLine writes PEM as one line: \n stands for a line's end, which whoever reads the file has to put in its place.
-func oneLine(pem []byte) string {
-	return strings.ReplaceAll(strings.TrimSpace(string(pem)), "\n", `\n`)
 }
 
 // Offered tells whether listeners offer the mechanism, so that somebody can log in by it.

@@ -279,6 +279,9 @@ func parseKey(keyPEM []byte) (crypto.Signer, error) {
 	return signer, nil
 }
 
+// PrivateKey reads the key of a certificate that was issued here: PKCS#8 as PEM. Errors show nothing of it.
+func PrivateKey(keyPEM []byte) (crypto.Signer, error) { return parseKey(keyPEM) }
+
 func belongs(key crypto.Signer, cert *x509.Certificate) bool {
 	public, ok := key.Public().(interface{ Equal(crypto.PublicKey) bool })
 	return ok && public.Equal(cert.PublicKey)

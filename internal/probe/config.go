@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -29,14 +30,19 @@ type server struct {
 }
 
 // readConfig understands the settings of a client that matter for the way to a broker: a client.properties of Java, or
-// a file of librdkafka. read reads another file that the settings name. Errors name settings, never their values.
+// a file of librdkafka, also one of JSON. read reads another file that the settings name. Errors name settings, never their values.
 func readConfig(name, text string, read func(file string) ([]byte, error)) (target, error) {
 	settings := librdkafka(text)
-	if path.Ext(name) == ".properties" {
+	var err error
+	switch path.Ext(name) {
+	case ".properties":
 		settings = properties(text)
+	case ".json":
+		if settings, err = object(text); err != nil {
+			return target{}, err
+		}
 	}
 	var t target
-	var err error
 	if t.servers, err = servers(settings["bootstrap.servers"]); err != nil {
 		return t, fmt.Errorf("bootstrap.servers: %w", err)
 	}
@@ -145,6 +151,14 @@ func librdkafka(text string) map[string]string {
 		settings[key] = strings.TrimSpace(value)
 	}
 	return settings
+}
+
+// object reads a file of JSON with the settings of librdkafka.
+func object(text string) (settings map[string]string, err error) {
+	if json.Unmarshal([]byte(text), &settings) != nil { // its error may quote the file
+		return nil, errors.New("the file is no JSON object of texts")
+	}
+	return settings, nil
 }
 
 // properties reads a file of Java's: comments, lines that go on behind a backslash, and what a backslash stands for.

@@ -31,7 +31,7 @@ const atOnce = 8
 
 const usage = `castellan probe looks at the way from here to every broker, as a client goes it.
 
-  castellan probe --config librdkafka.config     the file of a user's Secret, or its client.properties
+  castellan probe --config librdkafka.json       the file of a user's Secret, or its client.properties
   castellan probe --bootstrap-server kafka.example.com:9094 --ca ca.crt
 
 The exit code is 0 if every broker is reached, and 1 if not.
@@ -76,7 +76,7 @@ func run(ctx context.Context, args []string, out, faults io.Writer, through dial
 
 func (o *options) bind(flags *flag.FlagSet) {
 	flags.StringVar(&o.config, "config", "",
-		"file with the settings of the client: librdkafka's, or Java's if it ends in .properties")
+		"file with the settings of the client: librdkafka's, or Java's if it ends in .properties, or JSON if in .json")
 	flags.StringVar(&o.servers, "bootstrap-server", "",
 		"where the client begins, host:port, separated by commas; instead of the file's")
 	flags.StringVar(&o.ca, "ca", "", "file with the certificates that are trusted, as PEM; instead of the file's")

@@ -64,11 +64,11 @@ func (g *ground) file(name string, text []byte) string {
 }
 
 // secret writes the files of a user's Secret, as the operator makes them, and returns their names.
-func (g *ground) secret(tls bool, servers string) (librdkafka, java string) {
+func (g *ground) secret(tls bool, servers string) (librdkafka, java, object string) {
 	g.Helper()
-	data := users.Connection(mechanism.Credential{Username: "app", Password: password}, g.authority.CertPEM, []users.Endpoint{{
+	data, _ := users.Layout{}.Connection(mechanism.Credential{Username: "app", Password: password}, g.authority.CertPEM, []users.Endpoint{{
 		Listener: "clients", Bootstrap: servers, TLS: tls, Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismPlain}}})
-	return g.file("librdkafka.config", data["librdkafka.config"]), g.file("client.properties", data["client.properties"])
+	return g.file("librdkafka.config", data["librdkafka.config"]), g.file("client.properties", data["client.properties"]), g.file("librdkafka.json", data["librdkafka.json"])
 }
 
 // begin is where clients begin.
@@ -123,8 +123,8 @@ func TestTheFilesOfAUsersSecretLeadToEveryBroker(t *testing.T) {
 					b.Certificate = nil
 				}
 			})
-			librdkafka, java := g.secret(c.tls, g.begin())
-			for _, file := range []string{librdkafka, java} {
+			librdkafka, java, object := g.secret(c.tls, g.begin())
+			for _, file := range []string{librdkafka, java, object} {
 				said, code := g.run(append([]string{"--config", file}, c.more...)...)
 				if code != 0 || !strings.Contains(said, "Every broker is reached (2).") || cells(t, said, "0") != c.line ||
 					cells(t, said, "1") != c.line {
@@ -161,7 +161,7 @@ func TestTheFirstFailureIsSaidWithItsCure(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			g := newGround(t, c.change)
 			c.before(g)
-			file, _ := g.secret(true, g.begin())
+			file, _, _ := g.secret(true, g.begin())
 			said, code := g.run("--config", file, "--timeout", "500ms")
 			want := c.says
 			if strings.Contains(want, "%d") {
@@ -179,7 +179,7 @@ func TestTheFirstFailureIsSaidWithItsCure(t *testing.T) {
 func TestNothingIsSentToWhomTheAuthorityOfTheFileDoesNotProve(t *testing.T) {
 	g := newGround(t, func(*ground, *reachtest.Broker, int) {})
 	g.authority = reachtest.Authority(t, time.Now())
-	_, file := g.secret(true, g.begin()+","+fmt.Sprintf("kafka.example.com:%d", g.ports[1]))
+	_, file, _ := g.secret(true, g.begin()+","+fmt.Sprintf("kafka.example.com:%d", g.ports[1]))
 	said, code := g.run("--config", file)
 	if code != 1 || !strings.Contains(said, "is of no trusted authority") || !strings.Contains(said, "1 more fail.") {
 		t.Errorf("exit code %d\n%s", code, said)

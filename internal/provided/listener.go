@@ -189,16 +189,16 @@ func (l *Listener) lacked(o *Outcome, after model.Trust, now time.Time) string {
 			holds = "hold"
 		}
 		return fmt.Sprintf("listener %s: its next authority signs once %s %s the certificate of it in ca.crt, and at %s at "+
-			"the latest (spec.trustWindowSeconds)", l.Listener.Name, few(lacking), holds, end.UTC().Format(time.RFC3339))
+			"the latest (spec.trustWindowSeconds)", l.Listener.Name, Few(lacking), holds, end.UTC().Format(time.RFC3339))
 	}
 	o.Left = fmt.Sprintf("listener %s: its authority has been given to clients since %s and is not waited for any longer; "+
 		"it is not in ca.crt of %s, and whoever connects by that is cut off", l.Listener.Name,
-		o.Since.UTC().Format(time.RFC3339), few(lacking))
+		o.Since.UTC().Format(time.RFC3339), Few(lacking))
 	return ""
 }
 
-// few names the first three, and how many more there are.
-func few(names []string) string {
+// Few names the first three, and how many more there are.
+func Few(names []string) string {
 	const most = 3
 	if len(names) <= most {
 		return strings.Join(names, ", ")
@@ -265,11 +265,11 @@ type Holder struct {
 	Listeners []string
 }
 
-// Lacking names the holders that have a listener and lack an anchor.
-func Lacking(holders []Holder, listener string, anchors []byte) []string {
-	var names []string
+// Lacking names the holders that have any of some listeners and lack an anchor.
+func Lacking(holders []Holder, listeners []string, anchors []byte) (names []string) {
 	for _, h := range holders {
-		if slices.Contains(h.Listeners, listener) && !pki.Holds(h.Anchors, anchors) {
+		if slices.ContainsFunc(h.Listeners, func(l string) bool { return slices.Contains(listeners, l) }) &&
+			!pki.Holds(h.Anchors, anchors) {
 			names = append(names, h.Name)
 		}
 	}

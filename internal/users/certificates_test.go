@@ -200,7 +200,7 @@ func TestTheFilesOfAListenerHoldTheCertificateAsClientsReadIt(t *testing.T) {
 		{Listener: "mutual", Bootstrap: "h:1", TLS: true, Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismTLS}},
 		{Listener: "scram", Bootstrap: "h:2", TLS: true, Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismScram512}},
 	}
-	alone := Connection(mechanism.Credential{Username: "app", Certificate: c.CertPEM, Key: c.KeyPEM}, ca.CertPEM, endpoints[:1])
+	alone, _ := plainFiles.Connection(mechanism.Credential{Username: "app", Certificate: c.CertPEM, Key: c.KeyPEM}, ca.CertPEM, endpoints[:1])
 	for _, key := range []string{"password", "sasl.mechanism", "sasl.jaas.config", "ssl.keystore.key"} {
 		if _, is := alone[key]; is {
 			t.Errorf("a user without a password has %s", key)
@@ -220,7 +220,7 @@ func TestTheFilesOfAListenerHoldTheCertificateAsClientsReadIt(t *testing.T) {
 		settings["security.protocol"] != "SSL" || settings["ssl.ca.pem"] == "" {
 		t.Errorf("librdkafka: %v in\n%s", err, alone["librdkafka.mutual.config"])
 	}
-	both := Connection(mechanism.Credential{Username: "app", Password: "secret", Certificate: c.CertPEM, Key: c.KeyPEM},
+	both, _ := plainFiles.Connection(mechanism.Credential{Username: "app", Password: "secret", Certificate: c.CertPEM, Key: c.KeyPEM},
 		ca.CertPEM, endpoints)
 	if strings.Contains(string(both["client.mutual.properties"]), "secret\"") ||
 		strings.Contains(string(both["client.scram.properties"]), "PRIVATE KEY") ||

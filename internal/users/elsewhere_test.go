@@ -58,7 +58,7 @@ func TestAUserFromElsewhereIsSentToAnyListener(t *testing.T) {
 	if fault := NotOffered(host, asked); fault != nil {
 		t.Error(fault.Text())
 	}
-	data := Connection(mechanism.Credential{Username: "CN=app"}, []byte("PEM\n"), Endpoints(host, asked))
+	data, _ := plainFiles.Connection(mechanism.Credential{Username: "CN=app"}, []byte("PEM\n"), Endpoints(host, asked))
 	for key, want := range map[string]string{
 		"type": "kafka", "provider": "castellan", "bootstrap.servers": "c:1", "security.protocol": "SASL_SSL",
 		"ca.crt": "PEM\n",

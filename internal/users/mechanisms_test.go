@@ -39,7 +39,7 @@ func TestEveryMechanismIsSetAndThenStandsAndIsTakenAway(t *testing.T) {
 				shown = mechanism.Credential{Username: "app", Certificate: store.certificate.CertPEM, Key: store.certificate.KeyPEM}
 				keys, word = []string{"user.key", "client.properties", "librdkafka.config"}, "BEGIN PRIVATE KEY"
 			}
-			secret := Connection(shown, nil, []Endpoint{endpoint})
+			secret, _ := Layout{}.Connection(shown, nil, []Endpoint{endpoint})
 			for _, key := range keys {
 				if !strings.Contains(string(secret[key]), word) {
 					t.Errorf("%s of its Secret is %q", key, secret[key])

@@ -1,10 +1,13 @@
 package users
 
 import (
+	"bytes"
 	"encoding/base64"
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -95,18 +98,41 @@ var hard = []string{"a", `\`, `"`, `'`, `\"`, `a"b\c`, `x" y="z`, `";`, `//no co
 // readers read the password out of each file of a connection Secret, as clients do.
 func readers(data map[string][]byte) map[string]string {
 	java := properties(string(data["client.properties"]))
-	return map[string]string{
-		"password":          string(data["password"]),
-		"sasl.jaas.config":  jaasPassword(string(data["sasl.jaas.config"])),
-		"client.properties": jaasPassword(java["sasl.jaas.config"]),
-		"librdkafka.config": kcat(string(data["librdkafka.config"]))["sasl.password"],
+	all := map[string]string{
+		"password":                  string(data["password"]),
+		"sasl.jaas.config":          jaasPassword(string(data["sasl.jaas.config"])),
+		"client.properties":         jaasPassword(java["sasl.jaas.config"]),
+		"client.clients.properties": jaasPassword(properties(string(data["client.clients.properties"]))["sasl.jaas.config"]),
+		"librdkafka.config":         kcat(string(data["librdkafka.config"]))["sasl.password"],
+		"librdkafka.json":           object(data["librdkafka.json"])["sasl.password"],
+		"kafka-python.json":         object(data["kafka-python.json"])["sasl_plain_password"],
+		"KAFKA_SASL_PASSWORD":       string(data["KAFKA_SASL_PASSWORD"]),
+		"KAFKA_SASL_JAAS_CONFIG":    jaasPassword(string(data["KAFKA_SASL_JAAS_CONFIG"])),
 	}
+	if spring, written := data["spring.properties"]; written || !strings.Contains(string(data["password"]), "${") {
+		all["spring.properties"] = jaasPassword(properties(string(spring))["spring.kafka.properties.sasl.jaas.config"])
+	}
+	return all
+}
+
+// object reads a file of JSON, which has to be ASCII.
+func object(file []byte) (settings map[string]string) {
+	if bytes.ContainsFunc(file, func(r rune) bool { return r > '~' }) || json.Unmarshal(file, &settings) != nil {
+		return nil
+	}
+	return settings
 }
 
 func connectionOf(password string) map[string][]byte {
-	return Connection(mechanism.Credential{Username: "app", Password: password}, []byte("-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n"),
+	formats := slices.DeleteFunc(allFormats(), func(f v1alpha1.BindingFormat) bool { return f == v1alpha1.FormatPKCS12 })
+	data, err := Layout{Formats: formats}.Connection(mechanism.Credential{Username: "app", Password: password},
+		[]byte("-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n"),
 		[]Endpoint{{Listener: "clients", Bootstrap: "b:9092", TLS: true,
 			Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismScram512}}})
+	if err != nil {
+		panic(err)
+	}
+	return data
 }
 
 func TestEveryFileOfAConnectionSecretHoldsThePasswordAsItsReaderReadsIt(t *testing.T) {
@@ -241,8 +267,11 @@ public class Read {
     for (String dir : a) {
       Properties p = new Properties();
       try (InputStream in = Files.newInputStream(Path.of(dir, "client.properties"))) { p.load(in); }
+      if (Files.exists(Path.of(dir, "spring.properties")))
+        try (InputStream in = Files.newInputStream(Path.of(dir, "spring.properties"))) { p.load(in); }
       String jaas = Files.readString(Path.of(dir, "sasl.jaas.config"));
-      for (String s : new String[] {p.getProperty("sasl.jaas.config"), jaas}) {
+      for (String s : new String[] {p.getProperty("sasl.jaas.config"), jaas,
+          p.getProperty("spring.kafka.properties.sasl.jaas.config", "")}) {
         String v = password(s);
         System.out.println(v == null ? "-" : Base64.getEncoder().encodeToString(v.getBytes(StandardCharsets.UTF_8)));
       }
@@ -251,7 +280,7 @@ public class Read {
 }
 `
 
-func TestJavaReadsEveryPasswordFromBothPlaces(t *testing.T) {
+func TestJavaReadsEveryPasswordFromEveryFile(t *testing.T) {
 	java, err := exec.LookPath("java")
 	if err != nil {
 		t.Skip("no java: the readers of this test stand for it")
@@ -279,12 +308,16 @@ func TestJavaReadsEveryPasswordFromBothPlaces(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := strings.Fields(string(out))
-	if len(lines) != 2*len(hard) {
+	const files = 3
+	if len(lines) != files*len(hard) {
 		t.Fatalf("%d lines for %d passwords", len(lines), len(hard))
 	}
 	for n, password := range hard {
-		for m, where := range []string{"client.properties", "sasl.jaas.config"} {
-			if got, _ := base64.StdEncoding.DecodeString(lines[2*n+m]); string(got) != password {
+		for m, where := range []string{"client.properties", "sasl.jaas.config", "spring.properties"} {
+			if m == 2 && strings.Contains(password, "${") {
+				continue // is not written
+			}
+			if got, _ := base64.StdEncoding.DecodeString(lines[files*n+m]); string(got) != password {
 				t.Errorf("Java reads %q from %s, want %q", got, where, password)
 			}
 		}

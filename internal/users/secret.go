@@ -3,10 +3,8 @@ package users
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
 	"slices"
 	"strings"
-	"unicode/utf16"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -20,13 +18,22 @@ const (
 	SecretType corev1.SecretType = "servicebinding.io/kafka"
 	// PasswordKey is the key of the password in a connection Secret.
 	PasswordKey = "password"
+	// authorityEntry has the certificates by which a client knows the brokers.
+	authorityEntry = "ca.crt"
 
 	secretSuffix  = "-kafka"
 	maxSecretName = 253
 )
 
 // SecretName names the connection Secret of a KafkaUser.
-func SecretName(user string) string {
+func SecretName(u *v1alpha1.KafkaUser) string {
+	if b := u.Spec.Binding; b != nil && b.Name != "" {
+		return b.Name
+	}
+	return defaultName(u.Name)
+}
+
+func defaultName(user string) string {
 	if len(user)+len(secretSuffix) <= maxSecretName {
 		return user + secretSuffix
 	}
@@ -35,12 +42,21 @@ func SecretName(user string) string {
 	return short + "-" + hex.EncodeToString(sum[:4]) + secretSuffix
 }
 
+// Layout is what a KafkaUser says of its connection Secret. The zero value is what a spec says that says nothing.
+type Layout struct {
+	Formats   []v1alpha1.BindingFormat // none = those of the table that are there by default
+	MountPath string                   // for files that name other files of the Secret
+	// StorePassword is that of key stores; empty = none is asked for.
+	StorePassword string
+}
+
 // Connection is all that a client needs: the keys of Service Binding, what it shows to log in, ready-made files for the
-// endpoint to use by default, and the same for each listener by name. ca counts when an endpoint has TLS. ca.crt has
-// what any of the listeners needs, and the file of a listener only what that one does. Where nothing is shown there is
-// no credential in it.
-func Connection(shown mechanism.Credential, ca []byte, endpoints []Endpoint) map[string][]byte {
-	data := map[string][]byte{
+// endpoint to use by default, and files for each listener by name. ca counts when an endpoint has TLS. ca.crt has what
+// any of the listeners needs, and a file that holds certificates itself only what its listener does. Where nothing is
+// shown there is no credential in it. Equal input gives equal bytes. Errors: certificates that cannot be parsed where a
+// format needs them parsed.
+func (l Layout) Connection(shown mechanism.Credential, ca []byte, endpoints []Endpoint) (map[string][]byte, error) {
+	data := entries{
 		"type":     []byte("kafka"),
 		"provider": []byte(v1alpha1.ManagedBy),
 	}
@@ -56,25 +72,26 @@ func Connection(shown mechanism.Credential, ca []byte, endpoints []Endpoint) map
 	for i, e := range endpoints {
 		anchors := e.Trust.AnchorsOr(ca)
 		if e.TLS && !e.Trust.Public {
-			data["ca.crt"] = union(data["ca.crt"], anchors)
+			data[authorityEntry] = union(data[authorityEntry], anchors)
 		}
-		settings := e.settings(shown)
-		java := javaFile(slices.Concat(settings.java, javaTrust(e, anchors)))
-		librdkafka := file(slices.Concat(settings.librdkafka, librdkafkaTrust(e, anchors)))
+		at := place{Endpoint: e, shown: shown, anchors: anchors, layout: l}
 		if i == 0 {
-			for _, p := range settings.java {
-				if !strings.HasPrefix(p.Key, "ssl.keystore.") { // the entries of the certificate hold the same
-					data[p.Key] = []byte(p.Value)
+			for _, s := range e.settings(shown).java {
+				if !strings.HasPrefix(s.Key, "ssl.keystore.") { // the entries of the certificate hold the same
+					data[s.Key] = []byte(s.Value)
 				}
 			}
-			data["client.properties"] = java
-			data["librdkafka.config"] = librdkafka
+			if err := l.write(data, at); err != nil {
+				return nil, err
+			}
 		}
 		data["bootstrap.servers."+e.Listener] = []byte(e.Bootstrap)
-		data["client."+e.Listener+".properties"] = java
-		data["librdkafka."+e.Listener+".config"] = librdkafka
+		at.listener = e.Listener
+		if err := l.write(data, at); err != nil {
+			return nil, err
+		}
 	}
-	return data
+	return data, nil
 }
 
 // union leaves the first file as it is: it may hold text beside its certificates.
@@ -107,64 +124,4 @@ func (e Endpoint) foreign(both []mechanism.Property, key string) []mechanism.Pro
 		return both
 	}
 	return slices.Concat(both, []mechanism.Property{{Key: key, Value: e.SaslName}})
-}
-
-// javaTrust names the CA to Java clients. It stands in the file itself, so that the file works wherever it is mounted.
-func javaTrust(e Endpoint, ca []byte) []mechanism.Property {
-	text := lines(ca)
-	if !e.TLS || text == "" {
-		return nil
-	}
-	return []mechanism.Property{{Key: "ssl.truststore.type", Value: "PEM"},
-		{Key: "ssl.truststore.certificates", Value: text}}
-}
-
-// librdkafkaTrust names the CA to librdkafka and what is built on it. In ssl.ca.pem, \n stands for a line's end, which
-// whoever reads the file has to put in its place.
-func librdkafkaTrust(e Endpoint, ca []byte) []mechanism.Property {
-	text := strings.ReplaceAll(lines(ca), "\n", `\n`)
-	if !e.TLS || text == "" {
-		return nil
-	}
-	return []mechanism.Property{{Key: "ssl.ca.pem", Value: text}}
-}
-
-// file is a setting a line.
-func file(settings []mechanism.Property) []byte {
-	var text strings.Builder
-	for _, p := range settings {
-		fmt.Fprintf(&text, "%s=%s\n", p.Key, p.Value)
-	}
-	return []byte(text.String())
-}
-
-// javaFile is a file of properties. Java reads it as Latin-1, and a backslash in it begins an escape.
-func javaFile(settings []mechanism.Property) []byte {
-	var text strings.Builder
-	for _, p := range settings {
-		text.WriteString(p.Key + "=")
-		for i, r := range p.Value {
-			switch {
-			case r == '\\':
-				text.WriteString(`\\`)
-			case r == '\n':
-				text.WriteString(`\n`)
-			case r == ' ' && i == 0:
-				text.WriteString(`\ `) // else it would belong to the separator
-			case r < ' ' || r > '~':
-				for _, unit := range utf16.Encode([]rune{r}) {
-					fmt.Fprintf(&text, `\u%04x`, unit)
-				}
-			default:
-				text.WriteRune(r)
-			}
-		}
-		text.WriteString("\n")
-	}
-	return []byte(text.String())
-}
-
-// lines is PEM without what only some systems end a line with.
-func lines(pem []byte) string {
-	return strings.ReplaceAll(strings.TrimSpace(string(pem)), "\r", "")
 }

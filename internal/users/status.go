@@ -38,6 +38,7 @@ const (
 	ReasonPaused        = "Paused"
 	ReasonNoPlainRoom   = "TooManyPlainUsers"
 	ReasonLineLost      = "LineLost"
+	ReasonBinding       = "BindingRefused"
 )
 
 // Explain says Kafka's refusal in the language of the KafkaUser's fields. field is the one that was being carried out.

@@ -25,7 +25,7 @@ func TestEachListenersFileTrustsWhoSignsForItAndCACrtAllOfThem(t *testing.T) {
 		return Endpoint{Listener: listener, Bootstrap: listener + ":1", TLS: true, Trust: trust,
 			Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismScram512}}
 	}
-	data := Connection(mechanism.Credential{Username: "app", Password: "secret"}, []byte(own), []Endpoint{
+	data, _ := plainFiles.Connection(mechanism.Credential{Username: "app", Password: "secret"}, []byte(own), []Endpoint{
 		at("inside", model.Trust{}), at("outside", model.Trust{Anchors: corporate}), at("www", model.Trust{Public: true}),
 		at("switching", model.Trust{Anchors: own + corporate}),
 	})
@@ -48,7 +48,7 @@ func TestEachListenersFileTrustsWhoSignsForItAndCACrtAllOfThem(t *testing.T) {
 	if strings.Contains(string(data["client.www.properties"]), "truststore") {
 		t.Error("who shall trust its system is given another trust store")
 	}
-	if data := Connection(mechanism.Credential{Username: "app", Password: "secret"}, []byte(own), []Endpoint{at("www", model.Trust{Public: true})}); data["ca.crt"] != nil {
+	if data, _ := plainFiles.Connection(mechanism.Credential{Username: "app", Password: "secret"}, []byte(own), []Endpoint{at("www", model.Trust{Public: true})}); data["ca.crt"] != nil {
 		t.Error("ca.crt of a public authority would be taken for all that is to be trusted")
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/mechanism"
@@ -186,7 +188,7 @@ func TestWhoIsKnownElsewhereIsToldTheCustomMechanism(t *testing.T) {
 	if got := Endpoints(host, []v1alpha1.Mechanism{v1alpha1.MechanismPlain}); len(got) != 0 {
 		t.Errorf("a user of PLAIN is sent to %+v", got)
 	}
-	data := Connection(mechanism.Credential{Username: "ldap:alice"}, nil,
+	data, _ := plainFiles.Connection(mechanism.Credential{Username: "ldap:alice"}, nil,
 		Endpoints(host, []v1alpha1.Mechanism{v1alpha1.MechanismExternal}))
 	for entry, want := range map[string]string{
 		"sasl.mechanism": "PLAIN", "bootstrap.servers": "h:1", "security.protocol": "SASL_SSL", "username": "", "password": "",
@@ -204,7 +206,7 @@ func TestWhoIsKnownElsewhereIsToldTheCustomMechanism(t *testing.T) {
 func TestTheConnectionSecretHoldsAllThatAClientNeeds(t *testing.T) {
 	const jaas = `org.apache.kafka.common.security.scram.ScramLoginModule required ` +
 		`username="app" password="secretsecretsecret";`
-	data := Connection(mechanism.Credential{Username: "app", Password: "secretsecretsecret"},
+	data, _ := plainFiles.Connection(mechanism.Credential{Username: "app", Password: "secretsecretsecret"},
 		[]byte("-----BEGIN CERTIFICATE-----\nAA\n-----END CERTIFICATE-----\n"), []Endpoint{
 			{Listener: "clients", Bootstrap: "h:1", TLS: true, Internal: true,
 				Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismScram512}},
@@ -232,11 +234,18 @@ func TestTheConnectionSecretHoldsAllThatAClientNeeds(t *testing.T) {
 }
 
 func TestSecretNamesFit(t *testing.T) {
-	if got := SecretName("app"); got != "app-kafka" {
+	name := func(user string) string {
+		return SecretName(&v1alpha1.KafkaUser{ObjectMeta: metav1.ObjectMeta{Name: user}})
+	}
+	if got := name("app"); got != "app-kafka" {
 		t.Error(got)
 	}
-	long := SecretName(strings.Repeat("a", 253))
-	if len(long) > 253 || long == SecretName(strings.Repeat("a", 252)) {
+	long := name(strings.Repeat("a", 253))
+	if len(long) > 253 || long == name(strings.Repeat("a", 252)) {
 		t.Error(long)
+	}
+	if got := SecretName(&v1alpha1.KafkaUser{Spec: v1alpha1.KafkaUserSpec{
+		Binding: &v1alpha1.UserBinding{Name: "orders"}}}); got != "orders" {
+		t.Error(got)
 	}
 }

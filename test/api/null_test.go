@@ -55,6 +55,7 @@ bootstrapServers: ["a:9092"], tls: {caSecret: {name: a}}, authentication: {mecha
 	{"KafkaUser", `spec: {acls: [{resource: {type: Topic, name: a}, operations: [Describe]}], quotas: {}}`},
 	{"KafkaUser", `spec: {authentication: {mechanisms: [PLAIN], passwordSecret: {name: a}}}`},
 	{"KafkaUser", `spec: {authentication: {mechanisms: [PLAIN], passwordRotation: {}}}`},
+	{"KafkaUser", `spec: {binding: {metadata: {}}}`},
 }
 
 // askedForByRule are optional in the schema, and a rule asks for them all the same.

@@ -283,7 +283,26 @@ func TestKafkaUserRefused(t *testing.T) {
 			cases[operation+" on a "+kind] = refusal{rule(resource, operation), []string{"operations", kind + " knows"}}
 		}
 	}
+	for name, c := range bindings {
+		cases[name] = c
+	}
 	runRefusals(t, "KafkaUser", cases)
+}
+
+// bindings are connection Secrets that cannot be.
+var bindings = map[string]refusal{
+	"a Secret called like one of a KafkaCluster": {
+		`spec: {binding: {name: events-clients-ca}}`,
+		[]string{"spec.binding.name", "Secrets of KafkaClusters end so", "choose another ending"},
+	},
+	"a Secret with a name that is none": {`spec: {binding: {name: Not_One}}`, []string{"spec.binding.name", "should match"}},
+	"a mount path that begins nowhere": {
+		`spec: {binding: {mountPath: binding}}`,
+		[]string{"spec.binding.mountPath", "should match"},
+	},
+	"a format that there is not": {`spec: {binding: {formats: [yaml]}}`, []string{"spec.binding.formats", "librdkafka.json"}},
+	"no format at all":           {`spec: {binding: {formats: []}}`, []string{"spec.binding.formats", "at least 1"}},
+	"a format twice":             {`spec: {binding: {formats: [env, env]}}`, []string{"spec.binding.formats", "Duplicate"}},
 }
 
 // elsewhere prints a KafkaUser whose credential is not the operator's.

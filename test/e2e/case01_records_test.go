@@ -248,13 +248,13 @@ func TestCase01_TheSecretIsACompleteClientConfiguration(t *testing.T) {
 		t.Errorf("type %q, expected servicebinding.io/kafka", secret.Type)
 	}
 	for _, key := range []string{"type", "provider", "bootstrap.servers", "security.protocol", "sasl.mechanism", "username", "password",
-		"sasl.jaas.config", "client.properties", "librdkafka.config"} {
+		"sasl.jaas.config", "client.properties", "librdkafka.config", "librdkafka.json"} {
 		if len(secret.Data[key]) == 0 {
 			t.Errorf("the Secret has no %s", key)
 		}
 	}
 	password := string(secret.Data["password"])
-	for _, file := range []string{"client.properties", "librdkafka.config", "sasl.jaas.config"} {
+	for _, file := range []string{"client.properties", "librdkafka.config", "librdkafka.json", "sasl.jaas.config"} {
 		if !strings.Contains(string(secret.Data[file]), password) {
 			t.Errorf("%s does not hold the password", file)
 		}

@@ -28,13 +28,13 @@ func TestCase34_EveryBrokerIsReachedAtItsAdvertisedAddress(t *testing.T) {
 		t.Fatal(err)
 	}
 	secret := secretOf(t, ns, adminUser).Data
-	for _, key := range []string{"librdkafka.securenp.config", "client.securenp.properties", "librdkafka.outside.config"} {
+	for _, key := range []string{"client.securenp.properties", "client.outside.properties"} {
 		said, err := probe(t, binary, key, secret[key])
 		if err != nil || !strings.Contains(said, "Every broker is reached (3).") {
 			t.Errorf("with %s: %v\n%s", key, err, said)
 		}
 	}
-	said, err := probe(t, binary, "librdkafka.secure.config", secret["librdkafka.secure.config"])
+	said, err := probe(t, binary, "client.secure.properties", secret["client.secure.properties"])
 	if err == nil || !strings.Contains(said, "at events-secure."+ns+".svc.cluster.local:9095 fails (resolves): DNS does not ") {
 		t.Errorf("of names that are known inside alone it says: %v\n%s", err, said)
 	}
@@ -153,7 +153,7 @@ func probeInPod(t *testing.T, ns, listener, secret string) (corev1.PodPhase, str
 				SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault}},
 			Containers: []corev1.Container{{
 				Name: "probe", Image: operator(t).Spec.Template.Spec.Containers[0].Image,
-				Args:         []string{"probe", "--config", "/binding/librdkafka." + listener + ".config"},
+				Args:         []string{"probe", "--config", "/binding/client." + listener + ".properties"},
 				VolumeMounts: []corev1.VolumeMount{{Name: "binding", MountPath: "/binding", ReadOnly: true}},
 				SecurityContext: &corev1.SecurityContext{AllowPrivilegeEscalation: &no, ReadOnlyRootFilesystem: &yes,
 					Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}}},
