@@ -27,6 +27,7 @@ import (
 // Options say how much is measured, and with what.
 type Options struct {
 	N          int
+	Beside     int // objects that a bare client has made before the operator starts
 	Brokers    int // zero = one
 	Rest       time.Duration
 	Echo       time.Duration // after each phase, in which its costs are still counted
@@ -39,6 +40,7 @@ type Options struct {
 // Bind makes flags of the options.
 func (o *Options) Bind(noun string) {
 	flag.IntVar(&o.N, "n", 1000, "number of "+noun)
+	flag.IntVar(&o.Brokers, "brokers", 1, "number of brokers")
 	flag.DurationVar(&o.Rest, "rest", 240*time.Second, "how long the operator is watched at rest")
 	flag.DurationVar(&o.Echo, "echo", 5*time.Second, "how long after a phase its costs are still counted")
 	flag.StringVar(&o.Operator, "operator", "", "the operator's program")

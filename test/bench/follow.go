@@ -42,7 +42,7 @@ func (w *World) follow(ctx context.Context, namespace string, c Change, n int) (
 	if err != nil {
 		return nil, err
 	}
-	watching, err := w.watch(ctx, list, namespace)
+	watching, err := w.watchFrom(ctx, list, namespace)
 	if err != nil {
 		return nil, fmt.Errorf("watch %s: %w", w.subject.Noun, err)
 	}
@@ -51,9 +51,17 @@ func (w *World) follow(ctx context.Context, namespace string, c Change, n int) (
 	return f, nil
 }
 
-// watch goes on where a list ends. The API server ends watches, among other times shortly after a CRD was made; this one
-// goes on where it was.
-func (w *World) watch(ctx context.Context, from client.ObjectList, namespace string) (watch.Interface, error) {
+// Watch tells of what becomes of a namespace's objects of a list's kind until ctx ends.
+func (w *World) Watch(ctx context.Context, list client.ObjectList, namespace string) (watch.Interface, error) {
+	if err := w.Kube.List(ctx, list, client.InNamespace(namespace)); err != nil {
+		return nil, err
+	}
+	return w.watchFrom(ctx, list, namespace)
+}
+
+// watchFrom goes on where a list ends. The API server ends watches, among other times shortly after a CRD was made;
+// this one goes on where it was.
+func (w *World) watchFrom(ctx context.Context, from client.ObjectList, namespace string) (watch.Interface, error) {
 	kind := from.DeepCopyObject().(client.ObjectList)
 	return watchtools.NewRetryWatcherWithContext(ctx, from.GetResourceVersion(), &cache.ListWatch{
 		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
@@ -69,7 +77,7 @@ func (f *follower) read(s Subject, c Change, before map[string]int64, n int) err
 		if !ok {
 			return fmt.Errorf("the watch of %s ended: %v", s.Noun, event.Object)
 		}
-		if gone := event.Type == watch.Deleted; c.Gone && !gone || !c.Gone && !s.done(o, before[o.GetName()]) {
+		if gone := event.Type == watch.Deleted; c.Gone && !gone || !c.Gone && !s.done(o, c, before[o.GetName()]) {
 			continue
 		}
 		f.mu.Lock()

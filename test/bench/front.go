@@ -91,6 +91,25 @@ func serverTLS(authority pki.Authority, host, ip string) (*tls.Config, error) {
 	return &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}}, err
 }
 
+// Front makes an address of localhost before a listener of a broker, at which the operator is counted. With an
+// authority the front shows a certificate of it and passes on in plaintext; without, the broker's own TLS goes through.
+func (w *World) Front(ctx context.Context, upstream string, authority *pki.Authority) (port int32, err error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	f := &front{listener: listener, sealed: authority == nil}
+	if authority != nil {
+		config, err := serverTLS(*authority, "localhost", f.ip())
+		if err != nil {
+			return 0, errors.Join(err, listener.Close())
+		}
+		f.listener = tls.NewListener(listener, config)
+	}
+	go f.serve(ctx, upstream, &w.wire)
+	return int32(listener.Addr().(*net.TCPAddr).Port), nil
+}
+
 func (f *front) address() string { return f.listener.Addr().String() }
 
 func (f *front) ip() string { return f.listener.Addr().(*net.TCPAddr).IP.String() }

@@ -20,6 +20,8 @@ const (
 	// kafkaPatience is how long after Ready Kafka may take to agree.
 	kafkaPatience = 30 * time.Second
 	kafkaInterval = 250 * time.Millisecond
+	// quietCPU is how many CPU seconds the operator uses, at most, while it is said to have nothing to do.
+	quietCPU = 0.1
 	// warmup objects come and go before anything is measured, or the first floor would pay for the servers' start.
 	warmup = 200
 )
@@ -29,7 +31,9 @@ const (
 // machine.
 func (w *World) measure(ctx context.Context) (report.Run, error) {
 	o, changes := w.options, w.subject.Changes
-	run := report.Run{Noun: w.subject.Noun, N: o.N, Started: time.Now(), Cores: runtime.NumCPU()}
+	run := report.Run{
+		Noun: w.subject.Noun, N: o.N, Looks: w.subject.Looks, Started: time.Now(), Cores: runtime.NumCPU(),
+	}
 	say("warming up the API server and the brokers")
 	for _, c := range changes {
 		n := min(o.N, warmup)
@@ -41,6 +45,9 @@ func (w *World) measure(ctx context.Context) (report.Run, error) {
 	add := func(phase report.Phase, err error) error {
 		run.Phases = append(run.Phases, phase)
 		return err
+	}
+	if err := w.idle(ctx, add); err != nil {
+		return run, err
 	}
 	for _, pass := range []string{"cold", "warm"} {
 		for i, c := range changes {
@@ -55,6 +62,58 @@ func (w *World) measure(ctx context.Context) (report.Run, error) {
 		}
 	}
 	return run, nil
+}
+
+// idle is what comes before the first change.
+func (w *World) idle(ctx context.Context, add func(report.Phase, error) error) error {
+	if beside := w.options.Beside; beside > 0 {
+		say("making %d %s", beside, w.subject.Noun)
+		all := names("beside", beside)
+		if _, err := w.change(ctx, w.subject.Changes[0], w.Bench, all); err != nil {
+			return err
+		}
+		if err := add(w.begin(ctx)); err != nil {
+			return err
+		}
+	}
+	if !w.subject.Idles {
+		return nil
+	}
+	if w.Operator == nil {
+		if err := w.StartOperator(ctx); err != nil {
+			return err
+		}
+	}
+	return add(w.rest(ctx))
+}
+
+// begin starts the operator beside many objects that are as they should be, and waits until it has looked at all.
+func (w *World) begin(ctx context.Context) (report.Phase, error) {
+	phase := report.Phase{Name: fmt.Sprintf("start beside %d", w.options.Beside)}
+	say("%s", phase.Name)
+	audit, err1 := auditSize(w.server.AuditLog())
+	serverCPU, err2 := w.serverCPU()
+	brokerCPU, err3 := w.brokerCPU()
+	harnessCPU, err4 := cpuSeconds(os.Getpid())
+	start := time.Now()
+	if err := errors.Join(err1, err2, err3, err4, w.StartOperator(ctx)); err != nil {
+		return phase, err
+	}
+	meter := &Meter{world: w, audit: audit, serverCPU: serverCPU, brokerCPU: brokerCPU, harnessCPU: harnessCPU}
+	for lastAsked, lastUsed := -1, 0.0; ; {
+		now, asked := time.Since(start).Seconds(), 0
+		for _, n := range w.wire.counted() {
+			asked += n
+		}
+		used, err := cpuSeconds(w.Operator.pid())
+		if err != nil || asked == lastAsked && used-lastUsed < quietCPU {
+			return phase, errors.Join(err, meter.Read(&phase))
+		}
+		lastAsked, lastUsed, phase.Done = asked, used, now
+		if err := errors.Join(pause(ctx, max(w.options.Echo, time.Second)), w.Operator.Running()); err != nil {
+			return phase, err
+		}
+	}
 }
 
 // step is the floor and then the operator.
@@ -86,17 +145,10 @@ func (w *World) floor(ctx context.Context, c Change, n int) (report.Floor, error
 		return report.Floor{}, err
 	}
 	defer follower.stop()
-	objects := w.subject.objects(floorNamespace, n)
+	all := names(floorNamespace, n)
 	start := time.Now()
-	if err := c.writeAll(ctx, w.Kube, objects, append([]Write{c.Submit}, c.Before...)...); err != nil {
-		return report.Floor{}, err
-	}
-	asked := time.Now()
-	if err := c.Kafka(ctx, w.Floor, names(floorNamespace, n)); err != nil {
-		return report.Floor{}, err
-	}
-	inKafka := time.Since(asked)
-	if err := c.writeAll(ctx, w.Kube, objects, c.After...); err != nil {
+	inKafka, err := w.change(ctx, c, w.Floor, all)
+	if err != nil {
 		return report.Floor{}, err
 	}
 	if err := <-follower.done; err != nil {
@@ -104,7 +156,24 @@ func (w *World) floor(ctx context.Context, c Change, n int) (report.Floor, error
 	}
 	api := time.Since(start) - inKafka
 	after, err := w.serverCPU()
+	if err == nil {
+		err = c.writeAll(ctx, w.Kube, w.subject.objects(floorNamespace, all), c.Clean...)
+	}
 	return report.Floor{API: api.Seconds(), Kafka: inKafka.Seconds(), ServerCPU: after - serverCPU}, err
+}
+
+// change makes a change in the operator's place. It tells how much of the time went to Kafka.
+func (w *World) change(ctx context.Context, c Change, side *Side, names []string) (inKafka time.Duration, err error) {
+	objects := w.subject.objects(side.Namespace, names)
+	if err := c.writeAll(ctx, w.Kube, objects, append([]Write{c.Submit}, c.Before...)...); err != nil {
+		return 0, err
+	}
+	asked := time.Now()
+	if err := c.Kafka(ctx, side, names); err != nil {
+		return 0, err
+	}
+	inKafka = time.Since(asked)
+	return inKafka, c.writeAll(ctx, w.Kube, objects, c.After...)
 }
 
 // Phase makes a change to all objects and waits until the operator has carried it out.
@@ -121,8 +190,9 @@ func (w *World) Phase(ctx context.Context, c Change, name string) (report.Phase,
 		return report.Phase{}, err
 	}
 	defer follower.stop()
+	objects := w.subject.objects(Namespace, names(Namespace, n))
 	start := time.Now()
-	if err := c.writeAll(ctx, w.Kube, w.subject.objects(Namespace, n), c.Submit); err != nil {
+	if err := c.writeAll(ctx, w.Kube, objects, c.Submit); err != nil {
 		return report.Phase{}, err
 	}
 	say("%s: submitted in %.1f s", name, time.Since(start).Seconds())
@@ -135,10 +205,7 @@ func (w *World) Phase(ctx context.Context, c Change, name string) (report.Phase,
 		Done: report.Percentile(times, 1),
 		P50:  report.Percentile(times, 0.5),
 		P99:  report.Percentile(times, 0.99),
-		Must: map[string]int{},
-	}
-	for verb, requests := range c.Requests {
-		phase.Must[verb] = n * requests
+		Must: multiplied(c.Requests, n),
 	}
 	if phase.KafkaLag, err = w.agree(ctx, c, n); err != nil {
 		return phase, fmt.Errorf("%s: %w", name, err)
@@ -147,12 +214,21 @@ func (w *World) Phase(ctx context.Context, c Change, name string) (report.Phase,
 		return phase, err
 	}
 	say("%s: done in %.1f s", name, phase.Done)
-	return phase, meter.Read(&phase)
+	err = meter.Read(&phase)
+	return phase, errors.Join(err, c.writeAll(ctx, w.Kube, objects, c.Clean...))
 }
 
-// rest measures what the objects cost when nothing happens.
+func multiplied(each map[string]int, n int) map[string]int {
+	all := maps.Clone(each)
+	for verb := range all {
+		all[verb] *= n
+	}
+	return all
+}
+
+// rest measures what the operator takes when nothing happens.
 func (w *World) rest(ctx context.Context) (report.Phase, error) {
-	phase := report.Phase{Name: fmt.Sprintf("rest %.0f s", w.options.Rest.Seconds())}
+	phase := report.Phase{Name: fmt.Sprintf("rest %.0f s", w.options.Rest.Seconds()), Must: map[string]int{}}
 	say("%s", phase.Name)
 	meter, err := w.NewMeter()
 	if err != nil {

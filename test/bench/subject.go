@@ -10,7 +10,9 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/controllers/batch"
+	"github.com/castellan-dev/castellan/internal/kafka/kafkatest"
 	"github.com/castellan-dev/castellan/internal/status"
 )
 
@@ -26,6 +28,16 @@ type Subject struct {
 	List func() client.ObjectList
 	// Status reads an object's.
 	Status func(client.Object) (observedGeneration int64, conditions []metav1.Condition)
+	// Idles: the operator is watched at rest also before there is anything.
+	Idles bool
+	// Looks is how many requests to Kafka the operator may make at rest, as it looks for drift from time to time.
+	Looks int
+	// Brokers is what the brokers of a side need that read files in a folder; nil = they read none.
+	Brokers func(dir string) (kafkatest.Options, error)
+	// Describe completes the KafkaCluster and its status before it is written; nil = there is nothing to complete.
+	Describe func(ctx context.Context, w *World, cluster *v1alpha1.KafkaCluster) error
+	// Begin comes once the KafkaCluster stands; nil = nothing begins then.
+	Begin func(ctx context.Context, w *World) error
 	// Changes happen in this order, and then again; the last is that the objects go.
 	Changes []Change
 }
@@ -40,9 +52,12 @@ type Change struct {
 	Kafka func(ctx context.Context, side *Side, names []string) error
 	// Wrong counts the names that Kafka does not show as they should be.
 	Wrong func(ctx context.Context, side *Side, names []string) (int, error)
-	// Gone: the object goes. Else it is done once it is Ready in its generation.
+	// Gone: the object goes. Else it is done once it is Ready, for its new generation or as Done tells.
 	Gone bool
-	// Requests are how many the operator makes to the API for each object, by verb.
+	Done func(client.Object) bool
+	// Clean is what somebody else than the operator does afterwards. It is not measured.
+	Clean []Write
+	// Requests are how many the operator makes to the API for each object, by verb; nil = it is not counted on.
 	Requests map[string]int
 }
 
@@ -67,23 +82,27 @@ func Patch(merge string) Write {
 }
 
 // done tells whether an object is as a change wants it. before is its generation before the change.
-func (s Subject) done(o client.Object, before int64) bool {
+func (s Subject) done(o client.Object, c Change, before int64) bool {
 	observed, conditions := s.Status(o)
-	return o.GetGeneration() > before && observed == o.GetGeneration() && status.IsReady(conditions, o.GetGeneration())
+	isNew := o.GetGeneration() > before
+	if c.Done != nil {
+		isNew = c.Done(o)
+	}
+	return isNew && observed == o.GetGeneration() && status.IsReady(conditions, o.GetGeneration())
 }
 
-// names are those of all objects of a namespace.
-func names(namespace string, n int) []string {
+// names are those of n objects.
+func names(prefix string, n int) []string {
 	all := make([]string, n)
 	for i := range all {
-		all[i] = fmt.Sprintf("%s-%05d", namespace, i)
+		all[i] = fmt.Sprintf("%s-%05d", prefix, i)
 	}
 	return all
 }
 
-func (s Subject) objects(namespace string, n int) []client.Object {
-	all := make([]client.Object, n)
-	for i, name := range names(namespace, n) {
+func (s Subject) objects(namespace string, names []string) []client.Object {
+	all := make([]client.Object, len(names))
+	for i, name := range names {
 		all[i] = s.New(namespace, name)
 	}
 	return all

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -47,6 +48,7 @@ const (
 type World struct {
 	Kube         client.WithWatch
 	Cluster      *v1alpha1.KafkaCluster
+	Authority    pki.Authority // the cluster's
 	Bench, Floor *Side
 	Operator     *Operator
 
@@ -64,6 +66,7 @@ type Side struct {
 	Namespace string
 	Brokers   *kafkatest.Cluster
 	Admin     *kafkaclient.Client // past the fronts, so that only the operator is counted there
+	Dir       string              // with files that the brokers read; empty = they read none
 }
 
 // sides are both.
@@ -81,11 +84,10 @@ func StartWorld(ctx context.Context, o Options, s Subject) (w *World, err error)
 			err = errors.Join(err, w.Stop())
 		}
 	}()
-	authority, err := pki.NewAuthority(Namespace+"/"+ClusterName, time.Now())
-	if err != nil {
+	if w.Authority, err = pki.NewAuthority(Namespace+"/"+ClusterName, time.Now()); err != nil {
 		return w, err
 	}
-	if w.fronts, err = listenReplication(authority, w.brokerHosts()); err != nil {
+	if w.fronts, err = listenReplication(w.Authority, w.brokerHosts()); err != nil {
 		return w, err
 	}
 	if w.hosts, err = w.writeHosts(); err != nil {
@@ -103,7 +105,10 @@ func StartWorld(ctx context.Context, o Options, s Subject) (w *World, err error)
 	if err := apiserver.ApplyCRDs(ctx, w.Kube, o.Repository); err != nil {
 		return w, err
 	}
-	return w, w.prepare(ctx, authority)
+	if err := w.prepare(ctx); err != nil || s.Begin == nil {
+		return w, err
+	}
+	return w, s.Begin(ctx, w)
 }
 
 func podName(id int32) string { return fmt.Sprintf("%s-%s-%d", ClusterName, pool, id) }
@@ -120,16 +125,10 @@ func (w *World) brokerHosts() []string {
 // startBrokers starts those of both sides, with as many threads as Kafka has by default.
 func (w *World) startBrokers(ctx context.Context) error {
 	for _, side := range w.sides() {
-		options := kafkatest.Options{
-			Nodes: len(w.fronts), JVM: []string{"-Xmx1g", "-XX:TieredStopAtLevel=4"},
-			Config: map[string]string{"num.io.threads": "8", "num.network.threads": "3"},
+		options, err := w.brokerOptions(side)
+		if err != nil {
+			return err
 		}
-		if side == w.Bench {
-			for _, f := range w.fronts {
-				options.Fronts = append(options.Fronts, f.address())
-			}
-		}
-		var err error
 		if side.Brokers, err = kafkatest.Start(ctx, options); err != nil {
 			return err
 		}
@@ -161,6 +160,27 @@ func connect(kubeconfig string) (client.WithWatch, error) {
 	return client.NewWithWatch(config, client.Options{Scheme: scheme})
 }
 
+func (w *World) brokerOptions(side *Side) (options kafkatest.Options, err error) {
+	if w.subject.Brokers != nil {
+		if side.Dir, err = os.MkdirTemp("", "bench-"); err != nil {
+			return options, err
+		}
+		if options, err = w.subject.Brokers(side.Dir); err != nil {
+			return options, err
+		}
+	}
+	config := map[string]string{"num.io.threads": "8", "num.network.threads": "3"}
+	maps.Copy(config, options.Config)
+	options.Config, options.Nodes = config, len(w.fronts)
+	options.JVM = []string{"-Xmx1g", "-XX:TieredStopAtLevel=4"}
+	if side == w.Bench {
+		for _, f := range w.fronts {
+			options.Fronts = append(options.Fronts, f.address())
+		}
+	}
+	return options, nil
+}
+
 // writeHosts lets the operator find the brokers under the names that their pods would have.
 func (w *World) writeHosts() (string, error) {
 	file, err := os.CreateTemp("", "bench-hosts-")
@@ -177,17 +197,22 @@ func (w *World) writeHosts() (string, error) {
 
 // prepare writes a KafkaCluster whose topics and users are cared for while it is not: its version is none, so the
 // operator stalls and leaves everything as it is written here.
-func (w *World) prepare(ctx context.Context, authority pki.Authority) error {
+func (w *World) prepare(ctx context.Context) error {
 	for _, side := range w.sides() {
 		namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: side.Namespace}}
 		if err := w.Kube.Create(ctx, namespace); err != nil {
 			return err
 		}
 	}
-	if err := w.createAuthority(ctx, pki.AuthoritySecret(ClusterName), authority); err != nil {
+	if err := w.CreateAuthority(ctx, pki.AuthoritySecret(ClusterName), w.Authority); err != nil {
 		return err
 	}
 	w.Cluster = w.describe()
+	if w.subject.Describe != nil {
+		if err := w.subject.Describe(ctx, w, w.Cluster); err != nil {
+			return err
+		}
+	}
 	known := w.Cluster.Status.DeepCopy()
 	if err := w.Kube.Create(ctx, w.Cluster); err != nil {
 		return err
@@ -198,7 +223,8 @@ func (w *World) prepare(ctx context.Context, authority pki.Authority) error {
 	return w.Kube.Status().Update(ctx, w.Cluster)
 }
 
-func (w *World) createAuthority(ctx context.Context, name string, authority pki.Authority) error {
+// CreateAuthority makes the Secret of one of the cluster's authorities.
+func (w *World) CreateAuthority(ctx context.Context, name string, authority pki.Authority) error {
 	return w.Kube.Create(ctx, &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Namespace: Namespace, Name: name, Labels: model.Labels(ClusterName)},
 		Data: map[string][]byte{
@@ -286,7 +312,7 @@ func (w *World) brokersRun() error {
 }
 
 // Stop ends everything that was started.
-func (w *World) Stop() error {
+func (w *World) Stop() (err error) {
 	if w.Operator != nil {
 		w.Operator.stop()
 	}
@@ -298,10 +324,12 @@ func (w *World) Stop() error {
 		if side.Brokers != nil {
 			side.Brokers.Close()
 		}
+		if side.Dir != "" {
+			err = errors.Join(err, os.RemoveAll(side.Dir))
+		}
 	}
-	var err error
 	if w.server != nil {
-		err = w.server.Stop()
+		err = errors.Join(err, w.server.Stop())
 	}
 	if w.hosts != "" {
 		err = errors.Join(err, os.Remove(w.hosts))

@@ -109,12 +109,14 @@ func TestPictureHasTwoBarsForEachPhaseWithAFloor(t *testing.T) {
 func TestMiscounted(t *testing.T) {
 	right := func() Run {
 		phase := func(name string, patches int) Phase {
-			return Phase{Name: name, Floor: &Floor{}, APIRequests: map[string]int{"patch": patches},
+			return Phase{Name: name, Done: 1, Floor: &Floor{}, APIRequests: map[string]int{"patch": patches},
 				Must: map[string]int{"patch": patches}}
 		}
 		create := phase("create cold", 4)
 		create.KafkaRequests = map[string]int{"Metadata": 9}
-		return Run{Phases: []Phase{create, phase("change cold", 2), phase("delete cold", 2), {Name: "rest 10 s"}}}
+		return Run{Phases: []Phase{create, phase("change cold", 2), phase("delete cold", 2),
+			{Name: "rest 10 s", Must: map[string]int{}},
+			{Name: "start", Done: 1, APIRequests: map[string]int{"list": 9}, KafkaRequests: map[string]int{"Metadata": 1}}}}
 	}
 	if wrong := right().Miscounted(); len(wrong) > 0 {
 		t.Errorf("as it must be, and yet: %v", wrong)
