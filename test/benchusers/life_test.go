@@ -28,7 +28,8 @@ func TestTheLifeOfUsersCostsTheirOwnRequestsAndNoneAtRest(t *testing.T) {
 		mechanism v1alpha1.Mechanism
 		brokers   int
 	}{
-		{v1alpha1.MechanismScram512, 3}, {v1alpha1.MechanismPlain, 1}, {v1alpha1.MechanismTLS, 1},
+		{v1alpha1.MechanismScram512, 3}, {v1alpha1.MechanismScram256, 1},
+		{v1alpha1.MechanismPlain, 1}, {v1alpha1.MechanismTLS, 1},
 	} {
 		t.Run(string(c.mechanism), func(t *testing.T) {
 			subject, err := usersOf(c.mechanism, c.brokers)
