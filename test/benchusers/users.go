@@ -55,7 +55,10 @@ func usersOf(name v1alpha1.Mechanism, brokers int) (bench.Subject, error) {
 	brokers = max(brokers, 1)
 	now := time.Now()
 	clients, err := pki.NewAuthority(pki.ClientsAuthorityName(bench.Namespace, bench.ClusterName, now), now)
-	l := &life{row: row, single: brokers == 1, clients: clients, leaves: map[string]pki.Leaf{}, seen: map[string]mechanism.Credential{}}
+	l := &life{
+		row: row, single: brokers == 1, clients: clients,
+		leaves: map[string]pki.Leaf{}, seen: map[string]mechanism.Credential{},
+	}
 	return bench.Subject{
 		Noun: fmt.Sprintf("users with %s, brokers: %d", name, brokers),
 		File: fmt.Sprintf("users-%s-brokers%d", strings.ToLower(string(name)), brokers),
