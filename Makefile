@@ -14,16 +14,21 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 # RUN=regexp      tests of those parts whose names match
 # SHARD=i/n       the i-th of n pieces of `make test-all`, which together are all of it
 # KEEP=1          keep the test cluster when `make test` ends
-# N=1000          how many topics `make bench-topics` takes
+# N=1000          how many `make bench-topics` takes, and `make bench-users`, which takes 500 unless told
 # REST=240s       how long it watches them at rest
+# BROKERS=1       how many brokers it takes
+# MECHANISM=name  how the users log in: SCRAM-SHA-512 (unless told), SCRAM-SHA-256, PLAIN or TLS
+# BESIDE=0        users that are there before the operator starts
 CONTEXT ?=
 IMAGE ?=
 STAGES ?= unit chart api kafka e2e
 RUN ?=
 SHARD ?=
 KEEP ?=
-N ?= 1000
 REST ?= 240s
+BROKERS ?= 1
+MECHANISM ?= SCRAM-SHA-512
+BESIDE ?= 0
 export CONTEXT IMAGE STAGES RUN SHARD KEEP
 
 export CASTELLAN_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/castellan
@@ -93,8 +98,13 @@ bench: ## the figures of docs/development.md, measured on the local cluster
 bench-plan: ## time, memory and rounds of the planner at 500 brokers, and what a view of Kafka costs
 	@hack/bench-plan.sh
 
+bench-topics: N ?= 1000
 bench-topics: ## N topics from creation to deletion, beside what Kubernetes and Kafka take for them; as root
-	@hack/bench-topics.sh -n $(N) -rest $(REST)
+	@hack/bench-life.sh topics -n $(N) -rest $(REST) -brokers $(BROKERS)
+
+bench-users: N ?= 500
+bench-users: ## N users from creation to deletion, likewise; as root
+	@hack/bench-life.sh users -n $(N) -rest $(REST) -brokers $(BROKERS) -mechanism $(MECHANISM) -beside $(BESIDE)
 
 lint: ## golangci-lint alone
 	@hack/verify.sh lint

@@ -15,19 +15,20 @@ import (
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/status"
-	"github.com/castellan-dev/castellan/test/benchtopics/report"
+	"github.com/castellan-dev/castellan/test/bench"
+	"github.com/castellan-dev/castellan/test/bench/report"
 )
 
 // The operator looks at topics again and again, some of whose values a broker spells in another way, and some of which
 // Kafka does not create: it reads, and sends no change, neither to Kafka nor to Kubernetes.
 func TestLookingForDriftChangesNothing(t *testing.T) {
-	o := options{operator: needOperator(t), repository: "../..", out: t.TempDir(), drift: 2 * time.Second}
+	o := bench.Options{Operator: needOperator(t), Repository: "../..", Out: t.TempDir(), Drift: 2 * time.Second}
 	w := startAll(t, o)
 	settled := map[string]func(*v1alpha1.KafkaTopic) bool{}
 	add := func(name, key, value string, done func(*v1alpha1.KafkaTopic) bool) {
-		topic := newTopic(benchNamespace, name)
+		topic := newTopic(bench.Namespace, name)
 		topic.Spec.Config = v1alpha1.Config{key: value}
-		if err := w.kube.Create(t.Context(), topic); err != nil {
+		if err := w.Kube.Create(t.Context(), topic); err != nil {
 			t.Fatal(err)
 		}
 		settled[name] = done
@@ -54,7 +55,7 @@ func TestLookingForDriftChangesNothing(t *testing.T) {
 			func(context.Context) (bool, error) {
 				done, err := holds()
 				if err == nil {
-					err = w.operator.running()
+					err = w.Operator.Running()
 				}
 				return done, err
 			},
@@ -65,7 +66,7 @@ func TestLookingForDriftChangesNothing(t *testing.T) {
 	}
 	eventually("the topics come to rest", func() (bool, error) {
 		var list v1alpha1.KafkaTopicList
-		err := w.kube.List(t.Context(), &list)
+		err := w.Kube.List(t.Context(), &list)
 		for i := range list.Items {
 			if done := settled[list.Items[i].Name]; done == nil || !done(&list.Items[i]) {
 				return false, err
@@ -73,16 +74,16 @@ func TestLookingForDriftChangesNothing(t *testing.T) {
 		}
 		return len(list.Items) == len(settled), err
 	})
-	meter, err := w.newMeter()
+	meter, err := w.NewMeter()
 	if err != nil {
 		t.Fatal(err)
 	}
-	before := w.front.counted()["DescribeConfigs"]
+	before := w.Counted("DescribeConfigs")
 	eventually("the operator has looked five times", func() (bool, error) {
-		return w.front.counted()["DescribeConfigs"] >= before+5, nil
+		return w.Counted("DescribeConfigs") >= before+5, nil
 	})
 	var used report.Phase
-	if err := meter.read(&used); err != nil {
+	if err := meter.Read(&used); err != nil {
 		t.Fatal(err)
 	}
 	if len(used.APIRequests) > 0 {

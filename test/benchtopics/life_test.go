@@ -9,15 +9,17 @@ import (
 
 	"github.com/go-logr/logr"
 	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/castellan-dev/castellan/test/bench"
 )
 
 // The real program, a real API server and a real broker: requests are counted from the audit log and on the wire.
 func TestTheLifeOf250TopicsCostsTwoRequestsOneOneAndNone(t *testing.T) {
 	operator := needOperator(t)
-	figures, err := live(t.Context(), options{
-		topics: 250, rest: 10 * time.Second, echo: 2 * time.Second,
-		operator: operator, repository: "../..", out: t.TempDir(),
-	})
+	figures, err := bench.Live(t.Context(), bench.Options{
+		N: 250, Rest: 10 * time.Second, Echo: 2 * time.Second,
+		Operator: operator, Repository: "../..", Out: t.TempDir(),
+	}, topics)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,18 +30,18 @@ func TestTheLifeOf250TopicsCostsTwoRequestsOneOneAndNone(t *testing.T) {
 }
 
 // startAll starts a world and its operator, which end with the test.
-func startAll(t *testing.T, o options) *world {
+func startAll(t *testing.T, o bench.Options) *bench.World {
 	t.Helper()
-	w, err := startWorld(t.Context(), o)
+	w, err := bench.StartWorld(t.Context(), o, topics)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := w.stop(); err != nil {
+		if err := w.Stop(); err != nil {
 			t.Error(err)
 		}
 	})
-	if err := w.startOperator(t.Context(), o); err != nil {
+	if err := w.StartOperator(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	return w

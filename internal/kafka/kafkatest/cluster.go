@@ -32,6 +32,9 @@ type Options struct {
 	Release string
 	// Users are the users of PLAIN, with their passwords. A test makes SCRAM users through the admin listener.
 	Users map[string]string
+	// Fronts are addresses of proxies, one for each of the Nodes. With them, brokers have one more listener without a
+	// login, whose clients they send to their proxies.
+	Fronts []string
 	// Jars come after Kafka's own on the class path.
 	Jars []string
 	// JVM holds options of Java. They come after the defaults, which make a small JVM that starts fast.

@@ -21,6 +21,7 @@ type Node struct {
 	Clients    string // SASL_PLAINTEXT with PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512
 	Secure     string // the same mechanisms over TLS
 	Mutual     string // TLS with client certificates
+	Behind     string // plaintext without a login, for a proxy; with Options.Fronts
 	Controller string // plaintext, for the metadata quorum
 
 	directoryID string
@@ -36,6 +37,9 @@ func (c *Cluster) newNode(id int32, controller, broker bool) (*Node, error) {
 	}
 	if broker {
 		addresses = append(addresses, &n.Admin, &n.Clients, &n.Secure, &n.Mutual)
+		if len(c.options.Fronts) > 0 {
+			addresses = append(addresses, &n.Behind)
+		}
 	}
 	for _, address := range addresses {
 		var err error
@@ -152,6 +156,12 @@ func (c *Cluster) properties(n *Node) string {
 		listeners = append(listeners,
 			"ADMIN://"+n.Admin, "CLIENTS://"+n.Clients, "SECURE://"+n.Secure, "MUTUAL://"+n.Mutual)
 		maps.Copy(config, c.brokerProperties(n))
+	}
+	if n.Behind != "" {
+		front := "BEHIND://" + c.options.Fronts[n.NodeID-1]
+		config["advertised.listeners"] = strings.Join(slices.Concat(listeners, []string{front}), ",")
+		config["listener.security.protocol.map"] += ",BEHIND:PLAINTEXT"
+		listeners = append(listeners, "BEHIND://"+n.Behind)
 	}
 	if n.Controller != "" {
 		roles = append(roles, "controller")

@@ -53,7 +53,7 @@ func TestRatioIsToBothHalvesOfTheFloor(t *testing.T) {
 
 func sample() Run {
 	return Run{
-		Topics: 250, Cores: 2, Started: time.Date(2026, 1, 2, 3, 4, 0, 0, time.UTC),
+		Noun: "topics", N: 250, Cores: 2, Started: time.Date(2026, 1, 2, 3, 4, 0, 0, time.UTC),
 		Phases: []Phase{
 			{
 				Name: "create cold", Done: 5.04, P50: 2.5, P99: 5, OperatorCPU: 1.234, PeakRSS: 41.6,
@@ -108,17 +108,15 @@ func TestPictureHasTwoBarsForEachPhaseWithAFloor(t *testing.T) {
 
 func TestMiscounted(t *testing.T) {
 	right := func() Run {
-		return Run{Topics: 2, Phases: []Phase{
-			{
-				Name:          "create cold",
-				Floor:         &Floor{},
-				APIRequests:   map[string]int{"patch": 4},
-				KafkaRequests: map[string]int{"Metadata": 9},
-			},
-			{Name: "change cold", Floor: &Floor{}, APIRequests: map[string]int{"patch": 2}},
-			{Name: "delete cold", Floor: &Floor{}, APIRequests: map[string]int{"patch": 2}},
-			{Name: "rest 10 s"},
-		}}
+		phase := func(name string, patches int) Phase {
+			return Phase{Name: name, Done: 1, Floor: &Floor{}, APIRequests: map[string]int{"patch": patches},
+				Must: map[string]int{"patch": patches}}
+		}
+		create := phase("create cold", 4)
+		create.KafkaRequests = map[string]int{"Metadata": 9}
+		return Run{Phases: []Phase{create, phase("change cold", 2), phase("delete cold", 2),
+			{Name: "rest 10 s", Must: map[string]int{}},
+			{Name: "start", Done: 1, APIRequests: map[string]int{"list": 9}, KafkaRequests: map[string]int{"Metadata": 1}}}}
 	}
 	if wrong := right().Miscounted(); len(wrong) > 0 {
 		t.Errorf("as it must be, and yet: %v", wrong)

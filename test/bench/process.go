@@ -1,6 +1,6 @@
 //go:build linux
 
-package main
+package bench
 
 import (
 	"context"
@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// operator is the operator's program as a process of its own.
-type operator struct {
+// Operator is the operator's program as a process of its own.
+type Operator struct {
 	command *exec.Cmd
 	log     string
 	done    chan struct{} // closed when it has ended
@@ -26,14 +26,14 @@ const stopPatience = 10 * time.Second
 
 // startOperator starts a program with its own /etc/hosts and its output in a file. The child dies with the thread that
 // started it, hence a goroutine that holds its thread, which has a mount namespace of its own, until the child is gone.
-func startOperator(hosts, log string, command *exec.Cmd) (*operator, error) {
+func startOperator(hosts, log string, command *exec.Cmd) (*Operator, error) {
 	out, err := os.Create(log)
 	if err != nil {
 		return nil, err
 	}
 	command.Stdout, command.Stderr = out, out
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	o := &operator{command: command, log: log, done: make(chan struct{})}
+	o := &Operator{command: command, log: log, done: make(chan struct{})}
 	started := make(chan error)
 	go func() {
 		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine, and its mounts with it
@@ -68,8 +68,8 @@ func ownHosts(file string) error {
 	return nil
 }
 
-// running returns an error with the end of the log when the operator has ended.
-func (o *operator) running() error {
+// Running returns an error with the end of the log when the operator has ended.
+func (o *Operator) Running() error {
 	select {
 	case <-o.done:
 		content, err := os.ReadFile(o.log)
@@ -88,8 +88,8 @@ func (o *operator) running() error {
 }
 
 // stop ends the operator as Kubernetes would.
-func (o *operator) stop() {
-	if o.running() != nil {
+func (o *Operator) stop() {
+	if o.Running() != nil {
 		return
 	}
 	_ = o.command.Process.Signal(syscall.SIGTERM)
@@ -103,7 +103,7 @@ func (o *operator) stop() {
 	}
 }
 
-func (o *operator) pid() int { return o.command.Process.Pid }
+func (o *Operator) pid() int { return o.command.Process.Pid }
 
 // clockTicks is the unit of times in /proc, which is the same on every Linux that Go runs on.
 const clockTicks = 100

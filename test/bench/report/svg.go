@@ -38,11 +38,12 @@ func (r Run) SVG() string {
 	)
 	fmt.Fprintf(
 		&out,
-		"<title>%d topics: seconds with the operator and without</title>\n<style>%s</style>\n",
-		r.Topics,
+		"<title>%d %s: seconds with the operator and without</title>\n<style>%s</style>\n",
+		r.N,
+		r.Noun,
 		svgStyle,
 	)
-	fmt.Fprintf(&out, `<text x="0" y="14" font-weight="bold">%d topics, seconds</text>`+"\n", r.Topics)
+	fmt.Fprintf(&out, `<text x="0" y="14" font-weight="bold">%d %s, seconds</text>`+"\n", r.N, r.Noun)
 	fmt.Fprintf(
 		&out,
 		`<rect class="o" x="%d" y="24" width="14" height="10"/><text x="%d" y="34">operator</text>`+"\n",

@@ -1,6 +1,6 @@
 //go:build linux
 
-package main
+package bench
 
 import (
 	"bytes"
@@ -14,7 +14,7 @@ import (
 
 func TestFrontPassesRequestsOnAsTheyAreAndCountsThem(t *testing.T) {
 	t.Parallel()
-	f := &front{counts: map[string]int{}}
+	f := &front{wire: &wire{counts: map[string]int{}}}
 	sent := []byte{
 		0, 0, 0, 5, 0, 19, 1, 2, 3, // CreateTopics
 		0, 0, 0, 2, 0, 3, // Metadata, and nothing else
@@ -31,8 +31,8 @@ func TestFrontPassesRequestsOnAsTheyAreAndCountsThem(t *testing.T) {
 	if !bytes.Equal(broker.Bytes(), sent) {
 		t.Errorf("the broker got %v, sent was %v", broker.Bytes(), sent)
 	}
-	if want := map[string]int{"CreateTopics": 2, "Metadata": 1}; !maps.Equal(f.counted(), want) {
-		t.Errorf("counted %v, want %v", f.counted(), want)
+	if want := map[string]int{"CreateTopics": 2, "Metadata": 1}; !maps.Equal(f.wire.counted(), want) {
+		t.Errorf("counted %v, want %v", f.wire.counted(), want)
 	}
 }
 
@@ -42,7 +42,7 @@ func TestAuditCountsFinishedRequestsOfTheOperatorAfterTheMark(t *testing.T) {
 	const after = `{"stage":"ResponseComplete","verb":"patch","userAgent":"castellan/v0.0.0 (linux/amd64)"}
 {"stage":"ResponseComplete","verb":"patch","userAgent":"castellan/v0.0.0 (linux/amd64)"}
 {"stage":"ResponseComplete","verb":"get","userAgent":"castellan/v0.0.0 (linux/amd64)"}
-{"stage":"ResponseComplete","verb":"patch","userAgent":"benchtopics"}
+{"stage":"ResponseComplete","verb":"patch","userAgent":"bench"}
 {"stage":"ResponseStarted","verb":"list","userAgent":"castellan/v0.0.0 (linux/amd64)"}
 {"stage":"ResponseComplete","verb":"watch","userAgent":"castellan/v0.0.0 (linux/amd64)"}
 {"stage":"ResponseComplete","verb":"pat`
