@@ -51,14 +51,15 @@ func (p *userPass) wantedACLs(i *userItem) []kafka.ACL {
 // Kafka. It tells whether that differs from what the record says.
 func (p *userPass) aclsAhead(i *userItem, record *v1alpha1.Credentials) bool {
 	u, before := i.claim.Holder, record.DeepCopy()
+	first := users.Recorded(u, p.pass.Cluster.ID()) == nil
 	switch merges := u.Spec.ACLPolicy == v1alpha1.ACLPolicyMerge; {
 	case merges && p.stakeIn(i) == nil: // as it was Exact before: the first pass makes it exact once more
 		record.ACLs, record.AddedACLs = "", nil
 	case merges:
 		p.stakeIn(i).Ahead(p.wantedACLs(i), p.aclsBy[users.Principal(i.claim.Name)]).Record(record)
-	case p.authorizer && users.AsksForACLs(u) || u.Spec.Adoption == v1alpha1.UserAdoptionAlways || p.mayHaveACLs(i):
+	case len(p.wantedACLs(i)) > 0 || first && u.Spec.Adoption == v1alpha1.UserAdoptionAlways || p.mayHaveACLs(i):
 		record.ACLs, record.AddedACLs = "", nil
-	case users.Recorded(u, p.pass.Cluster.ID()) == nil:
+	case first:
 		record.ACLs = v1alpha1.ACLsNone
 	}
 	return !equality.Semantic.DeepEqual(before, record)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/controllers/controllertest"
 	"github.com/castellan-dev/castellan/internal/kafka"
 )
 
@@ -131,5 +132,31 @@ func TestGrantsAreInForceAndToldAndCostNothingAtRest(t *testing.T) {
 	if got := w.user("app").Status; len(w.Kafka.ACLSet) != 0 || got.ACLs != nil ||
 		got.Credentials.ACLs != v1alpha1.ACLsNone {
 		t.Errorf("%v %q %+v", w.Kafka.ACLSet, got.ACLs, got.Credentials)
+	}
+}
+
+// Whoever gets no ACL has nothing to write ahead of it.
+func TestAUserThatGetsNoACLIsSilentAtRest(t *testing.T) {
+	for name, change := range map[string]func(*v1alpha1.KafkaUser){
+		"it takes over whoever has its name": func(u *v1alpha1.KafkaUser) {
+			u.Spec.ACLs, u.Spec.Adoption = nil, v1alpha1.UserAdoptionAlways
+		},
+		"its rules reach beyond its namespace": func(u *v1alpha1.KafkaUser) {
+			u.Spec.ACLs = []v1alpha1.ACLRule{{Operations: []v1alpha1.Operation{"Alter"},
+				Resource: v1alpha1.ACLResource{Type: v1alpha1.ResourceCluster}}}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newUserWorld(t, 2)
+			w.ChangeCluster(controllertest.Admit)
+			u := newUser("app", time.Hour, v1alpha1.MechanismScram512)
+			change(u)
+			w.Apply(controllertest.GuestNamespace(), controllertest.FromGuests(u))
+			w.Settle("app")
+			if s := w.userIn(controllertest.Guests, "app").Status; s.Credentials == nil || s.Credentials.ACLs != v1alpha1.ACLsNone {
+				t.Fatalf("%+v", s)
+			}
+			w.WantSilence("app")
+		})
 	}
 }

@@ -110,6 +110,16 @@ func TestAPasswordThatCannotBeUsedIsRefusedAndTheOneBeforeStaysInForce(t *testin
 				u.Spec.Authentication.PasswordSecret.Key = "pass"
 			})
 		}, `no key "pass"`},
+		"of another type": {func(w *world) {
+			w.withdraw("own")
+			w.Apply(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "own", Labels: forPassword, UID: "tls"},
+				Type: corev1.SecretTypeTLS, Data: map[string][]byte{"tls.crt": []byte("hush"), "tls.key": []byte("hush-hush")}})
+		}, `no key "password"`},
+		"elsewhere": {func(w *world) {
+			w.withdraw("own")
+			w.Apply(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: controllertest.Guests, Name: "own", Labels: forPassword},
+				Data: map[string][]byte{"password": []byte("hush-hush")}})
+		}, `there is no Secret "own" in the namespace of the KafkaUser`},
 		"of another name": {func(w *world) {
 			w.changeUser("app", func(u *v1alpha1.KafkaUser) {
 				u.Spec.Authentication.PasswordSecret.Name = "other"

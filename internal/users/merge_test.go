@@ -1,11 +1,13 @@
 package users
 
 import (
+	"fmt"
 	"reflect"
 	"testing"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/model"
 )
 
 func TestWhatWasAddedIsReadAsItWasWritten(t *testing.T) {
@@ -39,5 +41,29 @@ func TestWhatWasAddedIsReadAsItWasWritten(t *testing.T) {
 	if stake := StakeOf("app", "id", []*v1alpha1.KafkaUser{u, {Status: v1alpha1.KafkaUserStatus{
 		Credentials: &v1alpha1.Credentials{ClusterID: "id"}}}}); stake != nil {
 		t.Errorf("another has all of them: %v", stake)
+	}
+}
+
+// What the spec before has added stands on record beside what the next one adds, until it is taken away.
+func TestAllThatTwoSpecsCanAddFitsItsRecord(t *testing.T) {
+	const rules, grants, room = 256, 64, 1024 // maxItems of spec.acls, spec.grants and status.credentials.addedACLs
+	stake := &Stake{}
+	for spec := range 2 {
+		u := guest()
+		u.Namespace = "home"
+		for n := range rules {
+			u.Spec.ACLs = append(u.Spec.ACLs, v1alpha1.ACLRule{Operations: []v1alpha1.Operation{"Read", "Write"},
+				Resource: v1alpha1.ACLResource{Type: v1alpha1.ResourceTopic, Name: fmt.Sprintf("topic-%d-%d", spec, n)}})
+		}
+		for n := range grants {
+			u.Spec.Grants = append(u.Spec.Grants, v1alpha1.Grant{Role: v1alpha1.RoleStreams,
+				Group: fmt.Sprintf("group-%d-%d", spec, n)})
+		}
+		all, _ := Granted(u, model.Host{Namespace: "home"})
+		stake = stake.Ahead(ACLsOf("app", all), nil)
+	}
+	record := &v1alpha1.Credentials{}
+	if stake.Record(record); len(record.AddedACLs) < 2*rules || len(record.AddedACLs) > room {
+		t.Errorf("%d lines, and there is room for %d", len(record.AddedACLs), room)
 	}
 }

@@ -268,6 +268,13 @@ func TestKafkaClusterRefused(t *testing.T) {
 			listeners("{name: a, port: 9092, authentication: {mechanisms: [PLAIN], oauth: {issuer: a, audience: b, jwks: {url: 'https://a.example.com'}}}}"),
 			[]string{"authentication", "or remove the other"},
 		},
+		"an audience without an issuer": {
+			tokens("{audience: a, jwks: {url: 'https://a.example.com'}}"), []string{"oauth.issuer", "Required"}},
+		"an issuer without keys": {tokens("{issuer: a, audience: b}"), []string{"oauth.jwks", "Required"}},
+		"a default quota of 0": {`spec: {defaultQuotas: {producerByteRate: 0}}`,
+			[]string{"spec.defaultQuotas.producerByteRate", "greater than or equal to 1"}},
+		"a default share of 0": {`spec: {defaultQuotas: {requestPercentage: 0}}`,
+			[]string{"spec.defaultQuotas.requestPercentage", "greater than or equal to 1"}},
 		"an issuer without an audience": {
 			tokens("{issuer: a, jwks: {url: 'https://a.example.com'}}"), []string{"oauth.audience", "Required"}},
 		"two audiences": {

@@ -218,6 +218,10 @@ func TestKafkaUserRefused(t *testing.T) {
 			`spec: {quotas: {producerByteRate: 0}}`,
 			[]string{"spec.quotas.producerByteRate", "greater than or equal to 1"},
 		},
+		"a byte rate of 0 to consume": {
+			`spec: {quotas: {consumerByteRate: 0}}`,
+			[]string{"spec.quotas.consumerByteRate", "greater than or equal to 1"},
+		},
 		"a request percentage of 0": {
 			`spec: {quotas: {requestPercentage: 0}}`,
 			[]string{"spec.quotas.requestPercentage", "greater than or equal to 1"},
@@ -226,6 +230,14 @@ func TestKafkaUserRefused(t *testing.T) {
 			`spec: {quotas: {controllerMutationRate: 0}}`,
 			[]string{"spec.quotas.controllerMutationRate", "greater than or equal to 1"},
 		},
+		"an issuer of tokens": {
+			`spec: {authentication: {mechanisms: [OAUTHBEARER]}}`,
+			[]string{"mechanisms[0]", "supported values"},
+		},
+		"a name with the type of a principal": {`spec: {name: "User:app"}`, []string{"spec.name", "letters, digits"}},
+		"a name with a comma":                 {`spec: {name: "a,b"}`, []string{"spec.name", "letters, digits"}},
+		"a name with a space":                 {`spec: {name: "a b"}`, []string{"spec.name", "letters, digits"}},
+		"a name with a letter of no login":    {`spec: {name: "müller"}`, []string{"spec.name", "letters, digits"}},
 		"a Secret of the password without a name": {
 			`spec: {authentication: {mechanisms: [PLAIN], passwordSecret: {}}}`,
 			[]string{"spec.authentication.passwordSecret.name", "Required value"},

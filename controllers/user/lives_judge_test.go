@@ -1,0 +1,458 @@
+package user
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/controllers/batch"
+	"github.com/castellan-dev/castellan/controllers/controllertest"
+	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/mechanism"
+	"github.com/castellan-dev/castellan/internal/plainauth"
+	"github.com/castellan-dev/castellan/internal/render"
+	"github.com/castellan-dev/castellan/internal/resolve"
+	"github.com/castellan-dev/castellan/internal/users"
+)
+
+// fact is one thing that Kafka has of a user.
+type fact struct{ user, kind, text string }
+
+func (h *life) facts() map[fact]bool {
+	all := map[fact]bool{}
+	for user, credentials := range h.Kafka.Scram {
+		for m, c := range credentials {
+			all[fact{user, "credential", fmt.Sprintf("%s %d %s", m, c.Iterations, c.Password)}] = true
+		}
+	}
+	for a := range h.Kafka.ACLSet {
+		all[fact{strings.TrimPrefix(a.Principal, "User:"), "ACL", fmt.Sprint(a)}] = true
+	}
+	for user, quotas := range h.Kafka.QuotasOf {
+		for key, value := range quotas {
+			all[fact{user, "quota", fmt.Sprintf("%s %g", key, value)}] = true
+		}
+	}
+	return all
+}
+
+// shown is what a client shows to log in.
+type shown struct {
+	password    string
+	certificate users.Certificate
+}
+
+// standing is with what a user logged in when it was Ready last.
+type standing struct {
+	shown
+	mechanisms []v1alpha1.Mechanism
+}
+
+// login is what must open nothing.
+type login struct {
+	shown
+	name, by   string // the object that had it
+	mechanisms []v1alpha1.Mechanism
+}
+
+// seen is how things were before a flush.
+type seen struct {
+	objects map[types.UID]*v1alpha1.KafkaUser
+	holds   map[types.UID]shown
+}
+
+func (h *life) look() seen {
+	s := seen{map[types.UID]*v1alpha1.KafkaUser{}, map[types.UID]shown{}}
+	for _, u := range h.objects() {
+		s.objects[u.UID], s.holds[u.UID] = u, h.shownBy(u)
+	}
+	return s
+}
+
+// shownBy is what the connection Secret of an object holds.
+func (h *life) shownBy(u *v1alpha1.KafkaUser) shown {
+	s := h.secretOf(u.Namespace, u.Name+"-kafka")
+	if s == nil {
+		return shown{}
+	}
+	if owner := metav1.GetControllerOf(s); owner == nil || owner.UID != u.UID {
+		return shown{}
+	}
+	it := shown{string(s.Data[users.PasswordKey]), users.CertificateIn(s)}
+	for _, hush := range []string{it.password, string(it.certificate.KeyPEM)} {
+		if hush != "" {
+			h.hushed[hush] = true
+		}
+	}
+	return it
+}
+
+// opens tells whether a broker lets a user in.
+func (h *life) opens(broker int32, name string, m v1alpha1.Mechanism, with shown) bool {
+	row, known := mechanism.Of(m)
+	if !known || !row.Offered() || m == byTLS && len(with.certificate.CertPEM) == 0 || m != byTLS && with.password == "" {
+		return false
+	}
+	l := row.Login(mechanism.Credential{Username: name, Password: with.password, Certificate: with.certificate.CertPEM,
+		Key: with.certificate.KeyPEM})
+	l.Address = fmt.Sprintf("events-main-%d.", broker)
+	return h.TryLogin(context.Background(), l) == nil
+}
+
+func (h *life) offered(m v1alpha1.Mechanism) bool { return m != v1alpha1.MechanismScram256 }
+
+func (h *life) wants(u *v1alpha1.KafkaUser) []v1alpha1.Mechanism {
+	return slices.DeleteFunc(slices.Clone(u.Spec.Authentication.Mechanisms),
+		func(m v1alpha1.Mechanism) bool { return !h.offered(m) })
+}
+
+// judge checks what must hold at every moment.
+func (h *life) judge(before seen) {
+	h.T.Helper()
+	h.nothingOfOthersIsTouched(before)
+	h.depart(before)
+	h.nothingIsNobodys()
+	h.nobodyIsGivenAway(before)
+	h.nobodyComesBack()
+	h.nobodyIsLockedOut()
+	h.nothingIsTold()
+}
+
+// nothingOfOthersIsTouched: neither what they have in Kafka nor their Secrets.
+func (h *life) nothingOfOthersIsTouched(before seen) {
+	h.T.Helper()
+	for _, u := range before.objects { // these may take it, or take it away
+		name, exact := users.Name(u), u.Spec.ACLPolicy != v1alpha1.ACLPolicyMerge
+		for f := range h.theirs {
+			if f.user == name && (u.Spec.Adoption == v1alpha1.UserAdoptionAlways ||
+				f.kind == "ACL" && exact && (h.owned(name) || u.Status.Credentials != nil)) {
+				h.theirs[f] = false
+			}
+		}
+	}
+	now := h.facts()
+	for f, kept := range h.theirs {
+		if !now[f] {
+			if delete(h.theirs, f); kept {
+				h.fail("the %s of somebody else's user %s is gone: %s", f.kind, f.user, f.text)
+			}
+		}
+	}
+	for key, was := range h.secrets {
+		if s := h.secretOf(key.Namespace, key.Name); s == nil ||
+			fmt.Sprint(s.Labels, s.Annotations, s.Data, s.OwnerReferences, s.UID) != was {
+			h.fail("Secret %s of somebody else is %v, and was %s", key, s, was)
+		}
+	}
+}
+
+// nothingIsNobodys: for everything that the operator puts into Kafka there is a record by which it is taken away again.
+func (h *life) nothingIsNobodys() {
+	h.T.Helper()
+	for f := range h.facts() {
+		if _, others := h.theirs[f]; !others && !h.owned(f.user) {
+			h.fail("nobody has on record the %s of user %s: %s", f.kind, f.user, f.text)
+		}
+	}
+}
+
+// nobodyIsGivenAway: no user of another namespace comes to have the name of a super user, and nobody gives ACLs or
+// quotas to one that logs in elsewhere.
+func (h *life) nobodyIsGivenAway(before seen) {
+	h.T.Helper()
+	super := superUsers(h.cluster())
+	if h.lag != nil && h.lag.ofCluster {
+		super = nil // the cluster may have said so a moment ago
+	}
+	for _, u := range h.objects() {
+		was, known := before.objects[u.UID]
+		recorded := u.Status.Credentials != nil
+		fresh := recorded && (!known || was.Status.Credentials == nil)
+		refused := u.Namespace != controllertest.ClusterKey.Namespace || users.Elsewhere(u)
+		if fresh && refused && slices.Contains(super, users.Name(u)) {
+			h.fail("%s has become super user %s", wish(u), users.Name(u))
+		}
+	}
+}
+
+// depart notes who is gone, or was told to have lost its user.
+func (h *life) depart(before seen) {
+	h.T.Helper()
+	now := h.look()
+	for id, was := range before.objects {
+		is, there := now.objects[id]
+		revoked := there && is.DeletionTimestamp == nil && was.Status.Credentials != nil && is.Status.Credentials == nil &&
+			!users.Elsewhere(was)
+		if there && !revoked {
+			continue
+		}
+		stood, ready := h.ready[id]
+		if delete(h.ready, id); was.Status.Credentials == nil {
+			continue
+		}
+		if h.stays(was, now) {
+			h.isLeft(users.Name(was))
+			if ready && !slices.Contains(stood.mechanisms, byTLS) && !h.logsInBy(users.Name(was), stood.mechanisms, stood.shown) {
+				h.fail("%s was to be left behind, and does not log in", wish(was))
+			}
+			h.say("  user %s of %s is left behind", users.Name(was), was.Name)
+			continue
+		}
+		// What the Secret held is what the operator could try. What it held before goes with it, unless it was not on
+		// every broker yet.
+		if with := before.holds[id]; ready && stood.shown.password == with.password {
+			h.gone = append(h.gone, login{with, users.Name(was), wish(was), recorded(was.Status.Credentials)})
+			h.say("  user %s of %s is gone", users.Name(was), was.Name)
+		}
+	}
+}
+
+// stays tells whether a user that has gone is to stay in Kafka.
+func (h *life) stays(u *v1alpha1.KafkaUser, now seen) bool {
+	return u.Spec.DeletionPolicy == v1alpha1.DeletionRetain && u.Namespace == controllertest.ClusterKey.Namespace &&
+		now.objects[u.UID] == nil && !h.owned(users.Name(u))
+}
+
+// isLeft notes that what Kafka has of a user is nobody's from now on.
+func (h *life) isLeft(name string) {
+	h.left[name] = true
+	for f := range h.facts() {
+		if _, known := h.theirs[f]; f.user == name && !known {
+			h.theirs[f] = true
+		}
+	}
+}
+
+// nobodyComesBack: who was told to be gone logs in no more.
+func (h *life) nobodyComesBack() {
+	h.T.Helper()
+	for _, g := range h.gone {
+		if slices.ContainsFunc(h.objects(), func(u *v1alpha1.KafkaUser) bool {
+			return users.Name(u) == g.name && g.password != "" && h.shownBy(u).password == g.password
+		}) {
+			continue // the same Secret provides it
+		}
+		for _, m := range g.mechanisms {
+			for _, broker := range batch.Serving(h.cluster()) {
+				if h.opens(broker, g.name, m, g.shown) {
+					h.fail("user %s is gone, as was said to %s, and broker %d lets it in by %s", g.name, g.by, broker, m)
+				}
+			}
+		}
+	}
+}
+
+// nobodyIsLockedOut: whoever was Ready logs in, with what its Secret held then or holds now.
+func (h *life) nobodyIsLockedOut() {
+	h.T.Helper()
+	for _, u := range h.living() {
+		holds := h.shownBy(u)
+		stood, was := h.ready[u.UID]
+		if users.Elsewhere(u) {
+			delete(h.ready, u.UID)
+			continue
+		}
+		if was {
+			for _, broker := range batch.Serving(h.cluster()) {
+				in := func(m v1alpha1.Mechanism) bool {
+					return h.opens(broker, users.Name(u), m, holds) || h.opens(broker, users.Name(u), m, stood.shown)
+				}
+				if !all(stood.mechanisms, in) && !all(h.wants(u), in) {
+					h.fail("%s was Ready with %v, and broker %d does not let it in", wish(u), stood.mechanisms, broker)
+				}
+			}
+		}
+		if controllertest.State(u.Status.Conditions) == "Ready" && kafkaUsers.IsReady(u) && h.logsIn(u, holds) {
+			h.ready[u.UID] = standing{holds, h.wants(u)}
+		}
+	}
+}
+
+// logsIn tells whether a user logs in on every broker by all that it asks for.
+func (h *life) logsIn(u *v1alpha1.KafkaUser, with shown) bool {
+	return h.logsInBy(users.Name(u), h.wants(u), with)
+}
+
+func (h *life) logsInBy(name string, mechanisms []v1alpha1.Mechanism, with shown) bool {
+	return all(batch.Serving(h.cluster()), func(broker int32) bool {
+		return all(mechanisms, func(m v1alpha1.Mechanism) bool { return h.opens(broker, name, m, with) })
+	})
+}
+
+func all[T any](of []T, is func(T) bool) bool {
+	return len(of) > 0 && !slices.ContainsFunc(of, func(o T) bool { return !is(o) })
+}
+
+// nothingIsTold: no password and no key stands in a status or in an event.
+func (h *life) nothingIsTold() {
+	h.T.Helper()
+	texts := []string{h.told()}
+	for _, o := range h.objects() {
+		text, _ := json.Marshal(o.Status)
+		texts = append(texts, string(text))
+	}
+	text, _ := json.Marshal(h.cluster().Status)
+	for _, text := range append(texts, string(text)) {
+		for hush := range h.hushed {
+			if strings.Contains(text, hush) {
+				h.fail("told %q in %s", hush, text)
+			}
+		}
+	}
+}
+
+// converged checks what must hold once everything has come to rest.
+func (h *life) converged() {
+	h.T.Helper()
+	before := h.look()
+	h.Reset()
+	h.Settle(liveNames...)
+	for _, u := range h.objects() {
+		if controllertest.State(u.Status.Conditions) == "Stalled/SecretConflict" {
+			delete(h.Requests, "create Secret") // which is refused, and shows that somebody else's is there still
+		}
+	}
+	if h.APIWrites() != 0 || h.Kafka.Writes() != 0 || h.Logins != 0 {
+		for _, u := range h.objects() {
+			was, _ := json.Marshal(before.objects[u.UID].Status)
+			is, _ := json.Marshal(u.Status)
+			h.say("%s was %s and is %s", wish(u), was, is)
+		}
+		h.fail("converged and yet written: %v %v, %d logins", h.Requests, h.Kafka.Requests, h.Logins)
+	}
+	holders := map[string]string{}
+	for _, u := range h.objects() {
+		s := controllertest.State(u.Status.Conditions)
+		switch {
+		case u.DeletionTimestamp != nil:
+			h.fail("%s is not let go: %s %s", wish(u), s, controllertest.Message(u.Status.Conditions))
+		case s != "Ready" && !h.justified(u, s):
+			h.fail("%s is %s (%s)", wish(u), s, controllertest.Message(u.Status.Conditions))
+		case s != "Ready":
+			continue
+		case holders[users.Name(u)] != "":
+			h.fail("%s and %s both hold %s", u.Name, holders[users.Name(u)], users.Name(u))
+		}
+		holders[users.Name(u)] = u.Name
+		h.asAsked(u)
+	}
+	h.filesHaveNobodyElse()
+	if left := remaining(h.cluster()); len(left) > 0 {
+		h.fail("ACLs of %v remain", left)
+	}
+}
+
+// asAsked checks that a user that is Ready has in Kafka what its spec asks for.
+func (h *life) asAsked(u *v1alpha1.KafkaUser) {
+	h.T.Helper()
+	name := users.Name(u)
+	if !users.Elsewhere(u) && !h.logsIn(u, h.shownBy(u)) {
+		h.fail("%s is Ready and does not log in", wish(u))
+	}
+	var scram []string
+	for _, m := range h.wants(u) {
+		if m == scram512 {
+			scram = append(scram, string(m))
+		}
+	}
+	if got := slices.Sorted(maps.Keys(h.Kafka.Scram[name])); !slices.Equal(got, scram) {
+		h.fail("%s is Ready with credentials %v", wish(u), got)
+	}
+	if got, want := h.Kafka.QuotasOf[name], users.QuotasOf(u.Spec.Quotas); !maps.Equal(got, want) {
+		h.fail("%s is Ready with quotas %v, and asks for %v", wish(u), got, want)
+	}
+	rules, _ := users.Granted(u, resolve.HostOf(h.cluster()))
+	wanted := map[kafka.ACL]bool{}
+	for _, a := range users.ACLsOf(name, rules) {
+		if wanted[a] = true; !h.Kafka.ACLSet[a] {
+			h.fail("%s is Ready without %v", wish(u), a)
+		}
+	}
+	for a := range h.Kafka.ACLSet {
+		_, others := h.theirs[fact{name, "ACL", fmt.Sprint(a)}]
+		if a.Principal == users.Principal(name) && !wanted[a] && !(others && u.Spec.ACLPolicy == v1alpha1.ACLPolicyMerge) {
+			h.fail("%s is Ready, and has %v", wish(u), a)
+		}
+	}
+}
+
+// filesHaveNobodyElse: only users that log in so stand in the files that brokers read.
+func (h *life) filesHaveNobodyElse() {
+	h.T.Helper()
+	file := h.secret(render.PlainUsersSecret(controllertest.ClusterKey.Name))
+	entries, err := plainauth.ParseUsersFile([]byte(file[render.UsersEntry]))
+	list, err2 := plainauth.ParseCertificateList([]byte(file[render.CertificatesEntry]))
+	if err != nil || err2 != nil {
+		h.fail("a faulty line: %v %v", err, err2)
+	}
+	has := func(name string, m v1alpha1.Mechanism) bool {
+		return slices.ContainsFunc(h.objects(), func(u *v1alpha1.KafkaUser) bool {
+			return users.Name(u) == name && slices.Contains(recorded(u.Status.Credentials), m)
+		})
+	}
+	retained := plainauth.Retained([]byte(file[render.UsersEntry]))
+	for name := range entries {
+		if !retained[name] && !has(name, plain) {
+			h.fail("the file of PLAIN users has %s", name)
+		}
+	}
+	for _, line := range list {
+		if !has(line.Name, byTLS) && !h.left[line.Name] { // what is left behind stays until the list is written again
+			h.fail("the list of certificates has %s", line.Name)
+		}
+	}
+}
+
+// justified tells whether an object has a reason not to be Ready that is there for everybody to see.
+func (h *life) justified(u *v1alpha1.KafkaUser, state string) bool {
+	name, home := users.Name(u), u.Namespace == controllertest.ClusterKey.Namespace
+	from := users.SourceOf(u)
+	admitted := h.cluster().Spec.Access != nil
+	switch state {
+	case "Stalled/Conflict":
+		return slices.ContainsFunc(h.objects(), func(o *v1alpha1.KafkaUser) bool {
+			return users.Name(o) == name && o.UID != u.UID
+		})
+	case "Stalled/UserExists":
+		file := h.secret(render.PlainUsersSecret(controllertest.ClusterKey.Name))[render.UsersEntry]
+		found := plainauth.Retained([]byte(file))[name]
+		for f := range h.theirs {
+			found = found || f.user == name
+		}
+		return found && (u.Spec.Adoption != v1alpha1.UserAdoptionAlways || !home)
+	case "Stalled/MechanismNotOffered":
+		return len(h.wants(u)) < len(u.Spec.Authentication.Mechanisms)
+	case "Stalled/SecretConflict":
+		_, taken := h.secrets[controllertest.ObjectKey(u.Namespace, u.Name+"-kafka")]
+		return taken
+	case "Stalled/PasswordSecret":
+		if from == nil {
+			return false
+		}
+		s := h.secretOf(u.Namespace, from.Secret)
+		return s == nil || s.Labels[v1alpha1.LabelUse] != v1alpha1.UsePassword || string(s.Data["password"]) == "a\n"
+	case "Stalled/PasswordRotation":
+		return from != nil && users.Requested(u) != ""
+	case "Reconciling/Paused":
+		return u.Annotations[v1alpha1.AnnotationPause] == "true"
+	case "Stalled/NotAdmitted":
+		return !home && !admitted
+	case "Stalled/SuperUserElsewhere":
+		return !home && slices.Contains(superUsers(h.cluster()), name)
+	case "Stalled/PrincipalRefused":
+		return users.Elsewhere(u) && slices.Contains(superUsers(h.cluster()), name)
+	case "Stalled/BeyondAccess":
+		_, beyond := users.Granted(u, resolve.HostOf(h.cluster()))
+		return !home && (len(beyond) > 0 || u.Spec.DeletionPolicy == v1alpha1.DeletionRetain)
+	case "Stalled/InvalidACL":
+		return len(users.Unfit(u)) > 0
+	}
+	return false
+}
