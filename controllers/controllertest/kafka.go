@@ -44,6 +44,9 @@ type FakeKafka struct {
 	lost     map[lostCredential]bool
 	Stubborn map[int32]bool
 	Silent   map[int32]bool
+	// Behind are brokers that load nothing more of the metadata log, and shown is the last offset that a broker has told.
+	Behind   map[int32]bool
+	shown    int64
 	Answers  int32          // the broker that tells which credentials there are
 	Upserts  map[string]int // credentials that were set, by user and mechanism
 	ACLSet   map[kafka.ACL]bool
@@ -89,6 +92,7 @@ func newFakeKafka() *FakeKafka {
 		Topics: map[string]kafka.Topic{}, Scram: map[string]map[string]ScramCredential{},
 		ACLSet: map[kafka.ACL]bool{}, QuotasOf: map[string]map[string]float64{},
 		Upserts: map[string]int{}, lost: map[lostCredential]bool{}, Stubborn: map[int32]bool{}, Silent: map[int32]bool{},
+		Behind: map[int32]bool{},
 	}
 }
 

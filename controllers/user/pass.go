@@ -85,7 +85,7 @@ func (p *userPass) Change(ctx context.Context) error {
 	if err := p.plain(ctx); err != nil {
 		p.plainFailed(err)
 	}
-	p.prove(ctx)
+	p.prove(ctx, admin)
 	return nil
 }
 
@@ -344,6 +344,7 @@ func (p *userPass) mend(ctx context.Context, admin kafka.UserAdmin) error {
 			changes.Sweep(i.claim.Name, p.ownACLs(i), p.live)
 		}
 	}
+	p.noteWritten(changes, byName)
 	if err := p.mendScram(ctx, admin, changes, byName); err != nil {
 		return err
 	}

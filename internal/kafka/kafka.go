@@ -103,6 +103,14 @@ type UserAdmin interface {
 	Quotas(ctx context.Context) (map[string]map[string]float64, error)
 	// AlterQuotas sets the given keys of each user. A nil value removes the key.
 	AlterQuotas(ctx context.Context, changes map[string]map[string]*float64) (map[string]error, error)
+	// MetadataEnd is where the metadata log ends, as the leader of its quorum says (KIP-595): every write that Kafka has
+	// answered before stands below. Only Kafka with KRaft has it.
+	MetadataEnd(ctx context.Context) (int64, error)
+	// Loaded is the offset of the last record in one broker's image of the metadata. A broker shows an image before it
+	// acts by the credentials, ACLs and quotas in it, and has done so with one image before it shows the next: it acts
+	// by all records up to an offset once it has shown that offset, or a higher one, and after that another. The log
+	// grows about twice a second also where nothing changes (metadata.max.idle.interval.ms).
+	Loaded(ctx context.Context, broker int32) (int64, error)
 }
 
 // DefaultUser stands for Kafka's default user, whose quotas hold for every user without quotas of its own. No user has

@@ -155,3 +155,11 @@ func (a admin) Quotas(ctx context.Context) (map[string]map[string]float64, error
 func (a admin) AlterQuotas(ctx context.Context, changes map[string]map[string]*float64) (map[string]error, error) {
 	return call(a, false, func(k kafka.Admin) (map[string]error, error) { return k.AlterQuotas(ctx, changes) })
 }
+
+func (a admin) MetadataEnd(ctx context.Context) (int64, error) {
+	return call(a, false, func(k kafka.Admin) (int64, error) { return k.MetadataEnd(ctx) })
+}
+
+func (a admin) Loaded(ctx context.Context, broker int32) (int64, error) {
+	return call(a, true, func(k kafka.Admin) (int64, error) { return k.Loaded(ctx, broker) })
+}
