@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -123,7 +122,7 @@ func (p *userPass) keyOf(i *userItem) batch.Key {
 func (p *userPass) noteWritten(changes users.Changes, byName map[string]*userItem) {
 	names := slices.Collect(maps.Keys(changes.Quotas))
 	for _, a := range slices.Concat(changes.CreateACLs, changes.DeleteACLs) {
-		names = append(names, strings.TrimPrefix(a.Principal, users.Principal("")))
+		names = append(names, nameOf(a.Principal))
 	}
 	for _, u := range changes.Upserts {
 		names, byName[u.User].credentialsWritten = append(names, u.User), true

@@ -91,16 +91,22 @@ type UserAdmin interface {
 	AlterScramCredentials(
 		ctx context.Context, upserts []ScramUpsert, deletions []ScramDeletion,
 	) (map[string]error, error)
-	// ACLs lists every ACL of the cluster.
-	ACLs(ctx context.Context) ([]ACL, error)
+	// ACLs lists the ACLs of some principals; nil = every ACL of the cluster. Few are asked for one by one: Kafka takes one
+	// principal in a request, and looks through all ACLs for it. For more it is asked for all.
+	ACLs(ctx context.Context, principals []string) ([]ACL, error)
 	// CreateACLs creates ACLs and returns one result per ACL, in order. Creating an ACL that exists is no error.
 	CreateACLs(ctx context.Context, acls []ACL) ([]error, error)
 	// DeleteACLs removes exactly the given ACLs and returns one result per ACL, in order. Nothing in an ACL is taken
 	// for a wildcard. Deleting an ACL that is gone already is no error.
 	DeleteACLs(ctx context.Context, acls []ACL) ([]error, error)
-	// Quotas lists the client quotas (KIP-546) of users, by user and key, those of the default user under DefaultUser. It
-	// leaves out the quotas of client ids, and of users with a client id.
-	Quotas(ctx context.Context) (map[string]map[string]float64, error)
+	// DeleteACLsOf removes all ACLs of a principal with one permission, also those that nobody knew of, and returns one
+	// result for each, in order. Kafka's controller looks through all ACLs for each ACL of DeleteACLs, here once for all of
+	// the principal.
+	DeleteACLsOf(ctx context.Context, of []ACLsOf) ([]error, error)
+	// Quotas lists the client quotas (KIP-546) of some users, by user and key; nil = of all. Those of the default user are
+	// under DefaultUser. It leaves out the quotas of client ids, and of users with a client id. Few users are asked for
+	// one by one, as with ACLs.
+	Quotas(ctx context.Context, users []string) (map[string]map[string]float64, error)
 	// AlterQuotas sets the given keys of each user. A nil value removes the key.
 	AlterQuotas(ctx context.Context, changes map[string]map[string]*float64) (map[string]error, error)
 	// MetadataEnd is where the metadata log ends, as the leader of its quorum says (KIP-595): every write that Kafka has
@@ -325,6 +331,13 @@ type ScramUpsert struct {
 type ScramDeletion struct {
 	User      string
 	Mechanism string // SCRAM-SHA-256 or SCRAM-SHA-512
+}
+
+// ACLsOf stands for all ACLs of a principal that have one permission.
+type ACLsOf struct {
+	Principal  string // "User:app"
+	Permission string // Allow, Deny
+	Count      int    // how many they are, as far as is known
 }
 
 // ACL is one access control entry in Kafka's own words.
