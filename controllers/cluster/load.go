@@ -123,8 +123,8 @@ func (r *Reconciler) readLive(ctx context.Context, cluster client.Object) (*obse
 	return live, nil
 }
 
-// ofClusterItself selects by label what is a cluster's, and not the connection Secrets of its users. Of these some may be
-// without the label of a user, whose name is too long for one; isOurs leaves them out.
+// ofClusterItself selects by label what is a cluster's, and not the connection Secrets of its users. Some of these may
+// lack the label of a user, where the name is too long for one; isOurs leaves them out.
 func ofClusterItself(name string) client.MatchingLabelsSelector {
 	cluster, err1 := labels.NewRequirement(v1alpha1.LabelCluster, selection.Equals, []string{name})
 	users, err2 := labels.NewRequirement(v1alpha1.LabelUser, selection.DoesNotExist, nil)

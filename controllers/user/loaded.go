@@ -16,8 +16,8 @@ import (
 	"github.com/castellan-dev/castellan/internal/users"
 )
 
-// SCRAM credentials, ACLs and quotas stand in Kafka's metadata log. Which of its records a broker acts by, it tells with
-// one request, for all users together; see kafka.UserAdmin.
+// SCRAM credentials, ACLs and quotas stand in Kafka's metadata log. Which of its records a broker acts by, it tells for
+// all users together; see kafka.UserAdmin.
 
 const (
 	// loadLimit bounds the wait for one broker within a flush. It is several times the half second after which also an
@@ -40,8 +40,8 @@ func inLog(m v1alpha1.Mechanism) bool {
 	return mechanism.Uses([]v1alpha1.Mechanism{m}, mechanism.ScramCredentials)
 }
 
-// awaitLoaded waits until the brokers act by all that stands in the metadata log, if something is to be seen of that. Of
-// other people's clusters nothing is told but by logins: they may be older, or not let the operator ask.
+// awaitLoaded waits until the brokers act by all that stands in the metadata log, if something is to be seen of that.
+// Of other people's clusters nothing is told but by logins: they may be older, or not let the operator ask.
 func (p *userPass) awaitLoaded(ctx context.Context, admin kafka.UserAdmin, brokers []int32, probes []*probe) loads {
 	asks := slices.ContainsFunc(probes, func(t *probe) bool { return inLog(t.mechanism) }) ||
 		slices.ContainsFunc(p.items, p.unproven)
@@ -164,9 +164,11 @@ func (p *userPass) unloaded(i *userItem, seen loads, said map[int32]bool) (open 
 }
 
 func unloadedWord(err error) string {
-	switch {
-	case errors.Is(err, errNoAddress), errors.Is(err, errNotLoaded):
+	if errors.Is(err, errNoAddress) || isBehind(err) {
 		return err.Error()
 	}
 	return "no answer"
 }
+
+// isBehind tells that a broker has answered, and has not read or loaded yet what it has to.
+func isBehind(err error) bool { return errors.Is(err, errNotLoaded) || errors.Is(err, errNotRead) }

@@ -393,7 +393,7 @@ func (p *userPass) mendScram(ctx context.Context, admin kafka.UserAdmin, changes
 	return err
 }
 
-// readLive reads what Kafka has of the users of this flush: three requests for many users, and fewer than twenty for few.
+// readLive reads what Kafka has of the users of this flush: three requests for many users, fewer than twenty for few.
 func (p *userPass) readLive(ctx context.Context, admin kafka.UserAdmin) (live users.Live, err error) {
 	var names []string
 	for _, i := range p.items {

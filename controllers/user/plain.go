@@ -21,6 +21,7 @@ import (
 	"github.com/castellan-dev/castellan/internal/mechanism"
 	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/observe"
+	"github.com/castellan-dev/castellan/internal/plainauth"
 	"github.com/castellan-dev/castellan/internal/render"
 	"github.com/castellan-dev/castellan/internal/users"
 )
@@ -57,8 +58,8 @@ func (p *userPass) plain(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	list, unlisted, revoked := users.CertificateList(known, listed, p.certifiedUsers(), users.ListRoom(len(file)),
-		p.r.Clock.Now())
+	list, unlisted, revoked := users.CertificateList(known, listed, p.certifiedUsers(),
+		users.ListRoom(len(file)+markerRoom), p.r.Clock.Now())
 	p.r.Queue.Mark(p.pass.Cluster.Key, append(missing, unlisted...)...)
 	if !exists && len(entries) == 0 && list == nil {
 		for _, i := range p.items {
@@ -66,8 +67,11 @@ func (p *userPass) plain(ctx context.Context) error {
 		}
 		return nil // nobody to remove anything from
 	}
-	changed := !bytes.Equal(file, current)
-	if !exists || changed || !bytes.Equal(list, known) {
+	changed := !bytes.Equal(file, plainauth.Unmarked(current))
+	if file, err = p.mark(file, current, !exists || changed || !bytes.Equal(list, known)); err != nil {
+		return err
+	}
+	if !bytes.Equal(file, current) || !bytes.Equal(list, known) {
 		if err := p.writePlainFile(ctx, secret, key, file, list, exists); err != nil {
 			return err
 		}

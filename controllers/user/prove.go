@@ -44,7 +44,7 @@ func (p *userPass) prove(ctx context.Context, admin kafka.UserAdmin) {
 	brokers := batch.Serving(p.pass.Cluster.Object)
 	probes := p.probes(brokers)
 	seen := p.awaitLoaded(ctx, admin, brokers, probes)
-	p.ask(ctx, probes, seen)
+	p.ask(ctx, probes, seen, p.awaitRead(ctx, probes))
 	by := map[*userItem][]*probe{}
 	for _, t := range probes {
 		by[t.item] = append(by[t.item], t)
@@ -70,8 +70,8 @@ func (p *userPass) probes(brokers []int32) (probes []*probe) {
 		}
 		for _, node := range nodes {
 			for _, m := range provable(i.mechanisms) {
-				if i.takesAway() && !i.knows(m) && !inLog(m) {
-					continue // nobody knows the password any more: there is nothing to try
+				if i.takesAway() && !i.knows(m) && !inLog(m) && !inFile([]v1alpha1.Mechanism{m}) {
+					continue // nobody has the certificate any more: there is nothing to try
 				}
 				probes = append(probes, &probe{item: i, node: node, mechanism: m, setAgain: p.wasSetAgain(node, m)})
 			}
@@ -87,16 +87,24 @@ type crowd struct {
 	takesAway bool
 }
 
-// ask tries the logins. Where a broker is known to act by all that stands in the metadata log, one user's login speaks
-// for all users of the mechanism: it shows that the listener takes it. If it comes out otherwise than the log says, each
-// of them is tried.
-func (p *userPass) ask(ctx context.Context, probes []*probe, seen loads) {
+// ask tries the logins. Where a broker is known to act by all that stands in the metadata log, or in the file, the login
+// of one user speaks for all of the mechanism: it shows that the listener takes it. If it comes out otherwise than the
+// log or the file says, each of them is tried.
+func (p *userPass) ask(ctx context.Context, probes []*probe, seen, read loads) {
 	crowds := map[crowd][]*probe{}
 	var alone []*probe
 	for _, t := range probes {
-		err, known := seen[t.node]
+		err, known := error(nil), false
+		switch one := []v1alpha1.Mechanism{t.mechanism}; {
+		case inLog(t.mechanism):
+			err, known = seen[t.node]
+		case inFile(one):
+			err, known = read[t.node]
+		}
 		switch {
-		case !known || !inLog(t.mechanism):
+		case !known && !t.known(): // nobody knows the password any more: there is nothing to try
+			t.err = kafka.ErrAuthenticationFailed
+		case !known:
 			alone = append(alone, t)
 		case err != nil:
 			t.err = err
@@ -182,17 +190,21 @@ func (p *userPass) try(ctx context.Context, t *probe) error {
 		}
 		return errNoAddress
 	}
-	address, ok := endpoint.Addresses[t.node]
-	if !ok {
-		return errNoAddress
-	}
 	password := t.item.desired.Password
 	if t.item.takesAway() {
 		password = t.item.password
 	}
 	row, _ := mechanism.Of(t.mechanism) // an endpoint has no mechanism without a row
-	login := row.Login(mechanism.Credential{Username: t.item.claim.Name, Password: password,
-		Certificate: t.item.certificate.CertPEM, Key: t.item.certificate.KeyPEM})
+	return p.logIn(ctx, endpoint, t.node, row.Login(mechanism.Credential{Username: t.item.claim.Name,
+		Password: password, Certificate: t.item.certificate.CertPEM, Key: t.item.certificate.KeyPEM}))
+}
+
+// logIn tries one login at a listener of a broker.
+func (p *userPass) logIn(ctx context.Context, endpoint users.Endpoint, broker int32, login kafka.Login) error {
+	address, ok := endpoint.Addresses[broker]
+	if !ok {
+		return errNoAddress
+	}
 	login.Address = address.Dial
 	if endpoint.TLS {
 		login.CA, login.ServerName = endpoint.Trust.AnchorsOr(p.ca), address.ServerName
@@ -284,8 +296,7 @@ func (p *userPass) judge(i *userItem, probes []*probe, brokers []int32, seen loa
 
 // unasked tells whether a broker could not be asked at all.
 func unasked(err error) bool {
-	return err != nil && !errors.Is(err, kafka.ErrAuthenticationFailed) && !errors.Is(err, errNotLoaded) &&
-		!notOffered(err)
+	return err != nil && !errors.Is(err, kafka.ErrAuthenticationFailed) && !isBehind(err) && !notOffered(err)
 }
 
 // forgoes tells whether a deletion goes through although some broker could not be asked. Nothing of the user is left in

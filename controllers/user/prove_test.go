@@ -12,6 +12,7 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/controllers/controllertest"
 	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/plainauth"
 )
 
 // many makes so many users of a mechanism that are not Ready yet.
@@ -41,6 +42,10 @@ func TestProofCostsWhatBrokersAndMechanismsCostAndNotUsers(t *testing.T) {
 	if w.Logins != 3 || w.Kafka.Count("metadata-end") != 1 || w.Kafka.Count("loaded") != 6 {
 		t.Errorf("60 users on 3 brokers: %d logins, %v", w.Logins, w.Kafka.Requests)
 	}
+	// The finalizer, that the object takes the principal, the Secret, and what came of it.
+	if w.APIWrites() != 4*60 {
+		t.Errorf("60 users: %v", w.Requests)
+	}
 	w.WantSilence(names...)
 	if w.Logins != 0 || w.Kafka.Count("metadata-end", "loaded") != 0 {
 		t.Errorf("at rest: %d logins, %v", w.Logins, w.Kafka.Requests)
@@ -55,8 +60,11 @@ func TestProofCostsWhatBrokersAndMechanismsCostAndNotUsers(t *testing.T) {
 			t.Fatalf("%s is still there", name)
 		}
 	}
-	if w.Logins != 3 || w.Kafka.Count("metadata-end") != 1 {
+	if w.Logins != 3 || w.Kafka.Count("metadata-end") != 1 || w.Kafka.Writes() != 3 {
 		t.Errorf("60 deletions on 3 brokers: %d logins, %v", w.Logins, w.Kafka.Requests)
+	}
+	if w.APIWrites() != 60 { // the finalizers
+		t.Errorf("60 deletions: %v", w.Requests)
 	}
 }
 
@@ -237,4 +245,79 @@ func TestAClusterWhoseQuorumTellsNothingIsProvenByLogins(t *testing.T) {
 	w.Kafka.Forbidden["metadata-end"] = false
 	w.Settle(names...)
 	w.wantAll("Ready", names...)
+}
+
+func TestPlainUsersAreProvenByTheMarkerOfTheFile(t *testing.T) {
+	w := newUserWorld(t, 2)
+	names := w.many(12, plain)
+	w.Reset()
+	w.Settle(names...)
+	w.wantAll("Ready", names...)
+	if w.Logins != 4 { // on each broker that of the marker, and one
+		t.Errorf("%d logins for 12 users on 2 brokers", w.Logins)
+	}
+	w.WantSilence(names...)
+
+	// A broker whose kubelet has not refreshed the file has none of the new ones.
+	w.mountAll(2)
+	w.Apply(newUser("late", 0, plain))
+	_ = w.Once("late")
+	w.wantUser("late", "Reconciling/ProvingLogin")
+	const says = "PLAIN on broker 0: it has not read the file of PLAIN users as it is now"
+	if m := controllertest.Message(w.user("late").Status.Conditions); !strings.Contains(m, says) {
+		t.Errorf("it says %q", m)
+	}
+	w.Mounts = nil
+	w.Settle("late")
+	w.wantUser("late", "Ready")
+
+	w.mountAll(2)
+	for _, name := range names {
+		w.delete(name)
+	}
+	w.Clock.Move(time.Hour) // both brokers answer
+	_ = w.Once(names...)
+	w.wantAll("Reconciling/Revoking", names...)
+	w.Mounts = nil
+	w.Reset()
+	w.Settle(names...)
+	for _, name := range names {
+		if w.user(name) != nil {
+			t.Fatalf("%s is still there", name)
+		}
+	}
+	if w.Logins != 4 {
+		t.Errorf("%d logins for 12 deletions on 2 brokers", w.Logins)
+	}
+}
+
+func TestWhoDoesNotKnowTheMarkerTriesEachUser(t *testing.T) {
+	w := newUserWorld(t, 1)
+	names := w.many(5, plain)
+	w.Settle(names...)
+	w.Mounts = map[int32][]byte{0: nil}
+	w.Apply(newUser("x", 0, plain), newUser("y", 0, plain))
+	_ = w.Once("x", "y")
+	w.wantAll("Reconciling/ProvingLogin", "x", "y")
+	w.restart() // between the file and the proof
+	w.Mounts = nil
+	w.Reset()
+	w.Settle("x", "y")
+	w.wantAll("Ready", "x", "y")
+	if w.Logins != 2 || w.Requests["update Secret"] != 0 {
+		t.Errorf("%d logins, %v", w.Logins, w.Requests)
+	}
+	w.WantSilence(append(names, "x", "y")...)
+}
+
+func TestAMarkerThatSomebodyHasReplacedIsNotBelieved(t *testing.T) {
+	w := newUserWorld(t, 1)
+	w.Apply(newUser("app", time.Hour, plain))
+	w.Settle("app")
+	file := plainauth.Unmarked([]byte(w.secret("events-plain-users")["users"]))
+	w.writeSecret("events-plain-users", func(s *corev1.Secret) { s.Data["users"] = file })
+	w.ChangeCluster(func(c *v1alpha1.KafkaCluster) { controllertest.AddBrokers(c, 2) })
+	w.Settle("app")
+	w.wantUser("app", "Ready") // by a login of its own
+	w.WantSilence("app")
 }

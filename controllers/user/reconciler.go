@@ -50,6 +50,9 @@ type Reconciler struct {
 	// by.
 	unloaded map[batch.Key]bool
 
+	// markers are those of the files of PLAIN users, by cluster.
+	markers map[types.NamespacedName]*marker
+
 	silence              silence
 	loadLimit, loadPause time.Duration
 }
@@ -58,6 +61,7 @@ type Reconciler struct {
 func New(c batch.Common, apiReader client.Reader, prober kafka.Prober) *Reconciler {
 	r := &Reconciler{apiReader: apiReader, provided: apiReader, prober: prober, verified: map[batch.Key]verifiedEntry{},
 		held: map[holding]held{}, lost: map[batch.Key]map[v1alpha1.Mechanism][]int32{}, unloaded: map[batch.Key]bool{},
+		markers: map[types.NamespacedName]*marker{},
 		silence: silence{all: map[doorName]quiet{}}, loadLimit: loadLimit, loadPause: loadPause}
 	r.Begin(c, kafkaUsers, r)
 	return r
@@ -129,6 +133,7 @@ func (r *Reconciler) forgetCluster(key types.NamespacedName) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	maps.DeleteFunc(r.held, func(h holding, _ held) bool { return h.cluster == key })
+	delete(r.markers, key)
 	r.silence.forget(key)
 }
 

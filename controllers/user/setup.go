@@ -81,8 +81,8 @@ func touchedBy(before, after *v1alpha1.KafkaCluster) func(*v1alpha1.KafkaUser) b
 	return nil
 }
 
-// unprovenOn tells who has not been seen to log in on every broker, and of those who have one of each SCRAM mechanism: by
-// that one it is seen whether a broker has lost its users in a new process.
+// unprovenOn tells who has not been seen to log in on every broker, and of those who have, one of each SCRAM mechanism:
+// by that one it is seen whether a broker has lost its users in a new process.
 func unprovenOn(cluster *v1alpha1.KafkaCluster) func(*v1alpha1.KafkaUser) bool {
 	brokers, seen := batch.Serving(cluster), map[v1alpha1.Mechanism]bool{}
 	return func(u *v1alpha1.KafkaUser) bool {

@@ -91,8 +91,8 @@ type UserAdmin interface {
 	AlterScramCredentials(
 		ctx context.Context, upserts []ScramUpsert, deletions []ScramDeletion,
 	) (map[string]error, error)
-	// ACLs lists the ACLs of some principals; nil = every ACL of the cluster. Few are asked for one by one: Kafka takes one
-	// principal in a request, and looks through all ACLs for it. For more it is asked for all.
+	// ACLs lists the ACLs of some principals; nil = every ACL of the cluster. Few are asked for one by one: Kafka takes
+	// one principal in a request, and looks through all ACLs for it. For more it is asked for all.
 	ACLs(ctx context.Context, principals []string) ([]ACL, error)
 	// CreateACLs creates ACLs and returns one result per ACL, in order. Creating an ACL that exists is no error.
 	CreateACLs(ctx context.Context, acls []ACL) ([]error, error)
@@ -100,8 +100,8 @@ type UserAdmin interface {
 	// for a wildcard. Deleting an ACL that is gone already is no error.
 	DeleteACLs(ctx context.Context, acls []ACL) ([]error, error)
 	// DeleteACLsOf removes all ACLs of a principal with one permission, also those that nobody knew of, and returns one
-	// result for each, in order. Kafka's controller looks through all ACLs for each ACL of DeleteACLs, here once for all of
-	// the principal.
+	// result for each, in order. Kafka's controller looks through all ACLs for each ACL of DeleteACLs, and here once for
+	// all of the principal.
 	DeleteACLsOf(ctx context.Context, of []ACLsOf) ([]error, error)
 	// Quotas lists the client quotas (KIP-546) of some users, by user and key; nil = of all. Those of the default user are
 	// under DefaultUser. It leaves out the quotas of client ids, and of users with a client id. Few users are asked for
@@ -134,6 +134,9 @@ type Login struct {
 	Password    string
 	Certificate []byte // PEM
 	Key         []byte // PEM
+	// Silent ends the connection once the broker has taken the password, before any request. The user may be one who can
+	// do no more than log in.
+	Silent bool
 }
 
 // Prober tries from outside what a client would see.

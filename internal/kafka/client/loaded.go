@@ -8,8 +8,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// MetadataEnd implements kafka.UserAdmin. It takes the leader's own end and not the high watermark: a new leader has all
-// that was ever acknowledged, but knows the high watermark only after a moment.
+// MetadataEnd implements kafka.UserAdmin. It takes the leader's own end and not the high watermark: a new leader has
+// all that was ever acknowledged, but knows the high watermark only after a moment.
 func (c *Client) MetadataEnd(ctx context.Context) (int64, error) {
 	quorum, err := c.quorum(ctx)
 	if err != nil {
