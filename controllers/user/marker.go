@@ -57,6 +57,13 @@ func (p *userPass) mark(file, current []byte, writes bool) ([]byte, error) {
 	return plainauth.Marked(file, entry), nil
 }
 
+// forgetMarker is for a cluster without a file.
+func (p *userPass) forgetMarker() {
+	p.r.mu.Lock()
+	defer p.r.mu.Unlock()
+	delete(p.r.markers, p.pass.Cluster.Key)
+}
+
 // awaitRead asks each broker, of which something is to be seen about PLAIN users, whether it has read the file as it is
 // now. A nil map: nobody can tell, because the operator has not written the file itself since it was started.
 func (p *userPass) awaitRead(ctx context.Context, probes []*probe) loads {

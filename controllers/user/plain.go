@@ -62,6 +62,7 @@ func (p *userPass) plain(ctx context.Context) error {
 		users.ListRoom(len(file)+markerRoom), p.r.Clock.Now())
 	p.r.Queue.Mark(p.pass.Cluster.Key, append(missing, unlisted...)...)
 	if !exists && len(entries) == 0 && list == nil {
+		p.forgetMarker()
 		for _, i := range p.items {
 			i.lineStays = true // there is none
 		}
