@@ -10,7 +10,9 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/selection"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
@@ -86,8 +88,7 @@ func anyBrokerReady(pods []corev1.Pod) bool {
 func (r *Reconciler) readLive(ctx context.Context, cluster client.Object) (*observe.Live, error) {
 	live := &observe.Live{Taken: map[string]string{}, Revisions: map[string]*appsv1.ControllerRevision{}}
 	list := func(list client.ObjectList) error {
-		err := r.List(ctx, list, client.InNamespace(cluster.GetNamespace()),
-			client.MatchingLabels{v1alpha1.LabelCluster: cluster.GetName()})
+		err := r.List(ctx, list, client.InNamespace(cluster.GetNamespace()), ofClusterItself(cluster.GetName()))
 		if err != nil {
 			return fmt.Errorf("list the %T of cluster %s/%s: %w", list, cluster.GetNamespace(), cluster.GetName(), err)
 		}
@@ -120,6 +121,17 @@ func (r *Reconciler) readLive(ctx context.Context, cluster client.Object) (*obse
 		live.Revisions[kept.Items[i].Name] = &kept.Items[i]
 	}
 	return live, nil
+}
+
+// ofClusterItself selects by label what is a cluster's, and not the connection Secrets of its users. Some of these may
+// lack the label of a user, where the name is too long for one; isOurs leaves them out.
+func ofClusterItself(name string) client.MatchingLabelsSelector {
+	cluster, err1 := labels.NewRequirement(v1alpha1.LabelCluster, selection.Equals, []string{name})
+	users, err2 := labels.NewRequirement(v1alpha1.LabelUser, selection.DoesNotExist, nil)
+	if err1 != nil || err2 != nil { // a name that no label can have is on no object
+		return client.MatchingLabelsSelector{Selector: labels.Nothing()}
+	}
+	return client.MatchingLabelsSelector{Selector: labels.NewSelector().Add(*cluster, *users)}
 }
 
 func isOurs(kind observe.Kind, object, cluster client.Object) bool {

@@ -80,15 +80,22 @@ func (r *Reconciler) holders(ctx context.Context, cluster types.NamespacedName) 
 			}
 			return nil, fmt.Errorf("read Secret %s: %w", key, err)
 		}
-		h := provided.Holder{Name: fmt.Sprintf("Secret %q of KafkaUser %s/%s", key.Name, u.Namespace, u.Name),
-			Anchors: secret.Data[pki.TLSAuthority]}
-		for entry := range secret.Data {
-			if listener, is := strings.CutPrefix(entry, "bootstrap.servers."); is {
-				h.Listeners = append(h.Listeners, listener)
-			}
-		}
+		h := holderOf(secret)
+		h.Name = fmt.Sprintf("Secret %q of KafkaUser %s/%s", key.Name, u.Namespace, u.Name)
 		all = append(all, h)
 	}
 	slices.SortFunc(all, func(a, b provided.Holder) int { return strings.Compare(a.Name, b.Name) })
 	return all, nil
+}
+
+// holderOf is what a connection Secret tells clients of whom to trust, and where.
+func holderOf(secret *corev1.Secret) provided.Holder {
+	h := provided.Holder{Anchors: secret.Data[pki.TLSAuthority]}
+	for entry := range secret.Data {
+		if listener, is := strings.CutPrefix(entry, "bootstrap.servers."); is {
+			h.Listeners = append(h.Listeners, listener)
+		}
+	}
+	slices.Sort(h.Listeners)
+	return h
 }

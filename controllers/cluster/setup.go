@@ -1,16 +1,20 @@
 package cluster
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
@@ -49,13 +53,41 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		WatchesRawSource(source.Channel(r.Woken, &handler.EnqueueRequestForObject{})).
 		WithOptions(controller.Options{MaxConcurrentReconciles: connect.ClustersAtOnce})
 	for _, object := range labelled(r.Settings.kinds()) {
-		build = build.Watches(object, ofCluster)
+		build = build.Watches(object, ofCluster, builder.WithPredicates(concerning(object)))
 	}
 	if r.Settings.ReadNodes {
 		build = r.watchHosts(build)
 	}
 	provided := handler.TypedEnqueueRequestsFromMapFunc(r.naming)
 	return build.WatchesRawSource(source.Kind(own, &corev1.Secret{}, provided)).Complete(r)
+}
+
+// concerning holds off what bears a cluster's label and is nothing of the cluster's: there may be thousands of users.
+func concerning(object client.Object) predicate.Predicate {
+	if _, is := object.(*corev1.Secret); !is {
+		return predicate.Funcs{}
+	}
+	return predicate.Funcs{
+		CreateFunc: func(e event.CreateEvent) bool { return !isUsers(e.Object) },
+		DeleteFunc: func(e event.DeleteEvent) bool { return !isUsers(e.Object) },
+		UpdateFunc: func(e event.UpdateEvent) bool {
+			before, after := e.ObjectOld.(*corev1.Secret), e.ObjectNew.(*corev1.Secret)
+			return !isUsers(after) || !isUsers(before) || tells(before, after)
+		},
+	}
+}
+
+// isUsers tells whether an object is the connection Secret of a user.
+func isUsers(o client.Object) bool {
+	owner := metav1.GetControllerOf(o)
+	return owner != nil && owner.Kind == "KafkaUser"
+}
+
+// tells that a connection Secret names other authorities, or other listeners: for that a change of the authority that
+// signs waits; see holders.
+func tells(before, after *corev1.Secret) bool {
+	one, other := holderOf(before), holderOf(after)
+	return !bytes.Equal(one.Anchors, other.Anchors) || !slices.Equal(one.Listeners, other.Listeners)
 }
 
 // Labelled is an object of each kind that carries a cluster's label.

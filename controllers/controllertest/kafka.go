@@ -44,6 +44,9 @@ type FakeKafka struct {
 	lost     map[lostCredential]bool
 	Stubborn map[int32]bool
 	Silent   map[int32]bool
+	// Behind are brokers that load nothing more of the metadata log, and shown is the last offset that a broker has told.
+	Behind   map[int32]bool
+	shown    int64
 	Answers  int32          // the broker that tells which credentials there are
 	Upserts  map[string]int // credentials that were set, by user and mechanism
 	ACLSet   map[kafka.ACL]bool
@@ -89,6 +92,7 @@ func newFakeKafka() *FakeKafka {
 		Topics: map[string]kafka.Topic{}, Scram: map[string]map[string]ScramCredential{},
 		ACLSet: map[kafka.ACL]bool{}, QuotasOf: map[string]map[string]float64{},
 		Upserts: map[string]int{}, lost: map[lostCredential]bool{}, Stubborn: map[int32]bool{}, Silent: map[int32]bool{},
+		Behind: map[int32]bool{},
 	}
 }
 
@@ -477,7 +481,7 @@ func (k *FakeKafka) AlterScramCredentials(
 	return results, end()
 }
 
-func (k *FakeKafka) ACLs(context.Context) ([]kafka.ACL, error) {
+func (k *FakeKafka) ACLs(_ context.Context, principals []string) ([]kafka.ACL, error) {
 	end, err := k.begin("acls")
 	if err != nil {
 		return nil, err
@@ -485,7 +489,9 @@ func (k *FakeKafka) ACLs(context.Context) ([]kafka.ACL, error) {
 	if k.NoAuthorizer {
 		return nil, errors.Join(noAuthorizer, end())
 	}
-	return slices.Collect(maps.Keys(k.ACLSet)), end()
+	return slices.DeleteFunc(slices.Collect(maps.Keys(k.ACLSet)), func(a kafka.ACL) bool {
+		return principals != nil && !slices.Contains(principals, a.Principal)
+	}), end()
 }
 
 var noAuthorizer = &kafka.Refusal{Code: "SECURITY_DISABLED", Message: "No Authorizer is configured."}
@@ -522,6 +528,28 @@ func (k *FakeKafka) DeleteACLs(_ context.Context, acls []kafka.ACL) ([]error, er
 		}
 		if results[i] == nil {
 			delete(k.ACLSet, a)
+		}
+	}
+	return results, end()
+}
+
+func (k *FakeKafka) DeleteACLsOf(_ context.Context, of []kafka.ACLsOf) ([]error, error) {
+	end, err := k.begin("acl-delete")
+	if err != nil {
+		return nil, err
+	}
+	results := make([]error, len(of))
+	for i, f := range of {
+		for a := range k.ACLSet {
+			switch {
+			case k.NoAuthorizer:
+				results[i] = noAuthorizer
+			case a.Principal != f.Principal || a.Permission != f.Permission:
+			case k.RefuseACL[a] != nil:
+				results[i] = k.RefuseACL[a]
+			default:
+				delete(k.ACLSet, a)
+			}
 		}
 	}
 	return results, end()

@@ -3,18 +3,21 @@ package controllertest
 import (
 	"context"
 	"maps"
+	"slices"
 
 	"github.com/castellan-dev/castellan/internal/kafka"
 )
 
-func (k *FakeKafka) Quotas(context.Context) (map[string]map[string]float64, error) {
+func (k *FakeKafka) Quotas(_ context.Context, names []string) (map[string]map[string]float64, error) {
 	end, err := k.begin("quotas")
 	if err != nil {
 		return nil, err
 	}
 	found := map[string]map[string]float64{}
 	for user, quotas := range k.QuotasOf {
-		found[user] = maps.Clone(quotas)
+		if names == nil || slices.Contains(names, user) {
+			found[user] = maps.Clone(quotas)
+		}
 	}
 	return found, end()
 }

@@ -476,7 +476,7 @@ func TestWhomTheClusterDoesNotAdmitHasNoEffectOnTheFileOfPlainUsers(t *testing.T
 	w.Apply(controllertest.FromGuests(newUser("ghost", time.Hour, v1alpha1.MechanismPlain)))
 	w.Apply(newUser("beside", time.Hour, v1alpha1.MechanismPlain)) // so that the file is written
 	w.Settle("frozen", "ghost", "beside")
-	lines, _ := plainauth.ParseUsersFile([]byte(w.secret("events-plain-users")["users"]))
+	lines, _ := plainauth.ParseUsersFile(plainauth.Unmarked([]byte(w.secret("events-plain-users")["users"])))
 	if _, stays := lines["frozen"]; !stays || len(lines) != 2 {
 		t.Errorf("lines %v, expected those of frozen and beside", lines)
 	}

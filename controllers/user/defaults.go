@@ -78,7 +78,7 @@ func (p *userPass) setDefaults(ctx context.Context, admin kafka.UserAdmin) (refu
 	cluster := p.pass.Cluster.Object
 	quotas := p.live.Quotas
 	if quotas == nil { // no user of this flush needed them
-		if quotas, err = admin.Quotas(ctx); err != nil {
+		if quotas, err = admin.Quotas(ctx, []string{kafka.DefaultUser}); err != nil {
 			return nil, err
 		}
 	}

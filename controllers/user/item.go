@@ -74,6 +74,8 @@ type userItem struct {
 	noRoom bool
 	// unseen: whether a broker still has its credentials could not be told, and is looked at again.
 	unseen bool
+	// credentialsWritten: the flush has set or deleted a SCRAM credential of it.
+	credentialsWritten bool
 	// resets: credentials of it are set again that a broker has lost.
 	resets bool
 	// holderAwaits is what the holder waits for while what its predecessors had is taken away; nil = nothing.

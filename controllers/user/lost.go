@@ -116,7 +116,7 @@ func (p *userPass) seekLost(ctx context.Context) error {
 		for _, id := range brokers {
 			probes = append(probes, &probe{item: w.item, node: id, mechanism: m})
 		}
-		batch.Each(probers, probes, func(t *probe) { t.err = p.try(ctx, t) })
+		batch.Each(probers, probes, func(t *probe) { t.err = p.knock(ctx, t) })
 		if w.vanished && !slices.ContainsFunc(probes, func(t *probe) bool { return t.err == nil }) {
 			w.item.unseen = true // it is written now, as whatever is missing
 			continue

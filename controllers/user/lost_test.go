@@ -209,14 +209,14 @@ func (w *world) grow() {
 	w.Kafka.BrokerCount = 4
 }
 
-func TestANewBrokerIsAskedOnceForEachMechanismOfAUser(t *testing.T) {
+func TestANewBrokerIsAskedOnceForEachScramMechanism(t *testing.T) {
 	w, names := newRestartWorld(t)
 	w.grow()
 	w.Reset()
 	w.Settle(names...)
 	w.wantAll("Ready", names...)
-	if w.Logins != 8 || w.Kafka.Writes() != 0 {
-		t.Errorf("%d logins, want 8; %v", w.Logins, w.Kafka.Requests)
+	if w.Logins != 4 || w.Kafka.Writes() != 0 { // one of each SCRAM mechanism, and of PLAIN both
+		t.Errorf("%d logins, want 4; %v", w.Logins, w.Kafka.Requests)
 	}
 }
 
@@ -363,21 +363,42 @@ func TestUsersAreLookedAtWhenABrokerRunsInANewProcess(t *testing.T) {
 	before := controllertest.ReadyCluster(2)
 	since := metav1.NewTime(controllertest.TestStart)
 	before.Status.Nodes[1].StartedAt = &since
+	with := func(name string, m v1alpha1.Mechanism, proven ...int32) *v1alpha1.KafkaUser {
+		u := newUser(name, time.Hour, m)
+		u.Status.Credentials = &v1alpha1.Credentials{ClusterID: before.Status.ClusterID, ProvenOn: proven,
+			Mechanisms: []v1alpha1.CredentialStatus{{Mechanism: m}}}
+		return u
+	}
+	// One of those who are proven is looked at for all of the mechanism.
+	all := []*v1alpha1.KafkaUser{with("a", scram512, 0, 1), with("b", scram512, 0, 1), with("unproven", scram512, 0),
+		with("plain", plain, 0, 1), with("outside", v1alpha1.MechanismExternal), newUser("nowhere", time.Hour, plain)}
 	for name, c := range map[string]struct {
 		change func(*v1alpha1.NodeStatus)
-		same   bool
+		wanted string
 	}{
-		"the same process": {func(n *v1alpha1.NodeStatus) { n.StartedAt = since.DeepCopy() }, true},
+		"the same process": {func(n *v1alpha1.NodeStatus) { n.StartedAt = since.DeepCopy() }, ""},
 		"another process": {func(n *v1alpha1.NodeStatus) {
 			n.StartedAt = &metav1.Time{Time: since.Add(time.Second)}
-		}, false},
+		}, "a unproven nowhere"},
 		"it serves no more": {func(n *v1alpha1.NodeStatus) {
 			n.State, n.StartedAt = v1alpha1.NodeStarting, &metav1.Time{Time: since.Add(time.Second)}
-		}, true},
+		}, ""},
 	} {
 		after := before.DeepCopy()
-		if c.change(&after.Status.Nodes[1]); sameForUsers(before, after) != c.same {
-			t.Errorf("%s: same %t", name, !c.same)
+		c.change(&after.Status.Nodes[1])
+		if !sameForUsers(before, after) {
+			t.Errorf("%s: it concerns all users", name)
+		}
+		var wanted []string
+		if touched := touchedBy(before, after); touched != nil {
+			for _, u := range all {
+				if touched(u) {
+					wanted = append(wanted, u.Name)
+				}
+			}
+		}
+		if got := strings.Join(wanted, " "); got != c.wanted {
+			t.Errorf("%s: looked at are %q, want %q", name, got, c.wanted)
 		}
 	}
 }

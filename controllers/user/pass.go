@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/types"
 
@@ -87,7 +88,7 @@ func (p *userPass) Change(ctx context.Context) error {
 	if p.listed = err == nil; !p.listed {
 		p.plainFailed(err)
 	}
-	p.prove(ctx)
+	p.prove(ctx, admin)
 	return nil
 }
 
@@ -357,6 +358,7 @@ func (p *userPass) mend(ctx context.Context, admin kafka.UserAdmin) error {
 			changes.Sweep(i.claim.Name, p.ownACLs(i), p.live)
 		}
 	}
+	p.noteWritten(changes, byName)
 	if err := p.mendScram(ctx, admin, changes, byName); err != nil {
 		return err
 	}
@@ -404,7 +406,7 @@ func (p *userPass) mendScram(ctx context.Context, admin kafka.UserAdmin, changes
 	return err
 }
 
-// readLive reads what Kafka has of the users of this flush: three requests, however many users there are.
+// readLive reads what Kafka has of the users of this flush: three requests for many users, fewer than twenty for few.
 func (p *userPass) readLive(ctx context.Context, admin kafka.UserAdmin) (live users.Live, err error) {
 	var names []string
 	for _, i := range p.items {
@@ -424,10 +426,18 @@ func (p *userPass) readLive(ctx context.Context, admin kafka.UserAdmin) (live us
 			return live, err
 		}
 	}
-	if live.Quotas, err = admin.Quotas(ctx); err != nil || !p.host.Authorizes {
+	ofQuotas := names
+	if slices.ContainsFunc(p.items, func(i *userItem) bool { return i.claim.Name == defaultUser }) {
+		ofQuotas = append([]string{kafka.DefaultUser}, names...)
+	}
+	if live.Quotas, err = admin.Quotas(ctx, ofQuotas); err != nil || !p.host.Authorizes {
 		return live, err
 	}
-	live.ACLs, err = admin.ACLs(ctx)
+	principals := make([]string, len(names))
+	for n, name := range names {
+		principals[n] = users.Principal(name)
+	}
+	live.ACLs, err = admin.ACLs(ctx, principals)
 	p.authorizer, p.aclsBy = err == nil, live.ACLsBy()
 	if refusal, ok := errors.AsType[*kafka.Refusal](err); ok && refusal.Code == "SECURITY_DISABLED" {
 		return live, nil
@@ -442,35 +452,53 @@ func (p *userPass) mendACLs(ctx context.Context, admin kafka.UserAdmin, changes 
 	failed := map[string]bool{} // by principal
 	for _, step := range changes.ACLSteps() {
 		acls := slices.DeleteFunc(step.ACLs, func(a kafka.ACL) bool { return failed[a.Principal] })
-		if len(acls) == 0 {
-			continue
-		}
+		whole := slices.DeleteFunc(step.Whole, func(of kafka.ACLsOf) bool { return failed[of.Principal] })
 		send := admin.CreateACLs
 		if step.Delete {
 			send = admin.DeleteACLs
 		}
-		results, err := send(ctx, acls)
-		if err != nil {
-			return err
-		}
-		for n, err := range results {
-			if err == nil || n >= len(acls) {
-				continue
+		if len(acls) > 0 {
+			results, err := send(ctx, acls)
+			if err != nil {
+				return err
 			}
-			failed[acls[n].Principal] = true
-			for name, i := range byName {
-				if users.Principal(name) == acls[n].Principal {
-					i.aclsFailed = true
-					if i.claim.Holder != nil {
-						i.report.ACLs = i.claim.Holder.Status.ACLs
-					}
-					i.refusedBy(err, "spec.acls")
-				}
+			for n, a := range acls {
+				p.aclsRefused(a.Principal, results, n, failed, byName)
+			}
+		}
+		if len(whole) > 0 {
+			results, err := admin.DeleteACLsOf(ctx, whole)
+			if err != nil {
+				return err
+			}
+			for n, of := range whole {
+				p.aclsRefused(of.Principal, results, n, failed, byName)
 			}
 		}
 	}
 	return nil
 }
+
+// aclsRefused notes that something of a principal's ACLs could not be done, if the result says so.
+func (p *userPass) aclsRefused(principal string, results []error, n int, failed map[string]bool,
+	byName map[string]*userItem) {
+	if n >= len(results) || results[n] == nil {
+		return
+	}
+	failed[principal] = true
+	i := byName[nameOf(principal)]
+	if i == nil {
+		return
+	}
+	i.aclsFailed = true
+	if i.claim.Holder != nil {
+		i.report.ACLs = i.claim.Holder.Status.ACLs
+	}
+	i.refusedBy(results[n], "spec.acls")
+}
+
+// nameOf is the user that a principal stands for.
+func nameOf(principal string) string { return strings.TrimPrefix(principal, users.Principal("")) }
 
 func secretKey(namespace, name string) types.NamespacedName {
 	return types.NamespacedName{Namespace: namespace, Name: name}

@@ -21,6 +21,7 @@ import (
 	"github.com/castellan-dev/castellan/internal/mechanism"
 	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/observe"
+	"github.com/castellan-dev/castellan/internal/plainauth"
 	"github.com/castellan-dev/castellan/internal/render"
 	"github.com/castellan-dev/castellan/internal/users"
 )
@@ -60,15 +61,20 @@ func (p *userPass) plain(ctx context.Context) error {
 		return err
 	}
 	certified := p.certifiedUsers()
-	file, ended, refused := users.FitPlainFile(file, current, users.PlainRoom(known, certified))
-	list, unlisted, revoked := users.CertificateList(known, listed, certified, users.ListRoom(len(file)), p.r.Clock.Now())
+	file, ended, refused := users.FitPlainFile(file, plainauth.Unmarked(current), users.PlainRoom(known, certified))
+	list, unlisted, revoked := users.CertificateList(known, listed, certified, users.ListRoom(len(file)+markerRoom),
+		p.r.Clock.Now())
 	p.r.Queue.Mark(p.pass.Cluster.Key, p.tellRoom(append(missing, unlisted...), ended, refused)...)
 	p.seekLines(file)
 	if !exists && len(entries) == 0 && list == nil {
+		p.forgetMarker()
 		return nil // nobody to remove anything from
 	}
-	changed := !bytes.Equal(file, current)
-	if !exists || changed || !bytes.Equal(list, known) {
+	changed := !bytes.Equal(file, plainauth.Unmarked(current))
+	if file, err = p.mark(file, current, !exists || changed || !bytes.Equal(list, known)); err != nil {
+		return err
+	}
+	if !bytes.Equal(file, current) || !bytes.Equal(list, known) {
 		if err := p.writePlainFile(ctx, secret, key, file, list, exists); err != nil {
 			return err
 		}

@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"maps"
 	"sync"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -47,13 +48,23 @@ type Reconciler struct {
 	lost map[batch.Key]map[v1alpha1.Mechanism][]int32
 	// refused is why Kafka has not taken the default quotas of a cluster, as far as that was told.
 	refused map[types.NamespacedName]string
+	// unloaded are the users of whom something was written to the metadata log that not every broker has been seen to act
+	// by.
+	unloaded map[batch.Key]bool
+
+	// markers are those of the files of PLAIN users, by cluster.
+	markers map[types.NamespacedName]*marker
+
+	silence              silence
+	loadLimit, loadPause time.Duration
 }
 
 // New makes the reconciler. apiReader reads past the cache; prober logs in as a user would.
 func New(c batch.Common, apiReader client.Reader, prober kafka.Prober) *Reconciler {
 	r := &Reconciler{apiReader: apiReader, provided: apiReader, prober: prober, verified: map[batch.Key]verifiedEntry{},
-		held: map[holding]held{}, lost: map[batch.Key]map[v1alpha1.Mechanism][]int32{},
-		refused: map[types.NamespacedName]string{}}
+		held: map[holding]held{}, lost: map[batch.Key]map[v1alpha1.Mechanism][]int32{}, unloaded: map[batch.Key]bool{},
+		refused: map[types.NamespacedName]string{}, markers: map[types.NamespacedName]*marker{},
+		silence: silence{all: map[doorName]quiet{}}, loadLimit: loadLimit, loadPause: loadPause}
 	r.Begin(c, kafkaUsers, r)
 	return r
 }
@@ -125,12 +136,15 @@ func (r *Reconciler) forgetCluster(key types.NamespacedName) {
 	defer r.mu.Unlock()
 	delete(r.refused, key)
 	maps.DeleteFunc(r.held, func(h holding, _ held) bool { return h.cluster == key })
+	delete(r.markers, key)
+	r.silence.forget(key)
 }
 
-// Forget drops which password an entry of the users file was made from, and what is to be set again.
+// Forget drops which password an entry of the users file was made from, what is to be set again, and what is unproven.
 func (r *Reconciler) Forget(key batch.Key) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.verified, key)
 	delete(r.lost, key)
+	delete(r.unloaded, key)
 }

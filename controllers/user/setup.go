@@ -54,16 +54,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	}
 	// All users of a cluster are looked at when something has changed that stands in their Secrets, that needs a new proof
 	// of their logins, or that decides whether the cluster can be asked at all.
-	type test = func(*v1alpha1.KafkaUser) bool
-	events := r.ClusterEvents(batch.Every[*v1alpha1.KafkaUser], func(before, after *v1alpha1.KafkaCluster) test {
-		if sameForUsers(before, after) {
-			if !equality.Semantic.DeepEqual(before.Spec.DefaultQuotas, after.Spec.DefaultQuotas) {
-				return func(*v1alpha1.KafkaUser) bool { return false } // what has no object is looked at all the same
-			}
-			return nil
-		}
-		return batch.Every[*v1alpha1.KafkaUser]
-	})
+	events := r.ClusterEvents(batch.Every[*v1alpha1.KafkaUser], touchedBy)
 	if b, err = r.watchProvided(mgr, b); err != nil {
 		return err
 	}
@@ -81,12 +72,37 @@ func (r *Reconciler) markAll(ctx context.Context, cluster types.NamespacedName, 
 	r.MarkCluster(ctx, cluster, q, batch.Every[*v1alpha1.KafkaUser])
 }
 
+// touchedBy tells which users are looked at after a change of their cluster; nil = none.
+func touchedBy(before, after *v1alpha1.KafkaCluster) func(*v1alpha1.KafkaUser) bool {
+	switch {
+	case !sameForUsers(before, after):
+		return batch.Every[*v1alpha1.KafkaUser]
+	case anew(before, after):
+		return unprovenOn(after)
+	case !equality.Semantic.DeepEqual(before.Spec.DefaultQuotas, after.Spec.DefaultQuotas):
+		return func(*v1alpha1.KafkaUser) bool { return false } // what has no object is looked at all the same
+	}
+	return nil
+}
+
+// unprovenOn tells who has not been seen to log in on every broker, and of those who have, one of each SCRAM mechanism:
+// by that one it is seen whether a broker has lost its users in a new process.
+func unprovenOn(cluster *v1alpha1.KafkaCluster) func(*v1alpha1.KafkaUser) bool {
+	brokers, seen := batch.Serving(cluster), map[v1alpha1.Mechanism]bool{}
+	return func(u *v1alpha1.KafkaUser) bool {
+		c := users.Recorded(u, cluster.Status.ClusterID)
+		wanted := c == nil || len(provable(recorded(c))) > 0 && len(lacking(brokers, c.ProvenOn)) > 0
+		for _, m := range recorded(c) {
+			wanted, seen[m] = wanted || inLog(m) && !seen[m], true
+		}
+		return wanted
+	}
+}
+
 func sameForUsers(before, after *v1alpha1.KafkaCluster) bool {
-	// A broker that has gone needs no proof. One that has come does, and so does a new process of one.
 	return batch.FactsOf(before) == batch.FactsOf(after) &&
 		authorizes(before) == authorizes(after) &&
 		slices.Equal(superUsers(before), superUsers(after)) &&
-		!anew(before, after) &&
 		equality.Semantic.DeepEqual(before.Spec.Listeners, after.Spec.Listeners) &&
 		equality.Semantic.DeepEqual(before.Spec.External, after.Spec.External) &&
 		equality.Semantic.DeepEqual(before.Status.External, after.Status.External) &&

@@ -91,18 +91,32 @@ type UserAdmin interface {
 	AlterScramCredentials(
 		ctx context.Context, upserts []ScramUpsert, deletions []ScramDeletion,
 	) (map[string]error, error)
-	// ACLs lists every ACL of the cluster.
-	ACLs(ctx context.Context) ([]ACL, error)
+	// ACLs lists the ACLs of some principals; nil = every ACL of the cluster. Few are asked for one by one: Kafka takes
+	// one principal in a request, and looks through all ACLs for it. For more it is asked for all.
+	ACLs(ctx context.Context, principals []string) ([]ACL, error)
 	// CreateACLs creates ACLs and returns one result per ACL, in order. Creating an ACL that exists is no error.
 	CreateACLs(ctx context.Context, acls []ACL) ([]error, error)
 	// DeleteACLs removes exactly the given ACLs and returns one result per ACL, in order. Nothing in an ACL is taken
 	// for a wildcard. Deleting an ACL that is gone already is no error.
 	DeleteACLs(ctx context.Context, acls []ACL) ([]error, error)
-	// Quotas lists the client quotas (KIP-546) of users, by user and key, those of the default user under DefaultUser. It
-	// leaves out the quotas of client ids, and of users with a client id.
-	Quotas(ctx context.Context) (map[string]map[string]float64, error)
+	// DeleteACLsOf removes all ACLs of a principal with one permission, also those that nobody knew of, and returns one
+	// result for each, in order. Kafka's controller looks through all ACLs for each ACL of DeleteACLs, and here once for
+	// all of the principal.
+	DeleteACLsOf(ctx context.Context, of []ACLsOf) ([]error, error)
+	// Quotas lists the client quotas (KIP-546) of some users, by user and key; nil = of all. Those of the default user are
+	// under DefaultUser. It leaves out the quotas of client ids, and of users with a client id. Few users are asked for
+	// one by one, as with ACLs.
+	Quotas(ctx context.Context, users []string) (map[string]map[string]float64, error)
 	// AlterQuotas sets the given keys of each user. A nil value removes the key.
 	AlterQuotas(ctx context.Context, changes map[string]map[string]*float64) (map[string]error, error)
+	// MetadataEnd is where the metadata log ends, as the leader of its quorum says (KIP-595): every write that Kafka has
+	// answered before stands below. Only Kafka with KRaft has it.
+	MetadataEnd(ctx context.Context) (int64, error)
+	// Loaded is the offset of the last record in one broker's image of the metadata. A broker shows an image before it
+	// acts by the credentials, ACLs and quotas in it, and has done so with one image before it shows the next: it acts
+	// by all records up to an offset once it has shown that offset, or a higher one, and after that another. The log
+	// grows about twice a second also where nothing changes (metadata.max.idle.interval.ms).
+	Loaded(ctx context.Context, broker int32) (int64, error)
 }
 
 // DefaultUser stands for Kafka's default user, whose quotas hold for every user without quotas of its own. No user has
@@ -120,6 +134,9 @@ type Login struct {
 	Password    string
 	Certificate []byte // PEM
 	Key         []byte // PEM
+	// Silent ends the connection once the broker has taken the password, before any request. The user may be one who can
+	// do no more than log in.
+	Silent bool
 }
 
 // Prober tries from outside what a client would see.
@@ -317,6 +334,13 @@ type ScramUpsert struct {
 type ScramDeletion struct {
 	User      string
 	Mechanism string // SCRAM-SHA-256 or SCRAM-SHA-512
+}
+
+// ACLsOf stands for all ACLs of a principal that have one permission.
+type ACLsOf struct {
+	Principal  string // "User:app"
+	Permission string // Allow, Deny
+	Count      int    // how many they are, as far as is known
 }
 
 // ACL is one access control entry in Kafka's own words.

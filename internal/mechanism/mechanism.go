@@ -196,14 +196,14 @@ func (r Row) Shows(custom string) bool {
 	return r.Wire == WireShows
 }
 
-// kerberos is the one custom mechanism that changes those beside it.
-const kerberos = "GSSAPI"
+// Kerberos is the one custom mechanism that changes those beside it.
+const Kerberos = "GSSAPI"
 
 // Properties are those of the row, and what it needs beside the custom mechanism of its listener: with Kerberos among
 // them, Kafka logs in to the realm for each mechanism of a listener, and does not start where one has no service there.
 func (r Row) Properties(o Offer) []Property {
 	properties := r.Listener(o)
-	if o.Custom != nil && o.Custom.Mechanism == kerberos && r.Store != Directory {
+	if o.Custom != nil && o.Custom.Mechanism == Kerberos && r.Store != Directory {
 		properties = append(properties, Property{strings.ToLower(string(r.Name)) + ".sasl.login.class",
 			"org.apache.kafka.common.security.authenticator.DefaultLogin"})
 	}

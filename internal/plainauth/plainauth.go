@@ -25,6 +25,8 @@
 // first, because a class of before Castellan knew of second lines goes by the first alone; the second harms nothing
 // there.
 //
+// One line may be the marker, see Marked. To the class it is a line like others.
+//
 // A line that is not so, or that repeats a name for the second time, lets nobody in and harms no other line. A file
 // that cannot be read, or is larger than 4 MiB, lets nobody in at all. One line takes about 80 bytes and the name, so
 // that a Secret (1 MiB) holds some 10,000 users.

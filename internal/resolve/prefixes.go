@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/mechanism"
 	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/verdict"
 )
@@ -36,8 +37,11 @@ func namersOf(listener string, o *v1alpha1.ListenerOAuth, c *v1alpha1.ListenerCu
 		add(prefixField, "issuer "+o.Issuer, "the issuer", o.PrincipalPrefix, defaultPrincipalPrefix)
 	}
 	if c != nil {
-		add(customField+".principalPrefix", "mechanism "+c.Mechanism+" of Secret "+c.Secret.Name, "mechanism "+c.Mechanism,
-			c.PrincipalPrefix, customPrefix)
+		who := "mechanism " + c.Mechanism
+		if c.Mechanism != mechanism.Kerberos { // of which a broker has one configuration for all its listeners
+			who += " of Secret " + c.Secret.Name
+		}
+		add(customField+".principalPrefix", who, "mechanism "+c.Mechanism, c.PrincipalPrefix, customPrefix)
 	}
 	return all
 }

@@ -44,12 +44,17 @@ type Changes struct {
 	CreateACLs []kafka.ACL
 	DeleteACLs []kafka.ACL
 	Quotas     map[string]map[string]*float64
+	// whole are the principals that lose all ACLs that Kafka has of them.
+	whole map[string]bool
 }
+
+// maxWhole bounds how many ACLs of a principal go by one filter: Kafka makes 10,000 changes at once at most.
+const maxWhole = 5000
 
 // Plan compares what is desired with what is live. Principals that are not desired are somebody else's and left alone.
 // Equal input gives no changes.
 func Plan(desired []Desired, live Live) Changes {
-	changes := Changes{Quotas: map[string]map[string]*float64{}}
+	changes := Changes{Quotas: map[string]map[string]*float64{}, whole: map[string]bool{}}
 	acls := live.ACLsBy()
 	for _, d := range desired {
 		changes.scram(d, live.Scram[d.Name])
@@ -145,6 +150,10 @@ func (c *Changes) acls(d Desired, live []kafka.ACL) {
 		delete(surplus, a)
 	}
 	c.DeleteACLs = append(c.DeleteACLs, slices.SortedFunc(maps.Keys(surplus), compareACLs)...)
+	if d.Stake == nil && len(d.ACLs) == 0 && len(surplus) == len(there) && len(surplus) > 1 &&
+		len(surplus) <= maxWhole {
+		c.whole[Principal(d.Name)] = true
+	}
 }
 
 // Sweep takes ACLs of a principal away, but for those to be kept, and changes nothing else of it.
@@ -159,6 +168,7 @@ func (c *Changes) Sweep(name string, keep []kafka.ACL, live Live) {
 type ACLStep struct {
 	Delete bool // create otherwise
 	ACLs   []kafka.ACL
+	Whole  []kafka.ACLsOf // all that a principal has
 }
 
 // ACLSteps orders the changes of ACLs. Each step is safe only once everything of the steps before it is done for the
@@ -168,9 +178,29 @@ func (c *Changes) ACLSteps() []ACLStep {
 	return []ACLStep{
 		{ACLs: denying(c.CreateACLs, true)},
 		{ACLs: denying(c.CreateACLs, false)},
-		{ACLs: denying(c.DeleteACLs, false), Delete: true},
-		{ACLs: denying(c.DeleteACLs, true), Delete: true},
+		c.deletion(denying(c.DeleteACLs, false)),
+		c.deletion(denying(c.DeleteACLs, true)),
 	}
+}
+
+// deletion deletes ACLs of one permission.
+func (c *Changes) deletion(acls []kafka.ACL) ACLStep {
+	step := ACLStep{Delete: true}
+	place := map[string]int{}
+	for _, a := range acls {
+		if !c.whole[a.Principal] {
+			step.ACLs = append(step.ACLs, a)
+			continue
+		}
+		n, known := place[a.Principal]
+		if !known {
+			n = len(step.Whole)
+			place[a.Principal] = n
+			step.Whole = append(step.Whole, kafka.ACLsOf{Principal: a.Principal, Permission: a.Permission})
+		}
+		step.Whole[n].Count++
+	}
+	return step
 }
 
 func denying(acls []kafka.ACL, deny bool) []kafka.ACL {

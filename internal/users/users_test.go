@@ -78,6 +78,41 @@ func TestPlanChangesOnlyWhatDiffersAndOnlyOfWhomIsDesired(t *testing.T) {
 	}
 }
 
+func TestWhoLosesAllACLsLosesThemByOneFilterForEachPermission(t *testing.T) {
+	deny := acl("User:a", "Delete")
+	deny.Permission = "Deny"
+	three := []kafka.ACL{acl("User:a", "Read"), acl("User:a", "Write"), deny}
+	for name, c := range map[string]struct {
+		desired Desired
+		live    []kafka.ACL
+		whole   bool
+	}{
+		"all go":                         {Desired{}, three, true},
+		"a single one":                   {Desired{}, three[:1], false}, // which its name costs no more
+		"one stays":                      {Desired{ACLs: three[:1]}, three, false},
+		"another comes":                  {Desired{ACLs: []kafka.ACL{acl("User:a", "Alter")}}, three, false},
+		"others have added some (Merge)": {Desired{Stake: &Stake{Added: three}}, three, false},
+		"one is beyond our words":        {Desired{}, append([]kafka.ACL{acl("User:a", "#99")}, three...), false},
+		"nothing is changed":             {Desired{KeepACLs: true}, three, false},
+	} {
+		c.desired.Name = "a"
+		changes := Plan([]Desired{c.desired}, Live{ACLs: c.live})
+		steps := changes.ACLSteps()
+		var allow, forbid []kafka.ACLsOf
+		if c.whole {
+			allow = []kafka.ACLsOf{{Principal: "User:a", Permission: "Allow", Count: 2}}
+			forbid = []kafka.ACLsOf{{Principal: "User:a", Permission: "Deny", Count: 1}}
+		}
+		if !slices.Equal(steps[2].Whole, allow) || !slices.Equal(steps[3].Whole, forbid) {
+			t.Errorf("%s: %v, and then %v", name, steps[2].Whole, steps[3].Whole)
+		}
+		one := len(steps[2].ACLs) + len(steps[3].ACLs)
+		if c.whole != (one == 0 && len(changes.DeleteACLs) > 0) {
+			t.Errorf("%s: %d go one by one", name, one)
+		}
+	}
+}
+
 func TestRulesAreSpelledOutOnceEach(t *testing.T) {
 	rules := []v1alpha1.ACLRule{
 		{Resource: v1alpha1.ACLResource{Type: v1alpha1.ResourceCluster}, Operations: []v1alpha1.Operation{"Create"}},

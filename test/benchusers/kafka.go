@@ -190,8 +190,8 @@ func (l *life) wrong(want expected) func(context.Context, *bench.Side, []string)
 
 func (l *life) misdescribed(ctx context.Context, side *bench.Side, names []string, want expected) (map[string]bool,
 	error) {
-	quotas, err1 := side.Admin.Quotas(ctx)
-	acls, err2 := side.Admin.ACLs(ctx)
+	quotas, err1 := side.Admin.Quotas(ctx, nil)
+	acls, err2 := side.Admin.ACLs(ctx, nil)
 	credentials, err3 := side.Admin.ScramCredentials(ctx, names)
 	by := users.Live{ACLs: acls}.ACLsBy()
 	bad := map[string]bool{}
@@ -214,7 +214,7 @@ func (l *life) misdescribed(ctx context.Context, side *bench.Side, names []strin
 // shownBy reads what a client of a user shows.
 func (l *life) shownBy(ctx context.Context, side *bench.Side, name string) (mechanism.Credential, error) {
 	var secret corev1.Secret
-	key := client.ObjectKey{Namespace: side.Namespace, Name: users.SecretName(name)}
+	key := client.ObjectKey{Namespace: side.Namespace, Name: secretName(name)}
 	err := l.world.Kube.Get(ctx, key, &secret)
 	return mechanism.Credential{
 		Username: name, Password: string(secret.Data[users.PasswordKey]),

@@ -214,19 +214,27 @@ func (l *life) changeSecret(ctx context.Context, kube client.Client, o client.Ob
 	return kube.Update(ctx, l.secret(o.(*v1alpha1.KafkaUser), roundRotated))
 }
 
+func secretName(user string) string {
+	return users.SecretName(&v1alpha1.KafkaUser{ObjectMeta: metav1.ObjectMeta{Name: user}})
+}
+
 // secret is the connection Secret as the operator makes it.
 func (l *life) secret(u *v1alpha1.KafkaUser, round int) *corev1.Secret {
 	labels := model.Labels(bench.ClusterName)
 	labels[v1alpha1.LabelUser] = u.Name
 	owner := metav1.NewControllerRef(u, v1alpha1.GroupVersion.WithKind("KafkaUser"))
+	data, err := users.Layout{}.Connection(l.credential(u.Name, round), l.world.Authority.CertPEM, l.endpoints())
+	if err != nil { // key stores alone have certificates parsed, and nobody asks for any here
+		panic(err)
+	}
 	secret := &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: u.Namespace, Name: users.SecretName(u.Name), Labels: labels,
+			Namespace: u.Namespace, Name: users.SecretName(u), Labels: labels,
 			OwnerReferences: []metav1.OwnerReference{*owner},
 			Annotations:     map[string]string{v1alpha1.AnnotationSalt: salt(u.Name)},
 		},
 		Type: users.SecretType,
-		Data: users.Connection(l.credential(u.Name, round), l.world.Authority.CertPEM, l.endpoints()),
+		Data: data,
 	}
 	l.certificate(u.Name, round).Annotate(secret)
 	if made := madeIn(round); made.Rotated && l.row.Layer == mechanism.LayerSasl {
@@ -268,7 +276,7 @@ func (l *life) report(round int) bench.Write {
 			ProvenOn:   l.host.Nodes,
 		}
 		told := users.Report{
-			Credentials: record, Secret: users.SecretName(u.Name),
+			Credentials: record, Secret: users.SecretName(u),
 			ACLs: users.ListedACLs(users.ACLsOf(u.Name, u.Spec.ACLs)),
 		}
 		if l.row.Layer == mechanism.LayerSasl {
@@ -286,7 +294,7 @@ func (l *life) report(round int) bench.Write {
 // collectGarbage is what Kubernetes does once an owner is gone.
 func collectGarbage(ctx context.Context, kube client.Client, o client.Object) error {
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{
-		Namespace: o.GetNamespace(), Name: users.SecretName(o.GetName()),
+		Namespace: o.GetNamespace(), Name: secretName(o.GetName()),
 	}}
 	return client.IgnoreNotFound(kube.Delete(ctx, secret))
 }

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -84,9 +85,61 @@ func numbersOf(a kafka.ACL) (n aclNumbers, err error) {
 	return n, err
 }
 
-// ACLs implements kafka.UserAdmin with one request.
-func (c *Client) ACLs(ctx context.Context) ([]kafka.ACL, error) {
+const (
+	// singly is how many principals, or users, are asked for one by one.
+	singly = 8
+	// aclComparisons bounds what one request makes of the controller, which does nothing else meanwhile: it compares each
+	// filter with each ACL, some millions in a second.
+	aclComparisons = 2_000_000
+	// unknownACLs is how many ACLs a cluster is taken to have before all of them have been read.
+	unknownACLs = 20_000
+)
+
+// filters is how many filters a request may have.
+func (c *Client) filters() int {
+	have := c.acls.Load()
+	if have == 0 {
+		have = unknownACLs
+	}
+	return int(max(1, aclComparisons/have))
+}
+
+// smaller cuts batches so that none has more items than that.
+func smaller[T any](all [][]T, most int) (cut [][]T) {
+	for _, batch := range all {
+		cut = slices.AppendSeq(cut, slices.Chunk(batch, most))
+	}
+	return cut
+}
+
+// ACLs implements kafka.UserAdmin with one request, or with one for each of few principals.
+func (c *Client) ACLs(ctx context.Context, principals []string) ([]kafka.ACL, error) {
+	if principals == nil || len(principals) > singly {
+		all, err := c.aclsOf(ctx, nil)
+		if c.acls.Store(int64(len(all))); principals == nil || err != nil {
+			return all, err
+		}
+		wanted := make(map[string]bool, len(principals))
+		for _, p := range principals {
+			wanted[p] = true
+		}
+		return slices.DeleteFunc(all, func(a kafka.ACL) bool { return !wanted[a.Principal] }), nil
+	}
+	var acls []kafka.ACL
+	for i := range principals {
+		of, err := c.aclsOf(ctx, &principals[i])
+		if err != nil {
+			return nil, err
+		}
+		acls = append(acls, of...)
+	}
+	return acls, nil
+}
+
+// aclsOf lists the ACLs of one principal; nil = of all.
+func (c *Client) aclsOf(ctx context.Context, principal *string) ([]kafka.ACL, error) {
 	req := kmsg.NewPtrDescribeACLsRequest()
+	req.Principal = principal
 	req.ResourceType, req.ResourcePatternType = kmsg.ACLResourceTypeAny, kmsg.ACLResourcePatternTypeAny
 	req.Operation, req.PermissionType = kmsg.ACLOperationAny, kmsg.ACLPermissionTypeAny
 	resp, err := read[*kmsg.DescribeACLsResponse](ctx, c, req)
@@ -112,7 +165,10 @@ func (c *Client) ACLs(ctx context.Context) ([]kafka.ACL, error) {
 
 // CreateACLs implements kafka.UserAdmin with one request per thousand ACLs.
 func (c *Client) CreateACLs(ctx context.Context, acls []kafka.ACL) ([]error, error) {
-	return eachACL(acls, "create ACL", func(chunk []numberedACL, failed func(numberedACL, error)) error {
+	if have := c.acls.Load(); have > 0 {
+		c.acls.Store(have + int64(len(acls)))
+	}
+	return eachACL(acls, itemsPerRequest, "create ACL", func(chunk []numberedACL, failed func(numberedACL, error)) error {
 		req := kmsg.NewPtrCreateACLsRequest()
 		for _, a := range chunk {
 			item := kmsg.NewCreateACLsRequestCreation()
@@ -136,9 +192,9 @@ func (c *Client) CreateACLs(ctx context.Context, acls []kafka.ACL) ([]error, err
 	})
 }
 
-// DeleteACLs implements kafka.UserAdmin with one request per thousand ACLs.
+// DeleteACLs implements kafka.UserAdmin with one request per thousand ACLs, or for fewer where the cluster has many.
 func (c *Client) DeleteACLs(ctx context.Context, acls []kafka.ACL) ([]error, error) {
-	return eachACL(acls, "delete ACL", func(chunk []numberedACL, failed func(numberedACL, error)) error {
+	return eachACL(acls, c.filters(), "delete ACL", func(chunk []numberedACL, failed func(numberedACL, error)) error {
 		req := kmsg.NewPtrDeleteACLsRequest()
 		for _, a := range chunk {
 			item := kmsg.NewDeleteACLsRequestFilter()
@@ -157,17 +213,63 @@ func (c *Client) DeleteACLs(ctx context.Context, acls []kafka.ACL) ([]error, err
 				failed(a, errNoAnswer)
 				continue
 			}
-			r := resp.Results[i]
-			err := answered(r.ErrorCode, r.ErrorMessage)
-			for _, m := range r.MatchingACLs {
-				if err == nil {
-					err = answered(m.ErrorCode, m.ErrorMessage)
-				}
-			}
-			failed(a, err)
+			failed(a, deletedACLs(resp.Results[i]))
 		}
 		return nil
 	})
+}
+
+// deletedACLs is what came of one filter.
+func deletedACLs(r kmsg.DeleteACLsResponseResult) error {
+	err := answered(r.ErrorCode, r.ErrorMessage)
+	for _, m := range r.MatchingACLs {
+		if err == nil {
+			err = answered(m.ErrorCode, m.ErrorMessage)
+		}
+	}
+	return err
+}
+
+// DeleteACLsOf implements kafka.UserAdmin with one filter for each.
+func (c *Client) DeleteACLsOf(ctx context.Context, of []kafka.ACLsOf) ([]error, error) {
+	const attempt = "delete the ACLs of"
+	results := make([]error, len(of))
+	index := make(map[kafka.ACLsOf]int, len(of))
+	for i, f := range of {
+		index[f] = i
+	}
+	record := func(f kafka.ACLsOf, err error) { results[index[f]] = attempting(err, attempt+" "+f.Principal) }
+	all := smaller(batches(of, func(f kafka.ACLsOf) int { return f.Count }), c.filters())
+	err := inBatches(all, func(chunk []kafka.ACLsOf) error {
+		req := kmsg.NewPtrDeleteACLsRequest()
+		for _, f := range chunk {
+			permission, err := aclPermissions.number(f.Permission)
+			if err != nil {
+				return err
+			}
+			item := kmsg.NewDeleteACLsRequestFilter()
+			item.ResourceType, item.ResourcePatternType = kmsg.ACLResourceTypeAny, kmsg.ACLResourcePatternTypeAny
+			item.Operation, item.PermissionType = kmsg.ACLOperationAny, permission
+			item.Principal = kmsg.StringPtr(f.Principal)
+			req.Filters = append(req.Filters, item)
+		}
+		resp, err := write[*kmsg.DeleteACLsResponse](ctx, c, req)
+		if err != nil {
+			return err
+		}
+		for i, f := range chunk {
+			if i >= len(resp.Results) {
+				record(f, errNoAnswer)
+				continue
+			}
+			record(f, deletedACLs(resp.Results[i]))
+		}
+		return nil
+	}, record)
+	if err != nil {
+		return nil, fmt.Errorf("%s %d principals: %w", attempt, len(of), err)
+	}
+	return results, nil
 }
 
 // numberedACL is an ACL with its place in the caller's list.
@@ -180,7 +282,7 @@ type numberedACL struct {
 // eachACL sends the ACLs in batches and returns their errors in the order of acls. It does not send an ACL with a word
 // that is not Kafka's.
 func eachACL(
-	acls []kafka.ACL, attempt string, send func([]numberedACL, func(numberedACL, error)) error,
+	acls []kafka.ACL, most int, attempt string, send func([]numberedACL, func(numberedACL, error)) error,
 ) ([]error, error) {
 	results := make([]error, len(acls))
 	record := func(a numberedACL, err error) {
@@ -197,7 +299,7 @@ func eachACL(
 		}
 		numbered = append(numbered, item)
 	}
-	err := inBatches(batches(numbered, oneRecord),
+	err := inBatches(smaller(batches(numbered, oneRecord), most),
 		func(chunk []numberedACL) error { return send(chunk, record) }, record)
 	if err != nil {
 		return nil, fmt.Errorf("%s (%d of them): %w", attempt, len(acls), err)

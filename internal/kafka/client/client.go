@@ -28,6 +28,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -88,6 +89,7 @@ type Client struct {
 	clusterID string
 	seeds     []string
 	dials     dialLog
+	acls      atomic.Int64 // how many the cluster has, as far as is known; 0 = not known
 
 	mu         sync.Mutex
 	live       []int32   // brokers of the last refresh, the one to ask first in front; empty = ask the seeds

@@ -301,7 +301,7 @@ func TestNobodyAnswers(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := c.ACLs(ctx); !errors.Is(err, context.Canceled) || errors.Is(err, kafka.ErrUnreachable) {
+	if _, err := c.ACLs(ctx, nil); !errors.Is(err, context.Canceled) || errors.Is(err, kafka.ErrUnreachable) {
 		t.Errorf("cancelled: %v", err)
 	}
 }
@@ -329,7 +329,7 @@ func TestBrokerOutages(t *testing.T) {
 		t.Errorf("alter the stopped broker: %v", err)
 	}
 	for range 4 { // whoever is asked first, somebody answers
-		if _, err := c.ACLs(ctx); err != nil {
+		if _, err := c.ACLs(ctx, nil); err != nil {
 			t.Errorf("list ACLs: %v", err)
 		}
 	}

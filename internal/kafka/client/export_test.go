@@ -12,6 +12,9 @@ var SnapshotFrom = (*Client).snapshotFrom
 // Prefer makes a broker the first to be asked.
 var Prefer = (*Client).prefer
 
+// Believe lets a client take a cluster to have so many ACLs.
+func Believe(c *Client, acls int64) { c.acls.Store(acls) }
+
 // SupportedFeatures asks a broker for the lowest and the highest level that it supports of each feature.
 func SupportedFeatures(ctx context.Context, c *Client) (map[string][2]int16, error) {
 	resp, err := read[*kmsg.ApiVersionsResponse](ctx, c, askFeatures())

@@ -3,7 +3,9 @@ package client
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -50,6 +52,9 @@ func (p Prober) tryLogin(ctx context.Context, login kafka.Login) error {
 	if config != nil {
 		config.ServerName = login.ServerName
 	}
+	if login.Silent {
+		return p.authenticate(ctx, login, config)
+	}
 	opts := append(baseOptions(p.Dialer, config, "castellan-probe"),
 		kgo.SeedBrokers(login.Address), kgo.SASL(mechanism), kgo.RequestRetries(0))
 	cl, err := kgo.NewClient(opts...)
@@ -61,6 +66,31 @@ func (p Prober) tryLogin(ctx context.Context, login kafka.Login) error {
 	req := kmsg.NewPtrApiVersionsRequest()
 	req.ClientSoftwareName, req.ClientSoftwareVersion = "castellan", "1"
 	if _, err := cl.SeedBrokers()[0].Request(ctx, req); err != nil {
+		return unanswered(ctx, err)
+	}
+	return nil
+}
+
+// authenticate logs in and sends no request.
+func (p Prober) authenticate(ctx context.Context, login kafka.Login, config *tls.Config) error {
+	conn, err := dialer(p.Dialer, config)(ctx, "tcp", login.Address)
+	if err != nil {
+		return unanswered(ctx, err)
+	}
+	defer func() { _ = conn.Close() }()
+	c := wire.New(conn, "castellan-probe")
+	offered, err := c.Mechanisms(ctx, login.Mechanism)
+	if err == nil && !slices.Contains(offered, login.Mechanism) {
+		return &kafka.Unanswered{Cause: kafka.CauseMechanism, Kind: kafka.ErrUnreachable,
+			Err: fmt.Errorf("the listener offers %v", offered)}
+	}
+	if err == nil {
+		err = c.LogIn(ctx, login.Mechanism, login.Username, login.Password)
+	}
+	if refused, is := errors.AsType[*wire.Refused](err); is {
+		return &kafka.Unanswered{Cause: kafka.CauseLogin, Kind: kafka.ErrAuthenticationFailed, Err: refused}
+	}
+	if err != nil {
 		return unanswered(ctx, err)
 	}
 	return nil

@@ -156,7 +156,7 @@ func aclOnOlder(ctx context.Context, t *testing.T, c *client.Client) {
 		t.Fatal(err, created)
 	}
 	eventually(t, "the ACL is there", func() error {
-		acls, err := c.ACLs(ctx)
+		acls, err := c.ACLs(ctx, nil)
 		if err != nil || !slices.Contains(acls, acl) {
 			return fmt.Errorf("%v %v", err, acls)
 		}
@@ -168,7 +168,7 @@ func aclOnOlder(ctx context.Context, t *testing.T, c *client.Client) {
 	rate := 1000.0
 	noErrors(t)(c.AlterQuotas(ctx, map[string]map[string]*float64{"bob": {"producer_byte_rate": &rate}}))
 	eventually(t, "the quota is there", func() error {
-		quotas, err := c.Quotas(ctx)
+		quotas, err := c.Quotas(ctx, nil)
 		if err != nil || quotas["bob"]["producer_byte_rate"] != rate {
 			return fmt.Errorf("%v %v", err, quotas)
 		}

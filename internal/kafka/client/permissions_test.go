@@ -170,7 +170,7 @@ func (w *operatorsWork) scram(ctx context.Context) error {
 
 func (w *operatorsWork) acls(ctx context.Context) error {
 	acl := []kafka.ACL{allow("User:least-user", "Read", "Topic", "least-read", "Literal")}
-	_, err := w.admin.ACLs(ctx)
+	_, err := w.admin.ACLs(ctx, nil)
 	for _, change := range []func(context.Context, []kafka.ACL) ([]error, error){
 		w.admin.CreateACLs, w.admin.DeleteACLs,
 	} {
@@ -184,7 +184,7 @@ func (w *operatorsWork) acls(ctx context.Context) error {
 }
 
 func (w *operatorsWork) quotas(ctx context.Context) error {
-	_, err := w.admin.Quotas(ctx)
+	_, err := w.admin.Quotas(ctx, nil)
 	for _, value := range []*float64{ptr(1e6), nil} {
 		if err == nil {
 			var results map[string]error

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -12,13 +13,34 @@ import (
 
 const userEntity = "user"
 
-// Quotas implements kafka.UserAdmin with one request.
-func (c *Client) Quotas(ctx context.Context) (map[string]map[string]float64, error) {
+// Quotas implements kafka.UserAdmin with one request, or with one for each of few users.
+func (c *Client) Quotas(ctx context.Context, users []string) (map[string]map[string]float64, error) {
+	component := kmsg.NewDescribeClientQuotasRequestComponent()
+	component.EntityType, component.MatchType = userEntity, kmsg.QuotasMatchTypeAny
+	if users == nil || len(users) > singly {
+		return c.quotasOf(ctx, component)
+	}
+	quotas := map[string]map[string]float64{}
+	for i, user := range users {
+		component.MatchType, component.Match = kmsg.QuotasMatchTypeExact, &users[i]
+		if user == kafka.DefaultUser {
+			component.MatchType, component.Match = kmsg.QuotasMatchTypeDefault, nil
+		}
+		of, err := c.quotasOf(ctx, component)
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(quotas, of)
+	}
+	return quotas, nil
+}
+
+func (c *Client) quotasOf(
+	ctx context.Context, component kmsg.DescribeClientQuotasRequestComponent,
+) (map[string]map[string]float64, error) {
 	req := kmsg.NewPtrDescribeClientQuotasRequest()
 	req.Strict = true
-	users := kmsg.NewDescribeClientQuotasRequestComponent()
-	users.EntityType, users.MatchType = userEntity, kmsg.QuotasMatchTypeAny
-	req.Components = append(req.Components, users)
+	req.Components = append(req.Components, component)
 	resp, err := read[*kmsg.DescribeClientQuotasResponse](ctx, c, req)
 	if err == nil {
 		err = answered(resp.ErrorCode, resp.ErrorMessage)

@@ -67,7 +67,7 @@ func TestADenialReadsTheSameEachTime(t *testing.T) {
 	stranger := login(t, "stranger")
 	moves := map[string][]kafka.Move{"none": {{Partition: 0}}}
 	for what, attempt := range map[string]func() error{
-		"at the broker":     func() error { _, err := stranger.ACLs(t.Context()); return err },
+		"at the broker":     func() error { _, err := stranger.ACLs(t.Context(), nil); return err },
 		"at the controller": func() error { _, err := stranger.Reassign(t.Context(), moves); return err },
 	} {
 		var said []string

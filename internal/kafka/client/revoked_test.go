@@ -181,3 +181,45 @@ func foreignCertificates(ctx context.Context, t *testing.T, address string, serv
 		c.undo()
 	}
 }
+
+// The marker of the file of PLAIN users logs in, and can do nothing else: its first request is refused.
+func TestTheMarkerOfTheFileLogsInAndSendsNoRequest(t *testing.T) {
+	needKafka(t)
+	ctx, cancel := context.WithTimeout(t.Context(), pace.Of(2*time.Minute))
+	defer cancel()
+	options := withPlainHandler(t)
+	options.Config["principal.builder.class"] = plainauth.PrincipalBuilderClass
+	k, err := kafkatest.Start(ctx, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer k.Close()
+	file := filepath.Join(filepath.Dir(options.Jars[0]), "users")
+	before, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	marker := kafka.Login{Address: k.Nodes[0].Clients, Mechanism: "PLAIN", Username: plainauth.MarkerName, Silent: true}
+	for _, password := range []string{"the-first", "the-second"} {
+		entry, err := plainauth.Hash(plainauth.MarkerName, password, []byte("sixteen bytes ok"), plainauth.MinIterations)
+		if err == nil {
+			err = errors.Join(os.WriteFile(file+".new", plainauth.Marked(before, entry), 0o600), os.Rename(file+".new", file))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		marker.Password = password
+		if err := (client.Prober{}).TryLogin(ctx, marker); err != nil {
+			t.Errorf("%s: %v", password, err)
+		}
+	}
+	marker.Password = "the-first"
+	if err := (client.Prober{}).TryLogin(ctx, marker); !errors.Is(err, kafka.ErrAuthenticationFailed) {
+		t.Errorf("the marker of a former state of the file is answered with %v", err)
+	}
+	marker.Password, marker.Silent = "the-second", false
+	if err := (client.Prober{}).TryLogin(ctx, marker); err == nil || errors.Is(err, kafka.ErrAuthenticationFailed) {
+		t.Errorf("the first request of the marker is answered with %v", err)
+	}
+	checkPlain(ctx, t, k.Nodes[0].Clients)
+}

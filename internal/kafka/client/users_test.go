@@ -112,6 +112,76 @@ func TestACLsAreDeletedExactly(t *testing.T) {
 	sameACLs(t, c, nil)
 }
 
+func TestFewPrincipalsAreAskedForOneByOneAndGoWithOneFilterEach(t *testing.T) {
+	c, counter := connect(t)
+	ctx := t.Context()
+	var acls []kafka.ACL
+	var names []string
+	for n := range 10 {
+		names = append(names, fmt.Sprintf("User:few-%d", n))
+		for _, operation := range []string{"Read", "Write", "Describe"} {
+			acls = append(acls, allow(names[n], operation, "Topic", "few", "Literal"))
+		}
+		deny := allow(names[n], "Delete", "Group", "few", "Prefixed")
+		deny.Permission = "Deny"
+		acls = append(acls, deny)
+	}
+	if results, err := c.CreateACLs(ctx, acls); errors.Join(append(results, err)...) != nil {
+		t.Fatal(err, results)
+	}
+	sameACLs(t, c, acls)
+	for _, count := range []int{0, 1, 8, 9, 10} {
+		counter.take()
+		got, err := c.ACLs(ctx, names[:count])
+		if err != nil || len(got) != 4*count {
+			t.Errorf("%d principals: %d ACLs (%v)", count, len(got), err)
+		}
+		cost(t, counter, "DescribeAcls", map[int]int{0: 0, 1: 1, 8: 8, 9: 1, 10: 1}[count])
+		quotas, err := c.Quotas(ctx, names[:count])
+		if err != nil || len(quotas) != 0 {
+			t.Errorf("%d users: %v (%v)", count, quotas, err)
+		}
+		cost(t, counter, "DescribeClientQuotas", map[int]int{0: 0, 1: 1, 8: 8, 9: 1, 10: 1}[count])
+	}
+	var of []kafka.ACLsOf
+	for _, name := range names[1:] {
+		of = append(of, kafka.ACLsOf{Principal: name, Permission: "Allow", Count: 3})
+	}
+	counter.take()
+	if results, err := c.DeleteACLsOf(ctx, of); errors.Join(append(results, err)...) != nil || len(results) != 9 {
+		t.Fatal(err, results)
+	}
+	cost(t, counter, "DeleteAcls", 1)
+	left := slices.DeleteFunc(slices.Clone(acls), func(a kafka.ACL) bool {
+		return a.Permission == "Allow" && a.Principal != names[0]
+	})
+	sameACLs(t, c, left)
+	if results, err := c.DeleteACLs(ctx, left); errors.Join(append(results, err)...) != nil {
+		t.Fatal(err, results)
+	}
+	sameACLs(t, c, nil)
+}
+
+func TestADeletionGivesTheControllerNoMoreThanAMomentsWork(t *testing.T) {
+	c, counter := connect(t)
+	ctx := t.Context()
+	var acls []kafka.ACL
+	for n := range 900 {
+		acls = append(acls, allow(fmt.Sprintf("User:cheap-%d", n), "Read", "Topic", "cheap", "Literal"))
+	}
+	if results, err := c.CreateACLs(ctx, acls); errors.Join(append(results, err)...) != nil {
+		t.Fatal(err, results)
+	}
+	sameACLs(t, c, acls)
+	client.Believe(c, 10_000) // as if the cluster had so many
+	counter.take()
+	if results, err := c.DeleteACLs(ctx, acls); errors.Join(append(results, err)...) != nil {
+		t.Fatal(err, results)
+	}
+	cost(t, counter, "DeleteAcls", 5) // 200 filters, each compared with 10,000
+	sameACLs(t, c, nil)
+}
+
 func sameACLs(t *testing.T, c *client.Client, want []kafka.ACL) {
 	t.Helper()
 	sorted := func(acls []kafka.ACL) []string {
@@ -123,7 +193,7 @@ func sameACLs(t *testing.T, c *client.Client, want []kafka.ACL) {
 		return lines
 	}
 	eventually(t, "ACLs", func() error {
-		got, err := c.ACLs(t.Context())
+		got, err := c.ACLs(t.Context(), nil)
 		if err != nil || !slices.Equal(sorted(got), sorted(want)) {
 			return fmt.Errorf("%v (%v), want %v", sorted(got), err, sorted(want))
 		}
@@ -148,7 +218,7 @@ func TestQuotasAreThoseOfOneUserOrOfAll(t *testing.T) {
 	sameQuotas := func() {
 		t.Helper()
 		eventually(t, "quotas", func() error {
-			if got, err := c.Quotas(ctx); err != nil || !reflect.DeepEqual(got, want) {
+			if got, err := c.Quotas(ctx, nil); err != nil || !reflect.DeepEqual(got, want) {
 				return fmt.Errorf("%v (%v), want %v", got, err, want)
 			}
 			return nil

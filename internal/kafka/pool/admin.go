@@ -136,8 +136,8 @@ func (a admin) AlterScramCredentials(
 	})
 }
 
-func (a admin) ACLs(ctx context.Context) ([]kafka.ACL, error) {
-	return call(a, false, func(k kafka.Admin) ([]kafka.ACL, error) { return k.ACLs(ctx) })
+func (a admin) ACLs(ctx context.Context, principals []string) ([]kafka.ACL, error) {
+	return call(a, false, func(k kafka.Admin) ([]kafka.ACL, error) { return k.ACLs(ctx, principals) })
 }
 
 func (a admin) CreateACLs(ctx context.Context, acls []kafka.ACL) ([]error, error) {
@@ -148,10 +148,22 @@ func (a admin) DeleteACLs(ctx context.Context, acls []kafka.ACL) ([]error, error
 	return call(a, false, func(k kafka.Admin) ([]error, error) { return k.DeleteACLs(ctx, acls) })
 }
 
-func (a admin) Quotas(ctx context.Context) (map[string]map[string]float64, error) {
-	return call(a, false, func(k kafka.Admin) (map[string]map[string]float64, error) { return k.Quotas(ctx) })
+func (a admin) DeleteACLsOf(ctx context.Context, of []kafka.ACLsOf) ([]error, error) {
+	return call(a, false, func(k kafka.Admin) ([]error, error) { return k.DeleteACLsOf(ctx, of) })
+}
+
+func (a admin) Quotas(ctx context.Context, users []string) (map[string]map[string]float64, error) {
+	return call(a, false, func(k kafka.Admin) (map[string]map[string]float64, error) { return k.Quotas(ctx, users) })
 }
 
 func (a admin) AlterQuotas(ctx context.Context, changes map[string]map[string]*float64) (map[string]error, error) {
 	return call(a, false, func(k kafka.Admin) (map[string]error, error) { return k.AlterQuotas(ctx, changes) })
+}
+
+func (a admin) MetadataEnd(ctx context.Context) (int64, error) {
+	return call(a, false, func(k kafka.Admin) (int64, error) { return k.MetadataEnd(ctx) })
+}
+
+func (a admin) Loaded(ctx context.Context, broker int32) (int64, error) {
+	return call(a, true, func(k kafka.Admin) (int64, error) { return k.Loaded(ctx, broker) })
 }

@@ -34,7 +34,7 @@ type fakeConn struct {
 	active      int
 }
 
-func (c *fakeConn) ACLs(ctx context.Context) ([]kafka.ACL, error) {
+func (c *fakeConn) ACLs(ctx context.Context, _ []string) ([]kafka.ACL, error) {
 	c.w.mu.Lock()
 	c.w.calls++
 	c.active++
@@ -57,7 +57,7 @@ func (c *fakeConn) ACLs(ctx context.Context) ([]kafka.ACL, error) {
 }
 
 func (c *fakeConn) ReloadCertificates(ctx context.Context, _ int32) error {
-	_, err := c.ACLs(ctx)
+	_, err := c.ACLs(ctx, nil)
 	return err
 }
 
@@ -157,7 +157,7 @@ func TestOneConnectionUntilTheOptionsChange(t *testing.T) {
 			t.Fatalf("change %d: %d connections", i, len(w.conns))
 		}
 	}
-	if _, err := a.ACLs(t.Context()); err != nil {
+	if _, err := a.ACLs(t.Context(), nil); err != nil {
 		t.Errorf("an Admin from before the change: %v", err)
 	}
 }
@@ -188,11 +188,11 @@ func TestAfterAnotherClusterHasAnsweredTheNextCallBeginsAtTheAddresses(t *testin
 	w, p := newWorld()
 	a := get(t, p, address)
 	w.set(func() { w.down = &kafka.AnotherCluster{Want: "a", Have: "b"} })
-	if _, err := a.ACLs(t.Context()); err == nil {
+	if _, err := a.ACLs(t.Context(), nil); err == nil {
 		t.Error("no error")
 	}
 	w.set(func() { w.down = nil })
-	if _, err := a.ACLs(t.Context()); err != nil || len(w.conns) != 2 || !w.conns[0].closed {
+	if _, err := a.ACLs(t.Context(), nil); err != nil || len(w.conns) != 2 || !w.conns[0].closed {
 		t.Errorf("%v, %d connections", err, len(w.conns))
 	}
 }
@@ -203,7 +203,7 @@ func TestACallUnderWayKeepsItsConnection(t *testing.T) {
 	w.gate, w.inside = make(chan struct{}), make(chan struct{})
 	done := make(chan error)
 	go func() {
-		_, err := a.ACLs(t.Context())
+		_, err := a.ACLs(t.Context(), nil)
 		done <- err
 	}()
 	<-w.inside
@@ -221,7 +221,7 @@ func TestACallUnderWayKeepsItsConnection(t *testing.T) {
 	if !w.conns[0].closed {
 		t.Error("the last call has left, and the connection is open")
 	}
-	if _, err := a.ACLs(t.Context()); !errors.Is(err, pool.ErrClosed) {
+	if _, err := a.ACLs(t.Context(), nil); !errors.Is(err, pool.ErrClosed) {
 		t.Errorf("a forgotten cluster: %v", err)
 	}
 }
@@ -232,11 +232,11 @@ func TestAfterAFailureNobodyIsAskedForAGrowingWhile(t *testing.T) {
 	w.down = errDown
 	const s = time.Second
 	for i, wait := range []time.Duration{s, 2 * s, 4 * s, 5 * s, 5 * s} {
-		if _, err := a.ACLs(t.Context()); !errors.Is(err, kafka.ErrUnreachable) || w.took() != 1 {
+		if _, err := a.ACLs(t.Context(), nil); !errors.Is(err, kafka.ErrUnreachable) || w.took() != 1 {
 			t.Fatalf("attempt %d: %v", i, err)
 		}
 		w.pass(wait - time.Millisecond)
-		_, err := a.ACLs(t.Context())
+		_, err := a.ACLs(t.Context(), nil)
 		until, ok := errors.AsType[*pool.WaitError](err)
 		if !ok || !errors.Is(err, kafka.ErrUnreachable) || w.took() != 0 || until.Until.Sub(w.now) != time.Millisecond {
 			t.Fatalf("within the wait %d: %v", i, err)
@@ -244,19 +244,19 @@ func TestAfterAFailureNobodyIsAskedForAGrowingWhile(t *testing.T) {
 		w.pass(time.Millisecond)
 	}
 	w.down = nil
-	if _, err := a.ACLs(t.Context()); err != nil {
+	if _, err := a.ACLs(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
 	if len(w.woken) != 1 || w.woken[0] != events {
 		t.Errorf("woken %v", w.woken)
 	}
 	w.down = errDown // and it begins anew with the shortest wait
-	if _, err := a.ACLs(t.Context()); err == nil {
+	if _, err := a.ACLs(t.Context(), nil); err == nil {
 		t.Fatal("no error")
 	}
 	w.pass(time.Second)
 	w.down = nil
-	if _, err := a.ACLs(t.Context()); err != nil {
+	if _, err := a.ACLs(t.Context(), nil); err != nil {
 		t.Error(err)
 	}
 }
@@ -268,7 +268,7 @@ func TestOnlyOneCallTriesAndManyFailuresAreOne(t *testing.T) {
 	w.gate, w.inside = make(chan struct{}), make(chan struct{})
 	var wait sync.WaitGroup
 	for range 10 {
-		wait.Go(func() { _, _ = a.ACLs(t.Context()) })
+		wait.Go(func() { _, _ = a.ACLs(t.Context(), nil) })
 	}
 	for range 10 {
 		<-w.inside
@@ -281,11 +281,11 @@ func TestOnlyOneCallTriesAndManyFailuresAreOne(t *testing.T) {
 	w.set(func() { w.gate = make(chan struct{}) })
 	done := make(chan error)
 	go func() {
-		_, err := a.ACLs(t.Context())
+		_, err := a.ACLs(t.Context(), nil)
 		done <- err
 	}()
 	<-w.inside
-	if _, err := a.ACLs(t.Context()); !errors.Is(err, kafka.ErrUnreachable) || w.took() != 1 {
+	if _, err := a.ACLs(t.Context(), nil); !errors.Is(err, kafka.ErrUnreachable) || w.took() != 1 {
 		t.Errorf("beside the probe: %v", err)
 	}
 	close(w.gate)
@@ -305,12 +305,12 @@ func TestWhatIsNoNewsOfTheClusterDoesNotBackOff(t *testing.T) {
 		"the caller went away": func() error {
 			ctx, cancel := context.WithCancel(t.Context())
 			cancel()
-			_, err := a.ACLs(ctx)
+			_, err := a.ACLs(ctx, nil)
 			return err
 		},
 		"Kafka says no": func() error {
 			w.down = &kafka.Refusal{Code: "INVALID_REQUEST"}
-			_, err := a.ACLs(t.Context())
+			_, err := a.ACLs(t.Context(), nil)
 			return err
 		},
 		"the call panics": func() (err error) {
@@ -323,7 +323,7 @@ func TestWhatIsNoNewsOfTheClusterDoesNotBackOff(t *testing.T) {
 			t.Errorf("%s: no error", name)
 		}
 		w.down = nil
-		if _, err := a.ACLs(t.Context()); err != nil {
+		if _, err := a.ACLs(t.Context(), nil); err != nil {
 			t.Errorf("%s: and then %v", name, err)
 		}
 	}
@@ -333,15 +333,15 @@ func TestRefusedCredentialsWaitAndNewOnesAreTriedAtOnce(t *testing.T) {
 	w, p := newWorld()
 	a := get(t, p, address)
 	w.down = kafka.ErrAuthenticationFailed
-	_, _ = a.ACLs(t.Context())
+	_, _ = a.ACLs(t.Context(), nil)
 	w.down = nil
-	_, err := a.ACLs(t.Context())
+	_, err := a.ACLs(t.Context(), nil)
 	if !errors.Is(err, kafka.ErrAuthenticationFailed) || !errors.Is(err, kafka.ErrUnreachable) {
 		t.Errorf("within the wait: %v", err)
 	}
 	o := address
 	o.Certificate = []byte("renewed")
-	if _, err := get(t, p, o).ACLs(t.Context()); err != nil {
+	if _, err := get(t, p, o).ACLs(t.Context(), nil); err != nil {
 		t.Errorf("with a new certificate: %v", err)
 	}
 }
@@ -359,7 +359,7 @@ func TestAnIdleConnectionClosesAndComesBack(t *testing.T) {
 	if !w.conns[0].closed {
 		t.Fatal("still open")
 	}
-	if _, err := a.ACLs(t.Context()); err != nil || len(w.conns) != 2 {
+	if _, err := a.ACLs(t.Context(), nil); err != nil || len(w.conns) != 2 {
 		t.Errorf("%d connections, %v", len(w.conns), err)
 	}
 	p.Close()
@@ -378,7 +378,7 @@ func TestOptionsAtFaultAreToldAndChangeNothing(t *testing.T) {
 	if _, err := p.Get(events, pool.Options{Seeds: []string{"c:9091"}}); !errors.Is(err, w.broken) {
 		t.Error(err)
 	}
-	if _, err := a.ACLs(t.Context()); err != nil || w.conns[0].closed {
+	if _, err := a.ACLs(t.Context(), nil); err != nil || w.conns[0].closed {
 		t.Errorf("the connection from before: %v", err)
 	}
 	real := pool.New(pool.Config{})
@@ -403,7 +403,7 @@ func TestEverythingAtOnce(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				_, _ = a.ACLs(ctx)
+				_, _ = a.ACLs(ctx, nil)
 				switch (i + j) % 50 {
 				case 0:
 					p.Forget(fmt.Sprint(j % 4))

@@ -1,0 +1,34 @@
+package controllertest
+
+import (
+	"context"
+	"errors"
+
+	"github.com/castellan-dev/castellan/internal/kafka"
+)
+
+// MetadataEnd is one more than any broker has shown.
+func (k *FakeKafka) MetadataEnd(context.Context) (int64, error) {
+	end, err := k.begin("metadata-end")
+	if err != nil {
+		return 0, err
+	}
+	k.shown++
+	return k.shown + 1, end()
+}
+
+// Loaded grows with each look, but for brokers that are Behind.
+func (k *FakeKafka) Loaded(_ context.Context, broker int32) (int64, error) {
+	end, err := k.begin("loaded")
+	if err != nil {
+		return 0, err
+	}
+	switch {
+	case k.Silent[broker]:
+		return 0, errors.Join(kafka.ErrUnreachable, end())
+	case k.Behind[broker]:
+		return 0, end()
+	}
+	k.shown++
+	return k.shown, end()
+}
