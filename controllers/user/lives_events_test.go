@@ -54,6 +54,10 @@ func (h *life) event() {
 	case 19:
 		h.passed()
 	}
+	if h.away != nil && h.random.IntN(3) == 0 {
+		h.away = nil
+		h.say("  Kafka is back")
+	}
 	if h.late && h.random.IntN(3) == 0 {
 		id := pick(h.random, allBrokers()...)
 		h.mounted(id)

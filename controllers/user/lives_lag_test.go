@@ -69,7 +69,9 @@ func (h *life) lagGet(
 	return c.Get(ctx, key, o, opts...)
 }
 
-func (h *life) lagList(ctx context.Context, c client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
+func (h *life) lagList(
+	ctx context.Context, c client.WithWatch, list client.ObjectList, opts ...client.ListOption,
+) error {
 	into, is := list.(*v1alpha1.KafkaUserList)
 	if !is || h.lag == nil || !h.lag.ofUsers {
 		return c.List(ctx, list, opts...)

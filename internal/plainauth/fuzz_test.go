@@ -49,7 +49,8 @@ func FuzzUsersFile(f *testing.F) {
 			t.Errorf("%q does not know its password", name)
 		}
 		read, _ := ParseUsersFile([]byte(junk))
-		again := UsersFile(slices.Concat(slices.Collect(maps.Values(read))...), slices.Collect(maps.Keys(Retained([]byte(junk))))...)
+		again := UsersFile(slices.Concat(slices.Collect(maps.Values(read))...),
+			slices.Collect(maps.Keys(Retained([]byte(junk))))...)
 		if back, err := ParseUsersFile(again); err != nil || !reflect.DeepEqual(back, read) {
 			t.Errorf("%q is read as %v, and written and read again as %v (%v)", junk, read, back, err)
 		}

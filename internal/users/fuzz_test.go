@@ -30,7 +30,8 @@ func FuzzPrincipals(f *testing.F) {
 		u := guest()
 		u.Namespace, u.Spec.Name = "home", name
 		u.Spec.ACLs = []v1alpha1.ACLRule{
-			{Resource: v1alpha1.ACLResource{Type: v1alpha1.ResourceTopic, Name: topic}, Operations: []v1alpha1.Operation{"Read", "Write"}},
+			{Resource: v1alpha1.ACLResource{Type: v1alpha1.ResourceTopic, Name: topic},
+				Operations: []v1alpha1.Operation{"Read", "Write"}},
 			{Resource: v1alpha1.ACLResource{Type: v1alpha1.ResourceGroup, Name: group, Pattern: v1alpha1.PatternPrefixed},
 				Operations: []v1alpha1.Operation{"Read"}, Permission: "Deny", Host: host},
 		}
