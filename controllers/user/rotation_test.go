@@ -422,7 +422,9 @@ func TestOverlapsDoNotKeepTheFileFromBeingWritten(t *testing.T) {
 	first, leaked := w.password(), w.secret("leaked-kafka")["password"]
 	w.writeSecret("events-plain-users", func(s *corev1.Secret) {
 		var marks, lines strings.Builder
-		room := func() int { return 1<<20 - 16<<10 - len(plainauth.Unmarked(s.Data[render.UsersEntry])) - marks.Len() - lines.Len() }
+		room := func() int {
+			return 1<<20 - 16<<10 - len(plainauth.Unmarked(s.Data[render.UsersEntry])) - marks.Len() - lines.Len()
+		}
 		add := func(name string) {
 			fmt.Fprintf(&marks, "#retained %s\n", name)
 			fmt.Fprintf(&lines, "%s:4096:%s:%s\n", name, base64.StdEncoding.EncodeToString(make([]byte, 16)),
