@@ -292,8 +292,9 @@ func TestABrokerReadsAnAuthorityThatHasAnotherKeyUnderTheSameSubject(t *testing.
 		}
 	}
 	began := b.reloads
-	if run(2 * time.Second); want.Touched != want.Digest || b.reloads == began {
-		t.Fatalf("within seconds it is touched for %q, and told %d times", want.Touched, b.reloads-began)
+	if run(2 * time.Second); want.Touched != want.Digest || b.reloads == began || want.Reread {
+		t.Fatalf("within seconds it is touched for %q, told %d times, and that is noted: %t", want.Touched,
+			b.reloads-began, want.Reread)
 	}
 	if run(10 * time.Minute); !want.Reread || b.reloads-began > 16 {
 		t.Fatalf("it was told %d times, and that is noted: %t", b.reloads-began, want.Reread)

@@ -246,12 +246,20 @@ func TestASecretThatIsNeverWrittenHoldsAnotherAuthorityForADayAtMost(t *testing.
 		spoil  func(u *v1alpha1.KafkaUser)
 		window *int32
 		shows  [2]bool // after a minute, and after a day
+		told   bool    // who is left
 	}{
-		"it is not written": {func(*v1alpha1.KafkaUser) {}, nil, [2]bool{false, true}},
+		"it is not written": {func(*v1alpha1.KafkaUser) {}, nil, [2]bool{false, true}, true},
 		"its user is paused": {func(u *v1alpha1.KafkaUser) {
 			u.Annotations = map[string]string{v1alpha1.AnnotationPause: "true"}
-		}, nil, [2]bool{true, true}},
-		"nobody is to be waited for": {func(*v1alpha1.KafkaUser) {}, new(int32), [2]bool{true, true}},
+		}, nil, [2]bool{true, true}, false},
+		"its user is stalled": {func(u *v1alpha1.KafkaUser) {
+			u.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionStalled, Status: metav1.ConditionTrue}}
+		}, nil, [2]bool{true, true}, false},
+		"its user goes": {func(u *v1alpha1.KafkaUser) { u.Finalizers = []string{"example.com/kept"} }, nil,
+			[2]bool{true, true}, false},
+		"its user is another cluster's": {func(u *v1alpha1.KafkaUser) { u.Spec.ClusterRef.Name = "another" }, nil,
+			[2]bool{true, true}, false},
+		"nobody is to be waited for": {func(*v1alpha1.KafkaUser) {}, new(int32), [2]bool{true, true}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := aCertified(t)
@@ -263,6 +271,11 @@ func TestASecretThatIsNeverWrittenHoldsAnotherAuthorityForADayAtMost(t *testing.
 				"bootstrap.servers.clients": []byte("x"), "ca.crt": []byte("")}}
 			for _, o := range []client.Object{user, theirs} {
 				if err := c.api.Create(t.Context(), o); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if len(user.Finalizers) > 0 {
+				if err := c.api.Delete(t.Context(), user); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -285,7 +298,7 @@ func TestASecretThatIsNeverWrittenHoldsAnotherAuthorityForADayAtMost(t *testing.
 			c.get("events", cluster)
 			warning := meta.FindStatusCondition(cluster.Status.Conditions, v1alpha1.ConditionWarning)
 			told := warning != nil && strings.Contains(warning.Message, `Secret "app-kafka" of KafkaUser shop/app`)
-			if paused := user.Annotations != nil; told == paused {
+			if told != test.told {
 				t.Errorf("who is left is told: %t", told)
 			}
 		})

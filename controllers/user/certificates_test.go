@@ -1,6 +1,7 @@
 package user
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -304,6 +305,28 @@ func TestARequestIsCarriedOutOnceAndABackupDoesNotUndoIt(t *testing.T) {
 	}
 }
 
+func TestABackupOfADeletedUsersSecretBringsNothingBackToItsSuccessor(t *testing.T) {
+	w := newCertificateWorld(t, 1)
+	w.Apply(newUser("app", time.Hour, byTLS))
+	w.Settle("app")
+	first, backup := w.held("app"), w.object("app-kafka")
+	w.Remove(w.user("app"))
+	w.Settle("app")
+	if w.user("app") != nil {
+		t.Fatal("it is held")
+	}
+	w.Remove(w.object("app-kafka")) // as Kubernetes does
+	backup.ResourceVersion = ""
+	next := newUser("app", time.Minute, byTLS)
+	next.UID = "uid-of-the-next"
+	w.Apply(backup, next)
+	w.Settle("app")
+	w.wantUser("app", "Ready")
+	if w.admits("app", first) || !w.admits("app", w.held("app")) {
+		t.Errorf("listed %v", w.listed("app"))
+	}
+}
+
 func TestADeletedUsersCertificatesAreRefusedBeforeItsObjectIsGone(t *testing.T) {
 	w := newCertificateWorld(t, 2)
 	w.Apply(newUser("app", time.Hour, byTLS), newUser("other", time.Hour, byTLS))
@@ -432,12 +455,30 @@ func TestAUserThatCannotHaveACertificateHasWhatElseItAsksFor(t *testing.T) {
 			if c.user != "app" {
 				return
 			}
+			before := w.held("first")
 			w.reissue("first", "1") // who is in the list is cared for all the same
 			_ = w.Once("first")
-			if !w.admits("first", w.held("first")) {
+			if now := w.held("first"); bytes.Equal(now.CertPEM, before.CertPEM) || !w.admits("first", now) {
 				t.Error("who is in the list is refused")
 			}
 		})
+	}
+}
+
+func TestTheRoomForOneCertificateIsTakenByOneUser(t *testing.T) {
+	w := newCertificateWorld(t, 1)
+	w.Apply(newUser("first", time.Hour, byTLS))
+	w.Settle("first")
+	w.writeSecret("events-plain-users", func(s *corev1.Secret) {
+		_, taken := users.Listed(s.Data[render.CertificatesEntry])
+		more := users.ListRoom(len(s.Data[render.UsersEntry])) - taken - users.LinesOf("one")
+		filler := strings.Repeat("# filler\n", more/9) + strings.Repeat("\n", more%9)
+		s.Data[render.UsersEntry] = append(s.Data[render.UsersEntry], filler...)
+	})
+	w.Apply(newUser("one", time.Hour, byTLS), newUser("two", time.Hour, byTLS))
+	_ = w.Once("one", "two")
+	if one, two := len(w.held("one").CertPEM), len(w.held("two").CertPEM); (one > 0) == (two > 0) {
+		t.Errorf("each has one, or none has: %d and %d bytes", one, two)
 	}
 }
 

@@ -120,6 +120,29 @@ func TestFromAPasswordToElsewhereAndBack(t *testing.T) {
 	w.WantSilence("app")
 }
 
+// Its former credential is nobody's any more, also while Kafka has it yet.
+func TestASecretHoldsNoCredentialOnceThatComesFromElsewhere(t *testing.T) {
+	for name, from := range map[string]v1alpha1.Mechanism{
+		"a password": v1alpha1.MechanismScram512, "a password in the file": v1alpha1.MechanismPlain, "a certificate": byTLS,
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newCertificateWorld(t, 1)
+			w.Apply(newUser("app", time.Hour, from))
+			w.Settle("app")
+			w.changeUser("app", func(u *v1alpha1.KafkaUser) {
+				u.Spec.Authentication.Mechanisms = []v1alpha1.Mechanism{v1alpha1.MechanismExternal}
+			})
+			_ = w.Once("app")
+			secret := w.secret("app-kafka")
+			for _, entry := range []string{users.PasswordKey, users.CertificateEntry, users.CertificateKeyEntry, "username"} {
+				if secret[entry] != "" {
+					t.Errorf("it holds %s", entry)
+				}
+			}
+		})
+	}
+}
+
 func TestAUserFromElsewhereIsNoSuperUser(t *testing.T) {
 	for name, authorization := range map[string]v1alpha1.Authorization{
 		"root":       {SuperUsers: []string{"root"}},

@@ -62,6 +62,13 @@ func TestTheAuthorityOfTheClientsIsReadOrNotThere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	users := func(namespace, cluster string) pki.Authority {
+		ca, err := pki.NewAuthority(pki.ClientsAuthorityName(namespace, cluster, time.Now()), time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ca
+	}
 	whole := func(ca pki.Authority) map[string][]byte {
 		return map[string][]byte{pki.AuthorityCertificate: ca.CertPEM, pki.AuthorityKey: ca.KeyPEM}
 	}
@@ -76,6 +83,8 @@ func TestTheAuthorityOfTheClientsIsReadOrNotThere(t *testing.T) {
 		"another cluster's":                    {whole(authority), "events-clients", false},
 		"the nodes of another cluster's":       {whole(nodes), "events-clients", false},
 		"these with the label of this cluster": {whole(nodes), "events", false},
+		"the users' of a cluster beside it":    {whole(users("shop", "other")), "events", false},
+		"the users' of a cluster elsewhere":    {whole(users("other", "events")), "events", false},
 	} {
 		kube := fake.NewClientBuilder()
 		if c.data != nil {

@@ -73,7 +73,7 @@ func (s ClientsState) trust(c *model.Cluster, have *corev1.Secret, now time.Time
 		}
 		before, sources := have.Data[l.ClientTrust()], have.Data[l.ClientTrustSources()]
 		anchors := s.Authority.CertPEM // none while there is a Problem, and former ones are among those that stay
-		for _, former := range formerOf(c, before, now) {
+		for _, former := range formerOf(c, pki.Union(anchors, before), now) {
 			anchors = pki.Union(anchors, former)
 		}
 		var from strings.Builder

@@ -30,7 +30,12 @@ func signer(t *testing.T, at time.Time) pki.Authority {
 
 func foreignSigner(t *testing.T) []byte {
 	t.Helper()
-	authority, err := pki.NewAuthority("Example Corp", clientsTime)
+	return foreignSignerAt(t, clientsTime)
+}
+
+func foreignSignerAt(t *testing.T, at time.Time) []byte {
+	t.Helper()
+	authority, err := pki.NewAuthority("Example Corp", at)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +51,14 @@ func TestWhomAListenerTrustsAboutItsClients(t *testing.T) {
 	}}
 	former, present, corp := signer(t, clientsTime), signer(t, clientsTime.Add(time.Hour)), foreignSigner(t)
 	ended := signer(t, clientsTime.AddDate(-11, 0, 0))
-	removed := foreignSigner(t)
+	removed, over := foreignSigner(t), foreignSignerAt(t, clientsTime.AddDate(-11, 0, 0))
+	var many, newest []byte // of the operator's own, the newest first
+	for n := range 6 {
+		one := signer(t, clientsTime.Add(-time.Duration(n)*time.Hour)).CertPEM
+		if many = pki.Union(many, one); n < 4 {
+			newest = many
+		}
+	}
 	only := func(secrets map[string][]byte) map[string]map[string][]byte {
 		return map[string]map[string][]byte{"mutual": secrets}
 	}
@@ -69,6 +81,8 @@ func TestWhomAListenerTrustsAboutItsClients(t *testing.T) {
 			ClientsState{Authority: present, Provided: none}, former.CertPEM, "", pki.Union(present.CertPEM, former.CertPEM)},
 		"a former one that has ended goes": {
 			ClientsState{Authority: present, Provided: none}, ended.CertPEM, "", present.CertPEM},
+		"of more than four former ones the oldest go": {
+			ClientsState{Authority: present, Provided: none}, many, "", pki.Union(present.CertPEM, newest)},
 		"one of the owner's beside it": {
 			ClientsState{Authority: present, Provided: only(map[string][]byte{"corp": corp, "partner": nil})}, nil, "",
 			pki.Union(present.CertPEM, corp)},
@@ -78,6 +92,10 @@ func TestWhomAListenerTrustsAboutItsClients(t *testing.T) {
 		"those of a Secret that cannot be used stay": {
 			ClientsState{Authority: present, Provided: only(map[string][]byte{"partner": nil})},
 			pki.Union(present.CertPEM, corp), from("corp", corp), pki.Union(present.CertPEM, corp)},
+		"but for one that has ended": {
+			ClientsState{Authority: present, Provided: only(map[string][]byte{"partner": nil})},
+			pki.Union(pki.Union(present.CertPEM, over), corp), from("corp", over) + from("corp", corp),
+			pki.Union(present.CertPEM, corp)},
 		"and those of others go meanwhile": {
 			ClientsState{Authority: present, Provided: only(map[string][]byte{"partner": nil})},
 			pki.Union(pki.Union(present.CertPEM, corp), removed), from("corp", corp) + from("partner", removed),
@@ -108,6 +126,11 @@ func TestWhomAListenerTrustsAboutItsClients(t *testing.T) {
 				t.Errorf("%d entries, %d certificates; want %d", len(got),
 					strings.Count(string(got["mutual.clients.crt"]), "BEGIN"), strings.Count(string(test.want), "BEGIN"))
 			}
+			for _, own := range fingerprints(pki.Union(many, pki.Union(former.CertPEM, present.CertPEM))) {
+				if strings.Contains(string(got["mutual.clients.from"]), own) {
+					t.Error("one of the operator's own counts as one of the owner's")
+				}
+			}
 			changed := test.had != nil && !bytes.Equal(test.had, test.want)
 			if at := string(got["mutual.clients.changed"]); (at == "2026-03-01T12:00:00Z") != changed {
 				t.Errorf("it was changed: %t, and %q is noted", changed, at)
@@ -135,6 +158,7 @@ func withMutual(t *testing.T) Inputs {
 func TestAnAuthorityOfAnotherClustersNodesIsNotOneOfUsers(t *testing.T) {
 	for name, commonName := range map[string]string{
 		"the nodes of another cluster": "shop/events-clients", "its own nodes": "shop/events",
+		"the users of a cluster beside it": pki.ClientsAuthorityName("shop", "other", clientsTime),
 		"the users of a cluster elsewhere": pki.ClientsAuthorityName("other", "events", clientsTime),
 	} {
 		in := withMutual(t)
@@ -235,6 +259,35 @@ func TestABrokerReadsAnewWhomItTrustsOnceAfterThatHasChanged(t *testing.T) {
 	secret := &corev1.Secret{Data: map[string][]byte{"mutual.clients.changed": []byte("2026-03-01T12:00:00Z")}}
 	if at := trustChanged(secret, "mutual"); !at.Equal(clientsTime) || !trustChanged(secret, "other").IsZero() {
 		t.Error(at)
+	}
+}
+
+func TestTheChangeOfWhomAListenerTrustsIsKnownOfEachBrokerThatHasTheListener(t *testing.T) {
+	in := withMutual(t)
+	authority := signer(t, clientsTime)
+	in.Live.Secrets["events-clients-ca"] = &corev1.Secret{Data: map[string][]byte{
+		pki.AuthorityCertificate: authority.CertPEM, pki.AuthorityKey: authority.KeyPEM}}
+	d := Decide(in)
+	issueAll(t, in, d)
+	in = renderedAgain(t, in, d)
+	told := func() (all []bool) {
+		for _, p := range Decide(in).Presenting {
+			all = append(all, p.MustReread())
+		}
+		return all
+	}
+	if all := told(); !slices.Equal(all, []bool{false, false, false}) {
+		t.Fatalf("nothing has changed: %v", all)
+	}
+	data := in.Live.Secrets["events-main-listeners"].Data
+	data["mutual.clients.changed"] = []byte(start.Add(time.Hour).UTC().Format(time.RFC3339))
+	if all := told(); !slices.Equal(all, []bool{true, true, true}) {
+		t.Errorf("it has changed: %v", all)
+	}
+	digest := Decide(in).Presenting[1].Digest
+	in.Live.Pods[1].Annotations[v1alpha1.AnnotationCertificates] = digest + RereadMark
+	if all := told(); !slices.Equal(all, []bool{true, false, true}) {
+		t.Errorf("one has read it, which its pod says: %v", all)
 	}
 }
 

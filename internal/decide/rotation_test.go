@@ -3,6 +3,7 @@ package decide
 import (
 	"bytes"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -273,6 +274,12 @@ func TestASecretThatLacksTheNextAuthorityDelaysItForADayAtMost(t *testing.T) {
 	for n.steps < 5000 && waits() == "" {
 		n.step()
 	}
+	holders := n.in.Holders
+	n.in.Holders = func() ([]provided.Holder, error) { return nil, errors.New("it is silent") }
+	if waiting := strings.Join(Decide(n.in).Plan.Waiting, "; "); !strings.Contains(waiting, "it is silent") {
+		t.Errorf("nobody knows which Secrets lack it, and it waits: %s", waiting)
+	}
+	n.in.Holders = holders
 	for range 200 {
 		n.step()
 	}

@@ -131,3 +131,30 @@ func TestAForeignPLAINMayStandWhereNoPLAINOfTheOperatorsDoes(t *testing.T) {
 		}
 	}
 }
+
+// Whom a mechanism names follows from its Secret, but for Kerberos, of which a broker has one configuration.
+func TestWhoNamesUsersByAMechanismIsToldApartByItsSecret(t *testing.T) {
+	for name, test := range map[string]struct {
+		mechanism, first, second string
+		refused                  bool
+	}{
+		"one directory at two listeners":       {"PLAIN", "ldap", "ldap", false},
+		"two directories":                      {"PLAIN", "ldap", "partner", true},
+		"Kerberos, of a Secret for each":       {"GSSAPI", "kerberos", "kerberos-2", false},
+		"two mechanisms of a Secret each":      {"CORP", "corp", "other", true},
+		"one mechanism of one Secret, as well": {"CORP", "corp", "corp", false},
+	} {
+		in := running(t, small)
+		for n, secret := range []string{test.first, test.second} {
+			l := &in.Spec.Listeners[n]
+			l.Encryption, l.Authentication = v1alpha1.EncryptionTLS, &v1alpha1.ListenerAuthentication{
+				Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismCustom},
+				Custom:     &v1alpha1.ListenerCustom{Mechanism: test.mechanism, Secret: v1alpha1.SecretName{Name: secret}}}
+		}
+		_, faults := Resolve(in)
+		if refused := len(faults) == 1 && faults[0].Field == ofCustom+".principalPrefix"; refused != test.refused ||
+			!refused && len(faults) > 0 {
+			t.Errorf("%s: %v", name, faults)
+		}
+	}
+}

@@ -146,6 +146,11 @@ func TestIssuersThatWereAcceptedWithOnePrefixGoOnAndAreWarnedOf(t *testing.T) {
 	if _, faults := Resolve(in); len(faults) != 1 {
 		t.Errorf("another issuer under the same prefix: %v", faults)
 	}
+	in.Spec = in.Accepted.DeepCopy()
+	in.Spec.Listeners[len(in.Spec.Listeners)-1].Authentication.OAuth.PrincipalPrefix = ptr("oidc:eu:")
+	if _, faults := Resolve(in); len(faults) != 1 {
+		t.Errorf("another prefix that begins like the other issuer's: %v", faults)
+	}
 }
 
 func TestAPrefixThatKafkaUsersMayHaveIsWarnedOf(t *testing.T) {
