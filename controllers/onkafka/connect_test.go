@@ -25,6 +25,7 @@ import (
 	"github.com/castellan-dev/castellan/internal/pki"
 	"github.com/castellan-dev/castellan/internal/plainauth"
 	"github.com/castellan-dev/castellan/internal/users"
+	"github.com/castellan-dev/castellan/test/suite"
 )
 
 // page is the page whose programs are run.
@@ -37,12 +38,15 @@ type language struct {
 	fence   string
 	// ready makes the program one that can be called, in a directory of its own.
 	ready func(ctx context.Context, t *testing.T, dir, program string) []string
+	long  bool // it takes a minute, which the first lane of the tests has no room for
 }
 
 var languages = []language{
-	{"confluent-kafka", "Python, with confluent-kafka", "python", interpreted},
-	{"kafka-python", "Python, with kafka-python", "python", interpreted},
-	{"franz-go", "Go, with franz-go", "go", compiled},
+	{"confluent-kafka", "Python, with confluent-kafka", "python", interpreted, false},
+	{"kafka-python", "Python, with kafka-python", "python", interpreted, false},
+	{"franz-go", "Go, with franz-go", "go", compiled, false},
+	{"Java", "Java", "java", onJVM, true},
+	{"kafkajs", "Node, with kafkajs", "javascript", onNode, false},
 }
 
 func put(t *testing.T, file string, content []byte) string {
@@ -64,6 +68,35 @@ func compiled(ctx context.Context, t *testing.T, dir, program string) []string {
 		t.Fatal(err)
 	}
 	return []string{built}
+}
+
+// onJVM compiles a program with the clients of the broker's version.
+func onJVM(ctx context.Context, t *testing.T, dir, program string) []string {
+	libs, err := kafkatest.Libs(ctx, kafkatest.Version)
+	if err != nil {
+		t.Fatal(err)
+	}
+	libs = filepath.Join(libs, "*")
+	source := put(t, filepath.Join(dir, "Connect.java"), []byte(program))
+	if err := call(ctx, "javac", "-cp", libs, "-d", dir, source); err != nil {
+		t.Fatal(err)
+	}
+	return []string{"java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", dir + ":" + libs, "Connect"}
+}
+
+// nodeClient is what the program for Node uses.
+const nodeClient = "kafkajs@2.2.4"
+
+// onNode puts the program beside the client, where Node looks for it.
+func onNode(ctx context.Context, t *testing.T, dir, program string) []string {
+	modules := kept(t, "node", nodeClient, func(dir string) error {
+		return call(ctx, "npm", "install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", dir,
+			nodeClient)
+	})
+	if err := os.Symlink(filepath.Join(modules, "node_modules"), filepath.Join(dir, "node_modules")); err != nil {
+		t.Fatal(err)
+	}
+	return []string{"node", put(t, filepath.Join(dir, "connect.js"), []byte(program))}
 }
 
 // block is the first block of a page that is fenced so, below a heading.
@@ -278,6 +311,9 @@ func TestTheProgramsOfThePageConnectAndSayWhatThePageSays(t *testing.T) {
 	h.played(t, words)
 	for _, l := range languages {
 		t.Run(l.client, func(t *testing.T) {
+			if l.long && suite.Lane(os.Getenv("CASTELLAN_E2E_LANE")) == suite.Promise {
+				t.Skip("a part of all tests, not of the first lane")
+			}
 			t.Parallel()
 			h.speak(t, l, block(t, text, l.heading, l.fence), words)
 		})
