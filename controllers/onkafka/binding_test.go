@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -46,8 +47,9 @@ for _ in range(2):
 reader.close()
 `
 
-// python is an interpreter with the clients, in an environment of its own that is made once.
-func python(ctx context.Context, t *testing.T) string {
+// kept is a directory for what is fetched once, in the user's cache. install fills it; where it cannot, the test is
+// skipped.
+func kept(t *testing.T, kind, wanted string, install func(dir string) error) string {
 	t.Helper()
 	cache := os.Getenv("CASTELLAN_CACHE")
 	if cache == "" {
@@ -57,23 +59,40 @@ func python(ctx context.Context, t *testing.T) string {
 		}
 		cache = filepath.Join(home, "castellan")
 	}
-	sum := sha256.Sum256([]byte(clients))
-	dir := filepath.Join(cache, "python-"+hex.EncodeToString(sum[:6]))
-	interpreter, done := filepath.Join(dir, "bin", "python"), filepath.Join(dir, "complete")
+	sum := sha256.Sum256([]byte(wanted))
+	dir := filepath.Join(cache, kind+"-"+hex.EncodeToString(sum[:6]))
+	done := filepath.Join(dir, "complete")
 	if _, err := os.Stat(done); err == nil {
-		return interpreter
+		return dir
 	}
-	if out, err := exec.CommandContext(ctx, "python3", "-m", "venv", "--clear", dir).CombinedOutput(); err != nil {
-		t.Skipf("no environment for Python: %v\n%s", err, out)
-	}
-	install := append([]string{"-m", "pip", "install", "--quiet", "--only-binary", ":all:"}, strings.Fields(clients)...)
-	if out, err := exec.CommandContext(ctx, interpreter, install...).CombinedOutput(); err != nil {
-		t.Skipf("the clients cannot be installed: %v\n%s", err, out)
+	if err := install(dir); err != nil {
+		t.Skipf("%q cannot be installed: %v", wanted, err)
 	}
 	if err := os.WriteFile(done, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return interpreter
+	return dir
+}
+
+// call runs a program and gives what it has printed as a part of the error.
+func call(ctx context.Context, program string, args ...string) error {
+	if out, err := exec.CommandContext(ctx, program, args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w\n%s", program, err, out)
+	}
+	return nil
+}
+
+// python is an interpreter with the clients, in an environment of its own that is made once.
+func python(ctx context.Context, t *testing.T) string {
+	t.Helper()
+	dir := kept(t, "python", clients, func(dir string) error {
+		if err := call(ctx, "python3", "-m", "venv", "--clear", dir); err != nil {
+			return err
+		}
+		install := []string{"-m", "pip", "install", "--quiet", "--only-binary", ":all:"}
+		return call(ctx, filepath.Join(dir, "bin", "python"), append(install, strings.Fields(clients)...)...)
+	})
+	return filepath.Join(dir, "bin", "python")
 }
 
 // The files of a connection Secret connect real clients as they are, over TLS and with SCRAM, also with a password that
