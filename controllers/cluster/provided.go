@@ -57,8 +57,8 @@ func (r *Reconciler) readProvided(ctx context.Context, in *decide.Inputs) error 
 	return nil
 }
 
-// holders lists the Secrets of the KafkaUsers of a cluster. One whose KafkaUser is stalled or paused is left out: it may
-// never be written again, and nobody waits for it.
+// holders lists the Secrets of the KafkaUsers of a cluster. One whose KafkaUser is stalled or paused is left out: it
+// may never be written again, and nobody waits for it.
 func (r *Reconciler) holders(ctx context.Context, cluster types.NamespacedName) ([]provided.Holder, error) {
 	var list v1alpha1.KafkaUserList
 	if err := r.List(ctx, &list, client.UnsafeDisableDeepCopy); err != nil {

@@ -87,9 +87,9 @@ type crowd struct {
 	takesAway bool
 }
 
-// ask tries the logins. Where a broker is known to act by all that stands in the metadata log, or in the file, the login
-// of one user speaks for all of the mechanism: it shows that the listener takes it. If it comes out otherwise than the
-// log or the file says, each of them is tried.
+// ask tries the logins. Where a broker is known to act by all that stands in the metadata log, or in the file, the
+// login of one user speaks for all of the mechanism: it shows that the listener takes it. If it comes out otherwise
+// than the log or the file says, each of them is tried.
 func (p *userPass) ask(ctx context.Context, probes []*probe, seen, read loads) {
 	crowds := map[crowd][]*probe{}
 	var alone []*probe

@@ -15,9 +15,9 @@ import (
 	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
-// Logins are the files of custom mechanisms. They are a copy: what a pod mounts it gets whatever becomes of the label by
-// which the owner of a Secret permits its use, and whatever somebody writes there that no broker could start with. Its
-// digest tells nobody what is in it, as revisions are among that, which are random.
+// Logins are the files of custom mechanisms. They are a copy: what a pod mounts it gets whatever becomes of the label
+// by which the owner of a Secret permits its use, and whatever somebody writes there that no broker could start with.
+// Its digest tells nobody what is in it, as revisions are among that, which are random.
 type Logins struct{ Mounted }
 
 // refuseLogins are the faults of a spec that names a Secret for a custom mechanism which cannot be used, where nothing
@@ -68,8 +68,8 @@ func readLogins(secrets provided.Secrets, c *model.Cluster) (files map[string]ma
 			fault = refuse("a broker has one %s for all its listeners, and listener %s has another; make both the same, with "+
 				"the realms of both", model.KerberosEntry, first)
 		case bytes.Contains(read[model.JaasEntry], []byte(provided.HostVariable)) && advertisesHostIP(c, l.Name):
-			fault = refuse("%s names %s, and brokers advertise the address of their machine there, which may be any; use %s, or "+
-				"advertise names", model.JaasEntry, provided.HostVariable, provided.NodeVariable)
+			fault = refuse("%s names %s, and brokers advertise the address of their machine there, which may be any; use %s, "+
+				"or advertise names", model.JaasEntry, provided.HostVariable, provided.NodeVariable)
 		case sizeOfLines(c, l, read[model.JaasEntry]) > roomForLines:
 			fault = refuse("the lines of all brokers take more than %d bytes, as %s names what differs among them; shorten it",
 				roomForLines, model.JaasEntry)
@@ -120,9 +120,9 @@ func linesOf(c *model.Cluster, l *model.Listener, line []byte) map[string][]byte
 	return lines
 }
 
-// knowLogins tells the model what brokers read of custom mechanisms now: what is in the live copy. A change of it counts
-// from when it can be seen there, so that no broker restarts for files that it does not find. Files of nodes that would
-// name what is not there yet wait.
+// knowLogins tells the model what brokers read of custom mechanisms now: what is in the live copy. A change of it
+// counts from when it can be seen there, so that no broker restarts for files that it does not find. Files of nodes
+// that would name what is not there yet wait.
 func (d *Decision) knowLogins(in Inputs) {
 	var live map[string][]byte
 	if secret := in.Live.Secrets[model.LoginsSecret(d.Model.Name)]; secret != nil {

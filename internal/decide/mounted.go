@@ -22,8 +22,8 @@ type Mounted struct {
 	Digest string
 }
 
-// settle compares with the live Secret. keep leaves entries in it that nobody needs any more: some broker may still read
-// them.
+// settle compares with the live Secret. keep leaves entries in it that nobody needs any more: some broker may still
+// read them.
 func (m *Mounted) settle(live *corev1.Secret, keep bool) {
 	if live == nil {
 		return

@@ -80,11 +80,13 @@ func (c *Cluster) ListenersSecrets(pool *Pool) []string {
 func TokenKeysSecret(cluster string) string { return cluster + "-token-keys" }
 
 // LoginsSecret names the Secret with the files of custom mechanisms, for each listener that offers one:
-// <listener>.<entry> is an entry of the user's Secret, <id>.<listener>.jaas.conf the line of one node where they differ,
-// and <listener> the revision of what brokers read but once. Names of listeners begin with a letter and hold no dot.
+// <listener>.<entry> is an entry of the user's Secret, <id>.<listener>.jaas.conf the line of one node where they
+// differ, and <listener> the revision of what brokers read but once. Names of listeners begin with a letter and hold no
+// dot.
 func LoginsSecret(cluster string) string { return cluster + "-logins" }
 
-// The entries of a user's Secret for a custom mechanism that mean something to the operator. Brokers read them but once.
+// The entries of a user's Secret for a custom mechanism that mean something to the operator. Brokers read them but
+// once.
 const (
 	JaasEntry     = "jaas.conf"
 	KerberosEntry = "krb5.conf"

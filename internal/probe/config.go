@@ -30,7 +30,8 @@ type server struct {
 }
 
 // readConfig understands the settings of a client that matter for the way to a broker: a client.properties of Java, or
-// a file of librdkafka, also one of JSON. read reads another file that the settings name. Errors name settings, never their values.
+// a file of librdkafka, also one of JSON. read reads another file that the settings name. Errors name settings, never
+// their values.
 func readConfig(name, text string, read func(file string) ([]byte, error)) (target, error) {
 	settings := librdkafka(text)
 	var err error

@@ -17,8 +17,8 @@ var disallowedModules = []string{
 
 var controlFlags = []string{"required", "requisite", "sufficient", "optional"}
 
-// checkJaas tells why Kafka would not read a line of JAAS, with which a broker does not start: one module, its flag, and
-// options with values. An error says nothing of the values.
+// checkJaas tells why Kafka would not read a line of JAAS, with which a broker does not start: one module, its flag,
+// and options with values. An error says nothing of the values.
 func checkJaas(line string) error {
 	switch {
 	case strings.TrimSpace(line) == "":
@@ -35,10 +35,11 @@ func checkJaas(line string) error {
 			"com.sun.security.auth.module.Krb5LoginModule, and not with { or a name before it")
 	}
 	if slices.Contains(disallowedModules, module) {
-		return fmt.Errorf("Kafka takes no %s; use a callback handler for PLAIN that asks the directory", module)
+		return fmt.Errorf("%s is none that Kafka takes; use a callback handler for PLAIN that asks the directory", module)
 	}
 	if flag, _ := rest.word(); !slices.Contains(controlFlags, strings.ToLower(flag)) {
-		return errors.New("behind the login module there is none of required, requisite, sufficient and optional; write required")
+		return errors.New("behind the login module there is none of required, requisite, sufficient and optional; write " +
+			"required")
 	}
 	for !rest.skip(';') {
 		if rest.text == "" {
@@ -46,7 +47,8 @@ func checkJaas(line string) error {
 		}
 		option, _ := rest.word()
 		if option == "" {
-			return errors.New("behind the flag there is something that is no option; write each as name=\"value\", and ; at the end")
+			return errors.New("behind the flag there is something that is no option; write each as name=\"value\", and ; at " +
+				"the end")
 		}
 		if !rest.skip('=') {
 			return fmt.Errorf("option %s has no value; write each as name=\"value\"", nameOf(option))
@@ -106,7 +108,8 @@ func (j *jaas) word() (word string, quoted bool) {
 }
 
 func inWord(r rune) bool {
-	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("._-$", r) || r >= 0xa0
+	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("._-$", r) ||
+		r >= 0xa0
 }
 
 // skip takes one character, if it comes next.

@@ -38,8 +38,8 @@ func TestALineOfJaasIsTakenOnlyIfKafkaReadsIt(t *testing.T) {
 		`a.B required =y;`:                      "something that is no option",
 		"a.B required x=\"y\x00\";":             "no text in UTF-8",
 		"a.B required x=\"\xff\";":              "no text in UTF-8",
-		`com.sun.security.auth.module.JndiLoginModule required;`:                "Kafka takes no com.sun",
-		`com.sun.security.auth.module.LdapLoginModule required userFilter="x";`: "Kafka takes no com.sun",
+		`com.sun.security.auth.module.JndiLoginModule required;`:                "Module is none that Kafka takes",
+		`com.sun.security.auth.module.LdapLoginModule required userFilter="x";`: "Module is none that Kafka takes",
 		`a.B required x="` + strings.Repeat("y", maxJaas) + `";`:                "longer than",
 	} {
 		err := checkJaas(line)

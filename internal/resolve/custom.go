@@ -59,8 +59,8 @@ func validateCustom(l v1alpha1.Listener) verdict.List {
 	row, ours := mechanism.Of(name)
 	switch {
 	case !saslName.MatchString(c.Mechanism):
-		refuse(".mechanism", "the name of a mechanism in SASL has 1 to 20 capitals, digits, - and _; write it as clients do, "+
-			"such as GSSAPI")
+		refuse(".mechanism", "the name of a mechanism in SASL has 1 to 20 capitals, digits, - and _; write it as clients "+
+			"do, such as GSSAPI")
 	case name == v1alpha1.MechanismPlain && slices.Contains(l.Authentication.Mechanisms, name):
 		refuse(".mechanism", "PLAIN stands in mechanisms, too; remove one of the two, or make a listener of its own")
 	case ours && row.Offered() && name != v1alpha1.MechanismPlain:

@@ -48,7 +48,9 @@ func TestEachListenersFileTrustsWhoSignsForItAndCACrtAllOfThem(t *testing.T) {
 	if strings.Contains(string(data["client.www.properties"]), "truststore") {
 		t.Error("who shall trust its system is given another trust store")
 	}
-	if data, _ := plainFiles.Connection(mechanism.Credential{Username: "app", Password: "secret"}, []byte(own), []Endpoint{at("www", model.Trust{Public: true})}); data["ca.crt"] != nil {
+	data, _ = plainFiles.Connection(mechanism.Credential{Username: "app", Password: "secret"}, []byte(own),
+		[]Endpoint{at("www", model.Trust{Public: true})})
+	if data["ca.crt"] != nil {
 		t.Error("ca.crt of a public authority would be taken for all that is to be trusted")
 	}
 }

@@ -17,7 +17,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	saslplain "github.com/twmb/franz-go/pkg/sasl/plain"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/kafka/kafkatest"
@@ -32,7 +31,8 @@ import (
 // of the test.
 func offersCustom(t *testing.T, folder string, mechanism, prefix string) kafkatest.Options {
 	t.Helper()
-	cluster := &v1alpha1.KafkaCluster{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "events"}}
+	cluster := &v1alpha1.KafkaCluster{}
+	cluster.Namespace, cluster.Name = "shop", "events"
 	cluster.Spec = v1alpha1.KafkaClusterSpec{Version: kafkatest.Version,
 		Pools: []v1alpha1.Pool{{Name: "main", Replicas: 1, Storage: v1alpha1.Storage{Volumes: []v1alpha1.Volume{{Name: "data"}}}}},
 		Listeners: []v1alpha1.Listener{{Name: "clients", Port: 9092, Encryption: v1alpha1.EncryptionNone,

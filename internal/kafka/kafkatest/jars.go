@@ -33,7 +33,9 @@ const pom = `<project xmlns="http://maven.apache.org/POM/4.0.0">
 `
 
 // server asks for the server of a version and a backend for its log.
-const server = `    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>%s</version></dependency>
+const server = `    <dependency>
+      <groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>%s</version>
+    </dependency>
     <dependency>
       <groupId>org.apache.logging.log4j</groupId><artifactId>log4j-slf4j-impl</artifactId><version>2.25.4</version>
     </dependency>
