@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -89,7 +90,13 @@ func TestCase38_ClientsReachBrokersOverIPv6(t *testing.T) {
 			if listener != "inside" && (len(status.Addresses) != 1 || !isIPv6(status.Addresses[0].Host)) {
 				t.Errorf("brokers advertise %+v, and no IPv6 address", status.Addresses)
 			}
-			l.via = func(address string) string { return overIPv6(t, address) }
+			begin := strings.Split(l.servers, ",") // of two families, where the Service has both
+			l.via = func(address string) string {
+				if slices.Contains(begin, address) && listener == "both" {
+					return address
+				}
+				return overIPv6(t, address)
+			}
 			sendAndSee(t, l, topic, "by-"+listener)
 		})
 	}
@@ -138,8 +145,10 @@ func overIPv6(t *testing.T, told string) string {
 		return told
 	}
 	addresses, err := clusterResolver().LookupNetIP(t.Context(), "ip6", host)
-	if err != nil || len(addresses) == 0 {
+	if (err != nil || len(addresses) == 0) && t.Context().Err() == nil { // a client that is being closed asks once more
 		t.Errorf("%s has no IPv6 address: %v", host, err)
+	}
+	if len(addresses) == 0 {
 		return told
 	}
 	return net.JoinHostPort(addresses[0].String(), port)
