@@ -307,6 +307,9 @@ var bindings = map[string]refusal{
 		`spec: {binding: {name: events-clients-ca}}`,
 		[]string{"spec.binding.name", "Secrets of KafkaClusters end so", "choose another ending"},
 	},
+	"a Secret called like that of custom mechanisms": {
+		`spec: {binding: {name: events-logins}}`, []string{"spec.binding.name", "and -logins"},
+	},
 	"a Secret with a name that is none": {`spec: {binding: {name: Not_One}}`, []string{"spec.binding.name", "should match"}},
 	"a mount path that begins nowhere": {
 		`spec: {binding: {mountPath: binding}}`,
