@@ -265,7 +265,8 @@ func streamsHeartbeat(ctx context.Context, cl *kgo.Client) error {
 	req.ActiveTasks, req.StandbyTasks, req.WarmupTasks = []kmsg.TaskIDs{}, []kmsg.TaskIDs{}, []kmsg.TaskIDs{}
 	process := "process-1"
 	req.ProcessID = &process
-	resp, err := req.RequestWith(ctx, cl)
+	// This client does not know whose request it is, and the one broker is the coordinator of every group.
+	resp, err := req.RequestWith(ctx, cl.Broker(0))
 	if err != nil {
 		return err
 	}
