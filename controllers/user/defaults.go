@@ -44,15 +44,15 @@ func (p *userPass) mendDefaults(ctx context.Context, admin kafka.UserAdmin) {
 	}
 	i := p.items[n]
 	refusal, err := p.setDefaults(ctx, admin)
-	tell := err == nil && p.r.refusesAnew(p.pass.Cluster.Key, refusal)
 	switch {
-	case err == nil && refusal == nil:
-	case err == nil && !tell:
-		i.failed(refusal)
 	case err == nil:
-		i.failed(refusal)
-		p.r.Events.Eventf(p.pass.Cluster.Object, nil, corev1.EventTypeWarning, "DefaultQuotasRefused", "Alter",
-			"Kafka refuses spec.defaultQuotas: %s", refusal)
+		if p.r.refusesAnew(p.pass.Cluster.Key, refusal) {
+			p.r.Events.Eventf(p.pass.Cluster.Object, nil, corev1.EventTypeWarning, "DefaultQuotasRefused", "Alter",
+				"Kafka refuses spec.defaultQuotas: %s", refusal)
+		}
+		if refusal != nil {
+			i.failed(refusal)
+		}
 	case p.pass.Overtaken(i.claim.Name, err):
 		i.state = postponed
 	default:

@@ -160,7 +160,7 @@ func (d *Decision) provide(in Inputs) {
 	if d.Authority.Problem != "" { // nothing is written, and whom clients trust stays
 		for i := range d.Model.Listeners {
 			l := &d.Model.Listeners[i]
-			l.Trust, l.TrustSince = trustOnRecord(in.Cluster, l.Name), trustSince(in.Cluster, l.Name)
+			l.Trust, l.TrustSince = trustOnRecord(in.Cluster, l.Name)
 		}
 		return
 	}
@@ -175,26 +175,14 @@ func (d *Decision) provide(in Inputs) {
 	}
 	secret, hosts := joined(in.Live, names), Hosts(in.Live.Pods)
 	shown := sync.OnceValue(func() bool { return d.allShown(in) })
-	holders := sync.OnceValues(func() ([]provided.Holder, error) {
-		if in.Holders == nil {
-			return nil, nil
-		}
-		return in.Holders()
-	})
 	for i := range d.Model.Listeners {
 		l := &d.Model.Listeners[i]
 		known := provided.Listener{
-			Listener: *l, Authority: d.Model.ListenerAuthority, Recorded: trustOnRecord(in.Cluster, l.Name),
+			Listener: *l, Authority: d.Model.ListenerAuthority, Window: d.Model.TrustWindow,
 			Own: d.Authority.Anchors(), Held: in.Cluster.Annotations[v1alpha1.AnnotationHoldAuthority] == "true",
-			Since: trustSince(in.Cluster, l.Name), Window: d.Model.TrustWindow,
-			Lacking: func(anchors []byte) []string {
-				all, err := holders()
-				if err != nil {
-					return []string{"every Secret of a KafkaUser, which cannot be read now (" + err.Error() + "),"}
-				}
-				return provided.Lacking(all, []string{l.Name}, anchors)
-			},
+			Lacking: func(anchors []byte) []string { return in.lacking([]string{l.Name}, anchors) },
 		}
+		known.Recorded, known.Since = trustOnRecord(in.Cluster, l.Name)
 		if !l.TLS || known.IsPlain() {
 			continue
 		}
@@ -238,22 +226,32 @@ func (d *Decision) allShown(in Inputs) bool {
 	return true
 }
 
-func trustOnRecord(cluster *v1alpha1.KafkaCluster, listener string) model.Trust {
+// trustOnRecord is whom clients trust at a listener, and since when they are given another authority, as the status has
+// it.
+func trustOnRecord(cluster *v1alpha1.KafkaCluster, listener string) (trust model.Trust, since time.Time) {
 	for _, l := range cluster.Status.Listeners {
-		if l.Name == listener {
-			return model.Trust{Anchors: l.CACertificates, Public: l.PublicAuthority}
+		if l.Name != listener {
+			continue
 		}
+		if l.TrustSince != nil {
+			since = l.TrustSince.Time
+		}
+		return model.Trust{Anchors: l.CACertificates, Public: l.PublicAuthority}, since
 	}
-	return model.Trust{}
+	return model.Trust{}, time.Time{}
 }
 
-func trustSince(cluster *v1alpha1.KafkaCluster, listener string) time.Time {
-	for _, l := range cluster.Status.Listeners {
-		if l.Name == listener && l.TrustSince != nil {
-			return l.TrustSince.Time
-		}
+// lacking names the Secrets of users that have any of some listeners and do not hold some anchors. Where they cannot be
+// read, nobody knows that they hold them.
+func (in Inputs) lacking(listeners []string, anchors []byte) []string {
+	if in.Holders == nil {
+		return nil
 	}
-	return time.Time{}
+	holders, err := in.Holders()
+	if err != nil {
+		return []string{"every Secret of a KafkaUser, which cannot be read now (" + err.Error() + "),"}
+	}
+	return provided.Lacking(holders, listeners, anchors)
 }
 
 // namesToConnectTo are the names and addresses of a listener that clients are told, and copies is how many brokers the

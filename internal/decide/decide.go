@@ -115,6 +115,9 @@ func Decide(in Inputs) Decision {
 	if !d.resolve(in) {
 		return d
 	}
+	if in.Holders != nil {
+		in.Holders = sync.OnceValues(in.Holders)
+	}
 	d.nameHosts(in.HostAddresses)
 	d.Remade = remade(d.Model, in.Live)
 	d.Warnings = slices.Concat(d.Warnings, resolve.Warnings(d.Model), resolve.Outgrown(d.Model, d.Accepted),

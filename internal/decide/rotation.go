@@ -71,22 +71,15 @@ func (a AuthorityState) Turned(next pki.Authority, asked string) map[string][]by
 }
 
 // lackers are the Secrets of users that do not hold some certificates by which their clients know brokers at a listener
-// whose certificates the cluster's own authority signs. Where they cannot be read, nobody knows that they hold them.
+// whose certificates the cluster's own authority signs.
 func lackers(c *model.Cluster, in Inputs, anchors []byte) []string {
-	if in.Holders == nil {
-		return nil
-	}
-	holders, err := in.Holders()
-	if err != nil {
-		return []string{"every Secret of a KafkaUser, which cannot be read now (" + err.Error() + "),"}
-	}
 	var own []string
 	for _, l := range c.Listeners {
-		if l.TLS && trustOnRecord(in.Cluster, l.Name) == (model.Trust{}) {
+		if trust, _ := trustOnRecord(in.Cluster, l.Name); l.TLS && trust == (model.Trust{}) {
 			own = append(own, l.Name)
 		}
 	}
-	return provided.Lacking(holders, own, anchors)
+	return in.lacking(own, anchors)
 }
 
 // leftBehind warns of Secrets by which clients do not trust the authority that signs already.
