@@ -429,6 +429,31 @@ func TestItEndsAsKafkaEnds(t *testing.T) {
 	}
 }
 
+// Kafka's last words about a full disk are that a log directory has failed; Kubernetes keeps no more of them.
+func TestAFailedStartSaysWhyADiskCannotBeWrittenTo(t *testing.T) {
+	p := newPod(t, cluster(t, "dedicated", dedicated), 100)
+	p.write(metaProperties, "cluster.id=OLD\n")
+	p.write("/opt/kafka/bin/kafka-run-class.sh", "#!/usr/bin/env bash\necho 'ERROR Shutdown broker'\nexit 1\n")
+	directory := filepath.Dir(filepath.Join(p.root, metaProperties))
+	if err := os.Symlink("/dev/full", filepath.Join(directory, ".castellan-probe")); err != nil {
+		t.Fatal(err)
+	}
+	p.start()
+	said := "castellan: cannot write to " + directory + ": No space left on device\n"
+	if code := p.ends(); code != 1 || !strings.HasSuffix(p.output.String(), said) {
+		t.Errorf("exit code %d:\n%s", code, p.output.String())
+	}
+
+	// The probe was removed, and now the disk takes it: nothing is to be said, and nothing stays there.
+	p.start()
+	if code := p.ends(); code != 1 || strings.Count(p.output.String(), "cannot write") != 1 {
+		t.Errorf("exit code %d:\n%s", code, p.output.String())
+	}
+	if _, err := os.Lstat(filepath.Join(directory, ".castellan-probe")); !os.IsNotExist(err) {
+		t.Errorf("the probe: %v", err)
+	}
+}
+
 func TestAStopWaitsForKafkasOwn(t *testing.T) {
 	p := newPod(t, cluster(t, "dedicated", dedicated), 100)
 	p.write(metaProperties, "cluster.id=OLD\n")

@@ -238,7 +238,22 @@ run_kafka() {
 		code=0
 		wait "$kafka_pid" || code=$?
 	done
+	[ "$code" = 0 ] || [ -n "$told_to_stop" ] || blame_disks
 	exit "$code"
+}
+
+# blame_disks says in the kernel's words to which log directories nothing can be written. Kafka says it long before its
+# last words, which are all that Kubernetes keeps.
+blame_disks() {
+	local directory directories probe error
+	IFS=, read -ra directories <<<"$(setting log.dirs)"
+	for directory in "${directories[@]}"; do
+		probe=$directory/.castellan-probe
+		if ! error=$({ timeout 5 head -c 1048576 /dev/zero >"$probe"; } 2>&1); then
+			say "cannot write to $directory: ${error##*: }"
+		fi
+		rm -f "$probe" 2>/dev/null || true
+	done
 }
 
 # forget_addresses lets the Java virtual machine believe an answer of DNS for a second. It would do so for 30, or for 10
