@@ -118,7 +118,7 @@ func turn(c *model.Cluster, o *model.Observation, a AuthorityState, in Inputs) (
 	}
 	switch a.phase() {
 	case trusting:
-		if annotations[v1alpha1.AnnotationHoldAuthority] == "true" {
+		if held, _ := v1alpha1.Holds(annotations, v1alpha1.AnnotationHoldAuthority); held {
 			return NoTurn, "the certificate authority is being replaced: every node trusts both, and the annotation " +
 				v1alpha1.AnnotationHoldAuthority + " keeps the next one from signing; remove it when clients have the new ca.crt"
 		}

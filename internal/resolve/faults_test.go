@@ -441,6 +441,13 @@ var changeFaults = []badInput{
 		"the cluster is paused",
 	},
 	{
+		"a hold with a typing error",
+		func(in *Inputs) { in.Cluster.Annotations = map[string]string{v1alpha1.AnnotationHoldAuthority: "yes"} },
+		verdict.ReasonInvalid,
+		"metadata.annotations[kafka.castellan.dev/replace-ca-hold]",
+		"no other authority signs",
+	},
+	{
 		"an annotation with a typing error",
 		func(in *Inputs) { in.Cluster.Annotations = map[string]string{"kafka.castellan.dev/puase": "true"} },
 		verdict.ReasonInvalid,
