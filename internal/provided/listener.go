@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
@@ -16,6 +15,9 @@ import (
 
 // leafLife is how long what an authority of the user's own signs lives, if the authority lives as long.
 const leafLife = 5 * 365 * 24 * time.Hour
+
+// MaxNamed is how many of the Secrets that lack an authority are named.
+const MaxNamed = 3
 
 // Request asks an authority of the user's own for the certificate of a listener. It is for servers alone and has a
 // subject of its own: with that of a node, whoever trusts the authority for logins would take it for a super user.
@@ -189,21 +191,12 @@ func (l *Listener) lacked(o *Outcome, after model.Trust, now time.Time) string {
 			holds = "hold"
 		}
 		return fmt.Sprintf("listener %s: its next authority signs once %s %s the certificate of it in ca.crt, and at %s at "+
-			"the latest (spec.trustWindowSeconds)", l.Listener.Name, Few(lacking), holds, end.UTC().Format(time.RFC3339))
+			"the latest (spec.trustWindowSeconds)", l.Listener.Name, verdict.Few(MaxNamed, lacking), holds, end.UTC().Format(time.RFC3339))
 	}
 	o.Left = fmt.Sprintf("listener %s: its authority has been given to clients since %s and is not waited for any "+
 		"longer; it is not in ca.crt of %s, and whoever connects by that is cut off", l.Listener.Name,
-		o.Since.UTC().Format(time.RFC3339), Few(lacking))
+		o.Since.UTC().Format(time.RFC3339), verdict.Few(MaxNamed, lacking))
 	return ""
-}
-
-// Few names the first three, and how many more there are.
-func Few(names []string) string {
-	const most = 3
-	if len(names) <= most {
-		return strings.Join(names, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
 }
 
 func (l *Listener) hold() string {

@@ -300,7 +300,7 @@ func (s *writer) setPlan() {
 	for _, held := range s.Plan.Held {
 		told.Held = append(told.Held, fmt.Sprintf("%s [%s]", held.Message, held.Predicate))
 	}
-	told.Next, told.Held = atMost(told.Next), atMost(told.Held)
+	told.Next, told.Held = verdict.Shortened(maxTold, told.Next), verdict.Shortened(maxTold, told.Held)
 	if reason, message := s.progress(); reason != "" {
 		told.Summary = message
 		if s.Plan.Current < s.Plan.Total {
@@ -315,11 +315,4 @@ func (s *writer) setPlan() {
 		}
 	}
 	s.status.Plan = told
-}
-
-func atMost(sentences []string) []string {
-	if len(sentences) <= maxTold {
-		return sentences
-	}
-	return append(slices.Clone(sentences[:maxTold-1]), fmt.Sprintf("and %d more", len(sentences)-maxTold+1))
 }
