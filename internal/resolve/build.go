@@ -134,7 +134,7 @@ func buildPool(
 	template decodedTemplate,
 ) model.Pool {
 	pool := model.Pool{
-		Name: p.Name, StatefulSet: c.Name + "-" + p.Name, FirstNodeID: first, Replicas: p.Replicas,
+		Name: p.Name, StatefulSet: c.Name + "-" + p.Name, FirstNodeID: first, Replicas: spec.ReplicasOf(*p),
 		Controller: p.HasRole(v1alpha1.RoleController), Broker: p.HasRole(v1alpha1.RoleBroker),
 		Volumes:   slices.Clone(p.Storage.Volumes),
 		HeapBytes: heapOf(p),
@@ -142,6 +142,7 @@ func buildPool(
 			Requests: resourceList(p.Resources.Requests),
 			Limits:   resourceList(p.Resources.Limits),
 		},
+		Scaled:      p.Replicas == nil,
 		PodTemplate: template.value, PodTemplateText: template.text,
 	}
 	pool.StaticConfig, pool.DynamicConfig = poolConfig(spec, p, v)
