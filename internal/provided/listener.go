@@ -2,6 +2,7 @@ package provided
 
 import (
 	"bytes"
+	"crypto/x509"
 	"fmt"
 	"net"
 	"slices"
@@ -235,6 +236,10 @@ func (l *Listener) recorded(trust model.Trust) model.Trust {
 // before, in its last third as a rule; of one that is short-lived, in its last sixth.
 const warnBefore = 14 * 24 * time.Hour
 
+func endsSoon(cert *x509.Certificate, now time.Time) bool {
+	return cert.NotAfter.Sub(now) < min(warnBefore, cert.NotAfter.Sub(cert.NotBefore)/6)
+}
+
 func (l *Listener) ending(shall source, now time.Time) string {
 	served, name := shall.certificate, l.Listener.CertificateSecret
 	if served == nil {
@@ -244,7 +249,7 @@ func (l *Listener) ending(shall source, now time.Time) string {
 		return ""
 	}
 	cert := served.Certificate
-	if left := cert.NotAfter.Sub(now); left < min(warnBefore, cert.NotAfter.Sub(cert.NotBefore)/6) {
+	if endsSoon(cert, now) {
 		return fmt.Sprintf("listener %s: the certificate in Secret %q ends at %s, and nobody has renewed it",
 			l.Listener.Name, name, cert.NotAfter.UTC().Format(time.RFC3339))
 	}
