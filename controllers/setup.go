@@ -4,6 +4,7 @@
 package controllers
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"time"
@@ -95,14 +96,18 @@ func Setup(mgr ctrl.Manager, o Options) error {
 		if err := mgr.Add(fetcher); err != nil {
 			return fmt.Errorf("run the fetcher of issuers' keys: %w", err)
 		}
+		settings, err := granted(mgr, cluster.Settings{
+			ImageRepository: o.ImageRepository, Domain: o.Domain, Namespaces: o.Namespaces, ReadNodes: o.ReadNodes,
+			GatewayAPI: o.GatewayAPI, EndpointSlices: o.EndpointSlices, OperatorNamespace: o.OperatorNamespace,
+			OperatorLabels: o.OperatorLabels, Now: o.Now,
+		})
+		if err != nil {
+			return err
+		}
 		reconcilers = append(reconcilers, &cluster.Reconciler{
 			Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Recorder: recorder, Connections: connections,
-			Settings: cluster.Settings{
-				ImageRepository: o.ImageRepository, Domain: o.Domain, Namespaces: o.Namespaces, ReadNodes: o.ReadNodes,
-				GatewayAPI: o.GatewayAPI, EndpointSlices: o.EndpointSlices, OperatorNamespace: o.OperatorNamespace,
-				OperatorLabels: o.OperatorLabels, Now: o.Now,
-			},
-			Shown: connect.See, Reach: prober, Keys: fetcher, Woken: news[0],
+			Settings: settings,
+			Shown:    connect.See, Reach: prober, Keys: fetcher, Woken: news[0],
 		})
 	}
 	for _, reconciler := range reconcilers {
@@ -111,6 +116,27 @@ func Setup(mgr ctrl.Manager, o Options) error {
 		}
 	}
 	return nil
+}
+
+// How long the API server may take to say what the operator may do, and how often it is asked again.
+const (
+	grantPatience = 30 * time.Second
+	grantInterval = time.Minute
+)
+
+// granted leaves out of settings what Kubernetes does not let the operator do, and has it begin anew once that is over.
+func granted(mgr ctrl.Manager, told cluster.Settings) (cluster.Settings, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), grantPatience)
+	defer cancel()
+	settings := told
+	if settings.Grant(ctx, mgr.GetAPIReader()); settings.Denied == (cluster.Denied{}) {
+		return settings, nil
+	}
+	err := mgr.Add(&cluster.Awaiting{Told: told, Denied: settings.Denied, APIReader: mgr.GetAPIReader(), Every: grantInterval})
+	if err != nil {
+		return settings, fmt.Errorf("wait for permissions: %w", err)
+	}
+	return settings, nil
 }
 
 // Labelled is an object of each kind of which the operator caches what it has made alone, because others use it too.

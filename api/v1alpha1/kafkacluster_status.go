@@ -43,6 +43,13 @@ type KafkaClusterStatus struct {
 	// +listType=map
 	// +listMapKey=name
 	Pools []PoolStatus `json:"pools,omitempty"`
+	// Nodes of the pool that has spec.replicas, as its StatefulSet has them now: nodes that are to leave count until they
+	// are gone. Absent where no pool has it.
+	// +optional
+	Replicas int32 `json:"replicas,omitempty"`
+	// Which pods are those of that pool, as a label selector. Absent where no pool has spec.replicas.
+	// +optional
+	Selector string `json:"selector,omitempty"`
 	// Nodes, one entry each. Nodes that are to leave are listed until they are gone.
 	// +optional
 	// +listType=map

@@ -14,6 +14,7 @@ import (
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
+// +kubebuilder:subresource:scale:specpath=.spec.replicas,statuspath=.status.replicas,selectorpath=.status.selector
 // +kubebuilder:resource:shortName=kc,categories=kafka
 // +kubebuilder:printcolumn:name="Version",type=string,JSONPath=`.status.version`
 // +kubebuilder:printcolumn:name="Brokers",type=string,JSONPath=`.status.brokers`,description="ready / desired"
@@ -51,7 +52,10 @@ type KafkaClusterList struct {
 // +kubebuilder:validation:XValidation:rule="has(self.pools) || has(self.external)",message="spec.pools: Required value: name the pools of the cluster, or in spec.external the addresses of one that somebody else runs"
 // +kubebuilder:validation:XValidation:rule="has(self.version) || has(self.external)",message="spec.version: Required value: name the version of Kafka, or in spec.external the addresses of a cluster that somebody else runs"
 // +kubebuilder:validation:XValidation:rule="!has(self.external) || !has(self.pools)",message="spec.external: a cluster that somebody else runs has no pools here; remove spec.pools or spec.external"
-// +kubebuilder:validation:XValidation:rule="!has(self.external) || !has(self.version) && !has(self.metadataVersion) && !has(self.listeners) && !has(self.listenerAuthority) && !has(self.trustWindowSeconds) && !has(self.authorization) && !has(self.config) && !has(self.unmanagedConfig)",message="spec.external: the brokers are somebody else's; remove version, metadataVersion, listeners, listenerAuthority, trustWindowSeconds, authorization, config and unmanagedConfig"
+// +kubebuilder:validation:XValidation:rule="!has(self.pools) || self.pools.filter(p, !has(p.replicas)).size() <= 1",message="spec.pools: several pools have no replicas, and spec.replicas is for one alone; say how many nodes each of the others has"
+// +kubebuilder:validation:XValidation:rule="!has(self.pools) || has(self.replicas) || self.pools.all(p, has(p.replicas))",message="spec.pools[].replicas: Required value: say how many nodes each pool has; one pool may leave that to spec.replicas"
+// +kubebuilder:validation:XValidation:rule="!has(self.replicas) || !has(self.pools) || self.pools.exists(p, !has(p.replicas))",message="spec.replicas: every pool has replicas of its own, so that it is for none; take replicas out of the pool that it is for, or remove spec.replicas"
+// +kubebuilder:validation:XValidation:rule="!has(self.external) || !has(self.replicas) && !has(self.version) && !has(self.metadataVersion) && !has(self.listeners) && !has(self.listenerAuthority) && !has(self.trustWindowSeconds) && !has(self.authorization) && !has(self.config) && !has(self.unmanagedConfig)",message="spec.external: the brokers are somebody else's; remove replicas, version, metadataVersion, listeners, listenerAuthority, trustWindowSeconds, authorization, config and unmanagedConfig"
 // +kubebuilder:validation:XValidation:rule="!has(self.external) || !has(self.rolling) || !has(self.rolling.maxUnavailable) && (!has(self.rolling.unavailable) || self.rolling.unavailable == 'Proceed')",message="spec.external: the brokers are somebody else's and are not restarted; remove rolling"
 // +kubebuilder:validation:XValidation:rule="!has(self.external) || !has(self.networkPolicy)",message="spec.external: the brokers are somebody else's and have no pods here; remove networkPolicy"
 // +kubebuilder:validation:XValidation:rule="!has(self.pools) || self.pools.exists(p, !has(p.roles) || 'Controller' in p.roles)",message="spec.pools: no pool has the role Controller; add it to a pool's roles, a cluster needs 1, 3 or 5 controllers"
@@ -82,6 +86,13 @@ type KafkaClusterSpec struct {
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=20
 	Pools []Pool `json:"pools,omitempty"`
+
+	// Number of nodes of the one pool that says none of its own: what kubectl scale and a HorizontalPodAutoscaler set.
+	// Default: none; every pool says its own. 0 to 100.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100
+	Replicas *int32 `json:"replicas,omitempty"`
 
 	// How the operator reaches a cluster that somebody else runs. It manages topics and users there, and no brokers.
 	// Use it in place of version, pools and all other fields that configure brokers. It cannot be added or removed
@@ -360,11 +371,12 @@ type Pool struct {
 	// +kubebuilder:validation:MaxLength=16
 	Name string `json:"name"`
 
-	// Number of nodes, 0 to 100.
-	// +required
+	// Number of nodes, 0 to 100. Required, and no default, except for one pool that may leave it out: that one has
+	// spec.replicas.
+	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=100
-	Replicas int32 `json:"replicas"`
+	Replicas *int32 `json:"replicas,omitempty"`
 
 	// What the nodes do: Controller, Broker or both. Default: both.
 	// +optional

@@ -65,6 +65,8 @@ type Settings struct {
 	GatewayAPI bool
 	// EndpointSlices tells whether the operator may write them.
 	EndpointSlices bool
+	// Denied is what of the above the operator was told, and Kubernetes does not let it do.
+	Denied Denied
 	// Now is the clock.
 	Now func() time.Time
 }

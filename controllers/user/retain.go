@@ -165,22 +165,22 @@ func (p *userPass) Releasable(name string) bool {
 	return false
 }
 
-// paused leaves a user alone whose holder asks for that; nil = it does not. What is wrong with the word counts as a
-// pause: whoever wrote it wanted to change something. A user whose cluster takes something away from it is not spared.
+// paused leaves a user alone whose holder asks for that; nil = it does not. A user whose cluster takes something away
+// from it is not spared.
 func (p *userPass) paused(i *userItem) *verdict.Verdict {
 	u := i.claim.Holder
 	if u == nil {
 		return nil
 	}
-	value, set := u.Annotations[v1alpha1.AnnotationPause]
-	if _, beyond := users.Granted(u, p.host); !set || value == "false" || len(beyond) > 0 {
+	paused, misspelt := v1alpha1.Holds(u.Annotations, v1alpha1.AnnotationPause)
+	if _, beyond := users.Granted(u, p.host); !paused || len(beyond) > 0 {
 		return nil
 	}
 	v := verdict.Verdict{State: verdict.StateWaiting, Reason: users.ReasonPaused,
 		Field: "metadata.annotations[" + v1alpha1.AnnotationPause + "]",
 		Cause: "paused: nothing of the user is changed", Cure: "remove the annotation to go on"}
-	if value != "true" {
-		v.Cause = fmt.Sprintf("%q is neither true nor false, and counts as a pause", value)
+	if misspelt {
+		v.Cause = fmt.Sprintf("%q is neither true nor false, and counts as a pause", u.Annotations[v1alpha1.AnnotationPause])
 	}
 	return &v
 }

@@ -47,11 +47,14 @@ type Inputs struct {
 	ImageRepository, Domain string
 	Operator                model.Operator // its own pods
 	EndpointSlices          bool           // it may write them
+	SlicesDenied            string         // why it may not, although it is told to; empty = it is not told
 	NewUUID                 func() string
 	Now                     time.Time
 
 	// HostAddresses are those of the Kubernetes nodes, sorted; none = they are not known.
 	HostAddresses []string
+	// HostsDenied is why they are not known although certificates shall name them; empty = they are, or shall not.
+	HostsDenied string
 	// Provided are the Secrets of users that specs name.
 	Provided provided.Secrets
 	// Holders lists the Secrets that tell clients how to connect. It is asked when another authority is about to sign.
@@ -119,6 +122,11 @@ func Decide(in Inputs) Decision {
 		in.Holders = sync.OnceValues(in.Holders)
 	}
 	d.nameHosts(in.HostAddresses)
+	if in.HostsDenied != "" {
+		d.Warnings = append(d.Warnings, fmt.Sprintf("certificates of listeners of type NodePort name the address of a broker's "+
+			"own Kubernetes node alone: the operator is told to read all nodes, and may not (%s); give its role the permission, "+
+			"as readNodes of its chart does", in.HostsDenied))
+	}
 	d.Remade = remade(d.Model, in.Live)
 	d.Warnings = slices.Concat(d.Warnings, resolve.Warnings(d.Model), resolve.Outgrown(d.Model, d.Accepted),
 		keptClaims(d.Model, in.Live, d.Remade.Claims), in.Live.Gateways.Warnings(d.Model))
@@ -211,7 +219,7 @@ func toResolve(in Inputs, record identity.Record, spec *v1alpha1.KafkaClusterSpe
 	return resolve.Inputs{
 		Cluster: cluster, Spec: spec, Accepted: in.Accepted, NodePorts: nodePorts(in), Taken: in.Live.Taken,
 		Balanced: balanced(in, spec), Advertised: advertised(in.Live, spec),
-		EndpointSlices: in.EndpointSlices, Families: in.Live.Families(),
+		EndpointSlices: in.EndpointSlices, SlicesDenied: in.SlicesDenied, Families: in.Live.Families(),
 		ImageRepository: in.ImageRepository, Domain: in.Domain, Operator: in.Operator, Living: living(in.Live),
 		Disks: disks(in.Live),
 	}

@@ -80,6 +80,7 @@ type Pool struct {
 	StatefulSet string // <cluster>-<pool>
 	FirstNodeID int32
 	Replicas    int32
+	Scaled      bool // by spec.replicas, and so by the scale subresource
 	Controller  bool
 	Broker      bool
 	Volumes     []v1alpha1.Volume // the first holds the metadata log

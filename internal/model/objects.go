@@ -16,6 +16,11 @@ func Labels(cluster string) map[string]string {
 	return map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy, v1alpha1.LabelCluster: cluster}
 }
 
+// Selector is the part of the labels of a pool's pods that never changes, and that no other pod of the namespace has.
+func (c *Cluster) Selector(pool *Pool) map[string]string {
+	return map[string]string{v1alpha1.LabelCluster: c.Name, v1alpha1.LabelPool: pool.Name}
+}
+
 // The kinds of the objects that a cluster is made of.
 const (
 	KindService     = "Service"

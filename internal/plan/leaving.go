@@ -75,10 +75,11 @@ func (v *view) brokersToStay() int {
 
 // fieldOfPool names the field with which the user keeps the node.
 func fieldOfPool(v *view, d *disruption) string {
-	if v.c.Pool(d.node.Pool) == nil {
-		return fmt.Sprintf("spec.pools[%s]", d.node.Pool)
+	pool := v.c.Pool(d.node.Pool)
+	if pool == nil {
+		return model.PoolField(d.node.Pool, "")
 	}
-	return fmt.Sprintf("spec.pools[%s].replicas", d.node.Pool)
+	return model.ReplicasField(pool.Name, pool.Scaled)
 }
 
 func emptyTwice(v *view, d *disruption, _ *round) (bool, string) {

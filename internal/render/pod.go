@@ -101,7 +101,7 @@ func spread(
 	for _, key := range []string{c.RackKey, corev1.LabelHostname} {
 		constraints = append(constraints, corev1.TopologySpreadConstraint{
 			MaxSkew: 1, TopologyKey: key, WhenUnsatisfiable: corev1.ScheduleAnyway,
-			LabelSelector: &metav1.LabelSelector{MatchLabels: selector(c, pool)},
+			LabelSelector: &metav1.LabelSelector{MatchLabels: c.Selector(pool)},
 		})
 	}
 	return constraints

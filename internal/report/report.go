@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/kafka"
@@ -283,6 +284,13 @@ func (s *writer) setFacts() {
 	}
 	slices.SortFunc(versions, version.Compare)
 	s.status.Version = strings.Join(slices.Compact(versions), ", ")
+	s.status.Replicas, s.status.Selector = 0, ""
+	for i := range s.Model.Pools {
+		if p := &s.Model.Pools[i]; p.Scaled {
+			s.status.Replicas = s.Observation.Pools[p.Name].Replicas
+			s.status.Selector = labels.FormatLabels(s.Model.Selector(p))
+		}
+	}
 }
 
 // The most that the status tells of a plan.
@@ -300,7 +308,7 @@ func (s *writer) setPlan() {
 	for _, held := range s.Plan.Held {
 		told.Held = append(told.Held, fmt.Sprintf("%s [%s]", held.Message, held.Predicate))
 	}
-	told.Next, told.Held = atMost(told.Next), atMost(told.Held)
+	told.Next, told.Held = verdict.Shortened(maxTold, told.Next), verdict.Shortened(maxTold, told.Held)
 	if reason, message := s.progress(); reason != "" {
 		told.Summary = message
 		if s.Plan.Current < s.Plan.Total {
@@ -315,11 +323,4 @@ func (s *writer) setPlan() {
 		}
 	}
 	s.status.Plan = told
-}
-
-func atMost(sentences []string) []string {
-	if len(sentences) <= maxTold {
-		return sentences
-	}
-	return append(slices.Clone(sentences[:maxTold-1]), fmt.Sprintf("and %d more", len(sentences)-maxTold+1))
 }

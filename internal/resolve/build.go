@@ -66,13 +66,14 @@ func build(
 	templates map[string]decodedTemplate,
 ) *model.Cluster {
 	status, spec := &in.Cluster.Status, in.Spec
+	paused, _ := v1alpha1.Holds(in.Cluster.Annotations, v1alpha1.AnnotationPause)
 	c := &model.Cluster{
 		Namespace: in.Cluster.Namespace, Name: in.Cluster.Name, UID: string(in.Cluster.UID),
 		Version: spec.Version, Image: in.ImageRepository + ":" + spec.Version, Domain: in.Domain,
 		ClusterID: status.ClusterID, Bootstrapped: status.Bootstrapped, InitialVoters: slices.Clone(status.InitialVoters),
 		RackKey:     cmp.Or(spec.Rack.TopologyKey, defaultRackKey),
 		Unavailable: cmp.Or(spec.Rolling.Unavailable, v1alpha1.UnavailableProceed),
-		Paused:      paused(in.Cluster.Annotations),
+		Paused:      paused,
 	}
 	if spec.Rolling.MaxUnavailable != nil {
 		c.MaxUnavailable = *spec.Rolling.MaxUnavailable
@@ -133,7 +134,7 @@ func buildPool(
 	template decodedTemplate,
 ) model.Pool {
 	pool := model.Pool{
-		Name: p.Name, StatefulSet: c.Name + "-" + p.Name, FirstNodeID: first, Replicas: p.Replicas,
+		Name: p.Name, StatefulSet: c.Name + "-" + p.Name, FirstNodeID: first, Replicas: spec.ReplicasOf(*p),
 		Controller: p.HasRole(v1alpha1.RoleController), Broker: p.HasRole(v1alpha1.RoleBroker),
 		Volumes:   slices.Clone(p.Storage.Volumes),
 		HeapBytes: heapOf(p),
@@ -141,6 +142,7 @@ func buildPool(
 			Requests: resourceList(p.Resources.Requests),
 			Limits:   resourceList(p.Resources.Limits),
 		},
+		Scaled:      p.Replicas == nil,
 		PodTemplate: template.value, PodTemplateText: template.text,
 	}
 	pool.StaticConfig, pool.DynamicConfig = poolConfig(spec, p, v)

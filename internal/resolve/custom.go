@@ -73,9 +73,6 @@ func validateCustom(l v1alpha1.Listener) verdict.List {
 	if c.Secret.Name == "" {
 		refuse(".secret.name", "name the Secret with jaas.conf, the line of JAAS by which brokers know the mechanism")
 	}
-	if p := c.PrincipalPrefix; p != nil && !prefix.MatchString(*p) {
-		refuse(".principalPrefix", "a prefix has at most 64 letters, digits and . _ : / @ -")
-	}
 	return faults
 }
 

@@ -34,7 +34,7 @@ type badInput struct {
 
 func TestBadInputIsRefusedWithTheFieldAndTheCure(t *testing.T) {
 	for _, group := range [][]badInput{configFaults, shapeFaults, listenerFaults, changeFaults, templateFaults,
-		advertisedFaults, servicesFaults, gatewayFaults, limitsFaults, wallFaults, oauthFaults, customFaults} {
+		advertisedFaults, servicesFaults, gatewayFaults, limitsFaults, wallFaults, oauthFaults, customFaults, replicasFaults} {
 		for _, tc := range group {
 			t.Run(tc.name, func(t *testing.T) {
 				in := running(t, small)
@@ -326,7 +326,7 @@ var listenerFaults = []badInput{
 		in.Cluster.Name = strings.Repeat("e", 32)
 		in.Cluster.Status.Pools = nil
 		in.Spec.Pools = in.Spec.Pools[:1]
-		in.Spec.Pools[0].Replicas = 1
+		in.Spec.Pools[0].Replicas = new(int32(1))
 		in.Spec.Pools[0].Name = strings.Repeat("p", 16)
 		in.Spec.Pools[0].FirstNodeID = ptr[int32](100000)
 	}, verdict.ReasonInvalid, "spec.listeners[outside].name", "1 characters shorter"},
@@ -379,7 +379,7 @@ var changeFaults = []badInput{
 	{"founders are taken away before the cluster is founded", func(in *Inputs) {
 		in.Cluster.Status.Bootstrapped = false
 		in.Cluster.Status.InitialVoters = []v1alpha1.InitialVoter{{NodeID: 0, DiskUID: "disk"}, {NodeID: 1}, {NodeID: 2}}
-		in.Spec.Pools[0].Replicas = 5
+		in.Spec.Pools[0].Replicas = new(int32(5))
 	}, verdict.ReasonInvalid, "spec.pools[main].replicas", "set replicas back to 3"},
 	{"a version that does not know what is finalized", func(in *Inputs) {
 		in.Spec.Version = "4.2.2"
@@ -430,7 +430,7 @@ var changeFaults = []badInput{
 	}, verdict.ReasonInvalid, "spec.rolling.maxUnavailable", "less than the 5 brokers"},
 	{"so few brokers that no rack has as many as may restart", func(in *Inputs) {
 		in.Spec.Rolling.MaxUnavailable = ptr[int32](2)
-		in.Spec.Pools[1].Replicas = 0
+		in.Spec.Pools[1].Replicas = new(int32(0))
 		inRacks(in, "a", "b", "c", "b", "c")
 	}, verdict.ReasonInvalid, "spec.rolling.maxUnavailable", "the largest rack, a, has only 1 of the brokers"},
 	{
@@ -439,6 +439,13 @@ var changeFaults = []badInput{
 		verdict.ReasonInvalid,
 		"metadata.annotations[kafka.castellan.dev/pause]",
 		"the cluster is paused",
+	},
+	{
+		"a hold with a typing error",
+		func(in *Inputs) { in.Cluster.Annotations = map[string]string{v1alpha1.AnnotationHoldAuthority: "yes"} },
+		verdict.ReasonInvalid,
+		"metadata.annotations[kafka.castellan.dev/replace-ca-hold]",
+		"no other authority signs",
 	},
 	{
 		"an annotation with a typing error",
@@ -555,9 +562,9 @@ var templateFaults = []badInput{
 func TestChangesOfMembershipAreAccepted(t *testing.T) {
 	for name, change := range map[string]func(in *Inputs){
 		"a pool goes":           func(in *Inputs) { in.Spec.Pools = in.Spec.Pools[:1] },
-		"fewer brokers":         func(in *Inputs) { in.Spec.Pools[1].Replicas = 1 },
-		"fewer controllers":     func(in *Inputs) { in.Spec.Pools[0].Replicas = 1 },
-		"more controllers":      func(in *Inputs) { in.Spec.Pools[0].Replicas = 5 },
+		"fewer brokers":         func(in *Inputs) { in.Spec.Pools[1].Replicas = new(int32(1)) },
+		"fewer controllers":     func(in *Inputs) { in.Spec.Pools[0].Replicas = new(int32(1)) },
+		"more controllers":      func(in *Inputs) { in.Spec.Pools[0].Replicas = new(int32(5)) },
 		"dedicated controllers": func(in *Inputs) { in.Spec.Pools[1].Roles = nil },
 	} {
 		in := running(t, small)

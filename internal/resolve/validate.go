@@ -58,7 +58,11 @@ func validate(in Inputs, v version.Version) verdict.List {
 			version.Names(),
 		)
 	}
-	faults = append(faults, validateRoles(in.Spec)...)
+	if unsaid := validateReplicas(in.Spec); len(unsaid) > 0 { // nobody knows what the pools come to
+		faults = append(faults, unsaid...)
+	} else {
+		faults = append(faults, validateRoles(in.Spec)...)
+	}
 	seen := map[string]bool{}
 	for i := range in.Spec.Pools {
 		p := &in.Spec.Pools[i]
@@ -75,15 +79,38 @@ func validate(in Inputs, v version.Version) verdict.List {
 	return append(faults, validateRest(in.Spec)...)
 }
 
+// validateReplicas asks that every pool says how many nodes it has, but for one where spec.replicas does.
+func validateReplicas(spec *v1alpha1.KafkaClusterSpec) verdict.List {
+	var faults verdict.List
+	var silent []string
+	for _, p := range spec.Pools {
+		if p.Replicas == nil {
+			silent = append(silent, p.Name)
+		}
+	}
+	switch {
+	case len(silent) > 1:
+		faults.Refuse(model.PoolField(silent[1], "replicas"), "pools %s have no replicas, and spec.replicas is for one alone; "+
+			"say how many nodes each of the others has", verdict.Few(len(silent), silent))
+	case len(silent) == 1 && spec.Replicas == nil:
+		faults.Refuse(model.PoolField(silent[0], "replicas"), "nothing says how many nodes the pool has; set it here, or in "+
+			"spec.replicas, where kubectl scale sets it")
+	case len(silent) == 0 && spec.Replicas != nil:
+		faults.Refuse("spec.replicas", "every pool has replicas of its own, so that it is for none; take replicas out of the "+
+			"pool that it is for, or remove spec.replicas")
+	}
+	return faults
+}
+
 // validateRoles asks for at least one controller and one broker, in nodes and not only in pools.
 func validateRoles(spec *v1alpha1.KafkaClusterSpec) verdict.List {
 	var controllers, brokers int32
 	for _, p := range spec.Pools {
 		if p.HasRole(v1alpha1.RoleController) {
-			controllers += p.Replicas
+			controllers += spec.ReplicasOf(p)
 		}
 		if p.HasRole(v1alpha1.RoleBroker) {
-			brokers += p.Replicas
+			brokers += spec.ReplicasOf(p)
 		}
 	}
 	var faults verdict.List
@@ -108,9 +135,9 @@ func validatePool(spec *v1alpha1.KafkaClusterSpec, p *v1alpha1.Pool) verdict.Lis
 			maxPoolName,
 		)
 	}
-	if p.Replicas < 0 || p.Replicas > identity.MaxReplicas {
+	if n := spec.ReplicasOf(*p); n < 0 || n > identity.MaxReplicas {
 		faults.Refuse(
-			model.PoolField(p.Name, "replicas"),
+			model.ReplicasField(p.Name, p.Replicas == nil),
 			"a pool has 0 to %d nodes; use another pool for more",
 			identity.MaxReplicas,
 		)
@@ -176,7 +203,7 @@ func validateVolumes(spec *v1alpha1.KafkaClusterSpec, p *v1alpha1.Pool) verdict.
 func totalReplicas(spec *v1alpha1.KafkaClusterSpec) int32 {
 	var total int32
 	for _, p := range spec.Pools {
-		total += p.Replicas
+		total += spec.ReplicasOf(p)
 	}
 	return total
 }
@@ -185,7 +212,7 @@ func totalBrokers(spec *v1alpha1.KafkaClusterSpec) int32 {
 	var total int32
 	for _, p := range spec.Pools {
 		if p.HasRole(v1alpha1.RoleBroker) {
-			total += p.Replicas
+			total += spec.ReplicasOf(p)
 		}
 	}
 	return total
@@ -435,7 +462,7 @@ func whenTaken(cluster string, o model.ObjectName) string {
 // withinBounds keeps numbers that no CRD of ours lets in from making a cluster of a million nodes.
 func withinBounds(spec *v1alpha1.KafkaClusterSpec) bool {
 	return !slices.ContainsFunc(spec.Pools, func(p v1alpha1.Pool) bool {
-		return p.Replicas < 0 || p.Replicas > identity.MaxReplicas ||
+		return spec.ReplicasOf(p) < 0 || spec.ReplicasOf(p) > identity.MaxReplicas ||
 			p.FirstNodeID != nil && (*p.FirstNodeID < 0 || *p.FirstNodeID > identity.MaxNodeID)
 	})
 }

@@ -45,6 +45,11 @@ func pool(over string) string {
 	return string(text)
 }
 
+// scaled prints a cluster whose pool has spec.replicas.
+func scaled(replicas int) string {
+	return fmt.Sprintf("%s\n  replicas: %d\n", strings.TrimRight(pool("replicas: null"), "\n"), replicas)
+}
+
 // external prints a cluster that somebody else runs.
 func external(over string) string {
 	return "spec: {version: null, pools: null, external: {" + over + "}}"
@@ -165,7 +170,14 @@ func TestKafkaClusterRefused(t *testing.T) {
 		"no roles":                      {pool("roles: []"), []string{"roles", "at least 1"}},
 		"a negative number of replicas": {pool("replicas: -1"), []string{"replicas", "greater than or equal to 0"}},
 		"101 replicas":                  {pool("replicas: 101"), []string{"replicas", "less than or equal to 100"}},
-		"a negative first node id":      {pool("firstNodeId: -1"), []string{"firstNodeId", "greater than or equal to 0"}},
+		"a pool without a number":       {pool("replicas: null"), []string{"spec.pools[].replicas: Required value", "spec.replicas"}},
+		"a number for no pool":          {`spec: {replicas: 3}`, []string{"spec.replicas: every pool has", "take replicas out"}},
+		"101 replicas in spec.replicas": {scaled(101), []string{"spec.replicas", "less than or equal to 100"}},
+		"replicas below zero, there":    {scaled(-1), []string{"spec.replicas", "greater than or equal to 0"}},
+		"two pools without a number": {`spec: {replicas: 3, pools: [{name: a, storage: {volumes: [{name: data, size: 1Gi}]}}, ` +
+			`{name: b, storage: {volumes: [{name: data, size: 1Gi}]}}]}`,
+			[]string{"spec.pools: several pools have no replicas", "say how many nodes each of the others has"}},
+		"a negative first node id": {pool("firstNodeId: -1"), []string{"firstNodeId", "greater than or equal to 0"}},
 		"a first node id beyond Kafka's": {
 			pool("firstNodeId: 2000000001"),
 			[]string{"firstNodeId", "less than or equal to 2000000000"},
@@ -411,7 +423,7 @@ func TestKafkaClusterRefused(t *testing.T) {
 			`spec: {unmanagedConfig: [a, a]}`,
 			[]string{"unmanagedConfig[1]", "Duplicate"},
 		},
-		"a field that does not exist":         {`spec: {replicas: 3}`, []string{`unknown field "spec.replicas"`}},
+		"a field that does not exist":         {`spec: {nodes: 3}`, []string{`unknown field "spec.nodes"`}},
 		"a field that does not exist, deeper": {pool("heap: 1Gi"), []string{`unknown field "spec.pools[0].heap"`}},
 		"a field that does not exist, deepest": {
 			pool("storage: {volumes: [{name: data, size: 1Gi, class: fast}]}"),
@@ -490,7 +502,7 @@ func TestExternalClustersRefused(t *testing.T) {
 		}
 	}
 	for field, value := range map[string]string{
-		"version": `4.3.1`, "metadataVersion": `"4.3"`, "listeners": `[{name: a, port: 9092}]`, "authorization": `{type: None}`,
+		"replicas": `3`, "version": `4.3.1`, "metadataVersion": `"4.3"`, "listeners": `[{name: a, port: 9092}]`, "authorization": `{type: None}`,
 		"config": `{a: b}`, "unmanagedConfig": `[a]`, "rolling": `{maxUnavailable: 1}`,
 	} {
 		also := "version: null, " + field + ": " + value
