@@ -51,7 +51,7 @@ type KafkaClusterList struct {
 // +kubebuilder:validation:XValidation:rule="has(self.pools) || has(self.external)",message="spec.pools: Required value: name the pools of the cluster, or in spec.external the addresses of one that somebody else runs"
 // +kubebuilder:validation:XValidation:rule="has(self.version) || has(self.external)",message="spec.version: Required value: name the version of Kafka, or in spec.external the addresses of a cluster that somebody else runs"
 // +kubebuilder:validation:XValidation:rule="!has(self.external) || !has(self.pools)",message="spec.external: a cluster that somebody else runs has no pools here; remove spec.pools or spec.external"
-// +kubebuilder:validation:XValidation:rule="!has(self.external) || !has(self.version) && !has(self.metadataVersion) && !has(self.listeners) && !has(self.listenerAuthority) && !has(self.trustWindowSeconds) && !has(self.authorization) && !has(self.config) && !has(self.unmanagedConfig)",message="spec.external: the brokers are somebody else's; remove version, metadataVersion, listeners, listenerAuthority, trustWindowSeconds, authorization, config and unmanagedConfig"
+// +kubebuilder:validation:XValidation:rule="!has(self.external) || !has(self.version) && !has(self.metadataVersion) && !has(self.listeners) && !has(self.listenerAuthority) && !has(self.trustWindowSeconds) && !has(self.authorization) && !has(self.config) && !has(self.unmanagedConfig) && !has(self.plugins) && !has(self.tieredStorage)",message="spec.external: the brokers are somebody else's; remove version, metadataVersion, listeners, listenerAuthority, trustWindowSeconds, authorization, config, unmanagedConfig, plugins and tieredStorage"
 // +kubebuilder:validation:XValidation:rule="!has(self.external) || !has(self.rolling) || !has(self.rolling.maxUnavailable) && (!has(self.rolling.unavailable) || self.rolling.unavailable == 'Proceed')",message="spec.external: the brokers are somebody else's and are not restarted; remove rolling"
 // +kubebuilder:validation:XValidation:rule="!has(self.external) || !has(self.networkPolicy)",message="spec.external: the brokers are somebody else's and have no pods here; remove networkPolicy"
 // +kubebuilder:validation:XValidation:rule="!has(self.pools) || self.pools.exists(p, !has(p.roles) || 'Controller' in p.roles)",message="spec.pools: no pool has the role Controller; add it to a pool's roles, a cluster needs 1, 3 or 5 controllers"
@@ -130,6 +130,19 @@ type KafkaClusterSpec struct {
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=200
 	UnmanagedConfig []string `json:"unmanagedConfig,omitempty"`
+
+	// Images with jars of your own for all nodes, such as metrics reporters, policies and tiered storage. A change
+	// restarts every node. Default: none. At most 8.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=8
+	Plugins []Plugin `json:"plugins,omitempty"`
+
+	// Where segments of topics with remote.storage.enable go. It cannot be removed while a topic has that. Default:
+	// nowhere; topics cannot have it.
+	// +optional
+	TieredStorage *TieredStorage `json:"tieredStorage,omitempty"`
 
 	// How brokers learn their rack, the failure domain.
 	// +optional
@@ -913,21 +926,32 @@ type ListenerAuthentication struct {
 
 // AuthorizationType says who decides what a principal may do.
 //
-// +kubebuilder:validation:Enum=Simple;None
+// +kubebuilder:validation:Enum=Simple;None;Custom
 type AuthorizationType string
 
 // Who decides what a principal may do.
 const (
 	AuthorizationSimple AuthorizationType = "Simple"
 	AuthorizationNone   AuthorizationType = "None"
+	AuthorizationCustom AuthorizationType = "Custom"
 )
 
 // Authorization says who may do what.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.class) == (self.type == 'Custom')",message="class: it is that of type Custom, and stands with it alone; add the missing one of the two, or remove the other"
 type Authorization struct {
 	// Simple: Kafka's own ACLs decide (StandardAuthorizer). KafkaUsers have them. What no ACL allows is refused. None:
-	// everybody may do everything.
+	// everybody may do everything. Custom: a class of a plug-in decides, and the operator sets no ACLs.
 	// +required
 	Type AuthorizationType `json:"type"`
+
+	// Class of a plug-in that decides, with type Custom: an Authorizer of Kafka's. It has to let those do everything that
+	// super.users names, the nodes and the operator among them. Default: none, and type Custom needs one. At most 256
+	// characters.
+	// +optional
+	// +kubebuilder:validation:MaxLength=256
+	// +kubebuilder:validation:Pattern=`^[A-Za-z_][A-Za-z0-9_]*([.$][A-Za-z_][A-Za-z0-9_]*)*$`
+	Class string `json:"class,omitempty"`
 
 	// Names of users who may do everything, whatever the ACLs say. Default: none. At most 32.
 	// +optional

@@ -34,7 +34,7 @@ func (r *Reconciler) load(ctx context.Context, cluster *v1alpha1.KafkaCluster) (
 		Cluster: cluster, ImageRepository: r.Settings.ImageRepository, Domain: r.Settings.Domain,
 		Operator: model.Operator{Namespace: r.Settings.OperatorNamespace, Labels: r.Settings.OperatorLabels},
 		Live:     &observe.Live{}, NewUUID: identity.NewUUID, Now: r.Settings.Now(),
-		EndpointSlices: r.Settings.EndpointSlices,
+		EndpointSlices: r.Settings.EndpointSlices, Registries: r.Settings.Registries,
 	}
 	live, err := r.readLive(ctx, cluster)
 	if err != nil {
