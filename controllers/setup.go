@@ -27,6 +27,8 @@ import (
 type Options struct {
 	// ImageRepository is where Kafka's image comes from, such as apache/kafka.
 	ImageRepository string
+	// PluginRegistries are those from which plug-ins may come; none = any.
+	PluginRegistries []string
 	// Domain is the DNS domain of the Kubernetes cluster, such as cluster.local.
 	Domain string
 	// OperatorNamespace and OperatorLabels are those of the operator's own pods; empty = not known.
@@ -98,8 +100,8 @@ func Setup(mgr ctrl.Manager, o Options) error {
 		}
 		settings, err := granted(mgr, cluster.Settings{
 			ImageRepository: o.ImageRepository, Domain: o.Domain, Namespaces: o.Namespaces, ReadNodes: o.ReadNodes,
-			GatewayAPI: o.GatewayAPI, EndpointSlices: o.EndpointSlices, OperatorNamespace: o.OperatorNamespace,
-			OperatorLabels: o.OperatorLabels, Now: o.Now,
+			GatewayAPI: o.GatewayAPI, EndpointSlices: o.EndpointSlices, Registries: o.PluginRegistries,
+			OperatorNamespace: o.OperatorNamespace, OperatorLabels: o.OperatorLabels, Now: o.Now,
 		})
 		if err != nil {
 			return err

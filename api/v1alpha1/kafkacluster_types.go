@@ -55,7 +55,7 @@ type KafkaClusterList struct {
 // +kubebuilder:validation:XValidation:rule="!has(self.pools) || self.pools.filter(p, !has(p.replicas)).size() <= 1",message="spec.pools: several pools have no replicas, and spec.replicas is for one alone; say how many nodes each of the others has"
 // +kubebuilder:validation:XValidation:rule="!has(self.pools) || has(self.replicas) || self.pools.all(p, has(p.replicas))",message="spec.pools[].replicas: Required value: say how many nodes each pool has; one pool may leave that to spec.replicas"
 // +kubebuilder:validation:XValidation:rule="!has(self.replicas) || !has(self.pools) || self.pools.exists(p, !has(p.replicas))",message="spec.replicas: every pool has replicas of its own, so that it is for none; take replicas out of the pool that it is for, or remove spec.replicas"
-// +kubebuilder:validation:XValidation:rule="!has(self.external) || !has(self.replicas) && !has(self.version) && !has(self.metadataVersion) && !has(self.listeners) && !has(self.listenerAuthority) && !has(self.trustWindowSeconds) && !has(self.authorization) && !has(self.config) && !has(self.unmanagedConfig)",message="spec.external: the brokers are somebody else's; remove replicas, version, metadataVersion, listeners, listenerAuthority, trustWindowSeconds, authorization, config and unmanagedConfig"
+// +kubebuilder:validation:XValidation:rule="!has(self.external) || !has(self.replicas) && !has(self.version) && !has(self.metadataVersion) && !has(self.listeners) && !has(self.listenerAuthority) && !has(self.trustWindowSeconds) && !has(self.authorization) && !has(self.config) && !has(self.unmanagedConfig) && !has(self.plugins) && !has(self.tieredStorage)",message="spec.external: the brokers are somebody else's; remove replicas, version, metadataVersion, listeners, listenerAuthority, trustWindowSeconds, authorization, config, unmanagedConfig, plugins and tieredStorage"
 // +kubebuilder:validation:XValidation:rule="!has(self.external) || !has(self.rolling) || !has(self.rolling.maxUnavailable) && (!has(self.rolling.unavailable) || self.rolling.unavailable == 'Proceed')",message="spec.external: the brokers are somebody else's and are not restarted; remove rolling"
 // +kubebuilder:validation:XValidation:rule="!has(self.external) || !has(self.networkPolicy)",message="spec.external: the brokers are somebody else's and have no pods here; remove networkPolicy"
 // +kubebuilder:validation:XValidation:rule="!has(self.pools) || self.pools.exists(p, !has(p.roles) || 'Controller' in p.roles)",message="spec.pools: no pool has the role Controller; add it to a pool's roles, a cluster needs 1, 3 or 5 controllers"
@@ -141,6 +141,19 @@ type KafkaClusterSpec struct {
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=200
 	UnmanagedConfig []string `json:"unmanagedConfig,omitempty"`
+
+	// Images with jars of your own for all nodes, such as metrics reporters, policies and tiered storage. A change
+	// restarts every node. Default: none. At most 8.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=8
+	Plugins []Plugin `json:"plugins,omitempty"`
+
+	// Where segments of topics with remote.storage.enable go. It cannot be removed while a topic has that. Default:
+	// nowhere; topics cannot have it.
+	// +optional
+	TieredStorage *TieredStorage `json:"tieredStorage,omitempty"`
 
 	// How brokers learn their rack, the failure domain.
 	// +optional
@@ -925,21 +938,32 @@ type ListenerAuthentication struct {
 
 // AuthorizationType says who decides what a principal may do.
 //
-// +kubebuilder:validation:Enum=Simple;None
+// +kubebuilder:validation:Enum=Simple;None;Custom
 type AuthorizationType string
 
 // Who decides what a principal may do.
 const (
 	AuthorizationSimple AuthorizationType = "Simple"
 	AuthorizationNone   AuthorizationType = "None"
+	AuthorizationCustom AuthorizationType = "Custom"
 )
 
 // Authorization says who may do what.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.class) == (self.type == 'Custom')",message="class: it is that of type Custom, and stands with it alone; add the missing one of the two, or remove the other"
 type Authorization struct {
 	// Simple: Kafka's own ACLs decide (StandardAuthorizer). KafkaUsers have them. What no ACL allows is refused. None:
-	// everybody may do everything.
+	// everybody may do everything. Custom: a class of a plug-in decides, and the operator sets no ACLs.
 	// +required
 	Type AuthorizationType `json:"type"`
+
+	// Class of a plug-in that decides, with type Custom: an Authorizer of Kafka's. It has to let those do everything that
+	// super.users names, the nodes and the operator among them. Default: none, and type Custom needs one. At most 256
+	// characters.
+	// +optional
+	// +kubebuilder:validation:MaxLength=256
+	// +kubebuilder:validation:Pattern=`^[A-Za-z_][A-Za-z0-9_]*([.$][A-Za-z_][A-Za-z0-9_]*)*$`
+	Class string `json:"class,omitempty"`
 
 	// Names of users who may do everything, whatever the ACLs say. Default: none. At most 32.
 	// +optional

@@ -35,7 +35,9 @@ func (r *Reconciler) act(ctx context.Context, s *scope) error {
 
 // actInside does all that a NetworkPolicy that cannot be written or removed holds nothing up of.
 func (r *Reconciler) actInside(ctx context.Context, s *scope) error {
-	for _, apply := range []func(context.Context, *scope) error{r.applyQuiet, r.certify, r.giveTokenKeys, r.giveLogins} {
+	for _, apply := range []func(context.Context, *scope) error{
+		r.applyQuiet, r.certify, r.giveTokenKeys, r.giveLogins, r.givePluginFiles,
+	} {
 		if err := apply(ctx, s); err != nil {
 			return err
 		}

@@ -35,6 +35,7 @@ func (r *Reconciler) load(ctx context.Context, cluster *v1alpha1.KafkaCluster) (
 		Operator: model.Operator{Namespace: r.Settings.OperatorNamespace, Labels: r.Settings.OperatorLabels},
 		Live:     &observe.Live{}, NewUUID: identity.NewUUID, Now: r.Settings.Now(),
 		EndpointSlices: r.Settings.EndpointSlices, SlicesDenied: r.Settings.Denied.Slices,
+		Registries: r.Settings.Registries,
 	}
 	live, err := r.readLive(ctx, cluster)
 	if err != nil {

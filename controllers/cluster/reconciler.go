@@ -51,6 +51,8 @@ type Reconciler struct {
 type Settings struct {
 	// ImageRepository is where Kafka's image comes from, such as apache/kafka.
 	ImageRepository string
+	// Registries are those from which plug-ins may come; none = any.
+	Registries []string
 	// Domain is the DNS domain of the Kubernetes cluster, such as cluster.local.
 	Domain string
 	// OperatorNamespace and OperatorLabels are those of the operator's pods, which NetworkPolicies have to admit; empty =

@@ -264,7 +264,7 @@ func (p *userPass) wantACLs(i *userItem) {
 	}
 	switch i.desired.ACLs = users.ACLsOf(i.claim.Name, rules); {
 	case len(i.desired.ACLs) > 0 && !p.authorizer:
-		fault := users.NoAuthorizer()
+		fault := users.NoAuthorizer(p.host)
 		if p.host.Authorizes { // the brokers are still to get it, or nobody will tell of it
 			fault.After, fault.AtMost = claim.TakenLook, claim.TakenLookLimit
 		}

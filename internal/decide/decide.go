@@ -45,6 +45,7 @@ type Inputs struct {
 	KafkaError   string          // why there is none
 	// ImageRepository is where Kafka's image comes from; Domain is the DNS domain of the Kubernetes cluster.
 	ImageRepository, Domain string
+	Registries              []string       // from which plug-ins may come; none = any
 	Operator                model.Operator // its own pods
 	EndpointSlices          bool           // it may write them
 	SlicesDenied            string         // why it may not, although it is told to; empty = it is not told
@@ -107,6 +108,8 @@ type Decision struct {
 	// TokenKeys is by what brokers know the issuers of tokens, and Logins what they read of custom mechanisms.
 	TokenKeys TokenKeys
 	Logins    Logins
+	// PluginFiles is what brokers read for tiered storage.
+	PluginFiles PluginFiles
 }
 
 // Decide makes the decision.
@@ -140,6 +143,7 @@ func Decide(in Inputs) Decision {
 		d.Model.AuthorityRound = leastRound(in.Live)
 	}
 	d.knowLogins(in)
+	d.knowPluginFiles(in)
 	d.Files = render.Nodes(d.Model)
 	d.Observation = observe.Kubernetes(d.Model, in.Live, d.Files, in.Now)
 	d.Observation.CacheCurrent = d.Observation.CacheCurrent && in.CacheCurrent
@@ -161,6 +165,7 @@ func Decide(in Inputs) Decision {
 	d.provide(in)
 	d.giveTokenKeys(in)
 	d.giveLogins(in)
+	d.givePluginFiles(in)
 	d.Ways = ways(&d, ran, Hosts(in.Live.Pods))
 	d.Expiries = expiries(&d)
 	d.Warnings = append(d.Warnings, endings(&d, in.Now)...)
@@ -189,7 +194,8 @@ func (d *Decision) resolve(in Inputs) bool {
 		d.Model, faults = resolve.Resolve(toResolve(in, record, spec))
 	}
 	if len(faults) == 0 && !equality.Semantic.DeepEqual(in.Accepted, spec) {
-		faults = slices.Concat(tooLarge(d.Model), refuseLogins(in, d.Model, spec))
+		faults = slices.Concat(tooLarge(d.Model), refuseLogins(in, d.Model, spec), refusePluginFiles(in, d.Model, spec),
+			keepsTiers(in, spec))
 	}
 	if d.Verdicts = faults; len(faults) > 0 {
 		d.Model = nil
@@ -220,8 +226,8 @@ func toResolve(in Inputs, record identity.Record, spec *v1alpha1.KafkaClusterSpe
 		Cluster: cluster, Spec: spec, Accepted: in.Accepted, NodePorts: nodePorts(in), Taken: in.Live.Taken,
 		Balanced: balanced(in, spec), Advertised: advertised(in.Live, spec),
 		EndpointSlices: in.EndpointSlices, SlicesDenied: in.SlicesDenied, Families: in.Live.Families(),
-		ImageRepository: in.ImageRepository, Domain: in.Domain, Operator: in.Operator, Living: living(in.Live),
-		Disks: disks(in.Live),
+		ImageRepository: in.ImageRepository, Registries: in.Registries, Domain: in.Domain, Operator: in.Operator,
+		Living: living(in.Live), Disks: disks(in.Live),
 	}
 }
 

@@ -173,6 +173,7 @@ type Snapshot struct {
 	ClusterID       string
 	Brokers         []Broker    // registered, fenced ones included; sorted by id
 	Partitions      []Partition // of all topics, internal ones included; sorted by topic and number
+	Tiered          []string    // topics with remote.storage.enable; sorted
 	Quorum          Quorum
 	MetadataVersion int16             // finalized level of metadata.version
 	Features        map[string]int16  // finalized level by feature, metadata.version included (KIP-584)

@@ -39,8 +39,12 @@ type Cluster struct {
 	Nodes     []Node // of all pools, by id
 	Listeners []Listener
 	Walls     Walls
+	// Plugins are images with jars of the user's own, and Tiered is the store behind one of them; nil = there is none.
+	Plugins []Plugin
+	Tiered  *Tiered
 
 	Authorization v1alpha1.AuthorizationType
+	Authorizer    string   // the class that decides, with AuthorizationCustom
 	SuperUsers    []string // names, without "User:"
 	// FederatedSuperUsers may do everything though they come by a token or a certificate of the owner's authorities.
 	FederatedSuperUsers []string

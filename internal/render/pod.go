@@ -112,7 +112,7 @@ func kafkaContainer(c *model.Cluster, pool *model.Pool) corev1.Container {
 		Name:      ContainerName,
 		Image:     c.Image,
 		Command:   []string{"bash", revisionDir + "/" + entryStart},
-		Env:       environment(),
+		Env:       append(environment(), pluginEnvironment(c)...),
 		Ports:     containerPorts(c, pool),
 		Resources: *pool.Resources.DeepCopy(),
 		// A failed start leaves its last words in the status of the pod.
@@ -208,6 +208,11 @@ func volumes(c *model.Cluster, pool *model.Pool, revision string) []corev1.Volum
 		// Not optional: a broker without its JAAS line ends.
 		all = append(all, secretVolume(loginsVolume, model.LoginsSecret(c.Name), false))
 	}
+	all = append(all, pluginVolumes(c)...)
+	if needsPluginFiles(c, pool) {
+		// Not optional: a broker does not start without what its properties name there.
+		all = append(all, secretVolume(pluginFilesVolume, model.PluginFilesSecret(c.Name), false))
+	}
 	for _, v := range pool.Volumes {
 		if v.Ephemeral {
 			size := v.Size.DeepCopy()
@@ -265,6 +270,10 @@ func mounts(c *model.Cluster, pool *model.Pool) []corev1.VolumeMount {
 	}
 	if needsLogins(c, pool) {
 		all = append(all, corev1.VolumeMount{Name: loginsVolume, MountPath: loginsDir, ReadOnly: true})
+	}
+	all = append(all, pluginMounts(c)...)
+	if needsPluginFiles(c, pool) {
+		all = append(all, corev1.VolumeMount{Name: pluginFilesVolume, MountPath: pluginFilesDir, ReadOnly: true})
 	}
 	for _, v := range pool.Volumes {
 		all = append(all, corev1.VolumeMount{Name: v.Name, MountPath: dataDir + "/" + v.Name})

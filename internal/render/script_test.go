@@ -60,7 +60,7 @@ echo "kafka runs"
 	fakeStorage = `#!/usr/bin/env bash
 root=$CASTELLAN_ROOT
 case ${CLASSPATH:-} in
-*/castellan-plain.jar) ;;
+*/castellan-plain.jar*) ;;
 *)
 	echo 'org.apache.kafka.common.config.ConfigException: Invalid value for configuration principal.builder.class' >&2
 	exit 1
@@ -171,6 +171,7 @@ func (p *pod) tryToStart() error {
 		"POD_UID=" + p.uid,
 		"HOST_IP=" + p.hostIP,
 		"HOST_IPS=" + p.hostIPs,
+		pluginsVariable + "=" + os.Getenv(pluginsVariable),
 	}
 	p.cmd.Stdout, p.cmd.Stderr, p.cmd.SysProcAttr = &p.output, &p.output, p.attributes
 	if err := p.cmd.Start(); err != nil {

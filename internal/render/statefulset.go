@@ -98,6 +98,8 @@ type templateRequest struct {
 	PlainUsers  bool              `json:"plainUsers,omitempty"`
 	TokenKeys   bool              `json:"tokenKeys,omitempty"`
 	Logins      bool              `json:"logins,omitempty"`
+	Plugins     []pluginRequest   `json:"plugins,omitempty"`
+	PluginFiles bool              `json:"pluginFiles,omitempty"`
 	Ports       []int32           `json:"ports,omitempty"`
 }
 
@@ -110,7 +112,7 @@ func askedOfTemplate(c *model.Cluster, pool *model.Pool) templateRequest {
 	r := templateRequest{
 		Version: c.Version, Controller: pool.Controller, Broker: pool.Broker,
 		Requests: quantities(pool.Resources.Requests), Limits: quantities(pool.Resources.Limits),
-		PodTemplate: pool.PodTemplateText,
+		PodTemplate: pool.PodTemplateText, Plugins: askedOfPlugins(c), PluginFiles: needsPluginFiles(c, pool),
 	}
 	for _, v := range pool.Volumes {
 		volume := volumeRequest{Name: v.Name}

@@ -100,9 +100,11 @@ func build(
 	c.Defaults = defaultsOf(spec, status)
 	c.Authorization = authorizationOf(spec, c.Defaults)
 	if spec.Authorization != nil {
+		c.Authorizer = spec.Authorization.Class
 		c.SuperUsers = slices.Sorted(slices.Values(spec.Authorization.SuperUsers))
 		c.FederatedSuperUsers = slices.Sorted(slices.Values(spec.Authorization.FederatedSuperUsers))
 	}
+	c.Plugins, c.Tiered = pluginsOf(spec), tieredOf(spec)
 	c.UnmanagedConfig = map[string]bool{}
 	for _, key := range spec.UnmanagedConfig {
 		c.UnmanagedConfig[key] = true

@@ -34,7 +34,8 @@ type badInput struct {
 
 func TestBadInputIsRefusedWithTheFieldAndTheCure(t *testing.T) {
 	for _, group := range [][]badInput{configFaults, shapeFaults, listenerFaults, changeFaults, templateFaults,
-		advertisedFaults, servicesFaults, gatewayFaults, limitsFaults, wallFaults, oauthFaults, customFaults, replicasFaults} {
+		advertisedFaults, servicesFaults, gatewayFaults, limitsFaults, wallFaults, oauthFaults, customFaults, replicasFaults,
+		pluginFaults} {
 		for _, tc := range group {
 			t.Run(tc.name, func(t *testing.T) {
 				in := running(t, small)
@@ -79,8 +80,8 @@ var configFaults = []badInput{
 	{"a secret of Kafka's", config("delegation.token.secret.key", "s3cret"), verdict.ReasonInvalid,
 		"spec.config[delegation.token.secret.key]", "write a variable of a config provider that your own image resolves, such as ${env:NAME}"},
 	{"a secret of a plug-in in a pool", func(in *Inputs) {
-		in.Spec.Pools[1].Config = v1alpha1.Config{"rsm.config.s3.password": "s3cret"}
-	}, verdict.ReasonInvalid, "spec.pools[extra].config[rsm.config.s3.password]", "remove it"},
+		in.Spec.Pools[1].Config = v1alpha1.Config{"my.plugin.s3.password": "s3cret"}
+	}, verdict.ReasonInvalid, "spec.pools[extra].config[my.plugin.s3.password]", "remove it"},
 	{"ZooKeeper is gone", config("zookeeper.connect", "x"), verdict.ReasonInvalid, "spec.config[zookeeper.connect]",
 		"Kafka 4 has dropped this key; remove it"},
 	{"the protocol of old brokers is gone", config("inter.broker.protocol.version", "3.9"), verdict.ReasonInvalid,

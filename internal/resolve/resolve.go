@@ -36,6 +36,8 @@ type Inputs struct {
 	Families       map[string][]corev1.IPFamily
 	// ImageRepository is where Kafka's image comes from, such as apache/kafka.
 	ImageRepository string
+	// Registries are those from which plug-ins may come; none = any.
+	Registries []string
 	// Domain is the DNS domain of the Kubernetes cluster.
 	Domain string
 	// Operator is the pods of the operator; the zero value = it was not told.

@@ -76,6 +76,9 @@ func validate(in Inputs, v version.Version) verdict.List {
 	faults = append(faults, validateListeners(in.Spec)...)
 	faults = append(faults, validatePrefixes(in)...)
 	faults = append(faults, validateConfig(in.Spec, v)...)
+	faults = append(faults, validateClassKeys(in.Spec, in.ImageRepository)...)
+	faults = append(faults, validatePlugins(in.Spec, in.Registries)...)
+	faults = append(faults, validateTiered(in.Spec)...)
 	return append(faults, validateRest(in.Spec)...)
 }
 
@@ -333,9 +336,7 @@ func validateClientCertificates(l v1alpha1.Listener) verdict.List {
 func validateRest(spec *v1alpha1.KafkaClusterSpec) verdict.List {
 	var faults verdict.List
 	if a := spec.Authorization; a != nil {
-		if a.Type != "" && a.Type != v1alpha1.AuthorizationSimple && a.Type != v1alpha1.AuthorizationNone {
-			faults.Refuse("spec.authorization.type", "use Simple or None")
-		}
+		faults = append(faults, validateAuthorizer(spec)...)
 		for _, name := range a.SuperUsers {
 			if !superUser.MatchString(name) {
 				faults.Refuse(

@@ -34,6 +34,8 @@ spec:
     limits: {}
   authorization: {type: Simple}
   config: {}
+  plugins: [{name: a, image: "a@sha256:0000000000000000000000000000000000000000000000000000000000000000"}]
+  tieredStorage: {plugin: a, className: a.B, config: {}}
   rack: {}
   defaultQuotas: {}
   rolling: {}

@@ -69,6 +69,15 @@ func custom(mechanisms, what string) string {
 	return listeners("{name: a, port: 9092, authentication: {mechanisms: [" + mechanisms + "], custom: " + what + "}}")
 }
 
+// plugin prints a cluster with a plug-in.
+func plugin(fields string) string { return "spec: {plugins: [{name: a, " + fields + "}]}" }
+
+// anImage is one by its digest.
+var anImage = "image: 'a/b@sha256:" + strings.Repeat("0a", 32) + "'"
+
+// tiers prints a cluster with tiered storage.
+func tiers(fields string) string { return "spec: {tieredStorage: {" + fields + "}}" }
+
 func TestKafkaClusterRefused(t *testing.T) {
 	t.Parallel()
 	runRefusals(t, "KafkaCluster", map[string]refusal{
@@ -330,6 +339,25 @@ func TestKafkaClusterRefused(t *testing.T) {
 		"a prefix that would be a variable": {
 			custom("Custom", "{mechanism: GSSAPI, secret: {name: a}, principalPrefix: '${a:b}'}"),
 			[]string{"custom.principalPrefix", "should match"}},
+		"a plug-in without an image":       {plugin("path: /a"), []string{"plugins[0].image", "Required"}},
+		"a plug-in by its tag":             {plugin("image: 'a/b:1'"), []string{"plugins[0].image", "should match"}},
+		"a plug-in from above its image":   {plugin(anImage + ", path: /a/../b"), []string{"plugins[0].path", "should match"}},
+		"a plug-in that is pulled at will": {plugin(anImage + ", pullPolicy: Sometimes"), []string{"plugins[0].pullPolicy", `"Always"`}},
+		"two plug-ins of one name": {"spec: {plugins: [{name: a, " + anImage + "}, {name: a, " + anImage + "}]}",
+			[]string{"plugins[1]", "Duplicate"}},
+		"tiered storage without a class":         {tiers("plugin: a"), []string{"tieredStorage.className", "Required"}},
+		"tiered storage without its plug-in":     {tiers("className: a.B"), []string{"tieredStorage.plugin", "Required"}},
+		"tiered storage by a class that is none": {tiers("plugin: a, className: 'a-b'"), []string{"tieredStorage.className", "should match"}},
+		"tiered storage with a key that is none": {tiers("plugin: a, className: a.B, config: {'a b': c}"),
+			[]string{"tieredStorage.config", "1 to 200 letters"}},
+		"tiered storage with two lines": {tiers(`plugin: a, className: a.B, config: {a: "b\nc"}`),
+			[]string{"tieredStorage.config", "should match"}},
+		"plug-ins in somebody else's brokers": {
+			"spec: {version: null, pools: null, plugins: [{name: a, " + anImage + "}], external: {bootstrapServers: ['a:9092']}}",
+			[]string{"spec.external", "plugins and tieredStorage"}},
+		"an authorizer without a class": {"spec: {authorization: {type: Custom}}", []string{"authorization", "add the missing one"}},
+		"a class of Kafka's authorizer": {"spec: {authorization: {type: Simple, class: a.B}}",
+			[]string{"authorization", "or remove the other"}},
 		"walls of an unheard-of type": {`spec: {networkPolicy: {type: Egress}}`,
 			[]string{"spec.networkPolicy.type", `supported values: "None", "Ingress"`}},
 		"walls around somebody else's cluster": {
