@@ -29,6 +29,7 @@ import (
 	"github.com/castellan-dev/castellan/internal/external"
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/plainauth"
+	"github.com/castellan-dev/castellan/internal/users"
 )
 
 // fakeClock stands still until it is moved.
@@ -159,6 +160,17 @@ func (w *World) Counters() interceptor.Funcs {
 				secret.Labels[v1alpha1.LabelManagedBy] != v1alpha1.ManagedBy {
 				*secret = corev1.Secret{} // the cache holds what bears our label
 				return apierrors.NewNotFound(schema.GroupResource{Resource: "secrets"}, key.Name)
+			} else if is {
+				users.Shrink(secret)
+			}
+			return err
+		},
+		List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
+			err := c.List(ctx, list, opts...)
+			if secrets, is := list.(*corev1.SecretList); is {
+				for n := range secrets.Items {
+					users.Shrink(&secrets.Items[n])
+				}
 			}
 			return err
 		},
