@@ -199,6 +199,9 @@ func cacheOptions(namespaces string) cache.Options {
 	}
 	for _, object := range controllers.Labelled() {
 		o.ByObject[object] = ours
+		if _, is := object.(*corev1.Secret); is {
+			o.ByObject[object] = cache.ByObject{Label: ours.Label, Transform: controllers.SecretsInCache()}
+		}
 		if _, is := object.(*discoveryv1.EndpointSlice); is {
 			// Kubernetes copies the labels of Services to the ones that it writes for them.
 			o.ByObject[object] = cache.ByObject{Label: labels.SelectorFromSet(labels.Set{

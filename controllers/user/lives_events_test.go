@@ -14,6 +14,7 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/controllers/controllertest"
 	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/plainauth"
 	"github.com/castellan-dev/castellan/internal/users"
 )
 
@@ -46,6 +47,12 @@ func (h *life) event() {
 	case 16:
 		h.lagged()
 	case 17:
+		if h.random.IntN(3) == 0 {
+			id := pick(h.random, allBrokers()...)
+			h.restartBroker(id, pick(h.random, plainauth.MaxParts, h.Parts[id]))
+			h.say("broker %d starts again, and mounts %d Secrets with files of users", id, h.Parts[id])
+			break
+		}
 		h.late = h.random.IntN(2) == 0
 		h.mounted(allBrokers()...)
 		h.say("the files of brokers are late: %v", h.late)

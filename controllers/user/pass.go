@@ -42,6 +42,7 @@ type userPass struct {
 	aclsBy     map[string][]kafka.ACL // those of live, by principal
 	tried      map[attempt]error      // logins of this flush
 	listed     bool                   // the files that brokers read are written
+	files      *users.Spread          // which they are; nil = there are none, or they were not looked at
 }
 
 // Change brings Kafka to what the users ask for: it prepares every user, reads what is live, sends the difference, and

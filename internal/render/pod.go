@@ -183,7 +183,7 @@ func volumes(c *model.Cluster, pool *model.Pool, revision string) []corev1.Volum
 		{Name: RevisionVolume, VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{
 			LocalObjectReference: corev1.LocalObjectReference{Name: revision}, DefaultMode: ptr(secretMode),
 		}}},
-		secretVolume(internalVolume, c.InternalSecret(pool), false),
+		secretVolume(internalVolume, c.InternalSecret(pool)),
 		{Name: podVolume, VolumeSource: corev1.VolumeSource{DownwardAPI: &corev1.DownwardAPIVolumeSource{
 			DefaultMode: ptr(secretMode),
 			// Single keys, so that the container sees no other annotation of the pod.
@@ -198,15 +198,15 @@ func volumes(c *model.Cluster, pool *model.Pool, revision string) []corev1.Volum
 		all = append(all, secretsVolume(listenersVolume, c.ListenersSecrets(pool)))
 	}
 	if needsPlainUsers(c, pool) {
-		all = append(all, secretVolume(usersVolume, PlainUsersSecret(c.Name), true))
+		all = append(all, secretsVolume(usersVolume, PlainUsersSecrets(c.Name)))
 	}
 	if needsTokenKeys(c, pool) {
 		// Not optional: Kafka does not start without the file, and waits for the Secret so.
-		all = append(all, secretVolume(keysVolume, model.TokenKeysSecret(c.Name), false))
+		all = append(all, secretVolume(keysVolume, model.TokenKeysSecret(c.Name)))
 	}
 	if needsLogins(c, pool) {
 		// Not optional: a broker without its JAAS line ends.
-		all = append(all, secretVolume(loginsVolume, model.LoginsSecret(c.Name), false))
+		all = append(all, secretVolume(loginsVolume, model.LoginsSecret(c.Name)))
 	}
 	all = append(all, pluginVolumes(c)...)
 	if needsPluginFiles(c, pool) {
@@ -224,12 +224,9 @@ func volumes(c *model.Cluster, pool *model.Pool, revision string) []corev1.Volum
 	return all
 }
 
-// secretVolume mounts a Secret whole: the kubelet never refreshes single files of one. An optional one may come later.
-func secretVolume(name, secret string, optional bool) corev1.Volume {
+// secretVolume mounts a Secret whole: the kubelet never refreshes single files of one.
+func secretVolume(name, secret string) corev1.Volume {
 	source := &corev1.SecretVolumeSource{SecretName: secret, DefaultMode: ptr(secretMode)}
-	if optional {
-		source.Optional = ptr(true)
-	}
 	return corev1.Volume{Name: name, VolumeSource: corev1.VolumeSource{Secret: source}}
 }
 
