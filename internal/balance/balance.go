@@ -10,8 +10,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
-
-	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
 // Cluster is what is known of brokers and partitions.
@@ -95,6 +93,9 @@ type Move struct {
 	// Disk is the index in its new broker's Disks on which the plan counts the replica: it fits there, and may not fit
 	// on others. -1 = no replica comes.
 	Disk int
+	// Paired: it changes places with the next move, and both are begun together. Between the two, and only there, bytes
+	// lie less evenly than before; no third broker has room for a detour.
+	Paired bool
 	// Waits: it begins when every move before it is complete, as it needs the room that they free. All others may be
 	// under way at once, however many: their room is there before anything is freed.
 	Waits bool
@@ -109,36 +110,6 @@ func (m Move) Added() (to, from int32, ok bool) {
 		}
 	}
 	return -1, -1, false
-}
-
-// String says for people what moves, how much that is, and why: "orders-3: broker 1 to 4, 2.0 GiB (broker 1 leaves)".
-func (m Move) String() string {
-	to, from, copies := m.Added()
-	if !copies {
-		return fmt.Sprintf("%s-%d: preferred leader %d in place of %d, nothing copied (%s)",
-			m.Topic, m.Partition, m.After[0], m.Before[0], m.why(to, from))
-	}
-	return fmt.Sprintf("%s-%d: broker %d to %d, %s (%s)", m.Topic, m.Partition, from, to, size(m.Bytes), m.why(to, from))
-}
-
-func (m Move) why(to, from int32) string {
-	switch m.Reason {
-	case LeavingBroker:
-		return fmt.Sprintf("broker %d leaves", from)
-	case Racks:
-		return "its replicas share a rack"
-	case DiskLimit:
-		return fmt.Sprintf("a disk of broker %d is above the limit", from)
-	case Bytes:
-		return "evens out bytes"
-	case Replicas:
-		return "evens out replicas"
-	case Leaders:
-		return "evens out leaders"
-	case Topic:
-		return "evens out the topic"
-	}
-	return string(m.Reason)
 }
 
 // Cause is why a replica that has to move cannot.
@@ -165,33 +136,6 @@ type Stuck struct {
 	Why       string // for people, with a cure
 }
 
-// String says what cannot move, and why, with a cure.
-func (s Stuck) String() string {
-	if s.Topic == "" {
-		return fmt.Sprintf("broker %d: %s", s.Broker, s.Why)
-	}
-	return fmt.Sprintf("%s-%d on broker %d: %s", s.Topic, s.Partition, s.Broker, s.Why)
-}
-
-// Summary is one line for people: "12 replicas to move, 3.0 GiB; at least 2.9 GiB needed".
-func (p Plan) Summary() string {
-	copies := 0
-	for _, m := range p.Moves {
-		if _, _, copied := m.Added(); copied {
-			copies++
-		}
-	}
-	text := fmt.Sprintf("%s to move, %s; at least %s needed",
-		verdict.Counted(copies, "replica"), size(p.Bytes), size(p.LeastBytes))
-	if n := len(p.Moves) - copies; n > 0 {
-		text += fmt.Sprintf("; %s to change", verdict.Counted(n, "preferred leader"))
-	}
-	if n := len(p.Stuck); n > 0 {
-		text += fmt.Sprintf("; %s cannot move", verdict.Counted(n, "replica"))
-	}
-	return text
-}
-
 // Plan is what shall move, in the order in which it shall be done. Whoever follows it may stop after any move, look
 // again, and plan anew: that ends where the plan would have ended, or nearer.
 type Plan struct {
@@ -203,7 +147,35 @@ type Plan struct {
 
 // New plans for a cluster. It changes nothing in c, and shares no memory with it.
 func New(c Cluster, o Options) Plan {
-	return Plan{}
+	s := newState(c, o)
+	b := newBound(s)
+	s.run()
+	p := Plan{Moves: s.moves, Stuck: s.stuck()}
+	for _, m := range p.Moves {
+		p.Bytes += m.Bytes
+	}
+	p.LeastBytes = b.least(s)
+	return p
+}
+
+// run makes moves until nothing is left to be done. Each lets a goal come nearer and none of those before it recede, so
+// that it ends; and as every search looks at nothing but the state, planning from where it ended finds nothing.
+func (s *state) run() {
+	for before := -1; before < len(s.moves); {
+		before = len(s.moves)
+		s.force()
+		if s.o.Spread {
+			s.evenBytes()
+			s.evenReplicas()
+			s.evenTopics()
+		}
+		if before == len(s.moves) && s.settle() {
+			before = -1
+		}
+	}
+	if s.o.Spread && s.o.Leaders {
+		s.evenLeaders()
+	}
 }
 
 // Hash is a short name of the plan: the same moves in the same order have the same.
@@ -213,38 +185,4 @@ func (p Plan) Hash() string {
 		fmt.Fprintf(h, "%s %d %d %d\n", m.Topic, m.Partition, m.Before, m.After)
 	}
 	return hex.EncodeToString(h.Sum(nil)[:5])
-}
-
-// Apply returns the cluster as it is once moves are complete, in which their replicas are in sync. Those that do not
-// fit the cluster are left out. It shares no memory with c where the two differ.
-func Apply(c Cluster, moves ...Move) Cluster {
-	return c
-}
-
-// Measure is how uneven a cluster is: what the broker that is furthest over its share is over it, in percent of the
-// share.
-type Measure struct {
-	Broker                   int32 // the one that is furthest over its share of bytes; -1 = none is over
-	Bytes, Replicas, Leaders int   // percent
-}
-
-// Imbalance measures a cluster, for people. Measure what a plan leads to with Apply(c, plan.Moves...). Brokers that
-// leave or are closed have no share.
-func Imbalance(c Cluster) Measure {
-	return Measure{Broker: -1}
-}
-
-// size writes bytes as people do: "3 KiB", "2.0 GiB".
-func size(bytes int64) string {
-	unit, value := "B", float64(bytes)
-	for _, larger := range []string{"KiB", "MiB", "GiB", "TiB"} {
-		if value < 1024 {
-			break
-		}
-		unit, value = larger, value/1024
-	}
-	if unit == "B" || unit == "KiB" {
-		return fmt.Sprintf("%.0f %s", value, unit)
-	}
-	return fmt.Sprintf("%.1f %s", value, unit)
 }
