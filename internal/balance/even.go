@@ -192,33 +192,30 @@ func (s *state) overshoot() bool {
 // overshootFrom makes the best such move off a broker.
 func (s *state) overshootFrom(b int32) bool {
 	bk := &s.brokers[b]
-	var best, bestGain, bestTo = int32(none), int64(0), int32(none)
 	deficit, _ := s.deepest()
+	if bk.load <= bk.bytes.lower || bk.load <= bk.bytes.upper && deficit <= 0 {
+		return false // It has nothing to give, or nobody is better off.
+	}
+	var best, bestGain, bestTo = int32(none), int64(0), int32(none)
 	for _, p := range bk.held {
 		pt := &s.parts[p]
 		if pt.bytes == 0 {
 			break
 		}
-		if !pt.whole || !pt.led {
-			continue
-		}
 		loss := bk.bytes.off(bk.load) - bk.bytes.off(bk.load-pt.bytes)
-		if loss <= 0 && deficit <= 0 {
+		enough := max(bestGain+1, pt.bytes/worth)
+		if !pt.whole || !pt.led || loss+min(pt.bytes, max(0, deficit)) < enough {
 			continue
 		}
+		gain := func(d *broker) int64 { return loss + d.bytes.off(d.load) - d.bytes.off(d.load+pt.bytes) }
 		to := s.into(p, pt.on(b), byBytes, func(d *broker) answer {
-			gain := loss + d.bytes.off(d.load) - d.bytes.off(d.load+pt.bytes)
 			if d.load >= d.bytes.upper {
 				return stop
 			}
-			return when(gain > 0 && gain >= pt.bytes/worth)
+			return when(gain(d) >= enough)
 		})
-		if to == none {
-			continue
-		}
-		d := &s.brokers[to]
-		if gain := loss + d.bytes.off(d.load) - d.bytes.off(d.load+pt.bytes); gain > bestGain {
-			best, bestGain, bestTo = p, gain, to
+		if to != none {
+			best, bestGain, bestTo = p, gain(&s.brokers[to]), to
 		}
 	}
 	if best == none {

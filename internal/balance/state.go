@@ -17,22 +17,30 @@ type band struct{ lower, share, upper int64 }
 // off is how far outside a band a value lies.
 func (b band) off(value int64) int64 { return max(0, value-b.upper, b.lower-value) }
 
-// newBand gives a part of a total to a weight among weights, and the tolerance in percent on both sides.
+// newBand gives a part of a total to a weight among weights, and the tolerance in percent on both sides: whole
+// numbers, and the two next to the share are always within. What is more than 2^55 is rounded, so that nothing overflows.
 func newBand(total, weight, weights int64, tolerance int) band {
 	if weights == 0 {
 		return band{}
 	}
-	part := func(percent int) (int64, bool) {
-		hi, lo := bits.Mul64(uint64(total)*uint64(percent), uint64(weight))
-		n, rest := bits.Div64(hi, lo, uint64(weights))
-		return int64(n / 100), rest > 0 || n%100 > 0
+	unit := int64(1)
+	for total/unit > 1<<55 {
+		unit <<= 1
 	}
-	var b band
-	b.lower, _ = part(max(0, 100-tolerance))
-	b.share, _ = part(100)
-	upper, more := part(100 + tolerance)
-	if b.upper = upper; more {
-		b.upper++
+	part := func(percent int) (int64, bool) {
+		hi, lo := bits.Mul64(uint64(total/unit)*uint64(percent), uint64(weight))
+		n, rest := bits.Div64(hi, lo, uint64(weights))
+		return int64(n/100) * unit, rest > 0 || n%100 > 0
+	}
+	lower, above := part(max(0, 100-tolerance))
+	if above {
+		lower += unit
+	}
+	share, above := part(100)
+	upper, _ := part(100 + tolerance)
+	b := band{lower: min(lower, share), share: share, upper: max(upper, share)}
+	if above {
+		b.upper = max(upper, share+unit)
 	}
 	return b
 }
@@ -114,7 +122,7 @@ type state struct {
 
 func newState(c Cluster, o Options) *state {
 	s := &state{c: c, o: o}
-	s.o.Tolerance = max(0, s.o.Tolerance)
+	s.o.Tolerance = min(100, max(0, s.o.Tolerance))
 	racks, index := map[string]int32{}, map[int32]int32{}
 	add := func(b Broker) {
 		rack, known := racks[b.Rack]
@@ -207,40 +215,6 @@ func (s *state) readPartitions(index map[int32]int32) {
 			if !p.fixed && (bk.open || bk.leaving) {
 				bk.held = append(bk.held, int32(rank))
 			}
-		}
-	}
-}
-
-// share gives every open broker its shares, by capacity, of all that open brokers hold or will.
-func (s *state) share() {
-	var weights, load, count, leads int64
-	for i := range s.brokers {
-		b := &s.brokers[i]
-		switch {
-		case b.open:
-			weights += b.weight
-			load, count, leads = load+b.load, count+b.count, leads+b.leads
-		case b.leaving:
-			for _, p := range b.held {
-				load, count = load+s.parts[p].bytes, count+1
-				if s.parts[p].replicas[0] == int32(i) {
-					leads++
-				}
-			}
-		}
-	}
-	s.mean = load / max(1, count)
-	for i := range s.brokers {
-		b := &s.brokers[i]
-		if !b.open {
-			continue
-		}
-		b.bytes = newBand(load, b.weight, weights, s.o.Tolerance)
-		b.replicas = newBand(count, b.weight, weights, s.o.Tolerance)
-		b.leaders = newBand(leads, b.weight, weights, s.o.Tolerance)
-		s.weigh(b)
-		for o := range orders {
-			s.racks[b.rack][o] = append(s.racks[b.rack][o], int32(i))
 		}
 	}
 }
