@@ -57,6 +57,7 @@ var house = []room{
 		what: "what moves a replica: placement, order, budget, throttle, whose move it is",
 		pure: true,
 	},
+	{path: "internal/balance", what: "which replicas should be elsewhere so that data lies evenly", pure: true},
 	{path: "internal/observe", what: "live objects to an observation", pure: true},
 	{path: "internal/render", what: "the model to Kubernetes objects", pure: true},
 	{path: "internal/resolve", what: "a spec to the model; every rule about a spec", pure: true},
