@@ -38,8 +38,8 @@ func tieredSpec(kafkaVersion, store, note string) v1alpha1.KafkaClusterSpec {
 	return v1alpha1.KafkaClusterSpec{
 		Version: kafkaVersion,
 		Pools: []v1alpha1.Pool{
-			{Name: "control", Replicas: 1, Roles: []v1alpha1.Role{v1alpha1.RoleController}, Storage: disks},
-			{Name: "main", Replicas: 1, Roles: []v1alpha1.Role{v1alpha1.RoleBroker}, Storage: disks},
+			{Name: "control", Replicas: new(int32(1)), Roles: []v1alpha1.Role{v1alpha1.RoleController}, Storage: disks},
+			{Name: "main", Replicas: new(int32(1)), Roles: []v1alpha1.Role{v1alpha1.RoleBroker}, Storage: disks},
 		},
 		Plugins: []v1alpha1.Plugin{{Name: "test", Image: anImage}},
 		TieredStorage: &v1alpha1.TieredStorage{Plugin: "test", ClassName: kafkatest.PluginStorage,

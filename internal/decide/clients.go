@@ -48,7 +48,7 @@ func (d *Decision) clientsAuthority(in Inputs) {
 		state.Authority = authority
 		state.Renew, _ = pki.AuthorityNeedsRenewal(authority, in.Now)
 	}
-	if end := firstEnd(in.Live.Secrets[render.PlainUsersSecret(in.Cluster.Name)]); state.Problem != "" && !end.IsZero() {
+	if end := firstEnd(in.Live.Secrets, in.Cluster.Name); state.Problem != "" && !end.IsZero() {
 		d.Warnings = append(d.Warnings, fmt.Sprintf("without the authority for users' certificates none of them is renewed, and "+
 			"the first ends at %s", end.UTC().Format(time.RFC3339)))
 	}
@@ -63,17 +63,20 @@ func (d *Decision) clientsAuthority(in Inputs) {
 	}
 }
 
-// firstEnd is when the first user is left without a certificate, by the list that brokers read; zero = there is none in
-// it.
-func firstEnd(list *corev1.Secret) (first time.Time) {
-	if list == nil {
-		return first
-	}
-	all, _ := plainauth.ParseCertificateList(list.Data[render.CertificatesEntry]) // a faulty line lets nobody in
+// firstEnd is when the first user is left without a certificate, by the lists that brokers read; zero = there is none in
+// them.
+func firstEnd(secrets map[string]*corev1.Secret, cluster string) (first time.Time) {
 	last := map[string]time.Time{}
-	for _, c := range all {
-		if c.End.After(last[c.Name]) {
-			last[c.Name] = c.End
+	for n, name := range render.PlainUsersSecrets(cluster) {
+		if secrets[name] == nil {
+			continue
+		}
+		// A faulty line lets nobody in.
+		list, _ := plainauth.ParseCertificateList(secrets[name].Data[plainauth.PartName(render.CertificatesEntry, n)])
+		for _, c := range list {
+			if c.End.After(last[c.Name]) {
+				last[c.Name] = c.End
+			}
 		}
 	}
 	for _, end := range last {

@@ -211,7 +211,7 @@ func volumes(c *model.Cluster, pool *model.Pool, revision string) []corev1.Volum
 	all = append(all, pluginVolumes(c)...)
 	if needsPluginFiles(c, pool) {
 		// Not optional: a broker does not start without what its properties name there.
-		all = append(all, secretVolume(pluginFilesVolume, model.PluginFilesSecret(c.Name), false))
+		all = append(all, secretVolume(pluginFilesVolume, model.PluginFilesSecret(c.Name)))
 	}
 	for _, v := range pool.Volumes {
 		if v.Ephemeral {
