@@ -134,7 +134,8 @@ func granted(mgr ctrl.Manager, told cluster.Settings) (cluster.Settings, error) 
 	if settings.Grant(ctx, mgr.GetAPIReader()); settings.Denied == (cluster.Denied{}) {
 		return settings, nil
 	}
-	err := mgr.Add(&cluster.Awaiting{Told: told, Denied: settings.Denied, APIReader: mgr.GetAPIReader(), Every: grantInterval})
+	err := mgr.Add(&cluster.Awaiting{Told: told, Denied: settings.Denied, APIReader: mgr.GetAPIReader(),
+		Every: grantInterval})
 	if err != nil {
 		return settings, fmt.Errorf("wait for permissions: %w", err)
 	}

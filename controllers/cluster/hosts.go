@@ -73,7 +73,7 @@ func (r *Reconciler) readHosts(ctx context.Context, in *decide.Inputs) error {
 	return nil
 }
 
-// hostsDenied is why the operator may not read the Kubernetes nodes, in the words of Kubernetes; empty = nobody says so.
+// hostsDenied is why the operator may not read the Kubernetes nodes, in Kubernetes' words; empty = nobody says so.
 func hostsDenied(ctx context.Context, apiReader client.Reader) string {
 	if err := apiReader.List(ctx, &corev1.NodeList{}, client.Limit(1)); apierrors.IsForbidden(err) {
 		return err.Error()

@@ -68,8 +68,8 @@ func (r *Reconciler) holders(ctx context.Context, cluster types.NamespacedName) 
 	for i := range list.Items {
 		u := &list.Items[i]
 		paused, _ := v1alpha1.Holds(u.Annotations, v1alpha1.AnnotationPause)
-		if u.Spec.ClusterRef.From(u.Namespace) != cluster || u.DeletionTimestamp != nil || u.Status.Binding == nil || paused ||
-			meta.IsStatusConditionTrue(u.Status.Conditions, v1alpha1.ConditionStalled) {
+		if u.Spec.ClusterRef.From(u.Namespace) != cluster || u.DeletionTimestamp != nil || u.Status.Binding == nil ||
+			paused || meta.IsStatusConditionTrue(u.Status.Conditions, v1alpha1.ConditionStalled) {
 			continue
 		}
 		secret := &corev1.Secret{}

@@ -49,8 +49,8 @@ func (d *Decision) clientsAuthority(in Inputs) {
 		state.Renew, _ = pki.AuthorityNeedsRenewal(authority, in.Now)
 	}
 	if end := firstEnd(in.Live.Secrets, in.Cluster.Name); state.Problem != "" && !end.IsZero() {
-		d.Warnings = append(d.Warnings, fmt.Sprintf("without the authority for users' certificates none of them is renewed, and "+
-			"the first ends at %s", end.UTC().Format(time.RFC3339)))
+		d.Warnings = append(d.Warnings, fmt.Sprintf("without the authority for users' certificates none of them is renewed, "+
+			"and the first ends at %s", end.UTC().Format(time.RFC3339)))
 	}
 	state.Provided = map[string]map[string][]byte{}
 	for _, l := range d.Model.Listeners {

@@ -126,9 +126,9 @@ func Decide(in Inputs) Decision {
 	}
 	d.nameHosts(in.HostAddresses)
 	if in.HostsDenied != "" {
-		d.Warnings = append(d.Warnings, fmt.Sprintf("certificates of listeners of type NodePort name the address of a broker's "+
-			"own Kubernetes node alone: the operator is told to read all nodes, and may not (%s); give its role the permission, "+
-			"as readNodes of its chart does", in.HostsDenied))
+		d.Warnings = append(d.Warnings, fmt.Sprintf("certificates of listeners of type NodePort name the address of a "+
+			"broker's own Kubernetes node alone: the operator is told to read all nodes, and may not (%s); give its role the "+
+			"permission, as readNodes of its chart does", in.HostsDenied))
 	}
 	d.Remade = remade(d.Model, in.Live)
 	d.Warnings = slices.Concat(d.Warnings, resolve.Warnings(d.Model), resolve.Outgrown(d.Model, d.Accepted),

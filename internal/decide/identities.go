@@ -148,8 +148,8 @@ func endings(d *Decision, now time.Time) []string {
 		{ExpiryClients, pki.ClientsAuthoritySecret(d.Model.Name), "the authority for users' certificates"},
 	} {
 		if end, known := ends[authority.kind]; known && end.Sub(now) < warnBefore {
-			warnings = append(warnings, fmt.Sprintf("%s in Secret %s ends at %s, and what it has signed is worth nothing from then "+
-				"on; the operator has been to renew it for years, so see in the message of Ready what keeps it from that",
+			warnings = append(warnings, fmt.Sprintf("%s in Secret %s ends at %s, and what it has signed is worth nothing from "+
+				"then on; the operator has been to renew it for years, so see in the message of Ready what keeps it from that",
 				authority.what, authority.secret, end.UTC().Format(time.RFC3339)))
 		}
 	}

@@ -28,7 +28,7 @@ const byOperator = "endpointslice"
 const withoutSlices = "the operator is not told to write EndpointSlices, which alone lead to single brokers behind " +
 	"one Service: set endpointSlices.enabled in the values of its chart"
 
-// noSlices says which of two it is: nobody has told the operator to write EndpointSlices, or Kubernetes does not let it.
+// noSlices says which of two it is: nobody has told the operator to write EndpointSlices, or Kubernetes denies it.
 func (g Given) noSlices() string {
 	if g.SlicesDenied == "" {
 		return withoutSlices

@@ -44,8 +44,8 @@ func ClientAnchors(l model.Listener, secrets Secrets, now time.Time) ClientAutho
 				"%s; put its successor there", field, c.Subject, name, c.NotAfter.UTC().Format(time.RFC3339)))
 		}
 		for _, c := range endingSoon(living, now) {
-			given.Warnings = append(given.Warnings, fmt.Sprintf("%s: %s in Secret %q ends at %s, and lets nobody in from then on; "+
-				"put its successor beside it, and have clients certified by that", field, c.Subject, name,
+			given.Warnings = append(given.Warnings, fmt.Sprintf("%s: %s in Secret %q ends at %s, and lets nobody in from then "+
+				"on; put its successor beside it, and have clients certified by that", field, c.Subject, name,
 				c.NotAfter.UTC().Format(time.RFC3339)))
 		}
 	}

@@ -192,7 +192,8 @@ func (l *Listener) lacked(o *Outcome, after model.Trust, now time.Time) string {
 			holds = "hold"
 		}
 		return fmt.Sprintf("listener %s: its next authority signs once %s %s the certificate of it in ca.crt, and at %s at "+
-			"the latest (spec.trustWindowSeconds)", l.Listener.Name, verdict.Few(MaxNamed, lacking), holds, end.UTC().Format(time.RFC3339))
+			"the latest (spec.trustWindowSeconds)", l.Listener.Name, verdict.Few(MaxNamed, lacking), holds,
+			end.UTC().Format(time.RFC3339))
 	}
 	o.Left = fmt.Sprintf("listener %s: its authority has been given to clients since %s and is not waited for any "+
 		"longer; it is not in ca.crt of %s, and whoever connects by that is cut off", l.Listener.Name,

@@ -29,8 +29,8 @@ type Inputs struct {
 	Balanced map[string][]string
 	// Advertised is what nodes advertise in the files that they run, by node id and by the listener's name in Kafka.
 	Advertised map[int32]map[string]model.HostPort
-	// EndpointSlices tells that the operator may write them, SlicesDenied why not where it is told to, and Families are those of Services' addresses, by Service
-	// name.
+	// EndpointSlices tells that the operator may write them, SlicesDenied why not where it is told to, and Families are
+	// those of Services' addresses, by Service name.
 	EndpointSlices bool
 	SlicesDenied   string
 	Families       map[string][]corev1.IPFamily

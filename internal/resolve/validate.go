@@ -93,14 +93,14 @@ func validateReplicas(spec *v1alpha1.KafkaClusterSpec) verdict.List {
 	}
 	switch {
 	case len(silent) > 1:
-		faults.Refuse(model.PoolField(silent[1], "replicas"), "pools %s have no replicas, and spec.replicas is for one alone; "+
-			"say how many nodes each of the others has", verdict.Few(len(silent), silent))
+		faults.Refuse(model.PoolField(silent[1], "replicas"), "pools %s have no replicas, and spec.replicas is for one "+
+			"alone; say how many nodes each of the others has", verdict.Few(len(silent), silent))
 	case len(silent) == 1 && spec.Replicas == nil:
 		faults.Refuse(model.PoolField(silent[0], "replicas"), "nothing says how many nodes the pool has; set it here, or in "+
 			"spec.replicas, where kubectl scale sets it")
 	case len(silent) == 0 && spec.Replicas != nil:
-		faults.Refuse("spec.replicas", "every pool has replicas of its own, so that it is for none; take replicas out of the "+
-			"pool that it is for, or remove spec.replicas")
+		faults.Refuse("spec.replicas", "every pool has replicas of its own, so that it is for none; take replicas out of "+
+			"the pool that it is for, or remove spec.replicas")
 	}
 	return faults
 }
