@@ -21,7 +21,7 @@ type layout struct {
 	crowded, unequal bool // replicas prefer some brokers; disks of three sizes
 }
 
-func even(r *rand.Rand) int64    { return gib }
+func even(*rand.Rand) int64      { return gib }
 func uniform(r *rand.Rand) int64 { return 1 + r.Int64N(2*gib) }
 func exponential(r *rand.Rand) int64 {
 	return int64(r.ExpFloat64() * float64(gib))
