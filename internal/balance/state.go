@@ -17,8 +17,8 @@ type band struct{ lower, share, upper int64 }
 // off is how far outside a band a value lies.
 func (b band) off(value int64) int64 { return max(0, value-b.upper, b.lower-value) }
 
-// newBand gives a part of a total to a weight among weights, and the tolerance in percent on both sides: whole
-// numbers, and the two next to the share are always within. What is more than 2^55 is rounded, so that nothing overflows.
+// newBand gives a part of a total to a weight among weights, and the tolerance in percent on both sides: whole numbers,
+// and the two next to the share are always within. What is more than 2^55 is rounded, so that nothing overflows.
 func newBand(total, weight, weights int64, tolerance int) band {
 	if weights == 0 {
 		return band{}

@@ -13,8 +13,8 @@ type pair struct {
 }
 
 // makeWay finds two moves that do together what none does alone: the first takes a replica off a broker so that the
-// second fits. Where a third broker has room, nothing is worse between them. Where none has, two replicas change places.
-// It tells whether it found a pair.
+// second fits. Where a third broker has room, nothing is worse between them. Where none has, two replicas change
+// places. It tells whether it found a pair.
 func (s *state) makeWay() bool {
 	left, some := tries, false
 	done := make([]bool, len(s.brokers))
