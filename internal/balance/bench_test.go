@@ -21,7 +21,7 @@ type layout struct {
 	crowded, unequal bool // replicas prefer some brokers; disks of three sizes
 }
 
-func even(r *rand.Rand) int64    { return gib }
+func even(*rand.Rand) int64      { return gib }
 func uniform(r *rand.Rand) int64 { return 1 + r.Int64N(2*gib) }
 func exponential(r *rand.Rand) int64 {
 	return int64(r.ExpFloat64() * float64(gib))
@@ -91,15 +91,42 @@ func contains(ids []int32, id int32) bool {
 }
 
 var layouts = []layout{
-	{name: "uniform", brokers: 500, racks: 3, partitions: 100_000, topics: 1000, factor: 3, size: uniform},
-	{name: "exponential", brokers: 500, racks: 5, partitions: 100_000, topics: 1000, factor: 3, size: exponential},
-	{name: "skewed", brokers: 500, racks: 3, partitions: 100_000, topics: 1000, factor: 3, size: skewed},
-	{name: "crowded", brokers: 500, racks: 3, partitions: 100_000, topics: 1000, factor: 3, size: exponential, crowded: true},
-	{name: "unequal", brokers: 500, racks: 5, partitions: 100_000, topics: 1000, factor: 3, size: exponential, unequal: true},
-	{name: "doubled", brokers: 500, added: 250, racks: 3, partitions: 100_000, topics: 1000, factor: 3, size: exponential},
-	{name: "halved", brokers: 500, leaving: 250, racks: 3, partitions: 100_000, topics: 1000, factor: 3, size: exponential},
-	{name: "without racks", brokers: 500, added: 50, partitions: 100_000, topics: 1000, factor: 3, size: skewed},
-	{name: "a rack each", brokers: 500, racks: 500, partitions: 100_000, topics: 1000, factor: 3, size: exponential},
+	{
+		name: "uniform", brokers: 500, racks: 3, partitions: 100_000, topics: 1000, factor: 3,
+		size: uniform,
+	},
+	{
+		name: "exponential", brokers: 500, racks: 5, partitions: 100_000, topics: 1000, factor: 3,
+		size: exponential,
+	},
+	{
+		name: "skewed", brokers: 500, racks: 3, partitions: 100_000, topics: 1000, factor: 3,
+		size: skewed,
+	},
+	{
+		name: "crowded", brokers: 500, racks: 3, partitions: 100_000, topics: 1000, factor: 3,
+		size: exponential, crowded: true,
+	},
+	{
+		name: "unequal", brokers: 500, racks: 5, partitions: 100_000, topics: 1000, factor: 3,
+		size: exponential, unequal: true,
+	},
+	{
+		name: "doubled", brokers: 500, added: 250, racks: 3, partitions: 100_000, topics: 1000, factor: 3,
+		size: exponential,
+	},
+	{
+		name: "halved", brokers: 500, leaving: 250, racks: 3, partitions: 100_000, topics: 1000, factor: 3,
+		size: exponential,
+	},
+	{
+		name: "without racks", brokers: 500, added: 50, partitions: 100_000, topics: 1000, factor: 3,
+		size: skewed,
+	},
+	{
+		name: "a rack each", brokers: 500, racks: 500, partitions: 100_000, topics: 1000, factor: 3,
+		size: exponential,
+	},
 }
 
 // processorTime is what the process has used, in seconds, whatever else the machine does.

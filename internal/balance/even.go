@@ -14,10 +14,15 @@ func (s *state) evenBytes() {
 // fullest returns the fullest broker for which eligible holds; none = there is none.
 func (s *state) fullest(o order, eligible func(i int32, b *broker) bool) int32 {
 	best := int32(none)
-	for i := range s.brokers {
-		b := &s.brokers[i]
-		if b.open && (best == none || b.key[o] > s.brokers[best].key[o]) && eligible(int32(i), b) {
-			best = int32(i)
+	for y := range s.racks {
+		for _, i := range slices.Backward(s.racks[y][o]) {
+			b := &s.brokers[i]
+			if best != none && b.key[o] < s.brokers[best].key[o] {
+				break
+			}
+			if eligible(i, b) && (best == none || b.key[o] > s.brokers[best].key[o] || i < best) {
+				best = i
+			}
 		}
 	}
 	return best
@@ -175,15 +180,15 @@ const worth = 8
 // overshoot makes single moves that bring one broker nearer to its share, or further beyond it on the other side, as
 // long as both together are better off. It tells whether there was any.
 func (s *state) overshoot() bool {
-	any := false
+	found := false
 	done := make([]bool, len(s.brokers))
 	for {
 		b := s.fullest(byBytes, func(i int32, _ *broker) bool { return !done[i] })
 		if b == none {
-			return any
+			return found
 		}
 		for s.overshootFrom(b) {
-			any = true
+			found = true
 		}
 		done[b] = true
 	}

@@ -65,8 +65,8 @@ func (s *state) leave(report func(obligation)) {
 // leaves tells whether a broker shall hold nothing, closed or not.
 func (s *state) leaves(b int32) bool { return int(b) < len(s.c.Brokers) && s.c.Brokers[b].Leaving }
 
-// refuge finds the broker for a replica that has to go: in the rack that has fewest of its partition. Racks get no worse
-// where that is possible with the brokers that there are, whether or not they have room.
+// refuge finds the broker for a replica that has to go: in the rack that has fewest of its partition. Racks get no
+// worse where that is possible with the brokers that there are, whether or not they have room.
 func (s *state) refuge(p int32, i int) (to int32, cause Cause, lacking int64) {
 	pt := &s.parts[p]
 	rack := s.brokers[pt.replicas[i]].rack

@@ -45,8 +45,8 @@ func (s *state) leadsLess(a, b int32) bool {
 // hop passes the leadership of a partition on to its replica on a broker.
 type hop struct{ p, to int32 }
 
-// path finds the shortest way on which leadership gets from a broker to one that takes it, over partitions of which both
-// ends of a hop have a replica in sync.
+// path finds the shortest way on which leadership gets from a broker to one that takes it, over partitions of which
+// both ends of a hop have a replica in sync.
 func (s *state) path(from int32, takes func(*broker) bool) []hop {
 	came := make([]hop, len(s.brokers)) // how leadership comes to a broker, and from whom
 	before := make([]int32, len(s.brokers))

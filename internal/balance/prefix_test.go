@@ -51,8 +51,8 @@ func TestFollowingAPlanInPartEndsAlsoWhileDataGrows(t *testing.T) {
 	}
 }
 
-// TestBytesAreNearTheLeast holds plans for random clusters, in which no replica is larger than the tolerance of a share,
-// to 1.1 of what any plan needs and one replica; and those with larger ones to one such replica a broker more.
+// TestBytesAreNearTheLeast holds plans for random clusters, in which no replica is larger than the tolerance of a
+// share, to 1.1 of what any plan needs and one replica; and those with larger ones to one such replica a broker more.
 func TestBytesAreNearTheLeast(t *testing.T) {
 	var bytes, least int64
 	for i := range uint64(envInt("CASTELLAN_PROPERTY_RUNS", 120)) {

@@ -17,8 +17,8 @@ type band struct{ lower, share, upper int64 }
 // off is how far outside a band a value lies.
 func (b band) off(value int64) int64 { return max(0, value-b.upper, b.lower-value) }
 
-// newBand gives a part of a total to a weight among weights, and the tolerance in percent on both sides: whole
-// numbers, and the two next to the share are always within. What is more than 2^55 is rounded, so that nothing overflows.
+// newBand gives a part of a total to a weight among weights, and the tolerance in percent on both sides: whole numbers,
+// and the two next to the share are always within. What is more than 2^55 is rounded, so that nothing overflows.
 func newBand(total, weight, weights int64, tolerance int) band {
 	if weights == 0 {
 		return band{}
@@ -171,13 +171,10 @@ func (s *state) readPartitions(index map[int32]int32) {
 		n += len(s.c.Partitions[i].Replicas)
 	}
 	ids, disks, syncs := make([]int32, 0, n), make([]int32, 0, n), make([]bool, 0, n)
-	s.parts = make([]part, 0, len(s.c.Partitions))
-	topic := int32(none)
-	for at := range s.c.Partitions {
+	order, topics := s.lookAt()
+	s.parts = make([]part, 0, len(order))
+	for _, at := range order {
 		p := &s.c.Partitions[at]
-		if at == 0 || p.Topic != s.c.Partitions[at-1].Topic {
-			topic++
-		}
 		from := len(ids)
 		whole := true
 		for i, id := range p.Replicas {
@@ -194,15 +191,34 @@ func (s *state) readPartitions(index map[int32]int32) {
 		}
 		to := len(ids)
 		s.parts = append(s.parts, part{
-			at: at, topic: topic, bytes: max(0, p.Bytes), fixed: p.Fixed, led: p.Leader >= 0 && len(p.ISR) > 0, whole: whole,
+			at: int(at), topic: topics[at], bytes: max(0, p.Bytes), fixed: p.Fixed, whole: whole,
+			led:      p.Leader >= 0 && len(p.ISR) > 0,
 			replicas: ids[from:to:to], disk: disks[from:to:to], inSync: syncs[from:to:to],
 		})
 	}
-	s.topics = int(topic) + 1
-	slices.SortFunc(s.parts, func(a, b part) int {
-		return cmp.Or(cmp.Compare(b.bytes, a.bytes),
-			cmp.Compare(s.c.Partitions[a.at].Number, s.c.Partitions[b.at].Number), cmp.Compare(a.at, b.at))
+	s.hold()
+}
+
+// lookAt returns the order in which partitions are looked at, and the topic of each.
+func (s *state) lookAt() (order, topics []int32) {
+	all := s.c.Partitions
+	order, topics = make([]int32, len(all)), make([]int32, len(all))
+	for at := range all {
+		if at > 0 && all[at].Topic != all[at-1].Topic {
+			s.topics++
+		}
+		order[at], topics[at] = int32(at), int32(s.topics)
+	}
+	s.topics++
+	slices.SortFunc(order, func(a, b int32) int {
+		x, y := &all[a], &all[b]
+		return cmp.Or(cmp.Compare(y.Bytes, x.Bytes), cmp.Compare(x.Number, y.Number), cmp.Compare(a, b))
 	})
+	return order, topics
+}
+
+// hold counts what brokers hold.
+func (s *state) hold() {
 	for rank := range s.parts {
 		p := &s.parts[rank]
 		for i, b := range p.replicas {
@@ -306,16 +322,16 @@ func (s *state) move(p int32, i int, to int32, why Reason) {
 // settle counts on the room that the moves so far free, so that the next one waits for them. It tells whether there is
 // any.
 func (s *state) settle() bool {
-	any := false
+	found := false
 	for i := range s.brokers {
 		for j := range s.brokers[i].disks {
 			d := &s.brokers[i].disks[j]
-			any = any || d.freed > 0
+			found = found || d.freed > 0
 			d.free, d.freed = d.free+d.freed, 0
 		}
 	}
-	s.waits = s.waits || any
-	return any
+	s.waits = s.waits || found
+	return found
 }
 
 // from returns the first rank of partitions that have at most this many bytes.

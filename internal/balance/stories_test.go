@@ -145,17 +145,32 @@ func TestStories(t *testing.T) {
 			topic("orders", gib, []int32{1, 2, 3}, []int32{1, 3, 2}, []int32{1, 2, 3}),
 		"only broker 3 needs leaders, and broker 1 shares none with it": func() *story {
 			s := tell().broker(1, "", 10*gib).broker(2, "", 10*gib).broker(3, "", 10*gib)
-			s.o.Tolerance = 30
+			s.o.Tolerance = 50
 			return s.topic("orders", 0, []int32{1, 2}, []int32{1, 2}, []int32{2, 3}, []int32{2, 3})
+		}(),
+		"one of three racks gets a second broker, and half of the data of that rack": tell().
+			broker(1, "a", 10*gib).broker(2, "b", 10*gib).broker(3, "c", 10*gib).broker(4, "c", 10*gib).
+			topic("orders", 256*mib, around(8, 3, 1, 2, 3)...),
+		"a broker is replaced, and the others keep what they have": tell().
+			broker(1, "", 10*gib).broker(2, "", 10*gib).broker(3, "", 10*gib, leaving).broker(4, "", 10*gib).
+			topic("orders", 512*mib, around(6, 2, 1, 2, 3)...),
+		"a broker has room, and none of its disks has": func() *story {
+			s := tell().broker(1, "", 10*gib, leaving).broker(2, "", 10*gib)
+			s.c.Brokers[1].Disks = []Disk{
+				{Path: "/one", Capacity: 5 * gib, Free: 4 * gib}, {Path: "/two", Capacity: 5 * gib, Free: 4 * gib},
+			}
+			return s.topic("large", 4*gib, []int32{1}).topic("small", 2*gib, []int32{1}, []int32{1})
 		}(),
 		"data is even, and replicas are not": tell().
 			broker(1, "", 10*gib).broker(2, "", 10*gib).broker(3, "", 10*gib).
 			topic("orders", gib, []int32{1}, []int32{2}, []int32{3}).
 			topic("pages", mib, around(9, 1, 1)...),
-		"an empty topic lies on half of the brokers": tell().
-			broker(1, "", 10*gib).broker(2, "", 10*gib).broker(3, "", 10*gib).broker(4, "", 10*gib).
-			topic("fresh", 0, around(8, 1, 1, 2)...).topic("orders", gib, around(8, 1, 3, 4)...).
-			topic("pages", gib, around(8, 1, 1, 2)...).topic("quiet", 0, around(8, 1, 3, 4)...),
+		"an empty topic lies on half of the brokers": func() *story {
+			s := tell().broker(1, "", 10*gib).broker(2, "", 10*gib).broker(3, "", 10*gib).broker(4, "", 10*gib)
+			s.o.Tolerance = 25
+			return s.topic("fresh", 0, around(8, 1, 1, 2)...).topic("orders", gib, around(8, 1, 3, 4)...).
+				topic("pages", gib, around(8, 1, 1, 2)...).topic("quiet", 0, around(8, 1, 3, 4)...)
+		}(),
 		"a move waits for room that others free": tell().
 			broker(1, "a", 10*gib).broker(2, "b", 100*gib).broker(3, "a", 10*gib, leaving).
 			topic("orders", 4*gib, []int32{3, 2}).

@@ -13,10 +13,10 @@ type pair struct {
 }
 
 // makeWay finds two moves that do together what none does alone: the first takes a replica off a broker so that the
-// second fits. Where a third broker has room, nothing is worse between them. Where none has, two replicas change places.
-// It tells whether it found a pair.
+// second fits. Where a third broker has room, nothing is worse between them. Where none has, two replicas change
+// places. It tells whether it found a pair.
 func (s *state) makeWay() bool {
-	left, any := tries, false
+	left, some := tries, false
 	done := make([]bool, len(s.brokers))
 	for left > 0 {
 		b := s.fullest(byBytes, func(i int32, _ *broker) bool { return !done[i] })
@@ -25,12 +25,12 @@ func (s *state) makeWay() bool {
 		}
 		if found, ok := s.findPair(b, &left); ok {
 			s.carryOut(found)
-			any = true
+			some = true
 			continue
 		}
 		done[b] = true
 	}
-	return any
+	return some
 }
 
 func (s *state) carryOut(f pair) {
