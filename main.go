@@ -195,12 +195,14 @@ func cacheOptions(namespaces string) cache.Options {
 	ours := cache.ByObject{Label: labels.SelectorFromSet(labels.Set{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy})}
 	o := cache.Options{
 		DefaultTransform: cache.TransformStripManagedFields(),
-		ByObject:         map[client.Object]cache.ByObject{&corev1.Node{}: {Transform: addressesAlone}},
+		ByObject: map[client.Object]cache.ByObject{
+			&corev1.Node{}: {Transform: addressesAlone}, &v1alpha1.KafkaUser{}: {Transform: controllers.InCache()},
+		},
 	}
 	for _, object := range controllers.Labelled() {
 		o.ByObject[object] = ours
 		if _, is := object.(*corev1.Secret); is {
-			o.ByObject[object] = cache.ByObject{Label: ours.Label, Transform: controllers.SecretsInCache()}
+			o.ByObject[object] = cache.ByObject{Label: ours.Label, Transform: controllers.InCache()}
 		}
 		if _, is := object.(*discoveryv1.EndpointSlice); is {
 			// Kubernetes copies the labels of Services to the ones that it writes for them.

@@ -145,8 +145,8 @@ func granted(mgr ctrl.Manager, told cluster.Settings) (cluster.Settings, error) 
 // Labelled is an object of each kind of which the operator caches what it has made alone, because others use it too.
 func Labelled() []client.Object { return cluster.Labelled() }
 
-// SecretsInCache is what the cache keeps of a Secret.
-func SecretsInCache() func(any) (any, error) { return user.SecretsInCache() }
+// InCache is what the cache keeps of a KafkaUser, and of a Secret.
+func InCache() func(any) (any, error) { return user.InCache() }
 
 // clock is a Clock made of a function.
 type clock func() time.Time

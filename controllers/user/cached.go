@@ -3,6 +3,7 @@ package user
 import (
 	"bytes"
 	"crypto/sha256"
+	"slices"
 	"sync"
 	"unique"
 
@@ -10,20 +11,24 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 
+	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/pki"
 	"github.com/castellan-dev/castellan/internal/users"
 )
 
-// SecretsInCache is what the manager's cache keeps of Secrets: all, and of connection Secrets, of which there may be
-// tens of thousands, what the operator reads of them. Texts that many of them have are kept once.
-func SecretsInCache() func(any) (any, error) {
+// InCache is what the manager's cache keeps of KafkaUsers and Secrets: all, and of connection Secrets, of which there
+// may be tens of thousands, what the operator reads of them. Texts that many of them have are kept once.
+func InCache() func(any) (any, error) {
 	strip, known := cache.TransformStripManagedFields(), &anchors{all: map[[sha256.Size]byte][]byte{}}
 	return func(object any) (any, error) {
-		if secret, is := object.(*corev1.Secret); is {
-			if users.Shrink(secret); isConnection(secret) {
-				shareTexts(secret)
-				if pem := secret.Data[pki.TLSAuthority]; len(pem) > 0 {
-					secret.Data[pki.TLSAuthority] = known.one(pem)
+		switch o := object.(type) {
+		case *v1alpha1.KafkaUser:
+			shareUser(o)
+		case *corev1.Secret:
+			if users.Shrink(o); isConnection(o) {
+				shareSecret(o)
+				if pem := o.Data[pki.TLSAuthority]; len(pem) > 0 {
+					o.Data[pki.TLSAuthority] = known.one(pem)
 				}
 			}
 		}
@@ -56,10 +61,37 @@ func (a *anchors) one(pem []byte) []byte {
 	return a.all[sum]
 }
 
-// shareTexts keeps the texts that Secrets have in common once.
-func shareTexts(secret *corev1.Secret) {
-	secret.Type = corev1.SecretType(shared(string(secret.Type)))
-	secret.Namespace = shared(secret.Namespace)
+// shareUser keeps the texts that KafkaUsers have in common once.
+func shareUser(u *v1alpha1.KafkaUser) {
+	share(&u.APIVersion, &u.Kind, &u.Namespace, &u.Spec.ClusterRef.Name)
+	shareAll(u.Finalizers)
+	shareAll(u.Spec.Authentication.Mechanisms)
+	for n := range u.Spec.ACLs {
+		rule := &u.Spec.ACLs[n]
+		shareAll(rule.Operations)
+		share(&rule.Permission, &rule.Host, &rule.Resource.Name)
+		share(&rule.Resource.Type)
+		share(&rule.Resource.Pattern)
+	}
+	shareAll(u.Status.ACLs)
+	u.Status.Conditions = slices.Clip(slices.Clone(u.Status.Conditions))
+	for n := range u.Status.Conditions {
+		c := &u.Status.Conditions[n]
+		share(&c.Type, &c.Reason, &c.Message)
+		share(&c.Status)
+	}
+	if c := u.Status.Credentials; c != nil {
+		share(&c.ClusterID)
+		for n := range c.Mechanisms {
+			share(&c.Mechanisms[n].Mechanism)
+		}
+	}
+}
+
+// shareSecret keeps the texts that connection Secrets have in common once.
+func shareSecret(secret *corev1.Secret) {
+	share(&secret.Type)
+	share(&secret.Namespace)
 	for _, texts := range []*map[string]string{&secret.Labels, &secret.Annotations} {
 		if len(*texts) == 0 {
 			continue
@@ -82,7 +114,19 @@ func shareTexts(secret *corev1.Secret) {
 	}
 	for n := range secret.OwnerReferences {
 		owner := &secret.OwnerReferences[n]
-		owner.APIVersion, owner.Kind = shared(owner.APIVersion), shared(owner.Kind)
+		share(&owner.APIVersion, &owner.Kind)
+	}
+}
+
+func share[T ~string](texts ...*T) {
+	for _, text := range texts {
+		*text = T(shared(string(*text)))
+	}
+}
+
+func shareAll[T ~string](texts []T) {
+	for n := range texts {
+		share(&texts[n])
 	}
 }
 

@@ -1,12 +1,15 @@
 package user
 
 import (
+	"encoding/json"
 	"fmt"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -76,10 +79,46 @@ func TestConnectionSecretsTakeLittleOfTheCache(t *testing.T) {
 		return bytes
 	}
 	whole := each(func(o any) (any, error) { return o, nil })
-	small := each(SecretsInCache())
+	small := each(InCache())
 	t.Logf("a connection Secret takes %d bytes, and %d in the cache", whole, small)
 	if small > 2200 || small*3 > whole {
 		t.Errorf("a connection Secret takes %d bytes in the cache, and %d whole", small, whole)
+	}
+}
+
+func TestKafkaUsersShareInTheCacheWhatTheyHaveInCommon(t *testing.T) {
+	const count = 2000
+	w := newUserWorld(t, 3)
+	w.Apply(newUser("user-00000", time.Hour, scram512))
+	w.Settle("user-00000")
+	w.wantUser("user-00000", "Ready")
+	text, err := json.Marshal(w.user("user-00000"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	each := func(keep func(any) (any, error)) uint64 {
+		var all []any
+		before := heap()
+		for n := range count {
+			read := &v1alpha1.KafkaUser{}
+			if err := json.Unmarshal([]byte(strings.ReplaceAll(string(text), "00000", fmt.Sprintf("%05d", n))), read); err != nil {
+				t.Fatal(err)
+			}
+			same := read.DeepCopy()
+			kept, err := keep(read)
+			if err != nil || !equality.Semantic.DeepEqual(kept, same) {
+				t.Fatalf("it has become %+v (%v)", kept, err)
+			}
+			all = append(all, kept)
+		}
+		bytes := (heap() - before) / count
+		runtime.KeepAlive(all)
+		return bytes
+	}
+	whole, small := each(func(o any) (any, error) { return o, nil }), each(InCache())
+	t.Logf("a KafkaUser takes %d bytes, and %d in the cache", whole, small)
+	if small >= whole {
+		t.Errorf("a KafkaUser takes %d bytes in the cache, and %d whole", small, whole)
 	}
 }
 

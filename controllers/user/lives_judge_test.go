@@ -325,7 +325,7 @@ func (h *life) converged() {
 	h.Reset()
 	h.Settle(liveNames...)
 	for _, u := range h.objects() {
-		if controllertest.State(u.Status.Conditions) == "Stalled/SecretConflict" {
+		if strings.Contains(controllertest.Message(u.Status.Conditions), "has been made by somebody else and is left alone") {
 			delete(h.Requests, "create Secret") // which is refused, and shows that somebody else's is there still
 		}
 	}

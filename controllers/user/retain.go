@@ -31,9 +31,16 @@ func (p *userPass) retained(i *userItem) []*v1alpha1.KafkaUser {
 	})
 }
 
-// leavesLine tells whether a line stays in the file of PLAIN users that no object will stand for.
+// leavesLine tells whether a line stays, or may stay, in the file of PLAIN users that no object will stand for.
 func (p *userPass) leavesLine(i *userItem) bool {
 	return !i.changes() && slices.ContainsFunc(p.retained(i), func(u *v1alpha1.KafkaUser) bool {
+		return p.hasLine(u, mechanism.PasswordFile)
+	})
+}
+
+// hadItsLine tells whether the line that stays is on record, and not only what may have been written.
+func (p *userPass) hadItsLine(i *userItem) bool {
+	return slices.ContainsFunc(p.retained(i), func(u *v1alpha1.KafkaUser) bool {
 		return recordedInFile(users.Recorded(u, p.pass.Cluster.ID()))
 	})
 }
@@ -98,7 +105,7 @@ func (p *userPass) seekLines(files users.Spread) {
 	}
 	lines, _ := plainauth.ParseUsersFile(users.Joined(files.Parts).Users)
 	for _, i := range p.items {
-		i.lineLost = p.leavesLine(i) && len(lines[i.claim.Name]) == 0
+		i.lineLost = p.leavesLine(i) && len(lines[i.claim.Name]) == 0 && p.hadItsLine(i)
 		if i.overlap && len(lines[i.claim.Name]) < 2 && i.report.Rotation != nil && i.report.Rotation.Status != nil {
 			i.report.Rotation.Status.PreviousUntil = nil
 		}

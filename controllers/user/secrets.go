@@ -206,7 +206,7 @@ func (p *userPass) tellMade(i *userItem, secret *corev1.Secret, password string)
 }
 
 // adjustSecret corrects a Secret of ours, and writes it only when something differs. One from the cache has shrunk; see
-// SecretsInCache.
+// InCache.
 func (p *userPass) adjustSecret(ctx context.Context, i *userItem, secret *corev1.Secret) (string, error) {
 	u := i.claim.Holder
 	if fault := foreign(secret, u); fault != nil {
