@@ -30,8 +30,9 @@ func refusePluginFiles(in Inputs, c *model.Cluster, spec *v1alpha1.KafkaClusterS
 	return nil
 }
 
-// keepsTiers refuses to end tiered storage while a topic has it: Kafka would not start without it then, and nobody
-// could read what is in the store. As long as no broker tells which topics have it, it stays.
+// keepsTiers refuses to end tiered storage while a topic has it: nobody could read what is in the store then. Kafka does
+// not: a broker without it starts, serves what is on its own disk, and logs an error. As long as no broker tells which
+// topics have it, it stays.
 func keepsTiers(in Inputs, spec *v1alpha1.KafkaClusterSpec) []verdict.Verdict {
 	const field = "spec.tieredStorage"
 	if in.Accepted == nil || in.Accepted.TieredStorage == nil || spec.TieredStorage != nil {

@@ -162,7 +162,7 @@ func TestNothingThatManyCanReadDependsOnWhatIsInTheFilesOfAPlugin(t *testing.T) 
 	}
 }
 
-// Kafka does not start without tiered storage while a topic has it, and what is in the store could be read by nobody.
+// Kafka starts without tiered storage though a topic has it, and what is in the store can be read by nobody then.
 func TestTieredStorageStaysWhileATopicHasIt(t *testing.T) {
 	const field = "spec.tieredStorage: "
 	for name, c := range map[string]struct {

@@ -184,7 +184,7 @@ func TestCase47_APluginThatIsNotThereCostsOneNodeAndTakingItBackHeals(t *testing
 	long(t)
 	ns := shared(t)
 	nobodys := "plugins.example.com/team/nobodys@sha256:" + strings.Repeat("0a", 32)
-	mustCostOneNodeBy(t, ns, []string{"kafka", "ImagePull"}, 20*time.Second,
+	mustCostOneNodeBy(t, ns, []string{"ImagePull"}, 20*time.Second,
 		func(c kafkaCluster) { c.Spec.Plugins = []v1alpha1.Plugin{{Name: "test", Image: nobodys}} },
 		func(c kafkaCluster) { c.Spec.Plugins = nil })
 }
