@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 
+	"github.com/castellan-dev/castellan/controllers/balancing"
 	"github.com/castellan-dev/castellan/controllers/batch"
 	"github.com/castellan-dev/castellan/controllers/cluster"
 	"github.com/castellan-dev/castellan/controllers/external"
@@ -102,7 +103,7 @@ func Setup(mgr ctrl.Manager, o Options) error {
 				GatewayAPI: o.GatewayAPI, EndpointSlices: o.EndpointSlices, OperatorNamespace: o.OperatorNamespace,
 				OperatorLabels: o.OperatorLabels, Now: o.Now,
 			},
-			Shown: connect.See, Reach: prober, Keys: fetcher, Woken: news[0],
+			Balancer: &balancing.Balancer{Client: mgr.GetClient(), Rate: o.ReassignmentRate}, Shown: connect.See, Reach: prober, Keys: fetcher, Woken: news[0],
 		})
 	}
 	for _, reconciler := range reconcilers {

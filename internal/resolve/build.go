@@ -72,7 +72,7 @@ func build(
 		ClusterID: status.ClusterID, Bootstrapped: status.Bootstrapped, InitialVoters: slices.Clone(status.InitialVoters),
 		RackKey:     cmp.Or(spec.Rack.TopologyKey, defaultRackKey),
 		Unavailable: cmp.Or(spec.Rolling.Unavailable, v1alpha1.UnavailableProceed),
-		Paused:      paused(in.Cluster.Annotations),
+		Paused:      paused(in.Cluster.Annotations), Balancing: resolveBalancing(in.Cluster, spec.Balancing),
 	}
 	if spec.Rolling.MaxUnavailable != nil {
 		c.MaxUnavailable = *spec.Rolling.MaxUnavailable
