@@ -4,6 +4,7 @@ package balance
 // leaves no broker further outside its share, no partition with more replicas in a rack, and as little on brokers that
 // leave and on disks that are too full.
 type bound struct {
+	all         []int32 // every partition that may move
 	load, count []int64
 	over        [][]int64 // by broker and disk
 	held        [][]int32
@@ -12,6 +13,11 @@ type bound struct {
 
 func newBound(s *state) *bound {
 	b := &bound{}
+	for i := range s.parts {
+		if !s.parts[i].fixed {
+			b.all = append(b.all, int32(i))
+		}
+	}
 	for i := range s.brokers {
 		bk := &s.brokers[i]
 		b.load, b.count = append(b.load, bk.load), append(b.count, bk.count)
@@ -47,7 +53,7 @@ func (b *bound) least(s *state) int64 {
 		gives[i] = out > 0
 		outside += out
 		if s.o.Spread {
-			lacking += max(0, min(bk.bytes.lower, bk.load)-b.load[i])
+			lacking += s.whole(b.all, min(bk.bytes.lower, bk.load)-b.load[i])
 		}
 	}
 	apart, within := b.forRacks(s, gives)
@@ -64,7 +70,7 @@ func (b *bound) off(s *state, i int) int64 {
 	if !s.o.Spread {
 		return out
 	}
-	out = max(out, b.load[i]-max(bk.bytes.upper, bk.load))
+	out = max(out, s.whole(b.held[i], b.load[i]-max(bk.bytes.upper, bk.load)))
 	n, bytes := b.count[i]-max(bk.replicas.upper, bk.count), int64(0)
 	for k := len(b.held[i]) - 1; k >= 0 && n > 0; k, n = k-1, n-1 {
 		bytes += s.parts[b.held[i][k]].bytes
@@ -111,4 +117,19 @@ func (b *bound) forRacks(s *state, gives []bool) (apart, within int64) {
 		}
 	}
 	return apart, within
+}
+
+// whole rounds bytes up to whole replicas, of these: as many as it takes of the largest, each as small as the smallest.
+func (s *state) whole(ranks []int32, bytes int64) int64 {
+	var n, sum, smallest int64
+	for _, p := range ranks {
+		if sum >= bytes || s.parts[p].bytes == 0 {
+			break
+		}
+		n, sum = n+1, sum+s.parts[p].bytes
+	}
+	for k := len(ranks) - 1; k >= 0 && smallest == 0; k-- {
+		smallest = s.parts[ranks[k]].bytes
+	}
+	return max(0, bytes, n*smallest)
 }

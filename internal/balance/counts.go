@@ -25,16 +25,22 @@ func (s *state) pass(gives, takes func(*broker) bool) {
 	}
 }
 
+// misses is how many of the smallest replicas of a broker may find no place before the larger ones are given up, too.
+const misses = 32
+
 // giveSmall moves the smallest replica that can move off a broker.
 func (s *state) giveSmall(b int32, takes func(*broker) bool) bool {
 	bk := &s.brokers[b]
-	for k := len(bk.held) - 1; k >= 0; k-- {
+	for k := len(bk.held) - 1; k >= max(0, len(bk.held)-misses); k-- {
 		bytes := s.parts[bk.held[k]].bytes
 		if bytes > s.mean {
 			return false
 		}
 		loss := bk.bytes.off(bk.load) - bk.bytes.off(bk.load-bytes)
 		if s.give(bk.held[k], b, Replicas, byCount, func(d *broker, _ int64) answer {
+			if d.count > d.replicas.upper {
+				return stop
+			}
 			return when(takes(d) && d.bytes.off(d.load+bytes) <= d.bytes.off(d.load)+loss)
 		}) {
 			return true

@@ -14,10 +14,15 @@ func (s *state) evenBytes() {
 // fullest returns the fullest broker for which eligible holds; none = there is none.
 func (s *state) fullest(o order, eligible func(i int32, b *broker) bool) int32 {
 	best := int32(none)
-	for i := range s.brokers {
-		b := &s.brokers[i]
-		if b.open && (best == none || b.key[o] > s.brokers[best].key[o]) && eligible(int32(i), b) {
-			best = int32(i)
+	for y := range s.racks {
+		for _, i := range slices.Backward(s.racks[y][o]) {
+			b := &s.brokers[i]
+			if best != none && b.key[o] < s.brokers[best].key[o] {
+				break
+			}
+			if eligible(i, b) && (best == none || b.key[o] > s.brokers[best].key[o] || i < best) {
+				best = i
+			}
 		}
 	}
 	return best
@@ -175,15 +180,15 @@ const worth = 8
 // overshoot makes single moves that bring one broker nearer to its share, or further beyond it on the other side, as
 // long as both together are better off. It tells whether there was any.
 func (s *state) overshoot() bool {
-	any := false
+	found := false
 	done := make([]bool, len(s.brokers))
 	for {
 		b := s.fullest(byBytes, func(i int32, _ *broker) bool { return !done[i] })
 		if b == none {
-			return any
+			return found
 		}
 		for s.overshootFrom(b) {
-			any = true
+			found = true
 		}
 		done[b] = true
 	}
@@ -192,33 +197,30 @@ func (s *state) overshoot() bool {
 // overshootFrom makes the best such move off a broker.
 func (s *state) overshootFrom(b int32) bool {
 	bk := &s.brokers[b]
-	var best, bestGain, bestTo = int32(none), int64(0), int32(none)
 	deficit, _ := s.deepest()
+	if bk.load <= bk.bytes.lower || bk.load <= bk.bytes.upper && deficit <= 0 {
+		return false // It has nothing to give, or nobody is better off.
+	}
+	var best, bestGain, bestTo = int32(none), int64(0), int32(none)
 	for _, p := range bk.held {
 		pt := &s.parts[p]
 		if pt.bytes == 0 {
 			break
 		}
-		if !pt.whole || !pt.led {
-			continue
-		}
 		loss := bk.bytes.off(bk.load) - bk.bytes.off(bk.load-pt.bytes)
-		if loss <= 0 && deficit <= 0 {
+		enough := max(bestGain+1, pt.bytes/worth)
+		if !pt.whole || !pt.led || loss+min(pt.bytes, max(0, deficit)) < enough {
 			continue
 		}
+		gain := func(d *broker) int64 { return loss + d.bytes.off(d.load) - d.bytes.off(d.load+pt.bytes) }
 		to := s.into(p, pt.on(b), byBytes, func(d *broker) answer {
-			gain := loss + d.bytes.off(d.load) - d.bytes.off(d.load+pt.bytes)
 			if d.load >= d.bytes.upper {
 				return stop
 			}
-			return when(gain > 0 && gain >= pt.bytes/worth)
+			return when(gain(d) >= enough)
 		})
-		if to == none {
-			continue
-		}
-		d := &s.brokers[to]
-		if gain := loss + d.bytes.off(d.load) - d.bytes.off(d.load+pt.bytes); gain > bestGain {
-			best, bestGain, bestTo = p, gain, to
+		if to != none {
+			best, bestGain, bestTo = p, gain(&s.brokers[to]), to
 		}
 	}
 	if best == none {

@@ -93,7 +93,7 @@ func (s *state) reorder(h hop) {
 	i := pt.on(h.to)
 	m := Move{
 		Topic: s.c.Partitions[pt.at].Topic, Partition: s.c.Partitions[pt.at].Number, Before: s.ids(pt),
-		Reason: Leaders, Disk: none, Waits: s.waits,
+		Reason: Leaders, Disk: none,
 	}
 	s.brokers[pt.replicas[0]].leads--
 	s.brokers[h.to].leads++
@@ -101,5 +101,5 @@ func (s *state) reorder(h hop) {
 	pt.disk[0], pt.disk[i] = pt.disk[i], pt.disk[0]
 	pt.inSync[0], pt.inSync[i] = pt.inSync[i], pt.inSync[0]
 	m.After = s.ids(pt)
-	s.moves, s.waits = append(s.moves, m), false
+	s.moves = append(s.moves, m)
 }

@@ -17,22 +17,30 @@ type band struct{ lower, share, upper int64 }
 // off is how far outside a band a value lies.
 func (b band) off(value int64) int64 { return max(0, value-b.upper, b.lower-value) }
 
-// newBand gives a part of a total to a weight among weights, and the tolerance in percent on both sides.
+// newBand gives a part of a total to a weight among weights, and the tolerance in percent on both sides: whole
+// numbers, and the two next to the share are always within. What is more than 2^55 is rounded, so that nothing overflows.
 func newBand(total, weight, weights int64, tolerance int) band {
 	if weights == 0 {
 		return band{}
 	}
-	part := func(percent int) (int64, bool) {
-		hi, lo := bits.Mul64(uint64(total)*uint64(percent), uint64(weight))
-		n, rest := bits.Div64(hi, lo, uint64(weights))
-		return int64(n / 100), rest > 0 || n%100 > 0
+	unit := int64(1)
+	for total/unit > 1<<55 {
+		unit <<= 1
 	}
-	var b band
-	b.lower, _ = part(max(0, 100-tolerance))
-	b.share, _ = part(100)
-	upper, more := part(100 + tolerance)
-	if b.upper = upper; more {
-		b.upper++
+	part := func(percent int) (int64, bool) {
+		hi, lo := bits.Mul64(uint64(total/unit)*uint64(percent), uint64(weight))
+		n, rest := bits.Div64(hi, lo, uint64(weights))
+		return int64(n/100) * unit, rest > 0 || n%100 > 0
+	}
+	lower, above := part(max(0, 100-tolerance))
+	if above {
+		lower += unit
+	}
+	share, above := part(100)
+	upper, _ := part(100 + tolerance)
+	b := band{lower: min(lower, share), share: share, upper: max(upper, share)}
+	if above {
+		b.upper = max(upper, share+unit)
 	}
 	return b
 }
@@ -114,7 +122,7 @@ type state struct {
 
 func newState(c Cluster, o Options) *state {
 	s := &state{c: c, o: o}
-	s.o.Tolerance = max(0, s.o.Tolerance)
+	s.o.Tolerance = min(100, max(0, s.o.Tolerance))
 	racks, index := map[string]int32{}, map[int32]int32{}
 	add := func(b Broker) {
 		rack, known := racks[b.Rack]
@@ -163,13 +171,10 @@ func (s *state) readPartitions(index map[int32]int32) {
 		n += len(s.c.Partitions[i].Replicas)
 	}
 	ids, disks, syncs := make([]int32, 0, n), make([]int32, 0, n), make([]bool, 0, n)
-	s.parts = make([]part, 0, len(s.c.Partitions))
-	topic := int32(none)
-	for at := range s.c.Partitions {
+	order, topics := s.lookAt()
+	s.parts = make([]part, 0, len(order))
+	for _, at := range order {
 		p := &s.c.Partitions[at]
-		if at == 0 || p.Topic != s.c.Partitions[at-1].Topic {
-			topic++
-		}
 		from := len(ids)
 		whole := true
 		for i, id := range p.Replicas {
@@ -186,15 +191,34 @@ func (s *state) readPartitions(index map[int32]int32) {
 		}
 		to := len(ids)
 		s.parts = append(s.parts, part{
-			at: at, topic: topic, bytes: max(0, p.Bytes), fixed: p.Fixed, led: p.Leader >= 0 && len(p.ISR) > 0, whole: whole,
+			at: int(at), topic: topics[at], bytes: max(0, p.Bytes), fixed: p.Fixed, whole: whole,
+			led:      p.Leader >= 0 && len(p.ISR) > 0,
 			replicas: ids[from:to:to], disk: disks[from:to:to], inSync: syncs[from:to:to],
 		})
 	}
-	s.topics = int(topic) + 1
-	slices.SortFunc(s.parts, func(a, b part) int {
-		return cmp.Or(cmp.Compare(b.bytes, a.bytes),
-			cmp.Compare(s.c.Partitions[a.at].Number, s.c.Partitions[b.at].Number), cmp.Compare(a.at, b.at))
+	s.hold()
+}
+
+// lookAt returns the order in which partitions are looked at, and the topic of each.
+func (s *state) lookAt() (order, topics []int32) {
+	all := s.c.Partitions
+	order, topics = make([]int32, len(all)), make([]int32, len(all))
+	for at := range all {
+		if at > 0 && all[at].Topic != all[at-1].Topic {
+			s.topics++
+		}
+		order[at], topics[at] = int32(at), int32(s.topics)
+	}
+	s.topics++
+	slices.SortFunc(order, func(a, b int32) int {
+		x, y := &all[a], &all[b]
+		return cmp.Or(cmp.Compare(y.Bytes, x.Bytes), cmp.Compare(x.Number, y.Number), cmp.Compare(a, b))
 	})
+	return order, topics
+}
+
+// hold counts what brokers hold.
+func (s *state) hold() {
 	for rank := range s.parts {
 		p := &s.parts[rank]
 		for i, b := range p.replicas {
@@ -207,40 +231,6 @@ func (s *state) readPartitions(index map[int32]int32) {
 			if !p.fixed && (bk.open || bk.leaving) {
 				bk.held = append(bk.held, int32(rank))
 			}
-		}
-	}
-}
-
-// share gives every open broker its shares, by capacity, of all that open brokers hold or will.
-func (s *state) share() {
-	var weights, load, count, leads int64
-	for i := range s.brokers {
-		b := &s.brokers[i]
-		switch {
-		case b.open:
-			weights += b.weight
-			load, count, leads = load+b.load, count+b.count, leads+b.leads
-		case b.leaving:
-			for _, p := range b.held {
-				load, count = load+s.parts[p].bytes, count+1
-				if s.parts[p].replicas[0] == int32(i) {
-					leads++
-				}
-			}
-		}
-	}
-	s.mean = load / max(1, count)
-	for i := range s.brokers {
-		b := &s.brokers[i]
-		if !b.open {
-			continue
-		}
-		b.bytes = newBand(load, b.weight, weights, s.o.Tolerance)
-		b.replicas = newBand(count, b.weight, weights, s.o.Tolerance)
-		b.leaders = newBand(leads, b.weight, weights, s.o.Tolerance)
-		s.weigh(b)
-		for o := range orders {
-			s.racks[b.rack][o] = append(s.racks[b.rack][o], int32(i))
 		}
 	}
 }
@@ -332,16 +322,16 @@ func (s *state) move(p int32, i int, to int32, why Reason) {
 // settle counts on the room that the moves so far free, so that the next one waits for them. It tells whether there is
 // any.
 func (s *state) settle() bool {
-	any := false
+	found := false
 	for i := range s.brokers {
 		for j := range s.brokers[i].disks {
 			d := &s.brokers[i].disks[j]
-			any = any || d.freed > 0
+			found = found || d.freed > 0
 			d.free, d.freed = d.free+d.freed, 0
 		}
 	}
-	s.waits = s.waits || any
-	return any
+	s.waits = s.waits || found
+	return found
 }
 
 // from returns the first rank of partitions that have at most this many bytes.

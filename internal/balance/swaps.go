@@ -16,20 +16,21 @@ type pair struct {
 // second fits. Where a third broker has room, nothing is worse between them. Where none has, two replicas change places.
 // It tells whether it found a pair.
 func (s *state) makeWay() bool {
-	left := tries
+	left, some := tries, false
 	done := make([]bool, len(s.brokers))
 	for left > 0 {
 		b := s.fullest(byBytes, func(i int32, _ *broker) bool { return !done[i] })
 		if b == none {
-			return false
+			break
 		}
 		if found, ok := s.findPair(b, &left); ok {
 			s.carryOut(found)
-			return true
+			some = true
+			continue
 		}
 		done[b] = true
 	}
-	return false
+	return some
 }
 
 func (s *state) carryOut(f pair) {
