@@ -27,7 +27,8 @@ const (
 
 // Balancing says when and how the operator moves replicas. The number of replicas of a partition stays what it is.
 type Balancing struct {
-	// When replicas are moved. Off: never; a broker that leaves waits until you have moved its replicas. OnScale: a
+	// When replicas are moved. Off: never; a broker that leaves waits until you have moved its replicas. Quote it: YAML
+	// takes Off without quotes for false. OnScale: a
 	// broker that leaves is emptied, and one that was added gets its share, once. Continuous: like OnScale, and when a
 	// broker holds more or less than its share by more than tolerancePercent. Default: OnScale.
 	// +optional
@@ -86,12 +87,12 @@ type BalancingWindow struct {
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=7
 	Days []Weekday `json:"days,omitempty"`
-	// When it begins, such as 22:00.
+	// When it begins, such as 22:00. At most 5 characters.
 	// +required
 	// +kubebuilder:validation:Pattern=`^([01][0-9]|2[0-3]):[0-5][0-9]$`
 	// +kubebuilder:validation:MaxLength=5
 	From string `json:"from"`
-	// When it ends, such as 04:30.
+	// When it ends, such as 04:30. At most 5 characters.
 	// +required
 	// +kubebuilder:validation:Pattern=`^([01][0-9]|2[0-3]):[0-5][0-9]$`
 	// +kubebuilder:validation:MaxLength=5

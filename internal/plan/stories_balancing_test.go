@@ -148,7 +148,21 @@ func TestWhatWasToLeaveAndIsAskedForAgainGetsItsShareAgain(t *testing.T) {
 		}
 	}
 	s.scale("main", 3)
-	if !s.settle(600) || held(s, 2) < 7 || len(s.wrong) > 0 {
-		t.Errorf("broker 2 holds %d of 24 replicas; %v; %s", held(s, 2), s.wrong, s.last)
+	left := held(s, 2)
+	if !s.settle(600) || held(s, 2) <= left || len(s.wrong) > 0 {
+		t.Errorf("broker 2 held %d of 24 replicas and holds %d; %v; %s", left, held(s, 2), s.wrong, s.last)
+	}
+	share, largest := int64(0), int64(0)
+	for i := range s.kafka.parts {
+		share, largest = share+2*bytesOf(&s.kafka.parts[i])/3, max(largest, bytesOf(&s.kafka.parts[i]))
+	}
+	var has int64
+	for i := range s.kafka.parts {
+		if p := &s.kafka.parts[i]; slices.Contains(p.Replicas, 2) {
+			has += bytesOf(p)
+		}
+	}
+	if has < share*9/10-largest {
+		t.Errorf("broker 2 holds %d bytes, and its share is %d", has, share)
 	}
 }

@@ -169,6 +169,13 @@ func (c *Course) others() []model.PlacedTopic {
 	return c.topics
 }
 
+// Moves tells whether a partition is on record and under way.
+func (c *Course) Moves(topic string, number int32) bool {
+	return slices.ContainsFunc(c.flying, func(m v1alpha1.MovingPartition) bool {
+		return m.Topic == topic && m.Partition == number
+	})
+}
+
 // isTopics tells whether a partition is on the record of a KafkaTopic.
 func (c *Course) isTopics(id kafka.PartitionID) bool {
 	return slices.ContainsFunc(c.others(), func(t model.PlacedTopic) bool {
