@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 
+	"github.com/castellan-dev/castellan/controllers/balancing"
 	"github.com/castellan-dev/castellan/controllers/batch"
 	"github.com/castellan-dev/castellan/controllers/cluster"
 	"github.com/castellan-dev/castellan/controllers/external"
@@ -108,8 +109,8 @@ func Setup(mgr ctrl.Manager, o Options) error {
 		}
 		reconcilers = append(reconcilers, &cluster.Reconciler{
 			Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Recorder: recorder, Connections: connections,
-			Settings: settings,
-			Shown:    connect.See, Reach: prober, Keys: fetcher, Woken: news[0],
+			Settings: settings, Balancer: &balancing.Balancer{Client: mgr.GetClient(), Rate: o.ReassignmentRate},
+			Shown: connect.See, Reach: prober, Keys: fetcher, Woken: news[0],
 		})
 	}
 	for _, reconciler := range reconcilers {

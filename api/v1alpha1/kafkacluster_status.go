@@ -80,6 +80,9 @@ type KafkaClusterStatus struct {
 	// What the operator does next and what is held back, in sentences.
 	// +optional
 	Plan PlanStatus `json:"plan,omitempty"`
+	// How far the moving of replicas by spec.balancing is, and what it waits for.
+	// +optional
+	Balancing *BalancingStatus `json:"balancing,omitempty"`
 	// PartitionsBelowMinISR have fewer in-sync replicas than min.insync.replicas, as far as Kafka was seen last. The
 	// cluster is not Available then; topics and users can be changed all the same, which may be what they lack.
 	// +optional

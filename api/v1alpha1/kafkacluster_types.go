@@ -57,6 +57,7 @@ type KafkaClusterList struct {
 // +kubebuilder:validation:XValidation:rule="!has(self.replicas) || !has(self.pools) || self.pools.exists(p, !has(p.replicas))",message="spec.replicas: every pool has replicas of its own, so that it is for none; take replicas out of the pool that it is for, or remove spec.replicas"
 // +kubebuilder:validation:XValidation:rule="!has(self.external) || !has(self.replicas) && !has(self.version) && !has(self.metadataVersion) && !has(self.listeners) && !has(self.listenerAuthority) && !has(self.trustWindowSeconds) && !has(self.authorization) && !has(self.config) && !has(self.unmanagedConfig) && !has(self.plugins) && !has(self.tieredStorage)",message="spec.external: the brokers are somebody else's; remove replicas, version, metadataVersion, listeners, listenerAuthority, trustWindowSeconds, authorization, config, unmanagedConfig, plugins and tieredStorage"
 // +kubebuilder:validation:XValidation:rule="!has(self.external) || !has(self.rolling) || !has(self.rolling.maxUnavailable) && (!has(self.rolling.unavailable) || self.rolling.unavailable == 'Proceed')",message="spec.external: the brokers are somebody else's and are not restarted; remove rolling"
+// +kubebuilder:validation:XValidation:rule="!has(self.external) || !has(self.balancing)",message="spec.external: the brokers are somebody else's, and so is where their replicas are; remove balancing"
 // +kubebuilder:validation:XValidation:rule="!has(self.external) || !has(self.networkPolicy)",message="spec.external: the brokers are somebody else's and have no pods here; remove networkPolicy"
 // +kubebuilder:validation:XValidation:rule="!has(self.pools) || self.pools.exists(p, !has(p.roles) || 'Controller' in p.roles)",message="spec.pools: no pool has the role Controller; add it to a pool's roles, a cluster needs 1, 3 or 5 controllers"
 // +kubebuilder:validation:XValidation:rule="!has(self.pools) || self.pools.exists(p, !has(p.roles) || 'Broker' in p.roles)",message="spec.pools: no pool has the role Broker; add it to a pool's roles"
@@ -164,6 +165,10 @@ type KafkaClusterSpec struct {
 	// +optional
 	// +kubebuilder:default={}
 	Rolling Rolling `json:"rolling,omitempty"`
+
+	// When and how the operator moves replicas to where there is room. Default: mode OnScale.
+	// +optional
+	Balancing *Balancing `json:"balancing,omitempty"`
 
 	// Which other namespaces may have topics and users in this cluster. Default: none, only the cluster's own.
 	// +optional

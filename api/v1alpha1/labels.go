@@ -84,6 +84,10 @@ const (
 	// place.
 	AnnotationReplace = "kafka.castellan.dev/replace"
 
+	// AnnotationApproveBalance on a KafkaCluster whose spec.balancing.approval is Manual lets the operator carry out the
+	// plan with this hash, which stands in status.balancing.hash. Another plan needs another word.
+	AnnotationApproveBalance = "kafka.castellan.dev/approve-balance"
+
 	// AnnotationReplaceAuthority on a KafkaCluster asks for another key of its certificate authority, once for each value.
 	AnnotationReplaceAuthority = "kafka.castellan.dev/replace-ca"
 	// AnnotationHoldAuthority, "true" on a KafkaCluster, keeps a replacement where both authorities are trusted and the

@@ -64,10 +64,12 @@ func (r *Reconciler) load(ctx context.Context, cluster *v1alpha1.KafkaCluster) (
 		in.KafkaError = "no broker is ready"
 		return in, nil
 	}
+	whole := ctx
 	ctx, cancel := context.WithTimeout(ctx, snapshotPatience)
 	defer cancel()
 	admin, err := r.Connections.Admin(ctx, cluster)
 	if err == nil {
+		in.Balancing = r.Balancer.Seen(whole, key, admin)
 		in.Kafka, err = admin.Snapshot(ctx, observe.InDoubt(in.Live)...)
 	}
 	if err != nil {

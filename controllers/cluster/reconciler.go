@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/controllers/balancing"
 	"github.com/castellan-dev/castellan/internal/apply"
 	"github.com/castellan-dev/castellan/internal/connect"
 	"github.com/castellan-dev/castellan/internal/observe"
@@ -34,8 +35,10 @@ type Reconciler struct {
 	Settings    Settings
 	// Shown looks what a listener at host:port shows; connect.See.
 	Shown func(ctx context.Context, address string) (connect.Sight, error)
-	Reach Reach
-	Keys  Keys
+	// Balancer reads what moving replicas takes, and moves them.
+	Balancer *balancing.Balancer
+	Reach    Reach
+	Keys     Keys
 	// Woken names clusters of whose ways something new is known.
 	Woken <-chan event.GenericEvent
 
@@ -105,6 +108,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		r.Connections.Forget(req.NamespacedName)
 		r.expectations.forget(req.NamespacedName)
 		r.patience.forget(req.NamespacedName)
+		r.Balancer.Forget(req.NamespacedName)
 		r.proofs.forget(req.NamespacedName)
 		r.expiries.keep(req.NamespacedName, nil)
 		r.Reach.Forget(req.String())
@@ -140,6 +144,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 
 // carryOut records and does what was decided.
 func (r *Reconciler) carryOut(ctx context.Context, s *scope) error {
+	if course := s.decision.Plan.Course; course != nil {
+		r.Balancer.Remember(s.key(), course.Remembered)
+	}
 	s.schedule(&r.patience)
 	r.expiries.keep(s.key(), s.decision.Expiries)
 	if s.decision.Model == nil {

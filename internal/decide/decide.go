@@ -60,6 +60,8 @@ type Inputs struct {
 	Provided provided.Secrets
 	// Holders lists the Secrets that tell clients how to connect. It is asked when another authority is about to sign.
 	Holders func() ([]provided.Holder, error)
+	// Balancing asks what moving replicas takes, and tells what is remembered of it.
+	Balancing model.BalancingSeen
 	// Shown tells whether a broker was seen to show what it has to; nil = none was.
 	Shown func(Presenting) bool
 	// Fetched tells what is known of the sources of issuers' keys, by listener; nil = nothing is.
@@ -150,6 +152,7 @@ func Decide(in Inputs) Decision {
 	d.Model.Parting = d.Model.PartingBrokers(d.Observation)
 	d.Slices = render.Slices(d.Model, in.Live.Pods)
 	d.Observation.Kafka, d.Observation.KafkaError = in.Kafka, in.KafkaError
+	d.Observation.Balancing = in.Balancing
 	ran := sync.OnceValue(func() map[int32]render.NodeFiles { return ranFiles(in.Live) })
 	d.Observation.Untold = untold(d.Model, d.Observation, ran, in.Cluster.Status.Listeners, in.Now)
 	observeIdentities(d.Model, d.Observation, in.Live)

@@ -57,6 +57,8 @@ type Cluster struct {
 	RackKey         string
 	Unavailable     v1alpha1.UnavailablePolicy
 	MaxUnavailable  int32 // most nodes that restart together; 0 = all of one rack, or one without racks
+	// Balancing says when and how replicas move.
+	Balancing Balancing
 	// MetadataVersion is the level of metadata.version that the user asks for; 0 = it stays what it is.
 	MetadataVersion int16
 	// Paused tells that the user wants nothing to be disturbed.

@@ -38,6 +38,7 @@ type Observation struct {
 	Untold     map[string][]int32
 	Kafka      *kafka.Snapshot // nil = no snapshot
 	KafkaError string          // why there is none
+	Balancing  BalancingSeen
 }
 
 // ObservedPool is a live StatefulSet. FirstNodeID and the roles are what its template says, also of a pool that left
@@ -124,7 +125,8 @@ type ObservedClaim struct {
 	Bound     bool
 	Lost      bool // its volume is gone
 	Deleting  bool
-	Replace   bool // the user permits that a new disk takes its place
+	Replace   bool  // the user permits that a new disk takes its place
+	Capacity  int64 // bytes of its volume; 0 = not known
 	// KubernetesNode is the one that the volume was made for; empty = not known.
 	KubernetesNode string
 }

@@ -148,7 +148,7 @@ func observeClaims(c *model.Cluster, live *Live, observation *model.Observation)
 			Volume: volume, Name: claim.Name, UID: string(claim.UID), ClusterID: claim.Labels[v1alpha1.LabelClusterID],
 			Bound: claim.Status.Phase == corev1.ClaimBound, Lost: claim.Status.Phase == corev1.ClaimLost,
 			Deleting: claim.DeletionTimestamp != nil, Replace: claim.Annotations[v1alpha1.AnnotationReplace] == "true",
-			KubernetesNode: claim.Annotations[selectedNode],
+			KubernetesNode: claim.Annotations[selectedNode], Capacity: claim.Status.Capacity.Storage().Value(),
 		})
 		if desired := c.Node(int32(id)); desired != nil && c.PoolOf(desired).Volumes[0].Name == volume {
 			if model.HasVolume(claim) {

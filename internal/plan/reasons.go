@@ -109,6 +109,13 @@ var reasons = []reason{
 		after:    "`spec.metadataVersion`",
 		sentence: "spec.metadataVersion differs from the metadata.version that Kafka has finalized.",
 	},
+	{
+		name: "movesDue", leads: BeginMoves, holds: movesDue,
+		after: "`replicas` of a pool, a pool added or removed; with `spec.balancing.mode` Continuous also nothing at all: " +
+			"data grows unevenly",
+		sentence: "A broker leaves and holds replicas, or was added and has not got its share, or brokers are to be evened " +
+			"out continuously, and spec.balancing permits it.",
+	},
 }
 
 func filesChanged(_ *view, n *node) (bool, string) {

@@ -23,7 +23,7 @@ type story struct {
 
 // stories hold one for every point of what the planner decides.
 func stories() []story {
-	return slices.Concat(restartStories, repairStories, upgradeStories, quorumStories, sizeStories, careStories)
+	return slices.Concat(restartStories, repairStories, upgradeStories, quorumStories, sizeStories, careStories, balancingStories)
 }
 
 // atRest is a cluster that is complete and has nothing to do.
@@ -229,7 +229,7 @@ func TestEveryRuleIsToldSomewhere(t *testing.T) {
 		"notAVoter": "it is asked for as a controller", "notAskedFor": "the spec asks for fewer nodes",
 		"poolGone":     "the spec has no such pool",
 		"identityEnds": "its certificate ends at",
-		"brokerGone":   "it is gone for good", "metadataAsked": "is asked for",
+		"brokerGone":   "it is gone for good", "metadataAsked": "is asked for", "movesDue": "gets its share",
 	}
 	for _, r := range reasons {
 		if r.name == "podMissing" {

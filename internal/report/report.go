@@ -63,6 +63,7 @@ func Status(p Pass) (v1alpha1.KafkaClusterStatus, []Event) {
 	}
 	s.setAvailable()
 	s.setWarning()
+	s.setBalancing()
 	s.setPlan()
 	s.setReady()
 	s.status.ObservedGeneration = s.Cluster.Generation
@@ -89,7 +90,7 @@ func (s *writer) setReady() {
 	if !meta.IsStatusConditionTrue(*conditions, v1alpha1.ConditionReady) {
 		s.events = append(s.events, Event{corev1.EventTypeNormal, "Ready", "every node runs what the spec asks for"})
 	}
-	status.Ready(conditions, generation, "AsSpecified", "every node runs what the spec asks for"+s.pending(), s.Now)
+	status.Ready(conditions, generation, "AsSpecified", "every node runs what the spec asks for"+s.pending()+s.balancing(), s.Now)
 }
 
 // progress is the most telling of all that is under way.
@@ -104,7 +105,9 @@ func (s *writer) progress() (reason, message string) {
 	}
 	var doing, waits []string
 	for _, step := range s.Plan.Steps {
-		doing = append(doing, step.String())
+		if step.Kind.Row().Act != plan.MoveReplicas { // the spec is in force while replicas are evened out
+			doing = append(doing, step.String())
+		}
 	}
 	for _, held := range s.Plan.Held {
 		waits = append(waits, held.Message)
@@ -309,8 +312,8 @@ func (s *writer) setPlan() {
 		told.Held = append(told.Held, fmt.Sprintf("%s [%s]", held.Message, held.Predicate))
 	}
 	told.Next, told.Held = verdict.Shortened(maxTold, told.Next), verdict.Shortened(maxTold, told.Held)
-	if reason, message := s.progress(); reason != "" {
-		told.Summary = message
+	if reason, message := s.progress(); reason != "" || s.balancing() != "" {
+		told.Summary = cmp.Or(message, s.status.Balancing.GetMessage())
 		if s.Plan.Current < s.Plan.Total {
 			verb := "rolling"
 			if !s.status.Bootstrapped {

@@ -16,7 +16,7 @@ import (
 // error: a pause that is not understood would be worse than one that is refused.
 var ownAnnotations = []string{
 	v1alpha1.AnnotationPause, v1alpha1.AnnotationRestart,
-	v1alpha1.AnnotationReplaceAuthority, v1alpha1.AnnotationHoldAuthority,
+	v1alpha1.AnnotationReplaceAuthority, v1alpha1.AnnotationHoldAuthority, v1alpha1.AnnotationApproveBalance,
 }
 
 const annotationPrefix = "kafka.castellan.dev/"

@@ -74,6 +74,7 @@ func build(
 		RackKey:     cmp.Or(spec.Rack.TopologyKey, defaultRackKey),
 		Unavailable: cmp.Or(spec.Rolling.Unavailable, v1alpha1.UnavailableProceed),
 		Paused:      paused,
+		Balancing:   resolveBalancing(in.Cluster, spec.Balancing),
 	}
 	if spec.Rolling.MaxUnavailable != nil {
 		c.MaxUnavailable = *spec.Rolling.MaxUnavailable

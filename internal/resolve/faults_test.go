@@ -418,6 +418,28 @@ var changeFaults = []badInput{
 		in.Cluster.Status.Features = map[string]int32{version.MetadataVersion: 30}
 	}, verdict.ReasonInvalid, "spec.metadataVersion", "cannot go back to 4.2-IV1 without losing metadata; remove the " +
 		"field, or set it to 4.3-IV0"},
+	{"a rate at which nothing would arrive", func(in *Inputs) {
+		in.Spec.Balancing = &v1alpha1.Balancing{BytesPerSecondPerBroker: ptr[int64](0)}
+	}, verdict.ReasonInvalid, "spec.balancing.bytesPerSecondPerBroker", "nothing would arrive at 0"},
+	{"no move at a time", func(in *Inputs) { in.Spec.Balancing = &v1alpha1.Balancing{MaxMoving: ptr[int32](0)} },
+		verdict.ReasonInvalid, "spec.balancing.maxMoving", "set spec.balancing.mode to Off"},
+	{"a tolerance above all", func(in *Inputs) { in.Spec.Balancing = &v1alpha1.Balancing{TolerancePercent: ptr[int32](101)} },
+		verdict.ReasonInvalid, "spec.balancing.tolerancePercent", "0 to 100"},
+	{"a window that never opens", func(in *Inputs) {
+		in.Spec.Balancing = &v1alpha1.Balancing{Windows: []v1alpha1.BalancingWindow{{From: "22:00", To: "22:00"}}}
+	}, verdict.ReasonInvalid, "spec.balancing.windows[0]", "it begins and ends at 22:00; for always remove the windows"},
+	{"a window at no time", func(in *Inputs) {
+		in.Spec.Balancing = &v1alpha1.Balancing{Windows: []v1alpha1.BalancingWindow{{From: "10pm", To: "04:00"}}}
+	}, verdict.ReasonInvalid, "spec.balancing.windows[0]", `"10pm" is no time of day`},
+	{"a window on no day", func(in *Inputs) {
+		in.Spec.Balancing = &v1alpha1.Balancing{Windows: []v1alpha1.BalancingWindow{{Days: []v1alpha1.Weekday{"Someday"}, From: "22:00", To: "04:00"}}}
+	}, verdict.ReasonInvalid, "spec.balancing.windows[0]", `"Someday" is no day`},
+	{"a mode of balancing that nobody knows", func(in *Inputs) { in.Spec.Balancing = &v1alpha1.Balancing{Mode: "Always"} },
+		verdict.ReasonInvalid, "spec.balancing.mode", "use Off, OnScale or Continuous"},
+	{"an approval that nobody knows", func(in *Inputs) { in.Spec.Balancing = &v1alpha1.Balancing{Approval: "Maybe"} },
+		verdict.ReasonInvalid, "spec.balancing.approval", "use Automatic or Manual"},
+	{"a topic that is neither a name nor a prefix", func(in *Inputs) { in.Spec.Balancing = &v1alpha1.Balancing{ExcludeTopics: []string{"a*b"}} },
+		verdict.ReasonInvalid, "spec.balancing.excludeTopics[0]", "neither the name of a topic nor a prefix"},
 	{"as many restarts as there are brokers", func(in *Inputs) { in.Spec.Rolling.MaxUnavailable = ptr[int32](5) },
 		verdict.ReasonInvalid, "spec.rolling.maxUnavailable", "less than the 5 brokers"},
 	{"more restarts than the largest rack has brokers", func(in *Inputs) {

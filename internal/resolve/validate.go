@@ -368,6 +368,7 @@ func validateRest(spec *v1alpha1.KafkaClusterSpec) verdict.List {
 			)
 		}
 	}
+	faults = append(faults, validateBalancing(spec.Balancing)...)
 	if _, err := claim.Admits(spec.Access, nil); err != nil {
 		faults.Refuse("spec.access.namespaces", "%s", strings.TrimPrefix(err.Error(), "spec.access.namespaces: "))
 	}

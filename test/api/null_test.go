@@ -39,6 +39,7 @@ spec:
   rack: {}
   defaultQuotas: {}
   rolling: {}
+  balancing: {windows: [{from: "22:00", to: "04:00"}]}
   access:
     namespaces: {matchExpressions: [{key: a, operator: Exists}]}
     names: {prefixes: [a]}

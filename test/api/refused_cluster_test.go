@@ -427,6 +427,21 @@ func TestKafkaClusterRefused(t *testing.T) {
 			`spec: {authorization: {type: Simple, superUsers: ["User:admin"]}}`,
 			[]string{"superUsers[0]", "should match"},
 		},
+		"an unknown mode of balancing": {`spec: {balancing: {mode: Always}}`,
+			[]string{"spec.balancing.mode", `supported values: "Off", "OnScale", "Continuous"`}},
+		"a mode that YAML takes for false": {`spec: {balancing: {mode: Off}}`, []string{"spec.balancing.mode", "boolean"}},
+		"a rate of zero": {`spec: {balancing: {bytesPerSecondPerBroker: 0}}`,
+			[]string{"spec.balancing.bytesPerSecondPerBroker", "greater than or equal to 1"}},
+		"more moves than the operator makes": {`spec: {balancing: {maxMoving: 51}}`,
+			[]string{"spec.balancing.maxMoving", "less than or equal to 50"}},
+		"a tolerance below zero": {`spec: {balancing: {tolerancePercent: -1}}`,
+			[]string{"spec.balancing.tolerancePercent", "greater than or equal to 0"}},
+		"an hour that no day has": {`spec: {balancing: {windows: [{from: "25:00", to: "04:00"}]}}`,
+			[]string{"spec.balancing.windows[0].from", "should match"}},
+		"a day that no week has": {`spec: {balancing: {windows: [{days: [Someday], from: "22:00", to: "04:00"}]}}`,
+			[]string{"spec.balancing.windows[0].days[0]", "supported values"}},
+		"a topic that is neither a name nor a prefix": {`spec: {balancing: {excludeTopics: ["a*b"]}}`,
+			[]string{"spec.balancing.excludeTopics[0]", "should match"}},
 		"an unknown rolling policy": {
 			`spec: {rolling: {unavailable: Force}}`,
 			[]string{"spec.rolling.unavailable", `supported values: "Proceed", "Wait"`},
@@ -531,7 +546,7 @@ func TestExternalClustersRefused(t *testing.T) {
 	}
 	for field, value := range map[string]string{
 		"replicas": `3`, "version": `4.3.1`, "metadataVersion": `"4.3"`, "listeners": `[{name: a, port: 9092}]`, "authorization": `{type: None}`,
-		"config": `{a: b}`, "unmanagedConfig": `[a]`, "rolling": `{maxUnavailable: 1}`,
+		"config": `{a: b}`, "unmanagedConfig": `[a]`, "rolling": `{maxUnavailable: 1}`, "balancing": `{mode: OnScale}`,
 	} {
 		also := "version: null, " + field + ": " + value
 		if field == "version" {

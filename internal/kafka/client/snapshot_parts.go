@@ -60,8 +60,9 @@ func (c *Client) readReassignments(ctx context.Context, id int32, s *kafka.Snaps
 	if err := answered(resp.ErrorCode, resp.ErrorMessage); err != nil {
 		return err
 	}
-	for _, t := range resp.Topics {
-		s.Reassigning += len(t.Partitions)
+	s.Reassignments = reassignmentsOf(resp)
+	for _, partitions := range s.Reassignments {
+		s.Reassigning += len(partitions)
 	}
 	return nil
 }
