@@ -50,7 +50,7 @@ func TestCase44_DataGoesWhereThereIsRoomWhileRecordsFlow(t *testing.T) {
 	waitSpread(t, cluster, 1000, 1001, 1002)
 
 	begin := time.Now()
-	change(t, cluster, func(c kafkaCluster) { c.Spec.Pools[1].Replicas = 6 })
+	change(t, cluster, func(c kafkaCluster) { c.Spec.Pools[1].Replicas = new(int32(6)) })
 	waitBalancing(t, cluster, "balancing: ", " moves, ")
 	if err := killOperator(t.Context()); err != nil {
 		t.Fatal(err)
@@ -63,7 +63,7 @@ func TestCase44_DataGoesWhereThereIsRoomWhileRecordsFlow(t *testing.T) {
 	mustThrottleNothing(t, admin)
 
 	begin = time.Now()
-	change(t, cluster, func(c kafkaCluster) { c.Spec.Pools[1].Replicas = 3 })
+	change(t, cluster, func(c kafkaCluster) { c.Spec.Pools[1].Replicas = new(int32(3)) })
 	eventually(t, time.Minute, "the status says what the last broker waits for", func(ctx context.Context) error {
 		if err := refresh(ctx, cluster); err != nil {
 			return err
