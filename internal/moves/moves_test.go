@@ -59,6 +59,10 @@ func TestTheRateOfTheBrokers(t *testing.T) {
 		"removed at the end":            {Limit{Rate: 7}, map[string]string{leader: "7", follower: "7"}, "-leader -follower"},
 		"somebody else's is not":        {Limit{Rate: 7}, map[string]string{leader: "9", follower: "x"}, ""},
 		"nothing was set":               {Limit{Rate: 7}, nil, ""},
+		"nothing copies at zero": {Limit{Known: []int64{1000}, Copying: true}, map[string]string{leader: "1000", follower: "9"},
+			"-leader"},
+		"nothing is set without a limit": {Limit{Copying: true}, nil, ""},
+		"somebody else's zero stays":     {Limit{Known: []int64{0}}, map[string]string{leader: "0", follower: "0"}, ""},
 	} {
 		var got []string
 		for _, change := range c.limit.Changes(c.brokers) {

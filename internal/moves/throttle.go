@@ -75,19 +75,21 @@ func (l *Limit) Add(r Record) {
 	l.Copying = l.Copying || r.BytesPerSecond > 0
 }
 
-// Changes sets the rate while replicas copy, and removes it afterwards. A rate that somebody else has set is theirs: it
-// holds for the operator too, and stays.
+// Changes sets the rate while replicas copy, and removes it afterwards, or where there is no limit any more: Kafka takes
+// a rate of zero by its word, and nothing would ever arrive. A rate that somebody else has set is theirs: it holds for
+// the operator too, and stays.
 func (l Limit) Changes(brokers map[string]string) []kafka.ConfigChange {
 	var changes []kafka.ConfigChange
 	for _, key := range rateKeys {
 		have, set := brokers[key]
 		rate, err := strconv.ParseInt(have, 10, 64)
-		mine := err == nil && (rate == l.Rate || slices.Contains(l.Known, rate))
+		mine := err == nil && rate > 0 && (rate == l.Rate || slices.Contains(l.Known, rate))
+		limits := l.Copying && l.Rate > 0
 		switch want := strconv.FormatInt(l.Rate, 10); {
 		case set && !mine:
-		case l.Copying && have != want:
+		case limits && have != want:
 			changes = append(changes, kafka.ConfigChange{Key: key, Value: &want})
-		case !l.Copying && set:
+		case !limits && set:
 			changes = append(changes, kafka.ConfigChange{Key: key})
 		}
 	}
