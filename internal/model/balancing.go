@@ -80,6 +80,8 @@ type Remembered struct {
 	Plan *balance.Plan
 	At   time.Time // when it was made
 	Of   string    // what it was made for: brokers and options
+	// Partial: it has not all that is to move, and another one follows.
+	Partial bool
 	// Past counts, by partition, its moves in the plan that are past.
 	Past map[kafka.PartitionID]int
 	// Moves and Bytes were done before it, in the same run.

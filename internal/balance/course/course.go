@@ -271,7 +271,8 @@ func (c *Course) Has() (bool, string) {
 func (c *Course) due() (bool, string) {
 	late := c.in.Settings.Mode == v1alpha1.BalancingContinuous && c.in.Settings.InWindow(c.in.Now) &&
 		c.in.Now.Sub(c.Remembered.At) >= every
-	spreads := len(c.coming) > 0 && c.spreads && c.plan == nil
+	rest := c.plan == nil || c.Remembered.Partial
+	spreads := c.spreads && rest && (len(c.coming) > 0 || c.plan != nil)
 	return c.empties() || spreads || late, c.why()
 }
 

@@ -32,7 +32,8 @@ func (c *Course) make() bool {
 		Tolerance: c.in.Settings.Tolerance, DiskLimit: diskLimit, Spread: c.spreads, Leaders: !c.in.KeepLeaders,
 	})
 	plan.Moves = append(relocated, plan.Moves...)
-	if len(plan.Moves) > maxMoves {
+	partial := len(plan.Moves) > maxMoves
+	if partial {
 		plan.Moves = plan.Moves[:maxMoves]
 	}
 	plan.Bytes = 0
@@ -40,7 +41,7 @@ func (c *Course) make() bool {
 		plan.Bytes += m.Bytes
 	}
 	plan.Stuck = append(stuck, plan.Stuck...)
-	next := model.Remembered{Plan: &plan, At: c.in.Now, Of: c.purpose}
+	next := model.Remembered{Plan: &plan, At: c.in.Now, Of: c.purpose, Partial: partial}
 	if c.before.StartedAt != nil && c.Remembered.Plan == nil { // another operator has begun
 		next.Moves, next.Bytes = int(c.before.MovesDone), c.before.BytesDone
 	} else {

@@ -47,9 +47,9 @@ func (c *Course) complete() bool {
 }
 
 // spread lists the brokers that have got their share: those that had it and stay, and all once a plan that spreads has
-// nothing left.
+// nothing left, and no other one is to follow.
 func (c *Course) spread() []int32 {
-	finished := c.plan != nil && c.spreads && len(c.left) == 0 && len(c.flying) == 0 && c.held == ""
+	finished := c.plan != nil && c.spreads && !c.Remembered.Partial && len(c.left) == 0 && len(c.flying) == 0 && c.held == ""
 	if !c.known || finished {
 		return slices.Clone(c.stay)
 	}
@@ -161,7 +161,7 @@ func (c *Course) phase(s *v1alpha1.BalancingStatus) (v1alpha1.BalancingPhase, st
 		return v1alpha1.BalancingHeldBack, "balancing waits: " + c.held + foreign
 	case len(s.Stuck) > 0 && c.empties():
 		return v1alpha1.BalancingHeldBack, "balancing cannot empty " + ids("broker", c.emptying()) + ": " + first(s.Stuck)
-	case has || len(c.left) > 0:
+	case has || len(c.left) > 0 || c.Remembered.Partial:
 		return v1alpha1.BalancingHeldBack, "balancing: " + c.why() + foreign
 	case len(c.coming) > 0 && !c.in.Settings.InWindow(c.in.Now):
 		return v1alpha1.BalancingHeldBack, fmt.Sprintf("balancing: %s, once a window opens (%s)", c.why(), c.windows())
@@ -221,7 +221,7 @@ func partitionsAre(n int) string {
 
 // UnderWay tells whether the next pass is to follow soon.
 func (c *Course) UnderWay() bool {
-	return len(c.before.InFlight)+len(c.begun) > 0 || c.plan != nil && len(c.left) > 0 && !c.waitsForApproval()
+	return len(c.before.InFlight)+len(c.begun) > 0 || c.Remembered.Partial || c.plan != nil && len(c.left) > 0 && !c.waitsForApproval()
 }
 
 func (c *Course) waitsForApproval() bool {

@@ -1,0 +1,76 @@
+package course
+
+import (
+	"testing"
+	"time"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/kafka"
+)
+
+// crowded is a cluster to which broker 2 was added, with so many partitions that one plan does not even it out.
+func crowded() Inputs {
+	return scene(func(in *Inputs) {
+		in.Brokers[2].Leaving, in.Settings.Record.Spread = false, []int32{0, 1}
+		in.Snapshot.Partitions = nil
+		for i := range int32(6000) {
+			in.Snapshot.Partitions = append(in.Snapshot.Partitions, kafka.Partition{
+				Topic: "orders", Number: i, Replicas: []int32{0, 1}, ISR: []int32{0, 1}, Leader: 0})
+		}
+		in.Seen.Loads = func() (map[int32][]kafka.LoadDir, error) {
+			all := map[int32][]kafka.LoadDir{}
+			for id := range int32(3) {
+				all[id] = []kafka.LoadDir{{LogDir: kafka.LogDir{Path: "/d", TotalBytes: 1 << 30, UsableBytes: 1 << 30}}}
+			}
+			return all, nil
+		}
+	})
+}
+
+// arrive carries a plan out at once.
+func arrive(in *Inputs, c *Course) {
+	in.Seen.Remembered = c.Remembered
+	for _, m := range c.Remembered.Plan.Moves {
+		for i := range in.Snapshot.Partitions {
+			if p := &in.Snapshot.Partitions[i]; p.Topic == m.Topic && p.Number == m.Partition {
+				p.Replicas, p.ISR = m.After, m.After
+			}
+		}
+	}
+	in.Now = in.Now.Add(time.Minute)
+}
+
+func TestABrokerHasItsShareOnceTheRestOfAPlanThatWasTooLongHasFollowed(t *testing.T) {
+	in := crowded()
+	for plans := 1; ; plans++ {
+		c := New(in)
+		if has, _ := c.Has(); !has || len(c.Begin()) == 0 {
+			t.Fatalf("plan %d is not made: %+v", plans, c.Status())
+		}
+		arrive(&in, c)
+		status := New(in).Status()
+		if len(status.Spread) == 3 {
+			if plans < 2 {
+				t.Error("one plan has all moves: this proves nothing")
+			}
+			break
+		}
+		if status.Phase != v1alpha1.BalancingHeldBack {
+			t.Errorf("between two plans: %+v", status)
+		}
+		if plans == 5 {
+			t.Fatal("it never ends")
+		}
+	}
+	held := 0
+	for _, p := range in.Snapshot.Partitions {
+		for _, id := range p.Replicas {
+			if id == 2 {
+				held++
+			}
+		}
+	}
+	if held < 3000 {
+		t.Errorf("broker 2 holds %d of 12000 replicas", held)
+	}
+}
