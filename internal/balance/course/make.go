@@ -74,7 +74,56 @@ func (c *Course) cluster(loads map[int32][]kafka.LoadDir) balance.Cluster {
 	for i := range c.in.Snapshot.Partitions {
 		cluster.Partitions = append(cluster.Partitions, c.partition(&c.in.Snapshot.Partitions[i], sizes, disks))
 	}
+	c.reserve(&cluster, loads, disks)
 	return cluster
+}
+
+// reserve takes what replicas under way have still to copy, whoever began them, off the free bytes of their disks.
+func (c *Course) reserve(
+	cluster *balance.Cluster, loads map[int32][]kafka.LoadDir, disks map[int32]map[kafka.PartitionID]int,
+) {
+	for i := range cluster.Partitions {
+		p := &cluster.Partitions[i]
+		id := kafka.PartitionID{Topic: p.Topic, Number: p.Number}
+		for _, broker := range c.in.Snapshot.Reassignments[p.Topic][p.Number].Adding {
+			b := brokerOf(cluster, broker)
+			if b == nil || len(b.Disks) == 0 {
+				continue
+			}
+			at, known := disks[broker][id]
+			if !known {
+				at = roomiest(b)
+			}
+			there := int64(0)
+			for _, dir := range loads[broker] {
+				there = max(there, dir.Sizes[id])
+			}
+			d := &b.Disks[at]
+			d.Free = max(0, d.Free-max(0, p.Bytes-there))
+		}
+	}
+}
+
+func brokerOf(cluster *balance.Cluster, id int32) *balance.Broker {
+	i := slices.IndexFunc(cluster.Brokers, func(b balance.Broker) bool { return b.ID == id })
+	if i < 0 {
+		return nil
+	}
+	return &cluster.Brokers[i]
+}
+
+// room is how many bytes a plan may put on a disk.
+func room(d balance.Disk) int64 { return d.Free - (d.Capacity - int64(float64(d.Capacity)/100*diskLimit)) }
+
+// roomiest is the index of the disk with most room; -1 = there is none.
+func roomiest(b *balance.Broker) int {
+	best := -1
+	for i := range b.Disks {
+		if best < 0 || room(b.Disks[i]) > room(b.Disks[best]) {
+			best = i
+		}
+	}
+	return best
 }
 
 func (c *Course) partition(

@@ -74,3 +74,36 @@ func TestABrokerHasItsShareOnceTheRestOfAPlanThatWasTooLongHasFollowed(t *testin
 		t.Errorf("broker 2 holds %d of 12000 replicas", held)
 	}
 }
+
+func TestRoomIsKeptForWhatIsUnderWay(t *testing.T) {
+	for name, c := range map[string]struct {
+		there int64 // what the new replica has so far
+		want  string
+	}{
+		"nothing is there":      {0, ""},
+		"nearly all is there":   {190, "orders-1[0 1]"},
+		"more than is expected": {999, "orders-1[0 1]"},
+	} {
+		in := scene(func(in *Inputs) {
+			in.Snapshot.Partitions = in.Snapshot.Partitions[:2]
+			in.Snapshot.Partitions[0].Replicas = []int32{0, 1, 2}
+			in.Snapshot.Reassignments["orders"] = map[int32]kafka.Reassignment{
+				0: {Replicas: []int32{0, 1, 2}, Adding: []int32{1}, Removing: []int32{2}}}
+			in.Seen.Loads = func() (map[int32][]kafka.LoadDir, error) {
+				all := map[int32][]kafka.LoadDir{}
+				for id := range int32(3) {
+					sizes := map[kafka.PartitionID]int64{{Topic: "orders", Number: 0}: 200, {Topic: "orders", Number: 1}: 200}
+					if id == 1 {
+						sizes = map[kafka.PartitionID]int64{{Topic: "orders", Number: 0}: c.there}
+					}
+					all[id] = []kafka.LoadDir{{LogDir: kafka.LogDir{Path: "/d", TotalBytes: 2000, UsableBytes: 600}, Sizes: sizes}}
+				}
+				return all, nil
+			}
+		})
+		course := New(in)
+		if got := begun(course); got != c.want {
+			t.Errorf("%s: %q, want %q; %+v", name, got, c.want, course.Status())
+		}
+	}
+}
