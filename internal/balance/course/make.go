@@ -1,6 +1,7 @@
 package course
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/castellan-dev/castellan/internal/balance"
@@ -40,7 +41,9 @@ func (c *Course) make() bool {
 	for _, m := range plan.Moves {
 		plan.Bytes += m.Bytes
 	}
-	plan.Stuck = append(stuck, plan.Stuck...)
+	plan.Stuck = append(stuck, slices.DeleteFunc(plan.Stuck, func(s balance.Stuck) bool {
+		return s.Cause == balance.PartitionFixed && tells(stuck, s)
+	})...)
 	next := model.Remembered{Plan: &plan, At: c.in.Now, Of: c.purpose, Partial: partial}
 	if c.before.StartedAt != nil && c.Remembered.Plan == nil { // another operator has begun
 		next.Moves, next.Bytes = int(c.before.MovesDone), c.before.BytesDone
@@ -113,7 +116,9 @@ func brokerOf(cluster *balance.Cluster, id int32) *balance.Broker {
 }
 
 // room is how many bytes a plan may put on a disk.
-func room(d balance.Disk) int64 { return d.Free - (d.Capacity - int64(float64(d.Capacity)/100*diskLimit)) }
+func room(d balance.Disk) int64 {
+	return d.Free - (d.Capacity - int64(float64(d.Capacity)/100*diskLimit))
+}
 
 // roomiest is the index of the disk with most room; -1 = there is none.
 func roomiest(b *balance.Broker) int {
@@ -203,6 +208,9 @@ func (c *Course) relocate(cluster *balance.Cluster) ([]balance.Move, []balance.S
 	var stay []kafka.Broker
 	for _, b := range c.in.Snapshot.Brokers {
 		if slices.Contains(c.stay, b.ID) {
+			if o := brokerOf(cluster, b.ID); o == nil || o.Closed {
+				b.Fenced = true // it keeps what it has, and gets nothing
+			}
 			stay = append(stay, b)
 		}
 	}
@@ -241,10 +249,47 @@ func (c *Course) relocate(cluster *balance.Cluster) ([]balance.Move, []balance.S
 			if under || slices.Equal(p.Replicas, next[j]) || len(p.Replicas) != len(next[j]) {
 				continue
 			}
+			if none := c.settle(cluster, p, next[j]); none != nil {
+				stuck = append(stuck, *none)
+				continue
+			}
 			all = append(all, balance.Move{Topic: topic, Partition: p.Number, Before: p.Replicas, After: next[j],
 				Bytes: p.Bytes, Reason: balance.LeavingBroker, Disk: -1})
 			p.Replicas, p.Disk = next[j], nil
 		}
 	}
 	return all, stuck
+}
+
+// settle takes the bytes of a partition off the free ones of the disks that it moves to, or says which has no room.
+func (c *Course) settle(cluster *balance.Cluster, p *balance.Partition, after []int32) *balance.Stuck {
+	var disks []*balance.Disk
+	for _, id := range after {
+		if slices.Contains(p.Replicas, id) {
+			continue
+		}
+		b, lacking := brokerOf(cluster, id), p.Bytes
+		if at := roomiest(b); at >= 0 {
+			if lacking -= max(0, room(b.Disks[at])); lacking <= 0 {
+				disks = append(disks, &b.Disks[at])
+				continue
+			}
+		}
+		leaves := slices.IndexFunc(p.Replicas, func(id int32) bool { return slices.Contains(c.leave, id) })
+		return &balance.Stuck{Topic: p.Topic, Partition: p.Number, Broker: p.Replicas[max(0, leaves)],
+			Reason: balance.LeavingBroker, Cause: balance.NoRoom, Lacking: lacking,
+			Why: fmt.Sprintf("no disk of broker %d stays below %d%% of its capacity; %s are lacking: enlarge its disks, add "+
+				"brokers in the racks of KafkaTopic %s, or keep less data", id, diskLimit, Bytes(lacking), p.Topic)}
+	}
+	for _, d := range disks {
+		d.Free -= p.Bytes
+	}
+	return nil
+}
+
+// tells tells whether one of some already says why a replica cannot move.
+func tells(some []balance.Stuck, s balance.Stuck) bool {
+	return slices.ContainsFunc(some, func(o balance.Stuck) bool {
+		return o.Topic == s.Topic && o.Partition == s.Partition && o.Broker == s.Broker && o.Cause == balance.NoRoom
+	})
 }

@@ -1,11 +1,13 @@
 package course
 
 import (
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/model"
 )
 
 // crowded is a cluster to which broker 2 was added, with so many partitions that one plan does not even it out.
@@ -105,5 +107,61 @@ func TestRoomIsKeptForWhatIsUnderWay(t *testing.T) {
 		if got := begun(course); got != c.want {
 			t.Errorf("%s: %q, want %q; %+v", name, got, c.want, course.Status())
 		}
+	}
+}
+
+func TestNoRoomOnTheBrokersOfItsRacks(t *testing.T) {
+	for name, c := range map[string]struct {
+		free int64
+		want string
+	}{
+		"for all":                         {1000, "orders-0[0 3] orders-1[0 3] orders-2[0 3] orders-3[0 3]"},
+		"for two, which both are counted": {170, "orders-0[0 3] orders-1[0 3]"},
+		"for none":                        {155, ""},
+	} {
+		in := scene(func(in *Inputs) {
+			in.Brokers = append(in.Brokers, Broker{ID: 3})
+			in.Snapshot.Brokers = []kafka.Broker{{ID: 0, Rack: "a"}, {ID: 1, Rack: "a"}, {ID: 2, Rack: "b"}, {ID: 3, Rack: "b"}}
+			in.Seen.Topics = func() ([]model.PlacedTopic, error) {
+				return []model.PlacedTopic{{Name: "orders", Factor: 2, Racks: []string{"a", "b"}}}, nil
+			}
+		})
+		loads := in.Seen.Loads
+		in.Seen.Loads = func() (map[int32][]kafka.LoadDir, error) {
+			all, err := loads()
+			all[3] = []kafka.LoadDir{{LogDir: kafka.LogDir{Path: "/d", TotalBytes: 1000, UsableBytes: c.free}}}
+			return all, err
+		}
+		course := New(in)
+		if got := begun(course); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+		stuck := strings.Join(course.Status().Stuck, "\n")
+		if some := len(strings.Fields(c.want)) < 8; some != strings.Contains(stuck, "orders-3 on broker 2: no disk of broker 3 stays below 85% of its capacity") {
+			t.Errorf("%s: stuck is %q", name, stuck)
+		}
+		if strings.Contains(stuck, "KafkaTopic places it") {
+			t.Errorf("%s: what is stuck is told twice: %q", name, stuck)
+		}
+	}
+}
+
+func TestABrokerOfWhoseDisksNothingIsKnownTakesNoPlacedReplica(t *testing.T) {
+	in := scene(func(in *Inputs) {
+		in.Seen.Topics = func() ([]model.PlacedTopic, error) {
+			return []model.PlacedTopic{{Name: "orders", Factor: 2, Racks: []string{"a"}}}, nil
+		}
+		for i := range in.Snapshot.Brokers {
+			in.Snapshot.Brokers[i].Rack = "a"
+		}
+	})
+	loads := in.Seen.Loads
+	in.Seen.Loads = func() (map[int32][]kafka.LoadDir, error) {
+		all, err := loads()
+		delete(all, 1)
+		return all, err
+	}
+	if got := begun(New(in)); got != "" {
+		t.Error(got)
 	}
 }
