@@ -67,7 +67,7 @@ func (b *Balancer) Seen(ctx context.Context, cluster types.NamespacedName, admin
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return model.BalancingSeen{
-		Remembered: b.plans[cluster],
+		Remembered: b.plans[cluster], Rate: b.Rate,
 		Loads: sync.OnceValues(func() (map[int32][]kafka.LoadDir, error) {
 			ctx, cancel := context.WithTimeout(ctx, loadsPatience)
 			defer cancel()

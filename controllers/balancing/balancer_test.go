@@ -149,6 +149,9 @@ func TestTheLimitStaysWhileAKafkaTopicMovesReplicas(t *testing.T) {
 	if s.Kafka.Config[rate] != "1000" {
 		t.Errorf("brokers %v", s.Kafka.Config)
 	}
+	if got := s.Seen(t.Context(), controllertest.ClusterKey, s.Kafka).Rate; got != 1000 {
+		t.Errorf("the course hears of %d bytes per second", got)
+	}
 	seen, err := s.Seen(t.Context(), controllertest.ClusterKey, s.Kafka).Topics()
 	if err != nil || len(seen) != 1 || !slices.Equal(seen[0].Moving[0], []int32{0, 1}) {
 		t.Errorf("%+v, %v", seen, err)

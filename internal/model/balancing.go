@@ -69,6 +69,8 @@ func (b Balancing) InWindow(at time.Time) bool {
 // asks while nothing is due: the answers cost brokers requests.
 type BalancingSeen struct {
 	Remembered Remembered
+	// Rate is how many bytes per second each broker copies where the cluster does not say; 0 = no limit.
+	Rate int64
 	// Loads asks brokers for the sizes of their replicas; nil = nobody can be asked.
 	Loads func() (map[int32][]kafka.LoadDir, error)
 	// Topics lists the KafkaTopics of the cluster that place replicas or move them; nil = there are none.
@@ -82,6 +84,8 @@ type Remembered struct {
 	Of   string    // what it was made for: brokers and options
 	// Partial: it has not all that is to move, and another one follows.
 	Partial bool
+	// Before has the bytes of what was under way by the operator's word when it was made.
+	Before map[kafka.PartitionID]int64
 	// Past counts, by partition, its moves in the plan that are past.
 	Past map[kafka.PartitionID]int
 	// Moves and Bytes were done before it, in the same run.

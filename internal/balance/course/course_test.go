@@ -168,7 +168,7 @@ func TestWhatBegins(t *testing.T) {
 			}
 		}, ""},
 		"not what waits for what is before it":       {func(in *Inputs) { in.Seen.Remembered.Plan.Moves[1].Waits = true }, "orders-0[0 1]"},
-		"as many bytes as are copied in two minutes": {func(in *Inputs) { in.Settings.Rate = 10 << 10 }, "orders-0[0 1] orders-1[0 1]"},
+		"as many bytes as are copied in two minutes": {func(in *Inputs) { in.Settings.Rate = 20 << 10 }, "orders-0[0 1] orders-1[0 1]"},
 		"nothing without the word of a person":       {func(in *Inputs) { in.Settings.Manual = true }, ""},
 		"nothing by the word for another plan": {func(in *Inputs) {
 			in.Settings.Manual, in.Settings.Approved = true, "0123456789"

@@ -44,7 +44,13 @@ func (c *Course) make() bool {
 	plan.Stuck = append(stuck, slices.DeleteFunc(plan.Stuck, func(s balance.Stuck) bool {
 		return s.Cause == balance.PartitionFixed && tells(stuck, s)
 	})...)
-	next := model.Remembered{Plan: &plan, At: c.in.Now, Of: c.purpose, Partial: partial}
+	next := model.Remembered{Plan: &plan, At: c.in.Now, Of: c.purpose, Partial: partial,
+		Before: map[kafka.PartitionID]int64{}}
+	for _, p := range cluster.Partitions {
+		if c.Moves(p.Topic, p.Number) {
+			next.Before[kafka.PartitionID{Topic: p.Topic, Number: p.Number}] = p.Bytes
+		}
+	}
 	if c.before.StartedAt != nil && c.Remembered.Plan == nil { // another operator has begun
 		next.Moves, next.Bytes = int(c.before.MovesDone), c.before.BytesDone
 	} else {

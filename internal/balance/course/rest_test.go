@@ -1,11 +1,13 @@
 package course
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/balance"
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/model"
 )
@@ -163,5 +165,60 @@ func TestABrokerOfWhoseDisksNothingIsKnownTakesNoPlacedReplica(t *testing.T) {
 	}
 	if got := begun(New(in)); got != "" {
 		t.Error(got)
+	}
+}
+
+func TestNoMoreBytesBeginThanAreCopiedInTwoMinutes(t *testing.T) {
+	all := []balance.Move{move(0, 0, 1), move(1, 0, 1), move(2, 0, 3), move(3, 0, 1)}
+	const mib = 1 << 20
+	flies := func(in *Inputs) {
+		in.Snapshot.Partitions[0].Replicas = []int32{0, 2, 1}
+		in.Snapshot.Reassignments["orders"] = map[int32]kafka.Reassignment{
+			0: {Replicas: []int32{0, 2, 1}, Adding: []int32{1}, Removing: []int32{2}}}
+		in.Settings.Record.InFlight = []v1alpha1.MovingPartition{{Topic: "orders", Partition: 0, Replicas: []int32{0, 1}}}
+		in.Settings.MaxMoving = 4
+	}
+	for name, c := range map[string]struct {
+		change func(*Inputs)
+		want   string
+	}{
+		"by the operator's word": {func(in *Inputs) { in.Seen.Rate = mib / 60 * 3 / 2 }, "orders-0[0 1] orders-1[0 1] orders-2[0 3]"},
+		"by the cluster's, before the operator's": {func(in *Inputs) {
+			in.Seen.Rate, in.Settings.Rate = 1, mib/60*3/2
+		}, "orders-0[0 1] orders-1[0 1] orders-2[0 3]"},
+		"to each broker by itself, and one at least": {func(in *Inputs) { in.Seen.Rate = 1 }, "orders-0[0 1] orders-2[0 3]"},
+		"nothing overtakes what is too large for now": {func(in *Inputs) {
+			in.Seen.Rate = mib / 60
+			in.Seen.Remembered.Plan.Moves[3].Bytes = 1
+		}, "orders-0[0 1] orders-2[0 3]"},
+		"what is under way counts": {func(in *Inputs) {
+			flies(in)
+			in.Seen.Rate = mib / 60 * 3 / 2
+		}, "orders-1[0 1] orders-2[0 3]"},
+		"what was under way before the plan counts": {func(in *Inputs) {
+			flies(in)
+			in.Seen.Rate = mib / 60 * 3 / 2
+			in.Seen.Remembered.Plan.Moves = all[1:]
+			in.Seen.Remembered.Before = map[kafka.PartitionID]int64{{Topic: "orders", Number: 0}: 3 * mib}
+		}, "orders-2[0 3]"},
+	} {
+		in := scene(func(in *Inputs) { remember(in, slices.Clone(all)...) }, c.change)
+		if got := begun(New(in)); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}
+
+func TestThePlanKnowsHowLargeIsWhatIsUnderWay(t *testing.T) {
+	in := scene(func(in *Inputs) {
+		in.Snapshot.Reassignments["orders"] = map[int32]kafka.Reassignment{
+			0: {Replicas: []int32{0, 2, 1}, Adding: []int32{1}, Removing: []int32{2}}}
+		in.Settings.Record.InFlight = []v1alpha1.MovingPartition{{Topic: "orders", Partition: 0, Replicas: []int32{0, 1}}}
+		in.Settings.MaxMoving = 4
+	})
+	c := New(in)
+	c.Begin()
+	if got := c.Remembered.Before[kafka.PartitionID{Topic: "orders", Number: 0}]; got != 10 {
+		t.Errorf("%+v", c.Remembered)
 	}
 }
