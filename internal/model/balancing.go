@@ -86,6 +86,8 @@ type Remembered struct {
 	Partial bool
 	// Before has the bytes of what was under way by the operator's word when it was made.
 	Before map[kafka.PartitionID]int64
+	// Since is from when on nothing of it has been under way, nor could begin; zero = something is, or could.
+	Since time.Time
 	// Past counts, by partition, its moves in the plan that are past.
 	Past map[kafka.PartitionID]int
 	// Moves and Bytes were done before it, in the same run.

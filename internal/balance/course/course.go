@@ -115,8 +115,24 @@ func New(in Inputs) *Course {
 	c.purpose = fmt.Sprint(c.stay, c.leave, c.spreads, in.Settings.Tolerance, in.Settings.Exclude, in.KeepLeaders)
 	if r := c.Remembered; in.Snapshot != nil && r.Plan != nil && r.Of == c.purpose {
 		c.follow(r.Plan)
+		c.abandon()
 	}
 	return c
+}
+
+// abandon forgets a plan of which nothing has been under way, nor could begin, for a while: a partition may stay as no
+// move finds it, as after a reassignment that somebody has cancelled.
+func (c *Course) abandon() {
+	goes := len(c.left) == 0 || len(c.flying) > 0 ||
+		slices.ContainsFunc(c.left, func(p progress) bool { return p.flies || p.startable })
+	switch r := &c.Remembered; {
+	case goes:
+		r.Since = time.Time{}
+	case r.Since.IsZero():
+		r.Since = c.in.Now
+	case c.in.Now.Sub(r.Since) >= pause:
+		c.Remembered, c.plan, c.left = model.Remembered{}, nil, nil
+	}
 }
 
 func (c *Course) off() bool {

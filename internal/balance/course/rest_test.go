@@ -222,3 +222,44 @@ func TestThePlanKnowsHowLargeIsWhatIsUnderWay(t *testing.T) {
 		t.Errorf("%+v", c.Remembered)
 	}
 }
+
+func TestAPlanThatCannotGoOnIsMadeAnew(t *testing.T) {
+	in := scene(func(in *Inputs) {
+		remember(in, move(0, 0, 1))
+		in.Snapshot.Partitions = in.Snapshot.Partitions[:1]
+		in.Snapshot.Partitions[0].Replicas = []int32{0, 2, 1} // somebody has ended the move in the middle
+		in.Seen.Remembered.At = noon.Add(-time.Hour)
+	})
+	c := New(in)
+	if has, why := c.Has(); has {
+		t.Error("at once, though Kafka may just have ended the move:", why)
+	}
+	in.Seen.Remembered, in.Now = c.Remembered, in.Now.Add(pause-time.Second)
+	c = New(in)
+	if has, why := c.Has(); has {
+		t.Error("before the pause is over:", why)
+	}
+	in.Seen.Remembered, in.Now = c.Remembered, in.Now.Add(time.Second)
+	c = New(in)
+	if has, _ := c.Has(); !has {
+		t.Error("it waits for ever")
+	}
+	if c.Begin(); !c.Remembered.At.Equal(in.Now) {
+		t.Errorf("no plan follows: %+v", c.Status())
+	}
+}
+
+func TestAPlanThatGoesOnAgainIsNotMadeAnew(t *testing.T) {
+	in := scene(func(in *Inputs) { remember(in, move(0, 0, 1)) })
+	hash := in.Seen.Remembered.Plan.Hash()
+	in.Snapshot.Partitions[0].Replicas = []int32{0, 2, 1}
+	c := New(in)
+	in.Snapshot.Partitions[0].Replicas = []int32{0, 2}
+	in.Seen.Remembered, in.Now = c.Remembered, in.Now.Add(time.Hour)
+	c = New(in)
+	in.Snapshot.Partitions[0].Replicas = []int32{0, 2, 1}
+	in.Seen.Remembered, in.Now = c.Remembered, in.Now.Add(time.Second)
+	if c = New(in); c.Remembered.Plan == nil || c.Remembered.Plan.Hash() != hash {
+		t.Errorf("%+v", c.Remembered)
+	}
+}
