@@ -373,6 +373,9 @@ func (c *Course) Hold(why string) { c.held = why }
 // Begin makes a plan where one is due, and returns what begins now. It asks brokers for the sizes of their replicas
 // where a plan is to be made.
 func (c *Course) Begin() []v1alpha1.MovingPartition {
+	if c.off() {
+		return nil
+	}
 	if c.others(); c.topicsErr != nil {
 		c.held = c.topicsErr.Error()
 		return nil

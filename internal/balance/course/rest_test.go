@@ -1,6 +1,7 @@
 package course
 
 import (
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -261,5 +262,35 @@ func TestAPlanThatGoesOnAgainIsNotMadeAnew(t *testing.T) {
 	in.Seen.Remembered, in.Now = c.Remembered, in.Now.Add(time.Second)
 	if c = New(in); c.Remembered.Plan == nil || c.Remembered.Plan.Hash() != hash {
 		t.Errorf("%+v", c.Remembered)
+	}
+}
+
+func TestOffRemembersWhichBrokersHaveTheirShare(t *testing.T) {
+	off := func(in *Inputs) { in.Settings.Mode = v1alpha1.BalancingOff }
+	in := scene(off, func(in *Inputs) {
+		in.Brokers = append(in.Brokers, Broker{ID: 3})
+		in.Settings.Record = &v1alpha1.BalancingStatus{Phase: v1alpha1.BalancingMoving, Message: "balancing: 1 of 2 moves",
+			Hash: "h", MovesDone: 1, MovesLeft: 1, Spread: []int32{0, 1, 2}, Stuck: []string{"a"}}
+	})
+	c := New(in)
+	got := c.Status()
+	want := &v1alpha1.BalancingStatus{Phase: v1alpha1.BalancingIdle, Spread: []int32{0, 1}}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	if has, _ := c.Has(); has || c.UnderWay() || len(c.Begin()) > 0 {
+		t.Error("something begins")
+	}
+	in.Settings.Record = got
+	if again := New(in).Status(); !reflect.DeepEqual(again, want) {
+		t.Errorf("at rest it changes: %+v", again)
+	}
+	in.Settings.Mode = v1alpha1.BalancingOnScale
+	in.Brokers = slices.DeleteFunc(in.Brokers, func(b Broker) bool { return b.Leaving })
+	if has, why := New(in).Has(); !has || why != "broker 3 gets its share" {
+		t.Errorf("after Off: %t %s", has, why)
+	}
+	if got := New(scene(off, func(in *Inputs) { in.Settings.Record = nil })).Status(); got != nil {
+		t.Errorf("with Off from the start: %+v", got)
 	}
 }

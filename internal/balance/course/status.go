@@ -18,7 +18,7 @@ import (
 // on record, or takes it off, in its own time (With, Without). nil = there is nothing to say.
 func (c *Course) Status() *v1alpha1.BalancingStatus {
 	if c.off() && len(c.before.InFlight) == 0 {
-		return nil
+		return c.atRest()
 	}
 	if c.in.Snapshot == nil || !c.known && !c.complete() {
 		return c.in.Settings.Record
@@ -34,6 +34,20 @@ func (c *Course) Status() *v1alpha1.BalancingStatus {
 	next.Stuck = c.stuck()
 	next.Phase, next.Message = c.phase(&next)
 	return &next
+}
+
+// atRest is what is kept while balancing is off: which brokers have their share, so that a spreading goes on once it is
+// no longer off. nil = nothing was ever on record.
+func (c *Course) atRest() *v1alpha1.BalancingStatus {
+	if !c.known {
+		return nil
+	}
+	return &v1alpha1.BalancingStatus{Phase: v1alpha1.BalancingIdle, Spread: c.haveIt()}
+}
+
+// haveIt are the brokers on record with their share that stay.
+func (c *Course) haveIt() []int32 {
+	return slices.DeleteFunc(slices.Clone(c.before.Spread), func(id int32) bool { return !slices.Contains(c.stay, id) })
 }
 
 // complete tells whether every broker of the spec is there, so that a cluster begins with all of them.
@@ -53,7 +67,7 @@ func (c *Course) spread() []int32 {
 	if !c.known || finished {
 		return slices.Clone(c.stay)
 	}
-	return slices.DeleteFunc(slices.Clone(c.before.Spread), func(id int32) bool { return !slices.Contains(c.stay, id) })
+	return c.haveIt()
 }
 
 // measure says how far the plan is.
