@@ -113,7 +113,9 @@ type Work struct {
 	Settings    model.Balancing
 	Record      *v1alpha1.BalancingStatus
 	Reassigning map[string]map[int32]kafka.Reassignment
-	Moves       []v1alpha1.MovingPartition
+	// Found are the partitions as they were when the moves were decided.
+	Found []kafka.Partition
+	Moves []v1alpha1.MovingPartition
 	// Write puts a record in the place of Record, or fails if somebody has written meanwhile.
 	Write func(*v1alpha1.BalancingStatus) error
 }
@@ -127,7 +129,8 @@ func (b *Balancer) mover(w Work) moving.Mover {
 }
 
 // Begin records moves, sets the limit and the throttle, and begins them, in this order: an operator that takes over
-// finds nothing under way that it does not know.
+// finds nothing under way that it does not know. Once they are on record it looks again, and leaves alone what somebody
+// else has moved meanwhile.
 func (b *Balancer) Begin(ctx context.Context, w Work) error {
 	live, err := w.Admin.DescribeTopics(ctx, names(w.Moves))
 	if err != nil {
@@ -148,6 +151,16 @@ func (b *Balancer) Begin(ctx context.Context, w Work) error {
 	if err := w.Write(&next); err != nil {
 		return err
 	}
+	live, begun, err = w.look(ctx, begun)
+	if err != nil {
+		return err
+	}
+	if len(begun) < len(w.Moves) {
+		next = *course.Without(next, w.except(begun))
+		if err := w.Write(&next); err != nil || len(begun) == 0 {
+			return err
+		}
+	}
 	if err := b.limit(ctx, w, &next); err != nil {
 		return fmt.Errorf("limit what brokers copy: %w", err)
 	}
@@ -157,6 +170,40 @@ func (b *Balancer) Begin(ctx context.Context, w Work) error {
 			kafka.Move{Partition: m.Partition, Replicas: m.Replicas, KeepFactor: true})
 	}
 	return b.carry(ctx, w, work)
+}
+
+// look returns topics as they are, and those of some moves that find their partitions as they were when the moves were
+// decided.
+func (w *Work) look(ctx context.Context, some []v1alpha1.MovingPartition) (
+	map[string]kafka.Topic, []v1alpha1.MovingPartition, error,
+) {
+	var err error
+	if w.Reassigning, err = w.Admin.Reassignments(ctx); err != nil {
+		return nil, nil, fmt.Errorf("look again for reassignments: %w", err)
+	}
+	live, err := w.Admin.DescribeTopics(ctx, names(some))
+	if err != nil {
+		return nil, nil, fmt.Errorf("read again the topics whose replicas are to move: %w", err)
+	}
+	return live, slices.DeleteFunc(slices.Clone(some), func(m v1alpha1.MovingPartition) bool {
+		_, under := w.Reassigning[m.Topic][m.Partition]
+		return under || !w.isAsFound(live[m.Topic], m)
+	}), nil
+}
+
+func (w *Work) isAsFound(topic kafka.Topic, m v1alpha1.MovingPartition) bool {
+	i := slices.IndexFunc(w.Found, func(p kafka.Partition) bool { return p.Topic == m.Topic && p.Number == m.Partition })
+	return i >= 0 && int(m.Partition) < len(topic.Replicas) &&
+		slices.Equal(w.Found[i].Replicas, topic.Replicas[m.Partition])
+}
+
+// except are the moves that are not among some.
+func (w *Work) except(some []v1alpha1.MovingPartition) []v1alpha1.MovingPartition {
+	return slices.DeleteFunc(slices.Clone(w.Moves), func(m v1alpha1.MovingPartition) bool {
+		return slices.ContainsFunc(some, func(o v1alpha1.MovingPartition) bool {
+			return o.Topic == m.Topic && o.Partition == m.Partition
+		})
+	})
 }
 
 // End takes the throttle off what has arrived, then the limit off the brokers if nothing is under way any more, and then

@@ -12,6 +12,7 @@ import (
 	"github.com/castellan-dev/castellan/controllers/batch"
 	"github.com/castellan-dev/castellan/controllers/controllertest"
 	"github.com/castellan-dev/castellan/internal/balance"
+	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/moves"
 )
@@ -41,8 +42,12 @@ func newStage(t *testing.T, objects ...client.Object) *stage {
 }
 
 func (s *stage) work(some ...v1alpha1.MovingPartition) Work {
+	var found []kafka.Partition
+	for number, replicas := range s.Kafka.Topics["orders"].Replicas {
+		found = append(found, kafka.Partition{Topic: "orders", Number: int32(number), Replicas: slices.Clone(replicas)})
+	}
 	return Work{
-		Admin: s.Kafka, Cluster: controllertest.ClusterKey, Record: s.record.DeepCopy(), Moves: some,
+		Found: found, Admin: s.Kafka, Cluster: controllertest.ClusterKey, Record: s.record.DeepCopy(), Moves: some,
 		Reassigning: s.Kafka.Moving,
 		Write: func(next *v1alpha1.BalancingStatus) error {
 			if s.onWrite != nil {
@@ -178,5 +183,37 @@ func TestAPlanIsRememberedUntilItsClusterIsGone(t *testing.T) {
 	s.Forget(controllertest.ClusterKey)
 	if got := s.Seen(t.Context(), controllertest.ClusterKey, s.Kafka).Remembered; got.Plan != nil {
 		t.Errorf("%+v", got)
+	}
+}
+
+func TestWhatSomebodyElseHasMovedMeanwhileIsTakenOffTheRecord(t *testing.T) {
+	for name, meanwhile := range map[string]func(*stage){
+		"it is under way":   func(s *stage) { s.Kafka.Begins("orders", kafka.Move{Partition: 0, Replicas: []int32{0, 3}}) },
+		"it is elsewhere":   func(s *stage) { s.Kafka.Topics["orders"].Replicas[0] = []int32{3, 1} },
+		"its topic is gone": func(s *stage) { delete(s.Kafka.Topics, "orders") },
+	} {
+		s := newStage(t)
+		work := s.work(to(0, 0, 2), to(1, 2, 1))
+		s.onWrite = func() {
+			if s.writes == 0 {
+				meanwhile(s)
+			}
+		}
+		if err := s.Begin(t.Context(), work); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		_, exists := s.Kafka.Topics["orders"]
+		second := s.Kafka.Moving["orders"][1].Replicas != nil
+		for _, m := range s.record.InFlight {
+			if m.Partition == 0 {
+				t.Errorf("%s: on record is %+v", name, s.record.InFlight)
+			}
+		}
+		if r := s.Kafka.Moving["orders"][0]; slices.Contains(r.Replicas, 2) {
+			t.Errorf("%s: it is moved all the same: %+v", name, r)
+		}
+		if second != exists || exists != (len(s.record.InFlight) == 1) || !exists && s.Kafka.Config[rate] != "" {
+			t.Errorf("%s: the other one: %t, on record %+v, brokers %v", name, second, s.record, s.Kafka.Config)
+		}
 	}
 }
