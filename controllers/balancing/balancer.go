@@ -7,7 +7,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -39,7 +41,13 @@ type Balancer struct {
 
 	mu    sync.Mutex
 	plans map[types.NamespacedName]model.Remembered
+	// unnamed are the topics of a cluster with a throttle that names nothing of what was to move, and until when they
+	// are left alone.
+	unnamed map[types.NamespacedName]map[string]time.Time
 }
+
+// unnamedFor is for how long a topic is left alone whose throttle does not name what was to move.
+const unnamedFor = time.Minute
 
 // Remember keeps what is known of the plan of a cluster.
 func (b *Balancer) Remember(cluster types.NamespacedName, r model.Remembered) {
@@ -53,6 +61,7 @@ func (b *Balancer) Remember(cluster types.NamespacedName, r model.Remembered) {
 	}
 	if b.plans[cluster] = r; r.Plan == nil {
 		delete(b.plans, cluster)
+		delete(b.unnamed, cluster)
 	}
 }
 
@@ -67,7 +76,7 @@ func (b *Balancer) Seen(ctx context.Context, cluster types.NamespacedName, admin
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return model.BalancingSeen{
-		Remembered: b.plans[cluster], Rate: b.Rate,
+		Remembered: b.plans[cluster], Rate: b.Rate, Unnamed: maps.Clone(b.unnamed[cluster]),
 		Loads: sync.OnceValues(func() (map[int32][]kafka.LoadDir, error) {
 			ctx, cancel := context.WithTimeout(ctx, loadsPatience)
 			defer cancel()
@@ -131,17 +140,21 @@ func (b *Balancer) mover(w Work) moving.Mover {
 // Begin records moves, sets the limit and the throttle, and begins them, in this order: an operator that takes over
 // finds nothing under way that it does not know. Once they are on record it looks again, and leaves alone what somebody
 // else has moved meanwhile.
-func (b *Balancer) Begin(ctx context.Context, w Work) error {
-	live, err := w.Admin.DescribeTopics(ctx, names(w.Moves))
+func (b *Balancer) Begin(ctx context.Context, w Work) ([]v1alpha1.MovingPartition, error) {
+	live, err := w.Admin.DescribeTopics(ctx, topicsOf(w.Moves))
 	if err != nil {
-		return fmt.Errorf("read the topics whose replicas are to move: %w", err)
+		return nil, fmt.Errorf("read the topics whose replicas are to move: %w", err)
 	}
 	copies := false
 	begun := make([]v1alpha1.MovingPartition, 0, len(w.Moves))
+	w.Moves = b.named(w, live)
 	for _, m := range w.Moves {
 		m.ForeignThrottle = w.isForeign(live[m.Topic])
 		begun = append(begun, m)
 		copies = copies || w.copies(live[m.Topic], m)
+	}
+	if len(begun) == 0 {
+		return nil, nil
 	}
 	rate := b.mover(w).Rate
 	if !copies {
@@ -149,27 +162,72 @@ func (b *Balancer) Begin(ctx context.Context, w Work) error {
 	}
 	next := course.With(*w.Record, begun, rate)
 	if err := w.Write(&next); err != nil {
-		return err
+		return nil, err
 	}
 	live, begun, err = w.look(ctx, begun)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if len(begun) < len(w.Moves) {
 		next = *course.Without(next, w.except(begun))
 		if err := w.Write(&next); err != nil || len(begun) == 0 {
-			return err
+			return nil, err
 		}
 	}
 	if err := b.limit(ctx, w, &next); err != nil {
-		return fmt.Errorf("limit what brokers copy: %w", err)
+		return nil, fmt.Errorf("limit what brokers copy: %w", err)
 	}
 	work := moving.Work{Throttle: w.throttle(live, &next), Moves: map[string][]kafka.Move{}}
 	for _, m := range begun {
 		work.Moves[m.Topic] = append(work.Moves[m.Topic],
 			kafka.Move{Partition: m.Partition, Replicas: m.Replicas, KeepFactor: true})
 	}
-	return b.carry(ctx, w, work)
+	return begun, b.carry(ctx, w, work)
+}
+
+// named are the moves of topics without a throttle of somebody else's, or with one that holds for all that moves.
+// Others would copy without a limit. It remembers their topics.
+func (b *Balancer) named(w Work, live map[string]kafka.Topic) []v1alpha1.MovingPartition {
+	unnamed := map[string]bool{}
+	for _, m := range w.Moves {
+		topic := live[m.Topic]
+		unnamed[m.Topic] = unnamed[m.Topic] || b.mover(w).Rate > 0 && w.isForeign(topic) && !names(topic, m)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for topic, is := range unnamed {
+		if !is {
+			delete(b.unnamed[w.Cluster], topic)
+			continue
+		}
+		if b.unnamed == nil {
+			b.unnamed = map[types.NamespacedName]map[string]time.Time{}
+		}
+		if b.unnamed[w.Cluster] == nil {
+			b.unnamed[w.Cluster] = map[string]time.Time{}
+		}
+		b.unnamed[w.Cluster][topic] = time.Now().Add(unnamedFor)
+	}
+	return slices.DeleteFunc(slices.Clone(w.Moves), func(m v1alpha1.MovingPartition) bool { return unnamed[m.Topic] })
+}
+
+// names tells whether the throttle of a topic names all replicas between which a move copies.
+func names(topic kafka.Topic, m v1alpha1.MovingPartition) bool {
+	if int(m.Partition) >= len(topic.Replicas) {
+		return true // it is gone: nothing begins
+	}
+	now := topic.Replicas[m.Partition]
+	adding := slices.DeleteFunc(slices.Clone(m.Replicas), func(id int32) bool { return slices.Contains(now, id) })
+	if len(adding) == 0 {
+		return true
+	}
+	has := func(key string, some []int32) bool {
+		entries := strings.Split(topic.Config[key], ",")
+		return slices.Contains(entries, "*") || !slices.ContainsFunc(some, func(id int32) bool {
+			return !slices.Contains(entries, fmt.Sprintf("%d:%d", m.Partition, id))
+		})
+	}
+	return has(moves.LeaderThrottled, now) && has(moves.FollowerThrottled, adding)
 }
 
 // look returns topics as they are, and those of some moves that find their partitions as they were when the moves were
@@ -181,7 +239,7 @@ func (w *Work) look(ctx context.Context, some []v1alpha1.MovingPartition) (
 	if w.Reassigning, err = w.Admin.Reassignments(ctx); err != nil {
 		return nil, nil, fmt.Errorf("look again for reassignments: %w", err)
 	}
-	live, err := w.Admin.DescribeTopics(ctx, names(some))
+	live, err := w.Admin.DescribeTopics(ctx, topicsOf(some))
 	if err != nil {
 		return nil, nil, fmt.Errorf("read again the topics whose replicas are to move: %w", err)
 	}
@@ -209,7 +267,7 @@ func (w *Work) except(some []v1alpha1.MovingPartition) []v1alpha1.MovingPartitio
 // End takes the throttle off what has arrived, then the limit off the brokers if nothing is under way any more, and then
 // the moves off the record.
 func (b *Balancer) End(ctx context.Context, w Work) error {
-	live, err := w.Admin.DescribeTopics(ctx, names(w.Moves))
+	live, err := w.Admin.DescribeTopics(ctx, topicsOf(w.Moves))
 	if err != nil {
 		return fmt.Errorf("read the topics whose replicas have moved: %w", err)
 	}
@@ -252,17 +310,25 @@ func (b *Balancer) limit(ctx context.Context, w Work, next *v1alpha1.BalancingSt
 	return b.mover(w).Limit(ctx, w.Admin, l)
 }
 
-// isForeign tells whether a topic has a throttle of somebody else's. It holds for what the operator moves, too, and
-// stays as it is.
+// isForeign tells whether a topic has a throttle of somebody else's: it names more than what is on record. It holds for
+// what the operator moves, too, and stays as it is.
 func (w Work) isForeign(topic kafka.Topic) bool {
+	own := map[string]bool{}
 	for _, m := range w.Record.InFlight {
-		if m.Topic == topic.Name {
-			return m.ForeignThrottle
+		if m.Topic == topic.Name && m.ForeignThrottle {
+			return true
+		}
+		own[fmt.Sprint(m.Partition)] = own[fmt.Sprint(m.Partition)] || m.Topic == topic.Name
+	}
+	for _, key := range []string{moves.LeaderThrottled, moves.FollowerThrottled} {
+		value, set := topic.Config[key]
+		for _, entry := range strings.Split(value, ",") {
+			if partition, _, _ := strings.Cut(entry, ":"); set && !own[partition] {
+				return true
+			}
 		}
 	}
-	_, leader := topic.Config[moves.LeaderThrottled]
-	_, follower := topic.Config[moves.FollowerThrottled]
-	return leader || follower
+	return false
 }
 
 // copies tells whether a move adds a replica.
@@ -305,7 +371,7 @@ func (w Work) throttle(live map[string]kafka.Topic, record *v1alpha1.BalancingSt
 	return changes
 }
 
-func names(some []v1alpha1.MovingPartition) []string {
+func topicsOf(some []v1alpha1.MovingPartition) []string {
 	var all []string
 	for _, m := range some {
 		all = append(all, m.Topic)

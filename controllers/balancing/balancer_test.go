@@ -74,7 +74,7 @@ func TestMovesAreOnRecordBeforeTheyBeginAndUnthrottledBeforeTheyLeaveIt(t *testi
 			t.Error("something moves before it is on record")
 		}
 	}
-	if err := s.Begin(t.Context(), s.work(to(0, 0, 2), to(1, 2, 1))); err != nil {
+	if _, err := s.Begin(t.Context(), s.work(to(0, 0, 2), to(1, 2, 1))); err != nil {
 		t.Fatal(err)
 	}
 	live := s.Kafka.Topics["orders"]
@@ -108,7 +108,7 @@ func TestMovesAreOnRecordBeforeTheyBeginAndUnthrottledBeforeTheyLeaveIt(t *testi
 func TestNothingMovesThatCannotBePutOnRecord(t *testing.T) {
 	s := newStage(t)
 	s.refuse = errors.New("somebody has written meanwhile")
-	if err := s.Begin(t.Context(), s.work(to(0, 0, 2))); !errors.Is(err, s.refuse) {
+	if _, err := s.Begin(t.Context(), s.work(to(0, 0, 2))); !errors.Is(err, s.refuse) {
 		t.Error(err)
 	}
 	if len(s.Kafka.Moving) != 0 || len(s.Kafka.Config) != 0 {
@@ -122,7 +122,7 @@ func TestTheThrottleOfSomebodyElseStaysAsItIs(t *testing.T) {
 	topic := s.Kafka.Topics["orders"]
 	topic.Config = map[string]string{moves.LeaderThrottled: "*", moves.FollowerThrottled: "*"}
 	s.Kafka.Topics["orders"] = topic
-	if err := s.Begin(t.Context(), s.work(to(0, 0, 2))); err != nil {
+	if _, err := s.Begin(t.Context(), s.work(to(0, 0, 2))); err != nil {
 		t.Fatal(err)
 	}
 	if !s.record.InFlight[0].ForeignThrottle {
@@ -144,7 +144,7 @@ func TestTheLimitStaysWhileAKafkaTopicMovesReplicas(t *testing.T) {
 			InFlight: []v1alpha1.PartitionReplicas{{Partition: 0, Replicas: []int32{0, 1}}}}
 	})
 	s := newStage(t, others)
-	if err := s.Begin(t.Context(), s.work(to(0, 0, 2))); err != nil {
+	if _, err := s.Begin(t.Context(), s.work(to(0, 0, 2))); err != nil {
 		t.Fatal(err)
 	}
 	s.Kafka.Arrive("orders", 0)
@@ -168,7 +168,7 @@ func TestARefusalOfKafkaIsToldAndTheLimitOfTheClusterGoesBeforeTheOperators(t *t
 	s.Kafka.Refuse = map[string]error{"orders": errors.New("no")}
 	work := s.work(to(0, 0, 2))
 	work.Settings.Rate = 55
-	if err := s.Begin(t.Context(), work); err == nil || s.Kafka.Config[rate] != "55" || s.record.BytesPerSecond != 55 {
+	if _, err := s.Begin(t.Context(), work); err == nil || s.Kafka.Config[rate] != "55" || s.record.BytesPerSecond != 55 {
 		t.Errorf("%v, brokers %v, on record %+v", err, s.Kafka.Config, s.record)
 	}
 }
@@ -199,7 +199,7 @@ func TestWhatSomebodyElseHasMovedMeanwhileIsTakenOffTheRecord(t *testing.T) {
 				meanwhile(s)
 			}
 		}
-		if err := s.Begin(t.Context(), work); err != nil {
+		if _, err := s.Begin(t.Context(), work); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		_, exists := s.Kafka.Topics["orders"]
@@ -214,6 +214,64 @@ func TestWhatSomebodyElseHasMovedMeanwhileIsTakenOffTheRecord(t *testing.T) {
 		}
 		if second != exists || exists != (len(s.record.InFlight) == 1) || !exists && s.Kafka.Config[rate] != "" {
 			t.Errorf("%s: the other one: %t, on record %+v, brokers %v", name, second, s.record, s.Kafka.Config)
+		}
+	}
+}
+
+func (s *stage) throttled(config map[string]string) {
+	topic := s.Kafka.Topics["orders"]
+	topic.Config = config
+	s.Kafka.Topics["orders"] = topic
+}
+
+func TestWhoseTheThrottleOfATopicIs(t *testing.T) {
+	named := func(leader, follower string) map[string]string {
+		return map[string]string{moves.LeaderThrottled: leader, moves.FollowerThrottled: follower}
+	}
+	for name, c := range map[string]struct {
+		record []v1alpha1.MovingPartition
+		config map[string]string
+		want   bool
+	}{
+		"nobody's":                            {nil, nil, false},
+		"with nothing on record":              {nil, named("0:0", "0:2"), true},
+		"for what is on record":               {[]v1alpha1.MovingPartition{to(0, 0, 2)}, named("0:0,0:1", "0:2"), false},
+		"for more than is on record":          {[]v1alpha1.MovingPartition{to(0, 0, 2)}, named("0:0,0:1,1:0", "0:2"), true},
+		"for all":                             {[]v1alpha1.MovingPartition{to(0, 0, 2)}, named("*", "*"), true},
+		"none, though one was there at first": {[]v1alpha1.MovingPartition{{Topic: "orders", ForeignThrottle: true}}, nil, true},
+	} {
+		s := newStage(t)
+		s.record.InFlight = c.record
+		s.throttled(c.config)
+		if got := s.work().isForeign(s.Kafka.Topics["orders"]); got != c.want {
+			t.Errorf("%s: foreign is %t", name, got)
+		}
+	}
+}
+
+func TestNothingMovesPastAThrottleThatDoesNotNameIt(t *testing.T) {
+	for name, c := range map[string]struct {
+		leader, follower string
+		rate             int64
+		moves            bool
+	}{
+		"it names all":                      {"*", "*", 1000, true},
+		"it names the replicas":             {"0:0,0:1,2:1", "0:2", 1000, true},
+		"it names other followers":          {"*", "1:2", 1000, false},
+		"it names one of the leaders to be": {"0:0", "*", 1000, false},
+		"it has no followers":               {"*", "", 1000, false},
+		"there is no limit to keep to":      {"1:0", "1:2", 0, true},
+	} {
+		s := newStage(t)
+		s.Rate = c.rate
+		s.throttled(map[string]string{moves.LeaderThrottled: c.leader, moves.FollowerThrottled: c.follower})
+		begun, err := s.Begin(t.Context(), s.work(to(0, 0, 2)))
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		_, told := s.Seen(t.Context(), controllertest.ClusterKey, s.Kafka).Unnamed["orders"]
+		if len(begun) == 1 != c.moves || len(s.Kafka.Moving["orders"]) == 1 != c.moves || told == c.moves || s.writes == 1 != c.moves {
+			t.Errorf("%s: begun %v, under way %v, told %t, %d writes", name, begun, s.Kafka.Moving, told, s.writes)
 		}
 	}
 }

@@ -137,10 +137,13 @@ func (r *Reconciler) moveReplicas(ctx context.Context, s *scope, step plan.Step)
 	if step.Kind == plan.EndMoves {
 		return r.Balancer.End(ctx, work)
 	}
-	if err := r.Balancer.Begin(ctx, work); err != nil {
+	begun, err := r.Balancer.Begin(ctx, work)
+	if err != nil {
 		return err
 	}
-	r.tell(s, step, step.String())
+	if step.Moves = begun; len(begun) > 0 {
+		r.tell(s, step, step.String())
+	}
 	return nil
 }
 

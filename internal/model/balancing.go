@@ -71,6 +71,9 @@ type BalancingSeen struct {
 	Remembered Remembered
 	// Rate is how many bytes per second each broker copies where the cluster does not say; 0 = no limit.
 	Rate int64
+	// Unnamed has the topics with a throttle of somebody else's that does not name what was to move, and until when no
+	// more of them is to begin.
+	Unnamed map[string]time.Time
 	// Loads asks brokers for the sizes of their replicas; nil = nobody can be asked.
 	Loads func() (map[int32][]kafka.LoadDir, error)
 	// Topics lists the KafkaTopics of the cluster that place replicas or move them; nil = there are none.

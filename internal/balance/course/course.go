@@ -24,9 +24,6 @@ const (
 	every = 5 * time.Minute
 	// pause is for how long a plan that has nothing left to begin stands, before another one is made for the same.
 	pause = 15 * time.Second
-	// begunFor bounds how many bytes are on their way to a broker: as many as it copies in this time under the throttle.
-	// A roll waits until they have arrived. One partition goes however large it is.
-	begunFor = 2 * time.Minute
 	// maxStuck is the most that the status tells of what cannot be moved.
 	maxStuck = 10
 )
@@ -390,71 +387,6 @@ func (c *Course) Begin() []v1alpha1.MovingPartition {
 	}
 	c.begin()
 	return c.begun
-}
-
-// begin picks what begins, in the order of the plan.
-func (c *Course) begin() {
-	room := c.room()
-	if room < c.least() {
-		return
-	}
-	load := c.newLoad()
-	busy := false // something before is not complete
-	for i := range c.left {
-		m := &c.left[i]
-		p := c.current[kafka.PartitionID{Topic: m.Topic, Number: m.Partition}]
-		if m.Waits && busy || len(c.begun) == room {
-			return
-		}
-		busy = true
-		if m.startable && len(p.ISR) == len(p.Replicas) && !c.placesNow(m.Topic) && load.takes(m.Move) {
-			c.begun = append(c.begun, v1alpha1.MovingPartition{Topic: m.Topic, Partition: m.Partition, Replicas: m.After})
-		}
-	}
-}
-
-// load is what is on its way to each broker.
-type load struct {
-	most  int64 // 0 = any
-	bytes map[int32]int64
-	full  map[int32]bool // something waits for its turn
-}
-
-func (c *Course) newLoad() *load {
-	l := &load{bytes: map[int32]int64{}, full: map[int32]bool{}}
-	l.most = cmp.Or(c.in.Settings.Rate, c.in.Seen.Rate) * int64(begunFor/time.Second)
-	for _, m := range c.flying {
-		id := kafka.PartitionID{Topic: m.Topic, Number: m.Partition}
-		size := c.Remembered.Before[id]
-		if i := slices.IndexFunc(c.left, func(p progress) bool {
-			return p.flies && p.Topic == m.Topic && p.Move.Partition == m.Partition
-		}); i >= 0 {
-			size = c.left[i].Bytes
-		}
-		for _, broker := range c.in.Snapshot.Reassignments[m.Topic][m.Partition].Adding {
-			l.bytes[broker] += size
-		}
-	}
-	return l
-}
-
-// takes adds a move, unless a broker that it goes to has enough for now. What comes later does not overtake it.
-func (l *load) takes(m balance.Move) bool {
-	full := false
-	var to []int32
-	for _, id := range m.After {
-		if slices.Contains(m.Before, id) {
-			continue
-		}
-		to = append(to, id)
-		full = full || l.full[id] || l.most > 0 && l.bytes[id] > 0 && l.bytes[id]+m.Bytes > l.most
-	}
-	for _, id := range to {
-		if l.full[id] = l.full[id] || full; !full {
-			l.bytes[id] += m.Bytes
-		}
-	}
-	return !full
 }
 
 // placesNow tells whether a KafkaTopic moves replicas of its topic. Its throttle names those.

@@ -294,3 +294,26 @@ func TestOffRemembersWhichBrokersHaveTheirShare(t *testing.T) {
 		t.Errorf("with Off from the start: %+v", got)
 	}
 }
+
+func TestATopicWithAThrottleThatDoesNotNameItIsLeftForAWhileAndTold(t *testing.T) {
+	in := scene(func(in *Inputs) {
+		other := move(1, 0, 1)
+		other.Topic = "other"
+		p := in.Snapshot.Partitions[1]
+		p.Topic = "other"
+		in.Snapshot.Partitions = append(in.Snapshot.Partitions, p)
+		remember(in, move(0, 0, 1), other)
+		in.Seen.Unnamed = map[string]time.Time{"orders": noon.Add(time.Second)}
+	})
+	c := New(in)
+	if got := begun(c); got != "other-1[0 1]" {
+		t.Error(got)
+	}
+	if message := c.Status().Message; !strings.Contains(message, "; topic orders does not move: somebody else has set") {
+		t.Error(message)
+	}
+	in.Now = in.Now.Add(time.Minute)
+	if got := begun(New(in)); got != "orders-0[0 1] other-1[0 1]" {
+		t.Error("later:", got)
+	}
+}

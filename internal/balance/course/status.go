@@ -11,6 +11,7 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/balance"
 	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/moves"
 	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
@@ -87,7 +88,7 @@ func (c *Course) measure(next *v1alpha1.BalancingStatus) {
 	}
 	done := c.Remembered.Moves + len(c.plan.Moves) - len(c.left)
 	bytes := max(0, c.Remembered.Bytes+c.plan.Bytes-leftBytes)
-	moves := int32(done) != next.MovesDone
+	arrived := int32(done) != next.MovesDone
 	next.Hash, next.PlannedAt = c.plan.Hash(), &metav1.Time{Time: c.Remembered.At.Truncate(time.Second)}
 	next.MovesDone, next.MovesLeft, next.BytesDone, next.BytesLeft = int32(done), int32(len(c.left)), bytes, leftBytes
 	next.Percent = percent(next)
@@ -96,7 +97,7 @@ func (c *Course) measure(next *v1alpha1.BalancingStatus) {
 	}
 	if next.StartedAt == nil || done == 0 {
 		next.EstimatedCompletion = nil
-	} else if moves || next.EstimatedCompletion == nil {
+	} else if arrived || next.EstimatedCompletion == nil {
 		next.EstimatedCompletion = estimate(next, c.in.Now)
 	}
 }
@@ -164,6 +165,7 @@ func (c *Course) phase(s *v1alpha1.BalancingStatus) (v1alpha1.BalancingPhase, st
 			foreign += fmt.Sprintf(", and %d more", more)
 		}
 	}
+	foreign += c.unnamed()
 	has, _ := c.Has()
 	switch {
 	case manual && !moving:
@@ -181,6 +183,17 @@ func (c *Course) phase(s *v1alpha1.BalancingStatus) (v1alpha1.BalancingPhase, st
 		return v1alpha1.BalancingHeldBack, fmt.Sprintf("balancing: %s, once a window opens (%s)", c.why(), c.windows())
 	}
 	return v1alpha1.BalancingIdle, ""
+}
+
+// unnamed names a topic of the plan that a throttle of somebody else's keeps from moving.
+func (c *Course) unnamed() string {
+	for _, m := range c.left {
+		if _, is := c.in.Seen.Unnamed[m.Topic]; is && !m.flies {
+			return fmt.Sprintf("; topic %s does not move: somebody else has set %s or %s on it, which do not name its "+
+				"replicas; remove both, or set both to *", m.Topic, moves.LeaderThrottled, moves.FollowerThrottled)
+		}
+	}
+	return ""
 }
 
 func (c *Course) windows() string {
