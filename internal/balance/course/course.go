@@ -24,6 +24,8 @@ const (
 	every = 5 * time.Minute
 	// pause is for how long a plan that has nothing left to begin stands, before another one is made for the same.
 	pause = 15 * time.Second
+	// stale is how old a plan may become that waits for the word of a person.
+	stale = 24 * time.Hour
 	// maxStuck is the most that the status tells of what cannot be moved.
 	maxStuck = 10
 )
@@ -64,7 +66,8 @@ type Course struct {
 	topicsKnown bool
 	topicsErr   error
 
-	spreads bool // brokers are to be evened out now
+	spreads bool // brokers are to be evened out, while a window is open
+	open    bool // one is
 	purpose string
 	plan    *balance.Plan
 	left    []progress // what is left of the plan, in its order
@@ -79,6 +82,7 @@ type Course struct {
 type progress struct {
 	balance.Move
 	flies     bool // under way
+	held      bool // until a window opens
 	startable bool // its partition is as the move finds it
 }
 
@@ -108,28 +112,61 @@ func New(in Inputs) *Course {
 		c.Remembered = model.Remembered{}
 		return c
 	}
-	c.spreads = (len(c.coming) > 0 || in.Settings.Mode == v1alpha1.BalancingContinuous) && in.Settings.InWindow(in.Now)
+	c.spreads = len(c.coming) > 0 || in.Settings.Mode == v1alpha1.BalancingContinuous
+	c.open = in.Settings.InWindow(in.Now)
 	c.purpose = fmt.Sprint(c.stay, c.leave, c.spreads, in.Settings.Tolerance, in.Settings.Exclude, in.KeepLeaders)
-	if r := c.Remembered; in.Snapshot != nil && r.Plan != nil && r.Of == c.purpose {
+	if r := c.Remembered; in.Snapshot != nil && r.Plan != nil && r.Of == c.purpose && !c.old() {
 		c.follow(r.Plan)
 		c.abandon()
 	}
 	return c
 }
 
+// old tells whether the plan has waited so long for the word of a person that its sizes are of the past.
+func (c *Course) old() bool {
+	return c.in.Settings.Manual && c.in.Settings.Approved != c.Remembered.Plan.Hash() && len(c.flying) == 0 &&
+		c.in.Now.Sub(c.Remembered.At) >= stale && !c.waitsForWindow()
+}
+
 // abandon forgets a plan of which nothing has been under way, nor could begin, for a while: a partition may stay as no
 // move finds it, as after a reassignment that somebody has cancelled.
 func (c *Course) abandon() {
-	goes := len(c.left) == 0 || len(c.flying) > 0 ||
-		slices.ContainsFunc(c.left, func(p progress) bool { return p.flies || p.startable })
 	switch r := &c.Remembered; {
-	case goes:
+	case c.goesOn():
 		r.Since = time.Time{}
 	case r.Since.IsZero():
 		r.Since = c.in.Now
 	case c.in.Now.Sub(r.Since) >= pause:
 		c.Remembered, c.plan, c.left = model.Remembered{}, nil, nil
 	}
+}
+
+// goesOn tells whether something of the plan is under way, could begin, or waits for a window alone.
+func (c *Course) goesOn() bool {
+	if len(c.left) == 0 || len(c.flying) > 0 || c.waitsForWindow() {
+		return true
+	}
+	held := false
+	for _, p := range c.left {
+		if p.Waits && held {
+			return false
+		}
+		if p.flies || p.startable {
+			return true
+		}
+		held = held || p.held
+	}
+	return false
+}
+
+// waitsForWindow tells whether nothing may begin before a window opens.
+func (c *Course) waitsForWindow() bool { return !c.open && !c.empties() }
+
+// waits tells whether a move waits for a window: what a broker that leaves needs does not.
+func (c *Course) waits(m balance.Move) bool {
+	evens := m.Reason == balance.Bytes || m.Reason == balance.Replicas || m.Reason == balance.Leaders ||
+		m.Reason == balance.Topic
+	return c.waitsForWindow() || evens && !c.open
 }
 
 func (c *Course) off() bool {
@@ -225,8 +262,9 @@ func (c *Course) follow(p *balance.Plan) {
 		}
 		_, under := c.in.Snapshot.Reassignments[m.Topic][m.Partition]
 		first := at[id] == past[id]+1
-		c.left = append(c.left, progress{Move: m, flies: first && under,
-			startable: first && !under && slices.Equal(c.current[id].Replicas, m.Before)})
+		held := c.waits(m)
+		c.left = append(c.left, progress{Move: m, flies: first && under, held: held,
+			startable: first && !under && !held && slices.Equal(c.current[id].Replicas, m.Before)})
 	}
 }
 
@@ -280,12 +318,15 @@ func (c *Course) Has() (bool, string) {
 	return true, c.why()
 }
 
+// partial tells whether another plan follows this one.
+func (c *Course) partial() bool { return c.plan != nil && c.Remembered.Partial }
+
 // due tells whether a plan is to be made.
 func (c *Course) due() (bool, string) {
-	late := c.in.Settings.Mode == v1alpha1.BalancingContinuous && c.in.Settings.InWindow(c.in.Now) &&
+	late := c.in.Settings.Mode == v1alpha1.BalancingContinuous && c.open &&
 		c.in.Now.Sub(c.Remembered.At) >= every
 	rest := c.plan == nil || c.Remembered.Partial
-	spreads := c.spreads && rest && (len(c.coming) > 0 || c.plan != nil)
+	spreads := c.spreads && c.open && rest && (len(c.coming) > 0 || c.plan != nil)
 	return c.empties() || spreads || late, c.why()
 }
 

@@ -30,13 +30,14 @@ func (c *Course) make() bool {
 	cluster := c.cluster(loads)
 	relocated, stuck := c.relocate(&cluster)
 	plan := balance.New(cluster, balance.Options{
-		Tolerance: c.in.Settings.Tolerance, DiskLimit: diskLimit, Spread: c.spreads, Leaders: !c.in.KeepLeaders,
+		Tolerance: c.in.Settings.Tolerance, DiskLimit: diskLimit, Spread: c.spreads && c.open, Leaders: !c.in.KeepLeaders,
 	})
 	plan.Moves = append(relocated, plan.Moves...)
 	partial := len(plan.Moves) > maxMoves
 	if partial {
 		plan.Moves = plan.Moves[:maxMoves]
 	}
+	partial = partial || c.spreads && !c.open
 	plan.Bytes = 0
 	for _, m := range plan.Moves {
 		plan.Bytes += m.Bytes

@@ -177,10 +177,10 @@ func (c *Course) phase(s *v1alpha1.BalancingStatus) (v1alpha1.BalancingPhase, st
 		return v1alpha1.BalancingHeldBack, "balancing waits: " + c.held + foreign
 	case len(s.Stuck) > 0 && c.empties():
 		return v1alpha1.BalancingHeldBack, "balancing cannot empty " + ids("broker", c.emptying()) + ": " + first(s.Stuck)
-	case has || len(c.left) > 0 || c.Remembered.Partial:
-		return v1alpha1.BalancingHeldBack, "balancing: " + c.why() + foreign
-	case len(c.coming) > 0 && !c.in.Settings.InWindow(c.in.Now):
+	case c.waitsForWindow() && (len(c.coming)+len(c.left) > 0 || c.partial()):
 		return v1alpha1.BalancingHeldBack, fmt.Sprintf("balancing: %s, once a window opens (%s)", c.why(), c.windows())
+	case has || len(c.left) > 0 || c.partial():
+		return v1alpha1.BalancingHeldBack, "balancing: " + c.why() + foreign
 	}
 	return v1alpha1.BalancingIdle, ""
 }
@@ -248,7 +248,8 @@ func partitionsAre(n int) string {
 
 // UnderWay tells whether the next pass is to follow soon.
 func (c *Course) UnderWay() bool {
-	return len(c.before.InFlight)+len(c.begun) > 0 || c.Remembered.Partial || c.plan != nil && len(c.left) > 0 && !c.waitsForApproval()
+	rest := c.plan != nil && (c.Remembered.Partial || len(c.left) > 0 && !c.waitsForApproval())
+	return len(c.before.InFlight)+len(c.begun) > 0 || rest && !c.waitsForWindow()
 }
 
 func (c *Course) waitsForApproval() bool {
