@@ -6,6 +6,7 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/balance/course"
 	"github.com/castellan-dev/castellan/internal/model"
+	"github.com/castellan-dev/castellan/internal/version"
 )
 
 // How replicas get to where there is room: internal/balance says where that is, internal/balance/course when it is due
@@ -21,6 +22,7 @@ func (v *view) toBalance() course.Inputs {
 			continue
 		}
 		b := course.Broker{ID: n.ID, Leaving: n.leaving, Capacity: map[string]int64{}}
+		b.Cordoned = !n.leaving && v.cordonedByOthers(n)
 		for _, volume := range n.pool.Volumes {
 			if volume.Ephemeral {
 				b.Capacity[model.LogDir(volume.Name)] = volume.Size.Value()
@@ -32,6 +34,16 @@ func (v *view) toBalance() course.Inputs {
 		in.Brokers = append(in.Brokers, b)
 	}
 	return in
+}
+
+// cordonedByOthers tells whether somebody has cordoned log directories of a broker. What the operator has cordoned, it
+// is about to take back.
+func (v *view) cordonedByOthers(n *node) bool {
+	if v.kafka.snapshot == nil {
+		return false
+	}
+	dirs := v.kafka.snapshot.BrokerConfigs[n.ID][version.CordonKey]
+	return dirs != "" && (dirs != allDirs || !v.c.Cordoned[n.ID])
 }
 
 // balances tells whether the operator moves replicas at all.

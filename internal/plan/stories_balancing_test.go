@@ -6,7 +6,9 @@ import (
 	"testing"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/model"
+	"github.com/castellan-dev/castellan/internal/version"
 )
 
 // balancingStories tell of data that goes where there is room.
@@ -164,5 +166,25 @@ func TestWhatWasToLeaveAndIsAskedForAgainGetsItsShareAgain(t *testing.T) {
 	}
 	if has < share*9/10-largest {
 		t.Errorf("broker 2 holds %d bytes, and its share is %d", has, share)
+	}
+}
+
+func TestWhoseCordonKeepsABrokerFromTakingReplicas(t *testing.T) {
+	for name, c := range map[string]struct {
+		dirs string
+		own  bool
+		want bool
+	}{
+		"nobody's":                          {"", false, false},
+		"the operator's, about to be off":   {allDirs, true, false},
+		"somebody's":                        {allDirs, false, true},
+		"of one disk":                       {"/disk", false, true},
+		"of one disk in the operator's way": {"/disk", true, true},
+	} {
+		v := &view{c: &model.Cluster{Cordoned: map[int32]bool{1: c.own}}, kafka: &evidence{snapshot: &kafka.Snapshot{
+			BrokerConfigs: map[int32]map[string]string{1: {version.CordonKey: c.dirs}}}}}
+		if got := v.cordonedByOthers(&node{Node: &model.Node{ID: 1}}); got != c.want {
+			t.Errorf("%s: %t", name, got)
+		}
 	}
 }

@@ -45,6 +45,8 @@ type Inputs struct {
 type Broker struct {
 	ID      int32
 	Leaving bool
+	// Cordoned: somebody has cordoned log directories of it. It takes nothing.
+	Cordoned bool
 	// Capacity is that of its claims, in bytes by the path of the log directory.
 	Capacity map[string]int64
 }
@@ -101,7 +103,7 @@ func New(in Inputs) *Course {
 		}
 	}
 	for _, id := range c.stay {
-		if c.known && !slices.Contains(c.before.Spread, id) {
+		if c.known && !slices.Contains(c.before.Spread, id) && !c.cordoned(id) {
 			c.coming = append(c.coming, id)
 		}
 	}
@@ -114,7 +116,7 @@ func New(in Inputs) *Course {
 	}
 	c.spreads = len(c.coming) > 0 || in.Settings.Mode == v1alpha1.BalancingContinuous
 	c.open = in.Settings.InWindow(in.Now)
-	c.purpose = fmt.Sprint(c.stay, c.leave, c.spreads, in.Settings.Tolerance, in.Settings.Exclude, in.KeepLeaders)
+	c.purpose = fmt.Sprint(c.stay, c.leave, c.spreads, c.takes(), in.Settings.Tolerance, in.Settings.Exclude, in.KeepLeaders)
 	if r := c.Remembered; in.Snapshot != nil && r.Plan != nil && r.Of == c.purpose && !c.old() {
 		c.follow(r.Plan)
 		c.abandon()
@@ -122,56 +124,16 @@ func New(in Inputs) *Course {
 	return c
 }
 
-// old tells whether the plan has waited so long for the word of a person that its sizes are of the past.
-func (c *Course) old() bool {
-	return c.in.Settings.Manual && c.in.Settings.Approved != c.Remembered.Plan.Hash() && len(c.flying) == 0 &&
-		c.in.Now.Sub(c.Remembered.At) >= stale && !c.waitsForWindow()
-}
-
-// abandon forgets a plan of which nothing has been under way, nor could begin, for a while: a partition may stay as no
-// move finds it, as after a reassignment that somebody has cancelled.
-func (c *Course) abandon() {
-	switch r := &c.Remembered; {
-	case c.goesOn():
-		r.Since = time.Time{}
-	case r.Since.IsZero():
-		r.Since = c.in.Now
-	case c.in.Now.Sub(r.Since) >= pause:
-		c.Remembered, c.plan, c.left = model.Remembered{}, nil, nil
-	}
-}
-
-// goesOn tells whether something of the plan is under way, could begin, or waits for a window alone.
-func (c *Course) goesOn() bool {
-	if len(c.left) == 0 || len(c.flying) > 0 || c.waitsForWindow() {
-		return true
-	}
-	held := false
-	for _, p := range c.left {
-		if p.Waits && held {
-			return false
-		}
-		if p.flies || p.startable {
-			return true
-		}
-		held = held || p.held
-	}
-	return false
-}
-
-// waitsForWindow tells whether nothing may begin before a window opens.
-func (c *Course) waitsForWindow() bool { return !c.open && !c.empties() }
-
-// waits tells whether a move waits for a window: what a broker that leaves needs does not.
-func (c *Course) waits(m balance.Move) bool {
-	evens := m.Reason == balance.Bytes || m.Reason == balance.Replicas || m.Reason == balance.Leaders ||
-		m.Reason == balance.Topic
-	return c.waitsForWindow() || evens && !c.open
-}
-
 func (c *Course) off() bool {
 	return c.in.Settings.Mode == v1alpha1.BalancingOff || c.in.Settings.Mode == ""
 }
+
+func (c *Course) cordoned(id int32) bool {
+	return slices.ContainsFunc(c.in.Brokers, func(b Broker) bool { return b.ID == id && b.Cordoned })
+}
+
+// takes are the brokers that stay and take replicas.
+func (c *Course) takes() []int32 { return slices.DeleteFunc(slices.Clone(c.stay), c.cordoned) }
 
 // look finds what is under way, and what leaving brokers hold.
 func (c *Course) look(s *kafka.Snapshot) {

@@ -71,7 +71,7 @@ func (c *Course) cluster(loads map[int32][]kafka.LoadDir) balance.Cluster {
 		next := balance.Broker{ID: b.ID, Rack: b.Rack, Leaving: slices.Contains(c.leave, b.ID)}
 		i := slices.IndexFunc(c.in.Brokers, func(o Broker) bool { return o.ID == b.ID })
 		dirs, told := loads[b.ID]
-		if next.Closed = b.Fenced || i < 0 || !told; !next.Closed {
+		if next.Closed = b.Fenced || i < 0 || !told || c.cordoned(b.ID); !next.Closed {
 			next.Disks, disks[b.ID] = disksOf(dirs, c.in.Brokers[i].Capacity)
 		}
 		for _, dir := range dirs {

@@ -317,3 +317,38 @@ func TestATopicWithAThrottleThatDoesNotNameItIsLeftForAWhileAndTold(t *testing.T
 		t.Error("later:", got)
 	}
 }
+
+func TestABrokerThatSomebodyHasCordonedTakesNothingAndGetsItsShareLater(t *testing.T) {
+	in := scene(func(in *Inputs) { in.Brokers[1].Cordoned = true })
+	if got := begun(New(in)); got != "" {
+		t.Error("the only one that could take it is cordoned:", got)
+	}
+	in = crowded()
+	in.Brokers[2].Cordoned = true
+	c := New(in)
+	if has, why := c.Has(); has {
+		t.Error(why)
+	}
+	in.Brokers, in.Settings.Record.Spread = append(in.Brokers, Broker{ID: 3}), []int32{0, 1}
+	in.Snapshot.Partitions = in.Snapshot.Partitions[:30]
+	in.Snapshot.Brokers = append(in.Snapshot.Brokers, kafka.Broker{ID: 3})
+	loads := in.Seen.Loads
+	in.Seen.Loads = func() (map[int32][]kafka.LoadDir, error) {
+		all, err := loads()
+		all[3] = all[0]
+		return all, err
+	}
+	c = New(in)
+	if got := begun(c); got == "" || strings.Contains(got, "2]") || strings.Contains(got, "[2") {
+		t.Error(got)
+	}
+	arrive(&in, c)
+	status := New(in).Status()
+	if !slices.Equal(status.Spread, []int32{0, 1, 3}) {
+		t.Errorf("%+v", status)
+	}
+	in.Settings.Record, in.Brokers[2].Cordoned = status, false
+	if has, why := New(in).Has(); !has || why != "broker 2 gets its share" {
+		t.Error(has, why)
+	}
+}

@@ -62,11 +62,16 @@ func (c *Course) complete() bool {
 }
 
 // spread lists the brokers that have got their share: those that had it and stay, and all once a plan that spreads has
-// nothing left, and no other one is to follow.
+// nothing left, and no other one is to follow. One that takes nothing gets its share later.
 func (c *Course) spread() []int32 {
 	finished := c.plan != nil && c.spreads && !c.Remembered.Partial && len(c.left) == 0 && len(c.flying) == 0 && c.held == ""
-	if !c.known || finished {
+	switch {
+	case !c.known:
 		return slices.Clone(c.stay)
+	case finished:
+		return slices.DeleteFunc(slices.Clone(c.stay), func(id int32) bool {
+			return c.cordoned(id) && !slices.Contains(c.before.Spread, id)
+		})
 	}
 	return c.haveIt()
 }
