@@ -28,7 +28,6 @@ func TestCase19_ABrokerLeavesOnlyOnceItHoldsNothing(t *testing.T) {
 	})
 	cl := v.login.client(t)
 	before := lives(t, v.ns, sharedName)
-	change(t, v.cluster, func(c kafkaCluster) { c.Spec.Balancing = &v1alpha1.Balancing{Mode: v1alpha1.BalancingOff} })
 	v.rec.mark(t, "a seventh broker is added")
 	change(t, v.cluster, func(c kafkaCluster) { mainPool(c).Replicas = new(int32(7)) })
 	waitReady(t, 2*time.Minute, v.cluster)
