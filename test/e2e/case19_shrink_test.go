@@ -14,7 +14,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/castellan-dev/castellan/api/v1alpha1"
 )
 
 // The last case of the fleet, which it takes apart.
