@@ -17,27 +17,30 @@ import (
 var disturbers = map[string][]string{
 	"Delete": {
 		"cluster/disturb.go:deletePod", "cluster/disturb.go:replaceDisk", "cluster/disturb.go:removePool",
+		"cluster/disturb.go:orphanPool", "cluster/claims.go:deleteUnwanted",
 		// Services, EndpointSlices and ConfigMaps that nobody uses, claims that never had a volume: decide.surplus
 		"cluster/apply.go:prune",
-		// Claims that never had a volume, and StatefulSets without their pods, before there is a cluster: decide.Remade.
+		// Claims that never had a volume and, before there is a cluster, StatefulSets without their pods: decide.Remade.
 		"cluster/remake.go:removeAsSeen",
 		"cluster/walls.go:applyWalls", // NetworkPolicies that are no longer asked for, which only shut out: decide.Walls
 	},
 	"DeleteAllOf": {}, "Evict": {}, "EvictV1": {}, "SubResource": {},
-	"deletePod":   {"cluster/disturb.go:restart", "cluster/disturb.go:replaceDisk"},
-	"restart":     {"cluster/act.go:executors"},
-	"replaceDisk": {"cluster/act.go:executors"},
-	"scalePool":   {"cluster/act.go:executors"},
-	"removePool":  {"cluster/act.go:executors"},
-	"applyPool":   {"cluster/act.go:executors"},
-	"touch":       {"cluster/act.go:executors"},
-	"remake":      {"cluster/act.go:act"},
-	"sayFormat":   {"cluster/act.go:executors"},
-	"askKafka":    {"cluster/act.go:executors"},
-	"executors":   {"cluster/act.go:perform"},
-	"requests":    {"cluster/act.go:send"},
-	"send":        {"cluster/act.go:askKafka"},
-	"perform":     {"cluster/act.go:actInside"},
+	"deletePod":      {"cluster/disturb.go:restart", "cluster/disturb.go:replaceDisk"},
+	"restart":        {"cluster/act.go:executors"},
+	"orphanPool":     {"cluster/act.go:executors"},
+	"deleteUnwanted": {"cluster/act.go:executors"},
+	"replaceDisk":    {"cluster/act.go:executors"},
+	"scalePool":      {"cluster/act.go:executors"},
+	"removePool":     {"cluster/act.go:executors"},
+	"applyPool":      {"cluster/act.go:executors"},
+	"touch":          {"cluster/act.go:executors"},
+	"remake":         {"cluster/act.go:act"},
+	"sayFormat":      {"cluster/act.go:executors"},
+	"askKafka":       {"cluster/act.go:executors"},
+	"executors":      {"cluster/act.go:perform"},
+	"requests":       {"cluster/act.go:send"},
+	"send":           {"cluster/act.go:askKafka"},
+	"perform":        {"cluster/act.go:actInside"},
 	"AlterBrokerConfig": {
 		"cluster/act.go:requests",
 		"moving/limit.go:Limit", // the two throttle rates alone, which the planner leaves to others

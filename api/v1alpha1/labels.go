@@ -81,6 +81,13 @@ const (
 	// place.
 	AnnotationReplace = "kafka.castellan.dev/replace"
 
+	// AnnotationRequested, on a claim, is the size that the operator last asked for in place of another one. A claim that
+	// asks for another size than that was changed by somebody else.
+	AnnotationRequested = "kafka.castellan.dev/requested"
+	// AnnotationWhenScaled, "Delete" on a claim, records that storage.retention.whenScaled of its pool says so: the claim
+	// is deleted once its node has left. It stands there when the pool is no longer in the spec.
+	AnnotationWhenScaled = "kafka.castellan.dev/when-scaled"
+
 	// AnnotationReplaceAuthority on a KafkaCluster asks for another key of its certificate authority, once for each value.
 	AnnotationReplaceAuthority = "kafka.castellan.dev/replace-ca"
 	// AnnotationHoldAuthority, "true" on a KafkaCluster, keeps a replacement where both authorities are trusted and the

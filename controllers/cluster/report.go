@@ -24,7 +24,7 @@ func (r *Reconciler) report(ctx context.Context, s *scope, failure error) error 
 		Cluster: s.base, Now: s.seen.Now, Model: d.Model, Observation: d.Observation,
 		Hosts: decide.Hosts(s.seen.Live.Pods), Reach: r.reached(s), Plan: d.Plan,
 		Verdicts: append(d.Verdicts, s.refused...), Warnings: d.Warnings, Waiting: d.Waiting, Routing: d.Routing,
-		Keyless: d.TokenKeys.Keyless, Failure: failure,
+		Keyless: d.TokenKeys.Keyless, Growing: d.Growing, Failure: failure,
 	}
 	if d.Blocked != "" {
 		pass.Waiting = []string{d.Blocked}

@@ -76,6 +76,7 @@ type randomRun struct {
 	*sim
 	rng     *rand.Rand
 	disks   *rand.Rand // of what befalls second disks, so that lives without them stay as they are
+	growth  *rand.Rand // of what befalls sizes and claims, in the same way
 	edits   int
 	next    int32         // first node id of the next new pool
 	backIn  map[int32]int // seconds until a machine is back
@@ -100,6 +101,11 @@ func newRandomRun(seed uint64, mute bool) *randomRun {
 	}
 	r.sim = newSim(c)
 	r.mute = mute
+	if r.growth = rand.New(rand.NewPCG(seed, 2)); r.growth.IntN(2) == 0 {
+		for i := range c.Pools {
+			r.deleteWhenScaled(c.Pools[i].Name)
+		}
+	}
 	r.users.racks = r.rng.IntN(4)
 	if r.users.racks > 0 {
 		c.RackKey = "zone"
@@ -251,6 +257,16 @@ func (r *randomRun) finish() string {
 		return strings.Join(r.wrong, "; ")
 	case !settled:
 		return "the plan is never empty: " + r.last
+	}
+	for _, p := range r.c.Pools {
+		if set := r.sets[p.Name]; set != nil && set.size != r.sizeOf(p.Name) {
+			return "the StatefulSet of pool " + p.Name + " makes other claims than the pool asks for"
+		}
+	}
+	for _, n := range r.order {
+		if n.unwanted && n.claim != "" && r.wanted(n.id) == nil {
+			return fmt.Sprintf("node %d is gone and its claims stay", n.id)
+		}
 	}
 	return r.atRest()
 }

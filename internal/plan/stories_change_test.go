@@ -114,6 +114,45 @@ var quorumStories = []story{
 
 // sizeStories tell of pools that grow, shrink, come and go.
 var sizeStories = []story{
+	{"disks grow and the StatefulSet follows", func() *sim {
+		s := atRest("ctl:0:3:c", "brk:1000:3:b")
+		s.topic("orders", 2, []int32{1000, 1001, 1002})
+		return toldAnew(s)
+	}, func(s *sim) {
+		s.growDisks("brk")
+		s.settle(60)
+		s.note("(the user asks for one more broker)")
+		s.scale("brk", 4)
+	}},
+	{"disks grow while a node is down", func() *sim {
+		s := atRest("ctl:0:3:c", "brk:1000:3:b")
+		s.topic("orders", 2, []int32{1000, 1001, 1002})
+		return toldAnew(s)
+	}, func(s *sim) {
+		s.kill(s.nodes[1001])
+		s.growDisks("brk")
+	}},
+	{"a pool shrinks while its StatefulSet is renewed", func() *sim {
+		s := atRest("ctl:0:3:c", "brk:1000:4:b")
+		s.topic("orders", 2, []int32{1000, 1001, 1003})
+		return toldAnew(s)
+	}, func(s *sim) {
+		s.growDisks("brk")
+		for !s.sets["brk"].orphaned {
+			s.run(1)
+		}
+		s.note("(the user asks for three brokers)")
+		s.scale("brk", 3)
+	}},
+	{"the claims of a broker go with it", func() *sim {
+		s := atRest("ctl:0:3:c", "brk:1000:4:b")
+		s.topic("orders", 2, []int32{1000, 1001, 1003})
+		return toldAnew(s)
+	}, func(s *sim) {
+		s.deleteWhenScaled("brk")
+		s.run(2)
+		s.scale("brk", 3)
+	}},
 	{"scale from three to four", threeCombined, func(s *sim) { s.scale("main", 4) }},
 	{"a broker leaves once it is empty", dedicated, func(s *sim) {
 		s.users.emptyAfter = 30

@@ -17,7 +17,7 @@ var whole = []struct{ kind, over string }{
 	{"KafkaCluster", `
 spec:
   pools:
-  - {name: main, replicas: 3, storage: {volumes: [{name: data, size: 10Gi}]}, jvm: {}, resources: {}}
+  - {name: main, replicas: 3, storage: {volumes: [{name: data, size: 10Gi}], retention: {}}, jvm: {}, resources: {}}
   listeners:
   - name: clients
     port: 9092
