@@ -79,8 +79,12 @@ func (v *view) replicas(pool *model.Pool) int32 {
 // planRenewal has one StatefulSet made anew that would make other claims than its pool asks for: Kubernetes lets nobody
 // change that. While there is none, no pod that dies is made again. So nothing else is under way in the pool: every pod
 // is ready on what it would come back on, none leaves or is to come, and its claims ask for all that they are to have.
+//
+// Beside another StatefulSet it stays as it is. Kubernetes does not expect pods that have none, and counts them as
+// healthy (DisruptionController.getExpectedScale): a budget would let it evict as many others, whatever it says. Where
+// there is no StatefulSet at all it lets nobody evict anything.
 func (v *view) planRenewal(p *Plan) {
-	if len(p.Steps) > 0 || !v.obs.CacheCurrent {
+	if len(p.Steps) > 0 || !v.obs.CacheCurrent || len(v.obs.Pools) != 1 {
 		return
 	}
 	for i := range v.c.Pools {

@@ -65,6 +65,9 @@ func (s *sim) isHeadless(pool string) bool {
 // judgeRenewal asks that no pod is down that nobody would make again meanwhile.
 func (s *sim) judgeRenewal(step *Step) {
 	set := s.sets[step.Pool]
+	if len(s.sets) > 1 {
+		s.violate("pool %s is renewed beside others, whose pods Kubernetes may evict then", step.Pool)
+	}
 	if set.size == s.sizeOf(step.Pool) {
 		s.violate("pool %s is renewed in vain", step.Pool)
 	}

@@ -317,6 +317,9 @@ func (s *sim) evict(n *simNode) bool {
 			healthy++
 		}
 	}
+	if expected == 0 {
+		return false
+	}
 	spared := slices.Contains(s.budget.spared, n.pod.Name)
 	if !spared && (!s.budgetCounted() || s.budget.allowed-(expected-healthy) < 1) {
 		return false
