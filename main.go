@@ -52,6 +52,7 @@ type options struct {
 	leaderElect     bool
 	namespaces      string
 	imageRepository string
+	registries      string
 	domain          string
 	drift           time.Duration
 	moveRate        int64
@@ -78,6 +79,13 @@ func (o *options) bind(flags *flag.FlagSet) {
 		"kafka-image-repository",
 		"apache/kafka",
 		"where Kafka's image comes from; the tag is the version",
+	)
+	flags.StringVar(
+		&o.registries,
+		"plugin-registries",
+		"",
+		"registries from which plug-ins of KafkaClusters may come, or their folders, as registry.example.com/team, separated "+
+			"by commas; none = any",
 	)
 	flags.StringVar(&o.domain, "cluster-domain", "cluster.local", "DNS domain of the Kubernetes cluster")
 	flags.DurationVar(
@@ -168,8 +176,8 @@ func run() error {
 	}
 	err = controllers.Setup(mgr, controllers.Options{
 		OperatorNamespace: os.Getenv("POD_NAMESPACE"), OperatorLabels: own,
-		ImageRepository: o.imageRepository, Domain: o.domain, DriftInterval: o.drift,
-		ReassignmentRate: o.moveRate, Namespaces: namespacesOf(o.namespaces), ExternalOnly: o.externalOnly,
+		ImageRepository: o.imageRepository, PluginRegistries: listOf(o.registries), Domain: o.domain, DriftInterval: o.drift,
+		ReassignmentRate: o.moveRate, Namespaces: listOf(o.namespaces), ExternalOnly: o.externalOnly,
 		ReadNodes: o.readNodes, GatewayAPI: o.gatewayAPI, EndpointSlices: o.endpointSlices, Now: time.Now,
 	})
 	if err != nil {
@@ -178,7 +186,7 @@ func run() error {
 	return mgr.Start(ctrl.SetupSignalHandler())
 }
 
-func namespacesOf(text string) []string {
+func listOf(text string) []string {
 	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })
 }
 
@@ -187,17 +195,22 @@ func cacheOptions(namespaces string) cache.Options {
 	ours := cache.ByObject{Label: labels.SelectorFromSet(labels.Set{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy})}
 	o := cache.Options{
 		DefaultTransform: cache.TransformStripManagedFields(),
-		ByObject:         map[client.Object]cache.ByObject{&corev1.Node{}: {Transform: addressesAlone}},
+		ByObject: map[client.Object]cache.ByObject{
+			&corev1.Node{}: {Transform: addressesAlone}, &v1alpha1.KafkaUser{}: {Transform: controllers.InCache()},
+		},
 	}
 	for _, object := range controllers.Labelled() {
 		o.ByObject[object] = ours
+		if _, is := object.(*corev1.Secret); is {
+			o.ByObject[object] = cache.ByObject{Label: ours.Label, Transform: controllers.InCache()}
+		}
 		if _, is := object.(*discoveryv1.EndpointSlice); is {
 			// Kubernetes copies the labels of Services to the ones that it writes for them.
 			o.ByObject[object] = cache.ByObject{Label: labels.SelectorFromSet(labels.Set{
 				v1alpha1.LabelManagedBy: v1alpha1.ManagedBy, discoveryv1.LabelManagedBy: v1alpha1.EndpointSliceManager})}
 		}
 	}
-	for _, namespace := range namespacesOf(namespaces) {
+	for _, namespace := range listOf(namespaces) {
 		if o.DefaultNamespaces == nil {
 			o.DefaultNamespaces = map[string]cache.Config{}
 		}

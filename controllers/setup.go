@@ -4,6 +4,7 @@
 package controllers
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 
+	"github.com/castellan-dev/castellan/controllers/balancing"
 	"github.com/castellan-dev/castellan/controllers/batch"
 	"github.com/castellan-dev/castellan/controllers/cluster"
 	"github.com/castellan-dev/castellan/controllers/external"
@@ -26,6 +28,8 @@ import (
 type Options struct {
 	// ImageRepository is where Kafka's image comes from, such as apache/kafka.
 	ImageRepository string
+	// PluginRegistries are those from which plug-ins may come; none = any.
+	PluginRegistries []string
 	// Domain is the DNS domain of the Kubernetes cluster, such as cluster.local.
 	Domain string
 	// OperatorNamespace and OperatorLabels are those of the operator's own pods; empty = not known.
@@ -95,13 +99,17 @@ func Setup(mgr ctrl.Manager, o Options) error {
 		if err := mgr.Add(fetcher); err != nil {
 			return fmt.Errorf("run the fetcher of issuers' keys: %w", err)
 		}
+		settings, err := granted(mgr, cluster.Settings{
+			ImageRepository: o.ImageRepository, Domain: o.Domain, Namespaces: o.Namespaces, ReadNodes: o.ReadNodes,
+			GatewayAPI: o.GatewayAPI, EndpointSlices: o.EndpointSlices, Registries: o.PluginRegistries,
+			OperatorNamespace: o.OperatorNamespace, OperatorLabels: o.OperatorLabels, Now: o.Now,
+		})
+		if err != nil {
+			return err
+		}
 		reconcilers = append(reconcilers, &cluster.Reconciler{
 			Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Recorder: recorder, Connections: connections,
-			Settings: cluster.Settings{
-				ImageRepository: o.ImageRepository, Domain: o.Domain, Namespaces: o.Namespaces, ReadNodes: o.ReadNodes,
-				GatewayAPI: o.GatewayAPI, EndpointSlices: o.EndpointSlices, OperatorNamespace: o.OperatorNamespace,
-				OperatorLabels: o.OperatorLabels, Now: o.Now,
-			},
+			Settings: settings, Balancer: &balancing.Balancer{Client: mgr.GetClient(), Rate: o.ReassignmentRate},
 			Shown: connect.See, Reach: prober, Keys: fetcher, Woken: news[0],
 		})
 	}
@@ -113,8 +121,33 @@ func Setup(mgr ctrl.Manager, o Options) error {
 	return nil
 }
 
+// How long the API server may take to say what the operator may do, and how often it is asked again.
+const (
+	grantPatience = 30 * time.Second
+	grantInterval = time.Minute
+)
+
+// granted leaves out of settings what Kubernetes does not let the operator do, and has it begin anew once that is over.
+func granted(mgr ctrl.Manager, told cluster.Settings) (cluster.Settings, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), grantPatience)
+	defer cancel()
+	settings := told
+	if settings.Grant(ctx, mgr.GetAPIReader()); settings.Denied == (cluster.Denied{}) {
+		return settings, nil
+	}
+	err := mgr.Add(&cluster.Awaiting{Told: told, Denied: settings.Denied, APIReader: mgr.GetAPIReader(),
+		Every: grantInterval})
+	if err != nil {
+		return settings, fmt.Errorf("wait for permissions: %w", err)
+	}
+	return settings, nil
+}
+
 // Labelled is an object of each kind of which the operator caches what it has made alone, because others use it too.
 func Labelled() []client.Object { return cluster.Labelled() }
+
+// InCache is what the cache keeps of a KafkaUser, and of a Secret.
+func InCache() func(any) (any, error) { return user.InCache() }
 
 // clock is a Clock made of a function.
 type clock func() time.Time

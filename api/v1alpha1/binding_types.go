@@ -8,7 +8,7 @@ type UserBinding struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`
-	// +kubebuilder:validation:XValidation:rule="!self.matches('-(ca|internal|listeners(-[0-9]+)?|plain-users|token-keys|logins)$')",message="name: Secrets of KafkaClusters end so; choose another ending than -ca, -internal, -listeners, -plain-users, -token-keys and -logins"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('-(ca|internal|listeners(-[0-9]+)?|plain-users(-[0-9]+)?|token-keys|logins|plugin-files)$')",message="name: Secrets of KafkaClusters end so; choose another ending than -ca, -internal, -listeners, -plain-users, -token-keys, -logins and -plugin-files"
 	Name string `json:"name,omitempty"`
 
 	// Labels and annotations of the Secret, beside those of the operator and of others.

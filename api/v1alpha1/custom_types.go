@@ -1,7 +1,7 @@
 package v1alpha1
 
 // ListenerCustom says how clients log in by a SASL mechanism that is none of the operator's, such as Kerberos, or PLAIN
-// against a directory. Its classes have to be in Kafka's image.
+// against a directory. Its classes have to be in Kafka's image or in a plug-in.
 type ListenerCustom struct {
 	// The mechanism's name in SASL, such as GSSAPI for Kerberos. PLAIN may be meant, where mechanisms does not name it.
 	// 1 to 20 capitals, digits, - and _.
@@ -12,7 +12,7 @@ type ListenerCustom struct {
 	// +kubebuilder:validation:XValidation:rule="!(self in ['SCRAM-SHA-256', 'SCRAM-SHA-512', 'OAUTHBEARER', 'TLS'])",message="mechanism: the operator has this mechanism itself; name it in mechanisms, or choose another here"
 	Mechanism string `json:"mechanism"`
 
-	// Class in Kafka's image that answers for the mechanism in the broker (sasl.server.callback.handler.class). Default:
+	// Class in Kafka's image or a plug-in that answers for the mechanism in the broker (sasl.server.callback.handler.class). Default:
 	// what Kafka has for the mechanism. At most 256 characters.
 	// +optional
 	// +kubebuilder:validation:MaxLength=256

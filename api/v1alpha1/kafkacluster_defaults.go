@@ -7,6 +7,17 @@ func (p Pool) HasRole(role Role) bool {
 	return len(p.Roles) == 0 || slices.Contains(p.Roles, role)
 }
 
+// ReplicasOf is how many nodes a pool of the spec has: what it says itself, or spec.replicas. 0 = neither is there.
+func (s *KafkaClusterSpec) ReplicasOf(p Pool) int32 {
+	switch {
+	case p.Replicas != nil:
+		return *p.Replicas
+	case s.Replicas != nil:
+		return *s.Replicas
+	}
+	return 0
+}
+
 // EffectiveListeners returns the listeners of a spec, or the default: one that clients inside Kubernetes reach. The
 // default is not in the CRD, because the API server would add it to external clusters too.
 func (s *KafkaClusterSpec) EffectiveListeners() []Listener {

@@ -46,6 +46,13 @@ type KafkaClusterStatus struct {
 	// +listType=map
 	// +listMapKey=name
 	Pools []PoolStatus `json:"pools,omitempty"`
+	// Nodes of the pool that has spec.replicas, as its StatefulSet has them now: nodes that are to leave count until they
+	// are gone. Absent where no pool has it.
+	// +optional
+	Replicas int32 `json:"replicas,omitempty"`
+	// Which pods are those of that pool, as a label selector. Absent where no pool has spec.replicas.
+	// +optional
+	Selector string `json:"selector,omitempty"`
 	// Nodes, one entry each. Nodes that are to leave are listed until they are gone.
 	// +optional
 	// +listType=map
@@ -76,6 +83,9 @@ type KafkaClusterStatus struct {
 	// What the operator does next and what is held back, in sentences.
 	// +optional
 	Plan PlanStatus `json:"plan,omitempty"`
+	// How far the moving of replicas by spec.balancing is, and what it waits for.
+	// +optional
+	Balancing *BalancingStatus `json:"balancing,omitempty"`
 	// PartitionsBelowMinISR have fewer in-sync replicas than min.insync.replicas, as far as Kafka was seen last. The
 	// cluster is not Available then; topics and users can be changed all the same, which may be what they lack.
 	// +optional

@@ -14,6 +14,7 @@ import (
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
+// +kubebuilder:subresource:scale:specpath=.spec.replicas,statuspath=.status.replicas,selectorpath=.status.selector
 // +kubebuilder:resource:shortName=kc,categories=kafka
 // +kubebuilder:printcolumn:name="Version",type=string,JSONPath=`.status.version`
 // +kubebuilder:printcolumn:name="Brokers",type=string,JSONPath=`.status.brokers`,description="ready / desired"
@@ -51,8 +52,12 @@ type KafkaClusterList struct {
 // +kubebuilder:validation:XValidation:rule="has(self.pools) || has(self.external)",message="spec.pools: Required value: name the pools of the cluster, or in spec.external the addresses of one that somebody else runs"
 // +kubebuilder:validation:XValidation:rule="has(self.version) || has(self.external)",message="spec.version: Required value: name the version of Kafka, or in spec.external the addresses of a cluster that somebody else runs"
 // +kubebuilder:validation:XValidation:rule="!has(self.external) || !has(self.pools)",message="spec.external: a cluster that somebody else runs has no pools here; remove spec.pools or spec.external"
-// +kubebuilder:validation:XValidation:rule="!has(self.external) || !has(self.version) && !has(self.metadataVersion) && !has(self.listeners) && !has(self.listenerAuthority) && !has(self.trustWindowSeconds) && !has(self.authorization) && !has(self.config) && !has(self.unmanagedConfig)",message="spec.external: the brokers are somebody else's; remove version, metadataVersion, listeners, listenerAuthority, trustWindowSeconds, authorization, config and unmanagedConfig"
+// +kubebuilder:validation:XValidation:rule="!has(self.pools) || self.pools.filter(p, !has(p.replicas)).size() <= 1",message="spec.pools: several pools have no replicas, and spec.replicas is for one alone; say how many nodes each of the others has"
+// +kubebuilder:validation:XValidation:rule="!has(self.pools) || has(self.replicas) || self.pools.all(p, has(p.replicas))",message="spec.pools[].replicas: Required value: say how many nodes each pool has; one pool may leave that to spec.replicas"
+// +kubebuilder:validation:XValidation:rule="!has(self.replicas) || !has(self.pools) || self.pools.exists(p, !has(p.replicas))",message="spec.replicas: every pool has replicas of its own, so that it is for none; take replicas out of the pool that it is for, or remove spec.replicas"
+// +kubebuilder:validation:XValidation:rule="!has(self.external) || !has(self.replicas) && !has(self.version) && !has(self.metadataVersion) && !has(self.listeners) && !has(self.listenerAuthority) && !has(self.trustWindowSeconds) && !has(self.authorization) && !has(self.config) && !has(self.unmanagedConfig) && !has(self.plugins) && !has(self.tieredStorage)",message="spec.external: the brokers are somebody else's; remove replicas, version, metadataVersion, listeners, listenerAuthority, trustWindowSeconds, authorization, config, unmanagedConfig, plugins and tieredStorage"
 // +kubebuilder:validation:XValidation:rule="!has(self.external) || !has(self.rolling) || !has(self.rolling.maxUnavailable) && (!has(self.rolling.unavailable) || self.rolling.unavailable == 'Proceed')",message="spec.external: the brokers are somebody else's and are not restarted; remove rolling"
+// +kubebuilder:validation:XValidation:rule="!has(self.external) || !has(self.balancing)",message="spec.external: the brokers are somebody else's, and so is where their replicas are; remove balancing"
 // +kubebuilder:validation:XValidation:rule="!has(self.external) || !has(self.networkPolicy)",message="spec.external: the brokers are somebody else's and have no pods here; remove networkPolicy"
 // +kubebuilder:validation:XValidation:rule="!has(self.pools) || self.pools.exists(p, !has(p.roles) || 'Controller' in p.roles)",message="spec.pools: no pool has the role Controller; add it to a pool's roles, a cluster needs 1, 3 or 5 controllers"
 // +kubebuilder:validation:XValidation:rule="!has(self.pools) || self.pools.exists(p, !has(p.roles) || 'Broker' in p.roles)",message="spec.pools: no pool has the role Broker; add it to a pool's roles"
@@ -82,6 +87,13 @@ type KafkaClusterSpec struct {
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=20
 	Pools []Pool `json:"pools,omitempty"`
+
+	// Number of nodes of the one pool that says none of its own: what kubectl scale and a HorizontalPodAutoscaler set.
+	// Default: none; every pool says its own. 0 to 100.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100
+	Replicas *int32 `json:"replicas,omitempty"`
 
 	// How the operator reaches a cluster that somebody else runs. It manages topics and users there, and no brokers.
 	// Use it in place of version, pools and all other fields that configure brokers. It cannot be added or removed
@@ -131,6 +143,19 @@ type KafkaClusterSpec struct {
 	// +kubebuilder:validation:items:MaxLength=200
 	UnmanagedConfig []string `json:"unmanagedConfig,omitempty"`
 
+	// Images with jars of your own for all nodes, such as metrics reporters, policies and tiered storage. A change
+	// restarts every node. Default: none. At most 8.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=8
+	Plugins []Plugin `json:"plugins,omitempty"`
+
+	// Where segments of topics with remote.storage.enable go. It cannot be removed while a topic has that. Default:
+	// nowhere; topics cannot have it.
+	// +optional
+	TieredStorage *TieredStorage `json:"tieredStorage,omitempty"`
+
 	// How brokers learn their rack, the failure domain.
 	// +optional
 	// +kubebuilder:default={}
@@ -140,6 +165,10 @@ type KafkaClusterSpec struct {
 	// +optional
 	// +kubebuilder:default={}
 	Rolling Rolling `json:"rolling,omitempty"`
+
+	// When and how the operator moves replicas to where there is room. Default: mode OnScale.
+	// +optional
+	Balancing *Balancing `json:"balancing,omitempty"`
 
 	// Which other namespaces may have topics and users in this cluster. Default: none, only the cluster's own.
 	// +optional
@@ -229,7 +258,7 @@ type AccessLimits struct {
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	Users *int32 `json:"users,omitempty"`
-	// Number of KafkaUsers that log in by PLAIN. All of them share one file of at most 1 MiB, which holds about 10,000.
+	// Number of KafkaUsers that log in by PLAIN. They share eight files of at most 1 MiB, which hold about 80,000 together.
 	// Default: no limit. At least 0.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
@@ -360,11 +389,12 @@ type Pool struct {
 	// +kubebuilder:validation:MaxLength=16
 	Name string `json:"name"`
 
-	// Number of nodes, 0 to 100.
-	// +required
+	// Number of nodes, 0 to 100. Required, and no default, except for one pool that may leave it out: that one has
+	// spec.replicas.
+	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=100
-	Replicas int32 `json:"replicas"`
+	Replicas *int32 `json:"replicas,omitempty"`
 
 	// What the nodes do: Controller, Broker or both. Default: both.
 	// +optional
@@ -954,21 +984,32 @@ type ListenerAuthentication struct {
 
 // AuthorizationType says who decides what a principal may do.
 //
-// +kubebuilder:validation:Enum=Simple;None
+// +kubebuilder:validation:Enum=Simple;None;Custom
 type AuthorizationType string
 
 // Who decides what a principal may do.
 const (
 	AuthorizationSimple AuthorizationType = "Simple"
 	AuthorizationNone   AuthorizationType = "None"
+	AuthorizationCustom AuthorizationType = "Custom"
 )
 
 // Authorization says who may do what.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.class) == (self.type == 'Custom')",message="class: it is that of type Custom, and stands with it alone; add the missing one of the two, or remove the other"
 type Authorization struct {
 	// Simple: Kafka's own ACLs decide (StandardAuthorizer). KafkaUsers have them. What no ACL allows is refused. None:
-	// everybody may do everything.
+	// everybody may do everything. Custom: a class of a plug-in decides, and the operator sets no ACLs.
 	// +required
 	Type AuthorizationType `json:"type"`
+
+	// Class of a plug-in that decides, with type Custom: an Authorizer of Kafka's. It has to let those do everything that
+	// super.users names, the nodes and the operator among them. Default: none, and type Custom needs one. At most 256
+	// characters.
+	// +optional
+	// +kubebuilder:validation:MaxLength=256
+	// +kubebuilder:validation:Pattern=`^[A-Za-z_][A-Za-z0-9_]*([.$][A-Za-z_][A-Za-z0-9_]*)*$`
+	Class string `json:"class,omitempty"`
 
 	// Names of users who may do everything, whatever the ACLs say. Default: none. At most 32.
 	// +optional

@@ -39,7 +39,8 @@ const (
 	// UseJWKS is the use by authentication.oauth.jwks of a listener: the keys of an issuer, or the certificates by which
 	// it is known.
 	UseJWKS = "jwks"
-	// UsePlugin is the use by authentication.custom of a listener: brokers get what is in the Secret.
+	// UsePlugin is the use by authentication.custom of a listener and by spec.tieredStorage: brokers get what is in the
+	// Secret.
 	UsePlugin = "plugin"
 	// UsePassword is the use by authentication.passwordSecret of a KafkaUser in the Secret's namespace.
 	UsePassword = "password"
@@ -62,6 +63,8 @@ const (
 	AnnotationTokenKeys = "kafka.castellan.dev/token-keys"
 	// AnnotationLogins does the same for the files of custom mechanisms; its value is made anew with each change of them.
 	AnnotationLogins = "kafka.castellan.dev/logins"
+	// AnnotationPluginFiles does the same for the Secrets of spec.tieredStorage.
+	AnnotationPluginFiles = "kafka.castellan.dev/plugin-files"
 	// AnnotationTemplateUser and AnnotationTemplateWhole hold the two fingerprints of a pod's template.
 	AnnotationTemplateUser  = "kafka.castellan.dev/template-user"
 	AnnotationTemplateWhole = "kafka.castellan.dev/template-whole"
@@ -87,6 +90,9 @@ const (
 	// AnnotationWhenScaled, "Delete" on a claim, records that storage.retention.whenScaled of its pool says so: the claim
 	// is deleted once its node has left. It stands there when the pool is no longer in the spec.
 	AnnotationWhenScaled = "kafka.castellan.dev/when-scaled"
+	// AnnotationApproveBalance on a KafkaCluster whose spec.balancing.approval is Manual lets the operator carry out the
+	// plan with this hash, which stands in status.balancing.hash. Another plan needs another word.
+	AnnotationApproveBalance = "kafka.castellan.dev/approve-balance"
 
 	// AnnotationReplaceAuthority on a KafkaCluster asks for another key of its certificate authority, once for each value.
 	AnnotationReplaceAuthority = "kafka.castellan.dev/replace-ca"

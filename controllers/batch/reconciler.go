@@ -25,8 +25,8 @@ import (
 	"github.com/castellan-dev/castellan/internal/status"
 )
 
-// clusterIndex finds the objects that name a KafkaCluster: "<namespace>/<cluster>".
-const clusterIndex = "castellan.cluster"
+// ClusterIndex finds the objects that name a KafkaCluster: "<namespace>/<cluster>".
+const ClusterIndex = "castellan.cluster"
 
 // CacheLag is how soon the cache is looked at again after it was found behind.
 const CacheLag = 20 * time.Millisecond
@@ -84,7 +84,7 @@ func (k *Kind[T, S]) Indexes() map[string]client.IndexerFunc {
 		}
 	}
 	return map[string]client.IndexerFunc{
-		clusterIndex: by(func(key Key) string { return key.Cluster.String() }),
+		ClusterIndex: by(func(key Key) string { return key.Cluster.String() }),
 		k.Index:      by(Key.String),
 	}
 }
@@ -328,7 +328,7 @@ func (r *Reconciler[T, S]) markNamespace(ctx context.Context, namespace string, 
 
 // Of lists the objects that name a cluster; they are the cache's own, and only to be read.
 func (r *Reconciler[T, S]) Of(ctx context.Context, cluster types.NamespacedName) ([]T, error) {
-	ofCluster := client.MatchingFields{clusterIndex: cluster.String()}
+	ofCluster := client.MatchingFields{ClusterIndex: cluster.String()}
 	objects, err := r.List(ctx, r.Client, ofCluster, client.UnsafeDisableDeepCopy)
 	if err != nil {
 		return nil, fmt.Errorf("list %ss of KafkaCluster %s: %w", r.Name, cluster, err)

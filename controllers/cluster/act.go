@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/controllers/balancing"
 	"github.com/castellan-dev/castellan/internal/apply"
 	"github.com/castellan-dev/castellan/internal/identity"
 	"github.com/castellan-dev/castellan/internal/kafka"
@@ -35,7 +36,9 @@ func (r *Reconciler) act(ctx context.Context, s *scope) error {
 
 // actInside does all that a NetworkPolicy that cannot be written or removed holds nothing up of.
 func (r *Reconciler) actInside(ctx context.Context, s *scope) error {
-	for _, apply := range []func(context.Context, *scope) error{r.applyQuiet, r.certify, r.giveTokenKeys, r.giveLogins} {
+	for _, apply := range []func(context.Context, *scope) error{
+		r.applyQuiet, r.certify, r.giveTokenKeys, r.giveLogins, r.givePluginFiles,
+	} {
 		if err := apply(ctx, s); err != nil {
 			return err
 		}
@@ -66,6 +69,7 @@ var executors = map[plan.Act]func(r *Reconciler, ctx context.Context, s *scope, 
 	plan.OrphanStatefulSet: (*Reconciler).orphanPool,
 	plan.DeleteUnwanted:    (*Reconciler).deleteUnwanted,
 	plan.AskKafka:          (*Reconciler).askKafka,
+	plan.MoveReplicas:      (*Reconciler).moveReplicas,
 }
 
 // requests send what plan.AskKafka asks for, one for each kind of step with that act.
@@ -117,6 +121,40 @@ func (r *Reconciler) askKafka(ctx context.Context, s *scope, step plan.Step) err
 		return err
 	}
 	return r.send(ctx, s, admin, step)
+}
+
+// moveReplicas begins moves of replicas, or ends them. What has begun is on record before, and what has ended after.
+func (r *Reconciler) moveReplicas(ctx context.Context, s *scope, step plan.Step) error {
+	admin, err := r.Connections.Admin(ctx, s.base)
+	if err != nil {
+		return err
+	}
+	work := balancing.Work{
+		Admin: admin, Cluster: s.key(), Settings: s.decision.Model.Balancing, Record: s.base.Status.Balancing,
+		Reassigning: s.decision.Observation.Kafka.Reassignments, Moves: step.Moves,
+		Write: func(next *v1alpha1.BalancingStatus) error { return r.recordMoves(ctx, s, next) },
+	}
+	s.lookAgain(whenUnderway)
+	if step.Kind == plan.EndMoves {
+		return r.Balancer.End(ctx, work)
+	}
+	if err := r.Balancer.Begin(ctx, work); err != nil {
+		return err
+	}
+	r.tell(s, step, step.String())
+	return nil
+}
+
+// recordMoves writes which moves are under way, if nobody has written the status since this pass began.
+func (r *Reconciler) recordMoves(ctx context.Context, s *scope, record *v1alpha1.BalancingStatus) error {
+	next := s.base.DeepCopy()
+	next.Status.Balancing = record
+	patch := client.MergeFromWithOptions(s.base, client.MergeFromWithOptimisticLock{})
+	if err := r.Status().Patch(ctx, next, patch); err != nil {
+		return fmt.Errorf("record moves of replicas in the status of KafkaCluster %s: %w", s.key(), err)
+	}
+	s.base = next
+	return nil
 }
 
 // send sends a request. Where Kafka refuses several keys at once, each is asked for by itself, so that one refused

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -50,6 +51,9 @@ func advertisesHosts(spec *v1alpha1.KafkaClusterSpec) bool {
 // readHosts lists the addresses of the Kubernetes nodes, where the operator may read them and somebody is told of them.
 func (r *Reconciler) readHosts(ctx context.Context, in *decide.Inputs) error {
 	told := advertisesHosts(&in.Cluster.Spec) || in.Accepted != nil && advertisesHosts(in.Accepted)
+	if told {
+		in.HostsDenied = r.Settings.Denied.Nodes
+	}
 	if !r.Settings.ReadNodes || !told {
 		return nil
 	}
@@ -67,4 +71,12 @@ func (r *Reconciler) readHosts(ctx context.Context, in *decide.Inputs) error {
 	slices.Sort(in.HostAddresses)
 	in.HostAddresses = slices.Compact(in.HostAddresses)
 	return nil
+}
+
+// hostsDenied is why the operator may not read the Kubernetes nodes, in Kubernetes' words; empty = nobody says so.
+func hostsDenied(ctx context.Context, apiReader client.Reader) string {
+	if err := apiReader.List(ctx, &corev1.NodeList{}, client.Limit(1)); apierrors.IsForbidden(err) {
+		return err.Error()
+	}
+	return ""
 }

@@ -38,7 +38,8 @@ func (r *Reconciler) load(ctx context.Context, cluster *v1alpha1.KafkaCluster) (
 		Cluster: cluster, ImageRepository: r.Settings.ImageRepository, Domain: r.Settings.Domain,
 		Operator: model.Operator{Namespace: r.Settings.OperatorNamespace, Labels: r.Settings.OperatorLabels},
 		Live:     &observe.Live{}, NewUUID: identity.NewUUID, Now: r.Settings.Now(),
-		EndpointSlices: r.Settings.EndpointSlices,
+		EndpointSlices: r.Settings.EndpointSlices, SlicesDenied: r.Settings.Denied.Slices,
+		Registries: r.Settings.Registries,
 	}
 	live, err := r.readLive(ctx, cluster)
 	if err != nil {
@@ -67,10 +68,12 @@ func (r *Reconciler) load(ctx context.Context, cluster *v1alpha1.KafkaCluster) (
 		in.KafkaError = "no broker is ready"
 		return in, nil
 	}
+	whole := ctx
 	ctx, cancel := context.WithTimeout(ctx, snapshotPatience)
 	defer cancel()
 	admin, err := r.Connections.Admin(ctx, cluster)
 	if err == nil {
+		in.Balancing = r.Balancer.Seen(whole, key, admin)
 		due := r.usage.due(key, observe.ReadyBrokers(in.Live), in.Now)
 		in.Kafka, err = admin.Snapshot(ctx, append(observe.InDoubt(in.Live), due...)...)
 	}

@@ -59,7 +59,7 @@ func newHouse(t *testing.T, objects ...client.Object) *house {
 			Version:   "4.3.1",
 			Listeners: []v1alpha1.Listener{{Name: "clients", Port: 9092, Encryption: v1alpha1.EncryptionTLS}},
 			Pools: []v1alpha1.Pool{{
-				Name: "main", Replicas: 1, Roles: []v1alpha1.Role{v1alpha1.RoleController, v1alpha1.RoleBroker},
+				Name: "main", Replicas: new(int32(1)), Roles: []v1alpha1.Role{v1alpha1.RoleController, v1alpha1.RoleBroker},
 				Storage: v1alpha1.Storage{Volumes: []v1alpha1.Volume{{Name: "data", Size: resource.MustParse("1Gi")}}},
 			}},
 		},

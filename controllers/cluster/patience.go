@@ -31,7 +31,8 @@ type wait struct {
 const countsPause = 5 * time.Second
 
 // counts are the numbers of what a plan tells, such as "12 partitions". The ids of nodes are none.
-var counts = regexp.MustCompile(`\d+ ((partition|restart|replica|in-sync replica|voter)s?|more)\b`)
+var counts = regexp.MustCompile(`\d+ ((partition|restart|replica|in-sync replica|voter|move)s?|more)\b|` +
+	`\d+ of \d+ moves?|[\d.]+( of [\d.]+)? ([KMGT]i)?B\b|\d+%|, about \d+ min left`)
 
 // again says when to look again at what is under way: a sixteenth of the time for which the same has been under way,
 // from whenUnderway to whenHeld. Counts that change do not make it another thing.
@@ -39,6 +40,9 @@ func (p *patience) again(cluster types.NamespacedName, next *plan.Plan, blocked 
 	told := slices.Concat([]string{blocked}, next.Waiting)
 	for _, step := range next.Steps {
 		told = append(told, step.String())
+	}
+	if next.Course != nil {
+		told = append(told, next.Course.Text())
 	}
 	what := counts.ReplaceAllString(strings.Join(told, "\n"), "#")
 	p.mu.Lock()
@@ -101,5 +105,9 @@ func withoutCounts(status *v1alpha1.KafkaClusterStatus) *v1alpha1.KafkaClusterSt
 		blank(&s.Plan.Held[i])
 	}
 	blank(&s.Plan.Summary)
+	if b := s.Balancing; b != nil {
+		blank(&b.Message)
+		b.MovesDone, b.MovesLeft, b.BytesDone, b.BytesLeft, b.Percent, b.EstimatedCompletion = 0, 0, 0, 0, 0, nil
+	}
 	return s
 }

@@ -67,9 +67,9 @@ func (r *Reconciler) holders(ctx context.Context, cluster types.NamespacedName) 
 	var all []provided.Holder
 	for i := range list.Items {
 		u := &list.Items[i]
+		paused, _ := v1alpha1.Holds(u.Annotations, v1alpha1.AnnotationPause)
 		if u.Spec.ClusterRef.From(u.Namespace) != cluster || u.DeletionTimestamp != nil || u.Status.Binding == nil ||
-			u.Annotations[v1alpha1.AnnotationPause] == "true" ||
-			meta.IsStatusConditionTrue(u.Status.Conditions, v1alpha1.ConditionStalled) {
+			paused || meta.IsStatusConditionTrue(u.Status.Conditions, v1alpha1.ConditionStalled) {
 			continue
 		}
 		secret := &corev1.Secret{}

@@ -252,6 +252,9 @@ func TestASecretThatIsNeverWrittenHoldsAnotherAuthorityForADayAtMost(t *testing.
 		"its user is paused": {func(u *v1alpha1.KafkaUser) {
 			u.Annotations = map[string]string{v1alpha1.AnnotationPause: "true"}
 		}, nil, [2]bool{true, true}, false},
+		"its user is paused by a word that is misspelt": {func(u *v1alpha1.KafkaUser) {
+			u.Annotations = map[string]string{v1alpha1.AnnotationPause: "ture"}
+		}, nil, [2]bool{true, true}, false},
 		"its user is stalled": {func(u *v1alpha1.KafkaUser) {
 			u.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionStalled, Status: metav1.ConditionTrue}}
 		}, nil, [2]bool{true, true}, false},

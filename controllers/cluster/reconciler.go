@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/controllers/balancing"
 	"github.com/castellan-dev/castellan/internal/apply"
 	"github.com/castellan-dev/castellan/internal/connect"
 	"github.com/castellan-dev/castellan/internal/observe"
@@ -34,8 +35,10 @@ type Reconciler struct {
 	Settings    Settings
 	// Shown looks what a listener at host:port shows; connect.See.
 	Shown func(ctx context.Context, address string) (connect.Sight, error)
-	Reach Reach
-	Keys  Keys
+	// Balancer reads what moving replicas takes, and moves them.
+	Balancer *balancing.Balancer
+	Reach    Reach
+	Keys     Keys
 	// Woken names clusters of whose ways something new is known.
 	Woken <-chan event.GenericEvent
 
@@ -52,6 +55,8 @@ type Reconciler struct {
 type Settings struct {
 	// ImageRepository is where Kafka's image comes from, such as apache/kafka.
 	ImageRepository string
+	// Registries are those from which plug-ins may come; none = any.
+	Registries []string
 	// Domain is the DNS domain of the Kubernetes cluster, such as cluster.local.
 	Domain string
 	// OperatorNamespace and OperatorLabels are those of the operator's pods, which NetworkPolicies have to admit; empty =
@@ -66,6 +71,8 @@ type Settings struct {
 	GatewayAPI bool
 	// EndpointSlices tells whether the operator may write them.
 	EndpointSlices bool
+	// Denied is what of the above the operator was told, and Kubernetes does not let it do.
+	Denied Denied
 	// Now is the clock.
 	Now func() time.Time
 }
@@ -102,6 +109,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		r.Connections.Forget(req.NamespacedName)
 		r.expectations.forget(req.NamespacedName)
 		r.patience.forget(req.NamespacedName)
+		r.Balancer.Forget(req.NamespacedName)
 		r.proofs.forget(req.NamespacedName)
 		r.expiries.keep(req.NamespacedName, nil)
 		r.Reach.Forget(req.String())
@@ -138,6 +146,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 
 // carryOut records and does what was decided.
 func (r *Reconciler) carryOut(ctx context.Context, s *scope) error {
+	if course := s.decision.Plan.Course; course != nil {
+		r.Balancer.Remember(s.key(), course.Remembered)
+	}
 	s.schedule(&r.patience)
 	r.expiries.keep(s.key(), s.decision.Expiries)
 	if s.decision.Model == nil {

@@ -40,7 +40,8 @@ func (s *scope) schedule(p *patience) {
 	d := &s.decision
 	again := p.again(s.key(), &d.Plan, d.Blocked, s.seen.Now) // also at rest, so that it knows when that ends
 	switch {
-	case d.Blocked != "", len(d.Plan.Steps) > 0, len(d.Plan.Waiting) > 0:
+	case d.Blocked != "", len(d.Plan.Steps) > 0, len(d.Plan.Waiting) > 0,
+		d.Plan.Course != nil && d.Plan.Course.UnderWay():
 		s.lookAgain(again)
 	case len(d.Plan.Held) > 0, len(d.Waiting) > 0:
 		s.lookAgain(whenHeld)

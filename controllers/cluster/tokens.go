@@ -39,6 +39,13 @@ func (r *Reconciler) giveLogins(ctx context.Context, s *scope) error {
 		note: "the files of custom mechanisms have changed; where brokers read them but once, each restarts for it"})
 }
 
+// givePluginFiles does the same for the files of tiered storage.
+func (r *Reconciler) givePluginFiles(ctx context.Context, s *scope) error {
+	return r.giveMounted(ctx, s, s.decision.PluginFiles.Mounted, mounting{
+		annotation: v1alpha1.AnnotationPluginFiles, isVolume: render.IsPluginFiles, reason: "PluginFilesChanged",
+		note: "the files of spec.tieredStorage have changed; where its config names one, each broker restarts for it"})
+}
+
 // mounting is how pods have a Secret that the operator writes, and what is told of its changes.
 type mounting struct {
 	annotation   string // by which the kubelets are told of a change

@@ -56,12 +56,12 @@ func (w *World) tryCertificate(node int32, unknown error, l kafka.Login) error {
 		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}); err != nil {
 		return kafka.ErrAuthenticationFailed
 	}
-	list, mounted := w.Lists[node]
-	if !mounted {
-		list = w.entry(render.PlainUsersSecret(ClusterKey.Name), render.CertificatesEntry)
-	}
-	all, _ := plainauth.ParseCertificateList(list)
 	shown := plainauth.CertificateOf(l.Username, pair.Leaf)
+	var all []plainauth.UserCertificate
+	for _, list := range w.filesOf(render.CertificatesEntry, node) {
+		lines, _ := plainauth.ParseCertificateList(list)
+		all = append(all, lines...)
+	}
 	for _, line := range all {
 		if line == shown && line.End.After(w.Clock.Now()) {
 			return nil

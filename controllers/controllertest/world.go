@@ -29,7 +29,7 @@ import (
 	"github.com/castellan-dev/castellan/internal/external"
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/plainauth"
-	"github.com/castellan-dev/castellan/internal/render"
+	"github.com/castellan-dev/castellan/internal/users"
 )
 
 // fakeClock stands still until it is moved.
@@ -68,8 +68,10 @@ type World struct {
 	Ctx      context.Context // of once; nil = one that does not end
 	Run      reconcile.Reconciler
 	serial   int
-	Mounts   map[int32][]byte // the users file as each broker sees it; nil map = always fresh
-	Lists    map[int32][]byte // the list of users' certificates likewise
+	// Mounts are the files of users as each broker sees them, by entry; a broker that is not in it sees them as they are.
+	Mounts map[int32]map[string][]byte
+	// Parts is how many of the Secrets with those files a broker mounts; one that is not in it has all.
+	Parts    map[int32]int
 	Logins   int
 	AccessTo external.Access
 	// Around makes a write of the controller under test, or does not, and gives what it hears of it; nil = as it comes.
@@ -158,6 +160,17 @@ func (w *World) Counters() interceptor.Funcs {
 				secret.Labels[v1alpha1.LabelManagedBy] != v1alpha1.ManagedBy {
 				*secret = corev1.Secret{} // the cache holds what bears our label
 				return apierrors.NewNotFound(schema.GroupResource{Resource: "secrets"}, key.Name)
+			} else if is {
+				users.Shrink(secret)
+			}
+			return err
+		},
+		List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
+			err := c.List(ctx, list, opts...)
+			if secrets, is := list.(*corev1.SecretList); is {
+				for n := range secrets.Items {
+					users.Shrink(&secrets.Items[n])
+				}
 			}
 			return err
 		},
@@ -364,12 +377,7 @@ func (w *World) TryLogin(_ context.Context, l kafka.Login) error {
 	if unknown != nil {
 		return errors.New("no such host")
 	}
-	file, mounted := w.Mounts[node]
-	if !mounted {
-		file = w.entry(render.PlainUsersSecret(ClusterKey.Name), render.UsersEntry)
-	}
-	entries, _ := plainauth.ParseUsersFile(file)
-	for _, e := range entries[l.Username] {
+	for _, e := range w.linesOf(l.Username, node) {
 		opens, known := w.verified[tried{e, l.Password}]
 		if !known {
 			opens = e.Verify(l.Password)

@@ -38,15 +38,28 @@ type language struct {
 	fence   string
 	// ready makes the program one that can be called, in a directory of its own.
 	ready func(ctx context.Context, t *testing.T, dir, program string) []string
-	long  bool // it takes a minute, which the first lane of the tests has no room for
+	long  bool   // it takes a minute, which the first lane of the tests has no room for
+	above string // what stands below the lines that make the program log in with a token
 }
 
 var languages = []language{
-	{"confluent-kafka", "Python, with confluent-kafka", "python", interpreted, false},
-	{"kafka-python", "Python, with kafka-python", "python", interpreted, false},
-	{"franz-go", "Go, with franz-go", "go", compiled, false},
-	{"Java", "Java", "java", onJVM, true},
-	{"kafkajs", "Node, with kafkajs", "javascript", onNode, false},
+	{"confluent-kafka", "Python, with confluent-kafka", "python", interpreted, false, "def told("},
+	{"kafka-python", "Python, with kafka-python", "python", interpreted, false, "producer = KafkaProducer("},
+	{"franz-go", "Go, with franz-go", "go", compiled, false, "\treturn all, err\n}\n\nfunc run("},
+	{"Java", "Java", "java", onJVM, true, "        try (var producer ="},
+	{"kafkajs", "Node, with kafkajs", "javascript", onNode, false, "  retry: {"},
+}
+
+// withToken is a program as the page says to change it, so that it logs in with a token.
+func (l language) withToken(t *testing.T, text, program string) string {
+	t.Helper()
+	_, section, found := strings.Cut(text, "\n### Tokens with "+l.client+"\n")
+	if !found || strings.Count(program, l.above) != 1 {
+		t.Fatalf("%s does not say where the token goes with %s", page, l.client)
+	}
+	program = strings.Replace(program, l.above, block(t, section, "", l.fence)+l.above, 1)
+	const sasl = "\t\"github.com/twmb/franz-go/pkg/sasl/"
+	return strings.Replace(program, sasl+"plain\"\n", sasl+"oauth\"\n"+sasl+"plain\"\n", 1)
 }
 
 func put(t *testing.T, file string, content []byte) string {
@@ -143,6 +156,7 @@ type attempt struct {
 	at    users.Endpoint
 	shown mechanism.Credential
 	ca    []byte
+	token string // that the client logs in with, in place of what the Secret shows; empty = none
 }
 
 // hard is a password that a file could get wrong.
@@ -184,8 +198,9 @@ func (h *hall) open(t *testing.T) {
 	}
 	dir := t.TempDir()
 	file := func(name string, content []byte) string { return put(t, filepath.Join(dir, name), content) }
+	tokens := newIssuer(t, file)
 	h.kafka, err = kafkatest.Start(h.ctx, kafkatest.Options{Jars: []string{file(plainauth.JarName, plainauth.Jar())},
-		Config: map[string]string{
+		JVM: []string{"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls=" + tokens.url}, Config: tokens.taken(map[string]string{
 			"group.initial.rebalance.delay.ms": "0",
 			"principal.builder.class":          plainauth.PrincipalBuilderClass,
 			"listener.name.secure.plain.sasl.jaas.config": plainauth.JaasConfig(
@@ -194,12 +209,12 @@ func (h *hall) open(t *testing.T) {
 			"listener.name.mutual.ssl.truststore.location":                  file("clients.pem", authority.CertPEM),
 			"listener.name.mutual." + plainauth.CertificatesFile: file("certificates",
 				plainauth.CertificateList([]plainauth.UserCertificate{listed})),
-		}})
+		})})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(h.kafka.Close)
-	h.tries = h.attempts(holder, former, authority.CertPEM)
+	h.tries = append(h.attempts(holder, former, authority.CertPEM), h.attemptsBy(tokens)...)
 }
 
 func (h *hall) attempts(holder, former mechanism.Credential, foreign []byte) []attempt {
@@ -216,15 +231,26 @@ func (h *hall) attempts(holder, former mechanism.Credential, foreign []byte) []a
 	}
 	user := h.user.Name
 	return []attempt{
-		{"SCRAM", false, scram, with(user, hard), ca},
-		{"PLAIN", false, plain, with(user, hard), ca},
-		{"certificate", false, mutual, holder, ca},
-		{"the password, with SCRAM", true, scram, with(user, "another"), ca},
-		{"the password, with PLAIN", true, plain, with(user, "another"), ca},
-		{"the certificate of the user", true, mutual, former, ca},
-		{"`ca.crt`", true, scram, with(user, hard), foreign},
-		{"no grant for the topic", true, scram, with("stranger", hard), ca},
-		{"no grant for the group", true, scram, with("writer", hard), ca},
+		{"SCRAM", false, scram, with(user, hard), ca, ""},
+		{"PLAIN", false, plain, with(user, hard), ca, ""},
+		{"certificate", false, mutual, holder, ca, ""},
+		{"the password, with SCRAM", true, scram, with(user, "another"), ca, ""},
+		{"the password, with PLAIN", true, plain, with(user, "another"), ca, ""},
+		{"the certificate of the user", true, mutual, former, ca, ""},
+		{"`ca.crt`", true, scram, with(user, hard), foreign, ""},
+		{"no grant for the topic", true, scram, with("stranger", hard), ca, ""},
+		{"no grant for the group", true, scram, with("writer", hard), ca, ""},
+	}
+}
+
+// attemptsBy are those of somebody whom the issuer knows by the name of the page's user.
+func (h *hall) attemptsBy(tokens *issuer) []attempt {
+	at := users.Endpoint{Listener: "secure", Bootstrap: h.kafka.Nodes[0].Secure, TLS: true,
+		Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismExternal}}
+	until := func(end time.Duration) string { return tokens.token(h.user.Name, time.Now().Add(end)) }
+	return []attempt{
+		{"token", false, at, mechanism.Credential{}, h.kafka.CA.PEM, until(time.Hour)},
+		{"the token, which has expired", true, at, mechanism.Credential{}, h.kafka.CA.PEM, until(-time.Hour)},
 	}
 }
 
@@ -255,7 +281,7 @@ func (h *hall) admit(t *testing.T) {
 	if len(faults) > 0 || len(h.user.Spec.Grants) != 2 {
 		t.Fatal(faults, h.user.Spec.Grants)
 	}
-	acls := slices.Concat(users.ACLsOf(h.user.Name, rules),
+	acls := slices.Concat(users.ACLsOf(h.user.Name, rules), users.ACLsOf(tokenPrefix+h.user.Name, rules),
 		users.ACLsOf("writer", users.RulesOf(h.user.Spec.Grants[0])))
 	results, err := admin.CreateACLs(h.ctx, acls)
 	if err = errors.Join(append(results, err)...); err != nil {
@@ -275,15 +301,19 @@ func (h *hall) mount(t *testing.T, a attempt) (dir string) {
 	for entry, value := range binding {
 		put(t, filepath.Join(layout.MountPath, entry), value)
 	}
+	put(t, filepath.Join(layout.MountPath, tokenFile), []byte(a.token+"\n"))
 	return layout.MountPath
 }
+
+// tokenFile is where the token of an attempt is.
+const tokenFile = "token.jwt"
 
 // try runs a program with the Secret in a directory.
 func (h *hall) try(dir string, command []string) (output string, connected bool) {
 	ctx, cancel := context.WithTimeout(h.ctx, 2*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
-	cmd.Env = append(os.Environ(), "BINDING="+dir)
+	cmd.Env = append(os.Environ(), "BINDING="+dir, "TOKEN="+filepath.Join(dir, tokenFile))
 	out, err := cmd.CombinedOutput()
 	return string(out), err == nil
 }
@@ -315,7 +345,8 @@ func TestTheProgramsOfThePageConnectAndSayWhatThePageSays(t *testing.T) {
 				t.Skip("a part of all tests, not of the first lane")
 			}
 			t.Parallel()
-			h.speak(t, l, block(t, text, l.heading, l.fence), words)
+			program := block(t, text, l.heading, l.fence)
+			h.speak(t, l, program, l.withToken(t, text, program), words)
 		})
 	}
 }
@@ -336,12 +367,15 @@ func (h *hall) played(t *testing.T, words map[string]map[string][]string) {
 }
 
 // speak makes all attempts with one client. Those that must fail are made at once: most of their time is waiting.
-func (h *hall) speak(t *testing.T, l language, program string, words map[string]map[string][]string) {
+func (h *hall) speak(t *testing.T, l language, program, withToken string, words map[string]map[string][]string) {
 	t.Helper()
-	command := l.ready(h.ctx, t, t.TempDir(), program)
+	bySecret, byToken := l.ready(h.ctx, t, t.TempDir(), program), l.ready(h.ctx, t, t.TempDir(), withToken)
 	var wait sync.WaitGroup
 	for _, a := range h.tries {
-		dir := h.mount(t, a)
+		dir, command := h.mount(t, a), bySecret
+		if a.token != "" {
+			command = byToken
+		}
 		if a.wrong {
 			wait.Go(func() { h.fails(t, dir, command, a, words[a.name][l.client]) })
 			continue
@@ -365,6 +399,8 @@ func (h *hall) fails(t *testing.T, dir string, command []string, a attempt, word
 		fault = "the page does not say what it says"
 	case strings.Contains(out, hard):
 		fault = "it tells the password"
+	case a.token != "" && strings.Contains(out, a.token):
+		fault = "it tells the token"
 	}
 	for _, want := range words {
 		if !strings.Contains(out, want) {

@@ -9,12 +9,21 @@ import (
 
 	"github.com/castellan-dev/castellan/controllers/batch"
 	"github.com/castellan-dev/castellan/controllers/moving"
+	"github.com/castellan-dev/castellan/internal/balance/course"
 	"github.com/castellan-dev/castellan/internal/external"
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/moves"
 	"github.com/castellan-dev/castellan/internal/topics"
 	"github.com/castellan-dev/castellan/internal/verdict"
 )
+
+// mover moves replicas under the limit that the KafkaCluster asks for, or that of the operator.
+func (p *pass) mover() moving.Mover {
+	if b := p.cluster.Object.Spec.Balancing; b != nil && b.BytesPerSecondPerBroker != nil {
+		return moving.Mover{Rate: *b.BytesPerSecondPerBroker}
+	}
+	return p.controller.mover
+}
 
 // survey reads what moving replicas takes, and nothing where no topic of the flush asks for it.
 func (p *pass) survey(ctx context.Context, admin kafka.Admin, live map[string]kafka.Topic) (moves.Survey, error) {
@@ -25,7 +34,7 @@ func (p *pass) survey(ctx context.Context, admin kafka.Admin, live map[string]ka
 	if !needed && !wanted {
 		return moves.Survey{}, nil
 	}
-	s, err := p.controller.mover.Survey(ctx, admin)
+	s, err := p.mover().Survey(ctx, admin)
 	s.Now, s.HidesFenced = p.engine.Clock.Now(), external.Lacks(p.cluster.Object, kafka.FeatureFenced) != ""
 	if kafka.Unreachable(err) && needed {
 		return s, err
@@ -35,6 +44,7 @@ func (p *pass) survey(ctx context.Context, admin kafka.Admin, live map[string]ka
 	}
 	others, err := p.othersMoving(ctx)
 	ledger := slices.Clone(others)
+	s.Others = course.Ledger(p.cluster.Object.Status.Balancing)
 	for _, i := range p.items {
 		ledger = append(ledger, i.begun()...)
 	}
@@ -61,7 +71,7 @@ func (p *pass) othersMoving(ctx context.Context) (moves.Ledger, error) {
 	if err != nil {
 		return nil, err
 	}
-	var others moves.Ledger
+	others := course.Ledger(p.cluster.Object.Status.Balancing)
 	for _, t := range all {
 		name := topics.Name(t)
 		if p.byName[name] == nil && t.Status.Reassignment != nil && t.Status.ClusterID == p.cluster.ID() {
@@ -140,7 +150,7 @@ func (p *pass) unlimited(err error, all map[string][]kafka.Move) map[string][]ka
 
 // limit has the rate of the brokers hold while replicas copy by the operator's word, and no longer.
 func (p *pass) limit(ctx context.Context, admin kafka.Admin) error {
-	l, touched := moves.Limit{Rate: p.controller.mover.Rate}, false
+	l, touched := moves.Limit{Rate: p.mover().Rate}, false
 	for _, i := range p.items {
 		before, after := cmp.Or(i.desired.Known.Moving, i.desired.Begun.Moving), i.outcome.Record.Moving
 		if i.state == postponed { // what was planned is not done
@@ -162,5 +172,5 @@ func (p *pass) limit(ctx context.Context, admin kafka.Admin) error {
 	for _, r := range others {
 		l.Add(r.Record)
 	}
-	return p.controller.mover.Limit(ctx, admin, l)
+	return p.mover().Limit(ctx, admin, l)
 }

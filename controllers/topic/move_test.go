@@ -385,3 +385,34 @@ func TestATopicThatIsLetGoWhileItMovesKeepsNoThrottle(t *testing.T) {
 		w.wantNoThrottle()
 	}
 }
+
+func TestWhatTheClusterMovesToWhereThereIsRoomIsNoForeignReassignment(t *testing.T) {
+	w := newWorld(t, controllertest.ReadyCluster(4), controllertest.NewTopic("orders", "u", time.Hour, sized(2, 2)))
+	w.Settle("orders")
+	w.Kafka.Slow = true
+	before := w.Kafka.Topics["orders"].Replicas[0]
+	var target []int32
+	for id := range int32(4) {
+		if !slices.Contains(before, id) {
+			target = []int32{before[0], id}
+		}
+	}
+	w.Kafka.Begins("orders", kafka.Move{Partition: 0, Replicas: target})
+	w.ChangeCluster(func(c *v1alpha1.KafkaCluster) {
+		c.Spec.Balancing = &v1alpha1.Balancing{BytesPerSecondPerBroker: controllertest.PtrTo(int64(77))}
+		c.Status.Balancing = &v1alpha1.BalancingStatus{BytesPerSecond: 77,
+			InFlight: []v1alpha1.MovingPartition{{Topic: "orders", Partition: 0, Replicas: target}}}
+	})
+	w.ChangeTopic("orders", replicas(3))
+	_ = w.Once("orders")
+	w.wantTopic("orders", "Reconciling/Reassigning")
+	if len(w.Kafka.Moving["orders"]) != 1 {
+		t.Errorf("under way: %v", w.Kafka.Moving)
+	}
+	w.Kafka.Arrive("orders", 0)
+	w.Clock.Move(time.Minute)
+	_ = w.Once("orders")
+	if len(w.Kafka.Moving["orders"]) != 2 || w.Kafka.Config["leader.replication.throttled.rate"] != "77" {
+		t.Errorf("under way: %v, brokers %v", w.Kafka.Moving, w.Kafka.Config)
+	}
+}

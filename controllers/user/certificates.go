@@ -8,13 +8,12 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/connect"
 	"github.com/castellan-dev/castellan/internal/mechanism"
 	"github.com/castellan-dev/castellan/internal/pki"
-	"github.com/castellan-dev/castellan/internal/render"
+	"github.com/castellan-dev/castellan/internal/plainauth"
 	"github.com/castellan-dev/castellan/internal/users"
 	"github.com/castellan-dev/castellan/internal/verdict"
 )
@@ -165,12 +164,10 @@ func (i *userItem) outlived() bool {
 	return i.desired.Password != "" && !password || len(i.certificate.CertPEM) > 0 && !certificate
 }
 
-// room is what is left in the Secret that brokers read, for users that have no certificate there yet.
+// room is what is left in the Secrets that brokers read, for users that have no certificate there yet.
 type room struct {
 	sync.Mutex
-	read   bool
-	listed map[string]bool
-	left   int
+	places *users.Places // nil = they have not been read yet
 }
 
 // admitCertificate takes TLS from a user that cannot have a certificate, and says why. Its other mechanisms stay.
@@ -201,23 +198,16 @@ func (p *userPass) admitCertificate(ctx context.Context, i *userItem) error {
 func (p *userPass) full(ctx context.Context, name string) (*verdict.Verdict, error) {
 	p.room.Lock()
 	defer p.room.Unlock()
-	if !p.room.read {
-		secret := &corev1.Secret{}
-		key := secretKey(p.pass.Cluster.Key.Namespace, render.PlainUsersSecret(p.pass.Cluster.Key.Name))
-		if err := p.r.Client.Get(ctx, key, secret); client.IgnoreNotFound(err) != nil {
-			return nil, fmt.Errorf("get Secret %s: %w", key, err)
+	if p.room.places == nil {
+		parts, err := p.readParts(ctx)
+		if err != nil {
+			return nil, err
 		}
-		listed, taken := users.Listed(secret.Data[render.CertificatesEntry])
-		p.room.listed = listed
-		p.room.left, p.room.read = users.ListRoom(len(secret.Data[render.UsersEntry]))-taken, true
+		p.room.places = users.PlacesIn(heldBy(parts), p.r.partRoom, plainauth.MaxParts)
 	}
-	needs := users.LinesOf(name)
-	if !p.room.listed[name] && needs > p.room.left {
-		fault := users.NoRoom(p.host, len(p.room.listed))
-		return &fault, nil
+	if p.room.places.Certify(name) {
+		return nil, nil
 	}
-	if !p.room.listed[name] {
-		p.room.listed[name], p.room.left = true, p.room.left-needs
-	}
-	return nil, nil
+	fault := users.NoRoom(p.host, p.room.places.Certified())
+	return &fault, nil
 }

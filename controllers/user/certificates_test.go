@@ -415,6 +415,7 @@ func TestAUserThatCannotHaveACertificateHasWhatElseItAsksFor(t *testing.T) {
 			lines = append(lines, plainauth.UserCertificate{Name: fmt.Sprintf("someone-%05d", n), End: controllertest.TestStart.Add(day),
 				Fingerprint: strings.Repeat("a", 59) + fmt.Sprintf("%05d", n)})
 		}
+		w.fillParts()
 		w.writeSecret("events-plain-users", func(s *corev1.Secret) {
 			s.Data[render.CertificatesEntry] = append(s.Data[render.CertificatesEntry], plainauth.CertificateList(lines)...)
 			s.Data[render.UsersEntry] = append(s.Data[render.UsersEntry], strings.Repeat("# filler\n", 40000)...)
@@ -469,9 +470,10 @@ func TestTheRoomForOneCertificateIsTakenByOneUser(t *testing.T) {
 	w := newCertificateWorld(t, 1)
 	w.Apply(newUser("first", time.Hour, byTLS))
 	w.Settle("first")
+	w.fillParts()
 	w.writeSecret("events-plain-users", func(s *corev1.Secret) {
 		_, taken := users.Listed(s.Data[render.CertificatesEntry])
-		more := users.ListRoom(len(s.Data[render.UsersEntry])) - taken - users.LinesOf("one")
+		more := users.Room - len(plainauth.Unmarked(s.Data[render.UsersEntry])) - taken - users.LinesOf("one")
 		filler := strings.Repeat("# filler\n", more/9) + strings.Repeat("\n", more%9)
 		s.Data[render.UsersEntry] = append(s.Data[render.UsersEntry], filler...)
 	})

@@ -14,6 +14,7 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/controllers/controllertest"
 	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/plainauth"
 	"github.com/castellan-dev/castellan/internal/users"
 )
 
@@ -46,6 +47,12 @@ func (h *life) event() {
 	case 16:
 		h.lagged()
 	case 17:
+		if h.random.IntN(3) == 0 {
+			id := pick(h.random, allBrokers()...)
+			h.restartBroker(id, pick(h.random, plainauth.MaxParts, h.Parts[id]))
+			h.say("broker %d starts again, and mounts %d Secrets with files of users", id, h.Parts[id])
+			break
+		}
 		h.late = h.random.IntN(2) == 0
 		h.mounted(allBrokers()...)
 		h.say("the files of brokers are late: %v", h.late)
@@ -161,10 +168,35 @@ func (h *life) deleted() {
 		return
 	}
 	u := pick(h.random, all...)
+	if h.random.IntN(3) == 0 {
+		u = h.rotatedLate(u)
+	}
+	if u == nil {
+		return
+	}
 	before := h.look()
 	h.Remove(u)
 	h.say("delete %s", wish(u))
 	h.depart(before)
+}
+
+// rotatedLate gives a user another password, which brokers do not read: they know the one before alone. It may be gone
+// after that.
+func (h *life) rotatedLate(u *v1alpha1.KafkaUser) *v1alpha1.KafkaUser {
+	h.late = true
+	h.mounted(allBrokers()...)
+	h.marked++
+	if u.Annotations == nil {
+		u.Annotations = map[string]string{}
+	}
+	u.Annotations[v1alpha1.AnnotationRotatePassword] = fmt.Sprint(h.marked)
+	h.put(u)
+	h.say("the files of brokers are late, and %s/%s is rotated", u.Namespace, u.Name)
+	h.once()
+	if h.random.IntN(2) == 0 {
+		h.begin()
+	}
+	return h.userIn(u.Namespace, u.Name)
 }
 
 func (h *life) annotated() {

@@ -206,13 +206,21 @@ func (h *life) depart(before seen) {
 			h.say("  user %s of %s is left behind", users.Name(was), was.Name)
 			continue
 		}
-		// What the Secret held is what the operator could try. What it held before goes with it, unless it was not on
-		// every broker yet.
-		if with := before.holds[id]; ready && stood.shown.password == with.password {
-			h.gone = append(h.gone, login{with, users.Name(was), wish(was), recorded(was.Status.Credentials)})
-			h.say("  user %s of %s is gone", users.Name(was), was.Name)
+		if ready {
+			h.goes(was, before.holds[id], stood)
 		}
 	}
+}
+
+// goes notes what must open nothing any more: what the Secret held, and what it held when the user was Ready last. Of
+// certificates the operator can try those alone that it has.
+func (h *life) goes(u *v1alpha1.KafkaUser, holds shown, stood standing) {
+	mechanisms := recorded(u.Status.Credentials)
+	h.gone = append(h.gone, login{holds, users.Name(u), wish(u), mechanisms})
+	if stood.shown.password != holds.password {
+		h.gone = append(h.gone, login{shown{password: stood.shown.password}, users.Name(u), wish(u), mechanisms})
+	}
+	h.say("  user %s of %s is gone", users.Name(u), u.Name)
 }
 
 // stays tells whether a user that has gone is to stay in Kafka.
@@ -317,7 +325,7 @@ func (h *life) converged() {
 	h.Reset()
 	h.Settle(liveNames...)
 	for _, u := range h.objects() {
-		if controllertest.State(u.Status.Conditions) == "Stalled/SecretConflict" {
+		if strings.Contains(controllertest.Message(u.Status.Conditions), "has been made by somebody else and is left alone") {
 			delete(h.Requests, "create Secret") // which is refused, and shows that somebody else's is there still
 		}
 	}
@@ -388,20 +396,41 @@ func (h *life) asAsked(u *v1alpha1.KafkaUser) {
 // filesHaveNobodyElse: only users that log in so stand in the files that brokers read.
 func (h *life) filesHaveNobodyElse() {
 	h.T.Helper()
-	file := h.secret(render.PlainUsersSecret(controllertest.ClusterKey.Name))
-	entries, err := plainauth.ParseUsersFile([]byte(file[render.UsersEntry]))
-	list, err2 := plainauth.ParseCertificateList([]byte(file[render.CertificatesEntry]))
-	if err != nil || err2 != nil {
-		h.fail("a faulty line: %v %v", err, err2)
+	files := h.Files()
+	entries, in := map[string]bool{}, map[fact]int{}
+	var list []plainauth.UserCertificate
+	for n := range plainauth.MaxParts {
+		lines, err := plainauth.ParseUsersFile(files[plainauth.PartName(render.UsersEntry, n)])
+		certificates, err2 := plainauth.ParseCertificateList(files[plainauth.PartName(render.CertificatesEntry, n)])
+		if err != nil || err2 != nil {
+			h.fail("a faulty line: %v %v", err, err2)
+		}
+		for name := range lines {
+			in[fact{user: name, kind: "line"}]++
+			entries[name] = true
+		}
+		of := map[string]bool{}
+		for _, c := range certificates {
+			of[c.Name] = true
+		}
+		for name := range of {
+			in[fact{user: name, kind: "certificate"}]++
+		}
+		list = append(list, certificates...)
+	}
+	for f, parts := range in {
+		if parts > 1 {
+			h.fail("the %s of %s stands in %d Secrets", f.kind, f.user, parts)
+		}
 	}
 	has := func(name string, m v1alpha1.Mechanism) bool {
 		return slices.ContainsFunc(h.objects(), func(u *v1alpha1.KafkaUser) bool {
 			return users.Name(u) == name && slices.Contains(recorded(u.Status.Credentials), m)
 		})
 	}
-	retained := plainauth.Retained([]byte(file[render.UsersEntry]))
+	retained := h.retained()
 	for name := range entries {
-		if name != plainauth.MarkerName && !retained[name] && !has(name, plain) {
+		if !plainauth.IsMarker(name) && !retained[name] && !has(name, plain) {
 			h.fail("the file of PLAIN users has %s", name)
 		}
 	}
@@ -410,6 +439,15 @@ func (h *life) filesHaveNobodyElse() {
 			h.fail("the list of certificates has %s", line.Name)
 		}
 	}
+}
+
+// retained are the names whose lines stay although no object stands for them.
+func (h *life) retained() map[string]bool {
+	files, all := h.Files(), map[string]bool{}
+	for n := range plainauth.MaxParts {
+		maps.Copy(all, plainauth.Retained(files[plainauth.PartName(render.UsersEntry, n)]))
+	}
+	return all
 }
 
 // justified tells whether an object has a reason not to be Ready that is there for everybody to see.
@@ -423,8 +461,7 @@ func (h *life) justified(u *v1alpha1.KafkaUser, state string) bool {
 			return users.Name(o) == name && o.UID != u.UID
 		})
 	case "Stalled/UserExists":
-		file := h.secret(render.PlainUsersSecret(controllertest.ClusterKey.Name))[render.UsersEntry]
-		found := plainauth.Retained([]byte(file))[name]
+		found := h.retained()[name]
 		for f := range h.theirs {
 			found = found || f.user == name
 		}

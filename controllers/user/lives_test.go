@@ -19,7 +19,7 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/controllers/controllertest"
 	"github.com/castellan-dev/castellan/internal/kafka"
-	"github.com/castellan-dev/castellan/internal/render"
+	"github.com/castellan-dev/castellan/internal/plainauth"
 )
 
 // life is one random life of a few users, and what must hold in it whatever happens. lives_events_test.go has what may
@@ -69,6 +69,10 @@ func newLife(t *testing.T, seed uint64) *life {
 		hushed: map[string]bool{}, left: map[string]bool{},
 	}
 	h.Apply(controllertest.GuestNamespace(), h.AuthorityIn("events-ca"), h.AuthorityIn("events-clients-ca"))
+	h.inParts(2) // so that a few users stand in several Secrets
+	for _, id := range allBrokers() {
+		h.restartBroker(id, pick(h.random, plainauth.MaxParts, plainauth.MaxParts, 1))
+	}
 	h.Around = h.write
 	h.Shared.Client = h.behind(h.Shared.Client)
 	for _, kind := range kafkaKinds {
@@ -221,15 +225,14 @@ func (h *life) begin() {
 // mounted gives some brokers the files as they are now.
 func (h *life) mounted(nodes ...int32) {
 	if !h.late {
-		h.Mounts, h.Lists = nil, nil
+		h.Mounts = nil
 		return
 	}
 	if h.Mounts == nil {
-		h.Mounts, h.Lists = map[int32][]byte{}, map[int32][]byte{}
+		h.Mounts = map[int32]map[string][]byte{}
 	}
-	file := h.secret(render.PlainUsersSecret(controllertest.ClusterKey.Name))
 	for _, id := range nodes {
-		h.Mounts[id], h.Lists[id] = []byte(file[render.UsersEntry]), []byte(file[render.CertificatesEntry])
+		h.Mounts[id] = h.Files()
 	}
 }
 
@@ -246,6 +249,11 @@ func (h *life) settle() {
 	h.Kafka.Down, h.Kafka.Lose = nil, ""
 	clear(h.Kafka.Refuse)
 	h.mounted()
+	for _, id := range allBrokers() {
+		if h.Parts[id] == 1 {
+			h.restartBroker(id, plainauth.MaxParts)
+		}
+	}
 	h.authorizes(true)
 	h.collect()
 	for range 3 {

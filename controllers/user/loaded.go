@@ -171,4 +171,7 @@ func unloadedWord(err error) string {
 }
 
 // isBehind tells that a broker has answered, and has not read or loaded yet what it has to.
-func isBehind(err error) bool { return errors.Is(err, errNotLoaded) || errors.Is(err, errNotRead) }
+func isBehind(err error) bool {
+	_, unmounted := errors.AsType[unmountedError](err)
+	return unmounted || errors.Is(err, errNotLoaded) || errors.Is(err, errNotRead) || errors.Is(err, errNoLine)
+}

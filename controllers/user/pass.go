@@ -42,6 +42,7 @@ type userPass struct {
 	aclsBy     map[string][]kafka.ACL // those of live, by principal
 	tried      map[attempt]error      // logins of this flush
 	listed     bool                   // the files that brokers read are written
+	files      *users.Spread          // which they are; nil = there are none, or they were not looked at
 }
 
 // Change brings Kafka to what the users ask for: it prepares every user, reads what is live, sends the difference, and
@@ -264,7 +265,7 @@ func (p *userPass) wantACLs(i *userItem) {
 	}
 	switch i.desired.ACLs = users.ACLsOf(i.claim.Name, rules); {
 	case len(i.desired.ACLs) > 0 && !p.authorizer:
-		fault := users.NoAuthorizer()
+		fault := users.NoAuthorizer(p.host)
 		if p.host.Authorizes { // the brokers are still to get it, or nobody will tell of it
 			fault.After, fault.AtMost = claim.TakenLook, claim.TakenLookLimit
 		}

@@ -1,28 +1,19 @@
 package user
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/controllers/batch"
 	"github.com/castellan-dev/castellan/internal/mechanism"
-	"github.com/castellan-dev/castellan/internal/model"
-	"github.com/castellan-dev/castellan/internal/observe"
-	"github.com/castellan-dev/castellan/internal/plainauth"
-	"github.com/castellan-dev/castellan/internal/render"
 	"github.com/castellan-dev/castellan/internal/users"
 )
 
@@ -43,42 +34,38 @@ func (p *userPass) plain(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	secret := &corev1.Secret{}
-	key := secretKey(p.pass.Cluster.Key.Namespace, render.PlainUsersSecret(p.pass.Cluster.Key.Name))
-	err = p.r.Client.Get(ctx, key, secret)
-	if err != nil && !apierrors.IsNotFound(err) {
-		return fmt.Errorf("get Secret %s: %w", key, err)
-	}
-	exists := err == nil
-	if p.r.Writer.Stale(secret) {
-		return errStalePlainFile
-	}
-	current, known := secret.Data[render.UsersEntry], secret.Data[render.CertificatesEntry]
-	set := p.plainUsers()
-	p.restoreLines(ctx, current, set)
-	file, entries, missing, err := users.PlainFile(current, all, set, rand.Reader, p.markRetained(current))
+	parts, err := p.readParts(ctx)
 	if err != nil {
 		return err
 	}
-	certified := p.certifiedUsers()
-	file, ended, refused := users.FitPlainFile(file, plainauth.Unmarked(current), users.PlainRoom(known, certified))
-	list, unlisted, revoked := users.CertificateList(known, listed, certified, users.ListRoom(len(file)+markerRoom),
-		p.r.Clock.Now())
-	p.r.Queue.Mark(p.pass.Cluster.Key, p.tellRoom(append(missing, unlisted...), ended, refused)...)
-	p.seekLines(file)
-	if !exists && len(entries) == 0 && list == nil {
-		p.forgetMarker()
-		return nil // nobody to remove anything from
+	if slices.ContainsFunc(parts, func(s *partSecret) bool { return p.r.Writer.Stale(s.secret) }) {
+		return errStalePlainFile
 	}
-	changed := !bytes.Equal(file, plainauth.Unmarked(current))
-	if file, err = p.mark(file, current, !exists || changed || !bytes.Equal(list, known)); err != nil {
+	current := users.Joined(heldBy(parts))
+	set := p.plainUsers()
+	p.restoreLines(ctx, current.Users, set)
+	file, entries, missing, err := users.PlainFile(current.Users, all, set, rand.Reader, p.markRetained(current.Users))
+	if err != nil {
 		return err
 	}
-	if !bytes.Equal(file, current) || !bytes.Equal(list, known) {
-		if err := p.writePlainFile(ctx, secret, key, file, list, exists); err != nil {
-			return err
-		}
+	list, unlisted, revoked := users.CertificateList(current.Certificates, listed, p.certifiedUsers(), p.r.Clock.Now())
+	seen, err := p.partsSeen(ctx, p.r.Client)
+	if err != nil {
+		return err
 	}
+	spread := users.SpreadOver(users.Part{Users: file, Certificates: list}, heldBy(parts), p.r.partRoom, least(seen))
+	missing = slices.Concat(missing, unlisted, spread.Unlisted)
+	p.r.Queue.Mark(p.pass.Cluster.Key, p.tellRoom(missing, spread.Ended, spread.Refused)...)
+	p.seekLines(spread)
+	if len(parts) == 0 && len(entries) == 0 && list == nil {
+		p.forgetMarkers()
+		return nil // nobody to remove anything from
+	}
+	changed, state, err := p.writeParts(ctx, parts, spread.Parts)
+	if err != nil {
+		return err
+	}
+	p.files = &spread
 	p.r.mu.Lock()
 	for _, i := range p.items {
 		i.lineStays = p.leavesLine(i) && !i.lineLost
@@ -88,8 +75,7 @@ func (p *userPass) plain(ctx context.Context) error {
 	}
 	p.r.mu.Unlock()
 	if changed || p.plainUnproven() || revoked { // a line that has gone is proven by nobody
-		sum := sha256.Sum256(slices.Concat(file, list))
-		return p.touch(ctx, hex.EncodeToString(sum[:8]))
+		return p.touch(ctx, state)
 	}
 	return nil
 }
@@ -130,7 +116,7 @@ func (i *userItem) concernsFiles() bool {
 	return i.changes() && (i.takesAway() || i.hadLine() || inFiles(i.desired.Mechanisms))
 }
 
-var errStalePlainFile = errors.New("the cache does not show yet what was last written to the file of PLAIN users")
+var errStalePlainFile = errors.New("the cache does not show yet what was last written to the files of PLAIN users")
 
 // plainFailed says of the users of this flush who have a line in a file that it could not be written. The others go on.
 func (p *userPass) plainFailed(err error) {
@@ -222,65 +208,6 @@ func (p *userPass) hasLine(u *v1alpha1.KafkaUser, store mechanism.Store) bool {
 
 func recordedInFile(c *v1alpha1.Credentials) bool { return inFile(recorded(c)) }
 
-func (p *userPass) writePlainFile(ctx context.Context, secret *corev1.Secret, key client.ObjectKey,
-	file, list []byte, exists bool) error {
-	secret.Namespace, secret.Name = key.Namespace, key.Name
-	label(secret, p.pass.Cluster.Key.Name)
-	if secret.Data == nil {
-		secret.Data = map[string][]byte{}
-	}
-	secret.Data[render.UsersEntry] = file
-	if list != nil {
-		secret.Data[render.CertificatesEntry] = list
-	}
-	write := p.r.Writer.Update
-	if !exists {
-		write = p.r.Writer.Create
-		secret.OwnerReferences = []metav1.OwnerReference{
-			*metav1.NewControllerRef(p.pass.Cluster.Object, v1alpha1.GroupVersion.WithKind("KafkaCluster")),
-		}
-	}
-	err := write(ctx, secret)
-	if apierrors.IsAlreadyExists(err) {
-		err = p.unseenPlainFile(ctx, key)
-	}
-	if err != nil {
-		return fmt.Errorf("write Secret %s: %w", key, err)
-	}
-	return nil
-}
-
-// unseenPlainFile says why the cache does not show a Secret that exists: it is behind, or the Secret has lost the
-// labels by which the cache knows ours, and gets them back, or it is somebody else's and stays as it is.
-func (p *userPass) unseenPlainFile(ctx context.Context, key client.ObjectKey) error {
-	there := &corev1.Secret{}
-	if err := p.r.apiReader.Get(ctx, key, there); err != nil {
-		return fmt.Errorf("look whose it is: %w", err)
-	}
-	cluster := p.pass.Cluster.Object
-	if _, ours := observe.Whose(model.KindSecret, there, cluster); !ours {
-		return fmt.Errorf("it exists and is not KafkaCluster %s's; remove it, or if it is that cluster's own, "+
-			"label it %s=%s and %s=%s", cluster.Name,
-			v1alpha1.LabelManagedBy, v1alpha1.ManagedBy, v1alpha1.LabelCluster, cluster.Name)
-	}
-	if there.Labels[v1alpha1.LabelManagedBy] == v1alpha1.ManagedBy && there.Labels[v1alpha1.LabelCluster] == cluster.Name {
-		return errStalePlainFile
-	}
-	label(there, cluster.Name)
-	if err := p.r.Writer.Update(ctx, there); err != nil {
-		return fmt.Errorf("give it back its labels: %w", err)
-	}
-	return errStalePlainFile
-}
-
-// label says that the file is a cluster's.
-func label(secret *corev1.Secret, cluster string) {
-	if secret.Labels == nil {
-		secret.Labels = map[string]string{}
-	}
-	maps.Copy(secret.Labels, model.Labels(cluster))
-}
-
 // plainUnproven tells whether some broker has not been seen to use the files as they are now.
 func (p *userPass) plainUnproven() bool {
 	brokers := batch.Serving(p.pass.Cluster.Object)
@@ -301,11 +228,9 @@ func (p *userPass) plainUnproven() bool {
 // touch changes an annotation of every broker's pod. The kubelet then looks at the mounted Secrets at once, instead of
 // within a minute or two.
 func (p *userPass) touch(ctx context.Context, hash string) error {
-	var pods corev1.PodList
-	err := p.r.Client.List(ctx, &pods, client.InNamespace(p.pass.Cluster.Key.Namespace),
-		client.MatchingLabels{v1alpha1.LabelCluster: p.pass.Cluster.Key.Name, v1alpha1.LabelBroker: "true"})
+	pods, err := p.brokerPods(ctx, p.r.Client)
 	if err != nil {
-		return fmt.Errorf("list the broker pods of KafkaCluster %s: %w", p.pass.Cluster.Key, err)
+		return err
 	}
 	for n := range pods.Items {
 		pod := &pods.Items[n]
@@ -322,6 +247,15 @@ func (p *userPass) touch(ctx context.Context, hash string) error {
 		}
 	}
 	return nil
+}
+
+func (p *userPass) brokerPods(ctx context.Context, reader client.Reader) (pods corev1.PodList, err error) {
+	err = reader.List(ctx, &pods, client.InNamespace(p.pass.Cluster.Key.Namespace),
+		client.MatchingLabels{v1alpha1.LabelCluster: p.pass.Cluster.Key.Name, v1alpha1.LabelBroker: "true"})
+	if err != nil {
+		return pods, fmt.Errorf("list the broker pods of KafkaCluster %s: %w", p.pass.Cluster.Key, err)
+	}
+	return pods, nil
 }
 
 // lacking returns the ids in want that are not in have.

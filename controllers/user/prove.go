@@ -90,7 +90,7 @@ type crowd struct {
 // ask tries the logins. Where a broker is known to act by all that stands in the metadata log, or in the file, the
 // login of one user speaks for all of the mechanism: it shows that the listener takes it. If it comes out otherwise
 // than the log or the file says, each of them is tried.
-func (p *userPass) ask(ctx context.Context, probes []*probe, seen, read loads) {
+func (p *userPass) ask(ctx context.Context, probes []*probe, seen loads, read *reads) {
 	crowds := map[crowd][]*probe{}
 	var alone []*probe
 	for _, t := range probes {
@@ -99,7 +99,7 @@ func (p *userPass) ask(ctx context.Context, probes []*probe, seen, read loads) {
 		case inLog(t.mechanism):
 			err, known = seen[t.node]
 		case inFile(one):
-			err, known = read[t.node]
+			err, known = read.of(t)
 		}
 		switch {
 		case !known && !t.known(): // nobody knows the password any more: there is nothing to try

@@ -295,7 +295,7 @@ func TestWhoDoesNotKnowTheMarkerTriesEachUser(t *testing.T) {
 	w := newUserWorld(t, 1)
 	names := w.many(5, plain)
 	w.Settle(names...)
-	w.Mounts = map[int32][]byte{0: nil}
+	w.Mounts = map[int32]map[string][]byte{0: nil}
 	w.Apply(newUser("x", 0, plain), newUser("y", 0, plain))
 	_ = w.Once("x", "y")
 	w.wantAll("Reconciling/ProvingLogin", "x", "y")

@@ -52,8 +52,10 @@ type Reconciler struct {
 	// by.
 	unloaded map[batch.Key]bool
 
-	// markers are those of the files of PLAIN users, by cluster.
-	markers map[types.NamespacedName]*marker
+	// markers are those of the files of PLAIN users.
+	markers map[markedFile]*marker
+	// partRoom is what the lines of one of those files may take, in bytes.
+	partRoom int
 
 	silence              silence
 	loadLimit, loadPause time.Duration
@@ -63,7 +65,7 @@ type Reconciler struct {
 func New(c batch.Common, apiReader client.Reader, prober kafka.Prober) *Reconciler {
 	r := &Reconciler{apiReader: apiReader, provided: apiReader, prober: prober, verified: map[batch.Key]verifiedEntry{},
 		held: map[holding]held{}, lost: map[batch.Key]map[v1alpha1.Mechanism][]int32{}, unloaded: map[batch.Key]bool{},
-		refused: map[types.NamespacedName]string{}, markers: map[types.NamespacedName]*marker{},
+		refused: map[types.NamespacedName]string{}, markers: map[markedFile]*marker{}, partRoom: users.Room,
 		silence: silence{all: map[doorName]quiet{}}, loadLimit: loadLimit, loadPause: loadPause}
 	r.Begin(c, kafkaUsers, r)
 	return r
@@ -136,7 +138,7 @@ func (r *Reconciler) forgetCluster(key types.NamespacedName) {
 	defer r.mu.Unlock()
 	delete(r.refused, key)
 	maps.DeleteFunc(r.held, func(h holding, _ held) bool { return h.cluster == key })
-	delete(r.markers, key)
+	r.dropMarkers(key)
 	r.silence.forget(key)
 }
 

@@ -1,6 +1,7 @@
 package user
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,7 +20,7 @@ import (
 	"github.com/castellan-dev/castellan/controllers/controllertest"
 	"github.com/castellan-dev/castellan/internal/claim"
 	"github.com/castellan-dev/castellan/internal/kafka"
-	"github.com/castellan-dev/castellan/internal/render"
+	"github.com/castellan-dev/castellan/internal/plainauth"
 	"github.com/castellan-dev/castellan/internal/users"
 )
 
@@ -50,6 +51,7 @@ func newUser(name string, age time.Duration, mechanisms ...v1alpha1.Mechanism) *
 type world struct {
 	*controllertest.World
 	users *Reconciler
+	room  int // of one of the Secrets with the files of users, in bytes; 0 = as much as there is
 }
 
 // newUsersOf makes the world of the users of a cluster.
@@ -65,6 +67,7 @@ func newUsersOf(t *testing.T, cluster *v1alpha1.KafkaCluster) *world {
 func (w *world) restart() {
 	w.users = New(w.Shared, w.Client, w)
 	w.users.loadLimit, w.users.loadPause = 50*time.Millisecond, 0
+	w.users.partRoom = cmp.Or(w.room, w.users.partRoom)
 	w.Queue, w.Run = &w.users.Queue, w.users
 }
 
@@ -75,7 +78,7 @@ func newUserWorld(t *testing.T, brokers int32) *world {
 		w.Apply(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: controllertest.ClusterKey.Namespace,
 			Name: fmt.Sprintf("events-main-%d", id),
 			Labels: map[string]string{v1alpha1.LabelCluster: controllertest.ClusterKey.Name,
-				v1alpha1.LabelBroker: "true"}}})
+				v1alpha1.LabelBroker: "true"}}, Spec: corev1.PodSpec{Volumes: usersVolume(plainauth.MaxParts)}})
 	}
 	return w
 }
@@ -124,11 +127,9 @@ func (w *world) secret(name string) map[string]string {
 }
 
 func (w *world) mountAll(brokers int32) {
-	file := []byte(w.secret(render.PlainUsersSecret(controllertest.ClusterKey.Name))[render.UsersEntry])
-	list := []byte(w.secret(render.PlainUsersSecret(controllertest.ClusterKey.Name))[render.CertificatesEntry])
-	w.Mounts, w.Lists = map[int32][]byte{}, map[int32][]byte{}
+	w.Mounts = map[int32]map[string][]byte{}
 	for id := range brokers {
-		w.Mounts[id], w.Lists[id] = file, list
+		w.Mounts[id] = w.Files()
 	}
 }
 

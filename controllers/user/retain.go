@@ -4,17 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/controllers/batch"
 	"github.com/castellan-dev/castellan/internal/claim"
 	"github.com/castellan-dev/castellan/internal/mechanism"
 	"github.com/castellan-dev/castellan/internal/plainauth"
-	"github.com/castellan-dev/castellan/internal/render"
 	"github.com/castellan-dev/castellan/internal/users"
 	"github.com/castellan-dev/castellan/internal/verdict"
 )
@@ -32,9 +31,16 @@ func (p *userPass) retained(i *userItem) []*v1alpha1.KafkaUser {
 	})
 }
 
-// leavesLine tells whether a line stays in the file of PLAIN users that no object will stand for.
+// leavesLine tells whether a line stays, or may stay, in the file of PLAIN users that no object will stand for.
 func (p *userPass) leavesLine(i *userItem) bool {
 	return !i.changes() && slices.ContainsFunc(p.retained(i), func(u *v1alpha1.KafkaUser) bool {
+		return p.hasLine(u, mechanism.PasswordFile)
+	})
+}
+
+// hadItsLine tells whether the line that stays is on record, and not only what may have been written.
+func (p *userPass) hadItsLine(i *userItem) bool {
+	return slices.ContainsFunc(p.retained(i), func(u *v1alpha1.KafkaUser) bool {
 		return recordedInFile(users.Recorded(u, p.pass.Cluster.ID()))
 	})
 }
@@ -92,14 +98,14 @@ func (p *userPass) passwordOnRecord(ctx context.Context, u *v1alpha1.KafkaUser) 
 	return password
 }
 
-// seekLines finds which of the lines that are to stay a new file lacks, and whose password before has none.
-func (p *userPass) seekLines(file []byte) {
+// seekLines finds which of the lines that are to stay the new files lack, and whose password before has none.
+func (p *userPass) seekLines(files users.Spread) {
 	if !slices.ContainsFunc(p.items, func(i *userItem) bool { return i.overlap || p.leavesLine(i) }) {
 		return
 	}
-	lines, _ := plainauth.ParseUsersFile(file)
+	lines, _ := plainauth.ParseUsersFile(users.Joined(files.Parts).Users)
 	for _, i := range p.items {
-		i.lineLost = p.leavesLine(i) && len(lines[i.claim.Name]) == 0
+		i.lineLost = p.leavesLine(i) && len(lines[i.claim.Name]) == 0 && p.hadItsLine(i)
 		if i.overlap && len(lines[i.claim.Name]) < 2 && i.report.Rotation != nil && i.report.Rotation.Status != nil {
 			i.report.Rotation.Status.PreviousUntil = nil
 		}
@@ -141,17 +147,20 @@ func (p *userPass) keepRetained(ctx context.Context, i *userItem, owners []*v1al
 	return errors.Join(errs...)
 }
 
-// readRetained reads which users the file of PLAIN users has that no object stands for.
+// readRetained reads which users the files of PLAIN users have that no object stands for.
 func (p *userPass) readRetained(ctx context.Context) (map[string]bool, error) {
 	if p.host.External {
 		return nil, nil
 	}
-	secret := &corev1.Secret{}
-	key := secretKey(p.pass.Cluster.Key.Namespace, render.PlainUsersSecret(p.pass.Cluster.Key.Name))
-	if err := p.r.Client.Get(ctx, key, secret); client.IgnoreNotFound(err) != nil {
-		return nil, fmt.Errorf("get Secret %s: %w", key, err)
+	parts, err := p.readParts(ctx)
+	if err != nil {
+		return nil, err
 	}
-	return plainauth.Retained(secret.Data[render.UsersEntry]), nil
+	all := map[string]bool{}
+	for _, s := range parts {
+		maps.Copy(all, plainauth.Retained(s.part.Users))
+	}
+	return all, nil
 }
 
 // Releasable tells whether all of a name that are being deleted leave behind what they have, and the file of PLAIN
@@ -165,22 +174,22 @@ func (p *userPass) Releasable(name string) bool {
 	return false
 }
 
-// paused leaves a user alone whose holder asks for that; nil = it does not. What is wrong with the word counts as a
-// pause: whoever wrote it wanted to change something. A user whose cluster takes something away from it is not spared.
+// paused leaves a user alone whose holder asks for that; nil = it does not. A user whose cluster takes something away
+// from it is not spared.
 func (p *userPass) paused(i *userItem) *verdict.Verdict {
 	u := i.claim.Holder
 	if u == nil {
 		return nil
 	}
-	value, set := u.Annotations[v1alpha1.AnnotationPause]
-	if _, beyond := users.Granted(u, p.host); !set || value == "false" || len(beyond) > 0 {
+	paused, misspelt := v1alpha1.Holds(u.Annotations, v1alpha1.AnnotationPause)
+	if _, beyond := users.Granted(u, p.host); !paused || len(beyond) > 0 {
 		return nil
 	}
 	v := verdict.Verdict{State: verdict.StateWaiting, Reason: users.ReasonPaused,
 		Field: "metadata.annotations[" + v1alpha1.AnnotationPause + "]",
 		Cause: "paused: nothing of the user is changed", Cure: "remove the annotation to go on"}
-	if value != "true" {
-		v.Cause = fmt.Sprintf("%q is neither true nor false, and counts as a pause", value)
+	if misspelt {
+		v.Cause = fmt.Sprintf("%q is neither true nor false, and counts as a pause", u.Annotations[v1alpha1.AnnotationPause])
 	}
 	return &v
 }

@@ -2,6 +2,7 @@ package user
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/controllers/controllertest"
+	"github.com/castellan-dev/castellan/internal/plainauth"
 	"github.com/castellan-dev/castellan/internal/render"
 )
 
@@ -82,6 +84,46 @@ func TestAUserThatStaysIsNotLetGoOfWithoutItsLine(t *testing.T) {
 			w.Settle("app")
 			if w.user("app") != nil || len(w.Kafka.Scram["app"]) != 0 {
 				t.Error("the cure does not work")
+			}
+		})
+	}
+}
+
+// Its line was written, and the operator ended before it could say so.
+func TestALineThatIsNotOnRecordStaysWithItsUserAllTheSame(t *testing.T) {
+	for name, written := range map[string]bool{"it was written": true, "it was not": false} {
+		t.Run(name, func(t *testing.T) {
+			w := newUserWorld(t, 1)
+			w.Apply(retaining("app", plain), newUser("beside", time.Hour, plain))
+			w.Settle("beside")
+			if written {
+				w.Around = func(verb, name string, write func() error) error {
+					if verb == "status" && w.secret("events-plain-users") != nil &&
+						strings.Contains(w.secret("events-plain-users")["users"], "\napp:") {
+						return errors.New("the operator has ended")
+					}
+					return write()
+				}
+			} else {
+				w.Failing["update events-plain-users"] = errors.New("the operator has ended")
+			}
+			_ = w.Once("app")
+			w.Around = nil
+			if written != strings.Contains(w.secret("events-plain-users")["users"], "\napp:") ||
+				w.user("app").Status.Credentials == nil {
+				t.Fatalf("it is %+v", w.user("app").Status)
+			}
+			w.restart()
+			w.Remove(w.user("app"))
+			w.Kafka.Down = errors.New("connection refused")
+			_ = w.Once("app")
+			w.Kafka.Down = nil
+			clear(w.Failing)
+			w.Settle("app")
+			file := w.secret("events-plain-users")["users"] // one that is missing may be made again
+			stands, marked := strings.Contains(file, "\napp:"), plainauth.Retained([]byte(file))["app"]
+			if w.user("app") != nil || stands != marked || written && !stands {
+				t.Errorf("it hangs, or its line is without its mark:\n%s", file)
 			}
 		})
 	}

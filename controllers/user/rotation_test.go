@@ -417,13 +417,16 @@ func TestNothingOfAPausedUserIsChangedUntilThePauseEnds(t *testing.T) {
 // The file is filled with users that stay, whose lines cost no hash.
 func TestOverlapsDoNotKeepTheFileFromBeingWritten(t *testing.T) {
 	w := newUserWorld(t, 1)
+	w.room = 16 << 10
+	w.restart()
 	w.Apply(overlapping(600, 0, plain), newUser("leaked", time.Hour, plain))
 	w.Settle("app", "leaked")
 	first, leaked := w.password(), w.secret("leaked-kafka")["password"]
+	w.fillParts()
 	w.writeSecret("events-plain-users", func(s *corev1.Secret) {
 		var marks, lines strings.Builder
 		room := func() int {
-			return 1<<20 - 16<<10 - len(plainauth.Unmarked(s.Data[render.UsersEntry])) - marks.Len() - lines.Len()
+			return w.room - len(plainauth.Unmarked(s.Data[render.UsersEntry])) - marks.Len() - lines.Len()
 		}
 		add := func(name string) {
 			fmt.Fprintf(&marks, "#retained %s\n", name)
@@ -433,8 +436,8 @@ func TestOverlapsDoNotKeepTheFileFromBeingWritten(t *testing.T) {
 		for n := 0; room() > 300; n++ {
 			add(fmt.Sprintf("u%07d", n))
 		}
-		add(strings.Repeat("z", (room()-90)/2)) // a few bytes are left
-		s.Data[render.UsersEntry] = []byte(marks.String() + string(s.Data[render.UsersEntry]) + lines.String())
+		add(strings.Repeat("z", (room()-120)/2)) // a few bytes are left
+		s.Data[render.UsersEntry] = []byte(string(s.Data[render.UsersEntry]) + marks.String() + lines.String())
 	})
 	w.told()
 	w.rotate("one")
@@ -461,7 +464,7 @@ func TestOverlapsDoNotKeepTheFileFromBeingWritten(t *testing.T) {
 	}
 	w.Settle("early")
 	w.wantUser("early", "Ready")
-	if size := len(plainauth.Unmarked([]byte(w.secret("events-plain-users")[render.UsersEntry]))); size > 1<<20-16<<10 {
+	if size := len(plainauth.Unmarked([]byte(w.secret("events-plain-users")[render.UsersEntry]))); size > w.room {
 		t.Errorf("the file has %d bytes", size)
 	}
 }

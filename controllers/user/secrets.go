@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -206,7 +205,8 @@ func (p *userPass) tellMade(i *userItem, secret *corev1.Secret, password string)
 	}
 }
 
-// adjustSecret corrects a Secret of ours, and writes it only when something differs.
+// adjustSecret corrects a Secret of ours, and writes it only when something differs. One from the cache has shrunk; see
+// InCache.
 func (p *userPass) adjustSecret(ctx context.Context, i *userItem, secret *corev1.Secret) (string, error) {
 	u := i.claim.Holder
 	if fault := foreign(secret, u); fault != nil {
@@ -227,7 +227,7 @@ func (p *userPass) adjustSecret(ctx context.Context, i *userItem, secret *corev1
 	}
 	i.salt = saltOf(secret)
 	// The salt comes with the next write: without it nobody can find a password of the operator's either.
-	if equality.Semantic.DeepEqual(before, secret) && (i.salt != "" || password == "" || users.Generated(password)) {
+	if same(before, secret) && (i.salt != "" || password == "" || users.Generated(password)) {
 		return password, nil
 	}
 	if err := p.addSalt(i, secret); err != nil {

@@ -140,7 +140,7 @@ func (r *Reconciler) secretEvents() handler.EventHandler {
 				r.Mark(q, &u)
 			}
 		case o.GetName() == pki.AuthoritySecret(cluster.Name), o.GetName() == pki.ClientsAuthoritySecret(cluster.Name),
-			o.GetName() == render.PlainUsersSecret(cluster.Name):
+			slices.Contains(render.PlainUsersSecrets(cluster.Name), o.GetName()):
 			r.markAll(ctx, cluster, q)
 		}
 	}

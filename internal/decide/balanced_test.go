@@ -192,7 +192,7 @@ func TestANewNodeDoesNotWaitForItsLoadBalancer(t *testing.T) {
 	balance(in, Decide(in), everyAddress)
 	in = runs(t, in)
 	in.Cluster.Spec.Pools[0].Roles = []v1alpha1.Role{v1alpha1.RoleController, v1alpha1.RoleBroker}
-	in.Cluster.Spec.Pools[0].Replicas = 4
+	in.Cluster.Spec.Pools[0].Replicas = new(int32(4))
 	d := Decide(in)
 	if len(disturbed(d.Plan)) != 0 || !slices.Contains(kinds(d.Plan), plan.ScalePool) {
 		t.Errorf("steps %v, held %v, waiting %v", d.Plan.Steps, d.Plan.Held, d.Plan.Waiting)

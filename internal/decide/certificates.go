@@ -175,11 +175,12 @@ func (d *Decision) provide(in Inputs) {
 	}
 	secret, hosts := joined(in.Live, names), Hosts(in.Live.Pods)
 	shown := sync.OnceValue(func() bool { return d.allShown(in) })
+	held, _ := v1alpha1.Holds(in.Cluster.Annotations, v1alpha1.AnnotationHoldAuthority)
 	for i := range d.Model.Listeners {
 		l := &d.Model.Listeners[i]
 		known := provided.Listener{
 			Listener: *l, Authority: d.Model.ListenerAuthority, Window: d.Model.TrustWindow,
-			Own: d.Authority.Anchors(), Held: in.Cluster.Annotations[v1alpha1.AnnotationHoldAuthority] == "true",
+			Own: d.Authority.Anchors(), Held: held,
 			Lacking: func(anchors []byte) []string { return in.lacking([]string{l.Name}, anchors) },
 		}
 		known.Recorded, known.Since = trustOnRecord(in.Cluster, l.Name)

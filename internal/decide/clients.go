@@ -12,7 +12,9 @@ import (
 
 	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/pki"
+	"github.com/castellan-dev/castellan/internal/plainauth"
 	"github.com/castellan-dev/castellan/internal/provided"
+	"github.com/castellan-dev/castellan/internal/render"
 )
 
 // ClientsState is what is known of the authority that signs certificates of users. It is apart from the cluster's own:
@@ -46,6 +48,10 @@ func (d *Decision) clientsAuthority(in Inputs) {
 		state.Authority = authority
 		state.Renew, _ = pki.AuthorityNeedsRenewal(authority, in.Now)
 	}
+	if end := firstEnd(in.Live.Secrets, in.Cluster.Name); state.Problem != "" && !end.IsZero() {
+		d.Warnings = append(d.Warnings, fmt.Sprintf("without the authority for users' certificates none of them is renewed, "+
+			"and the first ends at %s", end.UTC().Format(time.RFC3339)))
+	}
 	state.Provided = map[string]map[string][]byte{}
 	for _, l := range d.Model.Listeners {
 		if !l.AsksForCertificates() {
@@ -55,6 +61,30 @@ func (d *Decision) clientsAuthority(in Inputs) {
 		state.Provided[l.Name] = given.Anchors
 		d.Verdicts, d.Warnings = append(d.Verdicts, given.Faults...), append(d.Warnings, given.Warnings...)
 	}
+}
+
+// firstEnd is when the first user is left without a certificate, by the lists that brokers read; zero = there is none in
+// them.
+func firstEnd(secrets map[string]*corev1.Secret, cluster string) (first time.Time) {
+	last := map[string]time.Time{}
+	for n, name := range render.PlainUsersSecrets(cluster) {
+		if secrets[name] == nil {
+			continue
+		}
+		// A faulty line lets nobody in.
+		list, _ := plainauth.ParseCertificateList(secrets[name].Data[plainauth.PartName(render.CertificatesEntry, n)])
+		for _, c := range list {
+			if c.End.After(last[c.Name]) {
+				last[c.Name] = c.End
+			}
+		}
+	}
+	for _, end := range last {
+		if first.IsZero() || end.Before(first) {
+			first = end
+		}
+	}
+	return first
 }
 
 // formerAuthorities is how many authorities for users' certificates are trusted beside the present one.

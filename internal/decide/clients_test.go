@@ -2,6 +2,7 @@ package decide
 
 import (
 	"bytes"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -13,7 +14,9 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/pki"
+	"github.com/castellan-dev/castellan/internal/plainauth"
 	"github.com/castellan-dev/castellan/internal/provided"
+	"github.com/castellan-dev/castellan/internal/render"
 )
 
 var clientsTime = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -331,6 +334,72 @@ func TestAnEndedAuthorityOfClientsIsLeftOutAndToldOf(t *testing.T) {
 			len(given.Warnings) != 1 || !strings.Contains(given.Warnings[0], "has ended at 2025-03-01T12:00:00Z") ||
 			!strings.HasPrefix(given.Warnings[0], "spec.listeners[mutual].authentication.clientAuthorities[corp]: ") {
 			t.Errorf("%s: %+v", name, given)
+		}
+	}
+}
+
+// What ends by itself is told of while somebody can do something about it.
+func TestTheEndOfAnAuthorityOfClientsIsToldOfBefore(t *testing.T) {
+	l := model.Listener{Name: "mutual", ClientAuthorities: []string{"corp"}}
+	ref := provided.Ref{Name: "corp", Use: v1alpha1.UseClientAuthority}
+	soon, living := signer(t, clientsTime.AddDate(-10, 0, 5)), foreignSigner(t)
+	renewed, err := pki.RenewAuthority(soon, clientsTime)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const told = `in Secret "corp" ends at 2026-03-0`
+	for name, test := range map[string]struct {
+		has  []byte
+		at   time.Time
+		told bool
+	}{
+		"alone":                         {soon.CertPEM, clientsTime, true},
+		"beside another":                {pki.Union(soon.CertPEM, living), clientsTime, true},
+		"beside a later one of its key": {pki.Union(soon.CertPEM, renewed.CertPEM), clientsTime, false},
+		"two weeks and more before":     {soon.CertPEM, clientsTime.AddDate(0, 0, -20), false},
+		"another":                       {living, clientsTime, false},
+	} {
+		given := provided.ClientAnchors(l, provided.Secrets{ref: {"ca.crt": test.has}}, test.at)
+		if got := strings.Contains(strings.Join(given.Warnings, "; "), told); got != test.told || len(given.Faults) > 0 ||
+			!bytes.Equal(given.Anchors["corp"], test.has) {
+			t.Errorf("%s: told %t: %+v", name, got, given)
+		}
+	}
+}
+
+func TestTheEndOfUsersCertificatesIsToldWhileNobodyRenewsThem(t *testing.T) {
+	authority := func(at time.Time) map[string][]byte {
+		a := signer(t, at)
+		return map[string][]byte{pki.AuthorityCertificate: a.CertPEM, pki.AuthorityKey: a.KeyPEM}
+	}
+	line := func(name string, days int) plainauth.UserCertificate {
+		return plainauth.UserCertificate{Name: name, Fingerprint: strings.Repeat("a", 60) + fmt.Sprintf("%04d", days),
+			End: start.AddDate(0, 0, days)}
+	}
+	both := plainauth.CertificateList([]plainauth.UserCertificate{line("app", 20), line("app", 80), line("other", 50)})
+	const (
+		first = "without the authority for users' certificates none of them is renewed, and the first ends at 2026-04-20"
+		soon  = "the authority for users' certificates in Secret events-clients-ca ends at 2026-04-"
+	)
+	for name, test := range map[string]struct {
+		secret map[string][]byte
+		list   []byte
+		want   string
+	}{
+		"it signs":                          {authority(start), both, ""},
+		"it is damaged":                     {map[string][]byte{pki.AuthorityCertificate: []byte("x")}, both, first},
+		"it is damaged, and nobody has any": {map[string][]byte{pki.AuthorityCertificate: []byte("x")}, nil, ""},
+		"it ends, and is not renewed":       {authority(start.AddDate(-10, 0, 40)), both, soon},
+		"it ends in a year":                 {authority(start.AddDate(-9, 0, 0)), both, ""},
+	} {
+		in := withMutual(t)
+		in.Live.Secrets["events-clients-ca"] = &corev1.Secret{Data: test.secret}
+		in.Live.Secrets[render.PlainUsersSecret("events")] = &corev1.Secret{Data: map[string][]byte{render.CertificatesEntry: test.list}}
+		warnings := strings.Join(Decide(in).Warnings, "; ")
+		for _, text := range []string{first, soon} {
+			if strings.Contains(warnings, text) != (text == test.want) {
+				t.Errorf("%s: %q", name, warnings)
+			}
 		}
 	}
 }

@@ -47,17 +47,23 @@ type Inputs struct {
 	KafkaError string          // why there is none
 	// ImageRepository is where Kafka's image comes from; Domain is the DNS domain of the Kubernetes cluster.
 	ImageRepository, Domain string
+	Registries              []string       // from which plug-ins may come; none = any
 	Operator                model.Operator // its own pods
 	EndpointSlices          bool           // it may write them
+	SlicesDenied            string         // why it may not, although it is told to; empty = it is not told
 	NewUUID                 func() string
 	Now                     time.Time
 
 	// HostAddresses are those of the Kubernetes nodes, sorted; none = they are not known.
 	HostAddresses []string
+	// HostsDenied is why they are not known although certificates shall name them; empty = they are, or shall not.
+	HostsDenied string
 	// Provided are the Secrets of users that specs name.
 	Provided provided.Secrets
 	// Holders lists the Secrets that tell clients how to connect. It is asked when another authority is about to sign.
 	Holders func() ([]provided.Holder, error)
+	// Balancing asks what moving replicas takes, and tells what is remembered of it.
+	Balancing model.BalancingSeen
 	// Shown tells whether a broker was seen to show what it has to; nil = none was.
 	Shown func(Presenting) bool
 	// Fetched tells what is known of the sources of issuers' keys, by listener; nil = nothing is.
@@ -109,6 +115,8 @@ type Decision struct {
 	// TokenKeys is by what brokers know the issuers of tokens, and Logins what they read of custom mechanisms.
 	TokenKeys TokenKeys
 	Logins    Logins
+	// PluginFiles is what brokers read for tiered storage.
+	PluginFiles PluginFiles
 }
 
 // Decide makes the decision.
@@ -124,6 +132,11 @@ func Decide(in Inputs) Decision {
 		in.Holders = sync.OnceValues(in.Holders)
 	}
 	d.nameHosts(in.HostAddresses)
+	if in.HostsDenied != "" {
+		d.Warnings = append(d.Warnings, fmt.Sprintf("certificates of listeners of type NodePort name the address of a "+
+			"broker's own Kubernetes node alone: the operator is told to read all nodes, and may not (%s); give its role the "+
+			"permission, as readNodes of its chart does", in.HostsDenied))
+	}
 	d.Remade = remade(d.Model, in.Live)
 	d.Warnings = slices.Concat(d.Warnings, resolve.Warnings(d.Model), resolve.Outgrown(d.Model, d.Accepted),
 		keptClaims(d.Model, in.Live, d.Remade.Claims), in.Live.Gateways.Warnings(d.Model))
@@ -137,12 +150,14 @@ func Decide(in Inputs) Decision {
 		d.Model.AuthorityRound = leastRound(in.Live)
 	}
 	d.knowLogins(in)
+	d.knowPluginFiles(in)
 	d.Files = render.Nodes(d.Model)
 	d.Observation = observe.Kubernetes(d.Model, in.Live, d.Files, in.Now)
 	d.Observation.CacheCurrent = d.Observation.CacheCurrent && in.CacheCurrent
 	d.Model.Parting = d.Model.PartingBrokers(d.Observation)
 	d.Slices = render.Slices(d.Model, in.Live.Pods)
 	d.Observation.Kafka, d.Observation.KafkaError, d.Observation.Usage = in.Kafka, in.KafkaError, in.Usage
+	d.Observation.Balancing = in.Balancing
 	d.ClaimChanges, d.Growing = claimChanges(d.Model, in.Live), growing(d.Model, d.Observation)
 	ran := sync.OnceValue(func() map[int32]render.NodeFiles { return ranFiles(in.Live) })
 	d.Observation.Untold = untold(d.Model, d.Observation, ran, in.Cluster.Status.Listeners, in.Now)
@@ -159,6 +174,7 @@ func Decide(in Inputs) Decision {
 	d.provide(in)
 	d.giveTokenKeys(in)
 	d.giveLogins(in)
+	d.givePluginFiles(in)
 	d.Ways = ways(&d, ran, Hosts(in.Live.Pods))
 	d.Expiries = expiries(&d)
 	d.Warnings = append(d.Warnings, endings(&d, in.Now)...)
@@ -187,7 +203,8 @@ func (d *Decision) resolve(in Inputs) bool {
 		d.Model, faults = resolve.Resolve(toResolve(in, record, spec))
 	}
 	if len(faults) == 0 && !equality.Semantic.DeepEqual(in.Accepted, spec) {
-		faults = slices.Concat(tooLarge(d.Model), refuseLogins(in, d.Model, spec), headless(in, spec))
+		faults = slices.Concat(tooLarge(d.Model), refuseLogins(in, d.Model, spec), refusePluginFiles(in, d.Model, spec),
+			keepsTiers(in, spec), headless(in, spec))
 	}
 	if d.Verdicts = faults; len(faults) > 0 {
 		d.Model = nil
@@ -217,9 +234,9 @@ func toResolve(in Inputs, record identity.Record, spec *v1alpha1.KafkaClusterSpe
 	return resolve.Inputs{
 		Cluster: cluster, Spec: spec, Accepted: in.Accepted, NodePorts: nodePorts(in), Taken: in.Live.Taken,
 		Balanced: balanced(in, spec), Advertised: advertised(in.Live, spec),
-		EndpointSlices: in.EndpointSlices, Families: in.Live.Families(),
-		ImageRepository: in.ImageRepository, Domain: in.Domain, Operator: in.Operator, Living: living(in.Live),
-		Disks: disks(in.Live), Capacities: capacities(in.Live),
+		EndpointSlices: in.EndpointSlices, SlicesDenied: in.SlicesDenied, Families: in.Live.Families(),
+		ImageRepository: in.ImageRepository, Registries: in.Registries, Domain: in.Domain, Operator: in.Operator,
+		Living: living(in.Live), Disks: disks(in.Live), Capacities: capacities(in.Live),
 	}
 }
 

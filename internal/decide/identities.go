@@ -143,5 +143,15 @@ func endings(d *Decision, now time.Time) []string {
 		warnings = append(warnings, fmt.Sprintf("without its certificate authority no certificate of this cluster is "+
 			"renewed, and the first ends at %s", end.UTC().Format(time.RFC3339)))
 	}
+	for _, authority := range []struct{ kind, secret, what string }{
+		{ExpiryAuthority, pki.AuthoritySecret(d.Model.Name), "the certificate authority"},
+		{ExpiryClients, pki.ClientsAuthoritySecret(d.Model.Name), "the authority for users' certificates"},
+	} {
+		if end, known := ends[authority.kind]; known && end.Sub(now) < warnBefore {
+			warnings = append(warnings, fmt.Sprintf("%s in Secret %s ends at %s, and what it has signed is worth nothing from "+
+				"then on; the operator has been to renew it for years, so see in the message of Ready what keeps it from that",
+				authority.what, authority.secret, end.UTC().Format(time.RFC3339)))
+		}
+	}
 	return warnings
 }

@@ -113,9 +113,9 @@ func TestAClusterThatHasNotFormedGetsTheClaimsThatItAsksFor(t *testing.T) {
 		"another class":  {func(in *Inputs) { volume(in).StorageClassName = class("fast") }, class("fast"), "1Gi", 3},
 		"static volumes": {func(in *Inputs) { volume(in).StorageClassName = class("") }, class(""), "1Gi", 3},
 		"a smaller disk": {func(in *Inputs) { volume(in).Size = resource.MustParse("512Mi") }, class("wrong"), "512Mi", 3},
-		"more founders":  {func(in *Inputs) { in.Cluster.Spec.Pools[0].Replicas = 5 }, class("wrong"), "1Gi", 5},
+		"more founders":  {func(in *Inputs) { in.Cluster.Spec.Pools[0].Replicas = new(int32(5)) }, class("wrong"), "1Gi", 5},
 		"another class and fewer founders": {func(in *Inputs) {
-			volume(in).StorageClassName, in.Cluster.Spec.Pools[0].Replicas = class("fast"), 1
+			volume(in).StorageClassName, in.Cluster.Spec.Pools[0].Replicas = class("fast"), new(int32(1))
 		}, class("fast"), "1Gi", 1},
 	}
 	for name, c := range cases {
@@ -160,7 +160,7 @@ func TestADiskIsNeverMadeAnew(t *testing.T) {
 		"it is being deleted already":  func(_ *Inputs, claim *corev1.PersistentVolumeClaim) { claim.DeletionTimestamp = new(metav1.Now()) },
 		"it is what is asked for":      func(in *Inputs, _ *corev1.PersistentVolumeClaim) { setSize(in, "1Gi") },
 		"it is spelt in another way":   func(in *Inputs, _ *corev1.PersistentVolumeClaim) { setSize(in, "1024Mi") },
-		"its node is no longer there":  func(in *Inputs, _ *corev1.PersistentVolumeClaim) { in.Cluster.Spec.Pools[0].Replicas = 1 },
+		"its node is no longer there":  func(in *Inputs, _ *corev1.PersistentVolumeClaim) { in.Cluster.Spec.Pools[0].Replicas = new(int32(1)) },
 		"its pool is no longer there ": func(in *Inputs, _ *corev1.PersistentVolumeClaim) { in.Cluster.Spec.Pools[0].Name = "other" },
 	} {
 		in := running(t)

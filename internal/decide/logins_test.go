@@ -248,7 +248,7 @@ func TestEachBrokerHasItsOwnLineWhereLinesDiffer(t *testing.T) {
 	in = renderedAgain(t, in, d)
 	before := writeLogins(t, in)
 	delete(in.Provided, kerberosRef) // and a node comes
-	in.Cluster.Spec.Pools[0].Replicas++
+	*in.Cluster.Spec.Pools[0].Replicas++
 	if d = Decide(in); d.Files[3].Data != nil || d.Logins.Data["3.clients.jaas.conf"] == nil || d.Logins.Current {
 		t.Errorf("a node starts without its line: %v, %+v", d.Files[3].Data, d.Logins)
 	}

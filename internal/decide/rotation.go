@@ -12,6 +12,7 @@ import (
 	"github.com/castellan-dev/castellan/internal/pki"
 	"github.com/castellan-dev/castellan/internal/provided"
 	"github.com/castellan-dev/castellan/internal/render"
+	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
 // The key of an authority is replaced in three rounds, and in each of them every node restarts, because Kafka's raft
@@ -93,7 +94,7 @@ func (a AuthorityState) leftBehind(c *model.Cluster, in Inputs) []string {
 	}
 	return []string{fmt.Sprintf("the certificate authority is being replaced, and clients with these Secrets refuse the "+
 		"brokers, because ca.crt lacks the certificate of the one that signs now: %s; see why they are not written, in the "+
-		"status of each KafkaUser", provided.Few(left))}
+		"status of each KafkaUser", verdict.Few(provided.MaxNamed, left))}
 }
 
 // madeAt is when the next authority was made. Users' Secrets are given it from then on.
@@ -118,7 +119,7 @@ func turn(c *model.Cluster, o *model.Observation, a AuthorityState, in Inputs) (
 	}
 	switch a.phase() {
 	case trusting:
-		if annotations[v1alpha1.AnnotationHoldAuthority] == "true" {
+		if held, _ := v1alpha1.Holds(annotations, v1alpha1.AnnotationHoldAuthority); held {
 			return NoTurn, "the certificate authority is being replaced: every node trusts both, and the annotation " +
 				v1alpha1.AnnotationHoldAuthority + " keeps the next one from signing; remove it when clients have the new ca.crt"
 		}
@@ -126,7 +127,7 @@ func turn(c *model.Cluster, o *model.Observation, a AuthorityState, in Inputs) (
 			if left := lackers(c, in, a.Next.CertPEM); len(left) > 0 {
 				return NoTurn, fmt.Sprintf("the certificate authority is being replaced: every node trusts both, and until %s the "+
 					"next one signs only once ca.crt of users' Secrets has its certificate; waiting for %s",
-					end.UTC().Format(time.RFC3339), provided.Few(left))
+					end.UTC().Format(time.RFC3339), verdict.Few(provided.MaxNamed, left))
 			}
 		}
 		return PresentNext, ""

@@ -231,9 +231,15 @@ func TestAtEveryMomentOfAReplacementEverybodyTrustsEverybody(t *testing.T) {
 }
 
 func TestAReplacementThatIsHeldStaysWhereBothAreTrusted(t *testing.T) {
+	for _, word := range []string{"true", "ture"} {
+		t.Run(word, func(t *testing.T) { staysHeld(t, word) })
+	}
+}
+
+func staysHeld(t *testing.T, word string) {
 	n := aCluster(t, 1)
 	n.in.Cluster.Annotations[v1alpha1.AnnotationReplaceAuthority] = "once"
-	n.in.Cluster.Annotations[v1alpha1.AnnotationHoldAuthority] = "true"
+	n.in.Cluster.Annotations[v1alpha1.AnnotationHoldAuthority] = word
 	for range 200 {
 		n.step()
 	}

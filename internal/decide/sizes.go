@@ -59,7 +59,7 @@ func tooLarge(c *model.Cluster) verdict.List {
 		}
 		if _, fits := placed(sizes, nil, maxObject-keyRoom-authorityRoom); !fits {
 			faults.Refuse(
-				model.PoolField(pool.Name, "replicas"),
+				model.ReplicasField(pool.Name, pool.Scaled),
 				"the %d keys of its %d nodes for listeners with TLS take %d bytes, and %d Secrets have room for %d; use fewer "+
 					"such listeners, or spread the nodes over more pools",
 				len(leaves),

@@ -22,7 +22,7 @@ import (
 func large(t *testing.T, nodes int32, listeners int, tls bool, config int) Inputs {
 	t.Helper()
 	in := asked(t)
-	in.Cluster.Spec.Pools[0].Replicas = nodes
+	in.Cluster.Spec.Pools[0].Replicas = new(nodes)
 	in.Cluster.Spec.Config = v1alpha1.Config{}
 	for i := 0; config > 0; i, config = i+1, config-8000 {
 		in.Cluster.Spec.Config[fmt.Sprint("metrics.some.plug.in.", i)] = strings.Repeat("x", min(config, 8000))

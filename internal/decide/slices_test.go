@@ -92,7 +92,7 @@ func TestABrokerIsAddedBehindOneServiceAndNobodyRestarts(t *testing.T) {
 	in := behindOne(t)
 	before := Decide(in).Desired
 	in.Cluster.Spec.Pools[0].Roles = []v1alpha1.Role{v1alpha1.RoleController, v1alpha1.RoleBroker}
-	in.Cluster.Spec.Pools[0].Replicas = 4
+	in.Cluster.Spec.Pools[0].Replicas = new(int32(4))
 	d := Decide(in)
 	if len(disturbed(d.Plan)) != 0 || !slices.Contains(kinds(d.Plan), plan.ScalePool) {
 		t.Errorf("steps %v, held %v", d.Plan.Steps, d.Plan.Held)
@@ -116,7 +116,7 @@ func TestABrokerIsAddedBehindOneServiceAndNobodyRestarts(t *testing.T) {
 // address, and its port with its StatefulSet's word.
 func TestABrokerThatLeavesKeepsItsPortUntilItIsGone(t *testing.T) {
 	in := behindOne(t)
-	in.Cluster.Spec.Pools[0].Replicas = 2
+	in.Cluster.Spec.Pools[0].Replicas = new(int32(2))
 	d := Decide(in)
 	if portsOf(d) != ofThree || len(d.Slices) != 3 || len(d.Slices[2].Endpoints) != 1 || len(surplusOf(d, "EndpointSlice")) > 0 {
 		t.Errorf("while it leaves: ports %s, %d slices, surplus %v", portsOf(d), len(d.Slices), d.Surplus)

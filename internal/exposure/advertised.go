@@ -112,7 +112,7 @@ func Advertise(c *model.Cluster, n *model.Node, l model.Listener, given Given) A
 		a.Late = Awaits(l, l.Service) // the certificate has to name the address at which clients begin
 	}
 	if l.OneService && !given.WritesSlices {
-		a.Late = withoutSlices // nothing leads to the node
+		a.Late = given.noSlices() // nothing leads to the node
 	}
 	if a.Late != "" {
 		now := given.Advertised[n.ID][strings.ToUpper(l.Name)]

@@ -44,9 +44,11 @@ type Given struct {
 	Balanced map[string][]string
 	// Advertised is what each node advertises in the files that it runs, by node id and by the listener's name in Kafka.
 	Advertised map[int32]map[string]model.HostPort
-	// WritesSlices tells that the operator may write EndpointSlices, and Families are those of Services' addresses, by
+	// WritesSlices tells that the operator may write EndpointSlices, SlicesDenied why Kubernetes does not let it although
+	// it is told to, and Families are those of Services' addresses, by
 	// Service name.
 	WritesSlices bool
+	SlicesDenied string
 	Families     map[string][]corev1.IPFamily
 }
 

@@ -28,6 +28,15 @@ const byOperator = "endpointslice"
 const withoutSlices = "the operator is not told to write EndpointSlices, which alone lead to single brokers behind " +
 	"one Service: set endpointSlices.enabled in the values of its chart"
 
+// noSlices says which of two it is: nobody has told the operator to write EndpointSlices, or Kubernetes denies it.
+func (g Given) noSlices() string {
+	if g.SlicesDenied == "" {
+		return withoutSlices
+	}
+	return "the operator may not work with EndpointSlices, which alone lead to single brokers behind one Service (" +
+		g.SlicesDenied + "): give its role the rules of config/endpoint-slices, as endpointSlices.enabled of its chart does"
+}
+
 // BrokerPort names the port of a broker at a Service that all share. No listener has a name with a dash, so that it is
 // never that of the port at which clients begin.
 func BrokerPort(nodeID int32) string { return fmt.Sprintf("broker-%d", nodeID) }

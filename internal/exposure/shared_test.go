@@ -49,6 +49,9 @@ func TestBrokersBehindOneServiceAdvertiseItsAddressAndPortsOfTheirOwn(t *testing
 			Address{Host: "lb.example.com", Port: 19101}},
 		// Nothing would lead to the broker: who has started without the listener waits, who runs keeps what clients know.
 		"nobody may write slices": {Given{Balanced: known.Balanced}, nil, Address{Late: withoutSlices}},
+		"Kubernetes does not let it": {Given{Balanced: known.Balanced, SlicesDenied: "forbidden"}, nil,
+			Address{Late: "the operator may not work with EndpointSlices, which alone lead to single brokers behind one Service " +
+				"(forbidden): give its role the rules of config/endpoint-slices, as endpointSlices.enabled of its chart does"}},
 		"nor with a host": {Given{Balanced: known.Balanced}, func(l *model.Listener) { l.Advertised.HostTemplate = "k.org" },
 			Address{Late: withoutSlices}},
 		"nor any more": {Given{Balanced: known.Balanced, Advertised: now}, nil,

@@ -86,15 +86,15 @@ func overlaps(spec *v1alpha1.KafkaClusterSpec, assigned []v1alpha1.PoolStatus) v
 	}
 	for _, pool := range spec.Pools {
 		first, _ := FirstNodeID(assigned, pool.Name)
-		own := idRange{pool.Name, first, first + max(pool.Replicas, 1) - 1}
-		field, cure := "replicas", "lower the replicas or make a new pool"
+		own := idRange{pool.Name, first, first + max(spec.ReplicasOf(pool), 1) - 1}
+		field, cure := model.ReplicasField(pool.Name, pool.Replicas == nil), "lower the replicas or make a new pool"
 		if pool.FirstNodeID != nil {
-			field, cure = "firstNodeId", "choose ids that no pool has"
+			field, cure = model.PoolField(pool.Name, "firstNodeId"), "choose ids that no pool has"
 		}
 		for _, other := range ranges {
 			if own.overlaps(other) {
 				faults.Refuse(
-					model.PoolField(pool.Name, field),
+					field,
 					"the node ids %d to %d overlap those of pool %s (%d to %d); %s",
 					own.first,
 					own.last,
@@ -126,7 +126,7 @@ func Defaults(spec *v1alpha1.KafkaClusterSpec) v1alpha1.Defaults {
 	var brokers int32
 	for _, pool := range spec.Pools {
 		if pool.HasRole(v1alpha1.RoleBroker) {
-			brokers += pool.Replicas
+			brokers += spec.ReplicasOf(pool)
 		}
 	}
 	defaults := ReplicationOf(brokers)
@@ -157,7 +157,7 @@ func ControllerIDs(spec *v1alpha1.KafkaClusterSpec, pools []v1alpha1.PoolStatus)
 		if !known || !pool.HasRole(v1alpha1.RoleController) {
 			continue
 		}
-		for i := range pool.Replicas {
+		for i := range spec.ReplicasOf(pool) {
 			ids = append(ids, first+i)
 		}
 	}

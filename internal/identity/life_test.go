@@ -101,7 +101,7 @@ func TestAQuorumThatWasFoundedIsReadFromAnyClaim(t *testing.T) {
 			}
 			c.mark(all)
 			spec := &v1alpha1.KafkaClusterSpec{Pools: []v1alpha1.Pool{{
-				Name: "main", Replicas: 2, Storage: v1alpha1.Storage{Volumes: []v1alpha1.Volume{{Name: "data"}}},
+				Name: "main", Replicas: new(int32(2)), Storage: v1alpha1.Storage{Volumes: []v1alpha1.Volume{{Name: "data"}}},
 			}}}
 			record, faults := Propose(Inputs{Spec: spec, Claims: claims(all...), NewUUID: NewUUID})
 			if len(faults) > 0 || record.ClusterID != "id-1" || record.Bootstrapped != c.founded {
@@ -129,7 +129,7 @@ func TestADiskThatNeverWasIsNoFounders(t *testing.T) {
 func TestEphemeralQuorumLost(t *testing.T) {
 	spec := func(ephemeral bool) *v1alpha1.KafkaClusterSpec {
 		return &v1alpha1.KafkaClusterSpec{Pools: []v1alpha1.Pool{{
-			Name: "main", Replicas: 1, Storage: v1alpha1.Storage{Volumes: []v1alpha1.Volume{{Name: "data", Ephemeral: ephemeral}}},
+			Name: "main", Replicas: new(int32(1)), Storage: v1alpha1.Storage{Volumes: []v1alpha1.Volume{{Name: "data", Ephemeral: ephemeral}}},
 		}}}
 	}
 	pod := func(uid string) []corev1.Pod {
@@ -176,7 +176,7 @@ func TestNewUUIDFitsKafkaAndLabels(t *testing.T) {
 func TestFoundersFollowTheSpecUntilOneOfThemIsTold(t *testing.T) {
 	spec := func(replicas int32) *v1alpha1.KafkaClusterSpec {
 		return &v1alpha1.KafkaClusterSpec{Pools: []v1alpha1.Pool{{
-			Name: "main", Replicas: replicas, Storage: v1alpha1.Storage{Volumes: []v1alpha1.Volume{{Name: "data"}}},
+			Name: "main", Replicas: &replicas, Storage: v1alpha1.Storage{Volumes: []v1alpha1.Volume{{Name: "data"}}},
 		}}}
 	}
 	propose := func(recorded Record, replicas int32) Record {

@@ -28,6 +28,10 @@ type ClusterAdmin interface {
 	// topics. A snapshot is complete or it is an error, but for what only single brokers know. It asks for the log
 	// directories of brokers that have lost some, and of those in doubt.
 	Snapshot(ctx context.Context, inDoubt ...int32) (*Snapshot, error)
+	// Loads asks every broker that is not fenced for its log directories and the size of each replica in them (KIP-113,
+	// KIP-827), with one request a broker. An answer is complete or it is an error: nobody shall take a broker that is
+	// silent for an empty one.
+	Loads(ctx context.Context) (map[int32][]LoadDir, error)
 	// AlterBrokerConfig sets and deletes run-time keys of one broker, or with AllBrokers those of all brokers.
 	AlterBrokerConfig(ctx context.Context, id int32, changes []ConfigChange) error
 	// BrokerConfig returns the run-time keys set for one broker, or with AllBrokers those set for all brokers. The
@@ -173,6 +177,7 @@ type Snapshot struct {
 	ClusterID       string
 	Brokers         []Broker    // registered, fenced ones included; sorted by id
 	Partitions      []Partition // of all topics, internal ones included; sorted by topic and number
+	Tiered          []string    // topics with remote.storage.enable; sorted
 	Quorum          Quorum
 	MetadataVersion int16             // finalized level of metadata.version
 	Features        map[string]int16  // finalized level by feature, metadata.version included (KIP-584)
@@ -184,6 +189,8 @@ type Snapshot struct {
 	// keys are left out.
 	InUse       map[int32]map[string]string
 	Reassigning int // number of partitions under reassignment, whoever began it
+	// Reassignments are those in progress (KIP-455), by topic and partition.
+	Reassignments map[string]map[int32]Reassignment
 	// LogDirs holds the log directories of brokers, as each of them says itself. Only those were asked that are not
 	// fenced and have offline replicas, and those in doubt. One that did not answer has no entry.
 	LogDirs map[int32][]LogDir
@@ -199,6 +206,14 @@ type LogDir struct {
 	// Sole lists those of its replicas whose partition is in sync on no other broker. Kafka lists nothing of a directory
 	// that has failed, and a replica that is only on its way to another directory is not in that one yet.
 	Sole []PartitionID
+}
+
+// LoadDir is one log directory of a broker with what is in it.
+type LoadDir struct {
+	LogDir
+	// Sizes are those of its replicas in bytes, without what tiered storage holds. A replica that is only on its way to
+	// another directory counts where it is.
+	Sizes map[PartitionID]int64
 }
 
 // ErrorStorage is the error of a log directory that the broker has given up. It goes on with its others, until it is
@@ -298,6 +313,9 @@ type Reassignment struct {
 type Move struct {
 	Partition int32
 	Replicas  []int32 // node ids, the preferred leader first; nil = cancel
+	// KeepFactor has Kafka refuse the move if the partition does not have that many replicas by then (KIP-860). Kafka
+	// before 4.1 does not know that.
+	KeepFactor bool
 }
 
 // NewTopic is a topic to create.

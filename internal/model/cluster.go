@@ -39,8 +39,12 @@ type Cluster struct {
 	Nodes     []Node // of all pools, by id
 	Listeners []Listener
 	Walls     Walls
+	// Plugins are images with jars of the user's own, and Tiered is the store behind one of them; nil = there is none.
+	Plugins []Plugin
+	Tiered  *Tiered
 
 	Authorization v1alpha1.AuthorizationType
+	Authorizer    string   // the class that decides, with AuthorizationCustom
 	SuperUsers    []string // names, without "User:"
 	// FederatedSuperUsers may do everything though they come by a token or a certificate of the owner's authorities.
 	FederatedSuperUsers []string
@@ -53,6 +57,8 @@ type Cluster struct {
 	RackKey         string
 	Unavailable     v1alpha1.UnavailablePolicy
 	MaxUnavailable  int32 // most nodes that restart together; 0 = all of one rack, or one without racks
+	// Balancing says when and how replicas move.
+	Balancing Balancing
 	// MetadataVersion is the level of metadata.version that the user asks for; 0 = it stays what it is.
 	MetadataVersion int16
 	// Paused tells that the user wants nothing to be disturbed.
@@ -80,6 +86,7 @@ type Pool struct {
 	StatefulSet string // <cluster>-<pool>
 	FirstNodeID int32
 	Replicas    int32
+	Scaled      bool // by spec.replicas, and so by the scale subresource
 	Controller  bool
 	Broker      bool
 	Volumes     []v1alpha1.Volume // the first holds the metadata log

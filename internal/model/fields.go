@@ -8,6 +8,14 @@ func PoolField(pool, field string) string {
 	return "spec.pools[" + pool + "]." + field
 }
 
+// ReplicasField is the path of the field that says how many nodes a pool has; scaled = spec.replicas does.
+func ReplicasField(pool string, scaled bool) string {
+	if scaled {
+		return "spec.replicas"
+	}
+	return PoolField(pool, "replicas")
+}
+
 // VolumeField is the path of a field of a volume in the spec.
 func VolumeField(pool, volume, field string) string {
 	path := PoolField(pool, "storage.volumes["+volume+"]")

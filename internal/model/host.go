@@ -13,6 +13,8 @@ type Host struct {
 	Listeners []HostListener
 	// Authorizes tells whether the cluster minds ACLs. Of an external one the brokers say it themselves.
 	Authorizes bool
+	// Authorizer is the class of a plug-in that decides in place of ACLs; empty = there is none.
+	Authorizer string
 	SuperUsers []string // names, without "User:", of whatever kind
 	// Access is what other namespaces may have; nil = nothing.
 	Access *v1alpha1.Access

@@ -16,6 +16,11 @@ func Labels(cluster string) map[string]string {
 	return map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy, v1alpha1.LabelCluster: cluster}
 }
 
+// Selector is the part of the labels of a pool's pods that never changes, and that no other pod of the namespace has.
+func (c *Cluster) Selector(pool *Pool) map[string]string {
+	return map[string]string{v1alpha1.LabelCluster: c.Name, v1alpha1.LabelPool: pool.Name}
+}
+
 // The kinds of the objects that a cluster is made of.
 const (
 	KindService     = "Service"
@@ -100,6 +105,17 @@ func NodeJaasEntry(listener string, node int32) string {
 	return fmt.Sprintf("%d.%s", node, LoginEntry(listener, JaasEntry))
 }
 
+// PluginFilesSecret names the Secret with the files of spec.tieredStorage: <name>_<entry> is an entry of the user's
+// Secret of that name, and PluginRevision the revision of those that brokers read but once. Names of Secrets hold no
+// underscore.
+func PluginFilesSecret(cluster string) string { return cluster + "-plugin-files" }
+
+// PluginRevision is the entry of PluginFilesSecret that is no file.
+const PluginRevision = "revision"
+
+// PluginFile is an entry of PluginFilesSecret, and the file of that name in a broker.
+func PluginFile(secret, entry string) string { return secret + "_" + entry }
+
 // AcceptedConfigMap names the ConfigMap that holds the last accepted spec of a cluster.
 func AcceptedConfigMap(cluster string) string { return cluster + "-accepted" }
 
@@ -122,6 +138,9 @@ func (c *Cluster) ObjectNames() []ObjectName {
 	}
 	if c.HasCustom() {
 		add(PartCluster, ClusterNameField, KindSecret, LoginsSecret(c.Name))
+	}
+	if c.Tiered.HasFiles() {
+		add(PartCluster, ClusterNameField, KindSecret, PluginFilesSecret(c.Name))
 	}
 	add(PartCluster, ClusterNameField, KindBudget, c.Name)
 	if c.Walls.Ingress {

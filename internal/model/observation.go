@@ -41,6 +41,7 @@ type Observation struct {
 	Usage      map[int32][]kafka.LogDir
 	Kafka      *kafka.Snapshot // nil = no snapshot
 	KafkaError string          // why there is none
+	Balancing  BalancingSeen
 }
 
 // ObservedPool is a live StatefulSet. FirstNodeID and the roles are what its template says, also of a pool that left

@@ -107,6 +107,8 @@ func (l Ledger) underWay(reassigning map[string]map[int32]kafka.Reassignment) in
 type Survey struct {
 	Brokers     []kafka.Broker
 	Reassigning map[string]map[int32]kafka.Reassignment // by topic and partition
+	// Others are records of the same operator that somebody else of it carries out: what is on them is left to end.
+	Others Ledger
 	// Free is how many partitions more may begin to move. Plan takes from it.
 	Free int
 	// HidesFenced: the brokers that are down are not among Brokers, as in Kafka before 4.0.
@@ -120,6 +122,11 @@ type Survey struct {
 
 // Grant lets as many partitions begin to move as the cluster may still bear beside those on record.
 func (s *Survey) Grant(l Ledger) { s.Free = MaxMoving - l.underWay(s.Reassigning) }
+
+// isOthers tells whether a reassignment is on the record of somebody else of the same operator.
+func (s *Survey) isOthers(topic string, partition int32, replicas []int32) bool {
+	return slices.ContainsFunc(s.Others, func(e Entry) bool { return e.Topic == topic && e.Has(partition, replicas) })
+}
 
 func sorted(ids []int32) []int32 { return slices.Sorted(slices.Values(ids)) }
 

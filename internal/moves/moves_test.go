@@ -81,7 +81,7 @@ func TestATopicThatNoKafkaTopicStandsForMovesAlike(t *testing.T) {
 	s := Survey{Brokers: brokersIn("a", "a", "b"), Free: 1, Rate: 5, Now: time.Unix(3e6, 0)}
 	d := Plan(topic, Placement{Factor: 2, Racks: []string{"a", "b"}}, nil, &s)
 	if got := fmt.Sprint(d.Moves, d.Record.InFlight, d.Record.Left, d.Record.BytesPerSecond, s.Free, d.Busy); got !=
-		"[{0 [0 2]}] [{0 [0 2]}] 2 5 0 true" {
+		"[{0 [0 2] false}] [{0 [0 2]}] 2 5 0 true" {
 		t.Errorf("%s, %+v", got, d)
 	}
 }

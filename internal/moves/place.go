@@ -32,6 +32,19 @@ func New(topic string, partitions int32, want Placement, brokers []kafka.Broker)
 	return p.assign(make([][]int32, partitions))
 }
 
+// Relocate returns the replicas of a topic as they are once none is on a broker that is not among those given, with as
+// few new ones as that takes, or why that cannot be. Racks are kept to.
+func Relocate(topic string, current, isr [][]int32, want Placement, brokers []kafka.Broker) (
+	[][]int32, *verdict.Verdict,
+) {
+	p, impossible := newPlacer(topic, want, brokers)
+	if impossible != nil {
+		return nil, impossible
+	}
+	p.isr = isr
+	return p.assign(current)
+}
+
 // placer computes assignments for one topic. A broker that is registered and fenced keeps its replicas, as being down
 // is no reason to move, and gets no new ones.
 type placer struct {

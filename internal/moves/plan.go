@@ -27,6 +27,7 @@ func (d *Decision) add(v verdict.Verdict) { d.Verdicts = append(d.Verdicts, v) }
 type motion struct {
 	base, next [][]int32 // the replicas without what is under way, and those once that has ended
 	ours       []int32   // partitions under way by the operator's own word
+	others     []int32   // those by its word, on another record
 	foreign    []int32   // those by anybody else's
 }
 
@@ -40,6 +41,8 @@ func (s *Survey) motion(t Topic, known *Record) motion {
 		m.next[partition] = without(r.Replicas, r.Removing)
 		if known.Has(partition, m.next[partition]) {
 			m.ours = append(m.ours, partition)
+		} else if s.isOthers(t.Name, partition, m.next[partition]) {
+			m.others = append(m.others, partition)
 		} else {
 			m.foreign = append(m.foreign, partition)
 		}
@@ -84,7 +87,7 @@ func Plan(t Topic, want Placement, known *Record, s *Survey) Decision {
 	wrong := d.cancel(m, p)
 	starts := d.start(t, m, p, wrong, s)
 	d.Moves = append(d.Moves, starts...)
-	d.Busy = len(starts)+len(m.ours) > 0
+	d.Busy = len(starts)+len(m.ours)+len(m.others) > 0
 	d.record(t, known, m, starts, len(m.ours)+len(wrong), s)
 	return d
 }
@@ -109,6 +112,10 @@ func (d *Decision) cancel(m motion, p *placer) (wrong []int32) {
 func (d *Decision) start(t Topic, m motion, p *placer, wrong []int32, s *Survey) []kafka.Move {
 	switch {
 	case len(wrong) == 0 || len(d.Moves) > 0: // what is cancelled is placed anew when Kafka has undone it
+		return nil
+	case len(m.others) > 0:
+		d.add(awaited(ReasonMoving, "waiting for partition %d, which moves to where there is room (spec.balancing of the "+
+			"KafkaCluster)", m.others[0]))
 		return nil
 	case len(m.foreign) > 0:
 		d.add(awaited(ReasonForeignMove,

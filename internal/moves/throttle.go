@@ -37,6 +37,12 @@ func throttle(config map[string]string, base [][]int32, inFlight []Assignment) (
 	return append(named(config, LeaderThrottled, from), named(config, FollowerThrottled, to)...), len(to) > 0
 }
 
+// Throttle names the replicas that copy for the moves under way of a topic with the given configuration. base are its
+// replicas without what is under way. It tells whether any replica copies.
+func Throttle(config map[string]string, base [][]int32, inFlight []Assignment) ([]kafka.ConfigChange, bool) {
+	return throttle(config, base, inFlight)
+}
+
 // Unthrottle takes the names of throttled replicas off a topic with the given configuration.
 func Unthrottle(config map[string]string) []kafka.ConfigChange {
 	changes, _ := throttle(config, nil, nil)

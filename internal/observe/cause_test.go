@@ -21,6 +21,12 @@ func TestCause(t *testing.T) {
 				"(BrokerServer)\n",
 			"the disk is full",
 		},
+		"what the start script found of a disk counts more than Kafka's last words": {
+			"org.apache.kafka.common.errors.KafkaStorageException: The log dir /d is already offline due to a previous IO " +
+				"exception.\n2026-11-29T22:02:15.841Z ERROR Shutdown broker because the metadata log dir /d has failed " +
+				"(ReplicaManager)\ncastellan: cannot write to /d: No space left on device\n",
+			"cannot write to /d: No space left on device",
+		},
 		"else the last line counts": {"start.sh: no files of node 7\n", "start.sh: no files of node 7"},
 		"silence says nothing":      {"\n\n", ""},
 	}

@@ -91,44 +91,52 @@ func problemOf(pod *corev1.Pod, container corev1.ContainerStatus, turned, now ti
 			"RegistryUnavailable", "SignatureValidationFailed":
 			return model.ProblemImagePull, sentence(waiting.Reason, waiting.Message)
 		case "CrashLoopBackOff":
-			return model.ProblemCrashLoop, lastWords(pod, container)
+			return model.ProblemCrashLoop, lastWords(pod, container.Name, container.LastTerminationState.Terminated)
 		case "CreateContainerConfigError", "CreateContainerError", "RunContainerError", "PreCreateHookError",
 			"PreStartHookError", "PostStartHookError":
 			return model.ProblemConfig, sentence(waiting.Reason, waiting.Message)
 		}
 		return model.ProblemNone, ""
 	}
-	if crashesAgain(container, turned, now) {
-		return model.ProblemCrashLoop, lastWords(pod, container)
+	if ended := crashesAgain(container, turned, now); ended != nil {
+		return model.ProblemCrashLoop, lastWords(pod, container.Name, ended)
 	}
 	return model.ProblemNone, ""
 }
 
-// crashesAgain tells whether a container that runs is between two crashes, where it looks alive for a moment. It is
-// not, if
+// crashesAgain tells how the last process of a container ended, if it is between two crashes: it runs, and looks alive for
+// a moment, or it has ended once more, and the kubelet has not said yet that it waits. It is not between two, if
 //
 //   - it is ready, or its pod was ready since it started: its Ready has turned since then. So a pod that crashed once
 //     and is unready weeks later, because its kubelet is silent or another container is unready, does not crash;
-//   - the process before it ran for long: its end was an accident;
+//   - the process that ended ran for long: its end was an accident;
 //   - it has outlived the process before it: it takes its time, such as to recover its logs.
-func crashesAgain(container corev1.ContainerStatus, turned, now time.Time) bool {
-	running, ended := container.State.Running, container.LastTerminationState.Terminated
-	if running == nil || container.Ready || container.RestartCount == 0 || ended == nil ||
-		turned.After(running.StartedAt.Time) {
-		return false
+func crashesAgain(container corev1.ContainerStatus, turned, now time.Time) *corev1.ContainerStateTerminated {
+	running, ended := container.State.Running, container.State.Terminated
+	var since, until time.Time // of its process, or of the last one
+	switch {
+	case running != nil:
+		since, until, ended = running.StartedAt.Time, now, container.LastTerminationState.Terminated
+	case ended != nil:
+		since, until = ended.StartedAt.Time, ended.FinishedAt.Time
+	}
+	if ended == nil || container.Ready || container.RestartCount == 0 || turned.After(since) {
+		return nil
 	}
 	ran := ended.FinishedAt.Sub(ended.StartedAt.Time)
-	return ran < longRun && now.Sub(running.StartedAt.Time) < ran+outlived
+	if ran >= longRun || until.Sub(since) >= ran+outlived {
+		return nil
+	}
+	return ended
 }
 
 // lastWords say why a container ended: that it was killed for its memory, its own last words, or its exit code.
-func lastWords(pod *corev1.Pod, container corev1.ContainerStatus) string {
-	ended := container.LastTerminationState.Terminated
+func lastWords(pod *corev1.Pod, container string, ended *corev1.ContainerStateTerminated) string {
 	switch {
 	case ended == nil:
 		return "the container ended"
 	case ended.Reason == "OOMKilled":
-		return "OOMKilled: the container needed more memory than its limit" + limitOf(pod, container.Name)
+		return "OOMKilled: the container needed more memory than its limit" + limitOf(pod, container)
 	case ended.ExitCode == killed:
 		return "the container was killed (exit code 137), as happens where memory is short"
 	}

@@ -31,6 +31,14 @@ func restarted(c corev1.ContainerStatus, ran time.Duration) corev1.ContainerStat
 	return c
 }
 
+// terminated is a container whose process ran for a time and ended; it was restarted so often before.
+func terminated(name string, restarts int32, since time.Time, ran time.Duration) corev1.ContainerStatus {
+	return corev1.ContainerStatus{Name: name, RestartCount: restarts, State: corev1.ContainerState{
+		Terminated: &corev1.ContainerStateTerminated{ExitCode: 1, Reason: "Error", Message: "disk full",
+			StartedAt: metav1.NewTime(since), FinishedAt: metav1.NewTime(since.Add(ran))},
+	}}
+}
+
 func waiting(name, reason, message string) corev1.ContainerStatus {
 	return corev1.ContainerStatus{Name: name, State: corev1.ContainerState{
 		Waiting: &corev1.ContainerStateWaiting{Reason: reason, Message: message},
@@ -61,6 +69,17 @@ func TestWhatKeepsAPodFromBeingReady(t *testing.T) {
 			turned:     ago(time.Minute),
 			containers: []corev1.ContainerStatus{restarted(container(kafka, ago(5*time.Second), false), 5*time.Second)},
 			problem:    model.ProblemCrashLoop, message: "no such file",
+		},
+		"it has crashed again, and the kubelet has not said yet that it waits": {
+			turned:     ago(time.Minute),
+			containers: []corev1.ContainerStatus{terminated(kafka, 1, ago(5*time.Second), 4*time.Second)},
+			problem:    model.ProblemCrashLoop, message: "disk full",
+		},
+		"it has ended for the first time, and is started at once": {
+			turned: ago(time.Minute), containers: []corev1.ContainerStatus{terminated(kafka, 0, ago(5*time.Second), 4*time.Second)},
+		},
+		"it ran for hours before it ended once more": {
+			turned: ago(5 * time.Hour), containers: []corev1.ContainerStatus{terminated(kafka, 3, ago(4*time.Hour), 4*time.Hour)},
 		},
 		"it crashed once weeks ago, and another container is unready": {
 			turned: ago(time.Minute),

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -15,6 +14,7 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/exposure"
 	"github.com/castellan-dev/castellan/internal/model"
+	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
 // Gateways is what is seen of the Gateway API.
@@ -166,11 +166,7 @@ func lacking(g gateway, l model.Listener, routes []exposure.Route) string {
 		return fmt.Sprintf("has no listener with protocol TCP for port %s: add it", missing[0])
 	}
 	const most = 10
-	ports := strings.Join(missing[:min(len(missing), most)], ", ")
-	if len(missing) > most {
-		ports += fmt.Sprintf(" and %d more", len(missing)-most)
-	}
-	return fmt.Sprintf("has no listeners with protocol TCP for the ports %s: add them", ports)
+	return fmt.Sprintf("has no listeners with protocol TCP for the ports %s: add them", verdict.Few(most, missing))
 }
 
 // says is what the Gateway says of a route that it does not serve yet; empty = it serves it.

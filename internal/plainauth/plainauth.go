@@ -29,7 +29,7 @@
 //
 // A line that is not so, or that repeats a name for the second time, lets nobody in and harms no other line. A file
 // that cannot be read, or is larger than 4 MiB, lets nobody in at all. One line takes about 80 bytes and the name, so
-// that a Secret (1 MiB) holds some 10,000 users.
+// that a Secret (1 MiB) holds some 10,000 users; there may be several, see MaxParts.
 package plainauth
 
 import (
@@ -185,6 +185,9 @@ const (
 	// linesOfOne is in how many lines a name may stand.
 	linesOfOne = 2
 )
+
+// RetainedSize is how many bytes it takes to say that the lines of a name stay.
+func RetainedSize(name string) int { return len(retainedMark) + len(encodeName(name)) + len("\n") }
 
 // Retained are the names whose lines stay when nobody asks for them.
 func Retained(file []byte) map[string]bool {

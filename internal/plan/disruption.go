@@ -26,6 +26,7 @@ type round struct {
 	disruptions []*disruption
 	lost        []int32 // by partition: how many of its in-sync replicas stop
 	rack        string  // of the node that was added last
+	rolls       bool    // some node is to be restarted, now or later
 }
 
 func (r *round) empty() bool { return len(r.disruptions) == 0 }
@@ -73,7 +74,9 @@ func (v *view) choose(p *Plan, t tables) (*round, []*disruption) {
 				v.add(chosen, d)
 				continue
 			}
-			d.held = refusal.name
+			if d.held = refusal.name; kind == BeginMoves {
+				v.course.Hold(facts[0])
+			}
 			if kind == Restart && d.node.pod == nil {
 				continue // there is no pod to delete, and planWaiting says so
 			}
@@ -84,6 +87,7 @@ func (v *view) choose(p *Plan, t tables) (*round, []*disruption) {
 			p.Held = append(p.Held, v.holding(d, refusal, fact))
 		}
 		all = append(all, wanted...)
+		chosen.rolls = chosen.rolls || len(wanted) > 0 && (kind == Restart || kind == ReplaceDisk)
 	}
 	return chosen, all
 }

@@ -402,6 +402,39 @@ var disruptionTests = []disruptionTest{
 			s.askVersion()
 			delete(s.want.Files, 1)
 		}},
+
+	{"replicas move to a broker that was added", "", "broker 2 gets its share", BeginMoves, 0, (*stage).uneven},
+	{"not while the cluster is paused", "notPaused", "replicas not moved: the cluster is paused", BeginMoves, -1,
+		func(s *stage) {
+			s.uneven()
+			s.c.Paused = true
+		}},
+	{"not while a broker is down", "othersReady", "replicas not moved: broker 1 is fenced", BeginMoves, -1,
+		func(s *stage) {
+			s.uneven()
+			s.shot().Brokers[1].Fenced = true
+		}},
+	{"not before a roll that waits", "rollFirst", "replicas not moved: a node is to be restarted first", BeginMoves, -1,
+		func(s *stage) {
+			s.uneven()
+			s.change(1)
+			s.c.Unavailable = v1alpha1.UnavailableWait
+		}},
+	{"not while a disk has failed", "disksWork", "replicas not moved: of broker 1, disk data has failed", BeginMoves, -1,
+		func(s *stage) {
+			s.uneven()
+			s.shot().LogDirs = map[int32][]kafka.LogDir{1: {{Path: model.LogDir("data"), Error: kafka.ErrorStorage}}}
+		}},
+}
+
+// uneven is a broker 2 that was added, and holds nothing.
+func (s *stage) uneven() {
+	s.c.Balancing = model.Balancing{Mode: v1alpha1.BalancingOnScale, Tolerance: 10, MaxMoving: 50,
+		Record: &v1alpha1.BalancingStatus{Spread: []int32{0, 1}}}
+	for i := range s.shot().Partitions {
+		p := s.partition(i)
+		p.Replicas, p.ISR, p.Leader = []int32{0, 1}, []int32{0, 1}, 0
+	}
 }
 
 func TestEachPredicateAloneHoldsItsAct(t *testing.T) {

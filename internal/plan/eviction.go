@@ -11,7 +11,8 @@ import "slices"
 //   - Any other pod is not ready: none. It is stopping or starting, and soon back.
 func (v *view) planEviction(p *Plan, t tables, chosen *round, wanted []*disruption) {
 	about := slices.ContainsFunc(wanted, func(d *disruption) bool { return d.held == budgetClosedName })
-	if !chosen.empty() || about {
+	moves := !chosen.empty() && chosen.disruptions[0].kind == BeginMoves // it stops nobody
+	if !chosen.empty() && !moves || about {
 		return
 	}
 	var serve []*node

@@ -16,10 +16,7 @@ const rebalanceKey = "auto.leader.rebalance.enable"
 func (v *view) planLeaders(p *Plan) {
 	fresh, _ := v.freshSnapshot()
 	newer, _ := v.snapshotNewerThanPods()
-	others := slices.ContainsFunc(v.c.Pools, func(p model.Pool) bool {
-		return p.Controller && strings.EqualFold(strings.TrimSpace(p.StaticConfig[rebalanceKey]), "false")
-	})
-	if others || !fresh || !newer || !v.obs.CacheCurrent || v.kafka.short > 0 {
+	if v.keepsLeaders() || !fresh || !newer || !v.obs.CacheCurrent || v.kafka.short > 0 {
 		return
 	}
 	for _, n := range v.nodes {
@@ -41,4 +38,11 @@ func (v *view) planLeaders(p *Plan) {
 	if away.count > 0 {
 		p.Steps = append(p.Steps, Step{Kind: ElectLeaders, Reasons: []string{away.String()}})
 	}
+}
+
+// keepsLeaders tells that somebody else places the leaders.
+func (v *view) keepsLeaders() bool {
+	return slices.ContainsFunc(v.c.Pools, func(p model.Pool) bool {
+		return p.Controller && strings.EqualFold(strings.TrimSpace(p.StaticConfig[rebalanceKey]), "false")
+	})
 }

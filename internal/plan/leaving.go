@@ -53,6 +53,9 @@ func holdsNothing(v *view, d *disruption, _ *round) (bool, string) {
 	if count == 0 {
 		return true, ""
 	}
+	if text := v.leaves(d.node); text != "" {
+		return false, text
+	}
 	holds := fmt.Sprintf("it holds %s, among them %s", verdict.Counted(count, "partition"), partition(example))
 	widest, stay := v.kafka.widest(d.node.ID), v.brokersToStay()
 	// A partition that is being reassigned has more replicas than its replication factor.
@@ -62,6 +65,32 @@ func holdsNothing(v *view, d *disruption, _ *round) (bool, string) {
 			widest.Topic, factor, verdict.Counted(stay, "broker"), verdict.Counted(factor-stay, "broker"), holds)
 	}
 	return false, holds + "; move them to other brokers"
+}
+
+// leaves says what a broker that leaves waits for where the operator empties it; empty = it does not.
+func (v *view) leaves(n *node) string {
+	if n.gone || !v.balances() || v.tooWide(n) {
+		return ""
+	}
+	text, _ := v.course.Leaving(n.ID)
+	return text
+}
+
+// tooWide tells whether a broker holds a topic with more replicas than brokers would stay.
+func (v *view) tooWide(n *node) bool {
+	widest := v.kafka.widest(n.ID)
+	return widest != nil && v.kafka.snapshot.Reassigning == 0 && len(widest.Replicas) > v.brokersToStay()
+}
+
+// fieldOfHolding names the field where only the user can have the broker leave.
+func fieldOfHolding(v *view, d *disruption) string {
+	if v.leaves(d.node) == "" {
+		return fieldOfPool(v, d)
+	}
+	if _, stuck := v.course.Leaving(d.node.ID); stuck {
+		return fieldOfPool(v, d)
+	}
+	return ""
 }
 
 func (v *view) brokersToStay() int {
@@ -76,10 +105,11 @@ func (v *view) brokersToStay() int {
 
 // fieldOfPool names the field with which the user keeps the node.
 func fieldOfPool(v *view, d *disruption) string {
-	if v.c.Pool(d.node.Pool) == nil {
-		return fmt.Sprintf("spec.pools[%s]", d.node.Pool)
+	pool := v.c.Pool(d.node.Pool)
+	if pool == nil {
+		return model.PoolField(d.node.Pool, "")
 	}
-	return fmt.Sprintf("spec.pools[%s].replicas", d.node.Pool)
+	return model.ReplicasField(pool.Name, pool.Scaled)
 }
 
 func emptyTwice(v *view, d *disruption, _ *round) (bool, string) {

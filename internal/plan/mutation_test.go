@@ -156,6 +156,16 @@ var killers = map[string]struct {
 		s.kill(s.nodes[1003]) // Kafka counts on it until its session ends
 		s.run(5)
 	}, func() *sim { return atRest("ctl:0:3:c", "brk:1000:4:b") }},
+	"rollFirst": {"is to be restarted", func(s *sim) {
+		s.run(4)
+		s.edit("v2")
+		s.run(30)
+	}, growing},
+	"disksWork": {"while a disk of node", func(s *sim) {
+		s.run(4)
+		s.failDisk(s.nodes[1])
+		s.run(30)
+	}, growing},
 	"isrComplete": {"is not in sync", func(s *sim) {
 		s.ticks.sync = 10
 		s.topic("lean", 1, []int32{0, 1, 2})
@@ -193,4 +203,21 @@ func TestEveryPredicateIsMissedWhenItIsMadeToSayYes(t *testing.T) {
 			}
 		})
 	}
+}
+
+// growing is a cluster whose replicas move to a broker that was added, one at a time.
+func growing() *sim {
+	s := newSim(simPools("main:0:3:cbj", "more:1000:1:bj"))
+	s.c.Balancing = model.Balancing{Mode: v1alpha1.BalancingOnScale, Tolerance: 10, MaxMoving: 1}
+	s.settle(200)
+	var assignments [][]int32
+	for i := range int32(12) {
+		assignments = append(assignments, []int32{i % 3, (i + 1) % 3})
+	}
+	s.topic("orders", 1, assignments...)
+	s.scale("more", 2)
+	for len(s.kafka.throttled) == 0 && s.tick < 500 {
+		s.run(1)
+	}
+	return s
 }

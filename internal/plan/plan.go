@@ -13,6 +13,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/castellan-dev/castellan/internal/balance/course"
 	"github.com/castellan-dev/castellan/internal/model"
 )
 
@@ -40,6 +41,8 @@ type Plan struct {
 	Spared    []string
 	// Cordoned lists the brokers whose cordon is the operator's. It is to be on record before the next pass.
 	Cordoned []int32
+	// Course is how far the moving of replicas is; nil = nobody looked.
+	Course *course.Course
 	// Waiting says what is under way and needs no step, such as a pod that starts or a replica that catches up.
 	Waiting []string
 	// Until is when the passing of time alone changes the plan; zero = it does not.
@@ -63,7 +66,7 @@ type tables struct {
 
 func next(c *model.Cluster, want model.Desired, obs *model.Observation, now time.Time, t tables) Plan {
 	v := newView(c, want, obs, now)
-	p := &Plan{Cordoned: slices.Sorted(maps.Keys(c.Cordoned))}
+	p := &Plan{Course: v.course, Cordoned: slices.Sorted(maps.Keys(c.Cordoned))}
 	if c.ClusterID == "" || !c.Bootstrapped && len(c.InitialVoters) == 0 {
 		// A pod that started now would find nobody to tell it which cluster it belongs to.
 		p.wait("the cluster id and the initial voters are not recorded yet")
@@ -77,6 +80,7 @@ func next(c *model.Cluster, want model.Desired, obs *model.Observation, now time
 	staging := v.planStaging(p, chosen.restarting(), shaping)
 	v.planConfig(p)
 	v.planCordons(p)
+	v.planEndMoves(p)
 	if len(wanted) == 0 && !staging && len(shaping) == 0 {
 		v.planLeaders(p)
 	}

@@ -95,7 +95,7 @@ var predicates = []predicate{
 			"its disks are to be replaced that have failed, as it says itself: then every rule of a restart is asked, too.",
 	},
 	{
-		name: "othersReady", guards: []Kind{Restart, ShrinkPool}, permits: othersReady,
+		name: "othersReady", guards: []Kind{Restart, ShrinkPool, BeginMoves}, permits: othersReady,
 		sentence: "Every other node has a ready pod that stays, and every other broker is unfenced. Nodes that " +
 			"leave, do not vote and hold no replica are not counted. Of a node that leaves, it is enough that " +
 			"Kafka's process is ready, and so it is of every other one for a pod that is itself not ready and for the " +
@@ -105,12 +105,12 @@ var predicates = []predicate{
 	{
 		name: "snapshotFresh", permits: snapshotFresh,
 		guards: []Kind{Restart, ReplaceDisk, AddVoter, RemoveVoter, ShrinkPool, Unregister, DeleteClaims, FinalizeVersion,
-			evict},
+			BeginMoves, evict},
 		sentence: "There is a complete view of Kafka, it is of this cluster, and it is at most 10 seconds old.",
 	},
 	{
 		name: "snapshotNewer", permits: snapshotNewer,
-		guards: []Kind{Restart, ReplaceDisk, AddVoter, RemoveVoter, ShrinkPool, FinalizeVersion, evict},
+		guards: []Kind{Restart, ReplaceDisk, AddVoter, RemoveVoter, ShrinkPool, FinalizeVersion, BeginMoves, evict},
 		sentence: "The view of Kafka is at least 6 seconds younger than every pod and its process, so that it shows " +
 			"the processes that run now.",
 	},
@@ -180,7 +180,7 @@ var predicates = []predicate{
 		sentence: "The highest node id of a pool leaves first: a StatefulSet removes its highest ordinal.",
 	},
 	{
-		name: "holdsNothing", guards: []Kind{ShrinkPool, Unregister}, permits: holdsNothing, field: fieldOfPool,
+		name: "holdsNothing", guards: []Kind{ShrinkPool, Unregister}, permits: holdsNothing, field: fieldOfHolding,
 		sentence: "A broker that leaves, or is gone, has no replica of any partition.",
 	},
 	{
@@ -212,6 +212,14 @@ var predicates = []predicate{
 	{
 		name: "allOnVersion", guards: []Kind{FinalizeVersion}, permits: allOnVersion,
 		sentence: "Every node is ready, unfenced, and runs what the spec asks for.",
+	},
+	{
+		name: "rollFirst", guards: []Kind{BeginMoves}, permits: rollFirst,
+		sentence: "No node is to be restarted, now or later: a roll does not wait for replicas that have not begun to move.",
+	},
+	{
+		name: "disksWork", guards: []Kind{BeginMoves}, permits: disksWork,
+		sentence: "No disk of a broker has failed: what is on it is copied before anything is evened out.",
 	},
 	{
 		name: budgetClosedName, guards: []Kind{Restart}, permits: budgetClosed,

@@ -11,6 +11,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/model"
 )
 
 const defaultPropertyRuns = 10000
@@ -35,6 +38,23 @@ func TestRandomPoolsShrinkWhileTopicsAreMade(t *testing.T) {
 	lives(t, runs, seed, func(seed uint64, mute bool) *randomRun {
 		r := newRandomRun(seed, mute)
 		r.shrinks, r.snapAge = true, 0 // no view promises anything about a topic that is younger
+		return r
+	})
+}
+
+// Pools grow, shrink and go while the operator moves replicas to where there is room, dies between any two steps, and
+// somebody else moves some, too. No user empties a broker.
+func TestRandomPoolsAreBalancedWithoutABrokenPromise(t *testing.T) {
+	runs, seed := envInt("CASTELLAN_PROPERTY_RUNS", defaultPropertyRuns/10), uint64(envInt("CASTELLAN_PROPERTY_SEED", 1))
+	if testing.Short() {
+		runs = min(runs, 200)
+	}
+	lives(t, runs, seed, func(seed uint64, mute bool) *randomRun {
+		r := newRandomRun(seed, mute)
+		r.shrinks, r.snapAge, r.users.emptyAfter = true, 0, 0
+		if r.c.Balancing.Mode == v1alpha1.BalancingOff {
+			r.c.Balancing.Mode = v1alpha1.BalancingOnScale
+		}
 		return r
 	})
 }
@@ -118,6 +138,7 @@ func newRandomRun(seed uint64, mute bool) *randomRun {
 	r.lag, r.snapAge = r.rng.IntN(4), r.rng.IntN(10)
 	r.users.emptyAfter, r.users.replaceAfter = 1+r.rng.IntN(30), 1+r.rng.IntN(30)
 	r.calm = r.rng.IntN(5) == 0
+	r.balance(rand.New(rand.NewPCG(seed, 2)))
 	return r
 }
 
@@ -269,4 +290,14 @@ func (r *randomRun) finish() string {
 		}
 	}
 	return r.atRest()
+}
+
+// balance gives a third of the clusters a spec.balancing. Users empty brokers all the same, at times before the
+// operator does.
+func (r *randomRun) balance(rng *rand.Rand) {
+	modes := []v1alpha1.BalancingMode{v1alpha1.BalancingOff, v1alpha1.BalancingOff, v1alpha1.BalancingOff,
+		v1alpha1.BalancingOff, v1alpha1.BalancingOnScale, v1alpha1.BalancingContinuous}
+	r.c.Balancing = model.Balancing{
+		Mode: modes[rng.IntN(len(modes))], Tolerance: 10 * rng.IntN(3), MaxMoving: 1 + rng.IntN(6),
+	}
 }

@@ -22,15 +22,15 @@ var reasons = []reason{
 	{
 		name: "filesChanged", leads: Restart, holds: filesChanged,
 		after: "a key of `spec.config` or of a pool's `config` that Kafka reads only at its start, `jvm.heap`, " +
-			"`roles`, a listener added, removed or changed",
+			"`roles`, a listener added, removed or changed, `spec.tieredStorage`",
 		sentence: "The node's configuration files differ from what its pod runs, in something that the user asked " +
 			"for.",
 	},
 	{
 		name: "templateChanged", leads: Restart, holds: templateChanged,
-		after: "`spec.version`; `resources`, `podTemplate` or `roles` of a pool",
+		after: "`spec.version`; `spec.plugins`; `resources`, `podTemplate` or `roles` of a pool",
 		sentence: "The pod template of its pool differs from what its pod runs, in something that the user asked " +
-			"for: the version of Kafka, resources, roles, the podTemplate.",
+			"for: the version of Kafka, plug-ins, resources, roles, the podTemplate.",
 	},
 	{
 		name: "templateEdited", leads: Restart, holds: templateEdited,
@@ -114,6 +114,13 @@ var reasons = []reason{
 		name: "metadataAsked", leads: FinalizeVersion, holds: metadataAsked,
 		after:    "`spec.metadataVersion`",
 		sentence: "spec.metadataVersion differs from the metadata.version that Kafka has finalized.",
+	},
+	{
+		name: "movesDue", leads: BeginMoves, holds: movesDue,
+		after: "`replicas` of a pool, a pool added or removed; with `spec.balancing.mode` Continuous also nothing at all: " +
+			"data grows unevenly",
+		sentence: "A broker leaves and holds replicas, or was added and has not got its share, or brokers are to be evened " +
+			"out continuously, and spec.balancing permits it.",
 	},
 }
 

@@ -23,7 +23,7 @@ type story struct {
 
 // stories hold one for every point of what the planner decides.
 func stories() []story {
-	return slices.Concat(restartStories, repairStories, upgradeStories, quorumStories, sizeStories, careStories)
+	return slices.Concat(restartStories, repairStories, upgradeStories, quorumStories, sizeStories, careStories, balancingStories)
 }
 
 // atRest is a cluster that is complete and has nothing to do.
@@ -230,7 +230,7 @@ func TestEveryRuleIsToldSomewhere(t *testing.T) {
 		"poolGone":       "the spec has no such pool",
 		"identityEnds":   "its certificate ends at",
 		"claimsUnwanted": "the node is gone, and storage.retention.whenScaled of its pool was Delete",
-		"brokerGone":     "it is gone for good", "metadataAsked": "is asked for",
+		"brokerGone":     "it is gone for good", "metadataAsked": "is asked for", "movesDue": "gets its share",
 	}
 	for _, r := range reasons {
 		if r.name == "podMissing" {

@@ -234,6 +234,11 @@ func (s *sim) kafkaShows(step *Step) bool {
 		return s.nodes[step.Node] == nil || !s.nodes[step.Node].registered
 	case FinalizeVersion:
 		return s.kafka.level == step.Level
+	case BeginMoves:
+		return !slices.ContainsFunc(step.Moves, func(m v1alpha1.MovingPartition) bool {
+			p := s.part(m.Topic, m.Partition)
+			return !slices.Equal(p.target, m.Replicas) && !slices.Equal(p.Replicas, m.Replicas)
+		})
 	}
 	return false
 }

@@ -19,6 +19,8 @@ type simKafka struct {
 	config   map[string]string
 	own      map[int32]map[string]string // run-time keys of single brokers; they outlive the broker
 	level    int16                       // of metadata.version
+	// throttled are the topics with the operator's throttle.
+	throttled map[string]bool
 }
 
 // simReplica is a replica of the metadata log; seen is when it last held all of it, 0 = not under this leader.
@@ -33,6 +35,7 @@ type simPart struct {
 	target []int32
 	added  []int32 // by the reassignment
 	wait   int
+	ours   bool // the operator has begun it
 }
 
 // factor is the replication factor; under reassignment there are more replicas for a while.
@@ -252,13 +255,17 @@ func (s *sim) moveReassignment(p *simPart) {
 			return
 		}
 	}
+	before := len(p.ISR)
 	p.ISR = slices.DeleteFunc(slices.Clone(p.ISR), func(id int32) bool { return !slices.Contains(p.target, id) })
+	if p.ours && len(p.ISR) < int(p.MinISR) && before-len(p.added) >= int(p.MinISR) {
+		s.violate("moving %s takes it below its min ISR", p.name())
+	}
 	for _, id := range p.Replicas {
 		if !slices.Contains(p.target, id) && s.nodes[id] != nil {
 			delete(s.nodes[id].second.held, p.name())
 		}
 	}
-	p.Replicas, p.target = p.target, nil
+	p.Replicas, p.target, p.ours = p.target, nil, false
 }
 
 // reassign begins to move a partition to other brokers.
@@ -388,6 +395,7 @@ func (s *sim) snapshot() (*kafka.Snapshot, string) {
 		shot.Partitions[i].Offline = s.offline(p)
 		if p.target != nil {
 			shot.Reassigning++
+			s.showReassignment(shot, p)
 		}
 	}
 	s.askForLogDirs(shot)

@@ -20,6 +20,7 @@ func (s *sim) observe() *model.Observation {
 	seen := *o
 	seen.CacheCurrent = s.stale == nil
 	seen.Kafka, seen.KafkaError = s.snapshot()
+	seen.Balancing = model.BalancingSeen{Remembered: s.remembered, Loads: s.loads}
 	return &seen
 }
 
@@ -76,6 +77,7 @@ func (s *sim) pass() bool {
 	p := next(s.c, s.want, obs, s.now, s.tables)
 	s.tell(p)
 	s.judgePlan(p, obs)
+	s.remembered = p.Course.Remembered
 	s.c.Cordoned = map[int32]bool{}
 	for _, id := range p.Cordoned {
 		s.c.Cordoned[id] = true
@@ -94,7 +96,8 @@ func (s *sim) pass() bool {
 		}
 		s.judgeExpectation(&p.Steps[i])
 	}
-	return p.Empty()
+	s.reportBalancing(&p)
+	return p.Empty() && !p.Course.UnderWay()
 }
 
 // perform does one thing, unless the operator dies before it, or the answer is lost, or the request is.
@@ -104,6 +107,7 @@ func (s *sim) perform(do func() error) error {
 	case s.crashAt:
 		s.note("(the operator dies before the next step)")
 		s.stale, s.hidden, s.cached = nil, 0, nil // the next one reads everything anew
+		s.remembered = model.Remembered{}
 		return errDied
 	case s.loseAt:
 		s.note("(an answer is lost)")
@@ -154,6 +158,10 @@ func (s *sim) noteEmpty(shot *kafka.Snapshot) {
 
 // act does what a step says, and judges it.
 func (s *sim) act(step *Step, all []Step) error {
+	if step.Kind.Row().Act == MoveReplicas {
+		defer func() { s.cached = nil }()
+		return s.moveReplicas(step)
+	}
 	if step.Kind.Row().Act == AskKafka {
 		defer func() { s.cached = nil }() // what was read before the act is not used after it
 		return s.actOnKafka(step)

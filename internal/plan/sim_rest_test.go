@@ -10,7 +10,7 @@ import (
 
 // atRest says what is not as wanted though the plan is empty; empty = nothing.
 func (s *sim) atRest() string {
-	for _, check := range []func() string{s.nodesAtRest, s.setsAtRest, s.quorumAtRest, s.kafkaAtRest, s.budgetAtRest} {
+	for _, check := range []func() string{s.nodesAtRest, s.setsAtRest, s.quorumAtRest, s.kafkaAtRest, s.budgetAtRest, s.movesAtRest} {
 		if complaint := check(); complaint != "" {
 			return complaint
 		}

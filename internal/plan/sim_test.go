@@ -51,9 +51,11 @@ type sim struct {
 	sawAlive map[int32]bool
 	// sawGoing holds those whose claim was seen in it to be being deleted.
 	sawGoing map[int32]bool
-	steps    int // performed ones
-	crashAt  int // number of the step before which the operator dies; 0 = never
-	loseAt   int // number of the step whose request or answer is lost; 0 = none
+	// remembered is what the operator forgets when it dies.
+	remembered model.Remembered
+	steps      int // performed ones
+	crashAt    int // number of the step before which the operator dies; 0 = never
+	loseAt     int // number of the step whose request or answer is lost; 0 = none
 
 	performed bool             // it is the answer that is lost
 	started   map[int32]int    // restarts by the operator since the last edit, by node

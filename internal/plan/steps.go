@@ -3,6 +3,7 @@ package plan
 import (
 	"strings"
 
+	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/model"
 )
@@ -10,7 +11,7 @@ import (
 // Kind is what a step does. steps_table.go has a row for each.
 type Kind string
 
-// The kinds of steps. The first eleven disturb nobody.
+// The kinds of steps. Those up to EndMoves disturb nobody.
 const (
 	// CreatePool creates the StatefulSet of a pool.
 	CreatePool Kind = "CreatePool"
@@ -38,6 +39,9 @@ const (
 	// ElectLeaders gives leadership back to the preferred replicas.
 	ElectLeaders Kind = "ElectLeaders"
 
+	// EndMoves takes moves off the record that are under way no more, and their throttle off Kafka.
+	EndMoves Kind = "EndMoves"
+
 	// ReplaceDisk deletes the claims of a node and its pod. A new disk takes their place.
 	ReplaceDisk Kind = "ReplaceDisk"
 	// RemoveVoter takes a controller out of the metadata quorum.
@@ -56,26 +60,29 @@ const (
 	DeleteClaims Kind = "DeleteClaims"
 	// FinalizeVersion raises or lowers metadata.version.
 	FinalizeVersion Kind = "FinalizeVersion"
+	// BeginMoves puts moves of replicas on record, and begins them.
+	BeginMoves Kind = "BeginMoves"
 )
 
 // Step is one thing to do.
 type Step struct {
 	Kind     Kind
 	Pool     string
-	Node     int32                 // what it concerns; AlterConfig: kafka.AllBrokers = all
-	Nodes    []int32               // CreatePool, ScalePool, StageFiles: whose files become the desired ones
-	Replicas int32                 // steps that change a StatefulSet: how many pods it asks for afterwards
-	PodUID   string                // SayFormat, Restart, ReplaceDisk: the very pod that was judged; empty = none
-	DiskUID  string                // SayFormat: the disk that was judged; to be recorded before FormatInitial is said
-	Format   string                // SayFormat: FormatInitial or FormatJoin
-	Changes  []kafka.ConfigChange  // AlterConfig, Cordon, Uncordon
-	Member   kafka.QuorumMember    // AddVoter, RemoveVoter
-	Endpoint string                // AddVoter: host:port of its CONTROLLER listener
-	SetUID   string                // RetryPod, RenewPool, RemovePool: the very StatefulSet that was judged
-	Level    int16                 // FinalizeVersion
-	Claims   []model.ObservedClaim // ReplaceDisk, DeleteClaims: the very claims that were judged
-	Reasons  []string              // why, as sentences
-	Facts    string                // what the cluster has left meanwhile, as sentences; may be empty
+	Node     int32                      // what it concerns; AlterConfig: kafka.AllBrokers = all
+	Nodes    []int32                    // CreatePool, ScalePool, StageFiles: whose files become the desired ones
+	Replicas int32                      // steps that change a StatefulSet: how many pods it asks for afterwards
+	PodUID   string                     // SayFormat, Restart, ReplaceDisk: the very pod that was judged; empty = none
+	DiskUID  string                     // SayFormat: the disk that was judged; to be recorded before FormatInitial is said
+	Format   string                     // SayFormat: FormatInitial or FormatJoin
+	Changes  []kafka.ConfigChange       // AlterConfig, Cordon, Uncordon
+	Member   kafka.QuorumMember         // AddVoter, RemoveVoter
+	Endpoint string                     // AddVoter: host:port of its CONTROLLER listener
+	SetUID   string                     // RetryPod, RenewPool, RemovePool: the very StatefulSet that was judged
+	Level    int16                      // FinalizeVersion
+	Claims   []model.ObservedClaim      // ReplaceDisk, DeleteClaims: the very claims that were judged
+	Moves    []v1alpha1.MovingPartition // BeginMoves, EndMoves
+	Reasons  []string                   // why, as sentences
+	Facts    string                     // what the cluster has left meanwhile, as sentences; may be empty
 }
 
 // String prints a step in one line: what it does, why, and what the cluster has left meanwhile.

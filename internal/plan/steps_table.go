@@ -53,6 +53,8 @@ const (
 	DeleteUnwanted Act = "DeleteUnwanted"
 	// AskKafka sends Row.Request.
 	AskKafka Act = "AskKafka"
+	// MoveReplicas records Step.Moves before it begins them, and takes their throttle off before it forgets them.
+	MoveReplicas Act = "MoveReplicas"
 )
 
 // Request is one request to Kafka.
@@ -170,6 +172,10 @@ var table = []Row{
 		Event: Event{Type: NoEvent}, Expects: Nothing,
 	},
 	{
+		Kind: EndMoves, Trace: "replicas have arrived:", text: movedReplicas,
+		Act: MoveReplicas, Event: Event{Type: NoEvent}, Expects: Nothing,
+	},
+	{
 		Kind: ReplaceDisk, Trace: "replace the disk of", text: Step.nodeName,
 		Act: DeleteDisk, Event: Event{WarningEvent, "DiskReplaced"}, Expects: PodGone,
 		disruption: &disruptionRow{
@@ -245,6 +251,14 @@ var table = []Row{
 		disruption: &disruptionRow{
 			concerns: wholeCluster, subject: func(*node) string { return "metadata.version" }, undone: "not changed",
 			effect: "nobody restarts; it is set in Kafka", judged: judgedLevel,
+		},
+	},
+	{
+		Kind: BeginMoves, Trace: "move replicas of", text: movedReplicas,
+		Act: MoveReplicas, Event: Event{NormalEvent, "ReplicasMoving"}, Expects: KafkaShows,
+		disruption: &disruptionRow{
+			concerns: wholeCluster, subject: func(*node) string { return "replicas" }, undone: "not moved",
+			effect: "nobody restarts; brokers copy replicas from each other, under the throttle", judged: judgedMoves,
 		},
 	},
 }

@@ -347,3 +347,14 @@ func joinKinds(kinds []Kind) string {
 	}
 	return strings.Join(names, ", ")
 }
+
+func TestTheFieldThatKeepsANodeIsTheOneThatSaysHowManyThereAre(t *testing.T) {
+	v := &view{c: &model.Cluster{Pools: []model.Pool{{Name: "main"}, {Name: "brokers", Scaled: true}}}}
+	for pool, want := range map[string]string{
+		"main": "spec.pools[main].replicas", "brokers": "spec.replicas", "old": "spec.pools[old]",
+	} {
+		if got := fieldOfPool(v, &disruption{node: &node{Node: &model.Node{Pool: pool}}}); got != want {
+			t.Errorf("pool %s: %s, expected %s", pool, got, want)
+		}
+	}
+}

@@ -18,6 +18,9 @@ func (p Plan) String() string {
 	if len(p.Pending) > 0 {
 		fmt.Fprintf(&b, "pending: nodes %s\n", joinIDs(p.Pending))
 	}
+	if p.Course != nil && p.Course.Text() != "" {
+		fmt.Fprintf(&b, "%s\n", p.Course.Text())
+	}
 	for _, w := range p.Waiting {
 		fmt.Fprintf(&b, "wait: %s\n", w)
 	}

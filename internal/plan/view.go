@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/balance/course"
 	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/version"
 )
@@ -19,6 +20,7 @@ type view struct {
 	now         time.Time
 	nodes       []*node
 	kafka       *evidence
+	course      *course.Course
 	provenPools map[string]bool // pools that have proven what is wanted of them
 	upgrades    bool            // some node runs an older version of Kafka than the spec asks for
 }
@@ -67,6 +69,7 @@ func newView(c *model.Cluster, want model.Desired, obs *model.Observation, now t
 	v.upgrades = slices.ContainsFunc(v.nodes, func(n *node) bool {
 		return n.pod != nil && !n.leaving && n.pod.Version != "" && version.Compare(n.pod.Version, c.Version) < 0
 	})
+	v.course = course.New(v.toBalance())
 	templateWorks := map[string]bool{}
 	for _, n := range v.nodes {
 		templateWorks[n.Pool] = templateWorks[n.Pool] || n.ready() && n.pod.Template.User == n.set.Template.User

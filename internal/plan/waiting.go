@@ -49,9 +49,21 @@ func (v *view) waitForNode(p *Plan, n *node) {
 		p.wait("%s serves, and %s; %s", n.name(), failed, failed.Cure())
 	case failed.String() != "":
 		p.wait("%s serves, and %s", n.name(), failed)
-	case n.isBroker() && len(v.kafka.lagging[n.ID]) > 0:
-		p.wait("%s is catching up on %s", n.name(), verdict.Counted(len(v.kafka.lagging[n.ID]), "partition"))
+	case n.isBroker() && v.behind(n) > 0:
+		p.wait("%s is catching up on %s", n.name(), verdict.Counted(v.behind(n), "partition"))
 	}
+}
+
+// behind counts the partitions that a broker is catching up on, without those that are on their way to where there is
+// room: the cluster lacks nothing meanwhile, and the status tells how far they are.
+func (v *view) behind(n *node) int {
+	late := 0
+	for _, i := range v.kafka.lagging[n.ID] {
+		if p := v.kafka.partition(i); !v.course.Moves(p.Topic, p.Number) {
+			late++
+		}
+	}
+	return late
 }
 
 // notReady says why a pod is not ready, with Kubernetes' own message where there is one.

@@ -1,6 +1,7 @@
 package provided
 
 import (
+	"bytes"
 	"crypto/x509"
 	"fmt"
 	"slices"
@@ -42,8 +43,28 @@ func ClientAnchors(l model.Listener, secrets Secrets, now time.Time) ClientAutho
 			given.Warnings = append(given.Warnings, fmt.Sprintf("%s: brokers do not trust %s in Secret %q, which has ended at "+
 				"%s; put its successor there", field, c.Subject, name, c.NotAfter.UTC().Format(time.RFC3339)))
 		}
+		for _, c := range endingSoon(living, now) {
+			given.Warnings = append(given.Warnings, fmt.Sprintf("%s: %s in Secret %q ends at %s, and lets nobody in from then "+
+				"on; put its successor beside it, and have clients certified by that", field, c.Subject, name,
+				c.NotAfter.UTC().Format(time.RFC3339)))
+		}
 	}
 	return given
+}
+
+// endingSoon are the authorities whose end people are told of. One of the same name and key that ends later takes the
+// place of the former for all that this one has signed.
+func endingSoon(anchors []byte, now time.Time) []*x509.Certificate {
+	all, err := pki.ParseCertificates(anchors)
+	if err != nil {
+		return nil // none is left
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(c *x509.Certificate) bool {
+		return !endsSoon(c, now) || slices.ContainsFunc(all, func(other *x509.Certificate) bool {
+			return !endsSoon(other, now) && bytes.Equal(other.RawSubject, c.RawSubject) &&
+				bytes.Equal(other.RawSubjectPublicKeyInfo, c.RawSubjectPublicKeyInfo)
+		})
+	})
 }
 
 // unfitForClients tells why brokers would trust a Secret's certificates in vain, or more than is meant: a leaf as an

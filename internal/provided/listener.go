@@ -2,10 +2,10 @@ package provided
 
 import (
 	"bytes"
+	"crypto/x509"
 	"fmt"
 	"net"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
@@ -16,6 +16,9 @@ import (
 
 // leafLife is how long what an authority of the user's own signs lives, if the authority lives as long.
 const leafLife = 5 * 365 * 24 * time.Hour
+
+// MaxNamed is how many of the Secrets that lack an authority are named.
+const MaxNamed = 3
 
 // Request asks an authority of the user's own for the certificate of a listener. It is for servers alone and has a
 // subject of its own: with that of a node, whoever trusts the authority for logins would take it for a super user.
@@ -189,21 +192,13 @@ func (l *Listener) lacked(o *Outcome, after model.Trust, now time.Time) string {
 			holds = "hold"
 		}
 		return fmt.Sprintf("listener %s: its next authority signs once %s %s the certificate of it in ca.crt, and at %s at "+
-			"the latest (spec.trustWindowSeconds)", l.Listener.Name, Few(lacking), holds, end.UTC().Format(time.RFC3339))
+			"the latest (spec.trustWindowSeconds)", l.Listener.Name, verdict.Few(MaxNamed, lacking), holds,
+			end.UTC().Format(time.RFC3339))
 	}
 	o.Left = fmt.Sprintf("listener %s: its authority has been given to clients since %s and is not waited for any "+
 		"longer; it is not in ca.crt of %s, and whoever connects by that is cut off", l.Listener.Name,
-		o.Since.UTC().Format(time.RFC3339), Few(lacking))
+		o.Since.UTC().Format(time.RFC3339), verdict.Few(MaxNamed, lacking))
 	return ""
-}
-
-// Few names the first three, and how many more there are.
-func Few(names []string) string {
-	const most = 3
-	if len(names) <= most {
-		return strings.Join(names, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
 }
 
 func (l *Listener) hold() string {
@@ -242,6 +237,10 @@ func (l *Listener) recorded(trust model.Trust) model.Trust {
 // before, in its last third as a rule; of one that is short-lived, in its last sixth.
 const warnBefore = 14 * 24 * time.Hour
 
+func endsSoon(cert *x509.Certificate, now time.Time) bool {
+	return cert.NotAfter.Sub(now) < min(warnBefore, cert.NotAfter.Sub(cert.NotBefore)/6)
+}
+
 func (l *Listener) ending(shall source, now time.Time) string {
 	served, name := shall.certificate, l.Listener.CertificateSecret
 	if served == nil {
@@ -251,7 +250,7 @@ func (l *Listener) ending(shall source, now time.Time) string {
 		return ""
 	}
 	cert := served.Certificate
-	if left := cert.NotAfter.Sub(now); left < min(warnBefore, cert.NotAfter.Sub(cert.NotBefore)/6) {
+	if endsSoon(cert, now) {
 		return fmt.Sprintf("listener %s: the certificate in Secret %q ends at %s, and nobody has renewed it",
 			l.Listener.Name, name, cert.NotAfter.UTC().Format(time.RFC3339))
 	}

@@ -33,6 +33,11 @@ func Refs(specs ...*v1alpha1.KafkaClusterSpec) []Ref {
 			continue
 		}
 		add(spec.ListenerAuthority, v1alpha1.UseListenerAuthority)
+		if spec.TieredStorage != nil {
+			for i := range spec.TieredStorage.SecretRefs {
+				add(&spec.TieredStorage.SecretRefs[i], v1alpha1.UsePlugin)
+			}
+		}
 		for _, l := range spec.Listeners {
 			if l.TLS != nil {
 				add(l.TLS.CertificateSecret, v1alpha1.UseListenerCertificate)
@@ -64,6 +69,7 @@ const (
 	ReasonSecret     = "CertificateSecret"
 	ReasonKeysSecret = "KeysSecret"
 	ReasonLogin      = "LoginSecret"
+	ReasonPlugin     = "PluginSecret"
 )
 
 // Entry is an entry of a Secret that the spec names for the keys of an issuer, or what is wrong with it. what says what

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/castellan-dev/castellan/internal/verdict"
 	"github.com/castellan-dev/castellan/internal/version"
 )
 
@@ -50,7 +51,7 @@ func Differences(v version.Version, before, after NodeFiles) []string {
 	if RoundOf(before) != RoundOf(after) {
 		texts = append(texts, "the certificate authority")
 	}
-	return cut(texts)
+	return verdict.Shortened(maxDifferences, texts)
 }
 
 func heapOf(files NodeFiles) string {
@@ -70,17 +71,9 @@ func apart(was, is string) (before, after string) {
 
 // The most that is told of one change.
 const (
-	maxDifferences = 5
+	maxDifferences = 6
 	maxValueShown  = 60
 )
-
-func cut(texts []string) []string {
-	if len(texts) <= maxDifferences {
-		return texts
-	}
-	more := len(texts) - maxDifferences
-	return append(slices.Clone(texts[:maxDifferences]), fmt.Sprintf("and %d more", more))
-}
 
 func shorten(value string) string {
 	if len(value) > maxValueShown {

@@ -11,10 +11,11 @@ func TestDifferencesAreToldWithoutSecrets(t *testing.T) {
 	files := func(properties, jvm string) NodeFiles {
 		return NodeFiles{Data: map[string]string{fileProperties: properties, fileJVM: jvm}}
 	}
-	before := files("log.segment.bytes=1073741824\nplugin.password=old\nplugin.key=old\nnum.io.threads=8\n", "-Xmx1\n")
+	before := files("log.segment.bytes=1073741824\nplugin.password=old\nplugin.key=old\nnum.io.threads=8\nnum.network.threads=3\n", "-Xmx1\n")
 	after := files("log.segment.bytes=536870912\nplugin.password=new\nplugin.key=new\nbackground.threads=4\n", "-Xmx2\n")
 	want := []string{
-		"background.threads 4", "log.segment.bytes 1073741824 -> 536870912", "num.io.threads removed", "plugin.key", "plugin.password", "and 1 more",
+		"background.threads 4", "log.segment.bytes 1073741824 -> 536870912", "num.io.threads removed",
+		"num.network.threads removed", "plugin.key", "and 2 more",
 	}
 	if got := Differences(version.Catalogue[0], before, after); !slices.Equal(got, want) {
 		t.Errorf("%q\nwant %q", got, want)

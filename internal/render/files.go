@@ -155,6 +155,8 @@ type nodeRequest struct {
 	RackKey       string                     `json:"rackKey,omitempty"`
 	Listeners     []listenerRequest          `json:"listeners,omitempty"`
 	Authority     int                        `json:"authority,omitempty"`
+	Authorizer    string                     `json:"authorizer,omitempty"`
+	Tiered        *tieredRequest             `json:"tiered,omitempty"`
 }
 
 type listenerRequest struct {
@@ -175,9 +177,12 @@ func askedOfNode(c *model.Cluster, pool *model.Pool, n *model.Node) nodeRequest 
 	r := nodeRequest{
 		ID: n.ID, Controller: pool.Controller, Broker: pool.Broker, HeapBytes: pool.HeapBytes, Config: pool.StaticConfig,
 		Replication: c.Defaults.ReplicationFactor, MinISR: c.Defaults.MinInsyncReplicas, Authorization: c.Authorization,
-		Authority: c.AuthorityRound,
+		Authority: c.AuthorityRound, Tiered: askedOfTiered(c, pool),
 	}
-	if c.Authorization == v1alpha1.AuthorizationSimple {
+	if c.Authorization == v1alpha1.AuthorizationCustom {
+		r.Authorizer = c.Authorizer
+	}
+	if c.Authorization != v1alpha1.AuthorizationNone {
 		r.SuperUsers, r.Federated = c.SuperUsers, c.FederatedSuperUsers
 	}
 	for _, v := range pool.Volumes {

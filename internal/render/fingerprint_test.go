@@ -99,9 +99,9 @@ func TestWhatRestartsWhat(t *testing.T) {
 			in.Spec.Pools[0].PodTemplate = &runtime.RawExtension{Raw: []byte(`{"metadata":{"labels":{"a":"b"}}}`)}
 		}, false, true},
 		{"a rolling policy changes nothing", func(in *resolve.Inputs) { in.Spec.Rolling.Unavailable = v1alpha1.UnavailableWait }, false, false},
-		{"more nodes change nothing", func(in *resolve.Inputs) { in.Spec.Pools[0].Replicas = 4 }, false, false},
+		{"more nodes change nothing", func(in *resolve.Inputs) { in.Spec.Pools[0].Replicas = new(int32(4)) }, false, false},
 		{"a new pool of brokers changes nothing", func(in *resolve.Inputs) {
-			in.Spec.Pools = append(in.Spec.Pools, v1alpha1.Pool{Name: "more", Replicas: 2, Roles: []v1alpha1.Role{v1alpha1.RoleBroker},
+			in.Spec.Pools = append(in.Spec.Pools, v1alpha1.Pool{Name: "more", Replicas: new(int32(2)), Roles: []v1alpha1.Role{v1alpha1.RoleBroker},
 				Storage: v1alpha1.Storage{Volumes: []v1alpha1.Volume{{Name: "data", Size: quantity}}}})
 			in.NodePorts["demo-more-1000-outside"], in.NodePorts["demo-more-1001-outside"] = 30300, 30301
 		}, false, false},
@@ -130,7 +130,7 @@ func TestWhatRestartsWhat(t *testing.T) {
 func TestScalingAPoolChangesNoOtherNode(t *testing.T) {
 	in := inputs(t, "dedicated", dedicated)
 	before := desired(resolved(t, in))
-	in.Spec.Pools[1].Replicas = 3
+	in.Spec.Pools[1].Replicas = new(int32(3))
 	after := desired(resolved(t, in))
 	if len(after.Files) != len(before.Files)+1 {
 		t.Fatalf("%d nodes became %d", len(before.Files), len(after.Files))

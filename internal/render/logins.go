@@ -10,20 +10,29 @@ import (
 	"github.com/castellan-dev/castellan/internal/model"
 )
 
-// loginsProvider is the provider of Kafka's (KIP-421) by which a broker reads files of custom mechanisms.
-const loginsProvider = "castellan"
+// filesProvider is the provider of Kafka's (KIP-421) by which a broker reads files of custom mechanisms and of tiered
+// storage.
+const filesProvider = "castellan"
 
-// loginFiles lets a node that offers a custom mechanism read its files, and nothing else. A variable counts in any key,
-// so that nothing of a user may stand beside this that holds one: see resolve.
-func loginFiles(c *model.Cluster, n *model.Node) []property {
-	if len(customsOf(c, n)) == 0 {
+// fileProvider lets a node that offers a custom mechanism, or has Secrets for tiered storage, read the files of these,
+// and nothing else. A variable counts in any key, so that nothing of a user may stand beside this that holds one: see
+// resolve.
+func fileProvider(c *model.Cluster, pool *model.Pool, n *model.Node) []property {
+	var folders []string
+	if len(customsOf(c, n)) > 0 {
+		folders = append(folders, loginsDir)
+	}
+	if needsPluginFiles(c, pool) {
+		folders = append(folders, pluginFilesDir)
+	}
+	if len(folders) == 0 {
 		return nil
 	}
 	const prefix = "config.providers"
 	return []property{
-		{prefix, loginsProvider},
-		{prefix + "." + loginsProvider + ".class", "org.apache.kafka.common.config.provider.DirectoryConfigProvider"},
-		{prefix + "." + loginsProvider + ".param.allowed.paths", loginsDir},
+		{prefix, filesProvider},
+		{prefix + "." + filesProvider + ".class", "org.apache.kafka.common.config.provider.DirectoryConfigProvider"},
+		{prefix + "." + filesProvider + ".param.allowed.paths", strings.Join(folders, ",")},
 	}
 }
 
@@ -44,7 +53,7 @@ func jaasOf(n *model.Node, l *model.Listener) string {
 	if l.Login.ByNode {
 		entry = model.NodeJaasEntry(l.Name, n.ID)
 	}
-	return fmt.Sprintf("${%s:%s:%s}", loginsProvider, loginsDir, entry)
+	return fmt.Sprintf("${%s:%s:%s}", filesProvider, loginsDir, entry)
 }
 
 // kerberosConfig tells the Java virtual machine of a node where Kerberos is. It has one file for all listeners.

@@ -101,7 +101,7 @@ func spread(
 	for _, key := range []string{c.RackKey, corev1.LabelHostname} {
 		constraints = append(constraints, corev1.TopologySpreadConstraint{
 			MaxSkew: 1, TopologyKey: key, WhenUnsatisfiable: corev1.ScheduleAnyway,
-			LabelSelector: &metav1.LabelSelector{MatchLabels: selector(c, pool)},
+			LabelSelector: &metav1.LabelSelector{MatchLabels: c.Selector(pool)},
 		})
 	}
 	return constraints
@@ -112,7 +112,7 @@ func kafkaContainer(c *model.Cluster, pool *model.Pool) corev1.Container {
 		Name:      ContainerName,
 		Image:     c.Image,
 		Command:   []string{"bash", revisionDir + "/" + entryStart},
-		Env:       environment(),
+		Env:       append(environment(), pluginEnvironment(c)...),
 		Ports:     containerPorts(c, pool),
 		Resources: *pool.Resources.DeepCopy(),
 		// A failed start leaves its last words in the status of the pod.
@@ -183,7 +183,7 @@ func volumes(c *model.Cluster, pool *model.Pool, revision string) []corev1.Volum
 		{Name: RevisionVolume, VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{
 			LocalObjectReference: corev1.LocalObjectReference{Name: revision}, DefaultMode: ptr(secretMode),
 		}}},
-		secretVolume(internalVolume, c.InternalSecret(pool), false),
+		secretVolume(internalVolume, c.InternalSecret(pool)),
 		{Name: podVolume, VolumeSource: corev1.VolumeSource{DownwardAPI: &corev1.DownwardAPIVolumeSource{
 			DefaultMode: ptr(secretMode),
 			// Single keys, so that the container sees no other annotation of the pod.
@@ -198,15 +198,20 @@ func volumes(c *model.Cluster, pool *model.Pool, revision string) []corev1.Volum
 		all = append(all, secretsVolume(listenersVolume, c.ListenersSecrets(pool)))
 	}
 	if needsPlainUsers(c, pool) {
-		all = append(all, secretVolume(usersVolume, PlainUsersSecret(c.Name), true))
+		all = append(all, secretsVolume(usersVolume, PlainUsersSecrets(c.Name)))
 	}
 	if needsTokenKeys(c, pool) {
 		// Not optional: Kafka does not start without the file, and waits for the Secret so.
-		all = append(all, secretVolume(keysVolume, model.TokenKeysSecret(c.Name), false))
+		all = append(all, secretVolume(keysVolume, model.TokenKeysSecret(c.Name)))
 	}
 	if needsLogins(c, pool) {
 		// Not optional: a broker without its JAAS line ends.
-		all = append(all, secretVolume(loginsVolume, model.LoginsSecret(c.Name), false))
+		all = append(all, secretVolume(loginsVolume, model.LoginsSecret(c.Name)))
+	}
+	all = append(all, pluginVolumes(c)...)
+	if needsPluginFiles(c, pool) {
+		// Not optional: a broker does not start without what its properties name there.
+		all = append(all, secretVolume(pluginFilesVolume, model.PluginFilesSecret(c.Name)))
 	}
 	for _, v := range pool.Volumes {
 		if v.Ephemeral {
@@ -219,12 +224,9 @@ func volumes(c *model.Cluster, pool *model.Pool, revision string) []corev1.Volum
 	return all
 }
 
-// secretVolume mounts a Secret whole: the kubelet never refreshes single files of one. An optional one may come later.
-func secretVolume(name, secret string, optional bool) corev1.Volume {
+// secretVolume mounts a Secret whole: the kubelet never refreshes single files of one.
+func secretVolume(name, secret string) corev1.Volume {
 	source := &corev1.SecretVolumeSource{SecretName: secret, DefaultMode: ptr(secretMode)}
-	if optional {
-		source.Optional = ptr(true)
-	}
 	return corev1.Volume{Name: name, VolumeSource: corev1.VolumeSource{Secret: source}}
 }
 
@@ -265,6 +267,10 @@ func mounts(c *model.Cluster, pool *model.Pool) []corev1.VolumeMount {
 	}
 	if needsLogins(c, pool) {
 		all = append(all, corev1.VolumeMount{Name: loginsVolume, MountPath: loginsDir, ReadOnly: true})
+	}
+	all = append(all, pluginMounts(c)...)
+	if needsPluginFiles(c, pool) {
+		all = append(all, corev1.VolumeMount{Name: pluginFilesVolume, MountPath: pluginFilesDir, ReadOnly: true})
 	}
 	for _, v := range pool.Volumes {
 		all = append(all, corev1.VolumeMount{Name: v.Name, MountPath: dataDir + "/" + v.Name})

@@ -42,7 +42,7 @@ const reauthSeconds int32 = 300
 func serverProperties(c *model.Cluster, pool *model.Pool, n *model.Node) string {
 	lines := ownProperties(c, pool, n)
 	lines = append(lines, storage(pool)...)
-	lines = append(lines, loginFiles(c, n)...)
+	lines = append(lines, fileProvider(c, pool, n)...)
 	for _, l := range n.Listeners {
 		lines = append(lines, listenerSecurity(c, n, l)...)
 	}
@@ -51,6 +51,7 @@ func serverProperties(c *model.Cluster, pool *model.Pool, n *model.Node) string 
 		lines = append(lines, internalSecurity("controller", n)...)
 	}
 	lines = append(lines, authorization(c)...)
+	lines = append(lines, tieredStorage(c, pool, n)...)
 	lines = append(lines, operatorDefaults...)
 	if pool.Broker {
 		lines = append(lines, brokerDefaults...)
@@ -189,7 +190,12 @@ func saslSecurity(prefix string, n *model.Node, l *model.Listener) []property {
 
 // authorization holds on controllers too: they carry out what brokers forward.
 func authorization(c *model.Cluster) []property {
-	if c.Authorization != v1alpha1.AuthorizationSimple {
+	class := "org.apache.kafka.metadata.authorizer.StandardAuthorizer"
+	switch c.Authorization {
+	case v1alpha1.AuthorizationSimple:
+	case v1alpha1.AuthorizationCustom:
+		class = c.Authorizer
+	default:
 		return nil
 	}
 	super := []string{NodePrincipal, OperatorPrincipal}
@@ -201,7 +207,7 @@ func authorization(c *model.Cluster) []property {
 		super = append(super, "User:"+name)
 	}
 	lines := []property{
-		{"authorizer.class.name", "org.apache.kafka.metadata.authorizer.StandardAuthorizer"},
+		{"authorizer.class.name", class},
 		{"super.users", strings.Join(append(super, federated...), ";")},
 	}
 	if len(federated) > 0 {
@@ -220,6 +226,9 @@ func userConfig(c *model.Cluster, pool *model.Pool) []property {
 		"transaction.state.log.min.isr":                    minISR,
 		"share.coordinator.state.topic.replication.factor": replication,
 		"share.coordinator.state.topic.min.isr":            minISR,
+	}
+	for _, p := range tieredDefaults(c, pool) {
+		config[p.key] = p.value
 	}
 	for key, value := range pool.StaticConfig {
 		config[key] = value

@@ -17,10 +17,11 @@ import (
 // PoolOf reads back the pool that a StatefulSet was made of: roles, replicas and volumes.
 func PoolOf(set *appsv1.StatefulSet) v1alpha1.Pool {
 	template := &set.Spec.Template
-	pool := v1alpha1.Pool{Name: set.Labels[v1alpha1.LabelPool]}
+	var replicas int32
 	if set.Spec.Replicas != nil {
-		pool.Replicas = *set.Spec.Replicas
+		replicas = *set.Spec.Replicas
 	}
+	pool := v1alpha1.Pool{Name: set.Labels[v1alpha1.LabelPool], Replicas: &replicas}
 	if template.Labels[v1alpha1.LabelController] == "true" {
 		pool.Roles = append(pool.Roles, v1alpha1.RoleController)
 	}

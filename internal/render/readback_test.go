@@ -18,7 +18,7 @@ func TestAPoolIsReadBackFromItsStatefulSet(t *testing.T) {
 		for i := range c.Pools {
 			pool := &c.Pools[i]
 			got := PoolOf(StatefulSet(c, pool, "REVISION", pool.Replicas, nil))
-			if got.Name != pool.Name || got.Replicas != pool.Replicas ||
+			if got.Name != pool.Name || *got.Replicas != pool.Replicas ||
 				got.HasRole(v1alpha1.RoleController) != pool.Controller || got.HasRole(v1alpha1.RoleBroker) != pool.Broker ||
 				!equality.Semantic.DeepEqual(got.Storage.Volumes, pool.Volumes) {
 				t.Errorf("%s: %+v, expected %+v", name, got, pool)

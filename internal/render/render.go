@@ -9,10 +9,12 @@ package render
 import (
 	"maps"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/model"
+	"github.com/castellan-dev/castellan/internal/plainauth"
 )
 
 const (
@@ -53,17 +55,38 @@ const (
 	OperatorPrincipal = "User:" + OperatorSubject
 )
 
-// UsersEntry is the key of the users file in the Secret PlainUsersSecret.
+// UsersEntry is the key of the users file in the first of PlainUsersSecrets. In the others it has their number; see
+// plainauth.PartName.
 const UsersEntry = "users"
 
-// CertificatesEntry is the key of the list of users' certificates in the Secret PlainUsersSecret.
+// CertificatesEntry is the key of the list of users' certificates beside the users file, and is numbered likewise.
 const CertificatesEntry = "certificates"
 
 // CAEntry is the key of the cluster's CA certificate in the Secret model.Cluster.InternalSecret.
 const CAEntry = "ca.crt"
 
-// PlainUsersSecret names the Secret with the file of PLAIN users.
+// PlainUsersSecret names the Secret with the file of PLAIN users, or the first part of it.
 func PlainUsersSecret(clusterName string) string { return clusterName + "-plain-users" }
+
+// PlainUsersSecrets names the Secrets with the files of users, the first one first. All of them stand in the template
+// of a pod from the start, so that users find room without a restart; those beyond the first are there once needed.
+func PlainUsersSecrets(clusterName string) (names []string) {
+	for n := range plainauth.MaxParts {
+		names = append(names, plainauth.PartName(PlainUsersSecret(clusterName), n))
+	}
+	return names
+}
+
+// PlainUsersMounted tells how many of the Secrets with the files of users a pod mounts. A pod of before there were
+// several has one.
+func PlainUsersMounted(pod *corev1.PodSpec) int {
+	for _, v := range pod.Volumes {
+		if v.Name == usersVolume && v.Projected != nil {
+			return len(v.Projected.Sources)
+		}
+	}
+	return 1
+}
 
 // clusterLabels are on everything of a cluster.
 func clusterLabels(c *model.Cluster) map[string]string {

@@ -60,7 +60,7 @@ echo "kafka runs"
 	fakeStorage = `#!/usr/bin/env bash
 root=$CASTELLAN_ROOT
 case ${CLASSPATH:-} in
-*/castellan-plain.jar) ;;
+*/castellan-plain.jar*) ;;
 *)
 	echo 'org.apache.kafka.common.config.ConfigException: Invalid value for configuration principal.builder.class' >&2
 	exit 1
@@ -171,6 +171,7 @@ func (p *pod) tryToStart() error {
 		"POD_UID=" + p.uid,
 		"HOST_IP=" + p.hostIP,
 		"HOST_IPS=" + p.hostIPs,
+		pluginsVariable + "=" + os.Getenv(pluginsVariable),
 	}
 	p.cmd.Stdout, p.cmd.Stderr, p.cmd.SysProcAttr = &p.output, &p.output, p.attributes
 	if err := p.cmd.Start(); err != nil {
@@ -426,6 +427,31 @@ func TestItEndsAsKafkaEnds(t *testing.T) {
 	p.start()
 	if code := p.ends(); code != 7 {
 		t.Errorf("exit code %d, want 7", code)
+	}
+}
+
+// Kafka's last words about a full disk are that a log directory has failed; Kubernetes keeps no more of them.
+func TestAFailedStartSaysWhyADiskCannotBeWrittenTo(t *testing.T) {
+	p := newPod(t, cluster(t, "dedicated", dedicated), 100)
+	p.write(metaProperties, "cluster.id=OLD\n")
+	p.write("/opt/kafka/bin/kafka-run-class.sh", "#!/usr/bin/env bash\necho 'ERROR Shutdown broker'\nexit 1\n")
+	directory := filepath.Dir(filepath.Join(p.root, metaProperties))
+	if err := os.Symlink("/dev/full", filepath.Join(directory, ".castellan-probe")); err != nil {
+		t.Fatal(err)
+	}
+	p.start()
+	said := "castellan: cannot write to " + directory + ": No space left on device\n"
+	if code := p.ends(); code != 1 || !strings.HasSuffix(p.output.String(), said) {
+		t.Errorf("exit code %d:\n%s", code, p.output.String())
+	}
+
+	// The probe was removed, and now the disk takes it: nothing is to be said, and nothing stays there.
+	p.start()
+	if code := p.ends(); code != 1 || strings.Count(p.output.String(), "cannot write") != 1 {
+		t.Errorf("exit code %d:\n%s", code, p.output.String())
+	}
+	if _, err := os.Lstat(filepath.Join(directory, ".castellan-probe")); !os.IsNotExist(err) {
+		t.Errorf("the probe: %v", err)
 	}
 }
 

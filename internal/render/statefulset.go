@@ -32,7 +32,7 @@ func StatefulSet(
 			ServiceName: c.NodesService(),
 			Replicas:    &replicas,
 			Ordinals:    &appsv1.StatefulSetOrdinals{Start: pool.FirstNodeID},
-			Selector:    &metav1.LabelSelector{MatchLabels: selector(c, pool)},
+			Selector:    &metav1.LabelSelector{MatchLabels: c.Selector(pool)},
 			// A node waits for nobody: a quorum forms only when its members start together.
 			PodManagementPolicy: appsv1.ParallelPodManagement,
 			// Only the plan disturbs a pod.
@@ -57,11 +57,6 @@ func StatefulSet(
 		set.Spec.VolumeClaimTemplates = live.DeepCopy().Spec.VolumeClaimTemplates
 	}
 	return set
-}
-
-// selector is the part of a pod's labels that never changes.
-func selector(c *model.Cluster, pool *model.Pool) map[string]string {
-	return map[string]string{v1alpha1.LabelCluster: c.Name, v1alpha1.LabelPool: pool.Name}
 }
 
 // claimTemplates name the claims that the operator has made already; they make one only when the operator was slower.
@@ -103,6 +98,8 @@ type templateRequest struct {
 	PlainUsers  bool              `json:"plainUsers,omitempty"`
 	TokenKeys   bool              `json:"tokenKeys,omitempty"`
 	Logins      bool              `json:"logins,omitempty"`
+	Plugins     []pluginRequest   `json:"plugins,omitempty"`
+	PluginFiles bool              `json:"pluginFiles,omitempty"`
 	Ports       []int32           `json:"ports,omitempty"`
 }
 
@@ -115,7 +112,7 @@ func askedOfTemplate(c *model.Cluster, pool *model.Pool) templateRequest {
 	r := templateRequest{
 		Version: c.Version, Controller: pool.Controller, Broker: pool.Broker,
 		Requests: quantities(pool.Resources.Requests), Limits: quantities(pool.Resources.Limits),
-		PodTemplate: pool.PodTemplateText,
+		PodTemplate: pool.PodTemplateText, Plugins: askedOfPlugins(c), PluginFiles: needsPluginFiles(c, pool),
 	}
 	for _, v := range pool.Volumes {
 		volume := volumeRequest{Name: v.Name}

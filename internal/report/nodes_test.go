@@ -43,6 +43,22 @@ func TestTheRackOfANodeIsRememberedWhileItsPodIsReplaced(t *testing.T) {
 	}
 }
 
+// An autoscaler counts the pods that the selector selects.
+func TestThePoolThatIsScaledIsTheOneThatTheScaleSubresourceTellsOf(t *testing.T) {
+	s := oneNode(model.ObservedNode{Pod: &model.ObservedPod{Ready: true}})
+	s.Model.Pools = append(s.Model.Pools, model.Pool{Name: "brokers", Broker: true, Scaled: true})
+	s.Observation.Pools = map[string]model.ObservedPool{"main": {Replicas: 1}, "brokers": {Replicas: 4}}
+	s.setFacts()
+	if s.status.Replicas != 4 ||
+		s.status.Selector != "kafka.castellan.dev/cluster=events,kafka.castellan.dev/pool=brokers" {
+		t.Errorf("%d replicas of %q", s.status.Replicas, s.status.Selector)
+	}
+	s.Model.Pools[1].Scaled = false
+	if s.setFacts(); s.status.Replicas != 0 || s.status.Selector != "" {
+		t.Errorf("no pool is scaled, and it has %d replicas of %q", s.status.Replicas, s.status.Selector)
+	}
+}
+
 // A cordon outlives its broker in Kafka, and so does its record.
 func TestWhatTheOperatorHasCordonedIsOnRecord(t *testing.T) {
 	s := oneNode(model.ObservedNode{})

@@ -8,6 +8,7 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/reach"
+	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
 // setReach says of each listener whether its brokers are reached. What an operator that has just started has not tried
@@ -39,7 +40,7 @@ func setReach(statuses, before []v1alpha1.ListenerStatus, c *model.Cluster, know
 				s.Unreachable = append(s.Unreachable, k.Line())
 			}
 		}
-		s.Unreachable = atMost(s.Unreachable)
+		s.Unreachable = verdict.Shortened(maxTold, s.Unreachable)
 		switch {
 		case untried:
 			s.ReachableFromInside, s.Unreachable = said(before, s.Name)

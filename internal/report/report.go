@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/kafka"
@@ -63,6 +64,7 @@ func Status(p Pass) (v1alpha1.KafkaClusterStatus, []Event) {
 	}
 	s.setAvailable()
 	s.setWarning()
+	s.setBalancing()
 	s.setPlan()
 	s.setReady()
 	s.status.ObservedGeneration = s.Cluster.Generation
@@ -89,7 +91,7 @@ func (s *writer) setReady() {
 	if !meta.IsStatusConditionTrue(*conditions, v1alpha1.ConditionReady) {
 		s.events = append(s.events, Event{corev1.EventTypeNormal, "Ready", "every node runs what the spec asks for"})
 	}
-	status.Ready(conditions, generation, "AsSpecified", "every node runs what the spec asks for"+s.pending(), s.Now)
+	status.Ready(conditions, generation, "AsSpecified", "every node runs what the spec asks for"+s.pending()+s.balancing(), s.Now)
 }
 
 // progress is the most telling of all that is under way.
@@ -104,7 +106,9 @@ func (s *writer) progress() (reason, message string) {
 	}
 	var doing, waits []string
 	for _, step := range s.Plan.Steps {
-		doing = append(doing, step.String())
+		if step.Kind.Row().Act != plan.MoveReplicas { // the spec is in force while replicas are evened out
+			doing = append(doing, step.String())
+		}
 	}
 	for _, held := range s.Plan.Held {
 		waits = append(waits, held.Message)
@@ -287,6 +291,13 @@ func (s *writer) setFacts() {
 	}
 	slices.SortFunc(versions, version.Compare)
 	s.status.Version = strings.Join(slices.Compact(versions), ", ")
+	s.status.Replicas, s.status.Selector = 0, ""
+	for i := range s.Model.Pools {
+		if p := &s.Model.Pools[i]; p.Scaled {
+			s.status.Replicas = s.Observation.Pools[p.Name].Replicas
+			s.status.Selector = labels.FormatLabels(s.Model.Selector(p))
+		}
+	}
 }
 
 // The most that the status tells of a plan.
@@ -304,9 +315,9 @@ func (s *writer) setPlan() {
 	for _, held := range s.Plan.Held {
 		told.Held = append(told.Held, fmt.Sprintf("%s [%s]", held.Message, held.Predicate))
 	}
-	told.Next, told.Held = atMost(told.Next), atMost(told.Held)
-	if reason, message := s.progress(); reason != "" {
-		told.Summary = message
+	told.Next, told.Held = verdict.Shortened(maxTold, told.Next), verdict.Shortened(maxTold, told.Held)
+	if reason, message := s.progress(); reason != "" || s.balancing() != "" {
+		told.Summary = cmp.Or(message, s.status.Balancing.GetMessage())
 		if s.Plan.Current < s.Plan.Total {
 			verb := "rolling"
 			if !s.status.Bootstrapped {
@@ -319,11 +330,4 @@ func (s *writer) setPlan() {
 		}
 	}
 	s.status.Plan = told
-}
-
-func atMost(sentences []string) []string {
-	if len(sentences) <= maxTold {
-		return sentences
-	}
-	return append(slices.Clone(sentences[:maxTold-1]), fmt.Sprintf("and %d more", len(sentences)-maxTold+1))
 }

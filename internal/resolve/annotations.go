@@ -16,7 +16,7 @@ import (
 // error: a pause that is not understood would be worse than one that is refused.
 var ownAnnotations = []string{
 	v1alpha1.AnnotationPause, v1alpha1.AnnotationRestart,
-	v1alpha1.AnnotationReplaceAuthority, v1alpha1.AnnotationHoldAuthority,
+	v1alpha1.AnnotationReplaceAuthority, v1alpha1.AnnotationHoldAuthority, v1alpha1.AnnotationApproveBalance,
 }
 
 const annotationPrefix = "kafka.castellan.dev/"
@@ -35,20 +35,19 @@ func validateAnnotations(annotations map[string]string) verdict.List {
 			)
 		}
 	}
-	if value, set := annotations[v1alpha1.AnnotationPause]; set && value != "true" && value != "false" {
-		faults.Refuse(
-			annotationField(v1alpha1.AnnotationPause),
-			"%q is neither true nor false; until it is one of them, or removed, the cluster is paused",
-			value,
-		)
+	for _, held := range []struct{ annotation, meanwhile string }{
+		{v1alpha1.AnnotationPause, "the cluster is paused"},
+		{v1alpha1.AnnotationHoldAuthority, "no other authority signs"},
+	} {
+		if _, misspelt := v1alpha1.Holds(annotations, held.annotation); misspelt {
+			faults.Refuse(
+				annotationField(held.annotation),
+				"%q is neither true nor false; until it is one of them, or removed, "+held.meanwhile,
+				annotations[held.annotation],
+			)
+		}
 	}
 	return faults
-}
-
-// paused takes what it does not understand for a pause: whoever wrote it wanted to change something.
-func paused(annotations map[string]string) bool {
-	value, set := annotations[v1alpha1.AnnotationPause]
-	return set && value != "false"
 }
 
 // restarts reads the annotation that asks for restarts: "<time>" for all, or "<pool or node id>=<time>" separated by

@@ -66,13 +66,15 @@ func build(
 	templates map[string]decodedTemplate,
 ) *model.Cluster {
 	status, spec := &in.Cluster.Status, in.Spec
+	paused, _ := v1alpha1.Holds(in.Cluster.Annotations, v1alpha1.AnnotationPause)
 	c := &model.Cluster{
 		Namespace: in.Cluster.Namespace, Name: in.Cluster.Name, UID: string(in.Cluster.UID),
 		Version: spec.Version, Image: in.ImageRepository + ":" + spec.Version, Domain: in.Domain,
 		ClusterID: status.ClusterID, Bootstrapped: status.Bootstrapped, InitialVoters: slices.Clone(status.InitialVoters),
 		RackKey:     cmp.Or(spec.Rack.TopologyKey, defaultRackKey),
 		Unavailable: cmp.Or(spec.Rolling.Unavailable, v1alpha1.UnavailableProceed),
-		Paused:      paused(in.Cluster.Annotations),
+		Paused:      paused,
+		Balancing:   resolveBalancing(in.Cluster, spec.Balancing),
 	}
 	if spec.Rolling.MaxUnavailable != nil {
 		c.MaxUnavailable = *spec.Rolling.MaxUnavailable
@@ -99,9 +101,11 @@ func build(
 	c.Defaults = defaultsOf(spec, status)
 	c.Authorization = authorizationOf(spec, c.Defaults)
 	if spec.Authorization != nil {
+		c.Authorizer = spec.Authorization.Class
 		c.SuperUsers = slices.Sorted(slices.Values(spec.Authorization.SuperUsers))
 		c.FederatedSuperUsers = slices.Sorted(slices.Values(spec.Authorization.FederatedSuperUsers))
 	}
+	c.Plugins, c.Tiered = pluginsOf(spec), tieredOf(spec)
 	c.UnmanagedConfig = map[string]bool{}
 	for _, key := range spec.UnmanagedConfig {
 		c.UnmanagedConfig[key] = true
@@ -133,7 +137,7 @@ func buildPool(
 	template decodedTemplate,
 ) model.Pool {
 	pool := model.Pool{
-		Name: p.Name, StatefulSet: c.Name + "-" + p.Name, FirstNodeID: first, Replicas: p.Replicas,
+		Name: p.Name, StatefulSet: c.Name + "-" + p.Name, FirstNodeID: first, Replicas: spec.ReplicasOf(*p),
 		Controller: p.HasRole(v1alpha1.RoleController), Broker: p.HasRole(v1alpha1.RoleBroker),
 		Volumes: slices.Clone(p.Storage.Volumes), Retention: retentionOf(p),
 		HeapBytes: heapOf(p),
@@ -141,6 +145,7 @@ func buildPool(
 			Requests: resourceList(p.Resources.Requests),
 			Limits:   resourceList(p.Resources.Limits),
 		},
+		Scaled:      p.Replicas == nil,
 		PodTemplate: template.value, PodTemplateText: template.text,
 	}
 	pool.StaticConfig, pool.DynamicConfig = poolConfig(spec, p, v)

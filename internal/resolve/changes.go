@@ -23,9 +23,9 @@ func validateChanges(in Inputs, v version.Version) verdict.List {
 		at := slices.IndexFunc(in.Spec.Pools, func(p v1alpha1.Pool) bool { return p.Name == before[i].Name })
 		switch {
 		case at >= 0:
-			name := before[i].Name
+			name, after := before[i].Name, &in.Spec.Pools[at]
 			change := poolChange{
-				&before[i], &in.Spec.Pools[at], stage, in.Disks[name], in.Capacities[name], in.Capacities != nil,
+				&before[i], after, in.Spec.ReplicasOf(*after), stage, in.Disks[name], in.Capacities[name], in.Capacities != nil,
 			}
 			faults = append(faults, change.validate()...)
 		case stage == founding && before[i].HasRole(v1alpha1.RoleController):
@@ -41,7 +41,7 @@ func validateChanges(in Inputs, v version.Version) verdict.List {
 	}
 	for _, p := range in.Spec.Pools {
 		isNew := !slices.ContainsFunc(before, func(q v1alpha1.Pool) bool { return q.Name == p.Name })
-		if isNew && p.HasRole(v1alpha1.RoleController) && p.Replicas > 0 {
+		if isNew && p.HasRole(v1alpha1.RoleController) && in.Spec.ReplicasOf(p) > 0 {
 			faults.Refuse(
 				model.PoolField(p.Name, "roles"),
 				"the first quorum has not formed yet; add controllers once the cluster is Available",
@@ -73,11 +73,15 @@ func stageOf(status *v1alpha1.KafkaClusterStatus) stage {
 }
 
 // poolsBefore are the accepted pools, and those that live without being accepted: a pool that is taken out of the spec
-// and put back while its nodes leave is still the same pool.
+// and put back while its nodes leave is still the same pool. Each says how many nodes it had.
 func poolsBefore(in Inputs) []v1alpha1.Pool {
 	var pools []v1alpha1.Pool
 	if in.Accepted != nil {
 		pools = slices.Clone(in.Accepted.Pools)
+		for i := range pools {
+			nodes := in.Accepted.ReplicasOf(pools[i])
+			pools[i].Replicas = &nodes
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(in.Living)) {
 		if !slices.ContainsFunc(pools, func(p v1alpha1.Pool) bool { return p.Name == name }) {
@@ -131,6 +135,7 @@ func validateFeatures(in Inputs, v version.Version) verdict.List {
 // poolChange is the step of one pool from what it was to what it shall be.
 type poolChange struct {
 	before, after *v1alpha1.Pool
+	nodes         int32 // that it shall have
 	stage         stage
 	disks         map[string]string // a claim with a volume, by the name of the pool's volume
 	capacities    map[string]resource.Quantity
@@ -148,12 +153,12 @@ func (c poolChange) validate() verdict.List {
 			"the role Broker cannot be taken from nodes that may hold records; set it back, and make a new pool for controllers",
 		)
 	case c.stage == founding &&
-		(wasController != isController || isController && c.after.Replicas != c.before.Replicas):
+		(wasController != isController || isController && c.nodes != *c.before.Replicas):
 		faults.Refuse(
-			model.PoolField(c.after.Name, "replicas"),
+			model.ReplicasField(c.after.Name, c.after.Replicas == nil),
 			"the first quorum has not formed yet; set replicas back to %d and the roles as they were, and change them once "+
 				"the cluster is Available, or delete the KafkaCluster and its claims",
-			c.before.Replicas,
+			*c.before.Replicas,
 		)
 	}
 	return append(faults, c.validateVolumes()...)

@@ -35,6 +35,14 @@ var ownedConfig = []struct {
 		"spec.authorization",
 	},
 	{[]string{"broker.rack"}, "spec.rack"},
+	{
+		[]string{
+			"remote.log.storage.system.enable", "remote.log.storage.manager.*", "remote.log.metadata.manager.*", "rsm.config.*",
+			"rlmm.config.remote.log.metadata.common.client.*", "rlmm.config.remote.log.metadata.producer.*",
+			"rlmm.config.remote.log.metadata.consumer.*", "rlmm.config.remote.log.metadata.admin.*",
+		},
+		"spec.tieredStorage",
+	},
 }
 
 // ownerOf returns the field that a key follows from; empty = none.
@@ -135,7 +143,7 @@ func validateUnmanaged(key string, v version.Version) verdict.List {
 		}
 	case version.Foreign(key):
 		return nil // it is left alone anyhow
-	case v.Kafka != "" && !v.IsDynamic(key):
+	case v.Kafka != "" && v.Scope(key) != version.AtRunTime:
 		return verdict.List{
 			verdict.Stalled(
 				verdict.ReasonInvalid,

@@ -73,30 +73,34 @@ func validateCustom(l v1alpha1.Listener) verdict.List {
 	if c.Secret.Name == "" {
 		refuse(".secret.name", "name the Secret with jaas.conf, the line of JAAS by which brokers know the mechanism")
 	}
-	if p := c.PrincipalPrefix; p != nil && !prefix.MatchString(*p) {
-		refuse(".principalPrefix", "a prefix has at most 64 letters, digits and . _ : / @ -")
-	}
 	return faults
 }
 
 // validateVariables keeps a variable out of what users write as soon as brokers resolve any: it counts in every key,
 // also in those that everybody may read, so that whoever may write the spec could read what is in the Secret.
 func validateVariables(spec *v1alpha1.KafkaClusterSpec) verdict.List {
+	resolving, secrets := "", ""
 	offering := slices.IndexFunc(spec.Listeners, func(l v1alpha1.Listener) bool { return customOf(l) != nil })
-	if offering < 0 {
+	switch {
+	case offering >= 0:
+		listener := spec.Listeners[offering].Name
+		resolving = "listener " + listener + " has a mechanism " + string(custom)
+		secrets = "the secrets of listener " + listener + ", which has a mechanism " + string(custom)
+	case spec.TieredStorage != nil && len(spec.TieredStorage.SecretRefs) > 0:
+		resolving, secrets = tieredField+" has secretRefs", "the Secrets of "+tieredField
+	default:
 		return nil
 	}
-	listener := spec.Listeners[offering].Name
 	var faults verdict.List
 	check := func(field string, config v1alpha1.Config) {
 		for _, key := range sortedKeys(config) {
 			switch {
 			case key == "config.providers" || strings.HasPrefix(key, "config.providers."):
-				faults.Refuse(field+"["+key+"]", "listener %s has a mechanism %s, for which brokers have the one provider that "+
-					"they may have; remove this key", listener, custom)
+				faults.Refuse(field+"["+key+"]", "%s, for which brokers have the one provider that they may have; remove this key",
+					resolving)
 			case strings.Contains(config[key], "${"):
-				faults.Refuse(field+"["+key+"]", "${ begins a variable, by which anybody who reads this key would read the "+
-					"secrets of listener %s, which has a mechanism %s; write the value itself, or remove the key", listener, custom)
+				faults.Refuse(field+"["+key+"]", "${ begins a variable, by which anybody who reads this key would read %s; "+
+					"write the value itself, or remove the key", secrets)
 			}
 		}
 	}

@@ -34,7 +34,8 @@ type badInput struct {
 
 func TestBadInputIsRefusedWithTheFieldAndTheCure(t *testing.T) {
 	for _, group := range [][]badInput{configFaults, shapeFaults, listenerFaults, changeFaults, templateFaults,
-		advertisedFaults, servicesFaults, gatewayFaults, limitsFaults, wallFaults, oauthFaults, customFaults} {
+		advertisedFaults, servicesFaults, gatewayFaults, limitsFaults, wallFaults, oauthFaults, customFaults, replicasFaults,
+		pluginFaults} {
 		for _, tc := range group {
 			t.Run(tc.name, func(t *testing.T) {
 				in := running(t, small)
@@ -79,8 +80,8 @@ var configFaults = []badInput{
 	{"a secret of Kafka's", config("delegation.token.secret.key", "s3cret"), verdict.ReasonInvalid,
 		"spec.config[delegation.token.secret.key]", "write a variable of a config provider that your own image resolves, such as ${env:NAME}"},
 	{"a secret of a plug-in in a pool", func(in *Inputs) {
-		in.Spec.Pools[1].Config = v1alpha1.Config{"rsm.config.s3.password": "s3cret"}
-	}, verdict.ReasonInvalid, "spec.pools[extra].config[rsm.config.s3.password]", "remove it"},
+		in.Spec.Pools[1].Config = v1alpha1.Config{"my.plugin.s3.password": "s3cret"}
+	}, verdict.ReasonInvalid, "spec.pools[extra].config[my.plugin.s3.password]", "remove it"},
 	{"ZooKeeper is gone", config("zookeeper.connect", "x"), verdict.ReasonInvalid, "spec.config[zookeeper.connect]",
 		"Kafka 4 has dropped this key; remove it"},
 	{"the protocol of old brokers is gone", config("inter.broker.protocol.version", "3.9"), verdict.ReasonInvalid,
@@ -326,7 +327,7 @@ var listenerFaults = []badInput{
 		in.Cluster.Name = strings.Repeat("e", 32)
 		in.Cluster.Status.Pools = nil
 		in.Spec.Pools = in.Spec.Pools[:1]
-		in.Spec.Pools[0].Replicas = 1
+		in.Spec.Pools[0].Replicas = new(int32(1))
 		in.Spec.Pools[0].Name = strings.Repeat("p", 16)
 		in.Spec.Pools[0].FirstNodeID = ptr[int32](100000)
 	}, verdict.ReasonInvalid, "spec.listeners[outside].name", "1 characters shorter"},
@@ -397,7 +398,7 @@ var changeFaults = []badInput{
 	{"founders are taken away before the cluster is founded", func(in *Inputs) {
 		in.Cluster.Status.Bootstrapped = false
 		in.Cluster.Status.InitialVoters = []v1alpha1.InitialVoter{{NodeID: 0, DiskUID: "disk"}, {NodeID: 1}, {NodeID: 2}}
-		in.Spec.Pools[0].Replicas = 5
+		in.Spec.Pools[0].Replicas = new(int32(5))
 	}, verdict.ReasonInvalid, "spec.pools[main].replicas", "set replicas back to 3"},
 	{"a version that does not know what is finalized", func(in *Inputs) {
 		in.Spec.Version = "4.2.2"
@@ -435,6 +436,28 @@ var changeFaults = []badInput{
 		in.Cluster.Status.Features = map[string]int32{version.MetadataVersion: 30}
 	}, verdict.ReasonInvalid, "spec.metadataVersion", "cannot go back to 4.2-IV1 without losing metadata; remove the " +
 		"field, or set it to 4.3-IV0"},
+	{"a rate at which nothing would arrive", func(in *Inputs) {
+		in.Spec.Balancing = &v1alpha1.Balancing{BytesPerSecondPerBroker: ptr[int64](0)}
+	}, verdict.ReasonInvalid, "spec.balancing.bytesPerSecondPerBroker", "nothing would arrive at 0"},
+	{"no move at a time", func(in *Inputs) { in.Spec.Balancing = &v1alpha1.Balancing{MaxMoving: ptr[int32](0)} },
+		verdict.ReasonInvalid, "spec.balancing.maxMoving", "set spec.balancing.mode to Off"},
+	{"a tolerance above all", func(in *Inputs) { in.Spec.Balancing = &v1alpha1.Balancing{TolerancePercent: ptr[int32](101)} },
+		verdict.ReasonInvalid, "spec.balancing.tolerancePercent", "0 to 100"},
+	{"a window that never opens", func(in *Inputs) {
+		in.Spec.Balancing = &v1alpha1.Balancing{Windows: []v1alpha1.BalancingWindow{{From: "22:00", To: "22:00"}}}
+	}, verdict.ReasonInvalid, "spec.balancing.windows[0]", "it begins and ends at 22:00; for always remove the windows"},
+	{"a window at no time", func(in *Inputs) {
+		in.Spec.Balancing = &v1alpha1.Balancing{Windows: []v1alpha1.BalancingWindow{{From: "10pm", To: "04:00"}}}
+	}, verdict.ReasonInvalid, "spec.balancing.windows[0]", `"10pm" is no time of day`},
+	{"a window on no day", func(in *Inputs) {
+		in.Spec.Balancing = &v1alpha1.Balancing{Windows: []v1alpha1.BalancingWindow{{Days: []v1alpha1.Weekday{"Someday"}, From: "22:00", To: "04:00"}}}
+	}, verdict.ReasonInvalid, "spec.balancing.windows[0]", `"Someday" is no day`},
+	{"a mode of balancing that nobody knows", func(in *Inputs) { in.Spec.Balancing = &v1alpha1.Balancing{Mode: "Always"} },
+		verdict.ReasonInvalid, "spec.balancing.mode", "use Off, OnScale or Continuous"},
+	{"an approval that nobody knows", func(in *Inputs) { in.Spec.Balancing = &v1alpha1.Balancing{Approval: "Maybe"} },
+		verdict.ReasonInvalid, "spec.balancing.approval", "use Automatic or Manual"},
+	{"a topic that is neither a name nor a prefix", func(in *Inputs) { in.Spec.Balancing = &v1alpha1.Balancing{ExcludeTopics: []string{"a*b"}} },
+		verdict.ReasonInvalid, "spec.balancing.excludeTopics[0]", "neither the name of a topic nor a prefix"},
 	{"as many restarts as there are brokers", func(in *Inputs) { in.Spec.Rolling.MaxUnavailable = ptr[int32](5) },
 		verdict.ReasonInvalid, "spec.rolling.maxUnavailable", "less than the 5 brokers"},
 	{"more restarts than the largest rack has brokers", func(in *Inputs) {
@@ -448,7 +471,7 @@ var changeFaults = []badInput{
 	}, verdict.ReasonInvalid, "spec.rolling.maxUnavailable", "less than the 5 brokers"},
 	{"so few brokers that no rack has as many as may restart", func(in *Inputs) {
 		in.Spec.Rolling.MaxUnavailable = ptr[int32](2)
-		in.Spec.Pools[1].Replicas = 0
+		in.Spec.Pools[1].Replicas = new(int32(0))
 		inRacks(in, "a", "b", "c", "b", "c")
 	}, verdict.ReasonInvalid, "spec.rolling.maxUnavailable", "the largest rack, a, has only 1 of the brokers"},
 	{
@@ -457,6 +480,13 @@ var changeFaults = []badInput{
 		verdict.ReasonInvalid,
 		"metadata.annotations[kafka.castellan.dev/pause]",
 		"the cluster is paused",
+	},
+	{
+		"a hold with a typing error",
+		func(in *Inputs) { in.Cluster.Annotations = map[string]string{v1alpha1.AnnotationHoldAuthority: "yes"} },
+		verdict.ReasonInvalid,
+		"metadata.annotations[kafka.castellan.dev/replace-ca-hold]",
+		"no other authority signs",
 	},
 	{
 		"an annotation with a typing error",
@@ -573,9 +603,9 @@ var templateFaults = []badInput{
 func TestChangesOfMembershipAreAccepted(t *testing.T) {
 	for name, change := range map[string]func(in *Inputs){
 		"a pool goes":           func(in *Inputs) { in.Spec.Pools = in.Spec.Pools[:1] },
-		"fewer brokers":         func(in *Inputs) { in.Spec.Pools[1].Replicas = 1 },
-		"fewer controllers":     func(in *Inputs) { in.Spec.Pools[0].Replicas = 1 },
-		"more controllers":      func(in *Inputs) { in.Spec.Pools[0].Replicas = 5 },
+		"fewer brokers":         func(in *Inputs) { in.Spec.Pools[1].Replicas = new(int32(1)) },
+		"fewer controllers":     func(in *Inputs) { in.Spec.Pools[0].Replicas = new(int32(1)) },
+		"more controllers":      func(in *Inputs) { in.Spec.Pools[0].Replicas = new(int32(5)) },
 		"dedicated controllers": func(in *Inputs) { in.Spec.Pools[1].Roles = nil },
 	} {
 		in := running(t, small)

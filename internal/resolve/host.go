@@ -22,6 +22,9 @@ func HostOf(cluster *v1alpha1.KafkaCluster) model.Host {
 		Authorizes: authorizationOf(spec, defaultsOf(spec, status)) == v1alpha1.AuthorizationSimple,
 		SuperUsers: spec.AllSuperUsers(),
 	}
+	if spec.Authorization != nil {
+		h.Authorizer = spec.Authorization.Class
+	}
 	pods := map[int32]string{}
 	for _, node := range status.Nodes {
 		h.Nodes = append(h.Nodes, node.ID)

@@ -39,8 +39,8 @@ var lifeChanges = map[string]func(in *Inputs){
 }
 
 var founderChanges = map[string]func(in *Inputs){
-	"fewer controllers": func(in *Inputs) { in.Spec.Pools[0].Replicas = 1 },
-	"more controllers":  func(in *Inputs) { in.Spec.Pools[0].Replicas = 5 },
+	"fewer controllers": func(in *Inputs) { in.Spec.Pools[0].Replicas = new(int32(1)) },
+	"more controllers":  func(in *Inputs) { in.Spec.Pools[0].Replicas = new(int32(5)) },
 	"other controllers": func(in *Inputs) {
 		in.Spec.Pools[0].Roles = []v1alpha1.Role{v1alpha1.RoleBroker}
 		in.Spec.Pools[1].Roles = nil
@@ -174,7 +174,7 @@ func TestAPoolThatComesBackIsJudgedByWhatLives(t *testing.T) {
 		reason, says string
 	}{
 		"as it was":        {func(*Inputs) {}, "", ""},
-		"with fewer nodes": {func(in *Inputs) { extra(in).Replicas = 1 }, "", ""},
+		"with fewer nodes": {func(in *Inputs) { extra(in).Replicas = new(int32(1)) }, "", ""},
 		"without its role": {func(in *Inputs) { extra(in).Roles = []v1alpha1.Role{v1alpha1.RoleController} },
 			verdict.ReasonInvalid, "spec.pools[extra].roles: the role Broker cannot be taken"},
 		"with another class": {func(in *Inputs) { extra(in).Storage.Volumes[0].StorageClassName = ptr("slow") },

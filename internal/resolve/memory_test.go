@@ -23,7 +23,7 @@ func TestAnAcceptedHeapThatLeavesLittleIsAWarning(t *testing.T) {
 		faults int
 	}{
 		"as it was":            {func(*Inputs) {}, 0},
-		"changed elsewhere":    {func(in *Inputs) { in.Spec.Pools[0].Replicas = 5 }, 0},
+		"changed elsewhere":    {func(in *Inputs) { in.Spec.Pools[0].Replicas = new(int32(5)) }, 0},
 		"in other words":       {func(in *Inputs) { in.Spec.Pools[0].JVM.Heap = ptr(resource.MustParse("1024Mi")) }, 0},
 		"with a smaller limit": {func(in *Inputs) { limited(in.Spec, "1099Mi") }, 1},
 		"with a larger heap":   {func(in *Inputs) { in.Spec.Pools[0].JVM.Heap = ptr(resource.MustParse("1025Mi")) }, 1},

@@ -39,7 +39,6 @@ var (
 	tokenText = regexp.MustCompile(`^[!-#%-~]+$`)     // printable, without a space and without $
 	audience  = regexp.MustCompile(`^[!-#%-+\--~]+$`) // nor a comma
 	claimName = regexp.MustCompile(`^[A-Za-z0-9_.:/-]{1,128}$`)
-	prefix    = regexp.MustCompile(`^[A-Za-z0-9._:/@-]{0,64}$`)
 	keysURL   = regexp.MustCompile(`^https://[A-Za-z0-9.:\[\]_-]+([/?][!"%&'()+\-./0-9:;=?@A-Z_a-z~]*)?$`)
 )
 
@@ -109,9 +108,6 @@ func validateOAuth(l v1alpha1.Listener) verdict.List {
 	}
 	if skew := o.ClockSkewSeconds; skew != nil && (*skew < 0 || *skew > maxClockSkew) {
 		refuse(oauthField+".clockSkewSeconds", "it is 0 to %d", maxClockSkew)
-	}
-	if p := o.PrincipalPrefix; p != nil && !prefix.MatchString(*p) {
-		refuse(prefixField, "a prefix has at most 64 letters, digits and . _ : / @ -")
 	}
 	return append(faults, validateJWKS(l.Name, o.JWKS)...)
 }

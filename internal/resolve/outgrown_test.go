@@ -11,9 +11,9 @@ import (
 // What is recorded for the first size stays, and a cluster that has outgrown it is told so until somebody decides.
 func TestOutgrownDefaultsAreToldUntilTheyAreSet(t *testing.T) {
 	const made = `{version: "4.3.1", pools: [{name: main, replicas: 1, storage: {volumes: [{name: data, size: 1Gi}]}}]}`
-	brokers := func(n int32) func(*Inputs) { return func(in *Inputs) { in.Spec.Pools[0].Replicas = n } }
+	brokers := func(n int32) func(*Inputs) { return func(in *Inputs) { in.Spec.Pools[0].Replicas = new(n) } }
 	set := func(config v1alpha1.Config, n int32) func(*Inputs) {
-		return func(in *Inputs) { in.Spec.Pools[0].Replicas, in.Spec.Config = n, config }
+		return func(in *Inputs) { in.Spec.Pools[0].Replicas, in.Spec.Config = &n, config }
 	}
 	const factor, minISR = "default.replication.factor", minISRKey
 	const began, end = "spec.config: the cluster was made with ", ", or the values that shall stay"

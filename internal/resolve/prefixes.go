@@ -2,6 +2,7 @@ package resolve
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -10,6 +11,9 @@ import (
 	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/verdict"
 )
+
+// prefix is what the schema permits, too.
+var prefix = regexp.MustCompile(`^[A-Za-z0-9._:/@-]{0,64}$`)
 
 // namer is somebody else who names users at a listener, and what stands before the names.
 type namer struct {
@@ -79,12 +83,17 @@ func mixup(pair [2]namer) string {
 		"at both if they name the same people", pair[1].prefix, pair[0].listener, pair[0].prefix, pair[0].what)
 }
 
-// validatePrefixes refuses namers that could be taken for each other where the owner has not written the prefixes out:
-// who moves from one issuer to the next wants the same principals from both. What was accepted so goes on, with a
-// warning as well: another prefix is another principal for everybody, and the owner shall not need one before anything
-// else can change.
+// validatePrefixes refuses what is no prefix, and namers that could be taken for each other where the owner has not
+// written the prefixes out: who moves from one issuer to the next wants the same principals from both. What was accepted
+// so goes on, with a warning as well: another prefix is another principal for everybody, and the owner shall not need one
+// before anything else can change.
 func validatePrefixes(in Inputs) verdict.List {
 	var faults verdict.List
+	for _, n := range namersIn(in.Spec) {
+		if !prefix.MatchString(n.prefix) {
+			faults.Refuse(n.field, "a prefix has at most 64 letters, digits and . _ : / @ -")
+		}
+	}
 	accepted := mixups(namersIn(in.Accepted))
 	for _, pair := range mixups(namersIn(in.Spec)) {
 		stands := slices.ContainsFunc(accepted, func(before [2]namer) bool {

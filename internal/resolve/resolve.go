@@ -33,12 +33,15 @@ type Inputs struct {
 	Balanced map[string][]string
 	// Advertised is what nodes advertise in the files that they run, by node id and by the listener's name in Kafka.
 	Advertised map[int32]map[string]model.HostPort
-	// EndpointSlices tells that the operator may write them, and Families are those of Services' addresses, by Service
-	// name.
+	// EndpointSlices tells that the operator may write them, SlicesDenied why not where it is told to, and Families are
+	// those of Services' addresses, by Service name.
 	EndpointSlices bool
+	SlicesDenied   string
 	Families       map[string][]corev1.IPFamily
 	// ImageRepository is where Kafka's image comes from, such as apache/kafka.
 	ImageRepository string
+	// Registries are those from which plug-ins may come; none = any.
+	Registries []string
 	// Domain is the DNS domain of the Kubernetes cluster.
 	Domain string
 	// Operator is the pods of the operator; the zero value = it was not told.
@@ -52,5 +55,5 @@ type Inputs struct {
 // given is what Kubernetes gave, as the table of exposures asks for it.
 func (in Inputs) given() exposure.Given {
 	return exposure.Given{Ports: in.NodePorts, Balanced: in.Balanced, Advertised: in.Advertised,
-		WritesSlices: in.EndpointSlices, Families: in.Families}
+		WritesSlices: in.EndpointSlices, SlicesDenied: in.SlicesDenied, Families: in.Families}
 }

@@ -85,7 +85,7 @@ unmanagedConfig: [min.insync.replicas, max.connections]
 
 func TestNodeIDs(t *testing.T) {
 	pool := func(name string, replicas int32, first int32) v1alpha1.Pool {
-		p := v1alpha1.Pool{Name: name, Replicas: replicas}
+		p := v1alpha1.Pool{Name: name, Replicas: &replicas}
 		if first >= 0 {
 			p.FirstNodeID = &first
 		}
@@ -128,7 +128,7 @@ func TestControllerIDs(t *testing.T) {
 func TestChangesThatAreAccepted(t *testing.T) {
 	for name, change := range map[string]func(in *Inputs){
 		"nothing":       func(*Inputs) {},
-		"more brokers":  func(in *Inputs) { in.Spec.Pools[1].Replicas = 3 },
+		"more brokers":  func(in *Inputs) { in.Spec.Pools[1].Replicas = new(int32(3)) },
 		"a broker pool": func(in *Inputs) { p := in.Spec.Pools[1]; p.Name = "third"; in.Spec.Pools = append(in.Spec.Pools, p) },
 		"another order": func(in *Inputs) { p := in.Spec.Pools; p[0], p[1] = p[1], p[0] },
 		"no authorizer": func(in *Inputs) { in.Spec.Authorization = &v1alpha1.Authorization{Type: v1alpha1.AuthorizationNone} },
@@ -142,7 +142,7 @@ func TestChangesThatAreAccepted(t *testing.T) {
 		},
 		"more controllers before there is a quorum": func(in *Inputs) {
 			in.Cluster.Status.Bootstrapped = false
-			in.Spec.Pools[0].Replicas = 5
+			in.Spec.Pools[0].Replicas = new(int32(5))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -164,7 +164,7 @@ func TestAnAcceptedSpecThatIsNoLongerValidIsStillCaredFor(t *testing.T) {
 func TestAnEvenNumberOfControllersIsAWarning(t *testing.T) {
 	in := running(t, small)
 	in.Accepted, in.Cluster.Status.Bootstrapped = nil, false
-	in.Spec.Pools[0].Replicas = 2
+	in.Spec.Pools[0].Replicas = new(int32(2))
 	in.Spec.Config[minISRKey] = "9"
 	all := strings.Join(Warnings(mustResolve(t, in)), "\n")
 	for _, want := range []string{"2 controllers survive no more failures than 1", "9 is more than the 4 brokers"} {

@@ -58,7 +58,11 @@ func validate(in Inputs, v version.Version) verdict.List {
 			version.Names(),
 		)
 	}
-	faults = append(faults, validateRoles(in.Spec)...)
+	if unsaid := validateReplicas(in.Spec); len(unsaid) > 0 { // nobody knows what the pools come to
+		faults = append(faults, unsaid...)
+	} else {
+		faults = append(faults, validateRoles(in.Spec)...)
+	}
 	seen := map[string]bool{}
 	for i := range in.Spec.Pools {
 		p := &in.Spec.Pools[i]
@@ -72,7 +76,33 @@ func validate(in Inputs, v version.Version) verdict.List {
 	faults = append(faults, validateListeners(in.Spec)...)
 	faults = append(faults, validatePrefixes(in)...)
 	faults = append(faults, validateConfig(in.Spec, v)...)
+	faults = append(faults, validateClassKeys(in.Spec, in.ImageRepository)...)
+	faults = append(faults, validatePlugins(in.Spec, in.Registries)...)
+	faults = append(faults, validateTiered(in.Spec)...)
 	return append(faults, validateRest(in.Spec)...)
+}
+
+// validateReplicas asks that every pool says how many nodes it has, but for one where spec.replicas does.
+func validateReplicas(spec *v1alpha1.KafkaClusterSpec) verdict.List {
+	var faults verdict.List
+	var silent []string
+	for _, p := range spec.Pools {
+		if p.Replicas == nil {
+			silent = append(silent, p.Name)
+		}
+	}
+	switch {
+	case len(silent) > 1:
+		faults.Refuse(model.PoolField(silent[1], "replicas"), "pools %s have no replicas, and spec.replicas is for one "+
+			"alone; say how many nodes each of the others has", verdict.Few(len(silent), silent))
+	case len(silent) == 1 && spec.Replicas == nil:
+		faults.Refuse(model.PoolField(silent[0], "replicas"), "nothing says how many nodes the pool has; set it here, or in "+
+			"spec.replicas, where kubectl scale sets it")
+	case len(silent) == 0 && spec.Replicas != nil:
+		faults.Refuse("spec.replicas", "every pool has replicas of its own, so that it is for none; take replicas out of "+
+			"the pool that it is for, or remove spec.replicas")
+	}
+	return faults
 }
 
 // validateRoles asks for at least one controller and one broker, in nodes and not only in pools.
@@ -80,10 +110,10 @@ func validateRoles(spec *v1alpha1.KafkaClusterSpec) verdict.List {
 	var controllers, brokers int32
 	for _, p := range spec.Pools {
 		if p.HasRole(v1alpha1.RoleController) {
-			controllers += p.Replicas
+			controllers += spec.ReplicasOf(p)
 		}
 		if p.HasRole(v1alpha1.RoleBroker) {
-			brokers += p.Replicas
+			brokers += spec.ReplicasOf(p)
 		}
 	}
 	var faults verdict.List
@@ -108,9 +138,9 @@ func validatePool(spec *v1alpha1.KafkaClusterSpec, p *v1alpha1.Pool) verdict.Lis
 			maxPoolName,
 		)
 	}
-	if p.Replicas < 0 || p.Replicas > identity.MaxReplicas {
+	if n := spec.ReplicasOf(*p); n < 0 || n > identity.MaxReplicas {
 		faults.Refuse(
-			model.PoolField(p.Name, "replicas"),
+			model.ReplicasField(p.Name, p.Replicas == nil),
 			"a pool has 0 to %d nodes; use another pool for more",
 			identity.MaxReplicas,
 		)
@@ -193,7 +223,7 @@ func validateVolumes(spec *v1alpha1.KafkaClusterSpec, p *v1alpha1.Pool) verdict.
 func totalReplicas(spec *v1alpha1.KafkaClusterSpec) int32 {
 	var total int32
 	for _, p := range spec.Pools {
-		total += p.Replicas
+		total += spec.ReplicasOf(p)
 	}
 	return total
 }
@@ -202,7 +232,7 @@ func totalBrokers(spec *v1alpha1.KafkaClusterSpec) int32 {
 	var total int32
 	for _, p := range spec.Pools {
 		if p.HasRole(v1alpha1.RoleBroker) {
-			total += p.Replicas
+			total += spec.ReplicasOf(p)
 		}
 	}
 	return total
@@ -323,9 +353,7 @@ func validateClientCertificates(l v1alpha1.Listener) verdict.List {
 func validateRest(spec *v1alpha1.KafkaClusterSpec) verdict.List {
 	var faults verdict.List
 	if a := spec.Authorization; a != nil {
-		if a.Type != "" && a.Type != v1alpha1.AuthorizationSimple && a.Type != v1alpha1.AuthorizationNone {
-			faults.Refuse("spec.authorization.type", "use Simple or None")
-		}
+		faults = append(faults, validateAuthorizer(spec)...)
 		for _, name := range a.SuperUsers {
 			if !superUser.MatchString(name) {
 				faults.Refuse(
@@ -357,6 +385,7 @@ func validateRest(spec *v1alpha1.KafkaClusterSpec) verdict.List {
 			)
 		}
 	}
+	faults = append(faults, validateBalancing(spec.Balancing)...)
 	if _, err := claim.Admits(spec.Access, nil); err != nil {
 		faults.Refuse("spec.access.namespaces", "%s", strings.TrimPrefix(err.Error(), "spec.access.namespaces: "))
 	}
@@ -452,7 +481,7 @@ func whenTaken(cluster string, o model.ObjectName) string {
 // withinBounds keeps numbers that no CRD of ours lets in from making a cluster of a million nodes.
 func withinBounds(spec *v1alpha1.KafkaClusterSpec) bool {
 	return !slices.ContainsFunc(spec.Pools, func(p v1alpha1.Pool) bool {
-		return p.Replicas < 0 || p.Replicas > identity.MaxReplicas ||
+		return spec.ReplicasOf(p) < 0 || spec.ReplicasOf(p) > identity.MaxReplicas ||
 			p.FirstNodeID != nil && (*p.FirstNodeID < 0 || *p.FirstNodeID > identity.MaxNodeID)
 	})
 }

@@ -91,6 +91,9 @@ func permissions(c *model.Cluster) []string {
 			closed = append(closed, l.Name)
 		}
 	}
+	if c.Authorization == v1alpha1.AuthorizationCustom {
+		return nil // whom its class lets do what nobody here knows
+	}
 	if c.Authorization != v1alpha1.AuthorizationSimple {
 		if len(closed) == 0 {
 			return nil
@@ -129,7 +132,8 @@ func unknownKeys(c *model.Cluster) []string {
 	unknown := map[string]bool{}
 	for _, p := range c.Pools {
 		for key := range p.StaticConfig {
-			if v.Scope(key) == version.Unknown && !strings.HasPrefix(key, "config.providers.") {
+			if v.Scope(key) == version.Unknown && !strings.HasPrefix(key, "config.providers.") &&
+				!(c.Tiered != nil && strings.HasPrefix(key, "rlmm.config.")) {
 				unknown[key] = true
 			}
 		}

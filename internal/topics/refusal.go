@@ -64,6 +64,13 @@ func explain(r *kafka.Refusal, d Desired, brokers int) verdict.Verdict {
 		v.Doubtful = true
 		return v
 	case "INVALID_CONFIG":
+		if strings.HasPrefix(said, withoutTiers) {
+			v := verdict.Stalled(ReasonConfig, configField(tieredKey), "the cluster has no tiered storage; Kafka says: %s; set "+
+				"spec.tieredStorage of the KafkaCluster (remote.log.storage.system.enable on brokers of somebody else's), or "+
+				"remove this key", said)
+			v.After, v.AtMost = claim.TakenLook, claim.TakenLookLimit // brokers may be on their way to it
+			return v
+		}
 		key := configKey(d, said)
 		if version.DroppedOnTopics(trimmed(key)) {
 			return dropped(trimmed(key))
@@ -91,6 +98,13 @@ func explain(r *kafka.Refusal, d Desired, brokers int) verdict.Verdict {
 		return verdict.Stalled(ReasonRefused, "spec", "Kafka refuses it: %s", r.Error())
 	}
 }
+
+// tieredKey is the key of a topic by which its segments go to tiered storage, and withoutTiers how Kafka begins to say
+// that the cluster has none (LogConfig).
+const (
+	tieredKey    = "remote.storage.enable"
+	withoutTiers = "Tiered Storage functionality is disabled in the broker"
+)
 
 func partitionsAsked(d Desired) string {
 	if d.Partitions == 0 {

@@ -85,6 +85,20 @@ func TestWhatKafkaRefusesIsSaidInTheFieldsOfTheSpecWithItsCure(t *testing.T) {
 		"something about no key of the spec": {
 			code: "INVALID_CONFIG", said: "No", desired: Desired{Config: map[string]string{"retention.ms": "5"}},
 			want: answer{Reason: ReasonConfig, Message: "spec.config: Kafka says: No; correct it"}},
+		"tiered storage in a cluster without, until it may have it": {
+			code: "INVALID_CONFIG", said: "Tiered Storage functionality is disabled in the broker. Topic cannot be configured " +
+				"with remote log storage.", desired: Desired{Config: map[string]string{"remote.storage.enable": "true"}},
+			want: answer{Reason: ReasonConfig, After: claim.TakenLook, AtMost: claim.TakenLookLimit, Message: "spec.config" +
+				"[remote.storage.enable]: the cluster has no tiered storage; Kafka says: Tiered Storage functionality is " +
+				"disabled in the broker. Topic cannot be configured with remote log storage; set spec.tieredStorage of the " +
+				"KafkaCluster (remote.log.storage.system.enable on brokers of somebody else's), or remove this key"}},
+		"tiered storage that would leave segments behind": {
+			code: "INVALID_CONFIG", said: "It is invalid to disable remote storage without deleting remote data. If you want to " +
+				"disable it and delete all, please set `remote.storage.enable=false,remote.log.delete.on.disable=true`.",
+			desired: Desired{Config: map[string]string{"remote.storage.enable": "false"}},
+			want: answer{Reason: ReasonConfig, Message: "spec.config[remote.storage.enable]: Kafka says: It is invalid to " +
+				"disable remote storage without deleting remote data. If you want to disable it and delete all, please set " +
+				"`remote.storage.enable=false,remote.log.delete.on.disable=true`; correct it"}},
 		"a value that is altered where there is ZooKeeper": {
 			code: "INVALID_REQUEST", said: "Invalid config value for resource ConfigResource(type=TOPIC, name='a'): Invalid " +
 				"value x for configuration flush.ms",

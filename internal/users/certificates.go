@@ -179,16 +179,6 @@ func UnfitName(name string) *verdict.Verdict {
 	return &fault
 }
 
-// The room in the Secret that brokers read. Kubernetes takes 1 MiB of all its entries; some is left for other users'
-// passwords.
-const (
-	secretBytes = 1 << 20
-	listReserve = 16 << 10
-)
-
-// ListRoom is what the list of certificates may take beside the file of passwords, in bytes.
-func ListRoom(passwords int) int { return secretBytes - listReserve - passwords }
-
 // Listed is what the list of certificates holds of each name, and what it may come to take: while certificates are
 // renewed a user has two.
 func Listed(list []byte) (names map[string]bool, bytes int) {
@@ -218,22 +208,18 @@ func NoRoom(host model.Host, users int) verdict.Verdict {
 // their certificate, and keep that of the former one which it vouches for; the others keep theirs. What has ended is
 // left out. It returns the new list, nil if there never was one and nobody needs it; the names that lack a line; and
 // whether a certificate is good no more that was.
-//
-// A list beyond the room, in bytes, loses the former certificates: a revocation can be written always.
-func CertificateList(current []byte, all map[string]bool, set map[string]Certificate, room int, now time.Time) (
+func CertificateList(current []byte, all map[string]bool, set map[string]Certificate, now time.Time) (
 	list []byte, missing []string, revoked bool,
 ) {
 	old, _ := plainauth.ParseCertificateList(current) // a faulty line lets nobody in, and is left out
 	owners := map[string]string{}                     // of the fingerprints that are set: nobody else has them
-	var lines, newest []plainauth.UserCertificate
+	var lines []plainauth.UserCertificate
 	has := map[string]bool{}
 	for name, c := range set {
 		if line := c.line(name); all[name] && line.Fingerprint != "" {
-			lines, newest = append(lines, line), append(newest, line)
-			owners[line.Fingerprint], has[name] = name, true
+			lines, owners[line.Fingerprint], has[name] = append(lines, line), name, true
 		}
 	}
-	latest := map[string]plainauth.UserCertificate{}
 	for _, line := range old {
 		c, isSet := set[line.Name]
 		switch _, taken := owners[line.Fingerprint]; {
@@ -244,9 +230,6 @@ func CertificateList(current []byte, all map[string]bool, set map[string]Certifi
 			continue
 		}
 		lines, has[line.Name] = append(lines, line), true
-		if !isSet && line.End.After(latest[line.Name].End) {
-			latest[line.Name] = line
-		}
 	}
 	for name := range all {
 		if !has[name] {
@@ -257,11 +240,5 @@ func CertificateList(current []byte, all map[string]bool, set map[string]Certifi
 	if len(lines) == 0 && current == nil {
 		return nil, missing, false
 	}
-	if list = plainauth.CertificateList(lines); len(list) > room {
-		for _, line := range latest {
-			newest = append(newest, line)
-		}
-		list = plainauth.CertificateList(newest)
-	}
-	return list, missing, revoked
+	return plainauth.CertificateList(lines), missing, revoked
 }

@@ -126,6 +126,10 @@ func TestTheListHoldsWhatSecretsVouchForAndNothingElse(t *testing.T) {
 		}
 		return plainauth.CertificateList(list)
 	}
+	inOne := func(list []byte, room int) []byte { // as the first of the Secrets has it
+		users := len(plainauth.UsersFile(nil))
+		return SpreadOver(Part{Certificates: list}, []Part{{Certificates: list}}, room+users, 1).Parts[0].Certificates
+	}
 	type names = map[string]bool
 	both := names{"app": true, "other": true}
 	before := lines(map[string][]Certificate{"app": {former}, "other": {other}})
@@ -153,11 +157,13 @@ func TestTheListHoldsWhatSecretsVouchForAndNothingElse(t *testing.T) {
 		"the last one, which ends": {lines(map[string][]Certificate{"app": {former}}), names{}, nil, 1 << 20, lines(nil), "[]", true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			list, missing, revoked := CertificateList(c.current, c.all, c.set, c.room, now)
+			list, missing, revoked := CertificateList(c.current, c.all, c.set, now)
+			list = inOne(list, c.room)
 			if !bytes.Equal(list, c.want) || fmt.Sprint(missing) != c.missing || revoked != c.revoked {
 				t.Errorf("missing %v, revoked %t:\n%s", missing, revoked, list)
 			}
-			again, _, revoked := CertificateList(list, c.all, c.set, c.room, now)
+			again, _, revoked := CertificateList(list, c.all, c.set, now)
+			again = inOne(again, c.room)
 			if !bytes.Equal(again, list) || revoked {
 				t.Errorf("it does not stay:\n%s", again)
 			}
@@ -167,7 +173,7 @@ func TestTheListHoldsWhatSecretsVouchForAndNothingElse(t *testing.T) {
 
 func TestTenThousandCertificatesFitOnlyInPartAndThatIsKnownBefore(t *testing.T) {
 	var list []plainauth.UserCertificate
-	room := ListRoom(100 << 10)
+	room := Room - 100<<10
 	users := 0
 	for left := room; left >= LinesOf("user-00000"); left -= LinesOf("user-00000") {
 		for _, half := range []string{"a", "b"} { // both of them, as while all are renewed

@@ -96,7 +96,7 @@ func (s *store) carryOut(t *testing.T, d Desired) (written bool) {
 	if mechanism.Uses(d.Mechanisms, mechanism.CertificateFile) {
 		certified[d.Name], listed[d.Name] = s.certificate, true
 	}
-	list, _, _ := CertificateList(s.list, listed, certified, 1<<20, issuedAt)
+	list, _, _ := CertificateList(s.list, listed, certified, issuedAt)
 	relisted := !bytes.Equal(s.list, list)
 	s.list = list
 	return len(changes.Upserts)+len(changes.Deletions) > 0 || !bytes.Equal(before, file) || relisted

@@ -1,7 +1,6 @@
 package users
 
 import (
-	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -86,54 +85,9 @@ func (u PlainUser) lines(name string, old []plainauth.Entry, random io.Reader) (
 	return lines, nil
 }
 
-// PlainRoom is what the file of PLAIN users may take in the Secret, in bytes: the newest certificate of each user has
-// its line beside it.
-func PlainRoom(list []byte, certified map[string]Certificate) int {
-	listed, taken := Listed(list)
-	for name := range certified {
-		if !listed[name] {
-			taken += LinesOf(name)
-		}
-	}
-	return secretBytes - listReserve - taken/linesEach
-}
-
-// linesEach is how many lines a user has in a file while its password or certificate is replaced.
-const linesEach = 2
-
-// FitPlainFile makes a file of PLAIN users fit into the room, in bytes, so that a revocation can be written always.
-// Passwords before go first, those that would begin to overlap now first of all; then newcomers have to stay out. It
-// returns the names that have lost the password before, and those that have no line.
-func FitPlainFile(file, current []byte, room int) (fitted []byte, ended, refused []string) {
-	over := len(file) - room
-	if over <= 0 {
-		return file, nil, nil
-	}
-	lines, _ := plainauth.ParseUsersFile(file)
-	old, _ := plainauth.ParseUsersFile(current)
-	names := slices.SortedFunc(maps.Keys(lines), func(a, b string) int {
-		return cmp.Or(cmp.Compare(len(old[a]), len(old[b])), cmp.Compare(a, b))
-	})
-	for _, name := range names {
-		if both := lines[name]; over > 0 && len(both) == linesEach {
-			lines[name], ended, over = both[:1], append(ended, name), over-both[1].Size()
-		}
-	}
-	for _, name := range slices.Backward(names) {
-		if over > 0 && len(old[name]) == 0 {
-			over -= lines[name][0].Size()
-			delete(lines, name)
-			refused = append(refused, name)
-		}
-	}
-	retained := slices.DeleteFunc(slices.Collect(maps.Keys(plainauth.Retained(file))),
-		func(name string) bool { return len(lines[name]) == 0 })
-	return plainauth.UsersFile(slices.Concat(slices.Collect(maps.Values(lines))...), retained...), ended, refused
-}
-
 // NoPlainRoom refuses PLAIN to a user for whom the file has no room.
 func NoPlainRoom(host model.Host) verdict.Verdict {
 	return verdict.Stalled(ReasonNoPlainRoom, mechanismsField,
-		"the file of PLAIN users that brokers of KafkaCluster %q read is full; log in with SCRAM-SHA-512 in place of PLAIN, "+
-			"or delete KafkaUsers with PLAIN that nobody needs", host.Name)
+		"the files of PLAIN users that brokers of KafkaCluster %q read are full; log in with SCRAM-SHA-512 in place of "+
+			"PLAIN, or delete KafkaUsers with PLAIN that nobody needs", host.Name)
 }

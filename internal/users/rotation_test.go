@@ -177,9 +177,16 @@ func TestTheFileOfPlainUsersFitsWhateverOverlaps(t *testing.T) {
 		"then the next one":                   {short + 1, []string{"one", "other"}, nil},
 		"then one that was there":             {2*short + 3, []string{"one", "other", "both"}, nil},
 		"then newcomers stay out":             {3*short + 5, []string{"one", "other", "both"}, []string{"newer"}},
-		"but nobody who is in loses his line": {1 << 20, []string{"one", "other", "both"}, []string{"newer", "new"}},
+		"but nobody who is in loses his line": {1 << 20, []string{"one", "other", "both"}, []string{"new", "newer"}},
 	} {
-		fitted, ended, refused := FitPlainFile(next, current, len(next)-c.over)
+		room := len(next) - len("# a header\n") + headBytes - c.over
+		parts, all := []Part{{Users: current}}, next
+		for n := 1; n < plainauth.MaxParts; n++ { // each is full by one user
+			name := fmt.Sprintf("%d%s", n, strings.Repeat("z", max(0, room-headBytes-len(line("n", 1)))))
+			parts, all = append(parts, Part{Users: file(line(name, 1))}), append(slices.Clone(all), line(name, 1)...)
+		}
+		spread := SpreadOver(Part{Users: all}, parts, room, plainauth.MaxParts)
+		fitted, ended, refused := spread.Parts[0].Users, spread.Ended, spread.Refused
 		if !slices.Equal(ended, c.ended) || !slices.Equal(refused, c.refused) {
 			t.Errorf("%s: ended %v, refused %v", name, ended, refused)
 		}

@@ -85,7 +85,7 @@ func (l Layout) Connection(shown mechanism.Credential, ca []byte, endpoints []En
 				return nil, err
 			}
 		}
-		data["bootstrap.servers."+e.Listener] = []byte(e.Bootstrap)
+		data[listenerEntry+e.Listener] = []byte(e.Bootstrap)
 		at.listener = e.Listener
 		if err := l.write(data, at); err != nil {
 			return nil, err

@@ -9,6 +9,7 @@ import (
 	"github.com/castellan-dev/castellan/internal/claim"
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/mechanism"
+	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/status"
 	"github.com/castellan-dev/castellan/internal/verdict"
 )
@@ -44,13 +45,17 @@ const (
 // Explain says Kafka's refusal in the language of the KafkaUser's fields. field is the one that was being carried out.
 func Explain(r *kafka.Refusal, field string) verdict.Verdict {
 	if r.Code == "SECURITY_DISABLED" {
-		return NoAuthorizer()
+		return NoAuthorizer(model.Host{})
 	}
 	return verdict.Stalled(ReasonRefused, field, "Kafka refuses it: %s", r.Error())
 }
 
-// NoAuthorizer says that the user asks for ACLs and that the cluster has no authorizer to mind them.
-func NoAuthorizer() verdict.Verdict {
+// NoAuthorizer says that the user asks for ACLs and that the cluster has no authorizer of Kafka's to mind them.
+func NoAuthorizer(h model.Host) verdict.Verdict {
+	if h.Authorizer != "" {
+		return verdict.Stalled(ReasonAuthorization, "spec.acls", "%s decides in the cluster (authorization.type Custom), and "+
+			"the operator sets no ACLs there; remove spec.acls and spec.grants, and say there what the user may do", h.Authorizer)
+	}
 	return verdict.Stalled(ReasonAuthorization, "spec.acls",
 		"the cluster has no authorizer (authorization.type None), so that everybody may do everything; remove "+
 			"spec.acls and spec.grants, "+

@@ -1,6 +1,10 @@
 package verdict
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
 
 // Counted says how many there are of what a word names: "1 broker", "2 brokers".
 func Counted(n int, word string) string {
@@ -8,4 +12,20 @@ func Counted(n int, word string) string {
 		return "1 " + word
 	}
 	return fmt.Sprintf("%d %ss", n, word)
+}
+
+// Few names the first of many, and how many more there are: "a, b and 3 more".
+func Few(most int, names []string) string {
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+}
+
+// Shortened is a list of at most so many lines, of which the last says how many more there are: "and 3 more".
+func Shortened(most int, lines []string) []string {
+	if len(lines) <= most {
+		return lines
+	}
+	return append(slices.Clone(lines[:most-1]), fmt.Sprintf("and %d more", len(lines)-most+1))
 }

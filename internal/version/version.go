@@ -79,8 +79,13 @@ func (v Version) Type(key string) Type { return v.keys[key].kind }
 // IsDynamic tells that a key of spec.config lives in Kafka's run-time configuration and not in the file. Kafka has one
 // truth per key: a key that it can change for all brokers at run time is never written to a file.
 func (v Version) IsDynamic(key string) bool {
-	// config.providers is needed while the file itself is read, to resolve the variables in it.
-	return v.Scope(key) == AtRunTime && key != "config.providers"
+	return v.Scope(key) == AtRunTime && !fromTheFile[key]
+}
+
+// fromTheFile are keys that Kafka could change at run time, and that are read from the file all the same.
+var fromTheFile = map[string]bool{
+	"config.providers": true, // needed while the file itself is read, to resolve the variables in it
+	"metric.reporters": true, // a class that a broker lacks would be found out on all of them at once, and by no restart
 }
 
 // RunTimeKeys lists the keys that Kafka can change for all brokers or for one at run time, sorted.

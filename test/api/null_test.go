@@ -16,8 +16,9 @@ import (
 var whole = []struct{ kind, over string }{
 	{"KafkaCluster", `
 spec:
+  replicas: 3
   pools:
-  - {name: main, replicas: 3, storage: {volumes: [{name: data, size: 10Gi}], retention: {}}, jvm: {}, resources: {}}
+  - {name: main, storage: {volumes: [{name: data, size: 10Gi}], retention: {}}, jvm: {}, resources: {}}
   listeners:
   - name: clients
     port: 9092
@@ -33,9 +34,12 @@ spec:
     limits: {}
   authorization: {type: Simple}
   config: {}
+  plugins: [{name: a, image: "a@sha256:0000000000000000000000000000000000000000000000000000000000000000"}]
+  tieredStorage: {plugin: a, className: a.B, config: {}}
   rack: {}
   defaultQuotas: {}
   rolling: {}
+  balancing: {windows: [{from: "22:00", to: "04:00"}]}
   access:
     namespaces: {matchExpressions: [{key: a, operator: Exists}]}
     names: {prefixes: [a]}
@@ -59,7 +63,8 @@ bootstrapServers: ["a:9092"], tls: {caSecret: {name: a}}, authentication: {mecha
 }
 
 // askedForByRule are optional in the schema, and a rule asks for them all the same.
-var askedForByRule = []string{"spec.version", "spec.pools", "spec.external", "spec.acls[].resource.name", "spec.grants[].topic",
+var askedForByRule = []string{"spec.version", "spec.pools", "spec.replicas", "spec.pools[].replicas", "spec.external",
+	"spec.acls[].resource.name", "spec.grants[].topic",
 	"spec.listeners[].networkPolicyPeers[].ipBlock", "spec.listeners[].authentication.oauth",
 	"spec.listeners[].authentication.custom",
 	"spec.listeners[].authentication.oauth.jwks.url"}

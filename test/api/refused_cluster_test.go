@@ -45,6 +45,11 @@ func pool(over string) string {
 	return string(text)
 }
 
+// scaled prints a cluster whose pool has spec.replicas.
+func scaled(replicas int) string {
+	return fmt.Sprintf("%s\n  replicas: %d\n", strings.TrimRight(pool("replicas: null"), "\n"), replicas)
+}
+
 // external prints a cluster that somebody else runs.
 func external(over string) string {
 	return "spec: {version: null, pools: null, external: {" + over + "}}"
@@ -63,6 +68,15 @@ func tokens(oauth string) string {
 func custom(mechanisms, what string) string {
 	return listeners("{name: a, port: 9092, authentication: {mechanisms: [" + mechanisms + "], custom: " + what + "}}")
 }
+
+// plugin prints a cluster with a plug-in.
+func plugin(fields string) string { return "spec: {plugins: [{name: a, " + fields + "}]}" }
+
+// anImage is one by its digest.
+var anImage = "image: 'a/b@sha256:" + strings.Repeat("0a", 32) + "'"
+
+// tiers prints a cluster with tiered storage.
+func tiers(fields string) string { return "spec: {tieredStorage: {" + fields + "}}" }
 
 func TestKafkaClusterRefused(t *testing.T) {
 	t.Parallel()
@@ -165,7 +179,14 @@ func TestKafkaClusterRefused(t *testing.T) {
 		"no roles":                      {pool("roles: []"), []string{"roles", "at least 1"}},
 		"a negative number of replicas": {pool("replicas: -1"), []string{"replicas", "greater than or equal to 0"}},
 		"101 replicas":                  {pool("replicas: 101"), []string{"replicas", "less than or equal to 100"}},
-		"a negative first node id":      {pool("firstNodeId: -1"), []string{"firstNodeId", "greater than or equal to 0"}},
+		"a pool without a number":       {pool("replicas: null"), []string{"spec.pools[].replicas: Required value", "spec.replicas"}},
+		"a number for no pool":          {`spec: {replicas: 3}`, []string{"spec.replicas: every pool has", "take replicas out"}},
+		"101 replicas in spec.replicas": {scaled(101), []string{"spec.replicas", "less than or equal to 100"}},
+		"replicas below zero, there":    {scaled(-1), []string{"spec.replicas", "greater than or equal to 0"}},
+		"two pools without a number": {`spec: {replicas: 3, pools: [{name: a, storage: {volumes: [{name: data, size: 1Gi}]}}, ` +
+			`{name: b, storage: {volumes: [{name: data, size: 1Gi}]}}]}`,
+			[]string{"spec.pools: several pools have no replicas", "say how many nodes each of the others has"}},
+		"a negative first node id": {pool("firstNodeId: -1"), []string{"firstNodeId", "greater than or equal to 0"}},
 		"a first node id beyond Kafka's": {
 			pool("firstNodeId: 2000000001"),
 			[]string{"firstNodeId", "less than or equal to 2000000000"},
@@ -330,6 +351,25 @@ func TestKafkaClusterRefused(t *testing.T) {
 		"a prefix that would be a variable": {
 			custom("Custom", "{mechanism: GSSAPI, secret: {name: a}, principalPrefix: '${a:b}'}"),
 			[]string{"custom.principalPrefix", "should match"}},
+		"a plug-in without an image":       {plugin("path: /a"), []string{"plugins[0].image", "Required"}},
+		"a plug-in by its tag":             {plugin("image: 'a/b:1'"), []string{"plugins[0].image", "should match"}},
+		"a plug-in from above its image":   {plugin(anImage + ", path: /a/../b"), []string{"plugins[0].path", "should match"}},
+		"a plug-in that is pulled at will": {plugin(anImage + ", pullPolicy: Sometimes"), []string{"plugins[0].pullPolicy", `"Always"`}},
+		"two plug-ins of one name": {"spec: {plugins: [{name: a, " + anImage + "}, {name: a, " + anImage + "}]}",
+			[]string{"plugins[1]", "Duplicate"}},
+		"tiered storage without a class":         {tiers("plugin: a"), []string{"tieredStorage.className", "Required"}},
+		"tiered storage without its plug-in":     {tiers("className: a.B"), []string{"tieredStorage.plugin", "Required"}},
+		"tiered storage by a class that is none": {tiers("plugin: a, className: 'a-b'"), []string{"tieredStorage.className", "should match"}},
+		"tiered storage with a key that is none": {tiers("plugin: a, className: a.B, config: {'a b': c}"),
+			[]string{"tieredStorage.config", "1 to 200 letters"}},
+		"tiered storage with two lines": {tiers(`plugin: a, className: a.B, config: {a: "b\nc"}`),
+			[]string{"tieredStorage.config", "should match"}},
+		"plug-ins in somebody else's brokers": {
+			"spec: {version: null, pools: null, plugins: [{name: a, " + anImage + "}], external: {bootstrapServers: ['a:9092']}}",
+			[]string{"spec.external", "plugins and tieredStorage"}},
+		"an authorizer without a class": {"spec: {authorization: {type: Custom}}", []string{"authorization", "add the missing one"}},
+		"a class of Kafka's authorizer": {"spec: {authorization: {type: Simple, class: a.B}}",
+			[]string{"authorization", "or remove the other"}},
 		"walls of an unheard-of type": {`spec: {networkPolicy: {type: Egress}}`,
 			[]string{"spec.networkPolicy.type", `supported values: "None", "Ingress"`}},
 		"walls around somebody else's cluster": {
@@ -399,6 +439,21 @@ func TestKafkaClusterRefused(t *testing.T) {
 			`spec: {authorization: {type: Simple, superUsers: ["User:admin"]}}`,
 			[]string{"superUsers[0]", "should match"},
 		},
+		"an unknown mode of balancing": {`spec: {balancing: {mode: Always}}`,
+			[]string{"spec.balancing.mode", `supported values: "Off", "OnScale", "Continuous"`}},
+		"a mode that YAML takes for false": {`spec: {balancing: {mode: Off}}`, []string{"spec.balancing.mode", "boolean"}},
+		"a rate of zero": {`spec: {balancing: {bytesPerSecondPerBroker: 0}}`,
+			[]string{"spec.balancing.bytesPerSecondPerBroker", "greater than or equal to 1"}},
+		"more moves than the operator makes": {`spec: {balancing: {maxMoving: 51}}`,
+			[]string{"spec.balancing.maxMoving", "less than or equal to 50"}},
+		"a tolerance below zero": {`spec: {balancing: {tolerancePercent: -1}}`,
+			[]string{"spec.balancing.tolerancePercent", "greater than or equal to 0"}},
+		"an hour that no day has": {`spec: {balancing: {windows: [{from: "25:00", to: "04:00"}]}}`,
+			[]string{"spec.balancing.windows[0].from", "should match"}},
+		"a day that no week has": {`spec: {balancing: {windows: [{days: [Someday], from: "22:00", to: "04:00"}]}}`,
+			[]string{"spec.balancing.windows[0].days[0]", "supported values"}},
+		"a topic that is neither a name nor a prefix": {`spec: {balancing: {excludeTopics: ["a*b"]}}`,
+			[]string{"spec.balancing.excludeTopics[0]", "should match"}},
 		"an unknown rolling policy": {
 			`spec: {rolling: {unavailable: Force}}`,
 			[]string{"spec.rolling.unavailable", `supported values: "Proceed", "Wait"`},
@@ -423,7 +478,7 @@ func TestKafkaClusterRefused(t *testing.T) {
 			`spec: {unmanagedConfig: [a, a]}`,
 			[]string{"unmanagedConfig[1]", "Duplicate"},
 		},
-		"a field that does not exist":         {`spec: {replicas: 3}`, []string{`unknown field "spec.replicas"`}},
+		"a field that does not exist":         {`spec: {nodes: 3}`, []string{`unknown field "spec.nodes"`}},
 		"a field that does not exist, deeper": {pool("heap: 1Gi"), []string{`unknown field "spec.pools[0].heap"`}},
 		"a field that does not exist, deepest": {
 			pool("storage: {volumes: [{name: data, size: 1Gi, class: fast}]}"),
@@ -502,8 +557,8 @@ func TestExternalClustersRefused(t *testing.T) {
 		}
 	}
 	for field, value := range map[string]string{
-		"version": `4.3.1`, "metadataVersion": `"4.3"`, "listeners": `[{name: a, port: 9092}]`, "authorization": `{type: None}`,
-		"config": `{a: b}`, "unmanagedConfig": `[a]`, "rolling": `{maxUnavailable: 1}`,
+		"replicas": `3`, "version": `4.3.1`, "metadataVersion": `"4.3"`, "listeners": `[{name: a, port: 9092}]`, "authorization": `{type: None}`,
+		"config": `{a: b}`, "unmanagedConfig": `[a]`, "rolling": `{maxUnavailable: 1}`, "balancing": `{mode: OnScale}`,
 	} {
 		also := "version: null, " + field + ": " + value
 		if field == "version" {

@@ -308,7 +308,7 @@ var bindings = map[string]refusal{
 		[]string{"spec.binding.name", "Secrets of KafkaClusters end so", "choose another ending"},
 	},
 	"a Secret called like that of custom mechanisms": {
-		`spec: {binding: {name: events-logins}}`, []string{"spec.binding.name", "and -logins"},
+		`spec: {binding: {name: events-logins}}`, []string{"spec.binding.name", "-logins and -plugin-files"},
 	},
 	"a Secret with a name that is none": {`spec: {binding: {name: Not_One}}`, []string{"spec.binding.name", "should match"}},
 	"a mount path that begins nowhere": {

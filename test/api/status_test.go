@@ -57,6 +57,8 @@ var repeated = map[string]map[string][]string{
 // own are fields of a status with words or bounds that are the operator's own, and the words that it has.
 var own = map[string]map[string][]string{
 	"KafkaCluster": {
+		"status.balancing.inFlight":                nil, // moves.MaxMoving
+		"status.balancing.spread":                  nil,
 		"status.cordoned":                          nil,
 		"status.defaultQuotas.keys":                nil, // TestDefaultQuotasFitTheirRecord
 		"status.external.lacking":                  nil,

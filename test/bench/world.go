@@ -242,7 +242,7 @@ func (w *World) describe() *v1alpha1.KafkaCluster {
 		Spec: v1alpha1.KafkaClusterSpec{
 			Version: "0.0.0",
 			Pools: []v1alpha1.Pool{{
-				Name: pool, Replicas: int32(len(nodes)), FirstNodeID: &first,
+				Name: pool, Replicas: new(int32(len(nodes))), FirstNodeID: &first,
 				Storage: v1alpha1.Storage{Volumes: []v1alpha1.Volume{{Name: "data", Ephemeral: true}}},
 			}},
 		},

@@ -123,6 +123,7 @@ func TestGoldenRenders(t *testing.T) {
 			"--set", "resources.limits.memory=1.5Gi", "--set", "podLabels.team=data", "--set", "podAnnotations.note=x",
 			"--set", "nodeSelector.disk=ssd", "--set", "tolerations[0].operator=Exists", "--set", "logLevel=debug",
 			"--set", "serviceAccount.annotations.role=x", "--set", "kafkaImage.repository=mirror/kafka", "--set", "clusterDomain=k.example",
+			"--set", "plugins.allowedRegistries={registry.example.com/team,docker.io}",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -172,6 +173,9 @@ func TestValuesThatMeanNothingAreRefused(t *testing.T) {
 		"a negative replica count":   "replicas=-1",
 		"a switch that is no switch": "crds.install=perhaps",
 		"a profile that is none":     "externalOnly=perhaps",
+		"a registry that is no name": "plugins.allowedRegistries={https://a}",
+		"a registry with no list":    "plugins.allowedRegistries=a.example.com",
+		"a limit of another kind":    "plugins.registries={a.example.com}",
 		"slices that are no switch":  "endpointSlices.enabled=perhaps",
 		"slices of another kind":     "endpointSlices.write=true",
 	} {

@@ -297,6 +297,8 @@ func resourceOf(of types.Type) string {
 		return resource
 	case "k8s.io/api/apps/v1", "k8s.io/api/policy/v1":
 		return strings.Split(path, "/")[2] + "/" + resource
+	case "k8s.io/api/discovery/v1":
+		return "discovery.k8s.io/" + resource
 	}
 	return ""
 }

@@ -68,22 +68,30 @@ func kafkaImage(t *testing.T, ns string) string {
 // back.
 func mustCostOneNode(t *testing.T, ns string, m podMistake, watching time.Duration) {
 	t.Helper()
+	mustCostOneNodeBy(t, ns, m.says, watching,
+		func(c kafkaCluster) { c.Spec.Pools[0].PodTemplate = podTemplate(m.template) },
+		func(c kafkaCluster) { c.Spec.Pools[0].PodTemplate = nil })
+}
+
+// mustCostOneNodeBy does the same with any change of the spec.
+func mustCostOneNodeBy(t *testing.T, ns string, says []string, watching time.Duration, mistake,
+	takeBack func(kafkaCluster)) {
+	t.Helper()
 	admin := sharedAdmin(t)
 	waitInSync(t, admin)
 	before := lives(t, ns, sharedName)
 	f := startFlow(t, loginOf(t, ns, adminUser).at(t, ns, sharedName, "outside"), sharedTopic, "mistaken")
 	watched := watchPods(t, ns, sharedName)
 	cluster := clusterNamed(ns, sharedName)
-	takeBack := func(c kafkaCluster) { c.Spec.Pools[0].PodTemplate = nil }
 	t.Cleanup(func() { _ = tryChange(context.Background(), cluster, takeBack) })
-	change(t, cluster, func(c kafkaCluster) { c.Spec.Pools[0].PodTemplate = podTemplate(m.template) })
+	change(t, cluster, mistake)
 	var failing v1alpha1.NodeStatus
 	eventually(t, 3*time.Minute, "the status of one node says what is wrong", func(ctx context.Context) error {
 		if err := refresh(ctx, cluster); err != nil {
 			return err
 		}
 		for _, n := range cluster.Status.Nodes {
-			if n.State != v1alpha1.NodeServing && missingIn(n.Message, m.says) == "" {
+			if n.State != v1alpha1.NodeServing && missingIn(n.Message, says) == "" {
 				failing = n
 				return nil
 			}

@@ -31,7 +31,7 @@ func TestCase06_BrokersAreAddedAndNobodyRestarts(t *testing.T) {
 	mustHaveBrokers(t, l.admin(t), 0, 1000, 1001)
 
 	before := lives(t, ns, sharedName)
-	change(t, cluster, func(c kafkaCluster) { c.Spec.Pools[1].Replicas = 3 })
+	change(t, cluster, func(c kafkaCluster) { c.Spec.Pools[1].Replicas = new(int32(3)) })
 	took := waitReady(t, 3*time.Minute, cluster)
 	figureSeconds(t, "brokers-3-to-4", took)
 	mustHaveBrokers(t, l.admin(t), 0, 1000, 1001, 1002)
@@ -40,7 +40,7 @@ func TestCase06_BrokersAreAddedAndNobodyRestarts(t *testing.T) {
 	before = lives(t, ns, sharedName)
 	change(t, cluster, func(c kafkaCluster) {
 		pool := *c.Spec.Pools[1].DeepCopy()
-		pool.Name, pool.Replicas = "extra", 1
+		pool.Name, pool.Replicas = "extra", new(int32(1))
 		c.Spec.Pools = append(c.Spec.Pools, pool)
 	})
 	waitReady(t, 3*time.Minute, cluster)

@@ -40,7 +40,7 @@ func TestCase08_AClusterThatHasNotFormedTakesAnotherClass(t *testing.T) {
 	id, first := cluster.Status.ClusterID, claimUIDs(t, ns)
 	change(t, cluster, func(c kafkaCluster) {
 		c.Spec.Pools[0].Storage.Volumes[0].StorageClassName = nil
-		c.Spec.Pools[0].Replicas = 3
+		c.Spec.Pools[0].Replicas = new(int32(3))
 	})
 	waitReady(t, 5*time.Minute, cluster)
 	if cluster.Status.ClusterID != id || len(cluster.Status.InitialVoters) != 3 {

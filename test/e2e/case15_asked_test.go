@@ -40,6 +40,7 @@ func TestCase15_ARestartIsAskedForByAnnotationAndAPauseHoldsItInTheMiddle(t *tes
 	before := lives(t, v.ns, sharedName)
 	for name, typo := range map[string]struct{ key, value, cure string }{
 		"a pause with a typing error":         {v1alpha1.AnnotationPause, "ture", "true"},
+		"a hold with a typing error":          {v1alpha1.AnnotationHoldAuthority, "yes", "true"},
 		"a restart of a node that is nowhere": {v1alpha1.AnnotationRestart, asked("77"), "77"},
 		"a restart of a pool that is nowhere": {v1alpha1.AnnotationRestart, asked("mian"), "mian"},
 		"a restart at no time":                {v1alpha1.AnnotationRestart, "main=yesterday", "yesterday"},

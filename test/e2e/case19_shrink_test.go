@@ -13,6 +13,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
 )
 
 // The last case of the fleet, which it takes apart.
@@ -26,19 +28,20 @@ func TestCase19_ABrokerLeavesOnlyOnceItHoldsNothing(t *testing.T) {
 	})
 	cl := v.login.client(t)
 	before := lives(t, v.ns, sharedName)
+	change(t, v.cluster, func(c kafkaCluster) { c.Spec.Balancing = &v1alpha1.Balancing{Mode: v1alpha1.BalancingOff} })
 	v.rec.mark(t, "a seventh broker is added")
-	change(t, v.cluster, func(c kafkaCluster) { mainPool(c).Replicas = 7 })
+	change(t, v.cluster, func(c kafkaCluster) { mainPool(c).Replicas = new(int32(7)) })
 	waitReady(t, 2*time.Minute, v.cluster)
 	mustBeRegistered(t, v, 0, 1, 2, 3, 4, 5, 6)
 
 	v.rec.mark(t, "it is taken back, and holds nothing")
 	begin := time.Now()
-	change(t, v.cluster, func(c kafkaCluster) { mainPool(c).Replicas = 6 })
+	change(t, v.cluster, func(c kafkaCluster) { mainPool(c).Replicas = new(int32(6)) })
 	mustLeave(t, v, 6)
 	figureSeconds(t, "empty-broker-gone", time.Since(begin))
 
 	v.rec.mark(t, "broker 5 shall go, and holds partitions")
-	change(t, v.cluster, func(c kafkaCluster) { mainPool(c).Replicas = 5 })
+	change(t, v.cluster, func(c kafkaCluster) { mainPool(c).Replicas = new(int32(5)) })
 	eventually(
 		t,
 		stallLimit,
@@ -91,10 +94,10 @@ func mustGetNothingNew(t *testing.T, v *voyage, id int32) {
 	deleteTopic(t, admin, late)
 
 	v.rec.mark(t, "broker %d is to stay after all, and then to go", id)
-	change(t, v.cluster, func(c kafkaCluster) { mainPool(c).Replicas = id + 1 })
+	change(t, v.cluster, func(c kafkaCluster) { mainPool(c).Replicas = new(id + 1) })
 	waitReady(t, time.Minute, v.cluster)
 	mustBeCordoned(t, v, admin, id, "")
-	change(t, v.cluster, func(c kafkaCluster) { mainPool(c).Replicas = id })
+	change(t, v.cluster, func(c kafkaCluster) { mainPool(c).Replicas = new(id) })
 	mustBeCordoned(t, v, admin, id, "*")
 }
 

@@ -14,7 +14,7 @@ import (
 func controllerPool(replicas int32) v1alpha1.Pool {
 	heap := resource.MustParse("256Mi")
 	return v1alpha1.Pool{
-		Name: "ctl", Replicas: replicas, Roles: []v1alpha1.Role{v1alpha1.RoleController},
+		Name: "ctl", Replicas: &replicas, Roles: []v1alpha1.Role{v1alpha1.RoleController},
 		Storage: v1alpha1.Storage{Volumes: []v1alpha1.Volume{{Name: "data", Size: resource.MustParse("1Gi")}}},
 		JVM:     v1alpha1.JVM{Heap: &heap},
 	}

@@ -48,7 +48,7 @@ func TestCase22_ControllersOneThreeFiveThreeAndNoBrokerRestarts(t *testing.T) {
 	} {
 		v.rec.mark(t, "%d controllers are asked for", step.controllers)
 		begin := time.Now()
-		change(t, v.cluster, func(c kafkaCluster) { c.Spec.Pools[1].Replicas = step.controllers })
+		change(t, v.cluster, func(c kafkaCluster) { c.Spec.Pools[1].Replicas = new(step.controllers) })
 		waitReady(t, 3*time.Minute, v.cluster)
 		figureSeconds(t, fmt.Sprintf("to-%d-controllers", step.controllers), time.Since(begin))
 		quorum.waitVoters(t, 10*time.Second, step.voters...)
@@ -78,7 +78,7 @@ func TestCase22_AControllerLosesItsDiskAndIsAVoterAgainWithTheNewOne(t *testing.
 			t.Errorf("clean up: %v", err)
 		}
 	})
-	change(t, v.cluster, func(c kafkaCluster) { c.Spec.Pools[1].Replicas = 3 })
+	change(t, v.cluster, func(c kafkaCluster) { c.Spec.Pools[1].Replicas = new(int32(3)) })
 	waitReady(t, 3*time.Minute, v.cluster)
 	quorum := watchQuorum(t, v.login)
 	now, err := quorumBy(t.Context(), v.login.client(t), -1)

@@ -127,7 +127,7 @@ func TestCase39_ClientsReachAllBrokersByOneService(t *testing.T) {
 	t.Run("a broker that is added", func(t *testing.T) {
 		lived := lives(t, ns, sharedName)
 		change(t, cluster, func(c kafkaCluster) {
-			c.Spec.Pools = append(c.Spec.Pools, v1alpha1.Pool{Name: "more", Replicas: 1, Roles: []v1alpha1.Role{v1alpha1.RoleBroker},
+			c.Spec.Pools = append(c.Spec.Pools, v1alpha1.Pool{Name: "more", Replicas: new(int32(1)), Roles: []v1alpha1.Role{v1alpha1.RoleBroker},
 				Storage: v1alpha1.Storage{Volumes: []v1alpha1.Volume{{Name: "data", Size: resource.MustParse("1Gi")}}},
 				JVM:     v1alpha1.JVM{Heap: new(resource.MustParse("256Mi"))}})
 		})

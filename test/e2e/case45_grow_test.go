@@ -73,7 +73,7 @@ func TestCase45_DisksGrowUnderRunningBrokers(t *testing.T) {
 	})
 	mustLiveOn(t, ns, sharedName, before)
 
-	change(t, d.cluster, func(c kafkaCluster) { mainPool(c).Replicas = 4 })
+	change(t, d.cluster, func(c kafkaCluster) { mainPool(c).Replicas = new(int32(4)) })
 	waitReady(t, 3*time.Minute, d.cluster)
 	if err := d.hasCapacity(t.Context(), "data-events-main-3", "800Mi"); err != nil {
 		t.Error("the new broker:", err)
@@ -217,7 +217,7 @@ func TestCase45_ClaimsGoWithTheirNodesWhereThatIsAskedFor(t *testing.T) {
 	waitReady(t, 4*time.Minute, cluster)
 
 	more := func(c kafkaCluster) *v1alpha1.Pool { return &c.Spec.Pools[1] }
-	change(t, cluster, func(c kafkaCluster) { more(c).Replicas = 2 })
+	change(t, cluster, func(c kafkaCluster) { more(c).Replicas = new(int32(2)) })
 	waitReady(t, 2*time.Minute, cluster)
 	mustHaveClaims(t, ns, "data-events-main-0", "data-events-more-1000", "data-events-more-1001", "data-events-more-1002")
 
@@ -225,7 +225,7 @@ func TestCase45_ClaimsGoWithTheirNodesWhereThatIsAskedFor(t *testing.T) {
 		more(c).Storage.Retention = &v1alpha1.Retention{WhenScaled: v1alpha1.RetentionDelete}
 	})
 	waitReady(t, time.Minute, cluster)
-	change(t, cluster, func(c kafkaCluster) { more(c).Replicas = 1 })
+	change(t, cluster, func(c kafkaCluster) { more(c).Replicas = new(int32(1)) })
 	waitReady(t, 2*time.Minute, cluster)
 	// 1002 left while the pool still said Retain.
 	mustHaveClaims(t, ns, "data-events-main-0", "data-events-more-1000", "data-events-more-1002")

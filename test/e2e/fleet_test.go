@@ -14,8 +14,8 @@ import (
 // fleet has six brokers in three zones, two in each, and three controllers of their own: the smallest cluster in which
 // restarting a rack at once differs from restarting one broker.
 var fleet = sharedCluster{what: "fleet", manifest: fleetManifest, grow: []func(kafkaCluster){
-	func(c kafkaCluster) { c.Spec.Pools[1].Replicas = 3 },
-	func(c kafkaCluster) { c.Spec.Pools[0].Replicas = 6 },
+	func(c kafkaCluster) { c.Spec.Pools[1].Replicas = new(int32(3)) },
+	func(c kafkaCluster) { c.Spec.Pools[0].Replicas = new(int32(6)) },
 }}
 
 const fleetManifest = `

@@ -55,7 +55,7 @@ var clusterMistakes = map[string]mistake{
 		"Invalid",
 		[]string{"spec.rolling.maxUnavailable", "lower it"},
 	},
-	"no controllers in fact": {func(c kafkaCluster) { mainPool(c).Replicas = 0 },
+	"no controllers in fact": {func(c kafkaCluster) { mainPool(c).Replicas = new(int32(0)) },
 		"", []string{"spec.pools", "Controller", "replicas above 0"}},
 	"a container named as ours": {func(c kafkaCluster) {
 		mainPool(c).PodTemplate = podTemplate(`{"spec":{"containers":[{"name":"kafka","image":"busybox"}]}}`)
@@ -199,7 +199,7 @@ func TestStalled_AClusterThatCannotBeMadeLeavesNothingHalfDone(t *testing.T) {
 			[]string{"spec.pools", "Controller"},
 		},
 		"ephemeral controllers": {
-			func(c kafkaCluster) { volume(c, 0).Ephemeral = true; mainPool(c).Replicas = 3 },
+			func(c kafkaCluster) { volume(c, 0).Ephemeral = true; mainPool(c).Replicas = new(int32(3)) },
 			"Invalid",
 			[]string{"spec.pools[main].storage.volumes[data].ephemeral", "single node"},
 		},
@@ -226,7 +226,7 @@ func TestStalled_AClusterThatCannotBeMadeLeavesNothingHalfDone(t *testing.T) {
 		cluster := clusterNamed(ns, fmt.Sprintf("bad-%d", i))
 		t.Run(name, func(t *testing.T) {
 			cluster.Spec = v1alpha1.KafkaClusterSpec{Version: kafkaVersion, Pools: []v1alpha1.Pool{{
-				Name: "main", Replicas: 1,
+				Name: "main", Replicas: new(int32(1)),
 				Storage: v1alpha1.Storage{Volumes: []v1alpha1.Volume{{Name: "data", Size: resource.MustParse("1Gi")}}},
 			}}}
 			m.make(cluster)

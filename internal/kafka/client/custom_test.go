@@ -34,7 +34,7 @@ func offersCustom(t *testing.T, folder string, mechanism, prefix string) kafkate
 	cluster := &v1alpha1.KafkaCluster{}
 	cluster.Namespace, cluster.Name = "shop", "events"
 	cluster.Spec = v1alpha1.KafkaClusterSpec{Version: kafkatest.Version,
-		Pools: []v1alpha1.Pool{{Name: "main", Replicas: 1, Storage: v1alpha1.Storage{Volumes: []v1alpha1.Volume{{Name: "data"}}}}},
+		Pools: []v1alpha1.Pool{{Name: "main", Replicas: new(int32(1)), Storage: v1alpha1.Storage{Volumes: []v1alpha1.Volume{{Name: "data"}}}}},
 		Listeners: []v1alpha1.Listener{{Name: "clients", Port: 9092, Encryption: v1alpha1.EncryptionNone,
 			Authentication: &v1alpha1.ListenerAuthentication{
 				Mechanisms: []v1alpha1.Mechanism{v1alpha1.MechanismCustom, v1alpha1.MechanismScram512},

@@ -55,6 +55,10 @@ func (c *Client) Reassignments(ctx context.Context) (map[string]map[int32]kafka.
 	if err != nil {
 		return nil, fmt.Errorf("list reassignments: %w", err)
 	}
+	return reassignmentsOf(resp), nil
+}
+
+func reassignmentsOf(resp *kmsg.ListPartitionReassignmentsResponse) map[string]map[int32]kafka.Reassignment {
 	found := make(map[string]map[int32]kafka.Reassignment, len(resp.Topics))
 	for _, t := range resp.Topics {
 		partitions := make(map[int32]kafka.Reassignment, len(t.Partitions))
@@ -65,7 +69,7 @@ func (c *Client) Reassignments(ctx context.Context) (map[string]map[int32]kafka.
 		}
 		found[t.Topic] = partitions
 	}
-	return found, nil
+	return found
 }
 
 func listReassignments() *kmsg.ListPartitionReassignmentsRequest {
@@ -81,11 +85,12 @@ func (c *Client) Reassign(ctx context.Context, moves map[string][]kafka.Move) (m
 	const attempt = "reassign partitions of topic"
 	return eachName(moves, records, attempt, func(names []string, results map[string]error) error {
 		req := kmsg.NewPtrAlterPartitionAssignmentsRequest()
-		req.TimeoutMillis = timeoutMillis
+		req.TimeoutMillis, req.AllowReplicationFactorChange = timeoutMillis, false
 		for _, name := range names {
 			item := kmsg.NewAlterPartitionAssignmentsRequestTopic()
 			item.Topic = name
 			for _, m := range moves[name] {
+				req.AllowReplicationFactorChange = req.AllowReplicationFactorChange || !m.KeepFactor
 				p := kmsg.NewAlterPartitionAssignmentsRequestTopicPartition()
 				p.Partition, p.Replicas = m.Partition, m.Replicas
 				item.Partitions = append(item.Partitions, p)

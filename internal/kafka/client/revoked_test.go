@@ -199,27 +199,47 @@ func TestTheMarkerOfTheFileLogsInAndSendsNoRequest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	marker := kafka.Login{Address: k.Nodes[0].Clients, Mechanism: "PLAIN", Username: plainauth.MarkerName, Silent: true}
-	for _, password := range []string{"the-first", "the-second"} {
-		entry, err := plainauth.Hash(plainauth.MarkerName, password, []byte("sixteen bytes ok"), plainauth.MinIterations)
-		if err == nil {
-			err = errors.Join(os.WriteFile(file+".new", plainauth.Marked(before, entry), 0o600), os.Rename(file+".new", file))
-		}
-		if err != nil {
+	put := func(part int, content []byte) {
+		t.Helper()
+		path := plainauth.PartName(file, part)
+		if err := errors.Join(os.WriteFile(path+".new", content, 0o600), os.Rename(path+".new", path)); err != nil {
 			t.Fatal(err)
 		}
-		marker.Password = password
-		if err := (client.Prober{}).TryLogin(ctx, marker); err != nil {
-			t.Errorf("%s: %v", password, err)
+	}
+	for _, part := range []int{0, 1, plainauth.MaxParts - 1} {
+		state := before
+		if part > 0 { // of the first file, which says that it counts
+			put(0, plainauth.InParts(before, part+1))
+			state = plainauth.UsersFile(nil)
 		}
-	}
-	marker.Password = "the-first"
-	if err := (client.Prober{}).TryLogin(ctx, marker); !errors.Is(err, kafka.ErrAuthenticationFailed) {
-		t.Errorf("the marker of a former state of the file is answered with %v", err)
-	}
-	marker.Password, marker.Silent = "the-second", false
-	if err := (client.Prober{}).TryLogin(ctx, marker); err == nil || errors.Is(err, kafka.ErrAuthenticationFailed) {
-		t.Errorf("the first request of the marker is answered with %v", err)
+		marker := kafka.Login{Address: k.Nodes[0].Clients, Mechanism: "PLAIN", Username: plainauth.MarkerName(part), Silent: true}
+		for _, password := range []string{"the-first", "the-second"} {
+			entry, err := plainauth.Hash(plainauth.MarkerName(part), password, []byte("sixteen bytes ok"), plainauth.MinIterations)
+			if err != nil {
+				t.Fatal(err)
+			}
+			put(part, plainauth.Marked(state, entry))
+			marker.Password = password
+			if err := (client.Prober{}).TryLogin(ctx, marker); err != nil {
+				t.Errorf("part %d, %s: %v", part, password, err)
+			}
+		}
+		marker.Password = "the-first"
+		if err := (client.Prober{}).TryLogin(ctx, marker); !errors.Is(err, kafka.ErrAuthenticationFailed) {
+			t.Errorf("part %d: the marker of a former state of the file is answered with %v", part, err)
+		}
+		marker.Password, marker.Silent = "the-second", false
+		if err := (client.Prober{}).TryLogin(ctx, marker); err == nil || errors.Is(err, kafka.ErrAuthenticationFailed) {
+			t.Errorf("part %d: the first request of the marker is answered with %v", part, err)
+		}
+		if part == 0 {
+			continue
+		}
+		put(0, before) // as an operator writes it that knows of no further ones
+		marker.Silent = true
+		if err := (client.Prober{}).TryLogin(ctx, marker); !errors.Is(err, kafka.ErrAuthenticationFailed) {
+			t.Errorf("part %d does not count any more, and its marker is answered with %v", part, err)
+		}
 	}
 	checkPlain(ctx, t, k.Nodes[0].Clients)
 }

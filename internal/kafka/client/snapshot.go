@@ -25,7 +25,10 @@ const topicsPerMinISRRequest = 10_000
 // snapshotAttempts bounds the brokers that Snapshot tries.
 const snapshotAttempts = 3
 
-const minISRKey = "min.insync.replicas"
+const (
+	minISRKey = "min.insync.replicas"
+	tieredKey = "remote.storage.enable"
+)
 
 // Snapshot implements kafka.ClusterAdmin. It reads everything from one broker, whose metadata must be current, except
 // for what only each broker knows of itself: its own run-time keys and its log directories. It sends eight requests,
@@ -96,9 +99,9 @@ func (c *Client) readPartitions(ctx context.Context, id int32, s *kafka.Snapshot
 		}
 		names = append(names, *t.Topic)
 	}
-	minISR, err := c.minISR(ctx, id, names)
+	minISR, err := c.describePartly(ctx, id, names, s)
 	if err != nil {
-		return fmt.Errorf("describe %s: %w", minISRKey, err)
+		return fmt.Errorf("describe %s and %s: %w", minISRKey, tieredKey, err)
 	}
 	for i := range resp.Topics {
 		t := &resp.Topics[i]
@@ -121,11 +124,13 @@ func (c *Client) readPartitions(ctx context.Context, id int32, s *kafka.Snapshot
 	return nil
 }
 
-// minISR returns the effective min.insync.replicas by topic; a topic that is gone has no entry.
-func (c *Client) minISR(ctx context.Context, id int32, names []string) (map[string]int32, error) {
+// describePartly returns the effective min.insync.replicas by topic, and notes which topics have tiered storage; a topic
+// that is gone has no entry.
+func (c *Client) describePartly(ctx context.Context, id int32, names []string, s *kafka.Snapshot) (map[string]int32,
+	error) {
 	found := make(map[string]int32, len(names))
 	for chunk := range slices.Chunk(names, topicsPerMinISRRequest) {
-		resp, err := askBroker[*kmsg.DescribeConfigsResponse](ctx, c, id, describeTopics(chunk, minISRKey))
+		resp, err := askBroker[*kmsg.DescribeConfigsResponse](ctx, c, id, describeTopics(chunk, minISRKey, tieredKey))
 		if err != nil {
 			return nil, err
 		}
@@ -137,11 +142,15 @@ func (c *Client) minISR(ctx context.Context, id int32, names []string) (map[stri
 			if err := answered(r.ErrorCode, r.ErrorMessage); err != nil {
 				return nil, fmt.Errorf("topic %q: %w", r.ResourceName, err)
 			}
-			if found[r.ResourceName], err = onlyInt(r.Configs); err != nil {
+			if found[r.ResourceName], err = intOf(r.Configs, minISRKey); err != nil {
 				return nil, fmt.Errorf("topic %q: %w", r.ResourceName, err)
+			}
+			if value, _ := valueOf(r.Configs, tieredKey); value == "true" {
+				s.Tiered = append(s.Tiered, r.ResourceName)
 			}
 		}
 	}
+	slices.Sort(s.Tiered)
 	return found, nil
 }
 

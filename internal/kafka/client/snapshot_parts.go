@@ -60,8 +60,9 @@ func (c *Client) readReassignments(ctx context.Context, id int32, s *kafka.Snaps
 	if err := answered(resp.ErrorCode, resp.ErrorMessage); err != nil {
 		return err
 	}
-	for _, t := range resp.Topics {
-		s.Reassigning += len(t.Partitions)
+	s.Reassignments = reassignmentsOf(resp)
+	for _, partitions := range s.Reassignments {
+		s.Reassigning += len(partitions)
 	}
 	return nil
 }
@@ -127,13 +128,23 @@ func attempting(err error, attempt string) error {
 	return fmt.Errorf("%s: %w", attempt, err)
 }
 
-func onlyInt(entries []kmsg.DescribeConfigsResponseResourceConfig) (int32, error) {
-	if len(entries) != 1 || entries[0].Value == nil {
+func intOf(entries []kmsg.DescribeConfigsResponseResourceConfig, key string) (int32, error) {
+	value, told := valueOf(entries, key)
+	if !told {
 		return 0, errNoAnswer
 	}
-	n, err := strconv.ParseInt(*entries[0].Value, 10, 32)
+	n, err := strconv.ParseInt(value, 10, 32)
 	if err != nil {
-		return 0, fmt.Errorf("%s: %w", entries[0].Name, err)
+		return 0, fmt.Errorf("%s: %w", key, err)
 	}
 	return int32(n), nil
+}
+
+func valueOf(entries []kmsg.DescribeConfigsResponseResourceConfig, key string) (value string, told bool) {
+	for i := range entries {
+		if entries[i].Name == key && entries[i].Value != nil {
+			return *entries[i].Value, true
+		}
+	}
+	return "", false
 }

@@ -39,8 +39,9 @@ type Options struct {
 	Jars []string
 	// JVM holds options of Java. They come after the defaults, which make a small JVM that starts fast.
 	JVM []string
-	// Config is added to every node's properties and wins over the defaults.
-	Config map[string]string
+	// Config is added to every node's properties and wins over the defaults, and BrokerConfig wins over both for brokers.
+	// In the values of these {dir} stands for the folder of the node, with its files server.pem and ca.pem.
+	Config, BrokerConfig map[string]string
 }
 
 // Cluster is a running cluster with an authorizer. Its super users are ANONYMOUS and the DN of the operator's

@@ -170,8 +170,12 @@ func (c *Cluster) properties(n *Node) string {
 	config["process.roles"], config["listeners"] = strings.Join(roles, ","), strings.Join(listeners, ",")
 	c.age(n, config)
 	maps.Copy(config, c.options.Config)
+	if n.Admin != "" {
+		maps.Copy(config, c.options.BrokerConfig)
+	}
 	var lines []string
 	for key, value := range config {
+		value = strings.ReplaceAll(value, "{dir}", n.dir)
 		lines = append(lines, key+"="+strings.ReplaceAll(value, `\`, `\\`))
 	}
 	slices.Sort(lines)

@@ -56,6 +56,10 @@ func (a admin) Snapshot(ctx context.Context, inDoubt ...int32) (*kafka.Snapshot,
 	return call(a, false, func(k kafka.Admin) (*kafka.Snapshot, error) { return k.Snapshot(ctx, inDoubt...) })
 }
 
+func (a admin) Loads(ctx context.Context) (map[int32][]kafka.LoadDir, error) {
+	return call(a, true, func(k kafka.Admin) (map[int32][]kafka.LoadDir, error) { return k.Loads(ctx) })
+}
+
 func (a admin) AddVoter(ctx context.Context, replica kafka.QuorumMember, endpoint string) error {
 	return just(a, false, func(k kafka.Admin) error { return k.AddVoter(ctx, replica, endpoint) })
 }

@@ -4,13 +4,12 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/castellan-dev/castellan/internal/reach"
+	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
 var errNotProven = errors.New("the certificate proves nothing")
@@ -102,15 +101,10 @@ func namesOf(leaf *x509.Certificate) string {
 	if len(names) == 0 {
 		return "no host"
 	}
-	told := names[:min(len(names), maxNames)]
-	for i := range told {
-		told[i] = cut(told[i], 64)
+	for i := range names {
+		names[i] = cut(names[i], 64)
 	}
-	text := strings.Join(told, ", ")
-	if more := len(names) - len(told); more > 0 {
-		text += fmt.Sprintf(" and %d more", more)
-	}
-	return text
+	return verdict.Few(maxNames, names)
 }
 
 func cut(text string, most int) string {

@@ -212,17 +212,25 @@ last_words() {
 	rm -f "$work/format.out" "$work/format.err"
 }
 
-# class_path is Kafka's own, and our one jar after it. It lists the same files in the same order as Kafka's script does,
+# class_path is Kafka's own, our one jar after it, and after that the jars of plug-ins: those in their folders, and in
+# the folders directly in these. It lists the same files in the same order as Kafka's script does,
 # because an archive fits only a class path that begins as its own. A jar that stands there twice does no harm.
 class_path() {
-	local file all=''
+	local file directory directories all=''
 	for file in "$kafka"/bin/../libs/*; do
 		case $file in
 		*-test.jar | *-test-sources.jar | *-src.jar | *-scaladoc.jar | *-javadoc.jar | *jar.asc | *connect-file*.jar) ;;
 		*) all=$all:$file ;;
 		esac
 	done
-	printf '%s' "${all#:}:$revision/castellan-plain.jar"
+	all=$all:$revision/castellan-plain.jar
+	read -ra directories <<<"${CASTELLAN_PLUGINS:-}"
+	for directory in "${directories[@]}"; do
+		for file in "$root$directory"/*.jar "$root$directory"/*/*.jar; do
+			[ ! -f "$file" ] || all=$all:$file
+		done
+	done
+	printf '%s' "${all#:}"
 }
 
 # run_kafka runs it beside this script, which passes the signals on. Process 1 hears only those that it has asked for, so
@@ -238,7 +246,22 @@ run_kafka() {
 		code=0
 		wait "$kafka_pid" || code=$?
 	done
+	[ "$code" = 0 ] || [ -n "$told_to_stop" ] || blame_disks
 	exit "$code"
+}
+
+# blame_disks says in the kernel's words to which log directories nothing can be written. Kafka says it long before its
+# last words, which are all that Kubernetes keeps.
+blame_disks() {
+	local directory directories probe error
+	IFS=, read -ra directories <<<"$(setting log.dirs)"
+	for directory in "${directories[@]}"; do
+		probe=$directory/.castellan-probe
+		if ! error=$({ timeout 5 head -c 1048576 /dev/zero >"$probe"; } 2>&1); then
+			say "cannot write to $directory: ${error##*: }"
+		fi
+		rm -f "$probe" 2>/dev/null || true
+	done
 }
 
 # forget_addresses lets the Java virtual machine believe an answer of DNS for a second. It would do so for 30, or for 10

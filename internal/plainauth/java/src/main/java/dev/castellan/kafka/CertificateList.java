@@ -17,21 +17,30 @@ final class CertificateList {
     private static final Map<Path, WatchedFile<CertificateList>> LISTS = new ConcurrentHashMap<>();
     private static final Logger LOG = LoggerFactory.getLogger(CertificateList.class);
 
+    private static final CertificateList NOBODY = new CertificateList(Map.of(), 1);
+
     private final Map<String, Entry> byFingerprint;
+    /** How many files count, which the first one says. */
+    private final int files;
 
-    private CertificateList(Map<String, Entry> byFingerprint) {
+    private CertificateList(Map<String, Entry> byFingerprint, int files) {
         this.byFingerprint = byFingerprint;
+        this.files = files;
     }
 
-    /** The list of a file as it is now. */
-    static CertificateList at(Path file) {
-        return LISTS.computeIfAbsent(file, path -> new WatchedFile<>(path, content -> new CertificateList(parse(content)),
-                new CertificateList(Map.of()), null, "nobody is let in by a user's certificate")).current();
+    private static CertificateList at(Path first, int part) {
+        return LISTS.computeIfAbsent(Parts.path(first, part), path -> new WatchedFile<>(path,
+                content -> new CertificateList(parse(content), Parts.in(content)), NOBODY, part == 0 ? null : NOBODY,
+                "nobody is let in by a user's certificate" + (part == 0 ? "" : " of it"))).current();
     }
 
-    /** The name of the user whose certificate has the fingerprint, or null. */
-    String userOf(String fingerprint) {
-        Entry entry = byFingerprint.get(fingerprint);
+    /** The name of the user whose certificate has the fingerprint, as the list and its further files are now, or null. */
+    static String userOf(Path first, String fingerprint) {
+        CertificateList list = at(first, 0);
+        Entry entry = list.byFingerprint.get(fingerprint);
+        for (int part = 1; entry == null && part < list.files; part++) {
+            entry = at(first, part).byFingerprint.get(fingerprint);
+        }
         return entry == null || entry.endSeconds() <= System.currentTimeMillis() / 1000 ? null : entry.user();
     }
 

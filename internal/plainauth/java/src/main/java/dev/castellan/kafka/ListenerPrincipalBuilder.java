@@ -165,7 +165,7 @@ public final class ListenerPrincipalBuilder implements KafkaPrincipalBuilder, Ka
         if (file.isEmpty()) {
             throw new SslAuthenticationException("the listener has no list of certificates");
         }
-        String user = CertificateList.at(Path.of(file)).userOf(fingerprint(session, chain[0]));
+        String user = CertificateList.userOf(Path.of(file), fingerprint(session, chain[0]));
         if (user != null) {
             return checked(user, true);
         }

@@ -2,6 +2,7 @@ package dev.castellan.kafka;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -61,9 +62,8 @@ class FilePlainCallbackHandlerTest {
     @TestFactory
     Stream<DynamicTest> everySharedLineHasItsOutcome() throws IOException {
         byte[] content = Files.readAllBytes(TESTDATA.resolve("lines"));
-        FilePlainCallbackHandler.Users users = FilePlainCallbackHandler.parse(null, content);
-        Map<Integer, String> faults = users.faults().stream().collect(Collectors.toMap(
-                FilePlainCallbackHandler.Fault::line, FilePlainCallbackHandler.Fault::reason));
+        Map<Integer, String> faults = parse(content, parse(new byte[0], null)).faults().stream().collect(Collectors.toMap(
+                UsersFile.Fault::line, UsersFile.Fault::reason));
         String[] lines = new String(content, StandardCharsets.UTF_8).split("\n", -1);
         return Stream.iterate(2, i -> i < lines.length, i -> i + 2).map(i -> DynamicTest.dynamicTest(lines[i - 1], () ->
                 assertEquals(lines[i - 1].startsWith("# refused"), faults.containsKey(i + 1), faults.get(i + 1))));
@@ -119,8 +119,79 @@ class FilePlainCallbackHandlerTest {
     @Test
     void aFileThatIsTooLargeLetsNobodyIn() throws Exception {
         Path file = dir.resolve("users");
-        Files.writeString(file, goodFile() + "#".repeat(FilePlainCallbackHandler.MAX_FILE_BYTES));
+        Files.writeString(file, goodFile() + "#".repeat(UsersFile.MAX_FILE_BYTES));
         assertFalse(accepts(handlerOf(file), NAME, PASSWORD));
+    }
+
+    /** What the first file says decides, so that an operator that knows of no further ones has their users out. */
+    @Test
+    void furtherFilesCountAsFarAsTheFirstOneSays() throws Exception {
+        Path first = dir.resolve("users");
+        FilePlainCallbackHandler handler = handlerOf(first);
+        Files.writeString(dir.resolve("users-2"), goodFile());
+        for (String start : List.of("# head\n", "# head\n#files 1\n", "# head\n#files 2\n", "# head\n#files 9\n",
+                "# head\n#files 33\n", "# head\n#files 3", "#files 3\n", "# head\n\n#files 3\n", "")) {
+            replace(first, start);
+            assertFalse(accepts(handler, NAME, PASSWORD), start);
+        }
+        for (String start : List.of("# head\n#files 3\n", "\n#files 8\n")) {
+            replace(first, start);
+            assertTrue(accepts(handler, NAME, PASSWORD), start);
+        }
+        Files.delete(first);
+        assertFalse(accepts(handler, NAME, PASSWORD), "nobody says that it counts");
+    }
+
+    @Test
+    void aFurtherFileThatCannotBeReadHarmsItsOwnUsersAlone() throws Exception {
+        Path first = dir.resolve("users");
+        Path second = dir.resolve("users-1");
+        Files.writeString(first, "# head\n#files 3\n");
+        Files.writeString(dir.resolve("users-2"), goodFile());
+        FilePlainCallbackHandler handler = handlerOf(first);
+        assertTrue(accepts(handler, NAME, PASSWORD), "it is missing");
+        Files.createDirectory(second);
+        assertTrue(accepts(handler, NAME, PASSWORD), "it is a directory");
+        Files.delete(dir.resolve("users-2"));
+        assertFalse(accepts(handler, NAME, PASSWORD));
+        Files.delete(second);
+        Files.writeString(second, goodFile());
+        assertTrue(accepts(handler, NAME, PASSWORD));
+        replace(second, NOBODY);
+        assertFalse(accepts(handler, NAME, PASSWORD));
+    }
+
+    /** A file may be late. What it has of somebody who stands in an earlier one by now opens nothing. */
+    @Test
+    void aNameInTwoFilesGoesByTheFirst() throws Exception {
+        Path first = dir.resolve("users");
+        String line = goodFile().lines().filter(l -> l.startsWith(NAME + ":")).findFirst().orElseThrow();
+        int hash = line.lastIndexOf(':') + 1;
+        String another = line.substring(0, hash) + (line.charAt(hash) == 'A' ? 'B' : 'A') + line.substring(hash + 1);
+        Files.writeString(first, "# head\n#files 2\n" + another + "\n");
+        Files.writeString(dir.resolve("users-1"), goodFile());
+        FilePlainCallbackHandler handler = handlerOf(first);
+        assertFalse(accepts(handler, NAME, PASSWORD));
+        replace(first, "# head\n#files 2\n");
+        assertTrue(accepts(handler, NAME, PASSWORD));
+    }
+
+    @Test
+    void aChangeCostsNothingForLinesThatStay() throws Exception {
+        byte[] before = goodFile().getBytes(StandardCharsets.UTF_8);
+        String line = goodFile().lines().filter(l -> l.startsWith(NAME + ":")).findFirst().orElseThrow();
+        UsersFile.Users known = parse(before, parse(new byte[0], null));
+        UsersFile.Users next = parse(("# changed\n" + line + "\n").getBytes(StandardCharsets.UTF_8), known);
+        assertEquals(1, next.byName().size());
+        assertSame(known.byName().get(NAME).get(0), next.byName().get(NAME).get(0));
+
+        Path file = dir.resolve("users");
+        Files.writeString(file, goodFile());
+        UsersFile users = new UsersFile(file, false);
+        UsersFile.Users first = users.current();
+        replace(file, goodFile()); // as a mount does with all its files when one changes
+        assertSame(first.byName(), users.current().byName());
+        assertSame(users.current(), users.current());
     }
 
     @Test
@@ -203,6 +274,11 @@ class FilePlainCallbackHandlerTest {
             thread.join();
         }
         assertEquals(List.of(), refused);
+    }
+
+    private static UsersFile.Users parse(byte[] content, UsersFile.Users before) {
+        return UsersFile.parse(null, null, content,
+                before != null ? before : new UsersFile.Users(null, null, Map.of(), List.of(), 1));
     }
 
     private static String goodFile() throws IOException {

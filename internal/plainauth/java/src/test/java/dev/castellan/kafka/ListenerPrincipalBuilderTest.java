@@ -232,6 +232,18 @@ class ListenerPrincipalBuilderTest {
     }
 
     @Test
+    void furtherListsCountAsFarAsTheFirstOneSays() throws Exception {
+        for (boolean counts : new boolean[] {false, true}) {
+            Path list = Files.createDirectory(dir.resolve(counts ? "counts" : "not")).resolve("certificates");
+            Files.writeString(list, "# head\n" + (counts ? "#files 3\n" : ""));
+            Files.copy(TESTDATA.resolve("list"), Path.of(list + "-2")); // users of -1 are not there yet
+            Map<String, Object> configs = configs();
+            configs.put("listener.name.mutual.castellan.client.certificates", list.toString());
+            assertEquals(counts ? "app" : REFUSED, outcome(builder(configs), ssl("MUTUAL", "app")));
+        }
+    }
+
+    @Test
     void aFaultyLineLetsNobodyInAndHarmsNoOther() {
         String good = "a".repeat(64);
         String list = String.join("\n", "anna:" + good + ":4102444800", "bert:" + good + ":4102444800", "no",

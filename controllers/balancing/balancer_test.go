@@ -1,0 +1,179 @@
+package balancing
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/controllers/batch"
+	"github.com/castellan-dev/castellan/controllers/controllertest"
+	"github.com/castellan-dev/castellan/internal/balance"
+	"github.com/castellan-dev/castellan/internal/model"
+	"github.com/castellan-dev/castellan/internal/moves"
+)
+
+// stage is a Kafka with a topic on brokers 0 and 1, a cluster's record, and a Balancer.
+type stage struct {
+	*controllertest.World
+	*Balancer
+	record  v1alpha1.BalancingStatus
+	writes  int
+	refuse  error
+	onWrite func()
+}
+
+func newStage(t *testing.T, objects ...client.Object) *stage {
+	t.Helper()
+	indexes := map[string]client.IndexerFunc{batch.ClusterIndex: func(client.Object) []string {
+		return []string{controllertest.ClusterKey.String()}
+	}}
+	w := controllertest.NewCore(t, controllertest.Indexed{Object: &v1alpha1.KafkaTopic{}, Indexes: indexes}, objects...)
+	w.Kafka.Slow = true
+	w.Kafka.Add("orders", 3, 2, nil)
+	topic := w.Kafka.Topics["orders"]
+	topic.Replicas = [][]int32{{0, 1}, {0, 1}, {0, 1}}
+	w.Kafka.Topics["orders"] = topic
+	return &stage{World: w, Balancer: &Balancer{Client: w.Client, Rate: 1000}}
+}
+
+func (s *stage) work(some ...v1alpha1.MovingPartition) Work {
+	return Work{
+		Admin: s.Kafka, Cluster: controllertest.ClusterKey, Record: s.record.DeepCopy(), Moves: some,
+		Reassigning: s.Kafka.Moving,
+		Write: func(next *v1alpha1.BalancingStatus) error {
+			if s.onWrite != nil {
+				s.onWrite()
+			}
+			if s.refuse == nil {
+				s.record, s.writes = *next, s.writes+1
+			}
+			return s.refuse
+		},
+	}
+}
+
+func to(partition int32, replicas ...int32) v1alpha1.MovingPartition {
+	return v1alpha1.MovingPartition{Topic: "orders", Partition: partition, Replicas: replicas}
+}
+
+const rate = "leader.replication.throttled.rate"
+
+func TestMovesAreOnRecordBeforeTheyBeginAndUnthrottledBeforeTheyLeaveIt(t *testing.T) {
+	s := newStage(t)
+	s.onWrite = func() {
+		if len(s.Kafka.Moving["orders"]) > 0 {
+			t.Error("something moves before it is on record")
+		}
+	}
+	if err := s.Begin(t.Context(), s.work(to(0, 0, 2), to(1, 2, 1))); err != nil {
+		t.Fatal(err)
+	}
+	live := s.Kafka.Topics["orders"]
+	if len(s.Kafka.Moving["orders"]) != 2 || s.writes != 1 || len(s.record.InFlight) != 2 ||
+		s.record.BytesPerSecond != 1000 || s.Kafka.Config[rate] != "1000" ||
+		live.Config[moves.FollowerThrottled] != "0:2,1:2" {
+		t.Errorf("under way %v, on record %+v, brokers %v, topic %v", s.Kafka.Moving, s.record, s.Kafka.Config, live.Config)
+	}
+	s.Kafka.Arrive("orders", 1)
+	s.onWrite = func() {
+		if got := s.Kafka.Topics["orders"].Config[moves.FollowerThrottled]; got != "0:2" {
+			t.Errorf("partition 1 leaves the record, and its throttle is %q", got)
+		}
+	}
+	if err := s.End(t.Context(), s.work(to(1, 2, 1))); err != nil {
+		t.Fatal(err)
+	}
+	if s.Kafka.Config[rate] != "1000" || len(s.record.InFlight) != 1 {
+		t.Errorf("one goes on: brokers %v, on record %+v", s.Kafka.Config, s.record)
+	}
+	s.Kafka.Arrive("orders", 0)
+	s.onWrite = nil
+	if err := s.End(t.Context(), s.work(to(0, 0, 2))); err != nil {
+		t.Fatal(err)
+	}
+	if live := s.Kafka.Topics["orders"]; len(s.Kafka.Config)+len(live.Config) != 0 || s.record.InFlight != nil {
+		t.Errorf("brokers keep %v, the topic %v, the record %+v", s.Kafka.Config, live.Config, s.record)
+	}
+}
+
+func TestNothingMovesThatCannotBePutOnRecord(t *testing.T) {
+	s := newStage(t)
+	s.refuse = errors.New("somebody has written meanwhile")
+	if err := s.Begin(t.Context(), s.work(to(0, 0, 2))); !errors.Is(err, s.refuse) {
+		t.Error(err)
+	}
+	if len(s.Kafka.Moving) != 0 || len(s.Kafka.Config) != 0 {
+		t.Errorf("under way %v, brokers %v", s.Kafka.Moving, s.Kafka.Config)
+	}
+}
+
+func TestTheThrottleOfSomebodyElseStaysAsItIs(t *testing.T) {
+	s := newStage(t)
+	s.Kafka.Config[rate] = "77"
+	topic := s.Kafka.Topics["orders"]
+	topic.Config = map[string]string{moves.LeaderThrottled: "*", moves.FollowerThrottled: "*"}
+	s.Kafka.Topics["orders"] = topic
+	if err := s.Begin(t.Context(), s.work(to(0, 0, 2))); err != nil {
+		t.Fatal(err)
+	}
+	if !s.record.InFlight[0].ForeignThrottle {
+		t.Errorf("on record %+v", s.record)
+	}
+	s.Kafka.Arrive("orders", 0)
+	if err := s.End(t.Context(), s.work(s.record.InFlight...)); err != nil {
+		t.Fatal(err)
+	}
+	if live := s.Kafka.Topics["orders"]; s.Kafka.Config[rate] != "77" || live.Config[moves.LeaderThrottled] != "*" ||
+		live.Config[moves.FollowerThrottled] != "*" {
+		t.Errorf("brokers %v, topic %v", s.Kafka.Config, live.Config)
+	}
+}
+
+func TestTheLimitStaysWhileAKafkaTopicMovesReplicas(t *testing.T) {
+	others := controllertest.NewTopic("payments", "u", time.Hour, func(t *v1alpha1.KafkaTopic) {
+		t.Status.Reassignment = &v1alpha1.ReassignmentStatus{BytesPerSecond: 1000, Left: 1,
+			InFlight: []v1alpha1.PartitionReplicas{{Partition: 0, Replicas: []int32{0, 1}}}}
+	})
+	s := newStage(t, others)
+	if err := s.Begin(t.Context(), s.work(to(0, 0, 2))); err != nil {
+		t.Fatal(err)
+	}
+	s.Kafka.Arrive("orders", 0)
+	if err := s.End(t.Context(), s.work(to(0, 0, 2))); err != nil {
+		t.Fatal(err)
+	}
+	if s.Kafka.Config[rate] != "1000" {
+		t.Errorf("brokers %v", s.Kafka.Config)
+	}
+	seen, err := s.Seen(t.Context(), controllertest.ClusterKey, s.Kafka).Topics()
+	if err != nil || len(seen) != 1 || !slices.Equal(seen[0].Moving[0], []int32{0, 1}) {
+		t.Errorf("%+v, %v", seen, err)
+	}
+}
+
+func TestARefusalOfKafkaIsToldAndTheLimitOfTheClusterGoesBeforeTheOperators(t *testing.T) {
+	s := newStage(t)
+	s.Kafka.Refuse = map[string]error{"orders": errors.New("no")}
+	work := s.work(to(0, 0, 2))
+	work.Settings.Rate = 55
+	if err := s.Begin(t.Context(), work); err == nil || s.Kafka.Config[rate] != "55" || s.record.BytesPerSecond != 55 {
+		t.Errorf("%v, brokers %v, on record %+v", err, s.Kafka.Config, s.record)
+	}
+}
+
+func TestAPlanIsRememberedUntilItsClusterIsGone(t *testing.T) {
+	s := newStage(t)
+	remembered := model.Remembered{Plan: &balance.Plan{}, Of: "brokers"}
+	s.Remember(controllertest.ClusterKey, remembered)
+	if got := s.Seen(t.Context(), controllertest.ClusterKey, s.Kafka).Remembered; got.Plan != remembered.Plan {
+		t.Errorf("%+v", got)
+	}
+	s.Forget(controllertest.ClusterKey)
+	if got := s.Seen(t.Context(), controllertest.ClusterKey, s.Kafka).Remembered; got.Plan != nil {
+		t.Errorf("%+v", got)
+	}
+}

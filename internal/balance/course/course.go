@@ -1,0 +1,459 @@
+// Package course carries a plan of internal/balance through many passes: it says when a plan is due, which of its moves
+// begin now, what is on record before they do, what has arrived, and how far it all is. It is pure: what is seen, what
+// is on record and the time come in, and what follows comes out. Whether moving may begin at all is internal/plan's to
+// say.
+package course
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/balance"
+	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/model"
+	"github.com/castellan-dev/castellan/internal/moves"
+	"github.com/castellan-dev/castellan/internal/verdict"
+)
+
+const (
+	// every is how often Continuous looks at the sizes of replicas.
+	every = 5 * time.Minute
+	// pause is for how long a plan that has nothing left to begin stands, before another one is made for the same.
+	pause = 15 * time.Second
+	// begunFor bounds how many bytes begin together: about as many as all brokers copy in this time under the throttle.
+	// A roll waits until they have arrived.
+	begunFor = 2 * time.Minute
+	// maxStuck is the most that the status tells of what cannot be moved.
+	maxStuck = 10
+)
+
+// Inputs is what a course follows from.
+type Inputs struct {
+	Settings model.Balancing
+	Seen     model.BalancingSeen
+	Snapshot *kafka.Snapshot
+	Brokers  []Broker // of the cluster, sorted by id; those that leave among them
+	// KeepLeaders: preferred leaders stay what they are. Somebody else places them.
+	KeepLeaders bool
+	Now         time.Time
+}
+
+// Broker is a broker of the cluster.
+type Broker struct {
+	ID      int32
+	Leaving bool
+	// Capacity is that of its claims, in bytes by the path of the log directory.
+	Capacity map[string]int64
+}
+
+// Course is what one pass makes of it. It is made without asking anybody; Begin asks.
+type Course struct {
+	in     Inputs
+	before v1alpha1.BalancingStatus
+	known  bool // there was a record
+
+	stay, leave []int32
+	holding     map[int32]int // partitions on a leaving broker, by broker
+	coming      []int32       // brokers that have not got their share
+	current     map[kafka.PartitionID]*kafka.Partition
+	flying      []v1alpha1.MovingPartition // on record and under way
+	ended       []v1alpha1.MovingPartition // on record and under way no more
+	foreign     []kafka.PartitionID        // under way, and on nobody's record
+	topics      []model.PlacedTopic        // those that a KafkaTopic places or moves, once asked for
+	topicsKnown bool
+	topicsErr   error
+
+	spreads bool // brokers are to be evened out now
+	purpose string
+	plan    *balance.Plan
+	left    []progress // what is left of the plan, in its order
+	begun   []v1alpha1.MovingPartition
+	held    string // why nothing begins
+
+	// Remembered is what is to be remembered of the plan.
+	Remembered model.Remembered
+}
+
+// progress is a move of the plan that is not complete.
+type progress struct {
+	balance.Move
+	flies     bool // under way
+	startable bool // its partition is as the move finds it
+}
+
+// New looks at what is under way and what is due.
+func New(in Inputs) *Course {
+	c := &Course{in: in, Remembered: in.Seen.Remembered, holding: map[int32]int{},
+		current: map[kafka.PartitionID]*kafka.Partition{}}
+	if c.known = in.Settings.Record != nil; c.known {
+		c.before = *in.Settings.Record.DeepCopy()
+	}
+	for _, b := range in.Brokers {
+		if b.Leaving {
+			c.leave = append(c.leave, b.ID)
+		} else {
+			c.stay = append(c.stay, b.ID)
+		}
+	}
+	for _, id := range c.stay {
+		if c.known && !slices.Contains(c.before.Spread, id) {
+			c.coming = append(c.coming, id)
+		}
+	}
+	if in.Snapshot != nil {
+		c.look(in.Snapshot)
+	}
+	if c.off() {
+		c.Remembered = model.Remembered{}
+		return c
+	}
+	c.spreads = (len(c.coming) > 0 || in.Settings.Mode == v1alpha1.BalancingContinuous) && in.Settings.InWindow(in.Now)
+	c.purpose = fmt.Sprint(c.stay, c.leave, c.spreads, in.Settings.Tolerance, in.Settings.Exclude, in.KeepLeaders)
+	if r := c.Remembered; in.Snapshot != nil && r.Plan != nil && r.Of == c.purpose {
+		c.follow(r.Plan)
+	}
+	return c
+}
+
+func (c *Course) off() bool {
+	return c.in.Settings.Mode == v1alpha1.BalancingOff || c.in.Settings.Mode == ""
+}
+
+// look finds what is under way, and what leaving brokers hold.
+func (c *Course) look(s *kafka.Snapshot) {
+	for i := range s.Partitions {
+		p := &s.Partitions[i]
+		c.current[kafka.PartitionID{Topic: p.Topic, Number: p.Number}] = p
+		for _, id := range p.Replicas {
+			if slices.Contains(c.leave, id) {
+				c.holding[id]++
+			}
+		}
+	}
+	mine := map[kafka.PartitionID]bool{}
+	for _, m := range c.before.InFlight {
+		r, under := s.Reassignments[m.Topic][m.Partition]
+		if under && slices.Equal(target(r), m.Replicas) {
+			c.flying = append(c.flying, m)
+			mine[kafka.PartitionID{Topic: m.Topic, Number: m.Partition}] = true
+		} else {
+			c.ended = append(c.ended, m)
+		}
+	}
+	if c.off() {
+		return
+	}
+	for topic, partitions := range s.Reassignments {
+		for number := range partitions {
+			id := kafka.PartitionID{Topic: topic, Number: number}
+			if !mine[id] && !c.isTopics(id) {
+				c.foreign = append(c.foreign, id)
+			}
+		}
+	}
+	slices.SortFunc(c.foreign, func(a, b kafka.PartitionID) int {
+		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Number, b.Number))
+	})
+}
+
+// others are the topics that a KafkaTopic places or moves. They are listed once, and only where it matters.
+func (c *Course) others() []model.PlacedTopic {
+	if !c.topicsKnown && c.in.Seen.Topics != nil {
+		c.topics, c.topicsErr = c.in.Seen.Topics()
+	}
+	c.topicsKnown = true
+	return c.topics
+}
+
+// Moves tells whether a partition is on record and under way.
+func (c *Course) Moves(topic string, number int32) bool {
+	return slices.ContainsFunc(c.flying, func(m v1alpha1.MovingPartition) bool {
+		return m.Topic == topic && m.Partition == number
+	})
+}
+
+// isTopics tells whether a partition is on the record of a KafkaTopic.
+func (c *Course) isTopics(id kafka.PartitionID) bool {
+	return slices.ContainsFunc(c.others(), func(t model.PlacedTopic) bool {
+		_, moving := t.Moving[id.Number]
+		return t.Name == id.Topic && moving
+	})
+}
+
+// target is where a reassignment leads.
+func target(r kafka.Reassignment) []int32 {
+	return slices.DeleteFunc(slices.Clone(r.Replicas), func(id int32) bool { return slices.Contains(r.Removing, id) })
+}
+
+// follow finds what is left of a plan. A partition may have several moves, one after the other, and come back to where
+// it was: how many of them are past is remembered. Of a partition that is elsewhere than its moves lead no move is made:
+// somebody else has moved it meanwhile.
+func (c *Course) follow(p *balance.Plan) {
+	c.plan = p
+	chains := map[kafka.PartitionID][]balance.Move{}
+	for _, m := range p.Moves {
+		id := kafka.PartitionID{Topic: m.Topic, Number: m.Partition}
+		chains[id] = append(chains[id], m)
+	}
+	past := make(map[kafka.PartitionID]int, len(chains))
+	for id, chain := range chains {
+		past[id] = c.past(id, chain, c.Remembered.Past[id])
+	}
+	c.Remembered.Past = past
+	at := make(map[kafka.PartitionID]int, len(chains))
+	for _, m := range p.Moves {
+		id := kafka.PartitionID{Topic: m.Topic, Number: m.Partition}
+		if at[id]++; at[id] <= past[id] {
+			continue
+		}
+		_, under := c.in.Snapshot.Reassignments[m.Topic][m.Partition]
+		first := at[id] == past[id]+1
+		c.left = append(c.left, progress{Move: m, flies: first && under,
+			startable: first && !under && slices.Equal(c.current[id].Replicas, m.Before)})
+	}
+}
+
+// past counts the moves of a partition that are past.
+func (c *Course) past(id kafka.PartitionID, chain []balance.Move, before int) int {
+	now, exists := c.current[id]
+	r, under := c.in.Snapshot.Reassignments[id.Topic][id.Number]
+	switch {
+	case !exists:
+		return len(chain)
+	case under && before < len(chain) && slices.Equal(target(r), chain[before].After):
+		return before
+	case under:
+		return len(chain)
+	}
+	if before < len(chain) && slices.Equal(now.Replicas, chain[before].After) {
+		before++
+	}
+	if before < len(chain) && !slices.Equal(now.Replicas, chain[before].Before) && !between(now.Replicas, chain[before]) {
+		return len(chain)
+	}
+	return before
+}
+
+// between tells whether a partition has all replicas of a move, those before it and those after: it has just ended, and
+// the broker that was asked for partitions has not heard of it.
+func between(now []int32, m balance.Move) bool {
+	return len(now) > len(m.Before) && !slices.ContainsFunc(slices.Concat(m.Before, m.After), func(id int32) bool { return !slices.Contains(now, id) })
+}
+
+// empties tells whether some broker leaves that holds something.
+func (c *Course) empties() bool { return len(c.holding) > 0 }
+
+// Has tells whether there is something to begin, or to look for. Nothing is asked.
+func (c *Course) Has() (bool, string) {
+	if c.off() || c.in.Snapshot == nil || !c.known {
+		return false, ""
+	}
+	if c.plan == nil {
+		return c.due()
+	}
+	if !slices.ContainsFunc(c.left, func(p progress) bool { return p.startable }) {
+		if len(c.left) == 0 && len(c.flying) == 0 && c.in.Now.Sub(c.Remembered.At) >= pause {
+			return c.due()
+		}
+		return false, ""
+	}
+	if c.room() < c.least() || c.in.Settings.Manual && c.in.Settings.Approved != c.plan.Hash() {
+		return false, ""
+	}
+	return true, c.why()
+}
+
+// due tells whether a plan is to be made.
+func (c *Course) due() (bool, string) {
+	late := c.in.Settings.Mode == v1alpha1.BalancingContinuous && c.in.Settings.InWindow(c.in.Now) &&
+		c.in.Now.Sub(c.Remembered.At) >= every
+	spreads := len(c.coming) > 0 && c.spreads && c.plan == nil
+	return c.empties() || spreads || late, c.why()
+}
+
+func (c *Course) why() string {
+	switch {
+	case c.empties():
+		return ids("broker", c.emptying()) + " leave" + s(len(c.emptying()))
+	case len(c.coming) > 0:
+		return ids("broker", c.coming) + " get" + s(len(c.coming)) + " " + its(len(c.coming)) + " share"
+	}
+	return "brokers are evened out"
+}
+
+// emptying are the leaving brokers that hold something.
+func (c *Course) emptying() []int32 {
+	return slices.DeleteFunc(slices.Clone(c.leave), func(id int32) bool { return c.holding[id] == 0 })
+}
+
+// limit is how many partitions move at a time.
+func (c *Course) limit() int {
+	return min(cmp.Or(c.in.Settings.MaxMoving, moves.MaxMoving), moves.MaxMoving)
+}
+
+// room is how many more may begin. What KafkaTopics move counts against the limit of the cluster.
+func (c *Course) room() int {
+	survey := moves.Survey{Reassigning: c.in.Snapshot.Reassignments}
+	survey.Grant(append(Ledger(&c.before), c.ledger()...))
+	return min(c.limit()-len(c.flying), survey.Free)
+}
+
+// least is how many have to have room before some begin: each beginning is a write to the status.
+func (c *Course) least() int {
+	if len(c.flying) == 0 {
+		return 1
+	}
+	return (c.limit() + 3) / 4
+}
+
+// ledger is what KafkaTopics have on record.
+func (c *Course) ledger() moves.Ledger {
+	var ledger moves.Ledger
+	for _, t := range c.others() {
+		entry := moves.Entry{Topic: t.Name, Record: moves.Record{BytesPerSecond: t.BytesPerSecond}}
+		for partition, replicas := range t.Moving {
+			entry.InFlight = append(entry.InFlight, moves.Assignment{Partition: partition, Replicas: replicas})
+		}
+		if len(t.Moving) > 0 {
+			ledger = append(ledger, entry)
+		}
+	}
+	return ledger
+}
+
+// Ledger is what a status has on record, an entry a topic; nil = nothing.
+func Ledger(status *v1alpha1.BalancingStatus) moves.Ledger {
+	if status == nil {
+		return nil
+	}
+	var ledger moves.Ledger
+	for _, m := range status.InFlight {
+		if last := len(ledger) - 1; last < 0 || ledger[last].Topic != m.Topic {
+			ledger = append(ledger, moves.Entry{Topic: m.Topic,
+				Record: moves.Record{BytesPerSecond: status.BytesPerSecond}})
+		}
+		entry := &ledger[len(ledger)-1]
+		entry.InFlight = append(entry.InFlight, moves.Assignment{Partition: m.Partition, Replicas: m.Replicas})
+	}
+	return ledger
+}
+
+// Ended are the moves on record that are under way no more, once it is worth a write to the status to take them off.
+func (c *Course) Ended() []v1alpha1.MovingPartition {
+	if len(c.ended) == 0 || len(c.flying) > 0 && len(c.ended) < c.least() {
+		return nil
+	}
+	return c.ended
+}
+
+// Hold says why nothing begins.
+func (c *Course) Hold(why string) { c.held = why }
+
+// Begin makes a plan where one is due, and returns what begins now. It asks brokers for the sizes of their replicas
+// where a plan is to be made.
+func (c *Course) Begin() []v1alpha1.MovingPartition {
+	if c.others(); c.topicsErr != nil {
+		c.held = c.topicsErr.Error()
+		return nil
+	}
+	if c.plan == nil || len(c.left) == 0 {
+		if due, _ := c.due(); !due || !c.make() {
+			return nil
+		}
+	}
+	if c.in.Settings.Manual && c.in.Settings.Approved != c.plan.Hash() {
+		return nil
+	}
+	c.begin()
+	return c.begun
+}
+
+// begin picks what begins, in the order of the plan.
+func (c *Course) begin() {
+	room, bytes := c.room(), int64(0)
+	if room < c.least() {
+		return
+	}
+	most := c.in.Settings.Rate * int64(begunFor/time.Second) * int64(max(1, len(c.stay)))
+	busy := false // something before is not complete
+	for i := range c.left {
+		m := &c.left[i]
+		p := c.current[kafka.PartitionID{Topic: m.Topic, Number: m.Partition}]
+		switch {
+		case m.Waits && busy, len(c.begun) == room, c.in.Settings.Rate > 0 && len(c.begun) > 0 && bytes+m.Bytes > most:
+			return
+		case !m.startable || len(p.ISR) < len(p.Replicas) || c.placesNow(m.Topic):
+			busy = true
+			continue
+		}
+		busy = true
+		bytes += m.Bytes
+		c.begun = append(c.begun, v1alpha1.MovingPartition{Topic: m.Topic, Partition: m.Partition, Replicas: m.After})
+	}
+}
+
+// placesNow tells whether a KafkaTopic moves replicas of its topic. Its throttle names those.
+func (c *Course) placesNow(topic string) bool {
+	return slices.ContainsFunc(c.others(), func(t model.PlacedTopic) bool { return t.Name == topic && len(t.Moving) > 0 })
+}
+
+// Text is one line on what is done or waited for; empty = there is nothing to tell.
+func (c *Course) Text() string {
+	if c.off() || !c.known || c.in.Snapshot == nil {
+		return ""
+	}
+	status := c.Status()
+	return status.Message
+}
+
+func ids(what string, some []int32) string {
+	parts := make([]string, len(some))
+	for i, id := range some {
+		parts[i] = fmt.Sprint(id)
+	}
+	if len(some) != 1 {
+		what += "s"
+	}
+	return what + " " + strings.Join(parts, ", ")
+}
+
+func s(n int) string {
+	if n == 1 {
+		return "s"
+	}
+	return ""
+}
+
+func its(n int) string {
+	if n == 1 {
+		return "its"
+	}
+	return "their"
+}
+
+// Bytes writes a size as people do, such as "2.0 GiB".
+func Bytes(n int64) string {
+	value, unit := inUnitOf(n, n)
+	return value + " " + unit
+}
+
+// inUnitOf writes a size in the unit in which people write another.
+func inUnitOf(n, other int64) (value, unit string) {
+	divisor, unit := int64(1), "B"
+	for _, larger := range []string{"KiB", "MiB", "GiB", "TiB"} {
+		if other/divisor < 1024 {
+			break
+		}
+		divisor, unit = divisor*1024, larger
+	}
+	if divisor == 1 {
+		return fmt.Sprint(n), unit
+	}
+	return fmt.Sprintf("%.1f", float64(n)/float64(divisor)), unit
+}
+
+func moved(n int) string { return verdict.Counted(n, "move") }

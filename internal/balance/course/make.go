@@ -1,0 +1,200 @@
+package course
+
+import (
+	"slices"
+
+	"github.com/castellan-dev/castellan/internal/balance"
+	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/model"
+	"github.com/castellan-dev/castellan/internal/moves"
+)
+
+// diskLimit is up to how many percent a plan fills a disk.
+const diskLimit = 85
+
+// maxMoves is how many moves a plan has at most. The next one has the rest.
+const maxMoves = 2000
+
+// make makes a plan of what brokers say of their disks. It returns false if they cannot be asked.
+func (c *Course) make() bool {
+	if c.in.Seen.Loads == nil {
+		c.held = "nobody can be asked for the sizes of replicas"
+		return false
+	}
+	loads, err := c.in.Seen.Loads()
+	if err != nil {
+		c.held = err.Error()
+		return false
+	}
+	cluster := c.cluster(loads)
+	relocated, stuck := c.relocate(&cluster)
+	plan := balance.New(cluster, balance.Options{
+		Tolerance: c.in.Settings.Tolerance, DiskLimit: diskLimit, Spread: c.spreads, Leaders: !c.in.KeepLeaders,
+	})
+	plan.Moves = append(relocated, plan.Moves...)
+	if len(plan.Moves) > maxMoves {
+		plan.Moves = plan.Moves[:maxMoves]
+	}
+	plan.Bytes = 0
+	for _, m := range plan.Moves {
+		plan.Bytes += m.Bytes
+	}
+	plan.Stuck = append(stuck, plan.Stuck...)
+	next := model.Remembered{Plan: &plan, At: c.in.Now, Of: c.purpose}
+	if c.before.StartedAt != nil && c.Remembered.Plan == nil { // another operator has begun
+		next.Moves, next.Bytes = int(c.before.MovesDone), c.before.BytesDone
+	} else {
+		c.before.StartedAt, c.before.EstimatedCompletion, c.before.MovesDone = nil, nil, 0
+	}
+	c.Remembered, c.left = next, nil
+	c.follow(&plan)
+	return true
+}
+
+// cluster is what is known of brokers and partitions, as it is once what is under way has arrived.
+func (c *Course) cluster(loads map[int32][]kafka.LoadDir) balance.Cluster {
+	var cluster balance.Cluster
+	disks := map[int32]map[kafka.PartitionID]int{}
+	sizes := map[kafka.PartitionID]int64{}
+	for _, b := range c.in.Snapshot.Brokers {
+		next := balance.Broker{ID: b.ID, Rack: b.Rack, Leaving: slices.Contains(c.leave, b.ID)}
+		i := slices.IndexFunc(c.in.Brokers, func(o Broker) bool { return o.ID == b.ID })
+		dirs, told := loads[b.ID]
+		if next.Closed = b.Fenced || i < 0 || !told; !next.Closed {
+			next.Disks, disks[b.ID] = disksOf(dirs, c.in.Brokers[i].Capacity)
+		}
+		for _, dir := range dirs {
+			for id, size := range dir.Sizes {
+				sizes[id] = max(sizes[id], size)
+			}
+		}
+		cluster.Brokers = append(cluster.Brokers, next)
+	}
+	for i := range c.in.Snapshot.Partitions {
+		cluster.Partitions = append(cluster.Partitions, c.partition(&c.in.Snapshot.Partitions[i], sizes, disks))
+	}
+	return cluster
+}
+
+func (c *Course) partition(
+	p *kafka.Partition, sizes map[kafka.PartitionID]int64, disks map[int32]map[kafka.PartitionID]int,
+) balance.Partition {
+	id := kafka.PartitionID{Topic: p.Topic, Number: p.Number}
+	next := balance.Partition{
+		Topic: p.Topic, Number: p.Number, Replicas: slices.Clone(p.Replicas), ISR: slices.Clone(p.ISR), Leader: p.Leader,
+		Bytes: sizes[id], Fixed: c.in.Settings.Excludes(p.Topic) || c.placesNow(p.Topic) || c.placed(p.Topic) != nil,
+	}
+	if r, under := c.in.Snapshot.Reassignments[p.Topic][p.Number]; under {
+		next.Fixed, next.Replicas = true, target(r)
+	}
+	for _, broker := range next.Replicas {
+		at, known := disks[broker][id]
+		if !known {
+			at = -1
+		}
+		next.Disk = append(next.Disk, at)
+	}
+	return next
+}
+
+// placed is the topic if its KafkaTopic names racks for it; nil = it does not.
+func (c *Course) placed(topic string) *model.PlacedTopic {
+	i := slices.IndexFunc(c.others(), func(t model.PlacedTopic) bool { return t.Name == topic && len(t.Racks) > 0 })
+	if i < 0 {
+		return nil
+	}
+	return &c.others()[i]
+}
+
+// disksOf are the disks of a broker, and on which each of its replicas is. Log directories that share a file system
+// are one disk: Kafka says the same of both, to the byte.
+func disksOf(dirs []kafka.LoadDir, claims map[string]int64) ([]balance.Disk, map[kafka.PartitionID]int) {
+	type fileSystem struct{ total, usable int64 }
+	var disks []balance.Disk
+	var used, claimed []int64
+	at, on := map[fileSystem]int{}, map[kafka.PartitionID]int{}
+	for _, dir := range dirs {
+		if dir.Error != "" {
+			continue
+		}
+		fs := fileSystem{dir.TotalBytes, dir.UsableBytes}
+		i, shared := at[fs]
+		if !shared || fs.total < 0 {
+			i = len(disks)
+			at[fs] = i
+			disks = append(disks, balance.Disk{Path: dir.Path, Capacity: max(0, fs.total), Free: fs.usable})
+			used, claimed = append(used, 0), append(claimed, 0)
+		}
+		claimed[i] += claims[dir.Path]
+		for id, size := range dir.Sizes {
+			used[i] += size
+			on[id] = i
+		}
+	}
+	for i := range disks {
+		d := &disks[i]
+		if claimed[i] > 0 && (d.Capacity == 0 || claimed[i] < d.Capacity) {
+			d.Capacity = claimed[i]
+		}
+		free := max(0, d.Capacity-used[i])
+		if d.Free < 0 || d.Free > free {
+			d.Free = free
+		}
+	}
+	return disks, on
+}
+
+// relocate moves topics whose KafkaTopic names racks off brokers that leave, within their racks. It puts them where
+// they will be in the cluster.
+func (c *Course) relocate(cluster *balance.Cluster) ([]balance.Move, []balance.Stuck) {
+	if !c.empties() {
+		return nil, nil
+	}
+	var stay []kafka.Broker
+	for _, b := range c.in.Snapshot.Brokers {
+		if slices.Contains(c.stay, b.ID) {
+			stay = append(stay, b)
+		}
+	}
+	var all []balance.Move
+	var stuck []balance.Stuck
+	for i := 0; i < len(cluster.Partitions); {
+		topic := cluster.Partitions[i].Topic
+		end := i
+		var current, isr [][]int32
+		leaves := false
+		for ; end < len(cluster.Partitions) && cluster.Partitions[end].Topic == topic; end++ {
+			p := cluster.Partitions[end]
+			current, isr = append(current, p.Replicas), append(isr, p.ISR)
+			leaves = leaves || slices.ContainsFunc(p.Replicas, func(id int32) bool { return slices.Contains(c.leave, id) })
+		}
+		some := cluster.Partitions[i:end]
+		i = end
+		placed := c.placed(topic)
+		if placed == nil || !leaves || c.placesNow(topic) || c.in.Settings.Excludes(topic) {
+			continue
+		}
+		want := moves.Placement{Factor: placed.Factor, Racks: placed.Racks, Fields: moves.Fields{
+			Factor: "spec.replicationFactor", Placement: "spec.placement", Racks: "spec.placement.racks"}}
+		if want.Factor == 0 {
+			want.Factor = len(some[0].Replicas)
+		}
+		next, impossible := moves.Relocate(topic, current, isr, want, stay)
+		if impossible != nil {
+			stuck = append(stuck, balance.Stuck{Topic: topic, Broker: c.emptying()[0], Reason: balance.LeavingBroker,
+				Cause: balance.TooFewBrokers, Why: "KafkaTopic " + topic + ": " + impossible.Text()})
+			continue
+		}
+		for j := range some {
+			p := &some[j]
+			_, under := c.in.Snapshot.Reassignments[p.Topic][p.Number]
+			if under || slices.Equal(p.Replicas, next[j]) || len(p.Replicas) != len(next[j]) {
+				continue
+			}
+			all = append(all, balance.Move{Topic: topic, Partition: p.Number, Before: p.Replicas, After: next[j],
+				Bytes: p.Bytes, Reason: balance.LeavingBroker, Disk: -1})
+			p.Replicas, p.Disk = next[j], nil
+		}
+	}
+	return all, stuck
+}

@@ -1,0 +1,103 @@
+package balance
+
+import (
+	"fmt"
+
+	"github.com/castellan-dev/castellan/internal/verdict"
+)
+
+// String says for people what moves, how much that is, and why: "orders-3: broker 1 to 4, 2.0 GiB (broker 1 leaves)".
+func (m Move) String() string {
+	to, from, copies := m.Added()
+	if !copies {
+		return fmt.Sprintf("%s-%d: preferred leader %d in place of %d, nothing copied (%s)",
+			m.Topic, m.Partition, m.After[0], m.Before[0], m.why(to, from))
+	}
+	return fmt.Sprintf("%s-%d: broker %d to %d, %s (%s)", m.Topic, m.Partition, from, to, size(m.Bytes), m.why(to, from))
+}
+
+func (m Move) why(to, from int32) string {
+	switch m.Reason {
+	case LeavingBroker:
+		return fmt.Sprintf("broker %d leaves", from)
+	case Racks:
+		return "its replicas share a rack"
+	case DiskLimit:
+		return fmt.Sprintf("a disk of broker %d is above the limit", from)
+	case Bytes:
+		return "evens out bytes"
+	case Replicas:
+		return "evens out replicas"
+	case Leaders:
+		return "evens out leaders"
+	case Topic:
+		return "evens out the topic"
+	}
+	return string(m.Reason)
+}
+
+// String says what cannot move, and why, with a cure.
+func (s Stuck) String() string {
+	if s.Topic == "" {
+		return fmt.Sprintf("broker %d: %s", s.Broker, s.Why)
+	}
+	return fmt.Sprintf("%s-%d on broker %d: %s", s.Topic, s.Partition, s.Broker, s.Why)
+}
+
+// Summary is one line for people: "12 replicas to move, 3.0 GiB; at least 2.9 GiB needed".
+func (p Plan) Summary() string {
+	copies := 0
+	for _, m := range p.Moves {
+		if _, _, copied := m.Added(); copied {
+			copies++
+		}
+	}
+	text := fmt.Sprintf("%s to move, %s; at least %s needed",
+		verdict.Counted(copies, "replica"), size(p.Bytes), size(p.LeastBytes))
+	if n := len(p.Moves) - copies; n > 0 {
+		text += fmt.Sprintf("; %s to change", verdict.Counted(n, "preferred leader"))
+	}
+	if n := len(p.Stuck); n > 0 {
+		text += fmt.Sprintf("; %s cannot move", verdict.Counted(n, "replica"))
+	}
+	return text
+}
+
+// size writes bytes as people do: "3 KiB", "2.0 GiB".
+func size(bytes int64) string {
+	unit, value := "B", float64(bytes)
+	for _, larger := range []string{"KiB", "MiB", "GiB", "TiB"} {
+		if value < 1024 {
+			break
+		}
+		unit, value = larger, value/1024
+	}
+	if unit == "B" || unit == "KiB" {
+		return fmt.Sprintf("%.0f %s", value, unit)
+	}
+	return fmt.Sprintf("%.1f %s", value, unit)
+}
+
+// why says what stands in the way, and what to do about it.
+func (s Stuck) why(limit int) string {
+	switch s.Cause {
+	case BrokerClosed:
+		return fmt.Sprintf("broker %d is down or its disks are not known, so it gives nothing away; start it", s.Broker)
+	case PartitionFixed:
+		return "the partition is being reassigned, its topic is left alone, or a KafkaTopic places it; wait for the " +
+			"reassignment, or change what holds the topic"
+	case NotInSync:
+		return "no replica is in sync and leads, so there is nothing to copy from; start the brokers that hold it"
+	case TooFewBrokers:
+		return "every broker that takes replicas has one of the partition already; add a broker, or lower the topic's " +
+			"replication factor"
+	case NoRoom:
+		if s.Topic == "" {
+			return fmt.Sprintf("a disk is %s above %d%% of its capacity, and nothing on it can move to a disk with room; "+
+				"enlarge the disk, add brokers, or keep less data", size(s.Lacking), limit)
+		}
+		return fmt.Sprintf("no disk of a broker that may have it stays below %d%% of its capacity; %s are lacking: "+
+			"enlarge the disks, add brokers, or keep less data", limit, size(s.Lacking))
+	}
+	return string(s.Cause)
+}

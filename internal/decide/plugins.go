@@ -1,0 +1,122 @@
+package decide
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/model"
+	"github.com/castellan-dev/castellan/internal/verdict"
+)
+
+// PluginFiles are the files of Secrets that tiered storage names. They are a copy, for the same reasons as Logins are.
+type PluginFiles struct{ Mounted }
+
+// refusePluginFiles are the faults of a spec whose tiered storage names a Secret that cannot be used, where nothing is
+// in force that could go on.
+func refusePluginFiles(in Inputs, c *model.Cluster, spec *v1alpha1.KafkaClusterSpec) []verdict.Verdict {
+	if !c.Tiered.HasFiles() || in.Accepted != nil &&
+		equality.Semantic.DeepEqual(in.Accepted.TieredStorage, spec.TieredStorage) {
+		return nil
+	}
+	if _, fault := in.Provided.PluginFiles(c.Tiered); fault != nil {
+		return []verdict.Verdict{*fault}
+	}
+	return nil
+}
+
+// keepsTiers refuses to end tiered storage while a topic has it: nobody could read what is in the store then. Kafka does
+// not: a broker without it starts, serves what is on its own disk, and logs an error. As long as no broker tells which
+// topics have it, it stays.
+func keepsTiers(in Inputs, spec *v1alpha1.KafkaClusterSpec) []verdict.Verdict {
+	const field = "spec.tieredStorage"
+	if in.Accepted == nil || in.Accepted.TieredStorage == nil || spec.TieredStorage != nil {
+		return nil
+	}
+	if in.Kafka == nil {
+		return []verdict.Verdict{verdict.Stalled(verdict.ReasonHeld, field, "no broker tells whether topics have segments "+
+			"there (%s), so that it stays; wait until one does, or put it back", in.KafkaError)}
+	}
+	if len(in.Kafka.Tiered) == 0 {
+		return nil
+	}
+	return []verdict.Verdict{verdict.Stalled(verdict.ReasonHeld, field, "topics have segments there (%s), which nobody "+
+		"could read without it; put it back, or first set remote.storage.enable=false and remote.log.delete.on.disable=true "+
+		"in each, which deletes what is there, or delete them", fewOf(in.Kafka.Tiered))}
+}
+
+// fewOf lists the first few names.
+func fewOf(names []string) string {
+	const most = 5
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+}
+
+// knowPluginFiles tells the model what brokers read of Secrets for tiered storage now: what is in the live copy. A
+// change of it counts from when it can be seen there, and files of nodes that would name what is not there yet wait.
+func (d *Decision) knowPluginFiles(in Inputs) {
+	if !d.Model.Tiered.HasFiles() {
+		return
+	}
+	live := map[string][]byte{}
+	if secret := in.Live.Secrets[model.PluginFilesSecret(d.Model.Name)]; secret != nil {
+		live = secret.Data
+	}
+	d.Model.Tiered.Revision = string(live[model.PluginRevision])
+	missing := d.Model.Tiered.Revision == "" ||
+		slices.ContainsFunc(d.Model.Tiered.Named(), func(named model.SecretEntry) bool {
+			return live[model.PluginFile(named.Secret, named.Entry)] == nil
+		})
+	for i := range d.Model.Nodes {
+		if n := &d.Model.Nodes[i]; missing && n.Waiting == "" && d.Model.IsBroker(n) {
+			n.Waiting = "the files of spec.tieredStorage are not there yet"
+		}
+	}
+}
+
+// givePluginFiles decides what brokers read of Secrets for tiered storage. What they have goes on where a Secret cannot
+// be used.
+func (d *Decision) givePluginFiles(in Inputs) {
+	name := model.PluginFilesSecret(d.Model.Name)
+	live := in.Live.Secrets[name]
+	if !d.Model.Tiered.HasFiles() && live == nil {
+		return
+	}
+	files, keep := PluginFiles{Mounted{Secret: name, Data: map[string][]byte{}}}, !d.atRest()
+	if d.Model.Tiered.HasFiles() {
+		read, fault := in.Provided.PluginFiles(d.Model.Tiered)
+		switch {
+		case fault != nil:
+			d.refuse(fault)
+			keep = true
+		case d.otherFiles(read, live):
+			files.Data = read
+			// Brokers go on with what they have until they restart, and so do the files that it names.
+			files.Data[model.PluginRevision], keep = []byte(in.NewUUID()), true
+		default:
+			files.Data = read
+			files.Data[model.PluginRevision] = live.Data[model.PluginRevision]
+		}
+	}
+	files.settle(live, keep)
+	d.PluginFiles = files
+}
+
+// otherFiles tells whether what the configuration names is another than in the live copy. A class reads that but once.
+// All else it may read again by itself, or not before a restart.
+func (d *Decision) otherFiles(read map[string][]byte, live *corev1.Secret) bool {
+	if live == nil || len(live.Data[model.PluginRevision]) == 0 {
+		return true
+	}
+	return slices.ContainsFunc(d.Model.Tiered.Named(), func(named model.SecretEntry) bool {
+		file := model.PluginFile(named.Secret, named.Entry)
+		return !bytes.Equal(read[file], live.Data[file])
+	})
+}

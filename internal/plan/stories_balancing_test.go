@@ -1,0 +1,168 @@
+package plan
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/model"
+)
+
+// balancingStories tell of data that goes where there is room.
+var balancingStories = []story{
+	{"a broker is added, gets its share and leaves again", func() *sim {
+		s := newSim(simPools("main:0:3:cb", "more:1000:0:b"))
+		s.c.Balancing = model.Balancing{Mode: v1alpha1.BalancingOnScale, Tolerance: 10, MaxMoving: 2}
+		s.users.emptyAfter = 0
+		s.settle(300)
+		s.topic("orders", 1, []int32{0, 1}, []int32{1, 2}, []int32{2, 0}, []int32{0, 2}, []int32{1, 0}, []int32{2, 1})
+		return toldAnew(s)
+	}, func(s *sim) {
+		s.scale("more", 1)
+		s.settle(600)
+		s.note("(the user asks for one broker less)")
+		s.scale("more", 0)
+		s.settle(600)
+	}},
+	{"a roll goes before replicas that have not begun to move", func() *sim {
+		s := growing()
+		return toldAnew(s)
+	}, func(s *sim) { s.edit("v2") }},
+}
+
+// balancedSim is a cluster at rest with one topic of many partitions on brokers 0 to 2, which the operator balances.
+func balancedSim(t *testing.T, mode v1alpha1.BalancingMode) *sim {
+	t.Helper()
+	s := newSim(simPools("main:0:3:cb", "more:1000:0:b"))
+	s.users.emptyAfter = 0
+	s.c.Balancing = model.Balancing{Mode: mode, Tolerance: 10, MaxMoving: 4}
+	if !s.settle(200) {
+		t.Fatal("the cluster is never complete: ", s.last)
+	}
+	var assignments [][]int32
+	for i := range int32(12) {
+		assignments = append(assignments, []int32{i % 3, (i + 1) % 3})
+	}
+	s.topic("orders", 1, assignments...)
+	return s
+}
+
+func held(s *sim, id int32) int {
+	n := 0
+	for i := range s.kafka.parts {
+		if slices.Contains(s.kafka.parts[i].Replicas, id) {
+			n++
+		}
+	}
+	return n
+}
+
+func TestABrokerThatIsAddedGetsItsShareAndOneThatLeavesIsEmptied(t *testing.T) {
+	s := balancedSim(t, v1alpha1.BalancingOnScale)
+	s.scale("more", 2)
+	if !s.settle(600) {
+		t.Fatal(s.last)
+	}
+	for _, id := range []int32{0, 1, 2, 1000, 1001} {
+		if n := held(s, id); n < 4 || n > 6 {
+			t.Errorf("broker %d holds %d of 24 replicas", id, n)
+		}
+	}
+	if got := s.c.Balancing.Record.Spread; !slices.Equal(got, []int32{0, 1, 2, 1000, 1001}) {
+		t.Errorf("on record as having their share: %v", got)
+	}
+	s.scale("more", 0)
+	if !s.settle(600) {
+		t.Fatal(s.last)
+	}
+	if complaint := s.atRest(); complaint != "" || len(s.wrong) > 0 {
+		t.Error(complaint, s.wrong, "\n", strings.Join(s.trace, "\n"))
+	}
+	trace := strings.Join(s.trace, "\n")
+	for _, told := range []string{"node 1001 leaves once its ", "balancing: ", "of orders-", "replicas have arrived: orders-"} {
+		if !strings.Contains(trace, told) {
+			t.Errorf("nobody is told %q:\n%s", told, trace)
+		}
+	}
+}
+
+func TestWithModeOffNothingMovesAndTheUserIsToldToMoveIt(t *testing.T) {
+	s := balancedSim(t, v1alpha1.BalancingOff)
+	s.scale("more", 1)
+	s.settle(200)
+	s.scale("more", 0)
+	if !s.settle(200) {
+		t.Fatal(s.last) // it holds nothing, and goes
+	}
+	s.scale("main", 2)
+	s.run(60)
+	if held(s, 2) != 8 || s.c.Balancing.Record != nil {
+		t.Errorf("broker 2 holds %d replicas, and on record is %v", held(s, 2), s.c.Balancing.Record)
+	}
+	if trace := strings.Join(s.trace, "\n"); !strings.Contains(trace, "move them to other brokers") {
+		t.Error(trace)
+	}
+}
+
+func TestAMoveOfSomebodyElseIsLeftToEndAndNamed(t *testing.T) {
+	s := balancedSim(t, v1alpha1.BalancingOnScale)
+	s.scale("more", 1)
+	s.ticks.sync = 40
+	s.reassign(s.part("orders", 0), []int32{2, 1})
+	s.run(30)
+	if p := s.part("orders", 0); !slices.Equal(p.target, []int32{2, 1}) {
+		t.Errorf("it leads to %v", p.target)
+	}
+	if trace := strings.Join(s.trace, "\n"); !strings.Contains(trace, "a reassignment of orders-0 that somebody else has begun") {
+		t.Error(trace)
+	}
+	if !s.settle(3000) || len(s.wrong) > 0 {
+		t.Error(s.wrong, s.last)
+	}
+}
+
+func TestAnOperatorThatTakesOverGoesOnFromTheRecord(t *testing.T) {
+	for after := range 12 {
+		s := balancedSim(t, v1alpha1.BalancingOnScale)
+		s.scale("more", 2)
+		for len(s.kafka.throttled) == 0 {
+			s.run(1)
+		}
+		s.crashAt = s.steps + after
+		if !s.settle(1000) {
+			t.Fatal(after, s.last)
+		}
+		if complaint := s.atRest(); complaint != "" || len(s.wrong) > 0 || held(s, 1000) < 4 {
+			t.Errorf("after %d steps: %s %v, broker 1000 holds %d", after, complaint, s.wrong, held(s, 1000))
+		}
+	}
+}
+
+func TestWhatWasToLeaveAndIsAskedForAgainGetsItsShareAgain(t *testing.T) {
+	s := balancedSim(t, v1alpha1.BalancingOnScale)
+	s.scale("main", 2)
+	for held(s, 2) > 4 {
+		if s.run(1); s.tick > 500 {
+			t.Fatal("nothing moves: ", s.last)
+		}
+	}
+	s.scale("main", 3)
+	left := held(s, 2)
+	if !s.settle(600) || held(s, 2) <= left || len(s.wrong) > 0 {
+		t.Errorf("broker 2 held %d of 24 replicas and holds %d; %v; %s", left, held(s, 2), s.wrong, s.last)
+	}
+	share, largest := int64(0), int64(0)
+	for i := range s.kafka.parts {
+		share, largest = share+2*bytesOf(&s.kafka.parts[i])/3, max(largest, bytesOf(&s.kafka.parts[i]))
+	}
+	var has int64
+	for i := range s.kafka.parts {
+		if p := &s.kafka.parts[i]; slices.Contains(p.Replicas, 2) {
+			has += bytesOf(p)
+		}
+	}
+	if has < share*9/10-largest {
+		t.Errorf("broker 2 holds %d bytes, and its share is %d", has, share)
+	}
+}

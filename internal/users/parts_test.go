@@ -1,0 +1,183 @@
+package users
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/castellan-dev/castellan/internal/plainauth"
+)
+
+func plainLine(t *testing.T, name, password string) plainauth.Entry {
+	t.Helper()
+	e, err := plainauth.Hash(name, password, make([]byte, plainauth.MinSaltBytes), plainauth.MinIterations)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func TestWhoStandsInOnePartStaysThereAndNewcomersGetTheFirstWithRoom(t *testing.T) {
+	lines := map[string]plainauth.Entry{}
+	for _, name := range []string{"a", "b", "c", "d", "e", "n"} {
+		lines[name] = plainLine(t, name, "one")
+	}
+	file := func(names ...string) []byte {
+		var all []plainauth.Entry
+		for _, name := range names {
+			all = append(all, lines[name])
+		}
+		return plainauth.UsersFile(all)
+	}
+	size := lines["a"].Size()
+	room := headBytes + 2*size + size/2 // two lines, and what is spared
+	for name, c := range map[string]struct {
+		next    []byte
+		current []Part
+		seen    int
+		want    string // names by part
+	}{
+		"nobody is there":                      {file("a", "b", "c", "d", "e"), nil, 8, "ab cd e"},
+		"who is there stays":                   {file("a", "b", "c"), []Part{{}, {Users: file("b")}, {Users: file("a")}}, 8, "c b a"},
+		"a place that is free is taken":        {file("b", "c", "n"), []Part{{Users: file("a", "b")}, {Users: file("c")}}, 8, "bn c"},
+		"an empty part stays":                  {file("a"), []Part{{Users: file("a")}, {Users: file("c")}}, 8, "a "},
+		"in two parts: the first counts":       {file("a", "b"), []Part{{Users: file("a")}, {Users: file("a", "b")}}, 8, "a b"},
+		"some broker reads the first alone":    {file("a", "b", "c"), nil, 1, "ab c"},
+		"beyond its room, a part loses nobody": {file("a", "b", "c", "n"), []Part{{Users: file("a", "b", "c")}}, 8, "abc n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			spread := SpreadOver(Part{Users: c.next}, c.current, room, c.seen)
+			var got []string
+			for n, part := range spread.Parts {
+				entries, err := plainauth.ParseUsersFile(part.Users)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for name := range entries {
+					if spread.Of[name] != n {
+						t.Errorf("%s is said to stand in part %d, and stands in %d", name, spread.Of[name], n)
+					}
+				}
+				got = append(got, strings.Join(slices.Sorted(maps.Keys(entries)), ""))
+			}
+			if text := strings.Join(got, " "); text != c.want || len(spread.Refused) > 0 {
+				t.Errorf("%q, want %q; refused %v", text, c.want, spread.Refused)
+			}
+			if n := plainauth.PartsOf(spread.Parts[0].Users); n != len(spread.Parts) {
+				t.Errorf("the first says %d of %d", n, len(spread.Parts))
+			}
+			if joined := Joined(spread.Parts); !bytes.Equal(joined.Users, c.next) {
+				t.Errorf("joined they are\n%s", joined.Users)
+			}
+		})
+	}
+}
+
+// As users come, go, overlap and end to overlap, each stands in one part, where it has been, and no part is beyond its
+// room.
+func TestPartsStayWithinTheirRoomAndUsersWhereTheyAre(t *testing.T) {
+	lines := map[string][]plainauth.Entry{}
+	name := func(n int) string { return fmt.Sprintf("u%02d", n) }
+	for n := range 40 {
+		lines[name(n)] = []plainauth.Entry{plainLine(t, name(n), "one"), plainLine(t, name(n), "two")}
+	}
+	certificate := func(n, of int) plainauth.UserCertificate {
+		return plainauth.UserCertificate{Name: name(n), End: time.Unix(int64(1e9+of), 0).UTC(),
+			Fingerprint: fmt.Sprintf("%064x", 100*n+of)}
+	}
+	const room = 1100
+	for seed := range uint64(60) {
+		random := rand.New(rand.NewPCG(seed, 1))
+		var parts []Part
+		where := map[string]int{}
+		for step := range 30 {
+			var entries []plainauth.Entry
+			var list []plainauth.UserCertificate
+			wanted, retained := map[string]bool{}, []string{}
+			for n := range 40 {
+				if random.IntN(3) > 0 {
+					both := lines[name(n)]
+					_, was := where[name(n)]
+					entries, wanted[name(n)] = append(entries, both[:1+random.IntN(2)*map[bool]int{true: 1}[was]]...), true
+					if random.IntN(10) == 0 {
+						retained = append(retained, name(n))
+					}
+				}
+				if random.IntN(4) == 0 {
+					list = append(list, certificate(n, 1))
+					if random.IntN(3) == 0 {
+						list = append(list, certificate(n, 2))
+					}
+				}
+			}
+			next := Part{plainauth.UsersFile(entries, retained...), plainauth.CertificateList(list)}
+			before := Joined(parts).Users
+			spread := SpreadOver(next, parts, room, 1+7*random.IntN(2))
+			old, _ := plainauth.ParseUsersFile(before)
+			now := map[string]int{}
+			for n, part := range spread.Parts {
+				of, err := plainauth.ParseUsersFile(part.Users)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for name := range of {
+					if first, twice := now[name]; twice {
+						t.Fatalf("seed %d, step %d: %s stands in parts %d and %d", seed, step, name, first, n)
+					}
+					if was, stood := where[name]; stood && was != n {
+						t.Fatalf("seed %d, step %d: %s has moved from part %d to %d", seed, step, name, was, n)
+					}
+					if now[name] = n; of[name][0] != lines[name][0] {
+						t.Fatalf("seed %d, step %d: the newest line of %s is gone", seed, step, name)
+					}
+				}
+				if size := len(part.Users) + len(part.Certificates); size > room+250 {
+					t.Fatalf("seed %d, step %d: part %d has %d bytes", seed, step, n, size)
+				}
+			}
+			for name := range wanted {
+				_, stands := now[name]
+				if refused := slices.Contains(spread.Refused, name); stands == refused || refused && len(old[name]) > 0 {
+					t.Fatalf("seed %d, step %d: %s stands %t, refused %t", seed, step, name, stands, refused)
+				}
+			}
+			if len(now) > len(wanted) {
+				t.Fatalf("seed %d, step %d: somebody stands who should not", seed, step)
+			}
+			again := SpreadOver(Joined(spread.Parts), spread.Parts, room, 1)
+			for n := range spread.Parts {
+				if !bytes.Equal(again.Parts[n].Users, spread.Parts[n].Users) ||
+					!bytes.Equal(again.Parts[n].Certificates, spread.Parts[n].Certificates) {
+					t.Fatalf("seed %d, step %d: part %d does not stay as it is", seed, step, n)
+				}
+			}
+			parts, where = spread.Parts, now
+		}
+	}
+}
+
+// It is a sixteenth of each.
+func TestEightyThousandUsersFit(t *testing.T) {
+	const many, room = 80_000 / 16, Room / 16
+	one := plainLine(t, "user-00000", "one")
+	var file strings.Builder
+	text := string(plainauth.UsersFile([]plainauth.Entry{one}))
+	line := text[strings.Index(text, "user-"):]
+	for n := range many {
+		file.WriteString(fmt.Sprintf("user-%05d", n) + line[len("user-00000"):])
+	}
+	spread := SpreadOver(Part{Users: []byte(file.String())}, nil, room, plainauth.MaxParts)
+	if len(spread.Refused) > 0 || len(spread.Parts) != plainauth.MaxParts || len(spread.Of) != many {
+		t.Errorf("%d refused, %d parts", len(spread.Refused), len(spread.Parts))
+	}
+	for n, part := range spread.Parts {
+		if len(part.Users) > room {
+			t.Errorf("part %d has %d bytes", n, len(part.Users))
+		}
+	}
+}
