@@ -70,7 +70,8 @@ func TestCase48_AMechanismThatIsNoneOfTheOperatorsStandsBesideScram(t *testing.T
 	apply(t, ns, withCustom(86400000))
 	stalled := func(what, says string) {
 		t.Helper()
-		eventually(t, stallLimit, what+": it is told", func(ctx context.Context) error {
+		// Of a Secret without the label the operator hears nothing, and looks at its next pass.
+		eventually(t, time.Minute, what+": it is told", func(ctx context.Context) error {
 			return isStalled(ctx, cluster, "LoginSecret", []string{customField, says})
 		})
 		if err := tryToLogIn(t, byScram); err != nil {
