@@ -226,7 +226,7 @@ func (r *randomRun) widest() int {
 func (r *randomRun) keepRoles() {
 	for _, n := range r.order {
 		pool := r.poolOf(n.pool)
-		if n.fails && r.wanted(n.id) != nil && !pool.Controller &&
+		if r.willFail(n) && r.wanted(n.id) != nil && !pool.Controller &&
 			slices.ContainsFunc(r.order, func(m *simNode) bool { return m.pool == n.pool && r.isVoter(m) }) {
 			r.note("(the user leaves pool %s its controllers)", n.pool)
 			r.setRoles(n.pool, "cb")
@@ -234,11 +234,20 @@ func (r *randomRun) keepRoles() {
 	}
 }
 
+// willFail tells whether a node fails, or will once the pod that is stopping has been made again on what is staged.
+func (r *randomRun) willFail(n *simNode) bool {
+	set := r.sets[n.pool]
+	if n.fails || set == nil || n.pod != nil && !n.pod.Deleting {
+		return n.fails
+	}
+	return r.bad[r.contents[set.files[n.id].User].text] || r.bad[r.contents[set.template.User].text]
+}
+
 // bringBack wants nodes again that were to go, hold partitions or a vote, and cannot start on what they last ran.
 func (r *randomRun) bringBack() {
 	for _, n := range r.order {
 		set := r.sets[n.pool]
-		if r.wanted(n.id) != nil || !r.slot(n) || !n.fails || !r.holds(n.id) && !r.isVoter(n) {
+		if r.wanted(n.id) != nil || !r.slot(n) || !r.willFail(n) || !r.holds(n.id) && !r.isVoter(n) {
 			continue
 		}
 		r.note("(the user wants node %d again)", n.id)
