@@ -139,7 +139,7 @@ func buildPool(
 	pool := model.Pool{
 		Name: p.Name, StatefulSet: c.Name + "-" + p.Name, FirstNodeID: first, Replicas: spec.ReplicasOf(*p),
 		Controller: p.HasRole(v1alpha1.RoleController), Broker: p.HasRole(v1alpha1.RoleBroker),
-		Volumes:   slices.Clone(p.Storage.Volumes),
+		Volumes: slices.Clone(p.Storage.Volumes), Retention: retentionOf(p),
 		HeapBytes: heapOf(p),
 		Resources: corev1.ResourceRequirements{
 			Requests: resourceList(p.Resources.Requests),
@@ -150,6 +150,17 @@ func buildPool(
 	}
 	pool.StaticConfig, pool.DynamicConfig = poolConfig(spec, p, v)
 	return pool
+}
+
+func retentionOf(p *v1alpha1.Pool) v1alpha1.Retention {
+	given := v1alpha1.Retention{}
+	if p.Storage.Retention != nil {
+		given = *p.Storage.Retention
+	}
+	return v1alpha1.Retention{
+		WhenScaled:  cmp.Or(given.WhenScaled, v1alpha1.RetentionRetain),
+		WhenDeleted: cmp.Or(given.WhenDeleted, v1alpha1.RetentionRetain),
+	}
 }
 
 func heapOf(p *v1alpha1.Pool) int64 {

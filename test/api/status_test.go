@@ -30,6 +30,8 @@ var repeated = map[string]map[string][]string{
 		"status.listeners[].nodePorts{}":        {"spec.listeners[].exposure.bootstrap.nodePort"},
 		"status.listeners[].port":               {"spec.listeners[].port"},
 		"status.listeners[].type":               {"spec.listeners[].exposure.type"},
+		"status.nodes[].disks[].capacity":       {"spec.pools[].storage.volumes[].size"},
+		"status.nodes[].disks[].requested":      {"spec.pools[].storage.volumes[].size"},
 		"status.nodes[].id":                     {"spec.pools[].firstNodeId"},
 		"status.nodes[].pool":                   {"spec.pools[].name"},
 		"status.nodes[].roles":                  {"spec.pools[].roles"},
