@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	pluginVolume      = model.OwnPrefix + "plugin-" // and the plug-in's name
-	pluginFilesVolume = model.OwnPrefix + "plugin-files"
+	pluginVolume = model.OwnPrefix + "plugin-" // and the plug-in's name; no other volume's name begins so
+	tieredVolume = model.OwnPrefix + "tiered-files"
 
 	pluginsDir     = "/opt/castellan/plugins"
 	pluginFilesDir = "/etc/castellan/plugin"
@@ -61,7 +61,7 @@ func needsPluginFiles(c *model.Cluster, pool *model.Pool) bool {
 }
 
 // IsPluginFiles tells whether a volume of a pod is that of the files of tiered storage.
-func IsPluginFiles(v corev1.Volume) bool { return v.Name == pluginFilesVolume }
+func IsPluginFiles(v corev1.Volume) bool { return v.Name == tieredVolume }
 
 // tieredStorage is Kafka's tiered storage (KIP-405) behind a class of a plug-in, with its metadata in a topic of
 // Kafka's own. A controller has to know only that there is one: it admits topics.
