@@ -171,7 +171,7 @@ func validatePoolConfig(spec *v1alpha1.KafkaClusterSpec, pool v1alpha1.Pool, v v
 			)
 		case slices.Contains(spec.UnmanagedConfig, key):
 			faults.Refuse(path, "spec.unmanagedConfig names this key; remove it from one of the two")
-		case inSpec && v.IsDynamic(key) && !pool.HasRole(v1alpha1.RoleBroker):
+		case inSpec && isDynamic(spec, v, key) && !pool.HasRole(v1alpha1.RoleBroker):
 			faults.Refuse(
 				path,
 				"spec.config sets this run-time key for all nodes, and a pool without brokers cannot override it; remove it "+

@@ -31,7 +31,7 @@ var (
 // classKeys are those whose value names classes that may be a plug-in's.
 var classKeys = []string{
 	"alter.config.policy.class.name", "client.quota.callback.class", "create.topic.policy.class.name",
-	"kafka.metrics.reporters", "metric.reporters", "replica.selector.class",
+	"kafka.metrics.reporters", reportersKey, "replica.selector.class",
 }
 
 // kafkaPackages begin the names of Kafka's own classes.

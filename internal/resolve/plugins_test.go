@@ -257,6 +257,13 @@ func TestReportersAreReadFromTheFile(t *testing.T) {
 	if len(faults) > 0 || c.DynamicConfig["metric.reporters"] != "" || c.Pools[0].StaticConfig["metric.reporters"] == "" {
 		t.Errorf("%v; %v", faults, c.DynamicConfig)
 	}
+	if d := in.Spec; d.Pools[0].HasRole(v1alpha1.RoleBroker) {
+		d.Pools[0].Config = v1alpha1.Config{"metric.reporters": "com.example.Other"}
+	}
+	if c, faults = Resolve(in); len(faults) > 0 || len(c.Pools[0].DynamicConfig) > 0 ||
+		c.Pools[0].StaticConfig["metric.reporters"] != "com.example.Other" {
+		t.Errorf("a pool's own: %v; %+v", faults, c.Pools[0])
+	}
 	in = running(t, small)
 	in.Spec.UnmanagedConfig = []string{"metric.reporters"}
 	if c, faults = Resolve(in); len(faults) > 0 || !c.UnmanagedConfig["metric.reporters"] {
@@ -265,5 +272,16 @@ func TestReportersAreReadFromTheFile(t *testing.T) {
 	v, _ := version.Find("4.3.1")
 	if !slices.Contains(v.RunTimeKeys(), "metric.reporters") {
 		t.Error("Kafka could change it at run time")
+	}
+}
+
+// A cluster without plug-ins has its reporters where it has always had them: a new operator restarts nobody for them.
+func TestReportersOfAnImageAreSetAtRunTime(t *testing.T) {
+	in := running(t, small)
+	in.Spec.Config, in.ImageRepository = v1alpha1.Config{"metric.reporters": "com.example.Reporter"}, "example.com/kafka"
+	c, faults := Resolve(in)
+	if len(faults) > 0 || c.DynamicConfig["metric.reporters"] != "com.example.Reporter" ||
+		len(c.Pools[0].StaticConfig) > 0 {
+		t.Errorf("%v; %v; %v", faults, c.DynamicConfig, c.Pools[0].StaticConfig)
 	}
 }
