@@ -68,6 +68,9 @@ type KafkaClusterStatus struct {
 	// Defaults that depend on the number of brokers, computed once when the cluster was created.
 	// +optional
 	Defaults *Defaults `json:"defaults,omitempty"`
+	// Whether a broker has been ready with tiered storage, so that topics may have segments there.
+	// +optional
+	TieredStorageUsed bool `json:"tieredStorageUsed,omitempty"`
 	// Version of Kafka that the nodes run; several, separated by commas, while they differ.
 	// +optional
 	Version string `json:"version,omitempty"`

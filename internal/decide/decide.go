@@ -191,14 +191,14 @@ func (d *Decision) atRest() bool {
 // resolve turns the spec into the model. A spec that cannot be carried out stalls, and the last accepted one is cared
 // for instead; false = there is none, or no sense can be made of it either.
 func (d *Decision) resolve(in Inputs) bool {
-	spec := &in.Cluster.Spec
+	spec, used := &in.Cluster.Spec, tieredUsed(in)
 	record, faults := identify(in, spec)
 	if len(faults) == 0 {
 		d.Model, faults = resolve.Resolve(toResolve(in, record, spec))
 	}
 	if len(faults) == 0 && !equality.Semantic.DeepEqual(in.Accepted, spec) {
 		faults = slices.Concat(tooLarge(d.Model), refuseLogins(in, d.Model, spec), refusePluginFiles(in, d.Model, spec),
-			keepsTiers(in, spec))
+			keepsTiers(in, spec, used))
 	}
 	if d.Verdicts = faults; len(faults) > 0 {
 		d.Model = nil
@@ -211,6 +211,7 @@ func (d *Decision) resolve(in Inputs) bool {
 		// What was accepted once is cared for even where this operator would no longer accept it: its faults do not count.
 		d.Model, _ = resolve.Resolve(toResolve(in, record, spec))
 	}
+	record.TieredUsed = used
 	d.Identity, d.Accepted = record, spec
 	return d.Model != nil
 }

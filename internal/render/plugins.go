@@ -93,6 +93,11 @@ func tieredStorage(c *model.Cluster, pool *model.Pool, n *model.Node) []property
 	return lines
 }
 
+// HasTiers reads back whether a broker has a class of tiered storage.
+func HasTiers(files NodeFiles) bool {
+	return readProperties(files.Data[fileProperties])["remote.log.storage.manager.class.name"] != ""
+}
+
 // tieredJars is the folder with the jars of tiered storage.
 func tieredJars(c *model.Cluster) string {
 	i := slices.IndexFunc(c.Plugins, func(p model.Plugin) bool { return p.Name == c.Tiered.Plugin })
