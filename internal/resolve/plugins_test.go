@@ -2,6 +2,7 @@ package resolve
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -283,5 +284,45 @@ func TestReportersOfAnImageAreSetAtRunTime(t *testing.T) {
 	if len(faults) > 0 || c.DynamicConfig["metric.reporters"] != "com.example.Reporter" ||
 		len(c.Pools[0].StaticConfig) > 0 {
 		t.Errorf("%v; %v; %v", faults, c.DynamicConfig, c.Pools[0].StaticConfig)
+	}
+}
+
+// Before there was spec.tieredStorage, an image of the owner's had it by keys. Such a cluster goes on as it is.
+func TestTieredStorageByKeysThatWasAcceptedGoesOn(t *testing.T) {
+	keys := v1alpha1.Config{"remote.log.storage.system.enable": "true", "rsm.config.bucket": "a",
+		"remote.log.storage.manager.class.name": "com.example.Storage"}
+	for name, c := range map[string]struct {
+		change func(in *Inputs)
+		faults int
+	}{
+		"as it was":         {func(*Inputs) {}, 0},
+		"another change":    {func(in *Inputs) { in.Spec.Config["log.retention.hours"] = "5" }, 0},
+		"one key less":      {func(in *Inputs) { delete(in.Spec.Config, "rsm.config.bucket") }, 0},
+		"another value":     {func(in *Inputs) { in.Spec.Config["rsm.config.bucket"] = "b" }, 1},
+		"one key more":      {func(in *Inputs) { in.Spec.Config["rsm.config.region"] = "b" }, 1},
+		"in a pool instead": {func(in *Inputs) { in.Spec.Pools[0].Config = v1alpha1.Config{"rsm.config.bucket": "a"} }, 1},
+		"both ways": {func(in *Inputs) {
+			tiered(func(*Inputs, *v1alpha1.TieredStorage) {})(in)
+		}, 3},
+		"a new cluster": {func(in *Inputs) { in.Accepted = nil }, 3},
+	} {
+		in := running(t, small)
+		in.Spec.Config = maps.Clone(keys)
+		in.Accepted = in.Spec.DeepCopy()
+		c.change(&in)
+		got, faults := Resolve(in)
+		if len(faults) != c.faults {
+			t.Errorf("%s: %v", name, faults)
+		}
+		if c.faults > 0 {
+			continue
+		}
+		if got.Pools[0].StaticConfig["remote.log.storage.system.enable"] != "true" {
+			t.Errorf("%s: brokers lose it: %v", name, got.Pools[0].StaticConfig)
+		}
+		if told := strings.Join(Warnings(got), "\n"); !strings.Contains(told, "remote.log.storage.manager.class.name") ||
+			!strings.Contains(told, "spec.tieredStorage") {
+			t.Errorf("%s: %s", name, told)
+		}
 	}
 }
