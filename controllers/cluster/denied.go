@@ -6,7 +6,6 @@ import (
 	"errors"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -71,7 +70,7 @@ type Granted struct{ Slices, Nodes bool }
 func (s *Settings) granted(ctx context.Context, apiReader client.Reader) Granted {
 	return Granted{
 		Slices: s.EndpointSlices && s.listSlices(ctx, apiReader) == nil,
-		Nodes:  s.ReadNodes && apiReader.List(ctx, &corev1.NodeList{}, client.Limit(1)) == nil,
+		Nodes:  s.ReadNodes && listHost(ctx, apiReader) == nil,
 	}
 }
 

@@ -93,7 +93,7 @@ func verbsOf(method, receiver string) []string {
 
 // ofOwnClusters are the calls that are made for clusters of the operator's own alone; a prefix is enough.
 var ofOwnClusters = []string{
-	"controllers/cluster/", "internal/apply/", "controllers/user/plain.go:touch ",
+	"controllers/cluster/", "internal/apply/", "controllers/user/plain.go:touch ", "controllers/user/plain.go:brokerPods ",
 	"kafka.castellan.dev/kafkaclusters/finalizers ",
 }
 
