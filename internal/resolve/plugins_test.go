@@ -92,6 +92,10 @@ var pluginFaults = []badInput{
 		verdict.ReasonInvalid, "spec.tieredStorage.className", "such as com.example.Storage"},
 	{"a secret in the open", value("s3.password", "hush"), verdict.ReasonInvalid, "spec.tieredStorage.config[s3.password]",
 		"and write ${secret:<name>:<entry>}"},
+	{"an image whose host has capitals", image("Registry.example.com/team/storage@sha256:" + strings.Repeat("0a", 32)),
+		verdict.ReasonInvalid, "spec.plugins[storage].image", "by its digest"},
+	{"an image whose host has capitals behind", image("rEGISTRY:5000/a@sha256:" + strings.Repeat("0a", 32)),
+		verdict.ReasonInvalid, "spec.plugins[storage].image", "by its digest"},
 	{"a variable of Kafka's provider", value("a", "${castellan:/etc/castellan/login:x}"), verdict.ReasonInvalid,
 		"spec.tieredStorage.config[a]", "there is but one here"},
 	{"a variable inside of a variable", value("a", "${env:${secret:s3.login:key}}"), verdict.ReasonInvalid,
@@ -323,6 +327,29 @@ func TestTieredStorageByKeysThatWasAcceptedGoesOn(t *testing.T) {
 		if told := strings.Join(Warnings(got), "\n"); !strings.Contains(told, "remote.log.storage.manager.class.name") ||
 			!strings.Contains(told, "spec.tieredStorage") {
 			t.Errorf("%s: %s", name, told)
+		}
+	}
+}
+
+// Whatever sounds like a secret stands in a Secret. What only leads to one may stand in the open.
+func TestSecretsOfTieredStorageStandInSecrets(t *testing.T) {
+	for key, c := range map[string]struct {
+		value  string
+		secret bool
+	}{
+		"storage.aws.secret.access.key": {"hush", true}, "storage.aws.access.key.id": {"hush", true},
+		"storage.azure.account.key": {"hush", true}, "sas.token": {"hush", true}, "secret.key": {"hush", true},
+		"access_key": {"hush", true}, "storage.gcs.credentials.json": {"{}", true}, "private-key": {"hush", true},
+		"storage.gcs.credentials.path": {"/etc/castellan/plugin/a_b", false}, "token.file": {"/etc/castellan/plugin/a_b", false},
+		"storage.gcs.credentials.default": {"true", false}, "credentials.provider.class": {"a.B", false},
+		"bucket": {"events", false}, "chunk.size": {"4", false}, "key.prefix": {"tiers/", false},
+	} {
+		for value, refused := range map[string]bool{c.value: c.secret, "${secret:s3.login:key}": false} {
+			in := running(t, small)
+			tiered(func(_ *Inputs, t *v1alpha1.TieredStorage) { t.Config[key] = value })(&in)
+			if _, faults := Resolve(in); len(faults) > 0 != refused {
+				t.Errorf("%s=%s: %v", key, value, faults)
+			}
 		}
 	}
 }
