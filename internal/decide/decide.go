@@ -154,6 +154,9 @@ func Decide(in Inputs) Decision {
 	d.Observation.Kafka, d.Observation.KafkaError = in.Kafka, in.KafkaError
 	d.Observation.Balancing = in.Balancing
 	ran := sync.OnceValue(func() map[int32]render.NodeFiles { return ranFiles(in.Live) })
+	if d.Model.Tiered != nil {
+		d.Warnings = append(d.Warnings, d.otherTiers(ran())...)
+	}
 	d.Observation.Untold = untold(d.Model, d.Observation, ran, in.Cluster.Status.Listeners, in.Now)
 	observeIdentities(d.Model, d.Observation, in.Live)
 	d.Desired = render.Desired(d.Model, d.Files)

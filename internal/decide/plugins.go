@@ -74,6 +74,22 @@ func tieredUsed(in Inputs) bool {
 	})
 }
 
+// otherTiers warns while brokers go from one class or configuration of tiered storage to another, and topics have
+// segments where the former one has put them.
+func (d *Decision) otherTiers(ran map[int32]render.NodeFiles) []string {
+	if d.Model.Tiered == nil || d.Observation.Kafka == nil || len(d.Observation.Kafka.Tiered) == 0 {
+		return nil
+	}
+	for id, files := range ran {
+		if next, is := d.Files[id]; is && render.HasTiers(files) && !render.SameTiers(files, next) {
+			return []string{fmt.Sprintf("spec.tieredStorage: topics have segments where its former className and config have put "+
+				"them (%s), and those can be read only if the new ones find them there; take the change back unless they do",
+				fewOf(d.Observation.Kafka.Tiered))}
+		}
+	}
+	return nil
+}
+
 // fewOf lists the first few names.
 func fewOf(names []string) string {
 	const most = 5

@@ -249,3 +249,25 @@ func TestTheRecordOfTieredStorageEndsWithTheLastBrokerThatHasIt(t *testing.T) {
 		t.Error("no broker runs with it")
 	}
 }
+
+func TestAnotherStoreIsWarnedOfWhileTopicsHaveSegmentsInTheFormer(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(s *v1alpha1.TieredStorage)
+		topics []string
+		warned bool
+	}{
+		"another class":               {func(s *v1alpha1.TieredStorage) { s.ClassName = "a.B" }, []string{"orders"}, true},
+		"another key":                 {func(s *v1alpha1.TieredStorage) { s.Config["bucket"] = "b" }, []string{"orders"}, true},
+		"another key, and no segment": {func(s *v1alpha1.TieredStorage) { s.Config["bucket"] = "b" }, nil, false},
+		"nothing":                     {func(*v1alpha1.TieredStorage) {}, []string{"orders"}, false},
+	} {
+		in, _ := withTiers(t)
+		in.Kafka.Tiered = c.topics
+		c.change(in.Cluster.Spec.TieredStorage)
+		d := Decide(in)
+		if told := strings.Join(d.Warnings, "\n"); strings.Contains(told, "former className and config") != c.warned ||
+			c.warned && !strings.Contains(told, "(orders)") {
+			t.Errorf("%s: %s", name, told)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package render
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -96,6 +97,19 @@ func tieredStorage(c *model.Cluster, pool *model.Pool, n *model.Node) []property
 // HasTiers reads back whether a broker has a class of tiered storage.
 func HasTiers(files NodeFiles) bool {
 	return readProperties(files.Data[fileProperties])["remote.log.storage.manager.class.name"] != ""
+}
+
+// SameTiers tells whether two versions of a broker's files have the same class of tiered storage with the same
+// configuration.
+func SameTiers(a, b NodeFiles) bool {
+	of := func(files NodeFiles) map[string]string {
+		all := readProperties(files.Data[fileProperties])
+		maps.DeleteFunc(all, func(key, _ string) bool {
+			return key != "remote.log.storage.manager.class.name" && !strings.HasPrefix(key, "rsm.config.")
+		})
+		return all
+	}
+	return maps.Equal(of(a), of(b))
 }
 
 // tieredJars is the folder with the jars of tiered storage.
