@@ -71,6 +71,12 @@ type KafkaClusterStatus struct {
 	// Defaults that depend on the number of brokers, computed once when the cluster was created.
 	// +optional
 	Defaults *Defaults `json:"defaults,omitempty"`
+	// Who decides what a principal may do, as the spec says that was accepted last. KafkaUsers follow it.
+	// +optional
+	Authorization *AuthorizationStatus `json:"authorization,omitempty"`
+	// Whether a broker has been ready with tiered storage, so that topics may have segments there.
+	// +optional
+	TieredStorageUsed bool `json:"tieredStorageUsed,omitempty"`
 	// Version of Kafka that the nodes run; several, separated by commas, while they differ.
 	// +optional
 	Version string `json:"version,omitempty"`
@@ -104,6 +110,15 @@ type KafkaClusterStatus struct {
 	// Default quotas that the operator has set, or is about to set.
 	// +optional
 	DefaultQuotas *DefaultQuotasStatus `json:"defaultQuotas,omitempty"`
+}
+
+// AuthorizationStatus says who decides what a principal may do.
+type AuthorizationStatus struct {
+	// Type: Simple, None or Custom.
+	Type AuthorizationType `json:"type"`
+	// Class of a plug-in that decides. Absent where the type is another than Custom.
+	// +optional
+	Class string `json:"class,omitempty"`
 }
 
 // DefaultQuotasStatus says which of Kafka's default quotas are the operator's. It removes those, and no others.

@@ -151,8 +151,8 @@ type KafkaClusterSpec struct {
 	// +kubebuilder:validation:MaxItems=8
 	Plugins []Plugin `json:"plugins,omitempty"`
 
-	// Where segments of topics with remote.storage.enable go. It cannot be removed while a topic has that. Default:
-	// nowhere; topics cannot have it.
+	// Where segments of topics with remote.storage.enable go. A change restarts every node. It cannot be removed while a
+	// topic has that. Default: nowhere; topics cannot have it.
 	// +optional
 	TieredStorage *TieredStorage `json:"tieredStorage,omitempty"`
 

@@ -160,6 +160,9 @@ func Decide(in Inputs) Decision {
 	d.Observation.Balancing = in.Balancing
 	d.ClaimChanges, d.Growing = claimChanges(d.Model, in.Live), growing(d.Model, d.Observation)
 	ran := sync.OnceValue(func() map[int32]render.NodeFiles { return ranFiles(in.Live) })
+	if d.Model.Tiered != nil {
+		d.Warnings = append(d.Warnings, d.otherTiers(ran())...)
+	}
 	d.Observation.Untold = untold(d.Model, d.Observation, ran, in.Cluster.Status.Listeners, in.Now)
 	observeIdentities(d.Model, d.Observation, in.Live)
 	d.Desired = render.Desired(d.Model, d.Files)
@@ -197,14 +200,14 @@ func (d *Decision) atRest() bool {
 // resolve turns the spec into the model. A spec that cannot be carried out stalls, and the last accepted one is cared
 // for instead; false = there is none, or no sense can be made of it either.
 func (d *Decision) resolve(in Inputs) bool {
-	spec := &in.Cluster.Spec
+	spec, used := &in.Cluster.Spec, tieredUsed(in)
 	record, faults := identify(in, spec)
 	if len(faults) == 0 {
 		d.Model, faults = resolve.Resolve(toResolve(in, record, spec))
 	}
 	if len(faults) == 0 && !equality.Semantic.DeepEqual(in.Accepted, spec) {
 		faults = slices.Concat(tooLarge(d.Model), refuseLogins(in, d.Model, spec), refusePluginFiles(in, d.Model, spec),
-			keepsTiers(in, spec), headless(in, spec))
+			keepsTiers(in, spec, used), headless(in, spec))
 	}
 	if d.Verdicts = faults; len(faults) > 0 {
 		d.Model = nil
@@ -217,6 +220,7 @@ func (d *Decision) resolve(in Inputs) bool {
 		// What was accepted once is cared for even where this operator would no longer accept it: its faults do not count.
 		d.Model, _ = resolve.Resolve(toResolve(in, record, spec))
 	}
+	record.TieredUsed = used
 	d.Identity, d.Accepted = record, spec
 	return d.Model != nil
 }

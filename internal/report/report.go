@@ -60,6 +60,7 @@ func Status(p Pass) (v1alpha1.KafkaClusterStatus, []Event) {
 	if s.Model != nil && s.Observation != nil {
 		s.setNodes()
 		s.setListeners()
+		s.setAuthorization()
 		s.setFacts()
 	}
 	s.setAvailable()
@@ -272,6 +273,14 @@ func (s *writer) setListeners() {
 		}
 	}
 	setReach(s.status.Listeners, before, s.Model, s.Reach)
+}
+
+// setAuthorization says who decides, of the spec that was accepted.
+func (s *writer) setAuthorization() {
+	s.status.Authorization = &v1alpha1.AuthorizationStatus{Type: s.Model.Authorization}
+	if s.Model.Authorization == v1alpha1.AuthorizationCustom {
+		s.status.Authorization.Class = s.Model.Authorizer
+	}
 }
 
 // setFacts keeps the last known facts where nothing new is known.

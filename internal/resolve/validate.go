@@ -75,7 +75,7 @@ func validate(in Inputs, v version.Version) verdict.List {
 	}
 	faults = append(faults, validateListeners(in.Spec)...)
 	faults = append(faults, validatePrefixes(in)...)
-	faults = append(faults, validateConfig(in.Spec, v)...)
+	faults = append(faults, validateConfig(in, v)...)
 	faults = append(faults, validateClassKeys(in.Spec, in.ImageRepository)...)
 	faults = append(faults, validatePlugins(in.Spec, in.Registries)...)
 	faults = append(faults, validateTiered(in.Spec)...)

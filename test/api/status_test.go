@@ -17,6 +17,7 @@ import (
 // not be written: the object would stay as it is and nobody would be told why.
 var repeated = map[string]map[string][]string{
 	"KafkaCluster": {
+		"status.authorization.type":             {"spec.authorization.type"},
 		"status.defaults.authorization":         {"spec.authorization.type"},
 		"status.defaultQuotas.keys[]":           nil, // the names of the fields below
 		"status.external.lacking[]":             nil,
