@@ -5,7 +5,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"hash"
 	"maps"
 	"slices"
 
@@ -23,22 +25,23 @@ import (
 	"github.com/castellan-dev/castellan/internal/users"
 )
 
-// The files of users stand in several Secrets, as one holds 1 MiB: users.SpreadOver says who stands where. A name
-// stands in one of them at a time, so that they may be written, and reach a broker, in any order.
+// The files of users stand in several Secrets, as one holds 1 MiB: users.SpreadOver says who stands where. The first one
+// says how many count. A name stands in one of those at a time, so that they may reach a broker in any order. What
+// stands in one that does not count, or in one that is not this cluster's, is nobody's.
 
 // partSecret is one of the Secrets, as it was read.
 type partSecret struct {
-	number int
-	name   string
-	secret *corev1.Secret
-	exists bool
-	bears  []byte // the users file, with its marker
-	part   users.Part
+	number  int
+	name    string
+	secret  *corev1.Secret
+	exists  bool
+	foreign bool
+	bears   []byte     // the users file, with its marker
+	part    users.Part // nothing, unless it counts
 }
 
-// readParts reads the Secrets that there are, and those between: none, or all from the first to the last one.
+// readParts reads the Secrets that there may be.
 func (p *userPass) readParts(ctx context.Context) (parts []*partSecret, err error) {
-	last := 0
 	for n, name := range render.PlainUsersSecrets(p.pass.Cluster.Key.Name) {
 		key := secretKey(p.pass.Cluster.Key.Namespace, name)
 		s := &partSecret{number: n, name: name, secret: &corev1.Secret{}}
@@ -46,56 +49,123 @@ func (p *userPass) readParts(ctx context.Context) (parts []*partSecret, err erro
 		if s.exists = err == nil; !s.exists && !apierrors.IsNotFound(err) {
 			return nil, fmt.Errorf("get Secret %s: %w", key, err)
 		}
+		s.foreign = s.exists && !p.owns(n, s.secret)
 		s.bears = s.secret.Data[plainauth.PartName(render.UsersEntry, n)]
-		s.part = users.Part{Users: plainauth.Unmarked(s.bears),
-			Certificates: s.secret.Data[plainauth.PartName(render.CertificatesEntry, n)]}
-		if parts = append(parts, s); s.exists {
-			last = n + 1
-		}
-		if n == 0 && s.exists { // one that somebody has deleted counts as well
-			last = plainauth.PartsOf(s.bears)
+		if parts = append(parts, s); !s.foreign && n < counted(parts) {
+			s.part = users.Part{Users: plainauth.Unmarked(s.bears),
+				Certificates: s.secret.Data[plainauth.PartName(render.CertificatesEntry, n)]}
 		}
 	}
-	return parts[:last], nil
+	return parts, nil
+}
+
+// counted is how many of the Secrets count, as the first one says. One that somebody has deleted counts as well.
+func counted(parts []*partSecret) int {
+	if !parts[0].exists {
+		return 0
+	}
+	return plainauth.PartsOf(parts[0].bears)
+}
+
+// owns tells whether one of the Secrets, which has the labels of one, is this cluster's. Of the first one they suffice,
+// as it may have been restored; the others are made again from the users' own Secrets when they are removed.
+func (p *userPass) owns(part int, secret *corev1.Secret) bool {
+	return part == 0 || metav1.IsControlledBy(secret, p.pass.Cluster.Object)
 }
 
 func heldBy(parts []*partSecret) []users.Part {
-	all := make([]users.Part, len(parts))
-	for n, s := range parts {
-		all[n] = s.part
+	all := make([]users.Part, counted(parts))
+	for n := range all {
+		all[n] = parts[n].part
 	}
 	return all
 }
 
-// writeParts writes the Secrets in which something differs, the first one first, which says how many count. It tells
-// whether a line of a PLAIN user differs, and what tells this state of the files from others.
+// writing is the state of the Secrets that comes to be.
+type writing struct {
+	changed bool      // a line of a PLAIN user differs
+	sum     hash.Hash // what tells this state of the files from others
+	anew    bool      // a marker of which nobody knows the password is made anew
+}
+
+// writeParts writes the Secrets in which something differs. The first one is the last: so it does not say that another
+// one counts before that holds what it is to hold. It tells whether a line of a PLAIN user differs, and what tells this
+// state of the files from others. One that cannot be written holds up no other.
 func (p *userPass) writeParts(
 	ctx context.Context, parts []*partSecret, next []users.Part,
 ) (changed bool, state string, err error) {
-	sum := sha256.New()
-	anew := slices.ContainsFunc(p.items, func(i *userItem) bool { return i.takesAway() && inFile(i.mechanisms) })
-	for n, name := range render.PlainUsersSecrets(p.pass.Cluster.Key.Name)[:len(next)] {
-		s := &partSecret{number: n, name: name, secret: &corev1.Secret{}}
-		if n < len(parts) {
-			s = parts[n]
-		}
-		differs := !bytes.Equal(next[n].Users, s.part.Users)
-		relisted := !bytes.Equal(next[n].Certificates, s.part.Certificates)
-		file, err := p.mark(n, next[n].Users, s.bears, !s.exists || differs || relisted, anew)
-		if err != nil {
-			return false, "", err
-		}
-		sum.Write(file)
-		sum.Write(next[n].Certificates)
-		changed = changed || differs || !s.exists
-		if bytes.Equal(file, s.bears) && !relisted && s.exists {
-			continue
-		}
-		if err := p.writePart(ctx, s, file, next[n].Certificates); err != nil {
-			return false, "", err
+	w := &writing{sum: sha256.New(), anew: slices.ContainsFunc(p.items,
+		func(i *userItem) bool { return i.takesAway() && inFile(i.mechanisms) })}
+	var errs []error
+	count := len(next)
+	for n := 1; n < len(next); n++ {
+		if err := p.writePart(ctx, w, parts[n], next[n]); err != nil {
+			errs = append(errs, err)
+			if n >= counted(parts) {
+				count = min(count, n)
+			}
 		}
 	}
-	return changed, hex.EncodeToString(sum.Sum(nil)[:8]), nil
+	first := users.Part{Users: plainauth.InParts(next[0].Users, count), Certificates: next[0].Certificates}
+	if first.Certificates != nil {
+		first.Certificates = plainauth.InParts(first.Certificates, count)
+	}
+	if err := p.writePart(ctx, w, parts[0], first); err != nil {
+		errs = append(errs, err)
+	}
+	return w.changed, hex.EncodeToString(w.sum.Sum(nil)[:8]), errors.Join(errs...)
+}
+
+// writePart writes one of the Secrets if something differs in it.
+func (p *userPass) writePart(ctx context.Context, w *writing, s *partSecret, next users.Part) error {
+	key := secretKey(p.pass.Cluster.Key.Namespace, s.name)
+	if s.foreign {
+		return fmt.Errorf("write Secret %s: %w", key, p.notOurs())
+	}
+	listEntry := plainauth.PartName(render.CertificatesEntry, s.number)
+	differs := !bytes.Equal(next.Users, plainauth.Unmarked(s.bears))
+	relisted := !bytes.Equal(next.Certificates, s.secret.Data[listEntry])
+	file, err := p.mark(s.number, next.Users, s.bears, !s.exists || differs || relisted, w.anew)
+	if err != nil {
+		return err
+	}
+	w.sum.Write(file)
+	w.sum.Write(next.Certificates)
+	w.changed = w.changed || differs || !s.exists
+	if bytes.Equal(file, s.bears) && !relisted && s.exists {
+		return nil
+	}
+	secret := s.secret
+	secret.Namespace, secret.Name = key.Namespace, key.Name
+	label(secret, p.pass.Cluster.Key.Name)
+	if secret.Data == nil {
+		secret.Data = map[string][]byte{}
+	}
+	secret.Data[plainauth.PartName(render.UsersEntry, s.number)] = file
+	if secret.Data[listEntry] = next.Certificates; next.Certificates == nil {
+		delete(secret.Data, listEntry)
+	}
+	write := p.r.Writer.Update
+	if !s.exists {
+		write = p.r.Writer.Create
+		secret.OwnerReferences = []metav1.OwnerReference{
+			*metav1.NewControllerRef(p.pass.Cluster.Object, v1alpha1.GroupVersion.WithKind("KafkaCluster")),
+		}
+	}
+	err = write(ctx, secret)
+	if apierrors.IsAlreadyExists(err) {
+		err = p.unseenPlainFile(ctx, s.number, key)
+	}
+	if err != nil {
+		return fmt.Errorf("write Secret %s: %w", key, err)
+	}
+	return nil
+}
+
+// notOurs says of one of the Secrets beyond the first one that it is somebody else's.
+func (p *userPass) notOurs() error {
+	return fmt.Errorf("it exists and KafkaCluster %s does not control it; remove it, and it is made again with the users "+
+		"that stand in it", p.pass.Cluster.Key.Name)
 }
 
 // partsSeen is how many of the Secrets the pod of each broker mounts. A pod that was made before there were several has
@@ -128,42 +198,17 @@ func least(seen map[int32]int) int {
 	return n
 }
 
-func (p *userPass) writePart(ctx context.Context, s *partSecret, file, list []byte) error {
-	secret, key := s.secret, secretKey(p.pass.Cluster.Key.Namespace, s.name)
-	secret.Namespace, secret.Name = key.Namespace, key.Name
-	label(secret, p.pass.Cluster.Key.Name)
-	if secret.Data == nil {
-		secret.Data = map[string][]byte{}
-	}
-	secret.Data[plainauth.PartName(render.UsersEntry, s.number)] = file
-	if list != nil {
-		secret.Data[plainauth.PartName(render.CertificatesEntry, s.number)] = list
-	}
-	write := p.r.Writer.Update
-	if !s.exists {
-		write = p.r.Writer.Create
-		secret.OwnerReferences = []metav1.OwnerReference{
-			*metav1.NewControllerRef(p.pass.Cluster.Object, v1alpha1.GroupVersion.WithKind("KafkaCluster")),
-		}
-	}
-	err := write(ctx, secret)
-	if apierrors.IsAlreadyExists(err) {
-		err = p.unseenPlainFile(ctx, key)
-	}
-	if err != nil {
-		return fmt.Errorf("write Secret %s: %w", key, err)
-	}
-	return nil
-}
-
 // unseenPlainFile says why the cache does not show a Secret that exists: it is behind, or the Secret has lost the
 // labels by which the cache knows ours, and gets them back, or it is somebody else's and stays as it is.
-func (p *userPass) unseenPlainFile(ctx context.Context, key client.ObjectKey) error {
+func (p *userPass) unseenPlainFile(ctx context.Context, part int, key client.ObjectKey) error {
 	there := &corev1.Secret{}
 	if err := p.r.apiReader.Get(ctx, key, there); err != nil {
 		return fmt.Errorf("look whose it is: %w", err)
 	}
 	cluster := p.pass.Cluster.Object
+	if !p.owns(part, there) {
+		return p.notOurs()
+	}
 	if _, ours := observe.Whose(model.KindSecret, there, cluster); !ours {
 		return fmt.Errorf("it exists and is not KafkaCluster %s's; remove it, or if it is that cluster's own, "+
 			"label it %s=%s and %s=%s", cluster.Name,
