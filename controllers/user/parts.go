@@ -3,6 +3,7 @@ package user
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -26,8 +27,9 @@ import (
 )
 
 // The files of users stand in several Secrets, as one holds 1 MiB: users.SpreadOver says who stands where. The first one
-// says how many count. A name stands in one of those at a time, so that they may reach a broker in any order. What
-// stands in one that does not count, or in one that is not this cluster's, is nobody's.
+// says which count, by a word that each has. A name stands in one of those at a time, and what has not counted gets a new
+// word before it does, so that they may reach a broker in any order. What stands in one that does not count, or in one
+// that is not this cluster's, is nobody's.
 
 // partSecret is one of the Secrets, as it was read.
 type partSecret struct {
@@ -51,20 +53,39 @@ func (p *userPass) readParts(ctx context.Context) (parts []*partSecret, err erro
 		}
 		s.foreign = s.exists && !p.owns(n, s.secret)
 		s.bears = s.secret.Data[plainauth.PartName(render.UsersEntry, n)]
-		if parts = append(parts, s); !s.foreign && n < counted(parts) {
-			s.part = users.Part{Users: plainauth.Unmarked(s.bears),
-				Certificates: s.secret.Data[plainauth.PartName(render.CertificatesEntry, n)]}
+		if parts = append(parts, s); !s.foreign && (n == 0 || n < counted(parts) && plainauth.Counts(parts[0].bears, s.bears, n)) {
+			s.part = users.Part{Users: plainauth.Worded(plainauth.Unmarked(s.bears)),
+				Certificates: worded(s.secret.Data[plainauth.PartName(render.CertificatesEntry, n)])}
 		}
 	}
 	return parts, nil
 }
 
-// counted is how many of the Secrets count, as the first one says. One that somebody has deleted counts as well.
+// worded is a list of certificates with some words; nil = there is none.
+func worded(list []byte, words ...string) []byte {
+	if list == nil {
+		return nil
+	}
+	return plainauth.Worded(list, words...)
+}
+
+// wordsOf are those of the Secrets beyond the first one that count. One that somebody has deleted counts as well. None
+// does where the two files of the first one do not agree.
+func wordsOf(first *partSecret) []string {
+	words := plainauth.Words(first.bears)
+	list := first.secret.Data[render.CertificatesEntry]
+	if list != nil && !slices.Equal(words, plainauth.Words(list)) {
+		return nil
+	}
+	return words
+}
+
+// counted is how many of the Secrets count.
 func counted(parts []*partSecret) int {
 	if !parts[0].exists {
 		return 0
 	}
-	return plainauth.PartsOf(parts[0].bears)
+	return 1 + len(wordsOf(parts[0]))
 }
 
 // owns tells whether one of the Secrets, which has the labels of one, is this cluster's. Of the first one they suffice,
@@ -97,31 +118,38 @@ func (p *userPass) writeParts(
 	w := &writing{sum: sha256.New(), anew: slices.ContainsFunc(p.items,
 		func(i *userItem) bool { return i.takesAway() && inFile(i.mechanisms) })}
 	var errs []error
-	count := len(next)
+	words, count := wordsOf(parts[0]), len(next)
 	for n := 1; n < len(next); n++ {
-		if err := p.writePart(ctx, w, parts[n], next[n]); err != nil {
+		if n > len(words) {
+			words = append(words, newWord())
+		}
+		if err := p.writePart(ctx, w, parts[n], next[n], words[n-1]); err != nil {
 			errs = append(errs, err)
 			if n >= counted(parts) {
 				count = min(count, n)
 			}
 		}
 	}
-	first := users.Part{Users: plainauth.InParts(next[0].Users, count), Certificates: next[0].Certificates}
-	if first.Certificates != nil {
-		first.Certificates = plainauth.InParts(first.Certificates, count)
-	}
-	if err := p.writePart(ctx, w, parts[0], first); err != nil {
+	if err := p.writePart(ctx, w, parts[0], next[0], words[:count-1]...); err != nil {
 		errs = append(errs, err)
 	}
 	return w.changed, hex.EncodeToString(w.sum.Sum(nil)[:8]), errors.Join(errs...)
 }
 
+// newWord is one that no Secret has.
+func newWord() string {
+	word := make([]byte, plainauth.WordBytes)
+	_, _ = rand.Read(word) // never fails (crypto/rand)
+	return hex.EncodeToString(word)
+}
+
 // writePart writes one of the Secrets if something differs in it.
-func (p *userPass) writePart(ctx context.Context, w *writing, s *partSecret, next users.Part) error {
+func (p *userPass) writePart(ctx context.Context, w *writing, s *partSecret, next users.Part, words ...string) error {
 	key := secretKey(p.pass.Cluster.Key.Namespace, s.name)
 	if s.foreign {
 		return fmt.Errorf("write Secret %s: %w", key, p.notOurs())
 	}
+	next = users.Part{Users: plainauth.Worded(next.Users, words...), Certificates: worded(next.Certificates, words...)}
 	listEntry := plainauth.PartName(render.CertificatesEntry, s.number)
 	differs := !bytes.Equal(next.Users, plainauth.Unmarked(s.bears))
 	relisted := !bytes.Equal(next.Certificates, s.secret.Data[listEntry])

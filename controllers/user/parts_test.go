@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -64,7 +65,7 @@ func (w *world) restartBroker(id int32, parts int) {
 
 // inParts lets each of the Secrets with the files of users hold so many lines of PLAIN users with short names.
 func (w *world) inParts(lines int) {
-	w.room = (100+lines*85)*8/7 + 1 // with what is spared
+	w.room = (220+lines*85)*8/7 + 1 // with what is spared
 	w.restart()
 }
 
@@ -83,7 +84,9 @@ func (w *world) partOf(name string) (part, in int) {
 // fillParts leaves no room in the Secrets beyond the first one.
 func (w *world) fillParts() {
 	w.T.Helper()
+	var words []string
 	for n := 1; n < plainauth.MaxParts; n++ {
+		words = append(words, fmt.Sprintf("%016x", n))
 		entry := func(name string) plainauth.Entry {
 			e, err := plainauth.Hash(name, "one", make([]byte, plainauth.MinSaltBytes), plainauth.MinIterations)
 			if err != nil {
@@ -97,11 +100,14 @@ func (w *world) fillParts() {
 		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: controllertest.ClusterKey.Namespace,
 			Name: render.PlainUsersSecrets(controllertest.ClusterKey.Name)[n], Labels: model.Labels(controllertest.ClusterKey.Name),
 			OwnerReferences: w.controlled()},
-			Data: map[string][]byte{plainauth.PartName(render.UsersEntry, n): plainauth.UsersFile([]plainauth.Entry{entry(name)}, name)}}
+			Data: map[string][]byte{plainauth.PartName(render.UsersEntry, n): plainauth.Worded(
+				plainauth.UsersFile([]plainauth.Entry{entry(name)}, name), words[n-1])}}
 		w.Apply(secret)
 	}
 	w.writeSecret(render.PlainUsersSecret(controllertest.ClusterKey.Name), func(s *corev1.Secret) {
-		s.Data[render.UsersEntry] = plainauth.InParts(s.Data[render.UsersEntry], plainauth.MaxParts)
+		for entry, file := range s.Data {
+			s.Data[entry] = plainauth.Worded(file, words...)
+		}
 	})
 }
 
@@ -428,6 +434,41 @@ func (w *world) olderWrites() {
 		}
 		s.Data["users"] = plainauth.UsersFile(all)
 	})
+}
+
+// A kubelet may bring the first one before the others. What those held before lets nobody in.
+func TestASecretThatCountsAgainLetsNobodyInByWhatItHeldBefore(t *testing.T) {
+	w := newUserWorld(t, 1)
+	w.inParts(2)
+	names := w.many(4, plain)
+	w.Settle(names...)
+	gone := w.secret(names[3] + "-kafka")["password"]
+	before := w.Files()
+	w.olderWrites()
+	w.Remove(w.user(names[3]))
+	w.changeUser(names[3], func(u *v1alpha1.KafkaUser) { u.Finalizers = nil })
+	w.restart()
+	w.Settle(names[:3]...)
+	w.wantAll("Ready", names[:3]...)
+	late := w.Files()
+	late["users-1"] = before["users-1"]
+	w.Mounts = map[int32]map[string][]byte{0: late}
+	if w.login(names[3], gone) {
+		t.Error("who has gone logs in while the second file is late")
+	}
+	w.Mounts = nil
+	for _, name := range names[:3] {
+		if !w.login(name, w.secret(name + "-kafka")["password"]) {
+			t.Errorf("%s does not log in", name)
+		}
+	}
+	// One that counts keeps its word as others come: nobody of it is refused in between.
+	words := plainauth.Words(w.Files()["users"])
+	w.Apply(newUser("x", time.Hour, plain), newUser("y", time.Hour, plain))
+	w.Settle("x", "y")
+	if now := plainauth.Words(w.Files()["users"]); len(now) <= len(words) || !slices.Equal(now[:len(words)], words) {
+		t.Errorf("the words were %v and are %v", words, now)
+	}
 }
 
 func TestASecretThatCannotBeWrittenHoldsUpNoRevocationInOthers(t *testing.T) {
