@@ -499,3 +499,13 @@ func TestASecretThatCannotBeWrittenHoldsUpNoRevocationInOthers(t *testing.T) {
 		})
 	}
 }
+
+// A line of it may stand in an earlier file that a broker still has, and counts there.
+func TestAUserIsSeenOnceABrokerHasReadTheFilesBeforeItsOwnToo(t *testing.T) {
+	r := &reads{spread: &users.Spread{Parts: make([]users.Part, 4), Of: map[string]int{"app": 2}}}
+	i := &userItem{}
+	i.claim.Name, i.state = "app", granting
+	if looks := r.needs(&probe{item: i}); fmt.Sprint(looks) != "[{0 0} {0 1} {0 2}]" {
+		t.Errorf("it needs %v", looks)
+	}
+}
