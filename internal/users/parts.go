@@ -15,7 +15,7 @@ type Part struct {
 }
 
 // Room is what the lines of a part may take, in bytes. Kubernetes takes 1 MiB of all entries of a Secret; some is left
-// for the markers, and for what is written beside the lines.
+// for the marker, for the head of the list, and for notes of users that stay, which come when the lines stand already.
 const Room = 1<<20 - 16<<10
 
 const (
@@ -24,7 +24,7 @@ const (
 	// headBytes is a little more than stands in a file before its lines.
 	headBytes = 220
 	// spareOf is the part of the room that newcomers leave to passwords that are to be replaced, as long as there is
-	// room for them elsewhere: a line stays in its part, and finds no room in another one.
+	// room for them in another one that every broker reads: a line stays in its part, and finds no room in another one.
 	spareOf = 8
 )
 
