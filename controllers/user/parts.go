@@ -53,7 +53,9 @@ func (p *userPass) readParts(ctx context.Context) (parts []*partSecret, err erro
 		}
 		s.foreign = s.exists && !p.owns(n, s.secret)
 		s.bears = s.secret.Data[plainauth.PartName(render.UsersEntry, n)]
-		if parts = append(parts, s); !s.foreign && (n == 0 || n < counted(parts) && plainauth.Counts(parts[0].bears, s.bears, n)) {
+		parts = append(parts, s)
+		counts := n == 0 || n < counted(parts) && plainauth.Counts(parts[0].bears, s.bears, n)
+		if counts && !s.foreign {
 			s.part = users.Part{Users: plainauth.Worded(plainauth.Unmarked(s.bears)),
 				Certificates: worded(s.secret.Data[plainauth.PartName(render.CertificatesEntry, n)])}
 		}

@@ -360,6 +360,9 @@ func TestASecretOfSomebodyElseLetsNobodyInAndHoldsUpNoRevocation(t *testing.T) {
 			if w.login("admin", "evil") || w.login(names[0], password) {
 				t.Error("who stands in it logs in, or who has gone")
 			}
+			if words := plainauth.Words(w.Files()["users"]); len(words) != 0 {
+				t.Errorf("it is said to count: %v", words)
+			}
 			if got := w.secret("events-plain-users-1")["users-1"]; got != string(foreign.Data["users-1"]) {
 				t.Error("it was written")
 			}
