@@ -1,6 +1,9 @@
 package v1alpha1
 
-import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+import (
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
 
 // Condition types. Ready, Reconciling and Stalled follow kstatus; Available is the cluster's own.
 const (
@@ -68,6 +71,12 @@ type KafkaClusterStatus struct {
 	// Defaults that depend on the number of brokers, computed once when the cluster was created.
 	// +optional
 	Defaults *Defaults `json:"defaults,omitempty"`
+	// Who decides what a principal may do, as the spec says that was accepted last. KafkaUsers follow it.
+	// +optional
+	Authorization *AuthorizationStatus `json:"authorization,omitempty"`
+	// Whether a broker has been ready with tiered storage, so that topics may have segments there.
+	// +optional
+	TieredStorageUsed bool `json:"tieredStorageUsed,omitempty"`
 	// Version of Kafka that the nodes run; several, separated by commas, while they differ.
 	// +optional
 	Version string `json:"version,omitempty"`
@@ -101,6 +110,15 @@ type KafkaClusterStatus struct {
 	// Default quotas that the operator has set, or is about to set.
 	// +optional
 	DefaultQuotas *DefaultQuotasStatus `json:"defaultQuotas,omitempty"`
+}
+
+// AuthorizationStatus says who decides what a principal may do.
+type AuthorizationStatus struct {
+	// Type: Simple, None or Custom.
+	Type AuthorizationType `json:"type"`
+	// Class of a plug-in that decides. Absent where the type is another than Custom.
+	// +optional
+	Class string `json:"class,omitempty"`
 }
 
 // DefaultQuotasStatus says which of Kafka's default quotas are the operator's. It removes those, and no others.
@@ -213,9 +231,33 @@ type NodeStatus struct {
 	// Number of replicas of this broker that are offline because a log directory of it has failed.
 	// +optional
 	OfflineReplicas int32 `json:"offlineReplicas,omitempty"`
+	// Disks of the node, in the order of the pool's volumes; ephemeral ones are not among them.
+	// +optional
+	// +listType=atomic
+	Disks []DiskStatus `json:"disks,omitempty"`
 	// Time since when a leaving broker has held no partition.
 	// +optional
 	EmptySince *metav1.Time `json:"emptySince,omitempty"`
+}
+
+// DiskStatus is a disk of a node, and its claim.
+type DiskStatus struct {
+	// Name of the volume in the pool.
+	Volume string `json:"volume"`
+	// Size in bytes that the claim asks for.
+	// +optional
+	Requested *resource.Quantity `json:"requested,omitempty"`
+	// Size in bytes that Kubernetes has given to it.
+	// +optional
+	Capacity *resource.Quantity `json:"capacity,omitempty"`
+	// Percentage of the file system that is in use, as the broker sees it, rounded down; absent while it has not said. It
+	// is looked at once a minute and told anew when it has changed by 5, or passed 80 or 90 percent.
+	// +optional
+	UsedPercent *int32 `json:"usedPercent,omitempty"`
+	// What the growth of the disk, or its class of attributes, waits for, with Kubernetes' own words where there are any;
+	// empty if for nothing.
+	// +optional
+	Message string `json:"message,omitempty"`
 }
 
 // ListenerStatus is what clients of a listener connect to.

@@ -151,8 +151,8 @@ type KafkaClusterSpec struct {
 	// +kubebuilder:validation:MaxItems=8
 	Plugins []Plugin `json:"plugins,omitempty"`
 
-	// Where segments of topics with remote.storage.enable go. It cannot be removed while a topic has that. Default:
-	// nowhere; topics cannot have it.
+	// Where segments of topics with remote.storage.enable go. A change restarts every node. It cannot be removed while a
+	// topic has that. Default: nowhere; topics cannot have it.
 	// +optional
 	TieredStorage *TieredStorage `json:"tieredStorage,omitempty"`
 
@@ -166,7 +166,7 @@ type KafkaClusterSpec struct {
 	// +kubebuilder:default={}
 	Rolling Rolling `json:"rolling,omitempty"`
 
-	// When and how the operator moves replicas to where there is room. Default: mode OnScale.
+	// When and how the operator moves replicas to where there is room. Default: none; it moves none, as with mode Off.
 	// +optional
 	Balancing *Balancing `json:"balancing,omitempty"`
 
@@ -445,11 +445,43 @@ type Storage struct {
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=16
 	Volumes []Volume `json:"volumes"`
+
+	// Retention says what becomes of the PersistentVolumeClaims of nodes that are gone, and of the records on them.
+	// Default: they are retained. Refused in a pool that has ephemeral volumes alone.
+	// +optional
+	Retention *Retention `json:"retention,omitempty"`
+}
+
+// RetentionPolicy says what becomes of a claim that no node needs any more.
+//
+// +kubebuilder:validation:Enum=Retain;Delete
+type RetentionPolicy string
+
+// What becomes of a claim.
+const (
+	RetentionRetain RetentionPolicy = "Retain"
+	RetentionDelete RetentionPolicy = "Delete"
+)
+
+// Retention says what becomes of the claims of a pool.
+type Retention struct {
+	// WhenScaled is about the claims of a node that leaves, because replicas was lowered or the pool was removed. Delete:
+	// the operator deletes them once the node is gone, Kafka has forgotten it, and no partition names it. It deletes only
+	// claims of nodes that the pool had while it said so. Default: Retain.
+	// +optional
+	WhenScaled RetentionPolicy `json:"whenScaled,omitempty"`
+
+	// WhenDeleted is about the claims of all nodes of the pool when the KafkaCluster is deleted. Delete: Kubernetes
+	// deletes them with it, and all records are lost; not so with kubectl delete --cascade=orphan. Default: Retain: a
+	// KafkaCluster that is created again under the same name takes them back.
+	// +optional
+	WhenDeleted RetentionPolicy `json:"whenDeleted,omitempty"`
 }
 
 // Volume is one disk of a node.
 //
 // +kubebuilder:validation:XValidation:rule="!(has(self.ephemeral) && self.ephemeral && has(self.storageClassName))",message="storageClassName: an ephemeral volume has no storage class; remove one of the two"
+// +kubebuilder:validation:XValidation:rule="!(has(self.ephemeral) && self.ephemeral && has(self.volumeAttributesClassName))",message="volumeAttributesClassName: an ephemeral volume has no class of attributes; remove one of the two"
 type Volume struct {
 	// Name of the volume, part of the name of its PersistentVolumeClaim. At most 16 characters.
 	// +required
@@ -457,7 +489,9 @@ type Volume struct {
 	// +kubebuilder:validation:MaxLength=16
 	Name string `json:"name"`
 
-	// Size in bytes, such as 100Gi. Above zero.
+	// Size in bytes, such as 100Gi. Above zero. It can be raised: the claims of all nodes grow without a restart, if
+	// their storage class lets them. It can be lowered only to what no claim has outgrown yet. That of an ephemeral
+	// volume cannot change.
 	// +required
 	Size resource.Quantity `json:"size"`
 
@@ -466,6 +500,13 @@ type Volume struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	StorageClassName *string `json:"storageClassName,omitempty"`
+
+	// VolumeAttributesClass of the claim, such as one with more I/O operations per second. It can be changed at any time;
+	// taken out, the claims keep the one that they have. Default: none. 1 to 253 characters.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	VolumeAttributesClassName *string `json:"volumeAttributesClassName,omitempty"`
 
 	// Whether the volume is an emptyDir, whose records are lost with the pod: for tests. Allowed in pools without
 	// controllers, and in a cluster of a single node. Default: false.

@@ -84,6 +84,12 @@ const (
 	// place.
 	AnnotationReplace = "kafka.castellan.dev/replace"
 
+	// AnnotationRequested, on a claim, is the size that the operator last asked for in place of another one. A claim that
+	// asks for another size than that was changed by somebody else.
+	AnnotationRequested = "kafka.castellan.dev/requested"
+	// AnnotationWhenScaled, "Delete" on a claim, records that storage.retention.whenScaled of its pool says so: the claim
+	// is deleted once its node has left. It stands there when the pool is no longer in the spec.
+	AnnotationWhenScaled = "kafka.castellan.dev/when-scaled"
 	// AnnotationApproveBalance on a KafkaCluster whose spec.balancing.approval is Manual lets the operator carry out the
 	// plan with this hash, which stands in status.balancing.hash. Another plan needs another word.
 	AnnotationApproveBalance = "kafka.castellan.dev/approve-balance"

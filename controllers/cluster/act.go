@@ -66,6 +66,8 @@ var executors = map[plan.Act]func(r *Reconciler, ctx context.Context, s *scope, 
 	plan.AnnotatePod:       (*Reconciler).sayFormat,
 	plan.DeletePod:         (*Reconciler).restart,
 	plan.DeleteDisk:        (*Reconciler).replaceDisk,
+	plan.OrphanStatefulSet: (*Reconciler).orphanPool,
+	plan.DeleteUnwanted:    (*Reconciler).deleteUnwanted,
 	plan.AskKafka:          (*Reconciler).askKafka,
 	plan.MoveReplicas:      (*Reconciler).moveReplicas,
 }

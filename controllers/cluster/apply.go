@@ -51,7 +51,7 @@ func (r *Reconciler) applyQuiet(ctx context.Context, s *scope) error {
 		return err
 	}
 	r.applyRoutes(ctx, s)
-	return r.createClaims(ctx, s)
+	return errors.Join(r.createClaims(ctx, s), r.changeClaims(ctx, s))
 }
 
 // applySlices leads to single brokers behind one Service, at the addresses that their pods have now.
@@ -131,45 +131,6 @@ func (r *Reconciler) patch(ctx context.Context, object client.Object, metadata, 
 	return r.Patch(ctx, object, client.RawPatch(types.MergePatchType, text), client.FieldOwner(apply.FieldOwner))
 }
 
-// createClaims makes the claims that are missing. A claim that exists may hold somebody's records: it is labelled, if
-// the controller of StatefulSets was faster to make it, and annotated, and never changed otherwise.
-func (r *Reconciler) createClaims(ctx context.Context, s *scope) error {
-	for i := range s.decision.Model.Nodes {
-		for _, claim := range render.Claims(s.decision.Model, &s.decision.Model.Nodes[i]) {
-			if live := s.seen.Live.Claims[claim.Name]; live != nil {
-				if err := r.labelClaim(ctx, s, live, claim); err != nil {
-					return err
-				}
-				continue
-			}
-			if s.taken(model.KindClaim, claim.Name) {
-				continue
-			}
-			if err := r.Create(ctx, claim, client.FieldOwner(apply.FieldOwner)); err != nil {
-				return fmt.Errorf("create PersistentVolumeClaim %s/%s: %w", claim.Namespace, claim.Name, err)
-			}
-			s.lookAgain(whenBehind)
-		}
-	}
-	return nil
-}
-
-// labelClaim gives a claim that was made from the template of its StatefulSet what a template cannot say: whose it is.
-// One that is this cluster's is given what came to be known since it was made.
-func (r *Reconciler) labelClaim(ctx context.Context, s *scope, live, claim *corev1.PersistentVolumeClaim) error {
-	bare := live.Labels[v1alpha1.LabelNodeID] == ""
-	ours := live.Labels[v1alpha1.LabelClusterID] == claim.Labels[v1alpha1.LabelClusterID]
-	if live.DeletionTimestamp != nil || !bare && (!ours || knows(live, claim.Annotations)) {
-		return nil
-	}
-	told := map[string]any{"labels": claim.Labels, "annotations": claim.Annotations}
-	if err := apply.IgnoreGone(r.patch(ctx, live.DeepCopy(), told, nil)); err != nil {
-		return fmt.Errorf("label PersistentVolumeClaim %s/%s: %w", live.Namespace, live.Name, err)
-	}
-	s.lookAgain(whenBehind)
-	return nil
-}
-
 // mendPools puts StatefulSets back that somebody has edited. That disturbs no pod: only the plan does. It leaves alone
 // what a step is about to write, or waits to.
 func (r *Reconciler) mendPools(ctx context.Context, s *scope) error {
@@ -218,16 +179,6 @@ func (r *Reconciler) mendPolicies(ctx context.Context, set, live *appsv1.Statefu
 		return false, fmt.Errorf("put the policies of StatefulSet %s/%s back: %w", live.Namespace, live.Name, err)
 	}
 	return true, nil
-}
-
-// knows tells that a claim has the annotations already.
-func knows(claim *corev1.PersistentVolumeClaim, annotations map[string]string) bool {
-	for key, value := range annotations {
-		if claim.Annotations[key] != value {
-			return false
-		}
-	}
-	return true
 }
 
 // applyBudget tells Kubernetes how many pods it may evict by itself: the planner's word.

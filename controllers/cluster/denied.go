@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -29,28 +30,48 @@ func (s *Settings) Grant(ctx context.Context, apiReader client.Reader) {
 	s.ReadNodes = s.ReadNodes && s.Denied.Nodes == ""
 }
 
-// denied asks for one object of each kind. Only a clear no counts: an API server that is away says nothing of
-// permissions.
+// denied is what Kubernetes says no to. Only a clear no counts: an API server that is away says nothing of permissions.
 func (s *Settings) denied(ctx context.Context, apiReader client.Reader) Denied {
 	var d Denied
-	namespaces := s.Namespaces
-	if len(namespaces) == 0 {
-		namespaces = []string{""}
-	}
-	for _, namespace := range namespaces {
-		if !s.EndpointSlices || d.Slices != "" {
-			break
-		}
-		err := apiReader.List(ctx, &discoveryv1.EndpointSliceList{}, client.InNamespace(namespace), client.Limit(1),
-			client.MatchingLabels{discoveryv1.LabelManagedBy: v1alpha1.EndpointSliceManager})
-		if apierrors.IsForbidden(err) {
-			d.Slices = err.Error()
-		}
+	if err := s.listSlices(ctx, apiReader); apierrors.IsForbidden(err) {
+		d.Slices = err.Error()
 	}
 	if s.ReadNodes {
 		d.Nodes = hostsDenied(ctx, apiReader)
 	}
 	return d
+}
+
+// listSlices asks for one EndpointSlice in each namespace, and tells of a clear no before any other error.
+func (s *Settings) listSlices(ctx context.Context, apiReader client.Reader) (first error) {
+	namespaces := s.Namespaces
+	if len(namespaces) == 0 {
+		namespaces = []string{""}
+	}
+	for _, namespace := range namespaces {
+		if !s.EndpointSlices {
+			break
+		}
+		err := apiReader.List(ctx, &discoveryv1.EndpointSliceList{}, client.InNamespace(namespace), client.Limit(1),
+			client.MatchingLabels{discoveryv1.LabelManagedBy: v1alpha1.EndpointSliceManager})
+		if apierrors.IsForbidden(err) {
+			return err
+		}
+		first = cmp.Or(first, err)
+	}
+	return first
+}
+
+// Granted is what the operator is told to use and is seen to be allowed.
+type Granted struct{ Slices, Nodes bool }
+
+// granted is what Kubernetes says yes to. Only a list counts: whoever is away, or refuses for another reason, says
+// nothing of permissions.
+func (s *Settings) granted(ctx context.Context, apiReader client.Reader) Granted {
+	return Granted{
+		Slices: s.EndpointSlices && s.listSlices(ctx, apiReader) == nil,
+		Nodes:  s.ReadNodes && listHost(ctx, apiReader) == nil,
+	}
 }
 
 // ErrGranted ends an operator that has begun without something that it may use by now: what it watches is settled when
@@ -82,8 +103,8 @@ func (a *Awaiting) Start(ctx context.Context) error {
 			return nil
 		case <-again.C:
 		}
-		now := a.Told.denied(ctx, a.APIReader)
-		if ctx.Err() == nil && (a.Denied.Slices != "" && now.Slices == "" || a.Denied.Nodes != "" && now.Nodes == "") {
+		now := a.Told.granted(ctx, a.APIReader)
+		if ctx.Err() == nil && (a.Denied.Slices != "" && now.Slices || a.Denied.Nodes != "" && now.Nodes) {
 			return ErrGranted
 		}
 	}

@@ -117,6 +117,57 @@ func TestAnOperatorThatIsGrantedWhatItWasDeniedBeginsAnew(t *testing.T) {
 	}
 }
 
+// An API server that is away, or slow, grants nothing: an operator that took it for a yes would end at each hiccup.
+func TestAnAnswerThatIsNoListGrantsNothing(t *testing.T) {
+	for name, c := range map[string]struct {
+		slices, nodes error
+		want          Granted
+	}{
+		"no answer":       {errors.New("connection refused"), errors.New("timeout"), Granted{}},
+		"denied":          {forbidden("x"), forbidden("x"), Granted{}},
+		"slices granted":  {nil, errors.New("timeout"), Granted{Slices: true}},
+		"nodes granted":   {forbidden("x"), nil, Granted{Nodes: true}},
+		"too many of it":  {apierrors.NewTooManyRequests("x", 1), apierrors.NewInternalError(errors.New("x")), Granted{}},
+		"nobody is known": {apierrors.NewUnauthorized("x"), apierrors.NewUnauthorized("x"), Granted{}},
+	} {
+		s := Settings{EndpointSlices: true, ReadNodes: true, Namespaces: []string{"a", "b"}}
+		got := s.granted(t.Context(), &permissions{slices: always(c.slices), nodes: always(c.nodes)})
+		if got != c.want {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+	s := Settings{EndpointSlices: true, Namespaces: []string{"a", "b"}}
+	if got := s.granted(t.Context(), &permissions{slices: func(namespace string) error {
+		if namespace == "b" {
+			return errors.New("timeout")
+		}
+		return nil
+	}}); got.Slices {
+		t.Error("of one namespace nothing is known")
+	}
+}
+
+// An operator that waits for what it was denied goes on while nobody answers it.
+func TestAnOperatorGoesOnWhileTheAPIServerIsAway(t *testing.T) {
+	api := &permissions{slices: always(errors.New("connection refused")), nodes: always(errors.New("connection refused"))}
+	a := &Awaiting{Told: Settings{EndpointSlices: true, ReadNodes: true}, Denied: Denied{Slices: "no", Nodes: "no"},
+		APIReader: api, Every: time.Millisecond}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- a.Start(ctx) }()
+	for api.asked.Load() < 6 {
+		select {
+		case err := <-ended:
+			t.Fatalf("it ends: %v", err)
+		case <-time.After(time.Millisecond):
+		}
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
 // The clusters that need it say so, in Kubernetes' words.
 func TestWhatKubernetesDeniesIsToldByTheClustersThatNeedIt(t *testing.T) {
 	for name, test := range map[string]struct {

@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -11,7 +12,10 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/apply"
 	"github.com/castellan-dev/castellan/internal/plan"
+	"github.com/castellan-dev/castellan/internal/render"
 )
 
 // Everything here takes something away, and each function does the bidding of one kind of step of the plan. What it
@@ -101,5 +105,52 @@ func (r *Reconciler) removePool(ctx context.Context, s *scope, step plan.Step) e
 		return client.IgnoreNotFound(err)
 	}
 	r.tell(s, step, step.String())
+	return nil
+}
+
+// orphanPool deletes the StatefulSet of a pool as it was seen, and leaves its pods to the next one.
+func (r *Reconciler) orphanPool(ctx context.Context, s *scope, step plan.Step) error {
+	live := s.seen.Live.StatefulSets[s.statefulSet(step)]
+	if live == nil || string(live.UID) != step.SetUID {
+		return nil
+	}
+	if err := r.ownPods(ctx, s, step.Pool); err != nil {
+		if apierrors.IsConflict(err) {
+			s.lookAgain(whenBehind)
+			return nil
+		}
+		return fmt.Errorf("own the pods of StatefulSet %s/%s: %w", live.Namespace, live.Name, err)
+	}
+	as := client.Preconditions{UID: &live.UID, ResourceVersion: &live.ResourceVersion}
+	err := r.Delete(ctx, live.DeepCopy(), as, client.PropagationPolicy(metav1.DeletePropagationOrphan))
+	if err = apply.IgnoreGone(err); err != nil {
+		return fmt.Errorf("make StatefulSet %s/%s anew: %w", live.Namespace, live.Name, err)
+	}
+	r.tell(s, step, step.String())
+	s.lookAgain(whenBehind)
+	return nil
+}
+
+// ownPods makes the KafkaCluster an owner of the pods of a pool: if it is deleted while they have no StatefulSet, they
+// go with it.
+func (r *Reconciler) ownPods(ctx context.Context, s *scope, pool string) error {
+	if err := r.mustLive(ctx, s); err != nil {
+		return err
+	}
+	owner := render.Owner(s.decision.Model)
+	for i := range s.seen.Live.Pods {
+		pod := &s.seen.Live.Pods[i]
+		owned := slices.ContainsFunc(pod.OwnerReferences, func(o metav1.OwnerReference) bool { return o.UID == owner.UID })
+		if pod.Labels[v1alpha1.LabelPool] != pool || owned {
+			continue
+		}
+		owners := append(slices.Clone(pod.OwnerReferences), owner)
+		err := r.patch(ctx, pod.DeepCopy(), map[string]any{
+			"ownerReferences": owners, "resourceVersion": pod.ResourceVersion,
+		}, nil)
+		if err != nil {
+			return err
+		}
+	}
 	return nil
 }

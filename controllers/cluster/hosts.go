@@ -73,9 +73,14 @@ func (r *Reconciler) readHosts(ctx context.Context, in *decide.Inputs) error {
 	return nil
 }
 
+// listHost asks for one Kubernetes node.
+func listHost(ctx context.Context, apiReader client.Reader) error {
+	return apiReader.List(ctx, &corev1.NodeList{}, client.Limit(1))
+}
+
 // hostsDenied is why the operator may not read the Kubernetes nodes, in Kubernetes' words; empty = nobody says so.
 func hostsDenied(ctx context.Context, apiReader client.Reader) string {
-	if err := apiReader.List(ctx, &corev1.NodeList{}, client.Limit(1)); apierrors.IsForbidden(err) {
+	if err := listHost(ctx, apiReader); apierrors.IsForbidden(err) {
 		return err.Error()
 	}
 	return ""

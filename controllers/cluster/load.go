@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -13,12 +15,14 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/selection"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/decide"
 	"github.com/castellan-dev/castellan/internal/identity"
 	"github.com/castellan-dev/castellan/internal/jwks"
+	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/observe"
 	"github.com/castellan-dev/castellan/internal/provided"
@@ -70,12 +74,73 @@ func (r *Reconciler) load(ctx context.Context, cluster *v1alpha1.KafkaCluster) (
 	admin, err := r.Connections.Admin(ctx, cluster)
 	if err == nil {
 		in.Balancing = r.Balancer.Seen(whole, key, admin)
-		in.Kafka, err = admin.Snapshot(ctx, observe.InDoubt(in.Live)...)
+		due := r.usage.due(key, observe.ReadyBrokers(in.Live), in.Now)
+		in.Kafka, err = admin.Snapshot(ctx, append(observe.InDoubt(in.Live), due...)...)
 	}
 	if err != nil {
 		in.Kafka, in.KafkaError = nil, err.Error()
 	}
+	in.Usage = r.usage.learn(key, in.Kafka)
 	return in, nil
+}
+
+// usage remembers what brokers said last of their log directories, and when each was asked.
+type usage struct {
+	mu    sync.Mutex
+	asked map[types.NamespacedName]map[int32]time.Time
+	said  map[types.NamespacedName]map[int32][]kafka.LogDir
+}
+
+// usageInterval is how often a broker is asked. A disk fills in hours, and the answer costs the broker a look at each
+// of its partitions, in memory.
+const usageInterval = time.Minute
+
+// due lists the brokers that are to be asked now, and takes it that they are.
+func (u *usage) due(cluster types.NamespacedName, brokers []int32, now time.Time) []int32 {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.asked == nil {
+		u.asked = map[types.NamespacedName]map[int32]time.Time{}
+		u.said = map[types.NamespacedName]map[int32][]kafka.LogDir{}
+	}
+	if u.asked[cluster] == nil {
+		u.asked[cluster] = map[int32]time.Time{}
+	}
+	var due []int32
+	for _, id := range brokers {
+		if last, asked := u.asked[cluster][id]; asked && now.Sub(last) < usageInterval && !now.Before(last) {
+			continue
+		}
+		u.asked[cluster][id] = now
+		due = append(due, id)
+	}
+	return due
+}
+
+// learn takes in what a snapshot says, and returns what is known.
+func (u *usage) learn(cluster types.NamespacedName, shot *kafka.Snapshot) map[int32][]kafka.LogDir {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	known := maps.Clone(u.said[cluster])
+	if shot == nil || len(shot.LogDirs) == 0 {
+		return known
+	}
+	if known == nil {
+		known = map[int32][]kafka.LogDir{}
+	}
+	maps.Copy(known, shot.LogDirs)
+	if u.said == nil {
+		u.said = map[types.NamespacedName]map[int32][]kafka.LogDir{}
+	}
+	u.said[cluster] = known
+	return maps.Clone(known)
+}
+
+func (u *usage) forget(cluster types.NamespacedName) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	delete(u.asked, cluster)
+	delete(u.said, cluster)
 }
 
 func anyBrokerReady(pods []corev1.Pod) bool {

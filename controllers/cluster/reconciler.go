@@ -48,6 +48,7 @@ type Reconciler struct {
 	proofs       proofs
 	expiries     expiries
 	gateways     gatewayLooks
+	usage        usage
 }
 
 // Settings are those of the operator that the care of a cluster depends on.
@@ -114,6 +115,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		r.Reach.Forget(req.String())
 		r.Keys.Forget(req.String())
 		r.gateways.forget(req.NamespacedName)
+		r.usage.forget(req.NamespacedName)
 		return ctrl.Result{}, nil
 	}
 	if err != nil {

@@ -11,9 +11,10 @@ import (
 	"github.com/castellan-dev/castellan/internal/apply"
 )
 
-// remake takes away what Kubernetes cannot change in place, before the cluster has formed: claims that never had a
-// volume, and StatefulSets that would make such claims again. Pods stay, and the next StatefulSet takes them over. It
-// tells whether there was anything; the next pass makes what is missing.
+// remake takes away what Kubernetes cannot change in place: claims that never had a volume and, before the cluster has
+// formed, StatefulSets that would make such claims again. Pods stay, and the next StatefulSet takes them over. It tells
+// whether the next pass has to make what is missing before anything else; a cluster that has formed is cared for at
+// once.
 func (r *Reconciler) remake(ctx context.Context, s *scope) (bool, error) {
 	gone := s.decision.Remade
 	for _, set := range gone.Sets {
@@ -34,7 +35,7 @@ func (r *Reconciler) remake(ctx context.Context, s *scope) (bool, error) {
 		return false, nil
 	}
 	s.lookAgain(whenBehind)
-	return true, nil
+	return s.decision.Model == nil || !s.decision.Model.Bootstrapped, nil
 }
 
 // removeAsSeen deletes an object only as it was judged: a claim that has been given a volume meanwhile stays.

@@ -9,8 +9,16 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/castellan-dev/castellan/internal/decide"
+	"github.com/castellan-dev/castellan/internal/reach"
 	"github.com/castellan-dev/castellan/internal/report"
 )
+
+// Reach tells what is known of the ways to brokers; dial.Prober. It walks them beside the passes, which never wait for
+// it.
+type Reach interface {
+	Known(owner string, ways []reach.Way) []reach.Known
+	Forget(owner string)
+}
 
 // report writes what has come of the pass to the status: one patch, none when nothing has changed. It counts only for
 // the status that the pass began with: from an older copy some of it would be taken for written already.
@@ -24,7 +32,7 @@ func (r *Reconciler) report(ctx context.Context, s *scope, failure error) error 
 		Cluster: s.base, Now: s.seen.Now, Model: d.Model, Observation: d.Observation,
 		Hosts: decide.Hosts(s.seen.Live.Pods), Reach: r.reached(s), Plan: d.Plan,
 		Verdicts: append(d.Verdicts, s.refused...), Warnings: d.Warnings, Waiting: d.Waiting, Routing: d.Routing,
-		Keyless: d.TokenKeys.Keyless, Failure: failure,
+		Keyless: d.TokenKeys.Keyless, Growing: d.Growing, Failure: failure,
 	}
 	if d.Blocked != "" {
 		pass.Waiting = []string{d.Blocked}
@@ -53,6 +61,14 @@ func (r *Reconciler) report(ctx context.Context, s *scope, failure error) error 
 		r.event(s, e.Kind, e.Reason, e.Text)
 	}
 	return nil
+}
+
+// reached asks what is known of the ways to the cluster's brokers.
+func (r *Reconciler) reached(s *scope) []reach.Known {
+	if s.decision.Model == nil {
+		return nil // the status stays as it is
+	}
+	return r.Reach.Known(s.key().String(), s.decision.Ways)
 }
 
 // event tells a transition; losing one harms nobody.

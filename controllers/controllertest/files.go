@@ -22,19 +22,22 @@ func (w *World) Files() map[string][]byte {
 	return all
 }
 
-// filesOf are the files of one kind that count for a broker, as it sees them: as many as it mounts, and as the first
-// one says.
-func (w *World) filesOf(entry string, node int32) (files [][]byte) {
+// filesOf are the files of one kind that count for a broker, as it sees them: of those that it mounts.
+func (w *World) filesOf(entry string, node int32) [][]byte {
 	mounted, late := w.Mounts[node]
 	if !late {
 		mounted = w.Files()
 	}
-	parts := plainauth.PartsOf(mounted[entry])
+	first := mounted[entry]
+	files := [][]byte{first}
+	mounts := plainauth.MaxParts
 	if n, older := w.Parts[node]; older {
-		parts = min(parts, n)
+		mounts = n
 	}
-	for part := range parts {
-		files = append(files, mounted[plainauth.PartName(entry, part)])
+	for part := 1; part < mounts; part++ {
+		if file := mounted[plainauth.PartName(entry, part)]; plainauth.Counts(first, file, part) {
+			files = append(files, file)
+		}
 	}
 	return files
 }

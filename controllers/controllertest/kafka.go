@@ -28,8 +28,9 @@ type FakeKafka struct {
 	BrokerCount  int32
 	Racks        map[int32]string
 	fenced       map[int32]bool
-	Slow         bool // reassignments go on until they are told to arrive
-	NoAuthorizer bool // ACLs are neither told nor changed, and stay
+	Slow         bool           // reassignments go on until they are told to arrive
+	RefuseACLs   *kafka.Refusal // of whoever asks for ACLs; nil = none
+	NoAuthorizer bool           // ACLs are neither told nor changed, and stay
 	// Forbidden are kinds of requests that the operator may not make; before is called ahead of a kind.
 	Forbidden map[string]bool
 	Before    map[string]func()
@@ -485,6 +486,9 @@ func (k *FakeKafka) ACLs(_ context.Context, principals []string) ([]kafka.ACL, e
 	end, err := k.begin("acls")
 	if err != nil {
 		return nil, err
+	}
+	if k.RefuseACLs != nil {
+		return nil, errors.Join(k.RefuseACLs, end())
 	}
 	if k.NoAuthorizer {
 		return nil, errors.Join(noAuthorizer, end())

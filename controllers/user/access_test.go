@@ -580,3 +580,19 @@ func TestNothingOfTheClusterIsLeftInTheSecretOfAnEvictedUser(t *testing.T) {
 		t.Error("its former password is in force again, or its new one is not")
 	}
 }
+
+func TestUsersAreLookedAtWhenSomethingElseDecides(t *testing.T) {
+	cluster := func(kind v1alpha1.AuthorizationType, class string) *v1alpha1.KafkaCluster {
+		c := &v1alpha1.KafkaCluster{}
+		c.Status.Authorization = &v1alpha1.AuthorizationStatus{Type: kind, Class: class}
+		return c
+	}
+	all := []*v1alpha1.KafkaCluster{cluster("None", ""), cluster("Simple", ""), cluster("Custom", "a.B"), cluster("Custom", "a.C")}
+	for i, before := range all {
+		for j, after := range all {
+			if sameForUsers(before, after) != (i == j) {
+				t.Errorf("from %+v to %+v", before.Status.Authorization, after.Status.Authorization)
+			}
+		}
+	}
+}

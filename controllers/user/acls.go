@@ -44,7 +44,18 @@ func (p *userPass) wantedACLs(i *userItem) []kafka.ACL {
 	if !p.authorizer || len(users.Unfit(u)) > 0 && len(beyond) == 0 { // those that Kafka has stay
 		return nil
 	}
-	return users.ACLsOf(i.claim.Name, rules)
+	return p.settable(i.claim.Name, users.ACLsOf(i.claim.Name, rules))
+}
+
+// settable are those of a user's ACLs that it may have: where a class of a plug-in decides, those alone that it has, for
+// the operator sets none there.
+func (p *userPass) settable(name string, acls []kafka.ACL) []kafka.ACL {
+	if p.host.Authorizes {
+		return acls
+	}
+	return slices.DeleteFunc(slices.Clone(acls), func(a kafka.ACL) bool {
+		return !slices.Contains(p.aclsBy[users.Principal(name)], a)
+	})
 }
 
 // aclsAhead puts into a record what is the holder's of the principal's ACLs, before anything of them is changed in

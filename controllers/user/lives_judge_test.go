@@ -1,6 +1,7 @@
 package user
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -53,6 +54,9 @@ type shown struct {
 type standing struct {
 	shown
 	mechanisms []v1alpha1.Mechanism
+	// between is what its Secret has held since, while it has not logged in by all that it asks for: where something is
+	// refused, that may be in force and what came after it not yet.
+	between []shown
 }
 
 // login is what must open nothing.
@@ -200,7 +204,7 @@ func (h *life) depart(before seen) {
 		if h.stays(was, now) {
 			h.isLeft(users.Name(was))
 			if ready && !slices.Contains(stood.mechanisms, byTLS) &&
-				!h.logsInBy(users.Name(was), stood.mechanisms, stood.shown) {
+				!h.logsInBy(users.Name(was), stood.mechanisms, stood.shown, before.holds[id]) {
 				h.fail("%s was to be left behind, and does not log in", wish(was))
 			}
 			h.say("  user %s of %s is left behind", users.Name(was), was.Name)
@@ -271,7 +275,7 @@ func (h *life) nobodyIsLockedOut() {
 		if was {
 			for _, broker := range batch.Serving(h.cluster()) {
 				in := func(m v1alpha1.Mechanism) bool {
-					return h.opens(broker, users.Name(u), m, holds) || h.opens(broker, users.Name(u), m, stood.shown)
+					return h.opensBy(broker, users.Name(u), m, append(stood.between, holds, stood.shown))
 				}
 				if !all(stood.mechanisms, in) && !all(h.wants(u), in) {
 					h.fail("%s was Ready with %v, and broker %d does not let it in", wish(u), stood.mechanisms, broker)
@@ -280,7 +284,10 @@ func (h *life) nobodyIsLockedOut() {
 		}
 		// What works on every broker takes the place of what did before, also where something else is wrong.
 		if (was || kafkaUsers.IsReady(u)) && h.logsIn(u, holds) {
-			h.ready[u.UID] = standing{holds, h.wants(u)}
+			h.ready[u.UID] = standing{holds, h.wants(u), nil}
+		} else if was && !slices.ContainsFunc(stood.between, func(s shown) bool { return s.is(holds) }) {
+			stood.between = append(stood.between, holds)
+			h.ready[u.UID] = stood
 		}
 	}
 }
@@ -290,10 +297,19 @@ func (h *life) logsIn(u *v1alpha1.KafkaUser, with shown) bool {
 	return h.logsInBy(users.Name(u), h.wants(u), with)
 }
 
-func (h *life) logsInBy(name string, mechanisms []v1alpha1.Mechanism, with shown) bool {
+// logsInBy tells whether a user logs in on every broker by all mechanisms, by each with one of what it may show.
+func (h *life) logsInBy(name string, mechanisms []v1alpha1.Mechanism, with ...shown) bool {
 	return all(batch.Serving(h.cluster()), func(broker int32) bool {
-		return all(mechanisms, func(m v1alpha1.Mechanism) bool { return h.opens(broker, name, m, with) })
+		return all(mechanisms, func(m v1alpha1.Mechanism) bool { return h.opensBy(broker, name, m, with) })
 	})
+}
+
+func (h *life) opensBy(broker int32, name string, m v1alpha1.Mechanism, with []shown) bool {
+	return slices.ContainsFunc(with, func(s shown) bool { return h.opens(broker, name, m, s) })
+}
+
+func (a shown) is(b shown) bool {
+	return a.password == b.password && bytes.Equal(a.certificate.CertPEM, b.certificate.CertPEM)
 }
 
 func all[T any](of []T, is func(T) bool) bool {

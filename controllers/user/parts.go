@@ -3,9 +3,12 @@ package user
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"hash"
 	"maps"
 	"slices"
 
@@ -23,22 +26,24 @@ import (
 	"github.com/castellan-dev/castellan/internal/users"
 )
 
-// The files of users stand in several Secrets, as one holds 1 MiB: users.SpreadOver says who stands where. A name
-// stands in one of them at a time, so that they may be written, and reach a broker, in any order.
+// The files of users stand in several Secrets, as one holds 1 MiB: users.SpreadOver says who stands where. The first one
+// says which count, by a word that each has. A name stands in one of those at a time, and what has not counted gets a new
+// word before it does, so that they may reach a broker in any order. What stands in one that does not count, or in one
+// that is not this cluster's, is nobody's.
 
 // partSecret is one of the Secrets, as it was read.
 type partSecret struct {
-	number int
-	name   string
-	secret *corev1.Secret
-	exists bool
-	bears  []byte // the users file, with its marker
-	part   users.Part
+	number  int
+	name    string
+	secret  *corev1.Secret
+	exists  bool
+	foreign bool
+	bears   []byte     // the users file, with its marker
+	part    users.Part // nothing, unless it counts
 }
 
-// readParts reads the Secrets that there are, and those between: none, or all from the first to the last one.
+// readParts reads the Secrets that there may be.
 func (p *userPass) readParts(ctx context.Context) (parts []*partSecret, err error) {
-	last := 0
 	for n, name := range render.PlainUsersSecrets(p.pass.Cluster.Key.Name) {
 		key := secretKey(p.pass.Cluster.Key.Namespace, name)
 		s := &partSecret{number: n, name: name, secret: &corev1.Secret{}}
@@ -46,56 +51,151 @@ func (p *userPass) readParts(ctx context.Context) (parts []*partSecret, err erro
 		if s.exists = err == nil; !s.exists && !apierrors.IsNotFound(err) {
 			return nil, fmt.Errorf("get Secret %s: %w", key, err)
 		}
+		s.foreign = s.exists && !p.owns(n, s.secret)
 		s.bears = s.secret.Data[plainauth.PartName(render.UsersEntry, n)]
-		s.part = users.Part{Users: plainauth.Unmarked(s.bears),
-			Certificates: s.secret.Data[plainauth.PartName(render.CertificatesEntry, n)]}
-		if parts = append(parts, s); s.exists {
-			last = n + 1
-		}
-		if n == 0 && s.exists { // one that somebody has deleted counts as well
-			last = plainauth.PartsOf(s.bears)
+		parts = append(parts, s)
+		counts := n == 0 || n < counted(parts) && plainauth.Counts(parts[0].bears, s.bears, n)
+		if counts && !s.foreign {
+			s.part = users.Part{Users: plainauth.Worded(plainauth.Unmarked(s.bears)),
+				Certificates: worded(s.secret.Data[plainauth.PartName(render.CertificatesEntry, n)])}
 		}
 	}
-	return parts[:last], nil
+	return parts, nil
+}
+
+// worded is a list of certificates with some words; nil = there is none.
+func worded(list []byte, words ...string) []byte {
+	if list == nil {
+		return nil
+	}
+	return plainauth.Worded(list, words...)
+}
+
+// wordsOf are those of the Secrets beyond the first one that count. One that somebody has deleted counts as well. None
+// does where the two files of the first one do not agree.
+func wordsOf(first *partSecret) []string {
+	words := plainauth.Words(first.bears)
+	list := first.secret.Data[render.CertificatesEntry]
+	if list != nil && !slices.Equal(words, plainauth.Words(list)) {
+		return nil
+	}
+	return words
+}
+
+// counted is how many of the Secrets count.
+func counted(parts []*partSecret) int {
+	if !parts[0].exists {
+		return 0
+	}
+	return 1 + len(wordsOf(parts[0]))
+}
+
+// owns tells whether one of the Secrets, which has the labels of one, is this cluster's. Of the first one they suffice,
+// as it may have been restored; the others are made again from the users' own Secrets when they are removed.
+func (p *userPass) owns(part int, secret *corev1.Secret) bool {
+	return part == 0 || metav1.IsControlledBy(secret, p.pass.Cluster.Object)
 }
 
 func heldBy(parts []*partSecret) []users.Part {
-	all := make([]users.Part, len(parts))
-	for n, s := range parts {
-		all[n] = s.part
+	all := make([]users.Part, counted(parts))
+	for n := range all {
+		all[n] = parts[n].part
 	}
 	return all
 }
 
-// writeParts writes the Secrets in which something differs, the first one first, which says how many count. It tells
-// whether a line of a PLAIN user differs, and what tells this state of the files from others.
+// writing is the state of the Secrets that comes to be.
+type writing struct {
+	changed bool      // a line of a PLAIN user differs
+	sum     hash.Hash // what tells this state of the files from others
+	anew    bool      // a marker of which nobody knows the password is made anew
+}
+
+// writeParts writes the Secrets in which something differs. The first one is the last: so it does not say that another
+// one counts before that holds what it is to hold. It tells whether a line of a PLAIN user differs, and what tells this
+// state of the files from others. One that cannot be written holds up no other.
 func (p *userPass) writeParts(
 	ctx context.Context, parts []*partSecret, next []users.Part,
 ) (changed bool, state string, err error) {
-	sum := sha256.New()
-	anew := slices.ContainsFunc(p.items, func(i *userItem) bool { return i.takesAway() && inFile(i.mechanisms) })
-	for n, name := range render.PlainUsersSecrets(p.pass.Cluster.Key.Name)[:len(next)] {
-		s := &partSecret{number: n, name: name, secret: &corev1.Secret{}}
-		if n < len(parts) {
-			s = parts[n]
+	w := &writing{sum: sha256.New(), anew: slices.ContainsFunc(p.items,
+		func(i *userItem) bool { return i.takesAway() && inFile(i.mechanisms) })}
+	var errs []error
+	words, count := wordsOf(parts[0]), len(next)
+	for n := 1; n < len(next); n++ {
+		if n > len(words) {
+			words = append(words, newWord())
 		}
-		differs := !bytes.Equal(next[n].Users, s.part.Users)
-		relisted := !bytes.Equal(next[n].Certificates, s.part.Certificates)
-		file, err := p.mark(n, next[n].Users, s.bears, !s.exists || differs || relisted, anew)
-		if err != nil {
-			return false, "", err
-		}
-		sum.Write(file)
-		sum.Write(next[n].Certificates)
-		changed = changed || differs || !s.exists
-		if bytes.Equal(file, s.bears) && !relisted && s.exists {
-			continue
-		}
-		if err := p.writePart(ctx, s, file, next[n].Certificates); err != nil {
-			return false, "", err
+		if err := p.writePart(ctx, w, parts[n], next[n], words[n-1]); err != nil {
+			errs = append(errs, err)
+			if n >= counted(parts) {
+				count = min(count, n)
+			}
 		}
 	}
-	return changed, hex.EncodeToString(sum.Sum(nil)[:8]), nil
+	if err := p.writePart(ctx, w, parts[0], next[0], words[:count-1]...); err != nil {
+		errs = append(errs, err)
+	}
+	return w.changed, hex.EncodeToString(w.sum.Sum(nil)[:8]), errors.Join(errs...)
+}
+
+// newWord is one that no Secret has.
+func newWord() string {
+	word := make([]byte, plainauth.WordBytes)
+	_, _ = rand.Read(word) // never fails (crypto/rand)
+	return hex.EncodeToString(word)
+}
+
+// writePart writes one of the Secrets if something differs in it.
+func (p *userPass) writePart(ctx context.Context, w *writing, s *partSecret, next users.Part, words ...string) error {
+	key := secretKey(p.pass.Cluster.Key.Namespace, s.name)
+	if s.foreign {
+		return fmt.Errorf("write Secret %s: %w", key, p.notOurs())
+	}
+	next = users.Part{Users: plainauth.Worded(next.Users, words...), Certificates: worded(next.Certificates, words...)}
+	listEntry := plainauth.PartName(render.CertificatesEntry, s.number)
+	differs := !bytes.Equal(next.Users, plainauth.Unmarked(s.bears))
+	relisted := !bytes.Equal(next.Certificates, s.secret.Data[listEntry])
+	file, err := p.mark(s.number, next.Users, s.bears, !s.exists || differs || relisted, w.anew)
+	if err != nil {
+		return err
+	}
+	w.sum.Write(file)
+	w.sum.Write(next.Certificates)
+	w.changed = w.changed || differs || !s.exists
+	if bytes.Equal(file, s.bears) && !relisted && s.exists {
+		return nil
+	}
+	secret := s.secret
+	secret.Namespace, secret.Name = key.Namespace, key.Name
+	label(secret, p.pass.Cluster.Key.Name)
+	if secret.Data == nil {
+		secret.Data = map[string][]byte{}
+	}
+	secret.Data[plainauth.PartName(render.UsersEntry, s.number)] = file
+	if secret.Data[listEntry] = next.Certificates; next.Certificates == nil {
+		delete(secret.Data, listEntry)
+	}
+	write := p.r.Writer.Update
+	if !s.exists {
+		write = p.r.Writer.Create
+		secret.OwnerReferences = []metav1.OwnerReference{
+			*metav1.NewControllerRef(p.pass.Cluster.Object, v1alpha1.GroupVersion.WithKind("KafkaCluster")),
+		}
+	}
+	err = write(ctx, secret)
+	if apierrors.IsAlreadyExists(err) {
+		err = p.unseenPlainFile(ctx, s.number, key)
+	}
+	if err != nil {
+		return fmt.Errorf("write Secret %s: %w", key, err)
+	}
+	return nil
+}
+
+// notOurs says of one of the Secrets beyond the first one that it is somebody else's.
+func (p *userPass) notOurs() error {
+	return fmt.Errorf("it exists and KafkaCluster %s does not control it; remove it, and it is made again with the users "+
+		"that stand in it", p.pass.Cluster.Key.Name)
 }
 
 // partsSeen is how many of the Secrets the pod of each broker mounts. A pod that was made before there were several has
@@ -128,42 +228,17 @@ func least(seen map[int32]int) int {
 	return n
 }
 
-func (p *userPass) writePart(ctx context.Context, s *partSecret, file, list []byte) error {
-	secret, key := s.secret, secretKey(p.pass.Cluster.Key.Namespace, s.name)
-	secret.Namespace, secret.Name = key.Namespace, key.Name
-	label(secret, p.pass.Cluster.Key.Name)
-	if secret.Data == nil {
-		secret.Data = map[string][]byte{}
-	}
-	secret.Data[plainauth.PartName(render.UsersEntry, s.number)] = file
-	if list != nil {
-		secret.Data[plainauth.PartName(render.CertificatesEntry, s.number)] = list
-	}
-	write := p.r.Writer.Update
-	if !s.exists {
-		write = p.r.Writer.Create
-		secret.OwnerReferences = []metav1.OwnerReference{
-			*metav1.NewControllerRef(p.pass.Cluster.Object, v1alpha1.GroupVersion.WithKind("KafkaCluster")),
-		}
-	}
-	err := write(ctx, secret)
-	if apierrors.IsAlreadyExists(err) {
-		err = p.unseenPlainFile(ctx, key)
-	}
-	if err != nil {
-		return fmt.Errorf("write Secret %s: %w", key, err)
-	}
-	return nil
-}
-
 // unseenPlainFile says why the cache does not show a Secret that exists: it is behind, or the Secret has lost the
 // labels by which the cache knows ours, and gets them back, or it is somebody else's and stays as it is.
-func (p *userPass) unseenPlainFile(ctx context.Context, key client.ObjectKey) error {
+func (p *userPass) unseenPlainFile(ctx context.Context, part int, key client.ObjectKey) error {
 	there := &corev1.Secret{}
 	if err := p.r.apiReader.Get(ctx, key, there); err != nil {
 		return fmt.Errorf("look whose it is: %w", err)
 	}
 	cluster := p.pass.Cluster.Object
+	if !p.owns(part, there) {
+		return p.notOurs()
+	}
 	if _, ours := observe.Whose(model.KindSecret, there, cluster); !ours {
 		return fmt.Errorf("it exists and is not KafkaCluster %s's; remove it, or if it is that cluster's own, "+
 			"label it %s=%s and %s=%s", cluster.Name,

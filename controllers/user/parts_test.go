@@ -2,7 +2,9 @@ package user
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -63,7 +65,7 @@ func (w *world) restartBroker(id int32, parts int) {
 
 // inParts lets each of the Secrets with the files of users hold so many lines of PLAIN users with short names.
 func (w *world) inParts(lines int) {
-	w.room = (100+lines*85)*8/7 + 1 // with what is spared
+	w.room = (220+lines*85)*8/7 + 1 // with what is spared
 	w.restart()
 }
 
@@ -82,7 +84,9 @@ func (w *world) partOf(name string) (part, in int) {
 // fillParts leaves no room in the Secrets beyond the first one.
 func (w *world) fillParts() {
 	w.T.Helper()
+	var words []string
 	for n := 1; n < plainauth.MaxParts; n++ {
+		words = append(words, fmt.Sprintf("%016x", n))
 		entry := func(name string) plainauth.Entry {
 			e, err := plainauth.Hash(name, "one", make([]byte, plainauth.MinSaltBytes), plainauth.MinIterations)
 			if err != nil {
@@ -94,12 +98,16 @@ func (w *world) fillParts() {
 		taken := entry(short).Size() + plainauth.RetainedSize(short)
 		name := short + strings.Repeat("z", (w.users.partRoom-100-taken)/2)
 		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: controllertest.ClusterKey.Namespace,
-			Name: render.PlainUsersSecrets(controllertest.ClusterKey.Name)[n], Labels: model.Labels(controllertest.ClusterKey.Name)},
-			Data: map[string][]byte{plainauth.PartName(render.UsersEntry, n): plainauth.UsersFile([]plainauth.Entry{entry(name)}, name)}}
+			Name: render.PlainUsersSecrets(controllertest.ClusterKey.Name)[n], Labels: model.Labels(controllertest.ClusterKey.Name),
+			OwnerReferences: w.controlled()},
+			Data: map[string][]byte{plainauth.PartName(render.UsersEntry, n): plainauth.Worded(
+				plainauth.UsersFile([]plainauth.Entry{entry(name)}, name), words[n-1])}}
 		w.Apply(secret)
 	}
 	w.writeSecret(render.PlainUsersSecret(controllertest.ClusterKey.Name), func(s *corev1.Secret) {
-		s.Data[render.UsersEntry] = plainauth.InParts(s.Data[render.UsersEntry], plainauth.MaxParts)
+		for entry, file := range s.Data {
+			s.Data[entry] = plainauth.Worded(file, words...)
+		}
 	})
 }
 
@@ -297,4 +305,210 @@ func TestANameThatSomebodyPutsIntoAnotherSecretIsTakenOut(t *testing.T) {
 		t.Error("a Secret that was deleted is not made again")
 	}
 	w.WantSilence(names...)
+}
+
+// controlled are the owner references of what the cluster controls.
+func (w *world) controlled() []metav1.OwnerReference {
+	c := &v1alpha1.KafkaCluster{}
+	if err := w.Client.Get(context.Background(), controllertest.ClusterKey, c); err != nil {
+		w.T.Fatal(err)
+	}
+	return []metav1.OwnerReference{*metav1.NewControllerRef(c, v1alpha1.GroupVersion.WithKind("KafkaCluster"))}
+}
+
+func hashOf(t *testing.T, name, password string) plainauth.Entry {
+	t.Helper()
+	e, err := plainauth.Hash(name, password, make([]byte, plainauth.MinSaltBytes), plainauth.MinIterations)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func TestASecretOfSomebodyElseLetsNobodyInAndHoldsUpNoRevocation(t *testing.T) {
+	predecessor := metav1.OwnerReference{APIVersion: v1alpha1.GroupVersion.String(), Kind: "KafkaCluster",
+		Name: controllertest.ClusterKey.Name, UID: "of before", Controller: new(true)}
+	other := metav1.OwnerReference{APIVersion: "v1", Kind: "ConfigMap", Name: "z", UID: "z", Controller: new(true)}
+	for name, c := range map[string]struct {
+		labels map[string]string
+		owners []metav1.OwnerReference
+	}{
+		"it has nothing of ours":                    {},
+		"it has our labels":                         {labels: model.Labels("events")},
+		"it has our labels and another owner":       {model.Labels("events"), []metav1.OwnerReference{other}},
+		"it is a cluster's of before, of this name": {model.Labels("events"), []metav1.OwnerReference{predecessor}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newUserWorld(t, 2)
+			w.inParts(2)
+			names := w.many(2, plain)
+			w.Settle(names...)
+			foreign := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: controllertest.ClusterKey.Namespace,
+				Name: "events-plain-users-1", Labels: c.labels, OwnerReferences: c.owners},
+				Data: map[string][]byte{"users-1": plainauth.UsersFile([]plainauth.Entry{hashOf(t, "admin", "evil")}, "admin")}}
+			w.Apply(foreign.DeepCopy())
+			w.Settle(names...)
+			w.WantSilence(names...)
+			w.Apply(newUser("x", time.Hour, plain))
+			_ = w.Once("x")
+			password := w.secret(names[0] + "-kafka")["password"]
+			w.Remove(w.user(names[0]))
+			for range 3 {
+				_ = w.Once("x", names[0])
+				w.Clock.Move(time.Minute)
+			}
+			if w.login("admin", "evil") || w.login(names[0], password) {
+				t.Error("who stands in it logs in, or who has gone")
+			}
+			if words := plainauth.Words(w.Files()["users"]); len(words) != 0 {
+				t.Errorf("it is said to count: %v", words)
+			}
+			if got := w.secret("events-plain-users-1")["users-1"]; got != string(foreign.Data["users-1"]) {
+				t.Error("it was written")
+			}
+			w.Remove(foreign)
+			w.Settle("x", names[0], names[1])
+			w.wantAll("Ready", "x", names[1])
+			if w.user(names[0]) != nil || w.login("admin", "evil") {
+				t.Error("an object hangs, or a stranger logs in")
+			}
+		})
+	}
+}
+
+func TestASecretOfSomebodyElseInTheWayIsToldWithItsCure(t *testing.T) {
+	for name, labels := range map[string]map[string]string{"without labels": nil, "with ours": model.Labels("events")} {
+		t.Run(name, func(t *testing.T) {
+			w := newUserWorld(t, 1)
+			w.inParts(2)
+			names := w.many(2, plain)
+			w.Settle(names...)
+			w.Apply(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: controllertest.ClusterKey.Namespace,
+				Name: "events-plain-users-1", Labels: labels}})
+			w.Apply(newUser("x", time.Hour, plain))
+			for range 3 {
+				_ = w.Once("x")
+				w.Clock.Move(time.Minute)
+			}
+			w.mustSay("shop", "x", "events-plain-users-1", "remove it")
+		})
+	}
+}
+
+// An older operator has let go of a user whose line stands in a Secret that it does not know.
+func TestTheFirstSecretIsWrittenOnceTheOthersHoldWhatTheyAreToHold(t *testing.T) {
+	w := newUserWorld(t, 2)
+	w.inParts(2)
+	names := w.many(4, plain)
+	w.Settle(names...)
+	password := w.secret(names[3] + "-kafka")["password"]
+	w.olderWrites()
+	w.Remove(w.user(names[3]))
+	w.changeUser(names[3], func(u *v1alpha1.KafkaUser) { u.Finalizers = nil })
+	w.restart()
+	w.Around = func(verb, name string, write func() error) error {
+		err := write()
+		if w.login(names[3], password) {
+			t.Errorf("after %s %s, who has gone logs in", verb, name)
+		}
+		return err
+	}
+	w.Failing["update events-plain-users-1"] = errors.New("the operator has ended")
+	_ = w.Once(names[:3]...)
+	if w.login(names[3], password) {
+		t.Error("who has gone logs in")
+	}
+	clear(w.Failing)
+	w.Clock.Move(time.Minute)
+	w.Settle(names[:3]...)
+	w.wantAll("Ready", names[:3]...)
+	if !w.login(names[2], w.secret(names[2] + "-kafka")["password"]) {
+		t.Error("who stands in the second one does not log in")
+	}
+}
+
+// olderWrites writes the first Secret as an operator does that knows of no others.
+func (w *world) olderWrites() {
+	w.writeSecret("events-plain-users", func(s *corev1.Secret) {
+		entries, _ := plainauth.ParseUsersFile(s.Data["users"])
+		var all []plainauth.Entry
+		for _, of := range entries {
+			all = append(all, of...)
+		}
+		s.Data["users"] = plainauth.UsersFile(all)
+	})
+}
+
+// A kubelet may bring the first one before the others. What those held before lets nobody in.
+func TestASecretThatCountsAgainLetsNobodyInByWhatItHeldBefore(t *testing.T) {
+	w := newUserWorld(t, 1)
+	w.inParts(2)
+	names := w.many(4, plain)
+	w.Settle(names...)
+	gone := w.secret(names[3] + "-kafka")["password"]
+	before := w.Files()
+	w.olderWrites()
+	w.Remove(w.user(names[3]))
+	w.changeUser(names[3], func(u *v1alpha1.KafkaUser) { u.Finalizers = nil })
+	w.restart()
+	w.Settle(names[:3]...)
+	w.wantAll("Ready", names[:3]...)
+	late := w.Files()
+	late["users-1"] = before["users-1"]
+	w.Mounts = map[int32]map[string][]byte{0: late}
+	if w.login(names[3], gone) {
+		t.Error("who has gone logs in while the second file is late")
+	}
+	w.Mounts = nil
+	for _, name := range names[:3] {
+		if !w.login(name, w.secret(name + "-kafka")["password"]) {
+			t.Errorf("%s does not log in", name)
+		}
+	}
+	// One that counts keeps its word as others come: nobody of it is refused in between.
+	words := plainauth.Words(w.Files()["users"])
+	w.Apply(newUser("x", time.Hour, plain), newUser("y", time.Hour, plain))
+	w.Settle("x", "y")
+	if now := plainauth.Words(w.Files()["users"]); len(now) <= len(words) || !slices.Equal(now[:len(words)], words) {
+		t.Errorf("the words were %v and are %v", words, now)
+	}
+}
+
+func TestASecretThatCannotBeWrittenHoldsUpNoRevocationInOthers(t *testing.T) {
+	for _, part := range []string{"events-plain-users", "events-plain-users-1"} {
+		t.Run(part, func(t *testing.T) {
+			w := newUserWorld(t, 2)
+			w.inParts(2)
+			names := w.many(5, plain)
+			w.Settle(names...)
+			password := w.secret(names[4] + "-kafka")["password"]
+			if n, _ := w.partOf(names[4]); n != 2 {
+				t.Fatalf("it stands in part %d", n)
+			}
+			w.Failing["update "+part] = errors.New("it is immutable")
+			w.writeSecret(part, func(s *corev1.Secret) {
+				for entry, file := range s.Data {
+					s.Data[entry] = append(file, '\n') // it is to be written
+				}
+			})
+			w.Remove(w.user(names[4]))
+			for range 3 {
+				_ = w.Once(names...)
+				w.Clock.Move(time.Minute)
+			}
+			if w.login(names[4], password) {
+				t.Error("who has gone logs in")
+			}
+		})
+	}
+}
+
+// A line of it may stand in an earlier file that a broker still has, and counts there.
+func TestAUserIsSeenOnceABrokerHasReadTheFilesBeforeItsOwnToo(t *testing.T) {
+	r := &reads{spread: &users.Spread{Parts: make([]users.Part, 4), Of: map[string]int{"app": 2}}}
+	i := &userItem{}
+	i.claim.Name, i.state = "app", granting
+	if looks := r.needs(&probe{item: i}); fmt.Sprint(looks) != "[{0 0} {0 1} {0 2}]" {
+		t.Errorf("it needs %v", looks)
+	}
 }

@@ -271,6 +271,10 @@ func (p *userPass) wantACLs(i *userItem) {
 		}
 		i.fault(fault)
 		i.desired.ACLs = nil
+	case len(i.desired.ACLs) > 0 && !p.host.Authorizes:
+		i.fault(users.NoAuthorizer(p.host))
+		i.desired.ACLs = p.settable(i.claim.Name, i.desired.ACLs)
+		i.desired.KeepACLs = i.desired.KeepACLs && !i.remains
 	case i.remains && i.desired.KeepACLs: // those that Kafka has are a former holder's
 		i.desired.ACLs, i.desired.KeepACLs = nil, false
 	}
@@ -411,7 +415,7 @@ func (p *userPass) mendScram(ctx context.Context, admin kafka.UserAdmin, changes
 func (p *userPass) readLive(ctx context.Context, admin kafka.UserAdmin) (live users.Live, err error) {
 	var names []string
 	for _, i := range p.items {
-		if i.changes() || i.remains && p.host.Authorizes {
+		if i.changes() || i.remains && p.host.MindsACLs() {
 			names = append(names, i.claim.Name)
 		}
 	}
@@ -431,7 +435,7 @@ func (p *userPass) readLive(ctx context.Context, admin kafka.UserAdmin) (live us
 	if slices.ContainsFunc(p.items, func(i *userItem) bool { return i.claim.Name == defaultUser }) {
 		ofQuotas = append([]string{kafka.DefaultUser}, names...)
 	}
-	if live.Quotas, err = admin.Quotas(ctx, ofQuotas); err != nil || !p.host.Authorizes {
+	if live.Quotas, err = admin.Quotas(ctx, ofQuotas); err != nil || !p.host.MindsACLs() {
 		return live, err
 	}
 	principals := make([]string, len(names))
@@ -440,7 +444,9 @@ func (p *userPass) readLive(ctx context.Context, admin kafka.UserAdmin) (live us
 	}
 	live.ACLs, err = admin.ACLs(ctx, principals)
 	p.authorizer, p.aclsBy = err == nil, live.ACLsBy()
-	if refusal, ok := errors.AsType[*kafka.Refusal](err); ok && refusal.Code == "SECURITY_DISABLED" {
+	// A class of a plug-in fails in ways of its own where it knows nothing of ACLs.
+	if refusal, ok := errors.AsType[*kafka.Refusal](err); ok &&
+		(refusal.Code == "SECURITY_DISABLED" || p.host.Authorizer != "") {
 		return live, nil
 	}
 	return live, err

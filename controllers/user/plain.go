@@ -41,7 +41,8 @@ func (p *userPass) plain(ctx context.Context) error {
 	if slices.ContainsFunc(parts, func(s *partSecret) bool { return p.r.Writer.Stale(s.secret) }) {
 		return errStalePlainFile
 	}
-	current := users.Joined(heldBy(parts))
+	held := heldBy(parts)
+	current := users.Joined(held)
 	set := p.plainUsers()
 	p.restoreLines(ctx, current.Users, set)
 	file, entries, missing, err := users.PlainFile(current.Users, all, set, rand.Reader, p.markRetained(current.Users))
@@ -53,11 +54,11 @@ func (p *userPass) plain(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	spread := users.SpreadOver(users.Part{Users: file, Certificates: list}, heldBy(parts), p.r.partRoom, least(seen))
+	spread := users.SpreadOver(users.Part{Users: file, Certificates: list}, held, p.r.partRoom, least(seen))
 	missing = slices.Concat(missing, unlisted, spread.Unlisted)
 	p.r.Queue.Mark(p.pass.Cluster.Key, p.tellRoom(missing, spread.Ended, spread.Refused)...)
 	p.seekLines(spread)
-	if len(parts) == 0 && len(entries) == 0 && list == nil {
+	if len(held) == 0 && len(entries) == 0 && list == nil {
 		p.forgetMarkers()
 		return nil // nobody to remove anything from
 	}

@@ -157,8 +157,8 @@ func (p *userPass) readRetained(ctx context.Context) (map[string]bool, error) {
 		return nil, err
 	}
 	all := map[string]bool{}
-	for _, s := range parts {
-		maps.Copy(all, plainauth.Retained(s.part.Users))
+	for _, part := range heldBy(parts) {
+		maps.Copy(all, plainauth.Retained(part.Users))
 	}
 	return all, nil
 }

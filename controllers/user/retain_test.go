@@ -180,3 +180,29 @@ func TestAUserThatStaysIsNotHandedOverToWhoWaitsForIt(t *testing.T) {
 		}
 	}
 }
+
+// Nobody would end the overlap of a user that no object stands for.
+func TestAUserThatStaysDoesSoWithItsPresentPasswordAlone(t *testing.T) {
+	w := newUserWorld(t, 1)
+	app := overlapping(600, 0, plain)
+	app.Spec.DeletionPolicy = v1alpha1.DeletionRetain
+	w.Apply(app)
+	w.Settle("app")
+	first := w.password()
+	w.rotate("one")
+	w.Settle("app")
+	second := w.password()
+	if !w.login("app", first) || !w.login("app", second) {
+		t.Fatal("there is no overlap")
+	}
+	w.Remove(w.user("app"))
+	w.Settle("app")
+	if w.user("app") != nil || w.login("app", first) || !w.login("app", second) {
+		t.Error("it hangs, or logs in by the password before, or not at all")
+	}
+	w.Apply(newUser("beside", time.Hour, plain))
+	w.Settle("beside")
+	if w.login("app", first) || !w.login("app", second) {
+		t.Error("the password before logs in again, or none does")
+	}
+}

@@ -101,7 +101,7 @@ func unprovenOn(cluster *v1alpha1.KafkaCluster) func(*v1alpha1.KafkaUser) bool {
 
 func sameForUsers(before, after *v1alpha1.KafkaCluster) bool {
 	return batch.FactsOf(before) == batch.FactsOf(after) &&
-		authorizes(before) == authorizes(after) &&
+		decides(before) == decides(after) &&
 		slices.Equal(superUsers(before), superUsers(after)) &&
 		equality.Semantic.DeepEqual(before.Spec.Listeners, after.Spec.Listeners) &&
 		equality.Semantic.DeepEqual(before.Spec.External, after.Spec.External) &&
@@ -109,9 +109,16 @@ func sameForUsers(before, after *v1alpha1.KafkaCluster) bool {
 		equality.Semantic.DeepEqual(before.Status.Listeners, after.Status.Listeners)
 }
 
-// authorizes tells whether a cluster minds ACLs.
-func authorizes(cluster *v1alpha1.KafkaCluster) bool {
-	return cluster.IsExternal() || resolve.HostOf(cluster).Authorizes
+// decides says what in a cluster decides what a user may do.
+func decides(cluster *v1alpha1.KafkaCluster) v1alpha1.AuthorizationStatus {
+	if cluster.IsExternal() {
+		return v1alpha1.AuthorizationStatus{}
+	}
+	h := resolve.HostOf(cluster)
+	if h.Authorizes {
+		return v1alpha1.AuthorizationStatus{Type: v1alpha1.AuthorizationSimple}
+	}
+	return v1alpha1.AuthorizationStatus{Class: h.Authorizer}
 }
 
 // superUsers are the names that nobody may have who is from another namespace; nil = there is no cluster, or it has

@@ -48,9 +48,11 @@ func (d *Decision) clientsAuthority(in Inputs) {
 		state.Authority = authority
 		state.Renew, _ = pki.AuthorityNeedsRenewal(authority, in.Now)
 	}
-	if end := firstEnd(in.Live.Secrets, in.Cluster.Name); state.Problem != "" && !end.IsZero() {
-		d.Warnings = append(d.Warnings, fmt.Sprintf("without the authority for users' certificates none of them is renewed, "+
-			"and the first ends at %s", end.UTC().Format(time.RFC3339)))
+	if state.Problem != "" { // the lists are long, and nobody asks for them else
+		if end := firstEnd(in.Live.Secrets, in.Cluster.Name); !end.IsZero() {
+			d.Warnings = append(d.Warnings, fmt.Sprintf("without the authority for users' certificates none of them is "+
+				"renewed, and the first ends at %s", end.UTC().Format(time.RFC3339)))
+		}
 	}
 	state.Provided = map[string]map[string][]byte{}
 	for _, l := range d.Model.Listeners {

@@ -41,8 +41,10 @@ type Inputs struct {
 	Live     *observe.Live
 	// CacheCurrent is false while the cache has not shown yet what this operator did last.
 	CacheCurrent bool
-	Kafka        *kafka.Snapshot // nil = none
-	KafkaError   string          // why there is none
+	// Usage is what brokers said last of their log directories, by node id.
+	Usage      map[int32][]kafka.LogDir
+	Kafka      *kafka.Snapshot // nil = none
+	KafkaError string          // why there is none
 	// ImageRepository is where Kafka's image comes from; Domain is the DNS domain of the Kubernetes cluster.
 	ImageRepository, Domain string
 	Registries              []string       // from which plug-ins may come; none = any
@@ -97,6 +99,9 @@ type Decision struct {
 	// Remade is what gives way to what a spec asks for that was changed before the cluster had formed.
 	Remade Remade
 	Walls  Walls
+	// ClaimChanges are those of claims that stay, and Growing says which disks do not have yet what the spec asks for.
+	ClaimChanges []ClaimChange
+	Growing      []string
 	// Slices lead to single brokers behind one Service.
 	Slices []*discoveryv1.EndpointSlice
 	// Surplus is what nothing renders any more, to be removed once nothing is under way, or once it leads to nobody.
@@ -151,9 +156,13 @@ func Decide(in Inputs) Decision {
 	d.Observation.CacheCurrent = d.Observation.CacheCurrent && in.CacheCurrent
 	d.Model.Parting = d.Model.PartingBrokers(d.Observation)
 	d.Slices = render.Slices(d.Model, in.Live.Pods)
-	d.Observation.Kafka, d.Observation.KafkaError = in.Kafka, in.KafkaError
+	d.Observation.Kafka, d.Observation.KafkaError, d.Observation.Usage = in.Kafka, in.KafkaError, in.Usage
 	d.Observation.Balancing = in.Balancing
+	d.ClaimChanges, d.Growing = claimChanges(d.Model, in.Live), growing(d.Model, d.Observation)
 	ran := sync.OnceValue(func() map[int32]render.NodeFiles { return ranFiles(in.Live) })
+	if d.Model.Tiered != nil {
+		d.Warnings = append(d.Warnings, d.otherTiers(ran())...)
+	}
 	d.Observation.Untold = untold(d.Model, d.Observation, ran, in.Cluster.Status.Listeners, in.Now)
 	observeIdentities(d.Model, d.Observation, in.Live)
 	d.Desired = render.Desired(d.Model, d.Files)
@@ -191,14 +200,14 @@ func (d *Decision) atRest() bool {
 // resolve turns the spec into the model. A spec that cannot be carried out stalls, and the last accepted one is cared
 // for instead; false = there is none, or no sense can be made of it either.
 func (d *Decision) resolve(in Inputs) bool {
-	spec := &in.Cluster.Spec
+	spec, used := &in.Cluster.Spec, tieredUsed(in)
 	record, faults := identify(in, spec)
 	if len(faults) == 0 {
 		d.Model, faults = resolve.Resolve(toResolve(in, record, spec))
 	}
 	if len(faults) == 0 && !equality.Semantic.DeepEqual(in.Accepted, spec) {
 		faults = slices.Concat(tooLarge(d.Model), refuseLogins(in, d.Model, spec), refusePluginFiles(in, d.Model, spec),
-			keepsTiers(in, spec))
+			keepsTiers(in, spec, used), headless(in, spec))
 	}
 	if d.Verdicts = faults; len(faults) > 0 {
 		d.Model = nil
@@ -211,6 +220,7 @@ func (d *Decision) resolve(in Inputs) bool {
 		// What was accepted once is cared for even where this operator would no longer accept it: its faults do not count.
 		d.Model, _ = resolve.Resolve(toResolve(in, record, spec))
 	}
+	record.TieredUsed = used
 	d.Identity, d.Accepted = record, spec
 	return d.Model != nil
 }
@@ -230,7 +240,7 @@ func toResolve(in Inputs, record identity.Record, spec *v1alpha1.KafkaClusterSpe
 		Balanced: balanced(in, spec), Advertised: advertised(in.Live, spec),
 		EndpointSlices: in.EndpointSlices, SlicesDenied: in.SlicesDenied, Families: in.Live.Families(),
 		ImageRepository: in.ImageRepository, Registries: in.Registries, Domain: in.Domain, Operator: in.Operator,
-		Living: living(in.Live), Disks: disks(in.Live),
+		Living: living(in.Live), Disks: disks(in.Live), Capacities: capacities(in.Live),
 	}
 }
 

@@ -1,18 +1,18 @@
 package decide
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/observe"
 	"github.com/castellan-dev/castellan/internal/render"
-	"github.com/castellan-dev/castellan/internal/report"
+	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
 // living are the pools that there are, whatever a spec says of them.
@@ -24,6 +24,26 @@ func living(live *observe.Live) map[string]v1alpha1.Pool {
 		}
 	}
 	return pools
+}
+
+// headless refuses to let a pool go whose pods live and have no StatefulSet: it is being made anew, or somebody deleted
+// it. Without one its nodes could not leave one by one. The accepted spec, which has the pool, makes it again.
+func headless(in Inputs, spec *v1alpha1.KafkaClusterSpec) verdict.List {
+	var faults verdict.List
+	if in.Accepted == nil || !in.Cluster.Status.Bootstrapped {
+		return faults
+	}
+	for _, p := range in.Accepted.Pools {
+		set := in.Live.StatefulSets[in.Cluster.Name+"-"+p.Name]
+		asked := slices.ContainsFunc(spec.Pools, func(q v1alpha1.Pool) bool { return q.Name == p.Name })
+		lives := slices.ContainsFunc(in.Live.Pods, func(pod corev1.Pod) bool {
+			return pod.Labels[v1alpha1.LabelPool] == p.Name && pod.DeletionTimestamp == nil
+		})
+		if !asked && lives && (set == nil || set.DeletionTimestamp != nil) {
+			faults.Refuse(model.PoolField(p.Name, ""), "its StatefulSet is made anew before its nodes can leave; wait a moment")
+		}
+	}
+	return faults
 }
 
 // disks name a claim that has a volume, by pool and by the name of the volume.
@@ -45,9 +65,33 @@ func disks(live *observe.Live) map[string]map[string]string {
 	return found
 }
 
-// Remade is what Kubernetes cannot change in place and what nobody would miss: the cluster has not formed.
+// capacities are what Kubernetes has given to claims that have a volume, the largest of each volume, by pool and by the
+// name of the volume. A claim of which it says nothing counts as it asks for.
+func capacities(live *observe.Live) map[string]map[string]resource.Quantity {
+	found := map[string]map[string]resource.Quantity{}
+	for _, claim := range live.Claims {
+		pool, volume := claim.Labels[v1alpha1.LabelPool], claim.Labels[v1alpha1.LabelVolume]
+		if pool == "" || claim.DeletionTimestamp != nil || !model.HasVolume(claim) {
+			continue
+		}
+		has := claim.Status.Capacity[corev1.ResourceStorage]
+		if has.IsZero() {
+			has = claim.Spec.Resources.Requests[corev1.ResourceStorage]
+		}
+		if found[pool] == nil {
+			found[pool] = map[string]resource.Quantity{}
+		}
+		if largest := found[pool][volume]; largest.Cmp(has) < 0 {
+			found[pool][volume] = has
+		}
+	}
+	return found
+}
+
+// Remade is what Kubernetes cannot change in place and what nobody would miss.
 type Remade struct {
-	// Sets make other claims than their pools ask for. Their pods stay, for their successors.
+	// Sets make other claims than their pools ask for, in a cluster that has not formed. Their pods stay, for their
+	// successors. Of a cluster that has formed they are a matter of the plan.
 	Sets []*appsv1.StatefulSet
 	// Claims have never had a volume, and ask for another one than their nodes need.
 	Claims []*corev1.PersistentVolumeClaim
@@ -56,12 +100,9 @@ type Remade struct {
 // remade finds it. A claim that has a volume is never among it: a disk may be formatted.
 func remade(c *model.Cluster, live *observe.Live) Remade {
 	var r Remade
-	if c.Bootstrapped {
-		return r
-	}
 	for i := range c.Pools {
 		set := live.StatefulSets[c.Pools[i].StatefulSet]
-		if set != nil && set.DeletionTimestamp == nil && !render.KeepsClaims(set, c, &c.Pools[i]) {
+		if !c.Bootstrapped && set != nil && set.DeletionTimestamp == nil && !render.KeepsClaims(set, c, &c.Pools[i]) {
 			r.Sets = append(r.Sets, set)
 		}
 	}
@@ -129,49 +170,4 @@ func staleClaims(c *model.Cluster, live *observe.Live) []*corev1.PersistentVolum
 		}
 	}
 	return stale
-}
-
-// requested is in bytes.
-func requested(claim *corev1.PersistentVolumeClaim) int64 {
-	size := claim.Spec.Resources.Requests[corev1.ResourceStorage]
-	return size.Value()
-}
-
-// keptClaims warn of claims that a node takes back, or keeps, and that are not as its spec asks for: one warning for
-// each volume of a pool.
-func keptClaims(c *model.Cluster, live *observe.Live, except []*corev1.PersistentVolumeClaim) []string {
-	var fields []string
-	found := map[string][]string{}
-	for i := range c.Nodes {
-		for _, want := range render.Claims(c, &c.Nodes[i]) {
-			have := live.Claims[want.Name]
-			if have == nil || slices.Contains(except, have) || !isOurs(have, want) || !differs(have, want) {
-				continue
-			}
-			field := model.VolumeField(c.Nodes[i].Pool, want.Labels[v1alpha1.LabelVolume], "")
-			if found[field] == nil {
-				fields = append(fields, field)
-			}
-			found[field] = append(found[field], fmt.Sprintf("PersistentVolumeClaim %s has %s where the spec asks for %s",
-				have.Name, kind(have), kind(want)))
-		}
-	}
-	var warnings []string
-	for _, field := range fields {
-		warnings = append(warnings, field+": "+report.First(found[field])+"; the disk stays as it is")
-	}
-	return warnings
-}
-
-// kind is the size and the class of a claim, in words.
-func kind(claim *corev1.PersistentVolumeClaim) string {
-	size := claim.Spec.Resources.Requests[corev1.ResourceStorage]
-	switch class := claim.Spec.StorageClassName; {
-	case class == nil:
-		return size.String() + " of the default storage class"
-	case *class == "":
-		return size.String() + " without a storage class"
-	default:
-		return size.String() + " of storage class " + *class
-	}
 }

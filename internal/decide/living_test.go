@@ -154,9 +154,6 @@ func TestAClusterThatHasNotFormedGetsTheClaimsThatItAsksFor(t *testing.T) {
 
 func TestADiskIsNeverMadeAnew(t *testing.T) {
 	for name, change := range map[string]func(in *Inputs, claim *corev1.PersistentVolumeClaim){
-		"the quorum was seen": func(in *Inputs, claim *corev1.PersistentVolumeClaim) {
-			in.Cluster.Status.Bootstrapped = true
-		},
 		"it has a volume":              func(_ *Inputs, claim *corev1.PersistentVolumeClaim) { claim.Spec.VolumeName = "v" },
 		"it has lost its volume":       func(_ *Inputs, claim *corev1.PersistentVolumeClaim) { claim.Status.Phase = corev1.ClaimLost },
 		"it is another cluster's":      func(_ *Inputs, claim *corev1.PersistentVolumeClaim) { claim.Labels[v1alpha1.LabelClusterID] = "x" },

@@ -3,6 +3,7 @@ package decide
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -11,6 +12,8 @@ import (
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/model"
+	"github.com/castellan-dev/castellan/internal/observe"
+	"github.com/castellan-dev/castellan/internal/render"
 	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
@@ -32,15 +35,19 @@ func refusePluginFiles(in Inputs, c *model.Cluster, spec *v1alpha1.KafkaClusterS
 
 // keepsTiers refuses to end tiered storage while a topic has it: nobody could read what is in the store then. Kafka does
 // not: a broker without it starts, serves what is on its own disk, and logs an error. As long as no broker tells which
-// topics have it, it stays.
-func keepsTiers(in Inputs, spec *v1alpha1.KafkaClusterSpec) []verdict.Verdict {
+// topics have it, it stays, unless none was ever ready with it: no topic can have it then, and it may be what keeps the
+// brokers from starting.
+func keepsTiers(in Inputs, spec *v1alpha1.KafkaClusterSpec, used bool) []verdict.Verdict {
 	const field = "spec.tieredStorage"
 	if in.Accepted == nil || in.Accepted.TieredStorage == nil || spec.TieredStorage != nil {
 		return nil
 	}
+	if in.Kafka == nil && !used {
+		return nil
+	}
 	if in.Kafka == nil {
 		return []verdict.Verdict{verdict.Stalled(verdict.ReasonHeld, field, "no broker tells whether topics have segments "+
-			"there (%s), so that it stays; wait until one does, or put it back", in.KafkaError)}
+			"there (%s), so that it stays; wait until one does, or put it back, or correct it", in.KafkaError)}
 	}
 	if len(in.Kafka.Tiered) == 0 {
 		return nil
@@ -48,6 +55,39 @@ func keepsTiers(in Inputs, spec *v1alpha1.KafkaClusterSpec) []verdict.Verdict {
 	return []verdict.Verdict{verdict.Stalled(verdict.ReasonHeld, field, "topics have segments there (%s), which nobody "+
 		"could read without it; put it back, or first set remote.storage.enable=false and remote.log.delete.on.disable=true "+
 		"in each, which deletes what is there, or delete them", fewOf(in.Kafka.Tiered))}
+}
+
+// tieredUsed tells whether a broker has been ready with tiered storage since the cluster has it. It is on record, because
+// brokers that are all down do not tell what they once were.
+func tieredUsed(in Inputs) bool {
+	was, asked := in.Cluster.Status.TieredStorageUsed, in.Accepted != nil && in.Accepted.TieredStorage != nil
+	if was == asked {
+		return was
+	}
+	ran := ranFiles(in.Live)
+	if was { // it ends with the last broker that runs with it
+		return slices.ContainsFunc(slices.Collect(maps.Values(ran)), render.HasTiers)
+	}
+	return slices.ContainsFunc(in.Live.Pods, func(pod corev1.Pod) bool {
+		id, is := observe.NodeID(pod.Name)
+		return is && render.HasTiers(ran[id]) && observe.IsReady(&pod)
+	})
+}
+
+// otherTiers warns while brokers go from one class or configuration of tiered storage to another, and topics have
+// segments where the former one has put them.
+func (d *Decision) otherTiers(ran map[int32]render.NodeFiles) []string {
+	if d.Model.Tiered == nil || d.Observation.Kafka == nil || len(d.Observation.Kafka.Tiered) == 0 {
+		return nil
+	}
+	for id, files := range ran {
+		if next, is := d.Files[id]; is && render.HasTiers(files) && !render.SameTiers(files, next) {
+			return []string{fmt.Sprintf("spec.tieredStorage: topics have segments where its former className and config have put "+
+				"them (%s), and those can be read only if the new ones find them there; take the change back unless they do",
+				fewOf(d.Observation.Kafka.Tiered))}
+		}
+	}
+	return nil
 }
 
 // fewOf lists the first few names.

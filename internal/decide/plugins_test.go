@@ -196,3 +196,78 @@ func TestTieredStorageStaysWhileATopicHasIt(t *testing.T) {
 		}
 	}
 }
+
+// Tiered storage that no broker was ever ready with may be what keeps them from starting: it can be taken back, though
+// nobody can be asked. What brokers once had stays on record while all of them are down.
+func TestTieredStorageThatNoBrokerWasReadyWithCanBeTakenBack(t *testing.T) {
+	down := func(in *Inputs) {
+		in.Kafka, in.KafkaError = nil, "no broker is ready"
+		for i := range in.Live.Pods {
+			in.Live.Pods[i].Status.Conditions = nil
+		}
+	}
+	for name, c := range map[string]struct {
+		change func(in *Inputs)
+		used   bool // as the record says after
+	}{
+		"none was ready with it":         {down, false},
+		"the cluster never had a quorum": {func(in *Inputs) { down(in); in.Cluster.Status.Bootstrapped = false }, false},
+		"one is ready":                   {func(in *Inputs) { in.Kafka = nil }, true},
+		"one was ready": {func(in *Inputs) {
+			Decide(*in).Identity.WriteTo(&in.Cluster.Status)
+			down(in)
+		}, true},
+	} {
+		in, _ := withTiers(t)
+		in.Cluster.Status.TieredStorageUsed = false
+		c.change(&in)
+		before := Decide(in).Identity
+		in.Cluster.Spec.TieredStorage = nil
+		d := Decide(in)
+		if before.TieredUsed != c.used || (d.Model.Tiered != nil) != c.used {
+			t.Errorf("%s: on record is %t, and tiered storage is %+v; %s", name, before.TieredUsed, d.Model.Tiered, told(d))
+		}
+		if c.used && !strings.Contains(told(d), "or correct it") {
+			t.Errorf("%s: %s", name, told(d))
+		}
+	}
+}
+
+func TestTheRecordOfTieredStorageEndsWithTheLastBrokerThatHasIt(t *testing.T) {
+	in, d := withTiers(t)
+	if !d.Identity.TieredUsed {
+		t.Fatal("brokers are ready with it, and that is not on record")
+	}
+	d.Identity.WriteTo(&in.Cluster.Status)
+	in.Cluster.Spec.TieredStorage = nil
+	in.Accepted = in.Cluster.Spec.DeepCopy()
+	if d = Decide(in); !d.Identity.TieredUsed {
+		t.Error("brokers still run with it")
+	}
+	in = renderedAgain(t, in, d)
+	if d = Decide(in); d.Identity.TieredUsed {
+		t.Error("no broker runs with it")
+	}
+}
+
+func TestAnotherStoreIsWarnedOfWhileTopicsHaveSegmentsInTheFormer(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(s *v1alpha1.TieredStorage)
+		topics []string
+		warned bool
+	}{
+		"another class":               {func(s *v1alpha1.TieredStorage) { s.ClassName = "a.B" }, []string{"orders"}, true},
+		"another key":                 {func(s *v1alpha1.TieredStorage) { s.Config["bucket"] = "b" }, []string{"orders"}, true},
+		"another key, and no segment": {func(s *v1alpha1.TieredStorage) { s.Config["bucket"] = "b" }, nil, false},
+		"nothing":                     {func(*v1alpha1.TieredStorage) {}, []string{"orders"}, false},
+	} {
+		in, _ := withTiers(t)
+		in.Kafka.Tiered = c.topics
+		c.change(in.Cluster.Spec.TieredStorage)
+		d := Decide(in)
+		if told := strings.Join(d.Warnings, "\n"); strings.Contains(told, "former className and config") != c.warned ||
+			c.warned && !strings.Contains(told, "(orders)") {
+			t.Errorf("%s: %s", name, told)
+		}
+	}
+}

@@ -25,6 +25,7 @@ func blocked(in Inputs) string {
 			left = append(left, endingPods(in)...)
 		}
 	}
+	left = append(left, endingClaims(in)...)
 	if len(left) == 0 {
 		return ""
 	}
@@ -59,6 +60,24 @@ func endingPods(in Inputs) []string {
 		owner := metav1.GetControllerOf(&in.Live.Pods[i])
 		if owner != nil && owner.Kind == model.KindStatefulSet && !alive[owner.UID] {
 			left = append(left, "pod "+in.Live.Pods[i].Name)
+		}
+	}
+	slices.Sort(left)
+	return left
+}
+
+// endingClaims are those that Kubernetes deletes with the predecessor, as that has asked. A KafkaCluster that has not
+// begun would take them back, and lose their records while it starts.
+func endingClaims(in Inputs) []string {
+	if in.Cluster.Status.ClusterID != "" {
+		return nil
+	}
+	var left []string
+	for name, claim := range in.Live.Claims {
+		if slices.ContainsFunc(claim.OwnerReferences, func(o metav1.OwnerReference) bool {
+			return o.Kind == model.KindCluster && o.Name == in.Cluster.Name && o.UID != in.Cluster.UID
+		}) {
+			left = append(left, model.KindClaim+" "+name)
 		}
 	}
 	slices.Sort(left)

@@ -19,19 +19,20 @@ type Record struct {
 	InitialVoters []v1alpha1.InitialVoter
 	Pools         []v1alpha1.PoolStatus
 	Defaults      *v1alpha1.Defaults
+	TieredUsed    bool // a broker has been ready with tiered storage, so that topics may have it
 }
 
 // Of reads the record from a status.
 func Of(s *v1alpha1.KafkaClusterStatus) Record {
 	return Record{
 		ClusterID: s.ClusterID, Bootstrapped: s.Bootstrapped, InitialVoters: slices.Clone(s.InitialVoters),
-		Pools: slices.Clone(s.Pools), Defaults: s.Defaults,
+		Pools: slices.Clone(s.Pools), Defaults: s.Defaults, TieredUsed: s.TieredStorageUsed,
 	}
 }
 
 // WriteTo puts the record into a status.
 func (r Record) WriteTo(s *v1alpha1.KafkaClusterStatus) {
-	s.ClusterID, s.Bootstrapped = r.ClusterID, r.Bootstrapped
+	s.ClusterID, s.Bootstrapped, s.TieredStorageUsed = r.ClusterID, r.Bootstrapped, r.TieredUsed
 	s.InitialVoters, s.Pools, s.Defaults = slices.Clone(r.InitialVoters), slices.Clone(r.Pools), r.Defaults
 }
 

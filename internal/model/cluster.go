@@ -90,6 +90,8 @@ type Pool struct {
 	Controller  bool
 	Broker      bool
 	Volumes     []v1alpha1.Volume // the first holds the metadata log
+	// Retention is what becomes of its claims, defaults filled in.
+	Retention v1alpha1.Retention
 	// StaticConfig is spec.config overridden by the pool's, only keys that need a restart.
 	StaticConfig map[string]string
 	// DynamicConfig is the pool's own run-time keys, set broker by broker.

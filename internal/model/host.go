@@ -25,6 +25,10 @@ type Host struct {
 	NeedsForScram string
 }
 
+// MindsACLs tells whether something in the cluster may mind ACLs. A class of a plug-in need not, and those of before
+// Kafka keeps for it.
+func (h Host) MindsACLs() bool { return h.Authorizes || h.Authorizer != "" }
+
 // HostListener is one listener as users see it.
 type HostListener struct {
 	Name       string

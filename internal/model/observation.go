@@ -5,6 +5,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/kafka"
@@ -35,7 +36,9 @@ type Observation struct {
 	BudgetClosed bool
 	// Untold are listeners that clients are not told of yet, with the brokers that do not have them, by the name in the
 	// spec.
-	Untold     map[string][]int32
+	Untold map[string][]int32
+	// Usage is what brokers said last of their log directories, by node id.
+	Usage      map[int32][]kafka.LogDir
 	Kafka      *kafka.Snapshot // nil = no snapshot
 	KafkaError string          // why there is none
 	Balancing  BalancingSeen
@@ -53,6 +56,7 @@ type ObservedPool struct {
 	Files       map[int32]Fingerprint // by node id, as in that ConfigMap
 	Template    Fingerprint
 	Deleting    bool
+	OtherClaims bool      // it would make other claims than its pool asks for
 	RetriedAt   time.Time // when the operator last had its controller try again; zero = never
 }
 
@@ -125,8 +129,16 @@ type ObservedClaim struct {
 	Bound     bool
 	Lost      bool // its volume is gone
 	Deleting  bool
-	Replace   bool  // the user permits that a new disk takes its place
-	Capacity  int64 // bytes of its volume; 0 = not known
+	Replace   bool // the user permits that a new disk takes its place
+	Pool      string
+	// Requested is the size that it asks for, and Capacity the one that it has; zero = none yet.
+	Requested, Capacity resource.Quantity
+	// Attributes is the VolumeAttributesClass that it asks for; nil = none.
+	Attributes *string
+	// Growth says that it does not have yet what it asks for, with Kubernetes' own words; empty = it has.
+	Growth string
+	// Unwanted tells that it is to be deleted once its node has left.
+	Unwanted bool
 	// KubernetesNode is the one that the volume was made for; empty = not known.
 	KubernetesNode string
 }
@@ -134,6 +146,12 @@ type ObservedClaim struct {
 // HasVolume tells that a claim has a volume, or had one that is lost. Nothing was ever written to another claim.
 func HasVolume(claim *corev1.PersistentVolumeClaim) bool {
 	return claim.Spec.VolumeName != "" || claim.Status.Phase == corev1.ClaimBound || claim.Status.Phase == corev1.ClaimLost
+}
+
+// Asks tells whether the claim asks for what a volume of the spec is to be.
+func (c ObservedClaim) Asks(v v1alpha1.Volume) bool {
+	return c.Requested.Cmp(v.Size) >= 0 &&
+		(v.VolumeAttributesClassName == nil || SameClass(c.Attributes, v.VolumeAttributesClassName))
 }
 
 // PodProblem tells apart why a pod does not run.

@@ -18,9 +18,6 @@ import (
 // zoneLabel is what Kubernetes copies from the node to the pod (1.35 and later).
 const zoneLabel = corev1.LabelTopologyZone
 
-// selectedNode is the annotation of a claim in which the scheduler names the node that a volume is to be made for.
-const selectedNode = "volume.kubernetes.io/selected-node"
-
 // Kubernetes tells what the live objects say about a cluster; Kafka's side stays empty.
 // files are what the nodes shall run, for the words in which a difference is told.
 func Kubernetes(c *model.Cluster, live *Live, files map[int32]render.NodeFiles, now time.Time) *model.Observation {
@@ -41,7 +38,10 @@ func Kubernetes(c *model.Cluster, live *Live, files map[int32]render.NodeFiles, 
 	}
 	for _, set := range live.StatefulSets {
 		if pool := set.Labels[v1alpha1.LabelPool]; pool != "" {
-			observation.Pools[pool] = observePool(set, fingerprints)
+			seen := observePool(set, fingerprints)
+			wanted := c.Pool(pool)
+			seen.OtherClaims = wanted != nil && !render.KeepsClaims(set, c, wanted)
+			observation.Pools[pool] = seen
 			// A pod that is deleted before Kubernetes has taken note of a new template comes back on the old one.
 			observation.CacheCurrent = observation.CacheCurrent && set.Status.ObservedGeneration == set.Generation
 		}
@@ -134,43 +134,6 @@ func versionOf(pod *corev1.Pod) string {
 		}
 	}
 	return ""
-}
-
-func observeClaims(c *model.Cluster, live *Live, observation *model.Observation) {
-	for _, claim := range live.Claims {
-		id, err := strconv.ParseInt(claim.Labels[v1alpha1.LabelNodeID], 10, 32)
-		if err != nil {
-			continue
-		}
-		node := observation.Nodes[int32(id)]
-		volume := claim.Labels[v1alpha1.LabelVolume]
-		node.Claims = append(node.Claims, model.ObservedClaim{
-			Volume: volume, Name: claim.Name, UID: string(claim.UID), ClusterID: claim.Labels[v1alpha1.LabelClusterID],
-			Bound: claim.Status.Phase == corev1.ClaimBound, Lost: claim.Status.Phase == corev1.ClaimLost,
-			Deleting: claim.DeletionTimestamp != nil, Replace: claim.Annotations[v1alpha1.AnnotationReplace] == "true",
-			KubernetesNode: claim.Annotations[selectedNode], Capacity: claim.Status.Capacity.Storage().Value(),
-		})
-		if desired := c.Node(int32(id)); desired != nil && c.PoolOf(desired).Volumes[0].Name == volume {
-			if model.HasVolume(claim) {
-				node.DiskUID = string(claim.UID)
-			}
-			node.DirectID = claim.Annotations[v1alpha1.AnnotationDirectoryID]
-		}
-		observation.Nodes[int32(id)] = node
-	}
-}
-
-// InDoubt lists the nodes with a claim that the user permits to be replaced: whether its disk has failed, only the
-// broker knows.
-func InDoubt(live *Live) []int32 {
-	var ids []int32
-	for _, claim := range live.Claims {
-		id, err := strconv.ParseInt(claim.Labels[v1alpha1.LabelNodeID], 10, 32)
-		if err == nil && claim.Annotations[v1alpha1.AnnotationReplace] == "true" {
-			ids = append(ids, int32(id))
-		}
-	}
-	return ids
 }
 
 // observeChanges says of each pod that does not run what is wanted how the two differ.

@@ -2,7 +2,7 @@ package plainauth
 
 import (
 	"bytes"
-	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,19 +12,26 @@ import (
 //
 // The users file and the list of certificates each may stand in up to MaxParts files, because a Secret holds 1 MiB. A
 // further one has the first one's name, a dash and its number, from 1 on, stands beside it, and is of the same format.
-// The second line of the first file says how many there are:
+// The second line of the first file has a word for each further one, in their order, and the second line of a further
+// one has its own:
 //
-//	#files <number>
+//	#files <word> ...
 //
-// Without it there is one. The class reads no file that does not count: so an operator of before there were several,
-// which writes the first file alone and without that line, has the others out with it, and nobody logs in by what it
-// does not know.
+// A word is 16 lower-case hexadecimal digits. The class reads a further file only while both say the same word: so an
+// operator of before there were several, which writes the first file alone and without that line, has the others out
+// with it, and nobody logs in by what it does not know. A further file that has not counted gets a new word before it
+// does. What stood in it before lets nobody in then, in whatever order the files reach a broker, and whoever wrote it.
 //
 // A name stands in one file. Where it stands in several, as while a broker has read one and not yet another, the first
 // of them counts.
 
 // MaxParts is in how many files the users, and the certificates, may stand.
 const MaxParts = 8
+
+// WordBytes is of how many bytes a word is made.
+const WordBytes = 8
+
+var words = regexp.MustCompile(`^#files((?: [0-9a-f]{16}){1,7})\n$`)
 
 const partsMark = "#files "
 
@@ -36,28 +43,32 @@ func PartName(first string, part int) string {
 	return first + "-" + strconv.Itoa(part)
 }
 
-// InParts is a first file that says how many count.
-func InParts(first []byte, parts int) []byte {
-	head, rest := cutLine(first)
+// Worded is a file with some words: the first one with those of all that count beside it, a further one with its own.
+func Worded(file []byte, words ...string) []byte {
+	head, rest := cutLine(file)
 	if bytes.HasPrefix(rest, []byte(partsMark)) {
 		_, rest = cutLine(rest)
 	}
-	if parts < 2 {
+	if len(words) == 0 {
 		return slices.Concat(head, rest)
 	}
-	return slices.Concat(head, fmt.Appendf(nil, "%s%d\n", partsMark, parts), rest)
+	return slices.Concat(head, []byte(partsMark+strings.Join(words, " ")+"\n"), rest)
 }
 
-// PartsOf is how many files count, as the first one says.
-func PartsOf(first []byte) int {
-	_, rest := cutLine(first)
+// Words are those of a file; none = it says none, or nothing that makes sense.
+func Words(file []byte) []string {
+	_, rest := cutLine(file)
 	line, _ := cutLine(rest)
-	text, is := strings.CutPrefix(strings.TrimSuffix(string(line), "\n"), partsMark)
-	if n, err := strconv.Atoi(text); is && err == nil && n >= 2 && n <= MaxParts && text == strconv.Itoa(n) &&
-		bytes.HasSuffix(line, []byte("\n")) {
-		return n
+	if match := words.FindSubmatch(line); match != nil {
+		return strings.Fields(string(match[1]))
 	}
-	return 1
+	return nil
+}
+
+// Counts tells whether a further file counts by what the first one says.
+func Counts(first, further []byte, part int) bool {
+	said, own := Words(first), Words(further)
+	return part >= 1 && part <= len(said) && len(own) == 1 && own[0] == said[part-1]
 }
 
 func cutLine(file []byte) (line, rest []byte) {

@@ -29,7 +29,7 @@ func (v *view) toBalance() course.Inputs {
 			}
 		}
 		for _, claim := range n.claims {
-			b.Capacity[model.LogDir(claim.Volume)] = claim.Capacity
+			b.Capacity[model.LogDir(claim.Volume)] = claim.Capacity.Value()
 		}
 		in.Brokers = append(in.Brokers, b)
 	}

@@ -212,6 +212,17 @@ var disruptionTests = []disruptionTest{
 				Files: print2("v1"), Template: print2("t1")}}
 		}},
 	{"a broker that is gone is forgotten", "", "", Unregister, 7, func(s *stage) { s.remember(7, true) }},
+	{"the claims of a node that is gone for good go", "", "delete the claims of main-7: the node is gone", DeleteClaims, 7,
+		func(s *stage) { s.leaveClaims(7) }},
+	{"not while Kafka knows the node", "forgotten", "Kafka has not forgotten broker 7", DeleteClaims, 7, func(s *stage) {
+		s.leaveClaims(7)
+		s.remember(7, false)
+	}},
+	{"not while nobody can see what Kafka knows", "snapshotFresh", "there is no view of Kafka", DeleteClaims, 7,
+		func(s *stage) {
+			s.leaveClaims(7)
+			s.obs.Kafka = nil
+		}},
 	{"not while Kafka counts on it", "isFenced", "Kafka still counts on it", Unregister, 7,
 		func(s *stage) { s.remember(7, false) }},
 
@@ -466,6 +477,36 @@ func TestEachPredicateAloneHoldsItsAct(t *testing.T) {
 		if !slices.ContainsFunc(disruptionTests,
 			func(tt disruptionTest) bool { return tt.kind == r.leads && tt.predicate == "" }) {
 			t.Errorf("reason %s has no test", r.name)
+		}
+	}
+}
+
+// leaveClaims leaves claims of a node that was asked for once, of a pool that deletes them.
+func (s *stage) leaveClaims(id int32) {
+	s.obs.Nodes[id] = model.ObservedNode{Claims: []model.ObservedClaim{{
+		Volume: "data", Name: fmt.Sprintf("data-events-main-%d", id), UID: "left", ClusterID: s.c.ClusterID, Pool: "main",
+		Bound: true, Unwanted: true,
+	}}}
+}
+
+func TestClaimsThatNobodyAskedToDeleteStay(t *testing.T) {
+	for name, change := range map[string]func(s *stage, claim *model.ObservedClaim){
+		"the pool retained them":     func(_ *stage, claim *model.ObservedClaim) { claim.Unwanted = false },
+		"they are another cluster's": func(_ *stage, claim *model.ObservedClaim) { claim.ClusterID = "another" },
+		"they are being deleted":     func(_ *stage, claim *model.ObservedClaim) { claim.Deleting = true },
+		"the node is asked for":      func(s *stage, _ *model.ObservedClaim) { s.c.Nodes[2].ID = 7 },
+		"its pod has not ended": func(s *stage, _ *model.ObservedClaim) {
+			seen := s.obs.Nodes[7]
+			seen.Pod = &model.ObservedPod{Name: "events-main-7", UID: "pod-7", Pool: "main", Deleting: true}
+			s.obs.Nodes[7] = seen
+		},
+	} {
+		s := newStage(t)
+		s.leaveClaims(7)
+		claims := s.obs.Nodes[7].Claims
+		change(s, &claims[0])
+		if p := s.next(); strings.Contains(p.String(), "the claims of") || strings.Contains(p.String(), "claims of node") {
+			t.Errorf("%s, and they go:\n%s", name, p)
 		}
 	}
 }

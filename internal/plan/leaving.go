@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -137,4 +138,49 @@ func podsGone(v *view, d *disruption, _ *round) (bool, string) {
 // isFenced protects a running broker: unregistered, it would go on outside the cluster.
 func isFenced(v *view, d *disruption, _ *round) (bool, string) {
 	return v.kafka.brokers[d.node.ID].Fenced, "Kafka still counts on it"
+}
+
+// departed lists the nodes of which Kubernetes has nothing but claims, and that the spec does not ask for.
+func (v *view) departed() []*node {
+	var departed []*node
+	for _, id := range slices.Sorted(maps.Keys(v.obs.Nodes)) {
+		seen := v.obs.Nodes[id]
+		there := slices.ContainsFunc(v.nodes, func(n *node) bool { return n.ID == id && !n.gone })
+		claims := slices.DeleteFunc(slices.Clone(seen.Claims), func(claim model.ObservedClaim) bool {
+			return claim.ClusterID != v.c.ClusterID
+		})
+		if seen.Pod != nil || there || len(claims) == 0 {
+			continue
+		}
+		pool := &model.Pool{Name: claims[0].Pool, StatefulSet: v.c.Name + "-" + claims[0].Pool}
+		departed = append(departed, &node{Node: &model.Node{ID: id, Pool: pool.Name}, pool: pool, gone: true, claims: claims})
+	}
+	return departed
+}
+
+func (n *node) claimsName() string { return fmt.Sprintf("claims of node %d", n.ID) }
+
+func claimsUnwanted(_ *view, n *node) (bool, string) {
+	for _, claim := range n.claims {
+		if claim.Unwanted && !claim.Deleting {
+			return true, "the node is gone, and storage.retention.whenScaled of its pool was Delete"
+		}
+	}
+	return false, ""
+}
+
+// forgotten protects claims for as long as the node might be wanted back.
+func forgotten(v *view, d *disruption, _ *round) (bool, string) {
+	id := d.node.ID
+	if _, registered := v.kafka.brokers[id]; registered {
+		return false, fmt.Sprintf("Kafka has not forgotten broker %d", id)
+	}
+	if _, votes := v.kafka.voter(id); votes {
+		return false, fmt.Sprintf("controller %d is a voter of the metadata quorum", id)
+	}
+	count, example := v.kafka.replicas(id)
+	if count == 0 {
+		return true, ""
+	}
+	return false, fmt.Sprintf("%s name it, among them %s", verdict.Counted(count, "partition"), partition(example))
 }

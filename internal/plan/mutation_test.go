@@ -146,6 +146,16 @@ var killers = map[string]struct {
 		s.settle(300)
 		return s.aged()
 	}},
+	"forgotten": {"are deleted and Kafka knows it", func(s *sim) {
+		s.deleteWhenScaled("brk")
+		s.run(2)
+		s.scale("brk", 3)
+		for s.slot(s.nodes[1003]) {
+			s.run(1)
+		}
+		s.kill(s.nodes[1003]) // Kafka counts on it until its session ends
+		s.run(5)
+	}, func() *sim { return atRest("ctl:0:3:c", "brk:1000:4:b") }},
 	"rollFirst": {"is to be restarted", func(s *sim) {
 		s.run(4)
 		s.edit("v2")

@@ -86,6 +86,7 @@ func next(c *model.Cluster, want model.Desired, obs *model.Observation, now time
 	}
 	if !staging && len(shaping) == 0 {
 		v.carryOut(p, chosen)
+		v.planRenewal(p)
 	}
 	v.planEviction(p, t, chosen, wanted)
 	v.planPending(p)

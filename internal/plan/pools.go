@@ -1,8 +1,10 @@
 package plan
 
 import (
+	"slices"
 	"time"
 
+	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/model"
 )
 
@@ -58,7 +60,58 @@ func (v *view) planPool(p *Plan, shaping map[string]bool, kind Kind, pool *model
 	}
 	shaping[pool.Name] = true
 	p.Steps = append(p.Steps, Step{
-		Kind: kind, Pool: pool.Name, Nodes: nodes, Replicas: pool.Replicas, Reasons: []string{reason},
+		Kind: kind, Pool: pool.Name, Nodes: nodes, Replicas: v.replicas(pool), Reasons: []string{reason},
+	})
+}
+
+// replicas is what the StatefulSet of a pool has to ask for at least, so that it takes over every pod that there is: it
+// would delete the others, whatever they hold. Nodes that the spec does not ask for leave one by one.
+func (v *view) replicas(pool *model.Pool) int32 {
+	replicas := pool.Replicas
+	for id, seen := range v.obs.Nodes {
+		if seen.Pod != nil && seen.Pod.Pool == pool.Name && !seen.Pod.Deleting {
+			replicas = max(replicas, id-pool.FirstNodeID+1)
+		}
+	}
+	return replicas
+}
+
+// planRenewal has one StatefulSet made anew that would make other claims than its pool asks for: Kubernetes lets nobody
+// change that. While there is none, no pod that dies is made again. So nothing else is under way in the pool: every pod
+// is ready on what it would come back on, none leaves or is to come, and its claims ask for all that they are to have.
+//
+// Beside another StatefulSet it stays as it is. Kubernetes does not expect pods that have none, and counts them as
+// healthy (DisruptionController.getExpectedScale): a budget would let it evict as many others, whatever it says. Where
+// there is no StatefulSet at all it lets nobody evict anything.
+func (v *view) planRenewal(p *Plan) {
+	if len(p.Steps) > 0 || !v.obs.CacheCurrent || len(v.obs.Pools) != 1 {
+		return
+	}
+	for i := range v.c.Pools {
+		pool := &v.c.Pools[i]
+		set, exists := v.obs.Pools[pool.Name]
+		if !exists || set.Deleting || !set.OtherClaims || set.Replicas != pool.Replicas {
+			continue
+		}
+		if slices.ContainsFunc(v.ofPool(pool.Name), func(n *node) bool { return !n.atRest() }) {
+			continue
+		}
+		p.Steps = append(p.Steps, Step{
+			Kind: RenewPool, Pool: pool.Name, SetUID: set.UID, Reasons: []string{"its volumes have changed"},
+		})
+		return
+	}
+}
+
+// atRest tells that a node is up on what a new pod of it would run, and that its claims ask for what the spec does.
+func (n *node) atRest() bool {
+	if n.leaving || n.gone || !n.made || !n.ready() || !n.runsWanted() || !n.isStagedAsWanted() {
+		return false
+	}
+	return !slices.ContainsFunc(n.pool.Volumes, func(v v1alpha1.Volume) bool {
+		return !v.Ephemeral && !slices.ContainsFunc(n.claims, func(c model.ObservedClaim) bool {
+			return c.Volume == v.Name && !c.Deleting && c.Asks(v)
+		})
 	})
 }
 

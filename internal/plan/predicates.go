@@ -104,8 +104,8 @@ var predicates = []predicate{
 	},
 	{
 		name: "snapshotFresh", permits: snapshotFresh,
-		guards: []Kind{Restart, ReplaceDisk, AddVoter, RemoveVoter, ShrinkPool, Unregister, FinalizeVersion, BeginMoves,
-			evict},
+		guards: []Kind{Restart, ReplaceDisk, AddVoter, RemoveVoter, ShrinkPool, Unregister, DeleteClaims, FinalizeVersion,
+			BeginMoves, evict},
 		sentence: "There is a complete view of Kafka, it is of this cluster, and it is at most 10 seconds old.",
 	},
 	{
@@ -203,6 +203,11 @@ var predicates = []predicate{
 	{
 		name: "isFenced", guards: []Kind{Unregister}, permits: isFenced,
 		sentence: "A broker that is unregistered is fenced: Kafka has given up on it.",
+	},
+	{
+		name: "forgotten", guards: []Kind{DeleteClaims}, permits: forgotten,
+		sentence: "Of a node whose claims are deleted nothing is left: Kafka lists no such broker, the metadata quorum no " +
+			"such voter, and no partition names it.",
 	},
 	{
 		name: "allOnVersion", guards: []Kind{FinalizeVersion}, permits: allOnVersion,

@@ -96,6 +96,7 @@ type randomRun struct {
 	*sim
 	rng     *rand.Rand
 	disks   *rand.Rand // of what befalls second disks, so that lives without them stay as they are
+	growth  *rand.Rand // of what befalls sizes and claims, in the same way
 	edits   int
 	next    int32         // first node id of the next new pool
 	backIn  map[int32]int // seconds until a machine is back
@@ -120,6 +121,11 @@ func newRandomRun(seed uint64, mute bool) *randomRun {
 	}
 	r.sim = newSim(c)
 	r.mute = mute
+	if r.growth = rand.New(rand.NewPCG(seed, 2)); r.growth.IntN(2) == 0 {
+		for i := range c.Pools {
+			r.deleteWhenScaled(c.Pools[i].Name)
+		}
+	}
 	r.users.racks = r.rng.IntN(4)
 	if r.users.racks > 0 {
 		c.RackKey = "zone"
@@ -220,7 +226,7 @@ func (r *randomRun) widest() int {
 func (r *randomRun) keepRoles() {
 	for _, n := range r.order {
 		pool := r.poolOf(n.pool)
-		if n.fails && r.wanted(n.id) != nil && !pool.Controller &&
+		if r.willFail(n) && r.wanted(n.id) != nil && !pool.Controller &&
 			slices.ContainsFunc(r.order, func(m *simNode) bool { return m.pool == n.pool && r.isVoter(m) }) {
 			r.note("(the user leaves pool %s its controllers)", n.pool)
 			r.setRoles(n.pool, "cb")
@@ -228,11 +234,20 @@ func (r *randomRun) keepRoles() {
 	}
 }
 
+// willFail tells whether a node fails, or will once the pod that is stopping has been made again on what is staged.
+func (r *randomRun) willFail(n *simNode) bool {
+	set := r.sets[n.pool]
+	if n.fails || set == nil || n.pod != nil && !n.pod.Deleting {
+		return n.fails
+	}
+	return r.bad[r.contents[set.files[n.id].User].text] || r.bad[r.contents[set.template.User].text]
+}
+
 // bringBack wants nodes again that were to go, hold partitions or a vote, and cannot start on what they last ran.
 func (r *randomRun) bringBack() {
 	for _, n := range r.order {
 		set := r.sets[n.pool]
-		if r.wanted(n.id) != nil || !r.slot(n) || !n.fails || !r.holds(n.id) && !r.isVoter(n) {
+		if r.wanted(n.id) != nil || !r.slot(n) || !r.willFail(n) || !r.holds(n.id) && !r.isVoter(n) {
 			continue
 		}
 		r.note("(the user wants node %d again)", n.id)
@@ -272,6 +287,16 @@ func (r *randomRun) finish() string {
 		return strings.Join(r.wrong, "; ")
 	case !settled:
 		return "the plan is never empty: " + r.last
+	}
+	for _, p := range r.c.Pools {
+		if set := r.sets[p.Name]; len(r.sets) == 1 && set != nil && set.size != r.sizeOf(p.Name) {
+			return "the StatefulSet of pool " + p.Name + " makes other claims than the pool asks for"
+		}
+	}
+	for _, n := range r.order {
+		if n.unwanted && n.claim != "" && r.wanted(n.id) == nil {
+			return fmt.Sprintf("node %d is gone and its claims stay", n.id)
+		}
 	}
 	return r.atRest()
 }

@@ -24,6 +24,10 @@ func (r *randomRun) happen() {
 			r.cordon(false, id)
 		}
 	}
+	if pool := r.c.Pools[r.growth.IntN(len(r.c.Pools))].Name; r.growth.IntN(60) == 0 {
+		r.note("(the disks of pool %s grow)", pool)
+		r.growDisks(pool)
+	}
 	if r.shrinks {
 		r.comeAndGo()
 		return
@@ -132,6 +136,9 @@ func (r *randomRun) changeVersion() {
 func (r *randomRun) reshape() {
 	if slices.ContainsFunc(r.order, func(n *simNode) bool { return n.going }) {
 		return // the quorum may have to outlive that disk
+	}
+	if slices.ContainsFunc(r.c.Pools, func(p model.Pool) bool { return r.isHeadless(p.Name) }) {
+		return
 	}
 	pools := slices.Clone(r.c.Pools)
 	i := r.rng.IntN(len(pools))

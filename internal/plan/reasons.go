@@ -105,6 +105,12 @@ var reasons = []reason{
 		sentence: "Kafka lists a broker of this cluster that has no pod and never will.",
 	},
 	{
+		name: "claimsUnwanted", leads: DeleteClaims, holds: claimsUnwanted,
+		after: "a node gone for good, of a pool with `storage.retention.whenScaled: Delete`",
+		sentence: "A node is gone, and storage.retention.whenScaled of its pool said Delete while the pool had it: its " +
+			"claims bear the annotation kafka.castellan.dev/when-scaled.",
+	},
+	{
 		name: "metadataAsked", leads: FinalizeVersion, holds: metadataAsked,
 		after:    "`spec.metadataVersion`",
 		sentence: "spec.metadataVersion differs from the metadata.version that Kafka has finalized.",

@@ -227,9 +227,10 @@ func TestEveryRuleIsToldSomewhere(t *testing.T) {
 		"restartAsked": "asked for at", "replaceAsked": "permits it", "diskGoes": "permits an empty disk",
 		"diskChanged": "it came back with another disk", "notAController": "no longer asked for as a controller",
 		"notAVoter": "it is asked for as a controller", "notAskedFor": "the spec asks for fewer nodes",
-		"poolGone":     "the spec has no such pool",
-		"identityEnds": "its certificate ends at",
-		"brokerGone":   "it is gone for good", "metadataAsked": "is asked for", "movesDue": "gets its share",
+		"poolGone":       "the spec has no such pool",
+		"identityEnds":   "its certificate ends at",
+		"claimsUnwanted": "the node is gone, and storage.retention.whenScaled of its pool was Delete",
+		"brokerGone":     "it is gone for good", "metadataAsked": "is asked for", "movesDue": "gets its share",
 	}
 	for _, r := range reasons {
 		if r.name == "podMissing" {

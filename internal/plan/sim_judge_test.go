@@ -206,7 +206,9 @@ func (s *sim) judgeExpectation(step *Step) {
 			seen = seen && set.files[id] == s.want.Files[id]
 		}
 	case StatefulSetGone:
-		seen = set == nil || set.uid != step.SetUID
+		seen = set == nil || set.uid != step.SetUID || set.deleting
+	case ClaimsGone:
+		seen = n.claim == "" && n.second.claim == ""
 	case KafkaShows:
 		seen = s.kafkaShows(step)
 	}

@@ -16,6 +16,8 @@ type simSet struct {
 	files    map[int32]model.Fingerprint
 	template model.Fingerprint
 	deleting bool
+	orphaned bool  // it is deleted, and its pods stay
+	size     int64 // of the disks that it would make
 	retried  time.Time
 	touched  int // second of the last change; its controller tries at once then
 }
@@ -37,7 +39,9 @@ type simNode struct {
 	lostFor int
 	holding int // seconds for which it has been leaving
 
-	second simDisk
+	second   simDisk
+	size     int64 // of the disk that its claim asks for
+	unwanted bool  // the claim is to go when the node has left
 
 	pod        *model.ObservedPod // never changed in place: observations hold it
 	files      content            // what the process runs
@@ -182,6 +186,7 @@ func (s *sim) makePod(n *simNode, set *simSet) {
 	s.uids++
 	if n.claim == "" {
 		n.claim, n.dir, n.lost, n.replace, n.lostFor = fmt.Sprintf("claim-%d-%d", n.id, s.uids), "", false, false, 0
+		n.size = set.size
 	}
 	if n.second.claim == "" && s.isJBOD(n) {
 		n.second = simDisk{claim: fmt.Sprintf("second-%d-%d", n.id, s.uids)}
@@ -311,6 +316,9 @@ func (s *sim) evict(n *simNode) bool {
 		if s.slot(m) && m.pod != nil && m.pod.Ready && !m.pod.Deleting {
 			healthy++
 		}
+	}
+	if expected == 0 {
+		return false
 	}
 	spared := slices.Contains(s.budget.spared, n.pod.Name)
 	if !spared && (!s.budgetCounted() || s.budget.allowed-(expected-healthy) < 1) {

@@ -35,7 +35,7 @@ func (s *sim) objects() *model.Observation {
 		o.Pools[name] = model.ObservedPool{
 			UID: set.uid, FirstNodeID: set.first, Controller: shape.controller, Broker: shape.broker,
 			Replicas: set.replicas, Files: set.files, Template: set.template, Deleting: set.deleting,
-			RetriedAt: set.retried,
+			RetriedAt: set.retried, OtherClaims: s.poolOf(name) != nil && set.size != s.sizeOf(name),
 		}
 	}
 	for _, n := range s.order {
@@ -47,16 +47,16 @@ func (s *sim) objects() *model.Observation {
 			seen.Refused, seen.RefusedAt = "exceeded quota", s.after(n.refusedAt)
 		}
 		if n.claim != "" {
-			seen.Claims = []model.ObservedClaim{{
+			seen.Claims = []model.ObservedClaim{s.claimOf(n, model.ObservedClaim{
 				Volume: "data", Name: fmt.Sprintf("data-%d", n.id), UID: n.claim, ClusterID: "CID", Bound: true,
 				Lost: n.lost, Replace: n.replace, Deleting: n.going, KubernetesNode: n.machine(),
-			}}
+			})}
 		}
 		if n.second.claim != "" {
-			seen.Claims = append(seen.Claims, model.ObservedClaim{
+			seen.Claims = append(seen.Claims, s.claimOf(n, model.ObservedClaim{
 				Volume: "second", Name: fmt.Sprintf("second-%d", n.id), UID: n.second.claim, ClusterID: "CID", Bound: true,
 				Replace: n.second.replace, Deleting: n.second.going, KubernetesNode: n.machine(),
-			})
+			}))
 		}
 		o.Nodes[n.id] = seen
 	}
@@ -175,9 +175,15 @@ func (s *sim) act(step *Step, all []Step) error {
 		s.uids++
 		p := s.poolOf(step.Pool)
 		set = &simSet{uid: fmt.Sprintf("set-%d", s.uids), first: p.FirstNodeID,
-			template: s.want.Templates[step.Pool], files: map[int32]model.Fingerprint{}}
+			template: s.want.Templates[step.Pool], files: map[int32]model.Fingerprint{}, size: s.sizeOf(step.Pool)}
 		s.sets[step.Pool] = set
+		for _, n := range s.order {
+			if n.pool == step.Pool && n.pod != nil {
+				set.files[n.id] = n.pod.Files // as it ran last
+			}
+		}
 		s.resize(set, step.Replicas, step.Pool)
+		s.judgeTakeover(step)
 	case ScalePool:
 		s.resize(set, step.Replicas, step.Pool)
 	case StageFiles:
@@ -196,6 +202,11 @@ func (s *sim) act(step *Step, all []Step) error {
 	case RemovePool:
 		s.judgeRemovePool(step)
 		delete(s.sets, step.Pool)
+	case RenewPool:
+		s.judgeRenewal(step)
+		s.orphan(step.Pool)
+	case DeleteClaims:
+		s.deleteUnwanted(step)
 	case ReplaceDisk:
 		s.replaceDisk(step)
 	case Restart:

@@ -130,6 +130,7 @@ func (s *sim) node(id int32, pool string) *simNode {
 func (s *sim) second() {
 	s.now = s.now.Add(time.Second)
 	s.tick++
+	s.moveClaims()
 	for _, n := range s.order {
 		s.moveNode(n)
 	}

@@ -27,6 +27,9 @@ const (
 	// StageFiles lets new pods start on the desired template and, for Nodes, on the desired files.
 	// The files of other nodes stay.
 	StageFiles Kind = "StageFiles"
+	// RenewPool deletes the StatefulSet of a pool and keeps its pods. Another one takes them over, which makes other
+	// claims.
+	RenewPool Kind = "RenewPool"
 	// AlterConfig sets and deletes run-time keys in Kafka.
 	AlterConfig Kind = "AlterConfig"
 	// Cordon lets Kafka place no new replica on a broker that leaves.
@@ -53,6 +56,8 @@ const (
 	RemovePool Kind = "RemovePool"
 	// Unregister makes Kafka forget a broker that is gone.
 	Unregister Kind = "Unregister"
+	// DeleteClaims deletes the claims of a node that is gone.
+	DeleteClaims Kind = "DeleteClaims"
 	// FinalizeVersion raises or lowers metadata.version.
 	FinalizeVersion Kind = "FinalizeVersion"
 	// BeginMoves puts moves of replicas on record, and begins them.
@@ -72,9 +77,9 @@ type Step struct {
 	Changes  []kafka.ConfigChange       // AlterConfig, Cordon, Uncordon
 	Member   kafka.QuorumMember         // AddVoter, RemoveVoter
 	Endpoint string                     // AddVoter: host:port of its CONTROLLER listener
-	SetUID   string                     // RetryPod, RemovePool: the very StatefulSet that was judged
+	SetUID   string                     // RetryPod, RenewPool, RemovePool: the very StatefulSet that was judged
 	Level    int16                      // FinalizeVersion
-	Claims   []model.ObservedClaim      // ReplaceDisk: the very claims that were judged
+	Claims   []model.ObservedClaim      // ReplaceDisk, DeleteClaims: the very claims that were judged
 	Moves    []v1alpha1.MovingPartition // BeginMoves, EndMoves
 	Reasons  []string                   // why, as sentences
 	Facts    string                     // what the cluster has left meanwhile, as sentences; may be empty

@@ -38,6 +38,8 @@ const (
 	ScaleStatefulSet Act = "ScaleStatefulSet"
 	// DeleteStatefulSet deletes the StatefulSet Step.SetUID.
 	DeleteStatefulSet Act = "DeleteStatefulSet"
+	// OrphanStatefulSet deletes the StatefulSet Step.SetUID, and keeps its pods.
+	OrphanStatefulSet Act = "OrphanStatefulSet"
 	// TouchStatefulSet changes an annotation of the StatefulSet Step.SetUID, so that its controller looks at it at once.
 	TouchStatefulSet Act = "TouchStatefulSet"
 	// AnnotatePod writes Step.Format to the pod Step.PodUID. FormatInitial is written only after Step.DiskUID is on
@@ -47,6 +49,8 @@ const (
 	DeletePod Act = "DeletePod"
 	// DeleteDisk deletes those of Step.Claims that may be replaced, and then the pod Step.PodUID, if there is one.
 	DeleteDisk Act = "DeleteDisk"
+	// DeleteUnwanted deletes those of Step.Claims that are to go with their node.
+	DeleteUnwanted Act = "DeleteUnwanted"
 	// AskKafka sends Row.Request.
 	AskKafka Act = "AskKafka"
 	// MoveReplicas records Step.Moves before it begins them, and takes their throttle off before it forgets them.
@@ -94,6 +98,9 @@ const (
 	StatefulSetChanged Expectation = "StatefulSetChanged"
 	// StatefulSetGone: the StatefulSet Step.SetUID is being deleted or is gone.
 	StatefulSetGone Expectation = "StatefulSetGone"
+	// ClaimsGone: those of Step.Claims that were to be deleted are being deleted or are gone. Kubernetes keeps a claim for
+	// as long as a pod uses it.
+	ClaimsGone Expectation = "ClaimsGone"
 	// KafkaShows: a view of Kafka that begins after the request shows what was asked for.
 	KafkaShows Expectation = "KafkaShows"
 	// Nothing: the step is an attempt. What it did not achieve is planned again, or Kafka does it by itself.
@@ -139,6 +146,10 @@ var table = []Row{
 	{
 		Kind: StageFiles, Trace: "stage", text: staged,
 		Act: ApplyStatefulSet, Event: Event{Type: NoEvent}, Expects: StatefulSetChanged,
+	},
+	{
+		Kind: RenewPool, Trace: "renew the claim templates of pool", text: func(s Step) string { return s.Pool },
+		Act: OrphanStatefulSet, Event: Event{NormalEvent, "PoolRenewed"}, Expects: StatefulSetGone,
 	},
 	{
 		Kind: AlterConfig, Trace: "configure", text: configured,
@@ -222,6 +233,14 @@ var table = []Row{
 		disruption: &disruptionRow{
 			concerns: everyNode, subject: (*node).name, undone: "not unregistered", effect: "is forgotten by Kafka",
 			judged: judgedID,
+		},
+	},
+	{
+		Kind: DeleteClaims, Trace: "delete the claims of", text: Step.nodeName,
+		Act: DeleteUnwanted, Event: Event{WarningEvent, "ClaimsDeleted"}, Expects: ClaimsGone,
+		disruption: &disruptionRow{
+			concerns: (*view).departed, subject: (*node).claimsName, undone: "not deleted",
+			effect: "is gone already; its claims are deleted, and the records on them", judged: judgedDisk,
 		},
 	},
 	{

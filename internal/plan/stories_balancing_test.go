@@ -188,3 +188,35 @@ func TestWhoseCordonKeepsABrokerFromTakingReplicas(t *testing.T) {
 		}
 	}
 }
+
+func TestAStatefulSetIsMadeAnewWhileReplicasMove(t *testing.T) {
+	s := newSim(simPools("main:0:3:cb"))
+	s.users.emptyAfter = 0
+	s.c.Balancing = model.Balancing{Mode: v1alpha1.BalancingOnScale, Tolerance: 10, MaxMoving: 1}
+	if !s.settle(200) {
+		t.Fatal("the cluster is never complete: ", s.last)
+	}
+	var assignments [][]int32
+	for i := range int32(12) {
+		assignments = append(assignments, []int32{i % 3, (i + 1) % 3})
+	}
+	s.topic("orders", 1, assignments...)
+	s.ticks.sync = 10
+	s.scale("main", 4)
+	for len(s.kafka.throttled) == 0 {
+		s.run(1)
+	}
+	s.growDisks("main")
+	begun := len(s.trace)
+	if !s.settle(1000) {
+		t.Fatal(s.last)
+	}
+	if complaint := s.atRest(); complaint != "" || len(s.wrong) > 0 || held(s, 3) < 4 {
+		t.Errorf("%s %v, broker 3 holds %d", complaint, s.wrong, held(s, 3))
+	}
+	trace := strings.Join(s.trace[begun:], "\n")
+	_, after, renewed := strings.Cut(trace, "renew the claim templates of pool main")
+	if !renewed || !strings.Contains(after, "move replicas of") {
+		t.Error("neither waits for the end of the other:\n", trace)
+	}
+}

@@ -6,15 +6,16 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/version"
 )
 
-// Claims prints the claims of one node's disks, named as the StatefulSet would name them. They have no owner: the disks
-// outlive the KafkaCluster, and their labels and annotations are how one that is made again takes them back. Only the
-// first disk of a founder has a directory id: one that takes its place is no founder's.
+// Claims prints the claims of one node's disks, named as the StatefulSet would name them. They have no owner unless the
+// user asks for one: the disks outlive the KafkaCluster, and their labels and annotations are how one that is made
+// again takes them back. Only the first disk of a founder has a directory id: one that takes its place is no founder's.
 func Claims(c *model.Cluster, n *model.Node) []*corev1.PersistentVolumeClaim {
 	pool := c.PoolOf(n)
 	var claims []*corev1.PersistentVolumeClaim
@@ -30,24 +31,39 @@ func Claims(c *model.Cluster, n *model.Node) []*corev1.PersistentVolumeClaim {
 		claim.Labels[v1alpha1.LabelNodeID] = fmt.Sprint(n.ID)
 		claim.Labels[v1alpha1.LabelVolume] = v.Name
 		claim.Labels[v1alpha1.LabelClusterID] = c.ClusterID
+		claim.Annotations = map[string]string{}
 		if c.Bootstrapped {
-			claim.Annotations = map[string]string{v1alpha1.AnnotationFounded: "true"}
+			claim.Annotations[v1alpha1.AnnotationFounded] = "true"
 		}
 		for _, voter := range c.InitialVoters {
 			if i == 0 && !c.Bootstrapped && voter.NodeID == n.ID && voter.DiskUID == "" {
-				claim.Annotations = map[string]string{v1alpha1.AnnotationDirectoryID: voter.DirectoryID}
+				claim.Annotations[v1alpha1.AnnotationDirectoryID] = voter.DirectoryID
 			}
+		}
+		if pool.Retention.WhenScaled == v1alpha1.RetentionDelete {
+			claim.Annotations[v1alpha1.AnnotationWhenScaled] = string(v1alpha1.RetentionDelete)
+		}
+		if pool.Retention.WhenDeleted == v1alpha1.RetentionDelete {
+			claim.OwnerReferences = []metav1.OwnerReference{Owner(c)}
 		}
 		claims = append(claims, claim)
 	}
 	return claims
 }
 
+// Owner has Kubernetes delete a claim, or a pod, with the KafkaCluster. It is no controller: that of a pod is its
+// StatefulSet, and a claim is taken over by its labels.
+func Owner(c *model.Cluster) metav1.OwnerReference {
+	return metav1.OwnerReference{
+		APIVersion: v1alpha1.GroupVersion.String(), Kind: model.KindCluster, Name: c.Name, UID: types.UID(c.UID),
+	}
+}
+
 func claimSpec(v v1alpha1.Volume) corev1.PersistentVolumeClaimSpec {
 	return corev1.PersistentVolumeClaimSpec{
 		AccessModes:      []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
 		Resources:        corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: v.Size}},
-		StorageClassName: v.StorageClassName,
+		StorageClassName: v.StorageClassName, VolumeAttributesClassName: v.VolumeAttributesClassName,
 	}
 }
 

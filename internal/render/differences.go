@@ -33,7 +33,7 @@ func Differences(v version.Version, before, after NodeFiles) []string {
 		if key == "advertised.listeners" && had && has {
 			was, is = apart(was, is) // the addresses that change may stand far behind
 		}
-		open := v.Scope(key) != version.Unknown && !mayHoldSecret(key)
+		open := v.Scope(key) != version.Unknown && !version.MayHoldSecret(key)
 		switch {
 		case !open:
 			texts = append(texts, key)
@@ -80,16 +80,6 @@ func shorten(value string) string {
 		return value[:maxValueShown] + "..."
 	}
 	return value
-}
-
-// mayHoldSecret goes by the name: Kafka's own list of sensitive keys is not among what it tells of a file.
-func mayHoldSecret(key string) bool {
-	return slices.ContainsFunc(
-		[]string{"password", "secret", "token", "jaas", "credential", "keystore.key", "private"},
-		func(word string) bool {
-			return strings.Contains(strings.ToLower(key), word)
-		},
-	)
 }
 
 // readProperties reads back what serverProperties wrote, as it stands there.

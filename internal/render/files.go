@@ -50,9 +50,11 @@ func Nodes(c *model.Cluster) map[int32]NodeFiles {
 			fileJVM:        jvmOptions(c, pool, n),
 			fileNames:      certificateNames(n, c.AuthorityRound),
 		}
+		asked := digest(toJSON(askedOfNode(c, pool, n)))
 		nodes[n.ID] = NodeFiles{Data: data, Fingerprint: model.Fingerprint{
-			User:  digest(toJSON(askedOfNode(c, pool, n))),
-			Whole: digest(toJSON(data), shared),
+			User: asked,
+			// What is asked for need not show in the files: those of a custom mechanism stand in a Secret.
+			Whole: digest(toJSON(data), shared, asked),
 		}}
 	}
 	return nodes

@@ -59,6 +59,9 @@ func TestWhatRestartsWhat(t *testing.T) {
 		files, template bool
 	}{
 		{"a static key changes the file", func(in *resolve.Inputs) { in.Spec.Config["log.retention.hours"] = "1" }, true, false},
+		{"reporters without plug-ins change nothing", func(in *resolve.Inputs) {
+			in.Spec.Config["metric.reporters"] = "org.apache.kafka.common.metrics.JmxReporter"
+		}, false, false},
 		{"a run-time key changes nothing", func(in *resolve.Inputs) { in.Spec.Config["log.segment.bytes"] = "1048576" }, false, false},
 		{"a run-time key of a pool changes nothing", func(in *resolve.Inputs) {
 			in.Spec.Pools[0].Config = v1alpha1.Config{"num.io.threads": "3"}

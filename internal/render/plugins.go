@@ -2,6 +2,7 @@ package render
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -11,8 +12,8 @@ import (
 )
 
 const (
-	pluginVolume      = model.OwnPrefix + "plugin-" // and the plug-in's name
-	pluginFilesVolume = model.OwnPrefix + "plugin-files"
+	pluginVolume = model.OwnPrefix + "plugin-" // and the plug-in's name; no other volume's name begins so
+	tieredVolume = model.OwnPrefix + "tiered-files"
 
 	pluginsDir     = "/opt/castellan/plugins"
 	pluginFilesDir = "/etc/castellan/plugin"
@@ -61,7 +62,7 @@ func needsPluginFiles(c *model.Cluster, pool *model.Pool) bool {
 }
 
 // IsPluginFiles tells whether a volume of a pod is that of the files of tiered storage.
-func IsPluginFiles(v corev1.Volume) bool { return v.Name == pluginFilesVolume }
+func IsPluginFiles(v corev1.Volume) bool { return v.Name == tieredVolume }
 
 // tieredStorage is Kafka's tiered storage (KIP-405) behind a class of a plug-in, with its metadata in a topic of
 // Kafka's own. A controller has to know only that there is one: it admits topics.
@@ -91,6 +92,24 @@ func tieredStorage(c *model.Cluster, pool *model.Pool, n *model.Node) []property
 		lines = append(lines, property{"rsm.config." + key, withFiles(t.Config[key])})
 	}
 	return lines
+}
+
+// HasTiers reads back whether a broker has a class of tiered storage.
+func HasTiers(files NodeFiles) bool {
+	return readProperties(files.Data[fileProperties])["remote.log.storage.manager.class.name"] != ""
+}
+
+// SameTiers tells whether two versions of a broker's files have the same class of tiered storage with the same
+// configuration.
+func SameTiers(a, b NodeFiles) bool {
+	of := func(files NodeFiles) map[string]string {
+		all := readProperties(files.Data[fileProperties])
+		maps.DeleteFunc(all, func(key, _ string) bool {
+			return key != "remote.log.storage.manager.class.name" && !strings.HasPrefix(key, "rsm.config.")
+		})
+		return all
+	}
+	return maps.Equal(of(a), of(b))
 }
 
 // tieredJars is the folder with the jars of tiered storage.

@@ -99,6 +99,27 @@ func TestWhatOfPluginsRestartsWhom(t *testing.T) {
 }
 
 // A cluster without plug-ins is as it was before there were any: no new operator restarts it.
+// A name of a plug-in is part of the name of its volume, and no such name is another volume's.
+func TestNoPluginTakesTheNameOfAnotherVolume(t *testing.T) {
+	own := []string{
+		RevisionVolume, internalVolume, listenersVolume, usersVolume, keysVolume, loginsVolume, podVolume, tmpVolume,
+		tieredVolume,
+	}
+	for _, name := range own {
+		if strings.HasPrefix(name, pluginVolume) {
+			t.Errorf("a plug-in named %q has the volume %s", strings.TrimPrefix(name, pluginVolume), name)
+		}
+	}
+	c := plugged(cluster(t, "plugins", strings.NewReplacer("name: policies", "name: files").Replace(withPlugins)))
+	seen := map[string]bool{}
+	for _, v := range StatefulSet(c, &c.Pools[1], "r", 1, nil).Spec.Template.Spec.Volumes {
+		if seen[v.Name] {
+			t.Errorf("two volumes are named %s", v.Name)
+		}
+		seen[v.Name] = true
+	}
+}
+
 func TestNothingOfPluginsStandsWhereThereAreNone(t *testing.T) {
 	text := printAll(t, cluster(t, "demo", demo))
 	for _, trace := range []string{"plugin", "remote.log", "rlmm", "CASTELLAN_PLUGINS"} {

@@ -211,7 +211,7 @@ func volumes(c *model.Cluster, pool *model.Pool, revision string) []corev1.Volum
 	all = append(all, pluginVolumes(c)...)
 	if needsPluginFiles(c, pool) {
 		// Not optional: a broker does not start without what its properties name there.
-		all = append(all, secretVolume(pluginFilesVolume, model.PluginFilesSecret(c.Name)))
+		all = append(all, secretVolume(tieredVolume, model.PluginFilesSecret(c.Name)))
 	}
 	for _, v := range pool.Volumes {
 		if v.Ephemeral {
@@ -270,7 +270,7 @@ func mounts(c *model.Cluster, pool *model.Pool) []corev1.VolumeMount {
 	}
 	all = append(all, pluginMounts(c)...)
 	if needsPluginFiles(c, pool) {
-		all = append(all, corev1.VolumeMount{Name: pluginFilesVolume, MountPath: pluginFilesDir, ReadOnly: true})
+		all = append(all, corev1.VolumeMount{Name: tieredVolume, MountPath: pluginFilesDir, ReadOnly: true})
 	}
 	for _, v := range pool.Volumes {
 		all = append(all, corev1.VolumeMount{Name: v.Name, MountPath: dataDir + "/" + v.Name})

@@ -73,6 +73,7 @@ func volumeOf(set *appsv1.StatefulSet, name string) v1alpha1.Volume {
 		if template.Name == name {
 			volume.Size = template.Spec.Resources.Requests[corev1.ResourceStorage]
 			volume.StorageClassName = template.Spec.StorageClassName
+			volume.VolumeAttributesClassName = template.Spec.VolumeAttributesClassName
 		}
 	}
 	return volume
@@ -86,7 +87,8 @@ func KeepsClaims(set *appsv1.StatefulSet, c *model.Cluster, pool *model.Pool) bo
 			size := have.Spec.Resources.Requests[corev1.ResourceStorage]
 			asked := want.Spec.Resources.Requests[corev1.ResourceStorage]
 			return have.Name == want.Name && size.Cmp(asked) == 0 &&
-				model.SameClass(have.Spec.StorageClassName, want.Spec.StorageClassName)
+				model.SameClass(have.Spec.StorageClassName, want.Spec.StorageClassName) &&
+				model.SameClass(have.Spec.VolumeAttributesClassName, want.Spec.VolumeAttributesClassName)
 		})
 }
 

@@ -63,9 +63,11 @@ func (s *writer) nodeEntry(node *model.Node, pool *model.Pool, before v1alpha1.N
 	if pool.Broker {
 		entry.Roles = append(entry.Roles, v1alpha1.RoleBroker)
 	}
+	entry.Disks = s.disks(node, pool, before.Disks)
 	entry.State, entry.Message = s.nodeState(node)
 	if failed := s.failed[node.ID]; entry.State == v1alpha1.NodeServing {
 		entry.FailedLogDirs, entry.OfflineReplicas = failed.Names(), int32(failed.Offline)
+		entry.Message = joinSentences(entry.Message, wereFull(failed, entry.Disks))
 	}
 	return entry
 }
@@ -106,7 +108,7 @@ func (s *writer) nodeState(node *model.Node) (v1alpha1.NodeState, string) {
 	case pod.Deleting:
 		return v1alpha1.NodeStopping, ""
 	case pod.Problem != model.ProblemNone:
-		return v1alpha1.NodeFailing, problemOf(pod)
+		return v1alpha1.NodeFailing, joinSentences(problemOf(pod), cureOfFull(node.Pool, pod))
 	case pod.Awaits != "" && !pod.Ready:
 		return v1alpha1.NodeWaiting, joinSentences(pod.Awaits, message)
 	case !pod.Ready:

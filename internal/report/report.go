@@ -38,6 +38,7 @@ type Pass struct {
 	Warnings    []string            // what is carried out, and deserves a second thought
 	Waiting     []string            // what else is waited for
 	Routing     map[string][]string // what Gateways do not do yet, by listener
+	Growing     []string            // which disks do not have yet what the spec asks for
 	Keyless     map[string]string   // why a listener takes no tokens yet, by its name
 	Failure     error               // what ended the pass
 }
@@ -59,6 +60,7 @@ func Status(p Pass) (v1alpha1.KafkaClusterStatus, []Event) {
 	if s.Model != nil && s.Observation != nil {
 		s.setNodes()
 		s.setListeners()
+		s.setAuthorization()
 		s.setFacts()
 	}
 	s.setAvailable()
@@ -126,6 +128,9 @@ func (s *writer) progress() (reason, message string) {
 	if available.Status != metav1.ConditionTrue {
 		return "NotAvailable", available.Message
 	}
+	if len(s.Growing) > 0 {
+		return "Growing", First(s.Growing)
+	}
 	for _, l := range s.Model.Listeners {
 		if message := awaited(s.Model, l); message != "" {
 			return "AddressPending", fmt.Sprintf("listener %s: %s", l.Name, message)
@@ -173,7 +178,7 @@ func (s *writer) pending() string {
 
 func (s *writer) setWarning() {
 	conditions := &s.status.Conditions
-	warnings := slices.Concat(s.Warnings, s.goingDisks())
+	warnings := slices.Concat(s.fullDisks(), s.Warnings, s.goingDisks())
 	if len(warnings) == 0 {
 		if s.Model != nil {
 			meta.RemoveStatusCondition(conditions, v1alpha1.ConditionWarning)
@@ -268,6 +273,14 @@ func (s *writer) setListeners() {
 		}
 	}
 	setReach(s.status.Listeners, before, s.Model, s.Reach)
+}
+
+// setAuthorization says who decides, of the spec that was accepted.
+func (s *writer) setAuthorization() {
+	s.status.Authorization = &v1alpha1.AuthorizationStatus{Type: s.Model.Authorization}
+	if s.Model.Authorization == v1alpha1.AuthorizationCustom {
+		s.status.Authorization.Class = s.Model.Authorizer
+	}
 }
 
 // setFacts keeps the last known facts where nothing new is known.

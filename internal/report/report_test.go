@@ -5,6 +5,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/model"
 )
@@ -33,6 +34,17 @@ func TestPartitionsBelowTheirMinISRAreCountedWhileTheClusterCanBeAsked(t *testin
 		s.setAvailable()
 		if got := s.status.PartitionsBelowMinISR; got != c.want || s.status.Conditions[0].Status != c.value {
 			t.Errorf("%s: %d partitions, %+v", name, got, s.status.Conditions)
+		}
+	}
+}
+
+func TestTheStatusSaysWhoDecides(t *testing.T) {
+	for kind, class := range map[v1alpha1.AuthorizationType]string{"Simple": "", "None": "", "Custom": "a.B"} {
+		s := oneNode(model.ObservedNode{})
+		s.Model.Authorization, s.Model.Authorizer = kind, "a.B"
+		s.setAuthorization()
+		if got := *s.status.Authorization; got.Type != kind || got.Class != class {
+			t.Errorf("%s: %+v", kind, got)
 		}
 	}
 }

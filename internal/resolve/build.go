@@ -139,7 +139,7 @@ func buildPool(
 	pool := model.Pool{
 		Name: p.Name, StatefulSet: c.Name + "-" + p.Name, FirstNodeID: first, Replicas: spec.ReplicasOf(*p),
 		Controller: p.HasRole(v1alpha1.RoleController), Broker: p.HasRole(v1alpha1.RoleBroker),
-		Volumes:   slices.Clone(p.Storage.Volumes),
+		Volumes: slices.Clone(p.Storage.Volumes), Retention: retentionOf(p),
 		HeapBytes: heapOf(p),
 		Resources: corev1.ResourceRequirements{
 			Requests: resourceList(p.Resources.Requests),
@@ -150,6 +150,17 @@ func buildPool(
 	}
 	pool.StaticConfig, pool.DynamicConfig = poolConfig(spec, p, v)
 	return pool
+}
+
+func retentionOf(p *v1alpha1.Pool) v1alpha1.Retention {
+	given := v1alpha1.Retention{}
+	if p.Storage.Retention != nil {
+		given = *p.Storage.Retention
+	}
+	return v1alpha1.Retention{
+		WhenScaled:  cmp.Or(given.WhenScaled, v1alpha1.RetentionRetain),
+		WhenDeleted: cmp.Or(given.WhenDeleted, v1alpha1.RetentionRetain),
+	}
 }
 
 func heapOf(p *v1alpha1.Pool) int64 {
@@ -191,14 +202,24 @@ func buildNodes(c *model.Cluster, given exposure.Given) []model.Node {
 	return nodes
 }
 
-const minISRKey = "min.insync.replicas"
+const (
+	minISRKey    = "min.insync.replicas"
+	reportersKey = "metric.reporters"
+)
+
+// isDynamic tells that a key of a configuration lives in Kafka's run-time configuration. Reporters of plug-ins do not: a
+// class that a broker lacks would be found out on all of them at once, and by no restart. Without plug-ins they do, as
+// they did before there were any.
+func isDynamic(spec *v1alpha1.KafkaClusterSpec, v version.Version, key string) bool {
+	return v.IsDynamic(key) && !(key == reportersKey && len(spec.Plugins) > 0)
+}
 
 // dynamicConfig is the run-time configuration of all brokers. min.insync.replicas is always among it: Kafka 4.3 ignores
 // the file after the first start (eligible leader replicas, KIP-966).
 func dynamicConfig(spec *v1alpha1.KafkaClusterSpec, v version.Version, c *model.Cluster) map[string]string {
 	config := map[string]string{minISRKey: fmt.Sprint(c.Defaults.MinInsyncReplicas)}
 	for key, value := range spec.Config {
-		if v.IsDynamic(key) {
+		if isDynamic(spec, v, key) {
 			config[key] = value
 		}
 	}
@@ -237,12 +258,12 @@ func poolConfig(
 ) (static, dynamic map[string]string) {
 	static, dynamic = map[string]string{}, map[string]string{}
 	for key, value := range spec.Config {
-		if !v.IsDynamic(key) {
+		if !isDynamic(spec, v, key) {
 			static[key] = value
 		}
 	}
 	for key, value := range p.Config {
-		if v.IsDynamic(key) && p.HasRole(v1alpha1.RoleBroker) {
+		if isDynamic(spec, v, key) && p.HasRole(v1alpha1.RoleBroker) {
 			dynamic[key] = value
 		} else {
 			static[key] = value

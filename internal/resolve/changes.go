@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 
+	"k8s.io/apimachinery/pkg/api/resource"
+
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/verdict"
@@ -21,8 +23,10 @@ func validateChanges(in Inputs, v version.Version) verdict.List {
 		at := slices.IndexFunc(in.Spec.Pools, func(p v1alpha1.Pool) bool { return p.Name == before[i].Name })
 		switch {
 		case at >= 0:
-			after := &in.Spec.Pools[at]
-			change := poolChange{&before[i], after, in.Spec.ReplicasOf(*after), stage, in.Disks[before[i].Name]}
+			name, after := before[i].Name, &in.Spec.Pools[at]
+			change := poolChange{
+				&before[i], after, in.Spec.ReplicasOf(*after), stage, in.Disks[name], in.Capacities[name], in.Capacities != nil,
+			}
 			faults = append(faults, change.validate()...)
 		case stage == founding && before[i].HasRole(v1alpha1.RoleController):
 			faults.Refuse(
@@ -134,6 +138,8 @@ type poolChange struct {
 	nodes         int32 // that it shall have
 	stage         stage
 	disks         map[string]string // a claim with a volume, by the name of the pool's volume
+	capacities    map[string]resource.Quantity
+	measured      bool // all disks that there are have a capacity
 }
 
 func (c poolChange) validate() verdict.List {
@@ -227,14 +233,12 @@ func (c poolChange) firstMoves() bool {
 
 func (c poolChange) validateVolume(faults *verdict.List, before, after v1alpha1.Volume) {
 	field := func(name string) string { return model.VolumeField(c.after.Name, after.Name, name) }
-	switch after.Size.Cmp(before.Size) {
-	case -1:
+	if size := after.Size.Cmp(before.Size); size != 0 && before.Ephemeral && after.Ephemeral {
 		c.refuse(faults, verdict.ReasonInvalid, field("size"), fmt.Sprintf(
-			"a disk cannot shrink; set the size back to %s%s",
-			before.Size.String(), c.orElse(", or make a new pool with smaller volumes")))
-	case 1:
-		c.refuse(faults, verdict.ReasonNotYetSupported, field("size"), fmt.Sprintf(
-			"this operator cannot grow a volume yet; set the size back to %s%s", before.Size.String(), c.orElse("")))
+			"the size of an ephemeral volume cannot change, because its pods would be made anew and lose their records; set it "+
+				"back to %s%s", before.Size.String(), c.orElse(", or make a new pool")))
+	} else if size < 0 {
+		c.validateShrink(faults, before, after)
 	}
 	if before.Ephemeral != after.Ephemeral {
 		c.refuse(faults, verdict.ReasonInvalid, field("ephemeral"), fmt.Sprintf(
@@ -245,6 +249,22 @@ func (c poolChange) validateVolume(faults *verdict.List, before, after v1alpha1.
 			"the storage class of a disk cannot change; %s%s",
 			setBack(before.StorageClassName), c.orElse(", or make a new pool with the new class")))
 	}
+}
+
+// validateShrink lets the size of a volume be lowered to what no disk of it has outgrown: it may have been raised
+// further than Kubernetes could follow.
+func (c poolChange) validateShrink(faults *verdict.List, before, after v1alpha1.Volume) {
+	largest, has := c.capacities[after.Name]
+	said, least := "", "set the size back to "+before.Size.String()
+	switch {
+	case c.measured && (!has || largest.Cmp(after.Size) <= 0):
+		return
+	case c.measured && largest.Cmp(before.Size) < 0:
+		said, least = ", and some of the pool have "+largest.String(), "set the size to "+largest.String()+" or more"
+	}
+	c.refuse(faults, verdict.ReasonInvalid, model.VolumeField(c.after.Name, after.Name, "size"),
+		fmt.Sprintf("a disk cannot shrink%s; %s%s", said, least,
+			c.orElse(", or make a new pool with smaller volumes, move the partitions to its brokers, and remove this one")))
 }
 
 func setBack(class *string) string {

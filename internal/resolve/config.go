@@ -41,7 +41,7 @@ var ownedConfig = []struct {
 			"rlmm.config.remote.log.metadata.common.client.*", "rlmm.config.remote.log.metadata.producer.*",
 			"rlmm.config.remote.log.metadata.consumer.*", "rlmm.config.remote.log.metadata.admin.*",
 		},
-		"spec.tieredStorage",
+		tieredField,
 	},
 }
 
@@ -63,8 +63,9 @@ var configKey = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,200}$`)
 const maxConfigValue = 8192
 
 // validateConfig checks spec.config, every pool's config and the keys that others set.
-func validateConfig(spec *v1alpha1.KafkaClusterSpec, v version.Version) verdict.List {
-	faults := validateKeys("spec.config", spec.Config, v)
+func validateConfig(in Inputs, v version.Version) verdict.List {
+	spec := in.Spec
+	faults := validateKeys("spec.config", spec.Config, tieredBefore(in, ""), v)
 	faults = append(faults, validateVariables(spec)...)
 	for _, key := range sortedKeys(spec.Config) {
 		if slices.Contains(spec.UnmanagedConfig, key) {
@@ -75,17 +76,39 @@ func validateConfig(spec *v1alpha1.KafkaClusterSpec, v version.Version) verdict.
 		faults = append(faults, validateUnmanaged(key, v)...)
 	}
 	for _, pool := range spec.Pools {
-		faults = append(faults, validatePoolConfig(spec, pool, v)...)
+		faults = append(faults, validatePoolConfig(spec, pool, tieredBefore(in, pool.Name), v)...)
 	}
 	return faults
 }
 
-func validateKeys(field string, config v1alpha1.Config, v version.Version) verdict.List {
+// tieredBefore is the configuration that was accepted last, of a pool or of the cluster. Keys of tiered storage that
+// stand there go on: they were the only way to it once, and the owner shall not need another before anything else can
+// change. Beside spec.tieredStorage there is none.
+func tieredBefore(in Inputs, pool string) v1alpha1.Config {
+	switch {
+	case in.Accepted == nil || in.Spec.TieredStorage != nil:
+		return nil
+	case pool == "":
+		return in.Accepted.Config
+	}
+	for _, p := range in.Accepted.Pools {
+		if p.Name == pool {
+			return p.Config
+		}
+	}
+	return nil
+}
+
+func validateKeys(field string, config, before v1alpha1.Config, v version.Version) verdict.List {
 	var faults verdict.List
 	for _, key := range sortedKeys(config) {
 		value, path := config[key], field+"["+key+"]"
 		others := version.NamesWhere(func(w version.Version) bool { return w.Scope(key) != version.Unknown })
-		switch use := ownerOf(key); {
+		use := ownerOf(key)
+		if was, stood := before[key]; use == tieredField && stood && was == value {
+			use = ""
+		}
+		switch {
 		case !configKey.MatchString(key):
 			faults.Refuse(path, "a key has 1 to 200 letters, digits, dots, underscores and dashes")
 		case version.Dropped(key):
@@ -157,9 +180,11 @@ func validateUnmanaged(key string, v version.Version) verdict.List {
 	return nil
 }
 
-func validatePoolConfig(spec *v1alpha1.KafkaClusterSpec, pool v1alpha1.Pool, v version.Version) verdict.List {
+func validatePoolConfig(
+	spec *v1alpha1.KafkaClusterSpec, pool v1alpha1.Pool, before v1alpha1.Config, v version.Version,
+) verdict.List {
 	field := model.PoolField(pool.Name, "config")
-	faults := validateKeys(field, pool.Config, v)
+	faults := validateKeys(field, pool.Config, before, v)
 	for _, key := range sortedKeys(pool.Config) {
 		path := field + "[" + key + "]"
 		_, inSpec := spec.Config[key]
@@ -171,7 +196,7 @@ func validatePoolConfig(spec *v1alpha1.KafkaClusterSpec, pool v1alpha1.Pool, v v
 			)
 		case slices.Contains(spec.UnmanagedConfig, key):
 			faults.Refuse(path, "spec.unmanagedConfig names this key; remove it from one of the two")
-		case inSpec && v.IsDynamic(key) && !pool.HasRole(v1alpha1.RoleBroker):
+		case inSpec && isDynamic(spec, v, key) && !pool.HasRole(v1alpha1.RoleBroker):
 			faults.Refuse(
 				path,
 				"spec.config sets this run-time key for all nodes, and a pool without brokers cannot override it; remove it "+

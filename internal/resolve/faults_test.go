@@ -352,8 +352,26 @@ func TestNamesThatAreEqualInCapitalsAreRefused(t *testing.T) {
 var changeFaults = []badInput{
 	{"a volume shrinks", func(in *Inputs) { in.Spec.Pools[0].Storage.Volumes[0].Size = resource.MustParse("9Gi") },
 		verdict.ReasonInvalid, "spec.pools[main].storage.volumes[data].size", "set the size back to 10Gi"},
-	{"a volume grows", func(in *Inputs) { in.Spec.Pools[0].Storage.Volumes[0].Size = resource.MustParse("11Gi") },
-		verdict.ReasonNotYetSupported, "spec.pools[main].storage.volumes[data].size", "set the size back to 10Gi"},
+	{"a volume shrinks below what a disk of it has", func(in *Inputs) {
+		in.Spec.Pools[0].Storage.Volumes[0].Size = resource.MustParse("7Gi")
+		in.Capacities = sizes("main", "data", "8Gi")
+	}, verdict.ReasonInvalid, "spec.pools[main].storage.volumes[data].size", "a disk cannot shrink, and some of the pool " +
+		"have 8Gi; set the size to 8Gi or more, or make a new pool with smaller volumes"},
+	{"an ephemeral volume grows", func(in *Inputs) {
+		in.Accepted.Pools[1].Storage.Volumes[0].Ephemeral = true
+		in.Spec.Pools[1].Storage.Volumes[0].Ephemeral = true
+		in.Spec.Pools[1].Storage.Volumes[0].Size = resource.MustParse("11Gi")
+	}, verdict.ReasonInvalid, "spec.pools[extra].storage.volumes[data].size", "lose their records; set it back to 10Gi"},
+	{"a class of attributes for what is no disk", func(in *Inputs) {
+		in.Accepted.Pools[1].Storage.Volumes[0].Ephemeral = true
+		in.Spec.Pools[1].Storage.Volumes[0].Ephemeral = true
+		in.Spec.Pools[1].Storage.Volumes[0].VolumeAttributesClassName = ptr("gold")
+	}, verdict.ReasonInvalid, "spec.pools[extra].storage.volumes[data].volumeAttributesClassName", "remove one of the two"},
+	{"claims are to be deleted where there are none", func(in *Inputs) {
+		in.Accepted.Pools[1].Storage.Volumes[0].Ephemeral = true
+		in.Spec.Pools[1].Storage.Volumes[0].Ephemeral = true
+		in.Spec.Pools[1].Storage.Retention = &v1alpha1.Retention{WhenScaled: v1alpha1.RetentionDelete}
+	}, verdict.ReasonInvalid, "spec.pools[extra].storage.retention", "the pool has no claims"},
 	{"a volume is removed", func(in *Inputs) { in.Spec.Pools[0].Storage.Volumes = in.Spec.Pools[0].Storage.Volumes[:1] },
 		verdict.ReasonNotYetSupported, "spec.pools[main].storage.volumes[more]", "put it back"},
 	{"a volume is added", func(in *Inputs) {

@@ -14,17 +14,22 @@ import (
 )
 
 // HostOf says what users need to know of a cluster of the operator's own: its listeners as the status has them, in the
-// order of the spec, and who is admitted as the spec says.
+// order of the spec, who decides as the status has it, for a spec that is refused changes nothing of that, and who is
+// admitted as the spec says.
 func HostOf(cluster *v1alpha1.KafkaCluster) model.Host {
 	spec, status := &cluster.Spec, &cluster.Status
 	h := model.Host{
 		Namespace: cluster.Namespace, Name: cluster.Name, Access: spec.Access,
-		Authorizes: authorizationOf(spec, defaultsOf(spec, status)) == v1alpha1.AuthorizationSimple,
 		SuperUsers: spec.AllSuperUsers(),
 	}
-	if spec.Authorization != nil {
-		h.Authorizer = spec.Authorization.Class
+	decides := status.Authorization
+	if decides == nil { // no spec was accepted yet, or by an operator that did not say so
+		decides = &v1alpha1.AuthorizationStatus{Type: authorizationOf(spec, defaultsOf(spec, status))}
+		if spec.Authorization != nil {
+			decides.Class = spec.Authorization.Class
+		}
 	}
+	h.Authorizes, h.Authorizer = decides.Type == v1alpha1.AuthorizationSimple, decides.Class
 	pods := map[int32]string{}
 	for _, node := range status.Nodes {
 		h.Nodes = append(h.Nodes, node.ID)

@@ -77,6 +77,24 @@ func TestWhetherACLsAreMindedFollowsSpecThenRecordThenListeners(t *testing.T) {
 	}
 }
 
+// A spec that is refused changes nothing in Kafka, and users follow what is in force.
+func TestUsersFollowWhatDecidesAndNotWhatIsRefused(t *testing.T) {
+	cluster := &v1alpha1.KafkaCluster{}
+	cluster.Spec.Authorization = &v1alpha1.Authorization{Type: v1alpha1.AuthorizationCustom, Class: "a.B"}
+	if h := HostOf(cluster); h.Authorizes || h.Authorizer != "a.B" {
+		t.Errorf("nothing is known but the spec: %+v", h)
+	}
+	cluster.Status.Authorization = &v1alpha1.AuthorizationStatus{Type: v1alpha1.AuthorizationSimple}
+	if h := HostOf(cluster); !h.Authorizes || h.Authorizer != "" {
+		t.Errorf("ACLs are in force: %+v", h)
+	}
+	cluster.Spec.Authorization = nil
+	cluster.Status.Authorization = &v1alpha1.AuthorizationStatus{Type: v1alpha1.AuthorizationCustom, Class: "a.C"}
+	if h := HostOf(cluster); h.Authorizes || h.Authorizer != "a.C" {
+		t.Errorf("a class is in force: %+v", h)
+	}
+}
+
 // Users who can do without a listener do not wait for one that clients are not told of.
 func TestAListenerIsLateWhileItWaits(t *testing.T) {
 	cluster := &v1alpha1.KafkaCluster{}

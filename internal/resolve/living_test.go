@@ -92,7 +92,7 @@ func TestWhatWasBegunStaysUntilTheClusterHasFormed(t *testing.T) {
 		if _, faults := Resolve(first); len(faults) != 1 || faults[0].Field != "spec.pools[main].storage.volumes" {
 			t.Errorf("another volume for the metadata log: %v", faults)
 		}
-		if name == "a volume more" {
+		if name == "a volume more" || name == "a larger volume" {
 			if len(faults) > 0 {
 				t.Errorf("%s: %v", name, faults)
 			}
@@ -117,6 +117,52 @@ func TestTheClassOfStaticVolumesIsNamedInACure(t *testing.T) {
 	_, faults := Resolve(in)
 	if len(faults) != 1 || !strings.Contains(faults[0].Text(), `set it back to "", or`) {
 		t.Errorf("%v", faults)
+	}
+}
+
+// sizes are what the disks of one volume have.
+func sizes(pool, volume, size string) map[string]map[string]resource.Quantity {
+	return map[string]map[string]resource.Quantity{pool: {volume: resource.MustParse(size)}}
+}
+
+// A size that was raised further than Kubernetes could follow can be lowered to what the disks have, and no further.
+func TestASizeChangesWithinWhatDisksCanFollow(t *testing.T) {
+	for name, c := range map[string]struct {
+		size string
+		has  map[string]map[string]resource.Quantity
+		ok   bool
+	}{
+		"larger":                               {"11Gi", sizes("main", "data", "10Gi"), true},
+		"larger, and nothing is known":         {"11Gi", nil, true},
+		"smaller, and nothing is known":        {"9Gi", nil, false},
+		"smaller, and there is no disk":        {"9Gi", sizes("main", "more", "10Gi"), true},
+		"smaller, and no disk has grown":       {"9Gi", sizes("main", "data", "8Gi"), true},
+		"as small as the largest disk":         {"9Gi", sizes("main", "data", "9Gi"), true},
+		"smaller than the largest disk":        {"9Gi", sizes("main", "data", "9217Mi"), false},
+		"smaller than what somebody has grown": {"9Gi", sizes("main", "data", "20Gi"), false},
+	} {
+		in := running(t, small)
+		in.Spec.Pools[0].Storage.Volumes[0].Size = resource.MustParse(c.size)
+		in.Capacities = c.has
+		if _, faults := Resolve(in); len(faults) == 0 != c.ok {
+			t.Errorf("%s: %v", name, faults)
+		}
+	}
+}
+
+func TestClaimsAreRetainedUnlessTheUserSaysOtherwise(t *testing.T) {
+	in := running(t, small)
+	in.Spec.Pools[1].Storage.Retention = &v1alpha1.Retention{WhenDeleted: v1alpha1.RetentionDelete}
+	c, faults := Resolve(in)
+	if len(faults) > 0 {
+		t.Fatal(faults)
+	}
+	retain := v1alpha1.Retention{WhenScaled: v1alpha1.RetentionRetain, WhenDeleted: v1alpha1.RetentionRetain}
+	if c.Pools[0].Retention != retain {
+		t.Errorf("without a word: %+v", c.Pools[0].Retention)
+	}
+	if retain.WhenDeleted = v1alpha1.RetentionDelete; c.Pools[1].Retention != retain {
+		t.Errorf("with a word about one: %+v", c.Pools[1].Retention)
 	}
 }
 

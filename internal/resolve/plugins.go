@@ -12,6 +12,7 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/verdict"
+	"github.com/castellan-dev/castellan/internal/version"
 )
 
 const (
@@ -24,14 +25,14 @@ const (
 
 // What the schema permits, too.
 var (
-	imageByDigest = regexp.MustCompile(`^[a-z0-9][A-Za-z0-9._:/-]*@sha256:[0-9a-f]{64}$`)
+	imageByDigest = regexp.MustCompile(`^[a-z0-9][a-z0-9._:/-]*(:[A-Za-z0-9_][A-Za-z0-9._-]*)?@sha256:[0-9a-f]{64}$`)
 	pluginPath    = regexp.MustCompile(`^/([A-Za-z0-9_-][A-Za-z0-9._-]*/?)*$`)
 )
 
 // classKeys are those whose value names classes that may be a plug-in's.
 var classKeys = []string{
 	"alter.config.policy.class.name", "client.quota.callback.class", "create.topic.policy.class.name",
-	"kafka.metrics.reporters", "metric.reporters", "replica.selector.class",
+	"kafka.metrics.reporters", reportersKey, "replica.selector.class",
 }
 
 // kafkaPackages begin the names of Kafka's own classes.
@@ -133,7 +134,8 @@ func validatePlugins(spec *v1alpha1.KafkaClusterSpec, registries []string) verdi
 	return faults
 }
 
-// mayComeFrom compares names as they are written: a name without a registry is that of Docker's.
+// mayComeFrom compares names as they are written: a name without a registry is that of Docker's. Hosts are the same in
+// capitals, which the pattern of an image does not admit, and nothing else would find them different.
 func mayComeFrom(image string, registries []string) bool {
 	if len(registries) == 0 {
 		return true
@@ -189,7 +191,7 @@ func validateTieredValue(key, value string, secrets []string) verdict.List {
 	case strings.Contains(rest, "${"):
 		faults.Refuse(path, "${ begins a variable, and there is but one here; write ${secret:<name>:<entry>} for an entry of "+
 			"one of secretRefs")
-	case isSecret(key) && rest == value:
+	case rest == value && (isSecret(key) || version.HoldsSecret(key, value)):
 		faults.Refuse(path, "a secret would stand in a ConfigMap here, for many to read; put it into a Secret of secretRefs, "+
 			"and write ${secret:<name>:<entry>}")
 	}

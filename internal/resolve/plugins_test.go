@@ -2,6 +2,7 @@ package resolve
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -91,6 +92,10 @@ var pluginFaults = []badInput{
 		verdict.ReasonInvalid, "spec.tieredStorage.className", "such as com.example.Storage"},
 	{"a secret in the open", value("s3.password", "hush"), verdict.ReasonInvalid, "spec.tieredStorage.config[s3.password]",
 		"and write ${secret:<name>:<entry>}"},
+	{"an image whose host has capitals", image("Registry.example.com/team/storage@sha256:" + strings.Repeat("0a", 32)),
+		verdict.ReasonInvalid, "spec.plugins[storage].image", "by its digest"},
+	{"an image whose host has capitals behind", image("rEGISTRY:5000/a@sha256:" + strings.Repeat("0a", 32)),
+		verdict.ReasonInvalid, "spec.plugins[storage].image", "by its digest"},
 	{"a variable of Kafka's provider", value("a", "${castellan:/etc/castellan/login:x}"), verdict.ReasonInvalid,
 		"spec.tieredStorage.config[a]", "there is but one here"},
 	{"a variable inside of a variable", value("a", "${env:${secret:s3.login:key}}"), verdict.ReasonInvalid,
@@ -257,6 +262,13 @@ func TestReportersAreReadFromTheFile(t *testing.T) {
 	if len(faults) > 0 || c.DynamicConfig["metric.reporters"] != "" || c.Pools[0].StaticConfig["metric.reporters"] == "" {
 		t.Errorf("%v; %v", faults, c.DynamicConfig)
 	}
+	if d := in.Spec; d.Pools[0].HasRole(v1alpha1.RoleBroker) {
+		d.Pools[0].Config = v1alpha1.Config{"metric.reporters": "com.example.Other"}
+	}
+	if c, faults = Resolve(in); len(faults) > 0 || len(c.Pools[0].DynamicConfig) > 0 ||
+		c.Pools[0].StaticConfig["metric.reporters"] != "com.example.Other" {
+		t.Errorf("a pool's own: %v; %+v", faults, c.Pools[0])
+	}
 	in = running(t, small)
 	in.Spec.UnmanagedConfig = []string{"metric.reporters"}
 	if c, faults = Resolve(in); len(faults) > 0 || !c.UnmanagedConfig["metric.reporters"] {
@@ -265,5 +277,79 @@ func TestReportersAreReadFromTheFile(t *testing.T) {
 	v, _ := version.Find("4.3.1")
 	if !slices.Contains(v.RunTimeKeys(), "metric.reporters") {
 		t.Error("Kafka could change it at run time")
+	}
+}
+
+// A cluster without plug-ins has its reporters where it has always had them: a new operator restarts nobody for them.
+func TestReportersOfAnImageAreSetAtRunTime(t *testing.T) {
+	in := running(t, small)
+	in.Spec.Config, in.ImageRepository = v1alpha1.Config{"metric.reporters": "com.example.Reporter"}, "example.com/kafka"
+	c, faults := Resolve(in)
+	if len(faults) > 0 || c.DynamicConfig["metric.reporters"] != "com.example.Reporter" ||
+		len(c.Pools[0].StaticConfig) > 0 {
+		t.Errorf("%v; %v; %v", faults, c.DynamicConfig, c.Pools[0].StaticConfig)
+	}
+}
+
+// Before there was spec.tieredStorage, an image of the owner's had it by keys. Such a cluster goes on as it is.
+func TestTieredStorageByKeysThatWasAcceptedGoesOn(t *testing.T) {
+	keys := v1alpha1.Config{"remote.log.storage.system.enable": "true", "rsm.config.bucket": "a",
+		"remote.log.storage.manager.class.name": "com.example.Storage"}
+	for name, c := range map[string]struct {
+		change func(in *Inputs)
+		faults int
+	}{
+		"as it was":         {func(*Inputs) {}, 0},
+		"another change":    {func(in *Inputs) { in.Spec.Config["log.retention.hours"] = "5" }, 0},
+		"one key less":      {func(in *Inputs) { delete(in.Spec.Config, "rsm.config.bucket") }, 0},
+		"another value":     {func(in *Inputs) { in.Spec.Config["rsm.config.bucket"] = "b" }, 1},
+		"one key more":      {func(in *Inputs) { in.Spec.Config["rsm.config.region"] = "b" }, 1},
+		"in a pool instead": {func(in *Inputs) { in.Spec.Pools[0].Config = v1alpha1.Config{"rsm.config.bucket": "a"} }, 1},
+		"both ways": {func(in *Inputs) {
+			tiered(func(*Inputs, *v1alpha1.TieredStorage) {})(in)
+		}, 3},
+		"a new cluster": {func(in *Inputs) { in.Accepted = nil }, 3},
+	} {
+		in := running(t, small)
+		in.Spec.Config = maps.Clone(keys)
+		in.Accepted = in.Spec.DeepCopy()
+		c.change(&in)
+		got, faults := Resolve(in)
+		if len(faults) != c.faults {
+			t.Errorf("%s: %v", name, faults)
+		}
+		if c.faults > 0 {
+			continue
+		}
+		if got.Pools[0].StaticConfig["remote.log.storage.system.enable"] != "true" {
+			t.Errorf("%s: brokers lose it: %v", name, got.Pools[0].StaticConfig)
+		}
+		if told := strings.Join(Warnings(got), "\n"); !strings.Contains(told, "remote.log.storage.manager.class.name") ||
+			!strings.Contains(told, "spec.tieredStorage") {
+			t.Errorf("%s: %s", name, told)
+		}
+	}
+}
+
+// Whatever sounds like a secret stands in a Secret. What only leads to one may stand in the open.
+func TestSecretsOfTieredStorageStandInSecrets(t *testing.T) {
+	for key, c := range map[string]struct {
+		value  string
+		secret bool
+	}{
+		"storage.aws.secret.access.key": {"hush", true}, "storage.aws.access.key.id": {"hush", true},
+		"storage.azure.account.key": {"hush", true}, "sas.token": {"hush", true}, "secret.key": {"hush", true},
+		"access_key": {"hush", true}, "storage.gcs.credentials.json": {"{}", true}, "private-key": {"hush", true},
+		"storage.gcs.credentials.path": {"/etc/castellan/plugin/a_b", false}, "token.file": {"/etc/castellan/plugin/a_b", false},
+		"storage.gcs.credentials.default": {"true", false}, "credentials.provider.class": {"a.B", false},
+		"bucket": {"events", false}, "chunk.size": {"4", false}, "key.prefix": {"tiers/", false},
+	} {
+		for value, refused := range map[string]bool{c.value: c.secret, "${secret:s3.login:key}": false} {
+			in := running(t, small)
+			tiered(func(_ *Inputs, t *v1alpha1.TieredStorage) { t.Config[key] = value })(&in)
+			if _, faults := Resolve(in); len(faults) > 0 != refused {
+				t.Errorf("%s=%s: %v", key, value, faults)
+			}
+		}
 	}
 }

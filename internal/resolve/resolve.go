@@ -5,6 +5,7 @@ package resolve
 
 import (
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/exposure"
@@ -23,6 +24,9 @@ type Inputs struct {
 	Living map[string]v1alpha1.Pool
 	// Disks name a claim that has a volume, by pool and by the name of the volume.
 	Disks map[string]map[string]string
+	// Capacities are what Kubernetes has given to claims, the largest of each volume, by pool and by the name of the
+	// volume. A volume without an entry has no disk; nil = nothing is known.
+	Capacities map[string]map[string]resource.Quantity
 	// NodePorts are the ports that Kubernetes gave to Services, by Service name.
 	NodePorts map[string]int32
 	// Balanced are the addresses of the load balancers of Services, best first, by Service name.

@@ -75,7 +75,7 @@ func validate(in Inputs, v version.Version) verdict.List {
 	}
 	faults = append(faults, validateListeners(in.Spec)...)
 	faults = append(faults, validatePrefixes(in)...)
-	faults = append(faults, validateConfig(in.Spec, v)...)
+	faults = append(faults, validateConfig(in, v)...)
 	faults = append(faults, validateClassKeys(in.Spec, in.ImageRepository)...)
 	faults = append(faults, validatePlugins(in.Spec, in.Registries)...)
 	faults = append(faults, validateTiered(in.Spec)...)
@@ -153,7 +153,18 @@ func validatePool(spec *v1alpha1.KafkaClusterSpec, p *v1alpha1.Pool) verdict.Lis
 			faults.Refuse(model.PoolField(p.Name, "roles"), "%s is no role; use Controller, Broker or both", role)
 		}
 	}
-	return append(faults, validateVolumes(spec, p)...)
+	return append(append(faults, validateVolumes(spec, p)...), validateRetention(p)...)
+}
+
+// validateRetention refuses what would mean nothing.
+func validateRetention(p *v1alpha1.Pool) verdict.List {
+	var faults verdict.List
+	claims := slices.ContainsFunc(p.Storage.Volumes, func(v v1alpha1.Volume) bool { return !v.Ephemeral })
+	if p.Storage.Retention != nil && !claims && len(p.Storage.Volumes) > 0 {
+		faults.Refuse(model.PoolField(p.Name, "storage.retention"),
+			"the pool has no claims, because its volumes are ephemeral and go with their pods; remove it")
+	}
+	return faults
 }
 
 func validateVolumes(spec *v1alpha1.KafkaClusterSpec, p *v1alpha1.Pool) verdict.List {
@@ -190,6 +201,12 @@ func validateVolumes(spec *v1alpha1.KafkaClusterSpec, p *v1alpha1.Pool) verdict.
 			faults.Refuse(
 				model.VolumeField(p.Name, v.Name, "storageClassName"),
 				"an ephemeral volume has no storage class; remove one of the two",
+			)
+		}
+		if v.Ephemeral && v.VolumeAttributesClassName != nil {
+			faults.Refuse(
+				model.VolumeField(p.Name, v.Name, "volumeAttributesClassName"),
+				"an ephemeral volume has no class of attributes; remove one of the two",
 			)
 		}
 		if v.Ephemeral && p.HasRole(v1alpha1.RoleController) && totalReplicas(spec) > 1 {

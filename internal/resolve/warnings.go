@@ -50,6 +50,7 @@ func Warnings(c *model.Cluster) []string {
 		))
 	}
 	warnings = append(warnings, permissions(c)...)
+	warnings = append(warnings, tieredByKeys(c)...)
 	for _, l := range c.Listeners {
 		for _, m := range l.Mechanisms {
 			if row, known := mechanism.Of(m); known && row.Shows(l.SaslName()) && !l.TLS {
@@ -123,6 +124,23 @@ func permissions(c *model.Cluster) []string {
 	return warnings
 }
 
+// tieredByKeys tells of tiered storage that goes on as it was accepted, by keys.
+func tieredByKeys(c *model.Cluster) []string {
+	keys := map[string]bool{}
+	for _, p := range c.Pools {
+		for key := range p.StaticConfig {
+			if ownerOf(key) == tieredField {
+				keys[key] = true
+			}
+		}
+	}
+	if len(keys) == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("spec.config: %s go on as they were accepted, and none of them can be changed; move them "+
+		"to %s, which names the class's plug-in, in one change", strings.Join(sortedKeys(keys), ", "), tieredField)}
+}
+
 // unknownKeys finds what is probably a typing error; it may as well be the key of a plug-in, so that it is passed on.
 func unknownKeys(c *model.Cluster) []string {
 	v, ok := version.Find(c.Version)
@@ -132,7 +150,7 @@ func unknownKeys(c *model.Cluster) []string {
 	unknown := map[string]bool{}
 	for _, p := range c.Pools {
 		for key := range p.StaticConfig {
-			if v.Scope(key) == version.Unknown && !strings.HasPrefix(key, "config.providers.") &&
+			if v.Scope(key) == version.Unknown && ownerOf(key) == "" && !strings.HasPrefix(key, "config.providers.") &&
 				!(c.Tiered != nil && strings.HasPrefix(key, "rlmm.config.")) {
 				unknown[key] = true
 			}

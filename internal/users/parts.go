@@ -10,21 +10,21 @@ import (
 
 // Part is what one of the Secrets holds that brokers read. The zero value stands for one that there is not.
 type Part struct {
-	Users        []byte // without its marker
+	Users        []byte // without its marker, and without the word by which it counts
 	Certificates []byte // nil = there is no list
 }
 
 // Room is what the lines of a part may take, in bytes. Kubernetes takes 1 MiB of all entries of a Secret; some is left
-// for the markers, and for what is written beside the lines.
+// for the marker, for the head of the list, and for notes of users that stay, which come when the lines stand already.
 const Room = 1<<20 - 16<<10
 
 const (
 	// linesEach is how many lines a user has in a file while its password or certificate is replaced.
 	linesEach = 2
 	// headBytes is a little more than stands in a file before its lines.
-	headBytes = 100
+	headBytes = 220
 	// spareOf is the part of the room that newcomers leave to passwords that are to be replaced, as long as there is
-	// room for them elsewhere: a line stays in its part, and finds no room in another one.
+	// room for them in another one that every broker reads: a line stays in its part, and finds no room in another one.
 	spareOf = 8
 )
 
@@ -34,7 +34,7 @@ func Joined(parts []Part) Part {
 		return Part{}
 	}
 	if len(parts) == 1 {
-		return Part{plainauth.InParts(parts[0].Users, 1), plainauth.InParts(parts[0].Certificates, 1)}
+		return parts[0]
 	}
 	var entries []plainauth.Entry
 	var certificates []plainauth.UserCertificate
@@ -130,7 +130,7 @@ func (p *Places) place(bytes, spare int) int {
 
 // Spread is what comes of new files when they are spread over the parts.
 type Spread struct {
-	Parts []Part // of which the first one says how many count
+	Parts []Part
 	// Of is the part in which a PLAIN user stands.
 	Of map[string]int
 	// Ended are users that have lost the password before, for want of room. Refused have no line, and Unlisted have no
@@ -253,12 +253,6 @@ func (s *spreading) write(current []Part, certificates map[string][]plainauth.Us
 		had := n < len(current) && current[n].Certificates != nil
 		if listed && (n == 0 || had || len(lists[n]) > 0) {
 			part.Certificates = fit(lists[n], s.room-len(part.Users))
-		}
-		if n == 0 {
-			part.Users = plainauth.InParts(part.Users, s.count)
-			if part.Certificates != nil {
-				part.Certificates = plainauth.InParts(part.Certificates, s.count)
-			}
 		}
 		s.Parts = append(s.Parts, part)
 	}

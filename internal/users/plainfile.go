@@ -21,7 +21,8 @@ type PlainUser struct {
 }
 
 // PlainFile brings the file of PLAIN users up to date. Only names in all and retained may stand in it. Those in set get
-// the line of their password, retained ones only where they have none; the others keep theirs. An entry that still
+// the line of their password, retained ones only where they have none; the others keep theirs. Who is retained keeps the
+// newest line alone. An entry that still
 // verifies is kept, so that an unchanged file stays the same to the byte. It returns the new file, the entries of set,
 // and the names in all that lack an entry.
 func PlainFile(
@@ -54,7 +55,7 @@ func PlainFile(
 			made[name] = lines[0]
 		}
 		if !all[name] && len(lines) > 0 {
-			file, stay = append(file, lines...), append(stay, name)
+			file, stay = append(file, lines[0]), append(stay, name) // nobody would end an overlap
 		}
 	}
 	slices.Sort(missing)

@@ -85,7 +85,6 @@ func (v Version) IsDynamic(key string) bool {
 // fromTheFile are keys that Kafka could change at run time, and that are read from the file all the same.
 var fromTheFile = map[string]bool{
 	"config.providers": true, // needed while the file itself is read, to resolve the variables in it
-	"metric.reporters": true, // a class that a broker lacks would be found out on all of them at once, and by no restart
 }
 
 // RunTimeKeys lists the keys that Kafka can change for all brokers or for one at run time, sorted.

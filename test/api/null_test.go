@@ -18,7 +18,7 @@ var whole = []struct{ kind, over string }{
 spec:
   replicas: 3
   pools:
-  - {name: main, storage: {volumes: [{name: data, size: 10Gi}]}, jvm: {}, resources: {}}
+  - {name: main, storage: {volumes: [{name: data, size: 10Gi}], retention: {}}, jvm: {}, resources: {}}
   listeners:
   - name: clients
     port: 9092

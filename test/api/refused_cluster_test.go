@@ -214,6 +214,18 @@ func TestKafkaClusterRefused(t *testing.T) {
 			pool("storage: {volumes: [{name: data, size: 1Gi, ephemeral: true, storageClassName: fast}]}"),
 			[]string{"storageClassName", "remove one of the two"},
 		},
+		"a class of attributes for an ephemeral volume": {
+			pool("storage: {volumes: [{name: data, size: 1Gi, ephemeral: true, volumeAttributesClassName: gold}]}"),
+			[]string{"volumeAttributesClassName", "remove one of the two"},
+		},
+		"a class of attributes without a name": {
+			pool(`storage: {volumes: [{name: data, size: 1Gi, volumeAttributesClassName: ""}]}`),
+			[]string{"volumeAttributesClassName", "at least 1"},
+		},
+		"a retention that nobody knows": {
+			pool("storage: {volumes: [{name: data, size: 1Gi}], retention: {whenScaled: Snapshot}}"),
+			[]string{"retention.whenScaled", `"Retain", "Delete"`},
+		},
 		"a podTemplate that is text": {pool("podTemplate: none"), []string{"podTemplate", "object"}},
 		"a heap that is no quantity": {pool("jvm: {heap: lots}"), []string{"jvm.heap", "should match"}},
 		"no listeners but the list":  {listeners(), []string{"spec.listeners", "at least 1"}},

@@ -17,6 +17,7 @@ import (
 // not be written: the object would stay as it is and nobody would be told why.
 var repeated = map[string]map[string][]string{
 	"KafkaCluster": {
+		"status.authorization.type":             {"spec.authorization.type"},
 		"status.defaults.authorization":         {"spec.authorization.type"},
 		"status.defaultQuotas.keys[]":           nil, // the names of the fields below
 		"status.external.lacking[]":             nil,
@@ -30,6 +31,8 @@ var repeated = map[string]map[string][]string{
 		"status.listeners[].nodePorts{}":        {"spec.listeners[].exposure.bootstrap.nodePort"},
 		"status.listeners[].port":               {"spec.listeners[].port"},
 		"status.listeners[].type":               {"spec.listeners[].exposure.type"},
+		"status.nodes[].disks[].capacity":       {"spec.pools[].storage.volumes[].size"},
+		"status.nodes[].disks[].requested":      {"spec.pools[].storage.volumes[].size"},
 		"status.nodes[].id":                     {"spec.pools[].firstNodeId"},
 		"status.nodes[].pool":                   {"spec.pools[].name"},
 		"status.nodes[].roles":                  {"spec.pools[].roles"},

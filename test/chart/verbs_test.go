@@ -94,7 +94,7 @@ func verbsOf(method, receiver string) []string {
 // ofOwnClusters are the calls that are made for clusters of the operator's own alone; a prefix is enough.
 var ofOwnClusters = []string{
 	"controllers/cluster/", "internal/apply/", "controllers/user/plain.go:touch ",
-	"kafka.castellan.dev/kafkaclusters/finalizers ",
+	"controllers/user/plain.go:brokerPods ", "kafka.castellan.dev/kafkaclusters/finalizers ",
 }
 
 func isOfOwnClusters(where string) bool {

@@ -38,8 +38,6 @@ var clusterMistakes = map[string]mistake{
 		"UnknownVersion", []string{"spec.version", "9.9.9", kafkaVersion}},
 	"a size shrunk": {func(c kafkaCluster) { volume(c, 0).Size = resource.MustParse("512Mi") },
 		"Invalid", []string{"spec.pools[main].storage.volumes[data].size", "cannot shrink", "set the size back to 1Gi"}},
-	"a size grown": {func(c kafkaCluster) { volume(c, 0).Size = resource.MustParse("2Gi") },
-		"NotYetSupported", []string{"spec.pools[main].storage.volumes[data].size", "set the size back to 1Gi"}},
 	"a volume removed": {func(c kafkaCluster) { mainPool(c).Storage.Volumes = mainPool(c).Storage.Volumes[:1] },
 		"NotYetSupported", []string{"spec.pools[main].storage.volumes[second]", "put it back"}},
 	"a volume added": {func(c kafkaCluster) {

@@ -102,6 +102,27 @@ func TestNothingIsAskedWhileNothingIsDue(t *testing.T) {
 	}
 }
 
+// Whoever is asked for the brokers may not have heard yet that a new one serves. A plan without it gives it nothing, and
+// would be over at once.
+func TestABrokerThatHasNotToldItsDisksYetIsWaitedFor(t *testing.T) {
+	in := scene(func(in *Inputs) {
+		in.Brokers[2].Leaving, in.Settings.Record.Spread = false, []int32{0, 1}
+		whole := in.Seen.Loads
+		in.Seen.Loads = func() (map[int32][]kafka.LoadDir, error) {
+			loads, err := whole()
+			delete(loads, 2)
+			return loads, err
+		}
+	})
+	c := New(in)
+	if got := begun(c); got != "" {
+		t.Errorf("%s began", got)
+	}
+	if got := c.Status(); !slices.Equal(got.Spread, []int32{0, 1}) || !strings.Contains(got.Message, "broker 2") {
+		t.Errorf("spread %v: %s", got.Spread, got.Message)
+	}
+}
+
 func TestAPlanIsDue(t *testing.T) {
 	for name, change := range map[string]func(*Inputs){
 		"a broker leaves": func(*Inputs) {},

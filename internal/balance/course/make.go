@@ -28,6 +28,10 @@ func (c *Course) make() bool {
 		return false
 	}
 	cluster := c.cluster(loads)
+	if silent := c.silent(cluster); len(silent) > 0 {
+		c.held = ids("broker", silent) + " get" + s(len(silent)) + " nothing before it is known how large the disks are"
+		return false
+	}
 	relocated, stuck := c.relocate(&cluster)
 	plan := balance.New(cluster, balance.Options{
 		Tolerance: c.in.Settings.Tolerance, DiskLimit: diskLimit, Spread: c.spreads && c.open, Leaders: !c.in.KeepLeaders,
@@ -60,6 +64,14 @@ func (c *Course) make() bool {
 	c.Remembered, c.left = next, nil
 	c.follow(&plan)
 	return true
+}
+
+// silent are the brokers that are to get their share and have not told their disks yet: whoever was asked for the
+// brokers has not heard of them, or not that they serve.
+func (c *Course) silent(cluster balance.Cluster) []int32 {
+	return slices.DeleteFunc(slices.Clone(c.coming), func(id int32) bool {
+		return slices.ContainsFunc(cluster.Brokers, func(b balance.Broker) bool { return b.ID == id && !b.Closed })
+	})
 }
 
 // cluster is what is known of brokers and partitions, as it is once what is under way has arrived.

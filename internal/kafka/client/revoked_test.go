@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -209,8 +210,9 @@ func TestTheMarkerOfTheFileLogsInAndSendsNoRequest(t *testing.T) {
 	for _, part := range []int{0, 1, plainauth.MaxParts - 1} {
 		state := before
 		if part > 0 { // of the first file, which says that it counts
-			put(0, plainauth.InParts(before, part+1))
-			state = plainauth.UsersFile(nil)
+			words := slices.Repeat([]string{"0123456789abcdef"}, part)
+			put(0, plainauth.Worded(before, words...))
+			state = plainauth.Worded(plainauth.UsersFile(nil), words[0])
 		}
 		marker := kafka.Login{Address: k.Nodes[0].Clients, Mechanism: "PLAIN", Username: plainauth.MarkerName(part), Silent: true}
 		for _, password := range []string{"the-first", "the-second"} {

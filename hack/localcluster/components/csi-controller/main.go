@@ -66,6 +66,9 @@ func (p *provisioner) Provision(ctx context.Context, o controller.ProvisionOptio
 	request := o.PVC.Spec.Resources.Requests[corev1.ResourceStorage]
 	sized := o.StorageClass.Parameters[csi.SizedParameter] == "true"
 	size, err := p.volumes.Create(o.PVName, request.Value(), sized)
+	if err == nil {
+		err = p.bound(o)
+	}
 	if err != nil {
 		return nil, controller.ProvisioningFinished, err
 	}
@@ -87,6 +90,19 @@ func (p *provisioner) Provision(ctx context.Context, o controller.ProvisionOptio
 			}},
 		},
 	}, controller.ProvisioningFinished, nil
+}
+
+// bound notes how far the class lets the volume grow.
+func (p *provisioner) bound(o controller.ProvisionOptions) error {
+	told := o.StorageClass.Parameters[csi.LargestParameter]
+	if told == "" {
+		return nil
+	}
+	largest, err := resource.ParseQuantity(told)
+	if err != nil {
+		return fmt.Errorf("parameter %s of StorageClass %s: %w", csi.LargestParameter, o.StorageClass.Name, err)
+	}
+	return p.volumes.Bound(o.PVName, largest.Value())
 }
 
 // affinity ties a volume to the zone of the node that the scheduler chose,

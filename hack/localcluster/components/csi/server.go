@@ -23,6 +23,9 @@ const DriverName = "dir.csi.localcluster"
 // SizedParameter of a StorageClass, "true", asks for disks instead of folders.
 const SizedParameter = "sized"
 
+// LargestParameter of a StorageClass is the size beyond which none of its volumes grows, such as 1Gi.
+const LargestParameter = "largest"
+
 type server struct {
 	csi.UnimplementedIdentityServer
 	csi.UnimplementedControllerServer

@@ -19,11 +19,15 @@ const defaultSize = 1 << 30
 // Volumes is a folder of volumes: ID is the volume's content and ID.size its
 // size in bytes. The size is told, not enforced: a folder has no quota. A sized
 // volume is a disk instead, and can be full: ID.img is a sparse file with XFS (ext4
-// grows only for those who have CAP_SYS_RESOURCE, which root in a virtual machine may lack).
+// grows only for those who have CAP_SYS_RESOURCE, which root in a virtual machine may lack). ID.largest, where there is
+// one, is the size in bytes beyond which the volume does not grow.
 type Volumes struct{ root string }
 
 // image is the suffix of a sized volume's file.
 const image = ".img"
+
+// largestSuffix is that of the file that says how far a volume grows.
+const largestSuffix = ".largest"
 
 func (v Volumes) path(id string) (string, error) {
 	if id == "" || id != filepath.Base(id) || strings.HasPrefix(id, ".") {
@@ -99,10 +103,21 @@ func run(program string, args ...string) error {
 	return nil
 }
 
+// Bound lets a volume grow to so many bytes at most; 0 = as far as anybody likes.
+func (v Volumes) Bound(id string, largest int64) error {
+	if largest == 0 {
+		return nil
+	}
+	return os.WriteFile(filepath.Join(v.root, id+largestSuffix), []byte(strconv.FormatInt(largest, 10)), 0o644)
+}
+
 // Grow gives a volume a new size and returns whether its file system must
 // follow on its node.
 func (v Volumes) Grow(id string, size int64) (onNode bool, err error) {
 	path, sized, err := v.existing(id)
+	if largest := v.number(id + largestSuffix); err == nil && largest > 0 && size > largest {
+		return false, status.Errorf(codes.OutOfRange, "a disk of its class has at most %d bytes", largest)
+	}
 	if err == nil && sized {
 		err = os.Truncate(path, size)
 	}
@@ -121,7 +136,7 @@ func (v Volumes) Remove(id string) error {
 	if err := os.RemoveAll(path); err != nil {
 		return err
 	}
-	for _, file := range []string{path + image, path + ".size"} {
+	for _, file := range []string{path + image, path + ".size", path + largestSuffix} {
 		if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -129,13 +144,16 @@ func (v Volumes) Remove(id string) error {
 	return nil
 }
 
-func (v Volumes) size(id string) int64 {
-	b, err := os.ReadFile(filepath.Join(v.root, id+".size"))
+func (v Volumes) size(id string) int64 { return v.number(id + ".size") }
+
+// number is what stands in a file of the folder; 0 = there is none.
+func (v Volumes) number(file string) int64 {
+	b, err := os.ReadFile(filepath.Join(v.root, file))
 	if err != nil {
 		return 0
 	}
-	size, _ := strconv.ParseInt(string(b), 10, 64)
-	return size
+	number, _ := strconv.ParseInt(string(b), 10, 64)
+	return number
 }
 
 func (v Volumes) setSize(id string, size int64) error {

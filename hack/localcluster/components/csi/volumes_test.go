@@ -5,6 +5,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 func TestVolumes(t *testing.T) {
@@ -73,6 +76,15 @@ func TestSizedVolumes(t *testing.T) {
 	}
 	if info, err := os.Stat(path); err != nil || info.Size() != 2*smallestDisk || v.size("pvc-1") != 2*smallestDisk {
 		t.Error(info, err)
+	}
+	if err := v.Bound("pvc-1", 3*smallestDisk); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := v.Grow("pvc-1", 3*smallestDisk+1); status.Code(err) != codes.OutOfRange {
+		t.Error("it grows beyond the bound of its class:", err)
+	}
+	if _, err := v.Grow("pvc-1", 3*smallestDisk); err != nil {
+		t.Error(err)
 	}
 	if err := v.Remove("pvc-1"); err != nil {
 		t.Error(err)

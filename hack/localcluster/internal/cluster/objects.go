@@ -41,6 +41,26 @@ volumeBindingMode: WaitForFirstConsumer
 reclaimPolicy: Delete
 allowVolumeExpansion: true
 `},
+		// Kubernetes refuses to let these grow.
+		{"/apis/storage.k8s.io/v1/storageclasses/sized-fixed", `apiVersion: storage.k8s.io/v1
+kind: StorageClass
+metadata: {name: sized-fixed}
+provisioner: dir.csi.localcluster
+parameters: {sized: "true", bind: node}
+volumeBindingMode: WaitForFirstConsumer
+reclaimPolicy: Delete
+allowVolumeExpansion: false
+`},
+		// The driver refuses to let these grow far.
+		{"/apis/storage.k8s.io/v1/storageclasses/sized-small", `apiVersion: storage.k8s.io/v1
+kind: StorageClass
+metadata: {name: sized-small}
+provisioner: dir.csi.localcluster
+parameters: {sized: "true", bind: node, largest: 600Mi}
+volumeBindingMode: WaitForFirstConsumer
+reclaimPolicy: Delete
+allowVolumeExpansion: true
+`},
 	}...)
 }
 

@@ -3,8 +3,10 @@ package dev.castellan.kafka;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.regex.Pattern;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -17,20 +19,24 @@ final class CertificateList {
     private static final Map<Path, WatchedFile<CertificateList>> LISTS = new ConcurrentHashMap<>();
     private static final Logger LOG = LoggerFactory.getLogger(CertificateList.class);
 
-    private static final CertificateList NOBODY = new CertificateList(Map.of(), 1);
+    private static final Pattern NAME = Pattern.compile("[A-Za-z0-9._@+-]{1,128}");
+    private static final Pattern FINGERPRINT = Pattern.compile("[0-9a-f]{64}");
+    private static final Pattern END = Pattern.compile("[1-9][0-9]{0,11}");
+
+    private static final CertificateList NOBODY = new CertificateList(Map.of(), List.of());
 
     private final Map<String, Entry> byFingerprint;
-    /** How many files count, which the first one says. */
-    private final int files;
+    /** Which further files count, as the first one says. */
+    private final List<String> words;
 
-    private CertificateList(Map<String, Entry> byFingerprint, int files) {
+    private CertificateList(Map<String, Entry> byFingerprint, List<String> words) {
         this.byFingerprint = byFingerprint;
-        this.files = files;
+        this.words = words;
     }
 
     private static CertificateList at(Path first, int part) {
         return LISTS.computeIfAbsent(Parts.path(first, part), path -> new WatchedFile<>(path,
-                content -> new CertificateList(parse(content), Parts.in(content)), NOBODY, part == 0 ? null : NOBODY,
+                content -> new CertificateList(parse(content), Parts.words(content)), NOBODY, part == 0 ? null : NOBODY,
                 "nobody is let in by a user's certificate" + (part == 0 ? "" : " of it"))).current();
     }
 
@@ -38,8 +44,11 @@ final class CertificateList {
     static String userOf(Path first, String fingerprint) {
         CertificateList list = at(first, 0);
         Entry entry = list.byFingerprint.get(fingerprint);
-        for (int part = 1; entry == null && part < list.files; part++) {
-            entry = at(first, part).byFingerprint.get(fingerprint);
+        for (int part = 1; entry == null && part <= list.words.size(); part++) {
+            CertificateList further = at(first, part);
+            if (Parts.counts(list.words, part, further.words)) {
+                entry = further.byFingerprint.get(fingerprint);
+            }
         }
         return entry == null || entry.endSeconds() <= System.currentTimeMillis() / 1000 ? null : entry.user();
     }
@@ -59,8 +68,8 @@ final class CertificateList {
                 continue;
             }
             String[] fields = line.split(":", -1);
-            if (fields.length != 3 || !fields[0].matches("[A-Za-z0-9._@+-]{1,128}") || !fields[1].matches("[0-9a-f]{64}")
-                    || !fields[2].matches("[1-9][0-9]{0,11}") || all.containsKey(fields[1])) {
+            if (fields.length != 3 || !NAME.matcher(fields[0]).matches()
+                    || !FINGERPRINT.matcher(fields[1]).matches() || !END.matcher(fields[2]).matches() || all.containsKey(fields[1])) {
                 LOG.error("List of users' certificates: line {} lets nobody in", i + 1);
                 continue;
             }

@@ -18,7 +18,7 @@ import org.apache.kafka.common.security.plain.PlainLoginModule;
  * Lets SASL/PLAIN clients in by files of password hashes, so that users come and go without a restart of the broker.
  *
  * <p>The first file is named by the option {@code users.file} of {@link PlainLoginModule} and looked at on every login. It
- * says how many further ones count, which stand beside it. Their format is described once, in the package comment of the
+ * says which further ones count, which stand beside it. Their format is described once, in the package comment of the
  * Go package plainauth, which writes them. Whatever cannot be read lets nobody in: a faulty line its own user, a faulty
  * file its own users, and a faulty first file everybody.
  *
@@ -97,10 +97,17 @@ public final class FilePlainCallbackHandler implements AuthenticateCallbackHandl
 
     /** The files that count, as they are now. */
     private List<UsersFile.Users> current() {
+        List<UsersFile> known = files;
         List<UsersFile.Users> all = new ArrayList<>(Parts.MAX);
-        for (UsersFile file : files) {
-            if (all.isEmpty() || all.size() < all.get(0).files()) {
-                all.add(file.current());
+        if (known.isEmpty()) {
+            return all;
+        }
+        UsersFile.Users first = known.get(0).current();
+        all.add(first);
+        for (int part = 1; part <= first.words().size(); part++) {
+            UsersFile.Users further = known.get(part).current();
+            if (Parts.counts(first.words(), part, further.words())) {
+                all.add(further);
             }
         }
         return all;

@@ -45,7 +45,7 @@ final class UsersFile {
     private static final int LINES_OF_ONE = 2;
     private static final int READ_ATTEMPTS = 3;
     private static final int FAULTS_LOGGED = 10;
-    private static final Users NOBODY = new Users(null, null, Map.of(), List.of(), 1);
+    private static final Users NOBODY = new Users(null, null, Map.of(), List.of(), List.of());
     private static final Logger LOG = LoggerFactory.getLogger(UsersFile.class);
 
     private final Path file;
@@ -144,7 +144,7 @@ final class UsersFile {
                 faults.add(new Fault(i + 1, e.getMessage()));
             }
         }
-        return new Users(stamp, digest, Map.copyOf(byName), List.copyOf(faults), Parts.in(content));
+        return new Users(stamp, digest, Map.copyOf(byName), List.copyOf(faults), Parts.words(content));
     }
 
     private static User parseLine(String line) {
@@ -233,7 +233,7 @@ final class UsersFile {
         return bytes;
     }
 
-    private static byte[] digestOf(byte[] content) {
+    static byte[] digestOf(byte[] content) {
         try {
             return MessageDigest.getInstance("SHA-256").digest(content);
         } catch (GeneralSecurityException e) {
@@ -261,19 +261,19 @@ final class UsersFile {
     /**
      * One state of the file. The dearest is the most iterations of a line, 0 if there is none. The depth is the largest
      * number of lines that a name has: while one has two, whatever is refused costs two, so that nobody learns from the
-     * time whose password is being replaced. The files are how many count, which the first one says.
+     * time whose password is being replaced. The words say which further files count.
      */
-    record Users(Stamp stamp, byte[] digest, Map<String, List<User>> byName, List<Fault> faults, int files, int dearest,
-            int depth) {
-        Users(Stamp stamp, byte[] digest, Map<String, List<User>> byName, List<Fault> faults, int files) {
-            this(stamp, digest, byName, faults, files,
+    record Users(Stamp stamp, byte[] digest, Map<String, List<User>> byName, List<Fault> faults, List<String> words,
+            int dearest, int depth) {
+        Users(Stamp stamp, byte[] digest, Map<String, List<User>> byName, List<Fault> faults, List<String> words) {
+            this(stamp, digest, byName, faults, words,
                     byName.values().stream().flatMap(List::stream).mapToInt(user -> user.iterations).max().orElse(0),
                     byName.values().stream().mapToInt(List::size).max().orElse(1));
         }
 
         /** The same content, written anew. */
         Users at(Stamp later) {
-            return new Users(later, digest, byName, faults, files, dearest, depth);
+            return new Users(later, digest, byName, faults, words, dearest, depth);
         }
     }
 

@@ -6,12 +6,13 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.BasicFileAttributes;
 import java.nio.file.attribute.FileTime;
+import java.util.Arrays;
 import java.util.concurrent.TimeUnit;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * What a file of a mounted Secret holds, read again as it changes. It is asked at every request of every connection, so
+ * What a file of a mounted Secret holds, parsed again as it changes. It is asked at every request of every connection, so
  * that it looks at the file ten times a second at most.
  */
 final class WatchedFile<T> {
@@ -44,10 +45,10 @@ final class WatchedFile<T> {
         this.unreadable = unreadable;
         this.missing = missing;
         this.consequence = consequence;
-        state = new State<>(null, unreadable, System.nanoTime() - LOOK_NANOS);
+        state = new State<>(null, null, unreadable, System.nanoTime() - LOOK_NANOS);
     }
 
-    /** What the file holds. The same state of the file gives the same object. */
+    /** What the file holds. The same content gives the same object. */
     T current() {
         State<T> known = state;
         return System.nanoTime() - known.looked() < LOOK_NANOS ? known.content() : look().content();
@@ -64,11 +65,7 @@ final class WatchedFile<T> {
         for (int attempt = 1; ; attempt++) {
             try {
                 Stamp stamp = Stamp.of(file); // before the read: a change that comes later is then seen by the next look
-                boolean changed = !stamp.equals(known.stamp());
-                state = new State<>(stamp, changed ? parser.parse(read(stamp)) : known.content(), now);
-                if (changed) {
-                    LOG.info("File {}: {}", file, state.content());
-                }
+                state = stamp.equals(known.stamp()) ? known.at(stamp, now) : read(stamp, known, now);
                 loggedFault = "";
                 return state;
             } catch (Exception e) {
@@ -76,7 +73,7 @@ final class WatchedFile<T> {
                     continue;
                 }
                 if (missing != null && Files.notExists(file)) {
-                    state = new State<>(null, missing, now);
+                    state = new State<>(null, null, missing, now);
                     return state;
                 }
                 return fault(e.toString(), now);
@@ -85,12 +82,24 @@ final class WatchedFile<T> {
     }
 
     private State<T> fault(String fault, long now) {
-        state = new State<>(null, unreadable, now);
+        state = new State<>(null, null, unreadable, now);
         if (!fault.equals(loggedFault)) {
             loggedFault = fault;
             LOG.error("File {} cannot be read, {}: {}", file, consequence, fault);
         }
         return state;
+    }
+
+    /** What was only written anew, as all files of a mount are when one of them changes, is not parsed again. */
+    private State<T> read(Stamp stamp, State<T> known, long now) throws Exception {
+        byte[] content = read(stamp);
+        byte[] digest = UsersFile.digestOf(content);
+        if (Arrays.equals(digest, known.digest())) {
+            return known.at(stamp, now);
+        }
+        State<T> next = new State<>(stamp, digest, parser.parse(content), now);
+        LOG.info("File {}: {}", file, next.content());
+        return next;
     }
 
     private static byte[] read(Stamp stamp) throws IOException {
@@ -104,7 +113,12 @@ final class WatchedFile<T> {
     }
 
     /** What the file held when it was looked at last, in nanoseconds of the process's clock. */
-    private record State<T>(Stamp stamp, T content, long looked) {}
+    private record State<T>(Stamp stamp, byte[] digest, T content, long looked) {
+        /** The same content, looked at later. */
+        State<T> at(Stamp stamp, long now) {
+            return new State<>(stamp, digest, content, now);
+        }
+    }
 
     /** What tells one state of the file from the next; the real path, because a Secret's mount swaps a symlink. */
     private record Stamp(Path path, FileTime modified, long size, Object key) {

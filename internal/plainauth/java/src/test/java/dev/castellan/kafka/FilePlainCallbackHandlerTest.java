@@ -35,6 +35,8 @@ import org.junit.jupiter.api.io.TempDir;
 
 class FilePlainCallbackHandlerTest {
 
+    private static final String ONE = "0123456789abcdef";
+    private static final String TWO = "fedcba9876543210";
     private static final Path TESTDATA = Path.of(System.getProperty("testdata", "../testdata"));
     private static final String NAME = "anna";
     private static final String PASSWORD = "correct horse battery staple";
@@ -125,19 +127,28 @@ class FilePlainCallbackHandlerTest {
 
     /** What the first file says decides, so that an operator that knows of no further ones has their users out. */
     @Test
-    void furtherFilesCountAsFarAsTheFirstOneSays() throws Exception {
+    void furtherFilesCountByTheWordThatTheFirstOneSays() throws Exception {
         Path first = dir.resolve("users");
+        Path third = dir.resolve("users-2");
         FilePlainCallbackHandler handler = handlerOf(first);
-        Files.writeString(dir.resolve("users-2"), goodFile());
-        for (String start : List.of("# head\n", "# head\n#files 1\n", "# head\n#files 2\n", "# head\n#files 9\n",
-                "# head\n#files 33\n", "# head\n#files 3", "#files 3\n", "# head\n\n#files 3\n", "")) {
+        Files.writeString(third, said(goodFile(), ONE));
+        for (String start : List.of("# head\n", "# head\n#files 3\n", "# head\n#files " + ONE + "\n",
+                "# head\n#files " + ONE + " " + TWO + "\n", "# head\n#files " + TWO + " " + ONE, "#files " + TWO + " " + ONE + "\n",
+                "# head\n\n#files " + TWO + " " + ONE + "\n", "# head\n#files" + (" " + ONE).repeat(Parts.MAX) + "\n", "")) {
             replace(first, start);
             assertFalse(accepts(handler, NAME, PASSWORD), start);
         }
-        for (String start : List.of("# head\n#files 3\n", "\n#files 8\n")) {
+        for (String start : List.of("# head\n#files " + TWO + " " + ONE + "\n",
+                "\n#files" + (" " + ONE).repeat(Parts.MAX - 1) + "\n")) {
             replace(first, start);
             assertTrue(accepts(handler, NAME, PASSWORD), start);
         }
+        for (String file : List.of(goodFile(), said(goodFile(), TWO), said(goodFile(), ONE + " " + ONE))) {
+            replace(third, file);
+            assertFalse(accepts(handler, NAME, PASSWORD), "it is not the one that counts");
+        }
+        replace(third, said(goodFile(), ONE));
+        assertTrue(accepts(handler, NAME, PASSWORD));
         Files.delete(first);
         assertFalse(accepts(handler, NAME, PASSWORD), "nobody says that it counts");
     }
@@ -146,8 +157,8 @@ class FilePlainCallbackHandlerTest {
     void aFurtherFileThatCannotBeReadHarmsItsOwnUsersAlone() throws Exception {
         Path first = dir.resolve("users");
         Path second = dir.resolve("users-1");
-        Files.writeString(first, "# head\n#files 3\n");
-        Files.writeString(dir.resolve("users-2"), goodFile());
+        Files.writeString(first, said("# head\n", ONE + " " + ONE));
+        Files.writeString(dir.resolve("users-2"), said(goodFile(), ONE));
         FilePlainCallbackHandler handler = handlerOf(first);
         assertTrue(accepts(handler, NAME, PASSWORD), "it is missing");
         Files.createDirectory(second);
@@ -155,7 +166,7 @@ class FilePlainCallbackHandlerTest {
         Files.delete(dir.resolve("users-2"));
         assertFalse(accepts(handler, NAME, PASSWORD));
         Files.delete(second);
-        Files.writeString(second, goodFile());
+        Files.writeString(second, said(goodFile(), ONE));
         assertTrue(accepts(handler, NAME, PASSWORD));
         replace(second, NOBODY);
         assertFalse(accepts(handler, NAME, PASSWORD));
@@ -168,11 +179,11 @@ class FilePlainCallbackHandlerTest {
         String line = goodFile().lines().filter(l -> l.startsWith(NAME + ":")).findFirst().orElseThrow();
         int hash = line.lastIndexOf(':') + 1;
         String another = line.substring(0, hash) + (line.charAt(hash) == 'A' ? 'B' : 'A') + line.substring(hash + 1);
-        Files.writeString(first, "# head\n#files 2\n" + another + "\n");
-        Files.writeString(dir.resolve("users-1"), goodFile());
+        Files.writeString(first, said("# head\n", ONE) + another + "\n");
+        Files.writeString(dir.resolve("users-1"), said(goodFile(), ONE));
         FilePlainCallbackHandler handler = handlerOf(first);
         assertFalse(accepts(handler, NAME, PASSWORD));
-        replace(first, "# head\n#files 2\n");
+        replace(first, said("# head\n", ONE));
         assertTrue(accepts(handler, NAME, PASSWORD));
     }
 
@@ -278,7 +289,13 @@ class FilePlainCallbackHandlerTest {
 
     private static UsersFile.Users parse(byte[] content, UsersFile.Users before) {
         return UsersFile.parse(null, null, content,
-                before != null ? before : new UsersFile.Users(null, null, Map.of(), List.of(), 1));
+                before != null ? before : new UsersFile.Users(null, null, Map.of(), List.of(), List.of()));
+    }
+
+    /** A file with words in its second line. */
+    private static String said(String file, String words) {
+        int second = file.indexOf('\n') + 1;
+        return file.substring(0, second) + "#files " + words + "\n" + file.substring(second);
     }
 
     private static String goodFile() throws IOException {

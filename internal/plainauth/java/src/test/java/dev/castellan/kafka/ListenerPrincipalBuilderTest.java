@@ -11,7 +11,9 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.security.cert.Certificate;
 import java.security.cert.CertificateFactory;
+import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import javax.net.ssl.SSLPeerUnverifiedException;
 import javax.net.ssl.SSLSession;
@@ -232,15 +234,42 @@ class ListenerPrincipalBuilderTest {
     }
 
     @Test
-    void furtherListsCountAsFarAsTheFirstOneSays() throws Exception {
-        for (boolean counts : new boolean[] {false, true}) {
-            Path list = Files.createDirectory(dir.resolve(counts ? "counts" : "not")).resolve("certificates");
-            Files.writeString(list, "# head\n" + (counts ? "#files 3\n" : ""));
-            Files.copy(TESTDATA.resolve("list"), Path.of(list + "-2")); // users of -1 are not there yet
+    void furtherListsCountByTheWordThatTheFirstOneSays() throws Exception {
+        String word = "0123456789abcdef";
+        for (String said : List.of("", "#files " + word + "\n", "#files " + word + " " + "f".repeat(16) + "\n",
+                "#files " + "f".repeat(16) + " " + word + "\n")) {
+            boolean counts = said.endsWith(" " + word + "\n") && said.length() > 25;
+            Path list = Files.createTempDirectory(dir, "lists").resolve("certificates");
+            Files.writeString(list, "# head\n" + said);
+            // users of -1 are not there yet
+            Files.writeString(Path.of(list + "-2"), "# head\n#files " + word + "\n" + Files.readString(TESTDATA.resolve("list")));
             Map<String, Object> configs = configs();
             configs.put("listener.name.mutual.castellan.client.certificates", list.toString());
-            assertEquals(counts ? "app" : REFUSED, outcome(builder(configs), ssl("MUTUAL", "app")));
+            assertEquals(counts ? "app" : REFUSED, outcome(builder(configs), ssl("MUTUAL", "app")), said);
         }
+    }
+
+    /** All files of a mount are written anew when one of them changes. */
+    @Test
+    void aFileThatIsWrittenAnewIsNotParsedAgain() throws Exception {
+        Path file = dir.resolve("watched");
+        List<Integer> parsed = new ArrayList<>();
+        WatchedFile<String> watched = new WatchedFile<>(file, content -> {
+            parsed.add(content.length);
+            return new String(content, StandardCharsets.UTF_8);
+        }, "unreadable", null, "nothing follows");
+        for (String content : List.of("one", "one", "two", "two", "one")) {
+            Path next = dir.resolve("watched.next");
+            Files.writeString(next, content);
+            Files.move(next, file, StandardCopyOption.REPLACE_EXISTING);
+            long looks = System.nanoTime() + 2 * WatchedFile.LOOK_NANOS;
+            while (System.nanoTime() < looks) {
+                watched.current();
+                Thread.onSpinWait();
+            }
+            assertEquals(content, watched.current());
+        }
+        assertEquals(3, parsed.size());
     }
 
     @Test
