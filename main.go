@@ -84,8 +84,8 @@ func (o *options) bind(flags *flag.FlagSet) {
 		&o.registries,
 		"plugin-registries",
 		"",
-		"registries from which plug-ins of KafkaClusters may come, or their folders, as registry.example.com/team, separated "+
-			"by commas; none = any",
+		"registries from which plug-ins of KafkaClusters may come, or their folders, as registry.example.com/team, "+
+			"separated by commas; none = any",
 	)
 	flags.StringVar(&o.domain, "cluster-domain", "cluster.local", "DNS domain of the Kubernetes cluster")
 	flags.DurationVar(

@@ -12,8 +12,8 @@ type ListenerCustom struct {
 	// +kubebuilder:validation:XValidation:rule="!(self in ['SCRAM-SHA-256', 'SCRAM-SHA-512', 'OAUTHBEARER', 'TLS'])",message="mechanism: the operator has this mechanism itself; name it in mechanisms, or choose another here"
 	Mechanism string `json:"mechanism"`
 
-	// Class in Kafka's image or a plug-in that answers for the mechanism in the broker (sasl.server.callback.handler.class). Default:
-	// what Kafka has for the mechanism. At most 256 characters.
+	// Class in Kafka's image or a plug-in that answers for the mechanism in the broker
+	// (sasl.server.callback.handler.class). Default: what Kafka has for the mechanism. At most 256 characters.
 	// +optional
 	// +kubebuilder:validation:MaxLength=256
 	// +kubebuilder:validation:Pattern=`^[A-Za-z_][A-Za-z0-9_]*([.$][A-Za-z_][A-Za-z0-9_]*)*$`

@@ -258,8 +258,8 @@ type AccessLimits struct {
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	Users *int32 `json:"users,omitempty"`
-	// Number of KafkaUsers that log in by PLAIN. They share eight files of at most 1 MiB, which hold about 80,000 together.
-	// Default: no limit. At least 0.
+	// Number of KafkaUsers that log in by PLAIN. They share eight files of at most 1 MiB, which hold about 80,000
+	// together. Default: no limit. At least 0.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	PlainUsers *int32 `json:"plainUsers,omitempty"`

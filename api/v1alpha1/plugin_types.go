@@ -11,8 +11,8 @@ type Plugin struct {
 	Name string `json:"name"`
 
 	// Image by its digest, as in registry.example.com/team/plugin@sha256:... Its jars run inside of Kafka and may do all
-	// that Kafka may. A tag beside the digest says nothing. Kubernetes has to mount images as volumes, as it does from 1.35
-	// on. At most 512 characters.
+	// that Kafka may. A tag beside the digest says nothing. Kubernetes has to mount images as volumes, as it does from
+	// 1.35 on. At most 512 characters.
 	// +required
 	// +kubebuilder:validation:MaxLength=512
 	// +kubebuilder:validation:Pattern=`^[a-z0-9][a-z0-9._:/-]*(:[A-Za-z0-9_][A-Za-z0-9._-]*)?@sha256:[0-9a-f]{64}$`

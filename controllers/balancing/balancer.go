@@ -31,8 +31,8 @@ import (
 // loadsPatience bounds the reading of the sizes of replicas.
 const loadsPatience = 10 * time.Second
 
-// Balancer moves replicas to where there is room. A nil Balancer moves none. It remembers the last plan of each cluster; an operator that takes
-// over makes it anew.
+// Balancer moves replicas to where there is room. A nil Balancer moves none. It remembers the last plan of each
+// cluster; an operator that takes over makes it anew.
 type Balancer struct {
 	client.Client
 	// Rate is how many bytes per second each broker may send and receive where the KafkaCluster does not say; zero = no
@@ -264,8 +264,8 @@ func (w *Work) except(some []v1alpha1.MovingPartition) []v1alpha1.MovingPartitio
 	})
 }
 
-// End takes the throttle off what has arrived, then the limit off the brokers if nothing is under way any more, and then
-// the moves off the record.
+// End takes the throttle off what has arrived, then the limit off the brokers if nothing is under way any more, and
+// then the moves off the record.
 func (b *Balancer) End(ctx context.Context, w Work) error {
 	live, err := w.Admin.DescribeTopics(ctx, topicsOf(w.Moves))
 	if err != nil {

@@ -76,7 +76,7 @@ func (s *Settings) granted(ctx context.Context, apiReader client.Reader) Granted
 
 // ErrGranted ends an operator that has begun without something that it may use by now: what it watches is settled when
 // it begins, and Kubernetes starts it anew.
-var ErrGranted = errors.New("Kubernetes lets the operator do by now what it was denied when it began; it begins anew")
+var ErrGranted = errors.New("the operator begins anew, as Kubernetes lets it do by now what it denied when it began")
 
 // Awaiting has a manager end the operator once it may do what it was denied.
 type Awaiting struct {

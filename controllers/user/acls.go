@@ -47,8 +47,8 @@ func (p *userPass) wantedACLs(i *userItem) []kafka.ACL {
 	return p.settable(i.claim.Name, users.ACLsOf(i.claim.Name, rules))
 }
 
-// settable are those of a user's ACLs that it may have: where a class of a plug-in decides, those alone that it has, for
-// the operator sets none there.
+// settable are those of a user's ACLs that it may have: where a class of a plug-in decides, those alone that it has,
+// for the operator sets none there.
 func (p *userPass) settable(name string, acls []kafka.ACL) []kafka.ACL {
 	if p.host.Authorizes {
 		return acls

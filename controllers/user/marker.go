@@ -110,9 +110,9 @@ func (r *reads) sees(broker int32) int {
 	return len(r.spread.Parts)
 }
 
-// needs are the files that a broker has to have read before anything is known of one probe: that in which a user stands,
-// and those before it, as a line that it has there in a broker's late file counts in place of its own; of a user that
-// goes all, as nobody knows any more where it stood.
+// needs are the files that a broker has to have read before anything is known of one probe: that in which a user
+// stands, and those before it, as a line that it has there in a broker's late file counts in place of its own; of a
+// user that goes all, as nobody knows any more where it stood.
 func (r *reads) needs(t *probe) (all []look) {
 	for part := range r.sees(t.node) {
 		if of, has := r.spread.Of[t.item.claim.Name]; t.item.takesAway() || has && part <= of {

@@ -26,10 +26,10 @@ import (
 	"github.com/castellan-dev/castellan/internal/users"
 )
 
-// The files of users stand in several Secrets, as one holds 1 MiB: users.SpreadOver says who stands where. The first one
-// says which count, by a word that each has. A name stands in one of those at a time, and what has not counted gets a new
-// word before it does, so that they may reach a broker in any order. What stands in one that does not count, or in one
-// that is not this cluster's, is nobody's.
+// The files of users stand in several Secrets, as one holds 1 MiB: users.SpreadOver says who stands where. The first
+// one says which count, by a word that each has. A name stands in one of those at a time, and what has not counted gets
+// a new word before it does, so that they may reach a broker in any order. What stands in one that does not count, or
+// in one that is not this cluster's, is nobody's.
 
 // partSecret is one of the Secrets, as it was read.
 type partSecret struct {

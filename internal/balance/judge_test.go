@@ -11,7 +11,6 @@ type judge struct {
 	o      Options
 	limit  [][]int64 // free bytes that each disk keeps, by broker
 	unsure [][]int64 // bytes that moves free, and that no later move may count on until one waits
-	pair   *Move     // the first of two that change places
 }
 
 func newJudge(c Cluster, o Options) *judge {
@@ -72,11 +71,9 @@ func (j *judge) step(m Move) string {
 	case len(p.ISR) == 0 || p.Leader < 0:
 		return "there is nothing to copy from"
 	}
-	complaint := ""
+	complaint := j.ordered(p, m)
 	if copied {
 		complaint = j.copied(p, m, to, from)
-	} else {
-		complaint = j.ordered(p, m)
 	}
 	before := len(p.ISR)
 	j.c = Apply(j.c, m)

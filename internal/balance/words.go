@@ -11,12 +11,12 @@ func (m Move) String() string {
 	to, from, copies := m.Added()
 	if !copies {
 		return fmt.Sprintf("%s-%d: preferred leader %d in place of %d, nothing copied (%s)",
-			m.Topic, m.Partition, m.After[0], m.Before[0], m.why(to, from))
+			m.Topic, m.Partition, m.After[0], m.Before[0], m.why(from))
 	}
-	return fmt.Sprintf("%s-%d: broker %d to %d, %s (%s)", m.Topic, m.Partition, from, to, size(m.Bytes), m.why(to, from))
+	return fmt.Sprintf("%s-%d: broker %d to %d, %s (%s)", m.Topic, m.Partition, from, to, size(m.Bytes), m.why(from))
 }
 
-func (m Move) why(to, from int32) string {
+func (m Move) why(from int32) string {
 	switch m.Reason {
 	case LeavingBroker:
 		return fmt.Sprintf("broker %d leaves", from)

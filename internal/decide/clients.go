@@ -65,8 +65,8 @@ func (d *Decision) clientsAuthority(in Inputs) {
 	}
 }
 
-// firstEnd is when the first user is left without a certificate, by the lists that brokers read; zero = there is none in
-// them.
+// firstEnd is when the first user is left without a certificate, by the lists that brokers read; zero = there is none
+// in them.
 func firstEnd(secrets map[string]*corev1.Secret, cluster string) (first time.Time) {
 	last := map[string]time.Time{}
 	for n, name := range render.PlainUsersSecrets(cluster) {

@@ -33,10 +33,10 @@ func refusePluginFiles(in Inputs, c *model.Cluster, spec *v1alpha1.KafkaClusterS
 	return nil
 }
 
-// keepsTiers refuses to end tiered storage while a topic has it: nobody could read what is in the store then. Kafka does
-// not: a broker without it starts, serves what is on its own disk, and logs an error. As long as no broker tells which
-// topics have it, it stays, unless none was ever ready with it: no topic can have it then, and it may be what keeps the
-// brokers from starting.
+// keepsTiers refuses to end tiered storage while a topic has it: nobody could read what is in the store then. Kafka
+// does not: a broker without it starts, serves what is on its own disk, and logs an error. As long as no broker tells
+// which topics have it, it stays, unless none was ever ready with it: no topic can have it then, and it may be what
+// keeps the brokers from starting.
 func keepsTiers(in Inputs, spec *v1alpha1.KafkaClusterSpec, used bool) []verdict.Verdict {
 	const field = "spec.tieredStorage"
 	if in.Accepted == nil || in.Accepted.TieredStorage == nil || spec.TieredStorage != nil {
@@ -57,8 +57,8 @@ func keepsTiers(in Inputs, spec *v1alpha1.KafkaClusterSpec, used bool) []verdict
 		"in each, which deletes what is there, or delete them", fewOf(in.Kafka.Tiered))}
 }
 
-// tieredUsed tells whether a broker has been ready with tiered storage since the cluster has it. It is on record, because
-// brokers that are all down do not tell what they once were.
+// tieredUsed tells whether a broker has been ready with tiered storage since the cluster has it. It is on record,
+// because brokers that are all down do not tell what they once were.
 func tieredUsed(in Inputs) bool {
 	was, asked := in.Cluster.Status.TieredStorageUsed, in.Accepted != nil && in.Accepted.TieredStorage != nil
 	if was == asked {
@@ -82,8 +82,9 @@ func (d *Decision) otherTiers(ran map[int32]render.NodeFiles) []string {
 	}
 	for id, files := range ran {
 		if next, is := d.Files[id]; is && render.HasTiers(files) && !render.SameTiers(files, next) {
-			return []string{fmt.Sprintf("spec.tieredStorage: topics have segments where its former className and config have put "+
-				"them (%s), and those can be read only if the new ones find them there; take the change back unless they do",
+			return []string{fmt.Sprintf("spec.tieredStorage: topics have segments where its former className and "+
+				"config have put them (%s), and those can be read only if the new ones find them there; take the change "+
+				"back unless they do",
 				fewOf(d.Observation.Kafka.Tiered))}
 		}
 	}

@@ -75,9 +75,9 @@ func (l *Limit) Add(r Record) {
 	l.Copying = l.Copying || r.BytesPerSecond > 0
 }
 
-// Changes sets the rate while replicas copy, and removes it afterwards, or where there is no limit any more: Kafka takes
-// a rate of zero by its word, and nothing would ever arrive. A rate that somebody else has set is theirs: it holds for
-// the operator too, and stays.
+// Changes sets the rate while replicas copy, and removes it afterwards, or where there is no limit any more: Kafka
+// takes a rate of zero by its word, and nothing would ever arrive. A rate that somebody else has set is theirs: it
+// holds for the operator too, and stays.
 func (l Limit) Changes(brokers map[string]string) []kafka.ConfigChange {
 	var changes []kafka.ConfigChange
 	for _, key := range rateKeys {

@@ -104,8 +104,8 @@ func problemOf(pod *corev1.Pod, container corev1.ContainerStatus, turned, now ti
 	return model.ProblemNone, ""
 }
 
-// crashesAgain tells how the last process of a container ended, if it is between two crashes: it runs, and looks alive for
-// a moment, or it has ended once more, and the kubelet has not said yet that it waits. It is not between two, if
+// crashesAgain tells how the last process of a container ended, if it is between two crashes: it runs, and looks alive
+// for a moment, or it has ended once more, and the kubelet has not said yet that it waits. It is not between two, if
 //
 //   - it is ready, or its pod was ready since it started: its Ready has turned since then. So a pod that crashed once
 //     and is unready weeks later, because its kubelet is silent or another container is unready, does not crash;

@@ -42,8 +42,8 @@ func (s Secrets) PluginFiles(t *model.Tiered) (map[string][]byte, *verdict.Verdi
 	}
 	for _, named := range t.Named() {
 		if _, exists := files[model.PluginFile(named.Secret, named.Entry)]; !exists {
-			return nil, plugin(PluginField(named.Secret), "Secret %q has no entry %q, which spec.tieredStorage.config names; put "+
-				"it there, or name another", named.Secret, named.Entry)
+			return nil, plugin(PluginField(named.Secret), "Secret %q has no entry %q, which spec.tieredStorage.config "+
+				"names; put it there, or name another", named.Secret, named.Entry)
 		}
 	}
 	return files, nil

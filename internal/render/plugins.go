@@ -159,8 +159,8 @@ func askedOfTiered(c *model.Cluster, pool *model.Pool) *tieredRequest {
 		Class: c.Tiered.Class, Jars: tieredJars(c), Config: c.Tiered.Config, Files: c.Tiered.Revision}
 }
 
-// pluginRequest is what the user asked for of a plug-in; the rules of nodeRequest hold here too. How the image is pulled
-// is among it: that may be what keeps a pod from starting.
+// pluginRequest is what the user asked for of a plug-in; the rules of nodeRequest hold here too. How the image is
+// pulled is among it: that may be what keeps a pod from starting.
 type pluginRequest struct {
 	Name  string `json:"name"`
 	Image string `json:"image"`

@@ -86,7 +86,8 @@ func windowOf(w v1alpha1.BalancingWindow) (model.Window, error) {
 	return window, nil
 }
 
-// resolveBalancing fills in what the spec leaves out. Without spec.balancing nothing moves by itself. A window that makes no sense is never open.
+// resolveBalancing fills in what the spec leaves out. Without spec.balancing nothing moves by itself. A window that
+// makes no sense is never open.
 func resolveBalancing(cluster *v1alpha1.KafkaCluster, b *v1alpha1.Balancing) model.Balancing {
 	resolved := model.Balancing{
 		Mode: v1alpha1.BalancingOff, Tolerance: defaultTolerance, MaxMoving: maxMoving,

@@ -207,9 +207,9 @@ const (
 	reportersKey = "metric.reporters"
 )
 
-// isDynamic tells that a key of a configuration lives in Kafka's run-time configuration. Reporters of plug-ins do not: a
-// class that a broker lacks would be found out on all of them at once, and by no restart. Without plug-ins they do, as
-// they did before there were any.
+// isDynamic tells that a key of a configuration lives in Kafka's run-time configuration. Reporters of plug-ins do not:
+// a class that a broker lacks would be found out on all of them at once, and by no restart. Without plug-ins they do,
+// as they did before there were any.
 func isDynamic(spec *v1alpha1.KafkaClusterSpec, v version.Version, key string) bool {
 	return v.IsDynamic(key) && !(key == reportersKey && len(spec.Plugins) > 0)
 }

@@ -56,8 +56,8 @@ func needsPlugin(key, value string) string {
 // stockImage ends the name of the image that has Kafka's own classes alone.
 const stockImage = "/apache/kafka"
 
-// validateClassKeys asks for the plug-in of each class that a key names. An image of the owner's may have any class, and
-// so may plug-ins: the first node that starts will tell.
+// validateClassKeys asks for the plug-in of each class that a key names. An image of the owner's may have any class,
+// and so may plug-ins: the first node that starts will tell.
 func validateClassKeys(spec *v1alpha1.KafkaClusterSpec, repository string) verdict.List {
 	if len(spec.Plugins) > 0 || !strings.HasSuffix("/"+repository, stockImage) {
 		return nil
@@ -66,7 +66,8 @@ func validateClassKeys(spec *v1alpha1.KafkaClusterSpec, repository string) verdi
 	check := func(field string, config v1alpha1.Config) {
 		for _, key := range sortedKeys(config) {
 			if class := needsPlugin(key, config[key]); class != "" {
-				faults.Refuse(field+"["+key+"]", "%s is none of Kafka's own classes; name the class's plug-in in spec.plugins", class)
+				faults.Refuse(field+"["+key+"]",
+					"%s is none of Kafka's own classes; name the class's plug-in in spec.plugins", class)
 			}
 		}
 	}
@@ -77,8 +78,8 @@ func validateClassKeys(spec *v1alpha1.KafkaClusterSpec, repository string) verdi
 	return faults
 }
 
-// validateAuthorizer checks who decides what a principal may do. A class of a plug-in has to be named as one: Kafka's own
-// is the type Simple.
+// validateAuthorizer checks who decides what a principal may do. A class of a plug-in has to be named as one: Kafka's
+// own is the type Simple.
 func validateAuthorizer(spec *v1alpha1.KafkaClusterSpec) verdict.List {
 	var faults verdict.List
 	const field = "spec.authorization.class"
@@ -90,8 +91,8 @@ func validateAuthorizer(spec *v1alpha1.KafkaClusterSpec) verdict.List {
 	case !isCustom && a.Class != "":
 		faults.Refuse(field, "it is that of type Custom; remove it, or set type to Custom")
 	case isCustom && (len(a.Class) > maxClass || !className.MatchString(a.Class)):
-		faults.Refuse(field, "with type Custom it is the name of a Java class with its package, of at most %d characters, such "+
-			"as com.example.Authorizer", maxClass)
+		faults.Refuse(field, "with type Custom it is the name of a Java class with its package, of at most %d "+
+			"characters, such as com.example.Authorizer", maxClass)
 	case isCustom && len(spec.Plugins) == 0:
 		faults.Refuse(field, "no plug-in has %s; name its plug-in in spec.plugins", a.Class)
 	}
@@ -117,17 +118,19 @@ func validatePlugins(spec *v1alpha1.KafkaClusterSpec, registries []string) verdi
 		case len(p.Image) > maxImage:
 			faults.Refuse(pluginField(p.Name, "image"), "it is longer than %d characters; use a shorter name", maxImage)
 		case !imageByDigest.MatchString(p.Image):
-			faults.Refuse(pluginField(p.Name, "image"), "%q does not name an image by its digest, without which nodes could run "+
-				"different jars; write it as registry.example.com/plugin@sha256:..., with 64 digits of the digest", p.Image)
+			faults.Refuse(pluginField(p.Name, "image"), "%q does not name an image by its digest, without which nodes "+
+				"could run different jars; write it as registry.example.com/plugin@sha256:..., with 64 digits of the "+
+				"digest", p.Image)
 		case !mayComeFrom(p.Image, registries):
-			faults.Refuse(pluginField(p.Name, "image"), "the operator takes plug-ins from %s alone; put the image there, or have "+
-				"its value plugins.allowedRegistries changed", strings.Join(registries, ", "))
+			faults.Refuse(pluginField(p.Name, "image"), "the operator takes plug-ins from %s alone; put the image "+
+				"there, or have its value plugins.allowedRegistries changed", strings.Join(registries, ", "))
 		}
 		if p.Path != "" && (len(p.Path) > maxPluginPath || !pluginPath.MatchString(p.Path)) {
-			faults.Refuse(pluginField(p.Name, "path"), "%q is no folder of an image; write it as /opt/plugin, of letters, digits "+
-				"and . _ -, and without a folder that begins with a dot", p.Path)
+			faults.Refuse(pluginField(p.Name, "path"), "%q is no folder of an image; write it as /opt/plugin, of "+
+				"letters, digits and . _ -, and without a folder that begins with a dot", p.Path)
 		}
-		if !slices.Contains([]corev1.PullPolicy{"", corev1.PullAlways, corev1.PullIfNotPresent, corev1.PullNever}, p.PullPolicy) {
+		policies := []corev1.PullPolicy{"", corev1.PullAlways, corev1.PullIfNotPresent, corev1.PullNever}
+		if !slices.Contains(policies, p.PullPolicy) {
 			faults.Refuse(pluginField(p.Name, "pullPolicy"), "use Always, IfNotPresent or Never")
 		}
 	}
@@ -189,11 +192,11 @@ func validateTieredValue(key, value string, secrets []string) verdict.List {
 	case len(value) > maxConfigValue || strings.ContainsAny(value, "\r\n\x00"):
 		faults.Refuse(path, "a value is one line of at most %d characters", maxConfigValue)
 	case strings.Contains(rest, "${"):
-		faults.Refuse(path, "${ begins a variable, and there is but one here; write ${secret:<name>:<entry>} for an entry of "+
-			"one of secretRefs")
+		faults.Refuse(path, "${ begins a variable, and there is but one here; write ${secret:<name>:<entry>} for an "+
+			"entry of one of secretRefs")
 	case rest == value && (isSecret(key) || version.HoldsSecret(key, value)):
-		faults.Refuse(path, "a secret would stand in a ConfigMap here, for many to read; put it into a Secret of secretRefs, "+
-			"and write ${secret:<name>:<entry>}")
+		faults.Refuse(path, "a secret would stand in a ConfigMap here, for many to read; put it into a Secret of "+
+			"secretRefs, and write ${secret:<name>:<entry>}")
 	}
 	for _, found := range model.SecretVariable.FindAllStringSubmatch(value, -1) {
 		if !slices.Contains(secrets, found[1]) {

@@ -84,9 +84,9 @@ func mixup(pair [2]namer) string {
 }
 
 // validatePrefixes refuses what is no prefix, and namers that could be taken for each other where the owner has not
-// written the prefixes out: who moves from one issuer to the next wants the same principals from both. What was accepted
-// so goes on, with a warning as well: another prefix is another principal for everybody, and the owner shall not need one
-// before anything else can change.
+// written the prefixes out: who moves from one issuer to the next wants the same principals from both. What was
+// accepted so goes on, with a warning as well: another prefix is another principal for everybody, and the owner shall
+// not need one before anything else can change.
 func validatePrefixes(in Inputs) verdict.List {
 	var faults verdict.List
 	for _, n := range namersIn(in.Spec) {

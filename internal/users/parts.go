@@ -139,8 +139,9 @@ type Spread struct {
 }
 
 // SpreadOver spreads new files over the parts that there are, and further ones as they are needed: whoever stands in
-// one stays there. A revocation fits always. Of what finds no room, passwords before go first, those that would begin to
-// overlap now first of all; then newcomers have to stay out. Former certificates go where a part has no room for them.
+// one stays there. A revocation fits always. Of what finds no room, passwords before go first, those that would begin
+// to overlap now first of all; then newcomers have to stay out. Former certificates go where a part has no room for
+// them.
 func SpreadOver(next Part, current []Part, room, seen int) Spread {
 	s := spreading{Spread: Spread{Of: map[string]int{}}, room: room, count: len(current)}
 	s.lines, _ = plainauth.ParseUsersFile(next.Users)

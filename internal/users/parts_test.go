@@ -164,9 +164,9 @@ func TestEightyThousandUsersFit(t *testing.T) {
 	one := plainLine(t, "user-00000", "one")
 	var file strings.Builder
 	text := string(plainauth.UsersFile([]plainauth.Entry{one}))
-	line := text[strings.Index(text, "user-"):]
+	_, line, _ := strings.Cut(text, "user-00000")
 	for n := range many {
-		file.WriteString(fmt.Sprintf("user-%05d", n) + line[len("user-00000"):])
+		file.WriteString(fmt.Sprintf("user-%05d", n) + line)
 	}
 	spread := SpreadOver(Part{Users: []byte(file.String())}, nil, room, plainauth.MaxParts)
 	if len(spread.Refused) > 0 || len(spread.Parts) != plainauth.MaxParts || len(spread.Of) != many {

@@ -21,10 +21,9 @@ type PlainUser struct {
 }
 
 // PlainFile brings the file of PLAIN users up to date. Only names in all and retained may stand in it. Those in set get
-// the line of their password, retained ones only where they have none; the others keep theirs. Who is retained keeps the
-// newest line alone. An entry that still
-// verifies is kept, so that an unchanged file stays the same to the byte. It returns the new file, the entries of set,
-// and the names in all that lack an entry.
+// the line of their password, retained ones only where they have none; the others keep theirs. Who is retained keeps
+// the newest line alone. An entry that still verifies is kept, so that an unchanged file stays the same to the byte. It
+// returns the new file, the entries of set, and the names in all that lack an entry.
 func PlainFile(
 	current []byte, all map[string]bool, set map[string]PlainUser, random io.Reader, retained map[string]bool,
 ) ([]byte, map[string]plainauth.Entry, []string, error) {

@@ -53,8 +53,9 @@ func Explain(r *kafka.Refusal, field string) verdict.Verdict {
 // NoAuthorizer says that the user asks for ACLs and that the cluster has no authorizer of Kafka's to mind them.
 func NoAuthorizer(h model.Host) verdict.Verdict {
 	if h.Authorizer != "" {
-		return verdict.Stalled(ReasonAuthorization, "spec.acls", "%s decides in the cluster (authorization.type Custom), and "+
-			"the operator sets no ACLs there; remove spec.acls and spec.grants, and say there what the user may do", h.Authorizer)
+		return verdict.Stalled(ReasonAuthorization, "spec.acls", "%s decides in the cluster (authorization.type "+
+			"Custom), and the operator sets no ACLs there; remove spec.acls and spec.grants, and say there what the user "+
+			"may do", h.Authorizer)
 	}
 	return verdict.Stalled(ReasonAuthorization, "spec.acls",
 		"the cluster has no authorizer (authorization.type None), so that everybody may do everything; remove "+

@@ -26,7 +26,8 @@ func HoldsSecret(key, value string) bool {
 	switch {
 	case value == "true", value == "false":
 		return false
-	case ends("path", "file", "location", "dir", "class", "provider", "type", ".ms", ".seconds", "size", "endpoint", ".url"):
+	case ends("path", "file", "location", "dir", "class", "provider", "type", ".ms", ".seconds", "size", "endpoint",
+		".url"):
 		return false
 	}
 	return MayHoldSecret(key) || ends("access.key", "account.key", "access.key.id", "passphrase")

@@ -116,7 +116,8 @@ func New(in Inputs) *Course {
 	}
 	c.spreads = len(c.coming) > 0 || in.Settings.Mode == v1alpha1.BalancingContinuous
 	c.open = in.Settings.InWindow(in.Now)
-	c.purpose = fmt.Sprint(c.stay, c.leave, c.spreads, c.takes(), in.Settings.Tolerance, in.Settings.Exclude, in.KeepLeaders)
+	c.purpose = fmt.Sprint(c.stay, c.leave, c.spreads, c.takes(), in.Settings.Tolerance, in.Settings.Exclude,
+		in.KeepLeaders)
 	if r := c.Remembered; in.Snapshot != nil && r.Plan != nil && r.Of == c.purpose && !c.old() {
 		c.follow(r.Plan)
 		c.abandon()
@@ -202,8 +203,8 @@ func target(r kafka.Reassignment) []int32 {
 }
 
 // follow finds what is left of a plan. A partition may have several moves, one after the other, and come back to where
-// it was: how many of them are past is remembered. Of a partition that is elsewhere than its moves lead no move is made:
-// somebody else has moved it meanwhile.
+// it was: how many of them are past is remembered. Of a partition that is elsewhere than its moves lead no move is
+// made: somebody else has moved it meanwhile.
 func (c *Course) follow(p *balance.Plan) {
 	c.plan = p
 	chains := map[kafka.PartitionID][]balance.Move{}
@@ -254,7 +255,8 @@ func (c *Course) past(id kafka.PartitionID, chain []balance.Move, before int) in
 // between tells whether a partition has all replicas of a move, those before it and those after: it has just ended, and
 // the broker that was asked for partitions has not heard of it.
 func between(now []int32, m balance.Move) bool {
-	return len(now) > len(m.Before) && !slices.ContainsFunc(slices.Concat(m.Before, m.After), func(id int32) bool { return !slices.Contains(now, id) })
+	lacks := func(id int32) bool { return !slices.Contains(now, id) }
+	return len(now) > len(m.Before) && !slices.ContainsFunc(slices.Concat(m.Before, m.After), lacks)
 }
 
 // empties tells whether some broker leaves that holds something.
@@ -295,9 +297,9 @@ func (c *Course) due() (bool, string) {
 func (c *Course) why() string {
 	switch {
 	case c.empties():
-		return ids("broker", c.emptying()) + " leave" + s(len(c.emptying()))
+		return ids(c.emptying()) + " leave" + s(len(c.emptying()))
 	case len(c.coming) > 0:
-		return ids("broker", c.coming) + " get" + s(len(c.coming)) + " " + its(len(c.coming)) + " share"
+		return ids(c.coming) + " get" + s(len(c.coming)) + " " + its(len(c.coming)) + " share"
 	}
 	return "brokers are evened out"
 }
@@ -406,7 +408,9 @@ func (c *Course) Text() string {
 	return status.Message
 }
 
-func ids(what string, some []int32) string {
+// ids names brokers.
+func ids(some []int32) string {
+	what := "broker"
 	parts := make([]string, len(some))
 	for i, id := range some {
 		parts[i] = fmt.Sprint(id)

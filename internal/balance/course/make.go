@@ -29,7 +29,7 @@ func (c *Course) make() bool {
 	}
 	cluster := c.cluster(loads)
 	if silent := c.silent(cluster); len(silent) > 0 {
-		c.held = ids("broker", silent) + " get" + s(len(silent)) + " nothing before it is known how large the disks are"
+		c.held = ids(silent) + " get" + s(len(silent)) + " nothing before it is known how large the disks are"
 		return false
 	}
 	relocated, stuck := c.relocate(&cluster)
@@ -46,9 +46,9 @@ func (c *Course) make() bool {
 	for _, m := range plan.Moves {
 		plan.Bytes += m.Bytes
 	}
-	plan.Stuck = append(stuck, slices.DeleteFunc(plan.Stuck, func(s balance.Stuck) bool {
+	plan.Stuck = slices.Concat(stuck, slices.DeleteFunc(plan.Stuck, func(s balance.Stuck) bool {
 		return s.Cause == balance.PartitionFixed && tells(stuck, s)
-	})...)
+	}))
 	next := model.Remembered{Plan: &plan, At: c.in.Now, Of: c.purpose, Partial: partial,
 		Before: map[kafka.PartitionID]int64{}}
 	for _, p := range cluster.Partitions {

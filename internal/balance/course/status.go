@@ -64,7 +64,7 @@ func (c *Course) complete() bool {
 // spread lists the brokers that have got their share: those that had it and stay, and all once a plan that spreads has
 // nothing left, and no other one is to follow. One that takes nothing gets its share later.
 func (c *Course) spread() []int32 {
-	finished := c.plan != nil && c.spreads && !c.Remembered.Partial && len(c.left) == 0 && len(c.flying) == 0 && c.held == ""
+	finished := c.plan != nil && c.spreads && !c.Remembered.Partial && len(c.left)+len(c.flying) == 0 && c.held == ""
 	switch {
 	case !c.known:
 		return slices.Clone(c.stay)
@@ -181,7 +181,7 @@ func (c *Course) phase(s *v1alpha1.BalancingStatus) (v1alpha1.BalancingPhase, st
 	case c.held != "":
 		return v1alpha1.BalancingHeldBack, "balancing waits: " + c.held + foreign
 	case len(s.Stuck) > 0 && c.empties():
-		return v1alpha1.BalancingHeldBack, "balancing cannot empty " + ids("broker", c.emptying()) + ": " + first(s.Stuck)
+		return v1alpha1.BalancingHeldBack, "balancing cannot empty " + ids(c.emptying()) + ": " + first(s.Stuck)
 	case c.waitsForWindow() && (len(c.coming)+len(c.left) > 0 || c.partial()):
 		return v1alpha1.BalancingHeldBack, fmt.Sprintf("balancing: %s, once a window opens (%s)", c.why(), c.windows())
 	case has || len(c.left) > 0 || c.partial():

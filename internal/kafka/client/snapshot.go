@@ -124,8 +124,8 @@ func (c *Client) readPartitions(ctx context.Context, id int32, s *kafka.Snapshot
 	return nil
 }
 
-// describePartly returns the effective min.insync.replicas by topic, and notes which topics have tiered storage; a topic
-// that is gone has no entry.
+// describePartly returns the effective min.insync.replicas by topic, and notes which topics have tiered storage; a
+// topic that is gone has no entry.
 func (c *Client) describePartly(ctx context.Context, id int32, names []string, s *kafka.Snapshot) (map[string]int32,
 	error) {
 	found := make(map[string]int32, len(names))

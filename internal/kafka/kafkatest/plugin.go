@@ -35,7 +35,8 @@ func PluginJar(ctx context.Context, dir string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	source, classes, jar := filepath.Join(dir, "source"), filepath.Join(dir, "classes"), filepath.Join(dir, "test-plugin.jar")
+	source, classes := filepath.Join(dir, "source"), filepath.Join(dir, "classes")
+	jar := filepath.Join(dir, "test-plugin.jar")
 	if err := os.CopyFS(source, pluginSource); err != nil {
 		return "", err
 	}
