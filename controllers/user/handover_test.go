@@ -169,7 +169,7 @@ func TestWhoHandsAUserOverStaysUntilEveryBrokerRefusesItByWhatTheSuccessorLacks(
 				t.Errorf("it says %q", m)
 			}
 			w.Mounts = nil
-			w.Settle("app")
+			w.LookAgain(time.Minute) // nobody else asks for that
 			if w.user("app") != nil {
 				t.Error("it is held, and every broker refuses it")
 			}
@@ -203,4 +203,35 @@ func TestABrokerThatCannotBeAskedHoldsNobodyForeverWhoHandsAUserOver(t *testing.
 		t.Errorf("it is there (%t), and told is %q", w.user("app") != nil, told)
 	}
 	w.wantUser("next", "Ready")
+}
+
+func TestOfSeveralWhoLoseAUserEachIsSeenRefusedByItsOwn(t *testing.T) {
+	for name, age := range map[string]time.Duration{"an older one": time.Minute, "a younger one": 2 * time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			w := newCertificateWorld(t, 2)
+			w.Apply(newUser("app", time.Hour, plain))
+			w.Settle("app")
+			next := newUser("next", age, scram512)
+			next.Spec.Name = "app"
+			w.Apply(next)
+			w.Settle("app")
+			w.Mounts = map[int32]map[string][]byte{1: w.Files()}
+			w.Remove(w.user("app"))
+			_ = w.Once("app")
+			w.wantUser("next", "Ready")
+			w.Remove(w.user("next"))
+			for range 3 {
+				w.Clock.Move(time.Second)
+				_ = w.Once("app")
+			}
+			if w.user("app") == nil || w.user("next") == nil {
+				t.Error("it is gone, and a broker has not read that")
+			}
+			w.Mounts = nil
+			w.LookAgain(time.Minute)
+			if w.user("app") != nil || w.user("next") != nil {
+				t.Error("it is held, and every broker refuses both")
+			}
+		})
+	}
 }
