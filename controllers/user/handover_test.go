@@ -1,6 +1,7 @@
 package user
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -115,4 +116,122 @@ func TestADeletedUserDoesNotDependOnWhatASuccessorElsewhereLacks(t *testing.T) {
 	clear(w.Failing)
 	w.LookAgain(time.Minute)
 	w.mustSay(controllertest.Guests, "app", "Ready")
+}
+
+// What a successor asks for tells nothing of what else whoever was before logged in by.
+func TestWhoHandsAUserOverStaysUntilEveryBrokerRefusesItByWhatTheSuccessorLacks(t *testing.T) {
+	for name, c := range map[string]struct {
+		from, to []v1alpha1.Mechanism
+		restarts bool
+		says     string
+	}{
+		"a password": {from: []v1alpha1.Mechanism{plain}, to: []v1alpha1.Mechanism{scram512},
+			says: "PLAIN on broker 1: it has not read the file of PLAIN users as it is now"},
+		"a password, of a file whose marker nobody knows any more": {from: []v1alpha1.Mechanism{plain, scram512},
+			to: []v1alpha1.Mechanism{scram512}, restarts: true,
+			says: "PLAIN on broker 1: it has not read the file of PLAIN users as it is now"},
+		"a certificate": {from: []v1alpha1.Mechanism{byTLS}, to: []v1alpha1.Mechanism{plain},
+			says: "TLS on broker 1: still let in"},
+		"a certificate, to one that logs in elsewhere": {from: []v1alpha1.Mechanism{scram512, byTLS},
+			to: []v1alpha1.Mechanism{v1alpha1.MechanismExternal}, says: "TLS on broker 1: still let in"},
+		"a certificate, to one with another": {from: []v1alpha1.Mechanism{byTLS}, to: []v1alpha1.Mechanism{byTLS},
+			says: "TLS on broker 1: still let in"},
+		"a password, to one that logs in elsewhere": {from: []v1alpha1.Mechanism{plain},
+			to:   []v1alpha1.Mechanism{v1alpha1.MechanismExternal},
+			says: "PLAIN on broker 1: it has not read the file of PLAIN users as it is now"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newCertificateWorld(t, 2)
+			w.Apply(newUser("app", time.Hour, c.from...))
+			w.Settle("app")
+			w.wantUser("app", "Ready")
+			next := newUser("next", 0, c.to...)
+			next.Spec.Name = "app"
+			w.Apply(next)
+			w.Settle("app")
+			w.wantUser("next", "Stalled/Conflict")
+
+			w.Mounts = map[int32]map[string][]byte{1: w.Files()}
+			w.Remove(w.user("app"))
+			_ = w.Once("app")
+			if c.restarts {
+				w.restart()
+			}
+			for range 3 {
+				w.Clock.Move(time.Second)
+				_ = w.Once("app")
+			}
+			u := w.user("app")
+			if u == nil {
+				t.Fatal("it is gone, and a broker has not read that")
+			}
+			if m := controllertest.Message(u.Status.Conditions); !strings.Contains(m, c.says) {
+				t.Errorf("it says %q", m)
+			}
+			w.Mounts = nil
+			w.LookAgain(time.Minute) // nobody else asks for that
+			if w.user("app") != nil {
+				t.Error("it is held, and every broker refuses it")
+			}
+			w.wantUser("next", "Ready")
+			w.WantSilence("app")
+		})
+	}
+}
+
+func TestABrokerThatCannotBeAskedHoldsNobodyForeverWhoHandsAUserOver(t *testing.T) {
+	w := newCertificateWorld(t, 2)
+	u, next := newUser("app", time.Hour, plain), newUser("next", 0, v1alpha1.MechanismExternal)
+	for _, u := range []*v1alpha1.KafkaUser{u, next} { // of what stands in the metadata log the holder itself waits
+		u.Spec.ACLs, u.Spec.Grants, u.Spec.Quotas = nil, nil, nil
+	}
+	next.Spec.Name = "app"
+	w.Apply(u)
+	w.Settle("app")
+	w.Apply(next)
+	w.Settle("app")
+	w.Kafka.Silent[1] = true
+	w.delete("app")
+	_ = w.Once("app")
+	if w.user("app") == nil {
+		t.Fatal("it is gone, and a broker was not asked")
+	}
+	w.Clock.Move(forgoAfter)
+	w.told()
+	_ = w.Once("app")
+	if told := w.told(); w.user("app") != nil || strings.Count(told, "RevokedUnseen") != 1 {
+		t.Errorf("it is there (%t), and told is %q", w.user("app") != nil, told)
+	}
+	w.wantUser("next", "Ready")
+}
+
+func TestOfSeveralWhoLoseAUserEachIsSeenRefusedByItsOwn(t *testing.T) {
+	for name, age := range map[string]time.Duration{"an older one": time.Minute, "a younger one": 2 * time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			w := newCertificateWorld(t, 2)
+			w.Apply(newUser("app", time.Hour, plain))
+			w.Settle("app")
+			next := newUser("next", age, scram512)
+			next.Spec.Name = "app"
+			w.Apply(next)
+			w.Settle("app")
+			w.Mounts = map[int32]map[string][]byte{1: w.Files()}
+			w.Remove(w.user("app"))
+			_ = w.Once("app")
+			w.wantUser("next", "Ready")
+			w.Remove(w.user("next"))
+			for range 3 {
+				w.Clock.Move(time.Second)
+				_ = w.Once("app")
+			}
+			if w.user("app") == nil || w.user("next") == nil {
+				t.Error("it is gone, and a broker has not read that")
+			}
+			w.Mounts = nil
+			w.LookAgain(time.Minute)
+			if w.user("app") != nil || w.user("next") != nil {
+				t.Error("it is held, and every broker refuses both")
+			}
+		})
+	}
 }

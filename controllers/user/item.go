@@ -9,6 +9,7 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/controllers/batch"
 	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/mechanism"
 	"github.com/castellan-dev/castellan/internal/users"
 	"github.com/castellan-dev/castellan/internal/verdict"
 )
@@ -47,12 +48,12 @@ type userItem struct {
 	// mechanisms to be seen to work, or to be refused.
 	mechanisms []v1alpha1.Mechanism
 	// leaving are mechanisms that the spec does not ask for any more and that stay until the others are seen to work.
-	leaving  []v1alpha1.Mechanism
-	password string // of the removed user; empty = not known any more
-	// certificate of the holder, or of the removed user.
-	certificate users.Certificate
-	told        string         // why it has another certificate; empty = it has not, or it is its first
-	renewed     *corev1.Secret // that holds it
+	leaving     []v1alpha1.Mechanism
+	certificate users.Certificate // of the holder
+	// outgoing are the logins of those who lose the user.
+	outgoing []*outgoing
+	told     string         // why it has another certificate; empty = it has not, or it is its first
+	renewed  *corev1.Secret // that holds it
 	// provided is the password that the holder provides; empty = it provides none. unprovided: what it provides cannot be
 	// used.
 	provided   string
@@ -80,6 +81,43 @@ type userItem struct {
 	resets bool
 	// holderAwaits is what the holder waits for while what its predecessors had is taken away; nil = nothing.
 	holderAwaits *verdict.Verdict
+	// formerAwaits is what its predecessors wait for while the holder is in force; nil = nothing.
+	formerAwaits *verdict.Verdict
+}
+
+// outgoing is what somebody who loses a user has logged in with, as far as it is still known.
+type outgoing struct {
+	mechanisms  []v1alpha1.Mechanism
+	endpoints   []users.Endpoint
+	password    string
+	certificate users.Certificate
+}
+
+// knows tells whether what it has logged in with is still known.
+func (o *outgoing) knows(m v1alpha1.Mechanism) bool {
+	if mechanism.Uses([]v1alpha1.Mechanism{m}, mechanism.CertificateFile) {
+		return len(o.certificate.CertPEM) > 0
+	}
+	return o.password != ""
+}
+
+// refused are the mechanisms by which somebody who loses the user is to be seen refused. A holder's login by the same
+// password mechanism shows that as well; a certificate may stand in another file than the holder's.
+func (i *userItem) refused(o *outgoing) []v1alpha1.Mechanism {
+	return slices.DeleteFunc(provable(o.mechanisms), func(m v1alpha1.Mechanism) bool {
+		return !i.takesAway() && slices.Contains(i.mechanisms, m) &&
+			!mechanism.Uses([]v1alpha1.Mechanism{m}, mechanism.CertificateFile)
+	})
+}
+
+// refuses tells whether somebody is to be seen refused by a mechanism of which that holds.
+func (i *userItem) refuses(is func([]v1alpha1.Mechanism) bool) bool {
+	return i.changes() && slices.ContainsFunc(i.outgoing, func(o *outgoing) bool { return is(i.refused(o)) })
+}
+
+// knowsOutgoing tells whether a login of somebody who is to be seen refused is still known.
+func (i *userItem) knowsOutgoing() bool {
+	return slices.ContainsFunc(i.outgoing, func(o *outgoing) bool { return slices.ContainsFunc(i.refused(o), o.knows) })
 }
 
 // changes tells whether the flush changes, or may change, something of the user in Kafka.

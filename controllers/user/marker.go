@@ -115,7 +115,7 @@ func (r *reads) sees(broker int32) int {
 // user that goes all, as nobody knows any more where it stood.
 func (r *reads) needs(t *probe) (all []look) {
 	for part := range r.sees(t.node) {
-		if of, has := r.spread.Of[t.item.claim.Name]; t.item.takesAway() || has && part <= of {
+		if of, has := r.spread.Of[t.item.claim.Name]; t.goes() || has && part <= of {
 			all = append(all, look{t.node, part})
 		}
 	}
@@ -128,14 +128,14 @@ func (r *reads) of(t *probe) (err error, known bool) {
 	if r == nil {
 		return nil, false
 	}
-	if part, has := r.spread.Of[t.item.claim.Name]; !t.item.takesAway() && !has {
+	if part, has := r.spread.Of[t.item.claim.Name]; !t.goes() && !has {
 		return errNoLine, true
-	} else if !t.item.takesAway() && part >= r.sees(t.node) {
+	} else if !t.goes() && part >= r.sees(t.node) {
 		return unmountedError{r.usersIn(r.sees(t.node))}, true
 	}
 	for _, l := range r.needs(t) {
 		switch err, asked := r.failed[l]; {
-		case !r.known[l.part] && t.item.takesAway(): // it is marked anew first
+		case !r.known[l.part] && t.goes(): // it is marked anew first
 			return errNotRead, true
 		case !r.known[l.part]:
 			return nil, false

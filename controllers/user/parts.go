@@ -118,7 +118,7 @@ func (p *userPass) writeParts(
 	ctx context.Context, parts []*partSecret, next []users.Part,
 ) (changed bool, state string, err error) {
 	w := &writing{sum: sha256.New(), anew: slices.ContainsFunc(p.items,
-		func(i *userItem) bool { return i.takesAway() && inFile(i.mechanisms) })}
+		func(i *userItem) bool { return i.refuses(inFile) })}
 	var errs []error
 	words, count := wordsOf(parts[0]), len(next)
 	for n := 1; n < len(next); n++ {

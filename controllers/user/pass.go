@@ -112,6 +112,8 @@ func (p *userPass) meet(ctx context.Context) (err error) {
 // before anything happens in Kafka.
 func (p *userPass) prepare(ctx context.Context, i *userItem) {
 	i.desired = users.Desired{Name: i.claim.Name}
+	former := p.formerOf(i)
+	i.outgoing = p.outgoingOf(ctx, former) // before the holder may take over a Secret
 	held := i.claim.Holder != nil && i.holderAwaits == nil && p.hold(ctx, i)
 	// Who is evicted, or of another namespace, does not wait for what the holder lacks, unless the holder is in force and
 	// would lose that.
@@ -120,7 +122,6 @@ func (p *userPass) prepare(ctx context.Context, i *userItem) {
 		return
 	}
 	// Nobody in force holds the principal. What its former holders had is taken away.
-	former := p.formerOf(i)
 	if len(former) == 0 {
 		i.state = untouched
 		return
@@ -128,17 +129,10 @@ func (p *userPass) prepare(ctx context.Context, i *userItem) {
 	i.state = revoking
 	i.holderAwaits, i.report.Awaited = cmp.Or(i.holderAwaits, i.report.Awaited), nil
 	i.desired = users.Desired{Name: i.claim.Name, Stake: p.stakeIn(i)}
-	i.mechanisms = nil
-	for _, u := range former {
-		if c := users.Recorded(u, p.pass.Cluster.ID()); c != nil {
-			for _, m := range c.Mechanisms {
-				i.mechanisms = append(i.mechanisms, m.Mechanism)
-			}
-			i.password, i.certificate = p.oldPassword(ctx, u), p.oldCertificate(ctx, u)
-			break
-		}
+	i.mechanisms, i.endpoints = nil, nil
+	for _, o := range i.outgoing {
+		i.mechanisms = append(i.mechanisms, lacking(o.mechanisms, i.mechanisms)...)
 	}
-	i.endpoints = users.Endpoints(p.host, i.mechanisms)
 }
 
 // formerOf are those of a user's former objects that have, or may have, something of it in Kafka.

@@ -216,9 +216,9 @@ func (p *userPass) plainUnproven() bool {
 		switch {
 		case i.state == granting && !inFiles(i.mechanisms) && len(i.former()) > 0 && i.hadLine():
 			return true // nobody logs in by a file to see it, and the former holder's line must go all the same
-		case !i.changes() || !inFiles(i.mechanisms):
-		case i.takesAway():
+		case i.refuses(inFiles):
 			return true
+		case !i.changes() || i.takesAway() || !inFiles(i.mechanisms):
 		case i.report.Credentials == nil || len(lacking(brokers, i.report.Credentials.ProvenOn)) > 0:
 			return true
 		}
@@ -259,7 +259,7 @@ func (p *userPass) brokerPods(ctx context.Context, reader client.Reader) (pods c
 	return pods, nil
 }
 
-// lacking returns the ids in want that are not in have.
-func lacking(want, have []int32) []int32 {
-	return slices.DeleteFunc(slices.Clone(want), func(id int32) bool { return slices.Contains(have, id) })
+// lacking returns what is in want and not in have.
+func lacking[T comparable](want, have []T) []T {
+	return slices.DeleteFunc(slices.Clone(want), func(one T) bool { return slices.Contains(have, one) })
 }

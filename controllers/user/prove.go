@@ -1,6 +1,7 @@
 package user
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/mechanism"
 	"github.com/castellan-dev/castellan/internal/users"
+	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
 const (
@@ -30,11 +32,23 @@ const (
 // probe is one login to be tried, or to be told by that of another user.
 type probe struct {
 	item      *userItem
+	of        *outgoing // whose login it is, which is to be refused; nil = the holder's
 	node      int32
 	mechanism v1alpha1.Mechanism
 	err       error
 	// setAgain: the broker had lost the credential, and it was set again.
 	setAgain bool
+}
+
+// outgoingOf are the logins of former holders.
+func (p *userPass) outgoingOf(ctx context.Context, former []*v1alpha1.KafkaUser) (all []*outgoing) {
+	for _, u := range former {
+		if mechanisms := recorded(users.Recorded(u, p.pass.Cluster.ID())); len(mechanisms) > 0 {
+			all = append(all, &outgoing{mechanisms: mechanisms, endpoints: users.Endpoints(p.host, mechanisms),
+				password: p.oldPassword(ctx, u), certificate: p.oldCertificate(ctx, u)})
+		}
+	}
+	return all
 }
 
 // prove sees that every broker lets in who has credentials that some broker has not been seen to accept, and that every
@@ -59,26 +73,32 @@ func (p *userPass) prove(ctx context.Context, admin kafka.UserAdmin) {
 // probes are what has to be seen.
 func (p *userPass) probes(brokers []int32) (probes []*probe) {
 	for _, i := range p.items {
-		nodes := brokers
-		switch {
-		case !i.changes() || i.unsettled():
+		if !i.changes() || i.unsettled() || i.state == granting && i.report.Credentials == nil {
 			continue
-		case i.state == granting && i.report.Credentials == nil:
-			continue
-		case i.state == granting:
-			nodes = lacking(brokers, i.report.Credentials.ProvenOn)
 		}
-		for _, node := range nodes {
-			for _, m := range provable(i.mechanisms) {
-				if i.takesAway() && !i.knows(m) && !inLog(m) && !inFile([]v1alpha1.Mechanism{m}) {
+		if i.state == granting {
+			for _, node := range lacking(brokers, i.report.Credentials.ProvenOn) {
+				for _, m := range provable(i.mechanisms) {
+					probes = append(probes, &probe{item: i, node: node, mechanism: m, setAgain: p.wasSetAgain(node, m)})
+				}
+			}
+		}
+		for _, o := range i.outgoing {
+			for _, m := range i.refused(o) {
+				if !o.knows(m) && !inLog(m) && !inFile([]v1alpha1.Mechanism{m}) {
 					continue // nobody has the certificate any more: there is nothing to try
 				}
-				probes = append(probes, &probe{item: i, node: node, mechanism: m, setAgain: p.wasSetAgain(node, m)})
+				for _, node := range brokers {
+					probes = append(probes, &probe{item: i, of: o, node: node, mechanism: m})
+				}
 			}
 		}
 	}
 	return probes
 }
+
+// goes tells whether a login is to be refused.
+func (t *probe) goes() bool { return t.of != nil }
 
 // crowd are users of one mechanism of whom one broker has to think alike.
 type crowd struct {
@@ -109,7 +129,7 @@ func (p *userPass) ask(ctx context.Context, probes []*probe, seen loads, read *r
 		case err != nil:
 			t.err = err
 		default:
-			c := crowd{t.node, t.mechanism, t.item.takesAway()}
+			c := crowd{t.node, t.mechanism, t.goes()}
 			crowds[c] = append(crowds[c], t)
 		}
 	}
@@ -129,7 +149,7 @@ func (p *userPass) ask(ctx context.Context, probes []*probe, seen loads, read *r
 	alone = nil
 	for _, all := range crowds {
 		for _, t := range all[1:] {
-			if all[0].contradicts() && (!t.item.takesAway() || t.item.knows(t.mechanism)) {
+			if all[0].contradicts() && t.known() {
 				alone = append(alone, t)
 			} else {
 				t.err = all[0].err
@@ -150,18 +170,18 @@ func speaker(all []*probe) int {
 }
 
 // known tells whether there is a credential to be tried.
-func (t *probe) known() bool { return !t.item.takesAway() || t.item.knows(t.mechanism) }
+func (t *probe) known() bool { return !t.goes() || t.of.knows(t.mechanism) }
 
 // contradicts tells whether a broker's answer is not what the metadata log says.
 func (t *probe) contradicts() bool {
 	refused := errors.Is(t.err, kafka.ErrAuthenticationFailed)
-	return t.item.takesAway() && t.err == nil || !t.item.takesAway() && refused
+	return t.goes() && t.err == nil || !t.goes() && refused
 }
 
 // tryAll tries logins, but for those of which this flush knows already what comes of them.
 func (p *userPass) tryAll(ctx context.Context, probes []*probe) {
 	batch.Each(probers, probes, func(t *probe) {
-		if err, known := p.tried[attempt{t.item, t.node, t.mechanism}]; known {
+		if err, known := p.tried[attempt{t.item, t.node, t.mechanism}]; known && !t.goes() {
 			t.err = err
 			return
 		}
@@ -172,7 +192,7 @@ func (p *userPass) tryAll(ctx context.Context, probes []*probe) {
 // knock tries a login. A listener that gave no answer is not waited for again and again, in this flush and in the next
 // ones.
 func (p *userPass) knock(ctx context.Context, t *probe) error {
-	endpoint, _ := users.For(t.item.endpoints, t.mechanism)
+	endpoint, _ := t.endpoint()
 	at := p.door(t.node, endpoint.Listener)
 	if err := p.r.silent(at); err != nil {
 		return err
@@ -182,21 +202,29 @@ func (p *userPass) knock(ctx context.Context, t *probe) error {
 	return err
 }
 
+// endpoint is where it is tried; false = no listener offers the mechanism.
+func (t *probe) endpoint() (users.Endpoint, bool) {
+	if t.goes() {
+		return users.For(t.of.endpoints, t.mechanism)
+	}
+	return users.For(t.item.endpoints, t.mechanism)
+}
+
 func (p *userPass) try(ctx context.Context, t *probe) error {
-	endpoint, ok := users.For(t.item.endpoints, t.mechanism)
-	if !ok {
-		if t.item.takesAway() {
-			return kafka.ErrAuthenticationFailed // no listener offers the mechanism any more: no way in
-		}
+	endpoint, ok := t.endpoint()
+	switch {
+	case !ok && t.goes():
+		return kafka.ErrAuthenticationFailed // no listener offers the mechanism any more: no way in
+	case !ok:
 		return errNoAddress
 	}
-	password := t.item.desired.Password
-	if t.item.takesAway() {
-		password = t.item.password
+	password, certificate := t.item.desired.Password, t.item.certificate
+	if t.goes() {
+		password, certificate = t.of.password, t.of.certificate
 	}
 	row, _ := mechanism.Of(t.mechanism) // an endpoint has no mechanism without a row
 	return p.logIn(ctx, endpoint, t.node, row.Login(mechanism.Credential{Username: t.item.claim.Name,
-		Password: password, Certificate: t.item.certificate.CertPEM, Key: t.item.certificate.KeyPEM}))
+		Password: password, Certificate: certificate.CertPEM, Key: certificate.KeyPEM}))
 }
 
 // logIn tries one login at a listener of a broker.
@@ -215,14 +243,6 @@ func (p *userPass) logIn(ctx context.Context, endpoint users.Endpoint, broker in
 	return p.r.prober.TryLogin(ctx, login)
 }
 
-// knows tells whether what the removed user logged in with is still known.
-func (i *userItem) knows(m v1alpha1.Mechanism) bool {
-	if mechanism.Uses([]v1alpha1.Mechanism{m}, mechanism.CertificateFile) {
-		return len(i.certificate.CertPEM) > 0
-	}
-	return i.password != ""
-}
-
 var errNoAddress = errors.New("its address is not known yet")
 
 func notOffered(err error) bool {
@@ -234,7 +254,7 @@ func notOffered(err error) bool {
 func (t *probe) word() string {
 	refused := errors.Is(t.err, kafka.ErrAuthenticationFailed)
 	switch {
-	case t.err == nil && !t.item.takesAway(), refused && t.item.takesAway():
+	case t.err == nil && !t.goes(), refused && t.goes():
 		return ""
 	case t.err == nil:
 		return "still let in"
@@ -248,31 +268,66 @@ func (t *probe) word() string {
 	return unloadedWord(t.err)
 }
 
-// judge records on which brokers logins work, or that a removed user is refused everywhere, and says what is missing.
-func (p *userPass) judge(i *userItem, probes []*probe, brokers []int32, seen loads) {
-	var open []string
-	bad, answered := map[int32]bool{}, false
+// lacks is what is missing of some logins.
+type lacks struct {
+	open     []string
+	bad      map[int32]bool // the brokers of which something is said
+	answered bool           // one of them has answered
+}
+
+// lacksOf says what is missing of the logins that are to be refused, or of the others.
+func lacksOf(probes []*probe, goes bool) lacks {
+	l := lacks{bad: map[int32]bool{}}
 	for _, t := range probes {
-		if word := t.word(); word != "" {
-			bad[t.node], answered = true, answered || !unasked(t.err)
-			open = append(open, fmt.Sprintf("%s on broker %d: %s", t.mechanism, t.node, word))
+		if word := t.word(); word != "" && t.goes() == goes {
+			l.bad[t.node], l.answered = true, l.answered || !unasked(t.err)
+			if text := fmt.Sprintf("%s on broker %d: %s", t.mechanism, t.node, word); !slices.Contains(l.open, text) {
+				l.open = append(l.open, text)
+			}
 		}
 	}
-	rights, lag := p.unloaded(i, seen, bad)
-	answered = answered || lag
-	if i.takesAway() {
-		open = append(open, rights...)
-		switch {
-		case len(open) == 0 && len(brokers) == 0 && slices.ContainsFunc(provable(i.mechanisms), i.knows):
-			i.await(users.ReasonRevoking, "removed, and waiting for a broker that takes clients, to see it refuse a login")
-		case len(open) == 0 || !answered && p.forgoes(i, open):
-			i.state = revoked
-		default:
-			i.await(users.ReasonRevoking, "removed, and waiting until every broker refuses a login: %s",
-				strings.Join(open, ", "))
-		}
+	return l
+}
+
+// judge records on which brokers logins work, and that those who lose the user are refused everywhere, and says what is
+// missing.
+func (p *userPass) judge(i *userItem, probes []*probe, brokers []int32, seen loads) {
+	old := lacksOf(probes, true)
+	if !i.takesAway() {
+		p.judgeHolder(i, lacksOf(probes, false), brokers, seen)
+		i.formerAwaits = p.awaited(i, old, brokers, "handed over")
 		return
 	}
+	rights, lag := p.unloaded(i, seen, old.bad)
+	old.open, old.answered = append(old.open, rights...), old.answered || lag
+	if v := p.awaited(i, old, brokers, "removed"); v != nil {
+		i.report.Awaited = cmp.Or(i.report.Awaited, v)
+		return
+	}
+	i.state = revoked
+}
+
+// awaited is what those who lose the user wait for; nil = every broker refuses them.
+func (p *userPass) awaited(i *userItem, old lacks, brokers []int32, says string) *verdict.Verdict {
+	wait := func(format string, args ...any) *verdict.Verdict {
+		v := verdict.Waiting(users.ReasonRevoking, "", proveFirst, proveLimit, says+format, args...)
+		return &v
+	}
+	switch {
+	case len(old.open) == 0 && len(brokers) == 0 && i.knowsOutgoing():
+		return wait(", and waiting for a broker that takes clients, to see it refuse a login")
+	case len(old.open) == 0:
+		return nil
+	case !old.answered && (i.takesAway() || i.report.Awaited == nil) && p.forgoes(i, old.open):
+		return nil
+	}
+	return wait(", and waiting until every broker refuses a login: %s", strings.Join(old.open, ", "))
+}
+
+// judgeHolder is that of the holder's logins.
+func (p *userPass) judgeHolder(i *userItem, own lacks, brokers []int32, seen loads) {
+	open, bad := own.open, own.bad
+	rights, _ := p.unloaded(i, seen, bad)
 	if len(open) == 0 && len(rights) > 0 {
 		defer i.await(users.ReasonProving, "waiting until what it may do is in force on every broker: %s",
 			strings.Join(rights, ", "))

@@ -56,7 +56,7 @@ func (p *userPass) settle(ctx context.Context, i *userItem) error {
 func (p *userPass) lookAgain(i *userItem) {
 	p.renewLater(i)
 	open := slices.Concat(i.report.Faults, i.claim.BarredBy())
-	for _, awaited := range []*verdict.Verdict{i.holderAwaits, i.report.Awaited} {
+	for _, awaited := range []*verdict.Verdict{i.formerAwaits, i.holderAwaits, i.report.Awaited} {
 		if awaited != nil {
 			open = append([]verdict.Verdict{*awaited}, open...)
 		}
@@ -136,14 +136,14 @@ func (p *userPass) settleLeaving(ctx context.Context, i *userItem) error {
 
 // settled tells whether the password of whoever held the user before opens nothing any more.
 func (i *userItem) settled() bool {
-	replaced := i.state == granting && i.report.Credentials != nil && i.report.Awaited == nil
+	replaced := i.state == granting && i.report.Credentials != nil && i.report.Awaited == nil && i.formerAwaits == nil
 	return !i.unsettled() && !i.noRoom && (i.state == spared || replaced || i.state == revoked)
 }
 
 // awaitedByFormer says why they are not settled.
 func (i *userItem) awaitedByFormer() (reason, message string) {
-	if i.report.Awaited != nil {
-		return i.report.Awaited.Reason, i.report.Awaited.Text()
+	if awaited := cmp.Or(i.formerAwaits, i.report.Awaited); awaited != nil {
+		return awaited.Reason, awaited.Text()
 	}
 	return users.ReasonRevoking, "waiting until its successor is in force"
 }
