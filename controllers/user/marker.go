@@ -124,26 +124,26 @@ func (r *reads) needs(t *probe) (all []look) {
 
 // of says why a broker does not act yet by the files as they are now, as far as one probe goes; nil = it does. known:
 // somebody can tell.
-func (r *reads) of(t *probe) (err error, known bool) {
+func (r *reads) of(t *probe) (known bool, err error) {
 	if r == nil {
-		return nil, false
+		return false, nil
 	}
 	if part, has := r.spread.Of[t.item.claim.Name]; !t.goes() && !has {
-		return errNoLine, true
+		return true, errNoLine
 	} else if !t.goes() && part >= r.sees(t.node) {
-		return unmountedError{r.usersIn(r.sees(t.node))}, true
+		return true, unmountedError{r.usersIn(r.sees(t.node))}
 	}
 	for _, l := range r.needs(t) {
 		switch err, asked := r.failed[l]; {
 		case !r.known[l.part] && t.goes(): // it is marked anew first
-			return errNotRead, true
+			return true, errNotRead
 		case !r.known[l.part]:
-			return nil, false
+			return false, nil
 		case asked && err != nil:
-			return err, true
+			return true, err
 		}
 	}
-	return nil, true
+	return true, nil
 }
 
 // usersIn is how many PLAIN users stand in the first parts.

@@ -119,7 +119,7 @@ func (p *userPass) ask(ctx context.Context, probes []*probe, seen loads, read *r
 		case inLog(t.mechanism):
 			err, known = seen[t.node]
 		case inFile(one):
-			err, known = read.of(t)
+			known, err = read.of(t)
 		}
 		switch {
 		case !known && !t.known(): // nobody knows the password any more: there is nothing to try

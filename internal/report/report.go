@@ -93,7 +93,7 @@ func (s *writer) setReady() {
 		s.events = append(s.events, Event{corev1.EventTypeNormal, "Ready", "every node runs what the spec asks for"})
 	}
 	status.Ready(conditions, generation, "AsSpecified",
-			"every node runs what the spec asks for"+s.pending()+s.balancing(), s.Now)
+		"every node runs what the spec asks for"+s.pending()+s.balancing(), s.Now)
 }
 
 // progress is the most telling of all that is under way.
