@@ -4,6 +4,7 @@
 package balancing
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -125,16 +126,14 @@ type Work struct {
 	// Found are the partitions as they were when the moves were decided.
 	Found []kafka.Partition
 	Moves []v1alpha1.MovingPartition
+	Now   time.Time
 	// Write puts a record in the place of Record, or fails if somebody has written meanwhile.
 	Write func(*v1alpha1.BalancingStatus) error
 }
 
 // mover moves under the limit that the cluster asks for.
 func (b *Balancer) mover(w Work) moving.Mover {
-	if w.Settings.Rate > 0 {
-		return moving.Mover{Rate: w.Settings.Rate}
-	}
-	return moving.Mover{Rate: b.Rate}
+	return moving.Mover{Rate: cmp.Or(w.Settings.Rate, b.Rate)}
 }
 
 // Begin records moves, sets the limit and the throttle, and begins them, in this order: an operator that takes over
@@ -151,7 +150,7 @@ func (b *Balancer) Begin(ctx context.Context, w Work) ([]v1alpha1.MovingPartitio
 	for _, m := range w.Moves {
 		m.ForeignThrottle = w.isForeign(live[m.Topic])
 		begun = append(begun, m)
-		copies = copies || w.copies(live[m.Topic], m)
+		copies = copies || len(adding(live[m.Topic], m)) > 0
 	}
 	if len(begun) == 0 {
 		return nil, nil
@@ -206,19 +205,15 @@ func (b *Balancer) named(w Work, live map[string]kafka.Topic) []v1alpha1.MovingP
 		if b.unnamed[w.Cluster] == nil {
 			b.unnamed[w.Cluster] = map[string]time.Time{}
 		}
-		b.unnamed[w.Cluster][topic] = time.Now().Add(unnamedFor)
+		b.unnamed[w.Cluster][topic] = w.Now.Add(unnamedFor)
 	}
 	return slices.DeleteFunc(slices.Clone(w.Moves), func(m v1alpha1.MovingPartition) bool { return unnamed[m.Topic] })
 }
 
 // names tells whether the throttle of a topic names all replicas between which a move copies.
 func names(topic kafka.Topic, m v1alpha1.MovingPartition) bool {
-	if int(m.Partition) >= len(topic.Replicas) {
-		return true // it is gone: nothing begins
-	}
-	now := topic.Replicas[m.Partition]
-	adding := slices.DeleteFunc(slices.Clone(m.Replicas), func(id int32) bool { return slices.Contains(now, id) })
-	if len(adding) == 0 {
+	added := adding(topic, m)
+	if len(added) == 0 {
 		return true
 	}
 	has := func(key string, some []int32) bool {
@@ -227,7 +222,7 @@ func names(topic kafka.Topic, m v1alpha1.MovingPartition) bool {
 			return !slices.Contains(entries, fmt.Sprintf("%d:%d", m.Partition, id))
 		})
 	}
-	return has(moves.LeaderThrottled, now) && has(moves.FollowerThrottled, adding)
+	return has(moves.LeaderThrottled, topic.Replicas[m.Partition]) && has(moves.FollowerThrottled, added)
 }
 
 // look returns topics as they are, and those of some moves that find their partitions as they were when the moves were
@@ -331,17 +326,13 @@ func (w Work) isForeign(topic kafka.Topic) bool {
 	return false
 }
 
-// copies tells whether a move adds a replica.
-func (w Work) copies(topic kafka.Topic, m v1alpha1.MovingPartition) bool {
+// adding are the brokers to which a move copies; none where its partition is gone.
+func adding(topic kafka.Topic, m v1alpha1.MovingPartition) []int32 {
 	if int(m.Partition) >= len(topic.Replicas) {
-		return false
+		return nil
 	}
-	for _, id := range m.Replicas {
-		if !slices.Contains(topic.Replicas[m.Partition], id) {
-			return true
-		}
-	}
-	return false
+	now := topic.Replicas[m.Partition]
+	return slices.DeleteFunc(slices.Clone(m.Replicas), func(id int32) bool { return slices.Contains(now, id) })
 }
 
 // throttle names, for each topic of the moves, the replicas that copy by the record.

@@ -48,6 +48,7 @@ func (s *stage) work(some ...v1alpha1.MovingPartition) Work {
 	}
 	return Work{
 		Found: found, Admin: s.Kafka, Cluster: controllertest.ClusterKey, Record: s.record.DeepCopy(), Moves: some,
+		Now:         time.Unix(3e6, 0),
 		Reassigning: s.Kafka.Moving,
 		Write: func(next *v1alpha1.BalancingStatus) error {
 			if s.onWrite != nil {

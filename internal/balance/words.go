@@ -1,10 +1,6 @@
 package balance
 
-import (
-	"fmt"
-
-	"github.com/castellan-dev/castellan/internal/verdict"
-)
+import "fmt"
 
 // String says for people what moves, how much that is, and why: "orders-3: broker 1 to 4, 2.0 GiB (broker 1 leaves)".
 func (m Move) String() string {
@@ -42,25 +38,6 @@ func (s Stuck) String() string {
 		return fmt.Sprintf("broker %d: %s", s.Broker, s.Why)
 	}
 	return fmt.Sprintf("%s-%d on broker %d: %s", s.Topic, s.Partition, s.Broker, s.Why)
-}
-
-// Summary is one line for people: "12 replicas to move, 3.0 GiB; at least 2.9 GiB needed".
-func (p Plan) Summary() string {
-	copies := 0
-	for _, m := range p.Moves {
-		if _, _, copied := m.Added(); copied {
-			copies++
-		}
-	}
-	text := fmt.Sprintf("%s to move, %s; at least %s needed",
-		verdict.Counted(copies, "replica"), size(p.Bytes), size(p.LeastBytes))
-	if n := len(p.Moves) - copies; n > 0 {
-		text += fmt.Sprintf("; %s to change", verdict.Counted(n, "preferred leader"))
-	}
-	if n := len(p.Stuck); n > 0 {
-		text += fmt.Sprintf("; %s cannot move", verdict.Counted(n, "replica"))
-	}
-	return text
 }
 
 // size writes bytes as people do: "3 KiB", "2.0 GiB".

@@ -48,9 +48,8 @@ func claimChanges(c *model.Cluster, live *observe.Live) []ClaimChange {
 				return model.VolumeField(c.Nodes[i].Pool, want.Labels[v1alpha1.LabelVolume], name)
 			}
 			if size := resized(have, want); size != nil {
-				before := have.Spec.Resources.Requests[corev1.ResourceStorage]
-				changes = append(changes, ClaimChange{Claim: have, Field: field("size"), Size: size, Told: fmt.Sprintf(
-					"go from %s to %s", before.String(), size.String())})
+				changes = append(changes, ClaimChange{Claim: have, Field: field("size"), Size: size,
+					Told: "go from " + sizeOf(have) + " to " + size.String()})
 			}
 			if class := want.Spec.VolumeAttributesClassName; class != nil && have.Status.Phase == corev1.ClaimBound &&
 				!model.SameClass(have.Spec.VolumeAttributesClassName, class) {
@@ -219,14 +218,13 @@ func keptClaims(c *model.Cluster, live *observe.Live, except []*corev1.Persisten
 
 // kind is the size and the class of a claim, in words.
 func kind(claim *corev1.PersistentVolumeClaim) string {
-	size := claim.Spec.Resources.Requests[corev1.ResourceStorage]
 	switch class := claim.Spec.StorageClassName; {
 	case class == nil:
-		return size.String() + " of the default storage class"
+		return sizeOf(claim) + " of the default storage class"
 	case *class == "":
-		return size.String() + " without a storage class"
+		return sizeOf(claim) + " without a storage class"
 	default:
-		return size.String() + " of storage class " + *class
+		return sizeOf(claim) + " of storage class " + *class
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -16,6 +15,9 @@ import (
 	"github.com/castellan-dev/castellan/internal/render"
 	"github.com/castellan-dev/castellan/internal/verdict"
 )
+
+// fewTopics are named where topics keep something from being done.
+const fewTopics = 5
 
 // PluginFiles are the files of Secrets that tiered storage names. They are a copy, for the same reasons as Logins are.
 type PluginFiles struct{ Mounted }
@@ -54,7 +56,7 @@ func keepsTiers(in Inputs, spec *v1alpha1.KafkaClusterSpec, used bool) []verdict
 	}
 	return []verdict.Verdict{verdict.Stalled(verdict.ReasonHeld, field, "topics have segments there (%s), which nobody "+
 		"could read without it; put it back, or first set remote.storage.enable=false and remote.log.delete.on.disable=true "+
-		"in each, which deletes what is there, or delete them", fewOf(in.Kafka.Tiered))}
+		"in each, which deletes what is there, or delete them", verdict.Few(fewTopics, in.Kafka.Tiered))}
 }
 
 // tieredUsed tells whether a broker has been ready with tiered storage since the cluster has it. It is on record,
@@ -85,19 +87,10 @@ func (d *Decision) otherTiers(ran map[int32]render.NodeFiles) []string {
 			return []string{fmt.Sprintf("spec.tieredStorage: topics have segments where its former className and "+
 				"config have put them (%s), and those can be read only if the new ones find them there; take the change "+
 				"back unless they do",
-				fewOf(d.Observation.Kafka.Tiered))}
+				verdict.Few(fewTopics, d.Observation.Kafka.Tiered))}
 		}
 	}
 	return nil
-}
-
-// fewOf lists the first few names.
-func fewOf(names []string) string {
-	const most = 5
-	if len(names) <= most {
-		return strings.Join(names, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
 }
 
 // knowPluginFiles tells the model what brokers read of Secrets for tiered storage now: what is in the live copy. A

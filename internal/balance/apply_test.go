@@ -2,7 +2,10 @@ package balance
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
+
+	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
 // Apply returns the cluster as it is once moves are complete, in which their replicas are in sync. A move that does not
@@ -92,4 +95,23 @@ func Imbalance(c Cluster) Measure {
 		m.Leaders = max(m.Leaders, over(b.leads, b.leaders.upper))
 	}
 	return m
+}
+
+// Summary is one line for people: "12 replicas to move, 3.0 GiB; at least 2.9 GiB needed".
+func (p Plan) Summary() string {
+	copies := 0
+	for _, m := range p.Moves {
+		if _, _, copied := m.Added(); copied {
+			copies++
+		}
+	}
+	text := fmt.Sprintf("%s to move, %s; at least %s needed",
+		verdict.Counted(copies, "replica"), size(p.Bytes), size(p.LeastBytes))
+	if n := len(p.Moves) - copies; n > 0 {
+		text += fmt.Sprintf("; %s to change", verdict.Counted(n, "preferred leader"))
+	}
+	if n := len(p.Stuck); n > 0 {
+		text += fmt.Sprintf("; %s cannot move", verdict.Counted(n, "replica"))
+	}
+	return text
 }
