@@ -258,7 +258,7 @@ type AccessLimits struct {
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	Users *int32 `json:"users,omitempty"`
-	// Number of KafkaUsers that log in by PLAIN. They share eight files of at most 1 MiB, which hold about 80,000
+	// Number of KafkaUsers that log in by PLAIN. They share eight files of at most 1 MiB, which hold about 70,000
 	// together. Default: no limit. At least 0.
 	// +optional
 	// +kubebuilder:validation:Minimum=0

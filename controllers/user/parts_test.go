@@ -65,7 +65,7 @@ func (w *world) restartBroker(id int32, parts int) {
 
 // inParts lets each of the Secrets with the files of users hold so many lines of PLAIN users with short names.
 func (w *world) inParts(lines int) {
-	w.room = (220+lines*85)*8/7 + 1 // with what is spared
+	w.room = (220+lines*(85+plainauth.RetainedSize("user-00")))*8/7 + 1 // with what is spared
 	w.restart()
 }
 

@@ -14,8 +14,9 @@ type Part struct {
 	Certificates []byte // nil = there is no list
 }
 
-// Room is what the lines of a part may take, in bytes. Kubernetes takes 1 MiB of all entries of a Secret; some is left
-// for the marker, for the head of the list, and for notes of users that stay, which come when the lines stand already.
+// Room is what the lines of a part may take, in bytes, with a note for each user that it stays, which comes when the
+// lines stand already. Kubernetes takes 1 MiB of all entries of a Secret; some is left for the marker and for the head
+// of the list.
 const Room = 1<<20 - 16<<10
 
 const (
@@ -82,9 +83,13 @@ func PlacesIn(parts []Part, room, seen int) *Places {
 		}
 		p.left[n] -= len(parts[n].Users)
 		lines, _ := plainauth.ParseUsersFile(parts[n].Users)
+		noted := plainauth.Retained(parts[n].Users)
 		for name := range lines {
 			if _, known := p.plain[name]; !known {
 				p.plain[name] = n
+			}
+			if !noted[name] {
+				p.left[n] -= plainauth.RetainedSize(name)
 			}
 		}
 		names, taken := Listed(parts[n].Certificates)
@@ -171,13 +176,11 @@ type spreading struct {
 	retained    map[string]bool
 }
 
-// size is what a PLAIN user takes.
-func (s *spreading) size(name string) (bytes int) {
+// size is what a PLAIN user takes, also when it stays without an object.
+func (s *spreading) size(name string) int {
+	bytes := plainauth.RetainedSize(name)
 	for _, e := range s.lines[name] {
 		bytes += e.Size()
-	}
-	if s.retained[name] {
-		bytes += plainauth.RetainedSize(name)
 	}
 	return bytes
 }

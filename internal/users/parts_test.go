@@ -34,7 +34,7 @@ func TestWhoStandsInOnePartStaysThereAndNewcomersGetTheFirstWithRoom(t *testing.
 		}
 		return plainauth.UsersFile(all)
 	}
-	size := lines["a"].Size()
+	size := lines["a"].Size() + plainauth.RetainedSize("a")
 	room := (headBytes+2*size)*spareOf/(spareOf-1) + 1 // two lines, and what is spared
 	for name, c := range map[string]struct {
 		next    []byte
@@ -159,8 +159,8 @@ func TestPartsStayWithinTheirRoomAndUsersWhereTheyAre(t *testing.T) {
 }
 
 // It is a sixteenth of each.
-func TestEightyThousandUsersFit(t *testing.T) {
-	const many, room = 80_000 / 16, Room / 16
+func TestSeventyThousandUsersFit(t *testing.T) {
+	const many, room = 70_000 / 16, Room / 16
 	one := plainLine(t, "user-00000", "one")
 	var file strings.Builder
 	text := string(plainauth.UsersFile([]plainauth.Entry{one}))
@@ -176,5 +176,48 @@ func TestEightyThousandUsersFit(t *testing.T) {
 		if len(part.Users) > room {
 			t.Errorf("part %d has %d bytes", n, len(part.Users))
 		}
+	}
+}
+
+// In parts that are full every user may stay when its object goes: the note that says so has room from the start, also
+// beside certificates that have come since.
+func TestEveryUserOfAFullPartMayStay(t *testing.T) {
+	const room = 4096
+	var entries []plainauth.Entry
+	var names []string
+	var list []plainauth.UserCertificate
+	for n := range 400 {
+		name := fmt.Sprintf("u%03d", n)
+		names = append(names, name)
+		entries = append(entries, plainLine(t, name, "one"))
+		list = append(list, plainauth.UserCertificate{Name: "t" + name, End: time.Unix(1e9, 0).UTC(),
+			Fingerprint: fmt.Sprintf("%064x", n)})
+	}
+	full := SpreadOver(Part{Users: plainauth.UsersFile(entries)}, nil, room, plainauth.MaxParts)
+	if len(full.Refused) == 0 {
+		t.Fatalf("%d users leave room in %d parts", len(entries), len(full.Parts))
+	}
+	certified := SpreadOver(Part{Joined(full.Parts).Users, plainauth.CertificateList(list)}, full.Parts, room, plainauth.MaxParts)
+	all, _ := plainauth.ParseUsersFile(Joined(certified.Parts).Users)
+	file := plainauth.UsersFile(slices.Collect(func(yield func(plainauth.Entry) bool) {
+		for _, lines := range all {
+			if !yield(lines[0]) {
+				return
+			}
+		}
+	}), names...)
+	stay := SpreadOver(Part{file, Joined(certified.Parts).Certificates}, certified.Parts, room, plainauth.MaxParts)
+	for n, part := range stay.Parts {
+		if bytes := len(part.Users) + len(part.Certificates); bytes > room {
+			t.Errorf("part %d has %d bytes, of %d", n, bytes, room)
+		}
+		for name := range all {
+			if stay.Of[name] == n && !plainauth.Retained(part.Users)[name] {
+				t.Errorf("part %d does not say that %s stays", n, name)
+			}
+		}
+	}
+	if len(stay.Refused) > 0 {
+		t.Errorf("refused: %v", stay.Refused)
 	}
 }

@@ -180,9 +180,13 @@ func TestTheFileOfPlainUsersFitsWhateverOverlaps(t *testing.T) {
 		"but nobody who is in loses his line": {1 << 20, []string{"one", "other", "both"}, []string{"new", "newer"}},
 	} {
 		room := len(next) - len("# a header\n") + headBytes - c.over
+		for _, who := range []string{"both", "new", "newer", "one", "other"} { // each may stay
+			room += plainauth.RetainedSize(who)
+		}
 		parts, all := []Part{{Users: current}}, next
 		for n := 1; n < plainauth.MaxParts; n++ { // each is full by one user
-			name := fmt.Sprintf("%d%s", n, strings.Repeat("z", max(0, room-headBytes-len(line("n", 1)))))
+			left := room - headBytes - len(line("n", 1)) - plainauth.RetainedSize("n")
+			name := fmt.Sprintf("%d%s", n, strings.Repeat("z", max(0, left/2)))
 			parts, all = append(parts, Part{Users: file(line(name, 1))}), append(slices.Clone(all), line(name, 1)...)
 		}
 		spread := SpreadOver(Part{Users: all}, parts, room, plainauth.MaxParts)
