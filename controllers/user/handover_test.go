@@ -179,6 +179,47 @@ func TestWhoHandsAUserOverStaysUntilEveryBrokerRefusesItByWhatTheSuccessorLacks(
 	}
 }
 
+// A successor that may not go on takes nothing more, and tells nothing of who handed its user over to it.
+func TestWhoHandsAUserOverStaysWhereTheSuccessorMayNotGoOn(t *testing.T) {
+	for name, change := range map[string]struct{ freezes, frees func(c *v1alpha1.KafkaCluster) }{
+		"and may again": {func(c *v1alpha1.KafkaCluster) { c.Spec.Access = nil }, controllertest.Admit},
+		"and goes":      {func(c *v1alpha1.KafkaCluster) { c.Spec.Access = nil }, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newGuestWorld(t)
+			w.Apply(newUser("app", time.Hour, plain))
+			w.Settle("app")
+			leaked := w.password()
+			w.waiting(scram512)
+			w.Mounts = map[int32]map[string][]byte{0: w.Files()}
+			w.Remove(w.user("app"))
+			for range 3 {
+				_ = w.Once("app")
+				w.Clock.Move(time.Second)
+			}
+			w.wantUser("app", "Reconciling/Revoking")
+			w.ChangeCluster(change.freezes)
+			w.Settle("app")
+			if w.user("app") == nil {
+				t.Fatalf("it is gone, and broker 0 lets it in (%t)", w.login("app", leaked))
+			}
+			w.mustSay(controllertest.ClusterKey.Namespace, "app", "Reconciling/Revoking", controllertest.Guests+"/app", "delete it")
+			w.WantSilence("app")
+			w.Mounts = nil
+			if change.frees != nil {
+				w.ChangeCluster(change.frees)
+			} else {
+				w.Remove(w.userIn(controllertest.Guests, "app"))
+			}
+			w.Settle("app")
+			if w.user("app") != nil || w.login("app", leaked) {
+				t.Error("it hangs, or logs in")
+			}
+			w.WantSilence("app")
+		})
+	}
+}
+
 func TestABrokerThatCannotBeAskedHoldsNobodyForeverWhoHandsAUserOver(t *testing.T) {
 	w := newCertificateWorld(t, 2)
 	u, next := newUser("app", time.Hour, plain), newUser("next", 0, v1alpha1.MechanismExternal)

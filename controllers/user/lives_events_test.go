@@ -222,10 +222,14 @@ func (h *life) annotated() {
 
 // owned tells whether what Kafka has of a name is, or may be, an object's.
 func (h *life) owned(name string) bool {
-	return slices.Contains(remaining(h.cluster()), name) ||
-		slices.ContainsFunc(h.objects(), func(u *v1alpha1.KafkaUser) bool {
-			return users.Name(u) == name && u.Status.Credentials != nil
-		})
+	return slices.Contains(remaining(h.cluster()), name) || h.heldBy(name)
+}
+
+// heldBy tells whether an object has a name on record.
+func (h *life) heldBy(name string) bool {
+	return slices.ContainsFunc(h.objects(), func(u *v1alpha1.KafkaUser) bool {
+		return users.Name(u) == name && u.Status.Credentials != nil
+	})
 }
 
 // stranger is a user that somebody else makes, or changes, or takes away again, where no object has it.
@@ -292,9 +296,10 @@ func (h *life) meddled(name string) {
 		return
 	}
 	holders := slices.DeleteFunc(h.objects(), func(u *v1alpha1.KafkaUser) bool { return users.Name(u) != name })
-	merged := !slices.ContainsFunc(holders, func(u *v1alpha1.KafkaUser) bool {
+	exact := func(u *v1alpha1.KafkaUser) bool {
 		return u.Spec.ACLPolicy != v1alpha1.ACLPolicyMerge || u.Status.Credentials != nil && u.Status.Credentials.ACLs == ""
-	})
+	}
+	merged := !slices.ContainsFunc(holders, exact)
 	before := h.facts()
 	switch h.random.IntN(4) {
 	case 0:
@@ -303,7 +308,10 @@ func (h *life) meddled(name string) {
 			c := u.Status.Credentials // what is on record may not be there yet
 			return c != nil && strings.Contains(strings.Join(c.AddedACLs, "\n"), "Describe") && a.ResourceName == "t"
 		})
-		if h.Kafka.ACLSet[a] || known || h.Kafka.NoAuthorizer || slices.Contains(remaining(h.cluster()), name) {
+		waits := slices.ContainsFunc(holders, func(u *v1alpha1.KafkaUser) bool { // nobody knows whether it will hold the user
+			return u.Status.Credentials == nil && exact(u)
+		})
+		if h.Kafka.ACLSet[a] || known || waits || h.Kafka.NoAuthorizer || slices.Contains(remaining(h.cluster()), name) {
 			return
 		}
 		if h.Kafka.ACLSet[a] = true; merged {

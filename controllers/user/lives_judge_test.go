@@ -230,14 +230,15 @@ func (h *life) goes(u *v1alpha1.KafkaUser, holds shown, stood standing) {
 // stays tells whether a user that has gone is to stay in Kafka.
 func (h *life) stays(u *v1alpha1.KafkaUser, now seen) bool {
 	return u.Spec.DeletionPolicy == v1alpha1.DeletionRetain && u.Namespace == controllertest.ClusterKey.Namespace &&
-		now.objects[u.UID] == nil && !h.owned(users.Name(u))
+		now.objects[u.UID] == nil && !h.heldBy(users.Name(u))
 }
 
-// isLeft notes that what Kafka has of a user is nobody's from now on.
+// isLeft notes that what Kafka has of a user is nobody's from now on, but for the ACLs that the cluster has on record.
 func (h *life) isLeft(name string) {
 	h.left[name] = true
+	remain := slices.Contains(remaining(h.cluster()), name)
 	for f := range h.facts() {
-		if _, known := h.theirs[f]; f.user == name && !known {
+		if _, known := h.theirs[f]; f.user == name && !known && !(remain && f.kind == "ACL") {
 			h.theirs[f] = true
 		}
 	}
@@ -357,6 +358,7 @@ func (h *life) converged() {
 	for _, u := range h.objects() {
 		s := controllertest.State(u.Status.Conditions)
 		switch {
+		case strings.Contains(controllertest.Message(u.Status.Conditions), "which may not go on") && h.heldBy(users.Name(u)):
 		case u.DeletionTimestamp != nil:
 			h.fail("%s is not let go: %s %s", wish(u), s, controllertest.Message(u.Status.Conditions))
 		case s != "Ready" && !h.justified(u, s):

@@ -39,7 +39,7 @@ func (p *userPass) settle(ctx context.Context, i *userItem) error {
 				users.ConflictStatus(loser, i.claim.Holder, p.r.Clock.Now())))
 		}
 		if i.claim.Frozen != nil {
-			return errors.Join(append(errs, p.pass.Release(ctx, i.claim.Held()...))...) // they have handed it over
+			return errors.Join(append(errs, p.settleFrozen(ctx, i))...)
 		}
 		err := p.pass.WriteStatus(ctx, i.claim.Holder, users.StatusOf(i.claim.Holder, p.holderReport(i), p.r.Clock.Now()))
 		if err == nil && i.state == granting && i.report.Secret != "" { // the status names the new one
@@ -130,6 +130,20 @@ func (p *userPass) settleLeaving(ctx context.Context, i *userItem) error {
 	for _, u := range owners {
 		errs = append(errs, p.pass.Keep(ctx, i.claim.Name, u, reason,
 			func() error { return p.pass.WriteWaiting(ctx, u, reason, message) }))
+	}
+	return errors.Join(errs...)
+}
+
+// settleFrozen lets go of objects that are being deleted, whose successor may take no part any more. One that is to leave
+// nothing stays: nobody has seen its logins refused, and nothing is changed until the successor may go on, or goes.
+func (p *userPass) settleFrozen(ctx context.Context, i *userItem) error {
+	former := p.formerOf(i)
+	done := slices.DeleteFunc(i.claim.Held(), func(u *v1alpha1.KafkaUser) bool { return slices.Contains(former, u) })
+	errs := []error{p.pass.Release(ctx, done...)}
+	for _, u := range former {
+		v := users.HandoverFrozen(u, i.claim.Holder)
+		errs = append(errs, p.pass.Keep(ctx, i.claim.Name, u, v.Reason,
+			func() error { return p.pass.WriteVerdict(ctx, u, v) }))
 	}
 	return errors.Join(errs...)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/mechanism"
 	"github.com/castellan-dev/castellan/internal/model"
+	"github.com/castellan-dev/castellan/internal/status"
 	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
@@ -86,6 +87,14 @@ func LineLost(name string) verdict.Verdict {
 	return verdict.Stalled(ReasonLineLost, "spec.deletionPolicy",
 		"user %q is to stay in Kafka, but its line is missing in the file of PLAIN users, and no Secret holds its password "+
 			"to make it again; set spec.deletionPolicy to Delete to let the user go", name)
+}
+
+// HandoverFrozen says of an object that is being deleted why it is not gone: its successor has taken its user, and may
+// take no part any more before every broker was seen to refuse the object's own logins.
+func HandoverFrozen(u, successor *v1alpha1.KafkaUser) verdict.Verdict {
+	return verdict.Waiting(ReasonRevoking, "", claim.TakenLook, claim.TakenLookLimit,
+		"handed over to KafkaUser %q, which may not go on, as its status says, so that nobody has seen every broker refuse "+
+			"a login; mend that KafkaUser, or delete it, which ends the user", status.NameFrom(u, successor))
 }
 
 // Exists refuses a principal of which Kafka has something that no object of the claim has put there. nil = Kafka has
