@@ -1,6 +1,7 @@
 package user
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -176,6 +177,41 @@ func TestWhoHandsAUserOverStaysUntilEveryBrokerRefusesItByWhatTheSuccessorLacks(
 			w.wantUser("next", "Ready")
 			w.WantSilence("app")
 		})
+	}
+}
+
+// The operator ends after it has given a user what it asks for and before that is on record.
+func TestWhoHasOnlyBegunIsGoneWhenEveryBrokerRefusesIt(t *testing.T) {
+	w := newCertificateWorld(t, 2)
+	w.Apply(newUser("other", time.Hour, plain))
+	w.Settle("other")
+	w.Around = func(verb, _ string, write func() error) error {
+		if _, in := w.partOf("app"); verb == "status" && in > 0 {
+			return errors.New("the operator has ended")
+		}
+		return write()
+	}
+	w.Apply(newUser("app", time.Hour, plain))
+	_ = w.Once("app")
+	leaked := w.password()
+	if c := w.user("app").Status.Credentials; c == nil || len(c.Mechanisms) > 0 || !w.login("app", leaked) {
+		t.Fatalf("on record is %+v, and it logs in: %t", c, w.login("app", leaked))
+	}
+	w.Around = nil
+	w.restart()
+	w.Mounts = map[int32]map[string][]byte{0: w.Files()}
+	w.Remove(w.user("app"))
+	for range 3 {
+		_ = w.Once("app")
+		w.Clock.Move(time.Second)
+	}
+	if w.user("app") == nil {
+		t.Fatalf("it is gone, and a broker lets it in: %t", w.login("app", leaked))
+	}
+	w.Mounts = nil
+	w.Settle("app")
+	if w.user("app") != nil || w.login("app", leaked) {
+		t.Error("it hangs, or logs in")
 	}
 }
 

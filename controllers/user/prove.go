@@ -43,9 +43,24 @@ type probe struct {
 // outgoingOf are the logins of former holders.
 func (p *userPass) outgoingOf(ctx context.Context, former []*v1alpha1.KafkaUser) (all []*outgoing) {
 	for _, u := range former {
-		if mechanisms := recorded(users.Recorded(u, p.pass.Cluster.ID())); len(mechanisms) > 0 {
+		record := users.Recorded(u, p.pass.Cluster.ID())
+		mechanisms := recorded(record)
+		if record != nil && len(mechanisms) == 0 { // it has begun to take its user, and nobody knows what of it stands
+			mechanisms = ofUsers()
+		}
+		if len(mechanisms) > 0 {
 			all = append(all, &outgoing{mechanisms: mechanisms, endpoints: users.Endpoints(p.host, mechanisms),
 				password: p.oldPassword(ctx, u), certificate: p.oldCertificate(ctx, u)})
+		}
+	}
+	return all
+}
+
+// ofUsers are all mechanisms by which a user can be tried.
+func ofUsers() (all []v1alpha1.Mechanism) {
+	for _, row := range mechanism.Rows {
+		if row.IsUsers() && row.Offered() {
+			all = append(all, row.Name)
 		}
 	}
 	return all
