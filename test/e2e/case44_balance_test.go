@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 const (
@@ -202,11 +203,22 @@ func mustThrottleNothing(t *testing.T, admin *kadm.Client) {
 				return fmt.Errorf("%s=%s (%v)", key, value, err)
 			}
 		}
-		for _, key := range throttleRates {
-			if value, _ := brokerValue(ctx, admin, 1000, key); value == fmt.Sprint(4<<20) {
-				return fmt.Errorf("%s=%s", key, value)
+		brokers, err := admin.ListBrokers(ctx)
+		if err != nil {
+			return err
+		}
+		all, err := admin.DescribeBrokerConfigs(ctx, brokers.NodeIDs()...)
+		if err != nil {
+			return err
+		}
+		for _, broker := range all {
+			err = cmp.Or(err, broker.Err)
+			for _, c := range broker.Configs {
+				if slices.Contains(throttleRates, c.Key) && c.Source != kmsg.ConfigSourceDefaultConfig {
+					err = cmp.Or(err, fmt.Errorf("broker %s has %s=%s", broker.Name, c.Key, c.MaybeValue()))
+				}
 			}
 		}
-		return nil
+		return err
 	})
 }
