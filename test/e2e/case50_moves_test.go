@@ -87,7 +87,8 @@ func waitCopying(t *testing.T, p passage) {
 func (p passage) mustEnd(t *testing.T, ids ...int32) {
 	t.Helper()
 	waitSpread(t, p.cluster, ids...)
-	whileItMoves(t, p.cluster, "the cluster is Ready", func(ctx context.Context) error { return isReady(ctx, p.cluster) })
+	ready := func(ctx context.Context) error { return isReady(ctx, p.cluster) }
+	whileItMoves(t, p.cluster, "the cluster is Ready", ready)
 	if there, err := registered(t.Context(), p.login.client(t)); err != nil || !slices.Equal(there, ids) {
 		t.Errorf("registered are %v (%v)", there, err)
 	}
