@@ -226,7 +226,8 @@ func table(rows []Row) string {
 	var b strings.Builder
 	b.WriteString("| data | by | MiB copied | of the least | replicas copied | done s | MiB/s " +
 		"| of it before the first move s | farthest from the share % | replicas a broker | preferred leaders a broker " +
-		"| produce p50 / p99 / slowest ms | at rest p50 / p99 ms | acknowledged | lost |\n|" + strings.Repeat("---|", 15) + "\n")
+		"| produce p50 / p99 / slowest ms | at rest p50 / p99 ms | acknowledged | lost |\n|" +
+		strings.Repeat("---|", 15) + "\n")
 	for _, r := range rows {
 		fmt.Fprintf(&b, "| %s, %d MiB | %s | %.1f | %.2f | %d | %.1f | %.1f | %.1f | %.1f | %d to %d | %d to %d "+
 			"| %.1f / %.1f / %.0f | %.1f / %.1f | %d | %d |\n",
