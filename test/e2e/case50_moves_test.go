@@ -89,7 +89,9 @@ func (p passage) mustEnd(t *testing.T, ids ...int32) {
 	waitSpread(t, p.cluster, ids...)
 	ready := func(ctx context.Context) error { return isReady(ctx, p.cluster) }
 	whileItMoves(t, p.cluster, "the cluster is Ready", ready)
-	if there, err := registered(t.Context(), p.login.client(t)); err != nil || !slices.Equal(there, ids) {
+	p.records.login = p.records.login.at(t, p.cluster.Namespace, sharedName, "outside") // as a client that begins now
+	there, err := registered(t.Context(), p.records.login.client(t))
+	if err != nil || !slices.Equal(there, ids) {
 		t.Errorf("registered are %v (%v)", there, err)
 	}
 	mustBeEven(t, p.admin, len(ids))
