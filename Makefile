@@ -19,6 +19,8 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 # BROKERS=1       how many brokers it takes
 # MECHANISM=name  how the users log in: SCRAM-SHA-512 (unless told), SCRAM-SHA-256, PLAIN or TLS
 # BESIDE=0        users that are there before the operator starts
+# SIZE=256Mi      how much data `make bench-balance` evens out; there are three copies of it
+# RATE=10Mi       bytes per second that each broker may send and receive meanwhile; 0 = no limit
 CONTEXT ?=
 IMAGE ?=
 STAGES ?= unit chart api kafka e2e
@@ -29,6 +31,8 @@ REST ?= 240s
 BROKERS ?= 1
 MECHANISM ?= SCRAM-SHA-512
 BESIDE ?= 0
+SIZE ?= 256Mi
+RATE ?= 10Mi
 export CONTEXT IMAGE STAGES RUN SHARD KEEP
 
 export CASTELLAN_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/castellan
@@ -105,6 +109,9 @@ bench-topics: ## N topics from creation to deletion, beside what Kubernetes and 
 bench-users: N ?= 500
 bench-users: ## N users from creation to deletion, likewise; as root
 	@hack/bench-life.sh users -n $(N) -rest $(REST) -brokers $(BROKERS) -mechanism $(MECHANISM) -beside $(BESIDE)
+
+bench-balance: ## a cluster that grew from 3 to 6 brokers is evened out, by the operator and by Kafka's own tool
+	@hack/bench-balance.sh -size $(SIZE) -rate $(RATE)
 
 lint: ## golangci-lint alone
 	@hack/verify.sh lint

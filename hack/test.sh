@@ -99,7 +99,8 @@ stage_api() { gotest api . 10m ./test/api/...; }
 stage_kafka() {
 	CASTELLAN_BENCH_OPERATOR=$(hack/image.sh binary) || return 1
 	export CASTELLAN_BENCH_OPERATOR
-	gotest kafka . 20m ./internal/kafka/... ./controllers/onkafka ./test/benchtopics ./test/benchusers
+	gotest kafka . 20m ./internal/kafka/... ./controllers/onkafka ./test/benchtopics ./test/benchusers \
+		./test/benchbalance
 }
 
 # existing_cluster points the end-to-end tests at CONTEXT and installs the operator there.

@@ -41,6 +41,11 @@ const server = `    <dependency>
     </dependency>
 `
 
+// commands asks for the command-line tools of a version.
+const commands = `    <dependency>
+      <groupId>org.apache.kafka</groupId><artifactId>kafka-tools</artifactId><version>%s</version>
+    </dependency>`
+
 // kerby is a Kerberos KDC in Java.
 const kerby = `    <dependency>
       <groupId>org.apache.kerby</groupId><artifactId>kerb-simplekdc</artifactId><version>2.0.3</version>
@@ -68,6 +73,15 @@ func Libs(ctx context.Context, version string) (string, error) {
 		wanted += oldLogging
 	}
 	return cached(ctx, "kafka-"+version, wanted)
+}
+
+// toolLibs returns the directory of the jars of Kafka's command-line tools. At the first use on a machine it fetches
+// them.
+func toolLibs(ctx context.Context, version string) (string, error) {
+	if dir := os.Getenv(LibsVariable); dir != "" && version == Version {
+		return dir, nil
+	}
+	return cached(ctx, "kafka-tools-"+version, fmt.Sprintf(commands, version))
 }
 
 // KDC returns the directory of the jars of a Kerberos KDC, Apache Kerby. At the first use on a machine it fetches them.
