@@ -65,9 +65,16 @@ def on_page_markdown(markdown, page, config, files):
 
     parts = code.split(markdown)
     parts[::2] = [links.sub(target, prose) for prose in parts[::2]]
-    # What a test runs is fenced so; the site needs the language alone.
-    parts[1::2] = [re.sub(r"^```sh test$", "```sh", block, flags=re.MULTILINE) for block in parts[1::2]]
+    parts[1::2] = map(block, parts[1::2])
     return "".join(parts)
+
+
+def block(text):
+    """A block of code as mkdocs reads it: without the words behind the language, which are for the tests, and in a list four
+    spaces in."""
+    text = re.sub(r"^( *```[a-z]+) .*", r"\1", text)
+    inset = len(text) - len(text.lstrip(" "))
+    return re.sub("^", " " * (4 - inset), text, flags=re.MULTILINE) if 0 < inset < 4 else text
 
 
 def on_post_page(output, page, config):
