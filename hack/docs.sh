@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the documentation as a site and prints its first page. A link to a page, a heading or a file that there is not, and
-# a page that is not in hack/site/mkdocs.yml, fail it. mkdocs is installed once, in the user's cache.
+# Builds the documentation as a site and prints its first page. A link to a page, a heading or a file that there is not,
+# and a page that is not in hack/site/mkdocs.yml, fail it. mkdocs is installed once, in the user's cache.
 #   hack/docs.sh [FOLDER]
 #   SERVE  a port of this machine on which the site is then served, until it is interrupted
 set -euo pipefail

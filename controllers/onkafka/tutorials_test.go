@@ -92,7 +92,7 @@ func (l *lesson) whole(args []string) []string {
 }
 
 // until runs a program until it has printed enough, ends it by a signal, and returns all that it has printed.
-func (l *lesson) until(args []string, enough func(lines []string) bool, end syscall.Signal) (lines []string, ended error) {
+func (l *lesson) until(args []string, enough func([]string) bool, end syscall.Signal) (lines []string, ended error) {
 	l.t.Helper()
 	cmd := l.command(args)
 	out, err := cmd.StdoutPipe()
@@ -119,8 +119,11 @@ func (l *lesson) until(args []string, enough func(lines []string) bool, end sysc
 	return lines, ended
 }
 
+// starter makes ready what runs the programs of a language.
+type starter func(ctx context.Context, t *testing.T) func(program string) []string
+
 // taught starts a broker as the page's manifests ask for one.
-func taught(t *testing.T, fence string, start func(ctx context.Context, t *testing.T) func(program string) []string) *lesson {
+func taught(t *testing.T, fence string, start starter) *lesson {
 	t.Helper()
 	content, err := os.ReadFile(tutorials)
 	if err != nil {
@@ -129,7 +132,8 @@ func taught(t *testing.T, fence string, start func(ctx context.Context, t *testi
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	t.Cleanup(cancel)
 	l := &lesson{t: t, ctx: ctx, text: string(content), fence: fence, start: start(ctx, t)}
-	broker, err := kafkatest.Start(ctx, kafkatest.Options{Config: map[string]string{"group.initial.rebalance.delay.ms": "0"}})
+	config := map[string]string{"group.initial.rebalance.delay.ms": "0"}
+	broker, err := kafkatest.Start(ctx, kafkatest.Options{Config: config})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -293,9 +297,7 @@ func TestTheTutorialsDoAsTheySay(t *testing.T) {
 			return []string{"java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", filepath.Join(libs, "*"), file}
 		}
 	}
-	for fence, start := range map[string]func(context.Context, *testing.T) func(string) []string{
-		"python": inPython, "java": inJava,
-	} {
+	for fence, start := range map[string]starter{"python": inPython, "java": inJava} {
 		t.Run(fence, func(t *testing.T) {
 			l := taught(t, fence, start)
 			l.sends()

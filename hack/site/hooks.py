@@ -70,8 +70,8 @@ def on_page_markdown(markdown, page, config, files):
 
 
 def block(text):
-    """A block of code as mkdocs reads it: without the words behind the language, which are for the tests, and in a list four
-    spaces in."""
+    """A block of code as mkdocs reads it: without the words behind the language, which are for the tests, and in a list
+    four spaces in."""
     text = re.sub(r"^( *```[a-z]+) .*", r"\1", text)
     inset = len(text) - len(text.lstrip(" "))
     return re.sub("^", " " * (4 - inset), text, flags=re.MULTILINE) if 0 < inset < 4 else text

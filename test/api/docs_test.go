@@ -17,7 +17,7 @@ import (
 
 var printed = regexp.MustCompile("(?ms)^```yaml\n(.*?)^```$")
 
-// A reader copies what a page prints. What is a whole object of ours is accepted as it stands; parts of one are not tried.
+// A reader copies what a page prints. A whole object of ours is accepted as it stands; parts of one are not tried.
 func TestEveryObjectThatThePagesPrintIsAccepted(t *testing.T) {
 	pages, err := filepath.Glob(filepath.Join(repository, "docs", "*.md"))
 	if err != nil || len(pages) == 0 {

@@ -1,5 +1,5 @@
-// Package docs holds the documentation together: each page stands in the navigation and in the index exactly once, and each
-// link leads somewhere, in the repository as in the site. What pages promise of the code is tested beside the code.
+// Package docs holds the documentation together: each page stands in the navigation and in the index exactly once, and
+// each link leads somewhere, in the repository as in the site. What pages promise of the code is tested beside the code.
 package docs
 
 import (
@@ -193,8 +193,8 @@ func TestAnchorsAreAsTheRepositorysViewMakesThem(t *testing.T) {
 	if len(found) != 4 {
 		t.Errorf("anchors %v", found)
 	}
-	if got := links("[a](b.md#c) `[d](e.md)` [f](https://example.com/g) [h](#i)\n```\n[j](k.md)\n```\n"); !slices.Equal(got,
-		[]link{{"b.md", "c"}, {"", "i"}}) {
+	got := links("[a](b.md#c) `[d](e.md)` [f](https://example.com/g) [h](#i)\n```\n[j](k.md)\n```\n")
+	if !slices.Equal(got, []link{{"b.md", "c"}, {"", "i"}}) {
 		t.Errorf("links %v", got)
 	}
 }
