@@ -1,5 +1,5 @@
 // Package docs holds the documentation together: each page stands in the navigation and in the index exactly once, and
-// each link leads somewhere, in the repository as in the site. What pages promise of the code is tested beside the code.
+// each link leads somewhere, in the repository as in the site. Tests of what pages promise are beside the code.
 package docs
 
 import (
