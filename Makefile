@@ -13,6 +13,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 # STAGES="unit …" which parts `make test` and `make test-all` run: unit chart api kafka e2e
 # RUN=regexp      tests of those parts whose names match
 # SHARD=i/n       the i-th of n pieces of `make test-all`, which together are all of it
+# SERVE=port      with `make docs`: serve the site, with its search, until it is interrupted
 # KEEP=1          keep the test cluster when `make test` ends
 # N=1000          how many `make bench-topics` takes, and `make bench-users`, which takes 500 unless told
 # REST=240s       how long it watches them at rest
@@ -27,13 +28,14 @@ STAGES ?= unit chart api kafka e2e
 RUN ?=
 SHARD ?=
 KEEP ?=
+SERVE ?=
 REST ?= 240s
 BROKERS ?= 1
 MECHANISM ?= SCRAM-SHA-512
 BESIDE ?= 0
 SIZE ?= 256Mi
 RATE ?= 10Mi
-export CONTEXT IMAGE STAGES RUN SHARD KEEP
+export CONTEXT IMAGE STAGES RUN SHARD KEEP SERVE
 
 export CASTELLAN_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/castellan
 
@@ -77,8 +79,11 @@ generate: ## write CRDs, deepcopy, roles, chart files, API reference and the bro
 tools: ## build all pinned tools ahead of need
 	@for tool in controller-gen gotestsum govulncheck helm kustomize golangci-lint; do hack/tool.sh "$$tool"; done
 
+docs: ## the documentation as a site; prints its first page. SERVE=8000 serves it on that port of this machine alone
+	@hack/docs.sh
+
 ##@ Check
-verify: ## generated files, formatting, vet, lint with the walls, known vulnerabilities, chart
+verify: ## generated files, formatting, vet, lint with the walls, known vulnerabilities, chart, documentation
 	@hack/verify.sh
 
 test: ## what every change has to pass: unit tests to end-to-end cases that hold each promise once; STAGES, RUN

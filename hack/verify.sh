@@ -68,6 +68,10 @@ check_lint() {
 	GOFLAGS=-buildvcs=false nice -n 10 "$linter" run ./...
 }
 
+check_docs() {
+	hack/docs.sh "$work/site"
+}
+
 check_vuln() {
 	local scanner out rc=0
 	scanner=$(hack/tool.sh govulncheck)
@@ -83,12 +87,12 @@ check_vuln() {
 	return "$rc"
 }
 
-checks=(generated jar format vet scripts chart lint vuln)
+checks=(generated jar format vet scripts chart docs lint vuln)
 [ "$#" = 0 ] || checks=("$@")
 failed=()
 for check in "${checks[@]}"; do
 	declare -F "check_$check" >/dev/null || {
-		echo "hack/verify.sh: no check is called $check; there are: generated jar format vet scripts chart lint vuln" >&2
+		echo "hack/verify.sh: no check is called $check; there are: generated jar format vet scripts chart docs lint vuln" >&2
 		exit 2
 	}
 	SECONDS=0

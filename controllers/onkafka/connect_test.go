@@ -118,13 +118,13 @@ func block(t *testing.T, text, heading, fence string) string {
 	if heading != "" {
 		var found bool
 		if _, text, found = strings.Cut(text, "\n## "+heading+"\n"); !found {
-			t.Fatalf("%s has no section %q", page, heading)
+			t.Fatalf("the page has no section %q", heading)
 		}
 	}
 	_, rest, found := strings.Cut(text, "\n```"+fence+"\n")
 	content, _, closed := strings.Cut(rest, "\n```\n")
 	if !found || !closed {
-		t.Fatalf("%s has no block of %s below %q", page, fence, heading)
+		t.Fatalf("the page has no block of %s below %q", fence, heading)
 	}
 	return content + "\n"
 }
