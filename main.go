@@ -189,7 +189,8 @@ func run() error {
 		OperatorNamespace: os.Getenv("POD_NAMESPACE"), OperatorLabels: own,
 		ImageRepository: o.imageRepository, PluginRegistries: listOf(o.registries), Domain: o.domain, DriftInterval: o.drift,
 		ReassignmentRate: o.moveRate, Namespaces: listOf(o.namespaces), ExternalOnly: o.externalOnly,
-		Retention: retention, ReadNodes: o.readNodes, GatewayAPI: o.gatewayAPI, EndpointSlices: o.endpointSlices, Now: time.Now,
+		Retention: retention,
+		ReadNodes: o.readNodes, GatewayAPI: o.gatewayAPI, EndpointSlices: o.endpointSlices, Now: time.Now,
 	})
 	if err != nil {
 		return err

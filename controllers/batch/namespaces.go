@@ -142,7 +142,8 @@ func (a Admission) orphaned(o client.Object, now time.Time) (bool, time.Duration
 }
 
 // namespaceEvents marks what lives in a namespace and belongs to a cluster in another one, when the namespace becomes
-// known, its labels change or it begins to go; and all that lives there when its default of spec.deletionPolicy changes.
+// known, its labels change or it begins to go; and all that lives there when its own default of spec.deletionPolicy
+// changes.
 func namespaceEvents(
 	mark func(ctx context.Context, namespace string, all bool, q QueueOf) error,
 ) handler.EventHandler {

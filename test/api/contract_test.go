@@ -201,7 +201,8 @@ func TestWhatTheOperatorWritesOutlivesEveryToolAndIsNoDrift(t *testing.T) {
 				if u.GetResourceVersion() != before.GetResourceVersion() || u.GetGeneration() != 1 {
 					t.Errorf("%s was written: %v and before %v", kind, u.Object["metadata"], before.Object["metadata"])
 				}
-				for _, diff := range []string{"kubectl -n %s diff --server-side --force-conflicts -f -", "kubectl -n %s diff -f -"} {
+				for _, way := range []string{"--server-side --force-conflicts", ""} {
+					diff := "kubectl -n %s diff " + way + " -f -"
 					if out, err := run(diff); err != nil {
 						t.Errorf("%s: %s finds %s", kind, diff, out)
 					}

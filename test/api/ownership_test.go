@@ -37,7 +37,7 @@ func blocksOf(t *testing.T, page, fence string) (blocks []string) {
 	return blocks
 }
 
-// The page's commands, as they are printed: each manager's part stays, and the conflict has the words that the page has.
+// The page's commands, as they are printed: each manager's part stays, and the conflict is told as the page tells it.
 func TestTwoManagersOfOneKafkaCluster(t *testing.T) {
 	t.Parallel()
 	const page = "ownership.md"
@@ -82,7 +82,8 @@ func TestTwoManagersOfOneKafkaCluster(t *testing.T) {
 	if out, err := run(strings.ReplaceAll(refused, "apply ", "apply --force-conflicts ")); err != nil {
 		t.Fatal(out)
 	}
-	if err := kube.Get(t.Context(), client.ObjectKeyFromObject(u), u); err != nil || dig(u, "spec.pools.0.replicas") != int64(5) {
+	err := kube.Get(t.Context(), client.ObjectKeyFromObject(u), u)
+	if err != nil || dig(u, "spec.pools.0.replicas") != int64(5) {
 		t.Errorf("handed over by force: %v (error %v)", u.Object["spec"], err)
 	}
 }

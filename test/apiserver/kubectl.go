@@ -40,8 +40,8 @@ func builtAt(path string) int64 {
 	return info.ModTime().Unix()
 }
 
-// Shell runs lines of a shell from the repository's folder, with kubectl on the PATH and the API server's kubeconfig. It
-// returns what they print; the error has it, too.
+// Shell runs lines of a shell from the repository's folder, with kubectl on the PATH and the API server's kubeconfig.
+// It returns what they print; the error has it, too.
 func (s *Server) Shell(ctx context.Context, repository, lines string) (string, error) {
 	path, err := Kubectl()
 	if err != nil {

@@ -20,7 +20,8 @@ type props = apiextensionsv1.JSONSchemaProps
 // Field is what a schema says of one value, as JSON by keyword; nothing that only explains.
 type Field map[string]string
 
-// Schema is one version of one CRD: "KafkaTopic v1alpha1 spec.config" and the like, with [] for items and {} for values.
+// Schema is one version of one CRD: "KafkaTopic v1alpha1 spec.config" and the like, with [] for items and {} for
+// values.
 type Schema map[string]Field
 
 // Read reads CRDs from a folder.

@@ -116,7 +116,8 @@ func user(generation int64, state string) *v1alpha1.KafkaUser {
 }
 
 func cluster(generation int64, state string) *v1alpha1.KafkaCluster {
-	c := &v1alpha1.KafkaCluster{ObjectMeta: meta(generation), Spec: v1alpha1.KafkaClusterSpec{External: &v1alpha1.External{}}}
+	c := &v1alpha1.KafkaCluster{ObjectMeta: meta(generation)}
+	c.Spec.External = &v1alpha1.External{}
 	overview := &kafka.Overview{ClusterID: "c", Brokers: []kafka.Broker{{ID: 0, Host: "a", Port: 9092}}}
 	var fault *verdict.Verdict
 	switch state {
@@ -163,7 +164,8 @@ func TestKstatusIsRightInEveryState(t *testing.T) {
 
 // Without the default in the CRD what nobody has looked at would count as done.
 func TestAnAbsentStatusCountsAsDone(t *testing.T) {
-	u := &unstructured.Unstructured{Object: map[string]any{"metadata": map[string]any{"name": "a", "generation": int64(1)}}}
+	metadata := map[string]any{"name": "a", "generation": int64(1)}
+	u := &unstructured.Unstructured{Object: map[string]any{"metadata": metadata}}
 	u.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("KafkaTopic"))
 	result, err := status.Compute(u)
 	if err != nil || result.Status != status.CurrentStatus {
