@@ -56,6 +56,7 @@ type options struct {
 	domain          string
 	drift           time.Duration
 	moveRate        int64
+	retention       string
 	externalOnly    bool
 	labels          string
 	readNodes       bool
@@ -100,6 +101,12 @@ func (o *options) bind(flags *flag.FlagSet) {
 		50<<20,
 		"bytes per second that each broker sends and receives while replicas of topics are moved, unless the cluster has "+
 			"a limit of its own; 0 = no limit",
+	)
+	flags.StringVar(
+		&o.retention,
+		"deletion-policy",
+		string(v1alpha1.DeletionDelete),
+		"what becomes of topics and users whose objects and namespaces do not say: Delete or Retain",
 	)
 	flags.BoolVar(
 		&o.externalOnly,
@@ -147,6 +154,10 @@ func run() error {
 			return fmt.Errorf("register the kinds: %w", err)
 		}
 	}
+	retention, err := retentionOf(o.retention)
+	if err != nil {
+		return err
+	}
 	config, err := ctrl.GetConfig()
 	if err != nil {
 		return fmt.Errorf("find the Kubernetes API: %w", err)
@@ -178,12 +189,22 @@ func run() error {
 		OperatorNamespace: os.Getenv("POD_NAMESPACE"), OperatorLabels: own,
 		ImageRepository: o.imageRepository, PluginRegistries: listOf(o.registries), Domain: o.domain, DriftInterval: o.drift,
 		ReassignmentRate: o.moveRate, Namespaces: listOf(o.namespaces), ExternalOnly: o.externalOnly,
+		Retention: retention,
 		ReadNodes: o.readNodes, GatewayAPI: o.gatewayAPI, EndpointSlices: o.endpointSlices, Now: time.Now,
 	})
 	if err != nil {
 		return err
 	}
 	return mgr.Start(ctrl.SetupSignalHandler())
+}
+
+// retentionOf reads --deletion-policy. A misspelt one does not start: nothing may be deleted for it.
+func retentionOf(text string) (v1alpha1.DeletionPolicy, error) {
+	switch policy := v1alpha1.DeletionPolicy(text); policy {
+	case v1alpha1.DeletionDelete, v1alpha1.DeletionRetain:
+		return policy, nil
+	}
+	return "", fmt.Errorf("read --deletion-policy: %q is neither Delete nor Retain", text)
 }
 
 func listOf(text string) []string {

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 
+	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/controllers/balancing"
 	"github.com/castellan-dev/castellan/controllers/batch"
 	"github.com/castellan-dev/castellan/controllers/cluster"
@@ -42,6 +43,8 @@ type Options struct {
 	// ReassignmentRate is how many bytes per second each broker may send and receive while the operator moves replicas;
 	// zero = no limit.
 	ReassignmentRate int64
+	// Retention is spec.deletionPolicy of KafkaTopics and KafkaUsers for which neither they nor their namespaces say any.
+	Retention v1alpha1.DeletionPolicy
 	// ExternalOnly leaves clusters of the operator's own alone, and their topics and users.
 	ExternalOnly bool
 	// ReadNodes lets certificates of listeners of type NodePort name every Kubernetes node.
@@ -72,6 +75,7 @@ func Setup(mgr ctrl.Manager, o Options) error {
 		return batch.Common{
 			Client: mgr.GetClient(), Namespaces: namespaces, Clusters: connections, Clock: clock(o.Now),
 			Events: recorder, Drift: o.DriftInterval, Woken: woken, ExternalOnly: o.ExternalOnly,
+			Retention: o.Retention,
 		}
 	}
 	reconcilers := []interface{ SetupWithManager(ctrl.Manager) error }{

@@ -34,6 +34,7 @@ type KafkaCluster struct {
 	Spec KafkaClusterSpec `json:"spec"`
 	// Observed state of the cluster.
 	// +optional
+	// +kubebuilder:default={observedGeneration:-1}
 	Status KafkaClusterStatus `json:"status,omitempty"`
 }
 

@@ -53,6 +53,7 @@ type KafkaTopic struct {
 	Spec KafkaTopicSpec `json:"spec"`
 	// Observed state of the topic.
 	// +optional
+	// +kubebuilder:default={observedGeneration:-1}
 	Status KafkaTopicStatus `json:"status,omitempty"`
 }
 
@@ -158,8 +159,9 @@ type KafkaTopicSpec struct {
 	// +kubebuilder:default=Never
 	Recreate Recreate `json:"recreate,omitempty"`
 
-	// What happens to the topic and its records when this object is deleted: Delete or Retain. Default: Delete for a
-	// topic that this object created, Retain for one that was there before.
+	// What happens to the topic and its records when this object is deleted: Delete or Retain. Default: Retain where the
+	// annotation kafka.castellan.dev/deletion-policy of the namespace, or the operator, says so; else Delete for a topic
+	// that this object created, Retain for one that was there before.
 	// +optional
 	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
 }

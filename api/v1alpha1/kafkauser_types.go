@@ -25,6 +25,7 @@ type KafkaUser struct {
 	Spec KafkaUserSpec `json:"spec"`
 	// Observed state of the user.
 	// +optional
+	// +kubebuilder:default={observedGeneration:-1}
 	Status KafkaUserStatus `json:"status,omitempty"`
 }
 
@@ -97,9 +98,9 @@ type KafkaUserSpec struct {
 	Adoption UserAdoption `json:"adoption,omitempty"`
 
 	// What becomes of the user when this object is deleted. Delete: its credentials, ACLs and quotas are removed. Retain:
-	// they stay in Kafka; from another namespace than the cluster's that needs the permission Adopt. Default: Delete.
+	// they stay in Kafka; from another namespace than the cluster's that needs the permission Adopt. Default: what the
+	// annotation kafka.castellan.dev/deletion-policy of the namespace says, else the operator, else Delete.
 	// +optional
-	// +kubebuilder:default=Delete
 	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
 }
 

@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 
+	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/claim"
 	"github.com/castellan-dev/castellan/internal/verdict"
 )
@@ -141,25 +142,32 @@ func (a Admission) orphaned(o client.Object, now time.Time) (bool, time.Duration
 }
 
 // namespaceEvents marks what lives in a namespace and belongs to a cluster in another one, when the namespace becomes
-// known, its labels change or it begins to go.
-func namespaceEvents(mark func(ctx context.Context, namespace string, q QueueOf) error) handler.EventHandler {
-	look := func(ctx context.Context, namespace string, q QueueOf) {
-		if err := mark(ctx, namespace, q); err != nil {
+// known, its labels change or it begins to go; and all that lives there when its own default of spec.deletionPolicy
+// changes.
+func namespaceEvents(
+	mark func(ctx context.Context, namespace string, all bool, q QueueOf) error,
+) handler.EventHandler {
+	look := func(ctx context.Context, namespace string, all bool, q QueueOf) {
+		if err := mark(ctx, namespace, all, q); err != nil {
 			ctrl.LoggerFrom(ctx).Error(err, "list what lives in a Namespace", "namespace", namespace)
 		}
 	}
 	return handler.Funcs{
 		CreateFunc: func(ctx context.Context, e event.CreateEvent, q QueueOf) {
 			if !e.IsInInitialList { // else everything is looked at anyway, and all namespaces are known then
-				look(ctx, e.Object.GetName(), q)
+				look(ctx, e.Object.GetName(), false, q)
 			}
 		},
 		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q QueueOf) {
-			if maps.Equal(e.ObjectOld.GetLabels(), e.ObjectNew.GetLabels()) &&
+			const key = v1alpha1.AnnotationDeletionPolicy
+			before, had := e.ObjectOld.GetAnnotations()[key]
+			after, has := e.ObjectNew.GetAnnotations()[key]
+			all := before != after || had != has
+			if !all && maps.Equal(e.ObjectOld.GetLabels(), e.ObjectNew.GetLabels()) &&
 				e.ObjectOld.GetDeletionTimestamp().IsZero() == e.ObjectNew.GetDeletionTimestamp().IsZero() {
 				return
 			}
-			look(ctx, e.ObjectNew.GetName(), q)
+			look(ctx, e.ObjectNew.GetName(), all, q)
 		},
 	}
 }

@@ -28,6 +28,10 @@ const (
 	RetryLimit = time.Minute
 )
 
+// clusterFollows is how long an object waits for a KafkaCluster that is not there before its reference counts as a
+// mistake. Tools apply in any order, and give up at once on what is Stalled.
+const clusterFollows = 20 * time.Second
+
 // Writers is how many objects of a flush are written at once.
 const Writers = 16
 
@@ -143,8 +147,14 @@ func (p *Pass[T, S]) abandon(ctx context.Context) {
 				p.Errs.Add(c.Name, p.WriteWaiting(ctx, o, reasonClusterNotAvailable, why))
 				continue
 			}
-			p.Errs.Add(c.Name, p.WriteStalled(ctx, o, reasonClusterNotFound,
-				fmt.Sprintf("spec.clusterRef.name: %s; create it, or delete this %s", why, p.reconciler.Name)))
+			message := fmt.Sprintf("spec.clusterRef.name: %s; create it, or delete this %s", why, p.reconciler.Name)
+			left := clusterFollows - p.reconciler.Clock.Now().Sub(o.GetCreationTimestamp().Time)
+			if left > 0 && !p.Cluster.elsewhere {
+				p.reconciler.Queue.MarkAfter(p.Cluster.Key, left, c.Name)
+				p.Errs.Add(c.Name, p.WriteWaiting(ctx, o, reasonClusterNotFound, message))
+				continue
+			}
+			p.Errs.Add(c.Name, p.WriteStalled(ctx, o, reasonClusterNotFound, message))
 		}
 	})
 }
@@ -234,6 +244,7 @@ func (p *Pass[T, S]) WriteStatus(ctx context.Context, o T, s S) error {
 	if p.Says(o, s) {
 		return nil
 	}
+	defer p.keepPolicy(o)()
 	if err := apply.IgnoreGone(p.reconciler.Writer.PatchStatus(ctx, o, *p.reconciler.Status(o), s)); err != nil {
 		if refused(err) {
 			p.reconciler.Events.Eventf(o, nil, corev1.EventTypeWarning, "StatusRefused", "Update",
@@ -252,6 +263,7 @@ func refused(err error) bool {
 // Announce writes on an object, before anything happens in Kafka, our finalizer and what is about to be put there; an
 // empty intent leaves what stands there.
 func (p *Pass[T, S]) Announce(ctx context.Context, o T, intent string) error {
+	defer p.keepPolicy(o)()
 	base := o.DeepCopyObject().(T)
 	controllerutil.AddFinalizer(o, v1alpha1.Finalizer)
 	if intent != "" {
@@ -271,6 +283,7 @@ func (p *Pass[T, S]) Announce(ctx context.Context, o T, intent string) error {
 // RecordAhead writes into the status of an object, before anything happens in Kafka, what is about to be put there: the
 // one proof of it that only the operator can write.
 func (p *Pass[T, S]) RecordAhead(ctx context.Context, o T, s S) error {
+	defer p.keepPolicy(o)()
 	if err := p.reconciler.Writer.PatchStatus(ctx, o, *p.reconciler.Status(o), s); err != nil {
 		return fmt.Errorf("write ahead into the status of %s %s/%s: %w",
 			p.reconciler.Name, o.GetNamespace(), o.GetName(), err)

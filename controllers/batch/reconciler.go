@@ -63,6 +63,9 @@ type Kind[T Object, S any] struct {
 	Status     func(T) *S
 	Conditions func(*S) *[]metav1.Condition
 	Seen       func(T) S // its status for the spec as it is now; what it records stays
+	Policy     func(T) *v1alpha1.DeletionPolicy
+	// MayStay tells whether what an object stands for may outlive it without a word of the object's own; nil = yes.
+	MayStay func(Host, T) bool
 	// Remains lists names of which Kafka has something that no object stands for any more; nil = there are none.
 	Remains  func(*v1alpha1.KafkaCluster) []string
 	Leftover func(T) string // what stays in Kafka when the object goes and nobody takes it away; empty = nothing
@@ -113,6 +116,8 @@ type Common struct {
 	Drift time.Duration
 	// Woken names clusters that answer again.
 	Woken <-chan event.GenericEvent
+	// Retention is the operator's own default of spec.deletionPolicy; empty = Delete.
+	Retention v1alpha1.DeletionPolicy
 	// ExternalOnly leaves what lives in clusters of the operator's own as it is.
 	ExternalOnly bool
 }
@@ -159,6 +164,9 @@ func (r *Reconciler[T, S]) flush(ctx context.Context, key types.NamespacedName, 
 	}
 	found, admission, err := r.find(ctx, cluster, names)
 	if err != nil {
+		return names, err
+	}
+	if err := r.settlePolicies(ctx, cluster, found); err != nil {
 		return names, err
 	}
 	cluster.nobodys = r.ExternalOnly && cluster.Object != nil && !cluster.Object.IsExternal()
@@ -312,14 +320,14 @@ func (r *Reconciler[T, S]) ClusterEvents(
 // Every is the test that every object passes.
 func Every[T any](T) bool { return true }
 
-// markNamespace marks the objects of a namespace that belong to clusters in other ones.
-func (r *Reconciler[T, S]) markNamespace(ctx context.Context, namespace string, q QueueOf) error {
+// markNamespace marks the objects of a namespace that belong to clusters in other ones, or all of them.
+func (r *Reconciler[T, S]) markNamespace(ctx context.Context, namespace string, all bool, q QueueOf) error {
 	objects, err := r.List(ctx, r.Client, client.InNamespace(namespace), client.UnsafeDisableDeepCopy)
 	if err != nil {
 		return err
 	}
 	for _, o := range objects {
-		if r.Key(o).Cluster.Namespace != namespace {
+		if all || r.Key(o).Cluster.Namespace != namespace {
 			r.Mark(q, o)
 		}
 	}

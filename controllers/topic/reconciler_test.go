@@ -516,6 +516,21 @@ func TestPartitionsBelowTheirMinISRHoldNobodyBack(t *testing.T) {
 	}
 }
 
+// Whoever applies everything at once may hand in a topic before its cluster: a tool that waits for health gives up on
+// what is Stalled. A reference that nothing follows is a mistake all the same.
+func TestATopicBeforeItsClusterIsNotStalledUntilItsClusterIsOverdue(t *testing.T) {
+	w := newWorld(t, controllertest.NewTopic("orders", "u", 0), controllertest.NewTopic("lost", "l", 0))
+	_ = w.Once("orders", "lost")
+	w.wantTopic("orders", "Reconciling/ClusterNotFound")
+	w.Apply(controllertest.ReadyCluster(3))
+	w.Settle("orders")
+	w.wantTopic("orders", "Ready")
+	w.Remove(controllertest.ReadyCluster(3))
+	w.Settle("lost")
+	w.wantTopic("lost", "Stalled/ClusterNotFound")
+	w.WantSilence("lost")
+}
+
 func TestAClusterThatIsGoneHoldsNoTopicBack(t *testing.T) {
 	w := newWorld(
 		t,

@@ -175,8 +175,13 @@ func (p *userPass) namesIn(ctx context.Context, store mechanism.Store) (map[stri
 	if err != nil {
 		return nil, err
 	}
-	all := map[string]bool{}
+	all, policies := map[string]bool{}, map[string]v1alpha1.DeletionPolicy{}
 	for _, u := range list {
+		if u.DeletionTimestamp != nil {
+			if u, err = p.pass.WithPolicy(ctx, u, policies); err != nil {
+				return nil, err
+			}
+		}
 		if (u.DeletionTimestamp == nil || p.mayStay(u, store)) && p.hasLine(u, store) {
 			all[users.Name(u)] = true
 		}

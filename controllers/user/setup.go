@@ -37,7 +37,11 @@ var kafkaUsers = batch.Kind[*v1alpha1.KafkaUser, v1alpha1.KafkaUserStatus]{
 	Status:     func(u *v1alpha1.KafkaUser) *v1alpha1.KafkaUserStatus { return &u.Status },
 	Conditions: func(s *v1alpha1.KafkaUserStatus) *[]metav1.Condition { return &s.Conditions },
 	Seen:       users.SeenStatus,
-	Remains:    withoutObjects,
+	Policy:     func(u *v1alpha1.KafkaUser) *v1alpha1.DeletionPolicy { return &u.Spec.DeletionPolicy },
+	MayStay: func(host batch.Host, u *v1alpha1.KafkaUser) bool {
+		return host.Permits(u, v1alpha1.PermissionAdopt) // what stays is nobody's to evict
+	},
+	Remains: withoutObjects,
 	Leftover: func(u *v1alpha1.KafkaUser) string {
 		if u.Status.Credentials == nil {
 			return ""

@@ -31,6 +31,7 @@ const startTimeout = 45 * time.Minute
 var (
 	kube   client.Client
 	config *rest.Config
+	server *apiserver.Server
 )
 
 func TestMain(m *testing.M) {
@@ -46,8 +47,7 @@ func TestMain(m *testing.M) {
 func run(m *testing.M) (code int, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
-	server, err := apiserver.Start(ctx, repository)
-	if err != nil {
+	if server, err = apiserver.Start(ctx, repository); err != nil {
 		return 1, err
 	}
 	defer func() { err = errors.Join(err, server.Stop()) }()

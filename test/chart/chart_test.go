@@ -168,6 +168,7 @@ func TestValuesThatMeanNothingAreRefused(t *testing.T) {
 		"a limit without a unit":     "resources.limits.memory=134217728",
 		"a level that is none":       "logLevel=loud",
 		"an interval without a unit": "driftInterval=10",
+		"a policy that is none":      "deletionPolicy=Keep",
 		"a namespace that is none":   "watchNamespaces={Not_a_namespace}",
 		"the same namespace twice":   "watchNamespaces={a,a}",
 		"a negative replica count":   "replicas=-1",
@@ -184,6 +185,15 @@ func TestValuesThatMeanNothingAreRefused(t *testing.T) {
 				t.Errorf("--set %s is accepted", value)
 			}
 		})
+	}
+}
+
+func TestTheDefaultForDeletionsReachesTheOperator(t *testing.T) {
+	for policy, told := range map[string]bool{"Retain": true, "Delete": false} {
+		out := mustTemplate(t, "--set", "crds.install=false", "--set", "deletionPolicy="+policy)
+		if bytes.Contains(out, []byte("- --deletion-policy="+policy+"\n")) != told {
+			t.Errorf("deletionPolicy=%s reaches the operator: %t", policy, !told)
+		}
 	}
 }
 

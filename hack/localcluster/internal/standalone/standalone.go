@@ -30,6 +30,9 @@ type Options struct {
 	Dir string
 	// Components is the binary that holds etcd and kube-apiserver.
 	Components string
+	// APIServer is a program that takes the place of the kube-apiserver there, such as one of another version; empty = none
+	// does.
+	APIServer string
 	// Keep leaves the files at the end, to look at logs.
 	Keep bool
 	// Extra are more arguments for kube-apiserver.
@@ -61,13 +64,17 @@ func Run(ctx context.Context, o Options, out io.Writer) (err error) {
 	ctx, stop := context.WithCancel(ctx)
 	failed := make(chan error, 2)
 	var group sync.WaitGroup
-	start := func(name string, args []string) {
+	start := func(name string, argv []string) {
 		log := filepath.Join(dir, name+".log")
-		group.Go(func() { failed <- runLogged(ctx, name, append([]string{o.Components}, args...), log) })
+		group.Go(func() { failed <- runLogged(ctx, name, argv, log) })
 	}
 	defer func() { stop(); group.Wait() }()
-	start("etcd", etcd)
-	start("kube-apiserver", server.Args())
+	start("etcd", append([]string{o.Components}, etcd...))
+	argv := append([]string{o.Components}, server.Args()...)
+	if o.APIServer != "" {
+		argv = append([]string{o.APIServer}, server.Args()[1:]...)
+	}
+	start("kube-apiserver", argv)
 	if err := client.WaitReady(ctx, startTimeout, failed); err != nil {
 		return err
 	}
