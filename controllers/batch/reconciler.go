@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -62,7 +63,9 @@ type Kind[T Object, S any] struct {
 
 	Status     func(T) *S
 	Conditions func(*S) *[]metav1.Condition
-	Seen       func(T) S // its status for the spec as it is now; what it records stays
+	Operator   func(*S) *string // the installation of the operator on record
+	Observed   func(*S) int64   // the generation that the status describes
+	Seen       func(T) S        // its status for the spec as it is now; what it records stays
 	// Remains lists names of which Kafka has something that no object stands for any more; nil = there are none.
 	Remains  func(*v1alpha1.KafkaCluster) []string
 	Leftover func(T) string // what stays in Kafka when the object goes and nobody takes it away; empty = nothing
@@ -113,6 +116,9 @@ type Common struct {
 	Drift time.Duration
 	// Woken names clusters that answer again.
 	Woken <-chan event.GenericEvent
+	// Installation is this operator's, and Tenure says how a cluster stands to it; nil = all are its own.
+	Installation claim.Installation
+	Tenure       func(*v1alpha1.KafkaCluster) claim.Tenure
 	// ExternalOnly leaves what lives in clusters of the operator's own as it is.
 	ExternalOnly bool
 }
@@ -135,7 +141,10 @@ type Reconciler[T Object, S any] struct {
 	engine Engine
 	worker Worker[T, S]
 	Doubts Doubts // verdicts that rest on the answer of a single broker
-	kept   Doubts // why objects that are being deleted were not let go of
+	aside  Doubts // changes that another installation has not taken up
+	// unsigned: the API server drops the record of the operator, because its CRD is older.
+	unsigned atomic.Bool
+	kept     Doubts // why objects that are being deleted were not let go of
 }
 
 // Begin makes a reconciler ready to serve a worker.
@@ -160,6 +169,9 @@ func (r *Reconciler[T, S]) flush(ctx context.Context, key types.NamespacedName, 
 	found, admission, err := r.find(ctx, cluster, names)
 	if err != nil {
 		return names, err
+	}
+	if cluster.Object != nil && r.Tenure != nil {
+		cluster.tenure = r.Tenure(cluster.Object)
 	}
 	cluster.nobodys = r.ExternalOnly && cluster.Object != nil && !cluster.Object.IsExternal()
 	cluster.namespaceGoes = admission.terminating[key.Namespace]
@@ -396,6 +408,7 @@ func (r *Reconciler[T, S]) find(ctx context.Context, cluster Host, names []strin
 			r.Queue.Settled(cluster.Key, name)
 			r.Doubts.Forget(key)
 			r.kept.Forget(key)
+			r.aside.Forget(key)
 			r.worker.Forget(key)
 		default:
 			all = append(all, Found[T]{name, objects})
