@@ -28,6 +28,10 @@ const Again = 30 * time.Second
 // olderCRDs is how often CRDs that keep no record of the operator are tried again.
 const olderCRDs = 10 * time.Minute
 
+// +kubebuilder:rbac:groups=kafka.castellan.dev,resources=kafkaclusters,verbs=get
+// +kubebuilder:rbac:groups=kafka.castellan.dev,resources=kafkaclusters/status,verbs=patch
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+
 // Keeper knows which KafkaClusters are this installation's. Without one, as without a name, all of them are.
 type Keeper struct {
 	Client client.Client

@@ -1,7 +1,6 @@
 package install
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -42,11 +41,7 @@ func installStrimzi(t *testing.T) {
 		if err := kube.Create(t.Context(), crd); err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() {
-			if err := kube.Delete(context.Background(), crd); err != nil {
-				t.Error(err)
-			}
-		})
+		t.Cleanup(func() { dropCRDs(t, crd.Name) })
 		o := &unstructured.Unstructured{}
 		o.SetAPIVersion(strimziGroup + "/v1")
 		o.SetKind(names.Kind)

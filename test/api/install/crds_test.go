@@ -1,6 +1,7 @@
 package install
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -12,18 +13,18 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 )
 
-// changeCRD changes the schema of a kind, and waits until the API server keeps to it.
+// changeCRD changes the schema of a kind. The API server keeps to it a moment later.
 func changeCRD(t *testing.T, name string, change func(spec, status map[string]apiextensionsv1.JSONSchemaProps)) {
 	t.Helper()
-	crd := &apiextensionsv1.CustomResourceDefinition{}
-	if err := kube.Get(t.Context(), client.ObjectKey{Name: name}, crd); err != nil {
-		t.Fatal(err)
-	}
-	whole := crd.Spec.Versions[0].Schema.OpenAPIV3Schema.Properties
-	change(whole["spec"].Properties, whole["status"].Properties)
-	if err := kube.Update(t.Context(), crd); err != nil {
-		t.Fatal(err)
-	}
+	eventually(t, "CRD "+name+" is changed", func() error {
+		crd := &apiextensionsv1.CustomResourceDefinition{}
+		if err := kube.Get(t.Context(), client.ObjectKey{Name: name}, crd); err != nil {
+			return err
+		}
+		whole := crd.Spec.Versions[0].Schema.OpenAPIV3Schema.Properties
+		change(whole["spec"].Properties, whole["status"].Properties)
+		return kube.Update(t.Context(), crd)
+	})
 }
 
 // A Kubernetes cluster has the CRDs of a newer version, with fields that this operator does not know: it does its work,
@@ -82,6 +83,19 @@ func TestOlderCRDsUnderThisOperator(t *testing.T) {
 	changeCRD(t, crdNames[0], func(_, status map[string]apiextensionsv1.JSONSchemaProps) { delete(status, "operator") })
 	makeNamespace(t, "older")
 	manifest(t, "older", oneNode)
+	eventually(t, "the API server keeps no status.operator", func() error {
+		c := clusterIn(t, "older")
+		for _, value := range []string{"probe", ""} {
+			c.Status.Operator = value
+			if err := kube.Status().Update(t.Context(), c); err != nil {
+				return err
+			}
+			if c.Status.Operator != value {
+				return nil
+			}
+		}
+		return errors.New("it still does")
+	})
 	o := start(t, "kafka", "castellan")
 	looksAfter(t, "older", "") // nothing is on record, and the cluster is looked after all the same
 	for _, want := range []string{"keep no status.operator", "KafkaCluster.status.operator"} {

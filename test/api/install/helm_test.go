@@ -41,7 +41,7 @@ func keeps(t *testing.T, when string, was map[string]string) {
 }
 
 func TestTheChartIsUpgradedInPlaceAndRolledBack(t *testing.T) {
-	t.Cleanup(func() { dropCRDs(t) })
+	t.Cleanup(func() { dropCRDs(t, crdNames...) })
 	mustHelm(t, "install", "castellan", previousChart, "--namespace", system, "--create-namespace")
 	t.Cleanup(func() { _, _ = helm(t, "uninstall", "castellan", "--namespace", system, "--ignore-not-found") })
 	if _, kept := statusFields(t, crdNames[0])["operator"]; kept {
@@ -89,7 +89,7 @@ func TestTheChartIsUpgradedInPlaceAndRolledBack(t *testing.T) {
 
 // What is left of a release belongs to a release of the same name and namespace, as Helm has it.
 func TestAReleaseOfOtherNamesBesideKeptCRDs(t *testing.T) {
-	t.Cleanup(func() { dropCRDs(t) })
+	t.Cleanup(func() { dropCRDs(t, crdNames...) })
 	mustHelm(t, "install", "castellan", chart, "--namespace", system, "--create-namespace")
 	mustHelm(t, "uninstall", "castellan", "--namespace", system)
 	_, err := helm(t, "install", "kafka-operator", chart, "--namespace", "platform", "--create-namespace")
@@ -109,7 +109,7 @@ func TestAReleaseOfOtherNamesBesideKeptCRDs(t *testing.T) {
 
 // Two releases with disjoint namespaces: the second leaves the CRDs to the first, and no object of theirs meets.
 func TestTwoReleasesWithDisjointNamespaces(t *testing.T) {
-	t.Cleanup(func() { dropCRDs(t) })
+	t.Cleanup(func() { dropCRDs(t, crdNames...) })
 	for _, namespace := range []string{"orders", "payments"} {
 		makeNamespace(t, namespace)
 	}

@@ -79,20 +79,27 @@ func run(m *testing.M) (code int, err error) {
 	if kube, err = client.New(config, client.Options{Scheme: scheme}); err != nil {
 		return 1, err
 	}
+	if scratch, err = os.MkdirTemp("", "castellan"); err != nil {
+		return 1, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(scratch)) }()
 	return m.Run(), nil
 }
 
-// program runs a program on the API server; what it prints comes with the error, too.
-func program(t *testing.T, path string, args ...string) (string, error) {
+// program runs a program on the API server, with a home of its own: what it has kept of an earlier test, such as which
+// kinds there are, is no part of this one.
+func program(t *testing.T, path string, args ...string) (stdout, stderr string, err error) {
 	t.Helper()
-	command := exec.CommandContext(t.Context(), path, args...)
-	command.Dir = repository
-	command.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig, "HELM_CONFIG_HOME="+t.TempDir())
-	out, err := command.CombinedOutput()
-	if err != nil {
-		err = fmt.Errorf("%s %s: %w: %s", filepath.Base(path), strings.Join(args, " "), err, out)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*patience) // also when the test ends
+	defer cancel()
+	command := exec.CommandContext(ctx, path, args...)
+	var out, diagnostics bytes.Buffer
+	command.Dir, command.Stdout, command.Stderr = repository, &out, &diagnostics
+	command.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig, "HOME="+t.TempDir())
+	if err = command.Run(); err != nil {
+		err = fmt.Errorf("%s %s: %w: %s%s", filepath.Base(path), strings.Join(args, " "), err, &out, &diagnostics)
 	}
-	return string(out), err
+	return out.String(), diagnostics.String(), err
 }
 
 var helmPath = sync.OnceValues(func() (string, error) {
@@ -106,7 +113,8 @@ func helm(t *testing.T, args ...string) (string, error) {
 	if err != nil {
 		t.Fatalf("build helm: %v", err)
 	}
-	return program(t, path, args...)
+	stdout, stderr, err := program(t, path, args...)
+	return stdout + stderr, err
 }
 
 func mustHelm(t *testing.T, args ...string) string {
@@ -141,8 +149,8 @@ func kubectl(t *testing.T, args ...string) (string, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Without what an earlier test has left in the cache of discovery.
-	return program(t, path, append([]string{"--cache-dir", t.TempDir()}, args...)...)
+	stdout, _, err := program(t, path, args...)
+	return stdout, err
 }
 
 func mustKubectl(t *testing.T, args ...string) string {
@@ -182,16 +190,16 @@ func withCRDs(t *testing.T) {
 	if err := apiserver.ApplyCRDs(t.Context(), kube, repository); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { dropCRDs(t) })
+	t.Cleanup(func() { dropCRDs(t, crdNames...) })
 }
 
-// dropCRDs removes the CRDs, and so every object of ours: no finalizer stands in the way, since nothing here has been
+// dropCRDs removes CRDs, and so every object of their kinds: no finalizer stands in the way, since nothing here has been
 // in Kafka.
-func dropCRDs(t *testing.T) {
+func dropCRDs(t *testing.T, names ...string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	for _, name := range crdNames {
+	for _, name := range names {
 		crd := &apiextensionsv1.CustomResourceDefinition{ObjectMeta: metav1.ObjectMeta{Name: name}}
 		if err := client.IgnoreNotFound(kube.Delete(ctx, crd)); err != nil {
 			t.Error(err)
@@ -241,12 +249,11 @@ func (l *lines) Write(p []byte) (int, error) {
 }
 func (l *lines) String() string { l.mu.Lock(); defer l.mu.Unlock(); return l.text.String() }
 
+// scratch is a folder for what is built; run removes it.
+var scratch string
+
 var binary = sync.OnceValues(func() (string, error) {
-	folder, err := os.MkdirTemp("", "castellan")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(folder, "castellan")
+	path := filepath.Join(scratch, "castellan")
 	command := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=", "-o", path, ".")
 	command.Dir, command.Stderr = repository, os.Stderr
 	return path, command.Run()

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"testing"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -51,7 +50,7 @@ func shell(t *testing.T, folder, block string) {
 	}
 	command := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", block)
 	command.Dir = folder
-	command.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig,
+	command.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig, "HOME="+t.TempDir(),
 		"PATH="+filepath.Dir(path)+string(os.PathListSeparator)+os.Getenv("PATH"))
 	if out, err := command.CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v: %s", block, err, out)
@@ -142,14 +141,8 @@ func TestTheAuthoritiesComeBackFromABackup(t *testing.T) {
 		}
 	})
 	// What Kubernetes deletes with the KafkaCluster; here nobody does.
-	if err := kube.DeleteAllOf(t.Context(), &corev1.Secret{}, client.InNamespace("kafka")); err != nil {
-		t.Fatal(err)
-	}
-	for _, list := range []client.Object{&corev1.ConfigMap{}, &appsv1.StatefulSet{}} {
-		if err := kube.DeleteAllOf(t.Context(), list, client.InNamespace("kafka")); err != nil {
-			t.Fatal(err)
-		}
-	}
+	mustKubectl(t, "-n", "kafka", "delete", "--all",
+		"secrets,configmaps,services,statefulsets,poddisruptionbudgets,networkpolicies")
 	t.Run("restore", func(t *testing.T) {
 		withCRDs(t)
 		start(t, "system", "castellan")
