@@ -2,12 +2,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"flag"
 	"fmt"
 	"log/slog"
 	"os"
+	"path"
 	"strings"
 	"time"
 
@@ -28,6 +30,7 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/controllers"
 	"github.com/castellan-dev/castellan/controllers/batch"
+	"github.com/castellan-dev/castellan/internal/claim"
 	"github.com/castellan-dev/castellan/internal/metricsauth"
 	"github.com/castellan-dev/castellan/internal/probe"
 )
@@ -59,6 +62,7 @@ type options struct {
 	retention       string
 	externalOnly    bool
 	labels          string
+	succeeds        string
 	readNodes       bool
 	gatewayAPI      bool
 	endpointSlices  bool
@@ -120,6 +124,13 @@ func (o *options) bind(flags *flag.FlagSet) {
 		"",
 		"labels of the operator's own pods, as key=value separated by commas: with POD_NAMESPACE, whom NetworkPolicies admit",
 	)
+	flags.StringVar(
+		&o.succeeds,
+		"succeeds",
+		"",
+		"installations of the operator that are gone and in whose place this one comes, as namespace/release separated by "+
+			"commas: what status.operator says they look after becomes this one's",
+	)
 	flags.BoolVar(
 		&o.readNodes,
 		"read-nodes",
@@ -158,6 +169,11 @@ func run() error {
 	if err != nil {
 		return err
 	}
+	own, err := labels.ConvertSelectorToLabelsMap(o.labels)
+	if err != nil {
+		return fmt.Errorf("read --operator-labels: %w", err)
+	}
+	release := cmp.Or(own[labelInstance], "castellan")
 	config, err := ctrl.GetConfig()
 	if err != nil {
 		return fmt.Errorf("find the Kubernetes API: %w", err)
@@ -169,8 +185,9 @@ func run() error {
 		Metrics:                       metricsOptions(o.metricsAddress),
 		HealthProbeBindAddress:        o.probeAddress,
 		LeaderElection:                o.leaderElect,
-		LeaderElectionID:              "castellan.kafka.castellan.dev",
-		LeaderElectionReleaseOnCancel: true, // main ends when the manager does
+		LeaderElectionID:              release + ".kafka.castellan.dev",
+		LeaderElectionNamespace:       os.Getenv("POD_NAMESPACE"), // empty = that of the pod
+		LeaderElectionReleaseOnCancel: true,                       // main ends when the manager does
 	})
 	if err != nil {
 		return fmt.Errorf("start the manager: %w", err)
@@ -181,16 +198,15 @@ func run() error {
 			return fmt.Errorf("serve /%s: %w", name, err)
 		}
 	}
-	own, err := labels.ConvertSelectorToLabelsMap(o.labels)
-	if err != nil {
-		return fmt.Errorf("read --operator-labels: %w", err)
-	}
 	err = controllers.Setup(mgr, controllers.Options{
 		OperatorNamespace: os.Getenv("POD_NAMESPACE"), OperatorLabels: own,
 		ImageRepository: o.imageRepository, PluginRegistries: listOf(o.registries), Domain: o.domain, DriftInterval: o.drift,
 		ReassignmentRate: o.moveRate, Namespaces: listOf(o.namespaces), ExternalOnly: o.externalOnly,
 		Retention: retention,
 		ReadNodes: o.readNodes, GatewayAPI: o.gatewayAPI, EndpointSlices: o.endpointSlices, Now: time.Now,
+		Installation: claim.Installation{
+			Name: path.Join(os.Getenv("POD_NAMESPACE"), release), Succeeds: listOf(o.succeeds),
+		},
 	})
 	if err != nil {
 		return err
@@ -206,6 +222,9 @@ func retentionOf(text string) (v1alpha1.DeletionPolicy, error) {
 	}
 	return "", fmt.Errorf("read --deletion-policy: %q is neither Delete nor Retain", text)
 }
+
+// labelInstance is the label of the operator's pods with the name of its release.
+const labelInstance = "app.kubernetes.io/instance"
 
 func listOf(text string) []string {
 	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/discovery"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
@@ -17,9 +19,12 @@ import (
 	"github.com/castellan-dev/castellan/controllers/balancing"
 	"github.com/castellan-dev/castellan/controllers/batch"
 	"github.com/castellan-dev/castellan/controllers/cluster"
+	"github.com/castellan-dev/castellan/controllers/crds"
 	"github.com/castellan-dev/castellan/controllers/external"
+	"github.com/castellan-dev/castellan/controllers/tenure"
 	"github.com/castellan-dev/castellan/controllers/topic"
 	"github.com/castellan-dev/castellan/controllers/user"
+	"github.com/castellan-dev/castellan/internal/claim"
 	"github.com/castellan-dev/castellan/internal/connect"
 	"github.com/castellan-dev/castellan/internal/jwks/fetch"
 	"github.com/castellan-dev/castellan/internal/reach/dial"
@@ -53,6 +58,8 @@ type Options struct {
 	GatewayAPI bool
 	// EndpointSlices tells whether the operator may write them.
 	EndpointSlices bool
+	// Installation is this installation of the operator, and which it succeeds.
+	Installation claim.Installation
 	// Now is the clock.
 	Now func() time.Time
 }
@@ -66,7 +73,14 @@ func Setup(mgr ctrl.Manager, o Options) error {
 	if err := mgr.Add(connections); err != nil {
 		return fmt.Errorf("run the pool of connections: %w", err)
 	}
+	if err := watchCRDs(mgr); err != nil {
+		return err
+	}
 	recorder := mgr.GetEventRecorder("castellan")
+	keeper := &tenure.Keeper{Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Recorder: recorder,
+		Installation: o.Installation, Now: o.Now, Wake: func(key types.NamespacedName) {
+			woken.wake(connect.Key{Namespace: key.Namespace, Name: key.Name})
+		}}
 	namespaces := batch.Namespaces{Reader: mgr.GetClient(), Live: mgr.GetAPIReader(), Only: o.Namespaces}
 	if len(o.Namespaces) > 0 {
 		namespaces.Reader = mgr.GetAPIReader()
@@ -75,7 +89,7 @@ func Setup(mgr ctrl.Manager, o Options) error {
 		return batch.Common{
 			Client: mgr.GetClient(), Namespaces: namespaces, Clusters: connections, Clock: clock(o.Now),
 			Events: recorder, Drift: o.DriftInterval, Woken: woken, ExternalOnly: o.ExternalOnly,
-			Retention: o.Retention,
+			Retention: o.Retention, Installation: o.Installation, Tenure: keeper.Of,
 		}
 	}
 	reconcilers := []interface{ SetupWithManager(ctrl.Manager) error }{
@@ -83,6 +97,7 @@ func Setup(mgr ctrl.Manager, o Options) error {
 			Client:      mgr.GetClient(),
 			Recorder:    recorder,
 			Connections: connections,
+			Tenure:      keeper,
 			Now:         o.Now,
 			Woken:       woken[0],
 			Alone:       o.ExternalOnly,
@@ -113,7 +128,7 @@ func Setup(mgr ctrl.Manager, o Options) error {
 		}
 		reconcilers = append(reconcilers, &cluster.Reconciler{
 			Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Recorder: recorder, Connections: connections,
-			Settings: settings, Balancer: &balancing.Balancer{Client: mgr.GetClient(), Rate: o.ReassignmentRate},
+			Tenure: keeper, Settings: settings, Balancer: &balancing.Balancer{Client: mgr.GetClient(), Rate: o.ReassignmentRate},
 			Shown: connect.See, Reach: prober, Keys: fetcher, Woken: news[0],
 		})
 	}
@@ -121,6 +136,18 @@ func Setup(mgr ctrl.Manager, o Options) error {
 		if err := reconciler.SetupWithManager(mgr); err != nil {
 			return fmt.Errorf("start %T: %w", reconciler, err)
 		}
+	}
+	return nil
+}
+
+// watchCRDs has the log say where the CRDs and the operator are of different versions.
+func watchCRDs(mgr ctrl.Manager) error {
+	served, err := discovery.NewDiscoveryClientForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
+	if err != nil {
+		return fmt.Errorf("look at the CRDs: %w", err)
+	}
+	if err := mgr.Add(&crds.Watcher{Discovery: served, Every: crds.Every}); err != nil {
+		return fmt.Errorf("look at the CRDs: %w", err)
 	}
 	return nil
 }

@@ -30,7 +30,7 @@ cp "$into"/config/crd/bases/*.yaml "$into/charts/castellan/files/crds/"
 sed -n '/^rules:/,$p' "$into/config/rbac/role.yaml" >"$into/charts/castellan/files/rules.yaml"
 # Without the controller of the operator's own clusters, whose permissions stand with it.
 "$controller_gen" rbac:roleName=castellan-manager paths=./controllers/batch paths=./controllers/external \
-	paths=./controllers/topic paths=./controllers/user output:rbac:dir="$into/config/external-only"
+	paths=./controllers/tenure paths=./controllers/topic paths=./controllers/user output:rbac:dir="$into/config/external-only"
 sed -n '/^rules:/,$p' "$into/config/external-only/role.yaml" >"$into/charts/castellan/files/rules-external.yaml"
 cp config/gateway-api/rules.yaml "$into/charts/castellan/files/rules-gateway.yaml"
 cp config/endpoint-slices/rules.yaml "$into/charts/castellan/files/rules-endpointslices.yaml"

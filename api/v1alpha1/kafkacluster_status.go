@@ -25,6 +25,10 @@ type KafkaClusterStatus struct {
 	// Generation of the spec that this status describes.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// Installation of the operator that looks after this cluster, with its topics and users: "<namespace>/<release>". It
+	// is written before anything is done for the cluster. Every other installation leaves the cluster alone.
+	// +optional
+	Operator string `json:"operator,omitempty"`
 	// Ready, Reconciling, Stalled, Available and Warning.
 	// +optional
 	// +listType=map

@@ -260,6 +260,9 @@ type KafkaTopicStatus struct {
 	// Generation of the spec that this status describes.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// Installation of the operator that looks after this topic: that of its KafkaCluster, as "<namespace>/<release>".
+	// +optional
+	Operator string `json:"operator,omitempty"`
 	// Ready, Reconciling and Stalled.
 	// +optional
 	// +listType=map

@@ -45,6 +45,8 @@ type Host struct {
 	namespaceGoes bool
 	// nobodys: the operator looks after external clusters alone, and this is none.
 	nobodys bool
+	// tenure: how the cluster stands to this installation of the operator.
+	tenure claim.Tenure
 }
 
 func getHost(ctx context.Context, reader client.Reader, n Namespaces, key types.NamespacedName) (Host, error) {
@@ -117,6 +119,9 @@ func (c Host) awaited() string {
 		return fmt.Sprintf("the operator looks after external clusters alone (its flag --external-only), and KafkaCluster "+
 			"%q is none", c.Key.Name)
 	}
+	if c.tenure == claim.TenureVacant {
+		return fmt.Sprintf("waiting for status.operator of KafkaCluster %q to name this operator", c.Key.Name)
+	}
 	available := meta.FindStatusCondition(c.Object.Status.Conditions, v1alpha1.ConditionAvailable)
 	switch {
 	case available == nil || c.ID() == "":
@@ -163,12 +168,14 @@ type clusterFacts struct {
 	answers   bool
 	deleted   bool
 	access    string
+	operator  string
 }
 
 // FactsOf reads the facts from a KafkaCluster.
 func FactsOf(cluster *v1alpha1.KafkaCluster) clusterFacts {
 	f := clusterFacts{
 		clusterID: cluster.Status.ClusterID, answers: answers(cluster), deleted: cluster.DeletionTimestamp != nil,
+		operator: cluster.Status.Operator,
 	}
 	if a := cluster.Spec.Access; a != nil {
 		text, _ := json.Marshal(a) // in one order, and without the addresses of pointers

@@ -61,6 +61,10 @@ type Work interface {
 // run takes the names through the flush. An error means that nothing is known about any of them.
 func (p *Pass[T, S]) run(ctx context.Context, work Work) error {
 	defer p.planAgain(ctx)
+	if p.Cluster.tenure == claim.TenureOther {
+		p.standAside(ctx, p.Cluster.Object.Status.Operator)
+		return nil
+	}
 	if p.Cluster.gone() {
 		p.abandon(ctx)
 		return nil
@@ -137,12 +141,15 @@ func (p *Pass[T, S]) turnAway(ctx context.Context) {
 func (p *Pass[T, S]) abandon(ctx context.Context) {
 	why := p.Cluster.goneText()
 	Each(Writers, p.Claims, func(c claim.Claim[T]) {
-		for _, o := range c.Held() {
+		held, others := p.others(c.Held())
+		living, more := p.others(slices.Concat(c.Living(), evicted(c)))
+		p.Errs.Add(c.Name, p.tellAside(ctx, c.Name, slices.Concat(others, more), p.operatorOf))
+		for _, o := range held {
 			p.reconciler.Events.Eventf(o, nil, corev1.EventTypeNormal, "Released", "Delete",
 				"%s: %s %q is left to the fate of its cluster", why, p.reconciler.Noun, c.Name)
 		}
-		p.Errs.Add(c.Name, p.Release(ctx, c.Held()...))
-		for _, o := range slices.Concat(c.Living(), evicted(c)) {
+		p.Errs.Add(c.Name, p.Release(ctx, held...))
+		for _, o := range living {
 			if p.Cluster.Object != nil {
 				p.Errs.Add(c.Name, p.WriteWaiting(ctx, o, reasonClusterNotAvailable, why))
 				continue
@@ -236,7 +243,7 @@ func (p *Pass[T, S]) WriteVerdict(ctx context.Context, o T, v verdict.Verdict) e
 }
 
 // Says tells whether the status of an object is this one already.
-func (p *Pass[T, S]) Says(o T, s S) bool { return sameStatus(*p.reconciler.Status(o), s) }
+func (p *Pass[T, S]) Says(o T, s S) bool { return sameStatus(*p.reconciler.Status(o), p.signed(s)) }
 
 // WriteStatus writes the status of an object unless it says so already. Where Kubernetes refuses that, an event is all
 // that can tell of it.
@@ -245,13 +252,22 @@ func (p *Pass[T, S]) WriteStatus(ctx context.Context, o T, s S) error {
 		return nil
 	}
 	defer p.keepPolicy(o)()
-	if err := apply.IgnoreGone(p.reconciler.Writer.PatchStatus(ctx, o, *p.reconciler.Status(o), s)); err != nil {
+	before := *p.reconciler.Status(o)
+	write := p.reconciler.Writer.PatchStatus
+	if *p.reconciler.Operator(&before) != p.reconciler.Installation.Name {
+		write = p.reconciler.Writer.ClaimStatus
+	}
+	if err := apply.IgnoreGone(write(ctx, o, before, p.signed(s))); err != nil {
+		if apierrors.IsConflict(err) && p.Overtaken(p.reconciler.Key(o).Name, err) {
+			return nil
+		}
 		if refused(err) {
 			p.reconciler.Events.Eventf(o, nil, corev1.EventTypeWarning, "StatusRefused", "Update",
 				"The operator cannot write the status, which is as it was before: %s", err)
 		}
 		return fmt.Errorf("write the status of %s %s/%s: %w", p.reconciler.Name, o.GetNamespace(), o.GetName(), err)
 	}
+	p.noticeUnsigned(o)
 	return nil
 }
 
@@ -284,7 +300,7 @@ func (p *Pass[T, S]) Announce(ctx context.Context, o T, intent string) error {
 // one proof of it that only the operator can write.
 func (p *Pass[T, S]) RecordAhead(ctx context.Context, o T, s S) error {
 	defer p.keepPolicy(o)()
-	if err := p.reconciler.Writer.PatchStatus(ctx, o, *p.reconciler.Status(o), s); err != nil {
+	if err := p.reconciler.Writer.PatchStatus(ctx, o, *p.reconciler.Status(o), p.signed(s)); err != nil {
 		return fmt.Errorf("write ahead into the status of %s %s/%s: %w",
 			p.reconciler.Name, o.GetNamespace(), o.GetName(), err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -62,7 +63,9 @@ type Kind[T Object, S any] struct {
 
 	Status     func(T) *S
 	Conditions func(*S) *[]metav1.Condition
-	Seen       func(T) S // its status for the spec as it is now; what it records stays
+	Operator   func(*S) *string // the installation of the operator on record
+	Observed   func(*S) int64   // the generation that the status describes
+	Seen       func(T) S        // its status for the spec as it is now; what it records stays
 	Policy     func(T) *v1alpha1.DeletionPolicy
 	// MayStay tells whether what an object stands for may outlive it without a word of the object's own; nil = yes.
 	MayStay func(Host, T) bool
@@ -118,6 +121,9 @@ type Common struct {
 	Woken <-chan event.GenericEvent
 	// Retention is the operator's own default of spec.deletionPolicy; empty = Delete.
 	Retention v1alpha1.DeletionPolicy
+	// Installation is this operator's, and Tenure says how a cluster stands to it; nil = all are its own.
+	Installation claim.Installation
+	Tenure       func(*v1alpha1.KafkaCluster) claim.Tenure
 	// ExternalOnly leaves what lives in clusters of the operator's own as it is.
 	ExternalOnly bool
 }
@@ -140,7 +146,10 @@ type Reconciler[T Object, S any] struct {
 	engine Engine
 	worker Worker[T, S]
 	Doubts Doubts // verdicts that rest on the answer of a single broker
-	kept   Doubts // why objects that are being deleted were not let go of
+	aside  Doubts // changes that another installation has not taken up
+	// unsigned: the API server drops the record of the operator, because its CRD is older.
+	unsigned atomic.Bool
+	kept     Doubts // why objects that are being deleted were not let go of
 }
 
 // Begin makes a reconciler ready to serve a worker.
@@ -165,6 +174,9 @@ func (r *Reconciler[T, S]) flush(ctx context.Context, key types.NamespacedName, 
 	found, admission, err := r.find(ctx, cluster, names)
 	if err != nil {
 		return names, err
+	}
+	if cluster.Object != nil && r.Tenure != nil {
+		cluster.tenure = r.Tenure(cluster.Object)
 	}
 	if err := r.settlePolicies(ctx, cluster, found); err != nil {
 		return names, err
@@ -404,6 +416,7 @@ func (r *Reconciler[T, S]) find(ctx context.Context, cluster Host, names []strin
 			r.Queue.Settled(cluster.Key, name)
 			r.Doubts.Forget(key)
 			r.kept.Forget(key)
+			r.aside.Forget(key)
 			r.worker.Forget(key)
 		default:
 			all = append(all, Found[T]{name, objects})

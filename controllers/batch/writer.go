@@ -51,10 +51,18 @@ func (w *Writer) DropAnnotation(ctx context.Context, obj client.Object, key stri
 // PatchStatus writes what of an object's status differs from before. The patch names the object's UID, which the API
 // server compares, so that it cannot land on another object that has got the name meanwhile.
 func (w *Writer) PatchStatus(ctx context.Context, obj client.Object, before, after any) error {
-	patch, err := mergePatch(
-		map[string]any{"status": before},
-		map[string]any{"status": after, "metadata": map[string]any{"uid": obj.GetUID()}},
-	)
+	return w.patchStatus(ctx, obj, before, after, map[string]any{"uid": obj.GetUID()})
+}
+
+// ClaimStatus does the same, provided that nobody has changed the object since it was read: another installation of the
+// operator may look after it.
+func (w *Writer) ClaimStatus(ctx context.Context, obj client.Object, before, after any) error {
+	return w.patchStatus(ctx, obj, before, after,
+		map[string]any{"uid": obj.GetUID(), "resourceVersion": obj.GetResourceVersion()})
+}
+
+func (w *Writer) patchStatus(ctx context.Context, obj client.Object, before, after any, only map[string]any) error {
+	patch, err := mergePatch(map[string]any{"status": before}, map[string]any{"status": after, "metadata": only})
 	if err != nil {
 		return err
 	}

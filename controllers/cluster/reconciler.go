@@ -18,6 +18,7 @@ import (
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/controllers/balancing"
+	"github.com/castellan-dev/castellan/controllers/tenure"
 	"github.com/castellan-dev/castellan/internal/apply"
 	"github.com/castellan-dev/castellan/internal/connect"
 	"github.com/castellan-dev/castellan/internal/observe"
@@ -32,7 +33,9 @@ type Reconciler struct {
 	Provided    client.Reader
 	Recorder    events.EventRecorder
 	Connections *connect.Connections
-	Settings    Settings
+	// Tenure says which clusters are this installation's; nil = all.
+	Tenure   *tenure.Keeper
+	Settings Settings
 	// Shown looks what a listener at host:port shows; connect.See.
 	Shown func(ctx context.Context, address string) (connect.Sight, error)
 	// Balancer reads what moving replicas takes, and moves them.
@@ -106,16 +109,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	cluster := &v1alpha1.KafkaCluster{}
 	err := r.Get(ctx, req.NamespacedName, cluster)
 	if apierrors.IsNotFound(err) || err == nil && cluster.DeletionTimestamp != nil {
-		r.Connections.Forget(req.NamespacedName)
-		r.expectations.forget(req.NamespacedName)
-		r.patience.forget(req.NamespacedName)
-		r.Balancer.Forget(req.NamespacedName)
-		r.proofs.forget(req.NamespacedName)
-		r.expiries.keep(req.NamespacedName, nil)
-		r.Reach.Forget(req.String())
-		r.Keys.Forget(req.String())
-		r.gateways.forget(req.NamespacedName)
-		r.usage.forget(req.NamespacedName)
+		r.forget(req)
+		r.Tenure.Forget(req.NamespacedName)
 		return ctrl.Result{}, nil
 	}
 	if err != nil {
@@ -124,6 +119,35 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if cluster.IsExternal() {
 		return ctrl.Result{}, nil // a labelled object of its users has led here
 	}
+	cluster, err = r.Tenure.Enter(ctx, cluster)
+	switch {
+	case apierrors.IsConflict(err):
+		return ctrl.Result{RequeueAfter: whenBehind}, nil
+	case err != nil:
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	case cluster == nil:
+		r.forget(req)
+		return ctrl.Result{RequeueAfter: tenure.Again}, nil
+	}
+	return r.pass(ctx, cluster)
+}
+
+// forget drops what is kept in memory of a cluster that is gone, or another installation's.
+func (r *Reconciler) forget(req ctrl.Request) {
+	r.Connections.Forget(req.NamespacedName)
+	r.expectations.forget(req.NamespacedName)
+	r.patience.forget(req.NamespacedName)
+	r.Balancer.Forget(req.NamespacedName)
+	r.proofs.forget(req.NamespacedName)
+	r.expiries.keep(req.NamespacedName, nil)
+	r.Reach.Forget(req.String())
+	r.Keys.Forget(req.String())
+	r.gateways.forget(req.NamespacedName)
+	r.usage.forget(req.NamespacedName)
+}
+
+// pass is one pass over a cluster.
+func (r *Reconciler) pass(ctx context.Context, cluster *v1alpha1.KafkaCluster) (ctrl.Result, error) {
 	seen, err := r.load(ctx, cluster)
 	if err == nil {
 		r.readRefusals(ctx, &seen)

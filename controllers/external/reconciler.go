@@ -24,6 +24,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/controllers/tenure"
+	"github.com/castellan-dev/castellan/internal/claim"
 	"github.com/castellan-dev/castellan/internal/connect"
 	"github.com/castellan-dev/castellan/internal/external"
 	"github.com/castellan-dev/castellan/internal/kafka"
@@ -36,7 +38,9 @@ type Reconciler struct {
 	client.Client
 	Recorder    events.EventRecorder
 	Connections *connect.Connections
-	Now         func() time.Time
+	// Tenure says which clusters are this installation's; nil = all.
+	Tenure *tenure.Keeper
+	Now    func() time.Time
 	// Woken names clusters that answer again.
 	Woken <-chan event.GenericEvent
 	// Alone tells that nobody looks after other clusters. Who made one is told so.
@@ -78,19 +82,35 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	err := r.Get(ctx, req.NamespacedName, cluster)
 	if apierrors.IsNotFound(err) || err == nil && cluster.DeletionTimestamp != nil {
 		r.Connections.Forget(req.NamespacedName)
+		r.Tenure.Forget(req.NamespacedName)
 		return ctrl.Result{}, nil
 	}
 	if err != nil {
 		return ctrl.Result{}, fmt.Errorf("read KafkaCluster %s: %w", req, err)
 	}
 	if !cluster.IsExternal() {
-		if r.Alone {
+		if r.Alone && r.Tenure.Of(cluster) != claim.TenureOther {
 			r.Recorder.Eventf(cluster, nil, corev1.EventTypeWarning, "NotLookedAfter", "Reconcile", "this operator looks after "+
 				"external clusters alone (its flag --external-only); make the KafkaCluster with spec.external, or install the "+
 				"operator without externalOnly")
 		}
 		return ctrl.Result{}, nil
 	}
+	cluster, err = r.Tenure.Enter(ctx, cluster)
+	switch {
+	case apierrors.IsConflict(err):
+		return ctrl.Result{RequeueAfter: soonAgain}, nil
+	case err != nil:
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	case cluster == nil:
+		r.Connections.Forget(req.NamespacedName)
+		return ctrl.Result{RequeueAfter: tenure.Again}, nil
+	}
+	return r.observe(ctx, cluster)
+}
+
+// observe looks at one external cluster, and reports.
+func (r *Reconciler) observe(ctx context.Context, cluster *v1alpha1.KafkaCluster) (ctrl.Result, error) {
 	overview, err := r.look(ctx, cluster)
 	if ctx.Err() != nil {
 		return ctrl.Result{}, ctx.Err() // the operator ends: that says nothing of the cluster

@@ -28,6 +28,8 @@ var kafkaTopics = batch.Kind[*v1alpha1.KafkaTopic, v1alpha1.KafkaTopicStatus]{
 	},
 	Status:     func(t *v1alpha1.KafkaTopic) *v1alpha1.KafkaTopicStatus { return &t.Status },
 	Conditions: func(s *v1alpha1.KafkaTopicStatus) *[]metav1.Condition { return &s.Conditions },
+	Operator:   func(s *v1alpha1.KafkaTopicStatus) *string { return &s.Operator },
+	Observed:   func(s *v1alpha1.KafkaTopicStatus) int64 { return s.ObservedGeneration },
 	Seen:       topics.SeenStatus,
 	Policy:     func(t *v1alpha1.KafkaTopic) *v1alpha1.DeletionPolicy { return &t.Spec.DeletionPolicy },
 	Leftover: func(t *v1alpha1.KafkaTopic) string {

@@ -36,6 +36,8 @@ var kafkaUsers = batch.Kind[*v1alpha1.KafkaUser, v1alpha1.KafkaUserStatus]{
 	},
 	Status:     func(u *v1alpha1.KafkaUser) *v1alpha1.KafkaUserStatus { return &u.Status },
 	Conditions: func(s *v1alpha1.KafkaUserStatus) *[]metav1.Condition { return &s.Conditions },
+	Operator:   func(s *v1alpha1.KafkaUserStatus) *string { return &s.Operator },
+	Observed:   func(s *v1alpha1.KafkaUserStatus) int64 { return s.ObservedGeneration },
 	Seen:       users.SeenStatus,
 	Policy:     func(u *v1alpha1.KafkaUser) *v1alpha1.DeletionPolicy { return &u.Spec.DeletionPolicy },
 	MayStay: func(host batch.Host, u *v1alpha1.KafkaUser) bool {

@@ -124,6 +124,7 @@ func TestGoldenRenders(t *testing.T) {
 			"--set", "nodeSelector.disk=ssd", "--set", "tolerations[0].operator=Exists", "--set", "logLevel=debug",
 			"--set", "serviceAccount.annotations.role=x", "--set", "kafkaImage.repository=mirror/kafka", "--set", "clusterDomain=k.example",
 			"--set", "plugins.allowedRegistries={registry.example.com/team,docker.io}",
+			"--set", "succeeds={kafka/castellan,kafka-old/castellan}",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -162,23 +163,26 @@ func firstDifference(got, want []byte) string {
 
 func TestValuesThatMeanNothingAreRefused(t *testing.T) {
 	for name, value := range map[string]string{
-		"an unknown value":           "replica=2",
-		"an unknown nested value":    "image.name=x",
-		"a digest that is none":      "image.digest=sha256:12",
-		"a limit without a unit":     "resources.limits.memory=134217728",
-		"a level that is none":       "logLevel=loud",
-		"an interval without a unit": "driftInterval=10",
-		"a policy that is none":      "deletionPolicy=Keep",
-		"a namespace that is none":   "watchNamespaces={Not_a_namespace}",
-		"the same namespace twice":   "watchNamespaces={a,a}",
-		"a negative replica count":   "replicas=-1",
-		"a switch that is no switch": "crds.install=perhaps",
-		"a profile that is none":     "externalOnly=perhaps",
-		"a registry that is no name": "plugins.allowedRegistries={https://a}",
-		"a registry with no list":    "plugins.allowedRegistries=a.example.com",
-		"a limit of another kind":    "plugins.registries={a.example.com}",
-		"slices that are no switch":  "endpointSlices.enabled=perhaps",
-		"slices of another kind":     "endpointSlices.write=true",
+		"an unknown value":            "replica=2",
+		"an unknown nested value":     "image.name=x",
+		"a digest that is none":       "image.digest=sha256:12",
+		"a limit without a unit":      "resources.limits.memory=134217728",
+		"a level that is none":        "logLevel=loud",
+		"an interval without a unit":  "driftInterval=10",
+		"a namespace that is none":    "watchNamespaces={Not_a_namespace}",
+		"the same namespace twice":    "watchNamespaces={a,a}",
+		"a negative replica count":    "replicas=-1",
+		"a switch that is no switch":  "crds.install=perhaps",
+		"a profile that is none":      "externalOnly=perhaps",
+		"a registry that is no name":  "plugins.allowedRegistries={https://a}",
+		"a registry with no list":     "plugins.allowedRegistries=a.example.com",
+		"a limit of another kind":     "plugins.registries={a.example.com}",
+		"an operator without release": "succeeds={castellan}",
+		"an operator of two releases": "succeeds={a/b/c}",
+		"the same operator twice":     "succeeds={a/b,a/b}",
+		"slices that are no switch":   "endpointSlices.enabled=perhaps",
+		"slices of another kind":      "endpointSlices.write=true",
+		"a policy that is none":       "deletionPolicy=Keep",
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := template(t, "--set", value); err == nil {

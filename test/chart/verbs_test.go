@@ -43,7 +43,7 @@ var reached = map[string][]string{
 	"controllers/batch/writer.go:PatchMetadata Patch":        asked,
 	"controllers/batch/writer.go:DropAnnotation Patch":       asked,
 	"controllers/batch/writer.go:Release Patch":              asked,
-	"controllers/batch/writer.go:PatchStatus Status().Patch": asked,
+	"controllers/batch/writer.go:patchStatus Status().Patch": asked,
 	"controllers/batch/writer.go:Create Create":              {"secrets"},
 	"controllers/batch/writer.go:Update Update":              {"secrets"},
 	"controllers/user/provided.go:readProvided Get":          {"secrets"}, // and whether there is one, by its metadata

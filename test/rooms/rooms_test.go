@@ -43,6 +43,9 @@ var house = []room{
 	{path: "controllers/topic", what: "topics, many in one flush", apart: []string{"controllers/user"}},
 	{path: "controllers/user", what: "users, many in one flush"},
 	{path: "controllers/batch", what: "the engine that topics and users share: queue, flush, claims, consent, writing"},
+	{path: "controllers/tenure", what: "which installation of the operator looks after a cluster",
+		apart: []string{"controllers/batch"}},
+	{path: "controllers/crds", what: "says where the CRDs and the operator are of different versions"},
 	{path: "controllers/moving", what: "the one actor that moves replicas"},
 	{
 		path: "internal/decide",
