@@ -201,7 +201,11 @@ func (h *life) depart(before seen) {
 		if delete(h.ready, id); was.Status.Credentials == nil {
 			continue
 		}
-		if h.stays(was, now) {
+		switch stays := h.stays(was, now); {
+		case stays && h.heldBy(users.Name(was)): // somebody has adopted it by then, and nobody was told that it is gone
+			h.say("  user %s of %s is another one's", users.Name(was), was.Name)
+			continue
+		case stays:
 			h.isLeft(users.Name(was))
 			if ready && !slices.Contains(stood.mechanisms, byTLS) &&
 				!h.logsInBy(users.Name(was), stood.mechanisms, stood.shown, before.holds[id]) {
@@ -227,10 +231,10 @@ func (h *life) goes(u *v1alpha1.KafkaUser, holds shown, stood standing) {
 	h.say("  user %s of %s is gone", users.Name(u), u.Name)
 }
 
-// stays tells whether a user that has gone is to stay in Kafka.
+// stays tells whether a user is to stay in Kafka whose object has gone.
 func (h *life) stays(u *v1alpha1.KafkaUser, now seen) bool {
 	return u.Spec.DeletionPolicy == v1alpha1.DeletionRetain && u.Namespace == controllertest.ClusterKey.Namespace &&
-		now.objects[u.UID] == nil && !h.heldBy(users.Name(u))
+		now.objects[u.UID] == nil
 }
 
 // isLeft notes that what Kafka has of a user is nobody's from now on, but for the ACLs that the cluster has on record.
