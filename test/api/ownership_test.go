@@ -49,7 +49,7 @@ func TestTwoManagersOfOneKafkaCluster(t *testing.T) {
 		}
 	}
 	refused := blocksOf(t, page, "sh api fails")[0]
-	said := strings.TrimSpace(blocksOf(t, page, "")[0])
+	said := strings.TrimSpace(blocksOf(t, page, "text")[0])
 	if out, err := run(refused); err == nil || !strings.Contains(out, said) {
 		t.Errorf("%s prints %q (error %v), expected %q", refused, out, err, said)
 	}

@@ -114,11 +114,13 @@ func (f Field) add(keyword string, value any, is bool) {
 
 // text is a value as JSON, which all that a schema holds can be written as.
 func text(value any) string {
-	raw, err := json.Marshal(value)
-	if err != nil {
+	var out strings.Builder
+	encoder := json.NewEncoder(&out)
+	encoder.SetEscapeHTML(false) // rules are full of &&
+	if err := encoder.Encode(value); err != nil {
 		return fmt.Sprint(value)
 	}
-	return string(raw)
+	return strings.TrimSuffix(out.String(), "\n")
 }
 
 // Print writes a digest: a line a field, in order, with tabs between.
