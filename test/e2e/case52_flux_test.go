@@ -40,28 +40,13 @@ var (
 )
 
 // Real Flux installs the operator from a registry and the rest from git, by the files of docs/gitops.md: the
-// application waits for its topic, an upgrade brings the CRDs and costs no record, a tag that does not exist harms
-// nothing, and what is pruned comes back with its records. Where the operator went first, no disk goes.
-func TestCase52_FluxInstallsUpgradesGatesAndPrunesWithoutLosingARecord(t *testing.T) {
+// application waits for its topic, applying again changes nothing, a tag that does not exist harms nothing, and an
+// upgrade brings the CRDs and costs no record.
+func TestCase52_FluxInstallsGatesAndUpgradesWithoutLosingARecord(t *testing.T) {
 	long(t)
-	if !isLocal() {
-		t.Skip("the operator is handed over to Flux, and its chart goes to the registry of the local cluster")
-	}
-	helm, err := script(t.Context(), "hack/tool.sh", "helm")
-	if err != nil {
-		t.Fatal(err)
-	}
-	pushChart(t, helm, "0.1.0", func(text string) string { return text })
-	pushChart(t, helm, "0.1.1", markCRD)
-	image := handOver(t, helm)
-	f := newFleet(t, releaseFrom(t, image))
-	startFlux(t)
-	applySample(t, "flux/fleet.yaml", strings.NewReplacer(sampleGit+"fleet.git", f.url))
-
-	cluster, topic := clusterNamed(sampleNamespace, "events"), topicNamed(sampleNamespace, "orders")
-	waitFlux(t, 5*time.Minute, fluxKust, "castellan")
-	waitFlux(t, 6*time.Minute, fluxKust, "kafka")
+	f := fluxFleet(t)
 	waitFlux(t, 3*time.Minute, fluxKust, "app")
+	cluster, topic := clusterNamed(sampleNamespace, "events"), topicNamed(sampleNamespace, "orders")
 	for _, o := range []object{cluster, topic, userNamed(sampleNamespace, "shop")} {
 		if err := isReady(t.Context(), o); err != nil {
 			t.Errorf("Flux says Ready before it is: %v", err)
@@ -71,17 +56,62 @@ func TestCase52_FluxInstallsUpgradesGatesAndPrunesWithoutLosingARecord(t *testin
 	mustStandStill(t, cluster, topic)
 	mustNotInherit(t, fluxKust.Group+"/name", fluxKust.Group+"/namespace")
 
-	l := loginOf(t, sampleNamespace, "shop").at(t, sampleNamespace, "events", "external")
-	records := startFlow(t, l, "orders", "shop-flow")
+	records := startFlow(t, shopOutside(t), "orders", "shop-flow")
 	before := lives(t, sampleNamespace, "events")
 	upgradeByGit(t, f)
 	records.progress(t, 30*time.Second)
 	mustLiveOn(t, sampleNamespace, "events", before)
 	records.stop(t)
+}
 
-	pruneTheTopic(t, f, l, records)
+// What Flux prunes comes back with its records: a topic whose file is removed by mistake, and a cluster with all that
+// it has. Where the operator goes first, the rest waits for one, and no disk goes.
+func TestCase52_FluxPrunesInAnyOrderWithoutLosingARecord(t *testing.T) {
+	long(t)
+	f := fluxFleet(t, oneBroker)
+	records := startFlow(t, shopOutside(t), "orders", "shop-flow")
+	records.stop(t)
+	pruneTheTopic(t, f, records)
 	pruneTheCluster(t, records)
-	uninstallAtOnce(t, cluster)
+	uninstallAtOnce(t)
+}
+
+// oneBroker has the sample's cluster make do with one.
+func oneBroker(t *testing.T, f *fleetRepository) {
+	t.Helper()
+	f.edit(t, "kafka/cluster.yaml", func(text string) string { return replaceOnce(text, "replicas: 3", "replicas: 1") })
+	f.edit(t, "kafka/topic.yaml", func(text string) string { return replaceOnce(text, "Factor: 3", "Factor: 1") })
+	f.commit(t, "Make do with one broker")
+}
+
+// fluxFleet hands the operator over to Flux and waits until that has installed it, and Kafka. The repository is altered
+// before.
+func fluxFleet(t *testing.T, alter ...func(*testing.T, *fleetRepository)) *fleetRepository {
+	t.Helper()
+	if !isLocal() {
+		t.Skip("the operator is handed over to Flux, and its chart goes to the registry of the local cluster")
+	}
+	helm, err := script(t.Context(), "hack/tool.sh", "helm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pushChart(t, helm, "0.1.0", func(text string) string { return text })
+	pushChart(t, helm, "0.1.1", markCRD)
+	f := newFleet(t, releaseFrom(t, handOver(t, helm)))
+	for _, one := range alter {
+		one(t, f)
+	}
+	startFlux(t)
+	applySample(t, "flux/fleet.yaml", strings.NewReplacer(sampleGit+"fleet.git", f.url))
+	waitFlux(t, 5*time.Minute, fluxKust, "castellan")
+	waitFlux(t, 6*time.Minute, fluxKust, "kafka")
+	return f
+}
+
+// shopOutside is the sample's user at the listener for clients outside.
+func shopOutside(t *testing.T) login {
+	t.Helper()
+	return loginOf(t, sampleNamespace, "shop").at(t, sampleNamespace, "events", "external")
 }
 
 // releaseFrom puts the cluster's registry and the operator's image into castellan/release.yaml.
@@ -293,7 +323,7 @@ func upgradeByGit(t *testing.T, f *fleetRepository) {
 }
 
 // pruneTheTopic takes the topic's file out of git and puts it back: the topic is the same, with its records.
-func pruneTheTopic(t *testing.T, f *fleetRepository, l login, records *flow) {
+func pruneTheTopic(t *testing.T, f *fleetRepository, records *flow) {
 	t.Helper()
 	topic := topicNamed(sampleNamespace, "orders")
 	if err := refresh(t.Context(), topic); err != nil {
@@ -308,14 +338,14 @@ func pruneTheTopic(t *testing.T, f *fleetRepository, l login, records *flow) {
 		}
 		return nil
 	})
-	mustHoldRecords(t, l, records)
+	mustHoldRecords(t, records)
 	f.edit(t, "kafka/kustomization.yaml", func(text string) string { return text + "- topic.yaml\n" })
 	applyCommit(t, f, "Put the topic back")
 	waitReady(t, time.Minute, topic)
 	if topic.Status.TopicID != id {
 		t.Errorf("the topic is another one: %s, and was %s", topic.Status.TopicID, id)
 	}
-	mustHoldRecords(t, l, records)
+	mustHoldRecords(t, records)
 }
 
 func applyCommit(t *testing.T, f *fleetRepository, message string) {
@@ -326,8 +356,9 @@ func applyCommit(t *testing.T, f *fleetRepository, message string) {
 }
 
 // mustHoldRecords fails unless the topic has every record that was acknowledged.
-func mustHoldRecords(t *testing.T, l login, records *flow) {
+func mustHoldRecords(t *testing.T, records *flow) {
 	t.Helper()
+	l := shopOutside(t)
 	ctx, cancel := context.WithTimeout(t.Context(), pace.Of(2*time.Minute))
 	defer cancel()
 	found := readAll(ctx, t, l, "orders")
@@ -391,7 +422,7 @@ func pruneTheCluster(t *testing.T, records *flow) {
 		t.Fatal(err)
 	}
 	waitFlux(t, 6*time.Minute, fluxKust, "kafka")
-	mustHoldRecords(t, loginOf(t, sampleNamespace, "shop").at(t, sampleNamespace, "events", "external"), records)
+	mustHoldRecords(t, records)
 	if now := claims(t); !maps.Equal(now, had) {
 		t.Errorf("the claims are %v, and were %v", now, had)
 	}
@@ -399,8 +430,9 @@ func pruneTheCluster(t *testing.T, records *flow) {
 
 // uninstallAtOnce removes everything in the wrong order, the operator first. The CRDs stay, and what the operator has
 // to let go of waits for it. No claim goes.
-func uninstallAtOnce(t *testing.T, cluster kafkaCluster) {
+func uninstallAtOnce(t *testing.T) {
 	t.Helper()
+	cluster := clusterNamed(sampleNamespace, "events")
 	had := claims(t)
 	deleteFlux(t, "castellan", "--timeout=5m")
 	eventually(t, 2*time.Minute, "the operator is gone", func(ctx context.Context) error {
