@@ -59,6 +59,7 @@ func TestCase52_ArgoCDSyncsInWavesWithoutDriftAndTellsTheHealth(t *testing.T) {
 	mustHaveWaited(t, topic)
 	mustBeAsInGit(t, "castellan", "kafka")
 	mustNotInherit(t, "argocd.argoproj.io/tracking-id")
+	mustKeepTheCRDs(t)
 	refuseASpec(t, f, cluster)
 	removeWithTheApplication(t, cluster)
 }
@@ -237,6 +238,38 @@ func mustBeAsInGit(t *testing.T, names ...string) {
 			}
 		}
 	}
+}
+
+// mustKeepTheCRDs has the chart leave the CRDs out: Argo CD would prune them, and every topic with them.
+func mustKeepTheCRDs(t *testing.T) {
+	t.Helper()
+	install := func(value string) {
+		patch := fmt.Appendf(nil, `{"spec":{"source":{"helm":{"valuesObject":{"crds":{"install":%s}}}}}}`, value)
+		by := client.RawPatch("application/merge-patch+json", patch)
+		if err := kube.Patch(t.Context(), application("castellan"), by); err != nil {
+			t.Fatal(err)
+		}
+	}
+	install("false")
+	eventually(t, 2*time.Minute, "Argo CD has synced without the CRDs", func(ctx context.Context) error {
+		o := application("castellan")
+		if err := kube.Get(ctx, client.ObjectKeyFromObject(o), o); err != nil {
+			return err
+		}
+		resources, _, _ := unstructured.NestedSlice(o.Object, "status", "operationState", "syncResult", "resources")
+		if told := fmt.Sprint(resources); strings.Count(told, "no prune") != 3 {
+			return fmt.Errorf("it has said of no CRDs that it does not prune them: %s", told)
+		}
+		return nil
+	})
+	for _, kind := range []string{"kafkaclusters", "kafkatopics", "kafkausers"} {
+		out, err := kubectl(t.Context(), "get", "crd", kind+"."+kafkaGroup, "-o", "jsonpath={.metadata.deletionTimestamp}")
+		if err != nil || out != "" {
+			t.Errorf("the CRD of %s is gone or goes: %q (error %v)", kind, out, err)
+		}
+	}
+	install("true")
+	waitArgoCD(t, 2*time.Minute, "castellan", "Synced", "Healthy")
 }
 
 // refuseASpec commits what the operator refuses, and takes it back.
