@@ -39,7 +39,7 @@ func TestCase52_ArgoCDSyncsInWavesWithoutDriftAndTellsTheHealth(t *testing.T) {
 	pushChart(t, helm, "0.1.0", func(text string) string { return text })
 	image := handOver(t, helm)
 	f := newFleet(t, releaseFrom(t, image))
-	oneBroker(t, f)
+	withOneBroker(t, f)
 	startArgoCD(t, helm)
 	fleet := strings.NewReplacer(sampleGit+"fleet.git", f.url)
 	mustNotWaitWithoutHealth(t, fleet)

@@ -68,7 +68,7 @@ func TestCase52_FluxInstallsGatesAndUpgradesWithoutLosingARecord(t *testing.T) {
 // it has. Where the operator goes first, the rest waits for one, and no disk goes.
 func TestCase52_FluxPrunesInAnyOrderWithoutLosingARecord(t *testing.T) {
 	long(t)
-	f := fluxFleet(t, oneBroker)
+	f := fluxFleet(t, withOneBroker)
 	records := startFlow(t, shopOutside(t), "orders", "shop-flow")
 	records.stop(t)
 	pruneTheTopic(t, f, records)
@@ -76,8 +76,8 @@ func TestCase52_FluxPrunesInAnyOrderWithoutLosingARecord(t *testing.T) {
 	uninstallAtOnce(t)
 }
 
-// oneBroker has the sample's cluster make do with one.
-func oneBroker(t *testing.T, f *fleetRepository) {
+// withOneBroker has the sample's cluster make do with one.
+func withOneBroker(t *testing.T, f *fleetRepository) {
 	t.Helper()
 	f.edit(t, "kafka/cluster.yaml", func(text string) string { return replaceOnce(text, "replicas: 3", "replicas: 1") })
 	f.edit(t, "kafka/topic.yaml", func(text string) string { return replaceOnce(text, "Factor: 3", "Factor: 1") })
