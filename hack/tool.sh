@@ -3,8 +3,8 @@
 #   hack/tool.sh helm
 # Each tool has a module of its own under hack/tools (controller-gen: hack/tools itself), so that no tool decides about
 # the versions of another, or of the operator. What is built lies in the user's cache, named by the module's content.
-# cert-manager is for the end-to-end tests: its controllers, as a process beside a cluster (--kubeconfig). So are Argo CD and
-# the controllers of Flux.
+# cert-manager is for the end-to-end tests: its controllers, as a process beside a cluster (--kubeconfig). So are the
+# controllers of Flux.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -12,7 +12,6 @@ cache=${CASTELLAN_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/castellan}
 
 name=${1:?usage: hack/tool.sh NAME}
 case $name in
-argocd) module=hack/tools/argocd package=. ;;
 cert-manager) module=hack/tools/cert-manager package=. ;;
 controller-gen) module=hack/tools package=sigs.k8s.io/controller-tools/cmd/controller-gen ;;
 source-controller | kustomize-controller | helm-controller)
