@@ -83,7 +83,7 @@ stage_unit() {
 	local rc=0 module list
 	mapfile -t list < <(packages)
 	gotest unit . 20m "${list[@]}" || rc=1
-	for module in hack/apidoc hack/demo hack/localcluster test/kstatus; do
+	for module in hack/apidoc hack/demo hack/localcluster test/kstatus test/gitops; do
 		gotest unit "$module" 10m ./... || rc=1
 	done
 	# The module has a second name here, so that both lists of results are kept.

@@ -3,8 +3,8 @@
 #   hack/tool.sh helm
 # Each tool has a module of its own under hack/tools (controller-gen: hack/tools itself), so that no tool decides about
 # the versions of another, or of the operator. What is built lies in the user's cache, named by the module's content.
-# cert-manager is for the end-to-end tests: its controllers, as a process beside a cluster (--kubeconfig). The API servers
-# are those of the oldest and the newest Kubernetes that test/api runs on.
+# cert-manager is for the end-to-end tests: its controllers, as a process beside a cluster (--kubeconfig). So are the
+# controllers of Flux. The API servers are those of the oldest and the newest Kubernetes that test/api runs on.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -15,6 +15,9 @@ flags=
 case $name in
 cert-manager) module=hack/tools/cert-manager package=. ;;
 controller-gen) module=hack/tools package=sigs.k8s.io/controller-tools/cmd/controller-gen ;;
+source-controller | kustomize-controller | helm-controller)
+	module=hack/tools/$name package=github.com/fluxcd/$name
+	;;
 golangci-lint) module=hack/tools/golangci-lint package=github.com/golangci/golangci-lint/v2/cmd/golangci-lint ;;
 gotestsum) module=hack/tools/gotestsum package=gotest.tools/gotestsum ;;
 govulncheck) module=hack/tools/govulncheck package=golang.org/x/vuln/cmd/govulncheck ;;

@@ -272,9 +272,13 @@ func TestShortNamesAndCategory(t *testing.T) {
 }
 
 func TestEverySampleIsAccepted(t *testing.T) {
-	paths, err := filepath.Glob(filepath.Join(repository, "config", "samples", "*.yaml"))
-	if err != nil || len(paths) == 0 {
-		t.Fatalf("no samples in config/samples (error %v)", err)
+	var paths []string
+	for _, folder := range []string{"samples", filepath.Join("samples", "gitops", "kafka")} {
+		found, err := filepath.Glob(filepath.Join(repository, "config", folder, "*.yaml"))
+		if err != nil || len(found) == 0 {
+			t.Fatalf("no samples in config/%s (error %v)", folder, err)
+		}
+		paths = append(paths, found...)
 	}
 	kinds := map[string]int{}
 	for _, path := range paths {

@@ -23,12 +23,19 @@ var (
 	withEverything = slices.Concat(withGateways, withSlices)
 )
 
+// keeping has Helm keep CRDs at uninstall, and Argo CD and Flux when their files no longer have them.
+var keeping = map[string]string{
+	"helm.sh/resource-policy":           "keep",
+	"argocd.argoproj.io/sync-options":   "Prune=false",
+	"kustomize.toolkit.fluxcd.io/prune": "disabled",
+}
+
 // plain takes away what only Helm or only kustomize writes, and no API server acts upon.
 func plain(o object) object {
 	meta := o["metadata"].(object)
 	delete(meta, "labels")
 	if annotations, ok := meta["annotations"].(object); ok {
-		delete(annotations, "helm.sh/resource-policy")
+		maps.DeleteFunc(annotations, func(key string, _ any) bool { return keeping[key] != "" })
 		if len(annotations) == 0 {
 			delete(meta, "annotations")
 		}
@@ -85,8 +92,14 @@ func TestCRDsAreTheGeneratedOnesAndAreKept(t *testing.T) {
 		if !ok {
 			t.Fatalf("the chart lacks %s", name)
 		}
-		if policy := got["metadata"].(object)["annotations"].(object)["helm.sh/resource-policy"]; policy != "keep" {
-			t.Errorf("%s goes with the release, and every Kafka with it", name)
+		for key, value := range keeping {
+			if got["metadata"].(object)["annotations"].(object)[key] != value {
+				t.Errorf("the chart's %s lacks %s: %s, and every Kafka would go with it", name, key, value)
+			}
+			of := kustomized(t, "config/crd")[name]["metadata"].(object)["annotations"].(object)
+			if key != "helm.sh/resource-policy" && of[key] != value {
+				t.Errorf("%s of config/crd lacks %s: %s, and every Kafka would go with it", name, key, value)
+			}
 		}
 		if !reflect.DeepEqual(plain(got), plain(want)) {
 			t.Errorf("%s is not the generated one: make generate", name)
