@@ -10,7 +10,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 
 # CONTEXT=name    an existing Kubernetes cluster of your kubeconfig (kind, a cloud) in place of the local one
 # IMAGE=ref       with CONTEXT: an operator image that this cluster can pull; without it a kind cluster is loaded
-# STAGES="unit …" which parts `make test` and `make test-all` run: unit chart api kafka e2e
+# STAGES="unit …" which parts `make test` and `make test-all` run: unit chart api kafka e2e; release in test-all only
 # RUN=regexp      tests of those parts whose names match
 # SHARD=i/n       the i-th of n pieces of `make test-all`, which together are all of it
 # KEEP=1          keep the test cluster when `make test` ends
@@ -19,9 +19,14 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 # BROKERS=1       how many brokers it takes
 # MECHANISM=name  how the users log in: SCRAM-SHA-512 (unless told), SCRAM-SHA-256, PLAIN or TLS
 # BESIDE=0        users that are there before the operator starts
+# VERSION=v0.1.0  what `make release` makes, from the commit that is checked out
+# OUT=folder      where it puts it; must not exist. Unless told, release/VERSION in the cache
+# REGISTRY=ref    folder of a registry that chart and manifests name, as registry.example.com/team
+# PUSH=ref        folder of a registry to publish to, in place of REGISTRY; needs KEY
+# KEY=file        cosign's private key: a file, env://NAME or the URI of a KMS; COSIGN_PASSWORD has its password
 CONTEXT ?=
 IMAGE ?=
-STAGES ?= unit chart api kafka e2e
+STAGES ?= unit chart api kafka release e2e
 RUN ?=
 SHARD ?=
 KEEP ?=
@@ -29,6 +34,11 @@ REST ?= 240s
 BROKERS ?= 1
 MECHANISM ?= SCRAM-SHA-512
 BESIDE ?= 0
+VERSION ?=
+OUT ?=
+REGISTRY ?=
+PUSH ?=
+KEY ?=
 export CONTEXT IMAGE STAGES RUN SHARD KEEP
 
 export CASTELLAN_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/castellan
@@ -66,6 +76,9 @@ image: ## build the operator image (an OCI layout, without Docker); prints its r
 
 load: ## build the operator image and load it into the local cluster
 	@hack/image.sh load
+
+release: ## everything that a version consists of, from the commit: VERSION, OUT, REGISTRY, PUSH, KEY
+	@VERSION="$(VERSION)" OUT="$(OUT)" REGISTRY="$(REGISTRY)" PUSH="$(PUSH)" KEY="$(KEY)" hack/release.sh
 
 generate: ## write CRDs, deepcopy, roles, chart files, API reference and the broker's jar from their sources
 	@hack/generate.sh

@@ -4,6 +4,7 @@
 # Each tool has a module of its own under hack/tools (controller-gen: hack/tools itself), so that no tool decides about
 # the versions of another, or of the operator. What is built lies in the user's cache, named by the module's content.
 # cert-manager is for the end-to-end tests: its controllers, as a process beside a cluster (--kubeconfig).
+# bundle-check and cosign are for releases.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -11,8 +12,10 @@ cache=${CASTELLAN_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/castellan}
 
 name=${1:?usage: hack/tool.sh NAME}
 case $name in
+bundle-check) module=hack/tools/bundle-check package=. ;;
 cert-manager) module=hack/tools/cert-manager package=. ;;
 controller-gen) module=hack/tools package=sigs.k8s.io/controller-tools/cmd/controller-gen ;;
+cosign) module=hack/tools/cosign package=github.com/sigstore/cosign/v3/cmd/cosign ;;
 golangci-lint) module=hack/tools/golangci-lint package=github.com/golangci/golangci-lint/v2/cmd/golangci-lint ;;
 gotestsum) module=hack/tools/gotestsum package=gotest.tools/gotestsum ;;
 govulncheck) module=hack/tools/govulncheck package=golang.org/x/vuln/cmd/govulncheck ;;
