@@ -10,7 +10,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 
 # CONTEXT=name    an existing Kubernetes cluster of your kubeconfig (kind, a cloud) in place of the local one
 # IMAGE=ref       with CONTEXT: an operator image that this cluster can pull; without it a kind cluster is loaded
-# STAGES="unit …" which parts `make test` and `make test-all` run: unit chart api kafka e2e
+# STAGES="unit …" which parts `make test` and `make test-all` run: unit chart api kafka e2e; release in test-all only
 # RUN=regexp      tests of those parts whose names match
 # SHARD=i/n       the i-th of n pieces of `make test-all`, which together are all of it
 # SERVE=port      with `make docs`: serve the site, with its search, until it is interrupted
@@ -22,9 +22,14 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 # BESIDE=0        users that are there before the operator starts
 # SIZE=256Mi      how much data `make bench-balance` evens out; there are three copies of it
 # RATE=10Mi       bytes per second that each broker may send and receive meanwhile; 0 = no limit
+# VERSION=v0.1.0  what `make release` makes, from the commit that is checked out
+# OUT=folder      where it puts it; must not exist. Unless told, release/VERSION in the cache
+# REGISTRY=ref    folder of a registry that chart and manifests name, as registry.example.com/team
+# PUSH=ref        folder of a registry to publish to, in place of REGISTRY; needs KEY
+# KEY=file        cosign's private key: a file, env://NAME or the URI of a KMS; COSIGN_PASSWORD has its password
 CONTEXT ?=
 IMAGE ?=
-STAGES ?= unit chart api kafka e2e
+STAGES ?= unit chart api kafka release e2e
 RUN ?=
 SHARD ?=
 KEEP ?=
@@ -35,6 +40,11 @@ MECHANISM ?= SCRAM-SHA-512
 BESIDE ?= 0
 SIZE ?= 256Mi
 RATE ?= 10Mi
+VERSION ?=
+OUT ?=
+REGISTRY ?=
+PUSH ?=
+KEY ?=
 export CONTEXT IMAGE STAGES RUN SHARD KEEP SERVE
 
 export CASTELLAN_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/castellan
@@ -72,6 +82,9 @@ image: ## build the operator image (an OCI layout, without Docker); prints its r
 
 load: ## build the operator image and load it into the local cluster
 	@hack/image.sh load
+
+release: ## everything that a version consists of, from the commit: VERSION, OUT, REGISTRY, PUSH, KEY
+	@VERSION="$(VERSION)" OUT="$(OUT)" REGISTRY="$(REGISTRY)" PUSH="$(PUSH)" KEY="$(KEY)" hack/release.sh
 
 generate: ## write CRDs, deepcopy, roles, chart files, API reference and the broker's jar from their sources
 	@hack/generate.sh

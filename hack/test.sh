@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # Runs the tests in stages, from those that need nothing to those that need a whole cluster, and counts them.
 # Whatever it starts ends with it: when it is done, when a stage fails, and when it is interrupted.
-#   STAGES  unit chart api kafka e2e (default: all)   RUN  only tests whose names match   KEEP  leave the cluster running
-#   LANE    promise: only the end-to-end cases that begin with promise(t) (default: all; who names cases in RUN means these)
+#   STAGES  unit chart api kafka release e2e (default: all)   RUN  only tests whose names match
+#   KEEP    leave the cluster running
+#   LANE    promise: only the end-to-end cases that begin with promise(t), and no release
+#           (default: all; who names cases in RUN means these)
 #   SHARD   i/n: the i-th of n pieces; the stages before e2e belong to the first
 #   CONTEXT run the e2e stage on an existing cluster of the kubeconfig
 set -euo pipefail
@@ -14,7 +16,7 @@ export CGO_ENABLED=0
 GOFLAGS="$(go env GOFLAGS) -trimpath"
 export GOFLAGS
 export CASTELLAN_CACHE=${CASTELLAN_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/castellan}
-STAGES=${STAGES:-unit chart api kafka e2e}
+STAGES=${STAGES:-unit chart api kafka release e2e}
 SHARD=${SHARD:-}
 [ -n "${RUN:-}" ] || export CASTELLAN_E2E_LANE=${LANE:-}
 export CASTELLAN_E2E_SHARD=$SHARD
@@ -86,6 +88,7 @@ stage_unit() {
 	for module in hack/apidoc hack/demo hack/localcluster test/kstatus test/gitops; do
 		gotest unit "$module" 10m ./... || rc=1
 	done
+	gotest unit hack/release 10m . || rc=1
 	# The module has a second name here, so that both lists of results are kept.
 	[ "${LANE:-}" = promise ] || [ -n "${RUN:-}" ] || RUN='^TestRandomLivesOf' CASTELLAN_PROPERTY_RUNS=1000 \
 		gotest unit ./. 30m ./controllers/topic ./controllers/user || rc=1
@@ -115,6 +118,15 @@ stage_kafka() {
 	export CASTELLAN_BENCH_OPERATOR
 	gotest kafka . 20m ./internal/kafka/... ./controllers/onkafka ./test/benchtopics ./test/benchusers \
 		./test/benchbalance
+}
+
+# The tools are built first: the first time that takes longer than the tests.
+stage_release() {
+	local tool
+	for tool in helm kustomize bundle-check cosign; do
+		hack/tool.sh "$tool" >/dev/null || return 1
+	done
+	gotest release hack/release 30m ./whole
 }
 
 # existing_cluster points the end-to-end tests at CONTEXT and installs the operator there.
@@ -160,6 +172,7 @@ titles=(
 	"chart=Helm chart, kustomize and permissions"
 	"api=CRDs against a real API server"
 	"kafka=client and topics against a real Kafka"
+	"release=a release, built twice, published and verified"
 	"e2e=end to end: the operator in a cluster"
 )
 gotestsum=$(hack/tool.sh gotestsum)
@@ -171,6 +184,7 @@ passed=0 failed=0 skipped=0
 for entry in "${titles[@]}"; do
 	stage=${entry%%=*}
 	[[ " $STAGES " == *" $stage "* ]] || continue
+	[ "$stage" != release ] || [ "${LANE:-}" != promise ] || continue
 	[ "$stage" = e2e ] || [ -z "$SHARD" ] || [ "${SHARD%%/*}" = 1 ] || continue
 	printf '\n=== %s\n' "${entry#*=}"
 	begun=$SECONDS rc=0
@@ -181,7 +195,7 @@ for entry in "${titles[@]}"; do
 	passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
 	n=$(not_run "$stage")
 	if [ "$n" = 0 ]; then n=''; else n=", $n of them not run"; fi
-	rows+=("$(printf '%-6s %5d passed %4d failed %4d skipped %5ds%s' "$stage" "$p" "$f" "$s" $((SECONDS - begun)) "$n")")
+	rows+=("$(printf '%-7s %5d passed %4d failed %4d skipped %5ds%s' "$stage" "$p" "$f" "$s" $((SECONDS - begun)) "$n")")
 done
 
 printf '\n'

@@ -12,7 +12,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 generated=(api/v1alpha1/zz_generated.deepcopy.go config/crd/bases config/rbac/role.yaml config/external-only/role.yaml charts/castellan/files docs/api.md)
-modules=(. hack/apidoc hack/demo hack/localcluster test/kstatus test/gitops)
+modules=(. hack/apidoc hack/demo hack/localcluster hack/release test/kstatus test/gitops)
 
 check_generated() {
 	hack/generate.sh --into "$work/generated"

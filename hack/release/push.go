@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+)
+
+// reference is something that the release has in a registry.
+type reference struct {
+	title      string
+	repository string
+	tagged     string
+	digest     v1.Hash
+	taggable   remote.Taggable
+}
+
+// references are what a registry has of the release: image, chart and bundle.
+func (r *release) references() ([]reference, error) {
+	all := []struct {
+		title, repository string
+		content           interface {
+			remote.Taggable
+			Digest() (v1.Hash, error)
+		}
+	}{
+		{"image, linux/amd64 and linux/arm64", r.repository(), r.image},
+		{"chart", r.registry + "/charts/" + product, r.chart},
+		{"bundle for OLM", r.registry + "/" + product + "-bundle", r.bundle},
+	}
+	var refs []reference
+	for _, one := range all {
+		digest, err := one.content.Digest()
+		if err != nil {
+			return nil, err
+		}
+		refs = append(refs, reference{one.title, one.repository, one.repository + ":" + r.version, digest, one.content})
+	}
+	return refs, nil
+}
+
+// push publishes and signs. A version that is published never changes: where its tag is there with another digest,
+// nothing is pushed. What is there with the same digest is signed again, so that a push that was cut short can be
+// repeated.
+func (r *release) push(ctx context.Context, key string) error {
+	refs, err := r.references()
+	if err != nil {
+		return err
+	}
+	options := []remote.Option{remote.WithContext(ctx), remote.WithAuthFromKeychain(authn.DefaultKeychain)}
+	tags := map[string]name.Tag{}
+	for _, ref := range refs {
+		tag, err := name.NewTag(ref.tagged, name.StrictValidation)
+		if err != nil {
+			return fmt.Errorf("push %s: %w", ref.tagged, err)
+		}
+		tags[ref.tagged] = tag
+		if err := free(tag, ref.digest, options); err != nil {
+			return err
+		}
+	}
+	for _, ref := range refs {
+		tag := tags[ref.tagged]
+		switch content := ref.taggable.(type) {
+		case v1.ImageIndex:
+			err = remote.WriteIndex(tag, content, options...)
+		case v1.Image:
+			err = remote.Write(tag, content, options...)
+		default:
+			err = errors.New("neither an image nor an index")
+		}
+		if err != nil {
+			return fmt.Errorf("push %s: %w", ref.tagged, err)
+		}
+	}
+	return r.signPublished(ctx, key)
+}
+
+// free says whether a tag is not there yet, or is there with the same digest.
+func free(tag name.Tag, digest v1.Hash, options []remote.Option) error {
+	there, err := remote.Head(tag, options...)
+	var refused *transport.Error
+	if errors.As(err, &refused) && refused.StatusCode == http.StatusNotFound {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("look whether %s is there: %w", tag, err)
+	}
+	if there.Digest != digest {
+		return fmt.Errorf("%s is published already, as %s, and a published version never changes: release another one",
+			tag, there.Digest)
+	}
+	return nil
+}
