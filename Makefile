@@ -108,7 +108,7 @@ test-all: ## every test, with all end-to-end cases, in an hour or two; STAGES, R
 unit: ## only the tests that need nothing, in seconds
 	@STAGES=unit hack/test.sh
 
-mutation: ## break the planner's rules one by one; prints which test turns red
+mutation: ## break rules of planner and balance one by one; prints which test turns red
 	@hack/mutation.sh
 
 golden: ## write the golden files anew; review the difference like code

@@ -167,7 +167,7 @@ type KafkaClusterSpec struct {
 	// +kubebuilder:default={}
 	Rolling Rolling `json:"rolling,omitempty"`
 
-	// When and how the operator moves replicas to where there is room. Default: none; it moves none, as with mode Off.
+	// When and how the operator moves replicas to where there is room. Default: mode OnScale.
 	// +optional
 	Balancing *Balancing `json:"balancing,omitempty"`
 

@@ -69,26 +69,54 @@ func (b *Balancer) Remember(cluster types.NamespacedName, r model.Remembered) {
 // Forget forgets a cluster that is gone.
 func (b *Balancer) Forget(cluster types.NamespacedName) { b.Remember(cluster, model.Remembered{}) }
 
-// Seen is what a plan of moves may ask for. Nothing is asked before that, and nothing twice.
-func (b *Balancer) Seen(ctx context.Context, cluster types.NamespacedName, admin kafka.Admin) model.BalancingSeen {
+// Seen is what is remembered of a cluster. Where that is a plan, or replicas move, the topics are there, too: each such
+// pass wants them.
+func (b *Balancer) Seen(ctx context.Context, cluster types.NamespacedName, shot *kafka.Snapshot) model.BalancingSeen {
 	if b == nil {
 		return model.BalancingSeen{}
 	}
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	return model.BalancingSeen{
-		Remembered: b.plans[cluster], Rate: b.Rate, Unnamed: maps.Clone(b.unnamed[cluster]),
-		Loads: sync.OnceValues(func() (map[int32][]kafka.LoadDir, error) {
-			ctx, cancel := context.WithTimeout(ctx, loadsPatience)
-			defer cancel()
-			return admin.Loads(ctx)
-		}),
-		Topics: sync.OnceValues(func() ([]model.PlacedTopic, error) { return b.topics(ctx, cluster) }),
+	seen := model.BalancingSeen{Remembered: b.plans[cluster], Rate: b.Rate, Unnamed: maps.Clone(b.unnamed[cluster])}
+	b.mu.Unlock()
+	if seen.Remembered.Plan != nil || shot != nil && shot.Reassigning > 0 {
+		seen.Topics = b.topicsSeen(ctx, cluster)
+	}
+	return seen
+}
+
+// Read adds what a plan of moves wants to know. What cannot be read is there as an error.
+func (b *Balancer) Read(
+	ctx context.Context, cluster types.NamespacedName, wants course.Wants,
+	sizes func(context.Context) (map[int32][]kafka.LoadDir, error), seen *model.BalancingSeen,
+) {
+	if wants.Topics {
+		seen.Topics = b.topicsSeen(ctx, cluster)
+	}
+	if wants.Sizes {
+		ctx, cancel := context.WithTimeout(ctx, loadsPatience)
+		defer cancel()
+		dirs, err := sizes(ctx)
+		seen.Sizes = &model.SizesSeen{Dirs: dirs, Err: textOf(err)}
 	}
 }
 
-// topics lists the KafkaTopics of a cluster that place replicas or move them.
+func (b *Balancer) topicsSeen(ctx context.Context, cluster types.NamespacedName) *model.TopicsSeen {
+	placed, err := b.topics(ctx, cluster)
+	return &model.TopicsSeen{Placed: placed, Err: textOf(err)}
+}
+
+func textOf(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+// topics lists the KafkaTopics of a cluster that place replicas or move them. A nil Balancer knows of none.
 func (b *Balancer) topics(ctx context.Context, cluster types.NamespacedName) ([]model.PlacedTopic, error) {
+	if b == nil {
+		return nil, nil
+	}
 	list := &v1alpha1.KafkaTopicList{}
 	if err := b.List(ctx, list, client.MatchingFields{batch.ClusterIndex: cluster.String()}); err != nil {
 		return nil, fmt.Errorf("list the KafkaTopics of cluster %s: %w", cluster, err)
@@ -126,6 +154,8 @@ type Work struct {
 	// Found are the partitions as they were when the moves were decided.
 	Found []kafka.Partition
 	Moves []v1alpha1.MovingPartition
+	// Swaps are pairs of them of which neither begins without the other.
+	Swaps [][2]kafka.PartitionID
 	Now   time.Time
 	// Write puts a record in the place of Record, or fails if somebody has written meanwhile.
 	Write func(*v1alpha1.BalancingStatus) error
@@ -137,22 +167,21 @@ func (b *Balancer) mover(w Work) moving.Mover {
 }
 
 // Begin records moves, sets the limit and the throttle, and begins them, in this order: an operator that takes over
-// finds nothing under way that it does not know. Once they are on record it looks again, and leaves alone what somebody
-// else has moved meanwhile.
+// finds nothing under way that it does not know. It looks at their partitions before, for what is to be on record, and
+// once they are on record: what somebody else has moved until then is left alone.
 func (b *Balancer) Begin(ctx context.Context, w Work) ([]v1alpha1.MovingPartition, error) {
-	live, err := w.Admin.DescribeTopics(ctx, topicsOf(w.Moves))
+	live, begun, err := w.look(ctx, w.Moves)
 	if err != nil {
-		return nil, fmt.Errorf("read the topics whose replicas are to move: %w", err)
+		return nil, err
 	}
 	copies := false
-	begun := make([]v1alpha1.MovingPartition, 0, len(w.Moves))
-	w.Moves = b.named(w, live)
-	for _, m := range w.Moves {
+	begun = w.together(b.named(w, begun, live))
+	for i := range begun {
+		m := &begun[i]
 		m.ForeignThrottle = w.isForeign(live[m.Topic])
-		begun = append(begun, m)
-		copies = copies || len(adding(live[m.Topic], m)) > 0
+		copies = copies || len(adding(live[m.Topic], *m)) > 0
 	}
-	if len(begun) == 0 {
+	if w.Moves = begun; len(begun) == 0 {
 		return nil, nil
 	}
 	rate := b.mover(w).Rate
@@ -167,7 +196,7 @@ func (b *Balancer) Begin(ctx context.Context, w Work) ([]v1alpha1.MovingPartitio
 	if err != nil {
 		return nil, err
 	}
-	if len(begun) < len(w.Moves) {
+	if begun = w.together(begun); len(begun) < len(w.Moves) {
 		next = *course.Without(next, w.except(begun))
 		if err := w.Write(&next); err != nil || len(begun) == 0 {
 			return nil, err
@@ -184,11 +213,31 @@ func (b *Balancer) Begin(ctx context.Context, w Work) ([]v1alpha1.MovingPartitio
 	return begun, b.carry(ctx, w, work)
 }
 
+// together are those of some moves that do not lack the one with which they change places.
+func (w *Work) together(some []v1alpha1.MovingPartition) []v1alpha1.MovingPartition {
+	lacking := map[kafka.PartitionID]bool{}
+	has := func(id kafka.PartitionID) bool {
+		return slices.ContainsFunc(some, func(m v1alpha1.MovingPartition) bool { return idOf(m) == id })
+	}
+	for _, pair := range w.Swaps {
+		if !has(pair[0]) || !has(pair[1]) {
+			lacking[pair[0]], lacking[pair[1]] = true, true
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(some), func(m v1alpha1.MovingPartition) bool { return lacking[idOf(m)] })
+}
+
+func idOf(m v1alpha1.MovingPartition) kafka.PartitionID {
+	return kafka.PartitionID{Topic: m.Topic, Number: m.Partition}
+}
+
 // named are the moves of topics without a throttle of somebody else's, or with one that holds for all that moves.
 // Others would copy without a limit. It remembers their topics.
-func (b *Balancer) named(w Work, live map[string]kafka.Topic) []v1alpha1.MovingPartition {
+func (b *Balancer) named(
+	w Work, some []v1alpha1.MovingPartition, live map[string]kafka.Topic,
+) []v1alpha1.MovingPartition {
 	unnamed := map[string]bool{}
-	for _, m := range w.Moves {
+	for _, m := range some {
 		topic := live[m.Topic]
 		unnamed[m.Topic] = unnamed[m.Topic] || b.mover(w).Rate > 0 && w.isForeign(topic) && !names(topic, m)
 	}
@@ -207,7 +256,7 @@ func (b *Balancer) named(w Work, live map[string]kafka.Topic) []v1alpha1.MovingP
 		}
 		b.unnamed[w.Cluster][topic] = w.Now.Add(unnamedFor)
 	}
-	return slices.DeleteFunc(slices.Clone(w.Moves), func(m v1alpha1.MovingPartition) bool { return unnamed[m.Topic] })
+	return slices.DeleteFunc(slices.Clone(some), func(m v1alpha1.MovingPartition) bool { return unnamed[m.Topic] })
 }
 
 // names tells whether the throttle of a topic names all replicas between which a move copies.
@@ -232,11 +281,11 @@ func (w *Work) look(ctx context.Context, some []v1alpha1.MovingPartition) (
 ) {
 	var err error
 	if w.Reassigning, err = w.Admin.Reassignments(ctx); err != nil {
-		return nil, nil, fmt.Errorf("look again for reassignments: %w", err)
+		return nil, nil, fmt.Errorf("look for reassignments: %w", err)
 	}
 	live, err := w.Admin.DescribeTopics(ctx, topicsOf(some))
 	if err != nil {
-		return nil, nil, fmt.Errorf("read again the topics whose replicas are to move: %w", err)
+		return nil, nil, fmt.Errorf("read the topics whose replicas are to move: %w", err)
 	}
 	return live, slices.DeleteFunc(slices.Clone(some), func(m v1alpha1.MovingPartition) bool {
 		_, under := w.Reassigning[m.Topic][m.Partition]

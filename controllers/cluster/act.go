@@ -131,7 +131,7 @@ func (r *Reconciler) moveReplicas(ctx context.Context, s *scope, step plan.Step)
 	}
 	work := balancing.Work{
 		Admin: admin, Cluster: s.key(), Settings: s.decision.Model.Balancing, Record: s.base.Status.Balancing,
-		Reassigning: s.decision.Observation.Kafka.Reassignments, Moves: step.Moves,
+		Reassigning: s.decision.Observation.Kafka.Reassignments, Moves: step.Moves, Swaps: step.Swaps,
 		Found: s.decision.Observation.Kafka.Partitions, Now: s.seen.Now,
 		Write: func(next *v1alpha1.BalancingStatus) error { return r.recordMoves(ctx, s, next) },
 	}

@@ -73,7 +73,6 @@ func (r *Reconciler) load(ctx context.Context, cluster *v1alpha1.KafkaCluster) (
 	defer cancel()
 	admin, err := r.Connections.Admin(ctx, cluster)
 	if err == nil {
-		in.Balancing = r.Balancer.Seen(whole, key, admin)
 		due := r.usage.due(key, observe.ReadyBrokers(in.Live), in.Now)
 		in.Kafka, err = admin.Snapshot(ctx, append(observe.InDoubt(in.Live), due...)...)
 	}
@@ -81,6 +80,7 @@ func (r *Reconciler) load(ctx context.Context, cluster *v1alpha1.KafkaCluster) (
 		in.Kafka, in.KafkaError = nil, err.Error()
 	}
 	in.Usage = r.usage.learn(key, in.Kafka)
+	in.Balancing = r.Balancer.Seen(whole, key, in.Kafka)
 	return in, nil
 }
 

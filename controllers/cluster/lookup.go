@@ -12,6 +12,7 @@ import (
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/decide"
+	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/observe"
 )
@@ -43,7 +44,28 @@ func (r *Reconciler) decide(ctx context.Context, s *scope) error {
 	if found {
 		s.decision = decide.Decide(s.seen)
 	}
+	r.readForMoves(ctx, s)
 	return nil
+}
+
+// readForMoves reads what a plan of moves wants to know, and decides again with that: first for whose moves are under
+// way, and then for a plan.
+func (r *Reconciler) readForMoves(ctx context.Context, s *scope) {
+	sizes := func(ctx context.Context) (map[int32][]kafka.LoadDir, error) {
+		admin, err := r.Connections.Admin(ctx, s.base)
+		if err != nil {
+			return nil, err
+		}
+		return admin.Loads(ctx)
+	}
+	for range 2 {
+		wants := s.decision.Plan.Course.Wants()
+		if !wants.Any() {
+			return
+		}
+		r.Balancer.Read(ctx, s.key(), wants, sizes, &s.seen.Balancing)
+		s.decision = decide.Decide(s.seen)
+	}
 }
 
 // look reads an object past the cache; nil = there is none.

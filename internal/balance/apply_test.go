@@ -106,7 +106,7 @@ func (p Plan) Summary() string {
 		}
 	}
 	text := fmt.Sprintf("%s to move, %s; at least %s needed",
-		verdict.Counted(copies, "replica"), size(p.Bytes), size(p.LeastBytes))
+		verdict.Counted(copies, "replica"), Size(p.Bytes), Size(p.LeastBytes))
 	if n := len(p.Moves) - copies; n > 0 {
 		text += fmt.Sprintf("; %s to change", verdict.Counted(n, "preferred leader"))
 	}

@@ -64,6 +64,8 @@ type Options struct {
 	Spread bool
 	// Leaders: preferred leaders may change where Spread says that something may be evened out. Their replicas stay.
 	Leaders bool
+	// NoSwaps: no two replicas change places, as only one may be under way at a time.
+	NoSwaps bool
 }
 
 // Reason is why a replica moves.

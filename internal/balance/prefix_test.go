@@ -87,11 +87,11 @@ func TestBytesAreNearTheLeast(t *testing.T) {
 		if largest > share/10 {
 			slack = largest * int64(l.brokers)
 		} else if left := outside(Apply(c, p.Moves...), o); left > 0 {
-			t.Errorf("%s: %s are left outside the tolerance", name, size(left))
+			t.Errorf("%s: %s are left outside the tolerance", name, Size(left))
 		}
 		if p.Bytes > p.LeastBytes+p.LeastBytes/10+slack {
 			t.Errorf("%s: %s", name, p.Summary())
 		}
 	}
-	t.Logf("%s copied in all, at least %s needed: %.3f", size(bytes), size(least), float64(bytes)/float64(least))
+	t.Logf("%s copied in all, at least %s needed: %.3f", Size(bytes), Size(least), float64(bytes)/float64(least))
 }

@@ -99,7 +99,7 @@ func table(b *strings.Builder, c Cluster) {
 			note += ", closed"
 		}
 		fmt.Fprintf(b, "  broker %d: %s in %s, leads %d, disk %d%% full%s\n",
-			broker.ID, size(load), verdict.Counted(count, "replica"), leads, used*100/capacity, note)
+			broker.ID, Size(load), verdict.Counted(count, "replica"), leads, used*100/capacity, note)
 	}
 }
 

@@ -118,7 +118,7 @@ func (s *state) inTheWay(p int32, b, d *broker, left *int) (way, to int32) {
 			}
 		}
 		gain = off - there - b.bytes.off(b.load-bytes+c.bytes)
-		if gain > 0 && gain >= (bytes+c.bytes)/worth {
+		if !s.o.NoSwaps && gain > 0 && gain >= (bytes+c.bytes)/worth {
 			if s.into(d.held[k], c.on(d.at), byBytes, func(t *broker) answer { return when(t == b) }) != none {
 				return d.held[k], b.at
 			}

@@ -9,7 +9,7 @@ func (m Move) String() string {
 		return fmt.Sprintf("%s-%d: preferred leader %d in place of %d, nothing copied (%s)",
 			m.Topic, m.Partition, m.After[0], m.Before[0], m.why(from))
 	}
-	return fmt.Sprintf("%s-%d: broker %d to %d, %s (%s)", m.Topic, m.Partition, from, to, size(m.Bytes), m.why(from))
+	return fmt.Sprintf("%s-%d: broker %d to %d, %s (%s)", m.Topic, m.Partition, from, to, Size(m.Bytes), m.why(from))
 }
 
 func (m Move) why(from int32) string {
@@ -40,19 +40,25 @@ func (s Stuck) String() string {
 	return fmt.Sprintf("%s-%d on broker %d: %s", s.Topic, s.Partition, s.Broker, s.Why)
 }
 
-// size writes bytes as people do: "3 KiB", "2.0 GiB".
-func size(bytes int64) string {
-	unit, value := "B", float64(bytes)
+// Size writes bytes as people do: "300 B", "2.0 GiB".
+func Size(bytes int64) string {
+	value, unit := SizeBeside(bytes, bytes)
+	return value + " " + unit
+}
+
+// SizeBeside writes bytes in the unit in which people write another number of them.
+func SizeBeside(bytes, other int64) (value, unit string) {
+	divisor, unit := int64(1), "B"
 	for _, larger := range []string{"KiB", "MiB", "GiB", "TiB"} {
-		if value < 1024 {
+		if other/divisor < 1024 {
 			break
 		}
-		unit, value = larger, value/1024
+		divisor, unit = divisor*1024, larger
 	}
-	if unit == "B" || unit == "KiB" {
-		return fmt.Sprintf("%.0f %s", value, unit)
+	if divisor == 1 {
+		return fmt.Sprint(bytes), unit
 	}
-	return fmt.Sprintf("%.1f %s", value, unit)
+	return fmt.Sprintf("%.1f", float64(bytes)/float64(divisor)), unit
 }
 
 // why says what stands in the way, and what to do about it.
@@ -71,10 +77,10 @@ func (s Stuck) why(limit int) string {
 	case NoRoom:
 		if s.Topic == "" {
 			return fmt.Sprintf("a disk is %s above %d%% of its capacity, and nothing on it can move to a disk with room; "+
-				"enlarge the disk, add brokers, or keep less data", size(s.Lacking), limit)
+				"enlarge the disk, add brokers, or keep less data", Size(s.Lacking), limit)
 		}
 		return fmt.Sprintf("no disk of a broker that may have it stays below %d%% of its capacity; %s are lacking: "+
-			"enlarge the disks, add brokers, or keep less data", limit, size(s.Lacking))
+			"enlarge the disks, add brokers, or keep less data", limit, Size(s.Lacking))
 	}
 	return string(s.Cause)
 }

@@ -65,8 +65,8 @@ func (b Balancing) InWindow(at time.Time) bool {
 	return len(b.Windows) == 0 || slices.ContainsFunc(b.Windows, func(w Window) bool { return w.Open(at) })
 }
 
-// BalancingSeen is what is seen only when replicas may have to move, and what the operator remembers of that. Nobody
-// asks while nothing is due: the answers cost brokers requests.
+// BalancingSeen is what is seen only when replicas may have to move, and what the operator remembers of that. Sizes and
+// Topics are read where a course wants them, and the pass is decided anew with them: the answers cost brokers requests.
 type BalancingSeen struct {
 	Remembered Remembered
 	// Rate is how many bytes per second each broker copies where the cluster does not say; 0 = no limit.
@@ -74,10 +74,22 @@ type BalancingSeen struct {
 	// Unnamed has the topics with a throttle of somebody else's that does not name what was to move, and until when no
 	// more of them is to begin.
 	Unnamed map[string]time.Time
-	// Loads asks brokers for the sizes of their replicas; nil = nobody can be asked.
-	Loads func() (map[int32][]kafka.LoadDir, error)
-	// Topics lists the KafkaTopics of the cluster that place replicas or move them; nil = there are none.
-	Topics func() ([]PlacedTopic, error)
+	// Sizes are those of replicas, as brokers say; nil = nobody has been asked.
+	Sizes *SizesSeen
+	// Topics are those that a KafkaTopic of the cluster places or moves; nil = nobody has looked.
+	Topics *TopicsSeen
+}
+
+// SizesSeen is what brokers said of their log directories, by broker. One that did not answer makes it an error.
+type SizesSeen struct {
+	Dirs map[int32][]kafka.LoadDir
+	Err  string // why it is not known; empty = it is
+}
+
+// TopicsSeen lists topics whose KafkaTopics place replicas or move them.
+type TopicsSeen struct {
+	Placed []PlacedTopic
+	Err    string // why they are not known; empty = they are
 }
 
 // Remembered is the last plan of moves, which an operator that takes over makes anew. The zero value = none.

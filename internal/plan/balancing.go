@@ -63,6 +63,7 @@ func (v *view) planEndMoves(p *Plan) {
 
 func judgedMoves(v *view, _ *disruption, s *Step) bool {
 	s.Moves = v.course.Begin()
+	s.Swaps = v.course.Swaps()
 	return len(s.Moves) > 0
 }
 

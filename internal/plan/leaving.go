@@ -67,9 +67,10 @@ func holdsNothing(v *view, d *disruption, _ *round) (bool, string) {
 	return false, holds + "; move them to other brokers"
 }
 
-// leaves says what a broker that leaves waits for where the operator empties it; empty = it does not.
+// leaves says what a broker that leaves waits for where the operator empties it; empty = it does not. Of one that does
+// not start nothing moves, as it is not in sync: its user may know better.
 func (v *view) leaves(n *node) string {
-	if n.gone || !v.balances() || v.tooWide(n) {
+	if n.gone || !v.balances() || v.tooWide(n) || n.fails() && !n.up() {
 		return ""
 	}
 	text, _ := v.course.Leaving(n.ID)

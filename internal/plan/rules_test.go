@@ -28,7 +28,7 @@ func newStage(t *testing.T) *stage {
 
 func stageOf(s *sim) *stage {
 	obs := s.observe()
-	obs.BudgetClosed = true
+	obs.BudgetClosed, obs.Balancing.Sizes = true, s.sizes()
 	for name, set := range obs.Pools {
 		set.Files = maps.Clone(set.Files) // tests write into it, and the pods remember what it was
 		obs.Pools[name] = set

@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 
@@ -17,15 +16,15 @@ const diskBytes = 1 << 20
 // bytesOf is the size of a partition.
 func bytesOf(p *simPart) int64 { return int64(100 + 50*(int(p.Number)+len(p.Topic))%400) }
 
-// loads is what brokers say of their disks. One that does not answer makes the whole an error.
-func (s *sim) loads() (map[int32][]kafka.LoadDir, error) {
+// sizes is what brokers say of their disks. One that does not answer makes the whole an error.
+func (s *sim) sizes() *model.SizesSeen {
 	all := map[int32][]kafka.LoadDir{}
 	for _, n := range s.order {
 		if !n.unfenced {
 			continue
 		}
 		if !n.alive() || s.dark {
-			return nil, errors.New("a broker does not answer")
+			return &model.SizesSeen{Err: "a broker does not answer"}
 		}
 		dir := kafka.LoadDir{LogDir: kafka.LogDir{Path: model.LogDir("data"), TotalBytes: diskBytes, UsableBytes: diskBytes},
 			Sizes: map[kafka.PartitionID]int64{}}
@@ -37,7 +36,7 @@ func (s *sim) loads() (map[int32][]kafka.LoadDir, error) {
 		}
 		all[n.id] = []kafka.LoadDir{dir}
 	}
-	return all, nil
+	return &model.SizesSeen{Dirs: all}
 }
 
 func (s *sim) showReassignment(shot *kafka.Snapshot, p *simPart) {

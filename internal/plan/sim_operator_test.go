@@ -20,7 +20,7 @@ func (s *sim) observe() *model.Observation {
 	seen := *o
 	seen.CacheCurrent = s.stale == nil
 	seen.Kafka, seen.KafkaError = s.snapshot()
-	seen.Balancing = model.BalancingSeen{Remembered: s.remembered, Loads: s.loads}
+	seen.Balancing = model.BalancingSeen{Remembered: s.remembered, Topics: &model.TopicsSeen{}}
 	return &seen
 }
 
@@ -75,6 +75,12 @@ func (s *sim) pass() bool {
 	}
 	s.noteEmpty(obs.Kafka)
 	p := next(s.c, s.want, obs, s.now, s.tables)
+	if p.Course.Wants().Any() {
+		obs.Balancing.Sizes = s.sizes()
+		if p = next(s.c, s.want, obs, s.now, s.tables); p.Course.Wants().Any() {
+			s.violate("a plan of moves has what it wants, and wants it again")
+		}
+	}
 	s.tell(p)
 	s.judgePlan(p, obs)
 	s.remembered = p.Course.Remembered

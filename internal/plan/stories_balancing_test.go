@@ -220,3 +220,96 @@ func TestAStatefulSetIsMadeAnewWhileReplicasMove(t *testing.T) {
 		t.Error("neither waits for the end of the other:\n", trace)
 	}
 }
+
+// An operator that knows no balancing has added brokers, and they hold nothing. The next one moves nothing before the
+// spec changes, however often it dies, and puts on record who is there before it moves anything.
+func TestAnOperatorThatComesToKnowBalancingMovesNothingInAClusterAtRest(t *testing.T) {
+	s := balancedSim(t, v1alpha1.BalancingOff)
+	s.scale("more", 2)
+	if !s.settle(300) || s.c.Balancing.Record != nil {
+		t.Fatalf("%s, on record is %+v", s.last, s.c.Balancing.Record)
+	}
+	s.c.Balancing.Mode = v1alpha1.BalancingOnScale
+	for range 3 {
+		s.crashAt = s.steps + 1
+		if !s.settle(300) || held(s, 1000)+held(s, 1001) > 0 || len(s.kafka.throttled) > 0 {
+			t.Fatalf("brokers 1000 and 1001 hold %d and %d replicas; %s", held(s, 1000), held(s, 1001), s.last)
+		}
+	}
+	if got := s.c.Balancing.Record.Spread; !slices.Equal(got, []int32{0, 1, 2, 1000, 1001}) {
+		t.Errorf("on record as being there: %v", got)
+	}
+	s.scale("more", 3)
+	if !s.settle(900) || held(s, 1002) < 3 || len(s.wrong) > 0 {
+		t.Errorf("broker 1002 holds %d replicas; %v; %s", held(s, 1002), s.wrong, s.last)
+	}
+}
+
+// Whoever comes while another broker is down is not there before its operator has seen all of them serve.
+func TestWhoIsThereIsOnRecordOnceAllServe(t *testing.T) {
+	s := balancedSim(t, v1alpha1.BalancingOff)
+	s.c.Balancing.Mode = v1alpha1.BalancingOnScale
+	s.power(s.nodes[2], true)
+	s.run(30)
+	if r := s.c.Balancing.Record; r != nil {
+		t.Errorf("with broker 2 down: %+v", r)
+	}
+	s.power(s.nodes[2], false)
+	if !s.settle(300) || !slices.Equal(s.c.Balancing.Record.Spread, []int32{0, 1, 2}) {
+		t.Errorf("%+v; %s", s.c.Balancing.Record, s.last)
+	}
+}
+
+func TestAPoolThatIsRemovedIsEmptiedAndGoes(t *testing.T) {
+	s := balancedSim(t, v1alpha1.BalancingOnScale)
+	s.scale("more", 3)
+	if !s.settle(600) || held(s, 1000)+held(s, 1001)+held(s, 1002) < 9 {
+		t.Fatal(s.last)
+	}
+	s.removePool("more")
+	if !s.settle(900) || s.sets["more"] != nil || held(s, 1000)+held(s, 1001)+held(s, 1002) > 0 {
+		t.Fatalf("StatefulSet %+v; %s", s.sets["more"], s.last)
+	}
+	if complaint := s.atRest(); complaint != "" || len(s.wrong) > 0 {
+		t.Error(complaint, s.wrong, "\n", strings.Join(s.trace, "\n"))
+	}
+	told := strings.Join(s.trace, "\n")
+	for _, event := range []string{"node 1002 leaves once its ", "remove more-1002", "unregister broker 1000", "remove pool more"} {
+		if !strings.Contains(told, event) {
+			t.Errorf("nobody is told %q:\n%s", event, told)
+		}
+	}
+}
+
+// What leaves and does not start cannot be copied from: the user is told what only the user can do.
+func TestABrokerThatLeavesAndDoesNotStartIsLeftToItsUser(t *testing.T) {
+	s := balancedSim(t, v1alpha1.BalancingOnScale)
+	s.bad["v2"] = true
+	s.edit("v2", 2)
+	s.run(60)
+	s.scale("main", 2)
+	s.run(60)
+	p := next(s.c, s.want, s.observe(), s.now, s.tables)
+	i := slices.IndexFunc(p.Held, func(h Held) bool { return h.Predicate == "holdsNothing" })
+	if i < 0 {
+		t.Skip("it starts on what it ran before")
+	}
+	if h := p.Held[i]; h.Field != "spec.pools[main].replicas" || !strings.Contains(h.Message, "move them to other brokers") {
+		t.Errorf("%+v", h)
+	}
+}
+
+func TestThreeBrokersBecomeSixAndThreeAgain(t *testing.T) {
+	s := balancedSim(t, v1alpha1.BalancingOnScale)
+	s.scale("main", 6)
+	if !s.settle(1500) || held(s, 3) < 3 || held(s, 4) < 3 || held(s, 5) < 3 {
+		t.Fatalf("brokers 3 to 5 hold %d, %d and %d replicas; %s", held(s, 3), held(s, 4), held(s, 5), s.last)
+	}
+	s.scale("main", 3)
+	if !s.settle(1500) || held(s, 0)+held(s, 1)+held(s, 2) != 24 || s.sets["main"].replicas != 3 {
+		t.Fatalf("the pool has %d nodes; %s", s.sets["main"].replicas, s.last)
+	}
+	if complaint := s.atRest(); complaint != "" || len(s.wrong) > 0 {
+		t.Error(complaint, s.wrong, "\n", strings.Join(s.trace, "\n"))
+	}
+}

@@ -86,17 +86,16 @@ func windowOf(w v1alpha1.BalancingWindow) (model.Window, error) {
 	return window, nil
 }
 
-// resolveBalancing fills in what the spec leaves out. Without spec.balancing nothing moves by itself. A window that
-// makes no sense is never open.
+// resolveBalancing fills in what the spec leaves out, if need be all of it. A window that makes no sense is never open.
 func resolveBalancing(cluster *v1alpha1.KafkaCluster, b *v1alpha1.Balancing) model.Balancing {
 	resolved := model.Balancing{
-		Mode: v1alpha1.BalancingOff, Tolerance: defaultTolerance, MaxMoving: maxMoving,
+		Mode: v1alpha1.BalancingOnScale, Tolerance: defaultTolerance, MaxMoving: maxMoving,
 		Approved: cluster.Annotations[v1alpha1.AnnotationApproveBalance], Record: cluster.Status.Balancing,
 	}
 	if b == nil {
 		return resolved
 	}
-	resolved.Mode = cmp.Or(b.Mode, v1alpha1.BalancingOnScale)
+	resolved.Mode = cmp.Or(b.Mode, resolved.Mode)
 	resolved.Manual, resolved.Exclude = b.Approval == v1alpha1.ApprovalManual, b.ExcludeTopics
 	if b.TolerancePercent != nil {
 		resolved.Tolerance = int(*b.TolerancePercent)

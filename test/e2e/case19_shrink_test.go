@@ -13,6 +13,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
 )
 
 // The last case of the fleet, which it takes apart.
@@ -27,7 +29,10 @@ func TestCase19_ABrokerLeavesOnlyOnceItHoldsNothing(t *testing.T) {
 	cl := v.login.client(t)
 	before := lives(t, v.ns, sharedName)
 	v.rec.mark(t, "a seventh broker is added")
-	change(t, v.cluster, func(c kafkaCluster) { mainPool(c).Replicas = new(int32(7)) })
+	change(t, v.cluster, func(c kafkaCluster) {
+		c.Spec.Balancing = &v1alpha1.Balancing{Mode: v1alpha1.BalancingOff} // case 44 has it otherwise
+		mainPool(c).Replicas = new(int32(7))
+	})
 	waitReady(t, 2*time.Minute, v.cluster)
 	mustBeRegistered(t, v, 0, 1, 2, 3, 4, 5, 6)
 

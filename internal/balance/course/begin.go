@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
-	"github.com/castellan-dev/castellan/internal/balance"
 	"github.com/castellan-dev/castellan/internal/kafka"
 )
 
@@ -14,7 +13,8 @@ import (
 // roll waits until they have arrived. One partition goes however large it is.
 const begunFor = 2 * time.Minute
 
-// begin picks what begins, in the order of the plan.
+// begin picks what begins, in the order of the plan. Two replicas that change places begin together or not at all; if
+// one of them has begun in a former pass, the other follows by itself.
 func (c *Course) begin() {
 	room := c.room()
 	if room < c.least() {
@@ -22,19 +22,51 @@ func (c *Course) begin() {
 	}
 	load := c.newLoad()
 	busy := false // something before is not complete
-	for i := range c.left {
-		m := &c.left[i]
-		p := c.current[kafka.PartitionID{Topic: m.Topic, Number: m.Partition}]
-		if m.Waits && busy || len(c.begun) == room {
+	for i := 0; i < len(c.left); {
+		some := c.left[i : i+1]
+		if c.changesPlaces(i) {
+			some = c.left[i : i+2]
+		}
+		if some[0].Waits && busy || len(c.begun)+len(some) > room {
 			return
 		}
 		busy = true
-		if m.startable && len(p.ISR) == len(p.Replicas) && !c.placesNow(m.Topic) &&
-			!c.in.Seen.Unnamed[m.Topic].After(c.in.Now) && load.takes(m.Move) {
-			c.begun = append(c.begun, v1alpha1.MovingPartition{Topic: m.Topic, Partition: m.Partition, Replicas: m.After})
+		if !slices.ContainsFunc(some, func(m progress) bool { return !c.ready(m) }) && load.takes(some) {
+			c.start(some)
 		}
+		i += len(some)
 	}
 }
+
+// changesPlaces tells whether a move and the next one are the halves of a swap of which neither is under way or past.
+func (c *Course) changesPlaces(i int) bool {
+	return c.left[i].Paired && !c.left[i].flies && i+1 < len(c.left) && c.left[i+1].at == c.left[i].at+1 &&
+		!c.left[i+1].flies
+}
+
+// ready tells whether a move can begin as far as its partition is concerned.
+func (c *Course) ready(m progress) bool {
+	p := c.current[kafka.PartitionID{Topic: m.Topic, Number: m.Partition}]
+	return m.startable && len(p.ISR) == len(p.Replicas) && !c.placesNow(m.Topic) &&
+		!c.in.Seen.Unnamed[m.Topic].After(c.in.Now)
+}
+
+// start has moves begin. Of two, neither begins without the other.
+func (c *Course) start(some []progress) {
+	for _, m := range some {
+		c.begun = append(c.begun, v1alpha1.MovingPartition{Topic: m.Topic, Partition: m.Partition, Replicas: m.After})
+	}
+	if len(some) > 1 {
+		c.swaps = append(c.swaps, [2]kafka.PartitionID{some[0].id(), some[1].id()})
+	}
+}
+
+func (p progress) id() kafka.PartitionID {
+	return kafka.PartitionID{Topic: p.Topic, Number: p.Move.Partition}
+}
+
+// Swaps are those pairs among what begins of which neither begins without the other.
+func (c *Course) Swaps() [][2]kafka.PartitionID { return c.swaps }
 
 // load is what is on its way to each broker.
 type load struct {
@@ -49,9 +81,7 @@ func (c *Course) newLoad() *load {
 	for _, m := range c.flying {
 		id := kafka.PartitionID{Topic: m.Topic, Number: m.Partition}
 		size := c.Remembered.Before[id]
-		if i := slices.IndexFunc(c.left, func(p progress) bool {
-			return p.flies && p.Topic == m.Topic && p.Move.Partition == m.Partition
-		}); i >= 0 {
+		if i := slices.IndexFunc(c.left, func(p progress) bool { return p.flies && p.id() == id }); i >= 0 {
 			size = c.left[i].Bytes
 		}
 		for _, broker := range c.in.Snapshot.Reassignments[m.Topic][m.Partition].Adding {
@@ -61,21 +91,25 @@ func (c *Course) newLoad() *load {
 	return l
 }
 
-// takes adds a move, unless a broker that it goes to has enough for now. What comes later does not overtake it.
-func (l *load) takes(m balance.Move) bool {
+// takes adds moves, unless a broker that one of them goes to has enough for now. What comes later overtakes none.
+func (l *load) takes(some []progress) bool {
 	full := false
-	var to []int32
-	for _, id := range m.After {
-		if slices.Contains(m.Before, id) {
-			continue
+	coming := map[int32]int64{}
+	for _, m := range some {
+		for _, id := range m.added() {
+			coming[id] += m.Bytes
+			full = full || l.full[id] || l.most > 0 && l.bytes[id] > 0 && l.bytes[id]+m.Bytes > l.most
 		}
-		to = append(to, id)
-		full = full || l.full[id] || l.most > 0 && l.bytes[id] > 0 && l.bytes[id]+m.Bytes > l.most
 	}
-	for _, id := range to {
+	for id, bytes := range coming {
 		if l.full[id] = l.full[id] || full; !full {
-			l.bytes[id] += m.Bytes
+			l.bytes[id] += bytes
 		}
 	}
 	return !full
+}
+
+// added are the brokers that a move copies to: several where a KafkaTopic places its replicas.
+func (p progress) added() []int32 {
+	return slices.DeleteFunc(slices.Clone(p.After), func(id int32) bool { return slices.Contains(p.Before, id) })
 }

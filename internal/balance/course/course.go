@@ -51,7 +51,7 @@ type Broker struct {
 	Capacity map[string]int64
 }
 
-// Course is what one pass makes of it. It is made without asking anybody; Begin asks.
+// Course is what one pass makes of it.
 type Course struct {
 	in     Inputs
 	before v1alpha1.BalancingStatus
@@ -64,9 +64,7 @@ type Course struct {
 	flying      []v1alpha1.MovingPartition // on record and under way
 	ended       []v1alpha1.MovingPartition // on record and under way no more
 	foreign     []kafka.PartitionID        // under way, and on nobody's record
-	topics      []model.PlacedTopic        // those that a KafkaTopic places or moves, once asked for
-	topicsKnown bool
-	topicsErr   error
+	wants       Wants
 
 	spreads bool // brokers are to be evened out, while a window is open
 	open    bool // one is
@@ -74,7 +72,8 @@ type Course struct {
 	plan    *balance.Plan
 	left    []progress // what is left of the plan, in its order
 	begun   []v1alpha1.MovingPartition
-	held    string // why nothing begins
+	swaps   [][2]kafka.PartitionID // of what begins
+	held    string                 // why nothing begins
 
 	// Remembered is what is to be remembered of the plan.
 	Remembered model.Remembered
@@ -83,8 +82,9 @@ type Course struct {
 // progress is a move of the plan that is not complete.
 type progress struct {
 	balance.Move
+	at        int  // in the plan
 	flies     bool // under way
-	held      bool // until a window opens
+	held      bool // until a window opens, or for good: what it was to change places with is elsewhere
 	startable bool // its partition is as the move finds it
 }
 
@@ -117,7 +117,7 @@ func New(in Inputs) *Course {
 	c.spreads = len(c.coming) > 0 || in.Settings.Mode == v1alpha1.BalancingContinuous
 	c.open = in.Settings.InWindow(in.Now)
 	c.purpose = fmt.Sprint(c.stay, c.leave, c.spreads, c.takes(), in.Settings.Tolerance, in.Settings.Exclude,
-		in.KeepLeaders)
+		in.KeepLeaders, c.alone())
 	if r := c.Remembered; in.Snapshot != nil && r.Plan != nil && r.Of == c.purpose && !c.old() {
 		c.follow(r.Plan)
 		c.abandon()
@@ -173,13 +173,28 @@ func (c *Course) look(s *kafka.Snapshot) {
 	})
 }
 
-// others are the topics that a KafkaTopic places or moves. They are listed once, and only where it matters.
-func (c *Course) others() []model.PlacedTopic {
-	if !c.topicsKnown && c.in.Seen.Topics != nil {
-		c.topics, c.topicsErr = c.in.Seen.Topics()
+// Wants is what a course lacks to say what begins, or whose a reassignment is. Once it is in Inputs.Seen, the course is
+// made anew. What cannot be read is there as an error, and is wanted no more in this pass.
+type Wants struct{ Topics, Sizes bool }
+
+// Any tells whether anything is lacking.
+func (w Wants) Any() bool { return w.Topics || w.Sizes }
+
+// Wants tells what is lacking. A nil Course wants nothing.
+func (c *Course) Wants() Wants {
+	if c == nil {
+		return Wants{}
 	}
-	c.topicsKnown = true
-	return c.topics
+	return c.wants
+}
+
+// others are the topics that a KafkaTopic places or moves. Until somebody has looked they are none, and wanted.
+func (c *Course) others() []model.PlacedTopic {
+	if c.in.Seen.Topics == nil {
+		c.wants.Topics = true
+		return nil
+	}
+	return c.in.Seen.Topics.Placed
 }
 
 // Moves tells whether a partition is on record and under way.
@@ -213,22 +228,42 @@ func (c *Course) follow(p *balance.Plan) {
 		chains[id] = append(chains[id], m)
 	}
 	past := make(map[kafka.PartitionID]int, len(chains))
+	elsewhere := map[kafka.PartitionID]bool{}
 	for id, chain := range chains {
 		past[id] = c.past(id, chain, c.Remembered.Past[id])
+		elsewhere[id] = past[id] == len(chain) && !c.lies(id, chain[len(chain)-1].After)
 	}
 	c.Remembered.Past = past
 	at := make(map[kafka.PartitionID]int, len(chains))
-	for _, m := range p.Moves {
+	for i, m := range p.Moves {
 		id := kafka.PartitionID{Topic: m.Topic, Number: m.Partition}
 		if at[id]++; at[id] <= past[id] {
 			continue
 		}
 		_, under := c.in.Snapshot.Reassignments[m.Topic][m.Partition]
 		first := at[id] == past[id]+1
-		held := c.waits(m)
-		c.left = append(c.left, progress{Move: m, flies: first && under, held: held,
+		held := c.waits(m) || elsewhere[swapped(p.Moves, i)]
+		c.left = append(c.left, progress{Move: m, at: i, flies: first && under, held: held,
 			startable: first && !under && !held && slices.Equal(c.current[id].Replicas, m.Before)})
 	}
+}
+
+// lies tells whether a partition lies on these brokers, and is to stay there.
+func (c *Course) lies(id kafka.PartitionID, replicas []int32) bool {
+	_, under := c.in.Snapshot.Reassignments[id.Topic][id.Number]
+	now, exists := c.current[id]
+	return exists && !under && slices.Equal(now.Replicas, replicas)
+}
+
+// swapped is the partition that changes places with the one of a move; none = there is no such.
+func swapped(all []balance.Move, i int) kafka.PartitionID {
+	switch {
+	case all[i].Paired && i+1 < len(all):
+		return kafka.PartitionID{Topic: all[i+1].Topic, Number: all[i+1].Partition}
+	case i > 0 && all[i-1].Paired:
+		return kafka.PartitionID{Topic: all[i-1].Topic, Number: all[i-1].Partition}
+	}
+	return kafka.PartitionID{}
 }
 
 // past counts the moves of a partition that are past.
@@ -262,7 +297,7 @@ func between(now []int32, m balance.Move) bool {
 // empties tells whether some broker leaves that holds something.
 func (c *Course) empties() bool { return len(c.holding) > 0 }
 
-// Has tells whether there is something to begin, or to look for. Nothing is asked.
+// Has tells whether there is something to begin, or to look for.
 func (c *Course) Has() (bool, string) {
 	if c.off() || c.in.Snapshot == nil || !c.known {
 		return false, ""
@@ -313,6 +348,9 @@ func (c *Course) emptying() []int32 {
 func (c *Course) limit() int {
 	return min(cmp.Or(c.in.Settings.MaxMoving, moves.MaxMoving), moves.MaxMoving)
 }
+
+// alone tells whether one partition moves at a time, so that no two can change places.
+func (c *Course) alone() bool { return c.limit() < 2 }
 
 // room is how many more may begin. What KafkaTopics move counts against the limit of the cluster.
 func (c *Course) room() int {
@@ -372,20 +410,25 @@ func (c *Course) Ended() []v1alpha1.MovingPartition {
 // Hold says why nothing begins.
 func (c *Course) Hold(why string) { c.held = why }
 
-// Begin makes a plan where one is due, and returns what begins now. It asks brokers for the sizes of their replicas
-// where a plan is to be made.
+// Begin makes a plan where one is due, and returns what begins now. Nothing does while something is wanted for that.
 func (c *Course) Begin() []v1alpha1.MovingPartition {
 	if c.off() {
 		return nil
 	}
-	if c.others(); c.topicsErr != nil {
-		c.held = c.topicsErr.Error()
+	anew := c.plan == nil || len(c.left) == 0
+	if due, _ := c.due(); anew && !due {
 		return nil
 	}
-	if c.plan == nil || len(c.left) == 0 {
-		if due, _ := c.due(); !due || !c.make() {
-			return nil
-		}
+	c.others()
+	c.wants.Sizes = anew && c.in.Seen.Sizes == nil
+	switch topics := c.in.Seen.Topics; {
+	case c.wants.Any():
+		return nil
+	case topics.Err != "":
+		c.held = topics.Err
+		return nil
+	case anew && !c.make(c.in.Seen.Sizes):
+		return nil
 	}
 	if c.in.Settings.Manual && c.in.Settings.Approved != c.plan.Hash() {
 		return nil
@@ -433,27 +476,6 @@ func its(n int) string {
 		return "its"
 	}
 	return "their"
-}
-
-// Bytes writes a size as people do, such as "2.0 GiB".
-func Bytes(n int64) string {
-	value, unit := inUnitOf(n, n)
-	return value + " " + unit
-}
-
-// inUnitOf writes a size in the unit in which people write another.
-func inUnitOf(n, other int64) (value, unit string) {
-	divisor, unit := int64(1), "B"
-	for _, larger := range []string{"KiB", "MiB", "GiB", "TiB"} {
-		if other/divisor < 1024 {
-			break
-		}
-		divisor, unit = divisor*1024, larger
-	}
-	if divisor == 1 {
-		return fmt.Sprint(n), unit
-	}
-	return fmt.Sprintf("%.1f", float64(n)/float64(divisor)), unit
 }
 
 func moved(n int) string { return verdict.Counted(n, "move") }

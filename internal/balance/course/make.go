@@ -1,6 +1,7 @@
 package course
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -16,18 +17,13 @@ const diskLimit = 85
 // maxMoves is how many moves a plan has at most. The next one has the rest.
 const maxMoves = 2000
 
-// make makes a plan of what brokers say of their disks. It returns false if they cannot be asked.
-func (c *Course) make() bool {
-	if c.in.Seen.Loads == nil {
-		c.held = "nobody can be asked for the sizes of replicas"
+// make makes a plan of what brokers say of their disks. It returns false if they have not said it.
+func (c *Course) make(sizes *model.SizesSeen) bool {
+	if sizes.Err != "" {
+		c.held = sizes.Err
 		return false
 	}
-	loads, err := c.in.Seen.Loads()
-	if err != nil {
-		c.held = err.Error()
-		return false
-	}
-	cluster := c.cluster(loads)
+	cluster := c.cluster(sizes.Dirs)
 	if silent := c.silent(cluster); len(silent) > 0 {
 		c.held = ids(silent) + " get" + s(len(silent)) + " nothing before it is known how large the disks are"
 		return false
@@ -35,11 +31,12 @@ func (c *Course) make() bool {
 	relocated, stuck := c.relocate(&cluster)
 	plan := balance.New(cluster, balance.Options{
 		Tolerance: c.in.Settings.Tolerance, DiskLimit: diskLimit, Spread: c.spreads && c.open, Leaders: !c.in.KeepLeaders,
+		NoSwaps: c.alone(),
 	})
 	plan.Moves = append(relocated, plan.Moves...)
 	partial := len(plan.Moves) > maxMoves
 	if partial {
-		plan.Moves = plan.Moves[:maxMoves]
+		plan.Moves = whole(plan.Moves, maxMoves)
 	}
 	partial = partial || c.spreads && !c.open
 	plan.Bytes = 0
@@ -49,6 +46,11 @@ func (c *Course) make() bool {
 	plan.Stuck = slices.Concat(stuck, slices.DeleteFunc(plan.Stuck, func(s balance.Stuck) bool {
 		return s.Cause == balance.PartitionFixed && tells(stuck, s)
 	}))
+	for i := range plan.Stuck {
+		if s := &plan.Stuck[i]; s.Cause == balance.PartitionFixed {
+			s.Why = cmp.Or(c.whyFixed(kafka.PartitionID{Topic: s.Topic, Number: s.Partition}), s.Why)
+		}
+	}
 	next := model.Remembered{Plan: &plan, At: c.in.Now, Of: c.purpose, Partial: partial,
 		Before: map[kafka.PartitionID]int64{}}
 	for _, p := range cluster.Partitions {
@@ -64,6 +66,28 @@ func (c *Course) make() bool {
 	c.Remembered, c.left = next, nil
 	c.follow(&plan)
 	return true
+}
+
+// whyFixed says why a partition is not to be touched; empty = its KafkaTopic places it.
+func (c *Course) whyFixed(id kafka.PartitionID) string {
+	_, under := c.in.Snapshot.Reassignments[id.Topic][id.Number]
+	switch {
+	case c.in.Settings.Excludes(id.Topic):
+		return "spec.balancing.excludeTopics has its topic; take that out, or move it yourself"
+	case c.placesNow(id.Topic):
+		return "KafkaTopic " + id.Topic + " moves replicas of its topic; wait until they have arrived"
+	case under:
+		return "a reassignment of it has not ended; wait for that, or cancel it with kafka-reassign-partitions --cancel"
+	}
+	return ""
+}
+
+// whole are the first moves of a plan, and none that changes places with one that is not among them.
+func whole(all []balance.Move, most int) []balance.Move {
+	if all[most-1].Paired {
+		most--
+	}
+	return all[:most]
 }
 
 // silent are the brokers that are to get their share and have not told their disks yet: whoever was asked for the
@@ -298,7 +322,7 @@ func (c *Course) settle(cluster *balance.Cluster, p *balance.Partition, after []
 		return &balance.Stuck{Topic: p.Topic, Partition: p.Number, Broker: p.Replicas[max(0, leaves)],
 			Reason: balance.LeavingBroker, Cause: balance.NoRoom, Lacking: lacking,
 			Why: fmt.Sprintf("no disk of broker %d stays below %d%% of its capacity; %s are lacking: enlarge its disks, add "+
-				"brokers in the racks of KafkaTopic %s, or keep less data", id, diskLimit, Bytes(lacking), p.Topic)}
+				"brokers in the racks of KafkaTopic %s, or keep less data", id, diskLimit, balance.Size(lacking), p.Topic)}
 	}
 	for _, d := range disks {
 		d.Free -= p.Bytes

@@ -14,15 +14,15 @@ import (
 )
 
 // crowded is a cluster to which broker 2 was added, with so many partitions that one plan does not even it out.
-func crowded() Inputs {
-	return scene(func(in *Inputs) {
+func crowded() asked {
+	return scene(func(in *asked) {
 		in.Brokers[2].Leaving, in.Settings.Record.Spread = false, []int32{0, 1}
 		in.Snapshot.Partitions = nil
 		for i := range int32(6000) {
 			in.Snapshot.Partitions = append(in.Snapshot.Partitions, kafka.Partition{
 				Topic: "orders", Number: i, Replicas: []int32{0, 1}, ISR: []int32{0, 1}, Leader: 0})
 		}
-		in.Seen.Loads = func() (map[int32][]kafka.LoadDir, error) {
+		in.sizes = func() (map[int32][]kafka.LoadDir, error) {
 			all := map[int32][]kafka.LoadDir{}
 			for id := range int32(3) {
 				all[id] = []kafka.LoadDir{{LogDir: kafka.LogDir{Path: "/d", TotalBytes: 1 << 30, UsableBytes: 1 << 30}}}
@@ -33,7 +33,7 @@ func crowded() Inputs {
 }
 
 // arrive carries a plan out at once.
-func arrive(in *Inputs, c *Course) {
+func arrive(in *asked, c *Course) {
 	in.Seen.Remembered = c.Remembered
 	for _, m := range c.Remembered.Plan.Moves {
 		for i := range in.Snapshot.Partitions {
@@ -48,12 +48,12 @@ func arrive(in *Inputs, c *Course) {
 func TestABrokerHasItsShareOnceTheRestOfAPlanThatWasTooLongHasFollowed(t *testing.T) {
 	in := crowded()
 	for plans := 1; ; plans++ {
-		c := New(in)
-		if has, _ := c.Has(); !has || len(c.Begin()) == 0 {
+		c, some := in.begins()
+		if has, _ := c.Has(); !has || some == "" {
 			t.Fatalf("plan %d is not made: %+v", plans, c.Status())
 		}
 		arrive(&in, c)
-		status := New(in).Status()
+		status := in.look().Status()
 		if len(status.Spread) == 3 {
 			if plans < 2 {
 				t.Error("one plan has all moves: this proves nothing")
@@ -89,12 +89,12 @@ func TestRoomIsKeptForWhatIsUnderWay(t *testing.T) {
 		"nearly all is there":   {190, "orders-1[0 1]"},
 		"more than is expected": {999, "orders-1[0 1]"},
 	} {
-		in := scene(func(in *Inputs) {
+		in := scene(func(in *asked) {
 			in.Snapshot.Partitions = in.Snapshot.Partitions[:2]
 			in.Snapshot.Partitions[0].Replicas = []int32{0, 1, 2}
 			in.Snapshot.Reassignments["orders"] = map[int32]kafka.Reassignment{
 				0: {Replicas: []int32{0, 1, 2}, Adding: []int32{1}, Removing: []int32{2}}}
-			in.Seen.Loads = func() (map[int32][]kafka.LoadDir, error) {
+			in.sizes = func() (map[int32][]kafka.LoadDir, error) {
 				all := map[int32][]kafka.LoadDir{}
 				for id := range int32(3) {
 					sizes := map[kafka.PartitionID]int64{{Topic: "orders", Number: 0}: 200, {Topic: "orders", Number: 1}: 200}
@@ -106,8 +106,8 @@ func TestRoomIsKeptForWhatIsUnderWay(t *testing.T) {
 				return all, nil
 			}
 		})
-		course := New(in)
-		if got := begun(course); got != c.want {
+		course, got := in.begins()
+		if got != c.want {
 			t.Errorf("%s: %q, want %q; %+v", name, got, c.want, course.Status())
 		}
 	}
@@ -122,21 +122,21 @@ func TestNoRoomOnTheBrokersOfItsRacks(t *testing.T) {
 		"for two, which both are counted": {170, "orders-0[0 3] orders-1[0 3]"},
 		"for none":                        {155, ""},
 	} {
-		in := scene(func(in *Inputs) {
+		in := scene(func(in *asked) {
 			in.Brokers = append(in.Brokers, Broker{ID: 3})
 			in.Snapshot.Brokers = []kafka.Broker{{ID: 0, Rack: "a"}, {ID: 1, Rack: "a"}, {ID: 2, Rack: "b"}, {ID: 3, Rack: "b"}}
-			in.Seen.Topics = func() ([]model.PlacedTopic, error) {
-				return []model.PlacedTopic{{Name: "orders", Factor: 2, Racks: []string{"a", "b"}}}, nil
+			in.topics = func() []model.PlacedTopic {
+				return []model.PlacedTopic{{Name: "orders", Factor: 2, Racks: []string{"a", "b"}}}
 			}
 		})
-		loads := in.Seen.Loads
-		in.Seen.Loads = func() (map[int32][]kafka.LoadDir, error) {
+		loads := in.sizes
+		in.sizes = func() (map[int32][]kafka.LoadDir, error) {
 			all, err := loads()
 			all[3] = []kafka.LoadDir{{LogDir: kafka.LogDir{Path: "/d", TotalBytes: 1000, UsableBytes: c.free}}}
 			return all, err
 		}
-		course := New(in)
-		if got := begun(course); got != c.want {
+		course, got := in.begins()
+		if got != c.want {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
 		stuck := strings.Join(course.Status().Stuck, "\n")
@@ -150,21 +150,21 @@ func TestNoRoomOnTheBrokersOfItsRacks(t *testing.T) {
 }
 
 func TestABrokerOfWhoseDisksNothingIsKnownTakesNoPlacedReplica(t *testing.T) {
-	in := scene(func(in *Inputs) {
-		in.Seen.Topics = func() ([]model.PlacedTopic, error) {
-			return []model.PlacedTopic{{Name: "orders", Factor: 2, Racks: []string{"a"}}}, nil
+	in := scene(func(in *asked) {
+		in.topics = func() []model.PlacedTopic {
+			return []model.PlacedTopic{{Name: "orders", Factor: 2, Racks: []string{"a"}}}
 		}
 		for i := range in.Snapshot.Brokers {
 			in.Snapshot.Brokers[i].Rack = "a"
 		}
 	})
-	loads := in.Seen.Loads
-	in.Seen.Loads = func() (map[int32][]kafka.LoadDir, error) {
+	loads := in.sizes
+	in.sizes = func() (map[int32][]kafka.LoadDir, error) {
 		all, err := loads()
 		delete(all, 1)
 		return all, err
 	}
-	if got := begun(New(in)); got != "" {
+	if got := in.begun(); got != "" {
 		t.Error(got)
 	}
 }
@@ -172,7 +172,7 @@ func TestABrokerOfWhoseDisksNothingIsKnownTakesNoPlacedReplica(t *testing.T) {
 func TestNoMoreBytesBeginThanAreCopiedInTwoMinutes(t *testing.T) {
 	all := []balance.Move{move(0, 0, 1), move(1, 0, 1), move(2, 0, 3), move(3, 0, 1)}
 	const mib = 1 << 20
-	flies := func(in *Inputs) {
+	flies := func(in *asked) {
 		in.Snapshot.Partitions[0].Replicas = []int32{0, 2, 1}
 		in.Snapshot.Reassignments["orders"] = map[int32]kafka.Reassignment{
 			0: {Replicas: []int32{0, 2, 1}, Adding: []int32{1}, Removing: []int32{2}}}
@@ -180,99 +180,98 @@ func TestNoMoreBytesBeginThanAreCopiedInTwoMinutes(t *testing.T) {
 		in.Settings.MaxMoving = 4
 	}
 	for name, c := range map[string]struct {
-		change func(*Inputs)
+		change func(*asked)
 		want   string
 	}{
-		"by the operator's word": {func(in *Inputs) { in.Seen.Rate = mib / 60 * 3 / 2 }, "orders-0[0 1] orders-1[0 1] orders-2[0 3]"},
-		"by the cluster's, before the operator's": {func(in *Inputs) {
+		"by the operator's word": {func(in *asked) { in.Seen.Rate = mib / 60 * 3 / 2 }, "orders-0[0 1] orders-1[0 1] orders-2[0 3]"},
+		"by the cluster's, before the operator's": {func(in *asked) {
 			in.Seen.Rate, in.Settings.Rate = 1, mib/60*3/2
 		}, "orders-0[0 1] orders-1[0 1] orders-2[0 3]"},
-		"to each broker by itself, and one at least": {func(in *Inputs) { in.Seen.Rate = 1 }, "orders-0[0 1] orders-2[0 3]"},
-		"nothing overtakes what is too large for now": {func(in *Inputs) {
+		"to each broker by itself, and one at least": {func(in *asked) { in.Seen.Rate = 1 }, "orders-0[0 1] orders-2[0 3]"},
+		"nothing overtakes what is too large for now": {func(in *asked) {
 			in.Seen.Rate = mib / 60
 			in.Seen.Remembered.Plan.Moves[3].Bytes = 1
 		}, "orders-0[0 1] orders-2[0 3]"},
-		"what is under way counts": {func(in *Inputs) {
+		"what is under way counts": {func(in *asked) {
 			flies(in)
 			in.Seen.Rate = mib / 60 * 3 / 2
 		}, "orders-1[0 1] orders-2[0 3]"},
-		"what was under way before the plan counts": {func(in *Inputs) {
+		"what was under way before the plan counts": {func(in *asked) {
 			flies(in)
 			in.Seen.Rate = mib / 60 * 3 / 2
 			in.Seen.Remembered.Plan.Moves = all[1:]
 			in.Seen.Remembered.Before = map[kafka.PartitionID]int64{{Topic: "orders", Number: 0}: 3 * mib}
 		}, "orders-2[0 3]"},
 	} {
-		in := scene(func(in *Inputs) { remember(in, slices.Clone(all)...) }, c.change)
-		if got := begun(New(in)); got != c.want {
+		in := scene(func(in *asked) { remember(in, slices.Clone(all)...) }, c.change)
+		if got := in.begun(); got != c.want {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
 	}
 }
 
 func TestThePlanKnowsHowLargeIsWhatIsUnderWay(t *testing.T) {
-	in := scene(func(in *Inputs) {
+	in := scene(func(in *asked) {
 		in.Snapshot.Reassignments["orders"] = map[int32]kafka.Reassignment{
 			0: {Replicas: []int32{0, 2, 1}, Adding: []int32{1}, Removing: []int32{2}}}
 		in.Settings.Record.InFlight = []v1alpha1.MovingPartition{{Topic: "orders", Partition: 0, Replicas: []int32{0, 1}}}
 		in.Settings.MaxMoving = 4
 	})
-	c := New(in)
-	c.Begin()
+	c, _ := in.begins()
 	if got := c.Remembered.Before[kafka.PartitionID{Topic: "orders", Number: 0}]; got != 10 {
 		t.Errorf("%+v", c.Remembered)
 	}
 }
 
 func TestAPlanThatCannotGoOnIsMadeAnew(t *testing.T) {
-	in := scene(func(in *Inputs) {
+	in := scene(func(in *asked) {
 		remember(in, move(0, 0, 1))
 		in.Snapshot.Partitions = in.Snapshot.Partitions[:1]
 		in.Snapshot.Partitions[0].Replicas = []int32{0, 2, 1} // somebody has ended the move in the middle
 		in.Seen.Remembered.At = noon.Add(-time.Hour)
 	})
-	c := New(in)
+	c := in.look()
 	if has, why := c.Has(); has {
 		t.Error("at once, though Kafka may just have ended the move:", why)
 	}
 	in.Seen.Remembered, in.Now = c.Remembered, in.Now.Add(pause-time.Second)
-	c = New(in)
+	c = in.look()
 	if has, why := c.Has(); has {
 		t.Error("before the pause is over:", why)
 	}
 	in.Seen.Remembered, in.Now = c.Remembered, in.Now.Add(time.Second)
-	c = New(in)
+	c = in.look()
 	if has, _ := c.Has(); !has {
 		t.Error("it waits for ever")
 	}
-	if c.Begin(); !c.Remembered.At.Equal(in.Now) {
+	if c, _ = in.begins(); !c.Remembered.At.Equal(in.Now) {
 		t.Errorf("no plan follows: %+v", c.Status())
 	}
 }
 
 func TestAPlanThatGoesOnAgainIsNotMadeAnew(t *testing.T) {
-	in := scene(func(in *Inputs) { remember(in, move(0, 0, 1)) })
+	in := scene(func(in *asked) { remember(in, move(0, 0, 1)) })
 	hash := in.Seen.Remembered.Plan.Hash()
 	in.Snapshot.Partitions[0].Replicas = []int32{0, 2, 1}
-	c := New(in)
+	c := in.look()
 	in.Snapshot.Partitions[0].Replicas = []int32{0, 2}
 	in.Seen.Remembered, in.Now = c.Remembered, in.Now.Add(time.Hour)
-	c = New(in)
+	c = in.look()
 	in.Snapshot.Partitions[0].Replicas = []int32{0, 2, 1}
 	in.Seen.Remembered, in.Now = c.Remembered, in.Now.Add(time.Second)
-	if c = New(in); c.Remembered.Plan == nil || c.Remembered.Plan.Hash() != hash {
+	if c = in.look(); c.Remembered.Plan == nil || c.Remembered.Plan.Hash() != hash {
 		t.Errorf("%+v", c.Remembered)
 	}
 }
 
 func TestOffRemembersWhichBrokersHaveTheirShare(t *testing.T) {
-	off := func(in *Inputs) { in.Settings.Mode = v1alpha1.BalancingOff }
-	in := scene(off, func(in *Inputs) {
+	off := func(in *asked) { in.Settings.Mode = v1alpha1.BalancingOff }
+	in := scene(off, func(in *asked) {
 		in.Brokers = append(in.Brokers, Broker{ID: 3})
 		in.Settings.Record = &v1alpha1.BalancingStatus{Phase: v1alpha1.BalancingMoving, Message: "balancing: 1 of 2 moves",
 			Hash: "h", MovesDone: 1, MovesLeft: 1, Spread: []int32{0, 1, 2}, Stuck: []string{"a"}}
 	})
-	c := New(in)
+	c := in.look()
 	got := c.Status()
 	want := &v1alpha1.BalancingStatus{Phase: v1alpha1.BalancingIdle, Spread: []int32{0, 1}}
 	if !reflect.DeepEqual(got, want) {
@@ -282,21 +281,21 @@ func TestOffRemembersWhichBrokersHaveTheirShare(t *testing.T) {
 		t.Error("something begins")
 	}
 	in.Settings.Record = got
-	if again := New(in).Status(); !reflect.DeepEqual(again, want) {
+	if again := in.look().Status(); !reflect.DeepEqual(again, want) {
 		t.Errorf("at rest it changes: %+v", again)
 	}
 	in.Settings.Mode = v1alpha1.BalancingOnScale
 	in.Brokers = slices.DeleteFunc(in.Brokers, func(b Broker) bool { return b.Leaving })
-	if has, why := New(in).Has(); !has || why != "broker 3 gets its share" {
+	if has, why := in.look().Has(); !has || why != "broker 3 gets its share" {
 		t.Errorf("after Off: %t %s", has, why)
 	}
-	if got := New(scene(off, func(in *Inputs) { in.Settings.Record = nil })).Status(); got != nil {
+	if got := New(scene(off, func(in *asked) { in.Settings.Record = nil }).Inputs).Status(); got != nil {
 		t.Errorf("with Off from the start: %+v", got)
 	}
 }
 
 func TestATopicWithAThrottleThatDoesNotNameItIsLeftForAWhileAndTold(t *testing.T) {
-	in := scene(func(in *Inputs) {
+	in := scene(func(in *asked) {
 		other := move(1, 0, 1)
 		other.Topic = "other"
 		p := in.Snapshot.Partitions[1]
@@ -305,50 +304,49 @@ func TestATopicWithAThrottleThatDoesNotNameItIsLeftForAWhileAndTold(t *testing.T
 		remember(in, move(0, 0, 1), other)
 		in.Seen.Unnamed = map[string]time.Time{"orders": noon.Add(time.Second)}
 	})
-	c := New(in)
-	if got := begun(c); got != "other-1[0 1]" {
+	c, got := in.begins()
+	if got != "other-1[0 1]" {
 		t.Error(got)
 	}
 	if message := c.Status().Message; !strings.Contains(message, "; topic orders does not move: somebody else has set") {
 		t.Error(message)
 	}
 	in.Now = in.Now.Add(time.Minute)
-	if got := begun(New(in)); got != "orders-0[0 1] other-1[0 1]" {
+	if got := in.begun(); got != "orders-0[0 1] other-1[0 1]" {
 		t.Error("later:", got)
 	}
 }
 
 func TestABrokerThatSomebodyHasCordonedTakesNothingAndGetsItsShareLater(t *testing.T) {
-	in := scene(func(in *Inputs) { in.Brokers[1].Cordoned = true })
-	if got := begun(New(in)); got != "" {
+	in := scene(func(in *asked) { in.Brokers[1].Cordoned = true })
+	if got := in.begun(); got != "" {
 		t.Error("the only one that could take it is cordoned:", got)
 	}
 	in = crowded()
 	in.Brokers[2].Cordoned = true
-	c := New(in)
+	c, got := in.look(), ""
 	if has, why := c.Has(); has {
 		t.Error(why)
 	}
 	in.Brokers, in.Settings.Record.Spread = append(in.Brokers, Broker{ID: 3}), []int32{0, 1}
 	in.Snapshot.Partitions = in.Snapshot.Partitions[:30]
 	in.Snapshot.Brokers = append(in.Snapshot.Brokers, kafka.Broker{ID: 3})
-	loads := in.Seen.Loads
-	in.Seen.Loads = func() (map[int32][]kafka.LoadDir, error) {
+	loads := in.sizes
+	in.sizes = func() (map[int32][]kafka.LoadDir, error) {
 		all, err := loads()
 		all[3] = all[0]
 		return all, err
 	}
-	c = New(in)
-	if got := begun(c); got == "" || strings.Contains(got, "2]") || strings.Contains(got, "[2") {
+	if c, got = in.begins(); got == "" || strings.Contains(got, "2]") || strings.Contains(got, "[2") {
 		t.Error(got)
 	}
 	arrive(&in, c)
-	status := New(in).Status()
+	status := in.look().Status()
 	if !slices.Equal(status.Spread, []int32{0, 1, 3}) {
 		t.Errorf("%+v", status)
 	}
 	in.Settings.Record, in.Brokers[2].Cordoned = status, false
-	if has, why := New(in).Has(); !has || why != "broker 2 gets its share" {
+	if has, why := in.look().Has(); !has || why != "broker 2 gets its share" {
 		t.Error(has, why)
 	}
 }

@@ -175,7 +175,7 @@ func (c *Course) phase(s *v1alpha1.BalancingStatus) (v1alpha1.BalancingPhase, st
 	switch {
 	case manual && !moving:
 		return v1alpha1.BalancingPlanned, fmt.Sprintf("balancing waits for approval: %s, %s; annotate %s=%s",
-			moved(len(c.left)), Bytes(s.BytesLeft), v1alpha1.AnnotationApproveBalance, c.plan.Hash())
+			moved(len(c.left)), balance.Size(s.BytesLeft), v1alpha1.AnnotationApproveBalance, c.plan.Hash())
 	case moving:
 		return v1alpha1.BalancingMoving, "balancing: " + progressText(s, c.in.Now) + foreign
 	case c.held != "":
@@ -220,8 +220,8 @@ func first(sentences []string) string {
 func progressText(s *v1alpha1.BalancingStatus, now time.Time) string {
 	text := fmt.Sprintf("%d of %s", s.MovesDone, moved(int(s.MovesDone+s.MovesLeft)))
 	if all := s.BytesDone + s.BytesLeft; all > 0 {
-		done, _ := inUnitOf(s.BytesDone, all)
-		text += fmt.Sprintf(", %s of %s", done, Bytes(all))
+		done, _ := balance.SizeBeside(s.BytesDone, all)
+		text += fmt.Sprintf(", %s of %s", done, balance.Size(all))
 	}
 	text += fmt.Sprintf(", %d%%", s.Percent)
 	if at := s.EstimatedCompletion; at != nil {

@@ -13,7 +13,7 @@ import (
 )
 
 // nightly is a cluster to which broker 2 was added, at night, when brokers may be evened out on a person's word.
-func nightly(change ...func(*Inputs)) Inputs {
+func nightly(change ...func(*asked)) asked {
 	in := crowded()
 	in.Snapshot.Partitions = in.Snapshot.Partitions[:12]
 	in.Settings.Windows, in.Settings.Manual = []model.Window{{From: 22 * time.Hour, To: 4 * time.Hour}}, true
@@ -26,16 +26,15 @@ func nightly(change ...func(*Inputs)) Inputs {
 
 func TestAnApprovedPlanOutlivesItsWindow(t *testing.T) {
 	in := nightly()
-	c := New(in)
-	if got := begun(c); got != "" || c.Remembered.Plan == nil {
+	c, got := in.begins()
+	if got != "" || c.Remembered.Plan == nil {
 		t.Fatal(got, c.Status())
 	}
 	hash := c.Remembered.Plan.Hash()
 	in.Settings.Approved, in.Settings.MaxMoving = hash, 2
 	in.Seen.Remembered = c.Remembered
 	in.Now = noon.Add(20 * time.Hour)
-	c = New(in)
-	if got := begun(c); got != "" || c.UnderWay() {
+	if c, got = in.begins(); got != "" || c.UnderWay() {
 		t.Errorf("by day: %s", got)
 	}
 	if s := c.Status(); s.Hash != hash || s.Message != "balancing: broker 2 gets its share, once a window opens (22:00 to 04:00 UTC)" {
@@ -43,25 +42,24 @@ func TestAnApprovedPlanOutlivesItsWindow(t *testing.T) {
 	}
 	in.Seen.Remembered = c.Remembered
 	in.Now = noon.Add(34*time.Hour + 5*time.Minute)
-	if c = New(in); strings.Count(begun(c), "orders-") != 2 || c.Remembered.Plan.Hash() != hash {
+	if c, got = in.begins(); strings.Count(got, "orders-") != 2 || c.Remembered.Plan.Hash() != hash {
 		t.Errorf("the next night: %+v", c.Status())
 	}
 }
 
 func TestAPlanThatNobodyApprovesIsMadeAnewEachDay(t *testing.T) {
 	in := nightly()
-	c := New(in)
-	c.Begin()
+	c, _ := in.begins()
 	in.Seen.Remembered = c.Remembered
 	in.Now = in.Now.Add(24*time.Hour - time.Minute)
-	if has, _ := New(in).Has(); has {
+	if has, _ := in.look().Has(); has {
 		t.Error("too early")
 	}
 	in.Now = in.Now.Add(time.Minute)
-	if c = New(in); !isDue(c) {
+	if c = in.look(); !isDue(c) {
 		t.Error("never")
 	}
-	if c.Begin(); !c.Remembered.At.Equal(in.Now) {
+	if c, _ = in.begins(); !c.Remembered.At.Equal(in.Now) {
 		t.Errorf("%+v", c.Remembered)
 	}
 }
@@ -76,51 +74,51 @@ func evening(number int32, after ...int32) balance.Move {
 }
 
 func TestByDayOnlyWhatABrokerThatLeavesNeedsBegins(t *testing.T) {
-	in := scene(func(in *Inputs) {
+	in := scene(func(in *asked) {
 		in.Settings.Windows = []model.Window{{From: 22 * time.Hour, To: 4 * time.Hour}}
 		remember(in, evening(0, 1, 2), move(1, 0, 1))
 	})
-	if got := begun(New(in)); got != "orders-1[0 1]" {
+	if got := in.begun(); got != "orders-1[0 1]" {
 		t.Error(got)
 	}
 	waits := move(1, 0, 1)
 	waits.Waits = true
 	remember(&in, evening(0, 1, 2), waits)
-	c := New(in)
-	if got := begun(c); got != "" {
+	c, got := in.begins()
+	if got != "" {
 		t.Error("it does not wait:", got)
 	}
 	in.Seen.Remembered, in.Now = c.Remembered, in.Now.Add(pause)
-	if got := begun(New(in)); !strings.Contains(got, "orders-1") {
+	if got := in.begun(); !strings.Contains(got, "orders-1") {
 		t.Errorf("what leaves waits for the night behind what evens out: %q", got)
 	}
 }
 
 func TestWhatLeavesByDayIsFollowedByEveningOutAtNight(t *testing.T) {
-	in := nightly(func(in *Inputs) {
+	in := nightly(func(in *asked) {
 		in.Settings.Manual = false
 		in.Brokers = append(in.Brokers, Broker{ID: 3, Leaving: true})
 		in.Snapshot.Brokers = append(in.Snapshot.Brokers, kafka.Broker{ID: 3})
 		in.Snapshot.Partitions[0].Replicas, in.Snapshot.Partitions[0].ISR = []int32{0, 3}, []int32{0, 3}
 		in.Now = noon
 	})
-	loads := in.Seen.Loads
-	in.Seen.Loads = func() (map[int32][]kafka.LoadDir, error) {
+	loads := in.sizes
+	in.sizes = func() (map[int32][]kafka.LoadDir, error) {
 		all, err := loads()
 		all[3] = all[0]
 		return all, err
 	}
-	c := New(in)
-	if got := begun(c); strings.Count(got, "orders-") != 1 {
+	c, got := in.begins()
+	if strings.Count(got, "orders-") != 1 {
 		t.Errorf("by day: %s", got)
 	}
 	arrive(&in, c)
-	c = New(in)
+	c = in.look()
 	if s := c.Status(); slices.Contains(s.Spread, 2) || isDue(c) || s.Phase != v1alpha1.BalancingHeldBack {
 		t.Errorf("by day: %+v", s)
 	}
 	in.Seen.Remembered, in.Now = c.Remembered, noon.Add(12*time.Hour)
-	if c = New(in); !isDue(c) || begun(c) == "" {
+	if c = in.look(); !isDue(c) || in.begun() == "" {
 		t.Errorf("at night: %+v", c.Status())
 	}
 }
