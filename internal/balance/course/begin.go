@@ -29,9 +29,13 @@ func (c *Course) begin() {
 			return
 		}
 		busy = true
-		if m.startable && len(p.ISR) == len(p.Replicas) && !c.placesNow(m.Topic) &&
+		if m.startable && (m.Within() || len(p.ISR) == len(p.Replicas)) && !c.placesNow(m.Topic) &&
 			!c.in.Seen.Unnamed[m.Topic].After(c.in.Now) && load.takes(m.Move) {
-			c.begun = append(c.begun, v1alpha1.MovingPartition{Topic: m.Topic, Partition: m.Partition, Replicas: m.After})
+			next := v1alpha1.MovingPartition{Topic: m.Topic, Partition: m.Partition, Replicas: m.After}
+			if m.Within() {
+				next.Broker, next.LogDir = &m.Broker, m.To
+			}
+			c.begun = append(c.begun, next)
 		}
 	}
 }
@@ -54,6 +58,9 @@ func (c *Course) newLoad() *load {
 		}); i >= 0 {
 			size = c.left[i].Bytes
 		}
+		if m.Broker != nil {
+			l.bytes[*m.Broker] += size
+		}
 		for _, broker := range c.in.Snapshot.Reassignments[m.Topic][m.Partition].Adding {
 			l.bytes[broker] += size
 		}
@@ -65,6 +72,10 @@ func (c *Course) newLoad() *load {
 func (l *load) takes(m balance.Move) bool {
 	full := false
 	var to []int32
+	if m.Within() {
+		to, full = append(to, m.Broker), l.full[m.Broker] || l.most > 0 && l.bytes[m.Broker] > 0 &&
+			l.bytes[m.Broker]+m.Bytes > l.most
+	}
 	for _, id := range m.After {
 		if slices.Contains(m.Before, id) {
 			continue
