@@ -20,6 +20,7 @@ func (s *sim) observe() *model.Observation {
 	seen := *o
 	seen.CacheCurrent = s.stale == nil
 	seen.Kafka, seen.KafkaError = s.snapshot()
+	seen.Usage = maps.Clone(s.told)
 	seen.Balancing = model.BalancingSeen{Remembered: s.remembered, Loads: s.loads}
 	return &seen
 }
