@@ -3,7 +3,6 @@ package plan
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/balance/course"
@@ -80,8 +79,7 @@ func (v *view) cordonedByOthers(n *node) bool {
 		return false
 	}
 	dirs := v.kafka.snapshot.BrokerConfigs[n.ID][version.CordonKey]
-	ours := v.c.Cordoned[n.ID] && (dirs == allDirs || dirs == strings.Join(v.dirsLeaving(n), ","))
-	return dirs != "" && !ours
+	return dirs != "" && !(v.c.Cordoned[n.ID] && isOurCordon(dirs))
 }
 
 // balances tells whether the operator moves replicas at all.

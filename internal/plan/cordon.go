@@ -58,12 +58,30 @@ func (v *view) planCordons(p *Plan) {
 	p.Cordoned = slices.Sorted(maps.Keys(recorded))
 }
 
-// toCordon are the log directories of a broker that are to get no new replica, as Kafka has them; empty = none.
+// toCordon are the log directories of a broker that are to get no new replica, as Kafka has them; empty = none. The
+// cordon of a volume is taken off before its pool loses it: a broker that starts with the cordon of a log directory
+// which it does not have passes over all of its run-time configuration, and nobody can see why.
 func (v *view) toCordon(n *node) string {
 	if n.leaving {
 		return allDirs
 	}
-	return strings.Join(v.dirsLeaving(n), ",")
+	return strings.Join(slices.DeleteFunc(v.dirsLeaving(n), func(path string) bool {
+		return !slices.Contains(n.pool.Leaving, model.VolumeOf(path))
+	}), ",")
+}
+
+// cordoned tells which volume that the next pod of a broker would not have is cordoned, whoever did it; empty = none is.
+func (v *view) cordoned(n *node) string {
+	if v.kafka.snapshot == nil {
+		return ""
+	}
+	dirs := strings.Split(v.kafka.snapshot.BrokerConfigs[n.ID][version.CordonKey], ",")
+	for _, volume := range n.volumesToLose() {
+		if slices.ContainsFunc(dirs, func(dir string) bool { return strings.TrimSpace(dir) == model.LogDir(volume) }) {
+			return volume
+		}
+	}
+	return ""
 }
 
 // isOurCordon tells whether the operator may have set a cordon: of all log directories, or of some on volumes.

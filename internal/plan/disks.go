@@ -231,6 +231,10 @@ func volumesEmpty(v *view, d *disruption, _ *round) (bool, string) {
 			return false, fmt.Sprintf("volume %s leaves with the pod: %s", volume, why)
 		}
 	}
+	if volume := v.cordoned(d.node); volume != "" {
+		return false, fmt.Sprintf("volume %s leaves with the pod, and its log directory is cordoned; take that off, or the "+
+			"broker starts without its run-time configuration", volume)
+	}
 	return true, ""
 }
 

@@ -40,11 +40,16 @@ func (v *view) planStaging(p *Plan, restarting []*node, shaping map[string]bool)
 func (v *view) planVolumes(p *Plan, pool *model.Pool, set model.ObservedPool) {
 	p.Sealed = true
 	for _, n := range v.ofPool(pool.Name) {
-		if n.leaving || n.gone || !n.made || n.claimsAll() {
-			continue
+		volume := v.cordoned(n)
+		switch {
+		case n.leaving || n.gone || !n.made:
+		case !n.claimsAll():
+			p.wait("%s waits for its claims", n.name())
+			return
+		case volume != "":
+			p.wait("%s loses volume %s once that is cordoned no more", n.name(), volume)
+			return
 		}
-		p.wait("%s waits for its claims", n.name())
-		return
 	}
 	if !v.obs.BudgetSealed {
 		p.wait("pool %s gets its volumes once Kubernetes is told to evict no pod meanwhile", pool.Name)

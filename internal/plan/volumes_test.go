@@ -62,10 +62,10 @@ func TestLogDirectoriesThatLeaveAreCordoned(t *testing.T) {
 			s.shot().BrokerConfigs[1] = map[string]string{cordonKey: model.LogDir("data")}
 		}, "", []int32{0, 2}},
 		{"not before Kafka 4.3", func(s *stage) { s.pod(1).Version = "4.2.2" }, "", []int32{0, 2}},
-		{"and uncordoned once the pod runs without it", func(s *stage) {
+		{"and uncordoned once it is empty, before its pool loses it", func(s *stage) {
 			s.c.Cordoned[1], s.shot().BrokerConfigs[1] = true, map[string]string{cordonKey: dir}
-			s.pod(1).Volumes = []string{"data"}
-		}, "uncordon broker 1: the spec asks for it", []int32{0, 1, 2}},
+			s.c.Pools[0].Volumes, s.c.Pools[0].Leaving = jbod[:1], nil
+		}, "uncordon broker 1: the spec asks for it", []int32{1}},
 		{"and once the spec has it again", func(s *stage) {
 			s.c.Cordoned[1], s.shot().BrokerConfigs[1] = true, map[string]string{cordonKey: dir}
 			s.c.Pools[0].Leaving = nil
@@ -97,6 +97,10 @@ func TestABrokerLosesAVolumeOnlyOnceItIsEmpty(t *testing.T) {
 		}, "broker 1 not restarted: volume second leaves with the pod: it holds 1 replica of broker 1"},
 		{"not while it does not say", func(s *stage) { delete(s.shot().LogDirs, 1) },
 			"broker 1 not restarted: volume second leaves with the pod: broker 1 does not say what is on it"},
+		{"not while it is cordoned", func(s *stage) {
+			s.shot().LogDirs[1][1].Holds = nil
+			s.shot().BrokerConfigs[1] = map[string]string{cordonKey: model.LogDir("second")}
+		}, "broker 1 not restarted: volume second leaves with the pod, and its log directory is cordoned"},
 		{"then it does", func(s *stage) { s.shot().LogDirs[1][1].Holds = nil }, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
