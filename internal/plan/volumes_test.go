@@ -15,6 +15,11 @@ import (
 func volumeStage(t *testing.T) *stage {
 	t.Helper()
 	s := newStage(t)
+	s.leaveSecond()
+	return s
+}
+
+func (s *stage) leaveSecond() {
 	s.c.Pools[0].Volumes, s.c.Pools[0].Leaving = jbod, []string{"second"}
 	s.shot().LogDirs = map[int32][]kafka.LogDir{}
 	for id := range int32(3) {
@@ -22,7 +27,14 @@ func volumeStage(t *testing.T) *stage {
 		s.shot().LogDirs[id] = []kafka.LogDir{{Path: model.LogDir("data")}, {Path: model.LogDir("second")}}
 	}
 	s.shot().LogDirs[1][1].Holds = []kafka.PartitionID{{Topic: s.partition(0).Topic, Number: s.partition(0).Number}}
-	return s
+}
+
+// loseSecond lets the pool have lost the volume. Node 1 alone still runs with it, and restarts next.
+func (s *stage) loseSecond() {
+	s.leaveSecond()
+	s.c.Pools[0].Volumes, s.c.Pools[0].Leaving = jbod[:1], nil
+	s.pod(0).Volumes, s.pod(2).Volumes = []string{"data"}, []string{"data"}
+	s.change(1)
 }
 
 func heldBy(p Plan, predicate string) (held []Held) {
@@ -104,12 +116,8 @@ func TestABrokerLosesAVolumeOnlyOnceItIsEmpty(t *testing.T) {
 		{"then it does", func(s *stage) { s.shot().LogDirs[1][1].Holds = nil }, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			s := volumeStage(t)
-			s.c.Pools[0].Volumes, s.c.Pools[0].Leaving = jbod[:1], nil
-			for _, id := range []int32{0, 2} {
-				s.pod(id).Volumes = []string{"data"}
-			}
-			s.change(1)
+			s := newStage(t)
+			s.loseSecond()
 			tt.change(s)
 			p := s.next()
 			held, restarts := heldBy(p, volumesEmptyName), linesOf(p, Restart)
@@ -125,10 +133,8 @@ func TestABrokerLosesAVolumeOnlyOnceItIsEmpty(t *testing.T) {
 
 // A restart that waits for a volume to be empty would wait for ever if nothing moved before the roll is over.
 func TestARestartThatWaitsForAnEmptyVolumeKeepsNoReplicaFromMoving(t *testing.T) {
-	s := volumeStage(t)
-	s.c.Pools[0].Volumes, s.c.Pools[0].Leaving = jbod[:1], nil
-	s.pod(0).Volumes, s.pod(2).Volumes = []string{"data"}, []string{"data"}
-	s.change(1)
+	s := newStage(t)
+	s.loseSecond()
 	s.c.Balancing = model.Balancing{Mode: v1alpha1.BalancingOnScale, Tolerance: 10,
 		Record: &v1alpha1.BalancingStatus{Spread: []int32{0, 1, 2}}}
 	if p := s.next(); len(heldBy(p, volumesEmptyName)) != 1 || len(heldBy(p, "rollFirst")) > 0 {
