@@ -166,6 +166,13 @@ type BalancingStatus struct {
 	// +optional
 	// +listType=set
 	Spread []int32 `json:"spread,omitempty"`
+	// Volumes that have got their share of what their brokers hold, as pool/volume. Another one in a pool starts a
+	// spreading. At most 320.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=320
+	// +kubebuilder:validation:items:MaxLength=64
+	SpreadVolumes []string `json:"spreadVolumes,omitempty"`
 	// What cannot be moved, and why. At most 10 lines.
 	// +optional
 	// +listType=atomic
@@ -184,6 +191,12 @@ type MovingPartition struct {
 	// +required
 	// +listType=atomic
 	Replicas []int32 `json:"replicas"`
+	// Broker inside which a replica moves to another log directory; absent where replicas move between brokers.
+	// +optional
+	Broker *int32 `json:"broker,omitempty"`
+	// Log directory of that broker to which the replica moves.
+	// +optional
+	LogDir string `json:"logDir,omitempty"`
 	// The throttle of the topic is somebody else's: the operator has left it as it is.
 	// +optional
 	ForeignThrottle bool `json:"foreignThrottle,omitempty"`

@@ -439,7 +439,8 @@ type Pool struct {
 
 // Storage is the set of disks of one node.
 type Storage struct {
-	// Volumes, one log directory each; several are a JBOD. The first also holds the metadata log. 1 to 16 volumes.
+	// Volumes, one log directory each; several are a JBOD. The first also holds the metadata log, and stays the first.
+	// Others can be added, and taken out: those leave once they are empty. 1 to 16 volumes.
 	// +required
 	// +listType=map
 	// +listMapKey=name

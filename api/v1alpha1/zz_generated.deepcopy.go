@@ -314,6 +314,11 @@ func (in *BalancingStatus) DeepCopyInto(out *BalancingStatus) {
 		*out = make([]int32, len(*in))
 		copy(*out, *in)
 	}
+	if in.SpreadVolumes != nil {
+		in, out := &in.SpreadVolumes, &out.SpreadVolumes
+		*out = make([]string, len(*in))
+		copy(*out, *in)
+	}
 	if in.Stuck != nil {
 		in, out := &in.Stuck, &out.Stuck
 		*out = make([]string, len(*in))
@@ -1736,6 +1741,11 @@ func (in *MovingPartition) DeepCopyInto(out *MovingPartition) {
 		in, out := &in.Replicas, &out.Replicas
 		*out = make([]int32, len(*in))
 		copy(*out, *in)
+	}
+	if in.Broker != nil {
+		in, out := &in.Broker, &out.Broker
+		*out = new(int32)
+		**out = **in
 	}
 }
 

@@ -179,7 +179,7 @@ func (b *Balancer) Begin(ctx context.Context, w Work) ([]v1alpha1.MovingPartitio
 	for i := range begun {
 		m := &begun[i]
 		m.ForeignThrottle = w.isForeign(live[m.Topic])
-		copies = copies || len(adding(live[m.Topic], *m)) > 0
+		copies = copies || m.Broker != nil || len(adding(live[m.Topic], *m)) > 0
 	}
 	if w.Moves = begun; len(begun) == 0 {
 		return nil, nil
@@ -206,11 +206,35 @@ func (b *Balancer) Begin(ctx context.Context, w Work) ([]v1alpha1.MovingPartitio
 		return nil, fmt.Errorf("limit what brokers copy: %w", err)
 	}
 	work := moving.Work{Throttle: w.throttle(live, &next), Moves: map[string][]kafka.Move{}}
+	within := map[int32]map[kafka.PartitionID]string{}
 	for _, m := range begun {
+		if m.Broker != nil {
+			if within[*m.Broker] == nil {
+				within[*m.Broker] = map[kafka.PartitionID]string{}
+			}
+			within[*m.Broker][kafka.PartitionID{Topic: m.Topic, Number: m.Partition}] = m.LogDir
+			continue
+		}
 		work.Moves[m.Topic] = append(work.Moves[m.Topic],
 			kafka.Move{Partition: m.Partition, Replicas: m.Replicas, KeepFactor: true})
 	}
-	return begun, b.carry(ctx, w, work)
+	return begun, errors.Join(b.carry(ctx, w, work), moveWithin(ctx, w.Admin, within))
+}
+
+// moveWithin has brokers move replicas between their disks.
+func moveWithin(ctx context.Context, admin kafka.Admin, some map[int32]map[kafka.PartitionID]string) error {
+	var errs []error
+	for _, id := range slices.Sorted(maps.Keys(some)) {
+		results, err := admin.MoveWithin(ctx, id, some[id])
+		errs = append(errs, err)
+		for partition, err := range results {
+			if err != nil {
+				errs = append(errs, fmt.Errorf("move %s-%d to log directory %s of broker %d: %w",
+					partition.Topic, partition.Number, some[id][partition], id, err))
+			}
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // together are those of some moves that do not lack the one with which they change places.
@@ -341,6 +365,7 @@ func (b *Balancer) limit(ctx context.Context, w Work, next *v1alpha1.BalancingSt
 	}
 	l := moves.Limit{
 		Rate: b.mover(w).Rate, Known: []int64{w.Record.BytesPerSecond}, Copying: next.BytesPerSecond > 0,
+		Shifting: slices.ContainsFunc(next.InFlight, func(m v1alpha1.MovingPartition) bool { return m.Broker != nil }),
 	}
 	others, err := b.topics(ctx, w.Cluster)
 	if err != nil {

@@ -324,3 +324,34 @@ func TestOfTwoThatChangePlacesNeitherMovesWithoutTheOther(t *testing.T) {
 		}
 	}
 }
+
+func TestReplicasMoveBetweenDisksOnRecordAndUnderALimitOfTheirOwn(t *testing.T) {
+	s := newStage(t)
+	broker := int32(1)
+	shift := v1alpha1.MovingPartition{Topic: "orders", Partition: 2, Replicas: []int32{0, 1}, Broker: &broker, LogDir: "/b"}
+	const limit = "replica.alter.log.dirs.io.max.bytes.per.second"
+	s.onWrite = func() {
+		if len(s.Kafka.Within) > 0 {
+			t.Error("something moves before it is on record")
+		}
+	}
+	if _, err := s.Begin(t.Context(), s.work(shift)); err != nil {
+		t.Fatal(err)
+	}
+	id := kafka.PartitionID{Topic: "orders", Number: 2}
+	if s.Kafka.Within[1][id] != "/b" || s.Kafka.Config[limit] != "1000" || len(s.record.InFlight) != 1 ||
+		len(s.Kafka.Moving) > 0 || len(s.Kafka.Topics["orders"].Config) > 0 {
+		t.Errorf("under way %v and %v, brokers %v, on record %+v", s.Kafka.Within, s.Kafka.Moving, s.Kafka.Config, s.record)
+	}
+	s.onWrite = nil
+	if err := s.End(t.Context(), s.work(shift)); err != nil {
+		t.Fatal(err)
+	}
+	if len(s.Kafka.Config) > 0 || s.record.InFlight != nil {
+		t.Errorf("brokers keep %v, the record %+v", s.Kafka.Config, s.record)
+	}
+	s.Kafka.Within, s.Kafka.RefuseWithin = nil, &kafka.Refusal{Code: "KAFKA_STORAGE_ERROR"}
+	if _, err := s.Begin(t.Context(), s.work(shift)); !errors.Is(err, s.Kafka.RefuseWithin) {
+		t.Errorf("of a disk that takes nothing: %v", err)
+	}
+}

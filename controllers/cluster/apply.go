@@ -183,7 +183,8 @@ func (r *Reconciler) mendPolicies(ctx context.Context, set, live *appsv1.Statefu
 
 // applyBudget tells Kubernetes how many pods it may evict by itself: the planner's word.
 func (r *Reconciler) applyBudget(ctx context.Context, s *scope) error {
-	budget := render.Budget(s.decision.Model, s.decision.Plan.Evictable, s.decision.Plan.Spared)
+	budget := render.Budget(s.decision.Model, s.decision.Plan.Evictable, s.decision.Plan.Spared,
+		s.decision.Plan.Sealed)
 	_, err := r.apply(ctx, s, model.KindBudget, budget, orNil(s.seen.Live.Budgets[budget.Name]))
 	return err
 }

@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -234,6 +235,16 @@ func TestBrokersAreAskedForTheirDisksOnceAMinute(t *testing.T) {
 	u.learn(key, &kafka.Snapshot{LogDirs: map[int32][]kafka.LogDir{2: dirs}})
 	if known := u.learn(key, nil); len(known) != 2 {
 		t.Errorf("known is %v", known)
+	}
+	u.learn(key, &kafka.Snapshot{LogDirs: map[int32][]kafka.LogDir{1: {{Path: "/a", Error: kafka.ErrorStorage,
+		Holds: []kafka.PartitionID{{Topic: "orders"}}}}}})
+	for range 2 {
+		if due := u.due(key, []int32{1, 2}, start.Add(5*time.Minute)); !slices.Contains(due, 1) {
+			t.Errorf("a broker with a failed disk is not among %v", due)
+		}
+	}
+	if known := u.learn(key, nil); known[1][0].Holds != nil {
+		t.Errorf("of every replica it is remembered where it is: %v", known)
 	}
 	u.forget(key)
 	if known := u.learn(key, nil); len(known) != 0 || len(u.due(key, []int32{0}, start)) != 1 {

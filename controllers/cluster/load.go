@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/balance/course"
 	"github.com/castellan-dev/castellan/internal/decide"
 	"github.com/castellan-dev/castellan/internal/identity"
 	"github.com/castellan-dev/castellan/internal/jwks"
@@ -74,7 +75,9 @@ func (r *Reconciler) load(ctx context.Context, cluster *v1alpha1.KafkaCluster) (
 	admin, err := r.Connections.Admin(ctx, cluster)
 	if err == nil {
 		due := r.usage.due(key, observe.ReadyBrokers(in.Live), in.Now)
-		in.Kafka, err = admin.Snapshot(ctx, append(observe.InDoubt(in.Live), due...)...)
+		asked := slices.Concat(due, observe.InDoubt(in.Live), decide.LeavingVolumes(&cluster.Spec, in.Live),
+			course.InDoubt(cluster.Status.Balancing, in.Balancing.Remembered.Plan))
+		in.Kafka, err = admin.Snapshot(ctx, asked...)
 	}
 	if err != nil {
 		in.Kafka, in.KafkaError = nil, err.Error()
@@ -95,7 +98,8 @@ type usage struct {
 // of its partitions, in memory.
 const usageInterval = time.Minute
 
-// due lists the brokers that are to be asked now, and takes it that they are.
+// due lists the brokers that are to be asked now, and takes it that they are. One with a disk that has failed is asked
+// each time: nobody shall take it for failed once it is replaced.
 func (u *usage) due(cluster types.NamespacedName, brokers []int32, now time.Time) []int32 {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -108,7 +112,8 @@ func (u *usage) due(cluster types.NamespacedName, brokers []int32, now time.Time
 	}
 	var due []int32
 	for _, id := range brokers {
-		if last, asked := u.asked[cluster][id]; asked && now.Sub(last) < usageInterval && !now.Before(last) {
+		failed := slices.ContainsFunc(u.said[cluster][id], func(d kafka.LogDir) bool { return d.Error != "" })
+		if last, asked := u.asked[cluster][id]; asked && !failed && now.Sub(last) < usageInterval && !now.Before(last) {
 			continue
 		}
 		u.asked[cluster][id] = now
@@ -128,7 +133,12 @@ func (u *usage) learn(cluster types.NamespacedName, shot *kafka.Snapshot) map[in
 	if known == nil {
 		known = map[int32][]kafka.LogDir{}
 	}
-	maps.Copy(known, shot.LogDirs)
+	for id, dirs := range shot.LogDirs {
+		known[id] = slices.Clone(dirs)
+		for i := range dirs {
+			known[id][i].Holds, known[id][i].Coming = nil, nil // only the view of a pass is asked for these
+		}
+	}
 	if u.said == nil {
 		u.said = map[types.NamespacedName]map[int32][]kafka.LogDir{}
 	}

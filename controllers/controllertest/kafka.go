@@ -17,17 +17,20 @@ import (
 type FakeKafka struct {
 	kafka.ClusterAdmin
 
-	mu           sync.Mutex
-	Requests     map[string]int
-	Down         error
-	Lose         string           // the answer of the next request of this kind is lost after it took effect
-	Refuse       map[string]error // by topic or user
-	RefuseACL    map[kafka.ACL]error
-	Stale        map[string]bool // topics that the broker that is asked does not show yet
-	Hidden       map[string]bool // topics that the operator may not see
-	BrokerCount  int32
-	Racks        map[int32]string
-	fenced       map[int32]bool
+	mu          sync.Mutex
+	Requests    map[string]int
+	Down        error
+	Lose        string           // the answer of the next request of this kind is lost after it took effect
+	Refuse      map[string]error // by topic or user
+	RefuseACL   map[kafka.ACL]error
+	Stale       map[string]bool // topics that the broker that is asked does not show yet
+	Hidden      map[string]bool // topics that the operator may not see
+	BrokerCount int32
+	Racks       map[int32]string
+	fenced      map[int32]bool
+	// Within has what was asked to move between the disks of a broker, and RefuseWithin what comes of it; nil = it begins.
+	Within       map[int32]map[kafka.PartitionID]string
+	RefuseWithin error
 	Slow         bool           // reassignments go on until they are told to arrive
 	RefuseACLs   *kafka.Refusal // of whoever asks for ACLs; nil = none
 	NoAuthorizer bool           // ACLs are neither told nor changed, and stay
@@ -199,6 +202,20 @@ func (k *FakeKafka) Reassignments(context.Context) (map[string]map[int32]kafka.R
 		all[name] = maps.Clone(partitions)
 	}
 	return all, end()
+}
+
+// MoveWithin implements kafka.ClusterAdmin.
+func (k *FakeKafka) MoveWithin(
+	_ context.Context, id int32, to map[kafka.PartitionID]string,
+) (map[kafka.PartitionID]error, error) {
+	results := map[kafka.PartitionID]error{}
+	for partition := range to {
+		results[partition] = k.RefuseWithin
+	}
+	if k.RefuseWithin == nil {
+		k.Within = map[int32]map[kafka.PartitionID]string{id: to}
+	}
+	return results, nil
 }
 
 func (k *FakeKafka) Reassign(_ context.Context, moves map[string][]kafka.Move) (map[string]error, error) {

@@ -28,6 +28,14 @@ func Apply(c Cluster, moves ...Move) Cluster {
 
 // arrive completes one move.
 func (c Cluster) arrive(p *Partition, m Move) {
+	if m.Within() {
+		i := slices.Index(p.Replicas, m.Broker)
+		p.Disk = slices.Clone(p.Disk)
+		c.use(m.Broker, m.Disk, m.Bytes)
+		c.use(m.Broker, p.Disk[i], -m.Bytes)
+		p.Disk[i] = m.Disk
+		return
+	}
 	disks := make([]int, len(m.After))
 	for i, id := range m.After {
 		disks[i] = m.Disk
@@ -101,7 +109,7 @@ func Imbalance(c Cluster) Measure {
 func (p Plan) Summary() string {
 	copies := 0
 	for _, m := range p.Moves {
-		if _, _, copied := m.Added(); copied {
+		if _, _, copied := m.Added(); copied || m.Within() {
 			copies++
 		}
 	}

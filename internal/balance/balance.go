@@ -35,6 +35,8 @@ type Disk struct {
 	Path     string
 	Capacity int64 // bytes: the lesser of what Kafka says and of what the claim has
 	Free     int64 // bytes free now
+	// Leaving: it shall hold nothing, and takes nothing. What is on it goes to other disks of its broker.
+	Leaving bool
 }
 
 // Partition is a partition with its replicas.
@@ -50,6 +52,8 @@ type Partition struct {
 	// Fixed: not to be touched. It is being reassigned, its topic is left alone, or a KafkaTopic places it. What it
 	// holds counts all the same.
 	Fixed bool
+	// Busy: it is being reassigned, or moves between disks. Not even its disk changes. It is Fixed, too.
+	Busy bool
 }
 
 // Options say how even is even enough, and what may move.
@@ -74,27 +78,33 @@ type Reason string
 // Reasons, in the order in which a plan heeds them.
 const (
 	LeavingBroker Reason = "LeavingBroker" // its broker shall hold nothing
+	LeavingDisk   Reason = "LeavingDisk"   // its disk shall hold nothing
 	Racks         Reason = "Racks"         // too many replicas of its partition share a rack
 	DiskLimit     Reason = "DiskLimit"     // its disk is above the limit
 	Bytes         Reason = "Bytes"         // its broker, or the one it goes to, is outside its share of bytes
 	Replicas      Reason = "Replicas"      // the same of the number of replicas
 	Leaders       Reason = "Leaders"       // the same of the number of preferred leaders
 	Topic         Reason = "Topic"         // its broker has more of the topic than its share
+	Disks         Reason = "Disks"         // its disk, or the one it goes to, is outside its share of its broker's bytes
 )
 
-// Move changes one replica of one partition, or the order of its replicas. A partition that two replicas leave has two
-// moves in the plan, and the second begins when the first is complete.
+// Move changes one replica of one partition, or the order of its replicas, or the disk of one replica. A partition that
+// two replicas leave has two moves in the plan, and the second begins when the first is complete.
 type Move struct {
 	Topic     string
 	Partition int32
-	// Before and After are its replicas, the preferred leader first. They differ in one node id, or in order alone.
+	// Before and After are its replicas, the preferred leader first. They differ in one node id, or in order alone. Where
+	// a replica changes its disk they are the same.
 	Before, After []int32
-	// Bytes are copied over the network; 0 = only the order changes, or the partition is empty.
+	// Bytes are copied, over the network or between disks; 0 = only the order changes, or the partition is empty.
 	Bytes  int64
 	Reason Reason
 	// Disk is the index in its new broker's Disks on which the plan counts the replica: it fits there, and may not fit
 	// on others. -1 = no replica comes.
 	Disk int
+	// From and To are the paths of the disks of Broker between which a replica moves; empty = it does not.
+	Broker   int32
+	From, To string
 	// Paired: it changes places with the next move, and both are begun together. Between the two, and only there, bytes
 	// lie less evenly than before; no third broker has room for a detour.
 	Paired bool
@@ -102,6 +112,9 @@ type Move struct {
 	// under way at once, however many: their room is there before anything is freed.
 	Waits bool
 }
+
+// Within tells whether a replica moves between two disks of its broker.
+func (m Move) Within() bool { return m.To != "" }
 
 // Added returns the node id of the broker that gets a replica, and the one that gives it; none where only the order
 // changes.
@@ -170,6 +183,7 @@ func (s *state) run() {
 			s.evenBytes()
 			s.evenReplicas()
 			s.evenTopics()
+			s.evenDisks()
 		}
 		if before == len(s.moves) && s.settle() {
 			before = -1
@@ -185,6 +199,9 @@ func (p Plan) Hash() string {
 	h := sha256.New()
 	for _, m := range p.Moves {
 		fmt.Fprintf(h, "%s %d %d %d\n", m.Topic, m.Partition, m.Before, m.After)
+		if m.Within() {
+			fmt.Fprintf(h, "%d %s %s\n", m.Broker, m.From, m.To)
+		}
 	}
 	return hex.EncodeToString(h.Sum(nil)[:5])
 }

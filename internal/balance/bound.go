@@ -7,6 +7,7 @@ type bound struct {
 	all         []int32 // every partition that may move
 	load, count []int64
 	over        [][]int64 // by broker and disk
+	clear       int64     // bytes on disks that shall hold nothing
 	held        [][]int32
 	brokers     [][]int32 // of the replicas, by partition; none with one rack
 }
@@ -25,6 +26,9 @@ func newBound(s *state) *bound {
 		var over []int64
 		for _, d := range bk.disks {
 			over = append(over, d.over())
+			if d.leaving && bk.open {
+				b.clear += d.load
+			}
 		}
 		b.over = append(b.over, over)
 	}
@@ -40,6 +44,7 @@ func newBound(s *state) *bound {
 // does both, so that the larger of the two sums counts.
 func (b *bound) least(s *state) int64 {
 	var leaving, outside, lacking int64
+	cleared := b.clear
 	gives := make([]bool, len(s.brokers)) // it has to give something, racks or not
 	for i := range s.brokers {
 		bk := &s.brokers[i]
@@ -49,6 +54,11 @@ func (b *bound) least(s *state) int64 {
 		if !bk.open {
 			continue
 		}
+		for _, d := range bk.disks {
+			if d.leaving {
+				cleared -= d.load
+			}
+		}
 		out := b.off(s, i)
 		gives[i] = out > 0
 		outside += out
@@ -57,7 +67,7 @@ func (b *bound) least(s *state) int64 {
 		}
 	}
 	apart, within := b.forRacks(s, gives)
-	return max(leaving+apart+max(outside, within), lacking)
+	return max(leaving+apart+max(outside, within), lacking, cleared)
 }
 
 // off is how many bytes have to leave a broker: what is above its share, what is above the limit of its disks, and the

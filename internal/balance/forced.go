@@ -2,6 +2,7 @@ package balance
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 )
 
@@ -29,6 +30,7 @@ func (s *state) force() {
 // duties does everything that has to be done and can be, and reports what cannot.
 func (s *state) duties(report func(obligation)) {
 	s.leave(report)
+	s.clear(report)
 	s.spreadRacks(report)
 	s.relieveDisks(report)
 }
@@ -138,6 +140,9 @@ func (s *state) short(pt *part, rack int) int64 {
 			continue
 		}
 		for _, d := range s.brokers[b].disks {
+			if d.leaving {
+				continue
+			}
 			if lacks := pt.bytes - (d.free + d.freed - d.floor); least < 0 || lacks < least {
 				least = lacks
 			}
@@ -235,6 +240,9 @@ func (s *state) relieveDisk(b, d int32, over int64) bool {
 		if p.bytes == 0 || p.disk[i] != d || !p.whole || !p.led {
 			return false
 		}
+		if s.relieveWithin(rank, b) {
+			return true
+		}
 		for _, takes := range []func(*broker) answer{
 			func(b *broker) answer { return when(b.load+p.bytes <= b.bytes.upper) },
 			func(*broker) answer { return yes },
@@ -265,7 +273,10 @@ func (s *state) stuck() []Stuck {
 			p := s.c.Partitions[s.parts[o.p].at]
 			st.Topic, st.Partition = p.Topic, p.Number
 		}
-		st.Why = st.why(s.o.DiskLimit)
+		if st.Why = st.why(s.o.DiskLimit); o.reason == LeavingDisk && o.cause == NoRoom {
+			st.Why = fmt.Sprintf("no other disk of the broker stays below %d%% of its capacity; %s are lacking: enlarge the "+
+				"other disks, keep less data, or keep the volume", s.o.DiskLimit, Size(o.lacking))
+		}
 		all = append(all, st)
 	})
 	return all

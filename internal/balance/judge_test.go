@@ -62,18 +62,23 @@ func (j *judge) step(m Move) string {
 	switch {
 	case !slices.Equal(p.Replicas, m.Before):
 		return fmt.Sprintf("it starts from %d and the replicas are %d", m.Before, p.Replicas)
-	case p.Fixed:
+	case p.Busy, p.Fixed && m.Reason != LeavingDisk:
 		return "the partition is fixed"
 	case len(m.After) != len(m.Before):
 		return "the replication factor changes"
 	case len(slices.Compact(slices.Sorted(slices.Values(m.After)))) != len(m.After):
 		return "two replicas share a broker"
-	case len(p.ISR) == 0 || p.Leader < 0:
+	case !m.Within() && (len(p.ISR) == 0 || p.Leader < 0):
 		return "there is nothing to copy from"
 	}
-	complaint := j.ordered(p, m)
-	if copied {
+	var complaint string
+	switch {
+	case m.Within():
+		complaint = j.shifted(p, m)
+	case copied:
 		complaint = j.copied(p, m, to, from)
+	default:
+		complaint = j.ordered(p, m)
 	}
 	before := len(p.ISR)
 	j.c = Apply(j.c, m)
@@ -132,7 +137,7 @@ func (j *judge) copied(p *Partition, m Move, to, from int32) string {
 		return "racks are worse"
 	case m.Reason == Racks && squaresAfter >= squares:
 		return "racks are no better"
-	case m.Disk < 0 || m.Disk >= len(dst.Disks):
+	case m.Disk < 0 || m.Disk >= len(dst.Disks), dst.Disks[m.Disk].Leaving:
 		return "there is no such disk"
 	}
 	if m.Waits {
@@ -148,6 +153,38 @@ func (j *judge) copied(p *Partition, m Move, to, from int32) string {
 	} else if len(source.Disks) == 1 {
 		j.unsure[src][0] += m.Bytes
 	}
+	return ""
+}
+
+// shifted judges a move between two disks of a broker.
+func (j *judge) shifted(p *Partition, m Move) string {
+	at, b := j.broker(m.Broker)
+	i := slices.Index(p.Replicas, m.Broker)
+	switch {
+	case i < 0 || !slices.Equal(m.Before, m.After):
+		return "replicas change with the disk"
+	case b.Closed || b.Leaving:
+		return "a broker that is closed or leaves changes disks"
+	case p.Disk[i] < 0 || b.Disks[p.Disk[i]].Path != m.From:
+		return "the replica is on another disk"
+	case b.Disks[m.Disk].Path != m.To || m.Disk == p.Disk[i] || b.Disks[m.Disk].Leaving:
+		return "its destination takes nothing"
+	case b.Disks[p.Disk[i]].Leaving != (m.Reason == LeavingDisk):
+		return "its reason is wrong"
+	case !j.o.Spread && m.Reason == Disks:
+		return "it moves without need"
+	case m.Bytes != p.Bytes:
+		return "it copies other bytes than the partition has"
+	}
+	if m.Waits {
+		for i := range j.unsure {
+			clear(j.unsure[i])
+		}
+	}
+	if room := b.Disks[m.Disk].Free - j.unsure[at][m.Disk] - j.limit[at][m.Disk]; room < m.Bytes {
+		return fmt.Sprintf("disk %d of broker %d has room for %d", m.Disk, m.Broker, room)
+	}
+	j.unsure[at][p.Disk[i]] += m.Bytes
 	return ""
 }
 
@@ -170,7 +207,9 @@ func (j *judge) keepsRacks(p *Partition, from int32) bool {
 func capacity(b Broker) int64 {
 	sum := int64(0)
 	for _, d := range b.Disks {
-		sum += d.Capacity
+		if !d.Leaving {
+			sum += d.Capacity
+		}
 	}
 	return sum
 }
@@ -183,8 +222,12 @@ func (j *judge) left(stuck []Stuck) string {
 		})
 	}
 	for _, p := range j.c.Partitions {
-		for _, id := range p.Replicas {
-			if _, b := j.broker(id); b != nil && b.Leaving && !speaks(id, p.Topic, p.Number) {
+		for i, id := range p.Replicas {
+			_, b := j.broker(id)
+			if b != nil && p.Disk[i] >= 0 && b.Disks[p.Disk[i]].Leaving && !speaks(id, p.Topic, p.Number) {
+				return fmt.Sprintf("%s-%d is left on disk %d of broker %d", p.Topic, p.Number, p.Disk[i], id)
+			}
+			if b != nil && b.Leaving && !speaks(id, p.Topic, p.Number) {
 				return fmt.Sprintf("%s-%d is left on broker %d", p.Topic, p.Number, id)
 			}
 		}
@@ -195,7 +238,7 @@ func (j *judge) left(stuck []Stuck) string {
 	}
 	for i, b := range j.c.Brokers {
 		for d := range b.Disks {
-			if !b.Closed && !b.Leaving && b.Disks[d].Free < j.limit[i][d] && !speaks(b.ID, "", none) {
+			if !b.Closed && !b.Leaving && !b.Disks[d].Leaving && b.Disks[d].Free < j.limit[i][d] && !speaks(b.ID, "", none) {
 				return fmt.Sprintf("disk %d of broker %d is above its limit", d, b.ID)
 			}
 		}

@@ -43,7 +43,8 @@ func randomCluster(r *rand.Rand) (Cluster, Options) {
 			if roomy {
 				capacity *= 100
 			}
-			b.Disks = append(b.Disks, Disk{Path: fmt.Sprint("/", d), Capacity: capacity, Free: capacity})
+			b.Disks = append(b.Disks, Disk{Path: fmt.Sprint("/", d), Capacity: capacity, Free: capacity,
+				Leaving: d > 0 && r.IntN(4) == 0})
 		}
 		c.Brokers = append(c.Brokers, b)
 	}

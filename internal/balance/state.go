@@ -50,9 +50,17 @@ type disk struct {
 	capacity, free int64
 	freed          int64 // by moves since the last one that waits: not there yet
 	floor          int64 // what a plan leaves free
+	load           int64 // bytes of replicas, as far as it is known that they are here
+	leaving        bool
 }
 
-func (d disk) over() int64 { return max(0, d.floor-d.free-d.freed) }
+// over is how far a disk is above its limit. One that shall hold nothing has none.
+func (d disk) over() int64 {
+	if d.leaving {
+		return 0
+	}
+	return max(0, d.floor-d.free-d.freed)
+}
 
 // broker is a broker as the moves so far leave it.
 type broker struct {
@@ -74,7 +82,7 @@ func (b *broker) fits(size int64) int {
 	best := none
 	for i := range b.disks {
 		room := b.disks[i].free - b.disks[i].floor
-		if room >= size && (best == none || room > b.disks[best].free-b.disks[best].floor) {
+		if !b.disks[i].leaving && room >= size && (best == none || room > b.disks[best].free-b.disks[best].floor) {
 			best = i
 		}
 	}
@@ -92,6 +100,7 @@ type part struct {
 	led      bool    // it has a leader to copy from
 	whole    bool    // every replica is in sync
 	fixed    bool
+	busy     bool
 	moved    bool // in this plan
 }
 
@@ -133,10 +142,13 @@ func newState(c Cluster, o Options) *state {
 		index[b.ID] = int32(len(s.brokers))
 		nb := broker{at: int32(len(s.brokers)), id: b.ID, rack: rack}
 		for _, d := range b.Disks {
-			nb.weight += max(0, d.Capacity)
+			if !d.Leaving {
+				nb.weight += max(0, d.Capacity)
+			}
 			hi, lo := bits.Mul64(uint64(max(0, d.Capacity)), uint64(min(100, max(0, o.DiskLimit))))
 			limit, _ := bits.Div64(hi, lo, 100)
-			nb.disks = append(nb.disks, disk{capacity: d.Capacity, free: d.Free, floor: d.Capacity - int64(limit)})
+			nb.disks = append(nb.disks, disk{capacity: d.Capacity, free: d.Free, floor: d.Capacity - int64(limit),
+				leaving: d.Leaving})
 		}
 		closed := b.Closed || nb.weight == 0 && !b.Leaving
 		nb.leaving, nb.open = b.Leaving && !closed, !b.Leaving && !closed
@@ -191,7 +203,7 @@ func (s *state) readPartitions(index map[int32]int32) {
 		}
 		to := len(ids)
 		s.parts = append(s.parts, part{
-			at: int(at), topic: topics[at], bytes: max(0, p.Bytes), fixed: p.Fixed, whole: whole,
+			at: int(at), topic: topics[at], bytes: max(0, p.Bytes), fixed: p.Fixed, busy: p.Busy, whole: whole,
 			led:      p.Leader >= 0 && len(p.ISR) > 0,
 			replicas: ids[from:to:to], disk: disks[from:to:to], inSync: syncs[from:to:to],
 		})
@@ -227,6 +239,9 @@ func (s *state) hold() {
 			bk.count++
 			if i == 0 {
 				bk.leads++
+			}
+			if d := p.disk[i]; d != none {
+				bk.disks[d].load += p.bytes
 			}
 			if !p.fixed && (bk.open || bk.leaving) {
 				bk.held = append(bk.held, int32(rank))
@@ -305,6 +320,7 @@ func (s *state) move(p int32, i int, to int32, why Reason) {
 		}
 		if pt.disk[i] != none {
 			b.disks[pt.disk[i]].freed += pt.bytes
+			b.disks[pt.disk[i]].load -= pt.bytes
 		}
 	})
 	s.change(to, func(b *broker) {
@@ -312,6 +328,7 @@ func (s *state) move(p int32, i int, to int32, why Reason) {
 		k, _ := slices.BinarySearch(b.held, p)
 		b.held = slices.Insert(b.held, k, p)
 		b.disks[disk].free -= pt.bytes
+		b.disks[disk].load += pt.bytes
 	})
 	pt.replicas[i], pt.disk[i], pt.inSync[i], pt.moved = to, int32(disk), true, true
 	pt.whole = !slices.Contains(pt.inSync, false)

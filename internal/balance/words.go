@@ -5,6 +5,10 @@ import "fmt"
 // String says for people what moves, how much that is, and why: "orders-3: broker 1 to 4, 2.0 GiB (broker 1 leaves)".
 func (m Move) String() string {
 	to, from, copies := m.Added()
+	if m.Within() {
+		return fmt.Sprintf("%s-%d: within broker %d, %s to %s, %s (%s)", m.Topic, m.Partition, m.Broker, m.From, m.To,
+			Size(m.Bytes), m.why(m.Broker))
+	}
 	if !copies {
 		return fmt.Sprintf("%s-%d: preferred leader %d in place of %d, nothing copied (%s)",
 			m.Topic, m.Partition, m.After[0], m.Before[0], m.why(from))
@@ -16,6 +20,10 @@ func (m Move) why(from int32) string {
 	switch m.Reason {
 	case LeavingBroker:
 		return fmt.Sprintf("broker %d leaves", from)
+	case LeavingDisk:
+		return "its disk leaves"
+	case Disks:
+		return "evens out the disks of the broker"
 	case Racks:
 		return "its replicas share a rack"
 	case DiskLimit:

@@ -131,6 +131,7 @@ func Decide(in Inputs) Decision {
 	if in.Holders != nil {
 		in.Holders = sync.OnceValues(in.Holders)
 	}
+	d.keepVolumes(in)
 	d.nameHosts(in.HostAddresses)
 	if in.HostsDenied != "" {
 		d.Warnings = append(d.Warnings, fmt.Sprintf("certificates of listeners of type NodePort name the address of a "+

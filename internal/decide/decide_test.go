@@ -55,7 +55,13 @@ func asked(t *testing.T) Inputs {
 // running is the same cluster once everything that was decided has come true.
 func running(t *testing.T) Inputs {
 	t.Helper()
+	return runningCluster(t, asked(t).Cluster)
+}
+
+func runningCluster(t *testing.T, cluster *v1alpha1.KafkaCluster) Inputs {
+	t.Helper()
 	in := asked(t)
+	in.Cluster = cluster
 	first := Decide(in)
 	first.Identity.Bootstrapped = true
 	first.Identity.WriteTo(&in.Cluster.Status)
@@ -71,7 +77,7 @@ func running(t *testing.T) Inputs {
 		Secrets: map[string]*corev1.Secret{pki.AuthoritySecret("events"): {Data: map[string][]byte{
 			pki.AuthorityCertificate: authority.CertPEM, pki.AuthorityKey: authority.KeyPEM,
 		}}},
-		Budgets: map[string]*policyv1.PodDisruptionBudget{"events": render.Budget(d.Model, 1, nil)},
+		Budgets: map[string]*policyv1.PodDisruptionBudget{"events": render.Budget(d.Model, 1, nil, false)},
 	}
 	for _, service := range render.Quiet(d.Model) {
 		live.Services[service.GetName()] = service.(*corev1.Service)

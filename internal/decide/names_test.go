@@ -78,7 +78,7 @@ func problemsOfNames(t *testing.T, in Inputs, d Decision) []string {
 		check(object, validation.IsDNS1035Label)
 	}
 	check(render.Handover(d.Model, "pod"), validation.IsDNS1035Label)
-	check(render.Budget(d.Model, 0, nil), validation.IsDNS1123Subdomain)
+	check(render.Budget(d.Model, 0, nil, false), validation.IsDNS1123Subdomain)
 	pool := &d.Model.Pools[0]
 	revision := render.Revision(d.Model, pool, d.Files)
 	check(revision, validation.IsDNS1123Subdomain)

@@ -5,6 +5,7 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -32,6 +33,10 @@ type ClusterAdmin interface {
 	// KIP-827), with one request a broker. An answer is complete or it is an error: nobody shall take a broker that is
 	// silent for an empty one.
 	Loads(ctx context.Context) (map[int32][]LoadDir, error)
+	// MoveWithin has a broker move replicas to other log directories of its own (KIP-113), each by the path of the one
+	// that it goes to. It returns one result per partition. Kafka has begun a move when it answers, and goes on with it
+	// after a restart. It refuses (*Refusal) a log directory that is cordoned or has failed.
+	MoveWithin(ctx context.Context, id int32, to map[PartitionID]string) (map[PartitionID]error, error)
 	// AlterBrokerConfig sets and deletes run-time keys of one broker, or with AllBrokers those of all brokers.
 	AlterBrokerConfig(ctx context.Context, id int32, changes []ConfigChange) error
 	// BrokerConfig returns the run-time keys set for one broker, or with AllBrokers those set for all brokers. The
@@ -206,6 +211,9 @@ type LogDir struct {
 	// Sole lists those of its replicas whose partition is in sync on no other broker. Kafka lists nothing of a directory
 	// that has failed, and a replica that is only on its way to another directory is not in that one yet.
 	Sole []PartitionID
+	// Holds are the replicas that are in it, and Coming those on their way to it from another directory of the broker
+	// (KIP-113). Both are sorted. Kafka lists nothing of a directory that has failed.
+	Holds, Coming []PartitionID
 }
 
 // LoadDir is one log directory of a broker with what is in it.
@@ -224,6 +232,11 @@ const ErrorStorage = "KAFKA_STORAGE_ERROR"
 type PartitionID struct {
 	Topic  string
 	Number int32
+}
+
+// Compare sorts by topic and number.
+func (p PartitionID) Compare(o PartitionID) int {
+	return cmp.Or(cmp.Compare(p.Topic, o.Topic), cmp.Compare(p.Number, o.Number))
 }
 
 // Broker is one registered broker.

@@ -89,7 +89,9 @@ type Pool struct {
 	Scaled      bool // by spec.replicas, and so by the scale subresource
 	Controller  bool
 	Broker      bool
-	Volumes     []v1alpha1.Volume // the first holds the metadata log
+	Volumes     []v1alpha1.Volume // the first holds the metadata log; those that leave are among them
+	// Leaving names the volumes that the spec no longer has, and that hold something, as far as is known.
+	Leaving []string
 	// Retention is what becomes of its claims, defaults filled in.
 	Retention v1alpha1.Retention
 	// StaticConfig is spec.config overridden by the pool's, only keys that need a restart.

@@ -17,6 +17,21 @@ const DataDir = "/var/lib/castellan"
 // lost+found, which Kafka would take for a partition.
 func LogDir(volume string) string { return DataDir + "/" + volume + "/log" }
 
+// VolumeOf is the volume that a log directory is on; empty = it is on none of ours.
+func VolumeOf(path string) string {
+	volume := strings.TrimSuffix(strings.TrimPrefix(path, DataDir+"/"), "/log")
+	if path != LogDir(volume) {
+		return ""
+	}
+	return volume
+}
+
+// Keeps tells whether the spec has a volume of the pool.
+func (p *Pool) Keeps(volume string) bool {
+	return !slices.Contains(p.Leaving, volume) &&
+		slices.ContainsFunc(p.Volumes, func(v v1alpha1.Volume) bool { return v.Name == volume })
+}
+
 // Disk is a volume of a node, with what its broker says of the log directory on it.
 type Disk struct {
 	Volume string // its name in the pool; empty = the log directory is on no volume of ours
@@ -29,8 +44,8 @@ func (n ObservedNode) Disks(dirs []kafka.LogDir) []Disk {
 	disks := make([]Disk, len(dirs))
 	for i, dir := range dirs {
 		disks[i].Dir = dir
-		volume := strings.TrimSuffix(strings.TrimPrefix(dir.Path, DataDir+"/"), "/log")
-		if dir.Path != LogDir(volume) {
+		volume := VolumeOf(dir.Path)
+		if volume == "" {
 			continue
 		}
 		disks[i].Volume = volume
@@ -56,7 +71,8 @@ type FailedDisks struct {
 }
 
 // FailedDisks finds them by broker. Kafka counts replicas as offline also while a broker makes them anew on an empty
-// disk: one whose log directories all work has no failed disk.
+// disk: one whose log directories all work has no failed disk. A disk on which nothing was has no offline replica: what
+// its broker said last, at most a minute ago, tells of it.
 func (c *Cluster) FailedDisks(o *Observation) map[int32]FailedDisks {
 	shot, failed := o.Kafka, map[int32]FailedDisks{}
 	if shot == nil || shot.ClusterID != c.ClusterID {
@@ -74,6 +90,9 @@ func (c *Cluster) FailedDisks(o *Observation) map[int32]FailedDisks {
 		}
 		f := FailedDisks{Offline: offline[b.ID]}
 		dirs, told := shot.LogDirs[b.ID]
+		if !told && f.Offline == 0 {
+			dirs = o.Usage[b.ID]
+		}
 		for _, disk := range o.Nodes[b.ID].Disks(dirs) {
 			if disk.Dir.Error == kafka.ErrorStorage {
 				f.Disks = append(f.Disks, disk)

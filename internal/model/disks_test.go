@@ -62,6 +62,13 @@ func TestWhatIsSaidOfFailedDisks(t *testing.T) {
 		"one on no volume": {func(o *Observation) {
 			o.Kafka.LogDirs[0] = []kafka.LogDir{{Path: "/mnt", Error: kafka.ErrorStorage}}
 		}, "disk /mnt has failed: 2 replicas offline", "", []string{"/mnt"}, false},
+		"one without replicas, as it said a while ago": {func(o *Observation) {
+			o.Kafka.Partitions, o.Usage = nil, map[int32][]kafka.LogDir{0: {works("data"), failed("more")}, 7: {works("data")}}
+		}, "disk more has failed (claim more-0): 0 replicas offline", cure, []string{"more"}, false},
+		"one that was replaced since it last said": {func(o *Observation) {
+			o.Kafka.Partitions, o.Usage = nil, map[int32][]kafka.LogDir{0: {failed("more")}}
+			o.Kafka.LogDirs[0] = []kafka.LogDir{works("data"), works("more")}
+		}, "", "", nil, true},
 		"some, and it has not said which": {func(*Observation) {},
 			"one of its disks has failed, and it has not said which: 2 replicas offline", "", nil, false},
 		"those of a fenced broker": {func(o *Observation) { o.Kafka.Brokers[0].Fenced = true }, "", "", nil, true},

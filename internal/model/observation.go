@@ -34,6 +34,8 @@ type Observation struct {
 	CacheCurrent bool
 	// BudgetClosed tells that Kubernetes has taken note of a PodDisruptionBudget that lets nobody evict a pod.
 	BudgetClosed bool
+	// BudgetSealed tells that it does so whether or not Kubernetes knows the StatefulSets of all pods.
+	BudgetSealed bool
 	// Untold are listeners that clients are not told of yet, with the brokers that do not have them, by the name in the
 	// spec.
 	Untold map[string][]int32
@@ -56,8 +58,10 @@ type ObservedPool struct {
 	Files       map[int32]Fingerprint // by node id, as in that ConfigMap
 	Template    Fingerprint
 	Deleting    bool
-	OtherClaims bool      // it would make other claims than its pool asks for
-	RetriedAt   time.Time // when the operator last had its controller try again; zero = never
+	OtherClaims bool // it would make other claims than its pool asks for
+	// OtherVolumes tells that those are of other volumes: no pod could be made from the template of its pool.
+	OtherVolumes bool
+	RetriedAt    time.Time // when the operator last had its controller try again; zero = never
 }
 
 // ObservedNode is what exists of a node.
@@ -200,8 +204,9 @@ type ObservedPod struct {
 	// Edited says how the template that it was made from differs from the one that it names: somebody had edited the
 	// StatefulSet. Its Template is then like no other. Empty = it does not, or nobody can tell.
 	Edited  string
-	Pool    string // from its label
-	Version string // of Kafka, as its image says
+	Volumes []string // of its pool that it mounts, in their order
+	Pool    string   // from its label
+	Version string   // of Kafka, as its image says
 	// AuthorityRound is the round in which its files were made; what it trusts and presents is not older.
 	AuthorityRound int
 	Controller     bool       // it runs the role Controller

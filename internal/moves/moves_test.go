@@ -62,7 +62,12 @@ func TestTheRateOfTheBrokers(t *testing.T) {
 		"nothing copies at zero": {Limit{Known: []int64{1000}, Copying: true}, map[string]string{leader: "1000", follower: "9"},
 			"-leader"},
 		"nothing is set without a limit": {Limit{Copying: true}, nil, ""},
-		"somebody else's zero stays":     {Limit{Known: []int64{0}}, map[string]string{leader: "0", follower: "0"}, ""},
+		"set between disks while some move there": {Limit{Rate: 7, Copying: true, Shifting: true},
+			map[string]string{leader: "7", follower: "7"}, "replica=7"},
+		"removed there before it is elsewhere": {Limit{Rate: 7, Copying: true},
+			map[string]string{leader: "7", follower: "7", diskRateKey: "7"}, "-replica"},
+		"somebody else's there stays": {Limit{Rate: 7}, map[string]string{diskRateKey: "9"}, ""},
+		"somebody else's zero stays":  {Limit{Known: []int64{0}}, map[string]string{leader: "0", follower: "0"}, ""},
 	} {
 		var got []string
 		for _, change := range c.limit.Changes(c.brokers) {

@@ -18,6 +18,9 @@ const (
 // rateKeys are the brokers' keys that limit the copying of throttled replicas (KIP-73).
 var rateKeys = []string{"leader.replication.throttled.rate", "follower.replication.throttled.rate"}
 
+// diskRateKey limits what each broker copies between its disks (KIP-113).
+const diskRateKey = "replica.alter.log.dirs.io.max.bytes.per.second"
+
 // throttle names the replicas that copy, and no other: a throttled replica in sync would fall behind. base are the
 // replicas before the moves. It tells whether any replica copies.
 func throttle(config map[string]string, base [][]int32, inFlight []Assignment) (_ []kafka.ConfigChange, copies bool) {
@@ -67,6 +70,8 @@ type Limit struct {
 	Known []int64
 	// Copying: replicas copy by the operator's word.
 	Copying bool
+	// Shifting: some of them copy between the disks of a broker.
+	Shifting bool
 }
 
 // Add has a record of moves that go on count.
@@ -80,11 +85,11 @@ func (l *Limit) Add(r Record) {
 // holds for the operator too, and stays.
 func (l Limit) Changes(brokers map[string]string) []kafka.ConfigChange {
 	var changes []kafka.ConfigChange
-	for _, key := range rateKeys {
+	for _, key := range append(slices.Clone(rateKeys), diskRateKey) {
 		have, set := brokers[key]
 		rate, err := strconv.ParseInt(have, 10, 64)
 		mine := err == nil && rate > 0 && (rate == l.Rate || slices.Contains(l.Known, rate))
-		limits := l.Copying && l.Rate > 0
+		limits := l.Copying && l.Rate > 0 && (key != diskRateKey || l.Shifting)
 		switch want := strconv.FormatInt(l.Rate, 10); {
 		case set && !mine:
 		case limits && have != want:

@@ -41,6 +41,7 @@ func Kubernetes(c *model.Cluster, live *Live, files map[int32]render.NodeFiles, 
 			seen := observePool(set, fingerprints)
 			wanted := c.Pool(pool)
 			seen.OtherClaims = wanted != nil && !render.KeepsClaims(set, c, wanted)
+			seen.OtherVolumes = wanted != nil && !render.HasVolumes(set, wanted)
 			observation.Pools[pool] = seen
 			// A pod that is deleted before Kubernetes has taken note of a new template comes back on the old one.
 			observation.CacheCurrent = observation.CacheCurrent && set.Status.ObservedGeneration == set.Generation
@@ -48,6 +49,7 @@ func Kubernetes(c *model.Cluster, live *Live, files map[int32]render.NodeFiles, 
 	}
 	if budget := live.Budgets[c.Name]; budget != nil {
 		observation.BudgetClosed = isClosed(budget)
+		observation.BudgetSealed = observation.BudgetClosed && budget.Spec.MinAvailable != nil
 	}
 	for i := range live.Pods {
 		pod := &live.Pods[i]
@@ -78,7 +80,8 @@ func Kubernetes(c *model.Cluster, live *Live, files map[int32]render.NodeFiles, 
 // isClosed tells that Kubernetes has taken note of the budget as it stands, and lets nobody evict any pod.
 func isClosed(budget *policyv1.PodDisruptionBudget) bool {
 	most, selector := budget.Spec.MaxUnavailable, budget.Spec.Selector
-	return most != nil && most.IntValue() == 0 && selector != nil && len(selector.MatchExpressions) == 0 &&
+	closed := most != nil && most.IntValue() == 0 || budget.Spec.MinAvailable != nil
+	return closed && selector != nil && len(selector.MatchExpressions) == 0 &&
 		budget.Status.ObservedGeneration == budget.Generation &&
 		budget.Status.DisruptionsAllowed == 0
 }
@@ -114,6 +117,7 @@ func observePod(
 		KubernetesNode: pod.Spec.NodeName,
 		Pool:           pod.Labels[v1alpha1.LabelPool],
 		Version:        versionOf(pod),
+		Volumes:        render.VolumesOf(&pod.Spec),
 		Controller:     pod.Labels[v1alpha1.LabelController] == "true",
 		Broker:         pod.Labels[v1alpha1.LabelBroker] == "true",
 		Revision:       revisions[RevisionName(pod.Spec.Volumes)],

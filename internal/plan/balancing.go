@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/balance/course"
@@ -31,9 +32,44 @@ func (v *view) toBalance() course.Inputs {
 		for _, claim := range n.claims {
 			b.Capacity[model.LogDir(claim.Volume)] = claim.Capacity.Value()
 		}
+		b.Leaves = v.dirsLeaving(n)
 		in.Brokers = append(in.Brokers, b)
 	}
+	for i := range v.c.Pools {
+		for _, volume := range v.c.Pools[i].Volumes {
+			if pool := &v.c.Pools[i]; pool.Broker && pool.Keeps(volume.Name) {
+				in.Volumes = append(in.Volumes, pool.Name+"/"+volume.Name)
+			}
+		}
+	}
+	slices.Sort(in.Volumes)
 	return in
+}
+
+// dirsLeaving are the log directories of a broker that its pod runs with, on volumes that the spec does not have. They
+// are sorted.
+func (v *view) dirsLeaving(n *node) []string {
+	if n.pod == nil || n.leaving || n.gone || len(n.pool.Volumes) == 0 {
+		return nil
+	}
+	var paths []string
+	for _, name := range n.pod.Volumes {
+		if !n.pool.Keeps(name) {
+			paths = append(paths, model.LogDir(name))
+		}
+	}
+	slices.Sort(paths)
+	return paths
+}
+
+// volumesToLose are the volumes of a pod that its next one would not have.
+func (n *node) volumesToLose() []string {
+	if n.pod == nil || n.leaving || n.gone || len(n.pool.Volumes) == 0 {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(n.pod.Volumes), func(name string) bool {
+		return slices.ContainsFunc(n.pool.Volumes, func(w v1alpha1.Volume) bool { return w.Name == name })
+	})
 }
 
 // cordonedByOthers tells whether somebody has cordoned log directories of a broker. What the operator has cordoned, it
@@ -43,7 +79,7 @@ func (v *view) cordonedByOthers(n *node) bool {
 		return false
 	}
 	dirs := v.kafka.snapshot.BrokerConfigs[n.ID][version.CordonKey]
-	return dirs != "" && (dirs != allDirs || !v.c.Cordoned[n.ID])
+	return dirs != "" && !(v.c.Cordoned[n.ID] && isOurCordon(dirs))
 }
 
 // balances tells whether the operator moves replicas at all.
@@ -70,6 +106,10 @@ func judgedMoves(v *view, _ *disruption, s *Step) bool {
 func movedReplicas(s Step) string {
 	var some listed
 	for _, m := range s.Moves {
+		if m.Broker != nil {
+			some.add("%s-%d to %s of broker %d", m.Topic, m.Partition, m.LogDir, *m.Broker)
+			continue
+		}
 		some.add("%s-%d to brokers %s", m.Topic, m.Partition, joinIDs(m.Replicas))
 	}
 	return some.String()

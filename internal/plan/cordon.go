@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/model"
@@ -19,8 +20,9 @@ import (
 // allDirs cordons every log directory of a broker.
 const allDirs = "*"
 
-// planCordons cordons brokers that leave, and takes the cordon off those that came back. Kafka keeps a cordon for an id
-// that is gone, so which ones are the operator's is on record before they are set. A cordon of a broker that leaves
+// planCordons cordons brokers that leave, and log directories on volumes that leave, and takes the cordon off those
+// that came back. Kafka keeps a cordon for an id that is gone, so which ones are the operator's is on record before they
+// are set. A cordon of a broker that leaves
 // counts as the operator's, whoever set it.
 func (v *view) planCordons(p *Plan) {
 	recorded := map[int32]bool{}
@@ -30,21 +32,24 @@ func (v *view) planCordons(p *Plan) {
 			continue
 		}
 		live, answered := v.kafka.snapshot.BrokerConfigs[n.ID]
-		dirs, cordoned := live[version.CordonKey]
+		dirs, want := live[version.CordonKey], v.toCordon(n)
 		step := Step{Pool: n.Pool, Node: n.ID}
 		switch {
 		case !answered:
-		case !n.leaving && recorded[n.ID] && dirs != allDirs:
+		case want == "" && recorded[n.ID] && !isOurCordon(dirs):
 			delete(recorded, n.ID) // it is off, or somebody has put one of their own in its place
-		case !n.leaving && recorded[n.ID]:
+		case want == "" && recorded[n.ID]:
 			step.Kind, step.Reasons = Uncordon, []string{"the spec asks for it"}
 			step.Changes = []kafka.ConfigChange{{Key: version.CordonKey}}
 			p.Steps = append(p.Steps, step)
-		case n.leaving && (cordoned && dirs == allDirs || v.mayCordon(n)):
-			if dirs != allDirs && recorded[n.ID] {
-				all := allDirs
+		case want == allDirs && (dirs == want || v.mayCordon(n)),
+			want != "" && want != allDirs && (dirs == want || (dirs == "" || recorded[n.ID]) && v.knowsCordons(n)):
+			if dirs != want && recorded[n.ID] {
 				step.Kind, step.Reasons = Cordon, []string{"it leaves, and gets no new replica"}
-				step.Changes = []kafka.ConfigChange{{Key: version.CordonKey, Value: &all}}
+				if want != allDirs {
+					step.Reasons = []string{"a volume of it leaves, and gets no new replica"}
+				}
+				step.Changes = []kafka.ConfigChange{{Key: version.CordonKey, Value: &want}}
 				p.Steps = append(p.Steps, step)
 			}
 			recorded[n.ID] = true
@@ -53,16 +58,53 @@ func (v *view) planCordons(p *Plan) {
 	p.Cordoned = slices.Sorted(maps.Keys(recorded))
 }
 
-// mayCordon tells whether Kafka knows cordons and could do without the broker. Where too few brokers would stay it
-// cannot leave, and every new topic as wide as the widest would be refused.
-func (v *view) mayCordon(n *node) bool {
+// toCordon are the log directories of a broker that are to get no new replica, as Kafka has them; empty = none. The
+// cordon of a volume is taken off before its pool loses it: a broker that starts with the cordon of a log directory
+// which it does not have passes over all of its run-time configuration, and nobody can see why.
+func (v *view) toCordon(n *node) string {
+	if n.leaving {
+		return allDirs
+	}
+	return strings.Join(slices.DeleteFunc(v.dirsLeaving(n), func(path string) bool {
+		return !slices.Contains(n.pool.Leaving, model.VolumeOf(path))
+	}), ",")
+}
+
+// cordoned tells which volume that the next pod of a broker would not have is cordoned, whoever did it; empty = none is.
+func (v *view) cordoned(n *node) string {
+	if v.kafka.snapshot == nil {
+		return ""
+	}
+	dirs := strings.Split(v.kafka.snapshot.BrokerConfigs[n.ID][version.CordonKey], ",")
+	for _, volume := range n.volumesToLose() {
+		if slices.ContainsFunc(dirs, func(dir string) bool { return strings.TrimSpace(dir) == model.LogDir(volume) }) {
+			return volume
+		}
+	}
+	return ""
+}
+
+// isOurCordon tells whether the operator may have set a cordon: of all log directories, or of some on volumes.
+func isOurCordon(dirs string) bool {
+	return dirs == allDirs || dirs != "" && !slices.ContainsFunc(strings.Split(dirs, ","), func(path string) bool {
+		return model.VolumeOf(path) == ""
+	})
+}
+
+// knowsCordons tells whether Kafka knows cordons on a broker.
+func (v *view) knowsCordons(n *node) bool {
 	if n.pod == nil || n.pod.Deleting {
 		return false
 	}
 	runs, known := version.Find(n.pod.Version)
+	return known && runs.Cordons(v.kafka.snapshot.MetadataVersion)
+}
+
+// mayCordon tells whether Kafka knows cordons and could do without the broker. Where too few brokers would stay it
+// cannot leave, and every new topic as wide as the widest would be refused.
+func (v *view) mayCordon(n *node) bool {
 	widest := v.kafka.widest(n.ID)
-	return known && runs.Cordons(v.kafka.snapshot.MetadataVersion) &&
-		(widest == nil || len(widest.Replicas) <= v.brokersToStay())
+	return v.knowsCordons(n) && (widest == nil || len(widest.Replicas) <= v.brokersToStay())
 }
 
 // planReturns brings brokers back that are gone and that partitions still name. Each starts on what it last ran; one

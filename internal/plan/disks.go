@@ -172,3 +172,77 @@ func (e *evidence) onWorking(p *kafka.Partition, id int32) bool {
 		return dir.Error == "" && slices.Contains(dir.Sole, kafka.PartitionID{Topic: p.Topic, Number: p.Number})
 	})
 }
+
+// planLeavingVolumes says what volumes wait for that the spec does not have any more: each leaves all nodes of its pool
+// at once, and is empty on all of them before.
+func (v *view) planLeavingVolumes(p *Plan) {
+	for i := range v.c.Pools {
+		pool := &v.c.Pools[i]
+		for _, volume := range pool.Leaving {
+			why, field := "its brokers are asked once more whether it is empty", ""
+			for _, n := range v.ofPool(pool.Name) {
+				if full, stuck := v.heldOn(n, volume); full != "" {
+					if why = full; stuck {
+						field = model.VolumeField(pool.Name, volume, "")
+					}
+					break
+				}
+			}
+			p.Held = append(p.Held, Held{
+				Node: -1, Reasons: []string{"the spec does not have it"}, Predicate: volumesEmptyName, Field: field,
+				Message: fmt.Sprintf("volume %s of pool %s not removed: %s", volume, pool.Name, why),
+			})
+		}
+	}
+}
+
+// heldOn says what is on a volume of a broker, as far as is known, and whether only the user can change that; empty =
+// nothing is.
+func (v *view) heldOn(n *node, volume string) (why string, stuck bool) {
+	if n.pod == nil || n.gone || !n.isBroker() || !slices.Contains(n.pod.Volumes, volume) {
+		return "", false
+	}
+	if fresh, why := v.freshSnapshot(); !fresh {
+		return why, false
+	}
+	path := model.LogDir(volume)
+	dirs, told := v.kafka.snapshot.LogDirs[n.ID]
+	if !told {
+		return fmt.Sprintf("%s does not say what is on it", n.name()), false
+	}
+	at := slices.IndexFunc(dirs, func(d kafka.LogDir) bool { return d.Path == path })
+	switch {
+	case at < 0:
+		return "", false
+	case dirs[at].Error != "":
+		return fmt.Sprintf("on %s its disk has failed, and nobody can tell what is on it: have it replaced first", n.name()),
+			true
+	}
+	if why, stuck = v.course.Clearing(n.ID, path); why == "" && len(dirs[at].Holds)+len(dirs[at].Coming) > 0 {
+		why = fmt.Sprintf("%s holds replicas there", n.name())
+	}
+	return why, stuck
+}
+
+// volumesEmpty protects what is on volumes that the next pod of a broker would not have.
+func volumesEmpty(v *view, d *disruption, _ *round) (bool, string) {
+	for _, volume := range d.node.volumesToLose() {
+		if why, _ := v.heldOn(d.node, volume); why != "" {
+			return false, fmt.Sprintf("volume %s leaves with the pod: %s", volume, why)
+		}
+	}
+	if volume := v.cordoned(d.node); volume != "" {
+		return false, fmt.Sprintf("volume %s leaves with the pod, and its log directory is cordoned; take that off, or the "+
+			"broker starts without its run-time configuration", volume)
+	}
+	return true, ""
+}
+
+func fieldOfVolume(v *view, d *disruption) string {
+	for _, volume := range d.node.volumesToLose() {
+		if _, stuck := v.heldOn(d.node, volume); stuck {
+			return model.VolumeField(d.node.Pool, volume, "")
+		}
+	}
+	return ""
+}

@@ -87,7 +87,9 @@ func (v *view) choose(p *Plan, t tables) (*round, []*disruption) {
 			p.Held = append(p.Held, v.holding(d, refusal, fact))
 		}
 		all = append(all, wanted...)
-		chosen.rolls = chosen.rolls || len(wanted) > 0 && (kind == Restart || kind == ReplaceDisk)
+		// What waits for replicas to move keeps none from moving.
+		waits := func(d *disruption) bool { return d.held != volumesEmptyName }
+		chosen.rolls = chosen.rolls || (kind == Restart || kind == ReplaceDisk) && slices.ContainsFunc(wanted, waits)
 	}
 	return chosen, all
 }

@@ -264,6 +264,8 @@ var disruptionTests = []disruptionTest{
 			s.failDisk(1).permit(1, "more")
 			s.shot().LogDirs = nil
 		}},
+	{"not with a volume that its pool has lost and that holds something", volumesEmptyName,
+		"volume second leaves with the pod: it holds 1 replica of broker 1", Restart, 1, (*stage).loseSecond},
 	{"not with the last replica on it", "lastReplica", "orders-0 is in sync on no other broker, and was on disk more",
 		ReplaceDisk, 1, func(s *stage) {
 			s.failDisk(1).permit(1, "more")

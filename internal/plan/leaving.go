@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/verdict"
 )
@@ -141,7 +142,8 @@ func isFenced(v *view, d *disruption, _ *round) (bool, string) {
 	return v.kafka.brokers[d.node.ID].Fenced, "Kafka still counts on it"
 }
 
-// departed lists the nodes of which Kubernetes has nothing but claims, and that the spec does not ask for.
+// departed lists the nodes of which Kubernetes has nothing but claims, and that the spec does not ask for; and of
+// others the claims of volumes that their pools have lost, and that their pods run without.
 func (v *view) departed() []*node {
 	var departed []*node
 	for _, id := range slices.Sorted(maps.Keys(v.obs.Nodes)) {
@@ -156,6 +158,19 @@ func (v *view) departed() []*node {
 		pool := &model.Pool{Name: claims[0].Pool, StatefulSet: v.c.Name + "-" + claims[0].Pool}
 		departed = append(departed, &node{Node: &model.Node{ID: id, Pool: pool.Name}, pool: pool, gone: true, claims: claims})
 	}
+	for _, n := range v.nodes {
+		if n.leaving || n.gone || n.pod == nil || n.pod.Deleting || len(n.pool.Volumes) == 0 || len(n.pod.Volumes) == 0 {
+			continue // nothing is known of what it has
+		}
+		claims := slices.DeleteFunc(slices.Clone(n.claims), func(claim model.ObservedClaim) bool {
+			has := slices.ContainsFunc(n.pool.Volumes, func(w v1alpha1.Volume) bool { return w.Name == claim.Volume })
+			mounts := slices.Contains(n.pod.Volumes, claim.Volume)
+			return has || mounts || claim.ClusterID != v.c.ClusterID || claim.Pool != n.Pool
+		})
+		if len(claims) > 0 {
+			departed = append(departed, &node{Node: n.Node, pool: n.pool, without: n, claims: claims})
+		}
+	}
 	return departed
 }
 
@@ -164,6 +179,9 @@ func (n *node) claimsName() string { return fmt.Sprintf("claims of node %d", n.I
 func claimsUnwanted(_ *view, n *node) (bool, string) {
 	for _, claim := range n.claims {
 		if claim.Unwanted && !claim.Deleting {
+			if n.without != nil {
+				return true, "the pool has lost the volume, and its storage.retention.whenScaled was Delete"
+			}
 			return true, "the node is gone, and storage.retention.whenScaled of its pool was Delete"
 		}
 	}
@@ -173,6 +191,9 @@ func claimsUnwanted(_ *view, n *node) (bool, string) {
 // forgotten protects claims for as long as the node might be wanted back.
 func forgotten(v *view, d *disruption, _ *round) (bool, string) {
 	id := d.node.ID
+	if lives := d.node.without; lives != nil {
+		return lives.ready() && lives.runsWanted(), fmt.Sprintf("%s is not ready without them", lives.name())
+	}
 	if _, registered := v.kafka.brokers[id]; registered {
 		return false, fmt.Sprintf("Kafka has not forgotten broker %d", id)
 	}

@@ -39,6 +39,8 @@ type Plan struct {
 	// the budget leaves out: Kubernetes may evict all of them.
 	Evictable int32
 	Spared    []string
+	// Sealed tells that the budget lets nobody go, whether or not Kubernetes knows the StatefulSets of all pods.
+	Sealed bool
 	// Cordoned lists the brokers whose cordon is the operator's. It is to be on record before the next pass.
 	Cordoned []int32
 	// Course is how far the moving of replicas is; nil = nobody looked.
@@ -88,7 +90,10 @@ func next(c *model.Cluster, want model.Desired, obs *model.Observation, now time
 		v.carryOut(p, chosen)
 		v.planRenewal(p)
 	}
-	v.planEviction(p, t, chosen, wanted)
+	v.planLeavingVolumes(p)
+	if p.Sealed = p.Sealed || v.isSealed(); !p.Sealed {
+		v.planEviction(p, t, chosen, wanted)
+	}
 	v.planPending(p)
 	v.count(p)
 	v.planWaiting(p)

@@ -4,7 +4,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/model"
 )
 
@@ -108,11 +107,7 @@ func (n *node) atRest() bool {
 	if n.leaving || n.gone || !n.made || !n.ready() || !n.runsWanted() || !n.isStagedAsWanted() {
 		return false
 	}
-	return !slices.ContainsFunc(n.pool.Volumes, func(v v1alpha1.Volume) bool {
-		return !v.Ephemeral && !slices.ContainsFunc(n.claims, func(c model.ObservedClaim) bool {
-			return c.Volume == v.Name && !c.Deleting && c.Asks(v)
-		})
-	})
+	return n.claimsAll()
 }
 
 // retryAfter is how long a pod that Kubernetes refused to make is waited for before it is asked again. The controller

@@ -37,6 +37,7 @@ var (
 const (
 	budgetClosedName   = "budgetClosed"
 	provenRevisionName = "provenRevision"
+	volumesEmptyName   = "volumesEmpty"
 )
 
 // predicates in the order in which they are asked. The status shows the first that refuses, so a cause stands before
@@ -140,6 +141,11 @@ var predicates = []predicate{
 			"replica is exempt.",
 	},
 	{
+		name: volumesEmptyName, guards: stops, permits: volumesEmpty, field: fieldOfVolume,
+		sentence: "A volume that is taken out of a pool is empty: on every broker of the pool before any of them loses it, " +
+			"and on a broker once more before its pod goes. No cordon names it any more.",
+	},
+	{
 		name: "lastReplica", guards: []Kind{ReplaceDisk}, permits: lastReplica,
 		sentence: "No partition has its only in-sync replica on the disk that is to be replaced. Of a node that does not " +
 			"serve, nobody can tell which disk a replica is on: each counts.",
@@ -207,7 +213,7 @@ var predicates = []predicate{
 	{
 		name: "forgotten", guards: []Kind{DeleteClaims}, permits: forgotten,
 		sentence: "Of a node whose claims are deleted nothing is left: Kafka lists no such broker, the metadata quorum no " +
-			"such voter, and no partition names it.",
+			"such voter, and no partition names it. Or its pool has lost a volume, and it is ready without.",
 	},
 	{
 		name: "allOnVersion", guards: []Kind{FinalizeVersion}, permits: allOnVersion,

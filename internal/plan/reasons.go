@@ -28,7 +28,7 @@ var reasons = []reason{
 	},
 	{
 		name: "templateChanged", leads: Restart, holds: templateChanged,
-		after: "`spec.version`; `spec.plugins`; `resources`, `podTemplate` or `roles` of a pool",
+		after: "`spec.version`; `spec.plugins`; `resources`, `podTemplate`, `roles` or `storage.volumes` of a pool",
 		sentence: "The pod template of its pool differs from what its pod runs, in something that the user asked " +
 			"for: the version of Kafka, plug-ins, resources, roles, the podTemplate.",
 	},
@@ -106,9 +106,9 @@ var reasons = []reason{
 	},
 	{
 		name: "claimsUnwanted", leads: DeleteClaims, holds: claimsUnwanted,
-		after: "a node gone for good, of a pool with `storage.retention.whenScaled: Delete`",
-		sentence: "A node is gone, and storage.retention.whenScaled of its pool said Delete while the pool had it: its " +
-			"claims bear the annotation kafka.castellan.dev/when-scaled.",
+		after: "a node gone for good, or a volume taken out, of a pool with `storage.retention.whenScaled: Delete`",
+		sentence: "A node or a volume is gone, and storage.retention.whenScaled of its pool said Delete while the pool had " +
+			"it: its claims bear the annotation kafka.castellan.dev/when-scaled.",
 	},
 	{
 		name: "metadataAsked", leads: FinalizeVersion, holds: metadataAsked,

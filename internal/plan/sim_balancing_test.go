@@ -101,8 +101,9 @@ func (s *sim) judgeMoves(step *Step) {
 		}
 	}
 	for _, n := range s.order {
-		// A failed disk on which nothing is offline is told by nobody: Kafka is asked where something is.
-		if n.second.failed && !s.unseen && s.seen != nil && s.seen.LogDirs[n.id] != nil {
+		// A failed disk on which nothing is offline is told within a minute: brokers are asked that often.
+		known := s.toldFailed(n.id) || n.second.failedFor > 90 && n.alive() && n.unfenced
+		if n.second.failed && !s.unseen && known {
 			s.violate("replicas begin to move while a disk of node %d has failed", n.id)
 		}
 		want, known := s.want.Files[n.id]

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"slices"
+	"time"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/kafka"
@@ -55,12 +56,14 @@ func (s *sim) offline(p *simPart) []int32 {
 	return ids
 }
 
-// askForLogDirs asks the brokers that Kafka's client would ask, with two of their disks.
+// askForLogDirs asks the brokers that Kafka's client would ask, with two of their disks: where replicas are offline or
+// a disk is in doubt, and each once a minute for what is in use. It remembers what each said last.
 func (s *sim) askForLogDirs(shot *kafka.Snapshot) {
 	shot.LogDirs = map[int32][]kafka.LogDir{}
 	for _, n := range s.order {
 		lost := slices.ContainsFunc(shot.Partitions, func(p kafka.Partition) bool { return slices.Contains(p.Offline, n.id) })
-		if !n.unfenced || !n.alive() || n.frozen || !lost && !n.replace && !n.second.replace {
+		due := n.second.claim != "" && (s.now.Sub(s.askedAt[n.id]) >= time.Minute || s.toldFailed(n.id))
+		if !n.unfenced || !n.alive() || n.frozen || !lost && !n.replace && !n.second.replace && !due {
 			continue
 		}
 		first, second := kafka.LogDir{Path: model.LogDir("data")}, kafka.LogDir{Path: model.LogDir("second")}
@@ -81,7 +84,13 @@ func (s *sim) askForLogDirs(shot *kafka.Snapshot) {
 		if shot.LogDirs[n.id] = []kafka.LogDir{first}; n.second.claim != "" {
 			shot.LogDirs[n.id] = append(shot.LogDirs[n.id], second)
 		}
+		s.told[n.id], s.askedAt[n.id] = shot.LogDirs[n.id], s.now
 	}
+}
+
+// toldFailed tells whether a broker said last that a disk of it has failed.
+func (s *sim) toldFailed(id int32) bool {
+	return slices.ContainsFunc(s.told[id], func(d kafka.LogDir) bool { return d.Error != "" })
 }
 
 // judgeSecond holds the end of a second disk against what it is good for, and the end of its pod against the others.

@@ -20,7 +20,8 @@ func (s *sim) observe() *model.Observation {
 	seen := *o
 	seen.CacheCurrent = s.stale == nil
 	seen.Kafka, seen.KafkaError = s.snapshot()
-	seen.Balancing = model.BalancingSeen{Remembered: s.remembered, Topics: &model.TopicsSeen{}}
+	seen.Usage = maps.Clone(s.told)
+	seen.Balancing = model.BalancingSeen{Remembered: s.remembered, Loads: s.loads, Topics: &model.TopicsSeen{}}
 	return &seen
 }
 

@@ -36,16 +36,19 @@ type sim struct {
 	kafka  simKafka
 	users  users
 
-	tables  tables
-	ticks   timings
-	cached  *kafka.Snapshot
-	seen    *kafka.Snapshot    // of the pass that is being carried out
-	unseen  bool               // a disk has failed since the last pass
-	dark    bool               // Kafka cannot be reached by the operator
-	stale   *model.Observation // what the lagging cache shows
-	hidden  int                // seconds until the cache has caught up with the operator
-	lag     int                // seconds that the cache takes after an act
-	snapAge int                // seconds a snapshot is used before the next is taken
+	tables tables
+	ticks  timings
+	cached *kafka.Snapshot
+	seen   *kafka.Snapshot    // of the pass that is being carried out
+	unseen bool               // a disk has failed since the last pass
+	dark   bool               // Kafka cannot be reached by the operator
+	stale  *model.Observation // what the lagging cache shows
+	hidden int                // seconds until the cache has caught up with the operator
+	lag    int                // seconds that the cache takes after an act
+	// told is what brokers said last of their log directories, and askedAt when.
+	told    map[int32][]kafka.LogDir
+	askedAt map[int32]time.Time
+	snapAge int // seconds a snapshot is used before the next is taken
 	uids    int
 	// sawAlive holds the nodes that were alive in the operator's last pass.
 	sawAlive map[int32]bool
@@ -95,6 +98,7 @@ func newSim(c *model.Cluster) *sim {
 		broken: map[int32]bool{},
 		sets:   map[string]*simSet{}, nodes: map[int32]*simNode{}, started: map[int32]int{},
 		sawAlive: map[int32]bool{}, sawGoing: map[int32]bool{}, said: map[int32]string{},
+		told: map[int32][]kafka.LogDir{}, askedAt: map[int32]time.Time{},
 		kafka: simKafka{
 			leader: -1, config: map[string]string{}, own: map[int32]map[string]string{}, level: levels[c.Version],
 		},

@@ -3,6 +3,7 @@ package plan
 import (
 	"slices"
 
+	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/model"
 )
 
@@ -22,11 +23,59 @@ func (v *view) planStaging(p *Plan, restarting []*node, shaping map[string]bool)
 			continue
 		}
 		staging = true
+		if set.OtherVolumes {
+			v.planVolumes(p, pool, set)
+			continue
+		}
 		p.Steps = append(p.Steps, Step{
 			Kind: StageFiles, Pool: pool.Name, Nodes: nodes, Replicas: set.Replicas, Reasons: []string{reason},
 		})
 	}
 	return staging
+}
+
+// planVolumes has a StatefulSet made anew whose pool has got or lost a volume: no pod could be made from the template
+// beside its claims, and Kubernetes lets nobody change these. All pods stay. It waits until the claims are there, and
+// until a budget that counts no StatefulSet keeps Kubernetes from evicting pods meanwhile.
+func (v *view) planVolumes(p *Plan, pool *model.Pool, set model.ObservedPool) {
+	p.Sealed = true
+	for _, n := range v.ofPool(pool.Name) {
+		volume := v.cordoned(n)
+		switch {
+		case n.leaving || n.gone || !n.made:
+		case !n.claimsAll():
+			p.wait("%s waits for its claims", n.name())
+			return
+		case volume != "":
+			p.wait("%s loses volume %s once that is cordoned no more", n.name(), volume)
+			return
+		}
+	}
+	if !v.obs.BudgetSealed {
+		p.wait("pool %s gets its volumes once Kubernetes is told to evict no pod meanwhile", pool.Name)
+		return
+	}
+	p.Steps = append(p.Steps, Step{
+		Kind: RenewPool, Pool: pool.Name, SetUID: set.UID, Reasons: []string{"its volumes have changed"},
+	})
+}
+
+// claimsAll tells that a node has a claim of each volume of its pool, which asks for what the spec does.
+func (n *node) claimsAll() bool {
+	return !slices.ContainsFunc(n.pool.Volumes, func(v v1alpha1.Volume) bool {
+		return !v.Ephemeral && !slices.ContainsFunc(n.claims, func(c model.ObservedClaim) bool {
+			return c.Volume == v.Name && !c.Deleting && c.Asks(v)
+		})
+	})
+}
+
+// isSealed tells that some pool has pods and no StatefulSet. Kubernetes does not expect such pods, and would let others
+// be evicted in their place by a budget that counts what may be missing.
+func (v *view) isSealed() bool {
+	return slices.ContainsFunc(v.nodes, func(n *node) bool {
+		set, exists := v.obs.Pools[n.Pool]
+		return n.pod != nil && !n.leaving && !n.gone && (!exists || set.Deleting)
+	})
 }
 
 // stage returns which nodes of a pool get their desired files, whether the pool gets its desired template, and why.

@@ -185,15 +185,23 @@ func TestEveryPodKeepsToTheRestrictedStandard(t *testing.T) {
 func TestTheBudgetCloses(t *testing.T) {
 	c := cluster(t, "demo", demo)
 	for _, evictable := range []int32{0, 1} {
-		if got := Budget(c, evictable, nil).Spec.MaxUnavailable.IntValue(); got != int(evictable) {
+		if got := Budget(c, evictable, nil, false).Spec.MaxUnavailable.IntValue(); got != int(evictable) {
 			t.Errorf("evictable %d: maxUnavailable %d", evictable, got)
 		}
 	}
 }
 
+// A number of pods that have to stay is counted over pods, and not over what their StatefulSets ask for.
+func TestASealedBudgetLetsNobodyGoWhateverStatefulSetsThereAre(t *testing.T) {
+	spec := Budget(cluster(t, "demo", demo), 1, nil, true).Spec
+	if spec.MaxUnavailable != nil || spec.MinAvailable == nil || spec.MinAvailable.IntValue() < 2000 {
+		t.Errorf("%+v", spec)
+	}
+}
+
 func TestTheBudgetSpeaksOfEveryPodButTheSpared(t *testing.T) {
 	c := cluster(t, "demo", demo)
-	selector, err := metav1.LabelSelectorAsSelector(Budget(c, 0, []string{"demo-main-1"}).Spec.Selector)
+	selector, err := metav1.LabelSelectorAsSelector(Budget(c, 0, []string{"demo-main-1"}, false).Spec.Selector)
 	if err != nil {
 		t.Fatal(err)
 	}

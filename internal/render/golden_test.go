@@ -62,7 +62,7 @@ func printAll(t *testing.T, c *model.Cluster) string {
 		revision.Name = revision.Name[:len(revision.Name)-10] + "DIGEST"
 		printObject(t, &b, revision)
 	}
-	for _, object := range append(Quiet(c), Budget(c, 1, nil)) {
+	for _, object := range append(Quiet(c), Budget(c, 1, nil, false)) {
 		printObject(t, &b, object)
 	}
 	return b.String()

@@ -120,7 +120,7 @@ func nodeService(c *model.Cluster, n *model.Node, l model.NodeListener) *corev1.
 // Budget covers brokers and controllers together: an eviction is a restart like any other, and there is one at a time.
 // A pod that is not ready serves nobody and may always go; else it would keep its Kubernetes node from being drained.
 // How many pods Kubernetes may evict now, and which ones it may evict in any case, is the plan's word.
-func Budget(c *model.Cluster, evictable int32, spared []string) *policyv1.PodDisruptionBudget {
+func Budget(c *model.Cluster, evictable int32, spared []string, sealed bool) *policyv1.PodDisruptionBudget {
 	unavailable := intstr.FromInt32(evictable)
 	selector := &metav1.LabelSelector{MatchLabels: map[string]string{v1alpha1.LabelCluster: c.Name}}
 	if len(spared) > 0 {
@@ -128,7 +128,7 @@ func Budget(c *model.Cluster, evictable int32, spared []string) *policyv1.PodDis
 			Key: appsv1.StatefulSetPodNameLabel, Operator: metav1.LabelSelectorOpNotIn, Values: spared,
 		}}
 	}
-	return &policyv1.PodDisruptionBudget{
+	budget := &policyv1.PodDisruptionBudget{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "policy/v1", Kind: "PodDisruptionBudget"},
 		ObjectMeta: objectMeta(c, c.Name, labels(c, nil)),
 		Spec: policyv1.PodDisruptionBudgetSpec{
@@ -137,4 +137,12 @@ func Budget(c *model.Cluster, evictable int32, spared []string) *policyv1.PodDis
 			UnhealthyPodEvictionPolicy: ptr(policyv1.AlwaysAllow),
 		},
 	}
+	if sealed {
+		least := intstr.FromInt32(moreThanAll)
+		budget.Spec.MinAvailable, budget.Spec.MaxUnavailable = &least, nil
+	}
+	return budget
 }
+
+// moreThanAll is more pods than any cluster has.
+const moreThanAll = 1_000_000

@@ -28,18 +28,34 @@ func PoolOf(set *appsv1.StatefulSet) v1alpha1.Pool {
 	if template.Labels[v1alpha1.LabelBroker] == "true" {
 		pool.Roles = append(pool.Roles, v1alpha1.RoleBroker)
 	}
-	for i := range template.Spec.Containers {
-		container := &template.Spec.Containers[i]
-		if container.Name != ContainerName {
+	for _, name := range VolumesOf(&template.Spec) {
+		pool.Storage.Volumes = append(pool.Storage.Volumes, volumeOf(set, name))
+	}
+	return pool
+}
+
+// VolumesOf reads back the volumes with records that a pod mounts, in the order of its pool.
+func VolumesOf(pod *corev1.PodSpec) []string {
+	var names []string
+	for i := range pod.Containers {
+		if pod.Containers[i].Name != ContainerName {
 			continue
 		}
-		for _, mount := range container.VolumeMounts { // in the order of the volumes
+		for _, mount := range pod.Containers[i].VolumeMounts {
 			if strings.HasPrefix(mount.MountPath, dataDir+"/") {
-				pool.Storage.Volumes = append(pool.Storage.Volumes, volumeOf(set, mount.Name))
+				names = append(names, mount.Name)
 			}
 		}
 	}
-	return pool
+	return names
+}
+
+// HasVolumes tells that a StatefulSet makes claims of exactly the volumes of its pool. A pod that mounts another cannot
+// be made.
+func HasVolumes(set *appsv1.StatefulSet, pool *model.Pool) bool {
+	claims := slices.DeleteFunc(slices.Clone(pool.Volumes), func(v v1alpha1.Volume) bool { return v.Ephemeral })
+	return slices.EqualFunc(set.Spec.VolumeClaimTemplates, claims,
+		func(have corev1.PersistentVolumeClaim, want v1alpha1.Volume) bool { return have.Name == want.Name })
 }
 
 // KeyStores reads back from which entries of the listeners' Secret a node has its certificates, and on which port it

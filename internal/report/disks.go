@@ -26,6 +26,10 @@ func (s *writer) disks(node *model.Node, pool *model.Pool, before []v1alpha1.Dis
 	var disks []v1alpha1.DiskStatus
 	seen := s.Observation.Nodes[node.ID]
 	for _, claim := range seen.Claims {
+		asked := slices.ContainsFunc(pool.Volumes, func(v v1alpha1.Volume) bool { return v.Name == claim.Volume })
+		if !asked && len(pool.Volumes) > 0 && (seen.Pod == nil || !slices.Contains(seen.Pod.Volumes, claim.Volume)) {
+			continue // the claim is kept, and the node has it no more
+		}
 		if slices.ContainsFunc(disks, func(d v1alpha1.DiskStatus) bool { return d.Volume == claim.Volume }) {
 			continue // a list by volume holds one of each
 		}

@@ -81,6 +81,9 @@ func poolsBefore(in Inputs) []v1alpha1.Pool {
 		for i := range pools {
 			nodes := in.Accepted.ReplicasOf(pools[i])
 			pools[i].Replicas = &nodes
+			if living := in.Living[pools[i].Name]; in.Cluster.Status.Bootstrapped {
+				pools[i].Storage.Volumes = withLiving(pools[i].Storage.Volumes, living.Storage.Volumes)
+			}
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(in.Living)) {
@@ -89,6 +92,21 @@ func poolsBefore(in Inputs) []v1alpha1.Pool {
 		}
 	}
 	return pools
+}
+
+// withLiving adds volumes that a pool still has, and that an accepted spec has taken out, each behind the last of those
+// that stand before it.
+func withLiving(accepted, living []v1alpha1.Volume) []v1alpha1.Volume {
+	all, at := slices.Clone(accepted), 0
+	for _, v := range living {
+		i := slices.IndexFunc(all, func(w v1alpha1.Volume) bool { return w.Name == v.Name })
+		if i < 0 && len(accepted) > 0 {
+			all = slices.Insert(all, at, v)
+			i = at
+		}
+		at = i + 1
+	}
+	return all
 }
 
 // validateFeatures refuses a version of Kafka that could not read what a newer one has written (KIP-584), and a
@@ -202,27 +220,55 @@ func (c poolChange) validateVolumes() verdict.List {
 		case i >= 0:
 			c.validateVolume(&faults, v, c.after.Storage.Volumes[i])
 		default:
-			c.refuse(&faults, verdict.ReasonNotYetSupported, model.VolumeField(c.after.Name, v.Name, ""),
-				"a volume cannot be renamed, and this operator cannot remove one yet; put it back under its name"+c.orElse(""))
+			c.validateRemoval(&faults, v)
 		}
 	}
 	for _, v := range c.after.Storage.Volumes {
 		if slices.Contains(kept, v.Name) {
 			order = append(order, v.Name)
 		} else if c.stage == formed && len(c.before.Storage.Volumes) > 0 {
-			faults.Add(
-				verdict.ReasonNotYetSupported,
-				model.VolumeField(c.after.Name, v.Name, ""),
-				"this operator cannot add a volume to a pool yet; remove it, or make a new pool with it",
-			)
+			c.validateAddition(&faults, v)
 		}
 	}
-	if anyFixed && (!slices.Equal(kept, order) || c.stage != formed && c.firstMoves()) {
+	removed := c.stage == formed && !slices.Contains(order, firstOf(c.before))
+	if anyFixed && (!slices.Equal(kept, order) || c.firstMoves() && !removed) {
 		c.refuse(&faults, verdict.ReasonInvalid, model.PoolField(c.after.Name, "storage.volumes"), fmt.Sprintf(
 			"the order of volumes cannot change, because the first holds the metadata log; put them back in the order %v%s",
 			kept, c.orElse("")))
 	}
 	return faults
+}
+
+func firstOf(p *v1alpha1.Pool) string {
+	if len(p.Storage.Volumes) == 0 {
+		return ""
+	}
+	return p.Storage.Volumes[0].Name
+}
+
+// validateRemoval lets a volume leave a cluster that has formed, unless nothing that is on it could move away.
+func (c poolChange) validateRemoval(faults *verdict.List, v v1alpha1.Volume) {
+	field := model.VolumeField(c.after.Name, v.Name, "")
+	switch {
+	case c.stage != formed:
+		faults.Refuse(field, "a volume cannot be renamed or removed before the cluster has formed; put it back under its "+
+			"name%s", c.orElse(""))
+	case v.Name == firstOf(c.before):
+		faults.Refuse(field, "the first volume holds the metadata log, which cannot move to another; put it back as the "+
+			"first, or make a new pool without it, and remove this one")
+	case v.Ephemeral:
+		faults.Refuse(field, "an ephemeral volume cannot be removed, because its pods would be made anew and lose their "+
+			"records; put it back, or make a new pool without it")
+	}
+}
+
+// validateAddition lets a volume come to a cluster that has formed.
+func (c poolChange) validateAddition(faults *verdict.List, v v1alpha1.Volume) {
+	ephemeral := func(w v1alpha1.Volume) bool { return w.Ephemeral }
+	if v.Ephemeral || slices.ContainsFunc(c.before.Storage.Volumes, ephemeral) {
+		faults.Refuse(model.VolumeField(c.after.Name, v.Name, ""), "a volume cannot be added where some are ephemeral, "+
+			"because pods would be made anew and lose their records; remove it, or make a new pool with it")
+	}
 }
 
 // firstMoves tells that another volume would hold the metadata log.

@@ -372,14 +372,36 @@ var changeFaults = []badInput{
 		in.Spec.Pools[1].Storage.Volumes[0].Ephemeral = true
 		in.Spec.Pools[1].Storage.Retention = &v1alpha1.Retention{WhenScaled: v1alpha1.RetentionDelete}
 	}, verdict.ReasonInvalid, "spec.pools[extra].storage.retention", "the pool has no claims"},
-	{"a volume is removed", func(in *Inputs) { in.Spec.Pools[0].Storage.Volumes = in.Spec.Pools[0].Storage.Volumes[:1] },
-		verdict.ReasonNotYetSupported, "spec.pools[main].storage.volumes[more]", "put it back"},
-	{"a volume is added", func(in *Inputs) {
-		in.Spec.Pools[0].Storage.Volumes = append(
-			in.Spec.Pools[0].Storage.Volumes,
-			v1alpha1.Volume{Name: "third", Size: resource.MustParse("1Gi")},
-		)
-	}, verdict.ReasonNotYetSupported, "spec.pools[main].storage.volumes[third]", "remove it"},
+	{"the volume with the metadata log is removed",
+		func(in *Inputs) { in.Spec.Pools[0].Storage.Volumes = in.Spec.Pools[0].Storage.Volumes[1:] },
+		verdict.ReasonInvalid, "spec.pools[main].storage.volumes[data]", "holds the metadata log, which cannot move to " +
+			"another; put it back as the first"},
+	{"it is removed although an accepted spec was without the other",
+		func(in *Inputs) {
+			in.Living = map[string]v1alpha1.Pool{"main": *in.Accepted.Pools[0].DeepCopy()}
+			in.Accepted.Pools[0].Storage.Volumes = in.Accepted.Pools[0].Storage.Volumes[:1]
+			in.Spec.Pools[0].Storage.Volumes = in.Spec.Pools[0].Storage.Volumes[1:]
+		},
+		verdict.ReasonInvalid, "spec.pools[main].storage.volumes[data]", "holds the metadata log"},
+	{"all volumes are removed", func(in *Inputs) { in.Spec.Pools[0].Storage.Volumes = nil },
+		verdict.ReasonInvalid, "spec.pools[main].storage.volumes", "a node needs at least one volume"},
+	{"a volume comes back in another class while it leaves", func(in *Inputs) {
+		in.Living = map[string]v1alpha1.Pool{"main": *in.Accepted.Pools[0].DeepCopy()}
+		in.Accepted.Pools[0].Storage.Volumes = in.Accepted.Pools[0].Storage.Volumes[:1]
+		in.Spec.Pools[0].Storage.Volumes[1].StorageClassName = ptr("slow")
+	}, verdict.ReasonInvalid, "spec.pools[main].storage.volumes[more].storageClassName", "remove it"},
+	{"an ephemeral volume is removed", func(in *Inputs) {
+		in.Accepted.Pools[1].Storage.Volumes = append(in.Accepted.Pools[1].Storage.Volumes,
+			v1alpha1.Volume{Name: "scratch", Size: resource.MustParse("1Gi"), Ephemeral: true})
+	}, verdict.ReasonInvalid, "spec.pools[extra].storage.volumes[scratch]", "put it back"},
+	{"an ephemeral volume is added", func(in *Inputs) {
+		in.Spec.Pools[1].Storage.Volumes = append(in.Spec.Pools[1].Storage.Volumes,
+			v1alpha1.Volume{Name: "scratch", Size: resource.MustParse("1Gi"), Ephemeral: true})
+	}, verdict.ReasonInvalid, "spec.pools[extra].storage.volumes[scratch]", "remove it"},
+	{"a volume is added before the first", func(in *Inputs) {
+		in.Spec.Pools[0].Storage.Volumes = append([]v1alpha1.Volume{{Name: "third", Size: resource.MustParse("1Gi")}},
+			in.Spec.Pools[0].Storage.Volumes...)
+	}, verdict.ReasonInvalid, "spec.pools[main].storage.volumes", "in the order [data more]"},
 	{"volumes change places", func(in *Inputs) { v := in.Spec.Pools[0].Storage.Volumes; v[0], v[1] = v[1], v[0] },
 		verdict.ReasonInvalid, "spec.pools[main].storage.volumes", "in the order [data more]"},
 	{"another storage class", func(in *Inputs) { in.Spec.Pools[0].Storage.Volumes[0].StorageClassName = ptr("slow") },

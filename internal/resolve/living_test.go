@@ -182,7 +182,7 @@ func TestAPoolThatComesBackIsJudgedByWhatLives(t *testing.T) {
 		"with a smaller disk": {func(in *Inputs) { extra(in).Storage.Volumes[0].Size = resource.MustParse("1Gi") },
 			verdict.ReasonInvalid, "spec.pools[extra].storage.volumes[data].size: "},
 		"with another disk": {func(in *Inputs) { extra(in).Storage.Volumes[0].Name = "other" },
-			verdict.ReasonNotYetSupported, "spec.pools[extra].storage.volumes[data]: "},
+			verdict.ReasonInvalid, "spec.pools[extra].storage.volumes[data]: "},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -221,5 +221,29 @@ func TestACordonIsRememberedByTheStatus(t *testing.T) {
 	c, faults := Resolve(in)
 	if len(faults) > 0 || len(c.Cordoned) != 2 || !c.Cordoned[4] || !c.Cordoned[1003] {
 		t.Errorf("remembered are %v; faults %v", c.Cordoned, faults)
+	}
+}
+
+func TestVolumesComeToAPoolAndLeaveIt(t *testing.T) {
+	third := v1alpha1.Volume{Name: "third", Size: resource.MustParse("1Gi")}
+	for name, change := range map[string]func(in *Inputs){
+		"one comes": func(in *Inputs) {
+			in.Spec.Pools[0].Storage.Volumes = append(in.Spec.Pools[0].Storage.Volumes, third)
+		},
+		"one comes between others": func(in *Inputs) {
+			in.Spec.Pools[0].Storage.Volumes = slices.Insert(in.Spec.Pools[0].Storage.Volumes, 1, third)
+		},
+		"one leaves":                     func(in *Inputs) { in.Spec.Pools[0].Storage.Volumes = in.Spec.Pools[0].Storage.Volumes[:1] },
+		"one takes the place of another": func(in *Inputs) { in.Spec.Pools[0].Storage.Volumes[1] = third },
+		"one comes back": func(in *Inputs) {
+			in.Living = map[string]v1alpha1.Pool{"main": *in.Accepted.Pools[0].DeepCopy()}
+			in.Accepted.Pools[0].Storage.Volumes = in.Accepted.Pools[0].Storage.Volumes[:1]
+		},
+	} {
+		in := running(t, small)
+		change(&in)
+		if _, faults := Resolve(in); len(faults) > 0 {
+			t.Errorf("%s: %v", name, faults)
+		}
 	}
 }

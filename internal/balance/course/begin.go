@@ -47,14 +47,18 @@ func (c *Course) changesPlaces(i int) bool {
 // ready tells whether a move can begin as far as its partition is concerned.
 func (c *Course) ready(m progress) bool {
 	p := c.current[kafka.PartitionID{Topic: m.Topic, Number: m.Partition}]
-	return m.startable && len(p.ISR) == len(p.Replicas) && !c.placesNow(m.Topic) &&
+	return m.startable && (m.Within() || len(p.ISR) == len(p.Replicas)) && !c.placesNow(m.Topic) &&
 		!c.in.Seen.Unnamed[m.Topic].After(c.in.Now)
 }
 
 // start has moves begin. Of two, neither begins without the other.
 func (c *Course) start(some []progress) {
 	for _, m := range some {
-		c.begun = append(c.begun, v1alpha1.MovingPartition{Topic: m.Topic, Partition: m.Partition, Replicas: m.After})
+		next := v1alpha1.MovingPartition{Topic: m.Topic, Partition: m.Partition, Replicas: m.After}
+		if m.Within() {
+			next.Broker, next.LogDir = &m.Broker, m.To
+		}
+		c.begun = append(c.begun, next)
 	}
 	if len(some) > 1 {
 		c.swaps = append(c.swaps, [2]kafka.PartitionID{some[0].id(), some[1].id()})
@@ -84,6 +88,9 @@ func (c *Course) newLoad() *load {
 		if i := slices.IndexFunc(c.left, func(p progress) bool { return p.flies && p.id() == id }); i >= 0 {
 			size = c.left[i].Bytes
 		}
+		if m.Broker != nil {
+			l.bytes[*m.Broker] += size
+		}
 		for _, broker := range c.in.Snapshot.Reassignments[m.Topic][m.Partition].Adding {
 			l.bytes[broker] += size
 		}
@@ -96,7 +103,11 @@ func (l *load) takes(some []progress) bool {
 	full := false
 	coming := map[int32]int64{}
 	for _, m := range some {
-		for _, id := range m.added() {
+		to := m.added()
+		if m.Within() {
+			to = []int32{m.Broker}
+		}
+		for _, id := range to {
 			coming[id] += m.Bytes
 			full = full || l.full[id] || l.most > 0 && l.bytes[id] > 0 && l.bytes[id]+m.Bytes > l.most
 		}

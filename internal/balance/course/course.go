@@ -36,6 +36,8 @@ type Inputs struct {
 	Seen     model.BalancingSeen
 	Snapshot *kafka.Snapshot
 	Brokers  []Broker // of the cluster, sorted by id; those that leave among them
+	// Volumes are those of the pools of brokers that stay, as pool/volume; sorted.
+	Volumes []string
 	// KeepLeaders: preferred leaders stay what they are. Somebody else places them.
 	KeepLeaders bool
 	Now         time.Time
@@ -49,6 +51,8 @@ type Broker struct {
 	Cordoned bool
 	// Capacity is that of its claims, in bytes by the path of the log directory.
 	Capacity map[string]int64
+	// Leaves are the paths of its log directories that shall hold nothing.
+	Leaves []string
 }
 
 // Course is what one pass makes of it.
@@ -60,6 +64,8 @@ type Course struct {
 	stay, leave []int32
 	holding     map[int32]int // partitions on a leaving broker, by broker
 	coming      []int32       // brokers that have not got their share
+	volumes     []string      // that have not got their share
+	clearing    map[dir]int   // replicas in log directories that leave, or on their way there; none = not told, or empty
 	current     map[kafka.PartitionID]*kafka.Partition
 	flying      []v1alpha1.MovingPartition // on record and under way
 	ended       []v1alpha1.MovingPartition // on record and under way no more
@@ -91,7 +97,8 @@ type progress struct {
 // New looks at what is under way and what is due.
 func New(in Inputs) *Course {
 	c := &Course{in: in, Remembered: in.Seen.Remembered, holding: map[int32]int{},
-		current: map[kafka.PartitionID]*kafka.Partition{}}
+		clearing: map[dir]int{},
+		current:  map[kafka.PartitionID]*kafka.Partition{}}
 	if c.known = in.Settings.Record != nil; c.known {
 		c.before = *in.Settings.Record.DeepCopy()
 	}
@@ -107,6 +114,11 @@ func New(in Inputs) *Course {
 			c.coming = append(c.coming, id)
 		}
 	}
+	for _, volume := range in.Volumes {
+		if c.known && c.before.SpreadVolumes != nil && !slices.Contains(c.before.SpreadVolumes, volume) {
+			c.volumes = append(c.volumes, volume)
+		}
+	}
 	if in.Snapshot != nil {
 		c.look(in.Snapshot)
 	}
@@ -114,10 +126,10 @@ func New(in Inputs) *Course {
 		c.Remembered = model.Remembered{}
 		return c
 	}
-	c.spreads = len(c.coming) > 0 || in.Settings.Mode == v1alpha1.BalancingContinuous
+	c.spreads = len(c.coming)+len(c.volumes) > 0 || in.Settings.Mode == v1alpha1.BalancingContinuous
 	c.open = in.Settings.InWindow(in.Now)
 	c.purpose = fmt.Sprint(c.stay, c.leave, c.spreads, c.takes(), in.Settings.Tolerance, in.Settings.Exclude,
-		in.KeepLeaders, c.alone())
+		in.KeepLeaders, c.volumes, leaves(in.Brokers), c.alone())
 	if r := c.Remembered; in.Snapshot != nil && r.Plan != nil && r.Of == c.purpose && !c.old() {
 		c.follow(r.Plan)
 		c.abandon()
@@ -147,8 +159,17 @@ func (c *Course) look(s *kafka.Snapshot) {
 			}
 		}
 	}
+	c.lookAtDirs(s)
 	mine := map[kafka.PartitionID]bool{}
 	for _, m := range c.before.InFlight {
+		if m.Broker != nil {
+			if c.shifts(m) {
+				c.flying = append(c.flying, m)
+			} else {
+				c.ended = append(c.ended, m)
+			}
+			continue
+		}
 		r, under := s.Reassignments[m.Topic][m.Partition]
 		if under && slices.Equal(target(r), m.Replicas) {
 			c.flying = append(c.flying, m)
@@ -243,8 +264,13 @@ func (c *Course) follow(p *balance.Plan) {
 		_, under := c.in.Snapshot.Reassignments[m.Topic][m.Partition]
 		first := at[id] == past[id]+1
 		held := c.waits(m) || elsewhere[swapped(p.Moves, i)]
-		c.left = append(c.left, progress{Move: m, at: i, flies: first && under, held: held,
-			startable: first && !under && !held && slices.Equal(c.current[id].Replicas, m.Before)})
+		next := progress{Move: m, at: i, flies: first && under, held: held,
+			startable: first && !under && !held && slices.Equal(c.current[id].Replicas, m.Before)}
+		if m.Within() {
+			where, coming, _ := c.find(m.Broker, id)
+			next.flies, next.startable = first && coming == m.To, next.startable && where == m.From && coming == ""
+		}
+		c.left = append(c.left, next)
 	}
 }
 
@@ -273,6 +299,11 @@ func (c *Course) past(id kafka.PartitionID, chain []balance.Move, before int) in
 	switch {
 	case !exists:
 		return len(chain)
+	case before < len(chain) && chain[before].Within():
+		if under || !slices.Equal(now.Replicas, chain[before].Before) {
+			return len(chain)
+		}
+		return before + c.pastWithin(id, chain[before], len(chain)-before)
 	case under && before < len(chain) && slices.Equal(target(r), chain[before].After):
 		return before
 	case under:
@@ -294,8 +325,8 @@ func between(now []int32, m balance.Move) bool {
 	return len(now) > len(m.Before) && !slices.ContainsFunc(slices.Concat(m.Before, m.After), lacks)
 }
 
-// empties tells whether some broker leaves that holds something.
-func (c *Course) empties() bool { return len(c.holding) > 0 }
+// empties tells whether some broker or disk leaves that holds something.
+func (c *Course) empties() bool { return len(c.holding)+len(c.clearing) > 0 }
 
 // Has tells whether there is something to begin, or to look for.
 func (c *Course) Has() (bool, string) {
@@ -325,16 +356,18 @@ func (c *Course) due() (bool, string) {
 	late := c.in.Settings.Mode == v1alpha1.BalancingContinuous && c.open &&
 		c.in.Now.Sub(c.Remembered.At) >= every
 	rest := c.plan == nil || c.Remembered.Partial
-	spreads := c.spreads && c.open && rest && (len(c.coming) > 0 || c.plan != nil)
+	spreads := c.spreads && c.open && rest && (len(c.coming)+len(c.volumes) > 0 || c.plan != nil)
 	return c.empties() || spreads || late, c.why()
 }
 
 func (c *Course) why() string {
 	switch {
 	case c.empties():
-		return ids(c.emptying()) + " leave" + s(len(c.emptying()))
+		return c.leavers()
 	case len(c.coming) > 0:
 		return ids(c.coming) + " get" + s(len(c.coming)) + " " + its(len(c.coming)) + " share"
+	case len(c.volumes) > 0:
+		return volumes(c.volumes) + " get" + s(len(c.volumes)) + " " + its(len(c.volumes)) + " share"
 	}
 	return "brokers are evened out"
 }

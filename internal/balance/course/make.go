@@ -38,7 +38,7 @@ func (c *Course) make(sizes *model.SizesSeen) bool {
 	if partial {
 		plan.Moves = whole(plan.Moves, maxMoves)
 	}
-	partial = partial || c.spreads && !c.open
+	partial = partial || c.spreads && !c.open || c.spreads && arrivesAmongDisks(cluster, plan.Moves)
 	plan.Bytes = 0
 	for _, m := range plan.Moves {
 		plan.Bytes += m.Bytes
@@ -102,15 +102,18 @@ func (c *Course) silent(cluster balance.Cluster) []int32 {
 func (c *Course) cluster(loads map[int32][]kafka.LoadDir) balance.Cluster {
 	var cluster balance.Cluster
 	disks := map[int32]map[kafka.PartitionID]int{}
-	sizes := map[kafka.PartitionID]int64{}
+	sizes, shifting := map[kafka.PartitionID]int64{}, map[kafka.PartitionID]bool{}
 	for _, b := range c.in.Snapshot.Brokers {
 		next := balance.Broker{ID: b.ID, Rack: b.Rack, Leaving: slices.Contains(c.leave, b.ID)}
 		i := slices.IndexFunc(c.in.Brokers, func(o Broker) bool { return o.ID == b.ID })
 		dirs, told := loads[b.ID]
 		if next.Closed = b.Fenced || i < 0 || !told || c.cordoned(b.ID); !next.Closed {
-			next.Disks, disks[b.ID] = disksOf(dirs, c.in.Brokers[i].Capacity)
+			next.Disks, disks[b.ID] = disksOf(dirs, c.in.Brokers[i].Capacity, c.in.Brokers[i].Leaves)
 		}
 		for _, dir := range dirs {
+			for _, id := range dir.Coming {
+				shifting[id] = true
+			}
 			for id, size := range dir.Sizes {
 				sizes[id] = max(sizes[id], size)
 			}
@@ -119,6 +122,9 @@ func (c *Course) cluster(loads map[int32][]kafka.LoadDir) balance.Cluster {
 	}
 	for i := range c.in.Snapshot.Partitions {
 		cluster.Partitions = append(cluster.Partitions, c.partition(&c.in.Snapshot.Partitions[i], sizes, disks))
+		last := &cluster.Partitions[i]
+		last.Busy = last.Busy || shifting[kafka.PartitionID{Topic: last.Topic, Number: last.Number}]
+		last.Fixed = last.Fixed || last.Busy
 	}
 	c.reserve(&cluster, loads, disks)
 	return cluster
@@ -167,6 +173,9 @@ func room(d balance.Disk) int64 {
 func roomiest(b *balance.Broker) int {
 	best := -1
 	for i := range b.Disks {
+		if b.Disks[i].Leaving {
+			continue
+		}
 		if best < 0 || room(b.Disks[i]) > room(b.Disks[best]) {
 			best = i
 		}
@@ -183,7 +192,7 @@ func (c *Course) partition(
 		Bytes: sizes[id], Fixed: c.in.Settings.Excludes(p.Topic) || c.placesNow(p.Topic) || c.placed(p.Topic) != nil,
 	}
 	if r, under := c.in.Snapshot.Reassignments[p.Topic][p.Number]; under {
-		next.Fixed, next.Replicas = true, target(r)
+		next.Busy, next.Replicas = true, target(r)
 	}
 	for _, broker := range next.Replicas {
 		at, known := disks[broker][id]
@@ -204,28 +213,42 @@ func (c *Course) placed(topic string) *model.PlacedTopic {
 	return &c.others()[i]
 }
 
-// disksOf are the disks of a broker, and on which each of its replicas is. Log directories that share a file system
-// are one disk: Kafka says the same of both, to the byte.
-func disksOf(dirs []kafka.LoadDir, claims map[string]int64) ([]balance.Disk, map[kafka.PartitionID]int) {
+// disksOf are the disks of a broker, and on which each of its replicas is, or will be. Log directories that share a
+// file system are one disk: Kafka says the same of both, to the byte. It says that of two new disks of one size, too:
+// one that is no larger than its claim is the claim's own.
+func disksOf(
+	dirs []kafka.LoadDir, claims map[string]int64, leaves []string,
+) ([]balance.Disk, map[kafka.PartitionID]int) {
 	type fileSystem struct{ total, usable int64 }
 	var disks []balance.Disk
 	var used, claimed []int64
 	at, on := map[fileSystem]int{}, map[kafka.PartitionID]int{}
+	sizes := map[kafka.PartitionID]int64{}
 	for _, dir := range dirs {
 		if dir.Error != "" {
 			continue
 		}
 		fs := fileSystem{dir.TotalBytes, dir.UsableBytes}
+		own := fs.total > 0 && fs.total <= claims[dir.Path] || slices.Contains(leaves, dir.Path)
 		i, shared := at[fs]
-		if !shared || fs.total < 0 {
+		if !shared || fs.total < 0 || own {
 			i = len(disks)
-			at[fs] = i
-			disks = append(disks, balance.Disk{Path: dir.Path, Capacity: max(0, fs.total), Free: fs.usable})
+			disks = append(disks, balance.Disk{Path: dir.Path, Capacity: max(0, fs.total), Free: fs.usable,
+				Leaving: slices.Contains(leaves, dir.Path)})
 			used, claimed = append(used, 0), append(claimed, 0)
+			if !own {
+				at[fs] = i
+			}
 		}
 		claimed[i] += claims[dir.Path]
 		for id, size := range dir.Sizes {
 			used[i] += size
+			sizes[id] = size
+			if _, goes := on[id]; !goes {
+				on[id] = i
+			}
+		}
+		for _, id := range dir.Coming {
 			on[id] = i
 		}
 	}
@@ -239,13 +262,19 @@ func disksOf(dirs []kafka.LoadDir, claims map[string]int64) ([]balance.Disk, map
 			d.Free = free
 		}
 	}
+	for _, dir := range dirs {
+		for _, id := range dir.Coming { // what it has copied already counts twice, for that long
+			d := &disks[on[id]]
+			d.Free = max(0, d.Free-sizes[id])
+		}
+	}
 	return disks, on
 }
 
 // relocate moves topics whose KafkaTopic names racks off brokers that leave, within their racks. It puts them where
 // they will be in the cluster.
 func (c *Course) relocate(cluster *balance.Cluster) ([]balance.Move, []balance.Stuck) {
-	if !c.empties() {
+	if len(c.holding) == 0 {
 		return nil, nil
 	}
 	var stay []kafka.Broker

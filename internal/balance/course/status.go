@@ -30,7 +30,7 @@ func (c *Course) Status() *v1alpha1.BalancingStatus {
 			v1alpha1.BalancingMoving
 		return &next
 	}
-	next.Spread = c.spread()
+	next.Spread, next.SpreadVolumes = c.spread(), c.spreadVolumes(c.finished())
 	c.measure(&next)
 	next.Stuck = c.stuck()
 	next.Phase, next.Message = c.phase(&next)
@@ -43,7 +43,8 @@ func (c *Course) atRest() *v1alpha1.BalancingStatus {
 	if !c.known {
 		return nil
 	}
-	return &v1alpha1.BalancingStatus{Phase: v1alpha1.BalancingIdle, Spread: c.haveIt()}
+	return &v1alpha1.BalancingStatus{Phase: v1alpha1.BalancingIdle, Spread: c.haveIt(),
+		SpreadVolumes: c.before.SpreadVolumes}
 }
 
 // haveIt are the brokers on record with their share that stay.
@@ -61,14 +62,18 @@ func (c *Course) complete() bool {
 	return len(c.stay) > 0
 }
 
+// finished tells whether a plan that spreads has nothing left, and no other one is to follow.
+func (c *Course) finished() bool {
+	return c.plan != nil && c.spreads && !c.Remembered.Partial && len(c.left)+len(c.flying) == 0 && c.held == ""
+}
+
 // spread lists the brokers that have got their share: those that had it and stay, and all once a plan that spreads has
 // nothing left, and no other one is to follow. One that takes nothing gets its share later.
 func (c *Course) spread() []int32 {
-	finished := c.plan != nil && c.spreads && !c.Remembered.Partial && len(c.left)+len(c.flying) == 0 && c.held == ""
 	switch {
 	case !c.known:
 		return slices.Clone(c.stay)
-	case finished:
+	case c.finished():
 		return slices.DeleteFunc(slices.Clone(c.stay), func(id int32) bool {
 			return c.cordoned(id) && !slices.Contains(c.before.Spread, id)
 		})
@@ -84,7 +89,7 @@ func (c *Course) measure(next *v1alpha1.BalancingStatus) {
 	}
 	if !running {
 		*next = v1alpha1.BalancingStatus{InFlight: c.before.InFlight, BytesPerSecond: c.before.BytesPerSecond,
-			Spread: next.Spread}
+			Spread: next.Spread, SpreadVolumes: next.SpreadVolumes}
 		return
 	}
 	leftBytes := int64(0)
@@ -181,8 +186,8 @@ func (c *Course) phase(s *v1alpha1.BalancingStatus) (v1alpha1.BalancingPhase, st
 	case c.held != "":
 		return v1alpha1.BalancingHeldBack, "balancing waits: " + c.held + foreign
 	case len(s.Stuck) > 0 && c.empties():
-		return v1alpha1.BalancingHeldBack, "balancing cannot empty " + ids(c.emptying()) + ": " + first(s.Stuck)
-	case c.waitsForWindow() && (len(c.coming)+len(c.left) > 0 || c.partial()):
+		return v1alpha1.BalancingHeldBack, "balancing: " + c.leavers() + ", and cannot be emptied: " + first(s.Stuck)
+	case c.waitsForWindow() && (len(c.coming)+len(c.volumes)+len(c.left) > 0 || c.partial()):
 		return v1alpha1.BalancingHeldBack, fmt.Sprintf("balancing: %s, once a window opens (%s)", c.why(), c.windows())
 	case has || len(c.left) > 0 || c.partial():
 		return v1alpha1.BalancingHeldBack, "balancing: " + c.why() + foreign

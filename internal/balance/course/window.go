@@ -50,6 +50,6 @@ func (c *Course) waitsForWindow() bool { return !c.open && !c.empties() }
 // waits tells whether a move waits for a window: what a broker that leaves needs does not.
 func (c *Course) waits(m balance.Move) bool {
 	evens := m.Reason == balance.Bytes || m.Reason == balance.Replicas || m.Reason == balance.Leaders ||
-		m.Reason == balance.Topic
+		m.Reason == balance.Topic || m.Reason == balance.Disks
 	return c.waitsForWindow() || evens && !c.open
 }

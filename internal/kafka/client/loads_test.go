@@ -21,7 +21,8 @@ func TestTheSizesOfReplicasAreThoseThatAreInUse(t *testing.T) {
 	want := []kafka.LoadDir{
 		{LogDir: kafka.LogDir{Path: "/a/log", Error: kafka.ErrorStorage, TotalBytes: -1, UsableBytes: -1},
 			Sizes: map[kafka.PartitionID]int64{}},
-		{LogDir: kafka.LogDir{Path: "/b/log", TotalBytes: 100, UsableBytes: 30},
+		{LogDir: kafka.LogDir{Path: "/b/log", TotalBytes: 100, UsableBytes: 30,
+			Coming: []kafka.PartitionID{{Topic: "orders", Number: 2}}},
 			Sizes: map[kafka.PartitionID]int64{{Topic: "orders", Number: 1}: 70}},
 	}
 	if got := loadsOf(resp); !reflect.DeepEqual(got, want) {

@@ -27,11 +27,12 @@ func (c *Client) readLogDirs(ctx context.Context, inDoubt []int32, s *kafka.Snap
 	)
 	for _, id := range toAskForLogDirs(inDoubt, s) {
 		wait.Go(func() {
-			resp, err := askBroker[*kmsg.DescribeLogDirsResponse](ctx, c, id, describeLogDirs(id, s.Partitions))
+			resp, err := askBroker[*kmsg.DescribeLogDirsResponse](ctx, c, id, describeLogDirs())
 			if err != nil {
 				return
 			}
 			if dirs := logDirsOf(resp); dirs != nil {
+				findSole(id, dirs, s.Partitions)
 				mu.Lock()
 				defer mu.Unlock()
 				if s.LogDirs == nil {
@@ -58,25 +59,28 @@ func toAskForLogDirs(inDoubt []int32, s *kafka.Snapshot) []int32 {
 	})
 }
 
-// describeLogDirs asks a broker for its log directories, and in which of them the partitions are that are in sync on no
-// other broker. No topics (nil) would stand for all.
-func describeLogDirs(id int32, partitions []kafka.Partition) *kmsg.DescribeLogDirsRequest {
+// describeLogDirs asks a broker for its log directories with all that is in them.
+func describeLogDirs() *kmsg.DescribeLogDirsRequest {
 	req := kmsg.NewPtrDescribeLogDirsRequest()
-	req.Topics = []kmsg.DescribeLogDirsRequestTopic{}
-	for i := range partitions {
-		p := &partitions[i]
-		if !slices.Contains(p.Replicas, id) || !p.IsSole(id) {
-			continue
-		}
-		if last := len(req.Topics) - 1; last < 0 || req.Topics[last].Topic != p.Topic {
-			topic := kmsg.NewDescribeLogDirsRequestTopic()
-			topic.Topic = p.Topic
-			req.Topics = append(req.Topics, topic)
-		}
-		topic := &req.Topics[len(req.Topics)-1]
-		topic.Partitions = append(topic.Partitions, p.Number)
-	}
+	req.Topics = nil // all
 	return req
+}
+
+// findSole finds in the log directories of a broker the replicas whose partitions are in sync on no other.
+func findSole(id int32, dirs []kafka.LogDir, partitions []kafka.Partition) {
+	sole := map[kafka.PartitionID]bool{}
+	for i := range partitions {
+		if p := &partitions[i]; slices.Contains(p.Replicas, id) && p.IsSole(id) {
+			sole[kafka.PartitionID{Topic: p.Topic, Number: p.Number}] = true
+		}
+	}
+	for i := range dirs {
+		for _, held := range dirs[i].Holds {
+			if sole[held] {
+				dirs[i].Sole = append(dirs[i].Sole, held)
+			}
+		}
+	}
 }
 
 // logDirsOf sorts the directories by path; nil = the broker has not told them. Before version 3 a broker that denies
@@ -94,11 +98,15 @@ func logDirsOf(resp *kmsg.DescribeLogDirsResponse) []kafka.LogDir {
 		}
 		for _, topic := range told.Topics {
 			for _, p := range topic.Partitions {
-				if !p.IsFuture {
-					dir.Sole = append(dir.Sole, kafka.PartitionID{Topic: topic.Topic, Number: p.Partition})
+				if id := (kafka.PartitionID{Topic: topic.Topic, Number: p.Partition}); p.IsFuture {
+					dir.Coming = append(dir.Coming, id)
+				} else {
+					dir.Holds = append(dir.Holds, id)
 				}
 			}
 		}
+		slices.SortFunc(dir.Holds, kafka.PartitionID.Compare)
+		slices.SortFunc(dir.Coming, kafka.PartitionID.Compare)
 		dirs = append(dirs, dir)
 	}
 	slices.SortFunc(dirs, func(a, b kafka.LogDir) int { return strings.Compare(a.Path, b.Path) })

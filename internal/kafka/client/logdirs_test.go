@@ -30,7 +30,7 @@ func TestOnlyBrokersWithOfflineReplicasOrInDoubtAreAskedForTheirLogDirectories(t
 	}
 }
 
-func TestALogDirectoryIsAskedForPartitionsThatAreInSyncNowhereElse(t *testing.T) {
+func TestWhatIsInSyncNowhereElseIsFoundInTheLogDirectoryThatHoldsIt(t *testing.T) {
 	partitions := []kafka.Partition{
 		{Topic: "alone", Number: 0, Replicas: []int32{1}, ISR: []int32{1}},
 		{Topic: "alone", Number: 1, Replicas: []int32{2}, ISR: []int32{2}},
@@ -39,15 +39,29 @@ func TestALogDirectoryIsAskedForPartitionsThatAreInSyncNowhereElse(t *testing.T)
 		{Topic: "shared", Number: 0, Replicas: []int32{1, 2}, ISR: []int32{1, 2}},
 		{Topic: "elsewhere", Number: 0, Replicas: []int32{1, 2}, ISR: []int32{2}},
 	}
-	got := map[string][]int32{}
-	for _, topic := range describeLogDirs(1, partitions).Topics {
-		got[topic.Topic] = topic.Partitions
+	dirs := []kafka.LogDir{{Path: "/a/log", Error: kafka.ErrorStorage}, {Path: "/b/log"}}
+	for i := range partitions {
+		dirs[1].Holds = append(dirs[1].Holds, kafka.PartitionID{Topic: partitions[i].Topic, Number: partitions[i].Number})
 	}
-	if want := map[string][]int32{"alone": {0, 2}, "last": {0}}; !reflect.DeepEqual(got, want) {
-		t.Errorf("asked for %v, want %v", got, want)
+	findSole(1, dirs, partitions)
+	want := []kafka.PartitionID{{Topic: "alone", Number: 0}, {Topic: "alone", Number: 2}, {Topic: "last", Number: 0}}
+	if got := dirs[1].Sole; !slices.Equal(got, want) || dirs[0].Sole != nil {
+		t.Errorf("%v are in sync nowhere else, want %v", got, want)
 	}
-	if none := describeLogDirs(1, nil).Topics; none == nil || len(none) != 0 {
-		t.Errorf("asked for %v: no list stands for all partitions, and an empty one for none", none)
+	if all := describeLogDirs().Topics; all != nil {
+		t.Errorf("asked for %v: no list stands for all partitions, and an empty one for none", all)
+	}
+}
+
+func TestAMoveBetweenLogDirectoriesIsAskedForByDirectoryAndTopic(t *testing.T) {
+	var dirs []kmsg.AlterReplicaLogDirsRequestDir
+	for _, p := range []kafka.PartitionID{{Topic: "a", Number: 0}, {Topic: "a", Number: 2}, {Topic: "b", Number: 1}} {
+		dirs = addLogDirMove(dirs, "/a/log", p)
+	}
+	dirs = addLogDirMove(dirs, "/b/log", kafka.PartitionID{Topic: "c", Number: 7})
+	if len(dirs) != 2 || len(dirs[0].Topics) != 2 || !slices.Equal(dirs[0].Topics[0].Partitions, []int32{0, 2}) ||
+		dirs[1].Dir != "/b/log" || !slices.Equal(dirs[1].Topics[0].Partitions, []int32{7}) {
+		t.Errorf("asked for %+v", dirs)
 	}
 }
 
@@ -59,7 +73,8 @@ func TestWhatABrokerSaysOfItsLogDirectories(t *testing.T) {
 		{Dir: "/a/log", TotalBytes: 100, UsableBytes: 40, Topics: []kmsg.DescribeLogDirsResponseDirTopic{topic}},
 	}}
 	want := []kafka.LogDir{
-		{Path: "/a/log", TotalBytes: 100, UsableBytes: 40, Sole: []kafka.PartitionID{{Topic: "alone", Number: 1}}},
+		{Path: "/a/log", TotalBytes: 100, UsableBytes: 40,
+			Holds: []kafka.PartitionID{{Topic: "alone", Number: 1}}, Coming: []kafka.PartitionID{{Topic: "alone", Number: 2}}},
 		{Path: "/b/log", Error: kafka.ErrorStorage, TotalBytes: -1, UsableBytes: -1},
 	}
 	if got := logDirsOf(resp); !reflect.DeepEqual(got, want) {

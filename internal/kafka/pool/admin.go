@@ -60,6 +60,12 @@ func (a admin) Loads(ctx context.Context) (map[int32][]kafka.LoadDir, error) {
 	return call(a, true, func(k kafka.Admin) (map[int32][]kafka.LoadDir, error) { return k.Loads(ctx) })
 }
 
+func (a admin) MoveWithin(
+	ctx context.Context, id int32, to map[kafka.PartitionID]string,
+) (map[kafka.PartitionID]error, error) {
+	return call(a, true, func(k kafka.Admin) (map[kafka.PartitionID]error, error) { return k.MoveWithin(ctx, id, to) })
+}
+
 func (a admin) AddVoter(ctx context.Context, replica kafka.QuorumMember, endpoint string) error {
 	return just(a, false, func(k kafka.Admin) error { return k.AddVoter(ctx, replica, endpoint) })
 }

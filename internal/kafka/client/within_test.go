@@ -1,0 +1,131 @@
+package client_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/kafka/kafkatest"
+)
+
+// A broker moves its replicas off a disk, takes no new one there once that is cordoned, and comes back without it. The
+// cordon goes before: with that of a log directory which it does not have, it takes no run-time configuration.
+func TestADiskIsEmptiedCordonedAndTakenAway(t *testing.T) {
+	needKafka(t)
+	ctx, cancel := context.WithTimeout(t.Context(), pace.Of(3*time.Minute))
+	defer cancel()
+	k, err := kafkatest.Start(ctx, kafkatest.Options{
+		Config: map[string]string{"log.dirs": "{dir}/a,{dir}/b", "metadata.log.dir": "{dir}/a"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer k.Close()
+	c, _ := connectTo(t, k)
+	create := func(topic string) {
+		created, err := c.CreateTopics(ctx, []kafka.NewTopic{{Name: topic, Partitions: 4, ReplicationFactor: 1}})
+		if err := errors.Join(err, created[topic].Err); err != nil {
+			t.Fatal(err)
+		}
+	}
+	create("before")
+	a, b := dirsOf(t, c, 4)
+	if len(a.Holds) == 0 || len(b.Holds) == 0 {
+		t.Fatalf("Kafka has put nothing on one of the disks: %v, %v", a.Holds, b.Holds)
+	}
+	cordoned, other := b.Path, map[kafka.PartitionID]string{}
+	if err := c.AlterBrokerConfig(ctx, 1, []kafka.ConfigChange{{Key: "cordoned.log.dirs", Value: &cordoned}}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "new replicas go to the other disk alone", func() error {
+		topic := fmt.Sprintf("after-%d", time.Now().UnixNano())
+		create(topic)
+		_, b = dirsOf(t, c, 8)
+		if slices.ContainsFunc(b.Holds, func(p kafka.PartitionID) bool { return p.Topic == topic }) {
+			return fmt.Errorf("the cordoned disk holds %v", b.Holds)
+		}
+		return nil
+	})
+	for _, p := range b.Holds {
+		other[p] = a.Path
+	}
+	results, err := c.MoveWithin(ctx, 1, other)
+	if err != nil || len(results) != len(other) {
+		t.Fatal(results, err)
+	}
+	for p, err := range results {
+		if err != nil {
+			t.Errorf("%v: %v", p, err)
+		}
+	}
+	eventually(t, "the disk is empty", func() error {
+		if _, b := dirsOf(t, c, 4); len(b.Holds)+len(b.Coming) > 0 {
+			return fmt.Errorf("it holds %v, and %v come", b.Holds, b.Coming)
+		}
+		return nil
+	})
+	results, err = c.MoveWithin(ctx, 1, map[kafka.PartitionID]string{{Topic: "before", Number: 0}: b.Path})
+	if err != nil || results[kafka.PartitionID{Topic: "before", Number: 0}] == nil {
+		t.Errorf("a cordoned disk takes a replica: %v (%v)", results, err)
+	}
+	if err := c.AlterBrokerConfig(ctx, 1, []kafka.ConfigChange{{Key: "cordoned.log.dirs"}}); err != nil {
+		t.Fatal(err)
+	}
+	k.StopNode(ctx, 1)
+	file := filepath.Join(filepath.Dir(a.Path), "server.properties")
+	properties, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	without := strings.ReplaceAll(string(properties), ","+b.Path, "")
+	if err := os.WriteFile(file, []byte(without), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := k.StartNode(ctx, 1); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the broker serves everything without the disk", func() error {
+		s, err := c.Snapshot(ctx, 1)
+		if err != nil {
+			return err
+		}
+		if dirs := s.LogDirs[1]; len(dirs) != 1 || len(dirs[0].Holds) < 4 {
+			return fmt.Errorf("log directories %+v", dirs)
+		}
+		for _, p := range s.Partitions {
+			if p.Leader != 1 || len(p.Offline) > 0 {
+				return fmt.Errorf("partition %+v", p)
+			}
+		}
+		return nil
+	})
+	limit := "7000000"
+	changes := []kafka.ConfigChange{{Key: "leader.replication.throttled.rate", Value: &limit}}
+	if err := c.AlterBrokerConfig(ctx, kafka.AllBrokers, changes); err != nil {
+		t.Errorf("it takes no run-time configuration: %v", err)
+	}
+}
+
+// dirsOf waits until the two disks of broker 1 hold at least so many replicas together.
+func dirsOf(t *testing.T, c *Client, least int) (a, b kafka.LogDir) {
+	t.Helper()
+	eventually(t, "the broker tells what is on its two disks", func() error {
+		s, err := c.Snapshot(t.Context(), 1)
+		if err != nil {
+			return err
+		}
+		dirs := s.LogDirs[1]
+		if len(dirs) != 2 || len(dirs[0].Holds)+len(dirs[1].Holds) < least {
+			return fmt.Errorf("log directories %+v", dirs)
+		}
+		a, b = dirs[0], dirs[1]
+		return nil
+	})
+	return a, b
+}
