@@ -2,6 +2,7 @@ package balancing
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -274,5 +275,33 @@ func TestNothingMovesPastAThrottleThatDoesNotNameIt(t *testing.T) {
 		if len(begun) == 1 != c.moves || len(s.Kafka.Moving["orders"]) == 1 != c.moves || told == c.moves || s.writes == 1 != c.moves {
 			t.Errorf("%s: begun %v, under way %v, told %t, %d writes", name, begun, s.Kafka.Moving, told, s.writes)
 		}
+	}
+}
+
+// A broker that has not heard yet that a throttle was taken off tells of it. It was the operator's own.
+func TestAThrottleThatWasJustTakenOffIsNobodyElses(t *testing.T) {
+	s := newStage(t)
+	if _, err := s.Begin(t.Context(), s.work(to(0, 0, 2))); err != nil {
+		t.Fatal(err)
+	}
+	before := maps.Clone(s.Kafka.Topics["orders"].Config)
+	s.Kafka.Arrive("orders", 0)
+	if err := s.End(t.Context(), s.work(to(0, 0, 2))); err != nil {
+		t.Fatal(err)
+	}
+	s.throttled(before)
+	begun, err := s.Begin(t.Context(), s.work(to(1, 2, 1)))
+	if err != nil || len(begun) != 1 || begun[0].ForeignThrottle {
+		t.Fatalf("begun %+v (%v)", begun, err)
+	}
+	if got := s.Kafka.Topics["orders"].Config[moves.FollowerThrottled]; got != "1:2" {
+		t.Errorf("throttled is %q", got)
+	}
+
+	later := s.work(to(2, 2, 1))
+	later.Now = later.Now.Add(behindFor)
+	s.throttled(before)
+	if begun, err = s.Begin(t.Context(), later); err != nil || len(begun) > 0 {
+		t.Errorf("a throttle that comes later is somebody else's, and begun are %+v (%v)", begun, err)
 	}
 }
