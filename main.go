@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -152,7 +153,14 @@ func (o *options) bind(flags *flag.FlagSet) {
 	flags.TextVar(&o.logLevel, "log-level", slog.LevelInfo, "what is logged: DEBUG, INFO, WARN or ERROR")
 }
 
+// gcPercent is how much the heap may grow before it is collected, in percent of what lives, unless GOGC says otherwise.
+// The operator waits for others most of the time: a third less garbage costs it a tenth more of little.
+const gcPercent = 75
+
 func run() error {
+	if _, told := os.LookupEnv("GOGC"); !told {
+		debug.SetGCPercent(gcPercent)
+	}
 	var o options
 	o.bind(flag.CommandLine)
 	flag.Parse()

@@ -45,7 +45,13 @@ type Balancer struct {
 	// unnamed are the topics of a cluster with a throttle that names nothing of what was to move, and until when they
 	// are left alone.
 	unnamed map[types.NamespacedName]map[string]time.Time
+	// lately are the moves of a cluster that have ended, and until when a broker may still tell of their throttle.
+	lately map[types.NamespacedName]map[kafka.PartitionID]time.Time
 }
+
+// behindFor is for how long a broker may be behind with what it tells of topics: one that has just started is, and one
+// on a machine with much to do.
+const behindFor = time.Minute
 
 // unnamedFor is for how long a topic is left alone whose throttle does not name what was to move.
 const unnamedFor = time.Minute
@@ -67,7 +73,38 @@ func (b *Balancer) Remember(cluster types.NamespacedName, r model.Remembered) {
 }
 
 // Forget forgets a cluster that is gone.
-func (b *Balancer) Forget(cluster types.NamespacedName) { b.Remember(cluster, model.Remembered{}) }
+func (b *Balancer) Forget(cluster types.NamespacedName) {
+	b.Remember(cluster, model.Remembered{})
+	if b == nil {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.lately, cluster)
+}
+
+// ended notes moves whose throttle has been taken off.
+func (b *Balancer) ended(w Work) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.lately == nil {
+		b.lately = map[types.NamespacedName]map[kafka.PartitionID]time.Time{}
+	}
+	if b.lately[w.Cluster] == nil {
+		b.lately[w.Cluster] = map[kafka.PartitionID]time.Time{}
+	}
+	for _, m := range w.Moves {
+		b.lately[w.Cluster][kafka.PartitionID{Topic: m.Topic, Number: m.Partition}] = w.Now.Add(behindFor)
+	}
+}
+
+// endedLately are the moves of a cluster that have ended so lately that a broker may still tell of their throttle.
+func (b *Balancer) endedLately(w Work) map[kafka.PartitionID]time.Time {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	maps.DeleteFunc(b.lately[w.Cluster], func(_ kafka.PartitionID, until time.Time) bool { return !until.After(w.Now) })
+	return maps.Clone(b.lately[w.Cluster])
+}
 
 // Seen is what is remembered of a cluster. Where that is a plan, or replicas move, the topics are there, too: each such
 // pass wants them.
@@ -159,6 +196,8 @@ type Work struct {
 	Now   time.Time
 	// Write puts a record in the place of Record, or fails if somebody has written meanwhile.
 	Write func(*v1alpha1.BalancingStatus) error
+
+	lately map[kafka.PartitionID]time.Time
 }
 
 // mover moves under the limit that the cluster asks for.
@@ -174,6 +213,7 @@ func (b *Balancer) Begin(ctx context.Context, w Work) ([]v1alpha1.MovingPartitio
 	if err != nil {
 		return nil, err
 	}
+	w.lately = b.endedLately(w)
 	copies := false
 	begun = w.together(b.named(w, begun, live))
 	for i := range begun {
@@ -339,10 +379,12 @@ func (b *Balancer) End(ctx context.Context, w Work) error {
 	if err != nil {
 		return fmt.Errorf("read the topics whose replicas have moved: %w", err)
 	}
+	w.lately = b.endedLately(w)
 	next := course.Without(*w.Record, w.Moves)
 	if err := b.carry(ctx, w, moving.Work{Throttle: w.throttle(live, next)}); err != nil {
 		return err
 	}
+	b.ended(w)
 	if err := b.limit(ctx, w, next); err != nil {
 		return fmt.Errorf("remove the limit of what brokers copy: %w", err)
 	}
@@ -379,8 +421,8 @@ func (b *Balancer) limit(ctx context.Context, w Work, next *v1alpha1.BalancingSt
 	return b.mover(w).Limit(ctx, w.Admin, l)
 }
 
-// isForeign tells whether a topic has a throttle of somebody else's: it names more than what is on record. It holds for
-// what the operator moves, too, and stays as it is.
+// isForeign tells whether a topic has a throttle of somebody else's: it names more than what is on record, and than
+// what has left it a moment ago. It holds for what the operator moves, too, and stays as it is.
 func (w Work) isForeign(topic kafka.Topic) bool {
 	own := map[string]bool{}
 	for _, m := range w.Record.InFlight {
@@ -388,6 +430,9 @@ func (w Work) isForeign(topic kafka.Topic) bool {
 			return true
 		}
 		own[fmt.Sprint(m.Partition)] = own[fmt.Sprint(m.Partition)] || m.Topic == topic.Name
+	}
+	for id := range w.lately {
+		own[fmt.Sprint(id.Number)] = own[fmt.Sprint(id.Number)] || id.Topic == topic.Name
 	}
 	for _, key := range []string{moves.LeaderThrottled, moves.FollowerThrottled} {
 		value, set := topic.Config[key]

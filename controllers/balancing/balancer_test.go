@@ -2,6 +2,7 @@ package balancing
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -353,5 +354,33 @@ func TestReplicasMoveBetweenDisksOnRecordAndUnderALimitOfTheirOwn(t *testing.T) 
 	s.Kafka.Within, s.Kafka.RefuseWithin = nil, &kafka.Refusal{Code: "KAFKA_STORAGE_ERROR"}
 	if _, err := s.Begin(t.Context(), s.work(shift)); !errors.Is(err, s.Kafka.RefuseWithin) {
 		t.Errorf("of a disk that takes nothing: %v", err)
+	}
+}
+
+// A broker that has not heard yet that a throttle was taken off tells of it. It was the operator's own.
+func TestAThrottleThatWasJustTakenOffIsNobodyElses(t *testing.T) {
+	s := newStage(t)
+	if _, err := s.Begin(t.Context(), s.work(to(0, 0, 2))); err != nil {
+		t.Fatal(err)
+	}
+	before := maps.Clone(s.Kafka.Topics["orders"].Config)
+	s.Kafka.Arrive("orders", 0)
+	if err := s.End(t.Context(), s.work(to(0, 0, 2))); err != nil {
+		t.Fatal(err)
+	}
+	s.throttled(maps.Clone(before))
+	begun, err := s.Begin(t.Context(), s.work(to(1, 2, 1)))
+	if err != nil || len(begun) != 1 || begun[0].ForeignThrottle {
+		t.Fatalf("begun %+v (%v)", begun, err)
+	}
+	if got := s.Kafka.Topics["orders"].Config[moves.FollowerThrottled]; got != "1:2" {
+		t.Errorf("throttled is %q", got)
+	}
+
+	later := s.work(to(2, 2, 1))
+	later.Now = later.Now.Add(behindFor)
+	s.throttled(maps.Clone(before))
+	if begun, err = s.Begin(t.Context(), later); err != nil || len(begun) > 0 {
+		t.Errorf("a throttle that comes later is somebody else's, and begun are %+v (%v)", begun, err)
 	}
 }

@@ -217,7 +217,9 @@ func TestWhoHasOnlyBegunIsGoneWhenEveryBrokerRefusesIt(t *testing.T) {
 
 // A successor that may not go on takes nothing more, and tells nothing of who handed its user over to it.
 func TestWhoHandsAUserOverStaysWhereTheSuccessorMayNotGoOn(t *testing.T) {
-	for name, change := range map[string]struct{ freezes, frees func(c *v1alpha1.KafkaCluster) }{
+	for name, change := range map[string]struct {
+		freezes, frees func(c *v1alpha1.KafkaCluster)
+	}{
 		"and may again": {func(c *v1alpha1.KafkaCluster) { c.Spec.Access = nil }, controllertest.Admit},
 		"and goes":      {func(c *v1alpha1.KafkaCluster) { c.Spec.Access = nil }, nil},
 	} {

@@ -20,23 +20,9 @@ fetched = re.compile(r"<(?:script|link|img|iframe|source)\b[^>]*\b(?:src|href)=\
 
 
 def on_config(config):
-    config.nav = present(config.nav, config.extra["awaited"])
     # Anchors as the repository's own view makes them, so that a link is right in both.
     config.mdx_configs.setdefault("toc", {})["slugify"] = slugify(case="lower")
     return config
-
-
-def present(nav, awaited):
-    """Leaves out the pages that are expected and not there yet."""
-    kept = []
-    for entry in nav:
-        page = next(iter(entry.values())) if isinstance(entry, dict) else entry
-        if isinstance(page, list):
-            entry = {next(iter(entry)): present(page, awaited)}
-        elif page in awaited and not (root / "docs" / page).exists():
-            continue
-        kept.append(entry)
-    return kept
 
 
 def on_files(files, config):
@@ -59,7 +45,7 @@ def on_page_markdown(markdown, page, config, files):
             return match[1] + posixpath.relpath(path, here or ".") + match[3]
         elif path.startswith("docs/") and files.get_file_from_path(path.removeprefix("docs/")):
             return match[1] + posixpath.relpath(path.removeprefix("docs/"), here or ".") + match[3]
-        if not (root / path).exists() and path.removeprefix("docs/") not in config.extra["awaited"]:
+        if not (root / path).exists():
             log.warning("%s: there is no %s", source, path)
         return match[1] + config.extra["sources"] + path + match[3]
 

@@ -186,6 +186,14 @@ var disruptionTests = []disruptionTest{
 			s.partition(0).Replicas, s.partition(0).ISR = []int32{0, 1, 3}, []int32{0, 1, 3}
 			s.partition(1).Replicas, s.partition(1).ISR = []int32{0, 1, 2, 3}, []int32{0, 1, 2, 3}
 		}},
+	{"nor does one that shows more replicas as a move has just ended", "holdsNothing",
+		"it holds 2 partitions, among them orders-0; move them to other brokers", ShrinkPool, 3, func(s *stage) {
+			s.leave(false)
+			s.partition(0).Replicas, s.partition(0).ISR = []int32{0, 1, 3}, []int32{0, 1, 3}
+			s.partition(1).Replicas, s.partition(1).ISR = []int32{0, 1, 2, 3}, []int32{0, 1, 2, 3}
+			s.c.Balancing.Record = &v1alpha1.BalancingStatus{InFlight: []v1alpha1.MovingPartition{
+				{Topic: "orders", Partition: 1, Replicas: []int32{0, 1, 2}}}}
+		}},
 	{"one that was not looked at twice does not", "emptyTwice", "looked at once more", ShrinkPool, 3, func(s *stage) {
 		s.leave(false)
 		s.c.EmptySince[3] = s.now

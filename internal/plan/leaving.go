@@ -59,8 +59,7 @@ func holdsNothing(v *view, d *disruption, _ *round) (bool, string) {
 	}
 	holds := fmt.Sprintf("it holds %s, among them %s", verdict.Counted(count, "partition"), partition(example))
 	widest, stay := v.kafka.widest(d.node.ID), v.brokersToStay()
-	// A partition that is being reassigned has more replicas than its replication factor.
-	if factor := len(widest.Replicas); factor > stay && v.kafka.snapshot.Reassigning == 0 {
+	if factor := len(widest.Replicas); factor > stay && !v.moves() {
 		return false, fmt.Sprintf("topic %s has the replication factor %d and %s would stay; ask for %s more, or "+
 			"lower the replication factor first; %s",
 			widest.Topic, factor, verdict.Counted(stay, "broker"), verdict.Counted(factor-stay, "broker"), holds)
@@ -81,7 +80,14 @@ func (v *view) leaves(n *node) string {
 // tooWide tells whether a broker holds a topic with more replicas than brokers would stay.
 func (v *view) tooWide(n *node) bool {
 	widest := v.kafka.widest(n.ID)
-	return widest != nil && v.kafka.snapshot.Reassigning == 0 && len(widest.Replicas) > v.brokersToStay()
+	return widest != nil && !v.moves() && len(widest.Replicas) > v.brokersToStay()
+}
+
+// moves tells whether some partition may show more replicas than its replication factor: it is being reassigned, or was
+// a moment ago, and the broker that was asked has not heard of the end.
+func (v *view) moves() bool {
+	record := v.c.Balancing.Record
+	return v.kafka.snapshot.Reassigning > 0 || record != nil && len(record.InFlight) > 0
 }
 
 // fieldOfHolding names the field where only the user can have the broker leave.

@@ -23,10 +23,7 @@ const (
 
 // site is what the tests read of the site's configuration.
 type site struct {
-	Nav   []any `json:"nav"`
-	Extra struct {
-		Awaited []string `json:"awaited"`
-	} `json:"extra"`
+	Nav []any `json:"nav"`
 }
 
 func configured(t *testing.T) (s site) {
@@ -87,7 +84,7 @@ func entries(nav []any) (all []string) {
 }
 
 // countedIn compares pages with a list that has to name each once.
-func countedIn(t *testing.T, list string, named, wanted, awaited []string) {
+func countedIn(t *testing.T, list string, named, wanted []string) {
 	t.Helper()
 	times := map[string]int{}
 	for _, page := range named {
@@ -100,19 +97,16 @@ func countedIn(t *testing.T, list string, named, wanted, awaited []string) {
 		delete(times, page)
 	}
 	for page := range times {
-		if !slices.Contains(awaited, path.Base(page)) {
-			t.Errorf("%s names %s, which is not there", list, page)
-		}
+		t.Errorf("%s names %s, which is not there", list, page)
 	}
 }
 
 func TestEachPageStandsInTheNavigationOnce(t *testing.T) {
 	s := configured(t)
-	countedIn(t, navigation, entries(s.Nav), pages(t), s.Extra.Awaited)
+	countedIn(t, navigation, entries(s.Nav), pages(t))
 }
 
 func TestTheIndexNamesEachPageOnceBelowItsReaders(t *testing.T) {
-	s := configured(t)
 	wanted := slices.DeleteFunc(pages(t), func(page string) bool {
 		return page == index || path.Dir(page) == "docs/adr" && page != "docs/adr/README.md"
 	})
@@ -121,7 +115,7 @@ func TestTheIndexNamesEachPageOnceBelowItsReaders(t *testing.T) {
 	for _, l := range links(lists) {
 		named = append(named, path.Join("docs", l.target))
 	}
-	countedIn(t, index, named, wanted, s.Extra.Awaited)
+	countedIn(t, index, named, wanted)
 }
 
 // link is one in a page's text.
@@ -162,7 +156,6 @@ func anchors(page string) map[string]bool {
 }
 
 func TestEachLinkLeadsSomewhere(t *testing.T) {
-	awaited := configured(t).Extra.Awaited
 	for _, page := range append(pages(t), "README.md") {
 		for _, l := range links(text(t, page)) {
 			target := page
@@ -170,9 +163,7 @@ func TestEachLinkLeadsSomewhere(t *testing.T) {
 				target = path.Join(path.Dir(page), l.target)
 			}
 			if _, err := os.Stat(filepath.Join(repository, target)); err != nil {
-				if !slices.Contains(awaited, path.Base(target)) {
-					t.Errorf("%s: there is no %s", page, target)
-				}
+				t.Errorf("%s: there is no %s", page, target)
 				continue
 			}
 			if l.anchor != "" && !anchors(text(t, target))[l.anchor] {
