@@ -99,7 +99,7 @@ func TestADiskThatComesGetsItsShareOfItsBroker(t *testing.T) {
 func TestADiskThatIsTooFullIsRelievedWithinItsBroker(t *testing.T) {
 	c := jbod([]int64{4, 10}, 0, 0, 0, 0)
 	p := New(c, Options{Tolerance: 10, DiskLimit: 80})
-	const want = "a-0: within broker 1, /0 to /1, 1.0 GiB (a disk of broker 1 is above the limit)"
+	const want = "a-3: within broker 1, /0 to /1, 1.0 GiB (a disk of broker 1 is above the limit)"
 	if len(p.Moves) != 1 || p.Moves[0].String() != want {
 		t.Errorf("moves are %v", p.Moves)
 	}
