@@ -21,7 +21,7 @@ func (s *sim) observe() *model.Observation {
 	seen.CacheCurrent = s.stale == nil
 	seen.Kafka, seen.KafkaError = s.snapshot()
 	seen.Usage = maps.Clone(s.told)
-	seen.Balancing = model.BalancingSeen{Remembered: s.remembered, Loads: s.loads, Topics: &model.TopicsSeen{}}
+	seen.Balancing = model.BalancingSeen{Remembered: s.remembered, Topics: &model.TopicsSeen{}}
 	return &seen
 }
 

@@ -34,7 +34,7 @@ func TestAClusterWhoseBrokersAreEvenedOutIsReadyAndSaysHowFarThatIs(t *testing.T
 		return balance.Move{Topic: "a", Partition: number, Before: []int32{0}, After: []int32{1}, Bytes: 1 << 30}
 	}
 	in.Seen.Remembered = model.Remembered{Plan: &balance.Plan{Bytes: 2 << 30, Moves: []balance.Move{move(0), move(1)}},
-		Of: "[0 1] [] true [0 1] 0 [] false false"}
+		Of: "[0 1] [] true [0 1] 0 [] false []false"}
 	s := oneNode(model.ObservedNode{Pod: &model.ObservedPod{Ready: true}})
 	s.Observation.Kafka, s.Plan.Course = in.Snapshot, course.New(in)
 	s.status.Balancing = record

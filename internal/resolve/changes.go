@@ -216,7 +216,7 @@ func (c poolChange) validateVolumes() verdict.List {
 			kept = append(kept, v.Name)
 		}
 		switch {
-		case !c.fixed(v):
+		case !c.fixed(v), len(c.after.Storage.Volumes) == 0: // that none is left is said elsewhere
 		case i >= 0:
 			c.validateVolume(&faults, v, c.after.Storage.Volumes[i])
 		default:

@@ -87,6 +87,15 @@ func (o *operator) balance(ctx context.Context) (begun time.Time, err error) {
 	return begun, nil
 }
 
+// decide makes a course, and says what begins.
+func decide(in course.Inputs) (*course.Course, []v1alpha1.MovingPartition) {
+	c := course.New(in)
+	if has, _ := c.Has(); !has {
+		return c, nil
+	}
+	return c, c.Begin()
+}
+
 // pass tells whether it has begun or ended moves.
 func (o *operator) pass(ctx context.Context) (bool, error) {
 	snapshot, err := o.w.admin.Snapshot(ctx)
@@ -98,16 +107,20 @@ func (o *operator) pass(ctx context.Context) (bool, error) {
 		Mode: v1alpha1.BalancingOnScale, Tolerance: tolerance, MaxMoving: moves.MaxMoving, Record: &record,
 	}
 	in := course.Inputs{
-		Settings: settings, Seen: o.balancer.Seen(ctx, cluster, o.w.admin), Snapshot: snapshot, Now: now,
+		Settings: settings, Seen: o.balancer.Seen(ctx, cluster, snapshot), Snapshot: snapshot, Now: now,
 	}
 	for _, id := range all {
 		in.Brokers = append(in.Brokers, course.Broker{ID: id, Capacity: o.claims[id]})
 	}
-	c := course.New(in)
-	ended, begin := c.Ended(), []v1alpha1.MovingPartition(nil)
-	if has, _ := c.Has(); has {
-		begin = c.Begin()
+	c, begin := decide(in)
+	for range 2 {
+		if !c.Wants().Any() {
+			break
+		}
+		o.balancer.Read(ctx, cluster, c.Wants(), o.w.admin.Loads, &in.Seen)
+		c, begin = decide(in)
 	}
+	ended := c.Ended()
 	status := c.Status()
 	if len(status.Stuck) > 0 {
 		return false, errors.New("the plan is stuck: " + status.Stuck[0])
@@ -121,7 +134,7 @@ func (o *operator) pass(ctx context.Context) (bool, error) {
 		record := o.record
 		return balancing.Work{
 			Admin: o.w.admin, Cluster: cluster, Settings: settings, Record: &record, Reassigning: snapshot.Reassignments,
-			Found: snapshot.Partitions, Moves: some, Now: now,
+			Found: snapshot.Partitions, Moves: some, Swaps: c.Swaps(), Now: now,
 			Write: func(next *v1alpha1.BalancingStatus) error { o.record = *next; return nil },
 		}
 	}

@@ -347,7 +347,7 @@ func TestLogDirectoriesThatShareAFileSystemAreOneDisk(t *testing.T) {
 		"a broker that does not say":         {[]kafka.LoadDir{dir("a", -1, -1, 10)}, map[string]int64{"a": 30}, "a 30 20"},
 		"two of which a broker says nothing": {[]kafka.LoadDir{dir("a", -1, -1, 10), dir("b", -1, -1, 10)}, map[string]int64{"a": 30, "b": 40}, "a 30 20; b 40 30"},
 	} {
-		disks, _ := disksOf(c.dirs, c.claims)
+		disks, _ := disksOf(c.dirs, c.claims, nil)
 		var got []string
 		for _, d := range disks {
 			got = append(got, fmt.Sprint(d.Path, " ", d.Capacity, " ", d.Free))

@@ -14,7 +14,7 @@ import (
 func id(number int32) kafka.PartitionID { return kafka.PartitionID{Topic: "orders", Number: number} }
 
 // withDisks gives broker 0 two more disks than /d, of which /e leaves and holds orders-1. No broker leaves.
-func withDisks(in *Inputs) {
+func withDisks(in *asked) {
 	in.Brokers[2].Leaving = false
 	in.Brokers[0].Leaves = []string{"/e"}
 	in.Settings.Record.SpreadVolumes = []string{"main/d", "main/f"}
@@ -25,8 +25,8 @@ func withDisks(in *Inputs) {
 		{Path: "/f", TotalBytes: 1000, UsableBytes: 950},
 	}
 	in.Snapshot.LogDirs = map[int32][]kafka.LogDir{0: dirs}
-	others := in.Seen.Loads
-	in.Seen.Loads = func() (map[int32][]kafka.LoadDir, error) {
+	others := in.sizes
+	in.sizes = func() (map[int32][]kafka.LoadDir, error) {
 		all, err := others()
 		all[0] = nil
 		for _, dir := range in.Snapshot.LogDirs[0] {
@@ -52,11 +52,11 @@ func flight(number int32, to string) v1alpha1.MovingPartition {
 
 func TestADiskThatLeavesIsEmptiedByAPlanOfItsOwn(t *testing.T) {
 	in := scene(withDisks)
-	c := New(in)
-	if has, why := c.Has(); !has || why != "a disk of broker 0 leaves" {
+	if has, why := New(in.Inputs).Has(); !has || why != "a disk of broker 0 leaves" {
 		t.Fatalf("%t, %q", has, why)
 	}
-	some := c.Begin()
+	var some []v1alpha1.MovingPartition
+	c := in.course(func(c *Course) { some = c.Begin() })
 	if len(some) != 1 || some[0].Broker == nil || *some[0].Broker != 0 || some[0].LogDir != "/f" ||
 		some[0].Partition != 1 {
 		t.Fatalf("begun are %+v", some)
@@ -69,7 +69,7 @@ func TestADiskThatLeavesIsEmptiedByAPlanOfItsOwn(t *testing.T) {
 		t.Errorf("of a disk that stays: %q", text)
 	}
 	in.Settings.Mode = v1alpha1.BalancingOff
-	if text, stuck := New(in).Clearing(0, "/e"); !strings.Contains(text, "let spec.balancing.mode be OnScale") || !stuck {
+	if text, stuck := in.look().Clearing(0, "/e"); !strings.Contains(text, "let spec.balancing.mode be OnScale") || !stuck {
 		t.Errorf("where nothing moves: %q, %t", text, stuck)
 	}
 }
@@ -77,31 +77,31 @@ func TestADiskThatLeavesIsEmptiedByAPlanOfItsOwn(t *testing.T) {
 // What a move between disks is at is seen in the log directories of its broker alone.
 func TestHowFarAMoveBetweenDisksIs(t *testing.T) {
 	for name, test := range map[string]struct {
-		change func(in *Inputs)
+		change func(in *asked)
 		state  string // of the move of the plan
 		flying int
 	}{
-		"it is to come": {func(*Inputs) {}, "startable", 0},
-		"it is under way": {func(in *Inputs) { in.Snapshot.LogDirs[0][2].Coming = []kafka.PartitionID{id(1)} },
+		"it is to come": {func(*asked) {}, "startable", 0},
+		"it is under way": {func(in *asked) { in.Snapshot.LogDirs[0][2].Coming = []kafka.PartitionID{id(1)} },
 			"flies", 1},
-		"it is complete": {func(in *Inputs) {
+		"it is complete": {func(in *asked) {
 			in.Snapshot.LogDirs[0][1].Holds, in.Snapshot.LogDirs[0][2].Holds = nil, []kafka.PartitionID{id(1)}
 		}, "past", 0},
-		"its replica is elsewhere": {func(in *Inputs) {
+		"its replica is elsewhere": {func(in *asked) {
 			in.Snapshot.LogDirs[0][0].Holds, in.Snapshot.LogDirs[0][1].Holds = []kafka.PartitionID{id(0), id(1)}, nil
 		}, "past", 0},
-		"somebody moves it elsewhere": {func(in *Inputs) { in.Snapshot.LogDirs[0][0].Coming = []kafka.PartitionID{id(1)} },
+		"somebody moves it elsewhere": {func(in *asked) { in.Snapshot.LogDirs[0][0].Coming = []kafka.PartitionID{id(1)} },
 			"past", 1},
-		"its partition is reassigned": {func(in *Inputs) {
+		"its partition is reassigned": {func(in *asked) {
 			in.Snapshot.Reassignments["orders"] = map[int32]kafka.Reassignment{1: {Replicas: []int32{0, 2, 1}, Adding: []int32{1}}}
 		}, "past", 0},
-		"its broker has not said": {func(in *Inputs) { delete(in.Snapshot.LogDirs, 0) }, "waits", 1},
+		"its broker has not said": {func(in *asked) { delete(in.Snapshot.LogDirs, 0) }, "waits", 1},
 	} {
 		in := scene(withDisks)
 		remember(&in, within(1, "/e", "/f"))
 		in.Settings.Record.InFlight = []v1alpha1.MovingPartition{flight(1, "/f")}
 		test.change(&in)
-		c := New(in)
+		c := in.look()
 		state := "past"
 		if len(c.left) == 1 {
 			switch p := c.left[0]; {
@@ -134,22 +134,21 @@ func TestBrokersBetweenWhoseDisksReplicasMoveAreAsked(t *testing.T) {
 func TestAVolumeThatComesGetsItsShareOnce(t *testing.T) {
 	in := scene(withDisks)
 	in.Brokers[0].Leaves, in.Settings.Record.SpreadVolumes = nil, []string{"main/d"}
-	c := New(in)
-	if has, why := c.Has(); !has || why != "volume main/f gets its share" {
+	if has, why := New(in.Inputs).Has(); !has || why != "volume main/f gets its share" {
 		t.Fatalf("%t, %q", has, why)
 	}
-	c.Begin()
+	c := in.course(func(c *Course) { c.Begin() })
 	in.Seen.Remembered, in.Snapshot.Partitions = c.Remembered, nil // and all of the plan is past
-	if got := New(in).Status().SpreadVolumes; !slices.Equal(got, []string{"main/d", "main/f"}) {
+	if got := in.look().Status().SpreadVolumes; !slices.Equal(got, []string{"main/d", "main/f"}) {
 		t.Errorf("on record are %v", got)
 	}
 	in = scene(withDisks)
 	in.Settings.Record.SpreadVolumes = nil // an earlier version of the operator has written it
 	in.Brokers[0].Leaves = nil
-	if has, why := New(in).Has(); has {
+	if has, why := in.look().Has(); has {
 		t.Errorf("what was there already: %s", why)
 	}
-	if got := New(in).Status().SpreadVolumes; !slices.Equal(got, in.Volumes) {
+	if got := in.look().Status().SpreadVolumes; !slices.Equal(got, in.Volumes) {
 		t.Errorf("on record are %v", got)
 	}
 }

@@ -55,14 +55,14 @@ func TestWhatAUserReads(t *testing.T) {
 		"this very plan was approved": {func(in *asked) { in.Settings.Manual, in.Settings.Approved = true, hash }, 4,
 			v1alpha1.BalancingMoving, "balancing: 0 of 4 moves, 0 of 40 B, 0%"},
 		"its topic is left alone": {func(in *asked) { in.Settings.Exclude = []string{"ord*"} }, 0,
-			v1alpha1.BalancingHeldBack, "balancing cannot empty broker 2: orders-0 on broker 2: spec.balancing.excludeTopics " +
+			v1alpha1.BalancingHeldBack, "balancing: broker 2 leaves, and cannot be emptied: orders-0 on broker 2: spec.balancing.excludeTopics " +
 				"has its topic; take that out, or move it yourself; and 3 more"},
 		"somebody's reassignment never ends": {func(in *asked) {
 			in.Snapshot.Partitions = in.Snapshot.Partitions[:1]
 			in.Snapshot.Partitions[0].Replicas = []int32{0, 2, 7}
 			in.Snapshot.Reassignments["orders"] = map[int32]kafka.Reassignment{
 				0: {Replicas: []int32{0, 2, 7}, Adding: []int32{7}}}
-		}, 0, v1alpha1.BalancingHeldBack, "balancing cannot empty broker 2: orders-0 on broker 2: a reassignment of it has not " +
+		}, 0, v1alpha1.BalancingHeldBack, "balancing: broker 2 leaves, and cannot be emptied: orders-0 on broker 2: a reassignment of it has not " +
 			"ended; wait for that, or cancel it with kafka-reassign-partitions --cancel"},
 		"somebody's reassignment of another never ends": {func(in *asked) {
 			in.Snapshot.Reassignments["z"] = map[int32]kafka.Reassignment{3: {Replicas: []int32{0, 1}, Adding: []int32{1}}}
@@ -72,23 +72,23 @@ func TestWhatAUserReads(t *testing.T) {
 			in.topics = func() []model.PlacedTopic {
 				return []model.PlacedTopic{{Name: "orders", Moving: map[int32][]int32{9: {0, 1}}}}
 			}
-		}, 0, v1alpha1.BalancingHeldBack, "balancing cannot empty broker 2: orders-0 on broker 2: KafkaTopic orders moves " +
+		}, 0, v1alpha1.BalancingHeldBack, "balancing: broker 2 leaves, and cannot be emptied: orders-0 on broker 2: KafkaTopic orders moves " +
 			"replicas of its topic; wait until they have arrived; and 3 more"},
 		"one partition has 2 TiB": {func(in *asked) {
 			loaded(in, 2*tib, 16*tib, 10*tib)
 			in.Settings.Rate = 1 << 20
 		}, 1, v1alpha1.BalancingMoving, "balancing: 0 of 1 move, 0.0 of 2.0 TiB, 0%"},
 		"one partition of 2 TiB fits nowhere": {func(in *asked) { loaded(in, 2*tib, 4*tib, tib) }, 0, v1alpha1.BalancingHeldBack,
-			"balancing cannot empty broker 2: orders-0 on broker 2: no disk of a broker that may have it stays below 85% of " +
+			"balancing: broker 2 leaves, and cannot be emptied: orders-0 on broker 2: no disk of a broker that may have it stays below 85% of " +
 				"its capacity; 1.6 TiB are lacking: enlarge the disks, add brokers, or keep less data"},
 		"as many brokers stay as the topic has replicas, and one takes nothing": {func(in *asked) {
 			in.Brokers[1].Cordoned = true
-		}, 0, v1alpha1.BalancingHeldBack, "balancing cannot empty broker 2: orders-0 on broker 2: every broker that takes " +
+		}, 0, v1alpha1.BalancingHeldBack, "balancing: broker 2 leaves, and cannot be emptied: orders-0 on broker 2: every broker that takes " +
 			"replicas has one of the partition already; add a broker, or lower the topic's replication factor; and 3 more"},
 		"fewer brokers stay than the topic has replicas": {func(in *asked) {
 			in.Brokers[1].Leaving = true
 			in.Snapshot.Partitions = in.Snapshot.Partitions[:1]
-		}, 0, v1alpha1.BalancingHeldBack, "balancing cannot empty broker 2: orders-0 on broker 2: every broker that takes " +
+		}, 0, v1alpha1.BalancingHeldBack, "balancing: broker 2 leaves, and cannot be emptied: orders-0 on broker 2: every broker that takes " +
 			"replicas has one of the partition already; add a broker, or lower the topic's replication factor"},
 		"its rack has no broker any more, and another takes it": {func(in *asked) {
 			for i, rack := range []string{"a", "a", "b"} {
@@ -102,7 +102,7 @@ func TestWhatAUserReads(t *testing.T) {
 			in.topics = func() []model.PlacedTopic {
 				return []model.PlacedTopic{{Name: "orders", Factor: 2, Racks: []string{"b"}}}
 			}
-		}, 0, v1alpha1.BalancingHeldBack, "balancing cannot empty broker 2: orders-0 on broker 2: KafkaTopic orders: "},
+		}, 0, v1alpha1.BalancingHeldBack, "balancing: broker 2 leaves, and cannot be emptied: orders-0 on broker 2: KafkaTopic orders: "},
 		"a broker does not say what it holds": {func(in *asked) {
 			in.sizes = func() (map[int32][]kafka.LoadDir, error) { return nil, errTold("broker 1 does not answer") }
 		}, 0, v1alpha1.BalancingHeldBack, "balancing waits: broker 1 does not answer"},

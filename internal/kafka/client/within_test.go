@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/kafka/client"
 	"github.com/castellan-dev/castellan/internal/kafka/kafkatest"
 )
 
@@ -113,7 +114,7 @@ func TestADiskIsEmptiedCordonedAndTakenAway(t *testing.T) {
 }
 
 // dirsOf waits until the two disks of broker 1 hold at least so many replicas together.
-func dirsOf(t *testing.T, c *Client, least int) (a, b kafka.LogDir) {
+func dirsOf(t *testing.T, c *client.Client, least int) (a, b kafka.LogDir) {
 	t.Helper()
 	eventually(t, "the broker tells what is on its two disks", func() error {
 		s, err := c.Snapshot(t.Context(), 1)
