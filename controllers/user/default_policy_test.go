@@ -34,6 +34,7 @@ func TestAUserStaysByTheOperatorsDefaultAndAGuestOnlyIfItMay(t *testing.T) {
 			}
 			w.Apply(app, newUser("beside", time.Hour, plain))
 			w.Settle("app", "beside")
+			w.mustSay(namespace, "app", "Ready") // also a guest's that may not stay: it has not asked for that
 			w.WantSilence("app", "beside")
 			password := w.passwordIn(namespace, "app")
 			w.Remove(w.userIn(namespace, "app"))
