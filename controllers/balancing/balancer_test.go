@@ -289,7 +289,7 @@ func TestAThrottleThatWasJustTakenOffIsNobodyElses(t *testing.T) {
 	if err := s.End(t.Context(), s.work(to(0, 0, 2))); err != nil {
 		t.Fatal(err)
 	}
-	s.throttled(before)
+	s.throttled(maps.Clone(before))
 	begun, err := s.Begin(t.Context(), s.work(to(1, 2, 1)))
 	if err != nil || len(begun) != 1 || begun[0].ForeignThrottle {
 		t.Fatalf("begun %+v (%v)", begun, err)
@@ -300,7 +300,7 @@ func TestAThrottleThatWasJustTakenOffIsNobodyElses(t *testing.T) {
 
 	later := s.work(to(2, 2, 1))
 	later.Now = later.Now.Add(behindFor)
-	s.throttled(before)
+	s.throttled(maps.Clone(before))
 	if begun, err = s.Begin(t.Context(), later); err != nil || len(begun) > 0 {
 		t.Errorf("a throttle that comes later is somebody else's, and begun are %+v (%v)", begun, err)
 	}
