@@ -138,6 +138,17 @@ func growing(c *model.Cluster, o *model.Observation) []string {
 	return said
 }
 
+// asking says what Kubernetes is about to be asked for. The spec is not in force before it was.
+func asking(changes []ClaimChange) []string {
+	var said []string
+	for _, c := range changes {
+		if c.Field != "" {
+			said = append(said, fmt.Sprintf("PersistentVolumeClaim %s is to %s", c.Claim.Name, c.Told))
+		}
+	}
+	return said
+}
+
 // RefusedChange is a change of a claim that Kubernetes refuses, in its words.
 type RefusedChange struct {
 	ClaimChange

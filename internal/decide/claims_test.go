@@ -205,6 +205,9 @@ func TestAPoolGrows(t *testing.T) {
 	if got := toldOf(d.ClaimChanges); strings.Count(got, "size 2Gi") != 3 || len(d.Verdicts) > 0 || len(kinds(d.Plan)) > 0 {
 		t.Fatalf("changes:\n%s\nverdicts %v, steps %v", got, d.Verdicts, d.Plan.Steps)
 	}
+	if want := "PersistentVolumeClaim data-events-main-0 is to go from 1Gi to 2Gi"; d.Growing == nil || d.Growing[0] != want {
+		t.Errorf("before Kubernetes is asked: %q, want %q first", d.Growing, want)
+	}
 	for _, c := range d.ClaimChanges {
 		c.Claim.Spec.Resources.Requests = corev1.ResourceList{corev1.ResourceStorage: *c.Size}
 	}

@@ -159,7 +159,8 @@ func Decide(in Inputs) Decision {
 	d.Slices = render.Slices(d.Model, in.Live.Pods)
 	d.Observation.Kafka, d.Observation.KafkaError, d.Observation.Usage = in.Kafka, in.KafkaError, in.Usage
 	d.Observation.Balancing = in.Balancing
-	d.ClaimChanges, d.Growing = claimChanges(d.Model, in.Live), growing(d.Model, d.Observation)
+	d.ClaimChanges = claimChanges(d.Model, in.Live)
+	d.Growing = append(growing(d.Model, d.Observation), asking(d.ClaimChanges)...)
 	ran := sync.OnceValue(func() map[int32]render.NodeFiles { return ranFiles(in.Live) })
 	if d.Model.Tiered != nil {
 		d.Warnings = append(d.Warnings, d.otherTiers(ran())...)
