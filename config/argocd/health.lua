@@ -6,14 +6,14 @@ end
 
 local function condition(kind)
   for _, one in ipairs(obj.status.conditions or {}) do
-    if one.type == kind and (one.observedGeneration == nil or one.observedGeneration == obj.metadata.generation) then
+    if one.type == kind and one.observedGeneration == obj.metadata.generation then
       return one
     end
   end
   return {status = "Unknown"}
 end
 
--- The status of a new object is absent, or says -1. That of a changed one is about an earlier generation.
+-- The status of a new object says -1. That of a changed one is about an earlier generation.
 local observed = obj.status and obj.status.observedGeneration
 if observed ~= obj.metadata.generation then
   return answer("Progressing", "the operator has not seen generation " .. tostring(obj.metadata.generation) .. " yet")
@@ -23,8 +23,7 @@ local ready, stalled = condition("Ready"), condition("Stalled")
 if obj.metadata.deletionTimestamp ~= nil then
   return answer("Progressing", ready.message or "is being deleted")
 end
--- A topic or a user may be applied before its cluster: that ends by itself, and fails no sync.
-if stalled.status == "True" and stalled.reason ~= "ClusterNotFound" then
+if stalled.status == "True" then
   return answer("Degraded", stalled.message)
 end
 if ready.status == "True" then

@@ -102,8 +102,16 @@ status:
   observedGeneration: 1
   conditions:
   - {type: Ready, status: "False", observedGeneration: 1, reason: ClusterNotFound, message: no KafkaCluster events}
-  - {type: Stalled, status: "True", observedGeneration: 1, reason: ClusterNotFound, message: no KafkaCluster events}`,
+  - {type: Reconciling, status: "True", observedGeneration: 1, reason: ClusterNotFound, message: no KafkaCluster events}`,
 		"Progressing", "no KafkaCluster events"},
+	{"applied, and its cluster does not come", "KafkaUser", `
+metadata: {generation: 1}
+status:
+  observedGeneration: 1
+  conditions:
+  - {type: Ready, status: "False", observedGeneration: 1, reason: ClusterNotFound, message: no KafkaCluster events}
+  - {type: Stalled, status: "True", observedGeneration: 1, reason: ClusterNotFound, message: no KafkaCluster events}`,
+		"Degraded", "no KafkaCluster events"},
 	{"deleted, and ready before", "", `
 metadata: {generation: 2, deletionTimestamp: "2026-01-02T03:04:05Z"}
 status:
