@@ -60,6 +60,8 @@ var own = map[string]map[string][]string{
 	"KafkaCluster": {
 		"status.balancing.inFlight":                nil, // moves.MaxMoving
 		"status.balancing.spread":                  nil,
+		"status.balancing.spreadVolumes":           nil, // TestVolumesFitTheirRecord
+		"status.balancing.spreadVolumes[]":         nil, // TestVolumesFitTheirRecord
 		"status.cordoned":                          nil,
 		"status.defaultQuotas.keys":                nil, // TestDefaultQuotasFitTheirRecord
 		"status.external.lacking":                  nil,
@@ -231,6 +233,28 @@ func TestDefaultQuotasFitTheirRecord(t *testing.T) {
 	quotas := nodes("spec", cluster.Properties["spec"])["spec.defaultQuotas"].Properties
 	if keys.MaxItems == nil || int(*keys.MaxItems) < 2*len(quotas) { // those that go stand beside those that come
 		t.Errorf("room for %v names of %d quotas", keys.MaxItems, len(quotas))
+	}
+}
+
+// Every volume of every pool has its name on record, as pool/volume, once it has got its share.
+func TestVolumesFitTheirRecord(t *testing.T) {
+	cluster := schemas(t)["KafkaCluster"]
+	spec := nodes("spec", cluster.Properties["spec"])
+	pools, volumes := spec["spec.pools"], spec["spec.pools[].storage.volumes"]
+	pool, volume := spec["spec.pools[].name"], spec["spec.pools[].storage.volumes[].name"]
+	for what, bound := range map[string]*int64{"number of pools": pools.MaxItems, "number of volumes": volumes.MaxItems,
+		"length of a pool's name": pool.MaxLength, "length of a volume's name": volume.MaxLength} {
+		if bound == nil {
+			t.Fatalf("nothing bounds the %s", what)
+		}
+	}
+	status := nodes("status", cluster.Properties["status"])
+	record, name := status["status.balancing.spreadVolumes"], status["status.balancing.spreadVolumes[]"]
+	if all := *pools.MaxItems * *volumes.MaxItems; record.MaxItems == nil || *record.MaxItems < all {
+		t.Errorf("the record has not room for the names of %d volumes", all)
+	}
+	if longest := *pool.MaxLength + 1 + *volume.MaxLength; name.MaxLength == nil || *name.MaxLength < longest {
+		t.Errorf("the record does not take a name of %d characters", longest)
 	}
 }
 

@@ -39,6 +39,7 @@ var (
 var reached = map[string][]string{
 	"controllers/batch/namespaces.go:admission Get":          {"namespaces"},
 	"controllers/batch/namespaces.go:Goes Get":               {"namespaces"},
+	"controllers/batch/retain.go:defaultOf Get":              {"namespaces"},
 	"controllers/batch/reconciler.go:Controller Watches":     asked,
 	"controllers/batch/writer.go:PatchMetadata Patch":        asked,
 	"controllers/batch/writer.go:DropAnnotation Patch":       asked,
