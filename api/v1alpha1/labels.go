@@ -85,7 +85,8 @@ const (
 	AnnotationReplace = "kafka.castellan.dev/replace"
 
 	// AnnotationDeletionPolicy on a Namespace is the spec.deletionPolicy of the KafkaTopics and KafkaUsers there that have
-	// none of their own: Retain, or Delete, which lifts the operator's default where the KafkaCluster is in that namespace.
+	// none of their own: Retain, or Delete, which lifts the operator's default where the KafkaCluster is in that
+	// namespace.
 	AnnotationDeletionPolicy = "kafka.castellan.dev/deletion-policy"
 
 	// AnnotationRequested, on a claim, is the size that the operator last asked for in place of another one. A claim that

@@ -134,8 +134,9 @@ func (p *userPass) settleLeaving(ctx context.Context, i *userItem) error {
 	return errors.Join(errs...)
 }
 
-// settleFrozen lets go of objects that are being deleted, whose successor may take no part any more. One that is to leave
-// nothing stays: nobody has seen its logins refused, and nothing is changed until the successor may go on, or goes.
+// settleFrozen lets go of objects that are being deleted, whose successor may take no part any more. One that is to
+// leave nothing stays: nobody has seen its logins refused, and nothing is changed until the successor may go on, or
+// goes.
 func (p *userPass) settleFrozen(ctx context.Context, i *userItem) error {
 	former := p.formerOf(i)
 	done := slices.DeleteFunc(i.claim.Held(), func(u *v1alpha1.KafkaUser) bool { return slices.Contains(former, u) })

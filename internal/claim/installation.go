@@ -45,8 +45,8 @@ func (i Installation) Of(recorded string) Tenure {
 // Other is the verdict on an object that another installation looks after, as its kind and name say.
 func (i Installation) Other(kind, name, recorded string) verdict.Verdict {
 	return verdict.Stalled(ReasonOtherOperator, "status.operator",
-		"%s %q is looked after by the operator installed as %q, which has not taken up this change, and left alone by the one "+
-			"installed as %q; start the former again or, if it is gone for good, let the latter succeed it (succeeds={%s} of "+
+		"%s %q is looked after by the operator installed as %q, which has not taken up this change, and left alone by the "+
+			"one installed as %q; start the former again or, if it is gone for good, let the latter succeed it (succeeds={%s} of "+
 			"its chart, --succeeds=%s)", kind, name, recorded, i.Name, recorded, recorded)
 }
 

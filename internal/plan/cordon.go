@@ -21,9 +21,8 @@ import (
 const allDirs = "*"
 
 // planCordons cordons brokers that leave, and log directories on volumes that leave, and takes the cordon off those
-// that came back. Kafka keeps a cordon for an id that is gone, so which ones are the operator's is on record before they
-// are set. A cordon of a broker that leaves
-// counts as the operator's, whoever set it.
+// that came back. Kafka keeps a cordon for an id that is gone, so which ones are the operator's is on record before
+// they are set. A cordon of a broker that leaves counts as the operator's, whoever set it.
 func (v *view) planCordons(p *Plan) {
 	recorded := map[int32]bool{}
 	maps.Copy(recorded, v.c.Cordoned)
@@ -70,7 +69,7 @@ func (v *view) toCordon(n *node) string {
 	}), ",")
 }
 
-// cordoned tells which volume that the next pod of a broker would not have is cordoned, whoever did it; empty = none is.
+// cordoned tells which volume that the next pod of a broker would not have is cordoned, whoever did it; empty = none.
 func (v *view) cordoned(n *node) string {
 	if v.kafka.snapshot == nil {
 		return ""

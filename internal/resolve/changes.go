@@ -1,7 +1,6 @@
 package resolve
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 
@@ -197,14 +196,6 @@ func (c poolChange) orElse(whenFormed string) string {
 	return ", or delete the KafkaCluster and its claims"
 }
 
-// refuse adds what no disk can do, or in a cluster that has formed what this operator cannot do yet.
-func (c poolChange) refuse(faults *verdict.List, reason, field, sentence string) {
-	if c.stage != formed {
-		reason = verdict.ReasonInvalid
-	}
-	faults.Add(reason, field, "%s", sentence)
-}
-
 func (c poolChange) validateVolumes() verdict.List {
 	var faults verdict.List
 	var kept, order []string
@@ -232,9 +223,9 @@ func (c poolChange) validateVolumes() verdict.List {
 	}
 	removed := c.stage == formed && !slices.Contains(order, firstOf(c.before))
 	if anyFixed && (!slices.Equal(kept, order) || c.firstMoves() && !removed) {
-		c.refuse(&faults, verdict.ReasonInvalid, model.PoolField(c.after.Name, "storage.volumes"), fmt.Sprintf(
+		faults.Refuse(model.PoolField(c.after.Name, "storage.volumes"),
 			"the order of volumes cannot change, because the first holds the metadata log; put them back in the order %v%s",
-			kept, c.orElse("")))
+			kept, c.orElse(""))
 	}
 	return faults
 }
@@ -280,20 +271,20 @@ func (c poolChange) firstMoves() bool {
 func (c poolChange) validateVolume(faults *verdict.List, before, after v1alpha1.Volume) {
 	field := func(name string) string { return model.VolumeField(c.after.Name, after.Name, name) }
 	if size := after.Size.Cmp(before.Size); size != 0 && before.Ephemeral && after.Ephemeral {
-		c.refuse(faults, verdict.ReasonInvalid, field("size"), fmt.Sprintf(
+		faults.Refuse(field("size"),
 			"the size of an ephemeral volume cannot change, because its pods would be made anew and lose their records; set it "+
-				"back to %s%s", before.Size.String(), c.orElse(", or make a new pool")))
+				"back to %s%s", before.Size.String(), c.orElse(", or make a new pool"))
 	} else if size < 0 {
 		c.validateShrink(faults, before, after)
 	}
 	if before.Ephemeral != after.Ephemeral {
-		c.refuse(faults, verdict.ReasonInvalid, field("ephemeral"), fmt.Sprintf(
+		faults.Refuse(field("ephemeral"),
 			"a volume stays ephemeral or not for its life; set it back to %t%s",
-			before.Ephemeral, c.orElse(", or make a new pool")))
+			before.Ephemeral, c.orElse(", or make a new pool"))
 	} else if !model.SameClass(before.StorageClassName, after.StorageClassName) {
-		c.refuse(faults, verdict.ReasonInvalid, field("storageClassName"), fmt.Sprintf(
+		faults.Refuse(field("storageClassName"),
 			"the storage class of a disk cannot change; %s%s",
-			setBack(before.StorageClassName), c.orElse(", or make a new pool with the new class")))
+			setBack(before.StorageClassName), c.orElse(", or make a new pool with the new class"))
 	}
 }
 
@@ -308,9 +299,8 @@ func (c poolChange) validateShrink(faults *verdict.List, before, after v1alpha1.
 	case c.measured && largest.Cmp(before.Size) < 0:
 		said, least = ", and some of the pool have "+largest.String(), "set the size to "+largest.String()+" or more"
 	}
-	c.refuse(faults, verdict.ReasonInvalid, model.VolumeField(c.after.Name, after.Name, "size"),
-		fmt.Sprintf("a disk cannot shrink%s; %s%s", said, least,
-			c.orElse(", or make a new pool with smaller volumes, move the partitions to its brokers, and remove this one")))
+	faults.Refuse(model.VolumeField(c.after.Name, after.Name, "size"), "a disk cannot shrink%s; %s%s", said, least,
+		c.orElse(", or make a new pool with smaller volumes, move the partitions to its brokers, and remove this one"))
 }
 
 func setBack(class *string) string {

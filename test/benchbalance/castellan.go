@@ -50,7 +50,7 @@ func newOperator(ctx context.Context, w *world) (*operator, error) {
 		w: w, balancer: &balancing.Balancer{Client: noTopics{}, Rate: w.options.Rate},
 		record: v1alpha1.BalancingStatus{Spread: before}, claims: map[int32]map[string]int64{},
 	}
-	if o.sizes, _, err = w.sizes(ctx); err != nil {
+	if o.sizes, err = w.sizes(ctx); err != nil {
 		return nil, err
 	}
 	for broker, dirs := range loads {

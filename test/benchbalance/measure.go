@@ -120,7 +120,7 @@ func (w *world) judge(ctx context.Context, r *Row) error {
 	if err != nil {
 		return err
 	}
-	sizes, _, err := w.sizes(ctx)
+	sizes, err := w.sizes(ctx)
 	if err != nil {
 		return err
 	}
@@ -177,7 +177,7 @@ func byTool(ctx context.Context, w *world, r *Row) (begun time.Time, err error) 
 		return begun, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	sizes, _, err := w.sizes(ctx)
+	sizes, err := w.sizes(ctx)
 	if err != nil {
 		return begun, err
 	}
@@ -200,7 +200,7 @@ func (w *world) propose(ctx context.Context, r *Row) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	sizes, _, err := w.sizes(ctx)
+	sizes, err := w.sizes(ctx)
 	for n := 1; n < w.options.Proposals && err == nil; n++ {
 		var plan proposal
 		if plan, err = w.generate(ctx, dir); err == nil {

@@ -181,23 +181,23 @@ func (w *world) wait(ctx context.Context, what string, check func() error) error
 	}
 }
 
-// sizes are those of the partitions, in bytes, and how much each broker holds.
-func (w *world) sizes(ctx context.Context) (map[int32]int64, map[int32]int64, error) {
+// sizes are those of the partitions, in bytes.
+func (w *world) sizes(ctx context.Context) (map[int32]int64, error) {
 	loads, err := w.admin.Loads(ctx)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	sizes, held := map[int32]int64{}, map[int32]int64{}
-	for broker, dirs := range loads {
+	sizes := map[int32]int64{}
+	for _, dirs := range loads {
 		for _, dir := range dirs {
 			for id, size := range dir.Sizes {
-				if held[broker] += size; id.Topic == topic {
+				if id.Topic == topic {
 					sizes[id.Number] = max(sizes[id.Number], size)
 				}
 			}
 		}
 	}
-	return sizes, held, nil
+	return sizes, nil
 }
 
 // assignment is where the replicas of the topic are.

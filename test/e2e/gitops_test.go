@@ -201,8 +201,11 @@ func startTool(t *testing.T, name, program string, env []string, args ...string)
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- command.Wait() }()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = command.Wait() // it is ended by a signal
+	}()
 	t.Cleanup(func() {
 		_ = command.Process.Signal(os.Interrupt)
 		select {

@@ -324,8 +324,7 @@ func TestABrokerThatSomebodyHasCordonedTakesNothingAndGetsItsShareLater(t *testi
 	}
 	in = crowded()
 	in.Brokers[2].Cordoned = true
-	c, got := in.look(), ""
-	if has, why := c.Has(); has {
+	if has, why := in.look().Has(); has {
 		t.Error(why)
 	}
 	in.Brokers, in.Settings.Record.Spread = append(in.Brokers, Broker{ID: 3}), []int32{0, 1}
@@ -337,7 +336,8 @@ func TestABrokerThatSomebodyHasCordonedTakesNothingAndGetsItsShareLater(t *testi
 		all[3] = all[0]
 		return all, err
 	}
-	if c, got = in.begins(); got == "" || strings.Contains(got, "2]") || strings.Contains(got, "[2") {
+	c, got := in.begins()
+	if got == "" || strings.Contains(got, "2]") || strings.Contains(got, "[2") {
 		t.Error(got)
 	}
 	arrive(&in, c)
