@@ -44,7 +44,7 @@ func TestUsersOfAnotherOperatorsClusterAreLeftAlone(t *testing.T) {
 	}
 	w.install("a/castellan")
 	w.Settle("app")
-	if w.user("app") != nil || len(w.Kafka.Scram) != 0 {
+	if w.user("app") != nil || len(w.Kafka.Scram["app"]) != 0 {
 		t.Error("its own operator leaves it")
 	}
 }
