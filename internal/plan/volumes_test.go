@@ -156,6 +156,14 @@ func TestAPoolWithOtherVolumesIsMadeAnewInPlaceOfItsTemplate(t *testing.T) {
 			s.obs.Nodes[2] = seen
 		}, nil},
 		{"nor while nothing may restart", func(s *stage) { s.c.Paused = true }, nil},
+		{"nor while somebody has cordoned a volume that it loses", func(s *stage) {
+			s.pod(1).Volumes = []string{"data", "old"}
+			s.shot().BrokerConfigs[1] = map[string]string{cordonKey: model.LogDir("old")}
+		}, nil},
+		{"nor before the operator's own cordon of it is off", func(s *stage) {
+			s.pod(1).Volumes, s.c.Cordoned[1] = []string{"data", "old"}, true
+			s.shot().BrokerConfigs[1] = map[string]string{cordonKey: model.LogDir("old")}
+		}, []Kind{Uncordon}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newStage(t)
@@ -182,6 +190,47 @@ func TestAPoolWithOtherVolumesIsMadeAnewInPlaceOfItsTemplate(t *testing.T) {
 			}
 			if len(tt.steps) > 0 && (!p.Sealed || p.Evictable != 0) {
 				t.Errorf("%d may be evicted", p.Evictable)
+			}
+		})
+	}
+}
+
+// Node 0 runs without the volume, whose claim it has still.
+func TestTheClaimOfAVolumeThatLeftGoesOnlyWhereThePoolSaysDelete(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		change func(s *stage, claim *model.ObservedClaim)
+		goes   bool
+	}{
+		{"then it goes", func(*stage, *model.ObservedClaim) {}, true},
+		{"the pool retains it", func(_ *stage, claim *model.ObservedClaim) { claim.Unwanted = false }, false},
+		{"it is another cluster's", func(_ *stage, claim *model.ObservedClaim) { claim.ClusterID = "another" }, false},
+		{"it is another pool's", func(_ *stage, claim *model.ObservedClaim) { claim.Pool = "another" }, false},
+		{"it is being deleted", func(_ *stage, claim *model.ObservedClaim) { claim.Deleting = true }, false},
+		{"its pod mounts it", func(s *stage, _ *model.ObservedClaim) { s.pod(0).Volumes = []string{"data", "second"} }, false},
+		{"its pod is not known", func(s *stage, _ *model.ObservedClaim) { s.pod(0).Volumes = nil }, false},
+		{"its pod stops", func(s *stage, _ *model.ObservedClaim) { s.pod(0).Deleting = true }, false},
+		{"its node is not ready without it", func(s *stage, _ *model.ObservedClaim) { s.pod(0).Ready = false }, false},
+		{"its node is to run something else", func(s *stage, _ *model.ObservedClaim) { s.change(0) }, false},
+		{"the spec has the volume again", func(s *stage, _ *model.ObservedClaim) { s.c.Pools[0].Volumes = jbod }, false},
+		{"the volume has not left", func(s *stage, _ *model.ObservedClaim) { s.leaveSecond() }, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newStage(t)
+			s.leaveSecond()
+			s.c.Pools[0].Volumes, s.c.Pools[0].Leaving = jbod[:1], nil
+			for id := range int32(3) {
+				s.pod(id).Volumes = []string{"data"}
+				s.shot().LogDirs[id] = []kafka.LogDir{{Path: model.LogDir("data")}}
+			}
+			seen := s.obs.Nodes[0]
+			seen.Claims = append(slices.Clone(seen.Claims), model.ObservedClaim{Volume: "second", Name: "second-events-main-0",
+				UID: "left", ClusterID: s.c.ClusterID, Pool: "main", Bound: true, Unwanted: true})
+			s.obs.Nodes[0] = seen
+			tt.change(s, &seen.Claims[len(seen.Claims)-1])
+			p := s.next()
+			if got := linesOf(p, DeleteClaims); (got != "") != tt.goes {
+				t.Errorf("steps %q; held %+v", got, p.Held)
 			}
 		})
 	}
