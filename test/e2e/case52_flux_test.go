@@ -146,6 +146,7 @@ func startFlux(t *testing.T) {
 		installDefinitions(t, in, module, filepath.Join("config", "crd", "bases"), files)
 	}
 	t.Cleanup(func() { letGo(t, fluxNamespace, fluxHelm, fluxKust, fluxOCI, fluxGit) })
+	awaitKinds(t, fluxHelm, fluxKust, fluxOCI, fluxGit) // or a controller ends at once, and nobody starts it again
 	storage := freeAddress(t)
 	more := map[string][]string{
 		"source": {"--storage-path=" + t.TempDir(), "--storage-addr=" + storage, "--storage-adv-addr=" + storage},

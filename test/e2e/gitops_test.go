@@ -19,7 +19,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 )
@@ -229,6 +231,24 @@ func freeAddress(t *testing.T) string {
 	}
 	defer listening.Close()
 	return listening.Addr().String()
+}
+
+// awaitKinds waits until whoever starts now finds some kinds: the API server tells of a new one after it has taken it.
+func awaitKinds(t *testing.T, kinds ...schema.GroupVersionKind) {
+	t.Helper()
+	eventually(t, time.Minute, "the API server tells of the kinds", func(context.Context) error {
+		over, err := rest.HTTPClientFor(restConfig)
+		if err != nil {
+			return err
+		}
+		mapper, err := apiutil.NewDynamicRESTMapper(restConfig, over) // one that has asked nothing yet
+		for _, kind := range kinds {
+			if err == nil {
+				_, err = mapper.RESTMapping(kind.GroupKind(), kind.Version)
+			}
+		}
+		return err
+	})
 }
 
 // applySample applies a file of the samples as a user would who has put in where things are.
