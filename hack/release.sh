@@ -4,7 +4,7 @@
 #   OUT       folder to make (default: release/VERSION in the cache)
 #   REGISTRY  folder of the registry that chart and manifests name
 #   PUSH      folder of a registry to publish to, in place of REGISTRY
-#   KEY       cosign's private key: a file, env://VARIABLE or the URI of a KMS
+#   KEY       file with the private key that signs, in PEM; KEY_PASSWORD has its password, if it has one
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -15,11 +15,7 @@ mkdir -p "$(dirname "$out")" "$cache/run"
 args=(-root "$root" -version "${VERSION:-}" -out "$(realpath -m "$out")")
 [ -z "${REGISTRY:-}" ] || args+=(-registry "$REGISTRY")
 [ -z "${PUSH:-}" ] || args+=(-push "$PUSH")
-if [ -n "${KEY:-}" ]; then
-	[[ $KEY == *://* ]] || KEY=$(realpath "$KEY")
-	cosign=$("$root/hack/tool.sh" cosign)
-	args+=(-key "$KEY" -cosign "$cosign")
-fi
+[ -z "${KEY:-}" ] || args+=(-key "$(realpath "$KEY")")
 for tool in helm kustomize bundle-check; do
 	path=$("$root/hack/tool.sh" "$tool")
 	args+=("-$tool" "$path")

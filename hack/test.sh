@@ -123,7 +123,7 @@ stage_kafka() {
 # The tools are built first: the first time that takes longer than the tests.
 stage_release() {
 	local tool
-	for tool in helm kustomize bundle-check cosign; do
+	for tool in helm kustomize bundle-check; do
 		hack/tool.sh "$tool" >/dev/null || return 1
 	done
 	gotest release hack/release 30m ./whole

@@ -5,7 +5,7 @@
 # the versions of another, or of the operator. What is built lies in the user's cache, named by the module's content.
 # cert-manager is for the end-to-end tests: its controllers, as a process beside a cluster (--kubeconfig). So are the
 # controllers of Flux. The API servers are those of the oldest and the newest Kubernetes that test/api runs on.
-# bundle-check and cosign are for releases.
+# bundle-check is for releases.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -17,7 +17,6 @@ case $name in
 bundle-check) module=hack/tools/bundle-check package=. ;;
 cert-manager) module=hack/tools/cert-manager package=. ;;
 controller-gen) module=hack/tools package=sigs.k8s.io/controller-tools/cmd/controller-gen ;;
-cosign) module=hack/tools/cosign package=github.com/sigstore/cosign/v3/cmd/cosign ;;
 source-controller | kustomize-controller | helm-controller)
 	module=hack/tools/$name package=github.com/fluxcd/$name
 	;;

@@ -3,8 +3,8 @@
 // signatures. Whoever builds the same commit with the same Go and the same tools gets the same bytes, but for the
 // signatures.
 //
-// It belongs to people who release, runs the pinned helm, kustomize and cosign as programs, and shares no code with the
-// operator. docs/release.md tells how it is used, docs/verify.md what those who install do with what it makes.
+// It belongs to people who release, runs the pinned helm and kustomize and openssl as programs, and shares no code with
+// the operator. docs/release.md tells how it is used, docs/verify.md what those who install do with what it makes.
 package main
 
 import (
@@ -43,7 +43,7 @@ type options struct {
 
 // tools are the paths of the programs that take part.
 type tools struct {
-	helm, kustomize, bundleCheck, cosign string
+	helm, kustomize, bundleCheck string
 }
 
 // release is one version while it is made. Each part fills in what those behind it need.
@@ -102,7 +102,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 	r.out = o.out
 	if o.push != "" {
-		if err := r.push(ctx, o.key); err != nil {
+		if err := r.push(ctx); err != nil {
 			return err
 		}
 	}
@@ -117,11 +117,10 @@ func parse(args []string) (options, error) {
 	flags.StringVar(&o.out, "out", "", "folder to make; must not exist")
 	flags.StringVar(&o.registry, "registry", "ghcr.io/castellan-dev", "folder of the registry that the chart names")
 	flags.StringVar(&o.push, "push", "", "folder of a registry to push to; takes the place of -registry")
-	flags.StringVar(&o.key, "key", "", "cosign's private key: a file, env://VARIABLE or the URI of a KMS")
+	flags.StringVar(&o.key, "key", "", "file with the private key that signs, in PEM")
 	flags.StringVar(&o.tools.helm, "helm", "helm", "the program helm")
 	flags.StringVar(&o.tools.kustomize, "kustomize", "kustomize", "the program kustomize")
 	flags.StringVar(&o.tools.bundleCheck, "bundle-check", "bundle-check", "the program of hack/tools/bundle-check")
-	flags.StringVar(&o.tools.cosign, "cosign", "cosign", "the program cosign")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
@@ -223,7 +222,7 @@ func (r *release) tell(out io.Writer, o options) error {
 	}
 	verb := "named, not pushed"
 	if o.push != "" {
-		verb = "pushed and signed"
+		verb = "pushed"
 	}
 	fmt.Fprintf(out, "\n%s:\n", verb)
 	for _, ref := range refs {

@@ -46,10 +46,9 @@ func (r *release) references() ([]reference, error) {
 	return refs, nil
 }
 
-// push publishes and signs. A version that is published never changes: where its tag is there with another digest,
-// nothing is pushed. What is there with the same digest is signed again, so that a push that was cut short can be
-// repeated.
-func (r *release) push(ctx context.Context, key string) error {
+// push publishes. A version that is published never changes: where its tag is there with another digest,
+// nothing is pushed. What is there with the same digest may stay, so that a push that was cut short can be repeated.
+func (r *release) push(ctx context.Context) error {
 	refs, err := r.references()
 	if err != nil {
 		return err
@@ -80,7 +79,7 @@ func (r *release) push(ctx context.Context, key string) error {
 			return fmt.Errorf("push %s: %w", ref.tagged, err)
 		}
 	}
-	return r.signPublished(ctx, key)
+	return nil
 }
 
 // free says whether a tag is not there yet, or is there with the same digest.
