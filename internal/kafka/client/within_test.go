@@ -7,9 +7,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/kafka/client"
@@ -36,6 +39,13 @@ func TestADiskIsEmptiedCordonedAndTakenAway(t *testing.T) {
 		}
 	}
 	create("before")
+	producer := recordsOf(t, k, "before")
+	for n := range 400 {
+		record := &kgo.Record{Topic: "before", Partition: int32(n % 4), Value: []byte(strconv.Itoa(n))}
+		if err := producer.ProduceSync(ctx, record).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
 	a, b := dirsOf(t, c, 4)
 	if len(a.Holds) == 0 || len(b.Holds) == 0 {
 		t.Fatalf("Kafka has put nothing on one of the disks: %v, %v", a.Holds, b.Holds)
@@ -111,6 +121,26 @@ func TestADiskIsEmptiedCordonedAndTakenAway(t *testing.T) {
 	if err := c.AlterBrokerConfig(ctx, kafka.AllBrokers, changes); err != nil {
 		t.Errorf("it takes no run-time configuration: %v", err)
 	}
+	consumer, read := recordsOf(t, k, "before"), map[string]bool{}
+	for len(read) < 400 {
+		fetches := consumer.PollFetches(ctx)
+		if err := ctx.Err(); err != nil {
+			t.Fatalf("of 400 records %d are there: %v", len(read), errors.Join(err, fetches.Err()))
+		}
+		fetches.EachRecord(func(r *kgo.Record) { read[string(r.Value)] = true })
+	}
+}
+
+// recordsOf is a client that writes to partitions by number and reads a topic from its beginning.
+func recordsOf(t *testing.T, k *kafkatest.Cluster, topic string) *kgo.Client {
+	t.Helper()
+	c, err := kgo.NewClient(kgo.SeedBrokers(k.Admins()...), kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
 }
 
 // dirsOf waits until the two disks of broker 1 hold at least so many replicas together.
