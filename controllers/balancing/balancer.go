@@ -20,6 +20,7 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/controllers/batch"
 	"github.com/castellan-dev/castellan/controllers/moving"
+	"github.com/castellan-dev/castellan/internal/balance"
 	"github.com/castellan-dev/castellan/internal/balance/course"
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/model"
@@ -70,6 +71,16 @@ func (b *Balancer) Remember(cluster types.NamespacedName, r model.Remembered) {
 		delete(b.plans, cluster)
 		delete(b.unnamed, cluster)
 	}
+}
+
+// Planned is the plan of moves that is remembered of a cluster; nil = there is none.
+func (b *Balancer) Planned(cluster types.NamespacedName) *balance.Plan {
+	if b == nil {
+		return nil
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.plans[cluster].Plan
 }
 
 // Forget forgets a cluster that is gone.

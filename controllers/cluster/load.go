@@ -76,7 +76,7 @@ func (r *Reconciler) load(ctx context.Context, cluster *v1alpha1.KafkaCluster) (
 	if err == nil {
 		due := r.usage.due(key, observe.ReadyBrokers(in.Live), in.Now)
 		asked := slices.Concat(due, observe.InDoubt(in.Live), decide.LeavingVolumes(&cluster.Spec, in.Live),
-			course.InDoubt(cluster.Status.Balancing, in.Balancing.Remembered.Plan))
+			course.InDoubt(cluster.Status.Balancing, r.Balancer.Planned(key)))
 		in.Kafka, err = admin.Snapshot(ctx, asked...)
 	}
 	if err != nil {

@@ -46,8 +46,8 @@ func (i Installation) Of(recorded string) Tenure {
 func (i Installation) Other(kind, name, recorded string) verdict.Verdict {
 	return verdict.Stalled(ReasonOtherOperator, "status.operator",
 		"%s %q is looked after by the operator installed as %q, which has not taken up this change, and left alone by the "+
-			"one installed as %q; start the former again or, if it is gone for good, let the latter succeed it (succeeds={%s} of "+
-			"its chart, --succeeds=%s)", kind, name, recorded, i.Name, recorded, recorded)
+			"one installed as %q; start the former again or, if it is gone for good, let the latter succeed it "+
+			"(succeeds={%s} of its chart, --succeeds=%s)", kind, name, recorded, i.Name, recorded, recorded)
 }
 
 // AsideAfter is how long a change must have been waiting for another installation before its object is told that it

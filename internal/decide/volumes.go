@@ -73,23 +73,23 @@ func placeOf(volumes, before []v1alpha1.Volume) int {
 // isEmpty tells whether a volume is known to hold nothing on any node of its pool. Every broker says so itself in the
 // view of this pass. A claim that never had a volume holds nothing, whatever its node does.
 func (d *Decision) isEmpty(in Inputs, pool *model.Pool, volume string) bool {
+	holders := holdersOf(in.Live, d.Model, pool, volume)
 	for i := range d.Model.Nodes {
 		n := &d.Model.Nodes[i]
-		if n.Pool != pool.Name {
-			continue
-		}
 		claim := in.Live.Claims[model.ClaimName(volume, n.PodName)]
-		if !pool.Broker || claim == nil || !model.HasVolume(claim) {
-			continue
+		if n.Pool == pool.Name && claim != nil && model.HasVolume(claim) {
+			holders[n.ID] = n.PodName
 		}
-		at := slices.IndexFunc(in.Live.Pods, func(pod corev1.Pod) bool { return pod.Name == n.PodName })
-		if at >= 0 && !slices.Contains(render.VolumesOf(&in.Live.Pods[at].Spec), volume) {
+	}
+	for id, podName := range holders {
+		at := slices.IndexFunc(in.Live.Pods, func(pod corev1.Pod) bool { return pod.Name == podName })
+		if !pool.Broker || at >= 0 && !slices.Contains(render.VolumesOf(&in.Live.Pods[at].Spec), volume) {
 			continue // it runs without
 		}
 		if in.Kafka == nil || in.Kafka.ClusterID != d.Model.ClusterID {
 			return false
 		}
-		dirs, told := in.Kafka.LogDirs[n.ID]
+		dirs, told := in.Kafka.LogDirs[id]
 		if !told {
 			return false
 		}
@@ -100,6 +100,21 @@ func (d *Decision) isEmpty(in Inputs, pool *model.Pool, volume string) bool {
 		}
 	}
 	return true
+}
+
+// holdersOf are the pods of a pool that mount a volume, by node id, those of nodes that leave among them.
+func holdersOf(live *observe.Live, c *model.Cluster, pool *model.Pool, volume string) map[int32]string {
+	holders := map[int32]string{}
+	for i := range live.Pods {
+		pod := &live.Pods[i]
+		claim := live.Claims[model.ClaimName(volume, pod.Name)]
+		id, is := observe.NodeID(pod.Name)
+		if is && pod.Labels[v1alpha1.LabelPool] == pool.Name && slices.Contains(render.VolumesOf(&pod.Spec), volume) &&
+			claim != nil && model.HasVolume(claim) && claim.Labels[v1alpha1.LabelClusterID] == c.ClusterID {
+			holders[id] = pod.Name
+		}
+	}
+	return holders
 }
 
 // LeavingVolumes lists the nodes whose pods mount a volume that the spec of their pool does not have: what is on it,

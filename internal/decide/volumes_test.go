@@ -118,3 +118,13 @@ func runningOn(t *testing.T, change func(*v1alpha1.KafkaClusterSpec)) Inputs {
 	change(&cluster.Spec)
 	return runningCluster(t, cluster)
 }
+
+// A node that leaves holds what no other one has, too.
+func TestAVolumeStaysForWhatANodeThatLeavesHoldsOnIt(t *testing.T) {
+	in := withMore(t, 2)
+	two := int32(2)
+	in.Cluster.Spec.Pools[0].Replicas = &two
+	if got := volumesOfPool(Decide(in)); got != "[data more] [more]" {
+		t.Errorf("volumes, and those that leave: %s", got)
+	}
+}

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/verdict"
 )
@@ -148,8 +147,9 @@ func isFenced(v *view, d *disruption, _ *round) (bool, string) {
 	return v.kafka.brokers[d.node.ID].Fenced, "Kafka still counts on it"
 }
 
-// departed lists the nodes of which Kubernetes has nothing but claims, and that the spec does not ask for; and of
-// others the claims of volumes that their pools have lost, and that their pods run without.
+// departed lists the nodes of which Kubernetes has nothing but claims, and that the spec does not ask for. Claims of
+// volumes that a pool has lost are not among them: what came to such a volume after it was seen empty, and before its
+// broker ran without, is nowhere else.
 func (v *view) departed() []*node {
 	var departed []*node
 	for _, id := range slices.Sorted(maps.Keys(v.obs.Nodes)) {
@@ -164,19 +164,6 @@ func (v *view) departed() []*node {
 		pool := &model.Pool{Name: claims[0].Pool, StatefulSet: v.c.Name + "-" + claims[0].Pool}
 		departed = append(departed, &node{Node: &model.Node{ID: id, Pool: pool.Name}, pool: pool, gone: true, claims: claims})
 	}
-	for _, n := range v.nodes {
-		if n.leaving || n.gone || n.pod == nil || n.pod.Deleting || len(n.pool.Volumes) == 0 || len(n.pod.Volumes) == 0 {
-			continue // nothing is known of what it has
-		}
-		claims := slices.DeleteFunc(slices.Clone(n.claims), func(claim model.ObservedClaim) bool {
-			has := slices.ContainsFunc(n.pool.Volumes, func(w v1alpha1.Volume) bool { return w.Name == claim.Volume })
-			mounts := slices.Contains(n.pod.Volumes, claim.Volume)
-			return has || mounts || claim.ClusterID != v.c.ClusterID || claim.Pool != n.Pool
-		})
-		if len(claims) > 0 {
-			departed = append(departed, &node{Node: n.Node, pool: n.pool, without: n, claims: claims})
-		}
-	}
 	return departed
 }
 
@@ -185,9 +172,6 @@ func (n *node) claimsName() string { return fmt.Sprintf("claims of node %d", n.I
 func claimsUnwanted(_ *view, n *node) (bool, string) {
 	for _, claim := range n.claims {
 		if claim.Unwanted && !claim.Deleting {
-			if n.without != nil {
-				return true, "the pool has lost the volume, and its storage.retention.whenScaled was Delete"
-			}
 			return true, "the node is gone, and storage.retention.whenScaled of its pool was Delete"
 		}
 	}
@@ -197,9 +181,6 @@ func claimsUnwanted(_ *view, n *node) (bool, string) {
 // forgotten protects claims for as long as the node might be wanted back.
 func forgotten(v *view, d *disruption, _ *round) (bool, string) {
 	id := d.node.ID
-	if lives := d.node.without; lives != nil {
-		return lives.ready() && lives.runsWanted(), fmt.Sprintf("%s is not ready without them", lives.name())
-	}
 	if _, registered := v.kafka.brokers[id]; registered {
 		return false, fmt.Sprintf("Kafka has not forgotten broker %d", id)
 	}

@@ -106,8 +106,8 @@ var reasons = []reason{
 	},
 	{
 		name: "claimsUnwanted", leads: DeleteClaims, holds: claimsUnwanted,
-		after: "a node gone for good, or a volume taken out, of a pool with `storage.retention.whenScaled: Delete`",
-		sentence: "A node or a volume is gone, and storage.retention.whenScaled of its pool said Delete while the pool had " +
+		after: "a node gone for good, of a pool with `storage.retention.whenScaled: Delete`",
+		sentence: "A node is gone, and storage.retention.whenScaled of its pool said Delete while the pool had " +
 			"it: its claims bear the annotation kafka.castellan.dev/when-scaled.",
 	},
 	{

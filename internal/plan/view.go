@@ -32,7 +32,6 @@ type node struct {
 	pool    *model.Pool
 	leaving bool               // the spec does not ask for it, and Kubernetes still has something of it
 	gone    bool               // only Kafka still remembers it
-	without *node              // the node that runs without the claims which this one stands for; nil = it is itself
 	set     model.ObservedPool // its StatefulSet; zero when there is none
 	made    bool               // its StatefulSet exists and asks for this node
 	pod     *model.ObservedPod // nil = none

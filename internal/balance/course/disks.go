@@ -80,10 +80,13 @@ func (c *Course) find(broker int32, id kafka.PartitionID) (where, coming string,
 	return where, coming, told
 }
 
-// shifts tells whether a move between disks that is on record is under way, as far as is known.
+// shifts tells whether a move between disks that is on record is under way, as far as is known. One of a partition that
+// is gone, or that its broker has no more, is not, whether or not the broker ever says so.
 func (c *Course) shifts(m v1alpha1.MovingPartition) bool {
-	_, coming, told := c.find(*m.Broker, kafka.PartitionID{Topic: m.Topic, Number: m.Partition})
-	return !told || coming != ""
+	id := kafka.PartitionID{Topic: m.Topic, Number: m.Partition}
+	_, coming, told := c.find(*m.Broker, id)
+	p, exists := c.current[id]
+	return exists && slices.Contains(p.Replicas, *m.Broker) && (!told || coming != "")
 }
 
 // pastWithin is 1 if a move between disks is past, 0 if it is to come or under way, and all of them if its replica is

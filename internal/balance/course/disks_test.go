@@ -181,3 +181,24 @@ func TestWhichLogDirectoriesShareADisk(t *testing.T) {
 		}
 	}
 }
+
+// What a broker says no more of: it has left, or its partition has.
+func TestAMoveBetweenDisksOfABrokerThatIsGoneHasEnded(t *testing.T) {
+	in := scene(withDisks)
+	gone := int32(7)
+	in.Settings.Record.InFlight = []v1alpha1.MovingPartition{
+		{Topic: "orders", Replicas: []int32{0, 7}, Broker: &gone, LogDir: "/e"},
+		{Topic: "deleted", Replicas: []int32{0, 2}, Broker: new(int32), LogDir: "/f"},
+	}
+	if c := in.look(); len(c.Ended()) != 2 {
+		t.Errorf("ended are %v", c.Ended())
+	}
+}
+
+// An operator that was just upgraded has nothing on record, and waits for all brokers to serve.
+func TestABrokerThatLeavesIsToldOfWithoutARecord(t *testing.T) {
+	in := scene(func(in *asked) { in.Settings.Record, in.Snapshot.Brokers[1].Fenced = nil, true })
+	if text, _ := in.look().Leaving(2); !strings.Contains(text, "node 2 leaves once its 4 partitions are elsewhere") {
+		t.Errorf("%q", text)
+	}
+}

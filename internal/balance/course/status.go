@@ -243,7 +243,7 @@ func (c *Course) Leaving(id int32) (text string, stuck bool) {
 			return elsewhere + ": " + s.String(), true
 		}
 	}
-	if message := c.Status().Message; message != "" {
+	if message := c.Status().GetMessage(); message != "" {
 		return elsewhere + ": " + message, false
 	}
 	return elsewhere, false
