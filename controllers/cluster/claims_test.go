@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -84,6 +86,40 @@ func TestAClaimThatKubernetesDoesNotLetGrowHoldsUpNoOther(t *testing.T) {
 		`stands in its way`
 	if len(s.refused) != 1 || s.refused[0].Text() != want {
 		t.Errorf("told is %v, expected %s", s.refused, want)
+	}
+}
+
+// Nothing of a larger size is in force yet in the pass that sees it first.
+func TestAClusterIsNotReadyInThePassThatAsksForALargerDisk(t *testing.T) {
+	b := aBroker(t)
+	claim, cluster := &corev1.PersistentVolumeClaim{}, &v1alpha1.KafkaCluster{}
+	has := func(size string) {
+		b.get("data-events-main-0", claim)
+		claim.Status.Phase = corev1.ClaimBound
+		claim.Status.Capacity = corev1.ResourceList{corev1.ResourceStorage: resource.MustParse(size)}
+		if err := b.api.Status().Update(t.Context(), claim); err != nil {
+			t.Fatal(err)
+		}
+	}
+	has("1Gi")
+	if said := b.passes(time.Minute); !strings.HasPrefix(said, "AsSpecified: ") {
+		t.Fatalf("before: %s", said)
+	}
+	b.get("events", cluster)
+	cluster.Spec.Pools[0].Storage.Volumes[0].Size = resource.MustParse("2Gi")
+	cluster.Generation++
+	if err := b.api.Update(t.Context(), cluster); err != nil {
+		t.Fatal(err)
+	}
+	const want = "Growing: PersistentVolumeClaim data-events-main-0 is to go from 1Gi to 2Gi"
+	if said := b.passes(0); said != want {
+		t.Errorf("the first pass says %q, expected %q", said, want)
+	}
+	b.get("events", cluster)
+	b.get("data-events-main-0", claim)
+	ready := meta.FindStatusCondition(cluster.Status.Conditions, v1alpha1.ConditionReady)
+	if asks := claim.Spec.Resources.Requests.Storage().String(); ready.ObservedGeneration != 2 || asks != "2Gi" {
+		t.Errorf("it is of generation %d, and the claim asks for %s", ready.ObservedGeneration, asks)
 	}
 }
 
