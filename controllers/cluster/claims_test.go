@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -84,6 +85,42 @@ func TestAClaimThatKubernetesDoesNotLetGrowHoldsUpNoOther(t *testing.T) {
 		`stands in its way`
 	if len(s.refused) != 1 || s.refused[0].Text() != want {
 		t.Errorf("told is %v, expected %s", s.refused, want)
+	}
+}
+
+// Everything is as it should be, and a disk was asked to grow in this very pass: that it did is yet to be seen.
+func TestAClusterIsNotReadyInThePassThatAsksForALargerDisk(t *testing.T) {
+	claim := claimNamed("data-0")
+	claim.Namespace = "shop"
+	h := newHouse(t, claim)
+	cluster, size := &v1alpha1.KafkaCluster{}, resource.MustParse("2Gi")
+	h.get("events", cluster)
+	s := newScope(decide.Inputs{Cluster: cluster, Live: &observe.Live{}, Now: time.Now()})
+	s.decision = decide.Decision{
+		Model: &model.Cluster{
+			Pools: []model.Pool{{Name: "main", Replicas: 1, Broker: true}}, Nodes: []model.Node{{ID: 0, Pool: "main"}},
+		},
+		Observation: &model.Observation{
+			Nodes: map[int32]model.ObservedNode{0: {Pod: &model.ObservedPod{Ready: true}}},
+			Kafka: &kafka.Snapshot{Brokers: []kafka.Broker{{ID: 0}}},
+		},
+	}
+	report := func() string {
+		if err := errors.Join(h.under.changeClaims(t.Context(), s), h.under.report(t.Context(), s, nil)); err != nil {
+			t.Fatal(err)
+		}
+		return h.said()
+	}
+	if said := report(); !strings.HasPrefix(said, "AsSpecified: ") {
+		t.Fatalf("before: %s", said)
+	}
+	h.get("events", s.base)
+	s.decision.ClaimChanges = []decide.ClaimChange{
+		{Claim: claim, Field: "spec.size", Told: "go from 1Gi to 2Gi", Size: &size},
+	}
+	s.decision.Growing = []string{"PersistentVolumeClaim data-0 is to go from 1Gi to 2Gi"}
+	if said := report(); said != "Growing: PersistentVolumeClaim data-0 is to go from 1Gi to 2Gi" {
+		t.Errorf("it says %q", said)
 	}
 }
 

@@ -122,14 +122,22 @@ func isOwner(c *model.Cluster, o metav1.OwnerReference) bool {
 	return o.Kind == model.KindCluster && string(o.UID) == c.UID
 }
 
-// growing says of which disks the spec asks for more than they have yet, by what Kubernetes was asked for already.
-func growing(c *model.Cluster, o *model.Observation) []string {
+// growing says of which disks the spec asks for more than they have yet: first what Kubernetes is about to be asked for,
+// because the spec is not in force before that, and then what it was asked for already.
+func growing(c *model.Cluster, o *model.Observation, changes []ClaimChange) []string {
 	var said []string
+	asked := map[string]bool{}
+	for _, change := range changes {
+		if change.Field != "" {
+			said, asked[change.Claim.Name] = append(said, change.sentence()), true
+		}
+	}
 	for i := range c.Nodes {
 		for _, v := range c.PoolOf(&c.Nodes[i]).Volumes {
 			for _, claim := range o.Nodes[c.Nodes[i].ID].Claims {
 				lacks := !claim.Capacity.IsZero() && claim.Capacity.Cmp(v.Size) < 0 || v.VolumeAttributesClassName != nil
-				if claim.Volume == v.Name && !claim.Deleting && claim.Growth != "" && lacks && claim.Asks(v) {
+				if claim.Volume == v.Name && !claim.Deleting && claim.Growth != "" && lacks && claim.Asks(v) &&
+					!asked[claim.Name] {
 					said = append(said, fmt.Sprintf("PersistentVolumeClaim %s %s", claim.Name, claim.Growth))
 				}
 			}
@@ -138,15 +146,8 @@ func growing(c *model.Cluster, o *model.Observation) []string {
 	return said
 }
 
-// asking says what Kubernetes is about to be asked for. The spec is not in force before it was.
-func asking(changes []ClaimChange) []string {
-	var said []string
-	for _, c := range changes {
-		if c.Field != "" {
-			said = append(said, fmt.Sprintf("PersistentVolumeClaim %s is to %s", c.Claim.Name, c.Told))
-		}
-	}
-	return said
+func (c ClaimChange) sentence() string {
+	return fmt.Sprintf("PersistentVolumeClaim %s is to %s", c.Claim.Name, c.Told)
 }
 
 // RefusedChange is a change of a claim that Kubernetes refuses, in its words.

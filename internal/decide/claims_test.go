@@ -137,6 +137,10 @@ func TestWhatIsChangedOfAClaim(t *testing.T) {
 			if got := toldOf(d.ClaimChanges); got != c.want || len(d.Verdicts) > 0 {
 				t.Errorf("changes:\n%s\nexpected:\n%s\nverdicts %v", got, c.want, d.Verdicts)
 			}
+			asks := strings.Contains(c.want, "size ") || strings.Contains(c.want, "attributes ")
+			if asks && (d.Growing == nil || !strings.Contains(d.Growing[0], name+" is to ")) {
+				t.Errorf("it is in force only once it was asked for: %q", d.Growing)
+			}
 		})
 	}
 }
@@ -210,6 +214,9 @@ func TestAPoolGrows(t *testing.T) {
 	}
 	for _, c := range d.ClaimChanges {
 		c.Claim.Spec.Resources.Requests = corev1.ResourceList{corev1.ResourceStorage: *c.Size}
+	}
+	if len(d.Growing) != 3 {
+		t.Errorf("each claim is told once: %q", d.Growing)
 	}
 	d = Decide(in)
 	if len(d.ClaimChanges) > 0 || len(d.Growing) != 3 ||

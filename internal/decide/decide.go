@@ -160,7 +160,7 @@ func Decide(in Inputs) Decision {
 	d.Observation.Kafka, d.Observation.KafkaError, d.Observation.Usage = in.Kafka, in.KafkaError, in.Usage
 	d.Observation.Balancing = in.Balancing
 	d.ClaimChanges = claimChanges(d.Model, in.Live)
-	d.Growing = append(growing(d.Model, d.Observation), asking(d.ClaimChanges)...)
+	d.Growing = growing(d.Model, d.Observation, d.ClaimChanges)
 	ran := sync.OnceValue(func() map[int32]render.NodeFiles { return ranFiles(in.Live) })
 	if d.Model.Tiered != nil {
 		d.Warnings = append(d.Warnings, d.otherTiers(ran())...)

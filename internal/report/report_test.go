@@ -3,6 +3,7 @@ package report
 import (
 	"testing"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
@@ -46,5 +47,26 @@ func TestTheStatusSaysWhoDecides(t *testing.T) {
 		if got := *s.status.Authorization; got.Type != kind || got.Class != class {
 			t.Errorf("%s: %+v", kind, got)
 		}
+	}
+}
+
+// Ready means in force: disks that have not grown yet, or were not even asked to, are not.
+func TestAClusterWhoseDisksAreToGrowIsNotReady(t *testing.T) {
+	s := oneNode(model.ObservedNode{Pod: &model.ObservedPod{Ready: true}})
+	s.Observation.Kafka = &kafka.Snapshot{Brokers: []kafka.Broker{{ID: 0}}}
+	ready := func(growing ...string) metav1.Condition {
+		s.Cluster.Generation++
+		s.Growing = growing
+		s.setAvailable()
+		s.setReady()
+		return *meta.FindStatusCondition(s.status.Conditions, v1alpha1.ConditionReady)
+	}
+	if c := ready(); c.Status != metav1.ConditionTrue {
+		t.Fatalf("at rest: %+v", c)
+	}
+	c := ready("data-0 is to go from 1Gi to 2Gi", "data-1 is to go from 1Gi to 2Gi")
+	if c.Status != metav1.ConditionFalse || c.Reason != "Growing" || c.ObservedGeneration != 2 ||
+		c.Message != "data-0 is to go from 1Gi to 2Gi; and 1 more" {
+		t.Errorf("%+v", c)
 	}
 }
