@@ -5,15 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/castellan-dev/castellan/internal/claim"
 )
+
+// olderCRDs is how often CRDs that keep no record of the operator are tried again.
+const olderCRDs = 10 * time.Minute
 
 // signed is a status with this installation on record, where the cluster is its own.
 func (p *Pass[T, S]) signed(s S) S {
 	r := p.reconciler
 	if r.Installation.Name != "" && p.Cluster.Object != nil && p.Cluster.tenure == claim.TenureOurs &&
-		!p.Cluster.nobodys && !r.unsigned.Load() {
+		!p.Cluster.nobodys && r.Clock.Now().UnixNano()-r.unsigned.Load() >= int64(olderCRDs) {
 		*r.Operator(&s) = r.Installation.Name
 	}
 	return s
@@ -25,7 +29,7 @@ func (p *Pass[T, S]) noticeUnsigned(o T) {
 	var empty S
 	wanted, kept := p.signed(empty), p.operatorOf(o)
 	if *p.reconciler.Operator(&wanted) != "" && kept == "" {
-		p.reconciler.unsigned.Store(true)
+		p.reconciler.unsigned.Store(p.reconciler.Clock.Now().UnixNano())
 	}
 }
 

@@ -257,17 +257,20 @@ func (p *Pass[T, S]) WriteStatus(ctx context.Context, o T, s S) error {
 	if *p.reconciler.Operator(&before) != p.reconciler.Installation.Name {
 		write = p.reconciler.Writer.ClaimStatus
 	}
-	if err := apply.IgnoreGone(write(ctx, o, before, p.signed(s))); err != nil {
-		if apierrors.IsConflict(err) && p.Overtaken(p.reconciler.Key(o).Name, err) {
-			return nil
-		}
+	err := write(ctx, o, before, p.signed(s))
+	if apierrors.IsConflict(err) && p.Overtaken(p.reconciler.Key(o).Name, err) {
+		return nil // nothing is written, and it is looked at again
+	}
+	if err == nil {
+		p.noticeUnsigned(o)
+	}
+	if err := apply.IgnoreGone(err); err != nil {
 		if refused(err) {
 			p.reconciler.Events.Eventf(o, nil, corev1.EventTypeWarning, "StatusRefused", "Update",
 				"The operator cannot write the status, which is as it was before: %s", err)
 		}
 		return fmt.Errorf("write the status of %s %s/%s: %w", p.reconciler.Name, o.GetNamespace(), o.GetName(), err)
 	}
-	p.noticeUnsigned(o)
 	return nil
 }
 

@@ -147,8 +147,9 @@ type Reconciler[T Object, S any] struct {
 	worker Worker[T, S]
 	Doubts Doubts // verdicts that rest on the answer of a single broker
 	aside  Doubts // changes that another installation has not taken up
-	// unsigned: the API server drops the record of the operator, because its CRD is older.
-	unsigned atomic.Bool
+	// unsigned is when the API server was last seen to drop the record of the operator, because its CRD is older, in
+	// nanoseconds since 1970; 0 = never.
+	unsigned atomic.Int64
 	kept     Doubts // why objects that are being deleted were not let go of
 }
 

@@ -11,20 +11,22 @@ import (
 	"github.com/castellan-dev/castellan/internal/claim"
 )
 
+// Policies are the answers for whole namespaces that were looked up before: in the cache, and past it. The zero value
+// has none.
+type Policies struct {
+	cached, live map[string]v1alpha1.DeletionPolicy
+}
+
 // settlePolicies lets the objects of a flush say what their namespaces and the operator say for them. The objects are
-// copies, and a spec is never written. What would be deleted for want of a word is looked up past the cache: somebody
-// who annotates a namespace and prunes right after has annotated first.
+// copies, and a spec is never written.
 func (r *Reconciler[T, S]) settlePolicies(ctx context.Context, cluster Host, found []Found[T]) error {
-	cached, live := map[string]v1alpha1.DeletionPolicy{}, map[string]v1alpha1.DeletionPolicy{}
+	var known Policies
 	for _, f := range found {
 		for _, o := range f.Objects {
 			if *r.Policy(o) != "" || cluster.Object == nil {
 				continue
 			}
-			policy, err := r.defaultOf(ctx, r.Namespaces.Reader, cached, cluster, o)
-			if err == nil && policy == "" && o.GetDeletionTimestamp() != nil {
-				policy, err = r.defaultOf(ctx, r.Namespaces.Live, live, cluster, o)
-			}
+			policy, err := r.saidFor(ctx, &known, cluster, o)
 			if err != nil {
 				return err
 			}
@@ -32,6 +34,21 @@ func (r *Reconciler[T, S]) settlePolicies(ctx context.Context, cluster Host, fou
 		}
 	}
 	return nil
+}
+
+// saidFor is defaultOf by the cache. What would be deleted for want of a word is looked up past it: somebody who
+// annotates a namespace and prunes right after has annotated first.
+func (r *Reconciler[T, S]) saidFor(
+	ctx context.Context, known *Policies, cluster Host, o T,
+) (v1alpha1.DeletionPolicy, error) {
+	if known.cached == nil {
+		known.cached, known.live = map[string]v1alpha1.DeletionPolicy{}, map[string]v1alpha1.DeletionPolicy{}
+	}
+	policy, err := r.defaultOf(ctx, r.Namespaces.Reader, known.cached, cluster, o)
+	if err == nil && policy == "" && o.GetDeletionTimestamp() != nil {
+		return r.defaultOf(ctx, r.Namespaces.Live, known.live, cluster, o)
+	}
+	return policy, err
 }
 
 // defaultOf is what becomes of what an object stands for when the object says nothing; known are the answers for whole
@@ -61,13 +78,13 @@ func (p *Pass[T, S]) keepPolicy(o T) (restore func()) {
 }
 
 // WithPolicy is an object of the cache, or a copy of it that says what its namespace or the operator says for it. known
-// begins empty and keeps what was looked up.
-func (p *Pass[T, S]) WithPolicy(ctx context.Context, o T, known map[string]v1alpha1.DeletionPolicy) (T, error) {
+// keeps what was looked up.
+func (p *Pass[T, S]) WithPolicy(ctx context.Context, o T, known *Policies) (T, error) {
 	r := p.reconciler
 	if *r.Policy(o) != "" {
 		return o, nil
 	}
-	policy, err := r.defaultOf(ctx, r.Namespaces.Reader, known, p.Cluster, o)
+	policy, err := r.saidFor(ctx, known, p.Cluster, o)
 	if err != nil || policy == "" {
 		return o, err
 	}

@@ -175,10 +175,11 @@ func (p *userPass) namesIn(ctx context.Context, store mechanism.Store) (map[stri
 	if err != nil {
 		return nil, err
 	}
-	all, policies := map[string]bool{}, map[string]v1alpha1.DeletionPolicy{}
+	all := map[string]bool{}
+	var policies batch.Policies
 	for _, u := range list {
 		if u.DeletionTimestamp != nil {
-			if u, err = p.pass.WithPolicy(ctx, u, policies); err != nil {
+			if u, err = p.pass.WithPolicy(ctx, u, &policies); err != nil {
 				return nil, err
 			}
 		}

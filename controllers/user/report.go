@@ -138,7 +138,7 @@ func (p *userPass) settleLeaving(ctx context.Context, i *userItem) error {
 // leave nothing stays: nobody has seen its logins refused, and nothing is changed until the successor may go on, or
 // goes.
 func (p *userPass) settleFrozen(ctx context.Context, i *userItem) error {
-	former := p.formerOf(i)
+	former := slices.DeleteFunc(p.formerOf(i), func(u *v1alpha1.KafkaUser) bool { return u.DeletionTimestamp == nil })
 	done := slices.DeleteFunc(i.claim.Held(), func(u *v1alpha1.KafkaUser) bool { return slices.Contains(former, u) })
 	errs := []error{p.pass.Release(ctx, done...)}
 	for _, u := range former {
