@@ -199,7 +199,9 @@ func (v *view) planLeavingVolumes(p *Plan) {
 // heldOn says what is on a volume of a broker, as far as is known, and whether only the user can change that; empty =
 // nothing is.
 func (v *view) heldOn(n *node, volume string) (why string, stuck bool) {
-	if n.pod == nil || n.gone || !n.isBroker() || !slices.Contains(n.pod.Volumes, volume) {
+	bound := func(c model.ObservedClaim) bool { return c.Volume == volume && (c.Bound || c.Lost) }
+	if n.pod == nil || n.gone || !n.isBroker() || !slices.Contains(n.pod.Volumes, volume) ||
+		!slices.ContainsFunc(n.claims, bound) { // a claim that never had a disk holds nothing
 		return "", false
 	}
 	if fresh, why := v.freshSnapshot(); !fresh {
@@ -208,7 +210,7 @@ func (v *view) heldOn(n *node, volume string) (why string, stuck bool) {
 	path := model.LogDir(volume)
 	dirs, told := v.kafka.snapshot.LogDirs[n.ID]
 	if !told {
-		return fmt.Sprintf("%s does not say what is on it", n.name()), false
+		return fmt.Sprintf("%s does not say what is on it; if it cannot get up, put the volume back", n.name()), false
 	}
 	at := slices.IndexFunc(dirs, func(d kafka.LogDir) bool { return d.Path == path })
 	switch {

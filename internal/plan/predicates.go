@@ -141,7 +141,7 @@ var predicates = []predicate{
 			"replica is exempt.",
 	},
 	{
-		name: volumesEmptyName, guards: stops, permits: volumesEmpty, field: fieldOfVolume,
+		name: volumesEmptyName, guards: stops, asks: failed, permits: volumesEmpty, field: fieldOfVolume,
 		sentence: "A volume that is taken out of a pool is empty: on every broker of the pool before any of them loses it, " +
 			"and on a broker once more before its pod goes. No cordon names it any more.",
 	},

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -24,6 +25,10 @@ func (s *stage) leaveSecond() {
 	s.shot().LogDirs = map[int32][]kafka.LogDir{}
 	for id := range int32(3) {
 		s.pod(id).Volumes = []string{"data", "second"}
+		seen := s.obs.Nodes[id]
+		seen.Claims = append(slices.Clone(seen.Claims), model.ObservedClaim{Volume: "second", Bound: true,
+			Name: fmt.Sprintf("second-events-main-%d", id), UID: fmt.Sprintf("second-%d", id), ClusterID: s.c.ClusterID, Pool: "main"})
+		s.obs.Nodes[id] = seen
 		s.shot().LogDirs[id] = []kafka.LogDir{{Path: model.LogDir("data")}, {Path: model.LogDir("second")}}
 	}
 	s.shot().LogDirs[1][1].Holds = []kafka.PartitionID{{Topic: s.partition(0).Topic, Number: s.partition(0).Number}}
@@ -113,6 +118,15 @@ func TestABrokerLosesAVolumeOnlyOnceItIsEmpty(t *testing.T) {
 			s.shot().LogDirs[1][1].Holds = nil
 			s.shot().BrokerConfigs[1] = map[string]string{cordonKey: model.LogDir("second")}
 		}, "broker 1 not restarted: volume second leaves with the pod, and its log directory is cordoned"},
+		{"not while it fails and nobody sees what is there", func(s *stage) {
+			s.pod(1).Ready, s.pod(1).Running, s.pod(1).Problem, s.obs.Kafka = false, false, model.ProblemCrashLoop, nil
+		}, "broker 1 not restarted: volume second leaves with the pod: there is no view of Kafka"},
+		{"but while it fails and never had a disk there", func(s *stage) {
+			s.pod(1).Ready, s.pod(1).Running, s.pod(1).Problem = false, false, model.ProblemUnschedulable
+			claims := s.obs.Nodes[1].Claims
+			claims[len(claims)-1].Bound = false
+			delete(s.shot().LogDirs, 1)
+		}, ""},
 		{"then it does", func(s *stage) { s.shot().LogDirs[1][1].Holds = nil }, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -223,11 +237,10 @@ func TestTheClaimOfAVolumeThatLeftGoesOnlyWhereThePoolSaysDelete(t *testing.T) {
 				s.pod(id).Volumes = []string{"data"}
 				s.shot().LogDirs[id] = []kafka.LogDir{{Path: model.LogDir("data")}}
 			}
-			seen := s.obs.Nodes[0]
-			seen.Claims = append(slices.Clone(seen.Claims), model.ObservedClaim{Volume: "second", Name: "second-events-main-0",
-				UID: "left", ClusterID: s.c.ClusterID, Pool: "main", Bound: true, Unwanted: true})
-			s.obs.Nodes[0] = seen
-			tt.change(s, &seen.Claims[len(seen.Claims)-1])
+			claims := s.obs.Nodes[0].Claims
+			claim := &claims[len(claims)-1]
+			claim.Unwanted = true
+			tt.change(s, claim)
 			p := s.next()
 			if got := linesOf(p, DeleteClaims); (got != "") != tt.goes {
 				t.Errorf("steps %q; held %+v", got, p.Held)
