@@ -86,6 +86,15 @@ const installLimit = 10 * time.Minute
 
 // installOperator installs or upgrades the chart with an image and more values, and waits until it works.
 func installOperator(ctx context.Context, image string, values ...string) error {
+	var flags []string
+	for _, value := range values {
+		flags = append(flags, "--set", value)
+	}
+	return upgradeOperator(ctx, image, flags...)
+}
+
+// upgradeOperator installs the operator, or upgrades it, with more flags of Helm.
+func upgradeOperator(ctx context.Context, image string, flags ...string) error {
 	helm, err := script(ctx, "hack/tool.sh", "helm")
 	if err != nil {
 		return err
@@ -94,10 +103,7 @@ func installOperator(ctx context.Context, image string, values ...string) error 
 	args := []string{"upgrade", "--install", release, "charts/castellan", "--kubeconfig", kubeconfig,
 		"--namespace", releaseNamespace, "--create-namespace", "--wait", "--timeout", installLimit.String(),
 		"--set-string", "image.repository=" + name, "--set-string", "image.tag=" + tag}
-	for _, value := range values {
-		args = append(args, "--set", value)
-	}
-	_, err = run(ctx, nil, helm, args...)
+	_, err = run(ctx, nil, helm, append(args, flags...)...)
 	return err
 }
 

@@ -153,8 +153,9 @@ func handOver(t *testing.T, helm string) (image string) {
 		ctx, cancel := context.WithTimeout(context.Background(), pace.Of(8*time.Minute))
 		defer cancel()
 		artifacts.collectIfFailed(t, sampleNamespace)
-		_, err := kubectl(ctx, "apply", "--server-side", "--force-conflicts", "-k", "config/crd")
-		if err := errors.Join(err, removeUnlessReleased(ctx, helm), installOperator(ctx, image)); err != nil {
+		err := removeUnlessReleased(ctx, helm)
+		// Fields of the CRDs belong to the tool.
+		if err := errors.Join(err, upgradeOperator(ctx, image, "--force-conflicts")); err != nil {
 			t.Errorf("put the operator back: %v", err)
 		}
 		for _, kind := range []string{"kafkatopics", "kafkausers", "kafkaclusters"} {
