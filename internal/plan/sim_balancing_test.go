@@ -102,8 +102,10 @@ func (s *sim) judgeMoves(step *Step) {
 	}
 	for _, n := range s.order {
 		// A failed disk on which nothing is offline is told within a minute: brokers are asked that often.
+		// One that has left tells nothing any more.
 		known := s.toldFailed(n.id) || n.second.failedFor > 90 && n.alive() && n.unfenced
-		if n.second.failed && !s.unseen && known {
+		serves := slices.ContainsFunc(s.seen.Brokers, func(b kafka.Broker) bool { return b.ID == n.id })
+		if n.second.failed && !s.unseen && known && serves {
 			s.violate("replicas begin to move while a disk of node %d has failed", n.id)
 		}
 		want, known := s.want.Files[n.id]

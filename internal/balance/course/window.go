@@ -32,16 +32,27 @@ func (c *Course) goesOn() bool {
 		return true
 	}
 	held := false
-	for _, p := range c.left {
+	for i, p := range c.left {
 		if p.Waits && held {
 			return false
 		}
-		if p.flies || p.startable {
+		if p.flies || c.mayStart(i) {
 			return true
 		}
 		held = held || p.held
 	}
 	return false
+}
+
+// mayStart tells whether a move can begin where its partition is, and of two that change places the other one, too.
+func (c *Course) mayStart(i int) bool {
+	switch {
+	case c.changesPlaces(i):
+		return c.left[i].startable && c.left[i+1].startable
+	case i > 0 && c.changesPlaces(i-1):
+		return c.left[i].startable && c.left[i-1].startable
+	}
+	return c.left[i].startable
 }
 
 // waitsForWindow tells whether nothing may begin before a window opens.
