@@ -107,6 +107,24 @@ func TestAReleaseOfOtherNamesBesideKeptCRDs(t *testing.T) {
 	mustHelm(t, "upgrade", "kafka-operator", chart, "--namespace", "platform", "--reuse-values")
 }
 
+// What another tool has written on kept CRDs, as Flux does with the version of the chart, is in the way until Helm is told
+// to take it over, as docs/gitops.md has it.
+func TestHelmTakesKeptCRDsOverFromFlux(t *testing.T) {
+	t.Cleanup(func() { dropCRDs(t, crdNames...) })
+	mustHelm(t, "install", "castellan", chart, "--namespace", system, "--create-namespace")
+	mustHelm(t, "uninstall", "castellan", "--namespace", system)
+	for _, name := range crdNames {
+		mustKubectl(t, "label", "crd", name, "helm.sh/chart=castellan-0.1.1_f00", "--overwrite",
+			"--field-manager=helm-controller")
+	}
+	again := []string{"upgrade", "--install", "castellan", chart, "--namespace", system}
+	t.Cleanup(func() { _, _ = helm(t, "uninstall", "castellan", "--namespace", system, "--ignore-not-found") })
+	if _, err := helm(t, again...); err == nil || !strings.Contains(err.Error(), `conflict with "helm-controller"`) {
+		t.Fatalf("fields of another manager: %v", err)
+	}
+	mustHelm(t, append(again, "--force-conflicts")...)
+}
+
 // Two releases with disjoint namespaces: the second leaves the CRDs to the first, and no object of theirs meets.
 func TestTwoReleasesWithDisjointNamespaces(t *testing.T) {
 	t.Cleanup(func() { dropCRDs(t, crdNames...) })
