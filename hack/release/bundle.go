@@ -196,7 +196,6 @@ func (r *release) serviceVersion(chart chartFile, installed []object) (object, e
 			"minKubeVersion":            strings.TrimSuffix(strings.TrimPrefix(chart.KubeVersion, ">="), "-0"),
 			"keywords":                  chart.Keywords,
 			"provider":                  object{"name": "Castellan authors", "url": home},
-			"maintainers":               []object{{"name": "Castellan authors", "email": "maintainers@castellan.dev"}},
 			"links":                     []object{{"name": "Source and documentation", "url": home}},
 			"icon":                      []object{{"mediatype": "image/svg+xml", "base64data": icon()}},
 			"relatedImages":             []object{{"name": product, "image": pinned}},
