@@ -68,6 +68,10 @@ func TestADiskThatLeavesIsEmptiedByAPlanOfItsOwn(t *testing.T) {
 	if text, _ := c.Clearing(0, "/d"); text != "" {
 		t.Errorf("of a disk that stays: %q", text)
 	}
+	in.Snapshot.LogDirs[0][1].Holds, in.Snapshot.LogDirs[0][1].Coming = nil, []kafka.PartitionID{id(1)}
+	if text, _ := in.look().Clearing(0, "/e"); !strings.HasPrefix(text, "it holds 1 replica of broker 0") {
+		t.Errorf("of what is on its way there: %q", text)
+	}
 	in.Settings.Mode = v1alpha1.BalancingOff
 	if text, stuck := in.look().Clearing(0, "/e"); !strings.Contains(text, "let spec.balancing.mode be OnScale") || !stuck {
 		t.Errorf("where nothing moves: %q, %t", text, stuck)
