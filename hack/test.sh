@@ -114,10 +114,11 @@ stage_api() {
 }
 
 stage_kafka() {
+	local packages=(./internal/kafka/... ./controllers/onkafka ./test/benchtopics ./test/benchusers)
+	[ "${LANE:-}" = promise ] || packages+=(./test/benchbalance)
 	CASTELLAN_BENCH_OPERATOR=$(hack/image.sh binary) || return 1
 	export CASTELLAN_BENCH_OPERATOR
-	gotest kafka . 20m ./internal/kafka/... ./controllers/onkafka ./test/benchtopics ./test/benchusers \
-		./test/benchbalance
+	gotest kafka . 20m "${packages[@]}"
 }
 
 # The tools are built first: the first time that takes longer than the tests.
