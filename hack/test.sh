@@ -100,14 +100,14 @@ stage_chart() { gotest chart . 5m ./test/chart/...; }
 # stage_api runs on the local cluster's Kubernetes, and in `make test-all` on the oldest and the newest that is supported.
 stage_api() {
 	local rc=0 version module=.
-	gotest api "$module" 10m ./test/api/... || rc=1
+	gotest api "$module" 20m ./test/api/... || rc=1
 	[ "${LANE:-}" = promise ] && return "$rc"
 	for version in 1.35 1.37; do
 		CASTELLAN_APISERVER=$(hack/tool.sh "kube-apiserver-$version") || return 1
 		export CASTELLAN_APISERVER
 		module=./$module # another name each time, so that all lists of results are kept
 		echo "Kubernetes $version"
-		gotest api "$module" 10m ./test/api/... || rc=1
+		gotest api "$module" 20m ./test/api/... || rc=1
 	done
 	unset CASTELLAN_APISERVER
 	return "$rc"
