@@ -122,8 +122,8 @@ func isOwner(c *model.Cluster, o metav1.OwnerReference) bool {
 	return o.Kind == model.KindCluster && string(o.UID) == c.UID
 }
 
-// growing says of which disks the spec asks for more than they have yet: first what Kubernetes is about to be asked for,
-// because the spec is not in force before that, and then what it was asked for already.
+// growing says of which disks the spec asks for more than they have yet: first what Kubernetes is about to be asked
+// for, because the spec is not in force before that, and then what it was asked for already.
 func growing(c *model.Cluster, o *model.Observation, changes []ClaimChange) []string {
 	var said []string
 	asked := map[string]bool{}
