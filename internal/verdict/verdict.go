@@ -20,11 +20,10 @@ const (
 
 // Reasons that are not of one kind of object alone.
 const (
-	ReasonInvalid         = "Invalid"         // no version of Castellan will do it
-	ReasonNotYetSupported = "NotYetSupported" // a change that this version of Castellan cannot make yet
-	ReasonUnknownVersion  = "UnknownVersion"  // not in the catalogue
-	ReasonHeld            = "Held"            // under way, and only the user can end what holds it back
-	ReasonRetrying        = "Retrying"        // it failed, and is tried again
+	ReasonInvalid        = "Invalid"        // no version of Castellan will do it
+	ReasonUnknownVersion = "UnknownVersion" // not in the catalogue
+	ReasonHeld           = "Held"           // under way, and only the user can end what holds it back
+	ReasonRetrying       = "Retrying"       // it failed, and is tried again
 )
 
 // Verdict is why something is not as it was asked for.

@@ -38,12 +38,8 @@ var clusterMistakes = map[string]mistake{
 		"UnknownVersion", []string{"spec.version", "9.9.9", kafkaVersion}},
 	"a size shrunk": {func(c kafkaCluster) { volume(c, 0).Size = resource.MustParse("512Mi") },
 		"Invalid", []string{"spec.pools[main].storage.volumes[data].size", "cannot shrink", "set the size back to 1Gi"}},
-	"a volume removed": {func(c kafkaCluster) { mainPool(c).Storage.Volumes = mainPool(c).Storage.Volumes[:1] },
-		"NotYetSupported", []string{"spec.pools[main].storage.volumes[second]", "put it back"}},
-	"a volume added": {func(c kafkaCluster) {
-		v := v1alpha1.Volume{Name: "third", Size: resource.MustParse("1Gi")}
-		mainPool(c).Storage.Volumes = append(mainPool(c).Storage.Volumes, v)
-	}, "NotYetSupported", []string{"spec.pools[main].storage.volumes[third]", "remove it"}},
+	"the first volume removed": {func(c kafkaCluster) { mainPool(c).Storage.Volumes = mainPool(c).Storage.Volumes[1:] },
+		"Invalid", []string{"spec.pools[main].storage.volumes[data]", "holds the metadata log", "put it back"}},
 	"a storage class changed": {func(c kafkaCluster) { class := "other"; volume(c, 0).StorageClassName = &class },
 		"Invalid", []string{"spec.pools[main].storage.volumes[data].storageClassName", "cannot change", "remove it"}},
 	"a volume made ephemeral": {func(c kafkaCluster) { volume(c, 0).Ephemeral = true },
