@@ -73,14 +73,14 @@ func (b *Balancer) Remember(cluster types.NamespacedName, r model.Remembered) {
 	}
 }
 
-// Planned is the plan of moves that is remembered of a cluster; nil = there is none.
-func (b *Balancer) Planned(cluster types.NamespacedName) *balance.Plan {
+// Planned are the moves that are left of the plan that is remembered of a cluster.
+func (b *Balancer) Planned(cluster types.NamespacedName) []balance.Move {
 	if b == nil {
 		return nil
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.plans[cluster].Plan
+	return b.plans[cluster].Left()
 }
 
 // Forget forgets a cluster that is gone.
@@ -105,6 +105,9 @@ func (b *Balancer) ended(w Work) {
 		b.lately[w.Cluster] = map[kafka.PartitionID]time.Time{}
 	}
 	for _, m := range w.Moves {
+		if m.ForeignThrottle || m.Broker != nil {
+			continue // no throttle of the operator's was on it
+		}
 		b.lately[w.Cluster][kafka.PartitionID{Topic: m.Topic, Number: m.Partition}] = w.Now.Add(behindFor)
 	}
 }
@@ -117,8 +120,8 @@ func (b *Balancer) endedLately(w Work) map[kafka.PartitionID]time.Time {
 	return maps.Clone(b.lately[w.Cluster])
 }
 
-// Seen is what is remembered of a cluster. Where that is a plan, or replicas move, the topics are there, too: each such
-// pass wants them.
+// Seen is what is remembered of a cluster. Where moves of a plan are left, or replicas move, the topics are there, too:
+// each such pass wants them.
 func (b *Balancer) Seen(ctx context.Context, cluster types.NamespacedName, shot *kafka.Snapshot) model.BalancingSeen {
 	if b == nil {
 		return model.BalancingSeen{}
@@ -126,7 +129,7 @@ func (b *Balancer) Seen(ctx context.Context, cluster types.NamespacedName, shot 
 	b.mu.Lock()
 	seen := model.BalancingSeen{Remembered: b.plans[cluster], Rate: b.Rate, Unnamed: maps.Clone(b.unnamed[cluster])}
 	b.mu.Unlock()
-	if seen.Remembered.Plan != nil || shot != nil && shot.Reassigning > 0 {
+	if len(seen.Remembered.Left()) > 0 || shot != nil && shot.Reassigning > 0 {
 		seen.Topics = b.topicsSeen(ctx, cluster)
 	}
 	return seen
@@ -278,8 +281,8 @@ func moveWithin(ctx context.Context, admin kafka.Admin, some map[int32]map[kafka
 	for _, id := range slices.Sorted(maps.Keys(some)) {
 		results, err := admin.MoveWithin(ctx, id, some[id])
 		errs = append(errs, err)
-		for partition, err := range results {
-			if err != nil {
+		for _, partition := range slices.SortedFunc(maps.Keys(results), kafka.PartitionID.Compare) {
+			if err := results[partition]; err != nil {
 				errs = append(errs, fmt.Errorf("move %s-%d to log directory %s of broker %d: %w",
 					partition.Topic, partition.Number, some[id][partition], id, err))
 			}
@@ -405,7 +408,8 @@ func (b *Balancer) End(ctx context.Context, w Work) error {
 func (b *Balancer) carry(ctx context.Context, w Work, work moving.Work) error {
 	refused, err := b.mover(w).Carry(ctx, w.Admin, work)
 	errs := []error{err}
-	for topic, r := range refused {
+	for _, topic := range slices.Sorted(maps.Keys(refused)) {
+		r := refused[topic]
 		errs = append(errs, fmt.Errorf("move replicas of topic %q: %s: %w", topic, r.Attempted, r.Err))
 	}
 	return errors.Join(errs...)
@@ -418,7 +422,7 @@ func (b *Balancer) limit(ctx context.Context, w Work, next *v1alpha1.BalancingSt
 	}
 	l := moves.Limit{
 		Rate: b.mover(w).Rate, Known: []int64{w.Record.BytesPerSecond}, Copying: next.BytesPerSecond > 0,
-		Shifting: slices.ContainsFunc(next.InFlight, func(m v1alpha1.MovingPartition) bool { return m.Broker != nil }),
+		Shifting: course.Shifts(next),
 	}
 	others, err := b.topics(ctx, w.Cluster)
 	if err != nil {
@@ -440,7 +444,7 @@ func (w Work) isForeign(topic kafka.Topic) bool {
 		if m.Topic == topic.Name && m.ForeignThrottle {
 			return true
 		}
-		own[fmt.Sprint(m.Partition)] = own[fmt.Sprint(m.Partition)] || m.Topic == topic.Name
+		own[fmt.Sprint(m.Partition)] = own[fmt.Sprint(m.Partition)] || m.Topic == topic.Name && m.Broker == nil
 	}
 	for id := range w.lately {
 		own[fmt.Sprint(id.Number)] = own[fmt.Sprint(id.Number)] || id.Topic == topic.Name

@@ -258,8 +258,8 @@ func (p *Pass[T, S]) WriteStatus(ctx context.Context, o T, s S) error {
 		write = p.reconciler.Writer.ClaimStatus
 	}
 	err := write(ctx, o, before, p.signed(s))
-	if apierrors.IsConflict(err) && p.Overtaken(p.reconciler.Key(o).Name, err) {
-		return nil // nothing is written, and it is looked at again
+	if apierrors.IsConflict(err) && p.Overtaken(p.reconciler.Key(o).Name, err) { // nothing is on record: no next step
+		return fmt.Errorf("write the status of %s %s/%s: %w", p.reconciler.Name, o.GetNamespace(), o.GetName(), err)
 	}
 	if err == nil {
 		p.noticeUnsigned(o)

@@ -438,12 +438,19 @@ func (k *FakeKafka) DeleteTopics(_ context.Context, ids []kafka.TopicID) (map[ka
 func (k *FakeKafka) MoveWithin(
 	_ context.Context, id int32, to map[kafka.PartitionID]string,
 ) (map[kafka.PartitionID]error, error) {
+	end, err := k.begin("move-within")
+	if err != nil {
+		return nil, err
+	}
 	results := map[kafka.PartitionID]error{}
 	for partition := range to {
 		results[partition] = k.RefuseWithin
 	}
 	if k.RefuseWithin == nil {
-		k.Within = map[int32]map[kafka.PartitionID]string{id: to}
+		if k.Within == nil {
+			k.Within = map[int32]map[kafka.PartitionID]string{}
+		}
+		k.Within[id] = to
 	}
-	return results, nil
+	return results, end()
 }

@@ -150,7 +150,9 @@ func (p *pass) unlimited(err error, all map[string][]kafka.Move) map[string][]ka
 
 // limit has the rate of the brokers hold while replicas copy by the operator's word, and no longer.
 func (p *pass) limit(ctx context.Context, admin kafka.Admin) error {
-	l, touched := moves.Limit{Rate: p.mover().Rate}, false
+	l, touched := moves.Limit{
+		Rate: p.mover().Rate, Shifting: course.Shifts(p.cluster.Object.Status.Balancing),
+	}, false
 	for _, i := range p.items {
 		before, after := cmp.Or(i.desired.Known.Moving, i.desired.Begun.Moving), i.outcome.Record.Moving
 		if i.state == postponed { // what was planned is not done

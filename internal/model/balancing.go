@@ -110,6 +110,22 @@ type Remembered struct {
 	Bytes int64
 }
 
+// Left are the moves of the plan that are not past.
+func (r Remembered) Left() []balance.Move {
+	if r.Plan == nil {
+		return nil
+	}
+	var left []balance.Move
+	at := map[kafka.PartitionID]int{}
+	for _, m := range r.Plan.Moves {
+		id := kafka.PartitionID{Topic: m.Topic, Number: m.Partition}
+		if at[id]++; at[id] > r.Past[id] {
+			left = append(left, m)
+		}
+	}
+	return left
+}
+
 // PlacedTopic is a topic whose KafkaTopic places its replicas, or moves them now.
 type PlacedTopic struct {
 	Name   string

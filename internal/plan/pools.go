@@ -80,8 +80,8 @@ func (v *view) replicas(pool *model.Pool) int32 {
 // is ready on what it would come back on, none leaves or is to come, and its claims ask for all that they are to have.
 //
 // Beside another StatefulSet it stays as it is. Kubernetes does not expect pods that have none, and counts them as
-// healthy (DisruptionController.getExpectedScale): a budget would let it evict as many others, whatever it says. Where
-// there is no StatefulSet at all it lets nobody evict anything.
+// healthy (DisruptionController.getExpectedScale): a budget that counts what may be missing would let it evict as many
+// others. planVolumes alone waits for one that does not. Where there is no StatefulSet at all it lets nobody evict any.
 func (v *view) planRenewal(p *Plan) {
 	if len(p.Steps) > 0 || !v.obs.CacheCurrent || len(v.obs.Pools) != 1 {
 		return

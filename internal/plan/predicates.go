@@ -213,7 +213,7 @@ var predicates = []predicate{
 	{
 		name: "forgotten", guards: []Kind{DeleteClaims}, permits: forgotten,
 		sentence: "Of a node whose claims are deleted nothing is left: Kafka lists no such broker, the metadata quorum no " +
-			"such voter, and no partition names it. Or its pool has lost a volume, and it is ready without.",
+			"such voter, and no partition names it.",
 	},
 	{
 		name: "allOnVersion", guards: []Kind{FinalizeVersion}, permits: allOnVersion,

@@ -24,7 +24,7 @@ type dir struct {
 
 // InDoubt lists the brokers that have to say what is in their log directories: replicas move between them by the record
 // of a status, or are about to by a plan.
-func InDoubt(status *v1alpha1.BalancingStatus, plan *balance.Plan) []int32 {
+func InDoubt(status *v1alpha1.BalancingStatus, left []balance.Move) []int32 {
 	asked := map[int32]bool{}
 	if status != nil {
 		for _, m := range status.InFlight {
@@ -33,11 +33,9 @@ func InDoubt(status *v1alpha1.BalancingStatus, plan *balance.Plan) []int32 {
 			}
 		}
 	}
-	if plan != nil {
-		for _, m := range plan.Moves {
-			if m.Within() {
-				asked[m.Broker] = true
-			}
+	for _, m := range left {
+		if m.Within() {
+			asked[m.Broker] = true
 		}
 	}
 	return slices.Sorted(maps.Keys(asked))
@@ -177,4 +175,9 @@ func (c *Course) spreadVolumes(finished bool) []string {
 	return slices.DeleteFunc(slices.Clone(c.before.SpreadVolumes), func(volume string) bool {
 		return !slices.Contains(c.in.Volumes, volume)
 	})
+}
+
+// Shifts tells whether replicas move between disks of a broker, by the record of a status.
+func Shifts(s *v1alpha1.BalancingStatus) bool {
+	return s != nil && slices.ContainsFunc(s.InFlight, func(m v1alpha1.MovingPartition) bool { return m.Broker != nil })
 }

@@ -146,6 +146,9 @@ func (c *Course) reserve(
 			if !known {
 				at = roomiest(b)
 			}
+			if at < 0 {
+				continue // all that works leaves
+			}
 			there := int64(0)
 			for _, dir := range loads[broker] {
 				there = max(there, dir.Sizes[id])
