@@ -252,12 +252,11 @@ func (p *Pass[T, S]) WriteStatus(ctx context.Context, o T, s S) error {
 		return nil
 	}
 	defer p.keepPolicy(o)()
-	before := *p.reconciler.Status(o)
 	write := p.reconciler.Writer.PatchStatus
-	if *p.reconciler.Operator(&before) != p.reconciler.Installation.Name {
+	if p.Cluster.Object == nil { // another installation may see the cluster, and have said something since
 		write = p.reconciler.Writer.ClaimStatus
 	}
-	err := write(ctx, o, before, p.signed(s))
+	err := write(ctx, o, *p.reconciler.Status(o), p.signed(s))
 	if apierrors.IsConflict(err) && p.Overtaken(p.reconciler.Key(o).Name, err) { // nothing is on record: no next step
 		return fmt.Errorf("write the status of %s %s/%s: %w", p.reconciler.Name, o.GetNamespace(), o.GetName(), err)
 	}

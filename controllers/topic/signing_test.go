@@ -1,11 +1,13 @@
 package topic
 
 import (
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/controllers/controllertest"
+	"github.com/castellan-dev/castellan/internal/kafka"
 )
 
 // Somebody labels an object between our reading and our first write of its status.
@@ -76,4 +78,16 @@ func TestAnObjectThatIsGoneEndsNoSigning(t *testing.T) {
 	if s := w.Topic("orders").Status; s.Operator != "a/castellan" {
 		t.Errorf("orders is not signed: %+v", s)
 	}
+}
+
+// What is announced and then refused is written to twice before the first status.
+func TestATopicThatKafkaRefusesSaysSoInAClusterWithAnOperatorOnRecord(t *testing.T) {
+	w := installed(t, "a/castellan", "a/castellan", controllertest.NewTopic("orders", "1", time.Hour))
+	w.Kafka.Refuse["orders"] = &kafka.Refusal{Code: "POLICY_VIOLATION", Message: "no"}
+	w.Settle("orders")
+	c := w.Topic("orders").Status.Conditions
+	if controllertest.State(c) != "Stalled/PolicyViolation" || !strings.Contains(controllertest.Message(c), "Kafka says: no") {
+		t.Errorf("it says %s: %s", controllertest.State(c), controllertest.Message(c))
+	}
+	w.WantSilence("orders")
 }
