@@ -124,7 +124,7 @@ func TestMiscounted(t *testing.T) {
 	for name, spoil := range map[string]func(Run){
 		"one patch more":  func(r Run) { r.Phases[0].APIRequests["patch"]++ },
 		"one patch less":  func(r Run) { r.Phases[1].APIRequests["patch"]-- },
-		"a read":          func(r Run) { r.Phases[2].APIRequests["get"] = 1 },
+		"a read of each":  func(r Run) { r.Phases[2].APIRequests["get"] = 250 },
 		"a write at rest": func(r Run) { r.Phases[3].APIRequests = map[string]int{"patch": 1} },
 		"a read at rest":  func(r Run) { r.Phases[3].APIRequests = map[string]int{"list": 1} },
 		"Kafka at rest":   func(r Run) { r.Phases[3].KafkaRequests = map[string]int{"Metadata": 1} },
