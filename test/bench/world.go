@@ -38,6 +38,8 @@ const (
 	Namespace = "bench"
 	// ClusterName is the KafkaCluster's.
 	ClusterName = "events"
+	// Installation is how the operator calls itself in status.operator.
+	Installation = "castellan"
 
 	floorNamespace = "floor" // that no operator watches
 	pool           = "main"
@@ -246,7 +248,9 @@ func (w *World) describe() *v1alpha1.KafkaCluster {
 				Storage: v1alpha1.Storage{Volumes: []v1alpha1.Volume{{Name: "data", Ephemeral: true}}},
 			}},
 		},
-		Status: v1alpha1.KafkaClusterStatus{ClusterID: w.Bench.Brokers.ID, Bootstrapped: true},
+		Status: v1alpha1.KafkaClusterStatus{
+			ClusterID: w.Bench.Brokers.ID, Bootstrapped: true, Operator: Installation,
+		},
 	}
 	for _, n := range nodes {
 		cluster.Status.Nodes = append(cluster.Status.Nodes, v1alpha1.NodeStatus{

@@ -287,6 +287,7 @@ func (l *life) report(round int) bench.Write {
 			users.Certify(record, l.certificate(u.Name, round).Status())
 		}
 		u.Status = users.StatusOf(u, told, time.Now())
+		u.Status.Operator = bench.Installation
 		return kube.Status().Patch(ctx, u, client.MergeFrom(base))
 	}
 }
