@@ -77,8 +77,11 @@ func connectOlder(t *testing.T, k *kafkatest.Cluster) *client.Client {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
-	eventually(t, "the broker serves", func() error {
-		_, err := c.Brokers(t.Context())
+	eventually(t, "the brokers serve", func() error {
+		brokers, err := c.Brokers(t.Context())
+		if err == nil && len(brokers) < len(k.Nodes) {
+			err = fmt.Errorf("of %d brokers it knows %d", len(k.Nodes), len(brokers))
+		}
 		return err
 	})
 	return c
