@@ -108,7 +108,7 @@ func (b *Balancer) ended(w Work) {
 		if m.ForeignThrottle || m.Broker != nil {
 			continue // no throttle of the operator's was on it
 		}
-		b.lately[w.Cluster][kafka.PartitionID{Topic: m.Topic, Number: m.Partition}] = w.Now.Add(behindFor)
+		b.lately[w.Cluster][idOf(m)] = w.Now.Add(behindFor)
 	}
 }
 
@@ -266,7 +266,7 @@ func (b *Balancer) Begin(ctx context.Context, w Work) ([]v1alpha1.MovingPartitio
 			if within[*m.Broker] == nil {
 				within[*m.Broker] = map[kafka.PartitionID]string{}
 			}
-			within[*m.Broker][kafka.PartitionID{Topic: m.Topic, Number: m.Partition}] = m.LogDir
+			within[*m.Broker][idOf(m)] = m.LogDir
 			continue
 		}
 		work.Moves[m.Topic] = append(work.Moves[m.Topic],

@@ -5,19 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/castellan-dev/castellan/internal/claim"
 )
-
-// olderCRDs is how often CRDs that keep no record of the operator are tried again.
-const olderCRDs = 10 * time.Minute
 
 // signed is a status with this installation on record, where the cluster is its own.
 func (p *Pass[T, S]) signed(s S) S {
 	r := p.reconciler
 	if r.Installation.Name != "" && p.Cluster.Object != nil && p.Cluster.tenure == claim.TenureOurs &&
-		!p.Cluster.nobodys && r.Clock.Now().UnixNano()-r.unsigned.Load() >= int64(olderCRDs) {
+		!p.Cluster.nobodys && r.Clock.Now().UnixNano()-r.unsigned.Load() >= int64(claim.OlderCRDs) {
 		*r.Operator(&s) = r.Installation.Name
 	}
 	return s

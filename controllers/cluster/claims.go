@@ -74,8 +74,7 @@ func (r *Reconciler) changeClaims(ctx context.Context, s *scope) error {
 			return fmt.Errorf("change PersistentVolumeClaim %s/%s: %w", change.Claim.Namespace, change.Claim.Name, err)
 		}
 		if change.Told != "" {
-			r.event(s, corev1.EventTypeNormal, "ClaimChanged",
-				fmt.Sprintf("PersistentVolumeClaim %s is to %s", change.Claim.Name, change.Told))
+			r.event(s, corev1.EventTypeNormal, "ClaimChanged", change.Sentence())
 		}
 		s.lookAgain(whenBehind)
 	}

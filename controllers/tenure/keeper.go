@@ -25,9 +25,6 @@ import (
 // Again is how soon to look again at a cluster of another installation: nothing tells when that is over.
 const Again = 30 * time.Second
 
-// olderCRDs is how often CRDs that keep no record of the operator are tried again.
-const olderCRDs = 10 * time.Minute
-
 // +kubebuilder:rbac:groups=kafka.castellan.dev,resources=kafkaclusters,verbs=get
 // +kubebuilder:rbac:groups=kafka.castellan.dev,resources=kafkaclusters/status,verbs=patch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
@@ -127,7 +124,7 @@ func (k *Keeper) triesAgain(cluster *v1alpha1.KafkaCluster) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	last, without := k.unrecorded[cluster.UID]
-	return without && k.Now().Sub(last) >= olderCRDs
+	return without && k.Now().Sub(last) >= claim.OlderCRDs
 }
 
 // doWithout goes on where the API server drops status.operator: its CRD is older than this operator, and care must not

@@ -224,7 +224,7 @@ func TestCareGoesOnWithCRDsThatKeepNoRecord(t *testing.T) {
 	if !slices.Equal(writes, []int{1, 0, 0, 0}) || w.woken != 1 || len(told.Events) != 1 {
 		t.Errorf("writes %v, woken %d times, %d events", writes, w.woken, len(told.Events))
 	}
-	w.drops, w.now = false, w.now.Add(olderCRDs) // the CRDs have been applied
+	w.drops, w.now = false, w.now.Add(claim.OlderCRDs) // the CRDs have been applied
 	if in, _ := w.enters(k); !in || w.cluster().Status.Operator != "a/castellan" {
 		t.Errorf("with new CRDs: %t, %q", in, w.cluster().Status.Operator)
 	}

@@ -147,7 +147,8 @@ func runAPIServer(ctx context.Context, in invocation) error {
 	ctx, cancel := endWithInput(ctx, os.Stdin)
 	defer cancel()
 	return standalone.Run(ctx, standalone.Options{
-		Dir: in.dir, Components: tools.ComponentsBinary(), APIServer: os.Getenv("CASTELLAN_APISERVER"), Keep: in.keep, Extra: in.args,
+		Dir: in.dir, Components: tools.ComponentsBinary(), APIServer: os.Getenv("CASTELLAN_APISERVER"), Keep: in.keep,
+		Extra: in.args,
 	}, os.Stdout)
 }
 

@@ -12,6 +12,9 @@ import (
 // ReasonOtherOperator is the reason of an object that another installation of the operator looks after.
 const ReasonOtherOperator = "OtherOperator"
 
+// OlderCRDs is how often CRDs that keep no record of the operator are tried again.
+const OlderCRDs = 10 * time.Minute
+
 // Installation is one installation of the operator.
 type Installation struct {
 	// Name is what objects record of it in status.operator: "<namespace>/<release>". It outlives pods, upgrades and a

@@ -129,7 +129,7 @@ func growing(c *model.Cluster, o *model.Observation, changes []ClaimChange) []st
 	asked := map[string]bool{}
 	for _, change := range changes {
 		if change.Field != "" {
-			said, asked[change.Claim.Name] = append(said, change.sentence()), true
+			said, asked[change.Claim.Name] = append(said, change.Sentence()), true
 		}
 	}
 	for i := range c.Nodes {
@@ -146,7 +146,8 @@ func growing(c *model.Cluster, o *model.Observation, changes []ClaimChange) []st
 	return said
 }
 
-func (c ClaimChange) sentence() string {
+// Sentence says what Kubernetes is asked for.
+func (c ClaimChange) Sentence() string {
 	return fmt.Sprintf("PersistentVolumeClaim %s is to %s", c.Claim.Name, c.Told)
 }
 

@@ -1,4 +1,5 @@
-// Command kube-apiserver is the API server of Kubernetes 1.37, one end of what is supported: test/api is to run on it, too.
+// Command kube-apiserver is the API server of Kubernetes 1.37, one end of what is supported: test/api is to run on it,
+// too.
 package main
 
 import (

@@ -30,8 +30,8 @@ type Options struct {
 	Dir string
 	// Components is the binary that holds etcd and kube-apiserver.
 	Components string
-	// APIServer is a program that takes the place of the kube-apiserver there, such as one of another version; empty = none
-	// does.
+	// APIServer is a program that takes the place of the kube-apiserver there, such as one of another version; empty =
+	// none does.
 	APIServer string
 	// Keep leaves the files at the end, to look at logs.
 	Keep bool
