@@ -101,7 +101,13 @@ func TestADiskIsEmptiedCordonedAndTakenAway(t *testing.T) {
 	if err := k.StartNode(ctx, 1); err != nil {
 		t.Fatal(err)
 	}
+	// A broker that stops within the half second after a replica has arrived may last tell the controller where it came
+	// from (seen on 4.3.1). It says otherwise when it is back, but by then the controller has elected: nobody leads until
+	// the next election, which Kafka asks for every five minutes.
 	eventually(t, "the broker serves everything without the disk", func() error {
+		if err := c.ElectPreferredLeaders(ctx); err != nil {
+			return err
+		}
 		s, err := c.Snapshot(ctx, 1)
 		if err != nil {
 			return err
