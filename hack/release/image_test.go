@@ -52,7 +52,7 @@ func TestTheImageHoldsTheProgramItsLicencesAndAuthorities(t *testing.T) {
 		t.Errorf("%+v", config)
 	}
 	labels := config.Config.Labels
-	if labels["org.opencontainers.image.version"] != r.version || labels["org.opencontainers.image.revision"] != r.commit {
+	if labels["org.opencontainers.image.version"] != r.version || labels[revisionLabel] != r.commit {
 		t.Errorf("%v", labels)
 	}
 	modes := map[string]int64{}

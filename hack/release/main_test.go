@@ -50,6 +50,9 @@ func TestWhatIsAskedForIsCheckedBeforeAnythingIsBuilt(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error %v, want %q", err, c.want)
 			}
+			if c.want != "what is" && !strings.Contains(err.Error(), ": ") {
+				t.Errorf("%v says no cure", err)
+			}
 		})
 	}
 	for _, registry := range []string{"r.example.com/a", "localhost:5000/a/b", "127.0.0.1:5000/castellan/"} {
