@@ -37,6 +37,9 @@ func withImages(t *testing.T, r *release) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := r.makeHub(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestTheImageHoldsTheProgramItsLicencesAndAuthorities(t *testing.T) {

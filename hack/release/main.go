@@ -62,6 +62,7 @@ type release struct {
 	goSDK   string // version of the Go that compiled
 	image   v1.ImageIndex
 	chart   v1.Image
+	hub     v1.Image // what Artifact Hub reads of the chart's repository
 	bundle  v1.Image
 }
 
@@ -213,6 +214,7 @@ func (r *release) make(ctx context.Context, out io.Writer) error {
 		{"SBOM", r.makeSBOM},
 		{"manifests", r.makeManifests},
 		{"chart", r.makeChart},
+		{"Artifact Hub", r.makeHub},
 		{"bundle for OLM", r.makeBundle},
 		{"release notes", r.makeNotes},
 		{"provenance", r.makeProvenance},

@@ -120,7 +120,7 @@ func (r *release) push(ctx context.Context) error {
 			return fmt.Errorf("push %s: %w", ref.tagged, err)
 		}
 	}
-	return nil
+	return r.pushHub(options)
 }
 
 // free says whether a tag is not there yet, or is there with the same digest.
