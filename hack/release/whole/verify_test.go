@@ -19,8 +19,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/static"
 )
 
-// validatesBundle holds the bundle as it is published to the validators of the Operator Framework, and then without what
-// they ask for: a check that takes everything would not be noticed.
+// validatesBundle holds the bundle as it is published to the validators of the Operator Framework, and then without
+// what they ask for: a check that takes everything would not be noticed.
 func (w *world) validatesBundle(t *testing.T) {
 	check := strings.TrimSpace(string(output(t, w.clone, w.env, "hack/tool.sh", "bundle-check")))
 	folder := t.TempDir()

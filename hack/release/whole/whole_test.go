@@ -245,7 +245,7 @@ func (w *world) buildAgain(t *testing.T) {
 	write(t, goSettings, []byte("GOFLAGS=-tags=elsewhere\nGOFIPS140=latest\nGOARM64=v8.2\n"))
 	env := append(slices.Clone(w.env), "HOME="+home, "USER=somebody", "LOGNAME=somebody", "GOENV="+goSettings,
 		"GOCACHE="+t.TempDir(), "TZ=Asia/Tokyo", "LC_ALL=tr_TR.UTF-8", "GOFLAGS=-tags=other", "GOAMD64=v3",
-		"SOURCE_DATE_EPOCH=1", "HELM_DATA_HOME="+home, "KEY_PASSWORD=")
+		"SOURCE_DATE_EPOCH=1", "HELM_DATA_HOME="+home, "TMPDIR="+t.TempDir(), "KEY_PASSWORD=")
 	const build = `umask 077 && make release VERSION="$1" REGISTRY="$REGISTRY" OUT="$2"`
 	output(t, folder, env, "bash", "-c", build, "-", "v"+version, again)
 	var want []string
