@@ -38,7 +38,7 @@ func (r *release) compile(ctx context.Context, arch string) (string, error) {
 	binary := filepath.Join(r.work, product+"-"+arch)
 	env := []string{
 		"GOOS=linux", "GOARCH=" + arch, "GOAMD64=v1", "GOARM64=v8.0", "CGO_ENABLED=0",
-		"GOFLAGS=-mod=readonly", "GOEXPERIMENT=", "GOWORK=off", "GODEBUG=",
+		"GOFLAGS=-mod=readonly", "GOEXPERIMENT=", "GOFIPS140=off", "GOWORK=off", "GODEBUG=", "GOENV=off", "GO111MODULE=",
 	}
 	_, err := command(ctx, r.source, env, "go", "build", "-trimpath", "-buildvcs=false",
 		"-ldflags=-s -w -buildid= -X main.version=v"+r.version, "-o", binary, ".")
@@ -80,6 +80,10 @@ func (r *release) modulesOf(ctx context.Context, binaries []string) error {
 	library := module{path: "stdlib", version: strings.TrimPrefix(r.goSDK, "go")}
 	if err := library.readLicenses(strings.TrimSpace(string(root))); err != nil {
 		return err
+	}
+	if len(library.texts) == 0 {
+		return fmt.Errorf("the Go in %s has no LICENSE, and the image needs it: take the Go of https://go.dev/dl",
+			strings.TrimSpace(string(root)))
 	}
 	r.modules = append(r.modules, library)
 	slices.SortFunc(r.modules, func(a, b module) int { return strings.Compare(a.path, b.path) })

@@ -18,7 +18,7 @@ func section(changelog, version string) (string, error) {
 	for _, title := range titles {
 		if text, ok := sectionNamed(changelog, title); ok {
 			if text == "" {
-				return "", fmt.Errorf("CHANGELOG.md says nothing under %q", title)
+				return "", fmt.Errorf("CHANGELOG.md says nothing under %q: write there what the version changes", title)
 			}
 			return text, nil
 		}

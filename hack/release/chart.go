@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/v1/layout"
@@ -130,7 +131,8 @@ func (r *release) annotateChart(path string) error {
 	if err != nil {
 		return err
 	}
-	changed, err := yaml.Marshal(changes(r.section))
+	all := changes(r.section)
+	changed, err := yaml.Marshal(all)
 	if err != nil {
 		return err
 	}
@@ -138,6 +140,8 @@ func (r *release) annotateChart(path string) error {
 		"artifacthub.io/images":     string(images),
 		"artifacthub.io/changes":    string(changed),
 		"artifacthub.io/prerelease": fmt.Sprint(strings.Contains(r.version, "-")),
+		"artifacthub.io/containsSecurityUpdates": fmt.Sprint(
+			slices.ContainsFunc(all, func(c change) bool { return c.Kind == kinds["Security"] })),
 	})
 	if content, err = yaml.Marshal(chart); err != nil {
 		return err

@@ -29,6 +29,8 @@ const (
 	authorities = "etc/ssl/certs/ca-certificates.crt"
 	// refName is the annotation of a layout's index that names an image.
 	refName = "org.opencontainers.image.ref.name"
+	// revisionLabel is the label and annotation that has the commit.
+	revisionLabel = "org.opencontainers.image.revision"
 )
 
 // makeImage compiles the operator for every architecture and makes one index of the images.
@@ -132,7 +134,7 @@ func (r *release) labels(title string) map[string]string {
 		prefix + "title":         title,
 		prefix + "description":   "Kubernetes operator for Apache Kafka (KRaft)",
 		prefix + "version":       r.version,
-		prefix + "revision":      r.commit,
+		revisionLabel:            r.commit,
 		prefix + "created":       r.epoch.Format(time.RFC3339),
 		prefix + "source":        home,
 		prefix + "documentation": home + "/blob/v" + r.version + "/docs/quickstart.md",

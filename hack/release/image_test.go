@@ -37,6 +37,9 @@ func withImages(t *testing.T, r *release) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := r.makeHub(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestTheImageHoldsTheProgramItsLicencesAndAuthorities(t *testing.T) {
@@ -52,7 +55,7 @@ func TestTheImageHoldsTheProgramItsLicencesAndAuthorities(t *testing.T) {
 		t.Errorf("%+v", config)
 	}
 	labels := config.Config.Labels
-	if labels["org.opencontainers.image.version"] != r.version || labels["org.opencontainers.image.revision"] != r.commit {
+	if labels["org.opencontainers.image.version"] != r.version || labels[revisionLabel] != r.commit {
 		t.Errorf("%v", labels)
 	}
 	modes := map[string]int64{}

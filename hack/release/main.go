@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"regexp"
@@ -38,7 +39,6 @@ type options struct {
 	registry string
 	push     string
 	key      string
-	tools    tools
 }
 
 // tools are the paths of the programs that take part.
@@ -62,6 +62,7 @@ type release struct {
 	goSDK   string // version of the Go that compiled
 	image   v1.ImageIndex
 	chart   v1.Image
+	hub     v1.Image // what Artifact Hub reads of the chart's repository
 	bundle  v1.Image
 }
 
@@ -80,7 +81,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	r := &release{version: o.version[1:], registry: o.registry, out: o.out + ".part", tools: o.tools}
+	r := &release{version: o.version[1:], registry: o.registry, out: o.out + ".part"}
 	defer os.RemoveAll(r.out)
 	if r.work, err = os.MkdirTemp("", "castellan-release-"); err != nil {
 		return fmt.Errorf("make a folder to work in: %w", err)
@@ -118,9 +119,6 @@ func parse(args []string) (options, error) {
 	flags.StringVar(&o.registry, "registry", "ghcr.io/castellan-dev", "folder of the registry that the chart names")
 	flags.StringVar(&o.push, "push", "", "folder of a registry to push to; takes the place of -registry")
 	flags.StringVar(&o.key, "key", "", "file with the private key that signs, in PEM")
-	flags.StringVar(&o.tools.helm, "helm", "helm", "the program helm")
-	flags.StringVar(&o.tools.kustomize, "kustomize", "kustomize", "the program kustomize")
-	flags.StringVar(&o.tools.bundleCheck, "bundle-check", "bundle-check", "the program of hack/tools/bundle-check")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
@@ -141,13 +139,13 @@ func (o *options) check() error {
 		return fmt.Errorf("VERSION=%s is no version: write it as v0.1.0 or v0.1.0-rc.1", o.version)
 	}
 	if o.out == "" {
-		return errors.New("OUT names no folder")
+		return errors.New("OUT names no folder: write it as OUT=/tmp/castellan-0.1.0")
 	}
 	if _, err := os.Stat(o.out); err == nil {
 		return fmt.Errorf("%s is there already: remove it, or name another folder with OUT", o.out)
 	}
 	if o.push != "" && o.key == "" {
-		return errors.New("PUSH needs KEY: nothing is published that is not signed")
+		return errors.New("PUSH needs KEY: nothing is published that is not signed; docs/release.md says how a key is made")
 	}
 	o.registry = strings.TrimSuffix(cmp.Or(o.push, o.registry), "/")
 	if !registries.MatchString(o.registry) {
@@ -156,7 +154,7 @@ func (o *options) check() error {
 	return nil
 }
 
-// prepare settles what is released, before anything is built.
+// prepare settles what is released, and refuses what cannot end well before minutes are spent on building it.
 func (r *release) prepare(ctx context.Context, o options) error {
 	var err error
 	if r.commit, r.epoch, err = commitOf(ctx, o.root, o.version); err != nil {
@@ -173,8 +171,36 @@ func (r *release) prepare(ctx context.Context, o options) error {
 	if err != nil {
 		return fmt.Errorf("read the changelog: %w", err)
 	}
-	r.section, err = section(string(changelog), r.version)
-	return err
+	if r.section, err = section(string(changelog), r.version); err != nil {
+		return err
+	}
+	if o.key != "" {
+		if err := r.tryKey(ctx, o.key); err != nil {
+			return err
+		}
+	}
+	if o.push != "" {
+		if err := r.mayPush(ctx); err != nil {
+			return err
+		}
+	}
+	return r.tools.find(ctx, o.root)
+}
+
+// find builds the pinned programs where they are missing. The first time that takes minutes, and says so.
+func (t *tools) find(ctx context.Context, root string) error {
+	for name, path := range map[string]*string{
+		"helm": &t.helm, "kustomize": &t.kustomize, "bundle-check": &t.bundleCheck,
+	} {
+		c := exec.CommandContext(ctx, filepath.Join(root, "hack", "tool.sh"), name)
+		c.Stderr = os.Stderr
+		out, err := c.Output()
+		if err != nil {
+			return fmt.Errorf("build %s: %w", name, err)
+		}
+		*path = strings.TrimSpace(string(out))
+	}
+	return nil
 }
 
 // make builds every artefact in the order in which they name each other: the chart names the image by its digest, the
@@ -188,6 +214,7 @@ func (r *release) make(ctx context.Context, out io.Writer) error {
 		{"SBOM", r.makeSBOM},
 		{"manifests", r.makeManifests},
 		{"chart", r.makeChart},
+		{"Artifact Hub", r.makeHub},
 		{"bundle for OLM", r.makeBundle},
 		{"release notes", r.makeNotes},
 		{"provenance", r.makeProvenance},

@@ -50,6 +50,9 @@ func TestWhatIsAskedForIsCheckedBeforeAnythingIsBuilt(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error %v, want %q", err, c.want)
 			}
+			if c.want != "what is" && !strings.Contains(err.Error(), ": ") {
+				t.Errorf("%v says no cure", err)
+			}
 		})
 	}
 	for _, registry := range []string{"r.example.com/a", "localhost:5000/a/b", "127.0.0.1:5000/castellan/"} {
@@ -107,6 +110,48 @@ func TestAReleaseIsMadeFromTheCommitAlone(t *testing.T) {
 		if _, err := os.Stat(filepath.Join(into, name)); (err == nil) != want {
 			t.Errorf("%s: %v, want it there: %v", name, err, want)
 		}
+	}
+}
+
+// settings makes the file of a user's git settings that the test runs with.
+func settings(t *testing.T, content string) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "gitconfig")
+	put(t, path, content)
+	t.Setenv("GIT_CONFIG_GLOBAL", path)
+}
+
+func TestSettingsOfTheUsersGitChangeNothing(t *testing.T) {
+	folder, git := commits(t)
+	put(t, filepath.Join(folder, "lines"), "one\ntwo\n")
+	git("add", ".")
+	git("commit", "-q", "-m", "lines")
+	commit, at, err := commitOf(t.Context(), folder, "v1.0.0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	attributes := filepath.Join(t.TempDir(), "attributes")
+	put(t, attributes, "a export-ignore\nlines text eol=crlf\n")
+	settings(t, "[core]\n\tautocrlf = true\n\tattributesFile = "+attributes+"\n[tar]\n\tumask = 0777\n"+
+		"[log]\n\tshowSignature = true\n[status]\n\tshowUntrackedFiles = no\n")
+	into := filepath.Join(t.TempDir(), "source")
+	if err := export(t.Context(), folder, commit, into); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"lines": "one\ntwo\n", "a": "1"} {
+		if got, err := os.ReadFile(filepath.Join(into, name)); err != nil || string(got) != want {
+			t.Errorf("%s is %q (%v), want %q", name, got, err, want)
+		}
+	}
+	if info, err := os.Stat(filepath.Join(into, "bin", "run")); err != nil || info.Mode().Perm()&0o400 == 0 {
+		t.Errorf("bin/run cannot be read: %v %v", info, err)
+	}
+	if _, again, err := commitOf(t.Context(), folder, "v1.0.0"); err != nil || !again.Equal(at) {
+		t.Errorf("the time is %v, and was %v (%v)", again, at, err)
+	}
+	put(t, filepath.Join(folder, "new"), "in no commit")
+	if _, _, err := commitOf(t.Context(), folder, "v1.0.0"); err == nil || !strings.Contains(err.Error(), " new") {
+		t.Errorf("error %v names no new file", err)
 	}
 }
 

@@ -37,13 +37,14 @@ func commitOf(ctx context.Context, root, version string) (string, time.Time, err
 		out, err := command(ctx, root, nil, "git", args...)
 		return strings.TrimSpace(string(out)), err
 	}
-	changes, err := git("status", "--porcelain")
+	// What a user's git is set to may hide new files, and put a commit's signature before its time.
+	changes, err := git("status", "--porcelain", "--untracked-files=normal")
 	if err != nil {
 		return "", time.Time{}, err
 	}
 	if changes != "" {
 		return "", time.Time{}, fmt.Errorf(
-			"a release is made from a commit, and these files have changes that are in none:\n%s", changes)
+			"a release is made from a commit, and these files have changes that are in none: commit or remove them\n%s", changes)
 	}
 	commit, err := git("rev-parse", "HEAD")
 	if err != nil {
@@ -51,9 +52,10 @@ func commitOf(ctx context.Context, root, version string) (string, time.Time, err
 	}
 	tagged, err := git("rev-parse", "--quiet", "--verify", "refs/tags/"+version+"^{commit}")
 	if err == nil && tagged != commit {
-		return "", time.Time{}, fmt.Errorf("the tag %s is of commit %.12s, and %.12s is checked out", version, tagged, commit)
+		return "", time.Time{}, fmt.Errorf("the tag %s is of commit %.12s, and %.12s is checked out: "+
+			"check out the tag, or release another version", version, tagged, commit)
 	}
-	seconds, err := git("log", "-1", "--format=%ct")
+	seconds, err := git("log", "-1", "--no-show-signature", "--format=%ct")
 	if err != nil {
 		return "", time.Time{}, err
 	}
@@ -64,9 +66,12 @@ func commitOf(ctx context.Context, root, version string) (string, time.Time, err
 	return commit, time.Unix(unix, 0).UTC(), nil
 }
 
-// export writes the files of a commit to a folder: nothing that git ignores can get into a release.
+// export writes the files of a commit to a folder: nothing that git ignores can get into a release. The bytes are those
+// of the commit, although git would write other ends of lines where a user's settings ask for them.
 func export(ctx context.Context, root, commit, folder string) error {
-	archive, err := command(ctx, root, nil, "git", "archive", "--format=tar", commit)
+	archive, err := command(ctx, root, []string{"GIT_ATTR_NOSYSTEM=1"}, "git", "-c", "core.autocrlf=false",
+		"-c", "core.eol=lf", "-c", "core.attributesFile=/dev/null", "-c", "tar.umask=0022",
+		"archive", "--format=tar", commit)
 	if err != nil {
 		return err
 	}
