@@ -83,6 +83,8 @@ func (p *userPass) lookAgain(i *userItem) {
 func (p *userPass) holderReport(i *userItem) users.Report {
 	clusterID := p.pass.Cluster.ID()
 	r := i.report
+	r.Retains = users.Retains(i.claim.Holder, p.host)
+	p.follow(i.claim.Holder, &r)
 	if i.state == granting && r.Credentials == nil {
 		r.Credentials = users.Unsure(users.Recorded(i.claim.Holder, clusterID), clusterID, i.mechanisms)
 		users.Certify(r.Credentials, i.certificate.Status())
@@ -95,6 +97,21 @@ func (p *userPass) holderReport(i *userItem) users.Report {
 		r.Awaited = i.holderAwaits
 	}
 	return r
+}
+
+// follow has a holder wait where a change of the KafkaCluster is all that is missing.
+func (p *userPass) follow(holder *v1alpha1.KafkaUser, r *users.Report) {
+	var waits []verdict.Verdict
+	for _, fault := range r.Faults {
+		v := p.pass.Follow(holder, fault)
+		if !v.Passes() {
+			return
+		}
+		waits = append(waits, v)
+	}
+	if len(waits) > 0 {
+		r.Faults, r.Awaited = nil, cmp.Or(r.Awaited, &waits[0])
+	}
 }
 
 // leavingOf returns the users that are being deleted and have our finalizer: owners have, or may have, something in
