@@ -153,7 +153,7 @@ func (p *userPass) settleLeaving(ctx context.Context, i *userItem) error {
 
 // settleFrozen lets go of objects that are being deleted, whose successor may take no part any more. One that is to
 // leave nothing stays: nobody has seen its logins refused, and nothing is changed until the successor may go on, or
-// goes.
+// goes. One that is evicted is told so.
 func (p *userPass) settleFrozen(ctx context.Context, i *userItem) error {
 	former := slices.DeleteFunc(p.formerOf(i), func(u *v1alpha1.KafkaUser) bool { return u.DeletionTimestamp == nil })
 	done := slices.DeleteFunc(i.claim.Held(), func(u *v1alpha1.KafkaUser) bool { return slices.Contains(former, u) })
@@ -162,6 +162,10 @@ func (p *userPass) settleFrozen(ctx context.Context, i *userItem) error {
 		v := users.HandoverFrozen(u, i.claim.Holder)
 		errs = append(errs, p.pass.Keep(ctx, i.claim.Name, u, v.Reason,
 			func() error { return p.pass.WriteVerdict(ctx, u, v) }))
+	}
+	for _, e := range i.claim.Evicted {
+		v := users.HandoverFrozen(e.Object, i.claim.Holder)
+		errs = append(errs, p.pass.WriteWaiting(ctx, e.Object, v.Reason, e.Bar.Cause+": "+v.Text()))
 	}
 	return errors.Join(errs...)
 }
