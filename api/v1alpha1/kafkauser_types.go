@@ -273,6 +273,9 @@ type KafkaUserStatus struct {
 	// put into Kafka, without mechanisms then: it proves that this object has the user.
 	// +optional
 	Credentials *Credentials `json:"credentials,omitempty"`
+	// What becomes of the user when this object is deleted.
+	// +optional
+	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
 	// When the operator has replaced the password, and will. Absent: it never has, and
 	// spec.authentication.passwordRotation does not ask for it.
 	// +optional

@@ -67,7 +67,9 @@ func (a Admission) Bars(o metav1.Object) *claim.Bar {
 			"the operator does not know namespace %q yet, whose labels decide whether KafkaCluster %s admits it",
 			namespace, a.cluster)}
 	}
-	return &claim.Bar{Verdict: notAdmitted(a.cluster, namespace)}
+	bar := &claim.Bar{Verdict: notAdmitted(a.cluster, namespace)}
+	bar.Follows = true
+	return bar
 }
 
 // admission looks up the namespaces of objects. An error means that nothing is known, which is not a withdrawal.
@@ -142,8 +144,8 @@ func (a Admission) orphaned(o client.Object, now time.Time) (bool, time.Duration
 }
 
 // namespaceEvents marks what lives in a namespace and belongs to a cluster in another one, when the namespace becomes
-// known, its labels change or it begins to go; and all that lives there when its own default of spec.deletionPolicy
-// changes.
+// known, its labels change or it begins to go; and all that lives there when it becomes known with a default of
+// spec.deletionPolicy, or that changes.
 func namespaceEvents(
 	mark func(ctx context.Context, namespace string, all bool, q QueueOf) error,
 ) handler.EventHandler {
@@ -155,7 +157,8 @@ func namespaceEvents(
 	return handler.Funcs{
 		CreateFunc: func(ctx context.Context, e event.CreateEvent, q QueueOf) {
 			if !e.IsInInitialList { // else everything is looked at anyway, and all namespaces are known then
-				look(ctx, e.Object.GetName(), false, q)
+				_, says := e.Object.GetAnnotations()[v1alpha1.AnnotationDeletionPolicy]
+				look(ctx, e.Object.GetName(), says, q)
 			}
 		},
 		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q QueueOf) {

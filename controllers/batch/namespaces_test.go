@@ -6,6 +6,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -27,22 +28,30 @@ func TestWhatLivesInANamespaceIsLookedAtWhenItBecomesKnownChangesOrGoes(t *testi
 	})
 	q := workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[reconcile.Request]())
 	defer q.ShutDown()
+	created := func(o client.Object, initially bool) func() {
+		return func() { events.Create(t.Context(), event.CreateEvent{Object: o, IsInInitialList: initially}, q) }
+	}
+	becomes := func(o client.Object) func() {
+		return func() { events.Update(t.Context(), event.UpdateEvent{ObjectOld: known, ObjectNew: o}, q) }
+	}
 	for name, c := range map[string]struct {
 		happens func()
 		want    int
+		whole   bool
 	}{
-		"it is made":                {func() { events.Create(t.Context(), event.CreateEvent{Object: known}, q) }, 1},
-		"it was there":              {func() { events.Create(t.Context(), event.CreateEvent{Object: known, IsInInitialList: true}, q) }, 0},
-		"its labels":                {func() { events.Update(t.Context(), event.UpdateEvent{ObjectOld: known, ObjectNew: labelled}, q) }, 1},
-		"it goes":                   {func() { events.Update(t.Context(), event.UpdateEvent{ObjectOld: known, ObjectNew: going}, q) }, 1},
-		"its default for deletions": {func() { events.Update(t.Context(), event.UpdateEvent{ObjectOld: known, ObjectNew: retaining}, q) }, 1},
-		"nothing of these":          {func() { events.Update(t.Context(), event.UpdateEvent{ObjectOld: known, ObjectNew: known}, q) }, 0},
+		"it is made": {created(known, false), 1, false},
+		"it is made with a default for deletions": {created(retaining, false), 1, true},
+		"it was there":              {created(retaining, true), 0, false},
+		"its labels":                {becomes(labelled), 1, false},
+		"it goes":                   {becomes(going), 1, false},
+		"its default for deletions": {becomes(retaining), 1, true},
+		"nothing of these":          {becomes(known), 0, false},
 	} {
 		seen, whole = nil, false
 		if c.happens(); len(seen) != c.want {
 			t.Errorf("%s: looked at %v, expected %d", name, seen, c.want)
 		}
-		if whole != (name == "its default for deletions") {
+		if whole != c.whole {
 			t.Errorf("%s: all that lives there is looked at: %t", name, whole)
 		}
 	}

@@ -28,10 +28,6 @@ const (
 	RetryLimit = time.Minute
 )
 
-// clusterFollows is how long an object waits for a KafkaCluster that is not there before its reference counts as a
-// mistake. Tools apply in any order, and give up at once on what is Stalled.
-const clusterFollows = 20 * time.Second
-
 // Writers is how many objects of a flush are written at once.
 const Writers = 16
 
@@ -132,7 +128,7 @@ func (p *Pass[T, S]) turnAway(ctx context.Context) {
 				p.Errs.Add(c.Name, p.Release(ctx, b.Object))
 				continue
 			}
-			p.Errs.Add(c.Name, p.WriteVerdict(ctx, b.Object, b.Bar.Verdict))
+			p.Errs.Add(c.Name, p.WriteVerdict(ctx, b.Object, p.Follow(b.Object, b.Bar.Verdict)))
 		}
 	})
 }
@@ -154,14 +150,10 @@ func (p *Pass[T, S]) abandon(ctx context.Context) {
 				p.Errs.Add(c.Name, p.WriteWaiting(ctx, o, reasonClusterNotAvailable, why))
 				continue
 			}
-			message := fmt.Sprintf("spec.clusterRef.name: %s; create it, or delete this %s", why, p.reconciler.Name)
-			left := clusterFollows - p.reconciler.Clock.Now().Sub(o.GetCreationTimestamp().Time)
-			if left > 0 && !p.Cluster.elsewhere {
-				p.reconciler.Queue.MarkAfter(p.Cluster.Key, left, c.Name)
-				p.Errs.Add(c.Name, p.WriteWaiting(ctx, o, reasonClusterNotFound, message))
-				continue
-			}
-			p.Errs.Add(c.Name, p.WriteStalled(ctx, o, reasonClusterNotFound, message))
+			absent := verdict.Stalled(reasonClusterNotFound, "spec.clusterRef.name", "%s; create it, or delete this %s",
+				why, p.reconciler.Name)
+			absent.Follows = !p.Cluster.elsewhere
+			p.Errs.Add(c.Name, p.WriteVerdict(ctx, o, p.Follow(o, absent)))
 		}
 	})
 }
@@ -257,25 +249,19 @@ func (p *Pass[T, S]) WriteStatus(ctx context.Context, o T, s S) error {
 		write = p.reconciler.Writer.ClaimStatus
 	}
 	err := write(ctx, o, *p.reconciler.Status(o), p.signed(s))
-	if apierrors.IsConflict(err) && p.Overtaken(p.reconciler.Key(o).Name, err) { // nothing is on record: no next step
-		return fmt.Errorf("write the status of %s %s/%s: %w", p.reconciler.Name, o.GetNamespace(), o.GetName(), err)
-	}
-	if err == nil {
+	switch {
+	case err == nil:
 		p.noticeUnsigned(o)
+		return nil
+	case apierrors.IsConflict(err): // nothing is on record: no next step
+		p.Overtaken(p.reconciler.Key(o).Name, err)
+	case apply.IgnoreGone(err) == nil:
+		return nil
+	case apply.Refused(err):
+		p.reconciler.Events.Eventf(o, nil, corev1.EventTypeWarning, "StatusRefused", "Update",
+			"The operator cannot write the status, which is as it was before: %s", err)
 	}
-	if err := apply.IgnoreGone(err); err != nil {
-		if refused(err) {
-			p.reconciler.Events.Eventf(o, nil, corev1.EventTypeWarning, "StatusRefused", "Update",
-				"The operator cannot write the status, which is as it was before: %s", err)
-		}
-		return fmt.Errorf("write the status of %s %s/%s: %w", p.reconciler.Name, o.GetNamespace(), o.GetName(), err)
-	}
-	return nil
-}
-
-// refused tells whether the API server does not take a write at all, such as for an admission rule.
-func refused(err error) bool {
-	return apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err)
+	return fmt.Errorf("write the status of %s %s/%s: %w", p.reconciler.Name, o.GetNamespace(), o.GetName(), err)
 }
 
 // Announce writes on an object, before anything happens in Kafka, our finalizer and what is about to be put there; an

@@ -147,6 +147,8 @@ type Reconciler[T Object, S any] struct {
 	worker Worker[T, S]
 	Doubts Doubts // verdicts that rest on the answer of a single broker
 	aside  Doubts // changes that another installation has not taken up
+	// followers are objects for which something of their cluster is missing, which may be applied after them.
+	followers followers
 	// unsigned is when the API server was last seen to drop the record of the operator, because its CRD is older, in
 	// nanoseconds since 1970; 0 = never.
 	unsigned atomic.Int64

@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/castellan-dev/castellan/internal/apply"
 	"github.com/castellan-dev/castellan/internal/decide"
 	"github.com/castellan-dev/castellan/internal/reach"
 	"github.com/castellan-dev/castellan/internal/report"
@@ -49,6 +51,10 @@ func (r *Reconciler) report(ctx context.Context, s *scope, failure error) error 
 	next.Status = status
 	patch := client.MergeFromWithOptions(s.base, client.MergeFromWithOptimisticLock{})
 	if err := r.Status().Patch(ctx, next, patch); client.IgnoreNotFound(err) != nil {
+		if apply.Refused(err) {
+			r.event(s, corev1.EventTypeWarning, "StatusRefused",
+				"The operator cannot write the status, which is as it was before: "+err.Error())
+		}
 		return fmt.Errorf("write the status of KafkaCluster %s: %w", s.key(), err)
 	}
 	r.patience.written(s.key(), s.seen.Now)

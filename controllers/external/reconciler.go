@@ -25,6 +25,7 @@ import (
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/controllers/tenure"
+	"github.com/castellan-dev/castellan/internal/apply"
 	"github.com/castellan-dev/castellan/internal/claim"
 	"github.com/castellan-dev/castellan/internal/connect"
 	"github.com/castellan-dev/castellan/internal/external"
@@ -167,6 +168,10 @@ func (r *Reconciler) report(ctx context.Context, cluster *v1alpha1.KafkaCluster,
 	// With the version that was read: the id of a cluster is recorded once, and not over what another has recorded.
 	patch := client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{})
 	if err := r.Status().Patch(ctx, cluster, patch); client.IgnoreNotFound(err) != nil {
+		if apply.Refused(err) {
+			r.Recorder.Eventf(base, nil, corev1.EventTypeWarning, "StatusRefused", "Reconcile",
+				"The operator cannot write the status, which is as it was before: %s", err)
+		}
 		return fmt.Errorf("write the status of KafkaCluster %s/%s: %w", cluster.Namespace, cluster.Name, err)
 	}
 	before := meta.FindStatusCondition(base.Status.Conditions, v1alpha1.ConditionAvailable)

@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/apply"
 	"github.com/castellan-dev/castellan/internal/claim"
 	"github.com/castellan-dev/castellan/internal/status"
 )
@@ -42,9 +43,16 @@ type Keeper struct {
 
 	mu     sync.Mutex
 	others map[types.NamespacedName]sighting
-	// unrecorded are clusters in whose status the API server does not keep the field, and when that was seen last: its CRD
-	// is older than the operator.
-	unrecorded map[types.UID]time.Time
+	// unrecorded are clusters in whose status the field cannot be written, or is not kept.
+	unrecorded map[types.UID]lack
+	// refused is why clusters of an installation that is gone cannot be taken over, as far as that was told.
+	refused map[types.UID]string
+}
+
+// lack is why nobody is on record, and when that was seen last.
+type lack struct {
+	why  string
+	seen time.Time
 }
 
 // sighting is what was seen of a cluster of another installation.
@@ -70,7 +78,8 @@ func (k *Keeper) Of(cluster *v1alpha1.KafkaCluster) claim.Tenure {
 }
 
 // Enter puts this installation on record as the one that looks after a cluster, unless it is, and returns the cluster
-// as it is then. nil = another installation looks after it. A conflict as the error means that the cache is behind.
+// as it is then. nil = another installation looks after it, or did, and the record cannot be changed. A conflict as the
+// error means that the cache is behind.
 func (k *Keeper) Enter(ctx context.Context, cluster *v1alpha1.KafkaCluster) (*v1alpha1.KafkaCluster, error) {
 	switch k.Of(cluster) {
 	case claim.TenureOurs:
@@ -90,33 +99,65 @@ func (k *Keeper) Enter(ctx context.Context, cluster *v1alpha1.KafkaCluster) (*v1
 			schema.GroupResource{Group: v1alpha1.GroupVersion.Group, Resource: "kafkaclusters"}, key.Name,
 			fmt.Errorf("the cache is behind"))
 	}
-	return fresh, k.record(ctx, fresh)
+	return k.record(ctx, fresh)
 }
 
 // record writes that this installation looks after a cluster, provided that nobody has written since it was read.
-func (k *Keeper) record(ctx context.Context, fresh *v1alpha1.KafkaCluster) error {
+func (k *Keeper) record(ctx context.Context, fresh *v1alpha1.KafkaCluster) (*v1alpha1.KafkaCluster, error) {
 	key, before := client.ObjectKeyFromObject(fresh), fresh.Status.Operator
 	if before == k.Name {
-		return nil
+		return fresh, nil
 	}
 	base := fresh.DeepCopy()
 	fresh.Status.Operator = k.Name
 	patch := client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{})
-	if err := k.Client.Status().Patch(ctx, fresh, patch); err != nil {
-		return fmt.Errorf("record in the status of KafkaCluster %s which operator looks after it: %w", key, err)
-	}
-	if fresh.Status.Operator != k.Name {
-		k.doWithout(ctx, fresh)
-		return nil
+	err := k.Client.Status().Patch(ctx, fresh, patch)
+	switch {
+	case apply.Refused(err) && before == "":
+		k.doWithout(ctx, base, reasonRefused, fmt.Sprintf("Kubernetes does not let the operator write status.operator, and "+
+			"nothing holds off a second operator: %s", err))
+		return base, nil
+	case apply.Refused(err):
+		k.cannotSucceed(ctx, base, err)
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("record in the status of KafkaCluster %s which operator looks after it: %w", key, err)
+	case fresh.Status.Operator != k.Name:
+		k.doWithout(ctx, fresh, "OlderCRDs", "the CRDs in this Kubernetes cluster are older than the operator, and keep no "+
+			"status.operator: nothing holds off a second operator; apply the CRDs of the operator's version (docs/operators.md)")
+		return fresh, nil
 	}
 	if before != "" {
 		k.Recorder.Eventf(fresh, nil, corev1.EventTypeNormal, "OperatorSucceeded", "Reconcile",
 			"the operator installed as %q looks after this cluster from now on, in place of %q", k.Name, before)
 	}
-	return nil
+	return fresh, nil
 }
 
-// triesAgain tells that it is time to see whether the CRDs keep the record by now.
+// reasonRefused is the event of a status that Kubernetes does not let the operator write.
+const reasonRefused = "StatusRefused"
+
+// cannotSucceed tells once that the record of another installation cannot be replaced. Nothing is done for the cluster
+// then: that one may run, and is on record.
+func (k *Keeper) cannotSucceed(ctx context.Context, cluster *v1alpha1.KafkaCluster, err error) {
+	k.mu.Lock()
+	if k.refused == nil {
+		k.refused = map[types.UID]string{}
+	}
+	told := k.refused[cluster.UID] == err.Error()
+	k.refused[cluster.UID] = err.Error()
+	k.mu.Unlock()
+	if told {
+		return
+	}
+	k.Recorder.Eventf(cluster, nil, corev1.EventTypeWarning, reasonRefused, "Reconcile",
+		"the operator installed as %q cannot take this cluster over from %q and leaves it alone: %s", k.Name,
+		cluster.Status.Operator, err)
+	ctrl.LoggerFrom(ctx).Error(err, "cannot take a KafkaCluster over", "cluster", client.ObjectKeyFromObject(cluster),
+		"operator", cluster.Status.Operator, "this", k.Name)
+}
+
+// triesAgain tells that it is time to see whether the record can be kept by now.
 func (k *Keeper) triesAgain(cluster *v1alpha1.KafkaCluster) bool {
 	if k == nil || cluster.Status.Operator == k.Name {
 		return false
@@ -124,26 +165,23 @@ func (k *Keeper) triesAgain(cluster *v1alpha1.KafkaCluster) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	last, without := k.unrecorded[cluster.UID]
-	return without && k.Now().Sub(last) >= claim.OlderCRDs
+	return without && k.Now().Sub(last.seen) >= claim.OlderCRDs
 }
 
-// doWithout goes on where the API server drops status.operator: its CRD is older than this operator, and care must not
-// end for that.
-func (k *Keeper) doWithout(ctx context.Context, cluster *v1alpha1.KafkaCluster) {
+// doWithout goes on where nobody is on record and the record cannot be written: care must not end for that.
+func (k *Keeper) doWithout(ctx context.Context, cluster *v1alpha1.KafkaCluster, reason, why string) {
 	k.mu.Lock()
 	if k.unrecorded == nil {
-		k.unrecorded = map[types.UID]time.Time{}
+		k.unrecorded = map[types.UID]lack{}
 	}
-	_, told := k.unrecorded[cluster.UID]
-	k.unrecorded[cluster.UID] = k.Now()
+	told := k.unrecorded[cluster.UID].why == reason
+	k.unrecorded[cluster.UID] = lack{reason, k.Now()}
 	k.mu.Unlock()
 	if told {
 		return
 	}
-	const cure = "the CRDs in this Kubernetes cluster are older than the operator, and keep no status.operator: nothing " +
-		"holds off a second operator; apply the CRDs of the operator's version (docs/operators.md)"
-	k.Recorder.Eventf(cluster, nil, corev1.EventTypeWarning, "OlderCRDs", "Reconcile", cure)
-	ctrl.LoggerFrom(ctx).Info(cure)
+	k.Recorder.Eventf(cluster, nil, corev1.EventTypeWarning, reason, "Reconcile", "%s", why)
+	ctrl.LoggerFrom(ctx).Info(why, "cluster", client.ObjectKeyFromObject(cluster))
 	k.Wake(client.ObjectKeyFromObject(cluster))
 }
 

@@ -2,6 +2,7 @@ package tenure
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -11,7 +12,9 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
@@ -32,6 +35,8 @@ type world struct {
 	woken  int
 	// drops: its CRD keeps no status.operator.
 	drops bool
+	// refuses is why it takes no status; nil = it does.
+	refuses error
 }
 
 func newWorld(t *testing.T, operator string, generation, observed int64) *world {
@@ -48,6 +53,9 @@ func newWorld(t *testing.T, operator string, generation, observed int64) *world 
 			SubResourcePatch: func(ctx context.Context, c client.Client, sub string, o client.Object, p client.Patch,
 				opts ...client.SubResourcePatchOption) error {
 				w.writes++
+				if w.refuses != nil {
+					return w.refuses
+				}
 				err := c.SubResource(sub).Patch(ctx, o, p, opts...)
 				if cluster, is := o.(*v1alpha1.KafkaCluster); is && w.drops {
 					cluster.Status.Operator = ""
@@ -227,6 +235,85 @@ func TestCareGoesOnWithCRDsThatKeepNoRecord(t *testing.T) {
 	w.drops, w.now = false, w.now.Add(claim.OlderCRDs) // the CRDs have been applied
 	if in, _ := w.enters(k); !in || w.cluster().Status.Operator != "a/castellan" {
 		t.Errorf("with new CRDs: %t, %q", in, w.cluster().Status.Operator)
+	}
+}
+
+var refusals = map[string]error{
+	"a narrowed role": apierrors.NewForbidden(schema.GroupResource{Group: v1alpha1.GroupVersion.Group,
+		Resource: "kafkaclusters/status"}, key.Name, errors.New("User cannot patch")),
+	"a CRD that does not take it": apierrors.NewInvalid(schema.GroupKind{Kind: "KafkaCluster"}, key.Name,
+		field.ErrorList{field.Invalid(field.NewPath("status", "operator"), "a", "should be at most 3 chars long")}),
+	"a rule of admission": apierrors.NewBadRequest("admission webhook denied the request"),
+}
+
+// Nobody is on record, so nobody is disturbed.
+func TestCareGoesOnWhereKubernetesRefusesTheRecordAndNobodyElseHasIt(t *testing.T) {
+	for name, refusal := range refusals {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, "", 3, 3)
+			w.refuses = refusal
+			k, told := w.keeper("a/castellan")
+			var writes []int
+			for range 4 {
+				in, n := w.enters(k)
+				if writes = append(writes, n); !in || k.Of(w.cluster()) != claim.TenureOurs {
+					t.Fatal("nobody looks after the cluster")
+				}
+			}
+			if !slices.Equal(writes, []int{1, 0, 0, 0}) || w.woken != 1 || len(told.Events) != 1 {
+				t.Fatalf("writes %v, woken %d times, %d events", writes, w.woken, len(told.Events))
+			}
+			if text := <-told.Events; !strings.Contains(text, "Warning StatusRefused") || !strings.Contains(text, refusal.Error()) {
+				t.Errorf("it says %s", text)
+			}
+			w.refuses, w.now = nil, w.now.Add(claim.OlderCRDs)
+			if in, _ := w.enters(k); !in || w.cluster().Status.Operator != "a/castellan" {
+				t.Errorf("once it is taken: %t, %q", in, w.cluster().Status.Operator)
+			}
+		})
+	}
+}
+
+// Another one may have come meanwhile and, unlike this one, be on record.
+func TestWhoCannotBeRecordedMakesRoomForOneThatCan(t *testing.T) {
+	w := newWorld(t, "", 3, 3)
+	a, _ := w.keeper("a/castellan")
+	b, _ := w.keeper("b/castellan")
+	w.refuses = refusals["a narrowed role"]
+	w.enters(a)
+	w.refuses = nil
+	w.enters(b)
+	if in, _ := w.enters(a); in || a.Of(w.cluster()) != claim.TenureOther {
+		t.Error("two look after the cluster")
+	}
+}
+
+// The one before is on record, and may run.
+func TestNobodySucceedsAnotherWithoutTheRecord(t *testing.T) {
+	for name, refusal := range refusals {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, "old/castellan", 3, 3)
+			w.refuses = refusal
+			k, told := w.keeper("new/castellan", "old/castellan")
+			for range 3 {
+				if in, _ := w.enters(k); in || k.Of(w.cluster()) == claim.TenureOurs {
+					t.Fatal("it looks after the cluster of another one")
+				}
+			}
+			if len(told.Events) != 1 {
+				t.Fatalf("%d events, expected one", len(told.Events))
+			}
+			text := <-told.Events
+			for _, word := range []string{"Warning StatusRefused", `"old/castellan"`, refusal.Error()} {
+				if !strings.Contains(text, word) {
+					t.Errorf("it says %s", text)
+				}
+			}
+			w.refuses = nil
+			if in, writes := w.enters(k); !in || writes != 1 {
+				t.Errorf("once it is taken: %t with %d writes", in, writes)
+			}
+		})
 	}
 }
 

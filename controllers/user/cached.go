@@ -74,6 +74,7 @@ func shareUser(u *v1alpha1.KafkaUser) {
 		share(&rule.Resource.Pattern)
 	}
 	shareAll(u.Status.ACLs)
+	share(&u.Spec.DeletionPolicy, &u.Status.DeletionPolicy)
 	u.Status.Conditions = slices.Clip(slices.Clone(u.Status.Conditions))
 	for n := range u.Status.Conditions {
 		c := &u.Status.Conditions[n]

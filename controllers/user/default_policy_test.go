@@ -36,6 +36,9 @@ func TestAUserStaysByTheOperatorsDefaultAndAGuestOnlyIfItMay(t *testing.T) {
 			w.Settle("app", "beside")
 			w.mustSay(namespace, "app", "Ready") // also a guest's that may not stay: it has not asked for that
 			w.WantSilence("app", "beside")
+			if said := w.userIn(namespace, "app").Status.DeletionPolicy; (said == v1alpha1.DeletionRetain) != c.stays {
+				t.Errorf("its status says %q", said)
+			}
 			password := w.passwordIn(namespace, "app")
 			w.Remove(w.userIn(namespace, "app"))
 			w.changeUser("beside", func(u *v1alpha1.KafkaUser) {

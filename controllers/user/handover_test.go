@@ -258,6 +258,33 @@ func TestWhoHandsAUserOverStaysWhereTheSuccessorMayNotGoOn(t *testing.T) {
 	}
 }
 
+// It has been evicted, and its successor may not go on: nothing is changed, and both say why.
+func TestWhoIsEvictedIsToldThatItsSuccessorMayNotGoOn(t *testing.T) {
+	w := newGuestWorld(t, newUser("app", time.Hour, plain))
+	w.Mounts = map[int32]map[string][]byte{0: w.Files()}
+	ours := newUser("app", 0, v1alpha1.MechanismExternal)
+	ours.UID = "uid-of-ours"
+	w.Apply(ours)
+	w.ChangeCluster(func(c *v1alpha1.KafkaCluster) { c.Spec.Access.Evicted = []string{controllertest.Guests} })
+	for range 3 {
+		_ = w.Once("app")
+		w.Clock.Move(time.Second)
+	}
+	if w.user("app").Status.Credentials == nil {
+		t.Fatal("the handover has not begun")
+	}
+	w.ChangeCluster(superUser("app"))
+	w.Settle("app")
+	w.wantUser("app", "Stalled/PrincipalRefused")
+	w.mustSay(controllertest.Guests, "app", "Reconciling/Revoking", "super user", "may not go on", "delete it")
+	w.WantSilence("app")
+	w.Mounts = nil
+	w.Remove(w.user("app"))
+	w.Settle("app")
+	w.mustSay(controllertest.Guests, "app", "Stalled/SuperUserElsewhere")
+	w.WantSilence("app")
+}
+
 func TestABrokerThatCannotBeAskedHoldsNobodyForeverWhoHandsAUserOver(t *testing.T) {
 	w := newCertificateWorld(t, 2)
 	u, next := newUser("app", time.Hour, plain), newUser("next", 0, v1alpha1.MechanismExternal)

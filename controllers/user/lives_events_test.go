@@ -108,7 +108,7 @@ func (h *life) shape(u *v1alpha1.KafkaUser) {
 		u.Spec.Quotas = &v1alpha1.Quotas{ProducerByteRate: controllertest.PtrTo(int64(1 + r.IntN(3)))}
 	}
 	u.Spec.ACLPolicy = pick(r, v1alpha1.ACLPolicyExact, v1alpha1.ACLPolicyExact, v1alpha1.ACLPolicyMerge)
-	u.Spec.DeletionPolicy = pick(r, v1alpha1.DeletionDelete, v1alpha1.DeletionDelete, v1alpha1.DeletionRetain)
+	u.Spec.DeletionPolicy = pick(r, "", "", v1alpha1.DeletionDelete, v1alpha1.DeletionRetain)
 	u.Spec.Adoption = pick(r, v1alpha1.UserAdoptionNever, v1alpha1.UserAdoptionNever, v1alpha1.UserAdoptionNever,
 		v1alpha1.UserAdoptionAlways)
 }
@@ -458,7 +458,7 @@ func (h *life) lagged() {
 
 // ruled is what the owner of the cluster changes.
 func (h *life) ruled() {
-	switch h.random.IntN(6) {
+	switch h.random.IntN(7) {
 	case 0:
 		names := pick(h.random, []string{"root"}, []string{"root", "a"})
 		h.ChangeCluster(func(c *v1alpha1.KafkaCluster) { c.Spec.Authorization.SuperUsers = names })
@@ -486,6 +486,13 @@ func (h *life) ruled() {
 				delete(h.ready, id)
 			}
 		}
+	case 6:
+		h.home.Annotations = map[string]string{v1alpha1.AnnotationDeletionPolicy: string(pick(h.random,
+			v1alpha1.DeletionRetain, v1alpha1.DeletionDelete))}
+		if err := h.Client.Update(context.Background(), h.home); err != nil {
+			h.T.Fatal(err)
+		}
+		h.say("users of the cluster's namespace: %v", h.home.Annotations)
 	}
 }
 

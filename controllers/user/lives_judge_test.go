@@ -2,6 +2,7 @@ package user
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/controllers/batch"
 	"github.com/castellan-dev/castellan/controllers/controllertest"
+	"github.com/castellan-dev/castellan/internal/claim"
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/mechanism"
 	"github.com/castellan-dev/castellan/internal/plainauth"
@@ -233,7 +235,8 @@ func (h *life) goes(u *v1alpha1.KafkaUser, holds shown, stood standing) {
 
 // stays tells whether a user is to stay in Kafka whose object has gone.
 func (h *life) stays(u *v1alpha1.KafkaUser, now seen) bool {
-	return u.Spec.DeletionPolicy == v1alpha1.DeletionRetain && u.Namespace == controllertest.ClusterKey.Namespace &&
+	policy := cmp.Or(u.Spec.DeletionPolicy, claim.DefaultPolicy(h.home.Annotations, false, ""))
+	return policy == v1alpha1.DeletionRetain && u.Namespace == controllertest.ClusterKey.Namespace &&
 		now.objects[u.UID] == nil
 }
 

@@ -13,7 +13,9 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
@@ -45,10 +47,11 @@ type life struct {
 	// hushed is what must stand in no status and no event.
 	hushed map[string]bool
 
-	away error // why Kafka cannot be reached; nil = it can
-	late bool  // the mounted files of brokers are refreshed when the kubelets are told to, and not at once
-	fate *fate // of the operator in this flush; nil = it lives on
-	lag  *lag  // what the cache shows; nil = what there is
+	home *corev1.Namespace // the cluster's; its annotation is the default of spec.deletionPolicy
+	away error             // why Kafka cannot be reached; nil = it can
+	late bool              // the mounted files of brokers are refreshed when the kubelets are told to, and not at once
+	fate *fate             // of the operator in this flush; nil = it lives on
+	lag  *lag              // what the cache shows; nil = what there is
 }
 
 const livesBrokers = 3
@@ -67,6 +70,10 @@ func newLife(t *testing.T, seed uint64) *life {
 		world: newUsersOf(t, cluster), seed: seed, random: rand.New(rand.NewPCG(seed, 1)),
 		theirs: map[fact]bool{}, secrets: map[types.NamespacedName]string{}, ready: map[types.UID]standing{},
 		hushed: map[string]bool{}, left: map[string]bool{},
+		home: &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: controllertest.ClusterKey.Namespace}},
+	}
+	if err := h.Client.Get(t.Context(), client.ObjectKeyFromObject(h.home), h.home); err != nil {
+		t.Fatal(err)
 	}
 	h.Apply(controllertest.GuestNamespace(), h.AuthorityIn("events-ca"), h.AuthorityIn("events-clients-ca"))
 	h.inParts(2) // so that a few users stand in several Secrets

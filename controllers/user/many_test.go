@@ -30,7 +30,7 @@ func TestBadUsersHoldUpNobodyElse(t *testing.T) {
 	spoil("Stalled/Refused", func(u *v1alpha1.KafkaUser) {
 		w.Kafka.Refuse[u.Name] = &kafka.Refusal{Code: "UNACCEPTABLE_CREDENTIAL"}
 	})
-	spoil("Stalled/MechanismNotOffered", func(u *v1alpha1.KafkaUser) {
+	spoil("Reconciling/MechanismNotOffered", func(u *v1alpha1.KafkaUser) {
 		u.Spec.Authentication.Mechanisms = []v1alpha1.Mechanism{v1alpha1.MechanismScram256}
 	})
 	spoil("Stalled/PasswordSecret", func(u *v1alpha1.KafkaUser) {

@@ -83,6 +83,8 @@ func (p *userPass) lookAgain(i *userItem) {
 func (p *userPass) holderReport(i *userItem) users.Report {
 	clusterID := p.pass.Cluster.ID()
 	r := i.report
+	r.Retains = users.Retains(i.claim.Holder, p.host)
+	p.follow(i.claim.Holder, &r)
 	if i.state == granting && r.Credentials == nil {
 		r.Credentials = users.Unsure(users.Recorded(i.claim.Holder, clusterID), clusterID, i.mechanisms)
 		users.Certify(r.Credentials, i.certificate.Status())
@@ -95,6 +97,21 @@ func (p *userPass) holderReport(i *userItem) users.Report {
 		r.Awaited = i.holderAwaits
 	}
 	return r
+}
+
+// follow has a holder wait where a change of the KafkaCluster is all that is missing.
+func (p *userPass) follow(holder *v1alpha1.KafkaUser, r *users.Report) {
+	var waits []verdict.Verdict
+	for _, fault := range r.Faults {
+		v := p.pass.Follow(holder, fault)
+		if !v.Passes() {
+			return
+		}
+		waits = append(waits, v)
+	}
+	if len(waits) > 0 {
+		r.Faults, r.Awaited = nil, cmp.Or(r.Awaited, &waits[0])
+	}
 }
 
 // leavingOf returns the users that are being deleted and have our finalizer: owners have, or may have, something in
@@ -136,7 +153,7 @@ func (p *userPass) settleLeaving(ctx context.Context, i *userItem) error {
 
 // settleFrozen lets go of objects that are being deleted, whose successor may take no part any more. One that is to
 // leave nothing stays: nobody has seen its logins refused, and nothing is changed until the successor may go on, or
-// goes.
+// goes. One that is evicted is told so.
 func (p *userPass) settleFrozen(ctx context.Context, i *userItem) error {
 	former := slices.DeleteFunc(p.formerOf(i), func(u *v1alpha1.KafkaUser) bool { return u.DeletionTimestamp == nil })
 	done := slices.DeleteFunc(i.claim.Held(), func(u *v1alpha1.KafkaUser) bool { return slices.Contains(former, u) })
@@ -145,6 +162,10 @@ func (p *userPass) settleFrozen(ctx context.Context, i *userItem) error {
 		v := users.HandoverFrozen(u, i.claim.Holder)
 		errs = append(errs, p.pass.Keep(ctx, i.claim.Name, u, v.Reason,
 			func() error { return p.pass.WriteVerdict(ctx, u, v) }))
+	}
+	for _, e := range i.claim.Evicted {
+		v := users.HandoverFrozen(e.Object, i.claim.Holder)
+		errs = append(errs, p.pass.WriteWaiting(ctx, e.Object, v.Reason, e.Bar.Cause+": "+v.Text()))
 	}
 	return errors.Join(errs...)
 }

@@ -17,6 +17,11 @@ func IgnoreGone(err error) error {
 	return err
 }
 
+// Refused tells whether the API server does not take a write at all: for a role, an admission rule or a CRD.
+func Refused(err error) bool {
+	return apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err)
+}
+
 func isUIDError(err error) bool {
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) || status.Status().Details == nil {

@@ -89,8 +89,8 @@ func LineLost(name string) verdict.Verdict {
 			"to make it again; set spec.deletionPolicy to Delete to let the user go", name)
 }
 
-// HandoverFrozen says of an object that is being deleted why it is not gone: its successor has taken its user, and may
-// take no part any more before every broker was seen to refuse the object's own logins.
+// HandoverFrozen says of an object that loses its user, and has not lost it yet, why: its successor has taken the user,
+// and may take no part any more before every broker was seen to refuse the object's own logins.
 func HandoverFrozen(u, successor *v1alpha1.KafkaUser) verdict.Verdict {
 	return verdict.Waiting(ReasonRevoking, "", claim.TakenLook, claim.TakenLookLimit,
 		"handed over to KafkaUser %q, which may not go on, as its status says, so that nobody has seen every broker refuse "+

@@ -148,6 +148,7 @@ func NotOffered(host model.Host, mechanisms []v1alpha1.Mechanism) *verdict.Verdi
 	fault := verdict.Stalled(ReasonMechanism, mechanismsField,
 		"no listener of KafkaCluster %q offers %s; its listeners are %s; choose one of theirs, or add it to a listener",
 		host.Name, strings.Join(lacking, ", "), strings.Join(offers, ", "))
+	fault.Follows = true
 	return &fault
 }
 

@@ -57,11 +57,13 @@ func NoAuthorizer(h model.Host) verdict.Verdict {
 			"Custom), and the operator sets no ACLs there; remove spec.acls and spec.grants, and say there what the user "+
 			"may do", h.Authorizer)
 	}
-	return verdict.Stalled(ReasonAuthorization, "spec.acls",
+	fault := verdict.Stalled(ReasonAuthorization, "spec.acls",
 		"the cluster has no authorizer (authorization.type None), so that everybody may do everything; remove "+
 			"spec.acls and spec.grants, "+
 			"or set spec.authorization.type of the KafkaCluster to Simple (authorizer.class.name on brokers of "+
 			"somebody else's)")
+	fault.Follows = true
+	return fault
 }
 
 // Report is what is known of a holder after a pass.
@@ -69,6 +71,7 @@ type Report struct {
 	Credentials *v1alpha1.Credentials // nil = nothing of it stands in Kafka
 	ACLs        []string              // what Listed says of those that are in force
 	Secret      string                // empty = there is none of ours
+	Retains     bool                  // the user stays in Kafka when its object goes
 	// Faults are stalled verdicts: what the user of the object has to change.
 	Faults []verdict.Verdict
 	// Awaited is what is waited for, or what failed and is tried again; nil = nothing.
@@ -83,6 +86,12 @@ func StatusOf(u *v1alpha1.KafkaUser, r Report, now time.Time) v1alpha1.KafkaUser
 	s.Credentials, s.ACLs, s.Binding = r.Credentials, r.ACLs, nil
 	if r.Secret != "" {
 		s.Binding = &v1alpha1.Binding{Name: r.Secret}
+	}
+	switch s.DeletionPolicy = v1alpha1.DeletionDelete; {
+	case r.Credentials == nil:
+		s.DeletionPolicy = ""
+	case r.Retains:
+		s.DeletionPolicy = v1alpha1.DeletionRetain
 	}
 	if r.Rotation != nil {
 		s.Rotation = r.Rotation.Status
@@ -120,7 +129,7 @@ func SeenStatus(u *v1alpha1.KafkaUser) v1alpha1.KafkaUserStatus {
 // RevokedStatus returns the status of an object that has lost its principal, and says why.
 func RevokedStatus(u *v1alpha1.KafkaUser, why verdict.Verdict, now time.Time) v1alpha1.KafkaUserStatus {
 	s := SeenStatus(u)
-	s.Credentials, s.ACLs, s.Binding, s.Rotation = nil, nil, nil, nil
+	s.Credentials, s.ACLs, s.Binding, s.Rotation, s.DeletionPolicy = nil, nil, nil, nil, ""
 	status.Stalled(&s.Conditions, u.Generation, why.Reason, why.Text(), now)
 	return s
 }

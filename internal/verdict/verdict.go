@@ -33,6 +33,8 @@ type Verdict struct {
 	Field  string // path in the object, such as spec.pools[main].storage.volumes[data].size; empty = no field is to blame
 	Cause  string // what is wrong, or what is waited for
 	Cure   string // what to do; empty = nothing, or the cause says it
+	// Follows: a change of the KafkaCluster ends it, which whoever applies both may apply later.
+	Follows bool
 	// Doubtful verdicts rest on an answer of a single broker, which may be a moment behind: they count when they stand for
 	// a while.
 	Doubtful bool

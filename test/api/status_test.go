@@ -51,7 +51,8 @@ var repeated = map[string]map[string][]string{
 	"KafkaUser": {
 		"status.credentials.mechanisms":             {"spec.authentication.mechanisms"},
 		"status.credentials.mechanisms[].mechanism": {"spec.authentication.mechanisms[]"},
-		"status.name": {"spec.name"},
+		"status.deletionPolicy":                     {"spec.deletionPolicy"},
+		"status.name":                               {"spec.name"},
 	},
 }
 
