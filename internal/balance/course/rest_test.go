@@ -295,6 +295,25 @@ func TestOffRemembersWhichBrokersHaveTheirShare(t *testing.T) {
 	}
 }
 
+// A cluster that starts begins with all of its brokers: those that come up last were not added.
+func TestNothingIsOnRecordBeforeAllBrokersServe(t *testing.T) {
+	for name, change := range map[string]func(*kafka.Snapshot){
+		"one is not there yet":       func(s *kafka.Snapshot) { s.Brokers = s.Brokers[:1] },
+		"one is fenced":              func(s *kafka.Snapshot) { s.Brokers[1].Fenced = true },
+		"one that leaves is missing": func(s *kafka.Snapshot) { s.Brokers = s.Brokers[:2] },
+	} {
+		in := scene(func(in *asked) {
+			in.Settings.Record = nil
+			change(in.Snapshot)
+		})
+		status := in.look().Status()
+		if complete := name == "one that leaves is missing"; complete != (status != nil) ||
+			complete && !slices.Equal(status.Spread, []int32{0, 1}) {
+			t.Errorf("%s: %+v", name, status)
+		}
+	}
+}
+
 func TestATopicWithAThrottleThatDoesNotNameItIsLeftForAWhileAndTold(t *testing.T) {
 	in := scene(func(in *asked) {
 		other := move(1, 0, 1)
