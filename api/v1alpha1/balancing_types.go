@@ -57,7 +57,7 @@ type Balancing struct {
 	MaxMoving *int32 `json:"maxMoving,omitempty"`
 
 	// Hours in which replicas may begin to move to even out brokers. What has begun ends after them, too. The emptying
-	// of a broker that leaves does not wait for them. Default: always. At most 14 windows.
+	// of a broker or a volume that leaves does not wait for them. Default: always. At most 14 windows.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=14

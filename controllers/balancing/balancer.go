@@ -46,6 +46,8 @@ type Balancer struct {
 	// unnamed are the topics of a cluster with a throttle that names nothing of what was to move, and until when they
 	// are left alone.
 	unnamed map[types.NamespacedName]map[string]time.Time
+	// refused are the moves of a cluster that Kafka has refused, and has not begun since.
+	refused map[types.NamespacedName]map[kafka.PartitionID]model.RefusedMove
 	// lately are the moves of a cluster that have ended, and until when a broker may still tell of their throttle.
 	lately map[types.NamespacedName]map[kafka.PartitionID]time.Time
 }
@@ -70,6 +72,7 @@ func (b *Balancer) Remember(cluster types.NamespacedName, r model.Remembered) {
 	if b.plans[cluster] = r; r.Plan == nil {
 		delete(b.plans, cluster)
 		delete(b.unnamed, cluster)
+		delete(b.refused, cluster)
 	}
 }
 
@@ -127,7 +130,8 @@ func (b *Balancer) Seen(ctx context.Context, cluster types.NamespacedName, shot 
 		return model.BalancingSeen{}
 	}
 	b.mu.Lock()
-	seen := model.BalancingSeen{Remembered: b.plans[cluster], Rate: b.Rate, Unnamed: maps.Clone(b.unnamed[cluster])}
+	seen := model.BalancingSeen{Remembered: b.plans[cluster], Rate: b.Rate, Unnamed: maps.Clone(b.unnamed[cluster]),
+		Refused: maps.Clone(b.refused[cluster])}
 	b.mu.Unlock()
 	if len(seen.Remembered.Left()) > 0 || shot != nil && shot.Reassigning > 0 {
 		seen.Topics = b.topicsSeen(ctx, cluster)
@@ -261,6 +265,7 @@ func (b *Balancer) Begin(ctx context.Context, w Work) ([]v1alpha1.MovingPartitio
 	}
 	work := moving.Work{Throttle: w.throttle(live, &next), Moves: map[string][]kafka.Move{}}
 	within := map[int32]map[kafka.PartitionID]string{}
+	failed := map[kafka.PartitionID]error{}
 	for _, m := range begun {
 		if m.Broker != nil {
 			if within[*m.Broker] == nil {
@@ -272,23 +277,60 @@ func (b *Balancer) Begin(ctx context.Context, w Work) ([]v1alpha1.MovingPartitio
 		work.Moves[m.Topic] = append(work.Moves[m.Topic],
 			kafka.Move{Partition: m.Partition, Replicas: m.Replicas, KeepFactor: true})
 	}
-	return begun, errors.Join(b.carry(ctx, w, work), moveWithin(ctx, w.Admin, within))
+	err = errors.Join(b.carry(ctx, w, work, failed), moveWithin(ctx, w.Admin, within, failed))
+	b.tried(w, begun, failed)
+	return begun, err
 }
 
-// moveWithin has brokers move replicas between their disks.
-func moveWithin(ctx context.Context, admin kafka.Admin, some map[int32]map[kafka.PartitionID]string) error {
+// moveWithin has brokers move replicas between their disks. What failed it adds.
+func moveWithin(
+	ctx context.Context, admin kafka.Admin, some map[int32]map[kafka.PartitionID]string, failed map[kafka.PartitionID]error,
+) error {
 	var errs []error
 	for _, id := range slices.Sorted(maps.Keys(some)) {
 		results, err := admin.MoveWithin(ctx, id, some[id])
 		errs = append(errs, err)
-		for _, partition := range slices.SortedFunc(maps.Keys(results), kafka.PartitionID.Compare) {
-			if err := results[partition]; err != nil {
+		for _, partition := range slices.SortedFunc(maps.Keys(some[id]), kafka.PartitionID.Compare) {
+			if refused := results[partition]; refused != nil {
 				errs = append(errs, fmt.Errorf("move %s-%d to log directory %s of broker %d: %w",
-					partition.Topic, partition.Number, some[id][partition], id, err))
+					partition.Topic, partition.Number, some[id][partition], id, refused))
+			}
+			if no := cmp.Or(err, results[partition]); no != nil {
+				failed[partition] = no
 			}
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// refusedFor is for how long a move is left alone that Kafka has refused once. It doubles with each refusal, up to
+// refusedLimit: each attempt is two writes to the status and some requests.
+const (
+	refusedFor   = 15 * time.Second
+	refusedLimit = 10 * time.Minute
+)
+
+// tried notes which moves Kafka has refused.
+func (b *Balancer) tried(w Work, some []v1alpha1.MovingPartition, failed map[kafka.PartitionID]error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, m := range some {
+		id := idOf(m)
+		no := failed[id]
+		if no == nil {
+			delete(b.refused[w.Cluster], id)
+			continue
+		}
+		if b.refused == nil {
+			b.refused = map[types.NamespacedName]map[kafka.PartitionID]model.RefusedMove{}
+		}
+		if b.refused[w.Cluster] == nil {
+			b.refused[w.Cluster] = map[kafka.PartitionID]model.RefusedMove{}
+		}
+		next := model.RefusedMove{Times: b.refused[w.Cluster][id].Times + 1, Why: no.Error()}
+		next.Until = w.Now.Add(min(refusedLimit, refusedFor<<min(next.Times-1, 10)))
+		b.refused[w.Cluster][id] = next
+	}
 }
 
 // together are those of some moves that do not lack the one with which they change places.
@@ -395,7 +437,7 @@ func (b *Balancer) End(ctx context.Context, w Work) error {
 	}
 	w.lately = b.endedLately(w)
 	next := course.Without(*w.Record, w.Moves)
-	if err := b.carry(ctx, w, moving.Work{Throttle: w.throttle(live, next)}); err != nil {
+	if err := b.carry(ctx, w, moving.Work{Throttle: w.throttle(live, next)}, nil); err != nil {
 		return err
 	}
 	b.ended(w)
@@ -405,11 +447,15 @@ func (b *Balancer) End(ctx context.Context, w Work) error {
 	return w.Write(next)
 }
 
-func (b *Balancer) carry(ctx context.Context, w Work, work moving.Work) error {
+// carry adds the moves that Kafka refuses to those that failed.
+func (b *Balancer) carry(ctx context.Context, w Work, work moving.Work, failed map[kafka.PartitionID]error) error {
 	refused, err := b.mover(w).Carry(ctx, w.Admin, work)
 	errs := []error{err}
 	for _, topic := range slices.Sorted(maps.Keys(refused)) {
 		r := refused[topic]
+		for _, m := range work.Moves[topic] {
+			failed[kafka.PartitionID{Topic: topic, Number: m.Partition}] = r.Err
+		}
 		errs = append(errs, fmt.Errorf("move replicas of topic %q: %s: %w", topic, r.Attempted, r.Err))
 	}
 	return errors.Join(errs...)

@@ -357,6 +357,48 @@ func TestReplicasMoveBetweenDisksOnRecordAndUnderALimitOfTheirOwn(t *testing.T) 
 	}
 }
 
+func TestWhatKafkaRefusesIsAskedForLessAndLessOften(t *testing.T) {
+	broker := int32(1)
+	shift := v1alpha1.MovingPartition{Topic: "orders", Partition: 2, Replicas: []int32{0, 1}, Broker: &broker, LogDir: "/b"}
+	for name, m := range map[string]v1alpha1.MovingPartition{"to a broker": to(2, 0, 2), "between disks": shift} {
+		s := newStage(t)
+		refused := func() model.RefusedMove {
+			return s.Seen(t.Context(), controllertest.ClusterKey, nil).Refused[idOf(m)]
+		}
+		s.Remember(controllertest.ClusterKey, model.Remembered{Plan: &balance.Plan{}})
+		s.Kafka.Refuse = map[string]error{"orders": errors.New("no")}
+		s.Kafka.RefuseWithin = errors.New("no")
+		now := s.work().Now
+		for times, wait := range []time.Duration{15 * time.Second, 30 * time.Second, time.Minute, 2 * time.Minute,
+			4 * time.Minute, 8 * time.Minute, 10 * time.Minute, 10 * time.Minute} {
+			if _, err := s.Begin(t.Context(), s.work(m)); err == nil {
+				t.Errorf("%s: nothing is told", name)
+			}
+			want := model.RefusedMove{Times: times + 1, Until: now.Add(wait), Why: "no"}
+			if got := refused(); got != want {
+				t.Errorf("%s: %+v, want %+v", name, got, want)
+			}
+			s.record = v1alpha1.BalancingStatus{}
+		}
+		s.Kafka.Refuse, s.Kafka.RefuseWithin = nil, nil
+		if _, err := s.Begin(t.Context(), s.work(m)); err != nil || refused().Times != 0 {
+			t.Errorf("%s: it has begun (%v), and is remembered: %+v", name, err, refused())
+		}
+	}
+}
+
+func TestARefusalIsForgottenWithItsPlan(t *testing.T) {
+	s := newStage(t)
+	s.Kafka.Refuse = map[string]error{"orders": errors.New("no")}
+	if _, err := s.Begin(t.Context(), s.work(to(2, 0, 2))); err == nil {
+		t.Fatal("it is not refused")
+	}
+	s.Remember(controllertest.ClusterKey, model.Remembered{})
+	if got := s.Seen(t.Context(), controllertest.ClusterKey, nil).Refused; len(got) > 0 {
+		t.Errorf("%+v", got)
+	}
+}
+
 // A broker that has not heard yet that a throttle was taken off tells of it. It was the operator's own.
 func TestAThrottleThatWasJustTakenOffIsNobodyElses(t *testing.T) {
 	s := newStage(t)

@@ -74,10 +74,19 @@ type BalancingSeen struct {
 	// Unnamed has the topics with a throttle of somebody else's that does not name what was to move, and until when no
 	// more of them is to begin.
 	Unnamed map[string]time.Time
+	// Refused has the partitions whose last move Kafka has refused.
+	Refused map[kafka.PartitionID]RefusedMove
 	// Sizes are those of replicas, as brokers say; nil = nobody has been asked.
 	Sizes *SizesSeen
 	// Topics are those that a KafkaTopic of the cluster places or moves; nil = nobody has looked.
 	Topics *TopicsSeen
+}
+
+// RefusedMove is a move that Kafka has refused.
+type RefusedMove struct {
+	Times int       // in a row
+	Until time.Time // from when on it is tried again
+	Why   string    // in Kafka's words
 }
 
 // SizesSeen is what brokers said of their log directories, by broker. One that did not answer makes it an error.

@@ -48,7 +48,7 @@ func (c *Course) changesPlaces(i int) bool {
 func (c *Course) ready(m progress) bool {
 	p := c.current[kafka.PartitionID{Topic: m.Topic, Number: m.Partition}]
 	return m.startable && (m.Within() || len(p.ISR) == len(p.Replicas)) && !c.placesNow(m.Topic) &&
-		!c.in.Seen.Unnamed[m.Topic].After(c.in.Now)
+		!c.in.Seen.Unnamed[m.Topic].After(c.in.Now) && !c.in.Seen.Refused[m.id()].Until.After(c.in.Now)
 }
 
 // start has moves begin. Of two, neither begins without the other.

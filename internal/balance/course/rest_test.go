@@ -1,6 +1,7 @@
 package course
 
 import (
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -294,6 +295,25 @@ func TestOffRemembersWhichBrokersHaveTheirShare(t *testing.T) {
 	}
 }
 
+// A cluster that starts begins with all of its brokers: those that come up last were not added.
+func TestNothingIsOnRecordBeforeAllBrokersServe(t *testing.T) {
+	for name, change := range map[string]func(*kafka.Snapshot){
+		"one is not there yet":       func(s *kafka.Snapshot) { s.Brokers = s.Brokers[:1] },
+		"one is fenced":              func(s *kafka.Snapshot) { s.Brokers[1].Fenced = true },
+		"one that leaves is missing": func(s *kafka.Snapshot) { s.Brokers = s.Brokers[:2] },
+	} {
+		in := scene(func(in *asked) {
+			in.Settings.Record = nil
+			change(in.Snapshot)
+		})
+		status := in.look().Status()
+		if complete := name == "one that leaves is missing"; complete != (status != nil) ||
+			complete && !slices.Equal(status.Spread, []int32{0, 1}) {
+			t.Errorf("%s: %+v", name, status)
+		}
+	}
+}
+
 func TestATopicWithAThrottleThatDoesNotNameItIsLeftForAWhileAndTold(t *testing.T) {
 	in := scene(func(in *asked) {
 		other := move(1, 0, 1)
@@ -314,6 +334,33 @@ func TestATopicWithAThrottleThatDoesNotNameItIsLeftForAWhileAndTold(t *testing.T
 	in.Now = in.Now.Add(time.Minute)
 	if got := in.begun(); got != "orders-0[0 1] other-1[0 1]" {
 		t.Error("later:", got)
+	}
+}
+
+// Each attempt is written to the status twice, and asks Kafka for what it has just refused.
+func TestWhatKafkaHasRefusedIsLeftForAWhileAndTold(t *testing.T) {
+	for name, refused := range map[string]balance.Move{"to a broker": move(0, 0, 1), "between disks": within(1, "/e", "/f")} {
+		in := scene(func(in *asked) {
+			if refused.Within() {
+				withDisks(in)
+			}
+			remember(in, refused, move(2, 0, 1))
+			in.Seen.Refused = map[kafka.PartitionID]model.RefusedMove{
+				id(refused.Partition): {Times: 1, Until: noon.Add(time.Second), Why: "KAFKA_STORAGE_ERROR"}}
+		})
+		c, got := in.begins()
+		if got != "orders-2[0 1]" {
+			t.Errorf("%s: %q begins", name, got)
+		}
+		want := fmt.Sprintf("; Kafka refuses to move orders-%d, and is asked again within ten minutes: KAFKA_STORAGE_ERROR",
+			refused.Partition)
+		if message := c.Status().Message; !strings.HasSuffix(message, want) {
+			t.Errorf("%s: %s", name, message)
+		}
+		in.Now = in.Now.Add(time.Second)
+		if got := in.begun(); !strings.HasPrefix(got, fmt.Sprintf("orders-%d[", refused.Partition)) {
+			t.Errorf("%s, later: %q begins", name, got)
+		}
 	}
 }
 

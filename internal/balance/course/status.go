@@ -175,7 +175,7 @@ func (c *Course) phase(s *v1alpha1.BalancingStatus) (v1alpha1.BalancingPhase, st
 			foreign += fmt.Sprintf(", and %d more", more)
 		}
 	}
-	foreign += c.unnamed()
+	foreign += c.unnamed() + c.refused()
 	has, _ := c.Has()
 	switch {
 	case manual && !moving:
@@ -201,6 +201,17 @@ func (c *Course) unnamed() string {
 		if _, is := c.in.Seen.Unnamed[m.Topic]; is && !m.flies {
 			return fmt.Sprintf("; topic %s does not move: somebody else has set %s or %s on it, which do not name its "+
 				"replicas; remove both, or set both to *", m.Topic, moves.LeaderThrottled, moves.FollowerThrottled)
+		}
+	}
+	return ""
+}
+
+// refused names a move of the plan that Kafka has refused.
+func (c *Course) refused() string {
+	for _, m := range c.left {
+		if r, is := c.in.Seen.Refused[m.id()]; is && !m.flies {
+			return fmt.Sprintf("; Kafka refuses to move %s-%d, and is asked again within ten minutes: %s",
+				m.Topic, m.Partition, r.Why)
 		}
 	}
 	return ""

@@ -47,6 +47,38 @@ func TestAnApprovedPlanOutlivesItsWindow(t *testing.T) {
 	}
 }
 
+// An operator that takes over remembers no plan. It makes the same one, of sizes that may have changed a little, so the
+// word that a person gave to the operator before it holds.
+func TestAnApprovalOutlivesTheOperatorThatShowedThePlan(t *testing.T) {
+	in := nightly()
+	c, _ := in.begins()
+	hash := c.Status().Hash
+	in.Settings.Approved, in.Settings.Record, in.Settings.MaxMoving = hash, c.Status(), 2
+	in.Seen.Remembered, in.Now = model.Remembered{}, in.Now.Add(time.Minute)
+	loads := in.sizes
+	in.sizes = func() (map[int32][]kafka.LoadDir, error) {
+		all, err := loads()
+		for id := range all {
+			for i := range all[id] {
+				all[id][i].UsableBytes -= 10
+			}
+		}
+		return all, err
+	}
+	c, got := in.begins()
+	if strings.Count(got, "orders-") != 2 || c.Status().Hash != hash {
+		t.Errorf("%q begins; %+v", got, c.Status())
+	}
+
+	// In the middle another plan follows, which is not the one that was approved.
+	in.Snapshot.Partitions[0].Replicas, in.Snapshot.Partitions[0].ISR = []int32{2, 1}, []int32{2, 1}
+	c, got = in.begins()
+	if s := c.Status(); got != "" || s.Hash == hash || s.Phase != v1alpha1.BalancingPlanned ||
+		!strings.Contains(s.Message, s.Hash) {
+		t.Errorf("in the middle: %q begins; %+v", got, c.Status())
+	}
+}
+
 func TestAPlanThatNobodyApprovesIsMadeAnewEachDay(t *testing.T) {
 	in := nightly()
 	c, _ := in.begins()
