@@ -83,8 +83,8 @@ var requests = map[plan.Kind]func(ctx context.Context, admin kafka.ClusterAdmin,
 	plan.Uncordon: func(ctx context.Context, admin kafka.ClusterAdmin, step plan.Step) error {
 		return admin.AlterBrokerConfig(ctx, step.Node, step.Changes)
 	},
-	plan.ElectLeaders: func(ctx context.Context, admin kafka.ClusterAdmin, _ plan.Step) error {
-		return admin.ElectPreferredLeaders(ctx)
+	plan.ElectLeaders: func(ctx context.Context, admin kafka.ClusterAdmin, step plan.Step) error {
+		return admin.ElectPreferredLeaders(ctx, step.Lack...)
 	},
 	plan.AddVoter: func(ctx context.Context, admin kafka.ClusterAdmin, step plan.Step) error {
 		return admin.AddVoter(ctx, step.Member, step.Endpoint)

@@ -43,8 +43,8 @@ type ClusterAdmin interface {
 	// values of sensitive keys are empty.
 	BrokerConfig(ctx context.Context, id int32) (map[string]string, error)
 	// ElectPreferredLeaders gives leadership back to the preferred replica of each partition where it is in sync
-	// (KIP-460).
-	ElectPreferredLeaders(ctx context.Context) error
+	// (KIP-460), and a leader to those that have none and a replica in sync; of some partitions, or with none of all.
+	ElectPreferredLeaders(ctx context.Context, some ...PartitionID) error
 	// AddVoter makes an observer a voter of the metadata quorum (KIP-853). endpoint is the host:port of its CONTROLLER
 	// listener. Adding a voter again is no error. Kafka makes one change of membership at a time.
 	AddVoter(ctx context.Context, replica QuorumMember, endpoint string) error

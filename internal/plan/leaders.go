@@ -4,24 +4,66 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/model"
 )
 
-// rebalanceKey is Kafka's own switch for what planLeaders does; the active controller obeys it.
+// rebalanceKey is Kafka's own switch for electing preferred leaders; the active controller obeys it.
 const rebalanceKey = "auto.leader.rebalance.enable"
 
-// planLeaders gives leadership back to the preferred replicas after a rollout, once every node is ready and in sync.
-// Kafka does the same every five minutes. Where the user has told Kafka not to (rebalanceKey), the operator does not
+// planLeaders gives partitions leaders that have none, and once all is quiet leadership back to the preferred replicas.
+func (v *view) planLeaders(p *Plan, quiet bool) {
+	none, reasons := v.leaderless()
+	if away := v.ledByOthers(); quiet && away != "" {
+		none, reasons = nil, append(reasons, away)
+	}
+	if len(reasons) > 0 {
+		p.Steps = append(p.Steps, Step{Kind: ElectLeaders, Lack: none, Reasons: reasons})
+	}
+}
+
+// leaderless lists the partitions without a leader that a replica in sync could lead, and says so. Kafka elects when a
+// broker comes back. A replica that moved to another disk just before its broker stopped may still count as one of the
+// former disk then. Where that is gone nobody is elected, and when the broker says where the replica is Kafka only
+// takes note: it elects every five minutes, and never where the user tells it to leave leaders alone (rebalanceKey).
+func (v *view) leaderless() (some []kafka.PartitionID, reasons []string) {
+	if fresh, _ := v.freshSnapshot(); !fresh || !v.obs.CacheCurrent {
+		return nil, nil
+	}
+	serves := map[int32]bool{}
+	for _, n := range v.nodes {
+		serves[n.ID] = !n.gone && v.unready(n) == ""
+	}
+	var none listed
+	for i := range v.kafka.snapshot.Partitions {
+		t := &v.kafka.snapshot.Partitions[i]
+		if t.Leader >= 0 {
+			continue
+		}
+		at := slices.IndexFunc(t.ISR, func(id int32) bool { return serves[id] && !slices.Contains(t.Offline, id) })
+		if at >= 0 {
+			some = append(some, kafka.PartitionID{Topic: t.Topic, Number: t.Number})
+			none.add("%s has no leader, and broker %d is in sync", partition(t), t.ISR[at])
+		}
+	}
+	if none.count > 0 {
+		reasons = []string{none.String()}
+	}
+	return some, reasons
+}
+
+// ledByOthers says which partitions others lead than their preferred replicas, once every node is ready and in sync.
+// Kafka elects these every five minutes. Where the user has told Kafka not to (rebalanceKey), the operator does not
 // either: somebody else places the leaders.
-func (v *view) planLeaders(p *Plan) {
+func (v *view) ledByOthers() string {
 	fresh, _ := v.freshSnapshot()
 	newer, _ := v.snapshotNewerThanPods()
 	if v.keepsLeaders() || !fresh || !newer || !v.obs.CacheCurrent || v.kafka.short > 0 {
-		return
+		return ""
 	}
 	for _, n := range v.nodes {
 		if !n.gone && v.unready(n) != "" {
-			return
+			return ""
 		}
 	}
 	var away listed
@@ -35,9 +77,7 @@ func (v *view) planLeaders(p *Plan) {
 			away.add("%s is led by broker %d and not by broker %d", partition(t), t.Leader, t.Replicas[0])
 		}
 	}
-	if away.count > 0 {
-		p.Steps = append(p.Steps, Step{Kind: ElectLeaders, Reasons: []string{away.String()}})
-	}
+	return away.String()
 }
 
 // keepsLeaders tells that somebody else places the leaders.

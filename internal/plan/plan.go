@@ -83,9 +83,7 @@ func next(c *model.Cluster, want model.Desired, obs *model.Observation, now time
 	v.planConfig(p)
 	v.planCordons(p)
 	v.planEndMoves(p)
-	if len(wanted) == 0 && !staging && len(shaping) == 0 {
-		v.planLeaders(p)
-	}
+	v.planLeaders(p, len(wanted) == 0 && !staging && len(shaping) == 0)
 	if !staging && len(shaping) == 0 {
 		v.carryOut(p, chosen)
 		v.planRenewal(p)

@@ -81,6 +81,7 @@ type Step struct {
 	Level    int16                      // FinalizeVersion
 	Claims   []model.ObservedClaim      // ReplaceDisk, DeleteClaims: the very claims that were judged
 	Moves    []v1alpha1.MovingPartition // BeginMoves, EndMoves
+	Lack     []kafka.PartitionID        // ElectLeaders: those that have no leader; empty = all are elected
 	Swaps    [][2]kafka.PartitionID     // BeginMoves: pairs of Moves of which neither begins without the other
 	Reasons  []string                   // why, as sentences
 	Facts    string                     // what the cluster has left meanwhile, as sentences; may be empty

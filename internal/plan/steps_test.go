@@ -87,6 +87,38 @@ func TestStepsOfAPass(t *testing.T) {
 			p := s.partition(0)
 			p.Replicas, p.ISR, p.Leader = []int32{9, 0, 1}, []int32{0, 1}, 0
 		}, []string{"!elect"}},
+		{"a partition without a leader gets one while somebody catches up", func(s *stage) {
+			s.partition(0).Leader = -1
+			s.partition(1).ISR = []int32{1, 2}
+		}, []string{"elect preferred leaders: orders-0 has no leader, and broker 0 is in sync"}},
+		{"and where Kafka is told to leave leaders alone", func(s *stage) {
+			s.partition(0).Leader, s.partition(1).Leader = -1, 2
+			s.c.Pools[0].StaticConfig = map[string]string{"auto.leader.rebalance.enable": "false"}
+		}, []string{"elect preferred leaders: orders-0 has no leader"}},
+		{"and with those that others lead", func(s *stage) { s.partition(0).Leader, s.partition(1).Leader = -1, 2 },
+			[]string{"elect preferred leaders: orders-0 has no leader, and broker 0 is in sync, orders-1 is led by broker 2"}},
+		{"but not from a broker that is not in sync", func(s *stage) {
+			p := s.partition(0)
+			p.Leader, p.ISR = -1, nil
+		}, []string{"!elect"}},
+		{"nor from a broker that is fenced", func(s *stage) {
+			p := s.partition(0)
+			p.Leader, p.ISR = -1, []int32{0}
+			s.shot().Brokers[0].Fenced = true
+		}, []string{"!elect"}},
+		{"nor from a pod that stops", func(s *stage) {
+			p := s.partition(0)
+			p.Leader, p.ISR = -1, []int32{0}
+			s.pod(0).Deleting = true
+		}, []string{"!elect"}},
+		{"nor from a disk that has failed", func(s *stage) {
+			p := s.partition(0)
+			p.Leader, p.ISR, p.Offline = -1, []int32{0}, []int32{0}
+		}, []string{"!elect"}},
+		{"nor by an old view", func(s *stage) {
+			s.partition(0).Leader = -1
+			s.shot().TakenAt = s.shot().TakenAt.Add(-time.Minute)
+		}, []string{"!elect"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

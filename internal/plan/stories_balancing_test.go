@@ -124,6 +124,34 @@ func TestAMoveOfSomebodyElseIsLeftToEndAndNamed(t *testing.T) {
 	}
 }
 
+// What somebody else has begun and what never ends keeps no other replica from moving, and the broker that it leaves
+// from stays until it has ended.
+func TestAMoveOfSomebodyElseThatNeverEndsKeepsNothingElseWaiting(t *testing.T) {
+	s := balancedSim(t, v1alpha1.BalancingOnScale)
+	s.scale("more", 1)
+	if !s.settle(1500) || held(s, 1000) == 0 {
+		t.Fatal("broker 1000 gets nothing: ", s.last)
+	}
+	at := slices.IndexFunc(s.kafka.parts, func(p simPart) bool { return slices.Contains(p.Replicas, 1000) })
+	p := &s.kafka.parts[at]
+	before := slices.DeleteFunc(slices.Clone(p.Replicas), func(id int32) bool { return id == 1000 })
+	target := []int32{before[0], (before[0] + 1) % 3}
+	s.reassign(p, target)
+	p.wait = 1 << 30
+	s.scale("more", 0)
+	s.run(600)
+	if n := held(s, 1000); n != 1 || !slices.Equal(p.target, target) || s.nodes[1000] == nil || s.nodes[1000].pod == nil {
+		t.Errorf("broker 1000 holds %d replicas, and the move leads to %v: %s", n, p.target, s.last)
+	}
+	if told := strings.Join(s.trace, "\n"); !strings.Contains(told, "a reassignment of "+p.name()+" that somebody else has begun") {
+		t.Errorf("%s is not named: %s", p.name(), told)
+	}
+	p.wait = 0
+	if !s.settle(1500) || len(s.wrong) > 0 || s.nodes[1000] != nil && s.nodes[1000].pod != nil {
+		t.Error(s.wrong, s.last)
+	}
+}
+
 func TestAnOperatorThatTakesOverGoesOnFromTheRecord(t *testing.T) {
 	for after := range 12 {
 		s := balancedSim(t, v1alpha1.BalancingOnScale)

@@ -11,7 +11,6 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -170,16 +169,10 @@ func TestCase45_ADiskIsToldBeforeItIsFullAndAFullOneRecoversByGrowing(t *testing
 	d.costs(t, "events-main-2", func(t *testing.T) {
 		d.fillTo(t, "events-main-2", 86)
 		eventually(t, 3*time.Minute, "the condition Warning says so before it is full", func(ctx context.Context) error {
-			if err := refresh(ctx, d.cluster); err != nil {
-				return err
-			}
-			warning := meta.FindStatusCondition(d.cluster.conditions(), v1alpha1.ConditionWarning)
-			if warning == nil {
-				return fmt.Errorf("there is none; nodes %+v", d.cluster.Status.Nodes)
-			}
-			if missing := missingIn(warning.Message, []string{"spec.pools[main].storage.volumes[data].size", "node 2 uses",
-				"raise the size"}); missing != "" {
-				return fmt.Errorf("%q is missing in %s", missing, warning.Message)
+			warning, err := d.warning(ctx)
+			if missing := missingIn(warning, []string{"spec.pools[main].storage.volumes[data].size", "node 2 uses",
+				"raise the size"}); err != nil || missing != "" {
+				return fmt.Errorf("%q is missing in %q (error %w); nodes %+v", missing, warning, err, d.cluster.Status.Nodes)
 			}
 			return isReady(ctx, d.cluster)
 		})
@@ -193,12 +186,9 @@ func TestCase45_ADiskIsToldBeforeItIsFullAndAFullOneRecoversByGrowing(t *testing
 			t.Error(err)
 		}
 	}
-	eventually(t, 3*time.Minute, "nothing warns any more", func(ctx context.Context) error {
-		if err := refresh(ctx, d.cluster); err != nil {
-			return err
-		}
-		if w := meta.FindStatusCondition(d.cluster.conditions(), v1alpha1.ConditionWarning); w != nil {
-			return fmt.Errorf("it says %s", w.Message)
+	eventually(t, 3*time.Minute, "nothing warns of the disk any more", func(ctx context.Context) error {
+		if warning, err := d.warning(ctx); err != nil || strings.Contains(warning, "node 2 uses") {
+			return fmt.Errorf("%s (error %w)", warning, err)
 		}
 		return nil
 	})

@@ -312,6 +312,10 @@ func TestBrokerOutages(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), pace.Of(3*time.Minute))
 	defer cancel()
 
+	created, err := c.CreateTopics(ctx, []kafka.NewTopic{{Name: "outages", Partitions: 6, ReplicationFactor: 3}})
+	if err := errors.Join(err, created["outages"].Err); err != nil {
+		t.Fatal(err)
+	}
 	cluster.StopNode(ctx, 3)
 	eventually(t, "a stopped broker is fenced and its ISR shrinks", func() error {
 		s, err := c.Snapshot(ctx)
@@ -324,7 +328,7 @@ func TestBrokerOutages(t *testing.T) {
 		}
 		return nil
 	})
-	err := c.AlterBrokerConfig(ctx, 3, []kafka.ConfigChange{{Key: "background.threads"}})
+	err = c.AlterBrokerConfig(ctx, 3, []kafka.ConfigChange{{Key: "background.threads"}})
 	if !errors.Is(err, kafka.ErrUnreachable) {
 		t.Errorf("alter the stopped broker: %v", err)
 	}
@@ -348,6 +352,19 @@ func TestBrokerOutages(t *testing.T) {
 		}
 		return nil
 	})
+	away := ledByOthers(t, c)
+	if len(away) < 2 {
+		t.Fatalf("others lead %v", away)
+	}
+	if err := c.ElectPreferredLeaders(ctx, away[0]); err != nil {
+		t.Errorf("elect the preferred leader of %v: %v", away[0], err)
+	}
+	eventually(t, "of one partition the preferred replica leads again, and of no other", func() error {
+		if now := ledByOthers(t, c); !slices.Equal(now, away[1:]) {
+			return fmt.Errorf("others lead %v, and led %v", now, away)
+		}
+		return nil
+	})
 	if err := c.ElectPreferredLeaders(ctx); err != nil {
 		t.Errorf("elect preferred leaders: %v", err)
 	}
@@ -363,6 +380,23 @@ func TestBrokerOutages(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// ledByOthers lists the partitions of the test's topic that others lead than their preferred replicas.
+func ledByOthers(t *testing.T, c *client.Client) []kafka.PartitionID {
+	t.Helper()
+	s, err := c.Snapshot(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var away []kafka.PartitionID
+	for _, p := range s.Partitions {
+		if p.Topic == "outages" && p.Leader != p.Replicas[0] {
+			away = append(away, kafka.PartitionID{Topic: p.Topic, Number: p.Number})
+		}
+	}
+	slices.SortFunc(away, kafka.PartitionID.Compare)
+	return away
 }
 
 // TestTheViewOfAFrozenBrokerIsNoEvidence: a broker that wakes up believes for a moment that all is as it was.

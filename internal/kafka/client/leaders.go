@@ -4,18 +4,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/castellan-dev/castellan/internal/kafka"
 )
 
 // ElectPreferredLeaders implements kafka.ClusterAdmin. A partition whose preferred replica already leads or is out of
 // sync keeps its leader, and is no error.
-func (c *Client) ElectPreferredLeaders(ctx context.Context) error {
+func (c *Client) ElectPreferredLeaders(ctx context.Context, some ...kafka.PartitionID) error {
 	req := kmsg.NewPtrElectLeadersRequest()
 	req.ElectionType = int8(kadm.ElectPreferredReplica)
-	req.Topics = nil // all
+	req.Topics = electionOf(some)
 	req.TimeoutMillis = timeoutMillis
 	resp, err := write[*kmsg.ElectLeadersResponse](ctx, c, req)
 	if err == nil {
@@ -40,3 +43,16 @@ func (c *Client) ElectPreferredLeaders(ctx context.Context) error {
 
 // maxErrorsShown bounds the partitions that one error names.
 const maxErrorsShown = 5
+
+// electionOf names partitions topic by topic; nil = all.
+func electionOf(some []kafka.PartitionID) []kmsg.ElectLeadersRequestTopic {
+	var topics []kmsg.ElectLeadersRequestTopic
+	for _, id := range slices.SortedFunc(slices.Values(some), kafka.PartitionID.Compare) {
+		if last := len(topics) - 1; last < 0 || topics[last].Topic != id.Topic {
+			topics = append(topics, kmsg.ElectLeadersRequestTopic{Topic: id.Topic})
+		}
+		of := &topics[len(topics)-1].Partitions
+		*of = append(*of, id.Number)
+	}
+	return topics
+}

@@ -82,8 +82,8 @@ func (a admin) SetMetadataVersion(ctx context.Context, level int16) error {
 	return just(a, false, func(k kafka.Admin) error { return k.SetMetadataVersion(ctx, level) })
 }
 
-func (a admin) ElectPreferredLeaders(ctx context.Context) error {
-	return just(a, false, func(k kafka.Admin) error { return k.ElectPreferredLeaders(ctx) })
+func (a admin) ElectPreferredLeaders(ctx context.Context, some ...kafka.PartitionID) error {
+	return just(a, false, func(k kafka.Admin) error { return k.ElectPreferredLeaders(ctx, some...) })
 }
 
 func (a admin) DescribeTopics(ctx context.Context, names []string) (map[string]kafka.Topic, error) {
