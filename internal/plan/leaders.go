@@ -22,8 +22,9 @@ func (v *view) planLeaders(p *Plan, quiet bool) {
 	}
 }
 
-// leaderless lists the partitions without a leader that a replica in sync could lead, and says so. Kafka elects when a
-// broker comes back. A replica that moved to another disk just before its broker stopped may still count as one of the
+// leaderless lists the partitions without a leader that a replica could lead without a loss, and says so: one in sync, or
+// one of those that were it last (KIP-966). Kafka does not tell which these are, so that all replicas have to serve. Kafka
+// elects when a broker comes back. A replica that moved to another disk just before its broker stopped may still count as one of the
 // former disk then. Where that is gone nobody is elected, and when the broker says where the replica is Kafka only
 // takes note: it elects every five minutes, and never where the user tells it to leave leaders alone (rebalanceKey).
 func (v *view) leaderless() (some []kafka.PartitionID, reasons []string) {
@@ -40,11 +41,16 @@ func (v *view) leaderless() (some []kafka.PartitionID, reasons []string) {
 		if t.Leader >= 0 {
 			continue
 		}
-		at := slices.IndexFunc(t.ISR, func(id int32) bool { return serves[id] && !slices.Contains(t.Offline, id) })
-		if at >= 0 {
-			some = append(some, kafka.PartitionID{Topic: t.Topic, Number: t.Number})
+		lost := func(id int32) bool { return !serves[id] || slices.Contains(t.Offline, id) }
+		switch at := slices.IndexFunc(t.ISR, func(id int32) bool { return !lost(id) }); {
+		case at >= 0:
 			none.add("%s has no leader, and broker %d is in sync", partition(t), t.ISR[at])
+		case len(t.ISR) == 0 && len(t.Replicas) > 0 && !slices.ContainsFunc(t.Replicas, lost):
+			none.add("%s has no leader, and all its replicas serve", partition(t))
+		default:
+			continue
 		}
+		some = append(some, kafka.PartitionID{Topic: t.Topic, Number: t.Number})
 	}
 	if none.count > 0 {
 		reasons = []string{none.String()}

@@ -97,11 +97,16 @@ func TestStepsOfAPass(t *testing.T) {
 		}, []string{"elect preferred leaders: orders-0 has no leader"}},
 		{"and with those that others lead", func(s *stage) { s.partition(0).Leader, s.partition(1).Leader = -1, 2 },
 			[]string{"elect preferred leaders: orders-0 has no leader, and broker 0 is in sync, orders-1 is led by broker 2"}},
-		{"but not from a broker that is not in sync", func(s *stage) {
+		{"and where all serve that may have been in sync last", func(s *stage) {
 			p := s.partition(0)
 			p.Leader, p.ISR = -1, nil
+		}, []string{"elect preferred leaders: orders-0 has no leader, and all its replicas serve"}},
+		{"but not where one that may have been it does not serve", func(s *stage) {
+			p := s.partition(0)
+			p.Leader, p.ISR = -1, nil
+			s.shot().Brokers[1].Fenced = true
 		}, []string{"!elect"}},
-		{"nor from a broker that is fenced", func(s *stage) {
+		{"nor where none of those in sync serves", func(s *stage) {
 			p := s.partition(0)
 			p.Leader, p.ISR = -1, []int32{0}
 			s.shot().Brokers[0].Fenced = true

@@ -36,7 +36,9 @@ func run(m *testing.M) int {
 		ctx, cancel := context.WithTimeout(context.Background(), 15*time.Minute)
 		defer cancel()
 		bob := map[string]string{"bob": plainPassword}
-		started, err := kafkatest.Start(ctx, kafkatest.Options{Nodes: 3, Users: bob})
+		// Leaders are where the tests have them elected, and not where Kafka does every five minutes.
+		quiet := map[string]string{"auto.leader.rebalance.enable": "false"}
+		started, err := kafkatest.Start(ctx, kafkatest.Options{Nodes: 3, Users: bob, Config: quiet})
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err, "(without Java: go test -short)")
 			return 1
