@@ -146,7 +146,8 @@ func TestABrokerThatIsDownIsNamedWhileReplicasAreOnTheirWayToIt(t *testing.T) {
 	const says = "; orders-0 waits for broker 1, which is down"
 	for _, down := range []bool{false, true} {
 		in.Snapshot.Brokers[1].Fenced = down
-		if got := New(in.Inputs).Status(); got.Phase != v1alpha1.BalancingMoving || strings.HasSuffix(got.Message, says) != down {
+		got := New(in.Inputs).Status()
+		if got.Phase != v1alpha1.BalancingMoving || strings.HasSuffix(got.Message, says) != down {
 			t.Errorf("down %t: %s", down, got.Message)
 		}
 	}
