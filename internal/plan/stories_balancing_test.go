@@ -143,8 +143,9 @@ func TestAMoveOfSomebodyElseThatNeverEndsKeepsNothingElseWaiting(t *testing.T) {
 	if n := held(s, 1000); n != 1 || !slices.Equal(p.target, target) || s.nodes[1000] == nil || s.nodes[1000].pod == nil {
 		t.Errorf("broker 1000 holds %d replicas, and the move leads to %v: %s", n, p.target, s.last)
 	}
-	if told := strings.Join(s.trace, "\n"); !strings.Contains(told, "a reassignment of "+p.name()+" that somebody else has begun") {
-		t.Errorf("%s is not named: %s", p.name(), told)
+	named := "a reassignment of " + p.name() + " that somebody else has begun"
+	if told := strings.Join(s.trace, "\n"); !strings.Contains(told, named) {
+		t.Errorf("%q is not told: %s", named, told)
 	}
 	p.wait = 0
 	if !s.settle(1500) || len(s.wrong) > 0 || s.nodes[1000] != nil && s.nodes[1000].pod != nil {

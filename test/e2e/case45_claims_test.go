@@ -13,8 +13,8 @@ import (
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 )
 
-// A disk that is grown by hand stays as it is, a class of attributes that the driver does not carry out is told and taken
-// back, and a claim that is taken up again and is not as the spec asks for is told. Nothing of it costs the broker.
+// A disk that is grown by hand stays as it is. A class of attributes that the driver does not carry out is told and can
+// be taken back. A claim that is taken up again and is not as the spec asks for is told. None of it costs the broker.
 func TestCase45_ClaimsThatAreNotAsAskedForStayAndAreTold(t *testing.T) {
 	long(t)
 	if !isLocal() {

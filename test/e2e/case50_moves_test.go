@@ -13,7 +13,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
@@ -28,11 +27,11 @@ type passage struct {
 	records *flow
 }
 
-// startPassage makes a cluster of three brokers, in the pool main, that hold data. Its replicas move slowly.
-func startPassage(t *testing.T, manifest string) passage {
+// startPassage makes a cluster of three brokers, in the pool main, that hold data.
+func startPassage(t *testing.T) passage {
 	t.Helper()
 	ns := newNamespace(t)
-	slow := replaceOnce(manifest, "PerBroker: 4194304", "PerBroker: 1048576")
+	slow := replaceOnce(balanceManifest, "PerBroker: 4194304", "PerBroker: 1048576")
 	apply(t, ns, slow+"\n---\n"+adminManifest)
 	p := passage{cluster: clusterNamed(ns, sharedName)}
 	waitReady(t, 4*time.Minute, p.cluster)
@@ -123,7 +122,7 @@ func (p passage) mustEnd(t *testing.T, ids ...int32) {
 // is killed in the middle, and later one that gives them.
 func TestCase50_APoolIsReplacedByAnotherWhileBrokersDieInMidMove(t *testing.T) {
 	long(t)
-	p := startPassage(t, balanceManifest)
+	p := startPassage(t)
 	begin := time.Now()
 	change(t, p.cluster, func(c kafkaCluster) {
 		next := *c.Spec.Pools[1].DeepCopy()
@@ -146,7 +145,7 @@ func TestCase50_APoolIsReplacedByAnotherWhileBrokersDieInMidMove(t *testing.T) {
 // there.
 func TestCase50_TheOperatorIsKilledInEachPhaseOfAMove(t *testing.T) {
 	long(t)
-	p := startPassage(t, balanceManifest)
+	p := startPassage(t)
 	t.Cleanup(func() {
 		ctx := context.Background()
 		if err := errors.Join(scaleOperator(ctx, 1), pollOperator(ctx)); err != nil {
@@ -193,48 +192,6 @@ func TestCase50_TheOperatorIsKilledInEachPhaseOfAMove(t *testing.T) {
 	if b := p.cluster.Status.Balancing; len(b.InFlight) > 0 || b.BytesPerSecond != 0 {
 		t.Errorf("on record is still %+v", b)
 	}
-}
-
-// The disk of a broker that gets replicas fills while they are copied. The broker ends, its moves wait, and they go on
-// once the disk has grown.
-func TestCase50_ADiskThatFillsInMidMoveGrowsAndTheMovesGoOn(t *testing.T) {
-	long(t)
-	if !isLocal() {
-		t.Skip("the class is the local cluster's")
-	}
-	p := startPassage(t, replaceOnce(balanceManifest, "roles: [Broker], storage: {volumes: [{name: data, size: 1Gi}",
-		"roles: [Broker], storage: {volumes: [{name: data, size: 400Mi, storageClassName: sized}"))
-	d := disks{ns: p.cluster.Namespace, cluster: p.cluster, login: p.login, flow: p.records}
-	change(t, p.cluster, func(c kafkaCluster) { c.Spec.Pools[1].Replicas = new(int32(4)) })
-	waitCopying(t, p)
-	begin := time.Now()
-	d.fill(t, "events-main-1003")
-	d.isTold(t, 1003, `No space left on device.*raise the size`)
-	p.records.progress(t, deliveryTimeout)
-	eventually(t, time.Minute, "the status says what the moves wait for", func(ctx context.Context) error {
-		if err := refresh(ctx, p.cluster); err != nil {
-			return err
-		}
-		b := p.cluster.Status.Balancing
-		if b == nil || len(b.InFlight) == 0 || missingIn(b.Message, []string{"1003"}) != "" {
-			return fmt.Errorf("status.balancing is %+v", b)
-		}
-		say(t, "with a full disk: %s", b.Message)
-		return nil
-	})
-	change(t, p.cluster, func(c kafkaCluster) {
-		c.Spec.Pools[1].Storage.Volumes[0].Size = resource.MustParse("800Mi")
-	})
-	eventually(t, 6*time.Minute, "the broker is back", func(ctx context.Context) error { // the kubelet tries every five
-		now := &corev1.Pod{}
-		err := kube.Get(ctx, client.ObjectKey{Namespace: d.ns, Name: "events-main-1003"}, now)
-		if err == nil && !podReady(now) {
-			err = fmt.Errorf("it is not ready; the KafkaCluster says: %w", isReady(ctx, p.cluster))
-		}
-		return err
-	})
-	p.mustEnd(t, 1000, 1001, 1002, 1003)
-	figureSeconds(t, "disk-full-in-mid-move", time.Since(begin))
 }
 
 // recordWithoutBeginning leaves what an operator leaves that dies between the record of a move and its beginning: a

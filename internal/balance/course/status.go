@@ -182,7 +182,7 @@ func (c *Course) phase(s *v1alpha1.BalancingStatus) (v1alpha1.BalancingPhase, st
 		return v1alpha1.BalancingPlanned, fmt.Sprintf("balancing waits for approval: %s, %s; annotate %s=%s",
 			moved(len(c.left)), balance.Size(s.BytesLeft), v1alpha1.AnnotationApproveBalance, c.plan.Hash())
 	case moving:
-		return v1alpha1.BalancingMoving, "balancing: " + progressText(s, c.in.Now) + foreign
+		return v1alpha1.BalancingMoving, "balancing: " + progressText(s, c.in.Now) + foreign + c.awaits()
 	case c.held != "":
 		return v1alpha1.BalancingHeldBack, "balancing waits: " + c.held + foreign
 	case len(s.Stuck) > 0 && c.empties():
@@ -193,6 +193,20 @@ func (c *Course) phase(s *v1alpha1.BalancingStatus) (v1alpha1.BalancingPhase, st
 		return v1alpha1.BalancingHeldBack, "balancing: " + c.why() + foreign
 	}
 	return v1alpha1.BalancingIdle, ""
+}
+
+// awaits names a broker that is down and to which replicas are on their way, or from which. All that may move at a time
+// may wait for it.
+func (c *Course) awaits() string {
+	for _, m := range c.flying {
+		for _, id := range m.Replicas {
+			serves := func(b kafka.Broker) bool { return b.ID == id && !b.Fenced }
+			if !slices.ContainsFunc(c.in.Snapshot.Brokers, serves) {
+				return fmt.Sprintf("; %s-%d waits for broker %d, which is down", m.Topic, m.Partition, id)
+			}
+		}
+	}
+	return ""
 }
 
 // unnamed names a topic of the plan that a throttle of somebody else's keeps from moving.

@@ -134,6 +134,25 @@ func TestABrokerThatIsDownIsWhatIsWaitedFor(t *testing.T) {
 	}
 }
 
+// What is under way to a broker that is down waits for it, and nothing else says so: all that may move at a time does.
+func TestABrokerThatIsDownIsNamedWhileReplicasAreOnTheirWayToIt(t *testing.T) {
+	in := scene(func(in *asked) {
+		p := &in.Snapshot.Partitions[0]
+		p.Replicas = []int32{0, 2, 1}
+		in.Snapshot.Reassignments["orders"] = map[int32]kafka.Reassignment{
+			0: {Replicas: p.Replicas, Adding: []int32{1}, Removing: []int32{2}}}
+		in.Settings.Record.InFlight = []v1alpha1.MovingPartition{{Topic: "orders", Partition: 0, Replicas: []int32{0, 1}}}
+	})
+	const says = "; orders-0 waits for broker 1, which is down"
+	for _, down := range []bool{false, true} {
+		in.Snapshot.Brokers[1].Fenced = down
+		got := New(in.Inputs).Status()
+		if got.Phase != v1alpha1.BalancingMoving || strings.HasSuffix(got.Message, says) != down {
+			t.Errorf("down %t: %s", down, got.Message)
+		}
+	}
+}
+
 // A tolerance of 0 asks for what sizes allow, and then nothing moves any more, however odd they are.
 func TestAToleranceOfNothingEnds(t *testing.T) {
 	in := scene(func(in *asked) {

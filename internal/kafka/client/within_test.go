@@ -174,3 +174,92 @@ func dirsOf(t *testing.T, c *client.Client, least int) (a, b kafka.LogDir) {
 	})
 	return a, b
 }
+
+// A broker that is killed while a replica moves between its disks goes on with the move when it is back, and no record
+// of it is lost.
+func TestAMoveBetweenDisksOutlivesItsBroker(t *testing.T) {
+	needKafka(t)
+	ctx, cancel := context.WithTimeout(t.Context(), pace.Of(3*time.Minute))
+	defer cancel()
+	k, err := kafkatest.Start(ctx, kafkatest.Options{
+		Config: map[string]string{"log.dirs": "{dir}/a,{dir}/b", "metadata.log.dir": "{dir}/a"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer k.Close()
+	c, _ := connectTo(t, k)
+	created, err := c.CreateTopics(ctx, []kafka.NewTopic{{Name: "shifts", Partitions: 1, ReplicationFactor: 1}})
+	if err := errors.Join(err, created["shifts"].Err); err != nil {
+		t.Fatal(err)
+	}
+	const records = 64
+	producer, padding := recordsOf(t, k, "shifts"), strings.Repeat("0123456789abcdef", 16<<10)
+	for n := range records {
+		record := &kgo.Record{Topic: "shifts", Key: []byte(strconv.Itoa(n)), Value: []byte(padding)}
+		if err := producer.ProduceSync(ctx, record).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	from, to := dirsOf(t, c, 1)
+	if len(from.Holds) == 0 {
+		from, to = to, from
+	}
+	const limitKey = "replica.alter.log.dirs.io.max.bytes.per.second"
+	slowly := "1000000"
+	if err := c.AlterBrokerConfig(ctx, 1, []kafka.ConfigChange{{Key: limitKey, Value: &slowly}}); err != nil {
+		t.Fatal(err)
+	}
+	replica := kafka.PartitionID{Topic: "shifts"}
+	results, err := c.MoveWithin(ctx, 1, map[kafka.PartitionID]string{replica: to.Path})
+	if err := errors.Join(err, results[replica]); err != nil {
+		t.Fatal(err)
+	}
+	where := func() (coming, there bool, err error) {
+		s, err := c.Snapshot(ctx, 1)
+		if err != nil {
+			return false, false, err
+		}
+		for _, dir := range s.LogDirs[1] {
+			coming = coming || slices.Contains(dir.Coming, replica)
+			there = there || dir.Path == to.Path && slices.Contains(dir.Holds, replica)
+		}
+		return coming, there, nil
+	}
+	eventually(t, "the replica is on its way", func() error {
+		if coming, there, err := where(); err != nil || !coming || there {
+			return fmt.Errorf("on its way %t, there %t (%w)", coming, there, err)
+		}
+		return nil
+	})
+	process, err := os.FindProcess(k.Node(1).PID())
+	if err := errors.Join(err, process.Kill()); err != nil {
+		t.Fatal(err)
+	}
+	k.StopNode(ctx, 1)
+	if err := k.StartNode(ctx, 1); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the replica is on its way again", func() error {
+		if coming, there, err := where(); err != nil || !coming && !there {
+			return fmt.Errorf("on its way %t, there %t (%w)", coming, there, err)
+		}
+		return nil
+	})
+	if err := c.AlterBrokerConfig(ctx, 1, []kafka.ConfigChange{{Key: limitKey}}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the replica has arrived", func() error {
+		if coming, there, err := where(); err != nil || coming || !there {
+			return fmt.Errorf("on its way %t, there %t (%w)", coming, there, err)
+		}
+		return nil
+	})
+	consumer, read := recordsOf(t, k, "shifts"), map[string]bool{}
+	for len(read) < records {
+		fetches := consumer.PollFetches(ctx)
+		if err := ctx.Err(); err != nil {
+			t.Fatalf("of %d records %d are there: %v", records, len(read), errors.Join(err, fetches.Err()))
+		}
+		fetches.EachRecord(func(r *kgo.Record) { read[string(r.Key)] = true })
+	}
+}
