@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -89,4 +90,45 @@ func lost(path string, file, live any) (all []string) {
 		}
 	}
 	return all
+}
+
+// The page's commands for Argo CD, as they are printed: the health checks come to settings that are there, and leave
+// those alone. The kind Application is a stand-in, which takes any field.
+func TestTheCommandsForArgoCD(t *testing.T) {
+	blocks := blocksOf(t, "gitops.md", "sh api")
+	const argocd = `
+kubectl create namespace argocd
+kubectl apply --server-side -f - <<'EOF'
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: argocd-cm, namespace: argocd}
+data: {url: "https://argocd.example.com"}
+---
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: applications.argoproj.io}
+spec:
+  group: argoproj.io
+  names: {kind: Application, plural: applications}
+  scope: Namespaced
+  versions:
+  - name: v1alpha1
+    served: true
+    storage: true
+    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+EOF
+kubectl wait crd/applications.argoproj.io --for=condition=Established --timeout=1m
+`
+	for _, block := range append([]string{argocd}, blocks...) {
+		if out, err := server.Shell(t.Context(), repository, block); err != nil {
+			t.Fatalf("%s: %s", block, out)
+		}
+	}
+	settings := &corev1.ConfigMap{}
+	if err := kube.Get(t.Context(), client.ObjectKey{Namespace: "argocd", Name: "argocd-cm"}, settings); err != nil {
+		t.Fatal(err)
+	}
+	if settings.Data["url"] != "https://argocd.example.com" || len(settings.Data) != 1+len(kinds) {
+		t.Errorf("the settings of Argo CD have %d keys, expected one of its own and one for each kind", len(settings.Data))
+	}
 }
