@@ -159,7 +159,8 @@ func TestAReleaseIsMadePublishedAndVerifiedAsTheDocumentationSays(t *testing.T) 
 	t.Run("verified", func(t *testing.T) { w.walk(t, "verify.md", "verify", w.out) })
 	t.Run("the image has the binary of its architecture", w.holdsBinaries)
 	t.Run("kustomize gives what install.yaml has", func(t *testing.T) {
-		built := output(t, w.home, w.env, "kustomize", "build", "castellan-"+version+"-kustomize/default")
+		folder := "castellan-" + version + "-kustomize/default"
+		built := output(t, w.home, w.env, "bash", "-c", `kustomize build "$1"`, "-", folder)
 		install := readFile(t, filepath.Join(w.out, "install.yaml"))
 		if _, objects, _ := strings.Cut(string(install), "install.yaml\n"); objects != string(built) {
 			t.Error("they differ")
