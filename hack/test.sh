@@ -124,8 +124,8 @@ stage_kafka() {
 	gotest kafka . 20m "${packages[@]}"
 }
 
-# The tools are built first: the first time that takes longer than the tests. Two architectures are compiled from nothing,
-# which a machine that does other things, too, takes half an hour for.
+# The tools are built first: the first time that takes longer than the tests. So may compiling for another architecture:
+# a machine that does other things, too, has taken a quarter of an hour for that.
 stage_release() {
 	local tool
 	for tool in helm kustomize bundle-check; do

@@ -40,7 +40,7 @@ esac
 key=$({
 	go env GOVERSION GOOS GOARCH
 	cat "$root/$module/go.mod" "$root/$module/go.sum"
-	find "$root/$module" -maxdepth 1 -name '*.go' | sort | xargs -r cat
+	find "$root/$module" -maxdepth 1 -name '*.go' -print0 | LC_ALL=C sort -z | xargs -0 -r cat
 } | sha256sum | cut -c1-12)
 binary=$cache/tools/$name-$key
 if [ ! -x "$binary" ]; then

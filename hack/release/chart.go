@@ -50,6 +50,8 @@ func (r *release) makeChart(ctx context.Context) error {
 	env := []string{
 		"HELM_CACHE_HOME=" + filepath.Join(r.work, "helm"), "HELM_CONFIG_HOME=" + filepath.Join(r.work, "helm"),
 		"HELM_DATA_HOME=" + filepath.Join(r.work, "helm"), "TZ=UTC",
+		// Helm packs this time, where the user's environment has one, in place of that of the files.
+		"SOURCE_DATE_EPOCH=" + fmt.Sprint(r.epoch.Unix()),
 	}
 	if _, err := command(ctx, r.work, env, r.tools.helm, "lint", "--strict", "--quiet", r.chartFolder()); err != nil {
 		return err

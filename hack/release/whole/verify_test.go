@@ -26,11 +26,7 @@ func (w *world) validatesBundle(t *testing.T) {
 	folder := t.TempDir()
 	output(t, folder, w.env, "tar", "-xf", filepath.Join(w.out, "castellan-"+version+"-olm-bundle.tar.gz"))
 	folder = filepath.Join(folder, "castellan-"+version+"-olm-bundle")
-	said, err := try(t, folder, w.env, "bash", "-c", `"$1" . 2>&1`, "-", check)
-	if err != nil {
-		t.Fatalf("%v:\n%s", err, said)
-	}
-	t.Logf("warnings:\n%s", said)
+	t.Logf("warnings:\n%s", output(t, folder, w.env, "bash", "-c", `"$1" "$PWD" 2>&1`, "-", check))
 	path := filepath.Join(folder, "manifests", "castellan.clusterserviceversion.yaml")
 	csv := string(readFile(t, path))
 	for line, change := range map[string]string{
@@ -41,7 +37,7 @@ func (w *world) validatesBundle(t *testing.T) {
 			t.Errorf("the bundle has no %q", line)
 		}
 		write(t, path, []byte(strings.ReplaceAll(csv, line, change)))
-		if out, err := try(t, folder, w.env, check, "."); err == nil {
+		if out, err := try(t, folder, w.env, check, folder); err == nil {
 			t.Errorf("the validators take %q: %s", change, out)
 		}
 	}
@@ -164,7 +160,7 @@ func (w *world) refusesTheRegistrys(t *testing.T) {
 	check := `helm pull "oci://$REGISTRY/charts/castellan" --version "$1" --destination "$2" && ` +
 		`cmp "$2/castellan-$1.tgz" "castellan-$1.tgz"`
 	out, err := try(t, w.out, w.env, "bash", "-c", check, "-", version, pulled)
-	if err == nil || !strings.Contains(string(out), "differ") {
+	if err == nil || !strings.Contains(string(out), "cmp: ") {
 		t.Errorf("another chart is content: %v\n%s", err, out)
 	}
 	if got := digestOf(t, w.registry+"/castellan@"+pinned); got != pinned {
