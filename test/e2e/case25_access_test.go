@@ -38,7 +38,7 @@ func TestCase25_TopicsAndUsersOfAnotherNamespaceNeedTheClustersConsent(t *testin
 	mustNotBeAdmitted := func() {
 		t.Helper()
 		for _, o := range []object{topic, user} {
-			eventually(t, 20*time.Second, "it says that it is not admitted", func(ctx context.Context) error {
+			eventually(t, overdueLimit, "it says that it is not admitted", func(ctx context.Context) error {
 				return isStalled(
 					ctx,
 					o,

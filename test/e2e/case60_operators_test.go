@@ -220,8 +220,8 @@ func (s standing) mustStand(after string) {
 	found := readAll(ctx, s.w.T, loginOf(s.w.T, s.namespace, adminUser), "orders")
 	if topic.Status.TopicID != s.topic || pod.UID != s.pod || pod.Status.ContainerStatuses[0].RestartCount != 0 ||
 		len(found) != 1 {
-		s.w.Errorf("after %s: topic %s with %v, pod %s; expected %s with one record, and %s", after, topic.Status.TopicID,
-			found, pod.UID, s.topic, s.pod)
+		s.w.Fatalf("after %s: topic %s with %v, pod %s; expected %s with one record, and %s; its container %+v", after,
+			topic.Status.TopicID, found, pod.UID, s.topic, s.pod, pod.Status.ContainerStatuses[0])
 	}
 }
 

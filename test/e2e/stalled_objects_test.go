@@ -70,7 +70,8 @@ func badObjects() map[string]bad {
 	}
 }
 
-// overdueLimit is how long the slowest takes: a cluster may be applied after its topics.
+// overdueLimit is how long the slowest takes: a cluster, or a change of it, may be
+// applied after its topics and users.
 const overdueLimit = stallLimit + 20*time.Second
 
 func TestStalled_ATopicOrUserThatCannotBeIsNamedWithItsCureAndChangesNothing(t *testing.T) {
