@@ -428,6 +428,25 @@ func (w *Work) except(some []v1alpha1.MovingPartition) []v1alpha1.MovingPartitio
 	})
 }
 
+// Recall cancels moves. They stay on record, and under their throttle, until Kafka has undone them. What somebody else
+// has sent elsewhere meanwhile is left alone.
+func (b *Balancer) Recall(ctx context.Context, w Work) error {
+	under, err := w.Admin.Reassignments(ctx)
+	if err != nil {
+		return fmt.Errorf("look for reassignments: %w", err)
+	}
+	work := moving.Work{Moves: map[string][]kafka.Move{}}
+	for _, m := range w.Moves {
+		if r, is := under[m.Topic][m.Partition]; is && slices.Equal(course.Target(r), m.Replicas) {
+			work.Moves[m.Topic] = append(work.Moves[m.Topic], kafka.Move{Partition: m.Partition})
+		}
+	}
+	failed := map[kafka.PartitionID]error{}
+	err = b.carry(ctx, w, work, failed)
+	b.tried(w, w.Moves, failed)
+	return err
+}
+
 // End takes the throttle off what has arrived, then the limit off the brokers if nothing is under way any more, and
 // then the moves off the record.
 func (b *Balancer) End(ctx context.Context, w Work) error {

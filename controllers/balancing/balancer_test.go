@@ -387,6 +387,33 @@ func TestWhatKafkaRefusesIsAskedForLessAndLessOften(t *testing.T) {
 	}
 }
 
+func TestAMoveIsTakenBackAndStaysOnRecordUntilKafkaHasUndoneIt(t *testing.T) {
+	s := newStage(t)
+	if _, err := s.Begin(t.Context(), s.work(to(0, 0, 2), to(1, 2, 1), to(2, 0, 3))); err != nil {
+		t.Fatal(err)
+	}
+	s.Kafka.Arrive("orders", 1)                                                 // in the meantime
+	s.Kafka.Begins("orders", kafka.Move{Partition: 2, Replicas: []int32{0, 4}}) // by somebody else
+	if err := s.Recall(t.Context(), s.work(to(0, 0, 2), to(1, 2, 1), to(2, 0, 3))); err != nil {
+		t.Fatal(err)
+	}
+	under := s.Kafka.Moving["orders"]
+	if _, is := under[0]; is || !slices.Contains(under[2].Adding, 4) ||
+		!slices.Equal(s.Kafka.Topics["orders"].Replicas[0], []int32{0, 1}) ||
+		!slices.Equal(s.Kafka.Topics["orders"].Replicas[1], []int32{2, 1}) {
+		t.Errorf("under way %+v, %+v", under, s.Kafka.Topics["orders"].Replicas)
+	}
+	if len(s.record.InFlight) != 3 || s.Kafka.Topics["orders"].Config[moves.FollowerThrottled] == "" {
+		t.Errorf("on record %+v, %+v", s.record, s.Kafka.Topics["orders"].Config)
+	}
+	s.Kafka.Begins("orders", kafka.Move{Partition: 0, Replicas: []int32{0, 2}})
+	s.Kafka.Refuse = map[string]error{"orders": errors.New("no")}
+	err := s.Recall(t.Context(), s.work(to(0, 0, 2)))
+	if got := s.Seen(t.Context(), controllertest.ClusterKey, nil).Refused[kafka.PartitionID{Topic: "orders"}]; err == nil || got.Times != 1 {
+		t.Errorf("refused it is %v, and remembered: %+v", err, got)
+	}
+}
+
 func TestARefusalIsForgottenWithItsPlan(t *testing.T) {
 	s := newStage(t)
 	s.Kafka.Refuse = map[string]error{"orders": errors.New("no")}

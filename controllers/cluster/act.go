@@ -123,7 +123,7 @@ func (r *Reconciler) askKafka(ctx context.Context, s *scope, step plan.Step) err
 	return r.send(ctx, s, admin, step)
 }
 
-// moveReplicas begins moves of replicas, or ends them. What has begun is on record before, and what has ended after.
+// moveReplicas begins moves of replicas, cancels them, or ends them. What has begun is on record before, and what has ended after.
 func (r *Reconciler) moveReplicas(ctx context.Context, s *scope, step plan.Step) error {
 	admin, err := r.Connections.Admin(ctx, s.base)
 	if err != nil {
@@ -136,7 +136,10 @@ func (r *Reconciler) moveReplicas(ctx context.Context, s *scope, step plan.Step)
 		Write: func(next *v1alpha1.BalancingStatus) error { return r.recordMoves(ctx, s, next) },
 	}
 	s.lookAgain(whenUnderway)
-	if step.Kind == plan.EndMoves {
+	switch step.Kind {
+	case plan.RecallMoves:
+		return r.Balancer.Recall(ctx, work)
+	case plan.EndMoves:
 		return r.Balancer.End(ctx, work)
 	}
 	begun, err := r.Balancer.Begin(ctx, work)

@@ -96,6 +96,43 @@ func TestADiskThatComesGetsItsShareOfItsBroker(t *testing.T) {
 	}
 }
 
+// Other data may be on a disk, too.
+func TestADiskGetsNoMoreOfItsBrokerThanThereIsRoomFor(t *testing.T) {
+	c := jbod([]int64{20, 20}, 0, 0, 0, 0)
+	c.Brokers[0].Disks[1].Free = 9 * gib / 2 // of which 4 are to stay free
+	if p := New(c, Options{Tolerance: 10, DiskLimit: 80, Spread: true}); len(p.Moves) > 0 {
+		t.Errorf("%v", p.Moves)
+	}
+}
+
+// A copy of 100 that brings both disks together 8 nearer to their shares of 100 is not made, and one that brings 16 is.
+func TestNothingIsCopiedBetweenDisksForNextToNothing(t *testing.T) {
+	for over, want := range map[int64]int{52: 0, 54: 1} {
+		c := jbod([]int64{1, 1}, 0, 0, 1)
+		for i, bytes := range []int64{100, over, 100 - over} {
+			c.Partitions[i].Bytes, c.Partitions[i].Busy = bytes, i > 0
+		}
+		c.Brokers[0].Disks[0].Free, c.Brokers[0].Disks[1].Free = gib, gib
+		if p := New(c, Options{Tolerance: 10, DiskLimit: 80, Spread: true}); len(p.Moves) != want {
+			t.Errorf("%d over its share: %v, want %d moves", over, p.Moves, want)
+		}
+	}
+}
+
+// What leaves /1 finds no room before /0 has given to /2.
+func TestARoomThatAMoveBetweenDisksFreesIsWaitedFor(t *testing.T) {
+	c := jbod([]int64{10, 10, 10}, 0, 0, 0, 0, 0, 0, 0, 0, 1)
+	c.Partitions[8].Bytes = 17 * gib / 10
+	disks := c.Brokers[0].Disks
+	disks[1].Leaving = true
+	disks[0].Free, disks[2].Free = 29*gib/10, 35*gib/10 // of each, 2 are to stay free
+	p := New(c, Options{Tolerance: 10, DiskLimit: 80, Spread: true})
+	i := slices.IndexFunc(p.Moves, func(m Move) bool { return m.Partition == 8 })
+	if i < 1 || !p.Moves[i].Waits || p.Moves[i].To != "/0" || p.Moves[0].Waits || p.Moves[0].To != "/2" {
+		t.Errorf("%v", p.Moves)
+	}
+}
+
 func TestADiskThatIsTooFullIsRelievedWithinItsBroker(t *testing.T) {
 	c := jbod([]int64{4, 10}, 0, 0, 0, 0)
 	p := New(c, Options{Tolerance: 10, DiskLimit: 80})

@@ -89,6 +89,14 @@ func (v *view) balances() bool {
 
 func movesDue(v *view, _ *node) (bool, string) { return v.course.Has() }
 
+// planRecalls cancels what is under way to brokers that leave. A paused cluster is left as it is.
+func (v *view) planRecalls(p *Plan) {
+	fresh, _ := v.freshSnapshot()
+	if recalled := v.course.Recalled(); fresh && !v.c.Paused && len(recalled) > 0 {
+		p.Steps = append(p.Steps, Step{Kind: RecallMoves, Moves: recalled, Reasons: []string{"the broker leaves"}})
+	}
+}
+
 // planEndMoves takes the throttle off what has arrived. It waits for nothing: what has ended disturbs nobody.
 func (v *view) planEndMoves(p *Plan) {
 	fresh, _ := v.freshSnapshot()

@@ -82,6 +82,7 @@ func next(c *model.Cluster, want model.Desired, obs *model.Observation, now time
 	staging := v.planStaging(p, chosen.restarting(), shaping)
 	v.planConfig(p)
 	v.planCordons(p)
+	v.planRecalls(p)
 	v.planEndMoves(p)
 	v.planLeaders(p, len(wanted) == 0 && !staging && len(shaping) == 0)
 	if !staging && len(shaping) == 0 {

@@ -53,6 +53,16 @@ func (s *sim) showReassignment(shot *kafka.Snapshot, p *simPart) {
 // moveReplicas does what a step says, in the order of controllers/balancing: what begins is on record before, and what
 // has ended leaves the record after its throttle has left Kafka. The operator may die in between.
 func (s *sim) moveReplicas(step *Step) error {
+	if step.Kind == RecallMoves {
+		return s.perform(func() error {
+			for _, m := range step.Moves {
+				if p := s.part(m.Topic, m.Partition); slices.Equal(p.target, m.Replicas) {
+					s.recall(p)
+				}
+			}
+			return nil
+		})
+	}
 	if step.Kind == EndMoves {
 		next := course.Without(*s.c.Balancing.Record, step.Moves)
 		for _, m := range step.Moves {

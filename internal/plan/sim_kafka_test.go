@@ -280,6 +280,22 @@ func (s *sim) reassign(p *simPart, target []int32) {
 	p.Replicas, p.target, p.wait = all, target, s.ticks.sync
 }
 
+// recall undoes a reassignment.
+func (s *sim) recall(p *simPart) {
+	stays := func(some []int32) []int32 {
+		return slices.DeleteFunc(slices.Clone(some), func(id int32) bool { return slices.Contains(p.added, id) })
+	}
+	if isr := stays(p.ISR); len(isr) < len(p.ISR) && len(isr) < int(p.MinISR) {
+		s.violate("taking back the move of %s takes it below its min ISR", p.name())
+	}
+	for _, id := range p.added {
+		if s.nodes[id] != nil {
+			delete(s.nodes[id].second.held, p.name())
+		}
+	}
+	p.Replicas, p.ISR, p.target, p.added, p.ours = stays(p.Replicas), stays(p.ISR), nil, nil, false
+}
+
 // emptyBroker moves away what a leaving broker holds, to brokers that stay; it begins with what can be moved now.
 func (s *sim) emptyBroker(id int32) {
 	for i := range s.kafka.parts {

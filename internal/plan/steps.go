@@ -39,6 +39,8 @@ const (
 	// ElectLeaders gives leadership back to the preferred replicas.
 	ElectLeaders Kind = "ElectLeaders"
 
+	// RecallMoves cancels moves to brokers that leave.
+	RecallMoves Kind = "RecallMoves"
 	// EndMoves takes moves off the record that are under way no more, and their throttle off Kafka.
 	EndMoves Kind = "EndMoves"
 
@@ -80,7 +82,7 @@ type Step struct {
 	SetUID   string                     // RetryPod, RenewPool, RemovePool: the very StatefulSet that was judged
 	Level    int16                      // FinalizeVersion
 	Claims   []model.ObservedClaim      // ReplaceDisk, DeleteClaims: the very claims that were judged
-	Moves    []v1alpha1.MovingPartition // BeginMoves, EndMoves
+	Moves    []v1alpha1.MovingPartition // BeginMoves, RecallMoves, EndMoves
 	Lack     []kafka.PartitionID        // ElectLeaders: those that have no leader; empty = all are elected
 	Swaps    [][2]kafka.PartitionID     // BeginMoves: pairs of Moves of which neither begins without the other
 	Reasons  []string                   // why, as sentences

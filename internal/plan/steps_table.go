@@ -172,6 +172,10 @@ var table = []Row{
 		Event: Event{Type: NoEvent}, Expects: Nothing,
 	},
 	{
+		Kind: RecallMoves, Trace: "take back the move of", text: movedReplicas,
+		Act: MoveReplicas, Event: Event{Type: NoEvent}, Expects: Nothing,
+	},
+	{
 		Kind: EndMoves, Trace: "replicas have arrived:", text: movedReplicas,
 		Act: MoveReplicas, Event: Event{Type: NoEvent}, Expects: Nothing,
 	},

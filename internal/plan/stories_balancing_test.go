@@ -27,6 +27,29 @@ var balancingStories = []story{
 		s.scale("more", 0)
 		s.settle(600)
 	}},
+	{"a broker that gets its share is not asked for any more while it is down", func() *sim {
+		s := newSim(simPools("main:0:3:cb", "more:1000:0:b"))
+		s.c.Balancing = model.Balancing{Mode: v1alpha1.BalancingOnScale, Tolerance: 10, MaxMoving: 2}
+		s.users.emptyAfter = 0
+		s.settle(300)
+		s.topic("orders", 1, []int32{0, 1}, []int32{1, 2}, []int32{2, 0}, []int32{0, 2}, []int32{1, 0}, []int32{2, 1})
+		s.scale("more", 1)
+		s.ticks.sync = 30
+		for len(s.kafka.throttled) == 0 {
+			s.run(1)
+		}
+		return toldAnew(s)
+	}, func(s *sim) {
+		s.note("(the machine of broker 1000 is down)")
+		s.power(s.nodes[1000], true)
+		s.run(2 * s.ticks.session)
+		s.note("(the user asks for one broker less)")
+		s.scale("more", 0)
+		s.run(60)
+		s.note("(its machine is back)")
+		s.power(s.nodes[1000], false)
+		s.settle(600)
+	}},
 	{"a roll goes before replicas that have not begun to move", func() *sim {
 		s := growing()
 		return toldAnew(s)

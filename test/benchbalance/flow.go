@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -51,7 +52,7 @@ func (f *flow) send(ctx context.Context) {
 			f.mu.Lock()
 			defer f.mu.Unlock()
 			if err != nil {
-				f.failed = errors.Join(f.failed, err)
+				f.failed = cmp.Or(f.failed, err)
 				return
 			}
 			f.took = append(f.took, time.Since(due))

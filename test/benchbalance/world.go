@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -112,7 +113,7 @@ func (w *world) fill(ctx context.Context, weight func(int) float64) error {
 	for p := range partitions {
 		for range int64(weight(p) / sum * float64(w.options.Size) / chunk) {
 			producer.Produce(ctx, &kgo.Record{Partition: int32(p), Value: value}, func(r *kgo.Record, err error) {
-				failed = errors.Join(failed, err) // promises are called one after the other
+				failed = cmp.Or(failed, err) // promises are called one after the other
 				w.first[r.Partition] = max(w.first[r.Partition], r.Offset+1)
 			})
 		}

@@ -1,12 +1,15 @@
 package course
 
 import (
+	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/balance"
 	"github.com/castellan-dev/castellan/internal/kafka"
+	"github.com/castellan-dev/castellan/internal/model"
 )
 
 // swapping is a cluster of which orders-0 and orders-1 change places between brokers 2 and 1, with orders-2 and orders-3
@@ -82,6 +85,53 @@ func TestTwoThatChangePlacesBeginTogetherOrNotAtAll(t *testing.T) {
 		}
 		if pairs := len(course.Swaps()); pairs == 1 != (len(got) >= len(both) && got[:len(both)] == both) {
 			t.Errorf("%s: %d pairs are not to begin by half: %q", name, pairs, got)
+		}
+	}
+}
+
+// orders-0 is under way to broker 2, which leaves meanwhile, and orders-1 to broker 1.
+func TestWhatIsUnderWayToABrokerThatLeavesIsTakenBack(t *testing.T) {
+	const back = "orders-0[0 2]"
+	for name, c := range map[string]struct {
+		change func(*asked)
+		want   string
+	}{
+		"it has copied nothing yet":           {func(*asked) {}, back},
+		"it is down":                          {func(in *asked) { in.Snapshot.Brokers[2].Fenced = true }, back},
+		"it is in sync, and so are all":       {func(in *asked) { in.Snapshot.Partitions[0].ISR = []int32{0, 1, 2} }, back},
+		"it is in sync, and another is not":   {func(in *asked) { in.Snapshot.Partitions[0].ISR = []int32{0, 2} }, ""},
+		"another is not in sync, nor is this": {func(in *asked) { in.Snapshot.Partitions[0].ISR = []int32{0} }, back},
+		"it stays":                            {func(in *asked) { in.Brokers[2].Leaving = false }, ""},
+		"nothing may be moved":                {func(in *asked) { in.Settings.Mode = v1alpha1.BalancingOff }, ""},
+		"it is somebody else's":               {func(in *asked) { in.Settings.Record.InFlight = nil }, ""},
+		"Kafka has just refused that": {func(in *asked) {
+			in.Seen.Refused = map[kafka.PartitionID]model.RefusedMove{id(0): {Until: noon.Add(time.Second)}}
+		}, ""},
+	} {
+		in := scene(func(in *asked) {
+			in.Snapshot.Partitions = in.Snapshot.Partitions[:2]
+			for i, adds := range []int32{2, 1} {
+				p := &in.Snapshot.Partitions[i]
+				p.Replicas, p.ISR = []int32{0, 1, 2}, []int32{0, 3 - adds}
+				if in.Snapshot.Reassignments["orders"] == nil {
+					in.Snapshot.Reassignments["orders"] = map[int32]kafka.Reassignment{}
+				}
+				in.Snapshot.Reassignments["orders"][int32(i)] = kafka.Reassignment{
+					Replicas: p.Replicas, Adding: []int32{adds}, Removing: []int32{3 - adds}}
+				in.Settings.Record.InFlight = append(in.Settings.Record.InFlight,
+					v1alpha1.MovingPartition{Topic: "orders", Partition: int32(i), Replicas: []int32{0, adds}})
+			}
+		}, c.change)
+		course, begun := in.begins()
+		got := ""
+		for _, m := range course.Recalled() {
+			got += fmt.Sprintf("%s-%d%v", m.Topic, m.Partition, m.Replicas)
+		}
+		if got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+		if got != "" && (begun != "" || course.Remembered.Plan != nil) {
+			t.Errorf("%s: a plan is made before it is back: %+v", name, course.Status())
 		}
 	}
 }

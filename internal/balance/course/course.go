@@ -171,7 +171,7 @@ func (c *Course) look(s *kafka.Snapshot) {
 			continue
 		}
 		r, under := s.Reassignments[m.Topic][m.Partition]
-		if under && slices.Equal(target(r), m.Replicas) {
+		if under && slices.Equal(Target(r), m.Replicas) {
 			c.flying = append(c.flying, m)
 			mine[kafka.PartitionID{Topic: m.Topic, Number: m.Partition}] = true
 		} else {
@@ -233,8 +233,8 @@ func (c *Course) isTopics(id kafka.PartitionID) bool {
 	})
 }
 
-// target is where a reassignment leads.
-func target(r kafka.Reassignment) []int32 {
+// Target is where a reassignment leads.
+func Target(r kafka.Reassignment) []int32 {
 	return slices.DeleteFunc(slices.Clone(r.Replicas), func(id int32) bool { return slices.Contains(r.Removing, id) })
 }
 
@@ -304,7 +304,7 @@ func (c *Course) past(id kafka.PartitionID, chain []balance.Move, before int) in
 			return len(chain)
 		}
 		return before + c.pastWithin(id, chain[before], len(chain)-before)
-	case under && before < len(chain) && slices.Equal(target(r), chain[before].After):
+	case under && before < len(chain) && slices.Equal(Target(r), chain[before].After):
 		return before
 	case under:
 		return len(chain)
@@ -440,6 +440,39 @@ func (c *Course) Ended() []v1alpha1.MovingPartition {
 	return c.ended
 }
 
+// Recalled are moves under way to a broker that leaves. What it copies would have to go again, and one that is down
+// copies nothing, so that the move would never end. A new replica that others lack in sync stays.
+func (c *Course) Recalled() []v1alpha1.MovingPartition {
+	if c.off() || c.in.Snapshot == nil {
+		return nil
+	}
+	var some []v1alpha1.MovingPartition
+	for _, m := range c.flying {
+		id := kafka.PartitionID{Topic: m.Topic, Number: m.Partition}
+		adding := c.in.Snapshot.Reassignments[m.Topic][m.Partition].Adding
+		leaves := func(broker int32) bool { return slices.Contains(c.leave, broker) }
+		if m.Broker == nil && slices.ContainsFunc(adding, leaves) && !c.needs(id, adding) &&
+			!c.in.Seen.Refused[id].Until.After(c.in.Now) {
+			some = append(some, m)
+		}
+	}
+	return some
+}
+
+// needs tells whether some of these brokers are in sync with a partition, and not all of its others are.
+func (c *Course) needs(id kafka.PartitionID, some []int32) bool {
+	p, exists := c.current[id]
+	if !exists {
+		return false
+	}
+	helps, lacks := false, false
+	for _, broker := range p.Replicas {
+		in, new := slices.Contains(p.ISR, broker), slices.Contains(some, broker)
+		helps, lacks = helps || new && in, lacks || !new && !in
+	}
+	return helps && lacks
+}
+
 // Hold says why nothing begins.
 func (c *Course) Hold(why string) { c.held = why }
 
@@ -449,7 +482,7 @@ func (c *Course) Begin() []v1alpha1.MovingPartition {
 		return nil
 	}
 	anew := c.plan == nil || len(c.left) == 0
-	if due, _ := c.due(); anew && !due {
+	if due, _ := c.due(); anew && (!due || len(c.Recalled()) > 0) {
 		return nil
 	}
 	c.others()

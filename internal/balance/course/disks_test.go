@@ -157,6 +157,38 @@ func TestAVolumeThatComesGetsItsShareOnce(t *testing.T) {
 	}
 }
 
+// Which of its disks a replica uses that comes to a broker is Kafka's choice: another plan looks where it is.
+func TestABrokerWithSeveralDisksHasItsShareOnceAnotherPlanHasLookedAtThem(t *testing.T) {
+	for _, paths := range [][]string{{"/d"}, {"/d", "/e"}} {
+		in := crowded()
+		in.Snapshot.Partitions = in.Snapshot.Partitions[:12]
+		loads := in.sizes
+		in.sizes = func() (map[int32][]kafka.LoadDir, error) {
+			all, err := loads()
+			all[2] = nil
+			for i, path := range paths {
+				all[2] = append(all[2], kafka.LoadDir{LogDir: kafka.LogDir{
+					Path: path, TotalBytes: 1 << 30, UsableBytes: 1<<30 - int64(i)}})
+			}
+			return all, err
+		}
+		c, got := in.begins()
+		if got == "" {
+			t.Fatal(paths, "nothing begins")
+		}
+		arrive(&in, c)
+		has := slices.Contains(in.look().Status().Spread, 2)
+		if has != (len(paths) == 1) {
+			t.Errorf("%v: it has its share: %t", paths, has)
+		}
+		c, _ = in.begins()
+		in.Seen.Remembered = c.Remembered
+		if !slices.Contains(in.look().Status().Spread, 2) {
+			t.Errorf("%v: another plan has looked, and it has not its share: %+v", paths, c.Status())
+		}
+	}
+}
+
 // Two new disks of one size say the same of themselves, to the byte, and are two.
 func TestWhichLogDirectoriesShareADisk(t *testing.T) {
 	at := func(path string, total, usable int64) kafka.LoadDir {

@@ -195,7 +195,7 @@ func (c *Course) partition(
 		Bytes: sizes[id], Fixed: c.in.Settings.Excludes(p.Topic) || c.placesNow(p.Topic) || c.placed(p.Topic) != nil,
 	}
 	if r, under := c.in.Snapshot.Reassignments[p.Topic][p.Number]; under {
-		next.Busy, next.Replicas = true, target(r)
+		next.Busy, next.Replicas = true, Target(r)
 	}
 	for _, broker := range next.Replicas {
 		at, known := disks[broker][id]
