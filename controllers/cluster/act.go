@@ -123,7 +123,8 @@ func (r *Reconciler) askKafka(ctx context.Context, s *scope, step plan.Step) err
 	return r.send(ctx, s, admin, step)
 }
 
-// moveReplicas begins moves of replicas, cancels them, or ends them. What has begun is on record before, and what has ended after.
+// moveReplicas begins moves of replicas, cancels them, or ends them. What has begun is on record before, and what has
+// ended after.
 func (r *Reconciler) moveReplicas(ctx context.Context, s *scope, step plan.Step) error {
 	admin, err := r.Connections.Admin(ctx, s.base)
 	if err != nil {
