@@ -109,6 +109,15 @@ func newTwoReleases(t *testing.T) *twoReleases {
 	t.Cleanup(func() {
 		if t.Failed() {
 			w.letGo()
+			return
+		}
+		for _, namespace := range w.namespaces { // before the namespace, which takes the operator's role with it
+			for _, kind := range []string{"kafkaclusters", "kafkatopics", "kafkausers"} {
+				if _, err := kubectl(context.Background(), "-n", namespace, "delete", kind+".kafka.castellan.dev", "--all",
+					"--timeout=2m"); err != nil {
+					t.Error(err)
+				}
+			}
 		}
 	})
 	return w
