@@ -46,7 +46,7 @@ balance() {
 		[[ $line =~ ${ROWS:-.} ]] || continue
 		{ read -r file && read -r what && read -r code && read -r broken || true; } < <(
 			awk -F' :: ' '{printf "%s\n%s\n%s\n%s\n", $1, $2, $3, $4}' <<<"${line% ::}")
-		source=$root/internal/balance/$file
+		source=$root/internal/$file
 		text=$(cat "$source")
 		rest=${text/"$code"/}
 		if [ "$rest" = "$text" ] || [ "${rest/"$code"/}" != "$rest" ]; then
@@ -56,10 +56,10 @@ balance() {
 		printf '%s\n' "${text/"$code"/"$broken"}" >"$work/broken.go"
 		printf '{"Replace": {"%s": "%s"}}\n' "$source" "$work/broken.go" >"$work/overlay.json"
 		test=
-		rooms=./internal/balance/...
-		case $file in */*) rooms=./internal/balance/${file%/*} ;; esac
+		rooms=(./internal/course)
+		case $file in balance/*) rooms+=(./internal/balance) ;; esac
 		CASTELLAN_PROPERTY_RUNS=${CASTELLAN_PROPERTY_RUNS:-60} go test -C "$root" -trimpath -vet=off -ldflags=-w \
-			-overlay "$work/overlay.json" -failfast -count=1 -timeout 5m -exec "$work/bounded" "$rooms" >"$work/balance" 2>&1 ||
+			-overlay "$work/overlay.json" -failfast -count=1 -timeout 5m -exec "$work/bounded" "${rooms[@]}" >"$work/balance" 2>&1 ||
 			test=$(red "$work/balance")
 		[ -n "$test" ] || test=$(endless "$work/balance" || true)
 		if grep -q 'build failed' "$work/balance"; then

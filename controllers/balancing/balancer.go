@@ -21,7 +21,7 @@ import (
 	"github.com/castellan-dev/castellan/controllers/batch"
 	"github.com/castellan-dev/castellan/controllers/moving"
 	"github.com/castellan-dev/castellan/internal/balance"
-	"github.com/castellan-dev/castellan/internal/balance/course"
+	"github.com/castellan-dev/castellan/internal/course"
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/moves"

@@ -5,12 +5,12 @@ import (
 	"slices"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
-	"github.com/castellan-dev/castellan/internal/balance/course"
+	"github.com/castellan-dev/castellan/internal/course"
 	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/version"
 )
 
-// How replicas get to where there is room: internal/balance says where that is, internal/balance/course when it is due
+// How replicas get to where there is room: internal/balance says where that is, internal/course when it is due
 // and what begins, and the rules here whether anything may.
 
 // toBalance is what the moving of replicas follows from. Brokers that are gone, and those of others, take no part.

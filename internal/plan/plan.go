@@ -13,7 +13,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/castellan-dev/castellan/internal/balance/course"
+	"github.com/castellan-dev/castellan/internal/course"
 	"github.com/castellan-dev/castellan/internal/model"
 )
 

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
-	"github.com/castellan-dev/castellan/internal/balance/course"
+	"github.com/castellan-dev/castellan/internal/course"
 	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/version"
 )

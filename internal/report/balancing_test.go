@@ -10,7 +10,7 @@ import (
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/balance"
-	"github.com/castellan-dev/castellan/internal/balance/course"
+	"github.com/castellan-dev/castellan/internal/course"
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/model"
 )

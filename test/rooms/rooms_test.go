@@ -55,7 +55,7 @@ var house = []room{
 	{path: "internal/report", what: "the status of a cluster", pure: true},
 	{path: "internal/plan", what: "what disturbs a pod", pure: true, apart: []string{"internal/topics", "internal/users"}},
 	{
-		path: "internal/balance/course",
+		path: "internal/course",
 		what: "how a plan of moves is carried out: when one is due, what begins, what is on record, how far it is",
 		pure: true, apart: []string{"internal/topics", "internal/users"},
 	},
