@@ -189,12 +189,10 @@ type ACLRule struct {
 	Operations []Operation `json:"operations"`
 	// Whether the rule allows or denies: Allow or Deny. A Deny wins over any Allow. Default: Allow.
 	// +optional
-	// +kubebuilder:default=Allow
 	// +kubebuilder:validation:Enum=Allow;Deny
 	Permission string `json:"permission,omitempty"`
 	// IP address that the client connects from, or * for any. Default: *. At most 64 characters.
 	// +optional
-	// +kubebuilder:default="*"
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
 	// +kubebuilder:validation:XValidation:rule="self == '*' || isIP(self)",message="host: an IP address, or * for any; Kafka compares it with the client's address and knows neither names nor networks"
@@ -218,7 +216,6 @@ type ACLResource struct {
 	Name string `json:"name,omitempty"`
 	// How the name matches. Literal: this name. Prefixed: every name that begins with it. Default: Literal.
 	// +optional
-	// +kubebuilder:default=Literal
 	Pattern PatternType `json:"pattern,omitempty"`
 }
 

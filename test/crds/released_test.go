@@ -110,6 +110,20 @@ func TestTheCRDsTakeWhatTheLastReleaseTook(t *testing.T) {
 	}
 }
 
+// A default in an item of a list with one owner belongs to whoever applies the list, and shows to tools that compare
+// managed fields, such as Argo CD, as a change that nobody has made.
+func TestNoDefaultStandsInAListWithOneOwner(t *testing.T) {
+	schema := now(t)
+	for path, field := range schema {
+		for at, c := range path {
+			list := schema[path[:at]]
+			if c == '[' && field["default"] != "" && list["list"] != text("map") && strings.Contains(path, " spec.") {
+				t.Errorf("%s has the default %s; let the operator take what is absent for it", path, field["default"])
+			}
+		}
+	}
+}
+
 func TestADigestIsReadAsItWasWritten(t *testing.T) {
 	want := now(t)
 	got, err := Parse(want.Print())

@@ -21,10 +21,6 @@ type way struct {
 	onServer, asking bool
 }
 
-// defaulted tells whether a way takes defaults of the schema for drift that are in items of a list with one owner,
-// which acls is; docs/gitops.md has the option that cures it.
-func (w way) defaulted() bool { return w.onServer && !w.asking }
-
 // blind tells whether a way misses what git has no more: by the server's count it belongs to kubectl apply, and not to
 // who asks.
 func (w way) blind() bool { return w.asking && !w.onServer }
@@ -171,9 +167,8 @@ func mustNotDrift(t *testing.T, parser *managedfields.GvkParser, w way, ns strin
 		})
 	}
 	for _, o := range all {
-		found := drift(t, parser, w, o)
-		if expected := w.defaulted() && leavesOut(o); (found != "") != expected {
-			t.Errorf("%s %s drifts is %t, expected %t:\n%s", o.GetKind(), o.GetName(), !expected, expected, found)
+		if found := drift(t, parser, w, o); found != "" {
+			t.Errorf("%s %s drifts:\n%s", o.GetKind(), o.GetName(), found)
 		}
 		live, err := get(t.Context(), o)
 		if err != nil {
@@ -192,17 +187,6 @@ func mustNotDrift(t *testing.T, parser *managedfields.GvkParser, w way, ns strin
 				versions[o.GetKind()+o.GetName()])
 		}
 	}
-}
-
-// leavesOut tells whether a KafkaUser has an ACL that does not write out all defaults.
-func leavesOut(o *unstructured.Unstructured) bool {
-	acls, _, _ := unstructured.NestedSlice(o.Object, "spec", "acls")
-	return slices.ContainsFunc(acls, func(acl any) bool {
-		fields, _ := acl.(map[string]any)
-		resource, _ := fields["resource"].(map[string]any)
-		return o.GetKind() == "KafkaUser" &&
-			(fields["host"] == nil || fields["permission"] == nil || resource["type"] != "Cluster" && resource["pattern"] == nil)
-	})
 }
 
 // notations has the values that other operators' users found drifting: quantities in another unit, numbers where text
@@ -343,15 +327,15 @@ func TestCRDsFitTheAnnotationOfWhatWasLastApplied(t *testing.T) {
 	}
 }
 
-// The samples have Argo CD apply and compare in a way that shows all drift, and for users nothing else.
-func TestTheSamplesCompareInAWayThatShowsDriftAlone(t *testing.T) {
+// The samples have Argo CD apply and compare in a way that shows all drift.
+func TestTheSamplesCompareInAWayThatShowsAllDrift(t *testing.T) {
 	for _, o := range read(t, "config/samples/gitops/argocd/*.yaml") {
 		options, _, _ := unstructured.NestedStringSlice(o.Object, "spec", "syncPolicy", "syncOptions")
 		w := way{
 			onServer: slices.Contains(options, "ServerSideApply=true"),
 			asking:   strings.Contains(o.GetAnnotations()["argocd.argoproj.io/compare-options"], "ServerSideDiff=true"),
 		}
-		if w.blind() || w.defaulted() && o.GetName() == "kafka" {
+		if w.blind() {
 			t.Errorf("Application %s applies and compares as %+v", o.GetName(), w)
 		}
 	}
