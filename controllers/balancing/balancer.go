@@ -284,7 +284,8 @@ func (b *Balancer) Begin(ctx context.Context, w Work) ([]v1alpha1.MovingPartitio
 
 // moveWithin has brokers move replicas between their disks. What failed it adds.
 func moveWithin(
-	ctx context.Context, admin kafka.Admin, some map[int32]map[kafka.PartitionID]string, failed map[kafka.PartitionID]error,
+	ctx context.Context, admin kafka.Admin,
+	some map[int32]map[kafka.PartitionID]string, failed map[kafka.PartitionID]error,
 ) error {
 	var errs []error
 	for _, id := range slices.Sorted(maps.Keys(some)) {

@@ -120,8 +120,8 @@ func (c Host) awaited() string {
 			"%q is none", c.Key.Name)
 	}
 	if c.tenure == claim.TenureVacant {
-		return fmt.Sprintf("waiting for status.operator of KafkaCluster %q to name this operator; its events say what is in the "+
-			"way", c.Key.Name)
+		return fmt.Sprintf("waiting for status.operator of KafkaCluster %q to name this operator; its events say what is in "+
+			"the way", c.Key.Name)
 	}
 	available := meta.FindStatusCondition(c.Object.Status.Conditions, v1alpha1.ConditionAvailable)
 	switch {

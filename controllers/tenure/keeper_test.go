@@ -240,7 +240,7 @@ func TestCareGoesOnWithCRDsThatKeepNoRecord(t *testing.T) {
 
 var refusals = map[string]error{
 	"a narrowed role": apierrors.NewForbidden(schema.GroupResource{Group: v1alpha1.GroupVersion.Group,
-		Resource: "kafkaclusters/status"}, key.Name, errors.New("User cannot patch")),
+		Resource: "kafkaclusters/status"}, key.Name, errors.New("the user cannot patch")),
 	"a CRD that does not take it": apierrors.NewInvalid(schema.GroupKind{Kind: "KafkaCluster"}, key.Name,
 		field.ErrorList{field.Invalid(field.NewPath("status", "operator"), "a", "should be at most 3 chars long")}),
 	"a rule of admission": apierrors.NewBadRequest("admission webhook denied the request"),

@@ -200,9 +200,9 @@ func TestAMoveBetweenDisksOutlivesItsBroker(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	from, to := dirsOf(t, c, 1)
-	if len(from.Holds) == 0 {
-		from, to = to, from
+	a, to := dirsOf(t, c, 1)
+	if len(a.Holds) == 0 {
+		to = a
 	}
 	const limitKey = "replica.alter.log.dirs.io.max.bytes.per.second"
 	slowly := "1000000"
