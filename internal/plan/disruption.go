@@ -81,7 +81,8 @@ func (v *view) choose(p *Plan, t tables) (*round, []*disruption) {
 				continue // there is no pod to delete, and planWaiting says so
 			}
 			fact := facts[0]
-			if kind == Restart && !chosen.empty() && !strings.Contains(fact, "goes first") {
+			if kind == Restart && !chosen.empty() && chosen.disruptions[0].node != d.node &&
+				!strings.Contains(fact, "goes first") {
 				fact = chosen.disruptions[0].subject() + " goes first, and beside it: " + fact
 			}
 			p.Held = append(p.Held, v.holding(d, refusal, fact))
@@ -121,6 +122,9 @@ func (v *view) holding(d *disruption, refusal *predicate, fact string) Held {
 	}
 	if d.node != nil {
 		held.Node = d.node.ID
+	}
+	if d.kind == ShrinkPool && d.node.isExtra() {
+		held.Message += "; somebody has scaled StatefulSet " + d.node.pool.StatefulSet + " by hand"
 	}
 	if refusal.field != nil {
 		held.Field = refusal.field(v, d)

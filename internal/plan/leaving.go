@@ -15,8 +15,16 @@ import (
 const emptyFor = 5 * time.Second
 
 func notAskedFor(_ *view, n *node) (bool, string) {
-	return n.leaving && n.made, "the spec asks for fewer nodes"
+	why := "the spec asks for fewer nodes"
+	if n.isExtra() {
+		why += " than StatefulSet " + n.pool.StatefulSet + ", which somebody has scaled by hand"
+	}
+	return n.leaving && n.made, why
 }
+
+// isExtra tells that the spec has not asked for a node since files were staged last: there are none for it, and there
+// are for others.
+func (n *node) isExtra() bool { return n.leaving && n.made && !n.isStaged && len(n.set.Files) > 0 }
 
 func poolGone(_ *view, _ *node) (bool, string) { return true, "the spec has no such pool" }
 

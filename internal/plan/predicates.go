@@ -275,6 +275,9 @@ func oneThing(_ *view, d *disruption, chosen *round) (bool, string) {
 	before := chosen.disruptions[0]
 	together := d.kind == Restart && before.kind == Restart && d.node.standing == serving &&
 		before.node.standing == serving
+	if before.node != nil && before.node == d.node {
+		return together, "it " + before.kind.Row().disruption.effect + " first"
+	}
 	return together, before.subject() + " goes first"
 }
 

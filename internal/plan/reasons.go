@@ -42,7 +42,7 @@ var reasons = []reason{
 		name: "revisionGone", leads: Restart, holds: revisionGone,
 		after: "the ConfigMap of a revision deleted by hand",
 		sentence: "The ConfigMap of the revision that the pod runs is gone, so nobody can tell whether the pod is " +
-			"current.",
+			"current. A node that leaves and has no files to come back on is left as it is.",
 	},
 	{
 		name: "podMissing", leads: Restart, holds: podMissing,
@@ -157,7 +157,12 @@ func templateEdited(_ *view, n *node) (bool, string) {
 	return n.pod.Edited != "", n.pod.Edited
 }
 
+// revisionGone does not hold of a node that leaves and has no files to come back on, such as one that somebody made who
+// scaled the StatefulSet by hand: its next pod would be no better.
 func revisionGone(_ *view, n *node) (bool, string) {
+	if n.leaving && !n.isStaged {
+		return false, ""
+	}
 	return n.pod != nil && !n.pod.Deleting && isGone(n.pod), "the revision that it runs is gone"
 }
 

@@ -196,7 +196,7 @@ func (s *sim) makePod(n *simNode, set *simSet) {
 		Name: fmt.Sprintf("events-%s-%d", n.pool, n.id), UID: fmt.Sprintf("pod-%d", s.uids), Pool: n.pool,
 		CreatedAt: s.now,
 		Files:     set.files[n.id], Revision: set.files, Template: set.template,
-		Controller: n.files.controller, Broker: n.files.broker, Version: n.template.version,
+		Controller: n.template.controller, Broker: n.template.broker, Version: n.template.version,
 	}
 	if n.pod.KubernetesNode, n.pod.Zone = n.machine(), n.rack; n.cordoned {
 		n.pod.KubernetesNode, n.pod.Zone, n.pod.Problem = "", "", model.ProblemUnschedulable

@@ -147,6 +147,13 @@ func (s *sim) scale(pool string, replicas int32) {
 	s.edited()
 }
 
+// scaleByHand is somebody who changes the replicas of a StatefulSet, and not the spec.
+func (s *sim) scaleByHand(pool string, replicas int32) {
+	s.note("(somebody scales the StatefulSet of pool %s to %d)", pool, replicas)
+	s.resize(s.sets[pool], replicas, pool)
+	s.sets[pool].touched = s.tick
+}
+
 func (s *sim) setRoles(pool, roles string) {
 	p := s.poolOf(pool)
 	p.Controller, p.Broker = strings.Contains(roles, "c"), strings.Contains(roles, "b")

@@ -96,6 +96,18 @@ var repairStories = []story{
 		s.note("(the user takes the value back)")
 		s.edit("v1")
 	}},
+	{"a StatefulSet of one node that is scaled up by hand", func() *sim {
+		s := newSim(simPools("main:0:1:cb"))
+		s.settle(300)
+		s.topic("orders", 1, []int32{0})
+		return toldAnew(s)
+	}, func(s *sim) { s.scaleByHand("main", 3) }},
+	{"StatefulSets that are scaled by hand", dedicated, func(s *sim) {
+		s.scaleByHand("ctl", 5)
+		s.scaleByHand("brk", 6)
+		s.run(60)
+		s.scaleByHand("brk", 3)
+	}},
 	{"bad template and forward", threeCombined, func(s *sim) {
 		s.bad["t2"] = true
 		s.editTemplate("main", "t2")
