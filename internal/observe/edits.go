@@ -89,8 +89,8 @@ func templateIn(kept *appsv1.ControllerRevision, set *appsv1.StatefulSet) *corev
 }
 
 // MadeWith are the labels of the template of a StatefulSet that a pod was made from; known = the pod is proven to be
-// the StatefulSet's, though it may have been let go: it names a revision of it and reads its files from the ConfigMap that
-// the revision names, and nobody else controls it.
+// the StatefulSet's, though it may have been let go: it names a revision of it and reads its files from the ConfigMap
+// that the revision names, and nobody else controls it.
 func (l *Live) MadeWith(pod *corev1.Pod, set *appsv1.StatefulSet) (labels map[string]string, known bool) {
 	if owner := metav1.GetControllerOf(pod); owner != nil && owner.UID != set.UID {
 		return nil, false
