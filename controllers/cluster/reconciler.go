@@ -154,6 +154,9 @@ func (r *Reconciler) pass(ctx context.Context, cluster *v1alpha1.KafkaCluster) (
 	}
 	s := newScope(seen)
 	if err == nil {
+		err = r.relabel(ctx, s)
+	}
+	if err == nil {
 		err = r.decide(ctx, s)
 	}
 	if err == nil {

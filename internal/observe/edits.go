@@ -55,18 +55,11 @@ func observeEdits(c *model.Cluster, live *Live, observation *model.Observation) 
 // editOf says how a template that Kubernetes has kept of a StatefulSet differs from what is wanted; empty = it does
 // not, or it is another's.
 func editOf(kept *appsv1.ControllerRevision, set *appsv1.StatefulSet, want *corev1.PodTemplateSpec) string {
-	if kept == nil || !metav1.IsControlledBy(kept, set) {
+	template := templateIn(kept, set)
+	if template == nil {
 		return ""
 	}
-	var data struct {
-		Spec struct {
-			Template corev1.PodTemplateSpec `json:"template"`
-		} `json:"spec"`
-	}
-	if err := json.Unmarshal(kept.Data.Raw, &data); err != nil {
-		return ""
-	}
-	at, has, wants := difference("", fields(want), fields(&data.Spec.Template), fields(&set.Spec.Template))
+	at, has, wants := difference("", fields(want), fields(template), fields(&set.Spec.Template))
 	if at == "" {
 		return ""
 	}
@@ -77,6 +70,37 @@ func editOf(kept *appsv1.ControllerRevision, set *appsv1.StatefulSet, want *core
 		}
 	}
 	return what + ": it was made from an edited StatefulSet"
+}
+
+// templateIn is the template that Kubernetes has kept of a StatefulSet; nil = there is none, or it is another's.
+func templateIn(kept *appsv1.ControllerRevision, set *appsv1.StatefulSet) *corev1.PodTemplateSpec {
+	if kept == nil || !metav1.IsControlledBy(kept, set) {
+		return nil
+	}
+	var data struct {
+		Spec struct {
+			Template corev1.PodTemplateSpec `json:"template"`
+		} `json:"spec"`
+	}
+	if err := json.Unmarshal(kept.Data.Raw, &data); err != nil {
+		return nil
+	}
+	return &data.Spec.Template
+}
+
+// MadeWith are the labels of the template of a StatefulSet that a pod was made from; known = the pod is proven to be
+// the StatefulSet's, though it may have been let go: it names a revision of it and reads its files from the ConfigMap
+// that the revision names, and nobody else controls it.
+func (l *Live) MadeWith(pod *corev1.Pod, set *appsv1.StatefulSet) (labels map[string]string, known bool) {
+	if owner := metav1.GetControllerOf(pod); owner != nil && owner.UID != set.UID {
+		return nil, false
+	}
+	template := templateIn(l.Revisions[pod.Labels[appsv1.ControllerRevisionHashLabelKey]], set)
+	if template == nil || RevisionName(pod.Spec.Volumes) == "" ||
+		RevisionName(pod.Spec.Volumes) != RevisionName(template.Spec.Volumes) {
+		return nil, false
+	}
+	return template.Labels, true
 }
 
 // fields are those of a template, without the name of the revision, which differs from pod to pod.

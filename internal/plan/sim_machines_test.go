@@ -196,7 +196,10 @@ func (s *sim) makePod(n *simNode, set *simSet) {
 		Name: fmt.Sprintf("events-%s-%d", n.pool, n.id), UID: fmt.Sprintf("pod-%d", s.uids), Pool: n.pool,
 		CreatedAt: s.now,
 		Files:     set.files[n.id], Revision: set.files, Template: set.template,
-		Controller: n.template.controller, Broker: n.template.broker, Version: n.template.version,
+		Controller: n.files.controller, Broker: n.files.broker, Version: n.template.version,
+	}
+	if n.files.text == "" { // the labels of a pod are those of its template
+		n.pod.Controller, n.pod.Broker = n.template.controller, n.template.broker
 	}
 	if n.pod.KubernetesNode, n.pod.Zone = n.machine(), n.rack; n.cordoned {
 		n.pod.KubernetesNode, n.pod.Zone, n.pod.Problem = "", "", model.ProblemUnschedulable
