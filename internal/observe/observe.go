@@ -59,8 +59,12 @@ func Kubernetes(c *model.Cluster, live *Live, files map[int32]render.NodeFiles, 
 		}
 		node := observation.Nodes[id]
 		node.Pod = observePod(pod, id, fingerprints, now)
-		node.Pod.AuthorityRound = render.RoundOf(revisions[RevisionName(pod.Spec.Volumes)][id])
-		node.Pod.KeyStores = render.KeyStores(revisions[RevisionName(pod.Spec.Volumes)][id])
+		its := revisions[RevisionName(pod.Spec.Volumes)][id]
+		node.Pod.AuthorityRound, node.Pod.KeyStores = render.RoundOf(its), render.KeyStores(its)
+		if controller, broker, known := render.Roles(its); known {
+			// Its labels are those of the template of its pool, which has the roles of the node that restarts first.
+			node.Pod.Controller, node.Pod.Broker = controller, broker
+		}
 		observation.Nodes[id] = node
 	}
 	observeEdits(c, live, observation)

@@ -68,6 +68,28 @@ func TestAPodIsObservedWithItsProcessAndItsRevision(t *testing.T) {
 	}
 }
 
+// The template of a pool has the roles of the node that restarts first. Another one whose pod dies meanwhile comes back
+// with these labels, on the files that it had.
+func TestAPodHasTheRolesOfItsFilesAndNotThoseOfItsLabels(t *testing.T) {
+	c := &model.Cluster{Name: "events"}
+	pod := corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: "events-main-1", Labels: map[string]string{
+			v1alpha1.LabelPool: "main", v1alpha1.LabelBroker: "true", v1alpha1.LabelController: "true"}},
+		Spec: corev1.PodSpec{Volumes: []corev1.Volume{{Name: render.RevisionVolume, VolumeSource: corev1.VolumeSource{
+			ConfigMap: &corev1.ConfigMapVolumeSource{LocalObjectReference: corev1.LocalObjectReference{Name: "r1"}},
+		}}}},
+	}
+	live := &Live{Pods: []corev1.Pod{pod}, ConfigMaps: map[string]*corev1.ConfigMap{"r1": {Data: map[string]string{
+		"start.sh": "#!/bin/sh", "1.server.properties": "process.roles=broker\n"}}}}
+	if got := Kubernetes(c, live, nil, time.Now()).Nodes[1].Pod; got.Controller || !got.Broker {
+		t.Errorf("controller %t, broker %t", got.Controller, got.Broker)
+	}
+	live.ConfigMaps = nil
+	if got := Kubernetes(c, live, nil, time.Now()).Nodes[1].Pod; !got.Controller || !got.Broker {
+		t.Errorf("without its files: controller %t, broker %t", got.Controller, got.Broker)
+	}
+}
+
 func TestANodeWhoseClaimMayBeReplacedIsInDoubt(t *testing.T) {
 	claim := func(id, replace string) *corev1.PersistentVolumeClaim {
 		return &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{

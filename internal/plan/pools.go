@@ -44,9 +44,10 @@ func (v *view) planPool(p *Plan, shaping map[string]bool, kind Kind, pool *model
 		if n.ID < from {
 			continue
 		}
-		if n.known {
+		switch {
+		case n.known:
 			nodes = append(nodes, n.ID)
-		} else {
+		case !n.leaving && !n.gone: // nobody makes files for what is not asked for
 			unknown.add("%s waits: %s", n.name(), n.Waiting)
 		}
 	}

@@ -97,7 +97,6 @@ type randomRun struct {
 	rng     *rand.Rand
 	disks   *rand.Rand // of what befalls second disks, so that lives without them stay as they are
 	growth  *rand.Rand // of what befalls sizes and claims, in the same way
-	hands   *rand.Rand // of who scales StatefulSets by hand, in the same way
 	edits   int
 	next    int32         // first node id of the next new pool
 	backIn  map[int32]int // seconds until a machine is back
@@ -127,7 +126,6 @@ func newRandomRun(seed uint64, mute bool) *randomRun {
 			r.deleteWhenScaled(c.Pools[i].Name)
 		}
 	}
-	r.hands = rand.New(rand.NewPCG(seed, 3))
 	r.users.racks = r.rng.IntN(4)
 	if r.users.racks > 0 {
 		c.RackKey = "zone"

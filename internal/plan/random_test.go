@@ -28,9 +28,6 @@ func (r *randomRun) happen() {
 		r.note("(the disks of pool %s grow)", pool)
 		r.growDisks(pool)
 	}
-	if pool := r.c.Pools[r.hands.IntN(len(r.c.Pools))].Name; r.hands.IntN(60) == 0 && !r.calm {
-		r.byHand(pool)
-	}
 	if r.shrinks {
 		r.comeAndGo()
 		return
@@ -47,22 +44,6 @@ func (r *randomRun) happen() {
 		r.change(n)
 	} else {
 		r.fault(n)
-	}
-}
-
-// byHand is somebody who scales a StatefulSet up, or down by a node that nobody needs.
-func (r *randomRun) byHand(pool string) {
-	set := r.sets[pool]
-	if set == nil || set.deleting {
-		return
-	}
-	if r.hands.IntN(4) > 0 {
-		r.scaleByHand(pool, set.replicas+1+r.hands.Int32N(3))
-		return
-	}
-	n := r.nodes[set.first+set.replicas-1]
-	if n != nil && r.stale == nil && r.canLoseDisk(n) && !r.countsOnEmptied() {
-		r.scaleByHand(pool, set.replicas-1)
 	}
 }
 

@@ -198,7 +198,7 @@ func (s *sim) makePod(n *simNode, set *simSet) {
 		Files:     set.files[n.id], Revision: set.files, Template: set.template,
 		Controller: n.files.controller, Broker: n.files.broker, Version: n.template.version,
 	}
-	if n.files.text == "" { // the labels of a pod are those of its template
+	if n.files.text == "" { // then its labels tell, which are those of its template
 		n.pod.Controller, n.pod.Broker = n.template.controller, n.template.broker
 	}
 	if n.pod.KubernetesNode, n.pod.Zone = n.machine(), n.rack; n.cordoned {

@@ -108,6 +108,17 @@ var repairStories = []story{
 		s.run(60)
 		s.scaleByHand("brk", 3)
 	}},
+	{"a broker that is scaled away by hand while Kafka remembers another", func() *sim {
+		s := atRest("ctl:0:3:c", "brk:1000:4:b")
+		s.topic("orders", 1, []int32{1000, 1001})
+		return toldAnew(s)
+	}, func(s *sim) {
+		s.note("(somebody moves orders-0 to broker 1002, whose pod is scaled away, while broker 1003 leaves)")
+		s.scale("brk", 3)
+		s.run(5)
+		s.scaleByHand("brk", 2)
+		s.reassign(s.part("orders", 0), []int32{1000, 1002})
+	}},
 	{"bad template and forward", threeCombined, func(s *sim) {
 		s.bad["t2"] = true
 		s.editTemplate("main", "t2")

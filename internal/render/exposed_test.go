@@ -313,3 +313,18 @@ func TestServicesFollowTheListenerIntoEachPod(t *testing.T) {
 		}
 	}
 }
+
+func TestRolesAreThoseOfANodesFiles(t *testing.T) {
+	for _, tt := range []struct {
+		roles                     string
+		controller, broker, known bool
+	}{
+		{"broker", false, true, true}, {"controller", true, false, true}, {"broker,controller", true, true, true},
+		{"", false, false, false},
+	} {
+		files := NodeFiles{Data: map[string]string{fileProperties: "process.roles=" + tt.roles + "\n"}}
+		if controller, broker, known := Roles(files); controller != tt.controller || broker != tt.broker || known != tt.known {
+			t.Errorf("%q: controller %t, broker %t, known %t", tt.roles, controller, broker, known)
+		}
+	}
+}

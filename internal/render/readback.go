@@ -142,6 +142,14 @@ func Advertised(files NodeFiles) map[string]model.HostPort {
 	return advertised
 }
 
+// Roles reads back what a node with these files is. known is false without any.
+func Roles(files NodeFiles) (controller, broker, known bool) {
+	for role := range strings.SplitSeq(readProperties(files.Data[fileProperties])["process.roles"], ",") {
+		controller, broker = controller || role == "controller", broker || role == "broker"
+	}
+	return controller, broker, controller || broker
+}
+
 // ListenerAt names the listener that a node's files bind at a port, as Kafka has it; empty = none.
 func ListenerAt(files NodeFiles, port int32) string {
 	for entry := range strings.SplitSeq(readProperties(files.Data[fileProperties])["listeners"], ",") {
