@@ -102,7 +102,7 @@ func fluxFleet(t *testing.T, alter ...func(*testing.T, *fleetRepository)) *fleet
 		one(t, f)
 	}
 	startFlux(t)
-	applySample(t, "flux/fleet.yaml", strings.NewReplacer(sampleGit+"fleet.git", f.url))
+	applyPrinted(t, strings.NewReplacer(sampleGit+"fleet.git", f.url))
 	waitFlux(t, 5*time.Minute, fluxKust, "castellan")
 	waitFlux(t, 6*time.Minute, fluxKust, "kafka")
 	return f
