@@ -40,8 +40,9 @@ var (
 )
 
 // Real Flux installs the operator from a registry and the rest from git, by the files of docs/gitops.md: the
-// application waits for its topic, applying again changes nothing, a tag that does not exist harms nothing, and an
-// upgrade brings the CRDs and costs no record.
+// application waits for its topic, applying again changes nothing, a team sets its own part of the cluster's config, a
+// tag that does not exist harms nothing, and an upgrade brings the CRDs. No record
+// is lost by any of it, and no broker restarts.
 func TestCase52_FluxInstallsGatesAndUpgradesWithoutLosingARecord(t *testing.T) {
 	long(t)
 	f := fluxFleet(t)
@@ -54,10 +55,12 @@ func TestCase52_FluxInstallsGatesAndUpgradesWithoutLosingARecord(t *testing.T) {
 	}
 	mustHaveWaited(t, topic)
 	mustStandStill(t, cluster, topic)
+	mustRestWhileApplied(t)
 	mustNotInherit(t, fluxKust.Group+"/name", fluxKust.Group+"/namespace")
 
 	records := startFlow(t, shopOutside(t), "orders", "shop-flow")
 	before := lives(t, sampleNamespace, "events")
+	shareConfig(t, f)
 	upgradeByGit(t, f)
 	records.progress(t, 30*time.Second)
 	mustLiveOn(t, sampleNamespace, "events", before)
