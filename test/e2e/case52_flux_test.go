@@ -41,7 +41,7 @@ var (
 
 // Real Flux installs the operator from a registry and the rest from git, by the files of docs/gitops.md: the
 // application waits for its topic, applying again changes nothing, a team sets its own part of the cluster's config, a
-// tag that does not exist harms nothing, and an upgrade brings the CRDs. No record
+// tag that does not exist harms nothing, an upgrade brings the CRDs, and a registry takes the place of git. No record
 // is lost by any of it, and no broker restarts.
 func TestCase52_FluxInstallsGatesAndUpgradesWithoutLosingARecord(t *testing.T) {
 	long(t)
@@ -62,6 +62,7 @@ func TestCase52_FluxInstallsGatesAndUpgradesWithoutLosingARecord(t *testing.T) {
 	before := lives(t, sampleNamespace, "events")
 	shareConfig(t, f)
 	upgradeByGit(t, f)
+	moveToRegistry(t, f)
 	records.progress(t, 30*time.Second)
 	mustLiveOn(t, sampleNamespace, "events", before)
 	records.stop(t)
