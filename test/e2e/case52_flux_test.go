@@ -40,8 +40,9 @@ var (
 )
 
 // Real Flux installs the operator from a registry and the rest from git, by the files of docs/gitops.md: the
-// application waits for its topic, applying again changes nothing, a tag that does not exist harms nothing, and an
-// upgrade brings the CRDs and costs no record.
+// application waits for its topic, applying again changes nothing, a team sets its own part of the cluster's config, a
+// tag that does not exist harms nothing, an upgrade brings the CRDs, and a registry takes the place of git. No record
+// is lost by any of it, and no broker restarts.
 func TestCase52_FluxInstallsGatesAndUpgradesWithoutLosingARecord(t *testing.T) {
 	long(t)
 	f := fluxFleet(t)
@@ -54,11 +55,14 @@ func TestCase52_FluxInstallsGatesAndUpgradesWithoutLosingARecord(t *testing.T) {
 	}
 	mustHaveWaited(t, topic)
 	mustStandStill(t, cluster, topic)
+	mustRestWhileApplied(t)
 	mustNotInherit(t, fluxKust.Group+"/name", fluxKust.Group+"/namespace")
 
 	records := startFlow(t, shopOutside(t), "orders", "shop-flow")
 	before := lives(t, sampleNamespace, "events")
+	shareConfig(t, f)
 	upgradeByGit(t, f)
+	moveToRegistry(t, f)
 	records.progress(t, 30*time.Second)
 	mustLiveOn(t, sampleNamespace, "events", before)
 	records.stop(t)
@@ -102,7 +106,7 @@ func fluxFleet(t *testing.T, alter ...func(*testing.T, *fleetRepository)) *fleet
 		one(t, f)
 	}
 	startFlux(t)
-	applySample(t, "flux/fleet.yaml", strings.NewReplacer(sampleGit+"fleet.git", f.url))
+	applyPrinted(t, strings.NewReplacer(sampleGit+"fleet.git", f.url))
 	waitFlux(t, 5*time.Minute, fluxKust, "castellan")
 	waitFlux(t, 6*time.Minute, fluxKust, "kafka")
 	return f

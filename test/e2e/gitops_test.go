@@ -154,8 +154,9 @@ func handOver(t *testing.T, helm string) (image string) {
 		defer cancel()
 		artifacts.collectIfFailed(t, sampleNamespace)
 		err := removeUnlessReleased(ctx, helm)
-		// Fields of the CRDs belong to the tool.
-		if err := errors.Join(err, upgradeOperator(ctx, image, "--force-conflicts")); err != nil {
+		// Fields of the CRDs belong to the tool. Its release, where that is left, was made by Helm 3: without a word from us
+		// Helm goes on as that did, from the client's side.
+		if err := errors.Join(err, upgradeOperator(ctx, image, "--server-side=true", "--force-conflicts")); err != nil {
 			t.Errorf("put the operator back: %v", err)
 		}
 		for _, kind := range []string{"kafkatopics", "kafkausers", "kafkaclusters"} {
@@ -267,6 +268,30 @@ func applySample(t *testing.T, name string, alter *strings.Replacer) {
 	if _, err := run(t.Context(), manifest, path, "apply", "--server-side", "-f", "-"); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// applyPrinted runs the commands that docs/gitops.md prints for Flux, in a folder with fleet.yaml as a user has altered
+// it.
+func applyPrinted(t *testing.T, alter *strings.Replacer) {
+	t.Helper()
+	blocks, err := fencedBlocks(filepath.Join(repository, "docs", "gitops.md"), "```sh flux")
+	if err != nil || len(blocks) != 1 {
+		t.Fatalf("the page has %d blocks for Flux (error %v), expected one", len(blocks), err)
+	}
+	folder := t.TempDir()
+	samples := filepath.Join(folder, gitopsSamples)
+	if err := os.CopyFS(samples, os.DirFS(filepath.Join(repository, gitopsSamples))); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(samples, "flux", "fleet.yaml")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte(alter.Replace(string(text))), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	runBlocks(t, "gitops.md", append([]string{fmt.Sprintf("cd %q", folder)}, blocks...))
 }
 
 // ensureNamespace makes a namespace for a tool, which goes at the end.
