@@ -32,10 +32,14 @@ func TestAnObjectIsLookedAtWhenItsUserHasChangedItOrSomebodyTookOffWhatIsOurs(t 
 		"an annotation of the user's changes": {func(m *metav1.ObjectMeta) {
 			m.Annotations = map[string]string{v1alpha1.AnnotationCreating: "cluster uid"}
 		}, false, false},
-		"another password is asked for":    {asks(v1alpha1.AnnotationRotatePassword), false, true},
-		"another certificate is asked for": {asks(v1alpha1.AnnotationReissueCertificate), false, true},
-		"a pause is asked for":             {asks(v1alpha1.AnnotationPause), false, true},
-		"nothing, or the status":           {func(*metav1.ObjectMeta) {}, false, false},
+		"another password is asked for":                          {asks(v1alpha1.AnnotationRotatePassword), false, true},
+		"another certificate is asked for":                       {asks(v1alpha1.AnnotationReissueCertificate), false, true},
+		"a pause is asked for":                                   {asks(v1alpha1.AnnotationPause), false, true},
+		"something is asked for that the operator does not know": {asks("kafka.castellan.dev/rotate-pasword"), false, true},
+		"the operator says what it is about to create": {func(m *metav1.ObjectMeta) {
+			m.Annotations = map[string]string{v1alpha1.AnnotationCreating: "cluster other", "theirs": "a"}
+		}, false, false},
+		"nothing, or the status": {func(*metav1.ObjectMeta) {}, false, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			key := Key{Cluster: types.NamespacedName{Namespace: "shop", Name: "events"}, Name: "orders"}

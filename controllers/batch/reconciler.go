@@ -249,16 +249,19 @@ func userChanged(before, after client.Object) bool {
 		asked(before, after)
 }
 
-// asking are the annotations by which people ask for something.
-var asking = []string{
-	v1alpha1.AnnotationRotatePassword, v1alpha1.AnnotationReissueCertificate, v1alpha1.AnnotationPause,
-}
-
-// asked tells that such an annotation has changed: Kubernetes counts no generation for it.
+// asked tells that an annotation has changed by which people ask for something, or would if it were not misspelt:
+// Kubernetes counts no generation for it.
 func asked(before, after client.Object) bool {
-	return slices.ContainsFunc(asking, func(key string) bool {
-		return before.GetAnnotations()[key] != after.GetAnnotations()[key]
-	})
+	old, is := before.GetAnnotations(), after.GetAnnotations()
+	differs := func(a, b map[string]string) bool {
+		for key := range a {
+			if claim.Asks(key) && a[key] != b[key] {
+				return true
+			}
+		}
+		return false
+	}
+	return differs(old, is) || differs(is, old)
 }
 
 // lost tells that our finalizer, or the annotation that says what is about to be created, has been taken off: kubectl

@@ -96,7 +96,8 @@ func TestAPasswordThatCannotBeUsedIsRefusedAndTheOneBeforeStaysInForce(t *testin
 		spoil func(*world)
 		want  string
 	}{
-		"gone": {func(w *world) { w.withdraw("own") }, `there is no Secret "own"`},
+		"gone": {func(w *world) { w.withdraw("own") }, `with the key "password" and that label, or label it where it has been ` +
+			`created without: kubectl label secret own kafka.castellan.dev/use=password`},
 		"unlabelled": {func(w *world) { w.provide("own", "hush-hush", nil) },
 			"kubectl label secret own kafka.castellan.dev/use=password"},
 		"labelled for another use": {func(w *world) {

@@ -140,8 +140,10 @@ func (a Access) User() string {
 func entries(field, name string, keys []string, secrets map[string]map[string][]byte) ([][]byte, *verdict.Verdict) {
 	data, exists := secrets[name]
 	if !exists {
-		return nil, secretFault(field, "there is no Secret %q; create it with %s and the label %s=%s",
-			name, listed(keys), v1alpha1.LabelUse, v1alpha1.UseExternalCluster)
+		// It stays as it is while one is created without the label: the operator does not see that.
+		const label = v1alpha1.LabelUse + "=" + v1alpha1.UseExternalCluster
+		return nil, secretFault(field, "there is no Secret %q with the label %s; create it with %s and that label, or label "+
+			"it where it has been created without: kubectl label secret %s %s", name, label, listed(keys), name, label)
 	}
 	if data == nil {
 		return nil, secretFault(field, "Secret %q is not read: nobody has labelled it for this use; label it, if you may: "+

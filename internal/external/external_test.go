@@ -107,7 +107,9 @@ func TestWhatIsWrongWithASecretIsToldWithFieldAndCure(t *testing.T) {
 	}{
 		{"no Secret", "PLAIN", func(s secretData) { delete(s, "login") },
 			[]string{"authentication.secretName", `no Secret "login"`,
-				`create it with the keys "username" and "password"`}},
+				"with the label kafka.castellan.dev/use=external-cluster; ",
+				`create it with the keys "username" and "password"`,
+				"kubectl label secret login kafka.castellan.dev/use=external-cluster"}},
 		{"not labelled", "PLAIN", func(s secretData) { s["login"] = Data(nil, s["login"]) },
 			[]string{"authentication.secretName", `"login"`, "is not read",
 				"kubectl label secret login kafka.castellan.dev/use=external-cluster"}},

@@ -2,6 +2,7 @@ package model
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -124,6 +125,39 @@ func (n ObservedNode) GoingVolume() string {
 	return permitted
 }
 
+// MissingVolume says which claim keeps the pod from being scheduled because it has no volume, and the cure; empty = none
+// does. Kubernetes says that one does and not which, and says no more of it than in events.
+func (n ObservedNode) MissingVolume() string {
+	if n.Pod == nil || n.Pod.Problem != ProblemUnschedulable || !blamesClaim(n.Pod.ProblemMessage) {
+		return ""
+	}
+	for _, claim := range n.Claims {
+		field := VolumeField(claim.Pool, claim.Volume, "storageClassName")
+		switch {
+		case !claim.Pending || claim.Deleting:
+		case claim.Class == nil:
+			return fmt.Sprintf("claim %s has no storage class, and Kubernetes had no default one for it: name one in %s, or "+
+				"make one the default", claim.Name, field)
+		case *claim.Class == "":
+			return fmt.Sprintf("claim %s has no volume, and %s is \"\": make a PersistentVolume that fits it, or name a class",
+				claim.Name, field)
+		default:
+			return fmt.Sprintf("claim %s of storage class %s has no volume: if kubectl get storageclass does not list that "+
+				"class, name another in %s; else kubectl describe pvc %s says what it waits for",
+				claim.Name, *claim.Class, field, claim.Name)
+		}
+	}
+	return ""
+}
+
+// blamesClaim tells that the scheduler lacks a volume. A claim may have none for another reason: some classes make it
+// once the pod has a machine.
+func blamesClaim(words string) bool {
+	words = strings.ToLower(words)
+	return strings.Contains(words, "persistentvolumeclaim") || strings.Contains(words, "storageclass") ||
+		strings.Contains(words, "persistent volumes to bind")
+}
+
 // ObservedClaim is a PersistentVolumeClaim of a node.
 type ObservedClaim struct {
 	Volume    string
@@ -131,7 +165,9 @@ type ObservedClaim struct {
 	UID       string
 	ClusterID string // from its label
 	Bound     bool
-	Lost      bool // its volume is gone
+	Pending   bool    // it has had no volume yet
+	Class     *string // of its storage; nil = none, because Kubernetes had no default one for it
+	Lost      bool    // its volume is gone
 	Deleting  bool
 	Replace   bool // the user permits that a new disk takes its place
 	Pool      string

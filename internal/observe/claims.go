@@ -2,6 +2,8 @@ package observe
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -15,7 +17,8 @@ import (
 const selectedNode = "volume.kubernetes.io/selected-node"
 
 func observeClaims(c *model.Cluster, live *Live, observation *model.Observation) {
-	for _, claim := range live.Claims {
+	for _, name := range slices.Sorted(maps.Keys(live.Claims)) {
+		claim := live.Claims[name]
 		id, err := strconv.ParseInt(claim.Labels[v1alpha1.LabelNodeID], 10, 32)
 		if err != nil {
 			continue
@@ -25,6 +28,7 @@ func observeClaims(c *model.Cluster, live *Live, observation *model.Observation)
 		node.Claims = append(node.Claims, model.ObservedClaim{
 			Volume: volume, Name: claim.Name, UID: string(claim.UID), ClusterID: claim.Labels[v1alpha1.LabelClusterID],
 			Bound: claim.Status.Phase == corev1.ClaimBound, Lost: claim.Status.Phase == corev1.ClaimLost,
+			Pending: !model.HasVolume(claim), Class: claim.Spec.StorageClassName,
 			Deleting: claim.DeletionTimestamp != nil, Replace: claim.Annotations[v1alpha1.AnnotationReplace] == "true",
 			KubernetesNode: claim.Annotations[selectedNode], Pool: claim.Labels[v1alpha1.LabelPool],
 			Requested:  claim.Spec.Resources.Requests[corev1.ResourceStorage],

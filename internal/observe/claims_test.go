@@ -5,7 +5,34 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/internal/model"
 )
+
+// What is said of the first claim that lacks something must not change from one pass to the next.
+func TestClaimsAreSeenInTheOrderOfTheirNames(t *testing.T) {
+	live, class := &Live{Claims: map[string]*corev1.PersistentVolumeClaim{}}, "gold"
+	for _, name := range []string{"a", "b", "c", "d", "e", "f"} {
+		live.Claims[name] = &corev1.PersistentVolumeClaim{
+			ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{v1alpha1.LabelNodeID: "0"}},
+			Spec:       corev1.PersistentVolumeClaimSpec{StorageClassName: &class},
+		}
+	}
+	live.Claims["b"].Status.Phase = corev1.ClaimBound
+	observation := &model.Observation{Nodes: map[int32]model.ObservedNode{}}
+	observeClaims(&model.Cluster{}, live, observation)
+	names := ""
+	for _, claim := range observation.Nodes[0].Claims {
+		if names += claim.Name; claim.Pending != (claim.Name != "b") || *claim.Class != class {
+			t.Errorf("claim %s is seen as %+v", claim.Name, claim)
+		}
+	}
+	if names != "abcdef" {
+		t.Errorf("they are seen as %s", names)
+	}
+}
 
 // Kubernetes' own words are what the user gets to read.
 func TestTheGrowthOfAClaimIsToldInKubernetesWords(t *testing.T) {

@@ -205,7 +205,8 @@ func TestAWrongCertificateIsRefusedWhileTheFormerGoesOn(t *testing.T) {
 		change func(s *stage)
 		want   string
 	}{
-		"it is gone":       {func(s *stage) { delete(s.secrets, certificate) }, `there is no Secret "web"`},
+		"it is gone":       {func(s *stage) { delete(s.secrets, certificate) }, `there is no Secret "web" in the namespace of the KafkaCluster with the label kafka.castellan.dev/use=listener-certificate; `},
+		"or not labelled":  {func(s *stage) { delete(s.secrets, certificate) }, "label it where it has been created without: kubectl label secret web kafka.castellan.dev/use=listener-certificate"},
 		"not labelled":     {func(s *stage) { s.secrets[certificate] = nil }, "kubectl label secret web kafka.castellan.dev/use=listener-certificate"},
 		"another's key":    {func(s *stage) { s.secrets[certificate] = foreignKey }, "tls.key is not the key"},
 		"another's name":   {func(s *stage) { s.secrets[certificate] = issued(s.T, corporate, "*.example.com") }, "does not name " + brokerName},

@@ -105,8 +105,11 @@ func (s Secrets) entries(ref Ref, field, reason, what string) (map[string][]byte
 	var fault verdict.Verdict
 	switch {
 	case !exists:
-		fault = verdict.Stalled(reason, field, "there is no Secret %q in the namespace of the KafkaCluster; create it "+
-			"with %s and the label %s=%s%s", ref.Name, what, v1alpha1.LabelUse, ref.Use, issuers[ref.Use])
+		// It stays as it is while one is created without the label: the operator does not see that.
+		label := v1alpha1.LabelUse + "=" + ref.Use
+		fault = verdict.Stalled(reason, field, "there is no Secret %q in the namespace of the KafkaCluster with the label "+
+			"%s; create it with %s and that label%s, or label it where it has been created without: kubectl label secret %s "+
+			"%s", ref.Name, label, what, issuers[ref.Use], ref.Name, label)
 	case data == nil:
 		fault = verdict.Stalled(reason, field, "Secret %q is not read: nobody has labelled it for this use; label it, "+
 			"if you may: kubectl label secret %s %s=%s", ref.Name, ref.Name, v1alpha1.LabelUse, ref.Use)

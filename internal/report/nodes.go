@@ -108,7 +108,7 @@ func (s *writer) nodeState(node *model.Node) (v1alpha1.NodeState, string) {
 	case pod.Deleting:
 		return v1alpha1.NodeStopping, ""
 	case pod.Problem != model.ProblemNone:
-		return v1alpha1.NodeFailing, joinSentences(problemOf(pod), cureOfFull(node.Pool, pod))
+		return v1alpha1.NodeFailing, joinSentences(problemOf(pod), seen.MissingVolume(), cureOfFull(node.Pool, pod))
 	case pod.Awaits != "" && !pod.Ready:
 		return v1alpha1.NodeWaiting, joinSentences(pod.Awaits, message)
 	case !pod.Ready:

@@ -109,6 +109,46 @@ func TestALostVolumeAndItsCureAreToldBeforeTheScheduler(t *testing.T) {
 	}
 }
 
+// The scheduler does not say which claim has no volume, and of which class it is.
+func TestAClaimWithoutAVolumeIsNamedWithItsClassAndField(t *testing.T) {
+	const unbound = "0/3 nodes are available: pod has unbound immediate PersistentVolumeClaims. not found"
+	fast, static := "gp3-fast", ""
+	pending := model.ObservedClaim{Name: "data-events-main-0", Pool: "main", Volume: "data", Pending: true}
+	of := func(class *string) model.ObservedClaim {
+		claim := pending
+		claim.Class = class
+		return claim
+	}
+	bound := model.ObservedClaim{Name: "more-events-main-0", Pool: "main", Volume: "more", Bound: true, Class: &fast}
+	const field = "spec.pools[main].storage.volumes[data].storageClassName"
+	for name, tt := range map[string]struct {
+		claims []model.ObservedClaim
+		said   string
+		want   string
+	}{
+		"its class does not exist": {[]model.ObservedClaim{bound, of(&fast)}, unbound,
+			"; claim data-events-main-0 of storage class gp3-fast has no volume: if kubectl get storageclass does not list " +
+				"that class, name another in " + field + "; else kubectl describe pvc data-events-main-0 says what it waits for"},
+		"no class is the default": {[]model.ObservedClaim{of(nil)}, unbound,
+			"; claim data-events-main-0 has no storage class, and Kubernetes had no default one for it: name one in " + field +
+				", or make one the default"},
+		"it asks for a volume made by hand": {[]model.ObservedClaim{of(&static)}, unbound,
+			"; claim data-events-main-0 has no volume, and " + field + ` is "": make a PersistentVolume that fits it, or name a ` +
+				"class"},
+		"its volume is made once it has a machine": {[]model.ObservedClaim{of(&fast)},
+			"0/3 nodes are available: 3 Insufficient memory", ""},
+		"every claim has a volume": {[]model.ObservedClaim{bound}, "0/3 nodes are available: 3 node(s) had volume node " +
+			"affinity conflict", ""},
+	} {
+		s := oneNode(model.ObservedNode{Claims: tt.claims,
+			Pod: &model.ObservedPod{Problem: model.ProblemUnschedulable, ProblemMessage: tt.said}})
+		s.setNodes()
+		if want := "events-main-0 does not start (Unschedulable: " + tt.said + tt.want + ")"; s.failing() != want {
+			t.Errorf("%s:\n%s\nwant\n%s", name, s.failing(), want)
+		}
+	}
+}
+
 func TestTheStatusSaysSinceWhenAProcessRunsAndChangesWithARestartAlone(t *testing.T) {
 	first := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	second := first.Add(time.Hour)

@@ -185,6 +185,9 @@ var configFaults = []badInput{
 }
 
 var shapeFaults = []badInput{
+	{"a size has lost its unit", func(in *Inputs) {
+		in.Accepted, in.Spec.Pools[0].Storage.Volumes[0].Size = nil, resource.MustParse("10")
+	}, verdict.ReasonInvalid, "spec.pools[main].storage.volumes[data].size", "did you forget the unit, such as Gi?"},
 	{
 		"a version that is not in the catalogue",
 		func(in *Inputs) { in.Spec.Version = "4.2.9" },

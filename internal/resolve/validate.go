@@ -167,6 +167,9 @@ func validateRetention(p *v1alpha1.Pool) verdict.List {
 	return faults
 }
 
+// leastSize of a volume, in bytes, tells a number without its unit from a small disk.
+const leastSize = 1 << 20
+
 func validateVolumes(spec *v1alpha1.KafkaClusterSpec, p *v1alpha1.Pool) verdict.List {
 	var faults verdict.List
 	if len(p.Storage.Volumes) == 0 {
@@ -194,8 +197,12 @@ func validateVolumes(spec *v1alpha1.KafkaClusterSpec, p *v1alpha1.Pool) verdict.
 			)
 		}
 		seen[v.Name] = true
-		if v.Size.Sign() <= 0 {
-			faults.Refuse(model.VolumeField(p.Name, v.Name, "size"), "the size must be above zero, such as 100Gi")
+		switch size := model.VolumeField(p.Name, v.Name, "size"); {
+		case v.Size.Sign() <= 0:
+			faults.Refuse(size, "the size must be above zero, such as 100Gi")
+		case v.Size.CmpInt64(leastSize) < 0:
+			faults.Refuse(size, "it is %s, and a volume has at least 1Mi; did you forget the unit, such as Gi?",
+				verdict.Counted(int(v.Size.Value()), "byte"))
 		}
 		if v.Ephemeral && v.StorageClassName != nil {
 			faults.Refuse(

@@ -362,6 +362,33 @@ func TestMinISRAboveTheFactorIsAWarning(t *testing.T) {
 	}
 }
 
+func TestAMisspeltAnnotationOfAKafkaTopicIsAWarningBesideOthers(t *testing.T) {
+	object, now := claimant("a", 0), time.Unix(3e6, 0)
+	out := Outcome{Record: Record{ID: "id", Origin: v1alpha1.OriginCreated}, Found: true,
+		Topic: kafka.Topic{Name: "a", ID: "id", Partitions: 1, ReplicationFactor: 1, Config: map[string]string{minISR: "2"}}}
+	object.Annotations = map[string]string{"kafka.castellan.dev/pause": "true", v1alpha1.AnnotationCreating: "c uid"}
+	said := func() (reason, message string) {
+		object.Status = StatusOf(object, out, "c", now)
+		if c := meta.FindStatusCondition(object.Status.Conditions, v1alpha1.ConditionWarning); c != nil {
+			return c.Reason, c.Message
+		}
+		return "", ""
+	}
+	const unknown = "metadata.annotations[kafka.castellan.dev/pause]: the operator knows no annotation of a KafkaTopic; remove it"
+	if reason, message := said(); reason != ReasonMinISR || !strings.HasPrefix(message, minISR) ||
+		!strings.HasSuffix(message, "; "+unknown) {
+		t.Errorf("%s: %s", reason, message)
+	}
+	out.Topic.ReplicationFactor = 2
+	if reason, message := said(); reason != "UnknownAnnotation" || message != unknown {
+		t.Errorf("%s: %s", reason, message)
+	}
+	object.Annotations = nil
+	if reason, message := said(); reason != "" {
+		t.Errorf("it stays after its cause: %s", message)
+	}
+}
+
 func TestTheStatusKeepsAValueThatKafkaSpellsInAnotherWay(t *testing.T) {
 	got := reported(
 		map[string]string{"a": "true", "b": "7", moves.LeaderThrottled: "0:1"},

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/claim"
@@ -36,7 +35,7 @@ func StatusOf(t *v1alpha1.KafkaTopic, out Outcome, clusterID string, now time.Ti
 	if out.Found && out.Record.ID != "" {
 		s.Creating = "" // it has come about
 	}
-	warn(&s, t.Generation, now)
+	warn(&s, t, now)
 	switch v := verdict.Gravest(out.Verdicts); {
 	case v == nil:
 		status.Ready(&s.Conditions, t.Generation, ReasonInForce, size(out.Topic), now)
@@ -73,16 +72,19 @@ const minISR = "min.insync.replicas"
 
 // warn tells of configuration that Kafka accepts and that works only while all goes well: where a topic has fewer
 // replicas than its min.insync.replicas, Kafka asks for all of them. Seen so on 3.9 and 4.3; 2.8 refuses every write.
-func warn(s *v1alpha1.KafkaTopicStatus, generation int64, now time.Time) {
-	floor, err := strconv.Atoi(trimmed(s.Config[minISR]))
-	if err != nil || int32(floor) <= s.ReplicationFactor {
-		meta.RemoveStatusCondition(&s.Conditions, v1alpha1.ConditionWarning)
-		return
+// It tells of annotations, too, that nobody will ever act upon.
+func warn(s *v1alpha1.KafkaTopicStatus, t *v1alpha1.KafkaTopic, now time.Time) {
+	reason, message := claim.ReasonUnknownAnnotation, claim.UnknownAnnotations("KafkaTopic", t)
+	if floor, err := strconv.Atoi(trimmed(s.Config[minISR])); err == nil && int32(floor) > s.ReplicationFactor {
+		said := fmt.Sprintf("%s is %d and the topic has %s: every write with acks=all is refused as soon as one of them "+
+			"is away (by Kafka of old at all times); lower the one or raise spec.replicationFactor",
+			minISR, floor, verdict.Counted(int(s.ReplicationFactor), "replica"))
+		if message != "" {
+			said += "; " + message
+		}
+		reason, message = ReasonMinISR, said
 	}
-	message := fmt.Sprintf("%s is %d and the topic has %s: every write with acks=all is refused as soon as one of them "+
-		"is away (by Kafka of old at all times); lower the one or raise spec.replicationFactor",
-		minISR, floor, verdict.Counted(int(s.ReplicationFactor), "replica"))
-	status.Set(&s.Conditions, v1alpha1.ConditionWarning, metav1.ConditionTrue, generation, ReasonMinISR, message, now)
+	claim.Warn(&s.Conditions, t, reason, message, now)
 }
 
 // ObservedStatus returns the status of an object that only reports its topic.
@@ -103,7 +105,7 @@ func ObservedStatus(
 	s.Partitions, s.ReplicationFactor = topic.Partitions, topic.ReplicationFactor
 	s.Config = reported(topic.Config, s.Config)
 	tellHealth(&s, topic, health)
-	warn(&s, t.Generation, now)
+	warn(&s, t, now)
 	status.Ready(&s.Conditions, t.Generation, ReasonObserved, size(topic), now)
 	return s
 }

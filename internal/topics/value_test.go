@@ -14,7 +14,7 @@ import (
 
 func TestMinISRWithBlanksAroundItIsANumber(t *testing.T) {
 	s := v1alpha1.KafkaTopicStatus{ReplicationFactor: 1, Config: map[string]string{minISR: " 2 "}}
-	warn(&s, 1, time.Unix(3e6, 0))
+	warn(&s, &v1alpha1.KafkaTopic{}, time.Unix(3e6, 0))
 	c := meta.FindStatusCondition(s.Conditions, v1alpha1.ConditionWarning)
 	if c == nil || !strings.HasPrefix(c.Message, "min.insync.replicas is 2 and the topic has 1 replica: ") {
 		t.Errorf("%+v", c)

@@ -74,7 +74,9 @@ func TestWhatIsSaidOfASecretLeadsToItsCureAndNeverHoldsThePassword(t *testing.T)
 		"kubectl label secret app-password kafka.castellan.dev/use=password") {
 		t.Error(got)
 	}
-	if got := from.Missing().Text(); !strings.Contains(got, "app-password") || !strings.Contains(got, PasswordField+": ") {
+	if got := from.Missing().Text(); !strings.HasPrefix(got, PasswordField+`: there is no Secret "app-password" in the `+
+		"namespace of the KafkaUser with the label kafka.castellan.dev/use=password; create it with ") ||
+		!strings.HasSuffix(got, "kubectl label secret app-password kafka.castellan.dev/use=password") {
 		t.Error(got)
 	}
 	if _, fault := from.Read(map[string][]byte{"other": []byte("x")}); fault == nil || fault.Field != PasswordField+".key" {

@@ -96,6 +96,7 @@ func StatusOf(u *v1alpha1.KafkaUser, r Report, now time.Time) v1alpha1.KafkaUser
 	if r.Rotation != nil {
 		s.Rotation = r.Rotation.Status
 	}
+	warn(&s, u, now)
 	switch {
 	case len(r.Faults) > 0:
 		status.Stalled(&s.Conditions, u.Generation, r.Faults[0].Reason, verdict.Texts(r.Faults), now)
@@ -118,6 +119,13 @@ func StatusOf(u *v1alpha1.KafkaUser, r Report, now time.Time) v1alpha1.KafkaUser
 	return s
 }
 
+// warn tells of annotations that nobody will ever act upon. Unlike one of a KafkaCluster, which is refused, a typing
+// error here keeps nobody from logging in.
+func warn(s *v1alpha1.KafkaUserStatus, u *v1alpha1.KafkaUser, now time.Time) {
+	claim.Warn(&s.Conditions, u, claim.ReasonUnknownAnnotation, claim.UnknownAnnotations("KafkaUser", u,
+		v1alpha1.AnnotationRotatePassword, v1alpha1.AnnotationReissueCertificate, v1alpha1.AnnotationPause), now)
+}
+
 // SeenStatus returns the status of an object for the spec as it is now. It keeps what the status records; the caller
 // puts in the conditions.
 func SeenStatus(u *v1alpha1.KafkaUser) v1alpha1.KafkaUserStatus {
@@ -130,6 +138,7 @@ func SeenStatus(u *v1alpha1.KafkaUser) v1alpha1.KafkaUserStatus {
 func RevokedStatus(u *v1alpha1.KafkaUser, why verdict.Verdict, now time.Time) v1alpha1.KafkaUserStatus {
 	s := SeenStatus(u)
 	s.Credentials, s.ACLs, s.Binding, s.Rotation, s.DeletionPolicy = nil, nil, nil, nil, ""
+	warn(&s, u, now)
 	status.Stalled(&s.Conditions, u.Generation, why.Reason, why.Text(), now)
 	return s
 }
@@ -139,6 +148,7 @@ func ConflictStatus(u, holder *v1alpha1.KafkaUser, now time.Time) v1alpha1.Kafka
 	s := v1alpha1.KafkaUserStatus{Conditions: u.DeepCopy().Status.Conditions, ObservedGeneration: u.Generation,
 		Name: Name(u)}
 	conflict := claim.Conflict("KafkaUser", "user", Name(u), "", u, holder)
+	warn(&s, u, now)
 	status.Stalled(&s.Conditions, u.Generation, conflict.Reason, conflict.Text(), now)
 	return s
 }
