@@ -306,7 +306,7 @@ func TestAuthoritiesOfClientsAreRefusedWithACure(t *testing.T) {
 		secrets provided.Secrets
 		want    string
 	}{
-		"missing":    {provided.Secrets{}, "create it with ca.crt and the label kafka.castellan.dev/use=client-authority"},
+		"missing":    {provided.Secrets{}, "with the label kafka.castellan.dev/use=client-authority; brokers go on to trust what it held; create it with ca.crt"},
 		"unlabelled": {provided.Secrets{ref: nil}, "kubectl label secret corp kafka.castellan.dev/use=client-authority"},
 		"empty":      {provided.Secrets{ref: {}}, "no PEM certificate"},
 		"a leaf":     {provided.Secrets{ref: {"ca.crt": leaf.CertPEM}}, "CN=app,O=castellan is no certificate of an authority"},

@@ -155,7 +155,7 @@ func TestKeysOfASecretAreTakenOnlyWhereItsOwnerPermitsThat(t *testing.T) {
 		secrets     provided.Secrets
 		field, cure string
 	}{
-		"there is none":     {provided.Secrets{}, "name", "create it with the key set in set and the label kafka.castellan.dev/use=jwks"},
+		"there is none":     {provided.Secrets{}, "name", "with the label kafka.castellan.dev/use=jwks; create it with the key set in set"},
 		"nobody labels it":  {provided.Secrets{ref: nil}, "name", "kubectl label secret keys kafka.castellan.dev/use=jwks"},
 		"another entry":     {provided.Secrets{ref: {"other": []byte(first)}}, "key", `has no entry "set"`},
 		"no key set":        {provided.Secrets{ref: {"set": []byte("topsecret")}}, "key", "not a key set in JSON"},
