@@ -162,8 +162,8 @@ func unknownKeys(c *model.Cluster) []string {
 		if nearest := v.Nearest(key); nearest != "" {
 			meant = " (" + nearest + "?)"
 		}
-		warnings = append(warnings, fmt.Sprintf("spec.config[%s]: Kafka %s has no such key; it is passed on for a plug-in to "+
-			"read; check its spelling%s", key, c.Version, meant))
+		warnings = append(warnings, fmt.Sprintf("spec.config[%s]: Kafka %s has no such key; it is passed on for a plug-in "+
+			"to read; check its spelling%s", key, c.Version, meant))
 	}
 	return warnings
 }
