@@ -105,8 +105,8 @@ func SourceOf(u *v1alpha1.KafkaUser) *Source {
 func (s Source) Missing() verdict.Verdict {
 	const label = v1alpha1.LabelUse + "=" + v1alpha1.UsePassword
 	return verdict.Stalled(ReasonPassword, PasswordField, "there is no Secret %q in the namespace of the KafkaUser with "+
-		"the label %s; create it with the key %q and that label, or label it where it has been created without: kubectl label "+
-		"secret %s %s", s.Secret, label, s.Key, s.Secret, label)
+		"the label %s; create it with the key %q and that label, or label it where it has been created without: kubectl "+
+		"label secret %s %s", s.Secret, label, s.Key, s.Secret, label)
 }
 
 // Unlabelled says that nobody has permitted the Secret to be read.
