@@ -239,7 +239,7 @@ func (r *Reconciler) applyPool(ctx context.Context, s *scope, step plan.Step) er
 	if _, err := r.apply(ctx, s, model.KindStatefulSet, set, orNil(live)); err != nil {
 		return err
 	}
-	r.tell(s, step, fmt.Sprintf("pool %s has %d nodes", pool.Name, step.Replicas))
+	r.tell(s, step, fmt.Sprintf("pool %s has %s", pool.Name, verdict.Counted(int(step.Replicas), "node")))
 	s.lookAgain(whenBehind)
 	return nil
 }

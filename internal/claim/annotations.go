@@ -29,7 +29,8 @@ func Asks(annotation string) bool {
 func UnknownAnnotations(kind string, o metav1.Object, known ...string) string {
 	said := "the operator knows no annotation of a " + kind + "; remove it"
 	if len(known) > 0 {
-		said = "the operator knows no such annotation of a " + kind + "; use " + strings.Join(known, " or ") + ", or remove it"
+		said = "the operator knows no such annotation of a " + kind + "; use " +
+			strings.Join(known, " or ") + ", or remove it"
 	}
 	var unknown []string
 	for _, key := range slices.Sorted(maps.Keys(o.GetAnnotations())) {

@@ -125,8 +125,8 @@ func (n ObservedNode) GoingVolume() string {
 	return permitted
 }
 
-// MissingVolume says which claim keeps the pod from being scheduled because it has no volume, and the cure; empty = none
-// does. Kubernetes says that one does and not which, and says no more of it than in events.
+// MissingVolume says which claim keeps the pod from being scheduled because it has no volume, and the cure; empty =
+// none does. Kubernetes says that one does and not which, and says no more of it than in events.
 func (n ObservedNode) MissingVolume() string {
 	if n.Pod == nil || n.Pod.Problem != ProblemUnschedulable || !blamesClaim(n.Pod.ProblemMessage) {
 		return ""

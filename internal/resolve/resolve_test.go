@@ -77,7 +77,7 @@ unmanagedConfig: [min.insync.replicas, max.connections]
 	}
 	if warnings := strings.Join(Warnings(c), "\n"); !strings.Contains(
 		warnings,
-		"spec.config[some.plugin]: Kafka 4.3.1 has no such key",
+		"spec.config[some.plugin]: Kafka 4.3.1 has no such key; it is passed on for a plug-in to read; check its spelling",
 	) {
 		t.Errorf("warnings: %s", warnings)
 	}

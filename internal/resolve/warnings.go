@@ -158,10 +158,12 @@ func unknownKeys(c *model.Cluster) []string {
 	}
 	var warnings []string
 	for _, key := range sortedKeys(unknown) {
-		warnings = append(
-			warnings,
-			fmt.Sprintf("spec.config[%s]: Kafka %s has no such key; it is passed on for a plug-in to read", key, c.Version),
-		)
+		meant := ""
+		if nearest := v.Nearest(key); nearest != "" {
+			meant = " (" + nearest + "?)"
+		}
+		warnings = append(warnings, fmt.Sprintf("spec.config[%s]: Kafka %s has no such key; it is passed on for a plug-in "+
+			"to read; check its spelling%s", key, c.Version, meant))
 	}
 	return warnings
 }

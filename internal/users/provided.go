@@ -100,13 +100,13 @@ func SourceOf(u *v1alpha1.KafkaUser) *Source {
 	return &source
 }
 
-// Missing says that there is no such Secret. It stays as it is while one is created without the label: the operator does
-// not see that.
+// Missing says that there is no such Secret. It stays as it is while one is created without the label: the operator
+// does not see that.
 func (s Source) Missing() verdict.Verdict {
 	const label = v1alpha1.LabelUse + "=" + v1alpha1.UsePassword
-	return verdict.Stalled(ReasonPassword, PasswordField, "there is no Secret %q in the namespace of the KafkaUser with the "+
-		"label %s; create it with the key %q and that label, or label it where it has been created without: kubectl label "+
-		"secret %s %s", s.Secret, label, s.Key, s.Secret, label)
+	return verdict.Stalled(ReasonPassword, PasswordField, "there is no Secret %q in the namespace of the KafkaUser with "+
+		"the label %s; create it with the key %q and that label, or label it where it has been created without: kubectl "+
+		"label secret %s %s", s.Secret, label, s.Key, s.Secret, label)
 }
 
 // Unlabelled says that nobody has permitted the Secret to be read.

@@ -1,7 +1,6 @@
 package users
 
 import (
-	"fmt"
 	"slices"
 	"time"
 
@@ -110,7 +109,7 @@ func StatusOf(u *v1alpha1.KafkaUser, r Report, now time.Time) v1alpha1.KafkaUser
 		if r.Credentials != nil {
 			proven = len(r.Credentials.ProvenOn)
 		}
-		message := fmt.Sprintf("logs in on %d brokers", proven)
+		message := "logs in on " + verdict.Counted(proven, "broker")
 		if c := RecordedCertificate(r.Credentials); c != nil {
 			message += ", with a certificate until " + c.NotAfter.UTC().Format(time.RFC3339)
 		}

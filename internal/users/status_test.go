@@ -31,3 +31,12 @@ func TestAMisspeltAnnotationOfAKafkaUserIsAWarning(t *testing.T) {
 		t.Error("the warning stays after its cause")
 	}
 }
+
+func TestTheBrokersThatAUserLogsInOnAreCounted(t *testing.T) {
+	for want, on := range map[string][]int32{"logs in on 1 broker": {0}, "logs in on 2 brokers": {0, 1}} {
+		s := StatusOf(&v1alpha1.KafkaUser{}, Report{Credentials: &v1alpha1.Credentials{ProvenOn: on}}, time.Unix(3e6, 0))
+		if c := meta.FindStatusCondition(s.Conditions, v1alpha1.ConditionReady); c == nil || c.Message != want {
+			t.Errorf("%+v, want %s", c, want)
+		}
+	}
+}
