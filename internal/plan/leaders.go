@@ -25,9 +25,9 @@ func (v *view) planLeaders(p *Plan, quiet bool) {
 // leaderless lists the partitions without a leader that a replica could lead without a loss, and says so: one in sync,
 // or one of those that were it last (KIP-966). Kafka does not tell which these are, so that all replicas have to serve.
 // Kafka elects when a broker comes back. A replica that moved to another disk just before its broker stopped may still
-// count as one of the former disk then. Where that is gone nobody is elected, and when the broker says where the replica
-// is Kafka only takes note: it elects every five minutes, and never where the user tells it to leave leaders alone
-// (rebalanceKey).
+// count as one of the former disk then. Where that is gone nobody is elected, and when the broker says where the
+// replica is Kafka only takes note: it elects every five minutes, and never where the user tells it to leave leaders
+// alone (rebalanceKey).
 func (v *view) leaderless() (some []kafka.PartitionID, reasons []string) {
 	if fresh, _ := v.freshSnapshot(); !fresh || !v.obs.CacheCurrent {
 		return nil, nil
