@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -38,7 +40,11 @@ spec:
 func TestCase44_DataGoesWhereThereIsRoomWhileRecordsFlow(t *testing.T) {
 	long(t)
 	ns := newNamespace(t)
-	apply(t, ns, balanceManifest+"\n---\n"+adminManifest)
+	amount := balancedAmount(t)
+	manifest := replaceOnce(balanceManifest, "PerBroker: 4194304", fmt.Sprintf("PerBroker: %d", amount/balancedPartitions))
+	manifest = replaceOnce(manifest, "roles: [Broker], storage: {volumes: [{name: data, size: 1Gi}",
+		fmt.Sprintf("roles: [Broker], storage: {volumes: [{name: data, size: %d}", max(1<<30, 4*amount)))
+	apply(t, ns, manifest+"\n---\n"+adminManifest)
 	cluster := clusterNamed(ns, sharedName)
 	waitReady(t, 4*time.Minute, cluster)
 	waitReady(t, time.Minute, userNamed(ns, adminUser))
@@ -46,7 +52,7 @@ func TestCase44_DataGoesWhereThereIsRoomWhileRecordsFlow(t *testing.T) {
 	admin := l.admin(t)
 	apply(t, ns, topicManifest(balancedTopic, fmt.Sprintf(", partitions: %d, replicationFactor: 3", balancedPartitions)))
 	waitReady(t, time.Minute, topicNamed(ns, balancedTopic))
-	fill(t, l, balancedTopic, balancedBytes)
+	fill(t, l, balancedTopic, amount)
 	records := startFlow(t, l, balancedTopic, "balanced")
 	waitSpread(t, cluster, 1000, 1001, 1002)
 
@@ -92,7 +98,35 @@ func TestCase44_DataGoesWhereThereIsRoomWhileRecordsFlow(t *testing.T) {
 	if b := cluster.Status.Balancing; b == nil || len(b.InFlight) > 0 {
 		t.Errorf("status.balancing is %+v", b)
 	}
+	staysWithNowhereToGo(t, cluster)
 	records.stopKept(t)
+}
+
+// staysWithNowhereToGo asks for fewer brokers than a partition has replicas, reads why not, and takes it back.
+func staysWithNowhereToGo(t *testing.T, cluster kafkaCluster) {
+	t.Helper()
+	before := lives(t, cluster.Namespace, sharedName)
+	change(t, cluster, func(c kafkaCluster) { c.Spec.Pools[1].Replicas = new(int32(2)) })
+	eventually(t, stallLimit, "the status says that replicas have nowhere to go", func(ctx context.Context) error {
+		return isStalled(ctx, cluster, "", []string{"spec.pools[main].replicas", "replication factor 3", "2 brokers would stay"})
+	})
+	change(t, cluster, func(c kafkaCluster) { c.Spec.Pools[1].Replicas = new(int32(3)) })
+	waitReady(t, time.Minute, cluster)
+	mustLiveOn(t, cluster.Namespace, sharedName, before)
+}
+
+// balancedAmount is how many bytes the case begins with; the throttle follows it.
+func balancedAmount(t *testing.T) int {
+	t.Helper()
+	text := os.Getenv("CASTELLAN_E2E_BALANCED_MIB")
+	if text == "" {
+		return balancedBytes
+	}
+	mib, err := strconv.Atoi(text)
+	if err != nil || mib < 1 {
+		t.Fatalf("CASTELLAN_E2E_BALANCED_MIB is %q", text)
+	}
+	return mib << 20
 }
 
 // waitBalancing waits until moves are under way and the status tells how far they are.

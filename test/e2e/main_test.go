@@ -15,6 +15,7 @@
 //
 //	CASTELLAN_E2E_INSTALLED    any value: the operator is installed already, leave it as it is
 //	CASTELLAN_E2E_OLDER_KAFKA  the version of Kafka that case 20 upgrades from (default 4.2.2)
+//	CASTELLAN_E2E_BALANCED_MIB how many MiB case 44 begins with (default 96)
 //	CASTELLAN_E2E_REST         how long case 10 watches a cluster at rest (default 240s)
 //	CASTELLAN_E2E_ARTIFACTS    where descriptions and logs of failed cases go (default: a temporary folder)
 //	CASTELLAN_E2E_KEEP         any value: leave the namespaces of failed cases for a look at them
