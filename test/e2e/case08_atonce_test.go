@@ -51,9 +51,9 @@ func TestCase08_AClusterMadeAgainAtOnceWaitsForItsPredecessor(t *testing.T) {
 		}
 	}
 	waitReady(t, time.Minute, userNamed(ns, adminUser))
-	if err := tryToLogIn(t, loginOf(t, ns, adminUser).at(t, ns, sharedName, "outside")); err != nil {
-		t.Errorf("log in to the second: %v", err)
-	}
+	// Kubernetes' nodes open the new Service's port a moment after its broker is ready.
+	l := loginOf(t, ns, adminUser).at(t, ns, sharedName, "outside")
+	eventually(t, 30*time.Second, "the user logs in to the second", func(context.Context) error { return tryToLogIn(t, l) })
 }
 
 // podUIDs tells which pods a cluster has, by name.
