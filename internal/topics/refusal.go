@@ -174,7 +174,7 @@ func nearestKey(key string) string {
 		if unit != "" && unit != unitOf(valid) {
 			continue
 		}
-		if distance := editDistance(key, valid); distance < best {
+		if distance := verdict.Edits(key, valid); distance < best {
 			nearest, best = valid, distance
 		}
 	}
@@ -214,25 +214,4 @@ var topicKeys = []string{
 	"remote.log.copy.disable", "remote.log.delete.on.disable", "remote.storage.enable", "retention.bytes",
 	"retention.ms", "segment.bytes", "segment.index.bytes", "segment.jitter.ms", "segment.ms",
 	"unclean.leader.election.enable",
-}
-
-// editDistance counts the characters to insert, delete or replace that make one string the other.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			replaced := diagonal
-			if a[i] != b[j] {
-				replaced++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(replaced, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
