@@ -48,6 +48,10 @@ func (r *Reconciler) readRefusals(ctx context.Context, in *decide.Inputs) {
 // controller of StatefulSets lets a pod go, and cannot make another under its name. A pod that is missing is looked for
 // past the cache. One that nobody knows as the node's is named as what is in the way.
 func (r *Reconciler) relabel(ctx context.Context, s *scope) error {
+	at := make(map[string]int, len(s.seen.Live.Pods))
+	for i := range s.seen.Live.Pods {
+		at[s.seen.Live.Pods[i].Name] = i
+	}
 	for _, set := range s.seen.Live.StatefulSets {
 		if set.Spec.Replicas == nil || set.DeletionTimestamp != nil {
 			continue
@@ -57,7 +61,15 @@ func (r *Reconciler) relabel(ctx context.Context, s *scope) error {
 			first = set.Spec.Ordinals.Start
 		}
 		for id := first; id < first+*set.Spec.Replicas; id++ {
-			if err := r.relabelPod(ctx, s, set, fmt.Sprintf("%s-%d", set.Name, id)); err != nil {
+			name := fmt.Sprintf("%s-%d", set.Name, id)
+			i, seen := at[name]
+			if seen && len(lacks(&s.seen.Live.Pods[i], set.Spec.Template.Labels)) == 0 {
+				continue
+			}
+			if !seen {
+				i = -1
+			}
+			if err := r.relabelPod(ctx, s, set, name, i); err != nil {
 				return err
 			}
 		}
@@ -65,9 +77,9 @@ func (r *Reconciler) relabel(ctx context.Context, s *scope) error {
 	return nil
 }
 
-func (r *Reconciler) relabelPod(ctx context.Context, s *scope, set *appsv1.StatefulSet, name string) error {
+// relabelPod looks at one that is at a place among the pods that are known; -1 = at none.
+func (r *Reconciler) relabelPod(ctx context.Context, s *scope, set *appsv1.StatefulSet, name string, at int) error {
 	live := s.seen.Live
-	at := slices.IndexFunc(live.Pods, func(pod corev1.Pod) bool { return pod.Name == name })
 	pod := &corev1.Pod{}
 	if at >= 0 {
 		live.Pods[at].DeepCopyInto(pod)
