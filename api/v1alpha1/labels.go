@@ -105,10 +105,15 @@ const (
 	// former one still signs: time for clients to take the new ca.crt.
 	AnnotationHoldAuthority = "kafka.castellan.dev/replace-ca-hold"
 
-	// AnnotationCreating records on a KafkaTopic, before the topic is created, that this object is about to create it:
-	// "<cluster id> <UID of the object>", and " <UUID>" of the lost topic that it replaces. A topic that is found
-	// afterwards is its own, also when Kafka's answer was lost. Of an object from another namespace than the cluster's it
-	// counts only beside status.creating, which the operator alone can write.
+	// AnnotationCreating records, before a topic or user is created, that this object is about to create it. What is found
+	// afterwards is its own, also when Kafka's answer was lost.
+	//
+	// On a KafkaTopic it is "<cluster id> <UID of the object>", and " <UUID>" of the lost topic that the new one replaces. Of
+	// an object from another namespace than the cluster's it counts only beside status.creating, which the operator alone
+	// can write.
+	//
+	// On a KafkaUser of the cluster's namespace it is "<cluster id> <UID of the object> <seal>": the seal can be made by
+	// whoever has the private key of the cluster's authority, and nobody else. It counts until the object has a status.
 	AnnotationCreating = "kafka.castellan.dev/creating"
 
 	// AnnotationRotatePassword on a KafkaUser asks for another password, once for each value.

@@ -39,11 +39,37 @@ type Pass[T Object, S any] struct {
 	admission  Admission
 	Claims     []claim.Claim[T]
 	Errs       *errorList // of single names; they delay no other
+	// ahead are, by UID, the stored statuses of objects that say more in memory; see Ahead.
+	ahead *sync.Map
 }
 
 // NewPass begins a flush over a cluster whose namespaces have been looked up.
 func NewPass[T Object, S any](r *Reconciler[T, S], c Host, a Admission) Pass[T, S] {
-	return Pass[T, S]{reconciler: r, Cluster: c, admission: a, Errs: &errorList{}}
+	return Pass[T, S]{reconciler: r, Cluster: c, admission: a, Errs: &errorList{}, ahead: &sync.Map{}}
+}
+
+// Ahead has the status of an object say, in memory, what the object has announced. The next status that is written of it
+// stores that.
+func (p *Pass[T, S]) Ahead(o T, s S) {
+	p.ahead.Store(o.GetUID(), p.stored(o))
+	*p.reconciler.Status(o) = s
+}
+
+// stored is the status of an object as the API server has it.
+func (p *Pass[T, S]) stored(o T) S {
+	if s, says := p.ahead.Load(o.GetUID()); says {
+		return s.(S)
+	}
+	return *p.reconciler.Status(o)
+}
+
+// keepAhead has an object say after a write of its metadata what it said before: the answer of the API server does not.
+func (p *Pass[T, S]) keepAhead(o T) (restore func()) {
+	if _, says := p.ahead.Load(o.GetUID()); !says {
+		return func() {}
+	}
+	said := *p.reconciler.Status(o)
+	return func() { *p.reconciler.Status(o) = said }
 }
 
 // Work is the rest of a flush. An error of Change means that nothing is known about any name.
@@ -235,7 +261,7 @@ func (p *Pass[T, S]) WriteVerdict(ctx context.Context, o T, v verdict.Verdict) e
 }
 
 // Says tells whether the status of an object is this one already.
-func (p *Pass[T, S]) Says(o T, s S) bool { return sameStatus(*p.reconciler.Status(o), p.signed(s)) }
+func (p *Pass[T, S]) Says(o T, s S) bool { return sameStatus(p.stored(o), p.signed(s)) }
 
 // WriteStatus writes the status of an object unless it says so already. Where Kubernetes refuses that, an event is all
 // that can tell of it.
@@ -248,9 +274,10 @@ func (p *Pass[T, S]) WriteStatus(ctx context.Context, o T, s S) error {
 	if p.Cluster.Object == nil { // another installation may see the cluster, and have said something since
 		write = p.reconciler.Writer.ClaimStatus
 	}
-	err := write(ctx, o, *p.reconciler.Status(o), p.signed(s))
+	err := write(ctx, o, p.stored(o), p.signed(s))
 	switch {
 	case err == nil:
+		p.ahead.Delete(o.GetUID())
 		p.noticeUnsigned(o)
 		return nil
 	case apierrors.IsConflict(err): // nothing is on record: no next step
@@ -268,6 +295,7 @@ func (p *Pass[T, S]) WriteStatus(ctx context.Context, o T, s S) error {
 // empty intent leaves what stands there.
 func (p *Pass[T, S]) Announce(ctx context.Context, o T, intent string) error {
 	defer p.keepPolicy(o)()
+	defer p.keepAhead(o)()
 	base := o.DeepCopyObject().(T)
 	controllerutil.AddFinalizer(o, v1alpha1.Finalizer)
 	if intent != "" {
@@ -284,14 +312,15 @@ func (p *Pass[T, S]) Announce(ctx context.Context, o T, intent string) error {
 	return nil
 }
 
-// RecordAhead writes into the status of an object, before anything happens in Kafka, what is about to be put there: the
-// one proof of it that only the operator can write.
+// RecordAhead writes into the status of an object, before anything happens in Kafka, what is about to be put there:
+// proof of it that only the operator can write.
 func (p *Pass[T, S]) RecordAhead(ctx context.Context, o T, s S) error {
 	defer p.keepPolicy(o)()
-	if err := p.reconciler.Writer.PatchStatus(ctx, o, *p.reconciler.Status(o), p.signed(s)); err != nil {
+	if err := p.reconciler.Writer.PatchStatus(ctx, o, p.stored(o), p.signed(s)); err != nil {
 		return fmt.Errorf("write ahead into the status of %s %s/%s: %w",
 			p.reconciler.Name, o.GetNamespace(), o.GetName(), err)
 	}
+	p.ahead.Delete(o.GetUID())
 	return nil
 }
 

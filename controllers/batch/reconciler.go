@@ -132,7 +132,8 @@ type Common struct {
 type Worker[T Object, S any] interface {
 	// Open begins a flush of the names that were found.
 	// peers are all objects of the cluster where it limits what other namespaces may have, else none.
-	Open(cluster Host, admission Admission, found []Found[T], peers []T) (*Pass[T, S], Work)
+	// An error means that nothing is known of any name.
+	Open(ctx context.Context, cluster Host, admission Admission, found []Found[T], peers []T) (*Pass[T, S], Work, error)
 	// Forget drops what the controller has in memory of a name that nobody stands for any more.
 	Forget(key Key)
 }
@@ -192,7 +193,10 @@ func (r *Reconciler[T, S]) flush(ctx context.Context, key types.NamespacedName, 
 			return names, err
 		}
 	}
-	p, work := r.worker.Open(cluster, admission, found, peers)
+	p, work, err := r.worker.Open(ctx, cluster, admission, found, peers)
+	if err != nil {
+		return names, err
+	}
 	if err := p.run(ctx, work); err != nil {
 		return names, err
 	}

@@ -54,8 +54,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 
 // Open begins a flush of topics.
 func (r *Reconciler) Open(
-	cluster batch.Host, a batch.Admission, all []found, peers []*v1alpha1.KafkaTopic,
-) (*flush, batch.Work) {
+	_ context.Context, cluster batch.Host, a batch.Admission, all []found, peers []*v1alpha1.KafkaTopic,
+) (*flush, batch.Work, error) {
 	base := batch.NewPass(&r.engine, cluster, a)
 	p := &pass{controller: r, engine: &r.engine, flush: &base, cluster: cluster, byName: map[string]*item{}}
 	exists := func(t *v1alpha1.KafkaTopic) bool { return topics.RecordOf(t, cluster.ID()).ID != "" }
@@ -99,7 +99,7 @@ func (r *Reconciler) Open(
 		}
 		p.take(topics.Sort(f.Name, f.Objects, cluster.ID(), consent))
 	}
-	return p.flush, p
+	return p.flush, p, nil
 }
 
 // Forget drops what has been seen of a topic's health.

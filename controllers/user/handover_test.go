@@ -194,7 +194,7 @@ func TestWhoHasOnlyBegunIsGoneWhenEveryBrokerRefusesIt(t *testing.T) {
 	w.Apply(newUser("app", time.Hour, plain))
 	_ = w.Once("app")
 	leaked := w.password()
-	if c := w.user("app").Status.Credentials; c == nil || len(c.Mechanisms) > 0 || !w.login("app", leaked) {
+	if c := w.onRecord(w.user("app")); c == nil || len(c.Mechanisms) > 0 || !w.login("app", leaked) {
 		t.Fatalf("on record is %+v, and it logs in: %t", c, w.login("app", leaked))
 	}
 	w.Around = nil

@@ -228,7 +228,7 @@ func (h *life) owned(name string) bool {
 // heldBy tells whether an object has a name on record.
 func (h *life) heldBy(name string) bool {
 	return slices.ContainsFunc(h.objects(), func(u *v1alpha1.KafkaUser) bool {
-		return users.Name(u) == name && u.Status.Credentials != nil
+		return users.Name(u) == name && h.onRecord(u) != nil
 	})
 }
 
@@ -297,7 +297,7 @@ func (h *life) meddled(name string) {
 	}
 	holders := slices.DeleteFunc(h.objects(), func(u *v1alpha1.KafkaUser) bool { return users.Name(u) != name })
 	exact := func(u *v1alpha1.KafkaUser) bool {
-		return u.Spec.ACLPolicy != v1alpha1.ACLPolicyMerge || u.Status.Credentials != nil && u.Status.Credentials.ACLs == ""
+		return u.Spec.ACLPolicy != v1alpha1.ACLPolicyMerge || h.onRecord(u) != nil && h.onRecord(u).ACLs == ""
 	}
 	merged := !slices.ContainsFunc(holders, exact)
 	before := h.facts()
@@ -305,11 +305,11 @@ func (h *life) meddled(name string) {
 	case 0:
 		a := aclOn(name, pick(h.random, "t", "x"))
 		known := slices.ContainsFunc(holders, func(u *v1alpha1.KafkaUser) bool {
-			c := u.Status.Credentials // what is on record may not be there yet
+			c := h.onRecord(u) // what is on record may not be there yet
 			return c != nil && strings.Contains(strings.Join(c.AddedACLs, "\n"), "Describe") && a.ResourceName == "t"
 		})
 		waits := slices.ContainsFunc(holders, func(u *v1alpha1.KafkaUser) bool { // nobody knows whether it will hold the user
-			return u.Status.Credentials == nil && exact(u)
+			return h.onRecord(u) == nil && exact(u)
 		})
 		if h.Kafka.ACLSet[a] || known || waits || h.Kafka.NoAuthorizer || slices.Contains(remaining(h.cluster()), name) {
 			return

@@ -138,7 +138,7 @@ func (h *life) nothingOfOthersIsTouched(before seen) {
 		name, exact := users.Name(u), u.Spec.ACLPolicy != v1alpha1.ACLPolicyMerge
 		for f := range h.theirs {
 			if f.user == name && (u.Spec.Adoption == v1alpha1.UserAdoptionAlways ||
-				f.kind == "ACL" && exact && (h.owned(name) || u.Status.Credentials != nil)) {
+				f.kind == "ACL" && exact && (h.owned(name) || h.onRecord(u) != nil)) {
 				h.theirs[f] = false
 			}
 		}
@@ -179,8 +179,8 @@ func (h *life) nobodyIsGivenAway(before seen) {
 	}
 	for _, u := range h.objects() {
 		was, known := before.objects[u.UID]
-		recorded := u.Status.Credentials != nil
-		fresh := recorded && (!known || was.Status.Credentials == nil)
+		recorded := h.onRecord(u) != nil
+		fresh := recorded && (!known || h.onRecord(was) == nil)
 		refused := u.Namespace != controllertest.ClusterKey.Namespace || users.Elsewhere(u)
 		if fresh && refused && slices.Contains(super, users.Name(u)) {
 			h.fail("%s has become super user %s", wish(u), users.Name(u))
@@ -194,13 +194,13 @@ func (h *life) depart(before seen) {
 	now := h.look()
 	for id, was := range before.objects {
 		is, there := now.objects[id]
-		revoked := there && is.DeletionTimestamp == nil && was.Status.Credentials != nil && is.Status.Credentials == nil &&
+		revoked := there && is.DeletionTimestamp == nil && h.onRecord(was) != nil && h.onRecord(is) == nil &&
 			!users.Elsewhere(was)
 		if there && !revoked {
 			continue
 		}
 		stood, ready := h.ready[id]
-		if delete(h.ready, id); was.Status.Credentials == nil {
+		if delete(h.ready, id); h.onRecord(was) == nil {
 			continue
 		}
 		switch stays := h.stays(was, now); {
@@ -225,7 +225,7 @@ func (h *life) depart(before seen) {
 // goes notes what must open nothing any more: what the Secret held, and what it held when the user was Ready last. Of
 // certificates the operator can try those alone that it has.
 func (h *life) goes(u *v1alpha1.KafkaUser, holds shown, stood standing) {
-	mechanisms := recorded(u.Status.Credentials)
+	mechanisms := recorded(h.onRecord(u))
 	h.gone = append(h.gone, login{holds, users.Name(u), wish(u), mechanisms})
 	if stood.shown.password != holds.password {
 		h.gone = append(h.gone, login{shown{password: stood.shown.password}, users.Name(u), wish(u), mechanisms})
@@ -450,7 +450,7 @@ func (h *life) filesHaveNobodyElse() {
 	}
 	has := func(name string, m v1alpha1.Mechanism) bool {
 		return slices.ContainsFunc(h.objects(), func(u *v1alpha1.KafkaUser) bool {
-			return users.Name(u) == name && slices.Contains(recorded(u.Status.Credentials), m)
+			return users.Name(u) == name && slices.Contains(recorded(h.onRecord(u)), m)
 		})
 	}
 	retained := h.retained()

@@ -33,6 +33,7 @@ type userPass struct {
 	host  model.Host
 	bars  func(*v1alpha1.KafkaUser) *claim.Bar
 	ca    []byte // PEM; of the authority that signs the brokers
+	seal  []byte // of announcements; nil = none counts
 	// clients is the authority that signs users.
 	clients authority
 	room    room
@@ -303,23 +304,49 @@ func (p *userPass) vacant(i *userItem) bool {
 }
 
 // announce writes to the object, before anything happens in Kafka, the finalizer, and on record that the object takes
-// the principal.
+// the principal: with one write, where an announcement says all that.
 func (p *userPass) announce(ctx context.Context, i *userItem) error {
-	u := i.claim.Holder
+	u, clusterID := i.claim.Holder, p.pass.Cluster.ID()
+	record, next := users.Recorded(u, clusterID), *u.Status.DeepCopy()
+	if record == nil {
+		next.Credentials = users.Taken(clusterID)
+	}
+	more := p.aclsAhead(i, next.Credentials)
+	if intent := users.Announcement(u, clusterID, p.seal); intent != "" && record == nil && !more {
+		if err := p.pass.Announce(ctx, u, intent); err != nil {
+			return err
+		}
+		p.pass.Ahead(u, next)
+		return nil
+	}
 	if !claim.HasFinalizer(u) {
 		if err := p.pass.Announce(ctx, u, ""); err != nil {
 			return err
 		}
 	}
-	record := users.Recorded(u, p.pass.Cluster.ID())
-	next := *u.Status.DeepCopy()
-	if record == nil {
-		next.Credentials = users.Taken(p.pass.Cluster.ID())
-	}
-	if !p.aclsAhead(i, next.Credentials) && record != nil {
+	if record != nil && !more {
 		return nil
 	}
 	return p.pass.RecordAhead(ctx, u, next)
+}
+
+// meetSeal reads the key by which announcements are known. Without the Secret of the cluster's authority there is none.
+func (p *userPass) meetSeal(ctx context.Context) (err error) {
+	if cluster := p.pass.Cluster.Object; cluster != nil && !cluster.IsExternal() {
+		p.seal, err = connect.Seal(ctx, p.r.Client, p.pass.Cluster.Key)
+	}
+	return err
+}
+
+// recall puts what objects have announced on record, in memory.
+func (p *userPass) recall(objects []*v1alpha1.KafkaUser) {
+	for _, u := range objects {
+		if clusterID := p.pass.Cluster.ID(); users.Announced(u, clusterID, p.seal) {
+			next := *u.Status.DeepCopy()
+			next.Credentials = users.Taken(clusterID)
+			p.pass.Ahead(u, next)
+		}
+	}
 }
 
 // notWritten leaves a user as it is, because something could not be written that has to stand before Kafka is changed,

@@ -5,6 +5,7 @@ package user
 
 import (
 	"cmp"
+	"context"
 	"maps"
 	"sync"
 	"time"
@@ -78,8 +79,9 @@ type verifiedEntry struct {
 
 // Open begins a flush of the users that were found.
 func (r *Reconciler) Open(
-	cluster batch.Host, a batch.Admission, all []batch.Found[*v1alpha1.KafkaUser], peers []*v1alpha1.KafkaUser,
-) (*pass, batch.Work) {
+	ctx context.Context, cluster batch.Host, a batch.Admission, all []batch.Found[*v1alpha1.KafkaUser],
+	peers []*v1alpha1.KafkaUser,
+) (*pass, batch.Work, error) {
 	p := &userPass{r: r, pass: batch.NewPass(&r.Reconciler, cluster, a), tried: map[attempt]error{}}
 	if cluster.Object == nil {
 		r.forgetCluster(cluster.Key)
@@ -100,12 +102,16 @@ func (r *Reconciler) Open(
 		return bar
 	}
 	p.host, p.bars = host, bars
+	if err := p.meetSeal(ctx); err != nil {
+		return nil, nil, err
+	}
 	for _, f := range all {
+		p.recall(f.Objects)
 		c := users.Sort(f.Name, f.Objects, cluster.ID(), bars)
 		p.pass.Claims = append(p.pass.Claims, c)
 		p.items = append(p.items, &userItem{claim: c})
 	}
-	return &p.pass, p
+	return &p.pass, p, nil
 }
 
 // overLimits are the users that are too many of their namespaces, by what they are too many of.

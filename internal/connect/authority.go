@@ -2,6 +2,8 @@ package connect
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
 	"fmt"
 	"slices"
 
@@ -26,6 +28,22 @@ func TrustedBy(ctx context.Context, reader client.Reader, cluster types.Namespac
 		return nil, client.IgnoreNotFound(err)
 	}
 	return anchors(secret), nil
+}
+
+// Seal returns the key with which the operator seals what it writes on objects that others may write, too. Nobody has it
+// who may not read the Secret of the cluster's authority, from whose private key it is made. nil = there is none.
+func Seal(ctx context.Context, reader client.Reader, cluster types.NamespacedName) ([]byte, error) {
+	secret, err := readAuthority(ctx, reader, cluster)
+	if err != nil {
+		return nil, client.IgnoreNotFound(err)
+	}
+	key := secret.Data[pki.AuthorityKey]
+	if len(key) == 0 {
+		return nil, nil
+	}
+	seal := hmac.New(sha256.New, key)
+	seal.Write([]byte("castellan: announcements of objects"))
+	return seal.Sum(nil), nil
 }
 
 // anchors are the certificates by which nodes are known: more than one while the authority is replaced.

@@ -5,6 +5,9 @@ package users
 
 import (
 	"cmp"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"slices"
 	"strings"
 
@@ -33,9 +36,29 @@ type Claim = claim.Claim[*v1alpha1.KafkaUser]
 
 // Taken is the record that an object has from before its first write to Kafka: it takes its principal in this
 // incarnation of the cluster, and which credentials stand there is not known. It is in the status, because whoever may
-// write a KafkaUser could write anything else on it, and take over what is somebody else's.
+// write a KafkaUser could write anything else on it, and take over what is somebody else's; or it is announced.
 func Taken(clusterID string) *v1alpha1.Credentials {
 	return &v1alpha1.Credentials{ClusterID: clusterID}
+}
+
+// Announcement is the value of the annotation by which an object says, ahead of its first status, that it takes its
+// principal in this incarnation of the cluster. It saves one of the writes of a creation. It is sealed with a key that
+// nobody has who may not read the cluster's own Secrets, and names the object's UID: nobody else can write one, and
+// copied to another object it says nothing. Empty = the object can announce nothing, and needs the status for that: it
+// has one, which spends what was announced before, or it is of another namespace than its cluster.
+func Announcement(u *v1alpha1.KafkaUser, clusterID string, key []byte) string {
+	if len(key) == 0 || len(u.Status.Conditions) > 0 || u.Spec.ClusterRef.From(u.Namespace).Namespace != u.Namespace {
+		return ""
+	}
+	seal := hmac.New(sha256.New, key)
+	seal.Write([]byte(claim.Intent(u, clusterID, "user")))
+	return claim.Intent(u, clusterID, hex.EncodeToString(seal.Sum(nil)[:16]))
+}
+
+// Announced tells whether an object has announced that it takes its principal.
+func Announced(u *v1alpha1.KafkaUser, clusterID string, key []byte) bool {
+	intent := Announcement(u, clusterID, key)
+	return intent != "" && hmac.Equal([]byte(u.Annotations[v1alpha1.AnnotationCreating]), []byte(intent))
 }
 
 // Owns tells whether the object has put, or may have put, into Kafka what Kafka has of the principal.

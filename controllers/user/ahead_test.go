@@ -1,0 +1,189 @@
+package user
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/castellan-dev/castellan/api/v1alpha1"
+	"github.com/castellan-dev/castellan/controllers/controllertest"
+	"github.com/castellan-dev/castellan/internal/connect"
+	"github.com/castellan-dev/castellan/internal/pki"
+	"github.com/castellan-dev/castellan/internal/users"
+)
+
+// sealing gives the cluster its authority, whose key seals announcements.
+func (w *world) sealing() *world {
+	w.T.Helper()
+	w.Apply(w.AuthorityIn(pki.AuthoritySecret(controllertest.ClusterKey.Name)))
+	return w
+}
+
+// onRecord is what an object has in its status, or has announced.
+func (w *world) onRecord(u *v1alpha1.KafkaUser) *v1alpha1.Credentials {
+	w.T.Helper()
+	seal, err := connect.Seal(w.T.Context(), w.Client, controllertest.ClusterKey)
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	if users.Announced(u, "incarnation-1", seal) {
+		return users.Taken("incarnation-1")
+	}
+	return u.Status.Credentials
+}
+
+// endsBeforeTheStatus has the operator end before any status of an object is written.
+func (w *world) endsBeforeTheStatus(name string) {
+	w.Around = func(verb, of string, write func() error) error {
+		if verb == "status" && of == name {
+			return errors.New("the operator has ended")
+		}
+		return write()
+	}
+}
+
+func TestAnAnnouncedUserIsKnownAgain(t *testing.T) {
+	w := newUserWorld(t, 1).sealing()
+	w.endsBeforeTheStatus("app")
+	w.Apply(newUser("app", time.Hour, scram512))
+	_ = w.Once("app")
+	if u := w.user("app"); len(w.Kafka.Scram["app"]) != 1 || u.Status.Credentials != nil || w.onRecord(u) == nil {
+		t.Fatalf("Kafka has %v; it is %+v", w.Kafka.Scram, u)
+	}
+	w.Around = nil
+	w.restart()
+	w.Settle("app")
+	w.wantUser("app", "Ready")
+	if c := w.user("app").Status.Credentials; c == nil || c.ClusterID != "incarnation-1" || len(c.ProvenOn) != 1 {
+		t.Errorf("on record is %+v", c)
+	}
+	w.WantSilence("app")
+}
+
+// The first status that is written because Kafka's answer was lost says what was announced.
+func TestAUserOfWhichTheFirstAnswerWasLostStaysOnRecord(t *testing.T) {
+	for _, kind := range []string{"scram-alter", "acl-create", "quota-alter"} {
+		t.Run(kind, func(t *testing.T) {
+			w := newUserWorld(t, 1).sealing()
+			w.Apply(newUser("app", time.Hour, scram512))
+			w.Kafka.Lose = kind
+			if w.Once("app") == nil {
+				t.Fatal("the answer was not lost")
+			}
+			if s := w.user("app").Status; len(s.Conditions) == 0 || s.Credentials == nil ||
+				s.Credentials.ClusterID != "incarnation-1" {
+				t.Fatalf("it is %+v", s)
+			}
+			w.restart()
+			w.Remove(w.user("app"))
+			w.Settle("app")
+			if w.user("app") != nil || len(w.Kafka.Scram["app"])+len(w.Kafka.ACLSet)+len(w.Kafka.QuotasOf["app"]) != 0 {
+				t.Errorf("left: %v %v %v", w.Kafka.Scram, w.Kafka.ACLSet, w.Kafka.QuotasOf)
+			}
+		})
+	}
+}
+
+// What an announced user has in Kafka is taken away with it, also where Kafka cannot be asked at first: the status that
+// says so keeps what was announced.
+func TestAnAnnouncedUserThatIsDeletedLeavesNothing(t *testing.T) {
+	for name, answers := range map[string]bool{"Kafka answers": true, "Kafka does not answer at first": false} {
+		t.Run(name, func(t *testing.T) {
+			w := newUserWorld(t, 1).sealing()
+			w.endsBeforeTheStatus("app")
+			w.Apply(newUser("app", time.Hour, scram512))
+			_ = w.Once("app")
+			w.Around = nil
+			w.restart()
+			if !answers {
+				w.Kafka.Down = errors.New("connection refused")
+				_ = w.Once("app")
+				w.Kafka.Down = nil
+				if u := w.user("app"); u.Status.Credentials == nil || len(u.Status.Conditions) == 0 {
+					t.Fatalf("it is %+v", u.Status)
+				}
+			}
+			w.Remove(w.user("app"))
+			w.Settle("app")
+			if w.user("app") != nil || len(w.Kafka.Scram["app"])+len(w.Kafka.ACLSet)+len(w.Kafka.QuotasOf["app"]) != 0 {
+				t.Errorf("left: %v %v %v", w.Kafka.Scram, w.Kafka.ACLSet, w.Kafka.QuotasOf)
+			}
+		})
+	}
+}
+
+// kubectl replace takes the finalizer off, and may leave the annotation.
+func TestAnAnnouncedUserThatHasLostItsFinalizerStaysOnRecord(t *testing.T) {
+	w := newUserWorld(t, 1).sealing()
+	w.endsBeforeTheStatus("app")
+	w.Apply(newUser("app", time.Hour, scram512))
+	_ = w.Once("app")
+	w.Around = nil
+	w.restart()
+	w.changeUser("app", func(u *v1alpha1.KafkaUser) { u.Finalizers = nil })
+	w.Kafka.Lose = "scram-alter"
+	if w.Once("app") == nil {
+		t.Fatal("the answer was not lost")
+	}
+	if u := w.user("app"); len(u.Finalizers) != 1 || u.Status.Credentials == nil {
+		t.Errorf("it is %+v", u)
+	}
+}
+
+// A line of an announced user stays in the file of PLAIN users while others change it.
+func TestTheLineOfAnAnnouncedUserStaysWhileOthersChangeTheFile(t *testing.T) {
+	w := newUserWorld(t, 1).sealing()
+	w.endsBeforeTheStatus("app")
+	w.Apply(newUser("app", time.Hour, plain))
+	_ = w.Once("app")
+	w.Around = nil
+	w.restart()
+	w.Apply(newUser("other", time.Hour, plain))
+	_ = w.Once("other")
+	if file := w.secret("events-plain-users")["users"]; !strings.Contains(file, "\napp:") ||
+		!strings.Contains(file, "\nother:") {
+		t.Errorf("the file is\n%s", file)
+	}
+}
+
+func TestOnlyTheOperatorCanAnnounce(t *testing.T) {
+	w := newUserWorld(t, 1).sealing()
+	seal, err := connect.Seal(t.Context(), w.Client, controllertest.ClusterKey)
+	if err != nil || len(seal) == 0 {
+		t.Fatal(seal, err)
+	}
+	announced := func(clusterID string, key []byte) *v1alpha1.KafkaUser {
+		u := newUser("app", time.Hour, scram512)
+		u.Annotations = map[string]string{v1alpha1.AnnotationCreating: users.Announcement(u, clusterID, key)}
+		if u.Annotations[v1alpha1.AnnotationCreating] == "" {
+			t.Fatal("nothing was announced")
+		}
+		return u
+	}
+	if u := announced("incarnation-1", seal); !users.Announced(u, "incarnation-1", seal) ||
+		users.Announced(u, "incarnation-1", nil) {
+		t.Error("the operator's own does not count, or does so without a key")
+	}
+	for name, u := range map[string]*v1alpha1.KafkaUser{
+		"with another key":           announced("incarnation-1", []byte("guessed")),
+		"in another incarnation":     announced("incarnation-0", seal),
+		"by another object":          announced("incarnation-1", seal),
+		"from another namespace":     announced("incarnation-1", seal),
+		"before the status was made": announced("incarnation-1", seal),
+	} {
+		switch name {
+		case "by another object":
+			u.UID = "uid-of-a-copy"
+		case "from another namespace":
+			controllertest.FromGuests(u)
+		case "before the status was made":
+			u.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionReady}}
+		}
+		if users.Announced(u, "incarnation-1", seal) {
+			t.Errorf("what was announced %s counts", name)
+		}
+	}
+}
