@@ -85,7 +85,7 @@ func (l *life) create() bench.Change {
 		Kafka:  l.grant,
 		After:  []bench.Write{l.report(roundFirst)},
 		Wrong:  l.wrong(expected{quota: quotaFirst}),
-	}, map[string]int{"create": 1, "patch": 3})
+	}, map[string]int{"create": 1, "patch": 2})
 }
 
 func (l *life) requota() bench.Change {
