@@ -299,9 +299,9 @@ func java(name v1alpha1.Mechanism, module string) func(Credential) []Property {
 
 // quoted writes a value as Kafka reads it from a JAAS configuration (java.io.StreamTokenizer): in quotes a backslash
 // begins an escape.
-func quoted(value string) string {
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(value) + `"`
-}
+func quoted(value string) string { return `"` + escape.Replace(value) + `"` }
+
+var escape = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
 
 func librdkafka(name v1alpha1.Mechanism) func(Credential) []Property {
 	return func(c Credential) []Property {

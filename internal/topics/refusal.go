@@ -140,13 +140,15 @@ func configField(key string) string {
 	return fmt.Sprintf("spec.config[%s]", key)
 }
 
+var dotted = strings.NewReplacer("_", ".", "-", ".")
+
 // suggestion asks whether a key that no topic has was meant to be one that topics have; empty where none is near.
 func suggestion(key string) string {
 	if key == "" || slices.Contains(topicKeys, key) {
 		return ""
 	}
 	key = camel.ReplaceAllString(trimmed(key), "$1.$2")
-	key = strings.NewReplacer("_", ".", "-", ".").Replace(strings.ToLower(key))
+	key = dotted.Replace(strings.ToLower(key))
 	key = strings.TrimPrefix(strings.TrimPrefix(key, "log."), "cleaner.") // so begins what brokers call their default
 	dot := strings.LastIndex(key, ".") + 1
 	unit := cmp.Or(units[key[dot:]], key[dot:])

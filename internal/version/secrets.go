@@ -16,10 +16,12 @@ func MayHoldSecret(key string) bool {
 	)
 }
 
+var dotted = strings.NewReplacer("_", ".", "-", ".")
+
 // HoldsSecret tells by the name of a plug-in's key whether its value is most probably a secret, and no path, class or
 // number that has to do with one.
 func HoldsSecret(key, value string) bool {
-	key = strings.NewReplacer("_", ".", "-", ".").Replace(strings.ToLower(key))
+	key = dotted.Replace(strings.ToLower(key))
 	ends := func(words ...string) bool {
 		return slices.ContainsFunc(words, func(word string) bool { return strings.HasSuffix(key, word) })
 	}
