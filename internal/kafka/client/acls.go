@@ -115,19 +115,15 @@ func smaller[T any](all [][]T, most int) (cut [][]T) {
 // ACLs implements kafka.UserAdmin with one request, or with one for each of few principals.
 func (c *Client) ACLs(ctx context.Context, principals []string) ([]kafka.ACL, error) {
 	if principals == nil || len(principals) > singly {
-		all, err := c.aclsOf(ctx, nil)
-		if c.acls.Store(int64(len(all))); principals == nil || err != nil {
-			return all, err
+		acls, have, err := c.aclsOf(ctx, nil, wantedOf(principals))
+		if err == nil {
+			c.acls.Store(int64(have))
 		}
-		wanted := make(map[string]bool, len(principals))
-		for _, p := range principals {
-			wanted[p] = true
-		}
-		return slices.DeleteFunc(all, func(a kafka.ACL) bool { return !wanted[a.Principal] }), nil
+		return acls, err
 	}
 	var acls []kafka.ACL
 	for i := range principals {
-		of, err := c.aclsOf(ctx, &principals[i])
+		of, _, err := c.aclsOf(ctx, &principals[i], wantedOf(nil))
 		if err != nil {
 			return nil, err
 		}
@@ -136,8 +132,24 @@ func (c *Client) ACLs(ctx context.Context, principals []string) ([]kafka.ACL, er
 	return acls, nil
 }
 
-// aclsOf lists the ACLs of one principal; nil = of all.
-func (c *Client) aclsOf(ctx context.Context, principal *string) ([]kafka.ACL, error) {
+// wantedOf tells whether something is one of some names; nil = of all. A cluster may have a hundred times as much as is
+// asked about, and what is not wanted is not made.
+func wantedOf(names []string) func(string) bool {
+	if names == nil {
+		return func(string) bool { return true }
+	}
+	wanted := make(map[string]bool, len(names))
+	for _, name := range names {
+		wanted[name] = true
+	}
+	return func(name string) bool { return wanted[name] }
+}
+
+// aclsOf asks for the ACLs of one principal; nil = of all. It returns those of the principals that are wanted, and how
+// many Kafka has told of.
+func (c *Client) aclsOf(
+	ctx context.Context, principal *string, wanted func(principal string) bool,
+) (acls []kafka.ACL, have int, err error) {
 	req := kmsg.NewPtrDescribeACLsRequest()
 	req.Principal = principal
 	req.ResourceType, req.ResourcePatternType = kmsg.ACLResourceTypeAny, kmsg.ACLResourcePatternTypeAny
@@ -147,11 +159,14 @@ func (c *Client) aclsOf(ctx context.Context, principal *string) ([]kafka.ACL, er
 		err = answered(resp.ErrorCode, resp.ErrorMessage)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("list ACLs: %w", err)
+		return nil, 0, fmt.Errorf("list ACLs: %w", err)
 	}
-	var acls []kafka.ACL
 	for _, r := range resp.Resources {
+		have += len(r.ACLs)
 		for _, a := range r.ACLs {
+			if !wanted(a.Principal) {
+				continue
+			}
 			acls = append(acls, kafka.ACL{
 				Principal: a.Principal, Host: a.Host,
 				ResourceType: aclResources.name(r.ResourceType), ResourceName: r.ResourceName,
@@ -160,7 +175,7 @@ func (c *Client) aclsOf(ctx context.Context, principal *string) ([]kafka.ACL, er
 			})
 		}
 	}
-	return acls, nil
+	return acls, have, nil
 }
 
 // CreateACLs implements kafka.UserAdmin with one request per thousand ACLs.

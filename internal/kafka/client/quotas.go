@@ -18,7 +18,7 @@ func (c *Client) Quotas(ctx context.Context, users []string) (map[string]map[str
 	component := kmsg.NewDescribeClientQuotasRequestComponent()
 	component.EntityType, component.MatchType = userEntity, kmsg.QuotasMatchTypeAny
 	if users == nil || len(users) > singly {
-		return c.quotasOf(ctx, component)
+		return c.quotasOf(ctx, component, wantedOf(users))
 	}
 	quotas := map[string]map[string]float64{}
 	for i, user := range users {
@@ -26,7 +26,7 @@ func (c *Client) Quotas(ctx context.Context, users []string) (map[string]map[str
 		if user == kafka.DefaultUser {
 			component.MatchType, component.Match = kmsg.QuotasMatchTypeDefault, nil
 		}
-		of, err := c.quotasOf(ctx, component)
+		of, err := c.quotasOf(ctx, component, wantedOf(nil))
 		if err != nil {
 			return nil, err
 		}
@@ -35,8 +35,9 @@ func (c *Client) Quotas(ctx context.Context, users []string) (map[string]map[str
 	return quotas, nil
 }
 
+// quotasOf asks for quotas, and returns those of the users that are wanted.
 func (c *Client) quotasOf(
-	ctx context.Context, component kmsg.DescribeClientQuotasRequestComponent,
+	ctx context.Context, component kmsg.DescribeClientQuotasRequestComponent, wanted func(user string) bool,
 ) (map[string]map[string]float64, error) {
 	req := kmsg.NewPtrDescribeClientQuotasRequest()
 	req.Strict = true
@@ -48,12 +49,12 @@ func (c *Client) quotasOf(
 	if err != nil {
 		return nil, fmt.Errorf("list quotas: %w", err)
 	}
-	quotas := make(map[string]map[string]float64, len(resp.Entries))
+	quotas := map[string]map[string]float64{}
 	for _, e := range resp.Entries {
 		user, ok := onlyUser(len(e.Entity), func(i int) (string, *string) {
 			return e.Entity[i].Type, e.Entity[i].Name
 		})
-		if !ok {
+		if !ok || !wanted(user) {
 			continue
 		}
 		quotas[user] = make(map[string]float64, len(e.Values))
