@@ -688,14 +688,14 @@ func TestUsersBeyondTheFirstListAreProvenByTheMarkersOfThoseBeforeThem(t *testin
 		w.Clock.Move(time.Minute)
 	}
 	held := 0
-	const says = "TLS on broker 1: it has to restart to see more than 5 users with certificates"
+	const says = "TLS on broker 1: it has to restart to see more than 4 users with certificates"
 	for _, name := range names {
 		if strings.Contains(controllertest.Message(w.user(name).Status.Conditions), says) {
 			w.wantUser(name, "Reconciling/ProvingLogin")
 			held++
 		}
 	}
-	if held != 7 {
+	if held != 8 {
 		t.Errorf("%d of 12 users wait for the broker that reads one list", held)
 	}
 }
