@@ -442,27 +442,27 @@ func TestABrokerInANewProcessIsAskedAgainWhatItHasRead(t *testing.T) {
 	w := newCertificateWorld(t, 2)
 	names := w.many(4, byTLS)
 	w.Settle(names...)
-	w.Kafka.Silent[1] = true
-	w.Apply(newUser("late", 0, byTLS))
-	_ = w.Once("late")
-	w.wantUser("late", "Reconciling/ProvingLogin")
 	old := w.Files()
-	w.Apply(newUser("later", 0, byTLS))
-	_ = w.Once("late", "later")
-	// Broker 0 has read the list, and comes back with a former one.
-	w.restartBroker(0, plainauth.MaxParts)
-	w.Mounts = map[int32]map[string][]byte{0: old}
-	w.delete("later")
-	_ = w.Once("later")
-	w.wantUser("later", "Reconciling/Revoking")
-	if m := controllertest.Message(w.user("later").Status.Conditions); !strings.Contains(m, notReadList) {
-		t.Errorf("it says %q", m)
+	w.writeSecret(names[0]+"-kafka", func(s *corev1.Secret) { s.Data = nil }) // nobody can show its certificate any more
+	w.Kafka.Silent[1] = true
+	w.delete(names[0])
+	look := func(says, not string) {
+		t.Helper()
+		_ = w.Once(names[0])
+		w.wantUser(names[0], "Reconciling/Revoking")
+		m := controllertest.Message(w.user(names[0]).Status.Conditions)
+		if !strings.Contains(m, says) || strings.Contains(m, not) {
+			t.Errorf("it says %q", m)
+		}
 	}
-	w.Mounts, w.Kafka.Silent[1] = nil, false
+	look("TLS on broker 1: no answer", "broker 0") // which has read the list
+	w.restartBroker(0, plainauth.MaxParts)
+	w.Mounts, w.Kafka.Silent[1] = map[int32]map[string][]byte{0: old}, false // and comes back with a former one
 	w.Clock.Move(time.Minute)
-	w.gone("later")
-	w.Settle("late")
-	w.wantUser("late", "Ready")
+	look(notReadList, "broker 1")
+	w.Mounts = nil
+	w.Clock.Move(time.Minute)
+	w.gone(names[0])
 }
 
 func TestWhoDoesNotKnowTheMarkerOfTheListTriesEachUserAndMarksItAnewForADeletion(t *testing.T) {
