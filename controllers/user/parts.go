@@ -61,7 +61,8 @@ func (p *userPass) readParts(ctx context.Context) (parts []*partSecret, err erro
 		file, list := s.file(render.UsersEntry), s.file(render.CertificatesEntry)
 		counts := n == 0 || n < counted(parts) && plainauth.Counts(parts[0].file(render.UsersEntry), file, n)
 		if counts && !s.foreign {
-			s.part = users.Part{Users: plainauth.Worded(plainauth.Unmarked(file)), Certificates: worded(plainauth.Unmarked(list))}
+			s.part = users.Part{Users: plainauth.Worded(plainauth.Unmarked(file)),
+				Certificates: worded(plainauth.Unmarked(list))}
 		}
 	}
 	return parts, nil
@@ -197,8 +198,8 @@ func (p *userPass) writePart(ctx context.Context, w *writing, s *partSecret, nex
 	return nil
 }
 
-// refusesIn tells whether somebody is to be seen refused who may have stood in files of a kind. Nobody is by a marker of
-// which nobody knows the password or the key, so that another one is made then.
+// refusesIn tells whether somebody is to be seen refused who may have stood in files of a kind. That takes a marker of
+// which the password or the key is known, so that another one is made where it is not.
 func (p *userPass) refusesIn(k *fileKind) bool {
 	return slices.ContainsFunc(p.items, func(i *userItem) bool {
 		return i.refuses(func(all []v1alpha1.Mechanism) bool { return mechanism.Uses(all, k.store) })

@@ -59,7 +59,8 @@ const listMarkerStart = ListMarker + ":"
 
 // marks tells whether a line is a marker. A line of the users file has one field more than one of a list.
 func marks(line string) bool {
-	return strings.HasPrefix(line, markerStart) || strings.HasPrefix(line, listMarkerStart) && strings.Count(line, ":") == 2
+	return strings.HasPrefix(line, markerStart) ||
+		strings.HasPrefix(line, listMarkerStart) && strings.Count(line, ":") == 2
 }
 
 // Bears tells whether a file has a marker in it.
