@@ -426,7 +426,8 @@ func (h *life) filesHaveNobodyElse() {
 	var list []plainauth.UserCertificate
 	for n := range plainauth.MaxParts {
 		lines, err := plainauth.ParseUsersFile(files[plainauth.PartName(render.UsersEntry, n)])
-		certificates, err2 := plainauth.ParseCertificateList(files[plainauth.PartName(render.CertificatesEntry, n)])
+		marked := files[plainauth.PartName(render.CertificatesEntry, n)]
+		certificates, err2 := plainauth.ParseCertificateList(plainauth.Unmarked(marked))
 		if err != nil || err2 != nil {
 			h.fail("a faulty line: %v %v", err, err2)
 		}

@@ -172,6 +172,6 @@ func unloadedWord(err error) string {
 
 // isBehind tells that a broker has answered, and has not read or loaded yet what it has to.
 func isBehind(err error) bool {
-	_, unmounted := errors.AsType[unmountedError](err)
-	return unmounted || errors.Is(err, errNotLoaded) || errors.Is(err, errNotRead) || errors.Is(err, errNoLine)
+	_, fault := errors.AsType[fileFault](err)
+	return fault || errors.Is(err, errNotLoaded)
 }

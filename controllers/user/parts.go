@@ -19,6 +19,7 @@ import (
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/controllers/batch"
+	"github.com/castellan-dev/castellan/internal/mechanism"
 	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/observe"
 	"github.com/castellan-dev/castellan/internal/plainauth"
@@ -38,8 +39,12 @@ type partSecret struct {
 	secret  *corev1.Secret
 	exists  bool
 	foreign bool
-	bears   []byte     // the users file, with its marker
 	part    users.Part // nothing, unless it counts
+}
+
+// file is one of the files in it, with its marker; nil = there is none.
+func (s *partSecret) file(entry string) []byte {
+	return s.secret.Data[plainauth.PartName(entry, s.number)]
 }
 
 // readParts reads the Secrets that there may be.
@@ -52,12 +57,12 @@ func (p *userPass) readParts(ctx context.Context) (parts []*partSecret, err erro
 			return nil, fmt.Errorf("get Secret %s: %w", key, err)
 		}
 		s.foreign = s.exists && !p.owns(n, s.secret)
-		s.bears = s.secret.Data[plainauth.PartName(render.UsersEntry, n)]
 		parts = append(parts, s)
-		counts := n == 0 || n < counted(parts) && plainauth.Counts(parts[0].bears, s.bears, n)
+		file, list := s.file(render.UsersEntry), s.file(render.CertificatesEntry)
+		counts := n == 0 || n < counted(parts) && plainauth.Counts(parts[0].file(render.UsersEntry), file, n)
 		if counts && !s.foreign {
-			s.part = users.Part{Users: plainauth.Worded(plainauth.Unmarked(s.bears)),
-				Certificates: worded(s.secret.Data[plainauth.PartName(render.CertificatesEntry, n)])}
+			s.part = users.Part{Users: plainauth.Worded(plainauth.Unmarked(file)),
+				Certificates: worded(plainauth.Unmarked(list))}
 		}
 	}
 	return parts, nil
@@ -74,9 +79,8 @@ func worded(list []byte, words ...string) []byte {
 // wordsOf are those of the Secrets beyond the first one that count. One that somebody has deleted counts as well. None
 // does where the two files of the first one do not agree.
 func wordsOf(first *partSecret) []string {
-	words := plainauth.Words(first.bears)
-	list := first.secret.Data[render.CertificatesEntry]
-	if list != nil && !slices.Equal(words, plainauth.Words(list)) {
+	words := plainauth.Words(first.file(render.UsersEntry))
+	if list := first.file(render.CertificatesEntry); list != nil && !slices.Equal(words, plainauth.Words(list)) {
 		return nil
 	}
 	return words
@@ -108,7 +112,6 @@ func heldBy(parts []*partSecret) []users.Part {
 type writing struct {
 	changed bool      // a line of a PLAIN user differs
 	sum     hash.Hash // what tells this state of the files from others
-	anew    bool      // a marker of which nobody knows the password is made anew
 }
 
 // writeParts writes the Secrets in which something differs. The first one is the last: so it does not say that another
@@ -117,8 +120,7 @@ type writing struct {
 func (p *userPass) writeParts(
 	ctx context.Context, parts []*partSecret, next []users.Part,
 ) (changed bool, state string, err error) {
-	w := &writing{sum: sha256.New(), anew: slices.ContainsFunc(p.items,
-		func(i *userItem) bool { return i.refuses(inFile) })}
+	w := &writing{sum: sha256.New()}
 	var errs []error
 	words, count := wordsOf(parts[0]), len(next)
 	for n := 1; n < len(next); n++ {
@@ -152,17 +154,20 @@ func (p *userPass) writePart(ctx context.Context, w *writing, s *partSecret, nex
 		return fmt.Errorf("write Secret %s: %w", key, p.notOurs())
 	}
 	next = users.Part{Users: plainauth.Worded(next.Users, words...), Certificates: worded(next.Certificates, words...)}
-	listEntry := plainauth.PartName(render.CertificatesEntry, s.number)
-	differs := !bytes.Equal(next.Users, plainauth.Unmarked(s.bears))
-	relisted := !bytes.Equal(next.Certificates, s.secret.Data[listEntry])
-	file, err := p.mark(s.number, next.Users, s.bears, !s.exists || differs || relisted, w.anew)
-	if err != nil {
-		return err
+	files, writes := map[string][]byte{}, !s.exists
+	for n := range fileKinds {
+		k := &fileKinds[n]
+		file, have := k.in(next), s.file(k.entry)
+		differs := !s.exists || !bytes.Equal(file, plainauth.Unmarked(have))
+		marked, err := p.mark(k, s.number, file, have, differs, p.refusesIn(k))
+		if err != nil {
+			return err
+		}
+		w.sum.Write(marked)
+		w.changed = w.changed || differs && k.store == mechanism.PasswordFile
+		files[plainauth.PartName(k.entry, s.number)], writes = marked, writes || !bytes.Equal(marked, have)
 	}
-	w.sum.Write(file)
-	w.sum.Write(next.Certificates)
-	w.changed = w.changed || differs || !s.exists
-	if bytes.Equal(file, s.bears) && !relisted && s.exists {
+	if !writes {
 		return nil
 	}
 	secret := s.secret
@@ -171,9 +176,10 @@ func (p *userPass) writePart(ctx context.Context, w *writing, s *partSecret, nex
 	if secret.Data == nil {
 		secret.Data = map[string][]byte{}
 	}
-	secret.Data[plainauth.PartName(render.UsersEntry, s.number)] = file
-	if secret.Data[listEntry] = next.Certificates; next.Certificates == nil {
-		delete(secret.Data, listEntry)
+	for entry, file := range files {
+		if secret.Data[entry] = file; file == nil {
+			delete(secret.Data, entry)
+		}
 	}
 	write := p.r.Writer.Update
 	if !s.exists {
@@ -182,7 +188,7 @@ func (p *userPass) writePart(ctx context.Context, w *writing, s *partSecret, nex
 			*metav1.NewControllerRef(p.pass.Cluster.Object, v1alpha1.GroupVersion.WithKind("KafkaCluster")),
 		}
 	}
-	err = write(ctx, secret)
+	err := write(ctx, secret)
 	if apierrors.IsAlreadyExists(err) {
 		err = p.unseenPlainFile(ctx, s.number, key)
 	}
@@ -190,6 +196,14 @@ func (p *userPass) writePart(ctx context.Context, w *writing, s *partSecret, nex
 		return fmt.Errorf("write Secret %s: %w", key, err)
 	}
 	return nil
+}
+
+// refusesIn tells whether somebody is to be seen refused who may have stood in files of a kind. That takes a marker of
+// which the password or the key is known, so that another one is made where it is not.
+func (p *userPass) refusesIn(k *fileKind) bool {
+	return slices.ContainsFunc(p.items, func(i *userItem) bool {
+		return i.refuses(func(all []v1alpha1.Mechanism) bool { return mechanism.Uses(all, k.store) })
+	})
 }
 
 // notOurs says of one of the Secrets beyond the first one that it is somebody else's.

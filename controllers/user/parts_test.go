@@ -505,10 +505,26 @@ func TestASecretThatCannotBeWrittenHoldsUpNoRevocationInOthers(t *testing.T) {
 
 // A line of it may stand in an earlier file that a broker still has, and counts there.
 func TestAUserIsSeenOnceABrokerHasReadTheFilesBeforeItsOwnToo(t *testing.T) {
-	r := &reads{spread: &users.Spread{Parts: make([]users.Part, 4), Of: map[string]int{"app": 2}}}
+	file := []byte{}
+	r := &reads{spread: &users.Spread{Parts: slices.Repeat([]users.Part{{Users: file, Certificates: file}}, 4),
+		Of: map[string]int{"app": 2}, Certified: map[string]int{"app": 1}}}
+	r.spread.Parts[2].Certificates = nil
 	i := &userItem{}
 	i.claim.Name, i.state = "app", granting
-	if looks := r.needs(&probe{item: i}); fmt.Sprint(looks) != "[{0 0} {0 1} {0 2}]" {
-		t.Errorf("it needs %v", looks)
+	for _, c := range []struct {
+		m    v1alpha1.Mechanism
+		of   *outgoing
+		want string
+	}{
+		{plain, nil, "[0 1 2]"}, {plain, &outgoing{}, "[0 1 2 3]"},
+		{byTLS, nil, "[0 1]"}, {byTLS, &outgoing{}, "[0 1 3]"},
+	} {
+		var parts []int
+		for _, l := range r.needs(&probe{item: i, of: c.of, mechanism: c.m}) {
+			parts = append(parts, l.part)
+		}
+		if fmt.Sprint(parts) != c.want {
+			t.Errorf("%s, goes %t: it needs %v", c.m, c.of != nil, parts)
+		}
 	}
 }

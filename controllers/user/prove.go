@@ -67,8 +67,8 @@ func ofUsers() (all []v1alpha1.Mechanism) {
 }
 
 // prove sees that every broker lets in who has credentials that some broker has not been seen to accept, and that every
-// broker refuses who was removed. What stands in the metadata log is proven for all users at once; of other credentials
-// each is tried. At rest it asks nothing.
+// broker refuses who was removed. What stands in the metadata log, or in a file, is proven for all users at once; where
+// nobody can tell, each is tried. At rest it asks nothing.
 func (p *userPass) prove(ctx context.Context, admin kafka.UserAdmin) {
 	brokers := batch.Serving(p.pass.Cluster.Object)
 	probes := p.probes(brokers)
@@ -100,9 +100,6 @@ func (p *userPass) probes(brokers []int32) (probes []*probe) {
 		}
 		for _, o := range i.outgoing {
 			for _, m := range i.refused(o) {
-				if !o.knows(m) && !inLog(m) && !inFile([]v1alpha1.Mechanism{m}) {
-					continue // nobody has the certificate any more: there is nothing to try
-				}
 				for _, node := range brokers {
 					probes = append(probes, &probe{item: i, of: o, node: node, mechanism: m})
 				}
@@ -122,7 +119,7 @@ type crowd struct {
 	takesAway bool
 }
 
-// ask tries the logins. Where a broker is known to act by all that stands in the metadata log, or in the file, the
+// ask tries the logins. Where a broker is known to act by all that stands in the metadata log, or in a file, the
 // login of one user speaks for all of the mechanism: it shows that the listener takes it. If it comes out otherwise
 // than the log or the file says, each of them is tried.
 func (p *userPass) ask(ctx context.Context, probes []*probe, seen loads, read *reads) {
@@ -130,14 +127,14 @@ func (p *userPass) ask(ctx context.Context, probes []*probe, seen loads, read *r
 	var alone []*probe
 	for _, t := range probes {
 		err, known := error(nil), false
-		switch one := []v1alpha1.Mechanism{t.mechanism}; {
+		switch {
 		case inLog(t.mechanism):
 			err, known = seen[t.node]
-		case inFile(one):
+		case kindOf(t.mechanism) != nil:
 			known, err = read.of(t)
 		}
 		switch {
-		case !known && !t.known(): // nobody knows the password any more: there is nothing to try
+		case !known && !t.known(): // nobody knows the password or the certificate any more: there is nothing to try
 			t.err = kafka.ErrAuthenticationFailed
 		case !known:
 			alone = append(alone, t)
@@ -155,7 +152,7 @@ func (p *userPass) ask(ctx context.Context, probes []*probe, seen loads, read *r
 			speakers = append(speakers, crowds[c][0])
 			continue
 		}
-		for _, t := range crowds[c] { // nobody knows a password any more, and the log has none of them
+		for _, t := range crowds[c] { // nobody knows a password any more, and neither log nor file has any of them
 			t.err = kafka.ErrAuthenticationFailed
 		}
 		delete(crowds, c)

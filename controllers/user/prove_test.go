@@ -3,6 +3,7 @@ package user
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +14,8 @@ import (
 	"github.com/castellan-dev/castellan/controllers/controllertest"
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/plainauth"
+	"github.com/castellan-dev/castellan/internal/render"
+	"github.com/castellan-dev/castellan/internal/users"
 )
 
 // many makes so many users of a mechanism that are not Ready yet.
@@ -320,4 +323,379 @@ func TestAMarkerThatSomebodyHasReplacedIsNotBelieved(t *testing.T) {
 	w.Settle("app")
 	w.wantUser("app", "Ready") // by a login of its own
 	w.WantSilence("app")
+}
+
+// atRest fails unless nothing is written, and nobody logs in.
+func (w *world) atRest(names ...string) {
+	w.T.Helper()
+	w.WantSilence(names...)
+	if w.Logins != 0 {
+		w.T.Errorf("%d logins at rest", w.Logins)
+	}
+}
+
+// gone settles users and fails unless they are gone.
+func (w *world) gone(names ...string) {
+	w.T.Helper()
+	w.Settle(names...)
+	for _, name := range names {
+		if u := w.user(name); u != nil {
+			w.T.Fatalf("%s is still there: %s", name, controllertest.Message(u.Status.Conditions))
+		}
+	}
+}
+
+// marks are the lines of markers in a list of certificates.
+func (w *world) marks(part int) (lines []plainauth.UserCertificate) {
+	w.T.Helper()
+	all, err := plainauth.ParseCertificateList(w.Files()[plainauth.PartName(render.CertificatesEntry, part)])
+	if err != nil {
+		w.T.Error(err)
+	}
+	return slices.DeleteFunc(all, func(c plainauth.UserCertificate) bool { return !plainauth.IsMarker(c.Name) })
+}
+
+func TestUsersWithCertificatesAreProvenByTheMarkerOfTheList(t *testing.T) {
+	for name, listeners := range map[string][]v1alpha1.Listener{
+		"beside passwords": {inside, mutual}, "where nobody has a password": {mutual},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newUsersOf(t, controllertest.ReadyCluster(3, listeners...))
+			w.Apply(w.AuthorityIn("events-ca"), w.AuthorityIn("events-clients-ca"))
+			names := w.many(60, byTLS)
+			w.Reset()
+			w.Settle(names...)
+			w.wantAll("Ready", names...)
+			if w.Logins != 6 { // on each broker that of the marker, and one
+				t.Errorf("%d logins for 60 users on 3 brokers", w.Logins)
+			}
+			if w.APIWrites() != 4*60+1 { // and the file
+				t.Errorf("60 users: %v", w.Requests)
+			}
+			first := w.marks(0)
+			if len(first) != 1 || first[0].End.Sub(controllertest.TestStart) < 89*day {
+				t.Fatalf("the list is marked by %v", first)
+			}
+			for entry, file := range w.Files() {
+				if strings.Contains(string(file), "PRIVATE") {
+					t.Errorf("%s holds a key", entry)
+				}
+			}
+			w.atRest(names...)
+
+			for _, name := range names {
+				w.Remove(w.user(name))
+			}
+			w.Reset()
+			w.gone(names...)
+			if w.Logins != 6 {
+				t.Errorf("%d logins for 60 deletions on 3 brokers", w.Logins)
+			}
+			if w.APIWrites() != 60+1 { // the finalizers, and the file
+				t.Errorf("60 deletions: %v", w.Requests)
+			}
+			if second := w.marks(0); len(second) != 1 || second[0] == first[0] {
+				t.Errorf("another state of the list is marked by %v", second)
+			}
+			w.atRest(names...)
+		})
+	}
+}
+
+func TestABrokerThatHasNotReadTheListHoldsReadyAndHoldsTheDeletion(t *testing.T) {
+	w := newCertificateWorld(t, 2)
+	names := w.many(5, byTLS)
+	w.Settle(names...)
+	w.Mounts = map[int32]map[string][]byte{0: w.Files()}
+	w.Apply(newUser("late", 0, byTLS))
+	look := func(state string, names ...string) {
+		t.Helper()
+		for range 3 {
+			_ = w.Once(names...)
+			w.Clock.Move(time.Minute)
+			w.wantAll(state, names...)
+		}
+		if m := controllertest.Message(w.user(names[0]).Status.Conditions); !strings.Contains(m, notReadList) ||
+			strings.Contains(m, "broker 1") {
+			t.Errorf("it says %q", m)
+		}
+	}
+	look("Reconciling/ProvingLogin", "late")
+	w.restartBroker(0, plainauth.MaxParts) // which reads it as it is now
+	w.Settle("late")
+	w.wantUser("late", "Ready")
+
+	w.Mounts = map[int32]map[string][]byte{0: w.Files()}
+	for _, name := range names {
+		w.delete(name)
+	}
+	w.writeSecret(names[0]+"-kafka", func(s *corev1.Secret) { s.Data = nil }) // nobody has its certificate any more
+	w.Clock.Move(time.Hour)                                                   // both brokers answer
+	look("Reconciling/Revoking", names...)
+	w.Mounts = nil
+	w.gone(names...)
+	w.Settle("late")
+	w.atRest("late")
+}
+
+func TestABrokerInANewProcessIsAskedAgainWhatItHasRead(t *testing.T) {
+	w := newCertificateWorld(t, 2)
+	names := w.many(4, byTLS)
+	w.Settle(names...)
+	old := w.Files()
+	w.writeSecret(names[0]+"-kafka", func(s *corev1.Secret) { s.Data = nil }) // nobody can show its certificate any more
+	w.Kafka.Silent[1] = true
+	w.delete(names[0])
+	look := func(says, not string) {
+		t.Helper()
+		_ = w.Once(names[0])
+		w.wantUser(names[0], "Reconciling/Revoking")
+		m := controllertest.Message(w.user(names[0]).Status.Conditions)
+		if !strings.Contains(m, says) || strings.Contains(m, not) {
+			t.Errorf("it says %q", m)
+		}
+	}
+	look("TLS on broker 1: no answer", "broker 0") // which has read the list
+	w.restartBroker(0, plainauth.MaxParts)
+	w.Mounts, w.Kafka.Silent[1] = map[int32]map[string][]byte{0: old}, false // and comes back with a former one
+	w.Clock.Move(time.Minute)
+	look(notReadList, "broker 1")
+	w.Mounts = nil
+	w.Clock.Move(time.Minute)
+	w.gone(names[0])
+}
+
+func TestWhoDoesNotKnowTheMarkerOfTheListTriesEachUserAndMarksItAnewForADeletion(t *testing.T) {
+	w := newCertificateWorld(t, 1)
+	names := w.many(5, byTLS)
+	w.Settle(names...)
+	w.mountAll(1)
+	w.Apply(newUser("x", 0, byTLS), newUser("y", 0, byTLS))
+	_ = w.Once("x", "y")
+	w.wantAll("Reconciling/ProvingLogin", "x", "y")
+	w.restart() // between the list and the proof
+	w.Mounts = nil
+	w.Reset()
+	w.Settle("x", "y")
+	w.wantAll("Ready", "x", "y")
+	if w.Logins != 2 || w.Requests["update Secret"] != 0 {
+		t.Errorf("%d logins, %v", w.Logins, w.Requests)
+	}
+	w.atRest(append(names, "x", "y")...)
+
+	w.mountAll(1)
+	for _, name := range names {
+		w.Remove(w.user(name))
+	}
+	_ = w.Once(names...)
+	w.wantAll("Reconciling/Revoking", names...)
+	before := w.marks(0)
+	w.restart() // between the list and the proof
+	_ = w.Once(names...)
+	w.wantAll("Reconciling/Revoking", names...)
+	if now := w.marks(0); len(now) != 1 || now[0] == before[0] {
+		t.Errorf("it was marked by %v and is by %v", before, now)
+	}
+	w.Mounts = nil
+	w.Clock.Move(time.Minute)
+	w.Reset()
+	w.gone(names...)
+	if w.Logins != 2 || w.Requests["update Secret"] != 0 {
+		t.Errorf("%d logins, %v", w.Logins, w.Requests)
+	}
+	w.atRest("x", "y")
+}
+
+func TestABrokerThatDoesOtherwiseThanTheListSaysIsAskedOfEachUser(t *testing.T) {
+	w := newCertificateWorld(t, 2)
+	c := &contrary{world: w, refuses: map[string]bool{}, letsIn: map[string]bool{}}
+	w.users.prober = c
+	names := w.many(5, byTLS)
+	for _, name := range names {
+		c.refuses["1 "+name] = true
+	}
+	_ = w.Once(names...)
+	w.wantAll("Reconciling/ProvingLogin", names...)
+	delete(c.refuses, "1 "+names[4])
+	for range 3 {
+		w.Clock.Move(time.Minute)
+		_ = w.Once(names...)
+	}
+	w.wantUser(names[4], "Ready")
+	w.wantAll("Reconciling/ProvingLogin", names[:4]...)
+	clear(c.refuses)
+	w.Settle(names...)
+	w.wantAll("Ready", names...)
+
+	for _, name := range names {
+		c.letsIn["1 "+name] = true
+		w.delete(name)
+	}
+	w.Clock.Move(time.Hour) // a broker that answers is not let off
+	_ = w.Once(names...)
+	w.wantAll("Reconciling/Revoking", names...)
+	const says = "TLS on broker 1: still let in"
+	if m := controllertest.Message(w.user(names[2]).Status.Conditions); !strings.Contains(m, says) {
+		t.Errorf("it says %q", m)
+	}
+	clear(c.letsIn)
+	w.gone(names...)
+}
+
+// What has signed the marker may be trusted no more, or its time may be over, while somebody is still to be seen refused.
+func TestAMarkerThatNoBrokerTakesAnyMoreIsMadeAnewForADeletionAndElseLeftAlone(t *testing.T) {
+	for name, end := range map[string]func(*world){
+		"its authority was replaced": func(w *world) {
+			ca := w.AuthorityIn("events-clients-ca")
+			w.Remove(ca)
+			w.Apply(ca)
+		},
+		"it has ended": func(w *world) { w.Clock.Move(91 * day) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newCertificateWorld(t, 2)
+			names := w.many(3, byTLS)
+			w.Apply(newUser("other", time.Hour, scram512))
+			w.Settle(append(names, "other")...)
+			w.mountAll(2)
+			for _, name := range names {
+				w.delete(name)
+			}
+			_ = w.Once(names...)
+			w.wantAll("Reconciling/Revoking", names...)
+			before := w.marks(0)
+			end(w)
+			_ = w.Once(names...)
+			w.wantAll("Reconciling/Revoking", names...)
+			now := w.marks(0)
+			if len(now) != 1 || now[0] == before[0] {
+				t.Errorf("it was marked by %v and is by %v", before, now)
+			}
+			w.Mounts = nil
+			w.Clock.Move(time.Minute)
+			w.Reset()
+			w.gone(names...)
+			if w.Requests["update Secret"] != 0 {
+				t.Errorf("it is written again: %v", w.Requests)
+			}
+			end(w) // and nobody is to be seen
+			w.atRest("other")
+		})
+	}
+}
+
+func TestWithoutAnAuthorityOrAListenerAListIsNotMarkedAndEachUserIsTried(t *testing.T) {
+	for name, c := range map[string]struct {
+		ends   func(*world)
+		logins int // for three deletions on two brokers
+	}{
+		"without an authority": {func(w *world) { w.Remove(w.AuthorityIn("events-clients-ca")) }, 6},
+		"without a listener": {func(w *world) {
+			w.ChangeCluster(func(c *v1alpha1.KafkaCluster) { c.Spec.Listeners = c.Spec.Listeners[:1] })
+		}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newCertificateWorld(t, 2)
+			names := w.many(3, byTLS)
+			w.Apply(newUser("stays", time.Hour, plain))
+			w.Settle(append(names, "stays")...)
+			c.ends(w)
+			w.Clock.Move(time.Minute)
+			for _, name := range names {
+				w.Remove(w.user(name))
+			}
+			w.Reset()
+			w.gone(names...)
+			if marks := w.marks(0); len(marks) != 0 {
+				t.Errorf("it is marked by %v", marks)
+			}
+			if w.Logins != c.logins || w.Requests["update Secret"] != 1 {
+				t.Errorf("%d logins, %v", w.Logins, w.Requests)
+			}
+			w.atRest("stays")
+		})
+	}
+}
+
+func TestAnUpgradeMarksNoListThatNobodyWrites(t *testing.T) {
+	w := newCertificateWorld(t, 1)
+	names := w.many(3, byTLS)
+	w.Settle(names...)
+	// As an operator of before has left it, and as one leaves it to which somebody goes back.
+	w.writeSecret("events-plain-users", func(s *corev1.Secret) {
+		s.Data[render.CertificatesEntry] = plainauth.Unmarked(s.Data[render.CertificatesEntry])
+	})
+	w.atRest(names...)
+	w.restart()
+	w.atRest(names...)
+	w.ChangeCluster(func(c *v1alpha1.KafkaCluster) { controllertest.AddBrokers(c, 2) })
+	w.Reset()
+	w.Settle(names...)
+	w.wantAll("Ready", names...)
+	if w.Logins != 3 || w.Requests["update Secret"] != 0 {
+		t.Errorf("%d logins, %v", w.Logins, w.Requests)
+	}
+}
+
+func TestAMarkerIsNoUserAndTakesNobodysRoom(t *testing.T) {
+	w := newCertificateWorld(t, 1)
+	names := w.many(3, byTLS)
+	w.Settle(names...)
+	p := &userPass{r: w.users}
+	p.pass.Cluster.Key = controllertest.ClusterKey
+	p.pass.Cluster.Object = &v1alpha1.KafkaCluster{}
+	parts, err := p.readParts(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := users.PlacesIn(heldBy(parts), users.Room, plainauth.MaxParts).Certified(); n != 3 || len(w.marks(0)) != 1 {
+		t.Errorf("%d users have a certificate, and %d markers", n, len(w.marks(0)))
+	}
+	w.Apply(newUser("castellan-marker", time.Hour, byTLS))
+	w.Settle("castellan-marker")
+	w.wantUser("castellan-marker", "Stalled/PrincipalRefused")
+	if w.secret("castellan-marker-kafka") != nil || len(w.marks(0)) != 1 {
+		t.Error("somebody is called like the marker")
+	}
+}
+
+func TestUsersBeyondTheFirstListAreProvenByTheMarkersOfThoseBeforeThem(t *testing.T) {
+	w := newCertificateWorld(t, 2)
+	for id := range int32(2) {
+		w.restartBroker(id, plainauth.MaxParts)
+	}
+	w.room = 220 + 4*users.LinesOf("many-00")
+	w.restart()
+	names := w.many(12, byTLS)
+	w.Settle(names...)
+	w.wantAll("Ready", names...)
+	if len(w.marks(0)) != 1 || len(w.marks(1)) != 1 || len(w.marks(2)) != 1 {
+		t.Fatalf("marked by %v, %v and %v", w.marks(0), w.marks(1), w.marks(2))
+	}
+	w.atRest(names...)
+	w.Reset()
+	for _, name := range names {
+		w.Remove(w.user(name))
+	}
+	w.gone(names...)
+	if w.Logins != 2*(3+1) {
+		t.Errorf("%d logins", w.Logins)
+	}
+	w.restartBroker(1, 1)
+	names = w.many(12, byTLS)
+	for range 5 {
+		_ = w.Once(names...)
+		w.Clock.Move(time.Minute)
+	}
+	held := 0
+	const says = "TLS on broker 1: it has to restart to see more than 4 users with certificates"
+	for _, name := range names {
+		if strings.Contains(controllertest.Message(w.user(name).Status.Conditions), says) {
+			w.wantUser(name, "Reconciling/ProvingLogin")
+			held++
+		}
+	}
+	if held != 8 {
+		t.Errorf("%d of 12 users wait for the broker that reads one list", held)
+	}
 }

@@ -53,7 +53,7 @@ type Reconciler struct {
 	// by.
 	unloaded map[batch.Key]bool
 
-	// markers are those of the files of PLAIN users.
+	// markers are those of the files of users.
 	markers map[markedFile]*marker
 	// partRoom is what the lines of one of those files may take, in bytes.
 	partRoom int

@@ -377,6 +377,8 @@ func TestTheEndOfUsersCertificatesIsToldWhileNobodyRenewsThem(t *testing.T) {
 			End: start.AddDate(0, 0, days)}
 	}
 	both := plainauth.CertificateList([]plainauth.UserCertificate{line("app", 20), line("app", 80), line("other", 50)})
+	marked := plainauth.Marked(both, plainauth.UserCertificate{Name: plainauth.ListMarker,
+		Fingerprint: strings.Repeat("b", 64), End: start.AddDate(0, 0, 5)})
 	const (
 		first = "without the authority for users' certificates none of them is renewed, and the first ends at 2026-04-20"
 		soon  = "the authority for users' certificates in Secret events-clients-ca ends at 2026-04-"
@@ -386,11 +388,12 @@ func TestTheEndOfUsersCertificatesIsToldWhileNobodyRenewsThem(t *testing.T) {
 		list   []byte
 		want   string
 	}{
-		"it signs":                          {authority(start), both, ""},
-		"it is damaged":                     {map[string][]byte{pki.AuthorityCertificate: []byte("x")}, both, first},
-		"it is damaged, and nobody has any": {map[string][]byte{pki.AuthorityCertificate: []byte("x")}, nil, ""},
-		"it ends, and is not renewed":       {authority(start.AddDate(-10, 0, 40)), both, soon},
-		"it ends in a year":                 {authority(start.AddDate(-9, 0, 0)), both, ""},
+		"it signs":      {authority(start), both, ""},
+		"it is damaged": {map[string][]byte{pki.AuthorityCertificate: []byte("x")}, both, first},
+		"it is damaged, and the list has a marker": {map[string][]byte{pki.AuthorityCertificate: []byte("x")}, marked, first},
+		"it is damaged, and nobody has any":        {map[string][]byte{pki.AuthorityCertificate: []byte("x")}, nil, ""},
+		"it ends, and is not renewed":              {authority(start.AddDate(-10, 0, 40)), both, soon},
+		"it ends in a year":                        {authority(start.AddDate(-9, 0, 0)), both, ""},
 	} {
 		in := withMutual(t)
 		in.Live.Secrets["events-clients-ca"] = &corev1.Secret{Data: test.secret}

@@ -144,7 +144,7 @@ type Login struct {
 	Certificate []byte // PEM
 	Key         []byte // PEM
 	// Silent ends the connection once the broker has taken the password, before any request. The user may be one who can
-	// do no more than log in.
+	// do no more than log in. Of a certificate it means nothing.
 	Silent bool
 }
 

@@ -27,6 +27,8 @@ import (
 //
 // A line that is not so, or that repeats a fingerprint, lets nobody in and harms no other line. A user may have several
 // lines: of a certificate that was renewed the former one is good until its end.
+//
+// One line may be the marker, see Marked. To the class it is a line like others.
 
 // # Other certificates
 //
@@ -64,6 +66,10 @@ func CertificateOf(name string, certificate *x509.Certificate) UserCertificate {
 	return UserCertificate{Name: name, Fingerprint: hex.EncodeToString(sum[:]), End: certificate.NotAfter.UTC()}
 }
 
+func (c UserCertificate) line() string {
+	return fmt.Sprintf("%s:%s:%d\n", c.Name, c.Fingerprint, c.End.Unix())
+}
+
 // CertificateList renders the list, sorted: equal sets give equal bytes.
 func CertificateList(all []UserCertificate) []byte {
 	sorted := slices.Clone(all)
@@ -73,7 +79,7 @@ func CertificateList(all []UserCertificate) []byte {
 	var file strings.Builder
 	file.WriteString(listHeader)
 	for _, c := range slices.Compact(sorted) {
-		fmt.Fprintf(&file, "%s:%s:%d\n", c.Name, c.Fingerprint, c.End.Unix())
+		file.WriteString(c.line())
 	}
 	return []byte(file.String())
 }

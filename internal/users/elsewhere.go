@@ -9,6 +9,7 @@ import (
 	"github.com/castellan-dev/castellan/internal/claim"
 	"github.com/castellan-dev/castellan/internal/mechanism"
 	"github.com/castellan-dev/castellan/internal/model"
+	"github.com/castellan-dev/castellan/internal/plainauth"
 	"github.com/castellan-dev/castellan/internal/verdict"
 )
 
@@ -24,9 +25,9 @@ func Elsewhere(u *v1alpha1.KafkaUser) bool {
 	return mechanism.Uses(u.Spec.Authentication.Mechanisms, mechanism.Nowhere)
 }
 
-// NotForUsers refuses principals that are no user's: those of the cluster's own certificates, super users, whom no ACL
-// binds, and clients that do not log in. Where the credential comes from elsewhere, nothing else keeps a KafkaUser from
-// naming one. nil = it may have its name.
+// NotForUsers refuses principals that are no user's: those of the cluster's own certificates and of markers, super
+// users, whom no ACL binds, and clients that do not log in. Where the credential comes from elsewhere, nothing else
+// keeps a KafkaUser from naming one. nil = it may have its name.
 func NotForUsers(u *v1alpha1.KafkaUser, host model.Host) *claim.Bar {
 	name := Name(u)
 	refuse := func(format string, args ...any) *claim.Bar {
@@ -36,6 +37,8 @@ func NotForUsers(u *v1alpha1.KafkaUser, host model.Host) *claim.Bar {
 	case isInternal(name):
 		return refuse("%q is, or looks like, the name in a certificate of a cluster of the operator's own; choose another",
 			name)
+	case plainauth.IsMarker(name):
+		return refuse("%q is the name by which the operator sees what a broker has read; choose another", name)
 	case !elsewhere && !loginName.MatchString(name):
 		return refuse("%q is no name to log in with by a password; use letters, digits and . _ @ + -, or set "+
 			"spec.authentication.mechanisms to [External]", name)

@@ -10,13 +10,14 @@ import (
 
 // Part is what one of the Secrets holds that brokers read. The zero value stands for one that there is not.
 type Part struct {
-	Users        []byte // without its marker, and without the word by which it counts
+	// Both without their markers, and without the word by which they count.
+	Users        []byte
 	Certificates []byte // nil = there is no list
 }
 
 // Room is what the lines of a part may take, in bytes, with a note for each user that it stays, which comes when the
-// lines stand already. Kubernetes takes 1 MiB of all entries of a Secret; some is left for the marker and for the head
-// of the list.
+// lines stand already. Kubernetes takes 1 MiB of all entries of a Secret; some is left for the markers and for the
+// head of the list.
 const Room = 1<<20 - 16<<10
 
 const (
@@ -136,8 +137,8 @@ func (p *Places) place(bytes, spare int) int {
 // Spread is what comes of new files when they are spread over the parts.
 type Spread struct {
 	Parts []Part
-	// Of is the part in which a PLAIN user stands.
-	Of map[string]int
+	// Of is the part in which a PLAIN user stands, Certified that in which a user's certificates do.
+	Of, Certified map[string]int
 	// Ended are users that have lost the password before, for want of room. Refused have no line, and Unlisted have no
 	// certificate in the list.
 	Ended, Refused, Unlisted []string
@@ -148,7 +149,7 @@ type Spread struct {
 // to overlap now first of all; then newcomers have to stay out. Former certificates go where a part has no room for
 // them.
 func SpreadOver(next Part, current []Part, room, seen int) Spread {
-	s := spreading{Spread: Spread{Of: map[string]int{}}, room: room, count: len(current)}
+	s := spreading{Spread: Spread{Of: map[string]int{}, Certified: map[string]int{}}, room: room, count: len(current)}
 	s.lines, _ = plainauth.ParseUsersFile(next.Users)
 	s.retained = plainauth.Retained(next.Users)
 	certificates := map[string][]plainauth.UserCertificate{}
@@ -249,12 +250,14 @@ func (s *spreading) write(current []Part, certificates map[string][]plainauth.Us
 	}
 	for name, of := range certificates {
 		n := s.places.certified[name]
+		s.Certified[name] = n
 		lists[n], s.count = append(lists[n], of...), max(s.count, n+1)
 	}
 	s.count = max(s.count, 1)
 	for n := range s.count {
 		part := Part{Users: plainauth.UsersFile(entries[n], retained[n]...)}
-		had := n < len(current) && current[n].Certificates != nil
+		// One that somebody has deleted may have had a list, which brokers may still have.
+		had := n < len(current) && (current[n].Certificates != nil || current[n].Users == nil)
 		if listed && (n == 0 || had || len(lists[n]) > 0) {
 			part.Certificates = fit(lists[n], s.room-len(part.Users))
 		}

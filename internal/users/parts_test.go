@@ -221,3 +221,23 @@ func TestEveryUserOfAFullPartMayStay(t *testing.T) {
 		t.Errorf("refused: %v", stay.Refused)
 	}
 }
+
+// Brokers may still have what somebody has deleted, so that its list has to be seen read like others.
+func TestASecretThatSomebodyHasDeletedHasAListAgain(t *testing.T) {
+	list := plainauth.CertificateList([]plainauth.UserCertificate{{Name: "app", Fingerprint: strings.Repeat("a", 64),
+		End: time.Unix(4102444800, 0).UTC()}})
+	none := plainauth.UsersFile(nil)
+	for name, c := range map[string]struct {
+		second Part
+		listed bool
+	}{
+		"it was deleted":          {Part{}, true},
+		"it has never had a list": {Part{Users: none}, false},
+		"it has one":              {Part{Users: none, Certificates: plainauth.CertificateList(nil)}, true},
+	} {
+		spread := SpreadOver(Part{Users: none, Certificates: list}, []Part{{Users: none, Certificates: list}, c.second}, Room, 2)
+		if len(spread.Parts) != 2 || (spread.Parts[1].Certificates != nil) != c.listed || spread.Certified["app"] != 0 {
+			t.Errorf("%s: %q", name, spread.Parts)
+		}
+	}
+}

@@ -245,3 +245,98 @@ func TestTheMarkerOfTheFileLogsInAndSendsNoRequest(t *testing.T) {
 	}
 	checkPlain(ctx, t, k.Nodes[0].Clients)
 }
+
+// The marker of the list of users' certificates is let in by the state that it stands for alone, and whoever the state
+// lacks is refused from that moment on. It can do what ACLs of everybody allow.
+func TestTheMarkerOfTheListTellsWhatABrokerHasRead(t *testing.T) {
+	needKafka(t)
+	ctx, cancel := context.WithTimeout(t.Context(), pace.Of(2*time.Minute))
+	defer cancel()
+	dir, now := t.TempDir(), time.Now()
+	clients, err := pki.NewAuthority("clients", now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	jar, trust, list := filepath.Join(dir, plainauth.JarName), filepath.Join(dir, "clients.pem"), filepath.Join(dir, "certificates")
+	put := func(file string, content []byte) { // as a mounted Secret: the old file or the new one, and nothing between
+		t.Helper()
+		if err := errors.Join(os.WriteFile(file+".new", content, 0o600), os.Rename(file+".new", file)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(jar, plainauth.Jar())
+	put(trust, clients.CertPEM)
+	put(list, plainauth.CertificateList(nil))
+	k, err := kafkatest.Start(ctx, kafkatest.Options{Jars: []string{jar}, Config: map[string]string{
+		"principal.builder.class":                            plainauth.PrincipalBuilderClass,
+		"listener.name.mutual.ssl.truststore.location":       trust,
+		"listener.name.mutual." + plainauth.CertificatesFile: list,
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer k.Close()
+	issue := func(name string) (pki.Leaf, plainauth.UserCertificate) {
+		t.Helper()
+		leaf, err := pki.Issue(clients, pki.UserRequest(name), now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		certificate, err := leaf.Certificate()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return leaf, plainauth.CertificateOf(name, certificate)
+	}
+	login := func(name string, leaf pki.Leaf) error {
+		return client.Prober{}.TryLogin(ctx, kafka.Login{Address: k.Nodes[0].Mutual, ServerName: "localhost", CA: k.CA.PEM,
+			Mechanism: "TLS", Username: name, Certificate: leaf.CertPEM, Key: leaf.KeyPEM, Silent: true})
+	}
+	words := []string{"0123456789abcdef", "123456789abcdef0"}
+	for part := range len(words) + 1 {
+		file, own := plainauth.PartName(list, part), words[:0]
+		if part > 0 {
+			own = words[part-1 : part]
+			put(list, plainauth.Worded(plainauth.CertificateList(nil), words[:part]...))
+		}
+		var former pki.Leaf
+		for round := range 3 { // of which each lacks the user of the one before
+			user, line := issue(fmt.Sprintf("user-%d", round))
+			marker, mark := issue(plainauth.ListMarker)
+			put(file, plainauth.Marked(plainauth.Worded(plainauth.CertificateList([]plainauth.UserCertificate{line}), own...), mark))
+			eventually(t, "the marker is let in", func() error { return login(plainauth.ListMarker, marker) })
+			if len(former.CertPEM) > 0 {
+				if err := login("former", former); !errors.Is(err, kafka.ErrAuthenticationFailed) {
+					t.Errorf("part %d: a broker that takes the marker answers who was revoked with %v", part, err)
+				}
+			}
+			if err := login("user", user); err != nil {
+				t.Errorf("part %d: a broker that takes the marker answers who is new with %v", part, err)
+			}
+			former = user
+			put(file, plainauth.Worded(plainauth.CertificateList([]plainauth.UserCertificate{line}), own...))
+			eventually(t, "the marker of a former state is refused", func() error {
+				if err := login(plainauth.ListMarker, marker); !errors.Is(err, kafka.ErrAuthenticationFailed) {
+					return fmt.Errorf("it is answered with %w", err)
+				}
+				return nil
+			})
+		}
+	}
+	marker, mark := issue(plainauth.ListMarker)
+	put(list, plainauth.Marked(plainauth.CertificateList(nil), mark))
+	eventually(t, "the marker is let in", func() error { return login(plainauth.ListMarker, marker) })
+	config, err := client.TLSConfig(k.CA.PEM, marker.CertPEM, marker.KeyPEM)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := client.New(client.Options{Seeds: []string{k.Nodes[0].Mutual}, TLS: config})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	results, err := c.CreateACLs(ctx, []kafka.ACL{allow("User:"+plainauth.ListMarker, "All", "Topic", "t", "Literal")})
+	if err == nil && errors.Join(results...) == nil {
+		t.Error("the marker gives itself rights")
+	}
+}
