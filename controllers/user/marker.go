@@ -289,7 +289,7 @@ func (p *userPass) awaitRead(ctx context.Context, probes []*probe) *reads {
 	}
 	var mu sync.Mutex
 	batch.Each(probers, looks, func(l look) {
-		err := p.read(ctx, kinds[l], r.markers[l.filePart], l.broker)
+		err := p.reading(ctx, kinds[l], r.markers[l.filePart], l.broker)
 		mu.Lock()
 		defer mu.Unlock()
 		r.failed[l] = err
@@ -308,6 +308,30 @@ func (p *userPass) mounted(ctx context.Context) map[int32]int {
 		return map[int32]int{}
 	}
 	return seen
+}
+
+const (
+	// readLimit bounds the wait, within the flush that has written a file, for one broker to read it. A kubelet whose pod
+	// was touched takes a part of that; else each user would say first that a broker is behind, and then that it is not.
+	readLimit = 1500 * time.Millisecond
+	// readPause is before the second look, and doubles: each look that comes too early is a line in the broker's log.
+	readPause = 100 * time.Millisecond
+)
+
+// reading looks whether one broker has read the state of a file, and waits for it where this flush has written one.
+func (p *userPass) reading(ctx context.Context, k *fileKind, m *marker, broker int32) error {
+	limit := p.r.readLimit
+	if !p.wrote {
+		limit = 0
+	}
+	waits, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	for wait := readPause; ; wait *= 2 {
+		err := p.read(ctx, k, m, broker)
+		if !errors.Is(err, k.notRead()) || pause(waits, wait) != nil {
+			return err
+		}
+	}
 }
 
 // read tells whether one broker has read the state of a file that its marker stands for.

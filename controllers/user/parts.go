@@ -195,6 +195,7 @@ func (p *userPass) writePart(ctx context.Context, w *writing, s *partSecret, nex
 	if err != nil {
 		return fmt.Errorf("write Secret %s: %w", key, err)
 	}
+	p.wrote = true
 	return nil
 }
 

@@ -43,6 +43,7 @@ type userPass struct {
 	aclsBy     map[string][]kafka.ACL // those of live, by principal
 	tried      map[attempt]error      // logins of this flush
 	listed     bool                   // the files that brokers read are written
+	wrote      bool                   // one of them by this flush
 	files      *users.Spread          // which they are; nil = there are none, or they were not looked at
 }
 

@@ -369,7 +369,7 @@ func TestUsersWithCertificatesAreProvenByTheMarkerOfTheList(t *testing.T) {
 			if w.Logins != 6 { // on each broker that of the marker, and one
 				t.Errorf("%d logins for 60 users on 3 brokers", w.Logins)
 			}
-			if w.APIWrites() != 4*60+1 { // and the file
+			if w.APIWrites() != 3*60+1 { // and the file
 				t.Errorf("60 users: %v", w.Requests)
 			}
 			first := w.marks(0)
@@ -697,5 +697,57 @@ func TestUsersBeyondTheFirstListAreProvenByTheMarkersOfThoseBeforeThem(t *testin
 	}
 	if held != 8 {
 		t.Errorf("%d of 12 users wait for the broker that reads one list", held)
+	}
+}
+
+// kubelets bring a broker the files as they are after some attempts to log in there.
+type kubelets struct {
+	*world
+	after int // attempts that come too early
+	early int // those so far
+}
+
+func (k *kubelets) TryLogin(ctx context.Context, l kafka.Login) error {
+	if k.early == k.after {
+		k.Mounts = nil
+	}
+	err := k.world.TryLogin(ctx, l)
+	if k.early++; err == nil {
+		k.early = 0
+	}
+	return err
+}
+
+// The flush that has written a file waits for brokers to read it, so that users do not say first that a broker is
+// behind. Another one does not: what has not come by then may take long.
+func TestTheFlushThatWritesAFileWaitsForBrokersToReadIt(t *testing.T) {
+	for name, m := range map[string]v1alpha1.Mechanism{"a file of passwords": plain, "a list of certificates": byTLS} {
+		t.Run(name, func(t *testing.T) {
+			w := newCertificateWorld(t, 1)
+			w.Apply(newUser("other", time.Hour, m))
+			w.Settle("other")
+			names := w.many(5, m)
+			w.Mounts = map[int32]map[string][]byte{0: w.Files()}
+			w.users.prober = &kubelets{world: w, after: 2}
+			w.users.readLimit = time.Minute
+			w.Reset()
+			if err := w.Once(names...); err != nil {
+				t.Fatal(err)
+			}
+			w.wantAll("Ready", names...)
+			// The two that come too early, the third, and one user.
+			if w.Logins != 4 || w.Requests["status KafkaUser"] != len(names) {
+				t.Errorf("%d logins, %v", w.Logins, w.Requests)
+			}
+			w.Mounts = map[int32]map[string][]byte{0: w.Files()}
+			w.users.prober = w
+			w.users.readLimit = 0 // too short
+			w.Apply(newUser("late", time.Hour, m))
+			_ = w.Once("late")
+			w.users.readLimit = time.Hour
+			w.Clock.Move(time.Minute)
+			_ = w.Once("late") // which would wait that long
+			w.wantUser("late", "Reconciling/"+users.ReasonProving)
+		})
 	}
 }

@@ -66,7 +66,7 @@ func newUsersOf(t *testing.T, cluster *v1alpha1.KafkaCluster) *world {
 // restart forgets everything that an operator keeps in memory.
 func (w *world) restart() {
 	w.users = New(w.Shared, w.Client, w)
-	w.users.loadLimit, w.users.loadPause = 50*time.Millisecond, 0
+	w.users.loadLimit, w.users.loadPause, w.users.readLimit = 50*time.Millisecond, 0, 0
 	w.users.partRoom = cmp.Or(w.room, w.users.partRoom)
 	w.Queue, w.Run = &w.users.Queue, w.users
 }
