@@ -187,3 +187,42 @@ func TestOnlyTheOperatorCanAnnounce(t *testing.T) {
 		}
 	}
 }
+
+// The operator ends between a write to the metadata log and the status: the one after it has written nothing, and waits
+// for brokers all the same.
+func TestWhatAProcessBeforeHasWrittenIsSeenToBeInForce(t *testing.T) {
+	for name, m := range map[string]v1alpha1.Mechanism{"with a password": plain, "of elsewhere": v1alpha1.MechanismExternal} {
+		t.Run(name, func(t *testing.T) {
+			w := newUserWorld(t, 2).sealing()
+			w.Kafka.Behind[1] = true
+			w.endsBeforeTheStatus("app")
+			w.Apply(newUser("app", time.Hour, m))
+			_ = w.Once("app")
+			w.Around = nil
+			w.restart()
+			w.Reset()
+			_ = w.Once("app")
+			if w.Kafka.Writes() != 0 {
+				t.Fatalf("it was written again: %v", w.Kafka.Requests)
+			}
+			w.wantUser("app", "Reconciling/"+users.ReasonProving)
+			w.Kafka.Behind[1] = false
+			w.LookAgain(time.Minute)
+			w.wantUser("app", "Ready")
+
+			w.Kafka.Behind[1] = true
+			w.Remove(w.user("app"))
+			_ = w.Once("app")
+			w.restart()
+			_ = w.Once("app")
+			if m == v1alpha1.MechanismExternal && w.user("app") == nil { // it is known by its ACLs alone
+				t.Error("it is gone, and a broker has not read that")
+			}
+			w.Kafka.Behind[1] = false
+			w.Settle("app")
+			if w.user("app") != nil {
+				t.Error("it is still there")
+			}
+		})
+	}
+}

@@ -139,11 +139,21 @@ func (p *userPass) noteWritten(changes users.Changes, byName map[string]*userIte
 	}
 }
 
-// unproven tells whether something of a user in the metadata log may not be in force everywhere.
+// unproven tells whether something of a user in the metadata log may not be in force everywhere: it was written by this
+// process, or by one before, of which nobody said that it is in force.
 func (p *userPass) unproven(i *userItem) bool {
+	if !i.changes() || p.host.External {
+		return false
+	}
 	p.r.mu.Lock()
 	defer p.r.mu.Unlock()
-	return i.changes() && p.r.unloaded[p.keyOf(i)]
+	return p.r.unloaded[p.keyOf(i)] || i.takesAway() || !kafkaUsers.IsReady(i.claim.Holder) && p.mayStandInLog(i)
+}
+
+// mayStandInLog tells whether there may be something of a holder in the metadata log.
+func (p *userPass) mayStandInLog(i *userItem) bool {
+	return len(i.desired.ACLs)+len(i.desired.Quotas) > 0 || slices.ContainsFunc(i.desired.Mechanisms, inLog) ||
+		p.mayHaveACLs(i)
 }
 
 // unloaded lists the brokers that do not act yet by what stands of a user in the metadata log, but for those of which
