@@ -154,8 +154,8 @@ func (o *options) bind(flags *flag.FlagSet) {
 }
 
 // gcPercent is how much the heap may grow before it is collected, in percent of what lives, unless GOGC says otherwise.
-// The operator waits for others most of the time: a third less garbage costs it a tenth more of little.
-const gcPercent = 75
+// The operator waits for others most of the time: half the garbage costs it a tenth more of little.
+const gcPercent = 50
 
 func run() error {
 	if _, told := os.LookupEnv("GOGC"); !told {
