@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"os"
 	"path"
-	"runtime/debug"
 	"strings"
 	"time"
 
@@ -32,6 +31,7 @@ import (
 	"github.com/castellan-dev/castellan/controllers"
 	"github.com/castellan-dev/castellan/controllers/batch"
 	"github.com/castellan-dev/castellan/internal/claim"
+	"github.com/castellan-dev/castellan/internal/memory"
 	"github.com/castellan-dev/castellan/internal/metricsauth"
 	"github.com/castellan-dev/castellan/internal/probe"
 )
@@ -153,14 +153,8 @@ func (o *options) bind(flags *flag.FlagSet) {
 	flags.TextVar(&o.logLevel, "log-level", slog.LevelInfo, "what is logged: DEBUG, INFO, WARN or ERROR")
 }
 
-// gcPercent is how much the heap may grow before it is collected, in percent of what lives, unless GOGC says otherwise.
-// The operator waits for others most of the time: half the garbage costs it a tenth more of little.
-const gcPercent = 50
-
 func run() error {
-	if _, told := os.LookupEnv("GOGC"); !told {
-		debug.SetGCPercent(gcPercent)
-	}
+	memory.Limit()
 	var o options
 	o.bind(flag.CommandLine)
 	flag.Parse()
@@ -205,6 +199,9 @@ func run() error {
 		if err := check(name, healthz.Ping); err != nil {
 			return fmt.Errorf("serve /%s: %w", name, err)
 		}
+	}
+	if err := mgr.Add(memory.Returner{}); err != nil {
+		return fmt.Errorf("watch the memory: %w", err)
 	}
 	err = controllers.Setup(mgr, controllers.Options{
 		OperatorNamespace: os.Getenv("POD_NAMESPACE"), OperatorLabels: own,

@@ -99,6 +99,7 @@ var house = []room{
 	{path: "internal/jwks", what: "which public keys of a token issuer brokers may believe", pure: true},
 	{path: "internal/pki", what: "certificates", pure: true},
 	{path: "internal/metricsauth", what: "who may read the metrics"},
+	{path: "internal/memory", what: "how much of the machine's memory the operator keeps"},
 	{path: "api/v1alpha1", what: "the three kinds"},
 }
 
