@@ -99,10 +99,12 @@ func (p *userPass) certify(i *userItem, secret *corev1.Secret) error {
 	return nil
 }
 
-// noteRenewed remembers the Secret of a user that has another certificate, once it has been written.
+// noteRenewed remembers the Secret of a user that has another certificate, once it has been written. Of hundreds in a
+// flush no more is kept than what an event needs.
 func (i *userItem) noteRenewed(secret *corev1.Secret) {
 	if i.told != "" {
-		i.renewed = secret
+		i.renewed = &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: secret.Namespace, Name: secret.Name,
+			UID: secret.UID}}
 	}
 }
 
