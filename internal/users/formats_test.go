@@ -136,6 +136,33 @@ func TestEveryFormatIsWrittenForEveryMechanism(t *testing.T) {
 	}
 }
 
+// A spec that names no formats has the files of docs/users.md: a Java client finds its own at each listener, and one on
+// librdkafka at the listener to use by default.
+func TestASecretWithoutFormatsHasTheFilesOfTheTwoMostUsedKindsOfClients(t *testing.T) {
+	row, _ := mechanism.Of(v1alpha1.MechanismScram512)
+	data, _, _ := two(t, row, Layout{})
+	want := []string{"bootstrap.servers", "bootstrap.servers.inside", "bootstrap.servers.outside", "ca.crt",
+		"client.inside.properties", "client.outside.properties", "client.properties", "librdkafka.config",
+		"librdkafka.json", "password", "provider", "sasl.jaas.config", "sasl.mechanism", "security.protocol", "type",
+		"username"}
+	if got := slices.Sorted(maps.Keys(data)); !slices.Equal(got, want) {
+		t.Errorf("%v", got)
+	}
+	if got := object(data["librdkafka.json"]); got["bootstrap.servers"] != "inside:1" || got["sasl.password"] != "hush-hush" {
+		t.Errorf("%v", got)
+	}
+}
+
+func TestFilesNameTheSecretBelowBindingUnlessTold(t *testing.T) {
+	row, _ := mechanism.Of(v1alpha1.MechanismTLS)
+	data, _, _ := two(t, row, Layout{Formats: []v1alpha1.BindingFormat{v1alpha1.FormatKafkaPython}})
+	got := object(data["kafka-python.json"])
+	if got["ssl_cafile"] != "/binding/ca.crt" || got["ssl_certfile"] != "/binding/user.crt" ||
+		got["ssl_keyfile"] != "/binding/user.key" {
+		t.Errorf("%v", got)
+	}
+}
+
 func TestTheSameSecretIsTheSameBytes(t *testing.T) {
 	ca := clientsAuthority(t)
 	c := issued(t, ca, "app", issuedAt)
