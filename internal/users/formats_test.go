@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"k8s.io/apimachinery/pkg/util/validation"
 	"software.sslmate.com/src/go-pkcs12"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
@@ -160,6 +161,25 @@ func TestFilesNameTheSecretBelowBindingUnlessTold(t *testing.T) {
 	if got["ssl_cafile"] != "/binding/ca.crt" || got["ssl_certfile"] != "/binding/user.crt" ||
 		got["ssl_keyfile"] != "/binding/user.key" {
 		t.Errorf("%v", got)
+	}
+}
+
+// Kubernetes leaves an entry out of envFrom that no variable can be called, with nothing but an event on the pod.
+func TestEveryEntryMayBeTheNameOfAVariable(t *testing.T) {
+	for _, row := range mechanism.Rows {
+		if !row.IsUsers() {
+			continue
+		}
+		data, _, _ := two(t, row, Layout{Formats: allFormats(), StorePassword: storePassword})
+		for key := range data {
+			bad := slices.Concat(validation.IsConfigMapKey(key), validation.IsRelaxedEnvVarName(key))
+			if strings.HasPrefix(key, "KAFKA_") && !regexp.MustCompile("^[A-Z][A-Z0-9_]*$").MatchString(key) {
+				bad = append(bad, "no shell can read it")
+			}
+			if len(bad) > 0 {
+				t.Errorf("%s: %s: %v", row.Name, key, bad)
+			}
+		}
 	}
 }
 
