@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -47,10 +49,15 @@ for _ in range(2):
 reader.close()
 `
 
+// keeping is held by who looks whether something is kept: tests run side by side, and two want the same.
+var keeping sync.Mutex
+
 // kept is a directory for what is fetched once, in the user's cache. install fills it; where it cannot, the test is
 // skipped.
 func kept(t *testing.T, kind, wanted string, install func(dir string) error) string {
 	t.Helper()
+	keeping.Lock()
+	defer keeping.Unlock()
 	cache := os.Getenv("CASTELLAN_CACHE")
 	if cache == "" {
 		home, err := os.UserCacheDir()
@@ -72,6 +79,24 @@ func kept(t *testing.T, kind, wanted string, install func(dir string) error) str
 		t.Fatal(err)
 	}
 	return dir
+}
+
+func TestWhatTwoTestsWantAtOnceIsFetchedOnce(t *testing.T) {
+	t.Setenv("CASTELLAN_CACHE", t.TempDir())
+	var fetched atomic.Int32
+	var wait sync.WaitGroup
+	for range 20 {
+		wait.Go(func() {
+			kept(t, "any", "thing", func(dir string) error {
+				fetched.Add(1)
+				return os.MkdirAll(dir, 0o700)
+			})
+		})
+	}
+	wait.Wait()
+	if n := fetched.Load(); n != 1 {
+		t.Errorf("it is fetched %d times", n)
+	}
 }
 
 // call runs a program and gives what it has printed as a part of the error.

@@ -226,12 +226,15 @@ func (h *hall) attempts(holder, former mechanism.Credential, foreign []byte) []a
 	scram := listener("secure", node.Secure, v1alpha1.MechanismScram512)
 	plain := listener("secure", node.Secure, v1alpha1.MechanismPlain)
 	mutual := listener("mutual", node.Mutual, v1alpha1.MechanismTLS)
+	open := listener("clients", node.Clients, v1alpha1.MechanismScram256)
+	open.TLS = false
 	with := func(name, password string) mechanism.Credential {
 		return mechanism.Credential{Username: name, Password: password}
 	}
 	user := h.user.Name
 	return []attempt{
 		{"SCRAM", false, scram, with(user, hard), ca, ""},
+		{"SCRAM-SHA-256 without TLS", false, open, with(user, hard), ca, ""},
 		{"PLAIN", false, plain, with(user, hard), ca, ""},
 		{"certificate", false, mutual, holder, ca, ""},
 		{"the password, with SCRAM", true, scram, with(user, "another"), ca, ""},
@@ -265,7 +268,8 @@ func (h *hall) admit(t *testing.T) {
 	if _, err := admin.CreateTopics(h.ctx, []kafka.NewTopic{{Name: "orders", Partitions: 1}}); err != nil {
 		t.Fatal(err)
 	}
-	var credentials []kafka.ScramUpsert
+	credentials := []kafka.ScramUpsert{{User: h.user.Name, Mechanism: "SCRAM-SHA-256",
+		Iterations: mechanism.ScramIterations, Password: hard}}
 	for _, user := range []string{h.user.Name, "writer", "stranger"} {
 		credentials = append(credentials, kafka.ScramUpsert{User: user, Mechanism: "SCRAM-SHA-512",
 			Iterations: mechanism.ScramIterations, Password: hard})

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/resource"
 
@@ -39,7 +40,7 @@ func TestTheShortestManifestHasEveryDefault(t *testing.T) {
 		t.Errorf("defaults: %+v", c.Defaults)
 	}
 	if c.Authorization != v1alpha1.AuthorizationSimple || c.Unavailable != v1alpha1.UnavailableProceed ||
-		c.RackKey != "topology.kubernetes.io/zone" {
+		c.RackKey != "topology.kubernetes.io/zone" || c.TrustWindow != 24*time.Hour {
 		t.Errorf("cluster: %+v", c)
 	}
 	if c.DynamicConfig[minISRKey] != "2" || c.Pools[0].HeapBytes != 1<<30 || c.Image != "apache/kafka:4.3.1" {

@@ -270,7 +270,8 @@ func TestWhatIsOnRecordOfAnotherCertificateCountsNoMore(t *testing.T) {
 		strings.Repeat("a", 65): ReasonName, strings.Repeat("a", 64): "", "castellan-operator": ReasonPrincipal,
 		"kafka-node": ReasonPrincipal, "kafka-node-2": "", "Kafka-Node": "",
 	} {
-		if f := UnfitName(name); (f == nil) != (want == "") || f != nil && (f.Reason != want || f.Field != "spec.name") {
+		if f := UnfitName(name); (f == nil) != (want == "") || f != nil && (f.Reason != want || f.Field != "spec.name" ||
+			!strings.Contains(f.Text(), "name, or take TLS out of spec.authentication.mechanisms")) {
 			t.Errorf("%s: %v, expected %q", name, f, want)
 		}
 	}

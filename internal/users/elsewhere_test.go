@@ -42,7 +42,8 @@ func TestPrincipalsThatAreNoUsers(t *testing.T) {
 			u.Namespace, u.Spec.Name = c.namespace, c.user
 			u.Spec.Authentication.Mechanisms = []v1alpha1.Mechanism{c.mechanism}
 			bar := NotForUsers(u, model.Host{Namespace: "home", Name: "events", SuperUsers: []string{"root"}})
-			if (bar != nil) != c.refused || bar != nil && (bar.Evicts || bar.Field != "spec.name") {
+			if (bar != nil) != c.refused || bar != nil && (bar.Evicts || bar.Field != "spec.name" ||
+				!strings.Contains(bar.Text(), "; choose another") && !strings.Contains(bar.Text(), "; use letters")) {
 				t.Errorf("%+v", bar)
 			}
 		})

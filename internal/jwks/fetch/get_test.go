@@ -133,6 +133,27 @@ func TestWhatAnIssuerDoesWrongIsToldWithoutItsAnswer(t *testing.T) {
 	}
 }
 
+// An answer that does not end is read up to the bound, and not into memory until time is over.
+func TestNoMoreIsReadThanAKeySetMayTake(t *testing.T) {
+	const all = 64 << 20
+	sent := make(chan int, 1)
+	_, source := issuer(t, func(w http.ResponseWriter, _ *http.Request) {
+		total := 0
+		for piece := bytes.Repeat([]byte(" "), 64<<10); total < all; total += len(piece) {
+			if _, err := w.Write(piece); err != nil {
+				break
+			}
+		}
+		sent <- total
+	})
+	if _, err := (HTTPS{loopback: true}).Get(t.Context(), source); err == nil || !strings.Contains(err.Error(), "more than") {
+		t.Error(err)
+	}
+	if total := <-sent; total >= all/4 { // some is on the way when the operator hangs up
+		t.Errorf("%d bytes were taken", total)
+	}
+}
+
 func TestTheOperatorDialsNothingThatIsMeantForItsOwnMachine(t *testing.T) {
 	for address, permitted := range map[string]bool{
 		"10.96.0.1:443": true, "192.168.1.1:443": true, "[fd12::1]:443": true, "203.0.113.9:8443": true,

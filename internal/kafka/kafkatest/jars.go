@@ -46,6 +46,11 @@ const commands = `    <dependency>
       <groupId>org.apache.kafka</groupId><artifactId>kafka-tools</artifactId><version>%s</version>
     </dependency>`
 
+// streams asks for Kafka Streams of a version, with its clients.
+const streams = `    <dependency>
+      <groupId>org.apache.kafka</groupId><artifactId>kafka-streams</artifactId><version>%s</version>
+    </dependency>`
+
 // kerby is a Kerberos KDC in Java.
 const kerby = `    <dependency>
       <groupId>org.apache.kerby</groupId><artifactId>kerb-simplekdc</artifactId><version>2.0.3</version>
@@ -82,6 +87,11 @@ func toolLibs(ctx context.Context, version string) (string, error) {
 		return dir, nil
 	}
 	return cached(ctx, "kafka-tools-"+version, fmt.Sprintf(commands, version))
+}
+
+// Streams returns the directory of the jars of Kafka Streams. At the first use on a machine it fetches them.
+func Streams(ctx context.Context) (string, error) {
+	return cached(ctx, "kafka-streams-"+Version, fmt.Sprintf(streams, Version))
 }
 
 // KDC returns the directory of the jars of a Kerberos KDC, Apache Kerby. At the first use on a machine it fetches them.
