@@ -34,7 +34,7 @@ func NotForUsers(u *v1alpha1.KafkaUser, host model.Host) *claim.Bar {
 		return &claim.Bar{Verdict: verdict.Stalled(ReasonPrincipal, "spec.name", format, args...)}
 	}
 	switch elsewhere := Elsewhere(u); {
-	case isInternal(name):
+	case isInternal(name, host):
 		return refuse("%q is, or looks like, the name in a certificate of a cluster of the operator's own; choose another",
 			name)
 	case plainauth.IsMarker(name):
@@ -57,9 +57,10 @@ func NotForUsers(u *v1alpha1.KafkaUser, host model.Host) *claim.Bar {
 }
 
 // isInternal tells whether a distinguished name may be one that the operator puts into the certificates of nodes and
-// into its own, however its attributes are ordered.
-func isInternal(name string) bool {
-	organization, common := false, false
+// into its own, however its attributes are ordered. Brokers of its own let nobody of that organization in at a listener
+// of clients; elsewhere the organization may be somebody's.
+func isInternal(name string, host model.Host) bool {
+	organization, common := false, !host.External
 	for attribute := range strings.SplitSeq(strings.ToLower(name), ",") {
 		key, value, _ := strings.Cut(attribute, "=")
 		switch value = strings.TrimSpace(value); strings.TrimSpace(key) {

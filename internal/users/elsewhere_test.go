@@ -29,7 +29,7 @@ func TestPrincipalsThatAreNoUsers(t *testing.T) {
 		"the operator's, written otherwise":       {"o=castellan, cn=Castellan-Operator", "home", elsewhere, true},
 		"some other certificate of the operator":  {"CN=castellan-new,O=castellan", "home", elsewhere, true},
 		"another organization's":                  {"CN=castellan-operator,O=Example", "home", elsewhere, false},
-		"another name in the same organization":   {"CN=app,O=castellan", "home", elsewhere, false},
+		"another name in the same organization":   {"CN=app,O=castellan", "home", elsewhere, true},
 		"the marker of lists of certificates":     {"castellan-marker", "home", scram, true},
 		"the marker's, from elsewhere":            {"castellan-marker", "home", elsewhere, true},
 		"a name like the marker's":                {"castellan-markers", "home", scram, false},
@@ -47,6 +47,13 @@ func TestPrincipalsThatAreNoUsers(t *testing.T) {
 				t.Errorf("%+v", bar)
 			}
 		})
+	}
+	// The brokers of a cluster of others may have somebody else's certificates of that organization.
+	u := guest()
+	u.Namespace, u.Spec.Name = "home", "CN=app,O=castellan"
+	u.Spec.Authentication.Mechanisms = []v1alpha1.Mechanism{elsewhere}
+	if bar := NotForUsers(u, model.Host{Namespace: "home", Name: "events", External: true}); bar != nil {
+		t.Errorf("in an external cluster: %+v", bar)
 	}
 }
 
