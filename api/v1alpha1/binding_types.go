@@ -16,7 +16,7 @@ type UserBinding struct {
 	Metadata *BindingMetadata `json:"metadata,omitempty"`
 
 	// Files for clients beside the fixed keys. Each format that is named here has files for every listener, too. Default:
-	// client.properties, for every listener too, librdkafka.config and librdkafka.json.
+	// client.properties, for every listener too, librdkafka.json and, without a certificate, librdkafka.config.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1

@@ -263,6 +263,9 @@ type KafkaUserStatus struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
 	ACLs []string `json:"acls,omitempty"`
+	// Since when every broker acts by what acls lists; in external clusters, since it has been set. Absent until then.
+	// +optional
+	ACLsSince *metav1.Time `json:"aclsSince,omitempty"`
 	// The Secret with everything that a client needs (Service Binding for Kubernetes).
 	// +optional
 	Binding *Binding `json:"binding,omitempty"`

@@ -1415,6 +1415,10 @@ func (in *KafkaUserStatus) DeepCopyInto(out *KafkaUserStatus) {
 		*out = make([]string, len(*in))
 		copy(*out, *in)
 	}
+	if in.ACLsSince != nil {
+		in, out := &in.ACLsSince, &out.ACLsSince
+		*out = (*in).DeepCopy()
+	}
 	if in.Binding != nil {
 		in, out := &in.Binding, &out.Binding
 		*out = new(Binding)

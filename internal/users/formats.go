@@ -51,6 +51,9 @@ type format struct {
 	// With a file of every kind for each listener, three listeners with TLS would need 12 KiB; 20,000 Secrets are
 	// written when an authority changes.
 	first, each bool
+	// lined: its reader takes a setting from one line, and so no certificate. It is then not among those that a spec which
+	// names none has: with it such a Secret would have more than 8 KiB.
+	lined bool
 	// mounted: its files name other files of the Secret, below the path where that is mounted.
 	mounted bool
 	// stores: its files have a password of their own.
@@ -66,7 +69,7 @@ var formats = []format{
 		to[at.entry("client", "properties")] = javaFile(at.java())
 		return nil
 	}},
-	{name: v1alpha1.FormatLibrdkafka, first: true, write: func(to entries, at place) error {
+	{name: v1alpha1.FormatLibrdkafka, first: true, lined: true, write: func(to entries, at place) error {
 		to[at.entry("librdkafka", "config")] = file(at.librdkafka())
 		return nil
 	}},
@@ -99,6 +102,7 @@ func (l Layout) write(to entries, at place) error {
 		named := slices.Contains(l.Formats, f.name)
 		if len(l.Formats) == 0 {
 			named = f.first && at.listener == "" || f.each && at.listener != ""
+			named = named && !(f.lined && len(at.shown.Certificate) > 0)
 		}
 		if !named || f.unfit != nil && f.unfit(at.shown) != "" {
 			continue

@@ -37,7 +37,7 @@ func TestEveryMechanismIsSetAndThenStandsAndIsTakenAway(t *testing.T) {
 			keys, word := []string{"sasl.mechanism", "client.properties", "librdkafka.config"}, string(row.Name)
 			if row.Layer == mechanism.LayerTLS {
 				shown = mechanism.Credential{Username: "app", Certificate: store.certificate.CertPEM, Key: store.certificate.KeyPEM}
-				keys, word = []string{"user.key", "client.properties", "librdkafka.config"}, "BEGIN PRIVATE KEY"
+				keys, word = []string{"user.key", "client.properties", "librdkafka.json"}, "BEGIN PRIVATE KEY"
 			}
 			secret, _ := Layout{}.Connection(shown, nil, []Endpoint{endpoint})
 			for _, key := range keys {

@@ -4,6 +4,9 @@ import (
 	"slices"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/claim"
 	"github.com/castellan-dev/castellan/internal/kafka"
@@ -115,7 +118,23 @@ func StatusOf(u *v1alpha1.KafkaUser, r Report, now time.Time) v1alpha1.KafkaUser
 		}
 		status.Ready(&s.Conditions, u.Generation, ReasonInForce, message, now)
 	}
+	s.ACLsSince = since(u, s, now)
 	return s
+}
+
+// since is when what a status lists of ACLs came to be in force.
+func since(u *v1alpha1.KafkaUser, s v1alpha1.KafkaUserStatus, now time.Time) *metav1.Time {
+	same := slices.Equal(s.ACLs, u.Status.ACLs)
+	switch {
+	case len(s.ACLs) == 0:
+		return nil
+	case same && u.Status.ACLsSince != nil: // also while something else of the user is awaited
+		return u.Status.ACLsSince
+	case !meta.IsStatusConditionTrue(s.Conditions, v1alpha1.ConditionReady):
+		return nil
+	}
+	at := metav1.NewTime(now).Rfc3339Copy()
+	return &at
 }
 
 // warn tells of annotations that nobody will ever act upon. Unlike one of a KafkaCluster, which is refused, a typing
@@ -136,7 +155,7 @@ func SeenStatus(u *v1alpha1.KafkaUser) v1alpha1.KafkaUserStatus {
 // RevokedStatus returns the status of an object that has lost its principal, and says why.
 func RevokedStatus(u *v1alpha1.KafkaUser, why verdict.Verdict, now time.Time) v1alpha1.KafkaUserStatus {
 	s := SeenStatus(u)
-	s.Credentials, s.ACLs, s.Binding, s.Rotation, s.DeletionPolicy = nil, nil, nil, nil, ""
+	s.Credentials, s.ACLs, s.ACLsSince, s.Binding, s.Rotation, s.DeletionPolicy = nil, nil, nil, nil, nil, ""
 	warn(&s, u, now)
 	status.Stalled(&s.Conditions, u.Generation, why.Reason, why.Text(), now)
 	return s
