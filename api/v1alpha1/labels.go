@@ -108,9 +108,9 @@ const (
 	// AnnotationCreating records, before a topic or user is created, that this object is about to create it. What is found
 	// afterwards is its own, also when Kafka's answer was lost.
 	//
-	// On a KafkaTopic it is "<cluster id> <UID of the object>", and " <UUID>" of the lost topic that the new one replaces. Of
-	// an object from another namespace than the cluster's it counts only beside status.creating, which the operator alone
-	// can write.
+	// On a KafkaTopic it is "<cluster id> <UID of the object>", and " <UUID>" of the lost topic that the new one replaces.
+	// Of an object from another namespace than the cluster's it counts only beside status.creating, which the operator
+	// alone can write.
 	//
 	// On a KafkaUser of the cluster's namespace it is "<cluster id> <UID of the object> <seal>": the seal can be made by
 	// whoever has the private key of the cluster's authority, and nobody else. It counts until the object has a status.

@@ -48,8 +48,8 @@ func NewPass[T Object, S any](r *Reconciler[T, S], c Host, a Admission) Pass[T, 
 	return Pass[T, S]{reconciler: r, Cluster: c, admission: a, Errs: &errorList{}, ahead: &sync.Map{}}
 }
 
-// Ahead has the status of an object say, in memory, what the object has announced. The next status that is written of it
-// stores that.
+// Ahead has the status of an object say, in memory, what the object has announced. The next status that is written of
+// it stores that.
 func (p *Pass[T, S]) Ahead(o T, s S) {
 	p.ahead.Store(o.GetUID(), p.stored(o))
 	*p.reconciler.Status(o) = s

@@ -30,8 +30,8 @@ func TrustedBy(ctx context.Context, reader client.Reader, cluster types.Namespac
 	return anchors(secret), nil
 }
 
-// Seal returns the key with which the operator seals what it writes on objects that others may write, too. Nobody has it
-// who may not read the Secret of the cluster's authority, from whose private key it is made. nil = there is none.
+// Seal returns the key with which the operator seals what it writes on objects that others may write, too. Nobody has
+// it who may not read the Secret of the cluster's authority, from whose private key it is made. nil = there is none.
 func Seal(ctx context.Context, reader client.Reader, cluster types.NamespacedName) ([]byte, error) {
 	secret, err := readAuthority(ctx, reader, cluster)
 	if err != nil {

@@ -28,9 +28,9 @@ const (
 	spare = 16 << 20
 )
 
-// Returner gives the machine back what nobody has used since the last look. Go keeps a tenth more than what the heap was
-// allowed to grow to, for as long as nothing is allocated: after 20,000 users have been read, that is as much again as
-// they take.
+// Returner gives the machine back what nobody has used since the last look. Go keeps a tenth more than what the heap
+// was allowed to grow to, for as long as nothing is allocated: after 20,000 users have been read, that is as much again
+// as they take.
 type Returner struct{}
 
 // Start looks until the context ends.
