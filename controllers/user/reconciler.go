@@ -60,7 +60,7 @@ type Reconciler struct {
 
 	silence              silence
 	loadLimit, loadPause time.Duration
-	readLimit            time.Duration
+	readLimit, readPause time.Duration
 }
 
 // New makes the reconciler. apiReader reads past the cache; prober logs in as a user would.
@@ -69,7 +69,7 @@ func New(c batch.Common, apiReader client.Reader, prober kafka.Prober) *Reconcil
 		held: map[holding]held{}, lost: map[batch.Key]map[v1alpha1.Mechanism][]int32{}, unloaded: map[batch.Key]bool{},
 		refused: map[types.NamespacedName]string{}, markers: map[markedFile]*marker{}, partRoom: users.Room,
 		silence: silence{all: map[doorName]quiet{}}, loadLimit: loadLimit, loadPause: loadPause,
-		readLimit: readLimit}
+		readLimit: readLimit, readPause: readPause}
 	r.Begin(c, kafkaUsers, r)
 	return r
 }
