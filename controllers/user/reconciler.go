@@ -53,6 +53,9 @@ type Reconciler struct {
 	// by.
 	unloaded map[batch.Key]bool
 
+	// announced are objects that have announced that they take their principals, until they have a status.
+	announced sync.Map // by UID
+
 	// markers are those of the files of users.
 	markers map[markedFile]*marker
 	// partRoom is what the lines of one of those files may take, in bytes.
@@ -72,6 +75,12 @@ func New(c batch.Common, apiReader client.Reader, prober kafka.Prober) *Reconcil
 		readLimit: readLimit, readPause: readPause}
 	r.Begin(c, kafkaUsers, r)
 	return r
+}
+
+// announcement is what an object has announced: by which name, and in which incarnation of the cluster.
+type announcement struct {
+	of        batch.Key
+	clusterID string
 }
 
 type verifiedEntry struct {
@@ -150,11 +159,18 @@ func (r *Reconciler) forgetCluster(key types.NamespacedName) {
 	r.silence.forget(key)
 }
 
-// Forget drops which password an entry of the users file was made from, what is to be set again, and what is unproven.
+// Forget drops which password an entry of the users file was made from, what is to be set again, what is unproven, and
+// what was announced.
 func (r *Reconciler) Forget(key batch.Key) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.verified, key)
 	delete(r.lost, key)
 	delete(r.unloaded, key)
+	r.announced.Range(func(uid, a any) bool {
+		if a.(announcement).of == key {
+			r.announced.Delete(uid)
+		}
+		return true
+	})
 }
