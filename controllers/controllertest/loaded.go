@@ -14,7 +14,8 @@ func (k *FakeKafka) MetadataEnd(context.Context) (int64, error) {
 		return 0, err
 	}
 	k.shown++
-	return k.shown + 1, end()
+	next := k.shown + 1 // read before it is let go of
+	return next, end()
 }
 
 // Loaded grows with each look, but for brokers that are Behind.
@@ -30,5 +31,6 @@ func (k *FakeKafka) Loaded(_ context.Context, broker int32) (int64, error) {
 		return 0, end()
 	}
 	k.shown++
-	return k.shown, end()
+	shown := k.shown
+	return shown, end()
 }

@@ -226,3 +226,72 @@ func TestWhatAProcessBeforeHasWrittenIsSeenToBeInForce(t *testing.T) {
 		})
 	}
 }
+
+// While the API server takes no status, the process that has put a user into Kafka knows it, whatever becomes of what
+// was announced.
+func TestWhatThisProcessHasAnnouncedCountsUntilThereIsAStatus(t *testing.T) {
+	for name, spoil := range map[string]func(*world){
+		"the annotation is taken off": func(w *world) {
+			w.changeUser("app", func(u *v1alpha1.KafkaUser) { u.Annotations = nil })
+		},
+		"the object is replaced": func(w *world) {
+			w.changeUser("app", func(u *v1alpha1.KafkaUser) { u.Annotations, u.Finalizers = nil, nil })
+		},
+		"the authority is replaced": func(w *world) {
+			w.Remove(w.AuthorityIn(pki.AuthoritySecret(controllertest.ClusterKey.Name)))
+			w.sealing()
+		},
+		"the authority is gone": func(w *world) {
+			w.Remove(w.AuthorityIn(pki.AuthoritySecret(controllertest.ClusterKey.Name)))
+		},
+	} {
+		for _, m := range []v1alpha1.Mechanism{plain, scram512} {
+			t.Run(name+", "+string(m), func(t *testing.T) {
+				w := newUserWorld(t, 1).sealing()
+				w.endsBeforeTheStatus("app") // or the API server refuses it
+				w.Apply(newUser("app", time.Hour, m))
+				_ = w.Once("app")
+				spoil(w)
+				for range 3 {
+					_ = w.Once("app")
+					w.Clock.Move(time.Minute)
+				}
+				if u := w.user("app"); len(u.Finalizers) != 1 || w.Requests["patch KafkaUser"] > 2 {
+					t.Errorf("it is %+v; %v", u, w.Requests)
+				}
+				w.Apply(newUser("other", time.Hour, m))
+				_ = w.Once("other")
+				if file := w.secret("events-plain-users")["users"]; m == plain && !strings.Contains(file, "\napp:") {
+					t.Errorf("the file is\n%s", file)
+				}
+				w.Around = nil
+				w.Settle("app")
+				w.wantUser("app", "Ready")
+				w.WantSilence("app")
+				w.Remove(w.user("app"))
+				w.gone("app")
+			})
+			t.Run(name+" and the object deleted, "+string(m), func(t *testing.T) {
+				w := newUserWorld(t, 1).sealing()
+				w.endsBeforeTheStatus("app")
+				w.Apply(newUser("app", time.Hour, m))
+				_ = w.Once("app")
+				spoil(w)
+				_ = w.Once("app")
+				w.Remove(w.user("app"))
+				w.Around = nil
+				w.gone("app")
+				w.Settle("app") // as its last event has it
+				file := w.secret("events-plain-users")["users"]
+				if len(w.Kafka.Scram["app"])+len(w.Kafka.ACLSet)+len(w.Kafka.QuotasOf["app"]) != 0 ||
+					strings.Contains(file, "\napp:") {
+					t.Errorf("left: %v %v %v %s", w.Kafka.Scram, w.Kafka.ACLSet, w.Kafka.QuotasOf, file)
+				}
+				w.users.announced.Range(func(uid, _ any) bool {
+					t.Errorf("%v is remembered", uid)
+					return true
+				})
+			})
+		}
+	}
+}

@@ -287,9 +287,15 @@ func (p *userPass) awaitRead(ctx context.Context, probes []*probe) *reads {
 			}
 		}
 	}
+	limit := p.r.readLimit
+	if !p.wrote {
+		limit = 0
+	}
+	waits, cancel := context.WithTimeout(ctx, limit) // one for all of them, however many there are
+	defer cancel()
 	var mu sync.Mutex
 	batch.Each(probers, looks, func(l look) {
-		err := p.reading(ctx, kinds[l], r.markers[l.filePart], l.broker)
+		err := p.reading(ctx, waits, kinds[l], r.markers[l.filePart], l.broker)
 		mu.Lock()
 		defer mu.Unlock()
 		r.failed[l] = err
@@ -311,26 +317,22 @@ func (p *userPass) mounted(ctx context.Context) map[int32]int {
 }
 
 const (
-	// readLimit bounds the wait, within the flush that has written a file, for one broker to read it. A kubelet whose pod
-	// was touched takes a part of that; else each user would say first that a broker is behind, and then that it is not.
+	// readLimit bounds the wait, within the flush that has written a file, for brokers to read it. A kubelet whose pod was
+	// touched takes a part of that; else each user would say first that a broker is behind, and then that it is not.
 	readLimit = 1500 * time.Millisecond
 	// readPause is before the second look, and doubles: each look that comes too early is a line in the broker's log.
 	readPause = 100 * time.Millisecond
 )
 
-// reading looks whether one broker has read the state of a file, and waits for it where this flush has written one.
-func (p *userPass) reading(ctx context.Context, k *fileKind, m *marker, broker int32) error {
-	limit := p.r.readLimit
-	if !p.wrote {
-		limit = 0
-	}
-	waits, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	for wait := readPause; ; wait *= 2 {
+// reading looks whether one broker has read the state of a file, and goes on looking until the wait ends. The last look
+// is at its end.
+func (p *userPass) reading(ctx, waits context.Context, k *fileKind, m *marker, broker int32) error {
+	for wait := p.r.readPause; ; wait *= 2 {
 		err := p.read(ctx, k, m, broker)
-		if !errors.Is(err, k.notRead()) || pause(waits, wait) != nil {
+		if !errors.Is(err, k.notRead()) || waits.Err() != nil {
 			return err
 		}
+		_ = pause(waits, wait)
 	}
 }
 

@@ -309,6 +309,9 @@ func (p *userPass) vacant(i *userItem) bool {
 func (p *userPass) announce(ctx context.Context, i *userItem) error {
 	u, clusterID := i.claim.Holder, p.pass.Cluster.ID()
 	record, next := users.Recorded(u, clusterID), *u.Status.DeepCopy()
+	if p.remembered(u) && !users.Announced(u, clusterID, p.seal) {
+		record = nil // it is announced once more
+	}
 	if record == nil {
 		next.Credentials = users.Taken(clusterID)
 	}
@@ -318,6 +321,7 @@ func (p *userPass) announce(ctx context.Context, i *userItem) error {
 			return err
 		}
 		p.pass.Ahead(u, next)
+		p.remember(u)
 		return nil
 	}
 	if !claim.HasFinalizer(u) {
@@ -342,10 +346,41 @@ func (p *userPass) meetSeal(ctx context.Context) (err error) {
 // recall puts what objects have announced on record, in memory.
 func (p *userPass) recall(objects []*v1alpha1.KafkaUser) {
 	for _, u := range objects {
-		if clusterID := p.pass.Cluster.ID(); users.Announced(u, clusterID, p.seal) {
+		if p.announced(u) {
 			next := *u.Status.DeepCopy()
-			next.Credentials = users.Taken(clusterID)
+			next.Credentials = users.Taken(p.pass.Cluster.ID())
 			p.pass.Ahead(u, next)
+		}
+	}
+}
+
+// announced tells whether an object has announced that it takes its principal.
+func (p *userPass) announced(u *v1alpha1.KafkaUser) bool {
+	return users.Announced(u, p.pass.Cluster.ID(), p.seal) || p.remembered(u)
+}
+
+// remember is for an object that has announced something. Its status may be refused for long, and meanwhile somebody may
+// take the announcement off, or replace the authority that it is sealed with.
+func (p *userPass) remember(u *v1alpha1.KafkaUser) {
+	p.r.announced.Store(u.UID, announcement{batch.Key{Cluster: p.pass.Cluster.Key, Name: users.Name(u)}, p.pass.Cluster.ID()})
+}
+
+// remembered tells whether this process has had an object announce something that has no status yet.
+func (p *userPass) remembered(u *v1alpha1.KafkaUser) bool {
+	if len(u.Status.Conditions) > 0 {
+		return false
+	}
+	a, is := p.r.announced.Load(u.UID)
+	return is && a.(announcement).clusterID == p.pass.Cluster.ID()
+}
+
+// dropAnnounced forgets what objects have announced that have a status by now.
+func (p *userPass) dropAnnounced() {
+	for _, i := range p.items {
+		for _, u := range i.concerned() {
+			if len(u.Status.Conditions) > 0 {
+				p.r.announced.Delete(u.UID)
+			}
 		}
 	}
 }

@@ -202,7 +202,7 @@ func (p *userPass) namesIn(ctx context.Context, store mechanism.Store) (map[stri
 func (p *userPass) hasLine(u *v1alpha1.KafkaUser, store mechanism.Store) bool {
 	asks := mechanism.Uses(u.Spec.Authentication.Mechanisms, store)
 	c := users.Recorded(u, p.pass.Cluster.ID())
-	if users.Announced(u, p.pass.Cluster.ID(), p.seal) { // it is the cache's own
+	if p.announced(u) { // it is the cache's own
 		c = users.Taken(p.pass.Cluster.ID())
 	}
 	stands := mechanism.Uses(recorded(c), store)

@@ -751,3 +751,39 @@ func TestTheFlushThatWritesAFileWaitsForBrokersToReadIt(t *testing.T) {
 		})
 	}
 }
+
+// The last look is at the end of the wait: what a broker has read by then counts.
+func TestTheWaitForBrokersToReadAFileEndsWithALook(t *testing.T) {
+	w := newCertificateWorld(t, 1)
+	w.Apply(newUser("other", time.Hour, plain))
+	w.Settle("other")
+	w.Apply(newUser("app", time.Hour, plain))
+	w.Mounts = map[int32]map[string][]byte{0: w.Files()}
+	w.users.prober = &kubelets{world: w, after: 1}
+	w.users.readLimit, w.users.readPause = 300*time.Millisecond, time.Hour
+	w.Reset()
+	if err := w.Once("app"); err != nil {
+		t.Fatal(err)
+	}
+	w.wantUser("app", "Ready")
+	if w.Logins != 3 { // the first look, that at the end, and the user
+		t.Errorf("%d logins", w.Logins)
+	}
+}
+
+// The wait is for all brokers together: there may be many more of them than are asked at once.
+func TestManyBrokersAreNotWaitedForOneAfterTheOther(t *testing.T) {
+	const brokers = 3 * probers
+	w := newCertificateWorld(t, brokers)
+	w.Apply(newUser("other", time.Hour, plain))
+	w.Settle("other")
+	w.Apply(newUser("app", time.Hour, plain))
+	w.mountAll(brokers)
+	w.users.readLimit, w.users.readPause = 300*time.Millisecond, time.Hour // a first look, and one at the end
+	w.Reset()
+	_ = w.Once("app")
+	w.wantUser("app", "Reconciling/"+users.ReasonProving)
+	if w.Logins < brokers+1 || w.Logins > brokers+probers {
+		t.Errorf("%d looks at %d brokers", w.Logins, brokers)
+	}
+}

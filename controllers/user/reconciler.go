@@ -53,6 +53,9 @@ type Reconciler struct {
 	// by.
 	unloaded map[batch.Key]bool
 
+	// announced are objects that have announced that they take their principals, until they have a status.
+	announced sync.Map // by UID
+
 	// markers are those of the files of users.
 	markers map[markedFile]*marker
 	// partRoom is what the lines of one of those files may take, in bytes.
@@ -60,7 +63,7 @@ type Reconciler struct {
 
 	silence              silence
 	loadLimit, loadPause time.Duration
-	readLimit            time.Duration
+	readLimit, readPause time.Duration
 }
 
 // New makes the reconciler. apiReader reads past the cache; prober logs in as a user would.
@@ -69,9 +72,15 @@ func New(c batch.Common, apiReader client.Reader, prober kafka.Prober) *Reconcil
 		held: map[holding]held{}, lost: map[batch.Key]map[v1alpha1.Mechanism][]int32{}, unloaded: map[batch.Key]bool{},
 		refused: map[types.NamespacedName]string{}, markers: map[markedFile]*marker{}, partRoom: users.Room,
 		silence: silence{all: map[doorName]quiet{}}, loadLimit: loadLimit, loadPause: loadPause,
-		readLimit: readLimit}
+		readLimit: readLimit, readPause: readPause}
 	r.Begin(c, kafkaUsers, r)
 	return r
+}
+
+// announcement is what an object has announced: by which name, and in which incarnation of the cluster.
+type announcement struct {
+	of        batch.Key
+	clusterID string
 }
 
 type verifiedEntry struct {
@@ -150,11 +159,18 @@ func (r *Reconciler) forgetCluster(key types.NamespacedName) {
 	r.silence.forget(key)
 }
 
-// Forget drops which password an entry of the users file was made from, what is to be set again, and what is unproven.
+// Forget drops which password an entry of the users file was made from, what is to be set again, what is unproven, and
+// what was announced.
 func (r *Reconciler) Forget(key batch.Key) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.verified, key)
 	delete(r.lost, key)
 	delete(r.unloaded, key)
+	r.announced.Range(func(uid, a any) bool {
+		if a.(announcement).of == key {
+			r.announced.Delete(uid)
+		}
+		return true
+	})
 }

@@ -17,6 +17,7 @@ import (
 
 // Report writes the status of every object at most once, and not at all when the status says the same already.
 func (p *userPass) Report(ctx context.Context) {
+	defer p.dropAnnounced()
 	batch.Each(batch.Writers, p.items, func(i *userItem) {
 		if i.state != postponed {
 			p.pass.Errs.Add(i.claim.Name, p.settle(ctx, i))
