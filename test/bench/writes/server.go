@@ -94,7 +94,8 @@ func (s *server) connect() error {
 }
 
 func (s *server) makeAtomic(ctx context.Context) error {
-	crd := &apiextensionsv1.CustomResourceDefinition{ObjectMeta: metav1.ObjectMeta{Name: "kafkatopics." + v1alpha1.GroupVersion.Group}}
+	crd := &apiextensionsv1.CustomResourceDefinition{}
+	crd.Name = "kafkatopics." + v1alpha1.GroupVersion.Group
 	const status = "/spec/versions/0/schema/openAPIV3Schema/properties/status"
 	patch := `[{"op":"add","path":"` + status + `/x-kubernetes-map-type","value":"atomic"}]`
 	return s.kube.Patch(ctx, crd, client.RawPatch(types.JSONPatchType, []byte(patch)))
