@@ -128,6 +128,9 @@ bench-users: N ?= 500
 bench-users: ## N users from creation to deletion, likewise; as root
 	@hack/bench-life.sh users -n $(N) -rest $(REST) -brokers $(BROKERS) -mechanism $(MECHANISM) -beside $(BESIDE)
 
+bench-writes: ## what one write to a topic costs the API server and etcd, by what is written and how
+	@hack/bench-writes.sh
+
 bench-balance: ## a cluster that grew from 3 to 6 brokers is evened out, by the operator and by Kafka's own tool
 	@hack/bench-balance.sh -size $(SIZE) -rate $(RATE)
 

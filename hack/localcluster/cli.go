@@ -29,8 +29,8 @@ type options struct {
 	ref, fromBinary, entrypoint, out string
 
 	// apiserver
-	dir  string
-	keep bool
+	dir         string
+	keep, fsync bool
 }
 
 // invocation is a command that was asked for.
@@ -95,6 +95,7 @@ func newFlags(o *options) *flag.FlagSet {
 	f.StringVar(&o.out, "out", "", "image: folder of the OCI layout")
 	f.StringVar(&o.dir, "dir", "", "apiserver: folder for its files (default: a temporary one)")
 	f.BoolVar(&o.keep, "keep", false, "apiserver: keep the files at the end")
+	f.BoolVar(&o.fsync, "fsync", false, "apiserver: etcd calls fsync, as it does in production")
 	return f
 }
 
@@ -148,7 +149,7 @@ func runAPIServer(ctx context.Context, in invocation) error {
 	defer cancel()
 	return standalone.Run(ctx, standalone.Options{
 		Dir: in.dir, Components: tools.ComponentsBinary(), APIServer: os.Getenv("CASTELLAN_APISERVER"), Keep: in.keep,
-		Extra: in.args,
+		Fsync: in.fsync, Extra: in.args,
 	}, os.Stdout)
 }
 

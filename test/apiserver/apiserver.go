@@ -24,12 +24,14 @@ type Server struct {
 }
 
 // Start runs the API server of the local cluster (hack/localcluster) and waits until it is ready. The environment's
-// CASTELLAN_LOCALCLUSTER names the program; without it, it is built from the repository's folder.
-func Start(ctx context.Context, repository string) (*Server, error) {
+// CASTELLAN_LOCALCLUSTER names the program; without it, it is built from the repository's folder. Arguments are more of
+// that program's, such as -fsync, or after "--" of the API server's.
+func Start(ctx context.Context, repository string, arguments ...string) (*Server, error) {
 	command := exec.Command("go", "-C", filepath.Join(repository, "hack", "localcluster"), "run", ".", "apiserver")
 	if binary := os.Getenv("CASTELLAN_LOCALCLUSTER"); binary != "" {
 		command = exec.Command(binary, "apiserver")
 	}
+	command.Args = append(command.Args, arguments...)
 	command.Stderr = os.Stderr
 	// A group of its own: an interrupt from the terminal ends us, which closes the pipe, which ends the server in order.
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

@@ -94,7 +94,7 @@ func (w *World) begin(ctx context.Context) (report.Phase, error) {
 	audit, err1 := auditSize(w.server.AuditLog())
 	serverCPU, err2 := w.serverCPU()
 	brokerCPU, err3 := w.brokerCPU()
-	harnessCPU, err4 := cpuSeconds(os.Getpid())
+	harnessCPU, err4 := CPUSeconds(os.Getpid())
 	start := time.Now()
 	if err := errors.Join(err1, err2, err3, err4, w.StartOperator(ctx)); err != nil {
 		return phase, err
@@ -105,7 +105,7 @@ func (w *World) begin(ctx context.Context) (report.Phase, error) {
 		for _, n := range w.wire.counted() {
 			asked += n
 		}
-		used, err := cpuSeconds(w.Operator.pid())
+		used, err := CPUSeconds(w.Operator.pid())
 		if err != nil || asked == lastAsked && used-lastUsed < quietCPU {
 			return phase, errors.Join(err, meter.Read(&phase))
 		}
@@ -305,10 +305,10 @@ type Meter struct {
 // NewMeter begins to measure.
 func (w *World) NewMeter() (*Meter, error) {
 	audit, err1 := auditSize(w.server.AuditLog())
-	operatorCPU, err2 := cpuSeconds(w.Operator.pid())
+	operatorCPU, err2 := CPUSeconds(w.Operator.pid())
 	serverCPU, err3 := w.serverCPU()
 	brokerCPU, err4 := w.brokerCPU()
-	harnessCPU, err5 := cpuSeconds(os.Getpid())
+	harnessCPU, err5 := CPUSeconds(os.Getpid())
 	err := errors.Join(err1, err2, err3, err4, err5, resetPeak(w.Operator.pid()))
 	return &Meter{w, audit, w.wire.counted(), operatorCPU, serverCPU, brokerCPU, harnessCPU}, err
 }
@@ -318,12 +318,12 @@ func (m *Meter) Read(p *report.Phase) error {
 	var errs [7]error
 	var operatorCPU, serverCPU, brokerCPU, harnessCPU float64
 	p.APIRequests, errs[0] = auditSince(m.world.server.AuditLog(), m.audit)
-	operatorCPU, errs[1] = cpuSeconds(m.world.Operator.pid())
+	operatorCPU, errs[1] = CPUSeconds(m.world.Operator.pid())
 	serverCPU, errs[2] = m.world.serverCPU()
 	p.PeakRSS, errs[3] = peakRSS(m.world.Operator.pid())
-	p.Load, errs[4] = loadAverage()
+	p.Load, errs[4] = LoadAverage()
 	brokerCPU, errs[5] = m.world.brokerCPU()
-	harnessCPU, errs[6] = cpuSeconds(os.Getpid())
+	harnessCPU, errs[6] = CPUSeconds(os.Getpid())
 	p.BrokerCPU, p.HarnessCPU = brokerCPU-m.brokerCPU, harnessCPU-m.harnessCPU
 	p.OperatorCPU, p.ServerCPU = operatorCPU-m.operatorCPU, serverCPU-m.serverCPU
 	p.KafkaRequests = m.world.wire.counted()
@@ -340,7 +340,7 @@ func (w *World) Counted(api string) int { return w.wire.counted()[api] }
 // brokerCPU is what the operator's brokers have used since they began.
 func (w *World) brokerCPU() (sum float64, err error) {
 	for _, n := range w.Bench.Brokers.Nodes {
-		seconds, err := cpuSeconds(n.PID())
+		seconds, err := CPUSeconds(n.PID())
 		if err != nil {
 			return 0, err
 		}
@@ -351,13 +351,13 @@ func (w *World) brokerCPU() (sum float64, err error) {
 
 // serverCPU is what the API server and etcd have used since they began.
 func (w *World) serverCPU() (float64, error) {
-	pids, err := descendants(w.server.PID())
+	pids, err := Descendants(w.server.PID())
 	if err != nil {
 		return 0, err
 	}
 	sum := 0.0
 	for _, pid := range pids {
-		seconds, err := cpuSeconds(pid)
+		seconds, err := CPUSeconds(pid)
 		if err != nil {
 			return 0, err
 		}

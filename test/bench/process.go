@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Operator is the operator's program as a process of its own.
@@ -105,21 +107,15 @@ func (o *Operator) stop() {
 
 func (o *Operator) pid() int { return o.command.Process.Pid }
 
-// clockTicks is the unit of times in /proc, which is the same on every Linux that Go runs on.
-const clockTicks = 100
-
-// cpuSeconds is what a process has used since it began.
-func cpuSeconds(pid int) (float64, error) {
-	fields, err := stat(pid)
-	if err != nil {
-		return 0, err
+// CPUSeconds is what a process has used since it began.
+func CPUSeconds(pid int) (float64, error) {
+	// The clock of a whole process by its id, as clock_getcpuclockid(3) makes it: /proc counts in hundredths of a second.
+	const scheduled = 2
+	var used unix.Timespec
+	if err := unix.ClockGettime(int32(^pid)<<3|scheduled, &used); err != nil {
+		return 0, fmt.Errorf("read the times of process %d: %w", pid, err)
 	}
-	user, err1 := strconv.ParseFloat(fields[11], 64)
-	system, err2 := strconv.ParseFloat(fields[12], 64)
-	if err1 != nil || err2 != nil {
-		return 0, fmt.Errorf("read the times of process %d: %v", pid, fields[11:13])
-	}
-	return (user + system) / clockTicks, nil
+	return time.Duration(used.Nano()).Seconds(), nil
 }
 
 // stat returns the fields of /proc/PID/stat that follow the name.
@@ -135,8 +131,8 @@ func stat(pid int) ([]string, error) {
 	return fields, nil
 }
 
-// descendants are all processes below one.
-func descendants(pid int) ([]int, error) {
+// Descendants are all processes below one.
+func Descendants(pid int) ([]int, error) {
 	paths, err := filepath.Glob("/proc/[0-9]*")
 	if err != nil {
 		return nil, err
@@ -183,8 +179,8 @@ func peakRSS(pid int) (float64, error) {
 	return 0, fmt.Errorf("process %d tells no VmHWM", pid)
 }
 
-// loadAverage is the machine's of the last minute.
-func loadAverage() (float64, error) {
+// LoadAverage is the machine's of the last minute.
+func LoadAverage() (float64, error) {
 	content, err := os.ReadFile("/proc/loadavg")
 	if err != nil {
 		return 0, err

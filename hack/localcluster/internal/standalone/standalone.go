@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -35,6 +36,8 @@ type Options struct {
 	APIServer string
 	// Keep leaves the files at the end, to look at logs.
 	Keep bool
+	// Fsync makes etcd wait for the disk, which the local cluster's does not.
+	Fsync bool
 	// Extra are more arguments for kube-apiserver.
 	Extra []string
 }
@@ -60,6 +63,9 @@ func Run(ctx context.Context, o Options, out io.Writer) (err error) {
 	client, err := kube.New(fmt.Sprintf("https://127.0.0.1:%d", ports[0]), server.PKI, control.CA, control.Admin)
 	if err != nil {
 		return err
+	}
+	if o.Fsync {
+		etcd = slices.DeleteFunc(etcd, func(argument string) bool { return argument == "--unsafe-no-fsync" })
 	}
 	ctx, stop := context.WithCancel(ctx)
 	failed := make(chan error, 2)
