@@ -39,37 +39,13 @@ type Pass[T Object, S any] struct {
 	admission  Admission
 	Claims     []claim.Claim[T]
 	Errs       *errorList // of single names; they delay no other
-	// ahead are, by UID, the stored statuses of objects that say more in memory; see Ahead.
-	ahead *sync.Map
+	ahead      *storedStatuses[S]
 }
 
 // NewPass begins a flush over a cluster whose namespaces have been looked up.
 func NewPass[T Object, S any](r *Reconciler[T, S], c Host, a Admission) Pass[T, S] {
-	return Pass[T, S]{reconciler: r, Cluster: c, admission: a, Errs: &errorList{}, ahead: &sync.Map{}}
-}
-
-// Ahead has the status of an object say, in memory, what the object has announced. The next status that is written of
-// it stores that.
-func (p *Pass[T, S]) Ahead(o T, s S) {
-	p.ahead.Store(o.GetUID(), p.stored(o))
-	*p.reconciler.Status(o) = s
-}
-
-// stored is the status of an object as the API server has it.
-func (p *Pass[T, S]) stored(o T) S {
-	if s, says := p.ahead.Load(o.GetUID()); says {
-		return s.(S)
-	}
-	return *p.reconciler.Status(o)
-}
-
-// keepAhead has an object say after a write of its metadata what it said before: the answer of the API server does not.
-func (p *Pass[T, S]) keepAhead(o T) (restore func()) {
-	if _, says := p.ahead.Load(o.GetUID()); !says {
-		return func() {}
-	}
-	said := *p.reconciler.Status(o)
-	return func() { *p.reconciler.Status(o) = said }
+	return Pass[T, S]{reconciler: r, Cluster: c, admission: a, Errs: &errorList{},
+		ahead: newStored[S]()}
 }
 
 // Work is the rest of a flush. An error of Change means that nothing is known about any name.
@@ -277,7 +253,7 @@ func (p *Pass[T, S]) WriteStatus(ctx context.Context, o T, s S) error {
 	err := write(ctx, o, p.stored(o), p.signed(s))
 	switch {
 	case err == nil:
-		p.ahead.Delete(o.GetUID())
+		p.ahead.drop(o.GetUID())
 		p.noticeUnsigned(o)
 		return nil
 	case apierrors.IsConflict(err): // nothing is on record: no next step
@@ -320,7 +296,7 @@ func (p *Pass[T, S]) RecordAhead(ctx context.Context, o T, s S) error {
 		return fmt.Errorf("write ahead into the status of %s %s/%s: %w",
 			p.reconciler.Name, o.GetNamespace(), o.GetName(), err)
 	}
-	p.ahead.Delete(o.GetUID())
+	p.ahead.drop(o.GetUID())
 	return nil
 }
 

@@ -54,7 +54,7 @@ type Reconciler struct {
 	unloaded map[batch.Key]bool
 
 	// announced are objects that have announced that they take their principals, until they have a status.
-	announced sync.Map // by UID
+	announced announcements
 
 	// markers are those of the files of users.
 	markers map[markedFile]*marker
@@ -75,12 +75,6 @@ func New(c batch.Common, apiReader client.Reader, prober kafka.Prober) *Reconcil
 		readLimit: readLimit, readPause: readPause}
 	r.Begin(c, kafkaUsers, r)
 	return r
-}
-
-// announcement is what an object has announced: by which name, and in which incarnation of the cluster.
-type announcement struct {
-	of        batch.Key
-	clusterID string
 }
 
 type verifiedEntry struct {
@@ -167,10 +161,5 @@ func (r *Reconciler) Forget(key batch.Key) {
 	delete(r.verified, key)
 	delete(r.lost, key)
 	delete(r.unloaded, key)
-	r.announced.Range(func(uid, a any) bool {
-		if a.(announcement).of == key {
-			r.announced.Delete(uid)
-		}
-		return true
-	})
+	r.announced.forgetName(key)
 }
