@@ -111,8 +111,8 @@ func (p *userPass) announced(u *v1alpha1.KafkaUser) bool {
 	return users.Announced(u, p.pass.Cluster.ID(), p.seal) || p.remembered(u)
 }
 
-// remember is for an object that has announced something. Its status may be refused for long, and meanwhile somebody may
-// take the announcement off, or replace the authority that it is sealed with.
+// remember is for an object that has announced something. Its status may be refused for long, and meanwhile somebody
+// may take the announcement off, or replace the authority that it is sealed with.
 func (p *userPass) remember(u *v1alpha1.KafkaUser) {
 	name := batch.Key{Cluster: p.pass.Cluster.Key, Name: users.Name(u)}
 	p.r.announced.add(u.UID, announcement{name, p.pass.Cluster.ID()})
