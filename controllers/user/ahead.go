@@ -120,8 +120,11 @@ func (p *userPass) remember(u *v1alpha1.KafkaUser) {
 
 // remembered tells whether this process has had an object announce something that has no status yet.
 func (p *userPass) remembered(u *v1alpha1.KafkaUser) bool {
+	if len(u.Status.Conditions) > 0 {
+		return false
+	}
 	made := p.r.announced.of(u.UID)
-	return len(u.Status.Conditions) == 0 && made.clusterID != "" && made.clusterID == p.pass.Cluster.ID()
+	return made.clusterID != "" && made.clusterID == p.pass.Cluster.ID()
 }
 
 // dropAnnounced forgets what objects have announced that have a status by now.

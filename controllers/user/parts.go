@@ -112,6 +112,7 @@ func heldBy(parts []*partSecret) []users.Part {
 type writing struct {
 	changed bool      // a line of a PLAIN user differs
 	sum     hash.Hash // what tells this state of the files from others
+	anew    []bool    // for each kind of file: a marker that nobody knows is made anew
 }
 
 // writeParts writes the Secrets in which something differs. The first one is the last: so it does not say that another
@@ -121,6 +122,9 @@ func (p *userPass) writeParts(
 	ctx context.Context, parts []*partSecret, next []users.Part,
 ) (changed bool, state string, err error) {
 	w := &writing{sum: sha256.New()}
+	for n := range fileKinds {
+		w.anew = append(w.anew, p.refusesIn(&fileKinds[n]))
+	}
 	var errs []error
 	words, count := wordsOf(parts[0]), len(next)
 	for n := 1; n < len(next); n++ {
@@ -159,7 +163,7 @@ func (p *userPass) writePart(ctx context.Context, w *writing, s *partSecret, nex
 		k := &fileKinds[n]
 		file, have := k.in(next), s.file(k.entry)
 		differs := !s.exists || !bytes.Equal(file, plainauth.Unmarked(have))
-		marked, err := p.mark(k, s.number, file, have, differs, p.refusesIn(k))
+		marked, err := p.mark(k, s.number, file, have, differs, w.anew[n])
 		if err != nil {
 			return err
 		}
