@@ -39,13 +39,13 @@ type Pass[T Object, S any] struct {
 	admission  Admission
 	Claims     []claim.Claim[T]
 	Errs       *errorList // of single names; they delay no other
-	ahead      *storedStatuses[S]
+	// ahead are the stored statuses of objects that say more in memory; see Ahead.
+	ahead *ByUID[S]
 }
 
 // NewPass begins a flush over a cluster whose namespaces have been looked up.
 func NewPass[T Object, S any](r *Reconciler[T, S], c Host, a Admission) Pass[T, S] {
-	return Pass[T, S]{reconciler: r, Cluster: c, admission: a, Errs: &errorList{},
-		ahead: newStored[S]()}
+	return Pass[T, S]{reconciler: r, Cluster: c, admission: a, Errs: &errorList{}, ahead: &ByUID[S]{}}
 }
 
 // Work is the rest of a flush. An error of Change means that nothing is known about any name.
@@ -253,7 +253,7 @@ func (p *Pass[T, S]) WriteStatus(ctx context.Context, o T, s S) error {
 	err := write(ctx, o, p.stored(o), p.signed(s))
 	switch {
 	case err == nil:
-		p.ahead.drop(o.GetUID())
+		p.ahead.Forget(o.GetUID())
 		p.noticeUnsigned(o)
 		return nil
 	case apierrors.IsConflict(err): // nothing is on record: no next step
@@ -296,7 +296,7 @@ func (p *Pass[T, S]) RecordAhead(ctx context.Context, o T, s S) error {
 		return fmt.Errorf("write ahead into the status of %s %s/%s: %w",
 			p.reconciler.Name, o.GetNamespace(), o.GetName(), err)
 	}
-	p.ahead.drop(o.GetUID())
+	p.ahead.Forget(o.GetUID())
 	return nil
 }
 

@@ -24,34 +24,6 @@ import (
 // topic is created. It is taken off as soon as Kafka has said that it created nothing. It stays only where no answer
 // came.
 
-// refusedAnnouncements remembers, by UID, the objects whose announcement Kafka has refused, until it is off: the API
-// server may be away. The zero value is ready, and safe for concurrent use.
-type refusedAnnouncements struct {
-	mu  sync.Mutex
-	ids map[types.UID]bool
-}
-
-func (r *refusedAnnouncements) has(id types.UID) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.ids[id]
-}
-
-func (r *refusedAnnouncements) add(id types.UID) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.ids == nil {
-		r.ids = map[types.UID]bool{}
-	}
-	r.ids[id] = true
-}
-
-func (r *refusedAnnouncements) forget(id types.UID) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	delete(r.ids, id)
-}
-
 // mutationQuota remembers until when Kafka takes no changes of a cluster, as it has said (controller_mutation_rate).
 // The zero value is ready, and safe for concurrent use.
 type mutationQuota struct{ until sync.Map }
@@ -152,7 +124,7 @@ func (p *pass) announce(ctx context.Context, changes topics.Changes) topics.Chan
 			changes = p.notAnnounced(a.item, a.err, changes)
 		case a.intent != "":
 			a.announced = true
-			p.controller.refused.forget(a.claim.Holder.UID)
+			p.controller.refused.Forget(a.claim.Holder.UID)
 		}
 	}
 	return changes
@@ -242,14 +214,14 @@ func (p *pass) notCreated(i *item, err error) topics.Outcome {
 // whatever bears the name from now on is somebody else's.
 func (p *pass) withdraw(ctx context.Context, refused ...*v1alpha1.KafkaTopic) {
 	for _, t := range refused {
-		p.controller.refused.add(t.UID)
+		p.controller.refused.Put(t.UID, struct{}{})
 	}
 	batch.Each(batch.Writers, refused, func(t *v1alpha1.KafkaTopic) {
 		delete(t.Annotations, v1alpha1.AnnotationCreating)
 		dropped := client.IgnoreNotFound(p.engine.Writer.DropAnnotation(ctx, t, v1alpha1.AnnotationCreating))
 		err := errors.Join(dropped, p.dropRecord(ctx, t))
 		if err == nil {
-			p.controller.refused.forget(t.UID)
+			p.controller.refused.Forget(t.UID)
 			return
 		}
 		p.flush.Errs.Add(topics.Name(t),

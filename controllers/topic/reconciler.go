@@ -31,9 +31,10 @@ type (
 
 // Reconciler cares for the topics of one cluster at a time, many in one flush.
 type Reconciler struct {
-	engine  engine
-	mover   moving.Mover
-	refused refusedAnnouncements
+	engine engine
+	mover  moving.Mover
+	// refused are the objects whose announcement Kafka has refused, until it is off: the API server may be away.
+	refused batch.ByUID[struct{}]
 	quota   mutationQuota
 	// health is that of topics which do better or worse than their status says.
 	health batch.Doubts
@@ -92,7 +93,7 @@ func (r *Reconciler) Open(
 	}
 	for _, f := range all {
 		for _, t := range f.Objects {
-			if r.refused.has(t.UID) { // it still stands there, and says nothing
+			if _, is := r.refused.Get(t.UID); is { // it still stands there, and says nothing
 				delete(t.Annotations, v1alpha1.AnnotationCreating)
 				p.refused = append(p.refused, t)
 			}

@@ -2,10 +2,6 @@ package user
 
 import (
 	"context"
-	"maps"
-	"sync"
-
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/controllers/batch"
@@ -18,42 +14,6 @@ import (
 type announcement struct {
 	name      batch.Key
 	clusterID string
-}
-
-// announcements are those that objects without a status have made in this process, by UID. The zero value is ready, and
-// safe for concurrent use.
-type announcements struct {
-	mu  sync.Mutex
-	all map[types.UID]announcement
-}
-
-func (a *announcements) add(id types.UID, made announcement) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.all == nil {
-		a.all = map[types.UID]announcement{}
-	}
-	a.all[id] = made
-}
-
-// of is what an object has announced; the zero value = nothing.
-func (a *announcements) of(id types.UID) announcement {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.all[id]
-}
-
-func (a *announcements) forget(id types.UID) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	delete(a.all, id)
-}
-
-// forgetName forgets what all objects have announced that have stood for a name.
-func (a *announcements) forgetName(name batch.Key) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	maps.DeleteFunc(a.all, func(_ types.UID, made announcement) bool { return made.name == name })
 }
 
 // announce writes to the object, before anything happens in Kafka, the finalizer, and on record that the object takes
@@ -115,7 +75,7 @@ func (p *userPass) announced(u *v1alpha1.KafkaUser) bool {
 // may take the announcement off, or replace the authority that it is sealed with.
 func (p *userPass) remember(u *v1alpha1.KafkaUser) {
 	name := batch.Key{Cluster: p.pass.Cluster.Key, Name: users.Name(u)}
-	p.r.announced.add(u.UID, announcement{name, p.pass.Cluster.ID()})
+	p.r.announced.Put(u.UID, announcement{name, p.pass.Cluster.ID()})
 }
 
 // remembered tells whether this process has had an object announce something that has no status yet.
@@ -123,8 +83,8 @@ func (p *userPass) remembered(u *v1alpha1.KafkaUser) bool {
 	if len(u.Status.Conditions) > 0 {
 		return false
 	}
-	made := p.r.announced.of(u.UID)
-	return made.clusterID != "" && made.clusterID == p.pass.Cluster.ID()
+	made, is := p.r.announced.Get(u.UID)
+	return is && made.clusterID == p.pass.Cluster.ID()
 }
 
 // dropAnnounced forgets what objects have announced that have a status by now.
@@ -132,7 +92,7 @@ func (p *userPass) dropAnnounced() {
 	for _, i := range p.items {
 		for _, u := range i.concerned() {
 			if len(u.Status.Conditions) > 0 {
-				p.r.announced.forget(u.UID)
+				p.r.announced.Forget(u.UID)
 			}
 		}
 	}

@@ -287,8 +287,8 @@ func TestWhatThisProcessHasAnnouncedCountsUntilThereIsAStatus(t *testing.T) {
 					strings.Contains(file, "\napp:") {
 					t.Errorf("left: %v %v %v %s", w.Kafka.Scram, w.Kafka.ACLSet, w.Kafka.QuotasOf, file)
 				}
-				if all := w.users.announced.all; len(all) > 0 {
-					t.Errorf("%v is remembered", all)
+				if n := w.users.announced.Len(); n > 0 {
+					t.Errorf("%d are remembered", n)
 				}
 			})
 		}

@@ -54,7 +54,7 @@ type Reconciler struct {
 	unloaded map[batch.Key]bool
 
 	// announced are objects that have announced that they take their principals, until they have a status.
-	announced announcements
+	announced batch.ByUID[announcement]
 
 	// markers are those of the files of users.
 	markers map[markedFile]*marker
@@ -161,5 +161,5 @@ func (r *Reconciler) Forget(key batch.Key) {
 	delete(r.verified, key)
 	delete(r.lost, key)
 	delete(r.unloaded, key)
-	r.announced.forgetName(key)
+	r.announced.ForgetAll(func(made announcement) bool { return made.name == key })
 }
