@@ -284,25 +284,35 @@ func TestWhatAUserWritesOnItsObjectIsNoProofOfWhatTheOperatorDid(t *testing.T) {
 	}
 }
 
+// By the status that is written ahead, or by an announcement, which the status says that is written because an answer of
+// Kafka was lost.
 func TestAUserIsOnRecordBeforeAnythingOfItIsInKafka(t *testing.T) {
-	for _, kind := range []string{"scram-alter", "acl-create", "quota-alter"} {
-		t.Run(kind, func(t *testing.T) {
-			w := newUserWorld(t, 1)
-			w.Apply(newUser("app", time.Hour, v1alpha1.MechanismScram512))
-			w.Kafka.Lose = kind
-			if w.Once("app") == nil {
-				t.Fatal("the answer was not lost")
-			}
-			if c := w.user("app").Status.Credentials; c == nil || c.ClusterID != "incarnation-1" || len(c.Mechanisms) != 0 {
-				t.Fatalf("on record is %+v", c)
-			}
-			w.restart()
-			w.Remove(w.user("app"))
-			w.Settle("app")
-			if w.user("app") != nil || len(w.Kafka.Scram["app"])+len(w.Kafka.ACLSet)+len(w.Kafka.QuotasOf["app"]) != 0 {
-				t.Errorf("left: %v %v %v", w.Kafka.Scram, w.Kafka.ACLSet, w.Kafka.QuotasOf)
-			}
-		})
+	worlds := map[string]func(*testing.T) *world{
+		"recorded":  func(t *testing.T) *world { return newUserWorld(t, 1) },
+		"announced": func(t *testing.T) *world { return newUserWorld(t, 1).sealing() },
+	}
+	for name, begin := range worlds {
+		for _, kind := range []string{"scram-alter", "acl-create", "quota-alter"} {
+			t.Run(name+", "+kind, func(t *testing.T) {
+				w := begin(t)
+				w.Apply(newUser("app", time.Hour, v1alpha1.MechanismScram512))
+				w.Kafka.Lose = kind
+				if w.Once("app") == nil {
+					t.Fatal("the answer was not lost")
+				}
+				s := w.user("app").Status
+				if c := s.Credentials; len(s.Conditions) == 0 || c == nil || c.ClusterID != "incarnation-1" ||
+					len(c.Mechanisms) != 0 {
+					t.Fatalf("on record is %+v, and it says %+v", c, s.Conditions)
+				}
+				w.restart()
+				w.Remove(w.user("app"))
+				w.Settle("app")
+				if w.user("app") != nil || len(w.Kafka.Scram["app"])+len(w.Kafka.ACLSet)+len(w.Kafka.QuotasOf["app"]) != 0 {
+					t.Errorf("left: %v %v %v", w.Kafka.Scram, w.Kafka.ACLSet, w.Kafka.QuotasOf)
+				}
+			})
+		}
 	}
 }
 

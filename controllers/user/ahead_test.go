@@ -45,16 +45,24 @@ func (w *world) endsBeforeTheStatus(name string) {
 	}
 }
 
-func TestAnAnnouncedUserIsKnownAgain(t *testing.T) {
+// crashed is a world in which the operator has ended after it had put a user into Kafka and before any status was
+// written, and in which another one begins.
+func crashed(t *testing.T, m v1alpha1.Mechanism) *world {
+	t.Helper()
 	w := newUserWorld(t, 1).sealing()
 	w.endsBeforeTheStatus("app")
-	w.Apply(newUser("app", time.Hour, scram512))
+	w.Apply(newUser("app", time.Hour, m))
 	_ = w.Once("app")
+	w.Around = nil
+	w.restart()
+	return w
+}
+
+func TestAnAnnouncedUserIsKnownAgain(t *testing.T) {
+	w := crashed(t, scram512)
 	if u := w.user("app"); len(w.Kafka.Scram["app"]) != 1 || u.Status.Credentials != nil || w.onRecord(u) == nil {
 		t.Fatalf("Kafka has %v; it is %+v", w.Kafka.Scram, u)
 	}
-	w.Around = nil
-	w.restart()
 	w.Settle("app")
 	w.wantUser("app", "Ready")
 	if c := w.user("app").Status.Credentials; c == nil || c.ClusterID != "incarnation-1" || len(c.ProvenOn) != 1 {
@@ -63,41 +71,12 @@ func TestAnAnnouncedUserIsKnownAgain(t *testing.T) {
 	w.WantSilence("app")
 }
 
-// The first status that is written because Kafka's answer was lost says what was announced.
-func TestAUserOfWhichTheFirstAnswerWasLostStaysOnRecord(t *testing.T) {
-	for _, kind := range []string{"scram-alter", "acl-create", "quota-alter"} {
-		t.Run(kind, func(t *testing.T) {
-			w := newUserWorld(t, 1).sealing()
-			w.Apply(newUser("app", time.Hour, scram512))
-			w.Kafka.Lose = kind
-			if w.Once("app") == nil {
-				t.Fatal("the answer was not lost")
-			}
-			if s := w.user("app").Status; len(s.Conditions) == 0 || s.Credentials == nil ||
-				s.Credentials.ClusterID != "incarnation-1" {
-				t.Fatalf("it is %+v", s)
-			}
-			w.restart()
-			w.Remove(w.user("app"))
-			w.Settle("app")
-			if w.user("app") != nil || len(w.Kafka.Scram["app"])+len(w.Kafka.ACLSet)+len(w.Kafka.QuotasOf["app"]) != 0 {
-				t.Errorf("left: %v %v %v", w.Kafka.Scram, w.Kafka.ACLSet, w.Kafka.QuotasOf)
-			}
-		})
-	}
-}
-
 // What an announced user has in Kafka is taken away with it, also where Kafka cannot be asked at first: the status that
 // says so keeps what was announced.
 func TestAnAnnouncedUserThatIsDeletedLeavesNothing(t *testing.T) {
 	for name, answers := range map[string]bool{"Kafka answers": true, "Kafka does not answer at first": false} {
 		t.Run(name, func(t *testing.T) {
-			w := newUserWorld(t, 1).sealing()
-			w.endsBeforeTheStatus("app")
-			w.Apply(newUser("app", time.Hour, scram512))
-			_ = w.Once("app")
-			w.Around = nil
-			w.restart()
+			w := crashed(t, scram512)
 			if !answers {
 				w.Kafka.Down = errors.New("connection refused")
 				_ = w.Once("app")
@@ -117,12 +96,7 @@ func TestAnAnnouncedUserThatIsDeletedLeavesNothing(t *testing.T) {
 
 // kubectl replace takes the finalizer off, and may leave the annotation.
 func TestAnAnnouncedUserThatHasLostItsFinalizerStaysOnRecord(t *testing.T) {
-	w := newUserWorld(t, 1).sealing()
-	w.endsBeforeTheStatus("app")
-	w.Apply(newUser("app", time.Hour, scram512))
-	_ = w.Once("app")
-	w.Around = nil
-	w.restart()
+	w := crashed(t, scram512)
 	w.changeUser("app", func(u *v1alpha1.KafkaUser) { u.Finalizers = nil })
 	w.Kafka.Lose = "scram-alter"
 	if w.Once("app") == nil {
@@ -135,12 +109,7 @@ func TestAnAnnouncedUserThatHasLostItsFinalizerStaysOnRecord(t *testing.T) {
 
 // A line of an announced user stays in the file of PLAIN users while others change it.
 func TestTheLineOfAnAnnouncedUserStaysWhileOthersChangeTheFile(t *testing.T) {
-	w := newUserWorld(t, 1).sealing()
-	w.endsBeforeTheStatus("app")
-	w.Apply(newUser("app", time.Hour, plain))
-	_ = w.Once("app")
-	w.Around = nil
-	w.restart()
+	w := crashed(t, plain)
 	w.Apply(newUser("other", time.Hour, plain))
 	_ = w.Once("other")
 	if file := w.secret("events-plain-users")["users"]; !strings.Contains(file, "\napp:") ||
