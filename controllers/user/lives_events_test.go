@@ -344,6 +344,9 @@ func (h *life) meddled(name string) {
 			delete(h.theirs, f)
 		}
 	}
+	if !h.heldBy(name) { // ACLs remain of it, which is all that may be taken from it
+		h.isTheirs(before)
+	}
 }
 
 // hurt says that whoever has a name may not be able to log in, for no fault of the operator.

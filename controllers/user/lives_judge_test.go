@@ -196,10 +196,12 @@ func (h *life) depart(before seen) {
 		is, there := now.objects[id]
 		revoked := there && is.DeletionTimestamp == nil && h.onRecord(was) != nil && h.onRecord(is) == nil &&
 			!users.Elsewhere(was)
+		stood, ready := h.ready[id]
 		if there && !revoked {
+			h.begun[id] = h.begun[id] || ready && is.DeletionTimestamp != nil &&
+				!h.willLogIn(users.Name(is), stood.mechanisms, stood.shown, now.holds[id])
 			continue
 		}
-		stood, ready := h.ready[id]
 		if delete(h.ready, id); h.onRecord(was) == nil {
 			continue
 		}
@@ -209,8 +211,8 @@ func (h *life) depart(before seen) {
 			continue
 		case stays:
 			h.isLeft(users.Name(was))
-			if ready && !slices.Contains(stood.mechanisms, byTLS) &&
-				!h.logsInBy(users.Name(was), stood.mechanisms, stood.shown, before.holds[id]) {
+			if ready && !h.begun[id] && !slices.Contains(stood.mechanisms, byTLS) &&
+				!h.willLogIn(users.Name(was), stood.mechanisms, stood.shown, before.holds[id]) {
 				h.fail("%s was to be left behind, and does not log in", wish(was))
 			}
 			h.say("  user %s of %s is left behind", users.Name(was), was.Name)
@@ -310,6 +312,14 @@ func (h *life) logsInBy(name string, mechanisms []v1alpha1.Mechanism, with ...sh
 	return all(batch.Serving(h.cluster()), func(broker int32) bool {
 		return all(mechanisms, func(m v1alpha1.Mechanism) bool { return h.opensBy(broker, name, m, with) })
 	})
+}
+
+// willLogIn tells whether a user logs in on every broker as soon as each has the files as they are now.
+func (h *life) willLogIn(name string, mechanisms []v1alpha1.Mechanism, with ...shown) bool {
+	mounts := h.Mounts
+	defer func() { h.Mounts = mounts }()
+	h.Mounts = nil
+	return h.logsInBy(name, mechanisms, with...)
 }
 
 func (h *life) opensBy(broker int32, name string, m v1alpha1.Mechanism, with []shown) bool {

@@ -42,6 +42,8 @@ type life struct {
 	ready map[types.UID]standing
 	// left are names of users that have stayed when their object went.
 	left map[string]bool
+	// begun are objects that are being deleted, of whose user something had been taken away when it was to stay.
+	begun map[types.UID]bool
 	// gone are logins of users of whom it was said that they are gone.
 	gone []login
 	// hushed is what must stand in no status and no event.
@@ -69,7 +71,7 @@ func newLife(t *testing.T, seed uint64) *life {
 	h := &life{
 		world: newUsersOf(t, cluster), seed: seed, random: rand.New(rand.NewPCG(seed, 1)),
 		theirs: map[fact]bool{}, secrets: map[types.NamespacedName]string{}, ready: map[types.UID]standing{},
-		hushed: map[string]bool{}, left: map[string]bool{},
+		hushed: map[string]bool{}, left: map[string]bool{}, begun: map[types.UID]bool{},
 		home: &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: controllertest.ClusterKey.Namespace}},
 	}
 	if err := h.Client.Get(t.Context(), client.ObjectKeyFromObject(h.home), h.home); err != nil {

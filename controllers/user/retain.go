@@ -119,7 +119,7 @@ func (p *userPass) settleRetained(ctx context.Context, i *userItem, owners []*v1
 	}
 	for _, u := range owners {
 		p.r.Events.Eventf(u, p.pass.Cluster.Object, corev1.EventTypeNormal, "Released", "Delete",
-			"User %q stays in Kafka with its credentials, ACLs and quotas (deletionPolicy Retain)", i.claim.Name)
+			"User %q stays in Kafka with the credentials, ACLs and quotas that it has there (deletionPolicy Retain)", i.claim.Name)
 	}
 	return p.pass.Release(ctx, owners...)
 }

@@ -206,3 +206,25 @@ func TestAUserThatStaysDoesSoWithItsPresentPasswordAlone(t *testing.T) {
 		t.Error("the password before logs in again, or none does")
 	}
 }
+
+// A deletion has taken away what Kafka has of a user, and a broker has not read the files since. What is to stay from then
+// on is its line, made again from its Secret; ACLs and quotas are gone, and nobody says that they stay.
+func TestAUserThatIsToStayWhileItGoesKeepsWhatIsLeftOfIt(t *testing.T) {
+	w := newCertificateWorld(t, 2)
+	w.Apply(newUser("app", time.Hour, plain))
+	w.Settle("app")
+	password := w.password()
+	w.Mounts = map[int32]map[string][]byte{0: w.Files()}
+	w.Remove(w.user("app"))
+	_ = w.Once("app")
+	w.wantUser("app", "Reconciling/Revoking")
+	w.changeUser("app", func(u *v1alpha1.KafkaUser) { u.Spec.DeletionPolicy = v1alpha1.DeletionRetain })
+	w.Settle("app")
+	w.Mounts = nil
+	if w.user("app") != nil || !w.login("app", password) {
+		t.Errorf("it hangs, or does not log in")
+	}
+	if said := w.told(); !strings.Contains(said, "that it has there") {
+		t.Errorf("said: %s", said)
+	}
+}
