@@ -113,6 +113,15 @@ func (c Host) goneText() string {
 	return fmt.Sprintf("KafkaCluster %q is being deleted", c.Key.Name)
 }
 
+// found says how an object of this kind comes by a cluster, where there is none. spec.clusterRef cannot be changed.
+func (c Host) found(kind string) string {
+	if c.elsewhere {
+		return "add it there, or delete this " + kind
+	}
+	return fmt.Sprintf("create it, or write another %s that names one that there is, with spec.clusterRef.namespace if it is "+
+		"elsewhere, and delete this one", kind)
+}
+
 // awaited says what the cluster still needs before anything can be done in it; empty = nothing.
 func (c Host) awaited() string {
 	if c.nobodys {

@@ -152,8 +152,8 @@ func (p *Pass[T, S]) abandon(ctx context.Context) {
 				p.Errs.Add(c.Name, p.WriteWaiting(ctx, o, reasonClusterNotAvailable, why))
 				continue
 			}
-			absent := verdict.Stalled(reasonClusterNotFound, "spec.clusterRef.name", "%s; create it, or delete this %s",
-				why, p.reconciler.Name)
+			absent := verdict.Stalled(reasonClusterNotFound, "spec.clusterRef.name", "%s; %s",
+				why, p.Cluster.found(p.reconciler.Name))
 			absent.Follows = !p.Cluster.elsewhere
 			p.Errs.Add(c.Name, p.WriteVerdict(ctx, o, p.Follow(o, absent)))
 		}

@@ -531,6 +531,31 @@ func TestATopicBeforeItsClusterIsNotStalledUntilItsClusterIsOverdue(t *testing.T
 	w.WantSilence("lost")
 }
 
+// spec.clusterRef cannot be changed, so that a wrong one takes another object.
+func TestAReferenceThatNothingFollowsIsToldWithACureThatWorks(t *testing.T) {
+	for name, c := range map[string]struct {
+		only []string
+		want string
+	}{
+		"no such cluster": {nil, `spec.clusterRef.name: there is no KafkaCluster "events" in namespace "shop"; create it, ` +
+			"or write another KafkaTopic that names one that there is, with spec.clusterRef.namespace if it is elsewhere, " +
+			"and delete this one"},
+		"a namespace that nobody looks after": {[]string{"elsewhere"}, `spec.clusterRef.name: the operator does not look ` +
+			`after namespace "shop" (its flag --watch-namespaces); add it there, or delete this KafkaTopic`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, controllertest.NewTopic("lost", "l", 0))
+			w.Shared.Namespaces.Only = c.only
+			w.restart()
+			w.Settle("lost")
+			w.wantTopic("lost", "Stalled/ClusterNotFound")
+			if got := controllertest.Message(w.Topic("lost").Status.Conditions); got != c.want {
+				t.Errorf("it says %q", got)
+			}
+		})
+	}
+}
+
 func TestAClusterThatIsGoneHoldsNoTopicBack(t *testing.T) {
 	w := newWorld(
 		t,
