@@ -619,7 +619,7 @@ func TestAUserThatExistsIsAConflictUntilItIsToBeTakenOver(t *testing.T) {
 	}
 	w.Settle("app")
 	w.wantUser("app", "Stalled/UserExists")
-	want := `spec.adoption: user "app" has SCRAM credentials, ACLs, quotas in Kafka already`
+	want := `spec.adoption: user "app" has SCRAM credentials, ACLs and quotas in Kafka already`
 	if got := controllertest.Message(w.user("app").Status.Conditions); !strings.HasPrefix(got, want) {
 		t.Errorf("it says %q", got)
 	}

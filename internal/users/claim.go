@@ -147,20 +147,20 @@ func Exists(c Claim, live Live, clusterID string, host model.Host) *verdict.Verd
 	if len(found) == 0 {
 		return nil
 	}
-	renewed := "the password of this object and "
+	renewed := "password, "
 	if Elsewhere(c.Holder) {
 		renewed = ""
 	}
 	fault := verdict.Stalled(ReasonExists, "spec.adoption",
 		"user %q has %s in Kafka already and this object did not put them there; "+
-			"to take the user over, with %snothing that does not stand here, set spec.adoption "+
-			"to Always, or choose another spec.name",
-		c.Name, strings.Join(found, ", "), renewed)
+			"to replace what is there by the %sACLs and quotas of this object, set spec.adoption to Always, or choose "+
+			"another spec.name",
+		c.Name, listed(found), renewed)
 	if !adopts {
 		fault = verdict.Stalled(ReasonExists, "spec.adoption",
 			"user %q has %s in Kafka already and this object did not put them there, and namespace %q may not take it over; "+
 				"choose another spec.name, or ask whoever owns KafkaCluster %s/%s for the permission Adopt, in its "+
-				"spec.access.grants", c.Name, strings.Join(found, ", "), c.Holder.Namespace, host.Namespace, host.Name)
+				"spec.access.grants", c.Name, listed(found), c.Holder.Namespace, host.Namespace, host.Name)
 	}
 	fault.Doubtful, fault.After, fault.AtMost = true, claim.TakenLook, claim.TakenLookLimit
 	return &fault
@@ -189,6 +189,14 @@ func inPlainFile(objects []*v1alpha1.KafkaUser, clusterID string) bool {
 			return mechanism.Uses([]v1alpha1.Mechanism{s.Mechanism}, mechanism.PasswordFile)
 		})
 	})
+}
+
+func listed(found []string) string {
+	last := len(found) - 1
+	if last < 1 {
+		return strings.Join(found, "")
+	}
+	return strings.Join(found[:last], ", ") + " and " + found[last]
 }
 
 // of lists what Kafka has of a user.
