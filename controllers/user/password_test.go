@@ -97,12 +97,12 @@ func TestAPasswordThatCannotBeUsedIsRefusedAndTheOneBeforeStaysInForce(t *testin
 		want  string
 	}{
 		"gone": {func(w *world) { w.withdraw("own") }, `with the key "password" and that label, or label it where it has been ` +
-			`created without: kubectl label secret own kafka.castellan.dev/use=password`},
+			`created without: kubectl -n shop label secret own kafka.castellan.dev/use=password`},
 		"unlabelled": {func(w *world) { w.provide("own", "hush-hush", nil) },
-			"kubectl label secret own kafka.castellan.dev/use=password"},
+			"kubectl -n shop label secret own kafka.castellan.dev/use=password"},
 		"labelled for another use": {func(w *world) {
 			w.provide("own", "hush-hush", map[string]string{v1alpha1.LabelUse: v1alpha1.UseListenerAuthority})
-		}, "kubectl label secret own kafka.castellan.dev/use=password"},
+		}, "kubectl -n shop label secret own kafka.castellan.dev/use=password"},
 		"empty":               {func(w *world) { w.provide("own", "", forPassword) }, "it is empty"},
 		"with a line's end":   {func(w *world) { w.provide("own", "hush-hush\n", forPassword) }, "line break"},
 		"changed by SASLprep": {func(w *world) { w.provide("own", "hush\u00adhush", forPassword) }, "SASLprep"},

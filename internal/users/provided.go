@@ -82,9 +82,9 @@ func mixesDirections(password string) bool {
 // PasswordField is what names the Secret with the password of a user.
 const PasswordField = "spec.authentication.passwordSecret"
 
-// Source is where the password of a user comes from.
+// Source is where the password of a user comes from: the entry Key of a Secret in the user's namespace.
 type Source struct {
-	Secret, Key string
+	Namespace, Secret, Key string
 }
 
 // SourceOf returns where the password of a user comes from; nil = the operator makes it.
@@ -93,7 +93,7 @@ func SourceOf(u *v1alpha1.KafkaUser) *Source {
 	if ref == nil {
 		return nil
 	}
-	source := Source{Secret: ref.Name, Key: ref.Key}
+	source := Source{Namespace: u.Namespace, Secret: ref.Name, Key: ref.Key}
 	if source.Key == "" { // the default of the schema; an object that a test makes has none
 		source.Key = PasswordKey
 	}
@@ -103,16 +103,22 @@ func SourceOf(u *v1alpha1.KafkaUser) *Source {
 // Missing says that there is no such Secret. It stays as it is while one is created without the label: the operator
 // does not see that.
 func (s Source) Missing() verdict.Verdict {
-	const label = v1alpha1.LabelUse + "=" + v1alpha1.UsePassword
 	return verdict.Stalled(ReasonPassword, PasswordField, "there is no Secret %q in the namespace of the KafkaUser with "+
-		"the label %s; create it with the key %q and that label, or label it where it has been created without: kubectl "+
-		"label secret %s %s", s.Secret, label, s.Key, s.Secret, label)
+		"the label %s; create it with the key %q and that label, or label it where it has been created without: %s",
+		s.Secret, permission, s.Key, s.labelling())
 }
 
 // Unlabelled says that nobody has permitted the Secret to be read.
 func (s Source) Unlabelled() verdict.Verdict {
 	return verdict.Stalled(ReasonPassword, PasswordField, "Secret %q is not read: nobody has labelled it for this use; "+
-		"label it, if you may: kubectl label secret %s %s=%s", s.Secret, s.Secret, v1alpha1.LabelUse, v1alpha1.UsePassword)
+		"label it, if you may: %s", s.Secret, s.labelling())
+}
+
+// permission is the label by which whoever may write the Secret lets the operator read it.
+const permission = v1alpha1.LabelUse + "=" + v1alpha1.UsePassword
+
+func (s Source) labelling() string {
+	return fmt.Sprintf("kubectl -n %s label secret %s %s", s.Namespace, s.Secret, permission)
 }
 
 // Read takes the password out of the data of the Secret. What it says never holds it.

@@ -66,17 +66,18 @@ func TestAPasswordThatClientsWouldNotAgreeOnIsUnusable(t *testing.T) {
 func TestWhatIsSaidOfASecretLeadsToItsCureAndNeverHoldsThePassword(t *testing.T) {
 	u := &v1alpha1.KafkaUser{Spec: v1alpha1.KafkaUserSpec{Authentication: v1alpha1.UserAuthentication{
 		PasswordSecret: &v1alpha1.PasswordSecret{Name: "app-password"}}}}
+	u.Namespace = "shop"
 	from := SourceOf(u)
 	if from == nil || from.Key != "password" || SourceOf(&v1alpha1.KafkaUser{}) != nil {
 		t.Fatalf("%+v", from)
 	}
 	if got := from.Unlabelled().Text(); !strings.Contains(got,
-		"kubectl label secret app-password kafka.castellan.dev/use=password") {
+		"kubectl -n shop label secret app-password kafka.castellan.dev/use=password") {
 		t.Error(got)
 	}
 	if got := from.Missing().Text(); !strings.HasPrefix(got, PasswordField+`: there is no Secret "app-password" in the `+
 		"namespace of the KafkaUser with the label kafka.castellan.dev/use=password; create it with ") ||
-		!strings.HasSuffix(got, "kubectl label secret app-password kafka.castellan.dev/use=password") {
+		!strings.HasSuffix(got, "kubectl -n shop label secret app-password kafka.castellan.dev/use=password") {
 		t.Error(got)
 	}
 	if _, fault := from.Read(map[string][]byte{"other": []byte("x")}); fault == nil || fault.Field != PasswordField+".key" {
