@@ -122,7 +122,7 @@ func (p *userPass) tellCertificates() {
 			former = "the former one lets in until the list that brokers read has been written, which is tried again"
 		}
 		p.r.Events.Eventf(i.claim.Holder, i.renewed, corev1.EventTypeNormal, "CertificateRenewed", "Issue",
-			"Secret %q holds a new certificate, for the one before: %s; %s", i.renewed.Name, i.told, former)
+			"Secret %q holds a new certificate; the reason: %s; %s", i.renewed.Name, i.told, former)
 	}
 }
 

@@ -558,7 +558,8 @@ func TestWhatBecameOfAFormerCertificateIsToldOnceItIsSo(t *testing.T) {
 			_ = w.Once("app")
 			told := w.told()
 			if got := strings.Contains(told, "the former one opens nothing any more"); got == fails ||
-				strings.Count(told, "CertificateRenewed") != 1 {
+				strings.Count(told, "CertificateRenewed") != 1 ||
+				!strings.Contains(told, `Secret "app-kafka" holds a new certificate; the reason: another one is asked for; `) {
 				t.Errorf("%q", told)
 			}
 		})
