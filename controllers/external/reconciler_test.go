@@ -277,7 +277,7 @@ func TestASecretThatIsNotLabelledForItIsNotUsed(t *testing.T) {
 			}
 			for m := range said {
 				if !strings.Contains(m, "spec.external.authentication.secretName") ||
-					!strings.Contains(m, "kubectl label secret login kafka.castellan.dev/use=external-cluster") {
+					!strings.Contains(m, "kubectl -n shop label secret login kafka.castellan.dev/use=external-cluster") {
 					t.Error(m)
 				}
 			}

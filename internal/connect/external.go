@@ -49,7 +49,7 @@ func (c *Connections) ReadAccess(ctx context.Context, cluster *v1alpha1.KafkaClu
 		}
 		secrets[name] = external.Data(secret.Labels, secret.Data)
 	}
-	access, fault := external.Resolve(cluster.Spec.External, secrets)
+	access, fault := external.Resolve(cluster.Namespace, cluster.Spec.External, secrets)
 	if fault != nil {
 		return external.Access{}, *fault
 	}

@@ -56,23 +56,23 @@ func Data(labels map[string]string, data map[string][]byte) map[string][]byte {
 	return data
 }
 
-// Resolve makes the access from the spec and the Secrets that it names; one that does not exist has no entry, and one
+// Resolve makes the access from the spec and the Secrets of the namespace that it names; one that does not exist has no entry, and one
 // that may not be read is nil.
-func Resolve(e *v1alpha1.External, secrets map[string]map[string][]byte) (Access, *verdict.Verdict) {
-	a := Access{}
+func Resolve(namespace string, e *v1alpha1.External, secrets map[string]map[string][]byte) (Access, *verdict.Verdict) {
+	a, given := Access{}, given{namespace, secrets}
 	for _, server := range e.BootstrapServers {
 		a.Seeds = append(a.Seeds, string(server))
 	}
-	if f := a.trust(e.TLS, secrets); f != nil {
+	if f := a.trust(e.TLS, given); f != nil {
 		return Access{}, f
 	}
-	if f := a.authenticate(e.Authentication, secrets); f != nil {
+	if f := a.authenticate(e.Authentication, given); f != nil {
 		return Access{}, f
 	}
 	return a, nil
 }
 
-func (a *Access) trust(t *v1alpha1.ExternalTLS, secrets map[string]map[string][]byte) *verdict.Verdict {
+func (a *Access) trust(t *v1alpha1.ExternalTLS, from given) *verdict.Verdict {
 	switch {
 	case t == nil:
 		return nil
@@ -82,7 +82,7 @@ func (a *Access) trust(t *v1alpha1.ExternalTLS, secrets map[string]map[string][]
 	}
 	const field = fieldCASecret
 	key := cmp.Or(t.CASecret.Key, defaultCAKey)
-	values, f := entries(field, t.CASecret.Name, []string{key}, secrets)
+	values, f := from.entries(field, t.CASecret.Name, []string{key})
 	if f != nil {
 		return f
 	}
@@ -94,8 +94,7 @@ func (a *Access) trust(t *v1alpha1.ExternalTLS, secrets map[string]map[string][]
 	return nil
 }
 
-func (a *Access) authenticate(auth *v1alpha1.ExternalAuthentication,
-	secrets map[string]map[string][]byte) *verdict.Verdict {
+func (a *Access) authenticate(auth *v1alpha1.ExternalAuthentication, from given) *verdict.Verdict {
 	if auth == nil {
 		return nil
 	}
@@ -104,7 +103,7 @@ func (a *Access) authenticate(auth *v1alpha1.ExternalAuthentication,
 	if auth.Mechanism == v1alpha1.ExternalTLSCertificate {
 		keys = []string{certificateKey, privateKey}
 	}
-	values, f := entries(field, auth.SecretName, keys, secrets)
+	values, f := from.entries(field, auth.SecretName, keys)
 	if f != nil {
 		return f
 	}
@@ -136,18 +135,23 @@ func (a Access) User() string {
 	return a.Username
 }
 
+// given are the Secrets of a namespace that a spec names.
+type given struct {
+	namespace string
+	secrets   map[string]map[string][]byte
+}
+
 // entries returns the values of a Secret's keys, all of which it must have.
-func entries(field, name string, keys []string, secrets map[string]map[string][]byte) ([][]byte, *verdict.Verdict) {
-	data, exists := secrets[name]
+func (g given) entries(field, name string, keys []string) ([][]byte, *verdict.Verdict) {
+	data, exists := g.secrets[name]
 	if !exists {
 		// It stays as it is while one is created without the label: the operator does not see that.
-		const label = v1alpha1.LabelUse + "=" + v1alpha1.UseExternalCluster
 		return nil, secretFault(field, "there is no Secret %q with the label %s; create it with %s and that label, or label "+
-			"it where it has been created without: kubectl label secret %s %s", name, label, listed(keys), name, label)
+			"it where it has been created without: %s", name, permission, listed(keys), g.labelling(name))
 	}
 	if data == nil {
-		return nil, secretFault(field, "Secret %q is not read: nobody has labelled it for this use; label it, if you may: "+
-			"kubectl label secret %s %s=%s", name, name, v1alpha1.LabelUse, v1alpha1.UseExternalCluster)
+		return nil, secretFault(field, "Secret %q is not read: nobody has labelled it for this use; label it, if you may: %s",
+			name, g.labelling(name))
 	}
 	values := make([][]byte, len(keys))
 	for i, key := range keys {
@@ -156,6 +160,13 @@ func entries(field, name string, keys []string, secrets map[string]map[string][]
 		}
 	}
 	return values, nil
+}
+
+// permission is the label by which whoever may write a Secret lets the operator read it.
+const permission = v1alpha1.LabelUse + "=" + v1alpha1.UseExternalCluster
+
+func (g given) labelling(name string) string {
+	return fmt.Sprintf("kubectl -n %s label secret %s %s", g.namespace, name, permission)
 }
 
 func listed(keys []string) string {

@@ -71,14 +71,14 @@ func TestAccessIsMadeOfTheSpecAndItsSecrets(t *testing.T) {
 			return a.Mechanism == "" && len(a.Certificate) > 0 && len(a.Key) > 0 && a.Password == ""
 		}},
 	} {
-		a, f := Resolve(spec(c.mechanism, c.tls), given)
+		a, f := Resolve("kafka", spec(c.mechanism, c.tls), given)
 		if f != nil || !c.check(a) || !slices.Equal(a.Seeds, []string{"a.example.com:9092", "b.example.com:9092"}) {
 			t.Errorf("%q: %v", c.mechanism, f)
 		}
 	}
 	system := spec("", true)
 	system.TLS.CASecret = nil
-	if a, f := Resolve(system, nil); f != nil || !a.SystemRoots {
+	if a, f := Resolve("kafka", system, nil); f != nil || !a.SystemRoots {
 		t.Errorf("the system's authorities: %+v %v", a, f)
 	}
 	one := spec("TLS", true)
@@ -92,7 +92,7 @@ func TestOfTheSecretOfAnAuthorityOnlyCertificatesAreTaken(t *testing.T) {
 	given := secrets(t)
 	certificate := string(given["trust"]["ca.crt"])
 	given["trust"]["ca.crt"] = append([]byte(certificate), given["login"]["tls.key"]...)
-	a, f := Resolve(spec("PLAIN", true), given)
+	a, f := Resolve("kafka", spec("PLAIN", true), given)
 	if f != nil || string(a.CA) != certificate {
 		t.Errorf("users' Secrets hold the authority's, and %d bytes of another kind: %v", len(a.CA)-len(certificate), f)
 	}
@@ -109,12 +109,12 @@ func TestWhatIsWrongWithASecretIsToldWithFieldAndCure(t *testing.T) {
 			[]string{"authentication.secretName", `no Secret "login"`,
 				"with the label kafka.castellan.dev/use=external-cluster; ",
 				`create it with the keys "username" and "password"`,
-				"kubectl label secret login kafka.castellan.dev/use=external-cluster"}},
+				"kubectl -n kafka label secret login kafka.castellan.dev/use=external-cluster"}},
 		{"not labelled", "PLAIN", func(s secretData) { s["login"] = Data(nil, s["login"]) },
 			[]string{"authentication.secretName", `"login"`, "is not read",
-				"kubectl label secret login kafka.castellan.dev/use=external-cluster"}},
+				"kubectl -n kafka label secret login kafka.castellan.dev/use=external-cluster"}},
 		{"a CA that is not labelled", "PLAIN", func(s secretData) { s["trust"] = Data(nil, s["trust"]) },
-			[]string{"tls.caSecret", `"trust"`, "kubectl label secret trust kafka.castellan.dev/use=external-cluster"}},
+			[]string{"tls.caSecret", `"trust"`, "kubectl -n kafka label secret trust kafka.castellan.dev/use=external-cluster"}},
 		{"labelled and empty", "PLAIN", func(s secretData) {
 			s["login"] = Data(map[string]string{"kafka.castellan.dev/use": "external-cluster"}, nil)
 		}, []string{`"username"`, "add it"}},
@@ -134,7 +134,7 @@ func TestWhatIsWrongWithASecretIsToldWithFieldAndCure(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			given := secrets(t)
 			c.spoil(given)
-			_, f := Resolve(spec(c.mechanism, true), given)
+			_, f := Resolve("kafka", spec(c.mechanism, true), given)
 			if f == nil {
 				t.Fatal("nothing is said")
 			}

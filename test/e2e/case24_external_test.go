@@ -97,7 +97,7 @@ func careAbroad(t *testing.T) {
 	)
 	eventually(t, time.Minute, "a Secret that nobody has labelled for it is not read", func(ctx context.Context) error {
 		return isStalled(ctx, cluster, "InvalidSecret", []string{"spec.external.authentication.secretName",
-			"kubectl label secret login kafka.castellan.dev/use=external-cluster"})
+			"label secret login kafka.castellan.dev/use=external-cluster"})
 	})
 	writeLogin(t, ns, admin.username, "not-the-password-of-admin", forExternal)
 	eventually(t, time.Minute, "the wrong password is told", func(ctx context.Context) error {
