@@ -126,6 +126,11 @@ func TestAPasswordThatCannotBeUsedIsRefusedAndTheOneBeforeStaysInForce(t *testin
 				u.Spec.Authentication.PasswordSecret.Name = "other"
 			})
 		}, `there is no Secret "other"`},
+		"of the operator's own": {func(w *world) {
+			w.changeUser("app", func(u *v1alpha1.KafkaUser) {
+				u.Spec.Authentication.PasswordSecret.Name = "app-kafka"
+			})
+		}, `Secret "app-kafka" is the connection Secret`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newUserWorld(t, 2)

@@ -65,6 +65,10 @@ func (p *userPass) readProvided(ctx context.Context, u *v1alpha1.KafkaUser) (str
 	if from == nil {
 		return "", nil, nil
 	}
+	if from.Secret == users.SecretName(u) {
+		fault := from.Own()
+		return "", &fault, nil
+	}
 	key := secretKey(u.Namespace, from.Secret)
 	secret := &corev1.Secret{}
 	err := p.r.provided.Get(ctx, key, secret)

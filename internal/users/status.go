@@ -42,6 +42,9 @@ const (
 	ReasonNoPlainRoom   = "TooManyPlainUsers"
 	ReasonLineLost      = "LineLost"
 	ReasonBinding       = "BindingRefused"
+	// Of Warning.
+	ReasonIdleAnnotation = "IdleAnnotation"
+	ReasonUnlikelyName   = "UnlikelyName"
 )
 
 // Explain says Kafka's refusal in the language of the KafkaUser's fields. field is the one that was being carried out.
@@ -135,13 +138,6 @@ func since(u *v1alpha1.KafkaUser, s v1alpha1.KafkaUserStatus, now time.Time) *me
 	}
 	at := metav1.NewTime(now).Rfc3339Copy()
 	return &at
-}
-
-// warn tells of annotations that nobody will ever act upon. Unlike one of a KafkaCluster, which is refused, a typing
-// error here keeps nobody from logging in.
-func warn(s *v1alpha1.KafkaUserStatus, u *v1alpha1.KafkaUser, now time.Time) {
-	claim.Warn(&s.Conditions, u, claim.ReasonUnknownAnnotation, claim.UnknownAnnotations("KafkaUser", u,
-		v1alpha1.AnnotationRotatePassword, v1alpha1.AnnotationReissueCertificate, v1alpha1.AnnotationPause), now)
 }
 
 // SeenStatus returns the status of an object for the spec as it is now. It keeps what the status records; the caller

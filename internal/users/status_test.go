@@ -14,6 +14,7 @@ import (
 // Nobody is to wait for a password that is never made.
 func TestAMisspeltAnnotationOfAKafkaUserIsAWarning(t *testing.T) {
 	u, now := &v1alpha1.KafkaUser{}, time.Unix(3e6, 0)
+	u.Spec.Authentication.Mechanisms = []v1alpha1.Mechanism{v1alpha1.MechanismPlain, v1alpha1.MechanismTLS}
 	u.Annotations = map[string]string{"kafka.castellan.dev/rotate-pasword": "1", v1alpha1.AnnotationRotatePassword: "1",
 		v1alpha1.AnnotationReissueCertificate: "1", v1alpha1.AnnotationPause: "false"}
 	u.Status = StatusOf(u, Report{}, now)
@@ -29,6 +30,45 @@ func TestAMisspeltAnnotationOfAKafkaUserIsAWarning(t *testing.T) {
 	delete(u.Annotations, "kafka.castellan.dev/rotate-pasword")
 	if s := StatusOf(u, Report{}, now); meta.FindStatusCondition(s.Conditions, v1alpha1.ConditionWarning) != nil {
 		t.Error("the warning stays after its cause")
+	}
+}
+
+func TestWhatNothingWillComeOfIsAWarning(t *testing.T) {
+	external := []v1alpha1.Mechanism{v1alpha1.MechanismExternal}
+	for name, c := range map[string]struct {
+		mechanisms   []v1alpha1.Mechanism
+		named        string
+		annotation   string
+		reason, says string // empty = nothing is said
+	}{
+		"another password without one": {[]v1alpha1.Mechanism{v1alpha1.MechanismTLS}, "app", v1alpha1.AnnotationRotatePassword,
+			"IdleAnnotation", "rotate-password]: the user has no password, and nothing comes of it; remove it"},
+		"another password": {[]v1alpha1.Mechanism{v1alpha1.MechanismTLS, v1alpha1.MechanismPlain}, "app",
+			v1alpha1.AnnotationRotatePassword, "", ""},
+		"another certificate without one": {[]v1alpha1.Mechanism{v1alpha1.MechanismScram512}, "app",
+			v1alpha1.AnnotationReissueCertificate, "IdleAnnotation", "reissue-certificate]: the user has no certificate"},
+		"another certificate": {[]v1alpha1.Mechanism{v1alpha1.MechanismTLS}, "app", v1alpha1.AnnotationReissueCertificate,
+			"", ""},
+		"a pause":                {external, "app", v1alpha1.AnnotationPause, "", ""},
+		"Kafka's prefix":         {external, "User:app", "", "UnlikelyName", `spec.name: "User:app" begins with User:`},
+		"a space after a comma":  {external, "CN=app, O=Example", "", "UnlikelyName", "a space after a comma"},
+		"as brokers print it":    {external, `CN=app\, too,OU=Team A,O=Example`, "", "", ""},
+		"a subject with a comma": {external, "oidc:a, b", "", "", ""},
+		"one thing, and another": {external, "User:app", v1alpha1.AnnotationRotatePassword, "IdleAnnotation", "; spec.name: "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			u := &v1alpha1.KafkaUser{}
+			u.Spec.Name, u.Spec.Authentication.Mechanisms = c.named, c.mechanisms
+			if c.annotation != "" {
+				u.Annotations = map[string]string{c.annotation: "1"}
+			}
+			s := StatusOf(u, Report{}, time.Unix(3e6, 0))
+			got := meta.FindStatusCondition(s.Conditions, v1alpha1.ConditionWarning)
+			if c.reason == "" && got != nil || c.reason != "" &&
+				(got == nil || got.Reason != c.reason || !strings.Contains(got.Message, c.says)) {
+				t.Errorf("%+v", got)
+			}
+		})
 	}
 }
 
