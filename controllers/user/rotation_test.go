@@ -101,6 +101,27 @@ func TestARotatedPasswordOfPlainLogsInBesideTheOneBeforeForAsLongAsAsked(t *test
 	w.WantSilence("app")
 }
 
+func TestARequestWithBlanksIsCarriedOutOnce(t *testing.T) {
+	for _, request := range []string{"1772366400 ", " ", "\n"} {
+		t.Run(fmt.Sprintf("%q", request), func(t *testing.T) {
+			w := newUserWorld(t, 1)
+			w.Apply(newUser("app", time.Hour, scram512))
+			w.Settle("app")
+			first := w.password()
+			w.rotate(request)
+			w.Settle("app")
+			second := w.password()
+			w.Clock.Move(time.Hour)
+			w.Settle("app")
+			if second == first || w.password() != second {
+				t.Error("no new password, or a third one")
+			}
+			w.wantUser("app", "Ready")
+			w.WantSilence("app")
+		})
+	}
+}
+
 func TestWithoutOverlapOnlyTheNewPasswordLogsIn(t *testing.T) {
 	w := newUserWorld(t, 2)
 	w.Apply(overlapping(0, 0, plain, scram512))
