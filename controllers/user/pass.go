@@ -50,6 +50,7 @@ type userPass struct {
 // Change brings Kafka to what the users ask for: it prepares every user, reads what is live, sends the difference, and
 // logs in to see the effect. An error means that nothing is known about any user.
 func (p *userPass) Change(ctx context.Context) error {
+	defer p.keepFinalizers(ctx)
 	admin, err := p.r.Clusters.Admin(ctx, p.pass.Cluster.Object)
 	if err != nil {
 		return err
