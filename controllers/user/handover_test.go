@@ -2,9 +2,13 @@ package user
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/controllers/controllertest"
@@ -341,6 +345,55 @@ func TestOfSeveralWhoLoseAUserEachIsSeenRefusedByItsOwn(t *testing.T) {
 			w.LookAgain(time.Minute)
 			if w.user("app") != nil || w.user("next") != nil {
 				t.Error("it is held, and every broker refuses both")
+			}
+		})
+	}
+}
+
+// It logs in, and what it asks for besides takes nothing of that away.
+func TestASuccessorInForceStaysSoWhileItLacksSomethingAndItsPredecessorGoes(t *testing.T) {
+	for name, lacks := range map[string]func(*world){
+		"a listener": func(w *world) {
+			w.changeUser("next", func(u *v1alpha1.KafkaUser) {
+				u.Spec.Authentication.Mechanisms = []v1alpha1.Mechanism{v1alpha1.MechanismScram256}
+			})
+		},
+		"a Secret": func(w *world) {
+			secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "next-kafka"}}
+			w.Remove(secret.DeepCopy())
+			w.Apply(secret)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newUserWorld(t, 2)
+			w.Apply(newUser("app", time.Hour, plain, scram512))
+			w.Settle("app")
+			next := newUser("next", 0, scram512)
+			next.Spec.Name = "app"
+			w.Apply(next)
+			before := w.password()
+			w.mountAll(2) // brokers know the predecessor's line for some time
+			w.Remove(w.user("app"))
+			_ = w.Once("app")
+			w.wantUser("next", "Ready")
+			password := w.secret("next-kafka")["password"]
+			lacks(w)
+			for range 3 {
+				_ = w.Once("app")
+				w.Clock.Move(time.Second)
+			}
+			if !w.login("app", password) {
+				t.Error("it is out")
+			}
+			w.wantUser("app", "Reconciling/Revoking")
+			w.mountAll(2)
+			if slices.Contains(w.accepts("app", before), plain) {
+				t.Error("its predecessor is in")
+			}
+			w.Remove(w.user("next"))
+			w.Settle("app")
+			if w.user("app") != nil || w.user("next") != nil || len(w.Kafka.Scram["app"]) != 0 {
+				t.Errorf("somebody hangs, or logs in: %v", w.Kafka.Scram)
 			}
 		})
 	}

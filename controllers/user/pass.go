@@ -125,7 +125,7 @@ func (p *userPass) prepare(ctx context.Context, i *userItem) {
 		return
 	}
 	// Nobody in force holds the principal. What its former holders had is taken away.
-	if len(former) == 0 {
+	if len(former) == 0 || !held && p.wouldBeOut(i) {
 		i.state = untouched
 		return
 	}
@@ -150,6 +150,13 @@ func (p *userPass) hasStrangers(i *userItem) bool {
 	return len(i.claim.Evicted) > 0 || slices.ContainsFunc(p.formerOf(i), func(u *v1alpha1.KafkaUser) bool {
 		return u.Namespace != i.claim.Holder.Namespace
 	})
+}
+
+// wouldBeOut tells whether a holder that lacks something would lose what it was seen to log in with, if what its former
+// holders had were taken away. These wait for it, unless they are not to.
+func (p *userPass) wouldBeOut(i *userItem) bool {
+	u := i.claim.Holder
+	return u != nil && p.inForce(u) && len(u.Status.Credentials.ProvenOn) > 0 && !p.hasStrangers(i)
 }
 
 // leaveAlone touches nothing of a user and says why, to its holder or to those that are being deleted.
