@@ -344,7 +344,11 @@ func (p *userPass) mend(ctx context.Context, admin kafka.UserAdmin) error {
 	for _, i := range p.items {
 		if i.remains && !i.changes() && p.authorizer {
 			byName[i.claim.Name] = i
-			changes.Sweep(i.claim.Name, p.ownACLs(i), p.live)
+			changes.Sweep(i.claim.Name, nil, p.ownACLs(i), p.live)
+		} else if keep, beyond := p.beyond(i); beyond {
+			byName[i.claim.Name] = i
+			changes.Sweep(i.claim.Name, p.stakeIn(i), keep, p.live)
+			i.report.ACLs = users.ListedACLs(p.stakeIn(i).Among(keep).Added)
 		}
 	}
 	p.noteWritten(changes, byName)
@@ -399,7 +403,7 @@ func (p *userPass) mendScram(ctx context.Context, admin kafka.UserAdmin, changes
 func (p *userPass) readLive(ctx context.Context, admin kafka.UserAdmin) (live users.Live, err error) {
 	var names []string
 	for _, i := range p.items {
-		if i.changes() || i.remains && p.host.MindsACLs() {
+		if i.changes() || (i.remains || p.ofGuest(i)) && p.host.MindsACLs() {
 			names = append(names, i.claim.Name)
 		}
 	}
