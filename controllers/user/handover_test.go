@@ -385,7 +385,7 @@ func TestASuccessorInForceStaysSoWhileItLacksSomethingAndItsPredecessorGoes(t *t
 			if !w.login("app", password) {
 				t.Error("it is out")
 			}
-			w.wantUser("app", "Reconciling/Revoking")
+			w.mustSay("shop", "app", "Reconciling/Revoking", `KafkaUser "next", which may not go on`)
 			w.mountAll(2)
 			if slices.Contains(w.accepts("app", before), plain) {
 				t.Error("its predecessor is in")

@@ -124,8 +124,13 @@ func (p *userPass) prepare(ctx context.Context, i *userItem) {
 	if held && !goes || i.state == postponed {
 		return
 	}
+	if !held && len(former) > 0 && p.wouldBeOut(i) {
+		v := users.HandoverFrozen(former[0], i.claim.Holder)
+		i.state, i.formerAwaits = untouched, &v
+		return
+	}
 	// Nobody in force holds the principal. What its former holders had is taken away.
-	if len(former) == 0 || !held && p.wouldBeOut(i) {
+	if len(former) == 0 {
 		i.state = untouched
 		return
 	}
