@@ -8,6 +8,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
@@ -345,6 +346,59 @@ func TestOfSeveralWhoLoseAUserEachIsSeenRefusedByItsOwn(t *testing.T) {
 			w.LookAgain(time.Minute)
 			if w.user("app") != nil || w.user("next") != nil {
 				t.Error("it is held, and every broker refuses both")
+			}
+		})
+	}
+}
+
+// A listener goes from the status before the first broker restarts without it.
+func TestADeletionWaitsForBrokersThatMayStillHaveAListenerWhichGoes(t *testing.T) {
+	for name, m := range map[string]v1alpha1.Mechanism{
+		"a password": plain, "a certificate": byTLS, "SCRAM": scram512, "a password, and it restarts for long": plain,
+	} {
+		t.Run(name, func(t *testing.T) {
+			only := scram512
+			if m == scram512 {
+				only = plain
+			}
+			w := newCertificateWorld(t, 1)
+			w.Apply(newUser("app", time.Hour, m))
+			w.Settle("app")
+			w.wantUser("app", "Ready")
+			w.mountAll(1) // the broker has not read that the user goes
+			rolls := func(status metav1.ConditionStatus) {
+				w.ChangeCluster(func(c *v1alpha1.KafkaCluster) {
+					c.Spec.Listeners = c.Spec.Listeners[:1]
+					c.Spec.Listeners[0].Authentication = &v1alpha1.ListenerAuthentication{
+						Mechanisms: []v1alpha1.Mechanism{only}}
+					c.Status.Listeners = c.Status.Listeners[:1]
+					meta.SetStatusCondition(&c.Status.Conditions, metav1.Condition{Type: v1alpha1.ConditionReady,
+						Status: status, Reason: "Restarting"})
+				})
+			}
+			rolls(metav1.ConditionFalse)
+			w.delete("app")
+			for range 3 {
+				_ = w.Once("app")
+				w.Clock.Move(time.Second)
+			}
+			if m == scram512 { // which stands in the metadata log, and the broker has loaded that it is gone
+				if w.user("app") != nil {
+					t.Error("it hangs")
+				}
+				return
+			}
+			w.mustSay("shop", "app", "Reconciling/Revoking", "may be still to restart")
+			w.told()
+			long := strings.Contains(name, "long")
+			if long {
+				w.Clock.Move(forgoAfter)
+			} else {
+				rolls(metav1.ConditionTrue)
+			}
+			w.Settle("app")
+			if told := w.told(); w.user("app") != nil || strings.Contains(told, "RevokedUnseen") != long {
+				t.Errorf("it hangs: %t; told %s", w.user("app") != nil, told)
 			}
 		})
 	}
