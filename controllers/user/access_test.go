@@ -2,7 +2,6 @@ package user
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -627,11 +626,14 @@ func TestAGuestLosesWhatItsOwnerTakesBackWhateverElseItLacks(t *testing.T) {
 	}
 	paused := func(u *v1alpha1.KafkaUser) { u.Annotations = map[string]string{v1alpha1.AnnotationPause: "true"} }
 	for name, lacks := range map[string]func(*world){
-		"nothing":           func(*world) {},
-		"it is paused":      edited(func(_ *world, u *v1alpha1.KafkaUser) { paused(u) }),
-		"no listener":       edited(func(_ *world, u *v1alpha1.KafkaUser) { notOffered(u) }),
-		"a Secret":          func(w *world) { w.Remove(secret.DeepCopy()); w.Apply(secret.DeepCopy()) },
-		"room for a Secret": func(w *world) { w.Remove(secret.DeepCopy()); w.Failing["create app-kafka"] = errors.New("quota") },
+		"nothing":      func(*world) {},
+		"it is paused": edited(func(_ *world, u *v1alpha1.KafkaUser) { paused(u) }),
+		"no listener":  edited(func(_ *world, u *v1alpha1.KafkaUser) { notOffered(u) }),
+		"a Secret":     func(w *world) { w.Remove(secret.DeepCopy()); w.Apply(secret.DeepCopy()) },
+		"room for a Secret": func(w *world) {
+			w.Remove(secret.DeepCopy())
+			w.Failing["create app-kafka"] = overQuota("secrets", "app-kafka")
+		},
 		"it is paused, and its spec asks for it no more": edited(func(_ *world, u *v1alpha1.KafkaUser) {
 			paused(u)
 			u.Spec.ACLs = u.Spec.ACLs[:1]

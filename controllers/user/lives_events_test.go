@@ -206,7 +206,8 @@ func (h *life) deleted() {
 
 // madeAgain makes an object of the same name as one that has gone, before the operator has looked.
 func (h *life) madeAgain(u *v1alpha1.KafkaUser) {
-	if h.random.IntN(2) == 0 && u.Namespace == controllertest.ClusterKey.Namespace && h.userIn(u.Namespace, u.Name) == nil {
+	home := u.Namespace == controllertest.ClusterKey.Namespace
+	if h.random.IntN(2) == 0 && home && h.userIn(u.Namespace, u.Name) == nil {
 		h.createdAs(u.Name, users.Name(u))
 	}
 }

@@ -78,8 +78,9 @@ func newLife(t *testing.T, seed uint64) *life {
 		world: newUsersOf(t, cluster), seed: seed, random: rand.New(rand.NewPCG(seed, 1)),
 		theirs: map[fact]bool{}, secrets: map[types.NamespacedName]string{}, ready: map[types.UID]standing{},
 		hushed: map[string]bool{}, left: map[string]bool{}, begun: map[types.UID]bool{},
-		dropped: map[types.UID]bool{}, repentant: map[types.UID]bool{}, offered: []v1alpha1.Mechanism{byTLS, v1alpha1.MechanismExternal, plain, scram512},
-		home: &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: controllertest.ClusterKey.Namespace}},
+		dropped: map[types.UID]bool{}, repentant: map[types.UID]bool{},
+		offered: []v1alpha1.Mechanism{byTLS, v1alpha1.MechanismExternal, plain, scram512},
+		home:    &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: controllertest.ClusterKey.Namespace}},
 	}
 	if err := h.Client.Get(t.Context(), client.ObjectKeyFromObject(h.home), h.home); err != nil {
 		t.Fatal(err)

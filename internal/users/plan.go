@@ -156,8 +156,8 @@ func (c *Changes) acls(d Desired, live []kafka.ACL) {
 	}
 }
 
-// Sweep takes those ACLs of a principal away that the stake holds, but for those to be kept, and changes nothing else of
-// it.
+// Sweep takes those ACLs of a principal away that the stake holds, but for those to be kept, and changes nothing else
+// of it.
 func (c *Changes) Sweep(name string, stake *Stake, keep []kafka.ACL, live Live) {
 	created := c.CreateACLs
 	c.acls(Desired{Name: name, ACLs: keep, Stake: stake}, slices.DeleteFunc(slices.Clone(live.ACLs),
