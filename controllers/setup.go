@@ -76,7 +76,7 @@ func Setup(mgr ctrl.Manager, o Options) error {
 	if err := watchCRDs(mgr); err != nil {
 		return err
 	}
-	recorder := mgr.GetEventRecorder("castellan")
+	recorder := shortNotes{mgr.GetEventRecorder("castellan")}
 	keeper := &tenure.Keeper{Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Recorder: recorder,
 		Installation: o.Installation, Now: o.Now, Wake: func(key types.NamespacedName) {
 			woken.wake(connect.Key{Namespace: key.Namespace, Name: key.Name})

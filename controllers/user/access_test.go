@@ -8,6 +8,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
@@ -604,5 +605,94 @@ func TestUsersAreLookedAtWhenSomethingElseDecides(t *testing.T) {
 				t.Errorf("from %+v to %+v", before.Status.Authorization, after.Status.Authorization)
 			}
 		}
+	}
+}
+
+// What a guest lacks is often its own doing: it must not keep in force what its owner takes back.
+func TestAGuestLosesWhatItsOwnerTakesBackWhateverElseItLacks(t *testing.T) {
+	edited := func(change func(*world, *v1alpha1.KafkaUser)) func(*world) {
+		return func(w *world) {
+			u := w.userIn(controllertest.Guests, "app")
+			change(w, u)
+			u.Generation++
+			if err := w.Client.Update(w.T.Context(), u); err != nil {
+				w.T.Fatal(err)
+			}
+		}
+	}
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: controllertest.Guests, Name: "app-kafka"}}
+	notOffered := func(u *v1alpha1.KafkaUser) {
+		u.Spec.Authentication.Mechanisms = []v1alpha1.Mechanism{v1alpha1.MechanismScram256}
+	}
+	paused := func(u *v1alpha1.KafkaUser) { u.Annotations = map[string]string{v1alpha1.AnnotationPause: "true"} }
+	for name, lacks := range map[string]func(*world){
+		"nothing":      func(*world) {},
+		"it is paused": edited(func(_ *world, u *v1alpha1.KafkaUser) { paused(u) }),
+		"no listener":  edited(func(_ *world, u *v1alpha1.KafkaUser) { notOffered(u) }),
+		"a Secret":     func(w *world) { w.Remove(secret.DeepCopy()); w.Apply(secret.DeepCopy()) },
+		"room for a Secret": func(w *world) {
+			w.Remove(secret.DeepCopy())
+			w.Failing["create app-kafka"] = overQuota("secrets", "app-kafka")
+		},
+		"it is paused, and its spec asks for it no more": edited(func(_ *world, u *v1alpha1.KafkaUser) {
+			paused(u)
+			u.Spec.ACLs = u.Spec.ACLs[:1]
+		}),
+		"no listener, and its spec asks for it no more": edited(func(_ *world, u *v1alpha1.KafkaUser) {
+			notOffered(u)
+			u.Spec.ACLs = u.Spec.ACLs[:1]
+		}),
+		"a host, and its spec asks for it no more": edited(func(_ *world, u *v1alpha1.KafkaUser) {
+			u.Spec.ACLs = u.Spec.ACLs[:1]
+			u.Spec.ACLs[0].Host = "fe80::1"
+		}),
+		"no listener, and others may add ACLs": edited(func(w *world, u *v1alpha1.KafkaUser) {
+			u.Spec.ACLPolicy = v1alpha1.ACLPolicyMerge
+			if err := w.Client.Update(w.T.Context(), u); err != nil {
+				w.T.Fatal(err)
+			}
+			w.Settle("app")
+			*u = *w.userIn(controllertest.Guests, "app")
+			notOffered(u)
+		}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			u := newUser("app", time.Hour, scram512)
+			u.Spec.ACLs = append(u.Spec.ACLs, v1alpha1.ACLRule{Operations: []v1alpha1.Operation{"Alter"},
+				Resource: v1alpha1.ACLResource{Type: v1alpha1.ResourceCluster}})
+			w := newUserWorld(t, 1)
+			w.ChangeCluster(func(c *v1alpha1.KafkaCluster) {
+				controllertest.Admit(c)
+				c.Spec.Access.Grants = []v1alpha1.AccessGrant{{Namespace: controllertest.Guests,
+					ClusterOperations: []v1alpha1.ClusterOperation{"Alter"}}}
+			})
+			w.Apply(controllertest.GuestNamespace(), controllertest.FromGuests(u))
+			w.Settle("app")
+			w.mustSay(controllertest.Guests, "app", "Ready")
+			if len(w.Kafka.ACLSet) != 3 {
+				t.Fatal(w.Kafka.ACLSet)
+			}
+			lacks(w)
+			for range 3 {
+				_ = w.Once("app")
+				w.Clock.Move(2 * time.Second)
+			}
+			w.ChangeCluster(func(c *v1alpha1.KafkaCluster) { c.Spec.Access.Grants = nil })
+			for range 3 {
+				_ = w.Once("app")
+				w.Clock.Move(2 * time.Second)
+			}
+			if len(w.Kafka.ACLSet) != 2 || len(w.Kafka.Scram["app"]) != 1 {
+				t.Errorf("%v, %v", w.Kafka.ACLSet, w.Kafka.Scram)
+			}
+			if acls := w.userIn(controllertest.Guests, "app").Status.ACLs; fmt.Sprint(acls) != "[Allow Read, Write on Topic t]" {
+				t.Errorf("it says that it has %v", acls)
+			}
+			w.Reset()
+			_ = w.Once("app")
+			if w.Kafka.Writes() != 0 || w.Requests["status KafkaUser"] != 0 {
+				t.Errorf("converged: %v %v", w.Requests, w.Kafka.Requests)
+			}
+		})
 	}
 }

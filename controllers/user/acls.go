@@ -58,6 +58,31 @@ func (p *userPass) settable(name string, acls []kafka.ACL) []kafka.ACL {
 	})
 }
 
+// ofGuest tells whether the holder is of another namespace than the cluster's, has the user, and may keep it.
+func (p *userPass) ofGuest(i *userItem) bool {
+	u := i.claim.Holder
+	return u != nil && i.claim.Frozen == nil && u.Namespace != p.pass.Cluster.Key.Namespace &&
+		users.Owns(u, p.pass.Cluster.ID()) && users.Refused(p.host, i.claim.Name, p.needsScram(i)) == nil
+}
+
+// beyond tells whether a guest whose ACLs stay as they are, because it is paused or lacks something, has some that its
+// cluster does not let it have any more. What it lacks is often its own doing, which must not keep them in force. keep
+// are the others.
+func (p *userPass) beyond(i *userItem) (keep []kafka.ACL, is bool) {
+	stays := i.state == untouched || i.state == granting && i.desired.KeepACLs
+	if !stays || !p.authorizer || !p.ofGuest(i) {
+		return nil, false
+	}
+	acls, stake := p.aclsBy[users.Principal(i.claim.Name)], p.stakeIn(i)
+	keep = slices.Clone(acls)
+	for _, a := range users.Beyond(i.claim.Holder, acls, p.host) {
+		if stake.Holds(a) {
+			keep, is = slices.DeleteFunc(keep, func(b kafka.ACL) bool { return a == b }), true
+		}
+	}
+	return keep, is
+}
+
 // aclsAhead puts into a record what is the holder's of the principal's ACLs, before anything of them is changed in
 // Kafka. It tells whether that differs from what the record says.
 func (p *userPass) aclsAhead(i *userItem, record *v1alpha1.Credentials) bool {

@@ -39,10 +39,10 @@ func (p *userPass) foundInForce(ctx context.Context, i *userItem) (*v1alpha1.Cre
 			return nil, err
 		case lets:
 			found.Mechanisms = append(found.Mechanisms, v1alpha1.CredentialStatus{Mechanism: m, Iterations: stands})
-		default:
+		default: // said before it is done: afterwards nobody can tell, where the answer of Kafka is lost
 			p.r.Events.Eventf(u, p.pass.Cluster.Object, corev1.EventTypeWarning, "PasswordReplaced", "Adopt",
-				"Kafka had another password of user %q for %s than Secret %q: now it has that one", i.claim.Name, m,
-				users.SourceOf(u).Secret)
+				"Kafka has another password of user %q for %s than Secret %q: that of the Secret takes its place",
+				i.claim.Name, m, users.SourceOf(u).Secret)
 		}
 	}
 	if len(found.Mechanisms) == 0 {

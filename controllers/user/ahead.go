@@ -47,6 +47,26 @@ func (p *userPass) announce(ctx context.Context, i *userItem) error {
 	return p.pass.RecordAhead(ctx, u, next)
 }
 
+// keepFinalizers gives the finalizer back to objects that have something in Kafka on record, also where nothing of them
+// was to be written in this flush: without it nobody would take that away when they are deleted.
+func (p *userPass) keepFinalizers(ctx context.Context) {
+	batch.Each(batch.Writers, p.items, func(i *userItem) {
+		all := []*v1alpha1.KafkaUser{i.claim.Holder}
+		for _, e := range i.claim.Evicted {
+			all = append(all, e.Object)
+		}
+		for _, u := range all {
+			if i.state == postponed || i.unsettled() || u == nil || claim.HasFinalizer(u) ||
+				!users.Owns(u, p.pass.Cluster.ID()) {
+				continue
+			}
+			if err := p.pass.Announce(ctx, u, ""); err != nil && !p.pass.Overtaken(i.claim.Name, err) {
+				p.pass.Errs.Add(i.claim.Name, err)
+			}
+		}
+	})
+}
+
 // meetSeal reads the key by which announcements are known. Without the Secret of the cluster's authority there is none.
 func (p *userPass) meetSeal(ctx context.Context) (err error) {
 	if cluster := p.pass.Cluster.Object; cluster != nil && !cluster.IsExternal() {

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
@@ -261,5 +262,44 @@ func TestWhatThisProcessHasAnnouncedCountsUntilThereIsAStatus(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// kubectl replace leaves of an object what its manifest holds, also where nothing of its user is written otherwise.
+func TestTheFinalizerComesBackWhateverAUserLacks(t *testing.T) {
+	for name, lacks := range map[string]func(*world){
+		"it is paused": func(w *world) { w.annotate(v1alpha1.AnnotationPause, "true") },
+		"no listener": func(w *world) {
+			w.changeUser("app", func(u *v1alpha1.KafkaUser) {
+				u.Spec.Authentication.Mechanisms = []v1alpha1.Mechanism{v1alpha1.MechanismScram256}
+			})
+		},
+		"Kafka is away": func(w *world) { w.Kafka.Down = errors.New("connection refused") },
+		"its Secret is somebody else's": func(w *world) {
+			secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "app-kafka"}}
+			w.Remove(secret.DeepCopy())
+			w.Apply(secret)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newUserWorld(t, 1)
+			w.Apply(newUser("app", time.Hour, scram512))
+			w.Settle("app")
+			lacks(w)
+			_ = w.Once("app")
+			u := w.user("app")
+			u.Finalizers = nil
+			if err := w.Client.Update(t.Context(), u); err != nil {
+				t.Fatal(err)
+			}
+			w.Clock.Move(2 * time.Second)
+			_ = w.Once("app")
+			w.Remove(w.user("app"))
+			w.Kafka.Down = nil
+			w.Settle("app")
+			if w.user("app") != nil || len(w.Kafka.Scram["app"]) != 0 || len(w.Kafka.ACLSet) != 0 {
+				t.Errorf("it hangs, or logs in although it was deleted: %v %v", w.Kafka.Scram, w.Kafka.ACLSet)
+			}
+		})
 	}
 }

@@ -2,9 +2,14 @@ package user
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/controllers/controllertest"
@@ -341,6 +346,108 @@ func TestOfSeveralWhoLoseAUserEachIsSeenRefusedByItsOwn(t *testing.T) {
 			w.LookAgain(time.Minute)
 			if w.user("app") != nil || w.user("next") != nil {
 				t.Error("it is held, and every broker refuses both")
+			}
+		})
+	}
+}
+
+// A listener goes from the status before the first broker restarts without it.
+func TestADeletionWaitsForBrokersThatMayStillHaveAListenerWhichGoes(t *testing.T) {
+	for name, m := range map[string]v1alpha1.Mechanism{
+		"a password": plain, "a certificate": byTLS, "SCRAM": scram512, "a password, and it restarts for long": plain,
+	} {
+		t.Run(name, func(t *testing.T) {
+			only := scram512
+			if m == scram512 {
+				only = plain
+			}
+			w := newCertificateWorld(t, 1)
+			w.Apply(newUser("app", time.Hour, m))
+			w.Settle("app")
+			w.wantUser("app", "Ready")
+			w.mountAll(1) // the broker has not read that the user goes
+			rolls := func(status metav1.ConditionStatus) {
+				w.ChangeCluster(func(c *v1alpha1.KafkaCluster) {
+					c.Spec.Listeners = c.Spec.Listeners[:1]
+					c.Spec.Listeners[0].Authentication = &v1alpha1.ListenerAuthentication{
+						Mechanisms: []v1alpha1.Mechanism{only}}
+					c.Status.Listeners = c.Status.Listeners[:1]
+					meta.SetStatusCondition(&c.Status.Conditions, metav1.Condition{Type: v1alpha1.ConditionReady,
+						Status: status, Reason: "Restarting"})
+				})
+			}
+			rolls(metav1.ConditionFalse)
+			w.delete("app")
+			for range 3 {
+				_ = w.Once("app")
+				w.Clock.Move(time.Second)
+			}
+			if m == scram512 { // which stands in the metadata log, and the broker has loaded that it is gone
+				if w.user("app") != nil {
+					t.Error("it hangs")
+				}
+				return
+			}
+			w.mustSay("shop", "app", "Reconciling/Revoking", "may be still to restart")
+			w.told()
+			long := strings.Contains(name, "long")
+			if long {
+				w.Clock.Move(forgoAfter)
+			} else {
+				rolls(metav1.ConditionTrue)
+			}
+			w.Settle("app")
+			if told := w.told(); w.user("app") != nil || strings.Contains(told, "RevokedUnseen") != long {
+				t.Errorf("it hangs: %t; told %s", w.user("app") != nil, told)
+			}
+		})
+	}
+}
+
+// It logs in, and what it asks for besides takes nothing of that away.
+func TestASuccessorInForceStaysSoWhileItLacksSomethingAndItsPredecessorGoes(t *testing.T) {
+	for name, lacks := range map[string]func(*world){
+		"a listener": func(w *world) {
+			w.changeUser("next", func(u *v1alpha1.KafkaUser) {
+				u.Spec.Authentication.Mechanisms = []v1alpha1.Mechanism{v1alpha1.MechanismScram256}
+			})
+		},
+		"a Secret": func(w *world) {
+			secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "next-kafka"}}
+			w.Remove(secret.DeepCopy())
+			w.Apply(secret)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newUserWorld(t, 2)
+			w.Apply(newUser("app", time.Hour, plain, scram512))
+			w.Settle("app")
+			next := newUser("next", 0, scram512)
+			next.Spec.Name = "app"
+			w.Apply(next)
+			before := w.password()
+			w.mountAll(2) // brokers know the predecessor's line for some time
+			w.Remove(w.user("app"))
+			_ = w.Once("app")
+			w.wantUser("next", "Ready")
+			password := w.secret("next-kafka")["password"]
+			lacks(w)
+			for range 3 {
+				_ = w.Once("app")
+				w.Clock.Move(time.Second)
+			}
+			if !w.login("app", password) {
+				t.Error("it is out")
+			}
+			w.mustSay("shop", "app", "Reconciling/Revoking", `KafkaUser "next", which may not go on`)
+			w.mountAll(2)
+			if slices.Contains(w.accepts("app", before), plain) {
+				t.Error("its predecessor is in")
+			}
+			w.Remove(w.user("next"))
+			w.Settle("app")
+			if w.user("app") != nil || w.user("next") != nil || len(w.Kafka.Scram["app"]) != 0 {
+				t.Errorf("somebody hangs, or logs in: %v", w.Kafka.Scram)
 			}
 		})
 	}

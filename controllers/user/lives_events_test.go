@@ -13,6 +13,7 @@ import (
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/controllers/controllertest"
+	"github.com/castellan-dev/castellan/internal/claim"
 	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/plainauth"
 	"github.com/castellan-dev/castellan/internal/users"
@@ -21,7 +22,7 @@ import (
 // event lets one thing happen: to objects, in Kafka, or to the operator.
 func (h *life) event() {
 	name := pick(h.random, liveNames...)
-	switch h.random.IntN(20) {
+	switch h.random.IntN(22) {
 	case 0, 1, 2:
 		h.created(name)
 	case 3, 4, 5:
@@ -60,6 +61,10 @@ func (h *life) event() {
 		h.ruled()
 	case 19:
 		h.passed()
+	case 20:
+		h.unguarded()
+	case 21:
+		h.repented()
 	}
 	if h.away != nil && h.random.IntN(3) == 0 {
 		h.away = nil
@@ -78,7 +83,7 @@ func (h *life) shape(u *v1alpha1.KafkaUser) {
 	scram256 := v1alpha1.MechanismScram256 // which no listener offers
 	a := v1alpha1.UserAuthentication{Mechanisms: pick(r, []v1alpha1.Mechanism{plain}, []v1alpha1.Mechanism{scram512},
 		[]v1alpha1.Mechanism{plain, scram512}, []v1alpha1.Mechanism{scram512, byTLS}, []v1alpha1.Mechanism{byTLS},
-		[]v1alpha1.Mechanism{plain, scram512}, []v1alpha1.Mechanism{plain, scram256},
+		[]v1alpha1.Mechanism{plain, scram512}, []v1alpha1.Mechanism{plain, scram256}, []v1alpha1.Mechanism{scram256},
 		[]v1alpha1.Mechanism{v1alpha1.MechanismExternal})}
 	byPassword := slices.Contains(a.Mechanisms, plain) || slices.Contains(a.Mechanisms, scram512)
 	switch how := r.IntN(6); {
@@ -122,8 +127,12 @@ func wish(u *v1alpha1.KafkaUser) string {
 
 // created makes an object, of a name that another one may have had.
 func (h *life) created(name string) {
+	h.createdAs(pick(h.random, "o1", "o2", "o3", "o4", "o5"), name)
+}
+
+func (h *life) createdAs(object, name string) {
 	h.serial++
-	u := newUser(pick(h.random, "o1", "o2", "o3", "o4", "o5"), time.Duration(-h.serial)*time.Second)
+	u := newUser(object, time.Duration(-h.serial)*time.Second)
 	u.UID, u.Spec.Name = types.UID(fmt.Sprintf("uid-%d", h.serial)), name
 	if h.shape(u); h.random.IntN(4) == 0 {
 		controllertest.FromGuests(u)
@@ -149,12 +158,23 @@ func (h *life) edited() {
 	}
 	u := pick(h.random, all...)
 	before := u.DeepCopy()
-	switch h.shape(u); h.random.IntN(3) { // the whole of it, or one thing
+	switch h.shape(u); h.random.IntN(5) { // the whole of it, or one thing
 	case 0:
 		u.Spec.Authentication = before.Spec.Authentication
 	case 1:
 		spec := before.DeepCopy().Spec
 		spec.Authentication = u.Spec.Authentication
+		u.Spec = spec
+	case 2:
+		spec := before.DeepCopy().Spec
+		switch h.random.IntN(3) {
+		case 0:
+			spec.ACLPolicy = u.Spec.ACLPolicy
+		case 1:
+			spec.DeletionPolicy = u.Spec.DeletionPolicy
+		case 2:
+			spec.Adoption = u.Spec.Adoption
+		}
 		u.Spec = spec
 	}
 	u.Generation++
@@ -175,9 +195,73 @@ func (h *life) deleted() {
 		return
 	}
 	before := h.look()
+	if !claim.HasFinalizer(u) {
+		h.dropped[u.UID] = true
+	}
 	h.Remove(u)
 	h.say("delete %s", wish(u))
 	h.depart(before)
+	h.madeAgain(u)
+}
+
+// madeAgain makes an object of the same name as one that has gone, before the operator has looked.
+func (h *life) madeAgain(u *v1alpha1.KafkaUser) {
+	home := u.Namespace == controllertest.ClusterKey.Namespace
+	if h.random.IntN(2) == 0 && home && h.userIn(u.Namespace, u.Name) == nil {
+		h.createdAs(u.Name, users.Name(u))
+	}
+}
+
+// unguarded is what kubectl replace, an impatient person or a restored backup does to what the operator notes on an
+// object.
+func (h *life) unguarded() {
+	all := h.objects()
+	if len(all) == 0 {
+		return
+	}
+	u := pick(h.random, all...)
+	before := h.look()
+	if h.random.IntN(3) == 0 && h.lag == nil {
+		if h.onRecord(u) == nil {
+			return
+		}
+		u.Status = v1alpha1.KafkaUserStatus{}
+		if err := h.Client.Status().Update(context.Background(), u); err != nil {
+			h.T.Fatal(err)
+		}
+		h.hurt(users.Name(u))
+		h.left[users.Name(u)] = true
+		h.say("the status of %s is wiped, announced %v", wish(u), h.onRecord(u) != nil)
+		for f := range h.theirs { // its record says that all ACLs may be its own
+			if f.user == users.Name(u) && f.kind == "ACL" && h.onRecord(u) != nil {
+				h.theirs[f] = false
+			}
+		}
+		if !h.heldBy(users.Name(u)) {
+			h.isLeft(users.Name(u))
+		}
+		return
+	}
+	h.dropped[u.UID] = u.DeletionTimestamp != nil
+	u.Finalizers = nil
+	h.put(u)
+	h.say("the finalizer of %s is taken off, deleted %v", wish(u), u.DeletionTimestamp != nil)
+	h.depart(before)
+	h.madeAgain(u)
+}
+
+// repented is another deletion policy of an object that is being deleted.
+func (h *life) repented() {
+	all := slices.DeleteFunc(h.objects(), func(u *v1alpha1.KafkaUser) bool { return u.DeletionTimestamp == nil })
+	if len(all) == 0 {
+		return
+	}
+	u := pick(h.random, all...)
+	u.Spec.DeletionPolicy = pick(h.random, "", v1alpha1.DeletionDelete, v1alpha1.DeletionRetain, v1alpha1.DeletionRetain)
+	u.Generation++
+	h.put(u)
+	h.repentant[u.UID] = true
+	h.say("edit while it is deleted: %s", wish(u))
 }
 
 // rotatedLate gives a user another password, which brokers do not read: they know the one before alone. It may be gone
@@ -461,7 +545,7 @@ func (h *life) lagged() {
 
 // ruled is what the owner of the cluster changes.
 func (h *life) ruled() {
-	switch h.random.IntN(7) {
+	switch h.random.IntN(10) {
 	case 0:
 		names := pick(h.random, []string{"root"}, []string{"root", "a"})
 		h.ChangeCluster(func(c *v1alpha1.KafkaCluster) { c.Spec.Authorization.SuperUsers = names })
@@ -496,7 +580,36 @@ func (h *life) ruled() {
 			h.T.Fatal(err)
 		}
 		h.say("users of the cluster's namespace: %v", h.home.Annotations)
+	case 7, 8:
+		h.offers(pick(h.random, []v1alpha1.Mechanism{plain, scram512}, []v1alpha1.Mechanism{plain},
+			[]v1alpha1.Mechanism{scram512})...)
+		h.say("the listener offers %v", h.offered)
+	case 9:
+		var grants []v1alpha1.AccessGrant
+		if h.random.IntN(2) == 0 {
+			grants = []v1alpha1.AccessGrant{{Namespace: controllertest.Guests,
+				ClusterOperations: []v1alpha1.ClusterOperation{"Alter"}}}
+		}
+		h.ChangeCluster(func(c *v1alpha1.KafkaCluster) {
+			if c.Spec.Access != nil {
+				c.Spec.Access.Grants = grants
+			}
+		})
+		h.say("guests may alter the cluster: %v", grants != nil)
 	}
+}
+
+// offers has the listener for passwords offer some mechanisms.
+func (h *life) offers(mechanisms ...v1alpha1.Mechanism) {
+	h.offered = append([]v1alpha1.Mechanism{byTLS, v1alpha1.MechanismExternal}, mechanisms...)
+	h.mounted(allBrokers()...) // they restart for that
+	h.ChangeCluster(func(c *v1alpha1.KafkaCluster) {
+		for n := range c.Spec.Listeners {
+			if c.Spec.Listeners[n].Name == openly.Name {
+				c.Spec.Listeners[n].Authentication = &v1alpha1.ListenerAuthentication{Mechanisms: mechanisms}
+			}
+		}
+	})
 }
 
 // authorizes turns the authorizer on or off.

@@ -112,11 +112,9 @@ func (h *life) opens(broker int32, name string, m v1alpha1.Mechanism, with shown
 	return h.TryLogin(context.Background(), l) == nil
 }
 
-func (h *life) offered(m v1alpha1.Mechanism) bool { return m != v1alpha1.MechanismScram256 }
-
 func (h *life) wants(u *v1alpha1.KafkaUser) []v1alpha1.Mechanism {
 	return slices.DeleteFunc(slices.Clone(u.Spec.Authentication.Mechanisms),
-		func(m v1alpha1.Mechanism) bool { return !h.offered(m) })
+		func(m v1alpha1.Mechanism) bool { return !slices.Contains(h.offered, m) })
 }
 
 // judge checks what must hold at every moment.
@@ -205,13 +203,13 @@ func (h *life) depart(before seen) {
 		if delete(h.ready, id); h.onRecord(was) == nil {
 			continue
 		}
-		switch stays := h.stays(was, now); {
+		switch stays := h.stays(was, now) || h.dropped[id]; {
 		case stays && h.heldBy(users.Name(was)): // somebody has adopted it by then, and nobody was told that it is gone
 			h.say("  user %s of %s is another one's", users.Name(was), was.Name)
 			continue
 		case stays:
 			h.isLeft(users.Name(was))
-			if ready && !h.begun[id] && !slices.Contains(stood.mechanisms, byTLS) &&
+			if ready && !h.begun[id] && !h.dropped[id] && !slices.Contains(stood.mechanisms, byTLS) &&
 				!h.willLogIn(users.Name(was), stood.mechanisms, stood.shown, before.holds[id]) {
 				h.fail("%s was to be left behind, and does not log in", wish(was))
 			}
@@ -263,6 +261,9 @@ func (h *life) nobodyComesBack() {
 			continue // the same Secret provides it
 		}
 		for _, m := range g.mechanisms {
+			if !slices.Contains(h.offered, m) {
+				continue
+			}
 			for _, broker := range batch.Serving(h.cluster()) {
 				if h.opens(broker, g.name, m, g.shown) {
 					h.fail("user %s is gone, as was said to %s, and broker %d lets it in by %s", g.name, g.by, broker, m)
@@ -376,6 +377,9 @@ func (h *life) converged() {
 		s := controllertest.State(u.Status.Conditions)
 		switch {
 		case strings.Contains(controllertest.Message(u.Status.Conditions), "which may not go on") && h.heldBy(users.Name(u)):
+			continue
+		case s == "Stalled/LineLost" && h.repentant[u.UID]: // its line had gone by then, and its Secret knows no password
+			continue
 		case u.DeletionTimestamp != nil:
 			h.fail("%s is not let go: %s %s", wish(u), s, controllertest.Message(u.Status.Conditions))
 		case s != "Ready" && !h.justified(u, s):
@@ -389,6 +393,7 @@ func (h *life) converged() {
 		h.asAsked(u)
 	}
 	h.filesHaveNobodyElse()
+	h.nobodyHasWhatIsBeyondIt()
 	if left := remaining(h.cluster()); len(left) > 0 {
 		h.fail("ACLs of %v remain", left)
 	}
@@ -424,6 +429,26 @@ func (h *life) asAsked(u *v1alpha1.KafkaUser) {
 		_, others := h.theirs[fact{name, "ACL", fmt.Sprint(a)}]
 		if a.Principal == users.Principal(name) && !wanted[a] && !(others && u.Spec.ACLPolicy == v1alpha1.ACLPolicyMerge) {
 			h.fail("%s is Ready, and has %v", wish(u), a)
+		}
+	}
+}
+
+// nobodyHasWhatIsBeyondIt: no guest has an ACL that its cluster does not let it have, unless somebody else has made it.
+func (h *life) nobodyHasWhatIsBeyondIt() {
+	h.T.Helper()
+	if h.cluster().Spec.Access == nil { // they are frozen
+		return
+	}
+	for _, u := range h.living() {
+		if h.onRecord(u) == nil {
+			continue
+		}
+		acls := slices.DeleteFunc(slices.Collect(maps.Keys(h.Kafka.ACLSet)),
+			func(a kafka.ACL) bool { return a.Principal != users.Principal(users.Name(u)) })
+		for _, a := range users.Beyond(u, acls, resolve.HostOf(h.cluster())) {
+			if _, others := h.theirs[fact{users.Name(u), "ACL", fmt.Sprint(a)}]; !others {
+				h.fail("%s has %v", wish(u), a)
+			}
 		}
 	}
 }
@@ -466,7 +491,7 @@ func (h *life) filesHaveNobodyElse() {
 	}
 	retained := h.retained()
 	for name := range entries {
-		if !plainauth.IsMarker(name) && !retained[name] && !has(name, plain) {
+		if !plainauth.IsMarker(name) && !retained[name] && !has(name, plain) && !h.left[name] {
 			h.fail("the file of PLAIN users has %s", name)
 		}
 	}
@@ -500,6 +525,9 @@ func (h *life) justified(u *v1alpha1.KafkaUser, state string) bool {
 		found := h.retained()[name]
 		for f := range h.theirs {
 			found = found || f.user == name
+		}
+		for _, o := range h.objects() { // which stays with its user, and waits for a line that is lost
+			found = found || users.Name(o) == name && o.DeletionTimestamp != nil && h.repentant[o.UID]
 		}
 		return found && (u.Spec.Adoption != v1alpha1.UserAdoptionAlways || !home)
 	case "Stalled/MechanismNotOffered":

@@ -44,6 +44,12 @@ type life struct {
 	left map[string]bool
 	// begun are objects that are being deleted, of whose user something had been taken away when it was to stay.
 	begun map[types.UID]bool
+	// dropped are objects that went without our finalizer, by somebody else's hand: what they had in Kafka stays.
+	dropped map[types.UID]bool
+	// repentant are objects whose deletion policy was changed while they were being deleted.
+	repentant map[types.UID]bool
+	// offered are the mechanisms that listeners offer.
+	offered []v1alpha1.Mechanism
 	// gone are logins of users of whom it was said that they are gone.
 	gone []login
 	// hushed is what must stand in no status and no event.
@@ -72,7 +78,9 @@ func newLife(t *testing.T, seed uint64) *life {
 		world: newUsersOf(t, cluster), seed: seed, random: rand.New(rand.NewPCG(seed, 1)),
 		theirs: map[fact]bool{}, secrets: map[types.NamespacedName]string{}, ready: map[types.UID]standing{},
 		hushed: map[string]bool{}, left: map[string]bool{}, begun: map[types.UID]bool{},
-		home: &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: controllertest.ClusterKey.Namespace}},
+		dropped: map[types.UID]bool{}, repentant: map[types.UID]bool{},
+		offered: []v1alpha1.Mechanism{byTLS, v1alpha1.MechanismExternal, plain, scram512},
+		home:    &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: controllertest.ClusterKey.Namespace}},
 	}
 	if err := h.Client.Get(t.Context(), client.ObjectKeyFromObject(h.home), h.home); err != nil {
 		t.Fatal(err)
@@ -264,6 +272,7 @@ func (h *life) settle() {
 		}
 	}
 	h.authorizes(true)
+	h.offers(plain, scram512)
 	h.collect()
 	for range 3 {
 		before := h.look()

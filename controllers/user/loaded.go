@@ -174,7 +174,7 @@ func (p *userPass) unloaded(i *userItem, seen loads, said map[int32]bool) (open 
 }
 
 func unloadedWord(err error) string {
-	if errors.Is(err, errNoAddress) || isBehind(err) {
+	if errors.Is(err, errNoAddress) || errors.Is(err, errWithdrawn) || isBehind(err) {
 		return err.Error()
 	}
 	return "no answer"

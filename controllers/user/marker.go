@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
@@ -336,11 +337,25 @@ func (p *userPass) reading(ctx, waits context.Context, k *fileKind, m *marker, b
 	}
 }
 
+// errWithdrawn: a listener goes from the status before brokers restart without it.
+var errWithdrawn = errors.New("no listener offers it any more, and the broker may be still to restart for that")
+
+// withdrawn tells that brokers may still offer what no listener does by the status, because not every node runs what
+// the spec of the cluster asks for; nil = they do not.
+func (p *userPass) withdrawn() error {
+	c := p.pass.Cluster.Object
+	if !p.host.External && (meta.IsStatusConditionFalse(c.Status.Conditions, v1alpha1.ConditionReady) ||
+		c.Status.ObservedGeneration < c.Generation) {
+		return errWithdrawn
+	}
+	return nil
+}
+
 // read tells whether one broker has read the state of a file that its marker stands for.
 func (p *userPass) read(ctx context.Context, k *fileKind, m *marker, broker int32) error {
 	endpoint, ok := users.For(users.Endpoints(p.host, []v1alpha1.Mechanism{k.mechanism}), k.mechanism)
 	if !ok {
-		return nil // no listener offers it any more, and whoever is tried is told so
+		return p.withdrawn() // else no listener offers it any more, and whoever is tried is told so
 	}
 	at := p.door(broker, endpoint.Listener)
 	p.r.mu.Lock()

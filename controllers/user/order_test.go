@@ -89,6 +89,24 @@ func TestAUserBeforeWhatItsClusterLacksIsNotStalledUntilThatIsOverdue(t *testing
 }
 
 // A pipeline replaces the cluster: it deletes it, and applies it again.
+// What is taken away from whoever had the user before says nothing of what its successor lacks.
+func TestASuccessorWhoseMechanismNobodyOffersIsNotReadyWhileItsPredecessorGoes(t *testing.T) {
+	w := newUserWorld(t, 2)
+	w.Apply(newUser("app", time.Hour, plain))
+	w.Settle("app")
+	next := newUser("next", 0, v1alpha1.MechanismScram256)
+	next.Spec.Name = "app"
+	w.Apply(next)
+	w.mountAll(2) // brokers know the line for some time
+	w.Remove(w.user("app"))
+	for range 3 {
+		_ = w.Once("app")
+		w.wantUser("next", "Reconciling/MechanismNotOffered")
+		w.Clock.Move(time.Second)
+	}
+	w.wantUser("app", "Reconciling/Revoking")
+}
+
 func TestAUserWhoseClusterIsReplacedIsNotStalledMeanwhile(t *testing.T) {
 	w := newUserWorld(t, 1)
 	w.Apply(newUser("app", time.Hour, scram512))

@@ -50,6 +50,7 @@ type userPass struct {
 // Change brings Kafka to what the users ask for: it prepares every user, reads what is live, sends the difference, and
 // logs in to see the effect. An error means that nothing is known about any user.
 func (p *userPass) Change(ctx context.Context) error {
+	defer p.keepFinalizers(ctx)
 	admin, err := p.r.Clusters.Admin(ctx, p.pass.Cluster.Object)
 	if err != nil {
 		return err
@@ -123,6 +124,11 @@ func (p *userPass) prepare(ctx context.Context, i *userItem) {
 	if held && !goes || i.state == postponed {
 		return
 	}
+	if !held && len(former) > 0 && p.wouldBeOut(i) {
+		v := users.HandoverFrozen(former[0], i.claim.Holder)
+		i.state, i.formerAwaits = untouched, &v
+		return
+	}
 	// Nobody in force holds the principal. What its former holders had is taken away.
 	if len(former) == 0 {
 		i.state = untouched
@@ -149,6 +155,13 @@ func (p *userPass) hasStrangers(i *userItem) bool {
 	return len(i.claim.Evicted) > 0 || slices.ContainsFunc(p.formerOf(i), func(u *v1alpha1.KafkaUser) bool {
 		return u.Namespace != i.claim.Holder.Namespace
 	})
+}
+
+// wouldBeOut tells whether a holder that lacks something would lose what it was seen to log in with, if what its former
+// holders had were taken away. These wait for it, unless they are not to.
+func (p *userPass) wouldBeOut(i *userItem) bool {
+	u := i.claim.Holder
+	return u != nil && p.inForce(u) && len(u.Status.Credentials.ProvenOn) > 0 && !p.hasStrangers(i)
 }
 
 // leaveAlone touches nothing of a user and says why, to its holder or to those that are being deleted.
@@ -336,7 +349,11 @@ func (p *userPass) mend(ctx context.Context, admin kafka.UserAdmin) error {
 	for _, i := range p.items {
 		if i.remains && !i.changes() && p.authorizer {
 			byName[i.claim.Name] = i
-			changes.Sweep(i.claim.Name, p.ownACLs(i), p.live)
+			changes.Sweep(i.claim.Name, nil, p.ownACLs(i), p.live)
+		} else if keep, beyond := p.beyond(i); beyond {
+			byName[i.claim.Name] = i
+			changes.Sweep(i.claim.Name, p.stakeIn(i), keep, p.live)
+			i.report.ACLs = users.ListedACLs(p.stakeIn(i).Among(keep).Added)
 		}
 	}
 	p.noteWritten(changes, byName)
@@ -391,7 +408,7 @@ func (p *userPass) mendScram(ctx context.Context, admin kafka.UserAdmin, changes
 func (p *userPass) readLive(ctx context.Context, admin kafka.UserAdmin) (live users.Live, err error) {
 	var names []string
 	for _, i := range p.items {
-		if i.changes() || i.remains && p.host.MindsACLs() {
+		if i.changes() || (i.remains || p.ofGuest(i)) && p.host.MindsACLs() {
 			names = append(names, i.claim.Name)
 		}
 	}

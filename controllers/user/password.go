@@ -55,6 +55,7 @@ func (i *userItem) newPassword(now time.Time) (string, error) {
 // nextPassword is what a connection Secret of ours shall hold from now on; empty = what is in force is not known, and
 // the user provides nothing that could take its place.
 func (p *userPass) nextPassword(i *userItem, secret *corev1.Secret) (string, error) {
+	i.fresh = freshNone
 	u := i.claim.Holder
 	owner, password := metav1.GetControllerOf(secret), string(secret.Data[users.PasswordKey])
 	spent := owner == nil || owner.UID != u.UID || users.Unusable(password) != ""
@@ -82,14 +83,34 @@ func (p *userPass) nextPassword(i *userItem, secret *corev1.Secret) (string, err
 	}
 	if !spent {
 		i.made.Rotated = true
-		p.r.Events.Eventf(u, secret, corev1.EventTypeNormal, "PasswordRotated", "Update",
-			"Secret %q has a new password", secret.Name)
+		i.fresh = freshRotated
 		return next, nil
 	}
 	// The Secret was left by a deleted object of this name, or it is damaged. The password in it is nobody's any more.
-	p.r.Events.Eventf(u, secret, corev1.EventTypeNormal, "PasswordRenewed", "Update",
-		"Secret %q held no usable password of this user: it has a new one", secret.Name)
+	i.fresh = freshRenewed
 	return next, nil
+}
+
+// fresh says why the operator has made another password in this flush.
+type fresh int
+
+const (
+	freshNone fresh = iota
+	freshRotated
+	freshRenewed
+)
+
+// tellFresh says that a Secret has another password, once it has been written.
+func (p *userPass) tellFresh(i *userItem, secret *corev1.Secret) {
+	switch i.fresh {
+	case freshRotated:
+		p.r.Events.Eventf(i.claim.Holder, secret, corev1.EventTypeNormal, "PasswordRotated", "Update",
+			"Secret %q has a new password", secret.Name)
+	case freshRenewed:
+		p.r.Events.Eventf(i.claim.Holder, secret, corev1.EventTypeNormal, "PasswordRenewed", "Update",
+			"Secret %q held no usable password of this user: it has a new one", secret.Name)
+	case freshNone:
+	}
 }
 
 // rotation says, once the connection Secret stands, for how long the password before still logs in, and has the user

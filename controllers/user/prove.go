@@ -225,6 +225,8 @@ func (t *probe) endpoint() (users.Endpoint, bool) {
 func (p *userPass) try(ctx context.Context, t *probe) error {
 	endpoint, ok := t.endpoint()
 	switch {
+	case !ok && t.goes() && kindOf(t.mechanism) != nil && p.withdrawn() != nil:
+		return errWithdrawn // the broker may not have read either that the file has no line of it
 	case !ok && t.goes():
 		return kafka.ErrAuthenticationFailed // no listener offers the mechanism any more: no way in
 	case !ok:

@@ -85,6 +85,9 @@ func (p *userPass) holderReport(i *userItem) users.Report {
 	clusterID := p.pass.Cluster.ID()
 	r := i.report
 	r.Retains = users.Retains(i.claim.Holder, p.host)
+	if i.takesAway() { // what is awaited then is not the holder's, but what it lacks is
+		r.Awaited = i.holderAwaits
+	}
 	p.follow(i.claim.Holder, &r)
 	if i.state == granting && r.Credentials == nil {
 		r.Credentials = users.Unsure(users.Recorded(i.claim.Holder, clusterID), clusterID, i.mechanisms)
@@ -93,9 +96,6 @@ func (p *userPass) holderReport(i *userItem) users.Report {
 	if i.state == granting {
 		r.Credentials = r.Credentials.DeepCopy()
 		p.aclsAfter(i, r.Credentials)
-	}
-	if i.takesAway() {
-		r.Awaited = i.holderAwaits
 	}
 	return r
 }

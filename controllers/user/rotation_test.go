@@ -101,6 +101,61 @@ func TestARotatedPasswordOfPlainLogsInBesideTheOneBeforeForAsLongAsAsked(t *test
 	w.WantSilence("app")
 }
 
+func TestANewPasswordIsToldOnceItsSecretHasIt(t *testing.T) {
+	for name, c := range map[string]struct {
+		damaged bool
+		want    string
+	}{
+		"rotated": {false, `Normal PasswordRotated Secret "app-kafka" has a new password`},
+		"renewed": {true,
+			`Normal PasswordRenewed Secret "app-kafka" held no usable password of this user: it has a new one`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newUserWorld(t, 1)
+			w.Apply(newUser("app", time.Hour, scram512))
+			w.Settle("app")
+			w.told()
+			if w.rotate("one"); c.damaged {
+				w.writeSecret("app-kafka", func(s *corev1.Secret) { delete(s.Data, "password") })
+			}
+			w.Failing["update app-kafka"] = errors.New("the webhook refuses it")
+			for range 3 {
+				_ = w.Once("app")
+				w.Clock.Move(2 * time.Second)
+			}
+			if told := w.told(); strings.Contains(told, "Password") {
+				t.Errorf("it has not, and is told: %s", told)
+			}
+			clear(w.Failing)
+			w.Settle("app")
+			if told := strings.TrimSpace(w.told()); told != c.want {
+				t.Errorf("told %q", told)
+			}
+		})
+	}
+}
+
+func TestARequestWithBlanksIsCarriedOutOnce(t *testing.T) {
+	for _, request := range []string{"1772366400 ", " ", "\n"} {
+		t.Run(fmt.Sprintf("%q", request), func(t *testing.T) {
+			w := newUserWorld(t, 1)
+			w.Apply(newUser("app", time.Hour, scram512))
+			w.Settle("app")
+			first := w.password()
+			w.rotate(request)
+			w.Settle("app")
+			second := w.password()
+			w.Clock.Move(time.Hour)
+			w.Settle("app")
+			if second == first || w.password() != second {
+				t.Error("no new password, or a third one")
+			}
+			w.wantUser("app", "Ready")
+			w.WantSilence("app")
+		})
+	}
+}
+
 func TestWithoutOverlapOnlyTheNewPasswordLogsIn(t *testing.T) {
 	w := newUserWorld(t, 2)
 	w.Apply(overlapping(0, 0, plain, scram512))

@@ -169,6 +169,7 @@ func (p *userPass) createSecret(ctx context.Context, i *userItem, key client.Obj
 	case err == nil:
 		i.salt = saltOf(secret)
 		i.noteRenewed(secret)
+		p.tellFresh(i, secret)
 		p.tellMade(i, secret, password)
 		return password, nil
 	case !apierrors.IsAlreadyExists(err):
@@ -238,6 +239,7 @@ func (p *userPass) adjustSecret(ctx context.Context, i *userItem, secret *corev1
 	}
 	i.salt = saltOf(secret)
 	i.noteRenewed(secret)
+	p.tellFresh(i, secret)
 	return password, nil
 }
 

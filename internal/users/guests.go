@@ -7,6 +7,7 @@ import (
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
 	"github.com/castellan-dev/castellan/internal/claim"
+	"github.com/castellan-dev/castellan/internal/kafka"
 	"github.com/castellan-dev/castellan/internal/model"
 	"github.com/castellan-dev/castellan/internal/verdict"
 )
@@ -44,6 +45,21 @@ func Granted(u *v1alpha1.KafkaUser, host model.Host) ([]v1alpha1.ACLRule, []verd
 		rules = append(rules, rule)
 	}
 	return rules, faults
+}
+
+// Beyond are those of the ACLs that Kafka has of a user which its cluster would not let it have now, whatever its spec
+// asks for.
+func Beyond(u *v1alpha1.KafkaUser, acls []kafka.ACL, host model.Host) []kafka.ACL {
+	return slices.DeleteFunc(slices.Clone(acls), func(a kafka.ACL) bool {
+		asks := &v1alpha1.KafkaUser{}
+		asks.Namespace = u.Namespace
+		asks.Spec.ACLs = []v1alpha1.ACLRule{{
+			Permission: a.Permission, Operations: []v1alpha1.Operation{v1alpha1.Operation(a.Operation)},
+			Resource: v1alpha1.ACLResource{Type: v1alpha1.ResourceType(a.ResourceType), Name: a.ResourceName},
+		}}
+		_, beyond := Granted(asks, host)
+		return len(beyond) == 0
+	})
 }
 
 const denies = "Deny"

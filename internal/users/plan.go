@@ -156,10 +156,11 @@ func (c *Changes) acls(d Desired, live []kafka.ACL) {
 	}
 }
 
-// Sweep takes ACLs of a principal away, but for those to be kept, and changes nothing else of it.
-func (c *Changes) Sweep(name string, keep []kafka.ACL, live Live) {
+// Sweep takes those ACLs of a principal away that the stake holds, but for those to be kept, and changes nothing else
+// of it.
+func (c *Changes) Sweep(name string, stake *Stake, keep []kafka.ACL, live Live) {
 	created := c.CreateACLs
-	c.acls(Desired{Name: name, ACLs: keep}, slices.DeleteFunc(slices.Clone(live.ACLs),
+	c.acls(Desired{Name: name, ACLs: keep, Stake: stake}, slices.DeleteFunc(slices.Clone(live.ACLs),
 		func(a kafka.ACL) bool { return a.Principal != Principal(name) }))
 	c.CreateACLs = created
 }

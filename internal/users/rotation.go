@@ -46,7 +46,10 @@ func (m Made) String() string {
 	if m.Rotated {
 		how = "rotated"
 	}
-	return strings.TrimSuffix(m.At.UTC().Format(time.RFC3339)+" "+how+" "+m.Request, " ")
+	if m.Request != "" {
+		how += " " + m.Request // to the letter, blanks at its end as well: it is compared with what is asked for
+	}
+	return m.At.UTC().Format(time.RFC3339) + " " + how
 }
 
 // Requested is what somebody asks for by annotation; empty = nothing.

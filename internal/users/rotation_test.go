@@ -63,7 +63,8 @@ func TestWhenAPasswordIsReplaced(t *testing.T) {
 
 func TestHowAPasswordCameAboutIsReadAgainAsItWasWritten(t *testing.T) {
 	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	for _, made := range []Made{{At: at}, {At: at, Rotated: true}, {At: at, Request: "a b"}, {at, true, "1772366400"}} {
+	for _, made := range []Made{{At: at}, {At: at, Rotated: true}, {At: at, Request: "a b"}, {at, true, "1772366400"},
+		{at, true, "1772366400 "}, {at, true, " "}, {At: at, Request: " a  b\n"}} {
 		got := MadeOf(map[string]string{v1alpha1.AnnotationPasswordMade: made.String()}, time.Time{})
 		if got != made {
 			t.Errorf("%+v from %q", got, made.String())
