@@ -56,7 +56,7 @@ func (p *userPass) keepFinalizers(ctx context.Context) {
 			all = append(all, e.Object)
 		}
 		for _, u := range all {
-			if i.state == postponed || i.unsettled() || u == nil || claim.HasFinalizer(u) ||
+			if i.state == postponed || i.unsettled() || u == nil || u.DeletionTimestamp != nil || claim.HasFinalizer(u) ||
 				!users.Owns(u, p.pass.Cluster.ID()) {
 				continue
 			}
