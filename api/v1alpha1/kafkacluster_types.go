@@ -29,6 +29,7 @@ type KafkaCluster struct {
 	// Observed state of the cluster.
 	// +optional
 	// +kubebuilder:default={observedGeneration:-1}
+	// +structType=atomic
 	Status KafkaClusterStatus `json:"status,omitempty"`
 }
 
@@ -232,6 +233,7 @@ type Authorization struct {
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=32
 	// +kubebuilder:validation:items:Pattern=`^[A-Za-z0-9._@+-]{1,128}$`
+	// +kubebuilder:validation:XValidation:rule="!('castellan-marker' in self)",message="the operator logs in as castellan-marker to see what brokers have read, and needs no rights for that; remove it"
 	SuperUsers []string `json:"superUsers,omitempty"`
 
 	// Names of principals who may do everything, and who come by a token, a certificate of clientAuthorities, or a

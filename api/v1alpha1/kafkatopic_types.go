@@ -54,6 +54,7 @@ type KafkaTopic struct {
 	// Observed state of the topic.
 	// +optional
 	// +kubebuilder:default={observedGeneration:-1}
+	// +structType=atomic
 	Status KafkaTopicStatus `json:"status,omitempty"`
 }
 

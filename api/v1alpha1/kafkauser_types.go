@@ -26,6 +26,7 @@ type KafkaUser struct {
 	// Observed state of the user.
 	// +optional
 	// +kubebuilder:default={observedGeneration:-1}
+	// +structType=atomic
 	Status KafkaUserStatus `json:"status,omitempty"`
 }
 

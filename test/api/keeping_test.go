@@ -6,6 +6,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -246,6 +247,27 @@ func TestStatusIsASubresource(t *testing.T) {
 		}
 		if err := kube.Get(t.Context(), client.ObjectKeyFromObject(live), live); err != nil || dig(live, "status") == nil {
 			t.Errorf("%s: an update of the object took its status away (error %v)", kind, err)
+		}
+	}
+}
+
+// managedFields that name each field of a status cost the API server more than the write itself.
+func TestAStatusIsOneValueToManagedFields(t *testing.T) {
+	t.Parallel()
+	for kind := range shortest {
+		live := create(t, namespace(t), manifest(t, kind, "{}"))
+		patch := client.RawPatch(types.MergePatchType, []byte(`{"status":{"observedGeneration":1,"operator":"a/b"}}`))
+		if err := kube.Status().Patch(t.Context(), live, patch, client.FieldOwner("castellan")); err != nil {
+			t.Fatal(err)
+		}
+		owned := ""
+		for _, entry := range live.GetManagedFields() {
+			if entry.Subresource == "status" {
+				owned += entry.Manager + " " + string(entry.FieldsV1.Raw)
+			}
+		}
+		if owned != `castellan {"f:status":{}}` {
+			t.Errorf("%s: %s", kind, owned)
 		}
 	}
 }

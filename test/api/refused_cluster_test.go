@@ -439,6 +439,10 @@ func TestKafkaClusterRefused(t *testing.T) {
 			`spec: {authorization: {type: Simple, superUsers: ["User:admin"]}}`,
 			[]string{"superUsers[0]", "should match"},
 		},
+		"a super user that is the operator's marker": {
+			`spec: {authorization: {type: Simple, superUsers: [admin, castellan-marker]}}`,
+			[]string{"spec.authorization.superUsers", "remove it"},
+		},
 		"an unknown mode of balancing": {`spec: {balancing: {mode: Always}}`,
 			[]string{"spec.balancing.mode", `supported values: "Off", "OnScale", "Continuous"`}},
 		"a mode that YAML takes for false": {`spec: {balancing: {mode: Off}}`, []string{"spec.balancing.mode", "boolean"}},

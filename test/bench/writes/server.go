@@ -33,11 +33,11 @@ const (
 	usual  = "" // JSON, and an etcd without fsync, as in all benchmarks
 	onDisk = "fsync"
 	inCBOR = "CBOR"   // what is stored, and what is sent to those who ask for it; an alpha feature
-	inOne  = "atomic" // to the CRD, a topic's status is one value with one owner
+	byName = "granular" // to the CRD, each field of a topic's status has owners
 )
 
 var arguments = map[string][]string{
-	usual: nil, inOne: nil, onDisk: {"-fsync"}, inCBOR: {"--", "--feature-gates=CBORServingAndStorage=true"},
+	usual: nil, byName: nil, onDisk: {"-fsync"}, inCBOR: {"--", "--feature-gates=CBORServingAndStorage=true"},
 }
 
 // server is an API server with its etcd.
@@ -66,8 +66,8 @@ func startServers(ctx context.Context, repository string) (map[string]*server, e
 		if err := apiserver.ApplyCRDs(ctx, s.kube, repository); err != nil {
 			return servers, err
 		}
-		if name == inOne {
-			if err := s.makeAtomic(ctx); err != nil {
+		if name == byName {
+			if err := s.makeGranular(ctx); err != nil {
 				return servers, err
 			}
 		}
@@ -93,11 +93,11 @@ func (s *server) connect() error {
 	return err
 }
 
-func (s *server) makeAtomic(ctx context.Context) error {
+func (s *server) makeGranular(ctx context.Context) error {
 	crd := &apiextensionsv1.CustomResourceDefinition{}
 	crd.Name = "kafkatopics." + v1alpha1.GroupVersion.Group
 	const status = "/spec/versions/0/schema/openAPIV3Schema/properties/status"
-	patch := `[{"op":"add","path":"` + status + `/x-kubernetes-map-type","value":"atomic"}]`
+	patch := `[{"op":"remove","path":"` + status + `/x-kubernetes-map-type"}]`
 	return s.kube.Patch(ctx, crd, client.RawPatch(types.JSONPatchType, []byte(patch)))
 }
 

@@ -90,7 +90,7 @@ var groups = []group{
 		today.with("answered by metadata alone", briefly),
 		today.with("JSON patch", asPatch(replaced)),
 		today.with("PUT", asPut(put(smallStatus))),
-		today.with("merge patch, status atomic in the CRD", by(inOne)),
+		today.with("merge patch, status granular in the CRD", by(byName)),
 		today.with("server-side apply", asApplied(smallApplied, smallStatus)),
 	}},
 	{"A full status", []variant{
@@ -99,7 +99,7 @@ var groups = []group{
 		todayFull.with("answered by metadata alone", briefly),
 		todayFull.with("JSON patch", asPatch(replacedAll)),
 		todayFull.with("PUT", asPut(put(fullStatus))),
-		todayFull.with("merge patch, status atomic in the CRD", by(inOne)),
+		todayFull.with("merge patch, status granular in the CRD", by(byName)),
 		todayFull.with("server-side apply", asApplied(fullApplied, fullStatus)),
 	}},
 	{"Finalizer and annotation", []variant{
