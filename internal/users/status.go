@@ -119,6 +119,10 @@ func StatusOf(u *v1alpha1.KafkaUser, r Report, now time.Time) v1alpha1.KafkaUser
 		if c := RecordedCertificate(r.Credentials); c != nil {
 			message += ", with a certificate until " + c.NotAfter.UTC().Format(time.RFC3339)
 		}
+		if at := s.Rotation; at != nil && Requested(u) != at.Request && Requested(u) != "" && at.NextAt != nil {
+			message += ", and gets the password that is asked for at " + at.NextAt.UTC().Format(time.RFC3339) +
+				", when the one before its present one ends"
+		}
 		status.Ready(&s.Conditions, u.Generation, ReasonInForce, message, now)
 	}
 	s.ACLsSince = since(u, s, now)

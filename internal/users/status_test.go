@@ -72,6 +72,24 @@ func TestWhatNothingWillComeOfIsAWarning(t *testing.T) {
 	}
 }
 
+// Whoever asks for a second password in an overlap sees when it comes.
+func TestARotationThatWaitsSaysUntilWhen(t *testing.T) {
+	const waits = ", and gets the password that is asked for at 1970-02-04T17:20:40Z, when the one before its present one ends"
+	for asks, want := range map[string]string{"": "", "one": "", "two": waits} {
+		u, now := &v1alpha1.KafkaUser{}, time.Unix(3e6, 0)
+		u.Spec.Authentication.Mechanisms = []v1alpha1.Mechanism{v1alpha1.MechanismPlain}
+		u.Spec.Authentication.PasswordRotation = &v1alpha1.PasswordRotation{OverlapSeconds: new(int32)}
+		*u.Spec.Authentication.PasswordRotation.OverlapSeconds = 60
+		u.Annotations = map[string]string{v1alpha1.AnnotationRotatePassword: asks}
+		r := RotationOf(u, Made{At: now.Add(-20 * time.Second), Rotated: true, Request: "one"}, now)
+		s := StatusOf(u, Report{Credentials: &v1alpha1.Credentials{ProvenOn: []int32{0}}, Rotation: &r}, now)
+		c := meta.FindStatusCondition(s.Conditions, v1alpha1.ConditionReady)
+		if c == nil || c.Message != "logs in on 1 broker"+want {
+			t.Errorf("%q: %+v", asks, c)
+		}
+	}
+}
+
 func TestTheBrokersThatAUserLogsInOnAreCounted(t *testing.T) {
 	for want, on := range map[string][]int32{"logs in on 1 broker": {0}, "logs in on 2 brokers": {0, 1}} {
 		s := StatusOf(&v1alpha1.KafkaUser{}, Report{Credentials: &v1alpha1.Credentials{ProvenOn: on}}, time.Unix(3e6, 0))
