@@ -174,15 +174,15 @@ func (p *userPass) Releasable(name string) bool {
 	return false
 }
 
-// paused leaves a user alone whose holder asks for that; nil = it does not. A user whose cluster takes something away
-// from it is not spared.
+// paused leaves a user alone whose holder asks for that; nil = it does not. What its cluster takes away from it goes all
+// the same: see beyond.
 func (p *userPass) paused(i *userItem) *verdict.Verdict {
 	u := i.claim.Holder
 	if u == nil {
 		return nil
 	}
 	paused, misspelt := v1alpha1.Holds(u.Annotations, v1alpha1.AnnotationPause)
-	if _, beyond := users.Granted(u, p.host); !paused || len(beyond) > 0 {
+	if !paused {
 		return nil
 	}
 	v := verdict.Verdict{State: verdict.StateWaiting, Reason: users.ReasonPaused,
