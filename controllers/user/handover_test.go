@@ -452,3 +452,28 @@ func TestASuccessorInForceStaysSoWhileItLacksSomethingAndItsPredecessorGoes(t *t
 		})
 	}
 }
+
+// Nothing of the user can be made from a password that is not there, and who waits for that says for whom.
+func TestWhoHandsAUserOverSaysThatItsSuccessorLacksAPassword(t *testing.T) {
+	w := newCertificateWorld(t, 2)
+	w.Apply(newUser("app", time.Hour, plain))
+	w.Settle("app")
+	next := newUser("next", 0, byTLS)
+	next.Spec.Name = "app"
+	w.Apply(next)
+	w.mountAll(2) // brokers know the predecessor's line for some time
+	w.Remove(w.user("app"))
+	_ = w.Once("app")
+	w.changeUser("next", func(u *v1alpha1.KafkaUser) { u.Spec.Authentication = provided("next", scram512).Spec.Authentication })
+	w.Settle("app")
+	w.mustSay("shop", "app", "Reconciling/Revoking", `KafkaUser "next", which may not go on`)
+	w.wantUser("next", "Stalled/PasswordSecret")
+	w.WantSilence("app")
+	w.provide("own", "hush-hush", forPassword)
+	w.mountAll(2)
+	w.Settle("app")
+	w.wantUser("next", "Ready")
+	if w.user("app") != nil {
+		t.Error("it hangs")
+	}
+}

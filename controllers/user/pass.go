@@ -121,12 +121,12 @@ func (p *userPass) prepare(ctx context.Context, i *userItem) {
 	// Who is evicted, or of another namespace, does not wait for what the holder lacks, unless the holder is in force and
 	// would lose that.
 	goes := i.state == untouched && p.hasStrangers(i) && !(i.unsettled() && p.inForce(i.claim.Holder))
-	if held && !goes || i.state == postponed {
-		return
-	}
-	if !held && len(former) > 0 && p.wouldBeOut(i) {
+	if len(former) > 0 && !goes && p.stops(i, held) {
 		v := users.HandoverFrozen(former[0], i.claim.Holder)
 		i.state, i.formerAwaits = untouched, &v
+		return
+	}
+	if held && !goes || i.state == postponed {
 		return
 	}
 	// Nobody in force holds the principal. What its former holders had is taken away.
@@ -155,6 +155,15 @@ func (p *userPass) hasStrangers(i *userItem) bool {
 	return len(i.claim.Evicted) > 0 || slices.ContainsFunc(p.formerOf(i), func(u *v1alpha1.KafkaUser) bool {
 		return u.Namespace != i.claim.Holder.Namespace
 	})
+}
+
+// stops tells whether former holders wait until the holder has what it lacks: it does not know its password, or would be
+// out.
+func (p *userPass) stops(i *userItem, held bool) bool {
+	if held {
+		return i.state == untouched && len(i.report.Faults) > 0
+	}
+	return i.state != postponed && p.wouldBeOut(i)
 }
 
 // wouldBeOut tells whether a holder that lacks something would lose what it was seen to log in with, if what its former
