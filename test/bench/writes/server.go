@@ -32,7 +32,7 @@ import (
 const (
 	usual  = "" // JSON, and an etcd without fsync, as in all benchmarks
 	onDisk = "fsync"
-	inCBOR = "CBOR"   // what is stored, and what is sent to those who ask for it; an alpha feature
+	inCBOR = "CBOR"     // what is stored, and what is sent to those who ask for it; an alpha feature
 	byName = "granular" // to the CRD, each field of a topic's status has owners
 )
 
