@@ -42,7 +42,7 @@ func badObjects() map[string]bad {
 		"a topic whose name collides but for a dot": badTopic("collides", ", name: a_b",
 			"InvalidName", "spec.name", "a.b"),
 		"a topic in a cluster that is not there": {nowhere, func(ns string) object { return topicNamed(ns, "nowhere") },
-			"ClusterNotFound", []string{"spec.clusterRef.name", "not-there", "create it, or delete"}},
+			"ClusterNotFound", []string{"spec.clusterRef.name", "not-there", "create it, or write another"}},
 		"a topic that is there already and is not asked for": badTopic("taken", ", name: foreign",
 			"TopicExists", "foreign", "spec.adoption"),
 		"a user in a cluster that is not there": badUser(
@@ -52,7 +52,7 @@ func badObjects() map[string]bad {
 			"ClusterNotFound",
 			"spec.clusterRef.name",
 			"not-there",
-			"create it, or delete",
+			"create it, or write another",
 		),
 		"a user whose mechanism no listener offers": badUser(
 			"unoffered",
