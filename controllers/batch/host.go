@@ -118,8 +118,8 @@ func (c Host) found(kind string) string {
 	if c.elsewhere {
 		return "add it there, or delete this " + kind
 	}
-	return fmt.Sprintf("create it, or write another %s that names one that there is, with spec.clusterRef.namespace if it is "+
-		"elsewhere, and delete this one", kind)
+	return fmt.Sprintf("create it, or write another %s that names one that there is, with spec.clusterRef.namespace if "+
+		"it is elsewhere, and delete this one", kind)
 }
 
 // awaited says what the cluster still needs before anything can be done in it; empty = nothing.

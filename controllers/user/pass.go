@@ -157,8 +157,8 @@ func (p *userPass) hasStrangers(i *userItem) bool {
 	})
 }
 
-// stops tells whether former holders wait until the holder has what it lacks: it does not know its password, or would be
-// out.
+// stops tells whether former holders wait until the holder has what it lacks: it does not know its password, or would
+// be out.
 func (p *userPass) stops(i *userItem, held bool) bool {
 	if held {
 		return i.state == untouched && len(i.report.Faults) > 0

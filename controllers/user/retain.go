@@ -119,7 +119,8 @@ func (p *userPass) settleRetained(ctx context.Context, i *userItem, owners []*v1
 	}
 	for _, u := range owners {
 		p.r.Events.Eventf(u, p.pass.Cluster.Object, corev1.EventTypeNormal, "Released", "Delete",
-			"User %q stays in Kafka with the credentials, ACLs and quotas that it has there (deletionPolicy Retain)", i.claim.Name)
+			"User %q stays in Kafka with the credentials, ACLs and quotas that it has there (deletionPolicy Retain)",
+			i.claim.Name)
 	}
 	return p.pass.Release(ctx, owners...)
 }
@@ -174,8 +175,8 @@ func (p *userPass) Releasable(name string) bool {
 	return false
 }
 
-// paused leaves a user alone whose holder asks for that; nil = it does not. What its cluster takes away from it goes all
-// the same: see beyond.
+// paused leaves a user alone whose holder asks for that; nil = it does not. What its cluster takes away from it goes
+// all the same: see beyond.
 func (p *userPass) paused(i *userItem) *verdict.Verdict {
 	u := i.claim.Holder
 	if u == nil {

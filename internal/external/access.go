@@ -56,8 +56,8 @@ func Data(labels map[string]string, data map[string][]byte) map[string][]byte {
 	return data
 }
 
-// Resolve makes the access from the spec and the Secrets of the namespace that it names; one that does not exist has no entry, and one
-// that may not be read is nil.
+// Resolve makes the access from the spec and the Secrets of the namespace that it names; one that does not exist has no
+// entry, and one that may not be read is nil.
 func Resolve(namespace string, e *v1alpha1.External, secrets map[string]map[string][]byte) (Access, *verdict.Verdict) {
 	a, given := Access{}, given{namespace, secrets}
 	for _, server := range e.BootstrapServers {

@@ -116,8 +116,8 @@ func LineLost(name string) verdict.Verdict {
 // and may take no part any more before every broker was seen to refuse the object's own logins.
 func HandoverFrozen(u, successor *v1alpha1.KafkaUser) verdict.Verdict {
 	return verdict.Waiting(ReasonRevoking, "", claim.TakenLook, claim.TakenLookLimit,
-		"its user goes over to KafkaUser %q, which may not go on, as its status says, so that nobody has seen every broker refuse "+
-			"a login; mend that KafkaUser, or delete it, which ends the user", status.NameFrom(u, successor))
+		"its user goes over to KafkaUser %q, which may not go on, as its status says, so that nobody has seen every broker "+
+			"refuse a login; mend that KafkaUser, or delete it, which ends the user", status.NameFrom(u, successor))
 }
 
 // Exists refuses a principal of which Kafka has something that no object of the claim has put there. nil = Kafka has

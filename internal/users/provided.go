@@ -110,8 +110,8 @@ func (s Source) Missing() verdict.Verdict {
 
 // Own says that the Secret is the one that the operator writes for this user.
 func (s Source) Own() verdict.Verdict {
-	return verdict.Stalled(ReasonPassword, PasswordField, "Secret %q is the connection Secret that the operator writes for "+
-		"this KafkaUser; name one of your own", s.Secret)
+	return verdict.Stalled(ReasonPassword, PasswordField, "Secret %q is the connection Secret that the operator writes "+
+		"for this KafkaUser; name one of your own", s.Secret)
 }
 
 // Unlabelled says that nobody has permitted the Secret to be read.

@@ -263,7 +263,7 @@ func TestAStatusIsOneValueToManagedFields(t *testing.T) {
 		owned := ""
 		for _, entry := range live.GetManagedFields() {
 			if entry.Subresource == "status" {
-				owned += entry.Manager + " " + string(entry.FieldsV1.Raw)
+				owned += entry.Manager + " " + entry.FieldsV1.GetRawString()
 			}
 		}
 		if owned != `castellan {"f:status":{}}` {
