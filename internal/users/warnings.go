@@ -12,8 +12,8 @@ import (
 	"github.com/castellan-dev/castellan/internal/mechanism"
 )
 
-// warn tells of what a user asks for and nothing will come of. Unlike an annotation of a KafkaCluster, which is refused,
-// a typing error here keeps nobody from logging in.
+// warn tells of what a user asks for and nothing will come of. Unlike an annotation of a KafkaCluster, which is
+// refused, a typing error here keeps nobody from logging in.
 func warn(s *v1alpha1.KafkaUserStatus, u *v1alpha1.KafkaUser, now time.Time) {
 	reason, said := "", []string{}
 	for _, w := range []struct{ reason, message string }{
@@ -58,8 +58,8 @@ func unlikelyName(u *v1alpha1.KafkaUser) string {
 	case !Elsewhere(u):
 		return ""
 	case strings.HasPrefix(name, Principal("")):
-		return fmt.Sprintf("spec.name: %q begins with %s, which Kafka puts before the name in ACLs and is no part of it; make "+
-			"a KafkaUser without, unless your clients are called so", name, Principal(""))
+		return fmt.Sprintf("spec.name: %q begins with %s, which Kafka puts before the name in ACLs and is no part of it; "+
+			"make a KafkaUser without, unless your clients are called so", name, Principal(""))
 	case spacedName.MatchString(name):
 		return fmt.Sprintf("spec.name: %q has a space after a comma, and brokers print distinguished names without, and "+
 			"compare them as text; make a KafkaUser without, unless your clients are called so", name)
