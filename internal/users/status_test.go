@@ -52,7 +52,7 @@ func TestWhatNothingWillComeOfIsAWarning(t *testing.T) {
 		"a pause":                {external, "app", v1alpha1.AnnotationPause, "", ""},
 		"Kafka's prefix":         {external, "User:app", "", "UnlikelyName", `spec.name: "User:app" begins with User:`},
 		"a space after a comma":  {external, "CN=app, O=Example", "", "UnlikelyName", "a space after a comma"},
-		"as brokers print it":    {external, `CN=app\, too,OU=Team A,O=Example`, "", "", ""},
+		"as brokers print it":    {external, `CN=app\, too=1,OU=Team A,O=Example`, "", "", ""},
 		"a subject with a comma": {external, "oidc:a, b", "", "", ""},
 		"one thing, and another": {external, "User:app", v1alpha1.AnnotationRotatePassword, "IdleAnnotation", "; spec.name: "},
 	} {

@@ -49,7 +49,7 @@ func idleAnnotations(u *v1alpha1.KafkaUser) string {
 }
 
 // spacedName is a distinguished name in another form than Java prints (RFC 2253).
-var spacedName = regexp.MustCompile(`^[A-Za-z.0-9]+ *=.*, +[A-Za-z.0-9]+ *=`)
+var spacedName = regexp.MustCompile(`^[A-Za-z.0-9]+ *=.*[^\\], +[A-Za-z.0-9]+ *=`)
 
 // unlikelyName says why a name is hardly what Kafka calls a client whose credential comes from elsewhere. It is not
 // refused: rules and classes of brokers make any name.
