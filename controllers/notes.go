@@ -2,10 +2,11 @@ package controllers
 
 import (
 	"fmt"
-	"unicode/utf8"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/tools/events"
+
+	"github.com/castellan-dev/castellan/internal/status"
 )
 
 // maxNote is how many bytes the text of an event may have. The API server refuses a longer one, and the client drops
@@ -20,11 +21,7 @@ func (s shortNotes) Eventf(regarding, related runtime.Object, kind, reason, acti
 	const more = "..."
 	text := fmt.Sprintf(note, args...)
 	if len(text) > maxNote {
-		cut := maxNote - len(more)
-		for cut > 0 && !utf8.RuneStart(text[cut]) {
-			cut--
-		}
-		text = text[:cut] + more
+		text = status.Prefix(text, maxNote-len(more)) + more
 	}
 	s.EventRecorder.Eventf(regarding, related, kind, reason, action, "%s", text)
 }

@@ -74,13 +74,11 @@ func (p *userPass) beyond(i *userItem) (keep []kafka.ACL, is bool) {
 		return nil, false
 	}
 	acls, stake := p.aclsBy[users.Principal(i.claim.Name)], p.stakeIn(i)
-	keep = slices.Clone(acls)
-	for _, a := range users.Beyond(i.claim.Holder, acls, p.host) {
-		if stake.Holds(a) {
-			keep, is = slices.DeleteFunc(keep, func(b kafka.ACL) bool { return a == b }), true
-		}
-	}
-	return keep, is
+	beyond := users.Beyond(i.claim.Holder, acls, p.host)
+	keep = slices.DeleteFunc(slices.Clone(acls), func(a kafka.ACL) bool {
+		return stake.Holds(a) && slices.Contains(beyond, a)
+	})
+	return keep, len(keep) < len(acls)
 }
 
 // aclsAhead puts into a record what is the holder's of the principal's ACLs, before anything of them is changed in

@@ -60,8 +60,8 @@ type userItem struct {
 	unprovided bool
 	// made is how the password in the connection Secret came about.
 	made users.Made
-	// fresh is why the operator has made another one.
-	fresh fresh
+	// fresh tells of another one that the operator has made.
+	fresh freshEvent
 	// overlap: the line of the password before stays in the file of PLAIN users.
 	overlap bool
 	// lineStays: the file of PLAIN users says that its line stays although no object stands for it.

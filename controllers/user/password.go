@@ -55,7 +55,7 @@ func (i *userItem) newPassword(now time.Time) (string, error) {
 // nextPassword is what a connection Secret of ours shall hold from now on; empty = what is in force is not known, and
 // the user provides nothing that could take its place.
 func (p *userPass) nextPassword(i *userItem, secret *corev1.Secret) (string, error) {
-	i.fresh = freshNone
+	i.fresh = freshEvent{}
 	u := i.claim.Holder
 	owner, password := metav1.GetControllerOf(secret), string(secret.Data[users.PasswordKey])
 	spent := owner == nil || owner.UID != u.UID || users.Unusable(password) != ""
@@ -83,33 +83,21 @@ func (p *userPass) nextPassword(i *userItem, secret *corev1.Secret) (string, err
 	}
 	if !spent {
 		i.made.Rotated = true
-		i.fresh = freshRotated
+		i.fresh = freshEvent{"PasswordRotated", "Secret %q has a new password"}
 		return next, nil
 	}
 	// The Secret was left by a deleted object of this name, or it is damaged. The password in it is nobody's any more.
-	i.fresh = freshRenewed
+	i.fresh = freshEvent{"PasswordRenewed", "Secret %q held no usable password of this user: it has a new one"}
 	return next, nil
 }
 
-// fresh says why the operator has made another password in this flush.
-type fresh int
-
-const (
-	freshNone fresh = iota
-	freshRotated
-	freshRenewed
-)
+// freshEvent is the event that tells of another password; the zero value = the operator has made none in this flush.
+type freshEvent struct{ reason, note string }
 
 // tellFresh says that a Secret has another password, once it has been written.
 func (p *userPass) tellFresh(i *userItem, secret *corev1.Secret) {
-	switch i.fresh {
-	case freshRotated:
-		p.r.Events.Eventf(i.claim.Holder, secret, corev1.EventTypeNormal, "PasswordRotated", "Update",
-			"Secret %q has a new password", secret.Name)
-	case freshRenewed:
-		p.r.Events.Eventf(i.claim.Holder, secret, corev1.EventTypeNormal, "PasswordRenewed", "Update",
-			"Secret %q held no usable password of this user: it has a new one", secret.Name)
-	case freshNone:
+	if i.fresh.reason != "" {
+		p.r.Events.Eventf(i.claim.Holder, secret, corev1.EventTypeNormal, i.fresh.reason, "Update", i.fresh.note, secret.Name)
 	}
 }
 

@@ -75,9 +75,13 @@ func shorten(message string) string {
 	if len(message) <= maxMessage {
 		return message
 	}
-	cut := maxMessage
-	for cut > 0 && !utf8.RuneStart(message[cut]) {
-		cut--
+	return Prefix(message, maxMessage) + "..."
+}
+
+// Prefix is what of a longer text fits into some bytes, in whole characters.
+func Prefix(text string, bytes int) string {
+	for bytes > 0 && !utf8.RuneStart(text[bytes]) {
+		bytes--
 	}
-	return message[:cut] + "..."
+	return text[:bytes]
 }
