@@ -629,7 +629,7 @@ func TestAGuestLosesWhatItsOwnerTakesBackWhateverElseItLacks(t *testing.T) {
 		"nothing":      func(*world) {},
 		"it is paused": edited(func(_ *world, u *v1alpha1.KafkaUser) { paused(u) }),
 		"no listener":  edited(func(_ *world, u *v1alpha1.KafkaUser) { notOffered(u) }),
-		"a Secret":     func(w *world) { w.Remove(secret.DeepCopy()); w.Apply(secret.DeepCopy()) },
+		"a Secret":     func(w *world) { w.supplant(controllertest.Guests, "app-kafka") },
 		"room for a Secret": func(w *world) {
 			w.Remove(secret.DeepCopy())
 			w.Failing["create app-kafka"] = overQuota("secrets", "app-kafka")

@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/castellan-dev/castellan/api/v1alpha1"
@@ -268,18 +267,10 @@ func TestWhatThisProcessHasAnnouncedCountsUntilThereIsAStatus(t *testing.T) {
 // kubectl replace leaves of an object what its manifest holds, also where nothing of its user is written otherwise.
 func TestTheFinalizerComesBackWhateverAUserLacks(t *testing.T) {
 	for name, lacks := range map[string]func(*world){
-		"it is paused": func(w *world) { w.annotate(v1alpha1.AnnotationPause, "true") },
-		"no listener": func(w *world) {
-			w.changeUser("app", func(u *v1alpha1.KafkaUser) {
-				u.Spec.Authentication.Mechanisms = []v1alpha1.Mechanism{v1alpha1.MechanismScram256}
-			})
-		},
-		"Kafka is away": func(w *world) { w.Kafka.Down = errors.New("connection refused") },
-		"its Secret is somebody else's": func(w *world) {
-			secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "app-kafka"}}
-			w.Remove(secret.DeepCopy())
-			w.Apply(secret)
-		},
+		"it is paused":                  func(w *world) { w.annotate(v1alpha1.AnnotationPause, "true") },
+		"no listener":                   func(w *world) { w.unoffered("app") },
+		"Kafka is away":                 func(w *world) { w.Kafka.Down = errors.New("connection refused") },
+		"its Secret is somebody else's": func(w *world) { w.supplant("shop", "app-kafka") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newUserWorld(t, 1)

@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -407,16 +406,8 @@ func TestADeletionWaitsForBrokersThatMayStillHaveAListenerWhichGoes(t *testing.T
 // It logs in, and what it asks for besides takes nothing of that away.
 func TestASuccessorInForceStaysSoWhileItLacksSomethingAndItsPredecessorGoes(t *testing.T) {
 	for name, lacks := range map[string]func(*world){
-		"a listener": func(w *world) {
-			w.changeUser("next", func(u *v1alpha1.KafkaUser) {
-				u.Spec.Authentication.Mechanisms = []v1alpha1.Mechanism{v1alpha1.MechanismScram256}
-			})
-		},
-		"a Secret": func(w *world) {
-			secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "next-kafka"}}
-			w.Remove(secret.DeepCopy())
-			w.Apply(secret)
-		},
+		"a listener": func(w *world) { w.unoffered("next") },
+		"a Secret":   func(w *world) { w.supplant("shop", "next-kafka") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newUserWorld(t, 2)

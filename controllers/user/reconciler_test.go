@@ -708,3 +708,17 @@ func TestADeletedUserIsNotTakenForRefusedWhereNoBrokerWasAsked(t *testing.T) {
 		t.Error("it hangs")
 	}
 }
+
+// unoffered has a user ask for a mechanism that no listener offers.
+func (w *world) unoffered(object string) {
+	w.changeUser(object, func(u *v1alpha1.KafkaUser) {
+		u.Spec.Authentication.Mechanisms = []v1alpha1.Mechanism{v1alpha1.MechanismScram256}
+	})
+}
+
+// supplant puts a Secret of somebody else in the place of a user's.
+func (w *world) supplant(namespace, name string) {
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
+	w.Remove(secret.DeepCopy())
+	w.Apply(secret)
+}
